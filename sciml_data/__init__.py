@@ -1,0 +1,42 @@
+"""Scientific machine-learning datasets and benchmarks: findable, verifiable, quick to train on.
+
+The public names are loaded on first use, so that `import sciml_data` stays light:
+
+    >>> import sciml_data
+    >>> sciml_data.datasets()  # doctest: +SKIP
+    ['tevolop_socal']
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sciml_data.api import convert as convert
+    from sciml_data.api import datasets as datasets
+    from sciml_data.api import describe as describe
+    from sciml_data.api import get as get
+    from sciml_data.api import open_dataset as open_dataset
+    from sciml_data.api import verify as verify
+    from sciml_data.api import versions as versions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "convert",
+    "datasets",
+    "describe",
+    "get",
+    "open_dataset",
+    "verify",
+    "versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        import importlib
+
+        return getattr(importlib.import_module("sciml_data.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

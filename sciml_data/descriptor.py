@@ -1,0 +1,279 @@
+"""Read a `datapackage.json` into a frozen `Descriptor`, or say everything that is wrong with it.
+
+The document is a Frictionless Data Package v2 descriptor whose `sciml` block is held against
+our own JSON Schema (`descriptor.schema.json`); what a schema cannot say (the folder's name, the
+manifest, mirrors and splits that cover no file) is checked here.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sciml_data.errors import DescriptorError, Problem
+from sciml_data.manifest import Manifest, hash_file, read_manifest
+from sciml_data.registry import LIVE, Registry
+
+DESCRIPTOR_NAME = "datapackage.json"
+MANIFEST_NAME = "manifest.csv"
+SCHEMA_PATH = Path(__file__).with_name("descriptor.schema.json")
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One place that holds the files: `prefixes` maps the start of a path to that of a URL.
+
+    The longest prefix that fits wins; two mirrors may so hold one dataset under other folder names.
+    """
+
+    name: str
+    prefixes: Mapping[str, str]
+
+    def url(self, path: str) -> str | None:
+        """Return the URL of a manifest path here, or None where this mirror does not hold it."""
+        fitting = [prefix for prefix in self.prefixes if path.startswith(prefix)]
+        if not fitting:
+            return None
+        prefix = max(fitting, key=len)
+        return self.prefixes[prefix] + path[len(prefix) :]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the ready form, as declared."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    units: str | None
+    long_name: str
+    standard_name: str | None = None
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A service that is asked instead of a folder of files."""
+
+    protocol: str
+    base: str
+    parameters: Mapping[str, str]
+    earliest: str
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What the registry says of one version of one dataset; `document` is the whole JSON."""
+
+    dataset: str
+    version: str
+    title: str
+    description: str
+    folder: Path
+    trust: str
+    native: Mapping[str, Any]
+    mirrors: tuple[Mirror, ...]
+    splits: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, Variable]
+    sample: Mapping[str, Any]
+    live: LiveService | None
+    manifest: Manifest | None
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Return whether every file's hash stands in the registry."""
+        return self.trust == "pinned"
+
+
+def load_descriptor(registry: Registry, dataset: str, version: str | None = None) -> Descriptor:
+    """Return the descriptor of one version; None means the newest published one.
+
+    Raises:
+        CallError: no such dataset or version.
+        DescriptorError: `.problems` has everything that is wrong, each with its place.
+    """
+    return read_descriptor(registry.package(dataset, version or registry.latest(dataset)))
+
+
+def read_descriptor(folder: Path) -> Descriptor:
+    """Return the descriptor in a folder; see `load_descriptor`."""
+    problems = check_descriptor(folder)
+    name = f"{folder.parent.name}/{folder.name}/{DESCRIPTOR_NAME}"
+    if problems:
+        raise DescriptorError(
+            f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+            problems=problems,
+            untouched="nothing was fetched or changed",
+            hint="sciml-data check, after each mend",
+        )
+    document = _document(folder, [])
+    manifest_path = folder / MANIFEST_NAME
+    return _descriptor(
+        document, folder, read_manifest(manifest_path) if manifest_path.is_file() else None
+    )
+
+
+def check_descriptor(folder: Path) -> list[Problem]:
+    """Return every problem of a version's folder, each with its place; an empty list is good."""
+    problems: list[Problem] = []
+    document = _document(folder, problems)
+    if problems:
+        return problems
+    problems += _schema_problems(document)
+    problems += _name_problems(document, folder)
+    problems += _resource_problems(document, folder)
+    manifest = _manifest(folder, problems)
+    if problems:
+        return problems
+    return _coverage_problems(_descriptor(document, folder, manifest), manifest)
+
+
+def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
+    """Return the paths that at least one glob fits; `*` does not stop at `/`, `**` is the same."""
+    patterns = [pattern.replace("**", "*") for pattern in patterns]
+    return [
+        path for path in paths if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+    ]
+
+
+def _document(folder: Path, problems: list[Problem]) -> dict[str, Any]:
+    path = folder / DESCRIPTOR_NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append(Problem("missing", DESCRIPTOR_NAME, "the folder has no descriptor"))
+    except json.JSONDecodeError as error:
+        place = f"{DESCRIPTOR_NAME}:{error.lineno}:{error.colno}"
+        problems.append(Problem("syntax", place, f"no JSON: {error.msg}"))
+    except UnicodeDecodeError as error:
+        problems.append(Problem("syntax", DESCRIPTOR_NAME, f"not UTF-8: {error.reason}"))
+    else:
+        if isinstance(document, dict):
+            return document
+        problems.append(Problem("syntax", DESCRIPTOR_NAME, "an object is expected at the top"))
+    return {}
+
+
+@cache
+def _schema() -> Any:
+    import jsonschema
+
+    schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def _schema_problems(document: Mapping[str, Any]) -> list[Problem]:
+    errors = sorted(_schema().iter_errors(document), key=lambda error: error.json_path)
+    return [Problem("schema", error.json_path, error.message) for error in errors]
+
+
+def _name_problems(document: Mapping[str, Any], folder: Path) -> list[Problem]:
+    problems = []
+    for key, expected in (("name", folder.parent.name), ("version", folder.name)):
+        if document.get(key) != expected:
+            problems.append(
+                Problem(
+                    "name",
+                    f"$.{key}",
+                    f"the folder says {expected!r}, the descriptor {document.get(key)!r}",
+                )
+            )
+    return problems
+
+
+def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Problem]:
+    problems = []
+    resources = document.get("resources")
+    for number, resource in enumerate(resources if isinstance(resources, list) else []):
+        place = f"$.resources[{number}]"
+        relative = resource.get("path") if isinstance(resource, dict) else None
+        if not isinstance(relative, str) or relative.startswith(("http:", "https:")):
+            continue
+        path = folder / relative
+        if not path.is_file():
+            problems.append(Problem("missing", place, f"{relative} is not in the folder"))
+            continue
+        found = {"bytes": path.stat().st_size, "hash": hash_file(path)}
+        problems += [
+            Problem("resource", f"{place}.{key}", f"{relative} has {value}; see `derive`")
+            for key, value in found.items()
+            if resource.get(key) != value
+        ]
+    return problems
+
+
+def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return None
+    try:
+        return read_manifest(path)
+    except DescriptorError as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _descriptor(document: Mapping[str, Any], folder: Path, manifest: Manifest | None) -> Descriptor:
+    block = document["sciml"]
+    live = block.get("live")
+    return Descriptor(
+        dataset=document["name"],
+        version=document["version"],
+        title=document["title"],
+        description=document["description"],
+        folder=folder,
+        trust=block["trust"],
+        native=block["native"],
+        mirrors=tuple(Mirror(one["name"], one["prefixes"]) for one in block.get("mirrors", ())),
+        splits={name: tuple(globs) for name, globs in block["splits"].items()},
+        variables={name: _variable(one) for name, one in block["variables"].items()},
+        sample=block.get("sample", {}),
+        live=LiveService(**live) if live else None,
+        manifest=manifest,
+        document=document,
+    )
+
+
+def _variable(block: Mapping[str, Any]) -> Variable:
+    return Variable(
+        dims=tuple(block["dims"]),
+        dtype=block["dtype"],
+        units=block.get("units"),
+        long_name=block["long_name"],
+        standard_name=block.get("standard_name"),
+        missing=block.get("missing"),
+    )
+
+
+def _coverage_problems(descriptor: Descriptor, manifest: Manifest | None) -> list[Problem]:
+    if descriptor.trust == LIVE:
+        return [] if descriptor.live else [Problem("live", "$.sciml.live", "no service is named")]
+    if manifest is None:
+        if descriptor.trust == "unpinned":
+            return []
+        return [Problem("missing", MANIFEST_NAME, "the dataset is pinned but has no manifest")]
+    paths = [entry.path for entry in manifest]
+    return [*_uncovered_by_mirrors(descriptor, paths), *_empty_splits(descriptor, paths)]
+
+
+def _uncovered_by_mirrors(descriptor: Descriptor, paths: Sequence[str]) -> list[Problem]:
+    return [
+        Problem("mirror", f"$.sciml.mirrors[{number}]", f"{mirror.name} has no prefix for {path}")
+        for number, mirror in enumerate(descriptor.mirrors)
+        for path in paths
+        if mirror.url(path) is None
+    ]
+
+
+def _empty_splits(descriptor: Descriptor, paths: Sequence[str]) -> list[Problem]:
+    return [
+        Problem("split", f"$.sciml.splits.{name}", f"{glob!r} fits no file of the manifest")
+        for name, globs in descriptor.splits.items()
+        for glob in globs
+        if not match_paths([glob], paths)
+    ]

@@ -1,0 +1,179 @@
+"""The list of a dataset's files: path, size and hash of each, as `manifest.csv`.
+
+A manifest is written by software, never by hand. Its paths are relative and cannot leave the
+folder they are laid under: whoever reads a `Manifest` may join them to a root without asking.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sciml_data.errors import DescriptorError, Problem
+
+COLUMNS = ("path", "bytes", "hash")
+READ_BLOCK_BYTES = 1 << 20  # 1 MiB: larger blocks gain nothing (research: tooling, section 7)
+# sha256 of the bytes; md5; an S3 entity tag, for several parts with the part size in bytes;
+# a git object id of a blob (sha1).
+HASH_PATTERN = re.compile(
+    r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|gitblob:[0-9a-f]{40}"
+    r"|s3etag:[0-9a-f]{32}(-[1-9][0-9]*:[1-9][0-9]*)?"
+)
+LONGEST_PART_BYTES = 255  # of one path component, the limit of common Linux file systems
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """One native or ready file: safe relative path, size in bytes, `kind:hex` hash."""
+
+    path: str
+    size_bytes: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Entries sorted by path, each path once."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Entry]:
+        """Return the entries by their path."""
+        return {entry.path: entry for entry in self.entries}
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the sha256 of the manifest as `dump` writes it: the identity of the data."""
+        return hashlib.sha256(self.dump().encode()).hexdigest()
+
+    @property
+    def total_bytes(self) -> int:
+        """Return the sum of all sizes."""
+        return sum(entry.size_bytes for entry in self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def select(self, paths: Iterable[str]) -> Manifest:
+        """Return the manifest of some of the paths; each must be known."""
+        return Manifest(tuple(sorted(self.by_path[path] for path in paths)))
+
+    def dump(self) -> str:
+        """Return the CSV text, with a header, lines ended by a line feed."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((entry.path, entry.size_bytes, entry.hash) for entry in self.entries)
+        return text.getvalue()
+
+
+def parse_manifest(text: str, *, name: str = "manifest.csv") -> Manifest:
+    """Return the manifest in a CSV text.
+
+    Raises:
+        DescriptorError: `.problems` has every bad line with its number.
+    """
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows or tuple(rows[0]) != COLUMNS:
+        found = ",".join(rows[0]) if rows else "an empty file"
+        problem = Problem("header", f"{name}:1", f"{','.join(COLUMNS)} expected, {found} found")
+        raise DescriptorError(f"{name} is no manifest", problems=[problem])
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    for number, row in enumerate(rows[1:], start=2):
+        entry = _entry(row, f"{name}:{number}", problems)
+        if entry is not None:
+            entries.append(entry)
+    problems += _clashes(entries, name)
+    if problems:
+        raise DescriptorError(
+            f"{name} has {len(problems)} problems",
+            problems=problems,
+            untouched="no file it names was touched",
+        )
+    return Manifest(tuple(sorted(entries)))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest in a file; see `parse_manifest`."""
+    return parse_manifest(path.read_text(encoding="utf-8"), name=path.name)
+
+
+def manifest_of(root: Path) -> Manifest:
+    """Return the manifest of every regular file under a folder, hashed with sha256."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return Manifest(
+        tuple(
+            sorted(
+                Entry(path.relative_to(root).as_posix(), path.stat().st_size, hash_file(path))
+                for path in files
+            )
+        )
+    )
+
+
+def hash_file(path: Path, kind: str = "sha256") -> str:
+    """Return `kind:hex` of one file's bytes; `kind` is a hash name that hashlib knows."""
+    with path.open("rb") as stream:
+        return f"{kind}:{hashlib.file_digest(stream, kind).hexdigest()}"
+
+
+def unsafe_because(path: str) -> str:
+    """Return why a path may not stand in a manifest, or an empty string if it may."""
+    parts = path.split("/")
+    if not path or path != unicodedata.normalize("NFC", path):
+        return "is empty or not in Unicode normal form C"
+    if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path) or "\\" in path:
+        return "is absolute, or written for another system"
+    if any(part in {"", ".", ".."} for part in parts):
+        return "has an empty, '.' or '..' component"
+    if any(unicodedata.category(character).startswith("C") for character in path):
+        return "has a control or unprintable character"
+    if any(len(part.encode()) > LONGEST_PART_BYTES for part in parts):
+        return f"has a component longer than {LONGEST_PART_BYTES} bytes"
+    return ""
+
+
+def _entry(row: list[str], place: str, problems: list[Problem]) -> Entry | None:
+    if len(row) != len(COLUMNS):
+        problems.append(Problem("columns", place, f"{len(COLUMNS)} expected, {len(row)} found"))
+        return None
+    path, size, digest = row
+    before = len(problems)
+    if reason := unsafe_because(path):
+        problems.append(Problem("path", place, f"{path!r} {reason}"))
+    if not re.fullmatch(r"0|[1-9][0-9]*", size):
+        problems.append(Problem("bytes", place, f"a whole number expected, {size!r} found"))
+    if not HASH_PATTERN.fullmatch(digest):
+        problems.append(Problem("hash", place, f"kind:hex expected, {digest!r} found"))
+    return Entry(path, int(size), digest) if len(problems) == before else None
+
+
+def _clashes(entries: list[Entry], name: str) -> list[Problem]:
+    counts = Counter(entry.path for entry in entries)
+    paths = set(counts)
+    problems = [
+        Problem("path", name, f"{path!r} stands there {count} times")
+        for path, count in sorted(counts.items())
+        if count > 1
+    ]
+    for path in sorted(paths):
+        parents = path.split("/")[:-1]
+        above = {"/".join(parents[:depth]) for depth in range(1, len(parents) + 1)}
+        problems += [
+            Problem("path", name, f"{parent!r} is a file and the folder of {path!r}")
+            for parent in sorted(above & paths)
+        ]
+    return problems

@@ -1,0 +1,38 @@
+"""Fixtures that every test may ask for: a home of its own, the reference tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from sciml_data.home import HOME_VARIABLE, Home
+from sciml_data.registry import REGISTRY_VARIABLE
+
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a home of its own, and no variable of the user's."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv(REGISTRY_VARIABLE, raising=False)
+    monkeypatch.delenv("SCIML_DATA_MIRRORS", raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """Return the home that the environment of this test names."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of reference tables and mirrored data beside the checkout."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the reference tables are not beside this checkout")
+    return folder

@@ -1,0 +1,91 @@
+"""The promises that hold for the whole tree: sizes, import budget, words that must not stand."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sciml_data
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted(
+    path for folder in ("sciml_data", "runners") for path in (ROOT / folder).rglob("*.py")
+)
+MOST_LINES_OF_FILE = 330  # "about 300"
+MOST_LINES_OF_FUNCTION = 45  # "about 40", docstring aside
+# What --help may not load: each costs more than 100 ms (research: tooling, section 1.1).
+HEAVY = {
+    "numpy", "pandas", "xarray", "h5py", "h5netcdf", "tensorflow", "keras", "matplotlib",
+    "jsonschema", "requests", "intake", "dask", "scipy", "frictionless",
+}  # fmt: skip
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Return the top-level modules that an interpreter loads for these arguments."""
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    return {name.split(".")[0] for name in re.findall(r"\| +([\w.]+)$", shown, re.MULTILINE)}
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert imported_by("-c", "import sciml_data") & (HEAVY | {"click", "urllib3"}) == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert imported_by("-m", "sciml_data", "--help") & HEAVY == set()
+
+
+def test_public_names_exist() -> None:
+    missing = [name for name in sciml_data.__all__ if not hasattr(sciml_data, name)]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_are_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    long_functions = [
+        f"{node.name}: {lines}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := lines_without_docstring(node)) > MOST_LINES_OF_FUNCTION
+    ]
+
+    assert len(text.splitlines()) <= MOST_LINES_OF_FILE
+    assert long_functions == []
+
+
+def lines_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many lines a function has, its docstring not counted."""
+    length = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None and first.end_lineno is not None:
+        length -= first.end_lineno - first.lineno + 1
+    return length
+
+
+def test_no_unfinished_work_is_marked_in_the_sources() -> None:
+    words = re.compile(r"#.*\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
+    marked = [path.name for path in SOURCES if words.search(path.read_text(encoding="utf-8"))]
+
+    assert marked == []
+
+
+def test_every_dependency_is_argued() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [one for group in project["optional-dependencies"].values() for one in group]
+    names = {re.split(r"[<>=\[ ]", one)[0] for one in [*project["dependencies"], *extras]}
+    argued = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+
+    assert sorted(n for n in names - {"sciml-data"} if f"| {n} " not in argued) == []
