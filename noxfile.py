@@ -1,3 +1,8 @@
+#!/usr/bin/env -S uv run --script
+
+# /// script
+# dependencies = ["nox[uv]"]
+# ///
 """The checks, each in an environment of its own: `nox` runs the default, `nox -l` lists all."""
 
 from __future__ import annotations
@@ -7,7 +12,6 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = "--constraint=constraints.txt"
 
@@ -50,14 +54,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def slow(session: nox.Session) -> None:
     """Run the tests that take longer: kills, several processes, whole catalogues."""
     install(session, "test", extras="all")
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
-@nox.session
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Print the measurements of benchmarks/: ratios in one run, never asserted."""
     install(session, extras="all")
@@ -65,7 +69,7 @@ def benchmarks(session: nox.Session) -> None:
         session.run("python", f"benchmarks/{script}.py")
 
 
-@nox.session
+@nox.session(default=False)
 def constraints(session: nox.Session) -> None:
     """Write constraints.txt anew: exact versions, no addresses."""
     session.run(
@@ -73,3 +77,7 @@ def constraints(session: nox.Session) -> None:
         "--no-annotate", "--no-emit-index-url", "--all-extras", "--group=dev",
         "--output-file=constraints.txt", *session.posargs, "pyproject.toml", external=True,
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    nox.main()

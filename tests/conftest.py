@@ -14,6 +14,11 @@ settings.register_profile("default", max_examples=50, deadline=None)
 settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests that want two devices first: TensorFlow takes its devices once a process."""
+    items.sort(key=lambda item: "test_distribute" not in item.nodeid)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a home of its own, and no variable of the user's."""

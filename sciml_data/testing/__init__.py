@@ -1,0 +1,1 @@
+"""Shipped for those who add datasets: servers with faults, on loopback."""

@@ -1,0 +1,261 @@
+"""A loopback replay of the USGS event service: any table of events behind its real manners.
+
+Methods `count`, `query` and `version`; 20,000 events at most, refused in the service's words;
+bounds inclusive; unknown and repeated parameters refused; 204 for nothing. Faults are given
+beforehand and each is used up by the requests it fits. Every request is logged.
+
+    with FdsnServer(read_events(path)) as server:
+        fetch_live(..., mirrors=[server.url])
+
+`python -m sciml_data.testing.fdsn_server TABLE.csv [PORT]` serves a table until interrupted.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml_data.testing.fdsn_events import BadParameterError, EventTable, read_events
+
+LIMIT = 20_000  # usgs/earthquake-event-ws, FDSNEventWebService.class.php, `serviceLimit`
+VERSION = "1.14.1"
+PATH = "/fdsnws/event/1/"
+TIMES = ("starttime", "endtime", "updatedafter")
+RANGES = tuple(
+    f"{bound}{name}"
+    for name in ("latitude", "longitude", "depth", "magnitude")
+    for bound in ("min", "max")
+)
+CHOICES = ("format", "eventtype", "includedeleted", "limit", "offset", "orderby", "nodata")
+KNOWN = frozenset((*TIMES, *RANGES, *CHOICES))
+FORMATS = ("quakeml", "geojson", "csv", "kml", "kmlraw", "xml", "text", "cap")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came: its method, its parameters, and the status it was answered with."""
+
+    method: str
+    parameters: dict[str, str]
+    status: int
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with the next `times` requests of a method.
+
+    Kinds: `busy` (429) and `unavailable` (503), with `retry_after` as header where given; `cut`
+    (half the body, then the connection ends); `short` (the last event is left out, whole to look
+    at); `garbage` (a body that is no CSV); `stall` (half a body, then silence until the server
+    ends); `change` (the table is put through `change` first).
+    """
+
+    kind: str
+    method: str = "query"
+    times: int = 1
+    retry_after: str | None = None
+    change: Callable[[EventTable], EventTable] | None = None
+
+
+@dataclass
+class FdsnServer:
+    """The service on a free port of 127.0.0.1; a context manager.
+
+    Attributes:
+        table: what is served now; may be replaced at any time.
+        limit: events that one answer may have.
+        said_limit: what `count` names as the limit; None means the true one.
+        under: path before `/fdsnws/event/1/`, e.g. `/earthquake.usgs.gov`.
+        faults: what goes wrong, see `Fault`.
+        log: every request so far, in order.
+    """
+
+    table: EventTable
+    limit: int = LIMIT
+    said_limit: int | None = None
+    under: str = ""
+    port: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    log: list[Request] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        handler = type("Handler", (_Handler,), {"service": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Return the address to give as a mirror."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def asked(self, method: str) -> list[Request]:
+        """Return the requests of one method that were answered with events, a number or nothing."""
+        return [one for one in self.log if one.method == method and one.status in (200, 204)]
+
+    def next_fault(self, method: str) -> Fault | None:
+        """Return the fault that the present request meets, and use it up."""
+        with self._lock:
+            for fault in self.faults:
+                if fault.times and fault.method == method:
+                    fault.times -= 1
+                    if fault.change is not None:
+                        self.table = fault.change(self.table)
+                    return fault
+        return None
+
+    def wait_for_end(self) -> None:
+        """Return when the server is ended."""
+        self._ended.wait()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection; what is asked is answered by `_answer`, what goes wrong is done here."""
+
+    service: FdsnServer
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: two would wait for each other's receipt
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        method = parts.path.removeprefix(self.service.under + PATH)
+        pairs = parse_qsl(parts.query)
+        fault = self.service.next_fault(method)
+        headers: dict[str, str] = {}
+        if fault and fault.kind in ("busy", "unavailable"):
+            status, body = (429 if fault.kind == "busy" else 503), b"later, please"
+            if fault.retry_after is not None:
+                headers["Retry-After"] = fault.retry_after
+        else:
+            status, body = _answer(self.service, parts.path, method, pairs)
+        if fault and fault.kind == "short":
+            body = body[: body.rstrip(b"\n").rfind(b"\n") + 1]
+        if fault and fault.kind == "garbage":
+            body = b"<html>Welcome to the hotel's network</html>\n"
+        self.service.log.append(Request(method, dict(pairs), status))
+        self._send(status, body, headers, fault.kind if fault else "")
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str], fault: str) -> None:
+        if "gzip" in self.headers.get("Accept-Encoding", "") and len(body) > 1000:
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        is_half = fault in ("cut", "stall")
+        self.wfile.write(body[: len(body) // 2] if is_half else body)
+        self.wfile.flush()
+        if fault == "stall":
+            self.service.wait_for_end()
+        self.close_connection = is_half
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: the requests are in the server's log."""
+
+
+def _answer(
+    service: FdsnServer, path: str, method: str, pairs: Sequence[tuple[str, str]]
+) -> tuple[int, bytes]:
+    """Return the status and the body that the service would answer with."""
+    if not path.startswith(service.under + PATH) or method not in ("count", "query", "version"):
+        return 404, b"Error 404: Not Found"
+    if method == "version":
+        return 200, VERSION.encode()
+    try:
+        parameters = _parameters(pairs)
+        places = service.table.find(parameters)
+    except BadParameterError as error:
+        return _refusal(str(error), path)
+    if method == "count":
+        return 200, _count(len(places), service.said_limit or service.limit, parameters)
+    return _events(service, places, parameters, path)
+
+
+def _events(
+    service: FdsnServer, places: NDArray[np.intp], parameters: dict[str, str], path: str
+) -> tuple[int, bytes]:
+    if len(places) > service.limit:
+        words = f"{len(places)} matching events exceeds search limit of {service.limit}. "
+        return _refusal(words + "Modify the search to match fewer events.", path)
+    if not len(places):
+        return int(parameters.get("nodata", "204")), b""
+    table = service.table
+    render = table.csv if parameters.get("format") == "csv" else table.text
+    return 200, render(places).encode()
+
+
+def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the parameters, each known and given once."""
+    counts = Counter(name for name, _ in pairs)
+    parameters = dict(pairs)
+    for name, times in counts.items():
+        if name not in KNOWN:
+            raise BadParameterError(f'Unknown parameter "{name}".')
+        if times > 1:
+            raise BadParameterError(f'Parameter "{name}" may be given once.')
+    if parameters.get("format", "csv") not in FORMATS:
+        raise BadParameterError(f'Bad format value "{parameters["format"]}".')
+    if parameters.get("includedeleted") and parameters.get("format") not in ("geojson", "csv"):
+        raise BadParameterError(
+            "Cannot use includedeleted parameter unless format is geojson or csv."
+        )
+    return parameters
+
+
+def _count(number: int, limit: int, parameters: dict[str, str]) -> bytes:
+    if parameters.get("format") != "geojson":
+        return str(number).encode()
+    found: dict[str, Any] = {"count": number, "maxAllowed": limit}
+    if number > limit:
+        found["error"] = f"{number} matching events exceeds search limit of {limit}."
+    return json.dumps(found).encode()
+
+
+def _refusal(words: str, path: str) -> tuple[int, bytes]:
+    text = (
+        f"Error 400: Bad Request\n\n{words}\n\nUsage details are available from {PATH}\n\n"
+        f"Request:\n{path}\n\nService version:\n{VERSION}\n"
+    )
+    return 400, text.encode()
+
+
+def main() -> None:
+    """Serve a table of events until interrupted; the address is printed."""
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with FdsnServer(read_events(Path(sys.argv[1])), port=port) as server:
+        print(server.url, flush=True)  # noqa: T201 - the address is the program's output
+        try:
+            server.wait_for_end()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()
