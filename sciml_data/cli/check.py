@@ -1,0 +1,124 @@
+"""`sciml-data check`: everything that is wrong in a registry, each with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sciml_data.cli.options import registry_option
+from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+
+if TYPE_CHECKING:
+    from sciml_data.registry import Registry
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data check
+  sciml-data check --registry DIR
+"""
+)
+@registry_option
+def command(registry: Path | None) -> None:
+    """Check every descriptor, manifest, data card and task; print one line for each problem."""
+    from sciml_data.registry import find_registry
+
+    found = find_registry(registry)
+    problems = check_registry(found)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise DescriptorError(
+            f"{len(problems)} problems in the registry {found.root}",
+            untouched="nothing was changed",
+            hint="`sciml-data derive` mends sizes and hashes; docs/add-a-dataset.md says the rest",
+        )
+    versions = sum(len(found.versions(dataset)) for dataset in found.datasets())
+    click.echo(
+        f"{versions} versions of {len(found.datasets())} datasets, {len(found.benchmarks())} "
+        "benchmarks: no problem",
+        err=True,
+    )
+
+
+def check_registry(registry: Registry) -> list[Problem]:
+    """Return every problem of every dataset and benchmark, with its place in the registry."""
+    problems = []
+    for dataset in registry.datasets():
+        problems += _card_problems(registry, dataset)
+        versions = registry.versions(dataset)
+        if not versions:
+            place = f"datapackages/{dataset}"
+            problems.append(Problem("missing", place, "no version has a datapackage.json"))
+        for version in versions:
+            problems += _version_problems(registry, dataset, version)
+    for benchmark in registry.benchmarks():
+        problems += _task_problems(registry, benchmark)
+    return problems
+
+
+def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
+    from sciml_data.scaffold import TO_FILL
+
+    place = f"datapackages/{dataset}/README.md"
+    card = registry.root / place
+    if not card.is_file():
+        return [Problem("missing", place, "the dataset has no card")]
+    lines = card.read_text(encoding="utf-8").splitlines()
+    return [
+        Problem("card", f"{place}:{number}", "is still to be filled")
+        for number, line in enumerate(lines, start=1)
+        if TO_FILL in line
+    ]
+
+
+def _version_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
+    import json
+
+    from sciml_data.descriptor import DESCRIPTOR_NAME, check_descriptor
+    from sciml_data.readers import load_reader
+
+    folder = registry.package(dataset, version)
+    place = f"datapackages/{dataset}/{version}"
+    problems = [
+        Problem(one.kind, f"{place}: {one.place}", one.message) for one in check_descriptor(folder)
+    ]
+    try:
+        document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
+        load_reader(document["sciml"]["native"]["reader"])
+    except SciMLDataError as error:
+        problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.wrong))
+    except (ValueError, KeyError, TypeError):
+        pass  # no descriptor to speak of, which the list above says
+    return problems
+
+
+def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
+    import json
+
+    from sciml_data.bench.task import load_task
+
+    runner = registry.runner(benchmark)
+    place = f"runners/{benchmark}"
+    try:
+        task = load_task(runner)
+    except DescriptorError as error:
+        found = error.problems or (Problem("task", "", error.wrong),)
+        return [Problem(one.kind, f"{place}/task.toml: {one.place}", one.message) for one in found]
+    problems = []
+    try:
+        registry.package(task.dataset, task.version)
+    except SciMLDataError as error:
+        problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.wrong))
+    for path in sorted((runner / "splits").glob("*.json")):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            problems.append(Problem("syntax", f"{place}/splits/{path.name}", str(error)))
+    if not (runner / "splits" / f"{task.headline_split}.json").is_file():
+        message = f"splits/{task.headline_split}.json is not there"
+        problems.append(Problem("split", f"{place}/task.toml: task.headline_split", message))
+    return problems

@@ -1,0 +1,100 @@
+"""`sciml-data describe`: what the registry says of one dataset."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sciml_data.cli.options import registry_option, version_option
+
+if TYPE_CHECKING:
+    from sciml_data.descriptor import Descriptor
+    from sciml_data.registry import Registry
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data describe tevolop_socal
+  sciml-data describe tevolop_socal --version live --json
+"""
+)
+@click.argument("dataset")
+@version_option
+@registry_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
+    """Print title, versions, size, licence, citation, variables, splits and mirrors."""
+    from sciml_data.descriptor import load_descriptor
+    from sciml_data.registry import find_registry
+
+    found = find_registry(registry)
+    facts = describe(load_descriptor(found, dataset, version), found)
+    click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _text(facts))
+
+
+def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
+    """Return what the registry says of a version, ready for JSON."""
+    document, manifest = descriptor.document, descriptor.manifest
+    live = descriptor.live
+    return {
+        "dataset": descriptor.dataset,
+        "version": descriptor.version,
+        "versions": registry.versions(descriptor.dataset),
+        "title": descriptor.title,
+        "description": descriptor.description,
+        "homepage": document.get("homepage"),
+        "created": document["created"],
+        "trust": descriptor.trust,
+        "files": None if manifest is None else len(manifest),
+        "bytes": None if manifest is None else manifest.total_bytes,
+        "manifest_digest": None if manifest is None else manifest.digest,
+        "licenses": document["licenses"],
+        "citation": document["sciml"]["citation"],
+        "sources": document["sources"],
+        "variables": document["sciml"]["variables"],
+        "splits": {name: list(globs) for name, globs in descriptor.splits.items()},
+        "mirrors": [{"name": one.name, "prefixes": one.prefixes} for one in descriptor.mirrors],
+        "service": None if live is None else live.base,
+        "sample": dict(descriptor.sample),
+    }
+
+
+def _text(facts: dict[str, Any]) -> str:
+    lines = [
+        f"{facts['dataset']} {facts['version']}  (versions: {', '.join(facts['versions'])})",
+        facts["title"],
+        "",
+        facts["description"],
+        "",
+        f"native files  {_size(facts)}",
+        f"trust         {facts['trust']}",
+    ]
+    lines += [f"licence       {one['name']}: {one['title']}" for one in facts["licenses"]]
+    lines += [f"cite          {one}" for one in facts["citation"]]
+    lines += [f"source        {one['title']}: {one['path']}" for one in facts["sources"]]
+    lines += [f"split         {name}: {', '.join(one)}" for name, one in facts["splits"].items()]
+    for mirror in facts["mirrors"]:
+        lines += [f"mirror        {mirror['name']}: {url}" for url in mirror["prefixes"].values()]
+    if facts["service"]:
+        lines.append(f"service       {facts['service']}")
+    return "\n".join([*lines, "", "variables of the ready form", *_variables(facts["variables"])])
+
+
+def _size(facts: dict[str, Any]) -> str:
+    if facts["files"] is None:
+        return "asked of a service" if facts["service"] else "not pinned"
+    return f"{facts['files']} files, {facts['bytes']:,} bytes"
+
+
+def _variables(variables: dict[str, Any]) -> list[str]:
+    width = max(len(name) for name in variables)
+    return [
+        f"  {name:<{width}}  ({', '.join(one['dims'])})  {one['dtype']}"
+        f"  {one.get('units') or '-'}  {one['long_name']}"
+        + (f"; missing: {one['missing']}" if one.get("missing") else "")
+        for name, one in variables.items()
+    ]

@@ -1,0 +1,91 @@
+"""`sciml-data list`: what the registry has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sciml_data.cli.options import registry_option
+from sciml_data.errors import DescriptorError
+
+if TYPE_CHECKING:
+    from sciml_data.registry import Registry
+
+COLUMNS = ("kind", "name", "version", "files", "bytes", "title")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data list
+  sciml-data list --json
+"""
+)
+@registry_option
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def command(registry: Path | None, *, as_json: bool) -> None:
+    """Print the datasets with their versions, and the benchmarks, one a line.
+
+    What cannot be read is named on stderr, and the exit code is 1.
+    """
+    from sciml_data.registry import find_registry
+
+    wrong: list[DescriptorError] = []
+    rows = list_registry(find_registry(registry), wrong)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        click.echo(_table(rows), nl=False)
+    for error in wrong:
+        click.echo(f"error: {error.wrong}", err=True)
+    if wrong:
+        raise DescriptorError(f"{len(wrong)} entries cannot be read", hint="sciml-data check")
+
+
+def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
+    """Return a row for each version and benchmark; what cannot be read is added to `wrong`."""
+    from sciml_data.bench.task import load_task
+    from sciml_data.descriptor import load_descriptor
+
+    rows = []
+    for name in registry.datasets():
+        for version in registry.versions(name):
+            try:
+                found = load_descriptor(registry, name, version)
+            except DescriptorError as error:
+                wrong.append(error)
+                continue
+            files = None if found.manifest is None else len(found.manifest)
+            size = None if found.manifest is None else found.manifest.total_bytes
+            rows.append(_row("dataset", name, version, files, size, found.title))
+    for name in registry.benchmarks():
+        try:
+            task = load_task(registry.runner(name))
+        except DescriptorError as error:
+            wrong.append(error)
+            continue
+        rows.append(
+            _row("benchmark", name, f"{task.dataset} {task.version}", None, None, task.title)
+        )
+    return rows
+
+
+def _row(*values: object) -> dict[str, Any]:
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    cells = [[_cell(row[column]) for column in COLUMNS] for row in rows]
+    widths = [max(len(row[place]) for row in [list(COLUMNS), *cells]) for place in range(5)]
+    return "".join(
+        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]])
+        + "\n"
+        for row in [list(COLUMNS), *cells]
+    )
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)

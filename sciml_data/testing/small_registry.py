@@ -1,0 +1,70 @@
+"""A registry with one small, sound dataset, to break in tests."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sciml_data.derive import write_derived
+from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
+from sciml_data.manifest import Entry, Manifest
+from sciml_data.registry import Registry
+from sciml_data.scaffold import HEADINGS, start_dataset
+
+DATASET, VERSION = "waves", "1.0"
+FILES = Manifest(
+    (
+        Entry("deep/2001.csv", 12, f"sha256:{'a' * 64}"),
+        Entry("shore/2001.csv", 3400, f"sha256:{'b' * 64}"),
+    )
+)
+
+
+def small_registry(root: Path, *, reader: str = "earthquake") -> Registry:
+    """Return a registry that `check` and `derive --check` find nothing wrong with."""
+    today = datetime.date(2001, 2, 3)
+    start_dataset(root, DATASET, VERSION, reader=reader, today=today)
+    folder = root / "datapackages" / DATASET / VERSION
+    (folder / MANIFEST_NAME).write_text(FILES.dump(), encoding="utf-8")
+    parts = [f"## {heading}\n\nHeights of waves at two buoys.\n" for heading in HEADINGS]
+    (folder.parent / "README.md").write_text("\n".join(["# waves\n", *parts]), encoding="utf-8")
+    change_descriptor(folder, _fill)
+    registry = Registry(root)
+    write_derived(registry)
+    return registry
+
+
+def change_descriptor(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Put a descriptor through a function that changes it in place."""
+    path = folder / DESCRIPTOR_NAME
+    document = json.loads(path.read_text(encoding="utf-8"))
+    change(document)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _fill(document: dict[str, Any]) -> None:
+    document |= {
+        "title": "Heights of waves at two buoys",
+        "description": "Significant wave height at two buoys, one over deep water and one near the "
+        "shore, every hour of 2001, as written by the buoys' own recorders. Made up for tests.",
+        "keywords": ["waves", "ocean", "buoys"],
+        "licenses": [{"name": "CC0-1.0", "title": "Creative Commons Zero 1.0"}],
+        "sources": [{"title": "The buoys", "path": "https://example.org/buoys"}],
+        "contributors": [{"title": "The crew"}],
+    }
+    document["sciml"] |= {
+        "citation": ["The crew (2001): Heights of waves at two buoys."],
+        "mirrors": [{"name": "example", "prefixes": {"": "https://example.org/waves/"}}],
+        "variables": {
+            "height": {
+                "dims": ["time"],
+                "dtype": "float32",
+                "units": "m",
+                "long_name": "significant wave height",
+            }
+        },
+        "sample": {"description": "Waves of a narrow-band random sea."},
+    }

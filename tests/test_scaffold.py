@@ -1,0 +1,108 @@
+"""`new` starts a folder that `check` does not let pass until it is filled."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sciml_data.cli import group
+from sciml_data.cli.check import check_registry
+from sciml_data.errors import CallError
+from sciml_data.manifest import manifest_of
+from sciml_data.registry import Registry
+from sciml_data.scaffold import HEADINGS, start_dataset
+
+TODAY = datetime.date(2001, 2, 3)
+
+
+def test_a_started_dataset_has_descriptor_manifest_and_card(tmp_path: Path) -> None:
+    files = start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in files) == [
+        "datapackages/waves/1.0/datapackage.json",
+        "datapackages/waves/1.0/manifest.csv",
+        "datapackages/waves/README.md",
+    ]
+    document = json.loads((tmp_path / "datapackages/waves/1.0/datapackage.json").read_text())
+    assert (document["name"], document["version"], document["created"]) == (
+        "waves",
+        "1.0",
+        "2001-02-03T00:00:00Z",
+    )
+    assert document["sciml"]["native"] == {"reader": "earthquake"}
+
+
+def test_what_is_not_filled_is_found_by_check_and_nothing_else(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+
+    places = [problem.place for problem in check_registry(Registry(tmp_path))]
+
+    card = [place for place in places if "README.md" in place]
+    descriptor = {place.partition("$")[2] for place in places if "$" in place}
+    assert len(card) == len(HEADINGS)
+    assert descriptor == {
+        ".title",
+        ".description",
+        ".keywords",
+        ".licenses",
+        ".sources",
+        ".contributors",
+        ".sciml.citation",
+        ".sciml.variables",
+        ".sciml.sample.description",
+    }
+
+
+def test_a_second_version_keeps_the_card(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+    card = tmp_path / "datapackages" / "waves" / "README.md"
+    card.write_text("# waves, by hand\n")
+
+    start_dataset(tmp_path, "waves", "1.1", reader="earthquake", today=TODAY)
+
+    assert card.read_text() == "# waves, by hand\n"
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+    before = manifest_of(tmp_path)
+
+    with pytest.raises(CallError, match="is there already"):
+        start_dataset(tmp_path, "waves", "1.0", reader="other", today=TODAY)
+    assert manifest_of(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("dataset", "version", "reader"),
+    [
+        ("Waves", "1.0", "earthquake"),
+        ("../waves", "1.0", "earthquake"),
+        ("", "1.0", "earthquake"),
+        ("waves", "../1.0", "earthquake"),
+        ("waves", ".hidden", "earthquake"),
+        ("waves", "1.0", "Earth-Quake"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(
+    tmp_path: Path, dataset: str, version: str, reader: str
+) -> None:
+    with pytest.raises(CallError, match=r"is no (dataset id|version|reader)"):
+        start_dataset(tmp_path, dataset, version, reader=reader, today=TODAY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_starts_a_registry_and_prints_the_files(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "registry"
+    arguments = ["new", "waves", "1.0", "--reader", "earthquake", "--registry", str(root)]
+
+    result = CliRunner().invoke(group, arguments)
+
+    assert result.exit_code == 0
+    assert sorted(result.stdout.split()) == sorted(
+        str(path) for path in root.rglob("*") if path.is_file()
+    )
+    assert Registry(root).versions("waves") == ["1.0"]
