@@ -1,0 +1,245 @@
+"""One run, from a benchmark's name to its record.
+
+    stage -> prepare -> baselines -> train -> predict -> score -> record
+
+What several seeds share (data, problem, baselines) is made once, by `prepare`; `run_once` trains
+with one seed. A run that fails or is stopped leaves a record that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sciml_data.bench import record as records
+from sciml_data.bench import runs
+from sciml_data.bench.assemble import Journal, Outcome, assemble
+from sciml_data.bench.distribute import is_chief, make_strategy, set_threads
+from sciml_data.bench.loop import Trained, Training, train
+from sciml_data.bench.predictions import load_predictions, save_predictions
+from sciml_data.bench.prepared import Prepared, settings_digest
+from sciml_data.bench.request import Request, changed_names, check_request, resolve
+from sciml_data.bench.runner import check_problem, load_runner
+from sciml_data.bench.schedule import Progress
+from sciml_data.bench.scores import PartScores, score_parts
+from sciml_data.bench.settings import LOSS
+from sciml_data.bench.split import load_split
+from sciml_data.bench.staging import Source
+from sciml_data.bench.task import Task
+from sciml_data.errors import RecordError, SciMLDataError
+from sciml_data.home import DatasetFolder, Home, write_atomically
+
+Notice = Callable[[str], None]
+
+
+def prepare(
+    request: Request, stage: Callable[[Task], Source], *, notice: Notice = lambda _text: None
+) -> Prepared:
+    """Return everything that runs with different seeds share.
+
+    Args:
+        request: what is asked for.
+        stage: brings the task's dataset here (`staging.stage`).
+        notice: told what is being done.
+
+    Raises:
+        SciMLDataError: whatever is wrong with the call, the data or the runner.
+    """
+    task = check_request(request)
+    set_threads(request.threads)
+    strategy = make_strategy(request.strategy)
+    split = load_split(task.folder, request.split or task.headline_split)
+    settings = resolve(task, request)
+    clock = _Clock()
+    source = stage(task)
+    staging_s = clock.lap()
+    notice(f"preparing {task.name}, split {split.name}")
+    runner = load_runner(request.registry, request.benchmark)
+    problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
+    prepare_s = clock.lap()
+    notice("computing the baselines")
+    baselines = {
+        name: score_parts(problem, task, parts) for name, parts in problem.baselines().items()
+    }
+    return Prepared(
+        task=task,
+        split=split,
+        settings=settings,
+        overridden=changed_names(request),
+        source=source,
+        problem=problem,
+        baselines=baselines,
+        strategy=strategy,
+        durations={"staging_s": staging_s, "prepare_s": prepare_s, "baselines_s": clock.lap()},
+    )
+
+
+def run_once(
+    prepared: Prepared,
+    seed: int,
+    *,
+    home: Home,
+    resume: Path | None = None,
+    is_shared: bool = False,
+    notice: Notice = lambda _text: None,
+) -> Path | None:
+    """Train with one seed, score, and write the record.
+
+    Args:
+        prepared: see `prepare`.
+        seed: of weights, dropout and batch order.
+        home: the run's folder is made in it.
+        resume: folder of a run to go on with.
+        is_shared: whether `prepared` serves several runs.
+        notice: told one line for each epoch.
+
+    Returns:
+        The run's folder; None in a worker process that is not the chief.
+
+    Raises:
+        SciMLDataError: the run failed; its record has status `failed`.
+        KeyboardInterrupt: the run was stopped; its record has status `aborted`.
+    """
+    if not is_chief(prepared.strategy):
+        train(prepared.problem, _training(prepared, seed, resume))
+        return None
+    label = f"{prepared.settings['model']}-{prepared.split.name}-s{seed}"
+    folder = resume or runs.new_run_folder(home, prepared.task.name, label)
+    journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
+    with DatasetFolder(folder).lock("run"), _recorded(journal, notice), _terminable():
+        _write(journal, Outcome("running", "the run has not ended"))
+        trained = train(
+            prepared.problem,
+            _training(prepared, seed, folder),
+            on_epoch=lambda progress: _note(journal, progress, notice),
+        )
+        journal.progress = trained.progress
+        outcome = _finish(journal, trained, notice)
+        _write(journal, outcome)
+    return folder
+
+
+def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
+    monitor = prepared.settings["monitor"]
+    return Training(
+        settings=prepared.settings,
+        seed=seed,
+        strategy=prepared.strategy,
+        lower_is_better=monitor == LOSS or prepared.task.metric(monitor).lower_is_better,
+        folder=None if folder is None else folder / runs.STATE_FOLDER,
+        settings_digest=settings_digest(prepared, seed),
+    )
+
+
+def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
+    """Predict, store the predictions, and score what was stored."""
+    prepared, folder = journal.prepared, journal.folder
+    problem, clock = prepared.problem, _Clock()
+    notice("predicting and scoring every part")
+    predictions = {part: problem.predict(trained.model, part) for part in problem.parts}
+    predict_s = clock.lap()
+    save_predictions(
+        folder / runs.PREDICTIONS_NAME, predictions, synthetic=prepared.source.is_synthetic
+    )
+    stored = load_predictions(folder / runs.PREDICTIONS_NAME)
+    clock.lap()
+    scores: PartScores = score_parts(problem, prepared.task, stored)
+    score_s = clock.lap()
+    trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
+    _write_curve(journal)
+    return Outcome(
+        "success",
+        None,
+        scores=scores,
+        parameters=sum(int(weight.numpy().size) for weight in trained.model.trainable_weights),
+        predict_s=predict_s,
+        score_s=score_s,
+        resumed_epochs=trained.resumed_epochs,
+    )
+
+
+def _note(journal: Journal, progress: Progress, notice: Notice) -> None:
+    journal.progress = progress
+    row = progress.curve[-1]
+    rate = row["samples"] / row["train_s"]
+    validation = "" if row["monitored"] is None else f"  validation {row['monitored']:.6g}"
+    line = (
+        f"epoch {row['epoch']}/{journal.prepared.settings['epochs']}  "
+        f"loss {row['train_loss']:.6g}{validation}  best {progress.best_epoch}  "
+        f"lr {row['learning_rate']:.3g}  {rate:,.0f} samples/s"
+    )
+    with (journal.folder / runs.LOG_NAME).open("a", encoding="utf-8") as log:
+        log.write(f"{line}\n")
+    _write_curve(journal)
+    notice(line)
+
+
+def _write_curve(journal: Journal) -> None:
+    lines = [records.canonical(dict(row)) for row in journal.progress.curve]
+    write_atomically(journal.folder / runs.CURVE_NAME, "".join(f"{line}\n" for line in lines))
+
+
+def _write(journal: Journal, outcome: Outcome) -> None:
+    records.write_record(journal.folder, assemble(journal, outcome))
+
+
+@contextlib.contextmanager
+def _recorded(journal: Journal, notice: Notice) -> Iterator[None]:
+    """Leave a record of what went wrong, and let it go on its way."""
+    import tensorflow as tf
+
+    lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+    again = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        _write(journal, Outcome("aborted", "stopped by a signal"))
+        notice(f"stopped; {again} goes on after the last whole epoch")
+        raise
+    except lost as error:
+        reason = f"a worker was lost: {_first_line(error)}"
+        _write(journal, Outcome("aborted", reason))
+        raise RecordError(reason, done="the run ends as aborted", hint=again) from error
+    except SciMLDataError as error:
+        _write(journal, Outcome("failed", error.wrong))
+        raise
+    except Exception as error:
+        _write(journal, Outcome("failed", f"{type(error).__name__}: {_first_line(error)}"))
+        raise
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM, which batch systems send before they kill, like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:500]
+
+
+class _Clock:
+    """Seconds since the last lap, by a clock that is never set back."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Return the seconds since the last call, or since the clock was made."""
+        before, self._last = self._last, time.perf_counter()
+        return self._last - before

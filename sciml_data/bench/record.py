@@ -1,0 +1,132 @@
+"""The record of a run: one JSON file, held against a schema, that says what a score rests on.
+
+Written whole or not at all; NaN is not JSON and is refused; no absolute path goes in. Field names
+follow MLPerf logging, Every Eval Ever and OpenML where they have one; `record.schema.json` says
+what each means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sciml_data.errors import Problem, RecordError
+from sciml_data.home import write_atomically
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
+RECORD_NAME = "record.json"
+# Two components at least, so that a unit such as 1/s is none; not the path of a URL.
+ABSOLUTE_PATH = re.compile(r"(?<![\w:/.~-])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
+
+
+def canonical(document: Any) -> str:
+    """Return a JSON text that equal documents share: keys sorted, no blanks, ASCII.
+
+    Raises:
+        RecordError: a number is NaN or infinite.
+    """
+    try:
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise RecordError(f"a record holds only finite numbers: {error}") from error
+
+
+def digest(document: Any) -> str:
+    """Return `sha256:` and the hash of a document's canonical text."""
+    return f"sha256:{hashlib.sha256(canonical(document).encode('ascii')).hexdigest()}"
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Return the digest of a record without the field that holds it."""
+    return digest({key: value for key, value in record.items() if key != "record_digest"})
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a record into a run's folder and return it as written.
+
+    Absolute paths in texts are cut to their last component; the digest is put in.
+
+    Raises:
+        RecordError: the record breaks its schema; `.problems` has every place.
+    """
+    clean: dict[str, Any] = _without_paths(dict(record))
+    clean["record_digest"] = record_digest(clean)
+    if problems := schema_problems(clean):
+        raise RecordError(
+            "the record breaks its schema", problems=problems, untouched="it was not written"
+        )
+    write_atomically(folder / RECORD_NAME, json.dumps(clean, indent=2, allow_nan=False) + "\n")
+    return clean
+
+
+def load_record(folder: Path) -> dict[str, Any]:
+    """Return the record of a run's folder.
+
+    Raises:
+        RecordError: there is none, it breaks its schema, or it was changed since it was written.
+    """
+    path = folder / RECORD_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecordError(f"{folder.name} has no {RECORD_NAME}: it is no run") from error
+    except ValueError as error:
+        raise RecordError(f"the record of {folder.name} is not JSON: {error}") from error
+    problems = schema_problems(record)
+    if not problems and (found := record_digest(record)) != record["record_digest"]:
+        message = f"{record['record_digest']} expected, {found} found"
+        problems = [Problem("digest", "record_digest", message)]
+    if problems:
+        raise RecordError(
+            f"the record of {folder.name} is not sound",
+            problems=problems,
+            untouched="it was left as it is",
+        )
+    return dict(record)
+
+
+def schema_problems(record: Any) -> list[Problem]:
+    """Return every place where a record breaks the schema."""
+    errors = sorted(_validator().iter_errors(record), key=lambda error: list(error.absolute_path))
+    return [
+        Problem("schema", "/".join(map(str, error.absolute_path)) or "record", error.message[:300])
+        for error in errors
+    ]
+
+
+def as_json(value: Any) -> Any:
+    """Return what a runner reported as JSON values: arrays as lists, what is not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy arrays and scalars
+        return as_json(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(item) for item in value]
+    if isinstance(value, str):
+        return ABSOLUTE_PATH.sub(lambda found: f".../{Path(found.group()).name}", value)
+    return value
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema
+
+    schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)

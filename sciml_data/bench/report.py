@@ -1,0 +1,265 @@
+"""Records as plain text tables: the model beside every baseline, several runs as median and spread.
+
+Whatever was trained on a synthetic sample says so in the first line and in the last.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sciml_data.bench.predictions import MODEL
+from sciml_data.bench.scores import row_key
+from sciml_data.errors import CallError, Problem
+
+SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
+MISSING = "-"
+BEST = "*"  # stands beside the best score of a row
+Record = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def run_table(record: Record) -> str:
+    """Return one run as text: head, scores by part, targets, timing."""
+    marks = [SYNTHETIC] if record["synthetic"] else []
+    parts = dict.fromkeys(row["part"] for row in record["metrics"])
+    blocks = [_head(record)]
+    blocks += [_part_block(record, part) for part in parts]
+    if record["targets"]:
+        blocks.append(_targets(record["targets"]))
+    blocks.append(_timing(record))
+    return "\n\n".join([*marks, *blocks, *marks])
+
+
+def spread_table(records: Sequence[Record]) -> str:
+    """Return several runs of one thing as median, spread and range of each score.
+
+    Raises:
+        CallError: the runs differ in more than their seed, or one is no success.
+    """
+    check_repeats(records)
+    first = records[0]
+    marks = [SYNTHETIC] if first["synthetic"] else []
+    seeds = sorted(record["seeds"]["seed"] for record in records)
+    head = f"{_name(first)}, {len(records)} runs, seeds {', '.join(map(str, seeds))}"
+    baselines = _baselines(first["metrics"])
+    lines = [["part", "metric", "median", "std", "min", "max", *baselines]]
+    for row in first["metrics"]:
+        same = [_same_row(record, row) for record in records]
+        scores = [found["score"] for found in same if found["score"] is not None]
+        others = [_median([found["baselines"].get(name) for found in same]) for name in baselines]
+        lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, others)])
+    return "\n\n".join([*marks, head, _grid(lines, text_columns=2), *marks])
+
+
+def check_repeats(records: Sequence[Record]) -> None:
+    """Refuse to put runs together that are not repeats of one thing.
+
+    Raises:
+        CallError: data, split, model, benchmark or settings differ, a seed comes twice, or a run
+            is no success; every difference is listed.
+    """
+    first = records[0]
+    fields: dict[str, Callable[[Record], object]] = {
+        "benchmark": lambda record: record["benchmark"]["name"],
+        "dataset": lambda record: f"{record['dataset']['id']} {record['dataset']['version']}",
+        "synthetic": lambda record: record["synthetic"],
+        "data": lambda record: record["dataset"]["manifest_digest"][:19],
+        "split": lambda record: record["split"]["members_digest"][:19],
+        "model": lambda record: record["model"]["name"],
+        "settings": lambda record: sorted(record["settings"].items(), key=str),
+    }
+    problems = [
+        Problem(name, str(record["run_id"])[:8], _differs(name, value(first), value(record)))
+        for record in records[1:]
+        for name, value in fields.items()
+        if value(record) != value(first)
+    ]
+    problems += [
+        Problem("status", str(record["run_id"])[:8], f"is {record['status']}: {record['reason']}")
+        for record in records
+        if record["status"] != "success"
+    ]
+    seeds = [record["seeds"]["seed"] for record in records]
+    problems += [
+        Problem("seed", str(seed), "comes more than once")
+        for seed in sorted(set(seeds))
+        if seeds.count(seed) > 1
+    ]
+    if problems:
+        raise CallError(
+            "these runs are not repeats of one thing",
+            problems=problems,
+            untouched="nothing was computed",
+            hint="show them one by one, or choose runs that differ only in their seed",
+        )
+
+
+def _differs(name: str, first: object, other: object) -> str:
+    if name == "settings" and isinstance(first, list) and isinstance(other, list):
+        changed = [f"{key}={value}" for key, value in other if (key, value) not in first]
+        return f"{', '.join(changed) or 'fewer settings'} differ from the first run's"
+    return f"{first} in the first run, {other} here"
+
+
+def _name(record: Record) -> str:
+    data = record["dataset"]
+    return (
+        f"{record['benchmark']['name']}: {record['model']['name']} on {data['id']} "
+        f"{data['version']} ({data['scale']}), split {record['split']['name']}"
+    )
+
+
+def _head(record: Record) -> str:
+    sizes = ", ".join(f"{part} {size:,}" for part, size in record["dataset"]["n_samples"].items())
+    lines = [
+        f"{_name(record)}, seed {record['seeds']['seed']}",
+        f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
+    ]
+    if record["reason"]:
+        lines.append(f"why: {record['reason']}")
+    lines += _headline(record)
+    return "\n".join(lines)
+
+
+def _headline(record: Record) -> list[str]:
+    """Return one line for each part: the metric that ranks runs, the model beside the baselines."""
+    key = record["benchmark"]["headline_metric"]
+    lines = []
+    for row in record["metrics"]:
+        if row_key(row) == key:
+            others = "  ".join(f"{name} {_number(of)}" for name, of in row["baselines"].items())
+            own = f"{record['model']['name']} {_number(row['score'])}"
+            lines.append(f"{key}, {row['part']}: {own}  beside  {others}")
+    return lines
+
+
+def _part_block(record: Record, part: str) -> str:
+    """Return one part's scores: rows are variants, columns each metric's model and baselines."""
+    rows = [row for row in record["metrics"] if row["part"] == part]
+    definitions = {block["metric_id"]: block for block in record["metric_definitions"]}
+    predictors = [MODEL, *_baselines(rows)]
+    names = [f"{name} " for name in (record["model"]["name"], *predictors[1:])]
+    plain = [row for row in rows if row["variant"] is None]
+    blocks = []
+    if plain:
+        lines = [["metric", *names]]
+        lines += [[row["metric_id"], *_cells(row, predictors, definitions)] for row in plain]
+        blocks.append(_grid(lines))
+    varied = [row for row in rows if row["variant"] is not None]
+    found = {(row["metric_id"], row["variant"]): row for row in varied}
+    variants = dict.fromkeys(row["variant"] for row in varied)
+    for family in dict.fromkeys(row["metric_id"] for row in varied):
+        lines = [[family, *names]]
+        for variant in variants:  # also one that this family lacks: blocks of one height go abreast
+            row = found.get((family, variant))
+            cells = _cells(row, predictors, definitions) if row else [f"{MISSING} "] * len(names)
+            lines.append([variant, *cells])
+        blocks.append(_grid(lines))
+    size = record["dataset"]["n_samples"].get(part)
+    head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
+    return "\n".join([head, *_beside(blocks)])
+
+
+def _cells(
+    row: Row, predictors: Sequence[str], definitions: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    scores = [row["score"] if name == MODEL else row["baselines"].get(name) for name in predictors]
+    known = [score for score in scores if score is not None]
+    lower = definitions[row["metric_id"]]["lower_is_better"]
+    best = (min(known) if lower else max(known)) if known else None
+    return [f"{_number(score)}{BEST if score == best is not None else ' '}" for score in scores]
+
+
+def _targets(targets: Iterable[Mapping[str, Any]]) -> str:
+    lines = ["published targets"]
+    for target in targets:
+        words = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
+        line = (
+            f"  {target['part']} {target['metric']} {target['comparison']} {target['value']:g} "
+            f"({target['source']}): {_number(target['score'])}, {words}"
+        )
+        if target["reached_by_baselines"]:
+            line += f"; reached without learning too: {', '.join(target['reached_by_baselines'])}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _timing(record: Record) -> str:
+    timing, speed = record["timing"], record["throughput"]
+    rate = speed["train_samples_per_s"]
+    devices = record["distribution"]
+    lines = [
+        f"staging {_seconds(timing['staging_s'])}  preparation {_seconds(timing['prepare_s'])}  "
+        f"baselines {_seconds(timing['baselines_s'])}  first epoch "
+        f"{_seconds(timing['first_epoch_s'])}  {timing['steady_epochs']} steady epochs "
+        f"{_seconds(timing['steady_epochs_s'])}  validation {_seconds(timing['validation_s'])}  "
+        f"prediction {_seconds(timing['predict_s'])}",
+        f"best epoch {record['model']['best_epoch']} of {len(record['curve'])}  training "
+        + (f"{rate:,.0f} samples/s" if rate else f"throughput not known: {speed['reason']}")
+        + f"  strategy {devices['strategy']}, replicas {devices['replicas']}",
+    ]
+    return "\n".join(lines)
+
+
+def _same_row(record: Record, row: Row) -> Row:
+    for other in record["metrics"]:
+        if (row_key(other), other["part"]) == (row_key(row), row["part"]):
+            return dict(other)
+    return {"score": None, "baselines": {}}
+
+
+def _baselines(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row["baselines"]))
+
+
+def _spread(scores: Sequence[float]) -> list[str]:
+    if not scores:
+        return [MISSING] * 4
+    deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    return [
+        _number(value) for value in (statistics.median(scores), deviation, min(scores), max(scores))
+    ]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _seconds(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f} s"
+
+
+def _grid(lines: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
+    """Return rows as aligned columns: words to the left, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _beside(blocks: Sequence[str], *, widest: int = 130) -> list[str]:
+    """Return blocks of equal height side by side as far as a line goes, others below."""
+    done: list[list[str]] = []
+    for block in blocks:
+        lines = block.splitlines()
+        if done and len(done[-1]) == len(lines):
+            width = max(map(len, done[-1]))
+            joined = [
+                f"{one.ljust(width)}  | {other}" for one, other in zip(done[-1], lines, strict=True)
+            ]
+            if max(map(len, joined)) <= widest:
+                done[-1] = joined
+                continue
+        done.append(lines)
+    return ["\n".join(lines) for lines in done]

@@ -1,0 +1,84 @@
+"""What a caller asks for, looked at whole before anything is fetched or run."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sciml_data.bench.settings import LOSS, resolve_settings
+from sciml_data.bench.split import load_split
+from sciml_data.bench.task import Task, load_task
+from sciml_data.errors import CallError
+from sciml_data.registry import Registry
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        benchmark: name of the benchmark.
+        registry: where it is described.
+        model, split: names; None takes the task's default and its headline split.
+        overrides: `key=value` texts for the settings.
+        strategy: see `make_strategy`.
+        threads: TensorFlow's threads; None leaves its choice.
+        is_sample: whether it runs on a synthetic sample.
+        settings: those of a run that is gone on with; None resolves them.
+        overridden: the names among them that its caller had changed.
+    """
+
+    benchmark: str
+    registry: Registry
+    model: str | None = None
+    split: str | None = None
+    overrides: tuple[str, ...] = ()
+    strategy: str = "auto"
+    threads: int | None = None
+    is_sample: bool = False
+    settings: Mapping[str, Any] | None = None
+    overridden: tuple[str, ...] = ()
+
+
+def check_request(request: Request) -> Task:
+    """Return the task, once everything that can be wrong with the call has been looked at.
+
+    Raises:
+        CallError: unknown benchmark, model, split or setting, or TensorFlow is not installed.
+        DescriptorError: the task is not sound.
+    """
+    task = load_task(request.registry.runner(request.benchmark))
+    resolve(task, request)
+    load_split(task.folder, request.split or task.headline_split)
+    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
+        raise CallError(
+            "training needs TensorFlow and Keras, which are not installed",
+            untouched="nothing was fetched or run",
+            hint="pip install 'sciml-data[train]'",
+        )
+    return task
+
+
+def resolve(task: Task, request: Request) -> Mapping[str, Any]:
+    """Return the settings asked for; see `resolve_settings`."""
+    model = task.check_model(request.model or task.default_model)
+    if request.settings is not None:
+        return request.settings
+    settings = resolve_settings(
+        task,
+        request.overrides,
+        model=model,
+        split=request.split or task.headline_split,
+        is_sample=request.is_sample,
+    )
+    if settings["monitor"] != LOSS:
+        task.metric(settings["monitor"])
+    return settings
+
+
+def changed_names(request: Request) -> tuple[str, ...]:
+    """Return the names of the settings that the caller changed."""
+    names = (text.partition("=")[0].strip() for text in request.overrides)
+    return request.overridden or tuple(dict.fromkeys(names))

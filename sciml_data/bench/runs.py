@@ -1,0 +1,87 @@
+"""Where the runs of a home lie, and how one is named: by path, by id, or `latest`."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from sciml_data.bench.record import RECORD_NAME, load_record
+from sciml_data.errors import CallError, nearest
+from sciml_data.home import Home
+
+LATEST = "latest"
+STATE_FOLDER = "checkpoint"
+CURVE_NAME = "curve.jsonl"
+LOG_NAME = "log.txt"
+PREDICTIONS_NAME = "predictions.nc"
+WEIGHTS_NAME = "best.weights.h5"
+SHORTEST_ID = 4  # characters of a run id that may stand for the whole
+
+
+def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
+    """Make and return `<home>/runs/<benchmark>/<UTC time>-<label>`; a second one gets a number."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    for number in range(1, 1000):
+        suffix = "" if number == 1 else f"-{number}"
+        folder = home.runs(benchmark) / f"{now}-{label}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise CallError(f"there are a thousand runs named {now}-{label} already")
+
+
+def all_runs(home: Home) -> list[Path]:
+    """Return the folders of all runs that have a record, oldest first."""
+    records = home.runs("x").parent.glob(f"*/*/{RECORD_NAME}")
+    return sorted(
+        (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
+    )
+
+
+def find_run(home: Home, name: str) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        home: where runs are kept.
+        name: the run's folder, its name, the first characters of its id, `latest`, or
+            `<benchmark>/latest`.
+
+    Raises:
+        CallError: there is no such run, or several ids begin so.
+    """
+    path = Path(name).expanduser()
+    if (path / RECORD_NAME).is_file():
+        return path.resolve()
+    runs = all_runs(home)
+    benchmark, _, last = name.rpartition("/")
+    if last == LATEST:
+        found = [run for run in runs if benchmark in {"", run.parent.name}][-1:]
+    else:
+        found = [run for run in runs if run.name == name]
+        found = found or [run for run in runs if _has_id(run, name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CallError(f"{len(found)} runs have an id that begins with {name!r}")
+    names = [run.name for run in runs]
+    raise CallError(
+        f"there is no run {name!r}{nearest(name, names)}; "
+        f"{len(runs)} run{'s are' if len(runs) != 1 else ' is'} kept in this home",
+        hint="a folder, a folder's name, the first characters of a run id, or `latest`",
+    )
+
+
+def output(folder: Path, name: str, form: str) -> dict[str, Any]:
+    """Return path, hash, size and format of a file of a run, for its record."""
+    path = folder / name
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"path": name, "sha256": sha256, "size_bytes": path.stat().st_size, "format": form}
+
+
+def _has_id(run: Path, start: str) -> bool:
+    return len(start) >= SHORTEST_ID and str(load_record(run)["run_id"]).startswith(start)

@@ -1,0 +1,107 @@
+"""Learning rate, choice of the best epoch, early stopping: plain arithmetic, no tensors.
+
+Everything is a function of the settings and of the validation values seen so far, so a resumed run
+decides as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+LEAST_GAIN = 1e-6  # relative; a smaller change of a float32 loss is rounding, not progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epochs: whole epochs done.
+        best_value: the best monitored value so far, None before the first.
+        best_epoch: the epoch it was seen after, counted from 1; 0 before the first.
+        plateau_epochs: epochs without a better value since the best one or the last reduction.
+        reductions: how often the learning rate was reduced on a plateau.
+        curve: one row for each epoch.
+    """
+
+    epochs: int = 0
+    best_value: float | None = None
+    best_epoch: int = 0
+    plateau_epochs: int = 0
+    reductions: int = 0
+    curve: tuple[Mapping[str, Any], ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self) | {"curve": [dict(row) for row in self.curve]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Progress:
+        """Return what `to_json` was called on."""
+        return cls(**{**document, "curve": tuple(document["curve"])})
+
+
+def learning_rate(settings: Mapping[str, Any], progress: Progress) -> float:
+    """Return the learning rate of the next epoch.
+
+    Warm-up rises linearly to the base rate; `cosine` falls to 0 over the epochs after it (one half
+    period, Loshchilov and Hutter 2017, equation 5 without restarts); `plateau` multiplies by
+    `plateau_factor` after each `plateau_patience` epochs without a better value.
+    """
+    base, epoch, warmup = settings["learning_rate"], progress.epochs, settings["warmup_epochs"]
+    if epoch < warmup:
+        return float(base * (epoch + 1) / (warmup + 1))
+    if settings["schedule"] == "cosine":
+        done = (epoch - warmup) / max(settings["epochs"] - warmup, 1)
+        return float(base * 0.5 * (1.0 + math.cos(math.pi * done)))
+    if settings["schedule"] == "plateau":
+        return float(base * settings["plateau_factor"] ** progress.reductions)
+    return float(base)
+
+
+def advance(
+    progress: Progress,
+    row: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    lower_is_better: bool,
+) -> Progress:
+    """Return the progress after one more epoch.
+
+    Args:
+        progress: before the epoch.
+        row: the epoch's row of the curve; `row["monitored"]` None means there is nothing to choose
+            by, and the last epoch counts as the best.
+        settings: of the run.
+        lower_is_better: whether a lower monitored value is better.
+    """
+    value = row["monitored"]
+    epochs = progress.epochs + 1
+    after = replace(progress, epochs=epochs, curve=(*progress.curve, row))
+    if value is None or _is_better(value, progress.best_value, lower_is_better=lower_is_better):
+        return replace(after, best_value=value, best_epoch=epochs, plateau_epochs=0)
+    waited = progress.plateau_epochs + 1
+    if settings["schedule"] == "plateau" and waited >= settings["plateau_patience"]:
+        return replace(after, plateau_epochs=0, reductions=progress.reductions + 1)
+    return replace(after, plateau_epochs=waited)
+
+
+def is_finished(progress: Progress, settings: Mapping[str, Any]) -> bool:
+    """Return whether all epochs are done, or patience has run out."""
+    return bool(progress.epochs >= settings["epochs"]) or has_stopped_early(progress, settings)
+
+
+def has_stopped_early(progress: Progress, settings: Mapping[str, Any]) -> bool:
+    """Return whether the last `patience` epochs brought no better value."""
+    waited = progress.epochs - progress.best_epoch
+    return bool(0 < settings["patience"] <= waited and progress.epochs < settings["epochs"])
+
+
+def _is_better(value: float, best: float | None, *, lower_is_better: bool) -> bool:
+    if best is None:
+        return True
+    gain = best - value if lower_is_better else value - best
+    return gain > LEAST_GAIN * abs(best)

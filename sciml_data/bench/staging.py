@@ -1,0 +1,120 @@
+"""Bring a benchmark's dataset to this computer: fetched, verified, converted, open.
+
+Every stage keeps what is there already, so a second run starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sciml_data.bench.task import Task
+from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.home import Home
+from sciml_data.registry import Registry
+from sciml_data.stages import Converted
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open dataset, and what a record says of it.
+
+    Attributes:
+        dataset: the whole ready dataset, lazy.
+        dataset_id, version: as the registry names them.
+        manifest_digest: of the native files, `sha256:hex`.
+        ready_digest: of the converted files; None where they are not on disk.
+        is_synthetic: whether the data were generated.
+        sample_seed: what they were generated from; None for real data.
+    """
+
+    dataset: xr.Dataset
+    dataset_id: str
+    version: str
+    manifest_digest: str
+    ready_digest: str | None = None
+    is_synthetic: bool = False
+    sample_seed: int | None = None
+
+
+def stage(
+    task: Task,
+    registry: Registry,
+    *,
+    home: Home,
+    mirrors: Sequence[str] = (),
+    sample_seed: int | None = None,
+    notice: Notice = lambda _text: None,
+) -> Source:
+    """Return the task's dataset, open, doing only what was not done yet.
+
+    Args:
+        task: names dataset and version.
+        registry: where they are described.
+        home: where they are kept.
+        mirrors: asked before those of the descriptor.
+        sample_seed: of the synthetic sample; None for the real data.
+        notice: told what is being done.
+
+    Raises:
+        SciMLDataError: whatever a stage finds wrong.
+    """
+    from sciml_data.convert import find_converted
+    from sciml_data.dataset import open_ready
+
+    descriptor = load_descriptor(registry, task.dataset, task.version)
+    folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=sample_seed)
+    converted = find_converted(descriptor, folder)
+    if converted is None or not _is_of(converted, descriptor, sample_seed):
+        converted = _make(descriptor, home, mirrors=mirrors, sample_seed=sample_seed, notice=notice)
+    return Source(
+        dataset=open_ready(converted),
+        dataset_id=descriptor.dataset,
+        version=descriptor.version,
+        manifest_digest=f"sha256:{converted.native_digest}",
+        ready_digest=f"sha256:{converted.manifest.digest}",
+        is_synthetic=converted.is_synthetic,
+        sample_seed=sample_seed,
+    )
+
+
+def _is_of(converted: Converted, descriptor: Descriptor, sample_seed: int | None) -> bool:
+    """Return whether ready files were made of the native files that the registry pins."""
+    if sample_seed is not None or descriptor.manifest is None:
+        return converted.is_synthetic == (sample_seed is not None)
+    return converted.native_digest == descriptor.manifest.digest
+
+
+def _make(
+    descriptor: Descriptor,
+    home: Home,
+    *,
+    mirrors: Sequence[str],
+    sample_seed: int | None,
+    notice: Notice,
+) -> Converted:
+    """Run the stages up to the ready files; each skips what it finds done."""
+    from sciml_data.convert import convert
+    from sciml_data.fetch import fetch
+    from sciml_data.plan import make_plan
+    from sciml_data.sample import make_sample
+    from sciml_data.verify import verify
+
+    name = f"{descriptor.dataset} {descriptor.version}"
+    if sample_seed is None:
+        plan = make_plan(descriptor, home, mirrors=mirrors)
+        notice(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
+        fetched = fetch(plan, notice=notice)
+    else:
+        notice(f"making the synthetic sample {sample_seed} of {name}")
+        fetched = make_sample(descriptor, home, seed=sample_seed)
+    notice(f"verifying {name}")
+    verified = verify(fetched)
+    notice(f"converting {name}")
+    return convert(verified, notice=notice)

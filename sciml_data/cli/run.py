@@ -1,0 +1,187 @@
+"""`sciml-data run`: train and score a benchmark, and write its record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sciml_data.cli.options import (
+    home_option,
+    mirror_option,
+    registry_option,
+    sample_option,
+    seed_option,
+)
+from sciml_data.errors import CallError
+
+if TYPE_CHECKING:
+    from sciml_data.bench.request import Request
+    from sciml_data.home import Home
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data run tevolop --sample
+  sciml-data run tevolop --model lstm --split temporal --seed 1
+  sciml-data run tevolop --split spatial-400-100 --seeds 0-4
+  sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
+  sciml-data run tevolop --resume latest
+  sciml-data run tevolop --strategy mirrored:2 --threads 2
+"""
+)
+@click.argument("benchmark")
+@click.option("--model", help="Model to train; else the benchmark's default.")
+@click.option("--split", help="Split to train and score on; else the headline split.")
+@click.option("--seed", type=int, help="Seed of weights, dropout and batch order.  [default: 0]")
+@click.option("--seeds", metavar="A-B", help="Several runs, as 0-4 or 0,2,5; prints their median.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
+@sample_option
+@seed_option
+@mirror_option
+@click.option("--resume", metavar="RUN", help="Go on with a run: path, id or `latest`.")
+@click.option(
+    "--strategy",
+    default="auto",
+    show_default=True,
+    help="auto, default, mirrored, mirrored:N or multiworker.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of TensorFlow.")
+@registry_option
+@home_option
+@click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
+def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
+    """Train and score BENCHMARK; print the scores beside every baseline, then the run's folder.
+
+    The dataset is fetched, verified and converted if it is not there yet. The model is trained on
+    the first part of the split, its best weights are chosen by validation, and every part is
+    scored. A run that was killed goes on with --resume.
+    """
+    from sciml_data.bench.record import load_record
+    from sciml_data.bench.report import run_table, spread_table
+    from sciml_data.home import find_home
+
+    home = find_home(options["home"])
+    folders = _run(benchmark, options, home)
+    records = [load_record(folder) for folder in folders]
+    if as_json:
+        click.echo(json.dumps(records if options["seeds"] else records[0], indent=2))
+        return
+    for record in records[:1] if len(records) == 1 else []:
+        click.echo(run_table(record))
+    if len(records) > 1:
+        click.echo(spread_table(records))
+    for folder in folders:
+        click.echo(folder)
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return the seeds of `0-4` or `0,2,5`.
+
+    Raises:
+        CallError: it is neither, or names a seed twice.
+    """
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.strip().partition("-")
+            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise CallError(f"--seeds {text!r} is not understood", hint="--seeds 0-4 or --seeds 0,2,5")
+    return seeds
+
+
+def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
+    """Run once for each seed and return the folders; none in a worker that is not the chief."""
+    from sciml_data.bench.execute import prepare, run_once
+    from sciml_data.bench.machine import import_tensorflow_quietly
+    from sciml_data.bench.request import check_request
+    from sciml_data.bench.staging import stage
+
+    folder, request, seeds, sample_seed = _request(benchmark, options, home)
+    check_request(request)
+    import_tensorflow_quietly()
+    prepared = prepare(
+        request,
+        lambda task: stage(
+            task,
+            request.registry,
+            home=home,
+            mirrors=options["mirrors"],
+            sample_seed=sample_seed,
+            notice=_say,
+        ),
+        notice=_say,
+    )
+    folders = [
+        run_once(prepared, seed, home=home, resume=folder, is_shared=len(seeds) > 1, notice=_say)
+        for seed in seeds
+    ]
+    return [folder for folder in folders if folder is not None]
+
+
+def _request(
+    benchmark: str, options: dict[str, Any], home: Home
+) -> tuple[Path | None, Request, list[int], int | None]:
+    """Return (run to go on with, what to run, seeds, seed of the sample)."""
+    from sciml_data.bench.request import Request
+    from sciml_data.registry import find_registry
+
+    common = {"strategy": options["strategy"], "threads": options["threads"]}
+    registry = find_registry(options["registry"])
+    if options["resume"]:
+        return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
+    if options["seed"] is not None and options["seeds"]:
+        raise CallError("give --seed or --seeds, not both", untouched="nothing was run")
+    request = Request(
+        benchmark,
+        registry,
+        model=options["model"],
+        split=options["split"],
+        overrides=options["overrides"],
+        is_sample=options["sample"],
+        **common,
+    )
+    seeds = read_seeds(options["seeds"]) if options["seeds"] else [options["seed"] or 0]
+    return None, request, seeds, options["sample_seed"] if options["sample"] else None
+
+
+def _resumed(
+    benchmark: str, options: dict[str, Any], home: Home, request: Request
+) -> tuple[Path, Request, list[int], int | None]:
+    """Return what `_request` does, for a run whose record says all of it."""
+    from dataclasses import replace
+
+    from sciml_data.bench.record import load_record
+    from sciml_data.bench.runs import LATEST, find_run
+
+    given = [name for name in ("model", "split", "seed", "seeds", "overrides") if options[name]]
+    if given or options["sample"]:
+        names = ", ".join(f"--{name}" for name in given) or "--sample"
+        raise CallError(
+            f"a resumed run keeps what it was started with; {names} cannot be given",
+            untouched="the run was left as it is",
+        )
+    name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
+    folder = find_run(home, name)
+    record = load_record(folder)
+    if record["benchmark"]["name"] != benchmark:
+        raise CallError(f"run {folder.name} is one of {record['benchmark']['name']!r}")
+    request = replace(
+        request,
+        model=record["model"]["name"],
+        split=record["split"]["name"],
+        settings=record["settings"],
+        overridden=tuple(record["settings_overridden"]),
+        is_sample=record["synthetic"],
+    )
+    return folder, request, [record["seeds"]["seed"]], record["dataset"]["sample_seed"]
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,93 @@
+"""`sciml-data show`: a run's scores beside the baselines, and its figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sciml_data.cli.options import home_option, registry_option
+from sciml_data.errors import CallError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data show latest
+  sciml-data show latest --figures figures/
+  sciml-data show 3f2a91c0 --json
+  sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
+"""
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Copy the figures here too; they are kept in the run's folder.",
+)
+@click.option("--no-figures", is_flag=True, help="Print only.")
+@registry_option
+@home_option
+def command(
+    runs: tuple[str, ...],
+    figures: Path | None,
+    registry: Path | None,
+    home: Path | None,
+    *,
+    as_json: bool,
+    no_figures: bool,
+) -> None:
+    """Print the scores of RUN (a path, an id or `latest`) and draw its figures.
+
+    Several runs that differ only in their seed are printed as median and spread; runs on different
+    data, or synthetic beside real ones, are refused.
+    """
+    from sciml_data.bench.record import load_record
+    from sciml_data.bench.report import check_repeats, run_table, spread_table
+    from sciml_data.bench.runs import find_run
+    from sciml_data.home import find_home
+
+    place = find_home(home)
+    folders = [find_run(place, run) for run in runs]
+    records = [load_record(folder) for folder in folders]
+    several = len(records) > 1
+    if several:
+        check_repeats(records)
+    if as_json:
+        click.echo(json.dumps(records if several else records[0], indent=2))
+    else:
+        click.echo(spread_table(records) if several else run_table(records[0]))
+    if not no_figures and not as_json and not several:
+        for path in _draw(folders[0], records[0], registry, figures):
+            click.echo(path)
+
+
+def _draw(
+    folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
+) -> list[Path]:
+    """Have the runner draw its figures, and return where they lie."""
+    from sciml_data.bench.runner import load_runner
+    from sciml_data.registry import find_registry
+
+    if record["status"] != "success":
+        return []
+    runner = load_runner(find_registry(registry), record["benchmark"]["name"])
+    draw = getattr(runner, "figures", None)
+    if draw is None:
+        return []
+    try:
+        paths = [Path(path) for path in draw(folder, record)]
+    except ModuleNotFoundError as error:
+        raise CallError(
+            f"the figures need {error.name}, which is not installed",
+            hint="pip install 'sciml-data[train]', or --no-figures",
+        ) from error
+    if target is None:
+        return paths
+    target.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy2(path, target / path.name)) for path in paths]
