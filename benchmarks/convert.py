@@ -1,0 +1,104 @@
+r"""Time of converting tevolop_socal's native text, as a ratio to pandas reading the same bytes.
+
+    python benchmarks/convert.py NATIVE [--repeat 5]
+
+NATIVE is the folder of the native files (`sciml-data get tevolop_socal --version 1.0` prints it).
+Both run in this process, in turn, so that a busy computer troubles both; medians of CPU seconds
+(user and system, this process) and of wall seconds are printed. Conversion is everything from bytes
+on disk to a published ready folder: parse, check, merge, grid, compress, write, hash. pandas' C
+reader only turns the same text into columns (`sep=r"\s+"`, types inferred) and throws them away;
+`tokenise` is the same with one column kept (`usecols=[0]`), the least that a reader of the whole
+text can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from sciml_data.convert import convert
+from sciml_data.descriptor import load_descriptor
+from sciml_data.home import DatasetFolder
+from sciml_data.manifest import manifest_of
+from sciml_data.registry import find_registry
+from sciml_data.stages import Verified
+
+GOAL = 3.0
+
+
+def read_with_pandas(root: Path, *, columns: list[int] | None = None) -> None:
+    """Read every native file with pandas' C reader and drop the result."""
+    for path in sorted(root.rglob("*.*")):
+        if path.suffix == ".csv":
+            pd.read_csv(path, usecols=columns, engine="c")
+        else:
+            pd.read_csv(
+                path,
+                sep=r"\s+",
+                header=None,
+                usecols=columns,
+                comment="#",
+                engine="c",
+                quoting=csv.QUOTE_NONE,
+                low_memory=False,
+                on_bad_lines="skip",  # one line is torn
+            )
+
+
+def convert_once(verified: Verified) -> None:
+    """Convert everything anew."""
+    convert(verified, again=True)
+
+
+def measured(action: Callable[[], None]) -> tuple[float, float]:
+    """Return CPU and wall seconds of one call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def main() -> None:
+    """Run both in turn and print what they took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("native", type=Path)
+    parser.add_argument("--repeat", type=int, default=5)
+    asked = parser.parse_args()
+    descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = DatasetFolder(Path(scratch))
+        folder.native.symlink_to(asked.native.resolve())
+        manifest = manifest_of(folder.native)
+        verified = Verified(descriptor, folder, manifest)
+        actions: dict[str, Callable[[], None]] = {
+            "convert": lambda: convert_once(verified),
+            "pandas": lambda: read_with_pandas(folder.native),
+            "tokenise": lambda: read_with_pandas(folder.native, columns=[0]),
+        }
+        for action in actions.values():  # imports, page cache
+            action()
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
+        for _ in range(asked.repeat):
+            for name, action in actions.items():
+                taken[name].append(measured(action))
+    print(f"{manifest.total_bytes / 1e6:.1f} MB, {asked.repeat} runs, {os.cpu_count()} cores")
+    median = {
+        name: [statistics.median(column) for column in zip(*runs, strict=True)]
+        for name, runs in taken.items()
+    }
+    for name, (cpu, wall) in median.items():
+        print(f"{name:<9} {cpu:6.2f} s CPU {wall:6.2f} s wall")
+    for yardstick in ("pandas", "tokenise"):
+        ratio = median["convert"][0] / median[yardstick][0]
+        print(f"convert / {yardstick}: {ratio:.2f} (goal: at most {GOAL} of pandas)")
+
+
+if __name__ == "__main__":
+    main()

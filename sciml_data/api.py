@@ -1,0 +1,175 @@
+"""The engine from Python: the same words as the command line.
+
+    import sciml_data
+    sciml_data.get("tevolop_socal", version="1.0")
+    sciml_data.convert("tevolop_socal", version="1.0")
+    events = sciml_data.open_dataset("tevolop_socal", version="1.0")
+
+The functions take the same keywords:
+    version: None is the newest published one.
+    sample: the synthetic sample instead of the published data; sample_seed is its seed.
+    registry, home: folders; None as the command line finds them.
+    notice: is told what is being done, a sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sciml_data.convert import convert as convert_verified
+from sciml_data.dataset import open_dataset
+from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.fetch import fetch
+from sciml_data.home import find_home
+from sciml_data.plan import make_plan
+from sciml_data.registry import find_registry
+from sciml_data.sample import make_sample
+from sciml_data.stages import Converted, Fetched, Verified
+from sciml_data.verify import load_fetched
+from sciml_data.verify import verify as verify_fetched
+
+__all__ = ["convert", "datasets", "describe", "get", "open_dataset", "verify", "versions"]
+
+Notice = Callable[[str], None]
+
+
+def datasets(*, registry: Path | None = None) -> list[str]:
+    """Return the ids of all datasets of the registry."""
+    return find_registry(registry).datasets()
+
+
+def versions(dataset: str, *, registry: Path | None = None) -> list[str]:
+    """Return the versions of a dataset, oldest first, `live` last.
+
+    Raises:
+        CallError: the registry has no such dataset.
+    """
+    return find_registry(registry).versions(dataset)
+
+
+def describe(
+    dataset: str, *, version: str | None = None, registry: Path | None = None
+) -> Descriptor:
+    """Return what the registry says of a dataset; `.document` is the whole descriptor.
+
+    Raises:
+        CallError: no such dataset or version.
+        DescriptorError: the descriptor is not sound.
+    """
+    return load_descriptor(find_registry(registry), dataset, version)
+
+
+def get(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    mirrors: Sequence[str] = (),
+    include: Sequence[str] = (),
+    split: str | None = None,
+    registry: Path | None = None,
+    home: Path | None = None,
+    notice: Notice | None = None,
+) -> Fetched:
+    """Return the native files of a dataset, fetching those that are not here.
+
+    Args:
+        dataset: id in the registry.
+        version: see above, as for `sample`, `sample_seed`, `registry`, `home`, `notice`.
+        sample: make the synthetic sample.
+        sample_seed: its seed.
+        mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
+        include: globs; only files that one of them fits.
+        split: only the files of this split.
+        registry: registry folder.
+        home: where data are kept.
+        notice: told of mirrors that lie or fail.
+
+    Raises:
+        CallError: no such dataset, version, split or mirror, or a glob that fits nothing; a live
+            version, which is asked for with ``sciml-data get --start --end``.
+        FetchError: a file could not be had; `.problems` has every mirror's reason.
+    """
+    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
+    if sample:
+        return make_sample(descriptor, root, seed=sample_seed)
+    plan = make_plan(descriptor, root, mirrors=mirrors, include=include, split=split)
+    return fetch(plan, notice=notice)
+
+
+def verify(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    full: bool = False,
+    registry: Path | None = None,
+    home: Path | None = None,
+) -> Verified:
+    """Return the native files as verified, or say everything that differs.
+
+    Args:
+        dataset: id in the registry.
+        version: see above, as for `sample`, `sample_seed`, `registry`, `home`.
+        sample: the synthetic sample.
+        sample_seed: its seed.
+        full: read every byte, also of what was found right before.
+        registry: registry folder.
+        home: where data are kept.
+
+    Raises:
+        CallError: no such dataset or version, or it was never fetched.
+        VerificationError: `.problems` has every file that is missing, changed or unexpected.
+    """
+    descriptor = describe(dataset, version=version, registry=registry)
+    seed = sample_seed if sample else None
+    folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
+    return verify_fetched(load_fetched(descriptor, folder), full=full)
+
+
+def convert(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    again: bool = False,
+    registry: Path | None = None,
+    home: Path | None = None,
+    notice: Notice | None = None,
+) -> Converted:
+    """Return the ready files of a dataset, making those that are not there; verifies first.
+
+    Args:
+        dataset: id in the registry.
+        version: see above, as for `sample`, `sample_seed`, `registry`, `home`, `notice`.
+        sample: the synthetic sample.
+        sample_seed: its seed.
+        options: of the reader; none gives its defaults.
+        workers: processes.
+        again: make every file anew.
+        registry: registry folder.
+        home: where data are kept.
+        notice: told each ready file and the throughput.
+
+    Raises:
+        CallError: no such dataset, version or option, or it was never fetched.
+        VerificationError: native files differ; nothing was converted.
+        NativeFormatError: a native file does not follow its format.
+        ConversionError: ready files could not be made.
+    """
+    verified = verify(
+        dataset,
+        version=version,
+        sample=sample,
+        sample_seed=sample_seed,
+        registry=registry,
+        home=home,
+    )
+    return convert_verified(verified, options=options, workers=workers, again=again, notice=notice)

@@ -1,0 +1,191 @@
+"""Open ready files as an xarray.Dataset, held against what the descriptor declares.
+
+Nothing is read but the headers: values come when they are asked for. With dask installed they come
+as its arrays, chunked as in the file; without, as xarray's own lazy arrays.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.convert import find_converted, shards_of_split
+from sciml_data.descriptor import Variable, load_descriptor
+from sciml_data.errors import CallError, ConversionError, Problem, nearest
+from sciml_data.home import find_home
+from sciml_data.readers import load_reader, views_of
+from sciml_data.registry import find_registry
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sciml_data.stages import Converted
+
+SHARD_DIMENSION = "shard_dimension"  # attribute of ready files that follow one another along it
+
+
+def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    split: str | None = None,
+    view: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    registry: Path | None = None,
+    home: Path | None = None,
+    **view_options: Any,
+) -> xr.Dataset:
+    """Return a converted dataset, lazily.
+
+    Args:
+        dataset: id in the registry, e.g. "tevolop_socal".
+        version: None is the newest.
+        split: which one, where the ready files hold several.
+        view: one of the reader's views, e.g. "fortnights".
+        sample: open the synthetic sample.
+        sample_seed: seed the sample was made with.
+        registry: registry folder; None as the command line finds it.
+        home: where data are kept; None as the command line finds it.
+        **view_options: arguments of the view.
+
+    Raises:
+        CallError: no such dataset, version, split, view or option, or it was not converted yet.
+        ConversionError: the ready files are not what the descriptor declares.
+    """
+    descriptor = load_descriptor(find_registry(registry), dataset, version)
+    seed = sample_seed if sample else None
+    folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
+    converted = find_converted(descriptor, folder)
+    if converted is None:
+        flags = f" --sample --sample-seed {sample_seed}" if sample else ""
+        raise CallError(
+            f"cannot open {dataset} {descriptor.version}: no ready files in {folder.ready}",
+            untouched="nothing was read",
+            hint=f"sciml-data convert {dataset} --version {descriptor.version}{flags}",
+        )
+    return open_ready(converted, split=split, view=view, **view_options)
+
+
+def open_ready(
+    converted: Converted, *, split: str | None = None, view: str | None = None, **options: Any
+) -> xr.Dataset:
+    """Return ready files as one dataset, lazily, or a view of it.
+
+    Args:
+        converted: what `convert` returned.
+        split: which one, where the files hold several.
+        view: one of the reader's views.
+        **options: arguments of the view.
+
+    Raises:
+        CallError: no such split, view or option.
+        ConversionError: `.problems` has every variable that is not as declared.
+    """
+    make_view = _view(converted, view, options)
+    dataset = _open_files(_paths(converted, split))
+    problems = declaration_problems(dataset, converted.descriptor.variables)
+    if problems:
+        dataset.close()
+        name = f"{converted.descriptor.dataset} {converted.descriptor.version}"
+        raise ConversionError(
+            f"the ready files of {name} differ from its descriptor in {len(problems)} places",
+            problems=problems,
+            untouched="nothing was changed",
+            hint=f"sciml-data convert {converted.descriptor.dataset} --again",
+        )
+    return make_view(dataset, **options) if make_view else dataset
+
+
+def declaration_problems(dataset: xr.Dataset, variables: Mapping[str, Variable]) -> list[Problem]:
+    """Return every difference between a dataset and its declared variables.
+
+    Names, dimensions, types and units are compared. Of text (declared "S") the length may be any,
+    and a date that was decoded has no units.
+    """
+    found = {str(name): variable for name, variable in dataset.variables.items()}
+    problems = [
+        Problem("missing", name, "is declared, and not in the files")
+        for name in variables
+        if name not in found
+    ]
+    for name, variable in found.items():
+        declared = variables.get(name)
+        if declared is None:
+            problems.append(Problem("unexpected", name, "is in the files, and not declared"))
+            continue
+        dtype = "S" if variable.dtype.kind == "S" else str(variable.dtype)
+        for kind, expected, actual in (
+            ("dims", declared.dims, tuple(map(str, variable.dims))),
+            ("dtype", declared.dtype, dtype),
+            ("units", declared.units, variable.attrs.get("units")),
+        ):
+            if expected != actual:
+                problems.append(Problem(kind, name, f"{expected} declared, {actual} found"))
+    return problems
+
+
+def _view(
+    converted: Converted, view: str | None, options: Mapping[str, Any]
+) -> Callable[..., xr.Dataset] | None:
+    """Return the view of this name, None for none; unknown options are named."""
+    if view is None:
+        if options:
+            raise CallError(f"without a view there are no options; {', '.join(options)} was given")
+        return None
+    views = views_of(load_reader(converted.descriptor.native["reader"]))
+    if view not in views:
+        raise CallError(
+            f"{converted.descriptor.dataset} has no view {view!r}{nearest(view, views)}",
+            untouched="nothing was read",
+            hint=f"views: {', '.join(views) or 'none'}",
+        )
+    known = [name for name in inspect.signature(views[view]).parameters if name != "dataset"]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise CallError(
+            f"view {view!r} has no option {', '.join(unknown)}{nearest(unknown[0], known)}",
+            untouched="nothing was read",
+            hint=f"options of {view}: {', '.join(known)}",
+        )
+    return views[view]
+
+
+def _paths(converted: Converted, split: str | None) -> list[Path]:
+    splits = shards_of_split(converted)
+    if split is None and len(splits) == 1:
+        split = next(iter(splits))
+    if split not in splits:
+        asked = "a split has to be named" if split is None else f"there is no split {split!r}"
+        raise CallError(
+            f"cannot open {converted.descriptor.dataset}: {asked}",
+            untouched="nothing was read",
+            hint=f"splits: {', '.join(splits)}",
+        )
+    return [converted.root / name for name in splits[split]]
+
+
+def _open_files(paths: list[Path]) -> xr.Dataset:
+    """Return one file as it is, several one after the other along their shard dimension."""
+    import xarray as xr
+
+    has_dask = importlib.util.find_spec("dask") is not None
+    chunks: dict[str, int] | None = {} if has_dask else None
+    first = xr.open_dataset(paths[0], engine="h5netcdf", chunks=chunks)
+    if len(paths) == 1:
+        return first
+    if not has_dask:
+        first.close()
+        raise CallError(
+            f"{len(paths)} files are opened as one with dask, which is not installed",
+            untouched="nothing was read",
+            hint="pip install 'sciml-data[cluster]'",
+        )
+    along = first.attrs[SHARD_DIMENSION]
+    first.close()
+    return xr.open_mfdataset(
+        paths, engine="h5netcdf", combine="nested", concat_dim=along, chunks={}
+    )
