@@ -1,0 +1,131 @@
+"""`sciml-data verify`: hold fetched files against the manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sciml_data.cli.options import dataset_options, mirror_option
+from sciml_data.cli.progress import byte_bar
+from sciml_data.errors import CallError
+
+if TYPE_CHECKING:
+    from sciml_data.home import Home
+    from sciml_data.stages import Fetched, Verified
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data verify tevolop_socal --version 1.0
+  sciml-data verify tevolop_socal --version 1.0 --full
+  sciml-data verify tevolop_socal --version 1.0 --repair --mirror file:../mirror
+"""
+)
+@dataset_options
+@mirror_option
+@click.option("--full", is_flag=True, help="Read every byte, also of what was found right before.")
+@click.option("--repair", is_flag=True, help="Fetch what is missing or changed.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Files at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print folder, number and digest as JSON.")
+def command(  # noqa: PLR0913 - one parameter for each option
+    dataset: str,
+    version: str | None,
+    registry: Path | None,
+    home: Path | None,
+    sample_seed: int,
+    mirrors: Sequence[str],
+    *,
+    sample: bool,
+    full: bool,
+    repair: bool,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    """Say that every file is as the manifest says, or list all that are missing or differ.
+
+    A part that was fetched with --include or --split is held against that part. Files that the
+    manifest does not know are a difference too; they are left where they are. --repair moves
+    changed files to quarantine and fetches them anew.
+    """
+    from sciml_data.descriptor import load_descriptor
+    from sciml_data.home import find_home
+    from sciml_data.registry import find_registry
+    from sciml_data.verify import load_fetched, verify
+
+    descriptor = load_descriptor(find_registry(registry), dataset, version)
+    root = find_home(home)
+    seed = sample_seed if sample else None
+    fetched = load_fetched(descriptor, root.dataset(dataset, descriptor.version, sample_seed=seed))
+    if repair:
+        verified = _repair(fetched, root, mirrors, seed=seed, full=full, jobs=jobs)
+    else:
+        with byte_bar(f"verify {dataset}") as progress:
+            verified = verify(fetched, full=full, jobs=jobs, progress=progress)
+    _print_verified(verified, as_json=as_json)
+
+
+def _repair(
+    fetched: Fetched,
+    home: Home,
+    mirrors: Sequence[str],
+    *,
+    seed: int | None,
+    full: bool,
+    jobs: int,
+) -> Verified:
+    from sciml_data.plan import make_plan
+    from sciml_data.verify import repair, verify
+
+    descriptor = fetched.descriptor
+    if seed is not None:
+        from sciml_data.sample import make_sample
+
+        return verify(make_sample(descriptor, home, seed=seed), full=full, jobs=jobs)
+    if descriptor.live is not None:
+        raise CallError(
+            f"{descriptor.dataset} {descriptor.version} cannot be repaired: "
+            "the service may answer differently today",
+            untouched="nothing was changed",
+            hint=f"sciml-data get {descriptor.dataset} --version live --start … --end … "
+            "asks again for windows that changed here",
+        )
+    plan = make_plan(descriptor, home, mirrors=mirrors)
+    with byte_bar(f"repair {descriptor.dataset}") as progress:
+        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, notice=_say)
+
+
+def _print_verified(verified: Verified, *, as_json: bool) -> None:
+    from sciml_data.fetch.meter import in_words
+
+    descriptor = verified.descriptor
+    mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
+    whole = descriptor.manifest
+    part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
+    _say(
+        f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} files, "
+        f"{in_words(verified.manifest.total_bytes)}, as the manifest says"
+    )
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "folder": str(verified.root),
+                    "synthetic": verified.is_synthetic,
+                    "files": len(verified.manifest),
+                    "bytes": verified.manifest.total_bytes,
+                    "manifest": verified.manifest.digest,
+                },
+                indent=2,
+            )
+        )
+    else:
+        click.echo(verified.root)
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)

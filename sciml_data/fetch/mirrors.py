@@ -1,0 +1,72 @@
+"""What a run learns of its mirrors: which lie, which nobody answers at."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from sciml_data.fetch.meter import Notice
+from sciml_data.sources import SourceError, TransientError
+
+MOST_LIES = 3  # wrong bodies from one mirror before it is not asked again in this run
+
+
+class WrongBytesError(SourceError):
+    """A mirror sent something else than the manifest says.
+
+    Attributes:
+        is_in_part: whether the wrong bytes were taken; else its headers told them in time.
+    """
+
+    def __init__(self, wrong: str, *, is_in_part: bool) -> None:
+        """Keep whether bytes were taken."""
+        super().__init__(wrong)
+        self.is_in_part = is_in_part
+
+
+class Mirrors:
+    """Shared by all transfers of a run; speaks once for each mirror and reason."""
+
+    def __init__(self, notice: Notice) -> None:
+        """Take whom to tell."""
+        self._notice = notice
+        self._lock = threading.Lock()
+        self._left: dict[str, str] = {}
+        self._answered: set[str] = set()
+        self._lies: Counter[str] = Counter()
+        self._said: set[tuple[str, str]] = set()
+
+    def left_because(self, mirror: str) -> str:
+        """Return why a mirror is not asked any more, or an empty string."""
+        return self._left.get(mirror, "")
+
+    def answered(self, mirror: str) -> None:
+        """Note that somebody is there: from now on no lost connection makes it left."""
+        self._answered.add(mirror)
+
+    def has_answered(self, mirror: str) -> bool:
+        """Return whether somebody was there in this run."""
+        return mirror in self._answered
+
+    def lied(self, mirror: str, path: str, error: WrongBytesError) -> None:
+        """Note a wrong body, and leave the mirror after several."""
+        with self._lock:
+            self._lies[mirror] += 1
+            self._say(mirror, "lies", f"mirror {mirror} sent wrong bytes: {path}: {error.wrong}")
+            if self._lies[mirror] == MOST_LIES:
+                self._left[mirror] = f"it sent wrong bytes {MOST_LIES} times"
+                self._say(mirror, "left", f"mirror {mirror} is left: {self._left[mirror]}")
+
+    def failed(self, mirror: str, path: str, error: SourceError) -> None:
+        """Note that a mirror did not give a file; one where nobody ever answered is left."""
+        with self._lock:
+            self._say(mirror, error.wrong, f"mirror {mirror} failed: {path}: {error.wrong}")
+            if not (isinstance(error, TransientError) and error.is_unreachable):
+                self._answered.add(mirror)
+            elif mirror not in self._answered:
+                self._left[mirror] = error.wrong
+
+    def _say(self, mirror: str, reason: str, sentence: str) -> None:
+        if (mirror, reason) not in self._said:
+            self._said.add((mirror, reason))
+            self._notice(sentence)

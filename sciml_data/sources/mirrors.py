@@ -1,0 +1,98 @@
+"""Which mirrors a user wants asked before those of the registry, and what they are called.
+
+The order: `--mirror`, the environment's SCIML_DATA_MIRRORS, `mirrors` in the user's config.toml.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from sciml_data.errors import CallError
+from sciml_data.sources import SCHEMES
+from sciml_data.sources.file import file_url, path_of
+
+MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses with spaces between them
+CONFIG_NAME = "config.toml"
+
+
+def user_mirrors(given: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the bases of all mirrors of the user, each once, without a slash at the end.
+
+    Args:
+        given: named in the call; a folder among them must exist. One of the environment or the
+            configuration may be away, a disk that is not mounted: it is passed over when asked.
+
+    Raises:
+        CallError: an address has no scheme that there is a source for, or a folder is not there.
+    """
+    for mirror in given:
+        base = mirror_base(mirror)
+        if base.startswith("file:") and not path_of(base).is_dir():
+            raise CallError(
+                f"the mirror {mirror} is no folder: {path_of(base)} is not there",
+                untouched="nothing was fetched or changed",
+            )
+    named = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured()]
+    return tuple(dict.fromkeys(mirror_base(mirror) for mirror in named))
+
+
+def mirror_base(mirror: str) -> str:
+    """Return a mirror's address as a URL to which `/PATH` may be added.
+
+    Raises:
+        CallError: it is no such address.
+    """
+    scheme = mirror.partition(":")[0].lower() if ":" in mirror else ""
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}:" for name in sorted(SCHEMES))
+        raise CallError(
+            f"the mirror {mirror!r} does not start with one of {known}",
+            untouched="nothing was fetched or changed",
+            hint=f"a folder is written as file:{mirror}" if not scheme else "",
+        )
+    if scheme == "file":
+        return file_url(mirror)
+    if not urlsplit(mirror).netloc:
+        raise CallError(
+            f"the mirror {mirror!r} names no host", untouched="nothing was fetched or changed"
+        )
+    return mirror.rstrip("/")
+
+
+def _configured() -> list[str]:
+    import platformdirs
+
+    path = Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+    if not path.is_file():
+        return []
+    try:
+        mirrors = tomllib.loads(path.read_text(encoding="utf-8")).get("mirrors", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CallError(f"{path} is no TOML: {error}", untouched="nothing was fetched") from error
+    if not isinstance(mirrors, list) or not all(isinstance(one, str) for one in mirrors):
+        raise CallError(
+            f"{path}: `mirrors` is a list of addresses, {mirrors!r} found",
+            untouched="nothing was fetched",
+            hint='mirrors = ["file:/data/mirror", "https://mirror.example.org/sciml"]',
+        )
+    return mirrors
+
+
+def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
+    """Return what a mirror is called of which `url` is one: its base, or scheme and host.
+
+    Args:
+        url: where a file is asked for.
+        path: of the file in the manifest.
+        urls: all URLs of the file; a mirror of trees ends like one of the others.
+    """
+    tails = {f"{urlsplit(other).netloc}{urlsplit(other).path}" for other in urls if other != url}
+    fitting = [tail for tail in {*tails, quote(path)} if url.endswith(f"/{tail}")]
+    if fitting:
+        return url.removesuffix(f"/{max(fitting, key=len)}")
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

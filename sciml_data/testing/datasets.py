@@ -1,0 +1,95 @@
+"""Small datasets for tests: any files, described and pinned as the registry wants them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sciml_data.descriptor import Descriptor, read_descriptor
+from sciml_data.manifest import Entry, Manifest, hash_file
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write contents under relative paths."""
+    for path, content in files.items():
+        place = root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+
+def write_dataset(
+    registry: Path,
+    files: Mapping[str, bytes],
+    *,
+    mirrors: Sequence[Mapping[str, str]] = (),
+    splits: Mapping[str, Sequence[str]] | None = None,
+    dataset: str = "tiny",
+) -> Descriptor:
+    """Write version 1.0 of a dataset into a registry folder, and return its descriptor.
+
+    Args:
+        registry: folder; `datapackages/` is made in it.
+        files: path in the manifest -> content.
+        mirrors: of each mirror, start of a path -> start of a URL.
+        splits: name -> globs; "all" has everything.
+        dataset: id.
+    """
+    folder = registry / "datapackages" / dataset / "1.0"
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = (
+        Entry(path, len(content), f"sha256:{hashlib.sha256(content).hexdigest()}")
+        for path, content in files.items()
+    )
+    manifest_path = folder / "manifest.csv"
+    manifest_path.write_text(Manifest(tuple(sorted(entries))).dump(), encoding="utf-8")
+    document = _document(dataset, manifest_path)
+    document["sciml"] = {
+        "trust": "pinned",
+        "citation": ["The sciml-data developers (2026): files made for a test"],
+        "native": {"reader": "earthquake"},
+        "mirrors": [
+            {"name": f"mirror-{number}", "prefixes": dict(prefixes)}
+            for number, prefixes in enumerate(mirrors)
+        ],
+        "splits": {"all": ["**"], **{name: list(globs) for name, globs in (splits or {}).items()}},
+        "variables": {"value": {"dims": ["x"], "dtype": "float32", "units": "1", "long_name": "v"}},
+        "sample": {"description": "Whatever the reader of the test writes.", "seed": 0},
+    }
+    (folder / "datapackage.json").write_text(json.dumps(document), encoding="utf-8")
+    return read_descriptor(folder)
+
+
+def _document(dataset: str, manifest_path: Path) -> dict[str, object]:
+    return {
+        "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
+        "name": dataset,
+        "title": "A dataset made for a test",
+        "description": "Files that a test wrote: described, listed with their sizes and "
+        "hashes, and pinned as those of every other dataset of a registry are.",
+        "version": "1.0",
+        "created": "2026-01-01T00:00:00Z",
+        "keywords": ["test", "fixture", "fetching"],
+        "licenses": [
+            {
+                "name": "CC0-1.0",
+                "title": "CC0 1.0 Universal",
+                "path": "https://creativecommons.org/publicdomain/zero/1.0/",
+            }
+        ],
+        "sources": [{"title": "made for a test", "path": "https://example.org/"}],
+        "contributors": [{"title": "A test"}],
+        "resources": [
+            {
+                "name": "manifest",
+                "path": manifest_path.name,
+                "title": "Every native file: path, size in bytes, hash",
+                "format": "csv",
+                "mediatype": "text/csv",
+                "encoding": "utf-8",
+                "bytes": manifest_path.stat().st_size,
+                "hash": hash_file(manifest_path),
+            }
+        ],
+    }
