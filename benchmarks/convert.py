@@ -1,8 +1,8 @@
 r"""Time of converting tevolop_socal's native text, as a ratio to pandas reading the same bytes.
 
-    python benchmarks/convert.py NATIVE [--repeat 5]
+    python benchmarks/convert.py [NATIVE] [--repeat 5]
 
-NATIVE is the folder of the native files (`sciml-data get tevolop_socal --version 1.0` prints it).
+NATIVE is the folder of the native files; else where `sciml-data get tevolop_socal` puts them.
 Both run in this process, in turn, so that a busy computer troubles both; medians of CPU seconds
 (user and system, this process) and of wall seconds are printed. Conversion is everything from bytes
 on disk to a published ready folder: parse, check, merge, grid, compress, write, hash. pandas' C
@@ -26,7 +26,7 @@ import pandas as pd
 
 from sciml_data.convert import convert
 from sciml_data.descriptor import load_descriptor
-from sciml_data.home import DatasetFolder
+from sciml_data.home import DatasetFolder, find_home
 from sciml_data.manifest import manifest_of
 from sciml_data.registry import find_registry
 from sciml_data.stages import Verified
@@ -68,9 +68,12 @@ def measured(action: Callable[[], None]) -> tuple[float, float]:
 def main() -> None:
     """Run both in turn and print what they took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("native", type=Path)
+    here = find_home().dataset("tevolop_socal", "1.0").native
+    parser.add_argument("native", type=Path, nargs="?", default=here)
     parser.add_argument("--repeat", type=int, default=5)
     asked = parser.parse_args()
+    if not asked.native.is_dir():
+        parser.error(f"{asked.native} is not there: sciml-data get tevolop_socal --version 1.0")
     descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
     with tempfile.TemporaryDirectory() as scratch:
         folder = DatasetFolder(Path(scratch))

@@ -35,6 +35,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     view: str | None = None,
     sample: bool = False,
     sample_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
     registry: Path | None = None,
     home: Path | None = None,
     **view_options: Any,
@@ -48,6 +49,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         view: one of the reader's views, e.g. "fortnights".
         sample: open the synthetic sample.
         sample_seed: seed the sample was made with.
+        options: the reader's options that it was converted with; None are the defaults.
         registry: registry folder; None as the command line finds it.
         home: where data are kept; None as the command line finds it.
         **view_options: arguments of the view.
@@ -59,9 +61,10 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     seed = sample_seed if sample else None
     folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
-    converted = find_converted(descriptor, folder)
+    converted = find_converted(descriptor, folder, options)
     if converted is None:
         flags = f" --sample --sample-seed {sample_seed}" if sample else ""
+        flags += "".join(f" --set {name}={value}" for name, value in (options or {}).items())
         raise CallError(
             f"cannot open {dataset} {descriptor.version}: no ready files in {folder.ready}",
             untouched="nothing was read",
