@@ -1,0 +1,176 @@
+"""Training speed of the TEvolOp LSTM: pieces cut when read, against windows laid out in memory.
+
+Run `python benchmarks/lstm.py`; it prints samples a second of both loops, measured in turn in one
+process, and their ratio. A sample is one forecast: one location at one time.
+
+The loop it is held against is our own restatement of how the published notebook trains
+(laszewsk/mlcommons, FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cells 121 to 123 and 196): each window
+of 26 times is copied out, a batch is one window of each location, and only the last time of a
+window is forecast. Model, optimiser, features, precision and machine are the same in both. The
+notebook's batch of 400 windows is used, and one with as many samples as a batch of ours, since
+large batches are quicker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from sciml_data.bench.runner import load_runner
+from sciml_data.bench.settings import resolve_settings
+from sciml_data.bench.task import load_task
+from sciml_data.registry import find_registry
+
+FEATURES, WINDOWS, SEQUENCE = 33, 8, 26  # of the temporal split's default; outputs; published Tseq
+PUBLISHED_BATCH = 400
+NAMES = [f"feature_{index}" for index in range(FEATURES)]
+WARM_UP_STEPS = 3
+
+
+def main() -> None:
+    """Measure both loops by turns and print the medians."""
+    arguments = _arguments()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    load_runner(find_registry(), "tevolop")
+    task = load_task(find_registry().runner("tevolop"))
+    settings = resolve_settings(task, model="lstm", split=task.headline_split)
+    rng = np.random.default_rng(0)
+    series = rng.normal(size=(arguments.locations, arguments.times, FEATURES)).astype(np.float32)
+    targets = rng.normal(size=(*series.shape[:2], WINDOWS)).astype(np.float32)
+
+    began = time.perf_counter()
+    windows, answers = _laid_out(series, targets)
+    print(
+        f"windows laid out: {windows.nbytes / 1e6:,.0f} MB in {time.perf_counter() - began:.1f} s, "
+        f"from {series.nbytes / 1e6:,.0f} MB"
+    )
+    loops = {"pieces cut when read": _pieces(series, targets, settings, arguments.batches)}
+    for batch in (PUBLISHED_BATCH, settings["batch_size"] * settings["piece"]):
+        trainer = _Trainer(settings, SEQUENCE, arguments.batches)
+        loops[f"windows laid out, batch {batch}"] = _windows(windows, answers, batch, trainer)
+    rates: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(arguments.rounds):
+        for name, loop in loops.items():
+            rates[name].append(loop())
+    ours = float(np.median(rates["pieces cut when read"]))
+    print(f"{arguments.threads} threads, {arguments.rounds} rounds of {arguments.batches} batches")
+    for name, found in rates.items():
+        middle = float(np.median(found))
+        spread = f"{min(found):,.0f} to {max(found):,.0f}"
+        print(f"{name:34} {middle:10,.0f} samples/s ({spread})  ours is {ours / middle:.1f} x")
+
+
+def _pieces(
+    series: Any, targets: Any, settings: Mapping[str, Any], batches: int
+) -> Callable[[], float]:
+    """Return a function that trains on pieces for some batches and gives samples a second."""
+    chunks = importlib.import_module("sciml_runner_tevolop.chunks")
+    parts = importlib.import_module("sciml_runner_tevolop.parts")
+    count, times = series.shape[:2]
+    cut = chunks.Cut(settings["warmup"], settings["piece"], 1)
+    part = parts.Part("train", np.ones(count, bool), cut.warmup + 1, times)
+    tensors = chunks.Tensors(
+        local=series,
+        shared=np.zeros((times, 0), np.float32),
+        base=np.zeros_like(targets),
+        targets=targets,
+        known=np.ones_like(targets),
+        weights=np.ones((count, WINDOWS), np.float32),
+    )
+    cutter = chunks.Cutter(tensors, part, cut, team=chunks.teams(np.arange(count), 1))
+
+    def data() -> Iterator[Any]:
+        while True:
+            yield from cutter.dataset(settings["batch_size"], rng=np.random.default_rng(0))
+
+    return _Trainer(settings, cut.length, batches).over(data())
+
+
+def _windows(windows: Any, answers: Any, batch: int, trainer: _Trainer) -> Callable[[], float]:
+    """Return a function that trains on laid-out windows and gives samples a second."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    weights = np.zeros((batch, 1, SEQUENCE, WINDOWS), np.float32)
+    weights[:, :, -1] = 1.0
+    base = np.zeros((batch, 1, SEQUENCE, WINDOWS), np.float32)
+    target = np.zeros_like(base)
+
+    def data() -> Iterator[Any]:
+        while True:
+            chosen = rng.integers(len(windows), size=batch)
+            target[:, 0, -1] = answers[chosen]
+            inputs = {"series": tf.constant(windows[chosen][:, None]), "base": tf.constant(base)}
+            yield inputs, tf.constant(target), tf.constant(weights)
+
+    return trainer.over(data())
+
+
+class _Trainer:
+    """A new model and optimiser for series of one length."""
+
+    def __init__(self, settings: Mapping[str, Any], length: int, batches: int) -> None:
+        import keras
+
+        models = importlib.import_module("sciml_runner_tevolop.models")
+        keras.utils.set_random_seed(0)
+        self.batches = batches
+        self.model = models.build_model(settings, names=NAMES, together=1, length=length)
+        self.optimizer = keras.optimizers.Adam(1e-3)
+        self.optimizer.build(self.model.trainable_variables)
+
+    def over(self, data: Iterator[Any]) -> Callable[[], float]:
+        """Return a function that trains on some batches of the data and gives samples a second."""
+        import tensorflow as tf
+
+        step = tf.function(self._step, reduce_retracing=True)
+        for _ in range(WARM_UP_STEPS):
+            step(*next(data))
+
+        def measure() -> float:
+            began = time.perf_counter()
+            samples = sum(int(step(*next(data))) for _ in range(self.batches))
+            return samples / (time.perf_counter() - began)
+
+        return measure
+
+    def _step(self, inputs: Any, targets: Any, weights: Any) -> Any:
+        import tensorflow as tf
+
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            error = (targets - self.model(inputs, training=True)) * weights
+            loss = tf.reduce_sum(tf.square(error)) / tf.reduce_sum(weights)
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return tf.reduce_sum(tf.cast(weights[..., 0] > 0, tf.int32))
+
+
+def _laid_out(series: Any, targets: Any) -> tuple[Any, Any]:
+    """Return each window (sample, 26, feature) and what follows it (sample, 8), copied out."""
+    view = np.lib.stride_tricks.sliding_window_view(series, SEQUENCE, axis=1)
+    windows = np.ascontiguousarray(view.transpose(0, 1, 3, 2)).reshape(-1, SEQUENCE, FEATURES)
+    return windows, targets[:, SEQUENCE - 1 :].reshape(-1, WINDOWS)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--locations", type=int, default=100)
+    parser.add_argument("--times", type=int, default=1801)
+    parser.add_argument("--batches", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

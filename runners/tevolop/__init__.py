@@ -1,0 +1,1 @@
+"""The TEvolOp benchmark: forecasts of earthquake activity in southern California."""
