@@ -12,24 +12,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sciml_data.api import convert as convert
+    from sciml_data.api import convert_dataset as convert_dataset
     from sciml_data.api import datasets as datasets
     from sciml_data.api import describe as describe
-    from sciml_data.api import get as get
+    from sciml_data.api import get_dataset as get_dataset
     from sciml_data.api import open_dataset as open_dataset
-    from sciml_data.api import verify as verify
+    from sciml_data.api import verify_dataset as verify_dataset
     from sciml_data.api import versions as versions
 
 __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
-    "convert",
+    "convert_dataset",
     "datasets",
     "describe",
-    "get",
+    "get_dataset",
     "open_dataset",
-    "verify",
+    "verify_dataset",
     "versions",
 ]
 

@@ -1,8 +1,8 @@
 """The engine from Python: the same words as the command line.
 
     import sciml_data
-    sciml_data.get("tevolop_socal", version="1.0")
-    sciml_data.convert("tevolop_socal", version="1.0")
+    sciml_data.get_dataset("tevolop_socal", version="1.0")
+    sciml_data.convert_dataset("tevolop_socal", version="1.0")
     events = sciml_data.open_dataset("tevolop_socal", version="1.0")
 
 The functions take the same keywords:
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sciml_data.convert import convert as convert_verified
+from sciml_data.convert import convert
 from sciml_data.dataset import open_dataset
 from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.fetch import fetch
@@ -27,10 +27,17 @@ from sciml_data.plan import make_plan
 from sciml_data.registry import find_registry
 from sciml_data.sample import make_sample
 from sciml_data.stages import Converted, Fetched, Verified
-from sciml_data.verify import load_fetched
-from sciml_data.verify import verify as verify_fetched
+from sciml_data.verify import load_fetched, verify
 
-__all__ = ["convert", "datasets", "describe", "get", "open_dataset", "verify", "versions"]
+__all__ = [
+    "convert_dataset",
+    "datasets",
+    "describe",
+    "get_dataset",
+    "open_dataset",
+    "verify_dataset",
+    "versions",
+]
 
 Notice = Callable[[str], None]
 
@@ -61,7 +68,7 @@ def describe(
     return load_descriptor(find_registry(registry), dataset, version)
 
 
-def get(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
     dataset: str,
     *,
     version: str | None = None,
@@ -100,7 +107,7 @@ def get(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
     return fetch(plan, notice=notice)
 
 
-def verify(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
     dataset: str,
     *,
     version: str | None = None,
@@ -128,10 +135,10 @@ def verify(  # noqa: PLR0913 - the first names the dataset, the rest are keyword
     descriptor = describe(dataset, version=version, registry=registry)
     seed = sample_seed if sample else None
     folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
-    return verify_fetched(load_fetched(descriptor, folder), full=full)
+    return verify(load_fetched(descriptor, folder), full=full)
 
 
-def convert(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
     dataset: str,
     *,
     version: str | None = None,
@@ -164,7 +171,7 @@ def convert(  # noqa: PLR0913 - the first names the dataset, the rest are keywor
         NativeFormatError: a native file does not follow its format.
         ConversionError: ready files could not be made.
     """
-    verified = verify(
+    verified = verify_dataset(
         dataset,
         version=version,
         sample=sample,
@@ -172,4 +179,4 @@ def convert(  # noqa: PLR0913 - the first names the dataset, the rest are keywor
         registry=registry,
         home=home,
     )
-    return convert_verified(verified, options=options, workers=workers, again=again, notice=notice)
+    return convert(verified, options=options, workers=workers, again=again, notice=notice)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 import xarray as xr
 
 import sciml_data
-from sciml_data import convert as stage
 from sciml_data.convert import convert, find_converted, ready_folder, shards_of_split
 from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem
@@ -71,7 +71,7 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     reader = Toy()
-    monkeypatch.setattr(stage, "load_reader", lambda _: reader)
+    monkeypatch.setattr("sciml_data.convert.load_reader", lambda _: reader)
     return reader
 
 
@@ -285,7 +285,7 @@ def test_processes_make_the_same_bytes(
     elsewhere = DatasetFolder(tmp_path)
     elsewhere.native.symlink_to(sample.root)
     verified = Verified(sample.descriptor, elsewhere, sample.manifest, is_synthetic=True)
-    with stage.ProcessPoolExecutor(1, mp_context=stage.get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         again = convert(verified, executor=executor)
 
     assert converted.manifest.digest == again.manifest.digest

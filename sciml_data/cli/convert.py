@@ -46,7 +46,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     from sciml_data import api
 
-    converted = api.convert(
+    converted = api.convert_dataset(
         dataset,
         version=version,
         sample=sample,
