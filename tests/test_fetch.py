@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,13 +175,13 @@ def test_a_part_goes_on_from_its_last_byte(plan: Plan, server: FileServer) -> No
     assert server.bytes_sent == sum(map(len, FILES.values())) - 1_000_000
 
 
-def test_a_whole_part_is_published_without_a_request(plan: Plan, server: FileServer) -> None:
+def test_a_whole_part_is_published_without_a_mirror(plan: Plan) -> None:
     write_files(plan.folder.partial, {f"{path}.part": data for path, data in FILES.items()})
+    lone = tuple(dataclasses.replace(file, urls=()) for file in plan.files)
 
-    fetch(plan, patience=PATIENCE)
+    fetch(dataclasses.replace(plan, files=lone), patience=PATIENCE)
 
     assert contents(plan.folder.native) == FILES
-    assert server.requests == []
 
 
 @pytest.mark.parametrize("part", [b"z" * 500, b"z" * 10_240, b"z" * 20_000])
@@ -370,6 +371,19 @@ def test_an_interrupt_stops_all_and_keeps_the_parts(plan: Plan, server: FileServ
     kept = contents(plan.folder.partial)["deep/c.bin.part"]
     assert 0 < len(kept) < 1_500_000
     assert contents(fetch(plan, patience=PATIENCE).root) == FILES
+
+
+def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServer) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    server.add(status(503), path="a.bin", times=None)
+    began = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(plan, progress=interrupt, patience=Patience(first_wait_s=60, longest_wait_s=60))
+
+    assert time.monotonic() - began < 20
 
 
 def test_all_failures_are_told_at_once_and_the_rest_stays(plan: Plan, server: FileServer) -> None:

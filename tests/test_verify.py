@@ -139,6 +139,17 @@ def test_what_stands_in_the_receipt_is_not_read_unless_asked(fetched: Fetched) -
     assert found(fetched, full=True) == [("changed", "a.bin")]
 
 
+def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> None:
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    other = fetched.folder.root / "other"
+    other.write_bytes(bytes(256))
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    other.replace(path)
+
+    assert found(fetched) == [("changed", "a.bin")]
+
+
 def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(plan.folder.native, FILES)  # came another way: no receipt
     fetched = load_fetched(plan.descriptor, plan.folder)

@@ -16,7 +16,7 @@ from sciml_data.fetch.patience import Patience
 from sciml_data.fetch.receipt import Receipt
 from sciml_data.home import DatasetFolder
 from sciml_data.manifest import READ_BLOCK_BYTES
-from sciml_data.sources import Body, RangeRefusedError, SourceError, Sources, TransientError
+from sciml_data.sources import Body, RangeRefusedError, Sources, TransientError
 from sciml_data.stages import PlannedFile
 
 SILENT_TRIES = 2  # of a mirror where nobody ever answered: there may be no network at all
@@ -76,11 +76,10 @@ class Attempt:
                     self._run.mirrors.lied(self._mirror, self._file.path, error)
                     raise
                 self._is_own = True  # nothing is left of the other's bytes: a fair second try
-            except RangeRefusedError as error:
+            except RangeRefusedError:
                 if self._part.received_bytes == 0:
                     raise
                 self._restart()
-                self._count(error)
             except TransientError as error:
                 if not error.is_unreachable:
                     self._run.mirrors.answered(self._mirror)
@@ -127,15 +126,14 @@ class Attempt:
                 f"the answer ended after {self._part.received_bytes} of {expected} bytes"
             )
 
-    def _count(self, error: SourceError) -> None:
+    def _count(self, error: TransientError) -> None:
         """Count a try, from one again where it brought a block more than any try before."""
         if self._part.received_bytes >= self._most_bytes + READ_BLOCK_BYTES:
             self._tries = 0
         self._most_bytes = max(self._most_bytes, self._part.received_bytes)
         self._tries += 1
         limit = self._run.patience.tries
-        is_silent = isinstance(error, TransientError) and error.is_unreachable
-        if is_silent and not self._run.mirrors.has_answered(self._mirror):
+        if error.is_unreachable and not self._run.mirrors.has_answered(self._mirror):
             limit = min(limit, SILENT_TRIES)
         if self._tries >= limit:
             raise error

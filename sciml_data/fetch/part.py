@@ -90,10 +90,6 @@ class Part:
         os.close(self._descriptor)
 
     def _take_over(self) -> None:
-        size_bytes = os.fstat(self._descriptor).st_size
-        if size_bytes > self._file.size_bytes:
-            self.restart()
-            return
         while block := os.read(self._descriptor, READ_BLOCK_BYTES):
             self._hash.update(block)
             self.received_bytes += len(block)

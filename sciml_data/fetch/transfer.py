@@ -54,11 +54,8 @@ def _publish(part: Part, file: PlannedFile, run: Run) -> None:
 
 def _from_mirrors(file: PlannedFile, part: Part, run: Run) -> list[Problem]:
     """Return nothing once the part is right, or a problem for each mirror."""
-    if part.received_bytes == file.size_bytes:  # killed between the last byte and publishing
-        if part.found_hash == file.hash:
-            return []
-        run.meter.moved(-part.received_bytes)
-        part.set_aside()
+    if part.found_hash == file.hash:  # killed between the last byte and publishing
+        return []
     problems = []
     for mirror, urls in itertools.groupby(
         file.urls, key=lambda url: mirror_of(url, file.path, file.urls)
