@@ -12,7 +12,7 @@ help: ## print this help
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUN)/sciml-data ## install, then get, verify, convert, train, score and draw the sample of TEvolOp
-	$(RUN)/sciml-data run tevolop --sample
+	$(RUN)/sciml-data run tevolop --sample >/dev/null # `show` prints the table
 	$(RUN)/sciml-data show latest
 
 test: $(TOOLS)/nox ## format, lint, types, layers and tests, each in an environment of its own
