@@ -181,7 +181,7 @@ def _targets(targets: Iterable[Mapping[str, Any]]) -> str:
             f"({target['source']}): {_number(target['score'])}, {words}"
         )
         if target["reached_by_baselines"]:
-            line += f"; reached without learning too: {', '.join(target['reached_by_baselines'])}"
+            line += f"; a baseline reaches it too: {', '.join(target['reached_by_baselines'])}"
         lines.append(line)
     return "\n".join(lines)
 

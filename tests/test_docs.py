@@ -1,0 +1,49 @@
+"""What the documents say can be typed, and what they link to is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from sciml_data.cli import VERBS, group
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "datapackages/*/README.md", "runners/*/README.md")
+    for path in ROOT.glob(pattern)
+)
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip().removeprefix("$ ")
+        for path in DOCUMENTS
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"( {4}|\$ )?sciml-data [a-z]", line.rstrip("\\"))
+    }
+)
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(COMMANDS) > 15
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_documents_can_be_typed(line: str) -> None:
+    verb, *arguments = shlex.split(line)[1:]
+    context = click.Context(group)
+    command = group.get_command(context, verb)
+
+    assert verb in VERBS
+    assert command is not None
+    command.make_context(verb, arguments)  # raises a usage error for what does not exist
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
