@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, Problem
 from sciml_data.home import write_atomically
-from sciml_data.manifest import Manifest
+from sciml_data.manifest import Manifest, manifest_of, unsafe_because
 
 TO_FILL = "(to be written)"
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
@@ -34,7 +34,13 @@ HEADINGS = {
 
 
 def start_dataset(
-    root: Path, dataset: str, version: str, *, reader: str, today: date
+    root: Path,
+    dataset: str,
+    version: str,
+    *,
+    reader: str,
+    today: date,
+    files: Path | None = None,
 ) -> list[Path]:
     """Write the folder of a version, and the dataset's card where there is none yet.
 
@@ -44,12 +50,15 @@ def start_dataset(
         version: name of the version's folder.
         reader: module of `sciml_data/readers/` that reads the native format.
         today: date of creation.
+        files: folder of the native files, laid out as published; the manifest is made of them.
+            None leaves it empty.
 
     Returns:
         the files that were written.
 
     Raises:
-        CallError: a name is none, or the version is there already.
+        CallError: a name is none, the version is there already, or the native files may not
+            stand in a manifest.
     """
     _hold_name(dataset, NAME, "dataset id", "lower case words joined by underscores")
     _hold_name(version, VERSION, "version", "letters, digits, points, dashes and underscores")
@@ -61,17 +70,34 @@ def start_dataset(
             untouched="nothing was overwritten",
             hint="a mend of a published dataset is a new version",
         )
-    manifest = Manifest(()).dump()
-    files = {
+    manifest = (_manifest_of(files) if files is not None else Manifest(())).dump()
+    written = {
         folder / MANIFEST_NAME: manifest,
         folder / DESCRIPTOR_NAME: _descriptor(dataset, version, reader, manifest, today),
     }
     card = folder.parent / "README.md"
     if not card.exists():
-        files[card] = _card(dataset)
-    for path, text in files.items():
+        written[card] = _card(dataset)
+    for path, text in written.items():
         write_atomically(path, text)
-    return list(files)
+    return list(written)
+
+
+def _manifest_of(files: Path) -> Manifest:
+    """Return the manifest of a folder whose every path may stand in one."""
+    manifest = manifest_of(files) if files.is_dir() else Manifest(())
+    unsafe = [
+        Problem("path", entry.path, reason)
+        for entry in manifest
+        if (reason := unsafe_because(entry.path))
+    ]
+    if unsafe or not manifest.entries:
+        raise CallError(
+            f"{files} has no files" if not unsafe else f"{files} has paths that are refused",
+            problems=unsafe,
+            untouched="nothing was written",
+        )
+    return manifest
 
 
 def _hold_name(name: str, pattern: re.Pattern[str], what: str, form: str) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sciml_data.cli import group
 from sciml_data.cli.check import check_registry
 from sciml_data.errors import CallError
-from sciml_data.manifest import manifest_of
+from sciml_data.manifest import manifest_of, read_manifest
 from sciml_data.registry import Registry
 from sciml_data.scaffold import HEADINGS, start_dataset
 
@@ -106,3 +106,33 @@ def test_the_command_starts_a_registry_and_prints_the_files(tmp_path: Path) -> N
         str(path) for path in root.rglob("*") if path.is_file()
     )
     assert Registry(root).versions("waves") == ["1.0"]
+
+
+def test_the_manifest_can_be_made_of_the_native_files(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / "a").mkdir(parents=True)
+    (raw / "a" / "1.bin").write_bytes(b"one")
+
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=raw)
+
+    stored = read_manifest(tmp_path / "datapackages" / "waves" / "1.0" / "manifest.csv")
+    assert stored == manifest_of(raw)
+    assert [entry.path for entry in stored] == ["a/1.bin"]
+
+
+def test_native_files_that_may_not_stand_in_a_manifest_are_refused(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "back\\slash").write_bytes(b"")
+
+    with pytest.raises(CallError, match="refused"):
+        start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=raw)
+
+    assert not (tmp_path / "datapackages").exists()
+
+
+def test_a_folder_without_files_makes_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="has no files"):
+        start_dataset(
+            tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=tmp_path / "none"
+        )
