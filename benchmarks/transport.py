@@ -24,14 +24,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
 JOBS = 8
 
 
-def with_urllib3(base: str, root: Path) -> Callable[[str], str]:
-    """Return a function that brings one file with urllib3 and returns its sha256."""
+def with_urllib3(base: str, root: Path, *, method: str = "read1") -> Callable[[str], str]:
+    """Return a function that brings one file with urllib3 and returns its sha256.
+
+    `read1` takes what has arrived, `read` gathers whole blocks.
+    """
     import urllib3
 
     pool = urllib3.PoolManager(maxsize=JOBS)
@@ -40,26 +44,7 @@ def with_urllib3(base: str, root: Path) -> Callable[[str], str]:
         found = hashlib.sha256()
         response = pool.request("GET", f"{base}/{name}", preload_content=False)
         with (root / name).open("wb", buffering=0) as stream:
-            while block := response.read1(BLOCK_BYTES):
-                found.update(block)
-                stream.write(block)
-        response.release_conn()
-        return found.hexdigest()
-
-    return bring
-
-
-def with_urllib3_read(base: str, root: Path) -> Callable[[str], str]:
-    """Return the same with `read`, which gathers whole blocks, instead of `read1`."""
-    import urllib3
-
-    pool = urllib3.PoolManager(maxsize=JOBS)
-
-    def bring(name: str) -> str:
-        found = hashlib.sha256()
-        response = pool.request("GET", f"{base}/{name}", preload_content=False)
-        with (root / name).open("wb", buffering=0) as stream:
-            while block := response.read(BLOCK_BYTES):
+            while block := getattr(response, method)(BLOCK_BYTES):
                 found.update(block)
                 stream.write(block)
         response.release_conn()
@@ -86,7 +71,11 @@ def with_obstore(base: str, root: Path) -> Callable[[str], str]:
     return bring
 
 
-CLIENTS = {"urllib3": with_urllib3, "urllib3-read": with_urllib3_read, "obstore": with_obstore}
+CLIENTS = {
+    "urllib3": with_urllib3,
+    "urllib3-read": partial(with_urllib3, method="read"),
+    "obstore": with_obstore,
+}
 
 
 def run_client(client: str, base: str, registry: Path, root: Path) -> None:
