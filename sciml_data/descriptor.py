@@ -82,6 +82,7 @@ class Descriptor:
     sample: Mapping[str, Any]
     live: LiveService | None
     manifest: Manifest | None
+    expected: Mapping[str, Any]
     document: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -235,6 +236,7 @@ def _descriptor(document: Mapping[str, Any], folder: Path, manifest: Manifest | 
         sample=block.get("sample", {}),
         live=LiveService(**live) if live else None,
         manifest=manifest,
+        expected=block.get("expected", {}),
         document=document,
     )
 

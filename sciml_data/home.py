@@ -4,6 +4,7 @@
 <home>/<dataset>/<version>/partial/     files on their way; never read by another stage
 <home>/<dataset>/<version>/quarantine/  files that were wrong, kept to be looked at
 <home>/<dataset>/<version>/receipt.json what was verified, by size, mtime and inode
+<home>/<dataset>/<version>/listing.csv  of an unpinned version: what a mirror listed at first
 <home>/<dataset>/<version>/ready/       converted files, one folder for each set of options
 <home>/<dataset>/sample-<seed>/         the same for a synthetic sample
 <home>/runs/<benchmark>/                runs and their records
@@ -55,8 +56,16 @@ class DatasetFolder:
 
     @property
     def manifest(self) -> Path:
-        """Manifest of what was fetched, where the registry pins none (samples, live versions)."""
+        """Manifest of what was fetched, where the registry pins none.
+
+        So it is with samples, live versions and unpinned ones.
+        """
         return self.root / "manifest.csv"
+
+    @property
+    def listing(self) -> Path:
+        """What a mirror listed when an unpinned version was first asked for: path, bytes, hash."""
+        return self.root / "listing.csv"
 
     @contextlib.contextmanager
     def lock(self, doing: str, *, timeout_s: float = 0.0) -> Iterator[None]:

@@ -19,13 +19,16 @@ from sciml_data.manifest import Manifest
 class PlannedFile:
     """One file to fetch: where to (path under the native folder), how large, from where.
 
-    `hash` is `kind:hex` or None where nobody has pinned one; `urls` are tried in order.
+    `hash` is `kind:hex` or None where nobody has pinned one; `urls` are tried in order. `etag` is
+    what the mirror's own listing says of an unpinned file, in the form of the hash kinds `md5` and
+    `s3etag`: held beside the sha256 that is computed as the file arrives.
     """
 
     path: str
     size_bytes: int
     hash: str | None
     urls: tuple[str, ...]
+    etag: str | None = None
 
 
 @dataclass(frozen=True)

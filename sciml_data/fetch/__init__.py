@@ -7,7 +7,7 @@ A file lies in `native/` only when its size and hash are right; until then it is
 from sciml_data.fetch.asked import asked_paths as asked_paths
 from sciml_data.fetch.meter import Notice as Notice
 from sciml_data.fetch.meter import Progress as Progress
-from sciml_data.fetch.patience import Patience as Patience
 from sciml_data.fetch.place import quarantine as quarantine
 from sciml_data.fetch.pool import fetch as fetch
 from sciml_data.fetch.receipt import Receipt as Receipt
+from sciml_data.sources.patience import Patience as Patience

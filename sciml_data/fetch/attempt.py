@@ -12,11 +12,11 @@ from sciml_data.fetch.checksum import short
 from sciml_data.fetch.meter import Meter
 from sciml_data.fetch.mirrors import Mirrors, WrongBytesError
 from sciml_data.fetch.part import Part
-from sciml_data.fetch.patience import Patience
 from sciml_data.fetch.receipt import Receipt
 from sciml_data.home import DatasetFolder
 from sciml_data.manifest import READ_BLOCK_BYTES
 from sciml_data.sources import Body, RangeRefusedError, Sources, TransientError
+from sciml_data.sources.patience import Patience
 from sciml_data.stages import PlannedFile
 
 SILENT_TRIES = 2  # of a mirror where nobody ever answered: there may be no network at all

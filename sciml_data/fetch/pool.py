@@ -17,7 +17,6 @@ from sciml_data.fetch.checksum import hash_like
 from sciml_data.fetch.meter import Meter, Notice, Progress, in_words
 from sciml_data.fetch.mirrors import Mirrors
 from sciml_data.fetch.part import part_name
-from sciml_data.fetch.patience import Patience
 from sciml_data.fetch.place import find_file, quarantine
 from sciml_data.fetch.receipt import Receipt
 from sciml_data.fetch.transfer import fetch_file
@@ -25,6 +24,7 @@ from sciml_data.home import DatasetFolder
 from sciml_data.manifest import Entry, Manifest, unsafe_because
 from sciml_data.sources import Sources
 from sciml_data.sources.mirrors import mirror_of
+from sciml_data.sources.patience import Patience
 from sciml_data.stages import Fetched, Plan, PlannedFile
 
 DEFAULT_JOBS = 8  # files at once: 2 cores hash what 8 connections bring (benchmarks/transport.py)
