@@ -162,9 +162,12 @@ def _checksums(version: Version) -> str:
 
 
 def _catalog_v1(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
-    """Return an Intake V1 catalogue: one source a dataset, its version and view as parameters."""
+    """Return an Intake V1 catalogue: one source a dataset, its version and view as parameters.
+
+    A version without a ready form cannot be opened, and stands in neither catalogue.
+    """
     sources = {}
-    for name, versions in found.items():
+    for name, versions in _openable(found).items():
         parameters = {
             "version": _choice("version of the dataset", [one.version for one in versions]),
             "view": _choice("another form, made when read", ["", *_views(versions)]),
@@ -184,6 +187,7 @@ def _catalog_v1(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
 
 def _catalog_v2(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
     """Return an Intake V2 catalogue: one entry a version, the dataset's name for the newest."""
+    found = _openable(found)
     entries = {
         f"{name}-{one.version}": {
             "reader": READER,
@@ -204,6 +208,15 @@ def _catalog_v2(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
         "data": {},
         "entries": entries,
     }
+
+
+def _openable(found: Mapping[str, Sequence[Version]]) -> dict[str, list[Version]]:
+    """Return the versions that have a reader, of the datasets that have such a version."""
+    with_reader = {
+        name: [one for one in versions if "reader" in one.document["sciml"]["native"]]
+        for name, versions in found.items()
+    }
+    return {name: versions for name, versions in with_reader.items() if versions}
 
 
 def _metadata(version: Version) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.manifest import Manifest, hash_file, read_manifest
@@ -29,18 +30,21 @@ class Mirror:
     """One place that holds the files: `prefixes` maps the start of a path to that of a URL.
 
     The longest prefix that fits wins; two mirrors may so hold one dataset under other folder names.
+    `s3` is the URI of the dataset's folder in a bucket, where the files lie in one.
     """
 
     name: str
     prefixes: Mapping[str, str]
+    s3: str | None = None
+
+    def prefix_of(self, path: str) -> str | None:
+        """Return the prefix by which a manifest path is found here, or None if there is none."""
+        return max((one for one in self.prefixes if path.startswith(one)), key=len, default=None)
 
     def url(self, path: str) -> str | None:
         """Return the URL of a manifest path here, or None where this mirror does not hold it."""
-        fitting = [prefix for prefix in self.prefixes if path.startswith(prefix)]
-        if not fitting:
-            return None
-        prefix = max(fitting, key=len)
-        return self.prefixes[prefix] + path[len(prefix) :]
+        prefix = self.prefix_of(path)
+        return None if prefix is None else self.prefixes[prefix] + quote(path[len(prefix) :])
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ def check_descriptor(folder: Path) -> list[Problem]:
     if problems:
         return problems
     problems += _schema_problems(document)
+    problems += _native_problems(document["sciml"]) if not problems else []
     problems += _name_problems(document, folder)
     problems += _resource_problems(document, folder)
     manifest = _manifest(folder, problems)
@@ -208,6 +213,38 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
     return problems
 
 
+def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
+    """Return where the native block and the rest promise different things."""
+    native, declared = block["native"], block["variables"]
+    given = {
+        "variables": declared,
+        "sample": "sample" in block,
+        "native.reader": "reader" in native,
+    }
+    problems = [
+        Problem(
+            "native", f"$.sciml.{key}", "is given, and native.format says that nothing reads it"
+        )
+        for key, is_there in given.items()
+        if is_there and "format" in native
+    ]
+    problems += [
+        Problem("native", f"$.sciml.native.padded.{dim}", f"{counter} is not declared")
+        for dim, counter in native.get("padded", {}).items()
+        if counter not in declared
+    ]
+    for split, arrays in native.get("arrays", {}).items():
+        common = set(arrays) & set(declared)
+        firsts = sorted({dim for name in common for dim in declared[name]["dims"][:1]})
+        differing = set(arrays) ^ (set(declared) - set(firsts))
+        message = f"declared without an array, or the reverse: {', '.join(sorted(differing))}"
+        if len(firsts) > 1:
+            message = f"the variables differ in their first dimension: {', '.join(firsts)}"
+        if differing or len(firsts) > 1:
+            problems.append(Problem("native", f"$.sciml.native.arrays.{split}", message))
+    return problems
+
+
 def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
     path = folder / MANIFEST_NAME
     if not path.is_file():
@@ -230,7 +267,7 @@ def _descriptor(document: Mapping[str, Any], folder: Path, manifest: Manifest | 
         folder=folder,
         trust=block["trust"],
         native=block["native"],
-        mirrors=tuple(Mirror(one["name"], one["prefixes"]) for one in block.get("mirrors", ())),
+        mirrors=tuple(Mirror(**one) for one in block.get("mirrors", ())),
         splits={name: tuple(globs) for name, globs in block["splits"].items()},
         variables={name: _variable(one) for name, one in block["variables"].items()},
         sample=block.get("sample", {}),

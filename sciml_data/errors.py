@@ -7,6 +7,8 @@ what was left untouched, and a hint on a line of its own. The tree:
     ├── CallError                  exit 2: the call is wrong (id, version, option, missing extra)
     ├── DescriptorError            a descriptor or manifest breaks its contract
     ├── FetchError                 bytes could not be had
+    │   ├── ListingError           what mirrors list is not what is expected
+    │   │   └── UpstreamChangedError   nor what they listed before
     │   ├── NoSpaceError           the disk would not hold them
     │   └── LockedError            another process works in the same folder
     ├── VerificationError          files differ from the manifest
@@ -92,6 +94,14 @@ class DescriptorError(SciMLDataError):
 
 class FetchError(SciMLDataError):
     """Files could not be had from any mirror; `.problems` names file, mirror and reason."""
+
+
+class ListingError(FetchError):
+    """No mirror lists what is expected of an unpinned version; `.problems` says what each lists."""
+
+
+class UpstreamChangedError(ListingError):
+    """Files were changed, added or taken away since the first listing; `.problems` has each."""
 
 
 class NoSpaceError(FetchError):

@@ -96,7 +96,7 @@ def parse_manifest(text: str, *, name: str = "manifest.csv") -> Manifest:
         entry = _entry(row, f"{name}:{number}", problems)
         if entry is not None:
             entries.append(entry)
-    problems += _clashes(entries, name)
+    problems += clashes([entry.path for entry in entries], name)
     if problems:
         raise DescriptorError(
             f"{name} has {len(problems)} problems",
@@ -161,8 +161,9 @@ def _entry(row: list[str], place: str, problems: list[Problem]) -> Entry | None:
     return Entry(path, int(size), digest) if len(problems) == before else None
 
 
-def _clashes(entries: list[Entry], name: str) -> list[Problem]:
-    counts = Counter(entry.path for entry in entries)
+def clashes(found: Iterable[str], name: str) -> list[Problem]:
+    """Return a problem for each path that stands there twice, or is a file and a folder too."""
+    counts = Counter(iter(found))
     paths = set(counts)
     problems = [
         Problem("path", name, f"{path!r} stands there {count} times")

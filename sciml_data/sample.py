@@ -15,7 +15,7 @@ from sciml_data import __version__
 from sciml_data.descriptor import Descriptor
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
 from sciml_data.manifest import manifest_of
-from sciml_data.readers import load_reader
+from sciml_data.readers import load_reader, require_reader
 from sciml_data.stages import Fetched
 from sciml_data.verify import MARKER_NAME, differences, load_fetched
 
@@ -29,9 +29,10 @@ def make_sample(descriptor: Descriptor, home: Home, *, seed: int = 0) -> Fetched
         seed: the same seed and software give the same bytes.
 
     Raises:
-        CallError: there is no such reader.
+        CallError: there is no such reader, or none at all.
         LockedError: another process works in the folder.
     """
+    require_reader(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     marker = {
         "synthetic": True,

@@ -121,7 +121,7 @@ def _descriptor(dataset: str, version: str, reader: str, manifest: str, today: d
         "licenses": [],
         "sources": [],
         "contributors": [],
-        "resources": [_manifest_resource(manifest)],
+        "resources": [manifest_resource(manifest)],
         "sciml": {
             "trust": "pinned",
             "citation": [],
@@ -135,7 +135,7 @@ def _descriptor(dataset: str, version: str, reader: str, manifest: str, today: d
     return json.dumps(document, indent=2) + "\n"
 
 
-def _manifest_resource(manifest: str) -> dict[str, Any]:
+def manifest_resource(manifest: str) -> dict[str, Any]:
     """Return the manifest's own entry in the descriptor, with the size and hash it has now."""
     hash_pattern = "[a-z0-9]+:[0-9a-f]+(-[0-9]+:[0-9]+)?"
     return {

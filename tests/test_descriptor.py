@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,50 @@ def test_an_unpinned_version_needs_no_manifest(tmp_path: Path) -> None:
     )
 
     assert check_descriptor(folder) == []
+
+
+def problems_with(folder: Path, **sciml: Any) -> list[tuple[str, str]]:
+    """Return kind and place of what is wrong once these keys of `sciml` are replaced."""
+    change_descriptor(folder, lambda document: document["sciml"].update(sciml))
+    return [(problem.kind, problem.place) for problem in check_descriptor(folder)]
+
+
+def test_native_files_that_nothing_reads_have_a_format_and_promise_no_more(tmp_path: Path) -> None:
+    folder = small_registry(tmp_path).package("waves", "1.0")
+    native = {"format": "Rolls of paper with ink on them"}
+
+    assert problems_with(folder, native={}) == [("schema", "$.sciml.native")]
+    assert problems_with(folder, native=native | {"reader": "earthquake"}) == [
+        ("native", "$.sciml.variables"),
+        ("native", "$.sciml.sample"),
+        ("native", "$.sciml.native.reader"),
+    ]
+    change_descriptor(folder, lambda document: document["sciml"].pop("sample"))
+    assert problems_with(folder, native=native, variables={}) == []
+    assert problems_with(folder, native={"reader": "earthquake"}) == [
+        ("schema", "$.sciml.variables")
+    ]
+
+
+def test_arrays_and_declared_variables_are_the_same(tmp_path: Path) -> None:
+    folder = small_registry(tmp_path).package("waves", "1.0")
+    variable = {"dims": ["time"], "dtype": "float32", "long_name": "height"}
+    array = {"file": "a.h5", "key": "height"}
+    native: dict[str, Any] = {"reader": "hdf5_arrays", "arrays": {"all": {"height": array}}}
+    declared = {"height": variable, "time": variable}
+
+    assert problems_with(folder, native=native, variables=declared) == []
+    assert problems_with(folder, variables=declared | {"period": variable}) == [
+        ("native", "$.sciml.native.arrays.all")
+    ]
+    assert problems_with(folder, native=native | {"padded": {"x": "n"}}, variables=declared) == [
+        ("native", "$.sciml.native.padded.x")
+    ]
+    native["arrays"]["all"]["period"] = array
+    assert problems_with(folder, native=native, variables=declared) == [
+        ("native", "$.sciml.native.arrays.all")
+    ]
+    assert problems_with(folder, native={"reader": "hdf5_arrays"}) == [("schema", "$.sciml.native")]
 
 
 @pytest.mark.parametrize(("dataset", "version"), BUILT_IN)

@@ -88,7 +88,8 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
     ]
     try:
         document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
-        load_reader(document["sciml"]["native"]["reader"])
+        if "reader" in document["sciml"]["native"]:
+            load_reader(document["sciml"]["native"]["reader"])
     except SciMLDataError as error:
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.wrong))
     except (ValueError, KeyError, TypeError):

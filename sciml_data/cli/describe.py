@@ -55,6 +55,7 @@ def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
         "licenses": document["licenses"],
         "citation": document["sciml"]["citation"],
         "sources": document["sources"],
+        "native_format": descriptor.native.get("format"),
         "variables": document["sciml"]["variables"],
         "splits": {name: list(globs) for name, globs in descriptor.splits.items()},
         "mirrors": [{"name": one.name, "prefixes": one.prefixes} for one in descriptor.mirrors],
@@ -81,6 +82,8 @@ def _text(facts: dict[str, Any]) -> str:
         lines += [f"mirror        {mirror['name']}: {url}" for url in mirror["prefixes"].values()]
     if facts["service"]:
         lines.append(f"service       {facts['service']}")
+    if not facts["variables"]:
+        return "\n".join([*lines, "", f"no ready form yet; native files: {facts['native_format']}"])
     return "\n".join([*lines, "", "variables of the ready form", *_variables(facts["variables"])])
 
 

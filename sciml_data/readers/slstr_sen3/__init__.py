@@ -10,7 +10,9 @@ there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, NativeFormatError, Problem
@@ -19,8 +21,6 @@ from sciml_data.readers.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.readers.slstr_hdf5.options import parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 OPTIONS = ("label", "bayes_bits", "exclude", "compression")
@@ -35,7 +35,7 @@ FILES = (
 
 
 def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
-    """Return one ready file for each `.SEN3` folder; the folder it lies in, if any, is the split.
+    """Return one ready file for each `.SEN3` folder, in the split whose globs its files fit.
 
     Raises:
         CallError: an option that there is not.
@@ -59,8 +59,17 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
             for name in FILES
             if name not in there
         ]
+        if native.split_of(paths[0]) is None:
+            problems.append(Problem("split", folder, f"is in none of {', '.join(native.splits)}"))
+    made = [_shard(native, folder, paths) for folder, paths in sorted(granules.items())]
+    counts = Counter(shard.name for shard in made)
+    problems += [
+        Problem("name", shard.inputs[0], "another folder of the split has the same name")
+        for shard in made
+        if counts[shard.name] > 1
+    ]
     _raise_if(problems)
-    return tuple(_shard(folder, paths) for folder, paths in sorted(granules.items()))
+    return tuple(made)
 
 
 def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
@@ -101,10 +110,9 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # no
     )
 
 
-def _shard(folder: str, paths: list[str]) -> Shard:
-    split, _, name = folder.rpartition("/")
-    split = split.split("/")[0] or "all"
-    return Shard(f"{split}-{name.removesuffix('.SEN3')}.nc", split, tuple(sorted(paths)))
+def _shard(native: Native, folder: str, paths: list[str]) -> Shard:
+    split, name = str(native.split_of(paths[0])), PurePosixPath(folder).stem
+    return Shard(f"{split}-{name}.nc", split, tuple(sorted(paths)))
 
 
 def _raise_if(problems: list[Problem]) -> None:
