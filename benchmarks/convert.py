@@ -1,14 +1,17 @@
-r"""Time of converting tevolop_socal's native text, as a ratio to pandas reading the same bytes.
+r"""Time of converting: tevolop_socal against pandas, cloud_slstr_ds1 against a plain copy.
 
     python benchmarks/convert.py [NATIVE] [--repeat 5]
+    python benchmarks/convert.py --dataset cloud_slstr_ds1 [--scenes 24] [--scratch DIR]
 
-NATIVE is the folder of the native files; else where `sciml-data get tevolop_socal` puts them.
-Both run in this process, in turn, so that a busy computer troubles both; medians of CPU seconds
-(user and system, this process) and of wall seconds are printed. Conversion is everything from bytes
-on disk to a published ready folder: parse, check, merge, grid, compress, write, hash. pandas' C
-reader only turns the same text into columns (`sep=r"\s+"`, types inferred) and throws them away;
-`tokenise` is the same with one column kept (`usecols=[0]`), the least that a reader of the whole
-text can do.
+The second needs nothing that is fetched and is explained in `convert_granules.py`.
+
+Of the first, NATIVE is the folder of the native files; else where `sciml-data get tevolop_socal`
+puts them. All run in this process, in turn, so that a busy computer troubles each; medians of CPU
+seconds (user and system, this process) and of wall seconds are printed. Conversion is everything
+from bytes on disk to a published ready folder: parse, check, merge, grid, compress, write, hash.
+pandas' C reader only turns the same text into columns (`sep=r"\s+"`, types inferred) and throws
+them away; `tokenise` is the same with one column kept (`usecols=[0]`), the least that a reader of
+the whole text can do.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import convert_granules
 import pandas as pd
 
 from sciml_data.convert import convert
@@ -71,7 +75,18 @@ def main() -> None:
     here = find_home().dataset("tevolop_socal", "1.0").native
     parser.add_argument("native", type=Path, nargs="?", default=here)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument(
+        "--dataset", choices=("tevolop_socal", "cloud_slstr_ds1"), default="tevolop_socal"
+    )
+    parser.add_argument("--scenes", type=int, default=24, help="of cloud_slstr_ds1")
+    parser.add_argument("--patches", type=int, default=100, help="read from each form")
+    parser.add_argument("--scratch", type=Path, help="where scenes are made: 8 GB")
     asked = parser.parse_args()
+    if asked.dataset == "cloud_slstr_ds1":
+        convert_granules.main(
+            convert_granules.Asked(asked.scratch, asked.scenes, asked.repeat, asked.patches)
+        )
+        return
     if not asked.native.is_dir():
         parser.error(f"{asked.native} is not there: sciml-data get tevolop_socal --version 1.0")
     descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")

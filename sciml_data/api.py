@@ -15,15 +15,17 @@ The functions take the same keywords:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from sciml_data.convert import convert
 from sciml_data.dataset import open_dataset
 from sciml_data.descriptor import Descriptor, load_descriptor
-from sciml_data.fetch import fetch
+from sciml_data.fetch import Progress, fetch
 from sciml_data.home import find_home
 from sciml_data.plan import make_plan
+from sciml_data.readers import require_reader
 from sciml_data.registry import find_registry
 from sciml_data.sample import make_sample
 from sciml_data.stages import Converted, Fetched, Verified
@@ -77,6 +79,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     mirrors: Sequence[str] = (),
     include: Sequence[str] = (),
     split: str | None = None,
+    limit: int | None = None,
     registry: Path | None = None,
     home: Path | None = None,
     notice: Notice | None = None,
@@ -91,19 +94,29 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
         include: globs; only files that one of them fits.
         split: only the files of this split.
+        limit: only so many files, the first by path of those that are wanted otherwise.
         registry: registry folder.
         home: where data are kept.
-        notice: told of mirrors that lie or fail.
+        notice: told of mirrors that lie or fail, and of an unpinned version's listing.
 
     Raises:
         CallError: no such dataset, version, split or mirror, or a glob that fits nothing; a live
             version, which is asked for with ``sciml-data get --start --end``.
-        FetchError: a file could not be had; `.problems` has every mirror's reason.
+        FetchError: a file could not be had, or no mirror lists what is expected of an unpinned
+            version, or another listing than at first; `.problems` has every mirror's reason.
     """
     descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
     if sample:
         return make_sample(descriptor, root, seed=sample_seed)
-    plan = make_plan(descriptor, root, mirrors=mirrors, include=include, split=split)
+    plan = make_plan(
+        descriptor,
+        root,
+        mirrors=mirrors,
+        include=include,
+        split=split,
+        limit=limit,
+        notice=notice,
+    )
     return fetch(plan, notice=notice)
 
 
@@ -145,11 +158,12 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     sample: bool = False,
     sample_seed: int = 0,
     options: Mapping[str, Any] | None = None,
-    workers: int = 1,
+    workers: int | str | Executor = 1,
     again: bool = False,
     registry: Path | None = None,
     home: Path | None = None,
     notice: Notice | None = None,
+    progress: Progress | None = None,
 ) -> Converted:
     """Return the ready files of a dataset, making those that are not there; verifies first.
 
@@ -159,18 +173,23 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         sample: the synthetic sample.
         sample_seed: its seed.
         options: of the reader; none gives its defaults.
-        workers: processes.
+        workers: processes; or the address or scheduler file of a Dask cluster that sees the same
+            folders; or any executor.
         again: make every file anew.
         registry: registry folder.
         home: where data are kept.
-        notice: told each ready file and the throughput.
+        notice: told what is kept, failures, and the rate.
+        progress: told of native bytes (done, to do).
 
     Raises:
-        CallError: no such dataset, version or option, or it was never fetched.
+        CallError: no such dataset, version or option, or it was never fetched, or there is no
+            reader for it.
         VerificationError: native files differ; nothing was converted.
         NativeFormatError: a native file does not follow its format.
         ConversionError: ready files could not be made.
     """
+    found = describe(dataset, version=version, registry=registry)
+    require_reader(found, find_home(home).dataset(dataset, found.version).native)
     verified = verify_dataset(
         dataset,
         version=version,
@@ -179,4 +198,11 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         registry=registry,
         home=home,
     )
-    return convert(verified, options=options, workers=workers, again=again, notice=notice)
+    return convert(
+        verified,
+        options=options,
+        workers=workers,
+        again=again,
+        notice=notice,
+        progress=progress,
+    )

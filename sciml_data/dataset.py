@@ -16,7 +16,7 @@ from sciml_data.convert import find_converted, shards_of_split
 from sciml_data.descriptor import Variable, load_descriptor
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
 from sciml_data.home import find_home
-from sciml_data.readers import load_reader, views_of
+from sciml_data.readers import load_reader, require_reader, views_of
 from sciml_data.registry import find_registry
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         **view_options: arguments of the view.
 
     Raises:
-        CallError: no such dataset, version, split, view or option, or it was not converted yet.
+        CallError: no such dataset, version, split, view or option, it was not converted yet, or it
+            has no ready form.
         ConversionError: the ready files are not what the descriptor declares.
     """
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     seed = sample_seed if sample else None
     folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
+    require_reader(descriptor, folder.native)
     converted = find_converted(descriptor, folder, options)
     if converted is None:
         flags = f" --sample --sample-seed {sample_seed}" if sample else ""
@@ -163,6 +165,8 @@ def _paths(converted: Converted, split: str | None) -> list[Path]:
         split = next(iter(splits))
     if split not in splits:
         asked = "a split has to be named" if split is None else f"there is no split {split!r}"
+        if split in converted.descriptor.splits:
+            asked = f"no file of split {split!r} was fetched and converted"
         raise CallError(
             f"cannot open {converted.descriptor.dataset}: {asked}",
             untouched="nothing was read",
@@ -189,6 +193,15 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
         )
     along = first.attrs[SHARD_DIMENSION]
     first.close()
+    # What does not follow `along` is the first file's; in the others it is not compared.
     return xr.open_mfdataset(
-        paths, engine="h5netcdf", combine="nested", concat_dim=along, chunks={}
+        paths,
+        engine="h5netcdf",
+        combine="nested",
+        concat_dim=along,
+        chunks={},
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
     )

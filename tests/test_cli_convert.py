@@ -59,3 +59,29 @@ def test_options_are_json_or_text() -> None:
 def test_an_option_without_a_value_or_given_twice_is_refused(given: list[str]) -> None:
     with pytest.raises(CallError, match="--set"):
         read_options(given)
+
+
+def test_processes_and_a_cluster_are_not_asked_for_together() -> None:
+    with pytest.raises(CallError, match="--jobs"):
+        CliRunner().invoke(
+            command,
+            ["tevolop_socal", "--sample", "--jobs", "2", "--cluster", "tcp://127.0.0.1:1"],
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.usefixtures("_sample")
+def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(CallError, match="neither an address nor the file"):
+        CliRunner().invoke(
+            command,
+            ["tevolop_socal", "--sample", "--cluster", str(tmp_path / "scheduler.json")],
+            catch_exceptions=False,
+        )
+
+
+def test_the_help_says_that_workers_must_see_the_same_folders() -> None:
+    shown = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+
+    assert "worker must see home and registry under the same paths" in shown

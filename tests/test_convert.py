@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,8 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     reader = Toy()
-    monkeypatch.setattr("sciml_data.convert.load_reader", lambda _: reader)
+    for module in ("conversion", "shard"):
+        monkeypatch.setattr(f"sciml_data.convert.{module}.load_reader", lambda _: reader)
     return reader
 
 
@@ -116,7 +116,7 @@ def test_a_ready_file_says_where_it_comes_from(sample: Verified, converted: Conv
 
     assert attributes["dataset"] == "tevolop_socal"
     assert attributes["dataset_version"] == "1.0"
-    assert sample.manifest.digest == attributes["native_manifest_sha256"] == converted.native_digest
+    assert sample.manifest.digest == attributes["native_files_sha256"] == converted.native_digest
     assert sciml_data.__version__ == attributes["sciml_data_version"]
     assert json.loads(attributes["conversion_options"]) == {}
     assert attributes["synthetic"] == "true"
@@ -183,11 +183,11 @@ def test_a_file_that_could_not_be_made_leaves_nothing_behind(
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
 
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(ConversionError, match="no space"):
         convert(toy_files)
 
-    left = [path.name for path in ready_folder(toy_files.folder, {}).iterdir()]
-    assert left == ["conversion.json"]
+    left = {path.name for path in ready_folder(toy_files.folder, {}).iterdir()}
+    assert left == {"conversion.json", "shards.jsonl", "problems.txt"}
 
 
 def test_all_shards_are_tried_and_every_problem_is_said_at_once(
@@ -195,7 +195,7 @@ def test_all_shards_are_tried_and_every_problem_is_said_at_once(
 ) -> None:
     toy.failing = {"a.nc", "c.nc"}
 
-    with pytest.raises(ConversionError) as error:
+    with pytest.raises(NativeFormatError) as error:
         convert(toy_files)
 
     assert [problem.place for problem in error.value.problems] == ["a.nc:1", "c.nc:1"]
@@ -242,7 +242,7 @@ def test_the_files_of_each_split_are_known(toy: Toy, toy_files: Verified) -> Non
 
 def test_an_executor_of_the_callers_makes_the_shards(toy: Toy, toy_files: Verified) -> None:
     with ThreadPoolExecutor(1) as executor:
-        converted = convert(toy_files, executor=executor)
+        converted = convert(toy_files, workers=executor)
         still_open = executor.submit(int, "1").result()
 
     assert still_open == 1
@@ -252,10 +252,14 @@ def test_an_executor_of_the_callers_makes_the_shards(toy: Toy, toy_files: Verifi
 def test_throughput_is_told(toy: Toy, toy_files: Verified) -> None:
     said: list[str] = []
 
-    convert(toy_files, notice=said.append)
+    told: list[tuple[int, int]] = []
 
-    assert [line.split(":")[0] for line in said[:3]] == ["a.nc", "b.nc", "c.nc"]
-    assert said[3].endswith("MB/s")
+    convert(toy_files, notice=said.append, progress=lambda *sizes: told.append(sizes))
+
+    (line,) = said
+    assert line.startswith("converted 6 bytes of native files into ")
+    assert line.endswith("MB/s written")
+    assert told == [(2, 6), (4, 6), (6, 6)]  # one file that three shards share
 
 
 def test_an_option_that_the_reader_does_not_know_is_refused(sample: Verified) -> None:
@@ -276,16 +280,3 @@ def test_native_files_out_of_format_are_named_and_nothing_is_published(
 
     assert "scedc/2000.catalog:1" in str(error.value)
     assert find_converted(descriptor, folder) is None
-
-
-@pytest.mark.slow
-def test_processes_make_the_same_bytes(
-    sample: Verified, converted: Converted, tmp_path: Path
-) -> None:
-    elsewhere = DatasetFolder(tmp_path)
-    elsewhere.native.symlink_to(sample.root)
-    verified = Verified(sample.descriptor, elsewhere, sample.manifest, is_synthetic=True)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        again = convert(verified, executor=executor)
-
-    assert converted.manifest.digest == again.manifest.digest

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,11 +186,13 @@ def test_files_that_are_not_read_are_named(root: Path) -> None:
     assert read(root).attrs["native_files_not_read"] == "S1_radiance_an.nc"
 
 
-def test_the_folder_above_is_the_split(root: Path) -> None:
+def test_the_split_is_the_first_that_fits_in_the_descriptor(root: Path) -> None:
     (root / "check").mkdir()
     (root / GRANULE).rename(root / "check" / GRANULE)
 
-    (shard,) = slstr_sen3.shards(native_of(root), {})
+    native = replace(native_of(root), splits={"check": ["check/**"], "all": ["**"]})
+
+    (shard,) = slstr_sen3.shards(native, {})
 
     assert ("check", f"check-{GRANULE.removesuffix('.SEN3')}.nc") == (shard.split, shard.name)
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import dataset_options
+from sciml_data.cli.progress import byte_bar
 from sciml_data.errors import CallError
 
 
@@ -19,11 +20,20 @@ Examples:
   sciml-data convert tevolop_socal --version 1.0
   sciml-data convert tevolop_socal --sample
   sciml-data convert tevolop_socal --version 1.0 --again
+  sciml-data convert cloud_slstr_ds1 --jobs 8 --set compression=gzip
+  sciml-data convert cloud_slstr_ds2 --cluster tcp://scheduler:8786
+  sciml-data convert cloud_slstr_ds2 --cluster scheduler.json
 """
 )
 @dataset_options
 @click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Option of the reader.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes on this computer; else 1.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Convert on a Dask cluster: tcp://HOST:PORT, or the file its scheduler wrote. Every "
+    "worker must see home and registry under the same paths as this computer.",
+)
 @click.option("--again", is_flag=True, help="Convert anew even where ready files are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print folder, files and sizes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -35,29 +45,38 @@ def command(  # noqa: PLR0913 - one parameter for each option
     given: Sequence[str],
     *,
     sample: bool,
-    jobs: int,
+    jobs: int | None,
+    cluster: str | None,
     again: bool,
     as_json: bool,
 ) -> None:
     """Convert verified native files to NetCDF-4 and print the folder they lie in.
 
     The files are verified first (what is unchanged since is not read again). Converting twice
-    gives the same bytes; what is there already is kept.
+    gives the same bytes, here or on a cluster; what is there already is kept, also when the rest of
+    the dataset has been fetched since.
     """
     from sciml_data import api
 
-    converted = api.convert_dataset(
-        dataset,
-        version=version,
-        sample=sample,
-        sample_seed=sample_seed,
-        options=read_options(given),
-        registry=registry,
-        home=home,
-        workers=jobs,
-        again=again,
-        notice=lambda text: click.echo(text, err=True),
-    )
+    if cluster is not None and jobs is not None:
+        raise CallError(
+            "--jobs counts processes on this computer and has no meaning with --cluster",
+            untouched="nothing was converted",
+        )
+    with byte_bar(f"convert {dataset}") as progress:
+        converted = api.convert_dataset(
+            dataset,
+            version=version,
+            sample=sample,
+            sample_seed=sample_seed,
+            options=read_options(given),
+            registry=registry,
+            home=home,
+            workers=cluster or jobs or 1,
+            again=again,
+            notice=_say,
+            progress=progress,
+        )
     if as_json:
         files = [
             {"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in converted.manifest
@@ -86,3 +105,7 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             options[key] = value
     return options
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)

@@ -1,0 +1,222 @@
+"""Conversion of CloudMask's granules, for `convert.py --dataset cloud_slstr_ds1`.
+
+Synthetic scenes of full size, in the native HDF5, lie in a scratch folder: six different ones, the
+rest are links to their bytes under other names. Everything is done in turn, round by round, and
+medians are printed with ratios: copying the native files to the same disk (`shutil.copyfile` and
+fsync), converting in this process, and on one and on two processes that were started and warm.
+Native files come from the page cache in all of them; what is written is on the disk when the clock
+stops.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml_data.convert import convert
+from sciml_data.descriptor import load_descriptor
+from sciml_data.home import DatasetFolder
+from sciml_data.manifest import Manifest, manifest_of
+from sciml_data.readers.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.readers.slstr_hdf5.sample import write_scenes
+from sciml_data.registry import find_registry
+from sciml_data.stages import Converted, Verified
+
+DIFFERENT = 6
+GOAL_SHARE = 0.40  # of the native size
+PATCH = 256
+Table = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    scratch: Path | None
+    scenes: int
+    repeat: int
+    patches: int
+
+
+def main(asked: Asked) -> None:
+    """Print all of it."""
+    with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch, ExitStack() as stack:
+        verified = make_scenes(Path(scratch), asked.scenes)
+        size_mb = verified.manifest.total_bytes / 1e6
+        print(f"{asked.scenes} scenes, {size_mb:.0f} MB, {os.cpu_count()} cores")
+        pools = {count: stack.enter_context(warm_pool(verified, count)) for count in (1, 2)}
+        print_throughput(verified, pools, asked.repeat)
+        ready = {
+            name: convert(verified, options={"compression": name}) for name in ("none", "gzip")
+        }
+        print_bytes(verified, ready["none"], pools[2])
+        for name, converted in ready.items():
+            share = converted.manifest.total_bytes / verified.manifest.total_bytes
+            print(f"size of the ready form, {name}: {share:.3f} of native (goal: {GOAL_SHARE})")
+        print_patches(verified, ready, asked.patches)
+
+
+def make_scenes(root: Path, count: int) -> Verified:
+    """Write scenes of 1200 x 1500 pixels and return them as verified."""
+    folder = DatasetFolder(root / "data")
+    sample = {"count": {"training": min(count, DIFFERENT)}, "shape": [1200, 1500], "processes": 2}
+    write_scenes(folder.native, sample, seed=0)
+    different = sorted(folder.native.rglob("*.hdf"))
+    for number in range(len(different), count):
+        source = different[number % len(different)]
+        name = parse_granule_name(source.name)
+        assert name is not None  # noqa: S101 - the writer has just named it
+        later = replace(name, start=name.start + timedelta(days=number))
+        source.with_name(f"{later.stem}.hdf").hardlink_to(source)
+    descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
+    return Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
+
+
+@contextmanager
+def warm_pool(verified: Verified, processes: int) -> Iterator[Executor]:
+    """Yield processes that have converted before: libraries are loaded."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        some = Manifest(tuple(islice(verified.manifest, 4 * processes)))
+        convert(elsewhere(replace(verified, manifest=some), f"warm-{processes}"), workers=pool)
+        yield pool
+
+
+def elsewhere(verified: Verified, name: str) -> Verified:
+    """Return the same native files with a ready folder of their own."""
+    folder = DatasetFolder(verified.folder.root.with_name(name))
+    folder.root.mkdir(exist_ok=True)
+    if not folder.native.exists():
+        folder.native.symlink_to(verified.root)
+    return replace(verified, folder=folder)
+
+
+def copy_all(verified: Verified) -> None:
+    """Copy every native file and wait until it is on the disk."""
+    target = verified.folder.root.with_name("copy")
+    target.mkdir()
+    for entry in verified.manifest:
+        copied = target / Path(entry.path).name
+        shutil.copyfile(verified.root / entry.path, copied)
+        descriptor = os.open(copied, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+    shutil.rmtree(target)
+
+
+def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int) -> None:
+    """Print MB/s of native input and ratios."""
+
+    def converting(workers: Any) -> Callable[[], object]:
+        return lambda: convert(verified, workers=workers, again=True)
+
+    actions: dict[str, Callable[[], object]] = {
+        "copy": lambda: copy_all(verified),
+        "this process": converting(1),
+        "1 warm process": converting(pools[1]),
+        "2 warm processes": converting(pools[2]),
+        "2 processes, start included": converting(2),
+    }
+    taken: Table = {name: [] for name in actions}
+    cpu: Table = {name: [] for name in actions}
+    for _ in range(repeat):
+        for name, action in actions.items():
+            started, began = time.perf_counter(), time.process_time()
+            action()
+            taken[name].append(time.perf_counter() - started)
+            cpu[name].append(time.process_time() - began)
+    median = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    for name, seconds in median.items():
+        rate = verified.manifest.total_bytes / 1e6 / seconds
+        runs = " ".join(f"{one:.1f}" for one in taken[name])
+        ratio = median["copy"] / seconds
+        print(f"{name:<28} {rate:7.0f} MB/s of native, {ratio:.2f} of the copy ({runs} s)")
+    per_scene = {
+        name: statistics.median(cpu[name]) / len(verified.manifest)
+        for name in ("copy", "this process")
+    }
+    for name, seconds in per_scene.items():
+        print(f"CPU seconds a scene, {name}: {seconds:.3f}")
+    print(f"2 processes / 1: {median['1 warm process'] / median['2 warm processes']:.2f}")
+
+
+def print_bytes(verified: Verified, alone: Converted, pool: Executor) -> None:
+    """Print whether pool and Dask make what one process makes."""
+    from distributed import LocalCluster
+
+    some = replace(verified, manifest=Manifest(tuple(islice(verified.manifest, DIFFERENT))))
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as dask:
+        ways = {
+            name: convert(elsewhere(some, name), options=alone.options, workers=workers)
+            for name, workers in (("pool", pool), ("Dask", dask.scheduler_address))
+        }
+    for name, made in ways.items():
+        is_same = made.manifest.by_path.items() <= alone.manifest.by_path.items()
+        print(f"{len(made.manifest)} files of {name}: {'the same bytes' if is_same else 'DIFFER'}")
+
+
+def print_patches(verified: Verified, ready: dict[str, Converted], count: int) -> None:
+    """Print the milliseconds of one patch, all bands as float32 with label and mask."""
+    folders = {
+        "native": (verified.root, "*.hdf", native_patch),
+        **{name: (made.root, "*.nc", ready_patch) for name, made in ready.items()},
+    }
+    random = np.random.default_rng(0)
+    taken: dict[tuple[str, str], list[float]] = {}
+    for _ in range(count):
+        row, column = PATCH * random.integers(4), PATCH * random.integers(5)
+        scene = int(random.integers(DIFFERENT))
+        for name, (root, glob, read) in folders.items():
+            path = sorted(root.rglob(glob))[scene]
+            for state in ("cold", "warm"):
+                if state == "cold":
+                    forget(path)
+                started = time.perf_counter()
+                read(path, int(row), int(column))
+                taken.setdefault((name, state), []).append(time.perf_counter() - started)
+    for (name, state), seconds in taken.items():
+        milliseconds = statistics.median(seconds) * 1e3
+        ratio = statistics.median(taken["native", state]) * 1e3 / milliseconds
+        print(f"a patch from {name:<6} {state}: {milliseconds:6.2f} ms, {ratio:.2f} x native")
+
+
+def forget(path: Path) -> None:
+    """Let the page cache forget a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def native_patch(path: Path, row: int, column: int) -> list[NDArray[Any]]:
+    """Return reflectance, brightness temperature and label of a native file's patch."""
+    at = np.s_[row : row + PATCH, column : column + PATCH]
+    with h5py.File(path) as file:
+        channels = [file[key][at].astype(np.float32) for key in ("refs", "bts")]
+        return [*channels, file["bayes"][at] > 0]
+
+
+def ready_patch(path: Path, row: int, column: int) -> list[NDArray[Any]]:
+    """Return the same of a ready file, and what is valid."""
+    at = np.s_[0, row : row + PATCH, column : column + PATCH]
+    with h5py.File(path) as file:
+        channels = []
+        for key in ("reflectance", "brightness_temperature"):
+            packing = file[key].attrs
+            values = file[key][at] * np.float32(packing["scale_factor"])
+            channels.append(values + np.float32(packing["add_offset"]))
+        return [*channels, file["cloud"][at], file["valid"][at]]
