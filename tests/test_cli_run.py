@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from sciml_data.bench import staging
+from sciml_data.bench import backend, execute, staging
 from sciml_data.bench.record import load_record, write_record
+from sciml_data.bench.runner import check_backend, load_runner
 from sciml_data.bench.staging import Source
 from sciml_data.cli import group
 from sciml_data.cli.run import read_seeds
-from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.errors import CallError, RecordError, SciMLDataError
+from sciml_data.registry import Registry, find_registry
 
 REGISTRY = Path(__file__).parent / "toy_registry"
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
@@ -142,6 +144,64 @@ def test_a_finished_run_can_be_gone_on_with(kept: Path) -> None:
     assert after["metrics"] == before["metrics"]
 
 
+def test_a_run_of_a_name_is_gone_on_with(tmp_path: Path) -> None:
+    words = ("run", "toy", "--name", "mine", "--set", "epochs=1", "--json")
+
+    first = json.loads(call(*words, home=tmp_path).stdout)
+    again = json.loads(call(*words, home=tmp_path).stdout)
+    other = call(*words, "--seed", "1", home=tmp_path)
+
+    assert runs_of(tmp_path) == ["mine"]
+    assert first["run_id"] == again["run_id"]
+    assert (first["timing"]["resumed_epochs"], again["timing"]["resumed_epochs"]) == (0, 1)
+    assert isinstance(other.exception, RecordError)  # a name stands for one run, settings and all
+
+
+def test_seeds_of_a_name_have_folders_of_their_own(tmp_path: Path) -> None:
+    call("run", "toy", "--name", "m", "--seeds", "3-4", "--set", "epochs=1", home=tmp_path)
+
+    assert runs_of(tmp_path) == ["m-s3", "m-s4"]
+
+
+def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged: list[Any] = []
+
+    def stage(*words: object, **options: Any) -> Source:
+        staged.append(options["sample_seed"])
+        return points(*words, **options)
+
+    monkeypatch.setattr(staging, "stage", stage)
+
+    result = call("run", "toy", "--sample", "--stage-only", home=tmp_path)
+
+    assert (result.exit_code, result.stdout, staged) == (0, "", [0])
+    assert runs_of(tmp_path) == []
+
+
+def test_a_worker_that_does_not_write_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute, "run_once", lambda *_, **__: None)
+    cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    task = {"type": "worker", "index": 1}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+
+    result = call("run", "toy", "--strategy", "default", "--json", home=tmp_path)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_a_backend_that_a_runner_does_not_run_on_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tevolop = load_runner(find_registry(), "tevolop")
+    monkeypatch.setattr(backend, "name", lambda: "jax")
+
+    with pytest.raises(CallError, match="'tevolop' runs on tensorflow, not on jax"):
+        check_backend(tevolop, "tevolop")
+    check_backend(load_runner(Registry(REGISTRY), "toy"), "toy")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -154,6 +214,13 @@ def test_a_finished_run_can_be_gone_on_with(kept: Path) -> None:
         (["run", "toy", "--strategy", "mirrord"], "did you mean 'mirrored'"),
         (["run", "toy", "--resume", "latest"], "there is no run"),
         (["run", "toy", "--resume", "latest", "--model", "small"], "--model cannot be given"),
+        (["run", "toy", "--resume", "latest", "--name", "x"], "--name cannot be given"),
+        (["run", "toy", "--name", "a/b"], "cannot be named"),
+        (["run", "toy", "--name", "latest"], "cannot be named"),
+        (["run", "toy", "--nodes", "2"], "Slurm started none here"),
+        (["run", "toy", "--backend", "jaxx"], "did you mean 'jax'"),
+        (["run", "toy", "--backend", "torch"], "no backend 'torch'"),
+        (["run", "toy", "--strategy", "data_parallel"], "keras.distribution is refused"),
         (["show", "latest"], "there is no run"),
         (["rescore", "latest"], "there is no run"),
     ],

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml_data.bench.distribute import cluster_workers, make_strategy, share
+from sciml_data.bench.distribute import as_dataset, make_strategy, share
 from sciml_data.bench.loop import Training, train
 from sciml_data.bench.runner import Problem, load_runner
 from sciml_data.bench.settings import resolve_settings
 from sciml_data.bench.split import load_split
+from sciml_data.bench.strategies import cluster_workers, is_first_worker
 from sciml_data.bench.task import load_task
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, RecordError
 from sciml_data.registry import Registry
 
 REGISTRY = Registry(Path(__file__).parent / "toy_registry")
@@ -85,10 +86,80 @@ def test_auto_is_one_device_where_there_is_one(two_cpus: Any) -> None:
     assert make_strategy("auto", {}).num_replicas_in_sync == 1
 
 
-@pytest.mark.parametrize("name", ["mirrord", "mirrored:two", "default:2"])
+@pytest.mark.parametrize("name", ["mirrord", "mirrored:two", "mirrored:0", "default:2"])
 def test_an_unknown_strategy_is_refused(name: str) -> None:
     with pytest.raises(CallError, match="no such strategy"):
         make_strategy(name, {})
+
+
+@pytest.mark.parametrize(
+    "name", ["data_parallel", "DataParallel", "model-parallel", "keras.distribution.DataParallel"]
+)
+def test_a_strategy_of_keras_distribution_is_refused_by_name(name: str) -> None:
+    with pytest.raises(
+        CallError, match=r"keras\.distribution is refused: .* does nothing"
+    ) as error:
+        make_strategy(name, {})
+    assert "--strategy mirrored" in error.value.hint
+
+
+def test_a_distribution_set_in_keras_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else would tell: Keras accepts it, and trains on one device."""
+    import keras
+
+    class DataParallel:
+        pass
+
+    problem, settings = toy_problem()
+    training = Training(settings=settings, seed=1, strategy=make_strategy("default", {}))
+    monkeypatch.setattr(keras.distribution, "distribution", DataParallel)
+
+    with pytest.raises(CallError, match="DataParallel is set"):
+        make_strategy("default", {})
+    with pytest.raises(CallError, match="DataParallel is set"):
+        train(problem, training)
+
+
+def test_batches_of_arrays_become_a_dataset_once() -> None:
+    made: list[int] = []
+
+    def batches() -> Any:
+        for rows in (3, 3, 1):
+            made.append(rows)
+            inputs = {"a": np.full((rows, 2), rows, "float32"), "b": np.zeros(rows, "int32")}
+            yield inputs, np.ones((rows, 1), "float32"), np.ones(rows, "float32")
+
+    seen = list(as_dataset(batches()))
+
+    assert made == [3, 3, 1]
+    assert [inputs["a"].numpy()[0, 0] for inputs, _, _ in seen] == [3.0, 3.0, 1.0]
+    assert [tuple(weights.shape) for _, _, weights in seen] == [(3,), (3,), (1,)]
+
+
+def test_no_batch_at_all_is_refused() -> None:
+    with pytest.raises(RecordError, match="no batch"):
+        as_dataset(iter(()))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "writer"),
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0)),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, ("chief", 0)),
+    ],
+)
+def test_one_process_of_a_cluster_writes(
+    cluster: dict[str, list[str]], writer: tuple[str, int]
+) -> None:
+    tasks = [(kind, index) for kind, hosts in cluster.items() for index in range(len(hosts))]
+    texts = {
+        (kind, index): json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+        for kind, index in tasks
+    }
+
+    assert [writer] == [
+        task for task, text in texts.items() if is_first_worker({"TF_CONFIG": text})
+    ]
 
 
 def test_multiworker_without_a_cluster_is_refused() -> None:
@@ -120,17 +191,18 @@ def test_two_processes_and_two_cpus_give_the_losses_of_one(
     unused_ports: Callable[[int], list[int]],
 ) -> None:
     addresses = [f"127.0.0.1:{port}" for port in unused_ports(2)]
-    alone = losses(make_strategy("default", {}))
     unclipped = losses(make_strategy("default", {}), clip_norm=0.0)
 
+    (alone,) = answers([_worker("default", "")])
     processes = answers([_worker("auto", cluster(addresses, index)) for index in range(2)])
     (cpus,) = answers([_worker("mirrored:2", "")])
 
     assert [one["is_chief"] for one in processes] == [True, False]
-    assert [samples for _, _, samples in cpus["losses"]] == [203] * 3
+    assert [samples for _, _, samples in cpus["dense"]] == [203] * 3
+    assert alone["dense"][1] != list(unclipped[1])
     for one in (*processes, cpus):
-        np.testing.assert_allclose(one["losses"], alone, rtol=LOSS_TOLERANCE)
-    assert alone[1] != unclipped[1]
+        for problem in ("dense", "conv"):
+            np.testing.assert_allclose(one[problem], alone[problem], rtol=LOSS_TOLERANCE)
 
 
 @pytest.fixture
@@ -175,8 +247,16 @@ def _worker(strategy: str, tf_config: str) -> subprocess.Popen[str]:
 
 
 if __name__ == "__main__":  # one process of the tests above
+    import importlib
+
     from sciml_data.bench.distribute import is_chief, set_threads
 
     set_threads(1)
     own = make_strategy(sys.argv[1])
-    print(json.dumps({"is_chief": is_chief(own), "losses": losses(own)}))  # noqa: T201 - its answer
+    conv_losses = importlib.import_module("test_backend_jax").conv_losses  # 50 images in 16s
+    answer = {
+        "is_chief": is_chief(own),
+        "dense": losses(own),
+        "conv": conv_losses({"clip_norm": CLIP_NORM}, strategy=own),
+    }
+    print(json.dumps(answer))  # noqa: T201 - its answer

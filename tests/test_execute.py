@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -40,9 +42,9 @@ SAME = ("metrics", "targets", "settings", "settings_digest", "model", "seeds", "
 def points(_: Task | None = None, *, synthetic: bool = False) -> Source:
     import xarray as xr
 
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
+    rng = np.random.default_rng(3)
+    inputs = rng.normal(size=(330, 5)).astype("float32")
+    targets = np.tanh(inputs @ rng.normal(size=(5, 2)).astype("float32"))
     dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
     seed = 0 if synthetic else None
     return Source(dataset, "toy_points", "1.0", DIGEST, None, synthetic, seed)
@@ -274,6 +276,52 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_scores(
         assert whole[group] == record[group], group
 
 
+@pytest.mark.slow
+def test_a_run_killed_in_the_midst_of_an_epoch_ends_with_the_same_scores(home: Home) -> None:
+    """With dropout and a schedule; the batch at which it is killed is drawn anew each time."""
+    batch = secrets.randbelow(BATCHES_OF_EPOCH * EPOCHS - 1) + 1
+    whole = run_once(prepare(noisy(), points), 0, home=home)
+    killed = subprocess.run(
+        [sys.executable, __file__, str(home.root / "killed"), f"batch {batch}"], check=False
+    )
+    (folder,) = all_runs(Home(home.root / "killed"))
+    before = load_record(folder)
+
+    run_once(prepare(noisy(), points), 0, home=home, resume=folder)
+
+    assert whole is not None
+    assert (killed.returncode, before["status"]) == (-signal.SIGKILL, "running")
+    one, other = load_record(whole), load_record(folder)
+    assert other["timing"]["resumed_epochs"] < EPOCHS, f"killed at batch {batch}"
+    assert losses(one) == losses(other), f"killed at batch {batch}"
+    for group in SAME:
+        assert one[group] == other[group], f"{group}, killed at batch {batch}"
+
+
+NOISY = ("epochs=4", "schedule=cosine")
+EPOCHS = 4
+BATCHES_OF_EPOCH = 7  # of 203 rows, 32 each
+
+
+def noisy(**changed: Any) -> Request:
+    return request(model="noisy", overrides=NOISY, **changed)
+
+
+def killing_itself(problem: Any, at: int) -> Any:
+    """Return the problem, with a training batch that is never handed out: SIGKILL comes first."""
+    handed_out = itertools.count(1)
+    batches = type(problem).batches
+
+    def until_killed(self: Any, part: str, **how: int) -> Any:
+        for batch in batches(self, part, **how):
+            if part == "train" and next(handed_out) == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield batch
+
+    type(problem).batches = until_killed
+    return problem
+
+
 def kill_self_after(epochs: int) -> Callable[[str], None]:
     def notice(text: str) -> None:
         if text.startswith(f"epoch {epochs + 1}/"):
@@ -285,7 +333,12 @@ def kill_self_after(epochs: int) -> Callable[[str], None]:
 
 
 if __name__ == "__main__":  # the process that is killed
-    own_home, wanted = Path(sys.argv[1]), int(sys.argv[2])
+    own_home = Path(sys.argv[1])
+    if sys.argv[2].startswith("batch"):
+        victim = prepare(noisy(threads=1), points)
+        killing_itself(victim.problem, int(sys.argv[2].split()[1]))
+        run_once(victim, 0, home=Home(own_home))
+    wanted = int(sys.argv[2])
     ready = prepare(request(threads=1), points)
     if wanted == 0:  # within the first epoch: the record is there, the state is not
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sciml_data.bench.split import Split
 
+BACKENDS = ("tensorflow",)  # chunks.py cuts its pieces with TensorFlow
 PREDICT_SEQUENCES = 512  # single-pixel pieces in one forward pass: about 250 MB of activations
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench import machine, runs
+from sciml_data.bench import backend, machine, runs
 from sciml_data.bench.checkpoint import FILE, load_state
-from sciml_data.bench.distribute import describe
 from sciml_data.bench.prepared import Prepared, settings_digest
 from sciml_data.bench.record import RECORD_NAME, SCHEMA_VERSION, as_json, load_record
 from sciml_data.bench.schedule import Progress
 from sciml_data.bench.scores import PartScores, definition, metric_rows, target_rows
 
+FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
 NO_STEADY_EPOCH = "no epoch after the first of a process"
 
 
@@ -86,7 +86,7 @@ def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "software": machine.software(),
         "hardware": machine.hardware(),
         "distribution": {
-            **describe(prepared.strategy),
+            **backend.current().describe(prepared.strategy),
             "global_batch_size": prepared.settings["batch_size"],
         },
         "timing": _timing(journal, outcome),
@@ -127,7 +127,7 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "model": {
             "name": prepared.settings["model"],
             "parameters": outcome.parameters,
-            "framework": "Keras 3 on TensorFlow",
+            "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}",
             "best_epoch": journal.progress.best_epoch,
         },
         "settings": as_json(prepared.settings),
@@ -135,7 +135,7 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "settings_digest": settings_digest(prepared, journal.seed),
         "seeds": {
             "seed": journal.seed,
-            "generators": ["python", "numpy", "tensorflow"],
+            "generators": ["python", "numpy", backend.name()],
             "data_order": "a function of seed and epoch",
             "deterministic_ops": prepared.settings["deterministic"],
         },
@@ -187,6 +187,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "weights": (f"{runs.STATE_FOLDER}/{runs.WEIGHTS_NAME}", "Keras weights"),
         "state": (f"{runs.STATE_FOLDER}/{FILE}", "NumPy archive"),
         "curve": (runs.CURVE_NAME, "JSON lines"),
+        "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
     }
     return {
         name: runs.output(folder, path, form)

@@ -1,4 +1,4 @@
-"""One device, several devices or several processes: the strategy, and how batches are shared.
+"""One device, several or several processes on TensorFlow: the strategy, how batches are shared.
 
 The loop (`loop.py`) is written once. Here it is decided what it runs on, and every global batch is
 cut into one piece for each replica, so that all replicas together see exactly the batches a single
@@ -8,15 +8,20 @@ dataset may hide it, and a ragged last batch may leave a replica without a row.
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.bench.strategies import (
+    CLUSTER_VARIABLE,
+    check_strategy,
+    cluster_workers,
+    refuse_keras_distribution,
+)
+from sciml_data.errors import CallError, RecordError
 
-STRATEGIES = ("auto", "default", "mirrored", "multiworker")
-CLUSTER_VARIABLE = "TF_CONFIG"
+AHEAD = 2  # batches that are made while the device works
 
 
 def set_threads(threads: int | None) -> None:
@@ -54,13 +59,9 @@ def make_strategy(name: str = "auto", environment: Mapping[str, str] | None = No
     """
     import tensorflow as tf
 
-    word, _, count = name.partition(":")
+    word, count = check_strategy(name)
+    refuse_keras_distribution()
     workers = cluster_workers(os.environ if environment is None else environment)
-    if word not in STRATEGIES or (count and (word != "mirrored" or not count.isdigit())):
-        raise CallError(
-            f"no such strategy: {name!r}{nearest(word, STRATEGIES)}",
-            hint="--strategy auto, default, mirrored, mirrored:N or multiworker",
-        )
     if word == "auto":
         several = len(tf.config.list_physical_devices("GPU")) > 1
         word = "multiworker" if workers > 1 else "mirrored" if several else "default"
@@ -69,24 +70,8 @@ def make_strategy(name: str = "auto", environment: Mapping[str, str] | None = No
             raise CallError(f"strategy multiworker needs {CLUSTER_VARIABLE} to name the workers")
         return tf.distribute.MultiWorkerMirroredStrategy()
     if word == "mirrored":
-        return tf.distribute.MirroredStrategy(_devices(int(count) if count else None))
+        return tf.distribute.MirroredStrategy(_devices(count))
     return tf.distribute.get_strategy()
-
-
-def cluster_workers(environment: Mapping[str, str]) -> int:
-    """Return how many workers TF_CONFIG names, 0 where it is not set.
-
-    Raises:
-        CallError: TF_CONFIG is not a JSON object with a cluster.
-    """
-    text = environment.get(CLUSTER_VARIABLE, "")
-    if not text:
-        return 0
-    try:
-        cluster = json.loads(text).get("cluster", {})
-        return sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise CallError(f"{CLUSTER_VARIABLE} is not a cluster description: {error}") from error
 
 
 def is_chief(strategy: Any) -> bool:
@@ -101,15 +86,19 @@ def is_chief(strategy: Any) -> bool:
 
 
 def describe(strategy: Any, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the strategy's name, replicas and processes, for the record."""
+    """Return the strategy's name, replicas, processes and device type, for the record."""
+    import tensorflow as tf
+
     workers = cluster_workers(os.environ if environment is None else environment)
     words = {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multiworker"}
     name = type(strategy).__name__.removesuffix("V1")
     name = "multiworker" if name == "MultiWorkerMirroredStrategy" else words.get(name, "default")
     return {
+        "backend": "tensorflow",
         "strategy": name,
         "replicas": int(strategy.num_replicas_in_sync),
         "workers": max(workers, 1) if name == "multiworker" else 1,
+        "device_type": "gpu" if tf.config.list_physical_devices("GPU") else "cpu",
     }
 
 
@@ -128,19 +117,48 @@ def share(strategy: Any, make_batches: Callable[[], Any]) -> Any:
 
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
-        return make_batches().map(lambda *batch: (*batch, tf.constant(1.0)))
+        return as_dataset(make_batches()).map(lambda *batch: (*batch, tf.constant(1.0)))
 
     def pipeline(context: Any) -> Any:
         own = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * own
         pieces = tf.data.Dataset.range(first, first + own)
         return (
-            make_batches()
+            as_dataset(make_batches())
             .flat_map(lambda *batch: pieces.map(lambda piece: _cut(batch, piece, replicas)))
             .prefetch(own)
         )
 
     return strategy.distribute_datasets_from_function(pipeline)
+
+
+def as_dataset(batches: Any) -> Any:
+    """Return batches as a `tf.data.Dataset`; one is returned as it is.
+
+    Others are read once, in a thread of their own: any iterable of (inputs, targets, weights) that
+    are arrays, or dicts or tuples of arrays. The first batch tells shapes and types; all but
+    the first axis must stay the same.
+
+    Raises:
+        RecordError: there is no batch.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    if isinstance(batches, tf.data.Dataset):
+        return batches
+    rest = iter(batches)
+    first = next(rest, None)
+    if first is None:
+        raise RecordError("a part of the split gave no batch")
+
+    def any_rows(value: Any) -> Any:
+        return tf.TensorSpec((None, *np.shape(value)[1:]), tf.as_dtype(value.dtype))
+
+    return tf.data.Dataset.from_generator(
+        lambda: map(tuple, itertools.chain([first], rest)),
+        output_signature=tf.nest.map_structure(any_rows, tuple(first)),
+    ).prefetch(AHEAD)
 
 
 def agree(strategy: Any, value: float) -> float:

@@ -14,23 +14,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from sciml_data.bench import backend, runs
 from sciml_data.bench import record as records
-from sciml_data.bench import runs
 from sciml_data.bench.assemble import Journal, Outcome, assemble
-from sciml_data.bench.distribute import is_chief, make_strategy, set_threads
 from sciml_data.bench.loop import Trained, Training, train
-from sciml_data.bench.predictions import load_predictions, save_predictions
+from sciml_data.bench.lost import WorkerLostError, chief_missed, first_line, losses_told
+from sciml_data.bench.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.bench.prepared import Prepared, settings_digest
 from sciml_data.bench.request import Request, changed_names, check_request, resolve
-from sciml_data.bench.runner import check_problem, load_runner
+from sciml_data.bench.runner import Problem, check_backend, check_problem, load_runner
 from sciml_data.bench.schedule import Progress
 from sciml_data.bench.scores import PartScores, score_parts
 from sciml_data.bench.settings import LOSS
 from sciml_data.bench.split import load_split
 from sciml_data.bench.staging import Source
 from sciml_data.bench.task import Task
-from sciml_data.errors import RecordError, SciMLDataError
+from sciml_data.errors import SciMLDataError
 from sciml_data.home import DatasetFolder, Home, write_atomically
 
 Notice = Callable[[str], None]
@@ -50,20 +51,23 @@ def prepare(
         SciMLDataError: whatever is wrong with the call, the data or the runner.
     """
     task = check_request(request)
-    set_threads(request.threads)
-    strategy = make_strategy(request.strategy)
+    used = backend.current()
+    used.set_threads(request.threads)
+    runner = load_runner(request.registry, request.benchmark)
+    check_backend(runner, task.name)
+    strategy = used.make_strategy(request.strategy)
     split = load_split(task.folder, request.split or task.headline_split)
     settings = resolve(task, request)
     clock = _Clock()
     source = stage(task)
     staging_s = clock.lap()
     notice(f"preparing {task.name}, split {split.name}")
-    runner = load_runner(request.registry, request.benchmark)
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
     notice("computing the baselines")
     baselines = {
-        name: score_parts(problem, task, parts) for name, parts in problem.baselines().items()
+        name: score_parts(problem, task, parts)
+        for name, parts in (problem.baselines() if used.is_chief(strategy) else {}).items()
     }
     return Prepared(
         task=task,
@@ -93,7 +97,8 @@ def run_once(
         prepared: see `prepare`.
         seed: of weights, dropout and batch order.
         home: the run's folder is made in it.
-        resume: folder of a run to go on with.
+        resume: folder of a run to go on with, or to begin: where processes share a run, each has
+            to be told the same, and it has to lie where all can read.
         is_shared: whether `prepared` serves several runs.
         notice: told one line for each epoch.
 
@@ -104,23 +109,33 @@ def run_once(
         SciMLDataError: the run failed; its record has status `failed`.
         KeyboardInterrupt: the run was stopped; its record has status `aborted`.
     """
-    if not is_chief(prepared.strategy):
-        train(prepared.problem, _training(prepared, seed, resume))
+    if not backend.current().is_chief(prepared.strategy):
+        with chief_missed(resume), _terminable(), losses_told(prepared.task.name, resume):
+            train(prepared.problem, _training(prepared, seed, resume))
+            _meet(prepared)
         return None
     label = f"{prepared.settings['model']}-{prepared.split.name}-s{seed}"
     folder = resume or runs.new_run_folder(home, prepared.task.name, label)
     journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
     with DatasetFolder(folder).lock("run"), _recorded(journal, notice), _terminable():
         _write(journal, Outcome("running", "the run has not ended"))
-        trained = train(
-            prepared.problem,
-            _training(prepared, seed, folder),
-            on_epoch=lambda progress: _note(journal, progress, notice),
-        )
+        with losses_told(prepared.task.name, folder):
+            trained = train(
+                prepared.problem,
+                _training(prepared, seed, folder),
+                on_epoch=lambda progress: _note(journal, progress, notice),
+            )
         journal.progress = trained.progress
         outcome = _finish(journal, trained, notice)
         _write(journal, outcome)
+        with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
+            _meet(prepared)
     return folder
+
+
+def _meet(prepared: Prepared) -> None:
+    """Wait for all processes: one that leaves early would look like a lost one."""
+    backend.current().agree(prepared.strategy, 0.0)
 
 
 def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
@@ -140,7 +155,8 @@ def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
     prepared, folder = journal.prepared, journal.folder
     problem, clock = prepared.problem, _Clock()
     notice("predicting and scoring every part")
-    predictions = {part: problem.predict(trained.model, part) for part in problem.parts}
+    predictions = {part: _predict(problem, trained.model, part, folder) for part in problem.parts}
+    runs.list_outputs(folder)
     predict_s = clock.lap()
     save_predictions(
         folder / runs.PREDICTIONS_NAME, predictions, synthetic=prepared.source.is_synthetic
@@ -160,6 +176,15 @@ def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
         score_s=score_s,
         resumed_epochs=trained.resumed_epochs,
     )
+
+
+def _predict(problem: Problem, model: Any, part: str, folder: Path) -> Predictions:
+    """Return the predictions; a problem that offers `predict_into` writes files of its own."""
+    into = getattr(problem, "predict_into", None)
+    if into is None:
+        return problem.predict(model, part)
+    predictions: Predictions = into(model, part, folder / runs.OUTPUTS_FOLDER)
+    return predictions
 
 
 def _note(journal: Journal, progress: Progress, notice: Notice) -> None:
@@ -190,9 +215,6 @@ def _write(journal: Journal, outcome: Outcome) -> None:
 @contextlib.contextmanager
 def _recorded(journal: Journal, notice: Notice) -> Iterator[None]:
     """Leave a record of what went wrong, and let it go on its way."""
-    import tensorflow as tf
-
-    lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
     again = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
     try:
         yield
@@ -200,15 +222,14 @@ def _recorded(journal: Journal, notice: Notice) -> Iterator[None]:
         _write(journal, Outcome("aborted", "stopped by a signal"))
         notice(f"stopped; {again} goes on after the last whole epoch")
         raise
-    except lost as error:
-        reason = f"a worker was lost: {_first_line(error)}"
-        _write(journal, Outcome("aborted", reason))
-        raise RecordError(reason, done="the run ends as aborted", hint=again) from error
+    except WorkerLostError as error:
+        _write(journal, Outcome("aborted", error.wrong))
+        raise
     except SciMLDataError as error:
         _write(journal, Outcome("failed", error.wrong))
         raise
     except Exception as error:
-        _write(journal, Outcome("failed", f"{type(error).__name__}: {_first_line(error)}"))
+        _write(journal, Outcome("failed", f"{type(error).__name__}: {first_line(error)}"))
         raise
 
 
@@ -227,10 +248,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:500]
 
 
 class _Clock:

@@ -1,4 +1,4 @@
-"""The training loop: one source for one device, several, and several processes.
+"""The training loop: one source for one device, several, several processes, and each backend.
 
 It is ours because `fit` of Keras 3 fails under MultiWorkerMirroredStrategy (keras-team/keras#20585,
 open; TensorFlow 2.20 and 2.21 with Keras 3.15), and because the moments between which time is taken
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench import backend
+from sciml_data.bench.backend import Backend, Pass, Steps
 from sciml_data.bench.checkpoint import State, load_state, restore, save_state, values_of
-from sciml_data.bench.distribute import agree, is_chief, share
 from sciml_data.bench.runner import VALIDATION, Problem
 from sciml_data.bench.schedule import Progress, advance, is_finished, learning_rate
 from sciml_data.bench.settings import LOSS
-from sciml_data.bench.steps import Step, Steps, make_steps
+from sciml_data.bench.strategies import refuse_keras_distribution
 from sciml_data.errors import CallError, RecordError
 
 SEED_STRIDE = 10_000  # epochs that fit between the batch orders of two neighbouring run seeds
@@ -64,6 +65,7 @@ class _Machine:
     training: Training
     model: Any
     optimizer: Any
+    backend: Backend
     steps: Steps
     best: list[Any]
 
@@ -85,7 +87,6 @@ def train(
         RecordError: the loss is no finite number, or the stored state is another run's.
         CallError: the monitored metric is not among those of the problem.
     """
-    seed_everything(training.seed, deterministic=training.settings["deterministic"])
     machine = _build(problem, training)
     progress = _resume(machine)
     resumed = progress.epochs
@@ -101,23 +102,12 @@ def train(
     return Trained(machine.model, progress, resumed)
 
 
-def seed_everything(seed: int, *, deterministic: bool = False) -> None:
-    """Seed Python, NumPy and TensorFlow; `deterministic` also forbids unordered kernels.
-
-    The latter cannot be taken back in the same process (TensorFlow offers no way).
-    """
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
 def _build(problem: Problem, training: Training) -> _Machine:
     import keras
 
-    settings = training.settings
+    used, settings = backend.current(), training.settings
+    refuse_keras_distribution()
+    used.seed_everything(training.seed, deterministic=settings["deterministic"])
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings["precision"])
     try:
@@ -129,23 +119,36 @@ def _build(problem: Problem, training: Training) -> _Machine:
             optimizer.build(model.trainable_variables)
     finally:
         keras.config.set_dtype_policy(policy)
-    steps = make_steps(
+    steps = used.make_steps(
         problem, model, optimizer=optimizer, strategy=training.strategy, settings=settings
     )
-    return _Machine(problem, training, model, optimizer, steps, best=[])
+    return _Machine(problem, training, model, optimizer, used, steps, best=[])
 
 
 def _resume(machine: _Machine) -> Progress:
+    """Go on from the state in the training's folder, in every process from the same.
+
+    Raises:
+        RecordError: the state is another run's, or this process found another than the chief.
+    """
     training = machine.training
-    if training.folder is None:
-        return Progress()
-    state = load_state(training.folder, training.settings_digest)
-    if state is None:
-        return Progress()
-    restore(machine.model.variables, state.model)
-    restore(machine.optimizer.variables, state.optimizer)
-    machine.best = list(state.best)
-    return Progress.from_json(state.progress)
+    state = None
+    if training.folder is not None:
+        state = load_state(training.folder, training.settings_digest)
+    progress = Progress() if state is None else Progress.from_json(state.progress)
+    if (of_chief := int(machine.backend.agree(training.strategy, progress.epochs))) != (
+        progress.epochs
+    ):
+        raise RecordError(
+            f"this process found the state after epoch {progress.epochs}, the chief that after "
+            f"epoch {of_chief}",
+            hint="all processes need the same home, on storage that they share",
+        )
+    if state is not None:
+        restore(machine.model.variables, state.model)
+        restore(machine.optimizer.variables, state.optimizer)
+        machine.best = list(state.best)
+    return progress
 
 
 def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
@@ -171,21 +174,18 @@ def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
     }
 
 
-def _pass(machine: _Machine, step: Step, part: str, epoch: int) -> tuple[float, int]:
+def _pass(machine: _Machine, run: Pass, part: str, epoch: int) -> tuple[float, int]:
     """Return the mean loss and the samples of one pass over a part."""
     training = machine.training
     size = training.settings["batch_size"]
     seed = training.seed * SEED_STRIDE + epoch
-    batches = share(
+    batches = machine.backend.share(
         training.strategy, lambda: machine.problem.batches(part, batch_size=size, seed=seed)
     )
-    loss = weight = samples = 0.0
-    for batch in batches:  # the sums stay on the device until the pass is over
-        step_loss, step_weight, step_samples = step(batch)
-        loss, weight, samples = loss + step_loss, weight + step_weight, samples + step_samples
-    if not float(weight):
+    loss, weight, samples = run(batches)
+    if not weight:
         raise RecordError(f"part {part!r} of the split has nothing to train on or to judge by")
-    return float(loss) / float(weight), int(samples)
+    return loss / weight, samples
 
 
 def _validate(machine: _Machine, epoch: int) -> tuple[float | None, float | None]:
@@ -204,7 +204,7 @@ def _validate(machine: _Machine, epoch: int) -> tuple[float | None, float | None
             f"monitor is {key!r}, which the benchmark does not score",
             hint=f"monitor=loss, or one of {', '.join(scores)}",
         )
-    value = agree(training.strategy, float(scores[key]))
+    value = machine.backend.agree(training.strategy, float(scores[key]))
     _check_finite(value, key, epoch)
     return loss, value
 
@@ -213,7 +213,7 @@ def _keep(machine: _Machine, progress: Progress) -> None:
     training = machine.training
     if progress.best_epoch == progress.epochs:
         machine.best = values_of(machine.model.weights)
-    if training.folder is None or not is_chief(training.strategy):
+    if training.folder is None or not machine.backend.is_chief(training.strategy):
         return
     save_state(
         training.folder,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import logging
 import os
 import platform
@@ -17,12 +18,24 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data import __version__
+from sciml_data.bench import backend
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "xarray", "h5netcdf", "h5py", "pandas")
+LIBRARIES = (
+    "tensorflow",
+    "jax",
+    "jaxlib",
+    "keras",
+    "numpy",
+    "xarray",
+    "h5netcdf",
+    "h5py",
+    "pandas",
+)
 # Variables that change what is computed or how fast, and nothing that names a person or a machine.
 ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
     "KERAS_BACKEND",
+    "NPROC",
     "OMP_NUM_THREADS",
     "TF_DETERMINISTIC_OPS",
     "TF_ENABLE_ONEDNN_OPTS",
@@ -36,12 +49,16 @@ LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPP_MAX_VLOG_LEVEL": "-1"}
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow with its notes kept off stderr, unless the environment asks for them.
+    """Import TensorFlow, if it is there, with its notes kept off stderr.
+
+    The environment may ask for them.
 
     Some are written before any setting is looked at (absl, TensorFlow 2.21), hence the closed file
     descriptor. Only a command may call this: a library leaves stderr and logging alone.
     """
     if "tensorflow" in sys.modules or any(name in os.environ for name in LOG_LEVELS):
+        return
+    if importlib.util.find_spec("tensorflow") is None:
         return
     os.environ.update(LOG_LEVELS)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -71,19 +88,12 @@ def software() -> dict[str, Any]:
 
 def hardware() -> dict[str, Any]:
     """Return processor, memory and accelerators of this computer, named as MLPerf names them."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(gpu).get("device_name") for gpu in gpus]
     return {
         "host_processor_model_name": _processor(),
         "host_processor_core_count": os.cpu_count(),
         "host_processor_available_cores": len(os.sched_getaffinity(0)),
         "host_memory_capacity_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "accelerators_per_node": len(gpus),
-        "accelerator_model_name": names[0] if names else None,
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or None,
-        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads() or None,
+        **backend.current().accelerators(),
     }
 
 

@@ -27,7 +27,7 @@ def run_table(record: Record) -> str:
     blocks = [_head(record)]
     blocks += [_part_block(record, part) for part in parts]
     if record["targets"]:
-        blocks.append(_targets(record["targets"]))
+        blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
     blocks.append(_timing(record))
     return "\n\n".join([*marks, *blocks, *marks])
 
@@ -149,10 +149,9 @@ def _part_block(record: Record, part: str) -> str:
         blocks.append(_grid(lines))
     varied = [row for row in rows if row["variant"] is not None]
     found = {(row["metric_id"], row["variant"]): row for row in varied}
-    variants = dict.fromkeys(row["variant"] for row in varied)
     for family in dict.fromkeys(row["metric_id"] for row in varied):
         lines = [[family, *names]]
-        for variant in variants:  # also one that this family lacks: blocks of one height go abreast
+        for variant in _variants_beside(family, list(found)):
             row = found.get((family, variant))
             cells = _cells(row, predictors, definitions) if row else [f"{MISSING} "] * len(names)
             lines.append([variant, *cells])
@@ -160,6 +159,16 @@ def _part_block(record: Record, part: str) -> str:
     size = record["dataset"]["n_samples"].get(part)
     head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
     return "\n".join([head, *_beside(blocks)])
+
+
+def _variants_beside(family: str, found: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a metric's variants and those of all metrics that share one with it.
+
+    So blocks of one kind are of one height, and go abreast.
+    """
+    own = {variant for name, variant in found if name == family}
+    kin = {name for name, variant in found if variant in own}
+    return list(dict.fromkeys(variant for name, variant in found if name in kin))
 
 
 def _cells(
@@ -172,15 +181,16 @@ def _cells(
     return [f"{_number(score)}{BEST if score == best is not None else ' '}" for score in scores]
 
 
-def _targets(targets: Iterable[Mapping[str, Any]]) -> str:
+def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str:
     lines = ["published targets"]
     for target in targets:
         words = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
+        words = "not comparable: synthetic data" if is_synthetic else words
         line = (
             f"  {target['part']} {target['metric']} {target['comparison']} {target['value']:g} "
             f"({target['source']}): {_number(target['score'])}, {words}"
         )
-        if target["reached_by_baselines"]:
+        if target["reached_by_baselines"] and not is_synthetic:
             line += f"; a baseline reaches it too: {', '.join(target['reached_by_baselines'])}"
         lines.append(line)
     return "\n".join(lines)

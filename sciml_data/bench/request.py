@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sciml_data.bench import backend
 from sciml_data.bench.settings import LOSS, resolve_settings
 from sciml_data.bench.split import load_split
+from sciml_data.bench.strategies import check_strategy
 from sciml_data.bench.task import Task, load_task
-from sciml_data.errors import CallError
 from sciml_data.registry import Registry
 
 
@@ -24,7 +24,8 @@ class Request:
         model, split: names; None takes the task's default and its headline split.
         overrides: `key=value` texts for the settings.
         strategy: see `make_strategy`.
-        threads: TensorFlow's threads; None leaves its choice.
+        threads: of the backend; None leaves its choice.
+        backend: see `backend.choose`.
         is_sample: whether it runs on a synthetic sample.
         settings: those of a run that is gone on with; None resolves them.
         overridden: the names among them that its caller had changed.
@@ -37,6 +38,7 @@ class Request:
     overrides: tuple[str, ...] = ()
     strategy: str = "auto"
     threads: int | None = None
+    backend: str | None = None
     is_sample: bool = False
     settings: Mapping[str, Any] | None = None
     overridden: tuple[str, ...] = ()
@@ -46,18 +48,26 @@ def check_request(request: Request) -> Task:
     """Return the task, once everything that can be wrong with the call has been looked at.
 
     Raises:
-        CallError: unknown benchmark, model, split or setting, or TensorFlow is not installed.
+        CallError: unknown benchmark, model, split, setting or strategy, or a backend that is not
+            installed or not in use.
         DescriptorError: the task is not sound.
     """
+    task = check_names(request)
+    backend.choose(request.backend)
+    return task
+
+
+def check_names(request: Request) -> Task:
+    """Return the task, once every name of the request has been looked at; loads no backend.
+
+    Raises:
+        CallError: unknown benchmark, model, split, setting or strategy.
+        DescriptorError: the task is not sound.
+    """
+    check_strategy(request.strategy)
     task = load_task(request.registry.runner(request.benchmark))
     resolve(task, request)
     load_split(task.folder, request.split or task.headline_split)
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise CallError(
-            "training needs TensorFlow and Keras, which are not installed",
-            untouched="nothing was fetched or run",
-            hint="pip install 'sciml-data[train]'",
-        )
     return task
 
 

@@ -86,6 +86,7 @@ def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
             changed.append(f"{name} is missing")
         elif runs.output(folder, stated["path"], stated["format"])["sha256"] != stated["sha256"]:
             changed.append(f"{name} was changed")
+    changed += [f"{path} is missing or was changed" for path in runs.changed_outputs(folder)]
     if changed:
         raise RecordError(
             f"files of the run differ from its record: {'; '.join(changed)}",

@@ -15,14 +15,16 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from sciml_data.bench import backend
 from sciml_data.bench.split import Split
-from sciml_data.errors import DescriptorError
+from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry import Registry
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sciml_data.bench.predictions import Predictions
+    from sciml_data.stages import Converted
 
 TRAIN = "train"
 VALIDATION = "validation"
@@ -33,8 +35,11 @@ class Problem(Protocol):
     """One benchmark on one dataset and one split, ready to be trained on.
 
     A sample is what the benchmark counts when it speaks of throughput. `seed` fixes the order of
-    the batches: equal seeds give equal batches, whatever the machine. Tensors are Keras 3 ones on
-    the TensorFlow backend.
+    the batches: equal seeds give equal batches, whatever the machine. Written on `keras.ops` and
+    NumPy, a problem runs on every backend of the engine.
+
+    Optional: `predict_into(model, part, folder)`, which returns what `predict` does and may write
+    files of its own under the folder; the record then holds the digest of their manifest.
     """
 
     @property
@@ -49,9 +54,11 @@ class Problem(Protocol):
         """Return a new, built Keras model; called inside `strategy.scope()`, after seeding."""
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return one epoch as a `tf.data.Dataset` of (inputs, targets, weights).
+        """Return one epoch as an iterable of (inputs, targets, weights).
 
-        The first axis of every tensor is the batch; the last batch may be smaller.
+        Each is a NumPy array, or a dict or tuple of arrays; its first axis is the batch, and
+        the last batch may be smaller. It is read once, ahead of the device. A `tf.data.Dataset`
+        will do as well where TensorFlow is the only backend.
         """
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
@@ -74,9 +81,16 @@ class Problem(Protocol):
 
 
 class RunnerModule(Protocol):
-    """What `runners/<benchmark>/runner.py` defines; `figures(run_folder, record)` is optional."""
+    """What `runners/<benchmark>/runner.py` defines.
 
-    def prepare(self, dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Problem:
+    Optional: `figures(run_folder, record)`, and `BACKENDS`, the names of those it runs on where
+    these are not all (a runner whose batches or predictions are TensorFlow's), and `READS =
+    "files"` where `prepare` wants the ready files (a `stages.Converted`) and no opened dataset.
+    """
+
+    def prepare(
+        self, dataset: xr.Dataset | Converted, split: Split, settings: Mapping[str, Any]
+    ) -> Problem:
         """Return the problem for one split; `settings["model"]` names the model to build."""
 
 
@@ -98,6 +112,25 @@ def load_runner(registry: Registry, benchmark: str) -> RunnerModule:
             hint="sciml_data/bench/runner.py says what a runner offers",
         )
     return cast("RunnerModule", module)
+
+
+def reads_files(runner: RunnerModule) -> bool:
+    """Return whether a runner wants the ready files rather than one opened dataset."""
+    return getattr(runner, "READS", "dataset") == "files"
+
+
+def check_backend(runner: RunnerModule, benchmark: str) -> None:
+    """Refuse a runner that does not run on the backend in use.
+
+    Raises:
+        CallError: its `BACKENDS` does not name it.
+    """
+    known = tuple(getattr(runner, "BACKENDS", backend.MODULES))
+    if backend.name() not in known:
+        raise CallError(
+            f"benchmark {benchmark!r} runs on {', '.join(known)}, not on {backend.name()}",
+            untouched="nothing was fetched or run",
+        )
 
 
 def check_problem(problem: object, benchmark: str) -> Problem:

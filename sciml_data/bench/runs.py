@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record import RECORD_NAME, load_record
 from sciml_data.errors import CallError, nearest
-from sciml_data.home import Home
+from sciml_data.home import Home, write_atomically
+from sciml_data.manifest import manifest_of, read_manifest
 
 LATEST = "latest"
 STATE_FOLDER = "checkpoint"
 CURVE_NAME = "curve.jsonl"
 LOG_NAME = "log.txt"
 PREDICTIONS_NAME = "predictions.nc"
+OUTPUTS_FOLDER = "outputs"  # files that the benchmark writes besides
+OUTPUTS_NAME = "outputs.csv"  # their manifest
 WEIGHTS_NAME = "best.weights.h5"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SHORTEST_ID = 4  # characters of a run id that may stand for the whole
 
 
@@ -32,6 +37,20 @@ def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
             continue
         return folder
     raise CallError(f"there are a thousand runs named {now}-{label} already")
+
+
+def named_run_folder(home: Home, benchmark: str, name: str) -> Path:
+    """Return `<home>/runs/<benchmark>/<name>`, the same in every process that asks.
+
+    Raises:
+        CallError: it cannot be the name of a folder, or means something else.
+    """
+    if not NAME.fullmatch(name) or name == LATEST:
+        raise CallError(
+            f"a run cannot be named {name!r}",
+            hint="letters, digits, '.', '_' and '-', as in slurm-42",
+        )
+    return home.runs(benchmark) / name
 
 
 def all_runs(home: Home) -> list[Path]:
@@ -73,6 +92,22 @@ def find_run(home: Home, name: str) -> Path:
         f"{len(runs)} run{'s are' if len(runs) != 1 else ' is'} kept in this home",
         hint="a folder, a folder's name, the first characters of a run id, or `latest`",
     )
+
+
+def list_outputs(folder: Path) -> None:
+    """Write the manifest of what the benchmark wrote besides, if it wrote anything."""
+    written = manifest_of(folder / OUTPUTS_FOLDER)
+    if len(written):
+        write_atomically(folder / OUTPUTS_NAME, written.dump())
+
+
+def changed_outputs(folder: Path) -> list[str]:
+    """Return the paths of what the benchmark wrote besides that are no more as listed."""
+    if not (folder / OUTPUTS_NAME).is_file():
+        return []
+    found = manifest_of(folder / OUTPUTS_FOLDER).by_path
+    listed = read_manifest(folder / OUTPUTS_NAME)
+    return [entry.path for entry in listed if found.get(entry.path) != entry]
 
 
 def output(folder: Path, name: str, form: str) -> dict[str, Any]:

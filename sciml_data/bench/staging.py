@@ -26,7 +26,7 @@ class Source:
     """An open dataset, and what a record says of it.
 
     Attributes:
-        dataset: the whole ready dataset, lazy.
+        dataset: the whole ready dataset, lazy; where the runner reads files, its `Converted`.
         dataset_id, version: as the registry names them.
         manifest_digest: of the native files, `sha256:hex`.
         ready_digest: of the converted files; None where they are not on disk.
@@ -34,7 +34,7 @@ class Source:
         sample_seed: what they were generated from; None for real data.
     """
 
-    dataset: xr.Dataset
+    dataset: xr.Dataset | Converted
     dataset_id: str
     version: str
     manifest_digest: str
@@ -65,6 +65,7 @@ def stage(
     Raises:
         SciMLDataError: whatever a stage finds wrong.
     """
+    from sciml_data.bench.runner import load_runner, reads_files
     from sciml_data.convert import find_converted
     from sciml_data.dataset import open_ready
 
@@ -73,8 +74,9 @@ def stage(
     converted = find_converted(descriptor, folder)
     if converted is None or not _is_of(converted, descriptor, sample_seed):
         converted = _make(descriptor, home, mirrors=mirrors, sample_seed=sample_seed, notice=notice)
+    runner = load_runner(registry, task.name)
     return Source(
-        dataset=open_ready(converted),
+        dataset=converted if reads_files(runner) else open_ready(converted),
         dataset_id=descriptor.dataset,
         version=descriptor.version,
         manifest_digest=f"sha256:{converted.native_digest}",

@@ -1,4 +1,4 @@
-"""The compiled training and evaluation steps.
+"""The compiled training and evaluation steps on TensorFlow.
 
 The gradient of a step is the sum of all replicas' gradients over the sum of all replicas' weights:
 the gradient of the mean loss of the global batch, whatever the number of replicas and whatever
@@ -9,27 +9,19 @@ the sum, which makes the result depend on the number of devices: Keras 3.15,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from sciml_data.bench.backend import Pass, Steps
 from sciml_data.bench.runner import Problem
 
 Step = Callable[..., tuple[Any, Any, Any]]
 
 
-@dataclass(frozen=True)
-class Steps:
-    """Compiled functions of one shared batch: (sum of losses, sum of weights, samples), float64."""
-
-    train: Step
-    evaluate: Step
-
-
 def make_steps(
     problem: Problem, model: Any, *, optimizer: Any, strategy: Any, settings: Mapping[str, Any]
 ) -> Steps:
-    """Compile the steps for one model, optimiser and strategy."""
+    """Compile the passes for one model, optimiser and strategy."""
     import tensorflow as tf
 
     differentiate = _gradients(problem, model)
@@ -85,7 +77,8 @@ def _apply(gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: flo
     optimizer.apply(shares, model.trainable_variables)
 
 
-def _compile(strategy: Any, function: Step) -> Step:
+def _compile(strategy: Any, function: Step) -> Pass:
+    """Return a pass over shared batches that calls a compiled step for each."""
     import tensorflow as tf
 
     total = tf.distribute.ReduceOp.SUM
@@ -96,7 +89,15 @@ def _compile(strategy: Any, function: Step) -> Step:
         return sums[0], sums[1], sums[2]
 
     compiled: Step = tf.function(step, reduce_retracing=True)
-    return compiled
+
+    def run(batches: Iterable[Any]) -> tuple[float, float, int]:
+        loss = weight = samples = 0.0
+        for batch in batches:  # the float64 sums stay on the device until the pass is over
+            step_loss, step_weight, step_samples = compiled(batch)
+            loss, weight, samples = loss + step_loss, weight + step_weight, samples + step_samples
+        return float(loss), float(weight), int(samples)
+
+    return run
 
 
 def _count(problem: Problem, weights: Any, is_real: Any) -> Any:

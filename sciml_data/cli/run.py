@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,13 @@ from sciml_data.cli.options import (
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sciml_data.bench.request import Request
+    from sciml_data.bench.staging import Source
     from sciml_data.home import Home
+
+    Notice = Callable[[str], None]
 
 
 @click.command(
@@ -31,6 +37,8 @@ Examples:
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
   sciml-data run tevolop --resume latest
   sciml-data run tevolop --strategy mirrored:2 --threads 2
+  sciml-data run tevolop --stage-only
+  srun --nodes=2 sciml-data run tevolop --nodes 2 --name first
 """
 )
 @click.argument("benchmark")
@@ -49,7 +57,13 @@ Examples:
     show_default=True,
     help="auto, default, mirrored, mirrored:N or multiworker.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of TensorFlow.")
+@click.option("--backend", help="Of Keras: tensorflow, or jax (experimental).")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the backend.")
+@click.option(
+    "--nodes", type=click.IntRange(1), help="Nodes of the Slurm step this runs in; see `sbatch`."
+)
+@click.option("--name", help="Of the run's folder; a run of that name is gone on with.")
+@click.option("--stage-only", is_flag=True, help="Fetch, verify and convert the data, and stop.")
 @registry_option
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
@@ -58,14 +72,16 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
 
     The dataset is fetched, verified and converted if it is not there yet. The model is trained on
     the first part of the split, its best weights are chosen by validation, and every part is
-    scored. A run that was killed goes on with --resume.
+    scored. A run that was killed goes on with --resume. In a Slurm step of several tasks these are
+    the workers of one run; the first of them writes and prints.
     """
     from sciml_data.bench.record import load_record
     from sciml_data.bench.report import run_table, spread_table
     from sciml_data.home import find_home
 
-    home = find_home(options["home"])
-    folders = _run(benchmark, options, home)
+    folders = _run(benchmark, options, find_home(options["home"]))
+    if not folders:  # staged only, or a worker that does not write
+        return
     records = [load_record(folder) for folder in folders]
     if as_json:
         click.echo(json.dumps(records if options["seeds"] else records[0], indent=2))
@@ -98,44 +114,70 @@ def read_seeds(text: str) -> list[int]:
 
 def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed and return the folders; none in a worker that is not the chief."""
+    from sciml_data.bench import backend, runs, slurm
     from sciml_data.bench.execute import prepare, run_once
     from sciml_data.bench.machine import import_tensorflow_quietly
     from sciml_data.bench.request import check_request
-    from sciml_data.bench.staging import stage
+    from sciml_data.bench.strategies import is_first_worker
 
-    folder, request, seeds, sample_seed = _request(benchmark, options, home)
+    folder, request, seeds, sample_seed = read_request(benchmark, options, home)
+    if options["stage_only"]:
+        _stage(request, options, home, sample_seed, _say)
+        return []
+    if options["nodes"]:
+        slurm.check_nodes(
+            os.environ, options["nodes"], benchmark=benchmark, strategy=request.strategy
+        )
     check_request(request)
-    import_tensorflow_quietly()
+    slurm.join_cluster(os.environ, request.strategy)
+    say = _say if is_first_worker(os.environ) else _nothing
+    if os.environ[backend.VARIABLE] == "tensorflow":
+        import_tensorflow_quietly()
     prepared = prepare(
-        request,
-        lambda task: stage(
-            task,
-            request.registry,
-            home=home,
-            mirrors=options["mirrors"],
-            sample_seed=sample_seed,
-            notice=_say,
-        ),
-        notice=_say,
+        request, lambda _task: _stage(request, options, home, sample_seed, say), notice=say
     )
-    folders = [
-        run_once(prepared, seed, home=home, resume=folder, is_shared=len(seeds) > 1, notice=_say)
-        for seed in seeds
-    ]
+    folders = []
+    for seed in seeds:
+        name = options["name"] and options["name"] + (f"-s{seed}" if len(seeds) > 1 else "")
+        folder = runs.named_run_folder(home, benchmark, name) if name else folder
+        folders.append(
+            run_once(prepared, seed, home=home, resume=folder, is_shared=len(seeds) > 1, notice=say)
+        )
     return [folder for folder in folders if folder is not None]
 
 
-def _request(
+def _stage(
+    request: Request, options: dict[str, Any], home: Home, sample_seed: int | None, say: Notice
+) -> Source:
+    """Bring the data of the request's benchmark here and return them."""
+    from sciml_data.bench import staging
+    from sciml_data.bench.request import check_names
+
+    return staging.stage(
+        check_names(request),
+        request.registry,
+        home=home,
+        mirrors=options["mirrors"],
+        sample_seed=sample_seed,
+        notice=say,
+    )
+
+
+def read_request(
     benchmark: str, options: dict[str, Any], home: Home
 ) -> tuple[Path | None, Request, list[int], int | None]:
     """Return (run to go on with, what to run, seeds, seed of the sample)."""
     from sciml_data.bench.request import Request
     from sciml_data.registry import find_registry
 
-    common = {"strategy": options["strategy"], "threads": options["threads"]}
+    common = {name: options[name] for name in ("strategy", "threads", "backend")}
     registry = find_registry(options["registry"])
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
+    if options["name"]:
+        from sciml_data.bench.runs import named_run_folder
+
+        named_run_folder(home, benchmark, options["name"])  # refuses what cannot be one
     if options["seed"] is not None and options["seeds"]:
         raise CallError("give --seed or --seeds, not both", untouched="nothing was run")
     request = Request(
@@ -154,13 +196,15 @@ def _request(
 def _resumed(
     benchmark: str, options: dict[str, Any], home: Home, request: Request
 ) -> tuple[Path, Request, list[int], int | None]:
-    """Return what `_request` does, for a run whose record says all of it."""
+    """Return what `read_request` does, for a run whose record says all of it."""
     from dataclasses import replace
 
     from sciml_data.bench.record import load_record
     from sciml_data.bench.runs import LATEST, find_run
 
-    given = [name for name in ("model", "split", "seed", "seeds", "overrides") if options[name]]
+    given = [
+        name for name in ("model", "split", "seed", "seeds", "overrides", "name") if options[name]
+    ]
     if given or options["sample"]:
         names = ", ".join(f"--{name}" for name in given) or "--sample"
         raise CallError(
@@ -172,8 +216,12 @@ def _resumed(
     record = load_record(folder)
     if record["benchmark"]["name"] != benchmark:
         raise CallError(f"run {folder.name} is one of {record['benchmark']['name']!r}")
+    used = record["distribution"].get("backend", "tensorflow")
+    if options["backend"] not in {None, used}:
+        raise CallError(f"run {folder.name} was started with --backend {used}")
     request = replace(
         request,
+        backend=used,
         model=record["model"]["name"],
         split=record["split"]["name"],
         settings=record["settings"],
@@ -185,3 +233,7 @@ def _resumed(
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
+
+
+def _nothing(_text: str) -> None:
+    """Say nothing: another process of the run does."""

@@ -74,12 +74,11 @@ class ToyProblem:
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
         """Return one epoch in an order drawn from the seed; odd rows weigh half."""
-        import tensorflow as tf
-
         order = np.random.default_rng(seed).permutation(self.sizes[part])
         weights = np.where(order % 2, 0.5, 1.0).astype("float32")
         rows = (self.inputs[part][order], self.targets[part][order], weights)
-        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+        for first in range(0, len(order), batch_size):
+            yield tuple(values[first : first + batch_size] for values in rows)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return weighted squared errors and weights, summed."""

@@ -1,0 +1,132 @@
+"""Job scripts under a real Slurm of one node: two tasks are two workers of one run."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sciml_data.bench.record import load_record
+from sciml_data.home import Home
+
+if TYPE_CHECKING:
+    from tests.slurm.conftest import Slurm
+
+pytestmark = pytest.mark.slow
+EPOCHS = 3
+ENDS_S = 900  # a job takes one to two minutes on two idle cores
+SMALL = ("features=own", "units=4", "dense=8", "head=8", f"epochs={EPOCHS}")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return one home for all jobs, so that the sample is converted once."""
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def _cancelled(slurm: Slurm) -> Iterator[None]:
+    """Leave no job behind for the next test."""
+    yield
+    slurm.call("scancel", "--user=root")
+
+
+def script(home: Home, path: Path, *words: str) -> Path:
+    """Write the job script with the program itself."""
+    call = [sys.executable, "-m", "sciml_data", "sbatch", "tevolop", "--sample"]
+    call += [word for setting in SMALL for word in ("--set", setting)]
+    call += ["--home", str(home.root), "--output", str(path)]
+    job = ["--nodes", "1", "--ntasks-per-node", "2", "--cpus-per-task", "1", "--time", "00:10:00"]
+    subprocess.run([*call, *job, *words], check=True)
+    return path
+
+
+def submit(slurm: Slurm, path: Path) -> str:
+    log = path.with_suffix(".log")
+    done = slurm.call("sbatch", "--parsable", f"--output={log}", str(path))
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout.strip())
+
+
+def state_of(slurm: Slurm, job: str) -> str:
+    shown = slurm.call("scontrol", "show", "job", job).stdout
+    return str(re.findall(r"JobState=(\w+)", shown)[0])
+
+
+def wait_for_end(slurm: Slurm, job: str) -> str:
+    until = time.monotonic() + ENDS_S
+    while (state := state_of(slurm, job)) in {"PENDING", "RUNNING", "COMPLETING", "CONFIGURING"}:
+        assert time.monotonic() < until, f"job {job} is {state} after {ENDS_S} s"
+        time.sleep(0.5)
+    return state
+
+
+def wait_for_state(folder: Path) -> None:
+    until = time.monotonic() + ENDS_S
+    while not (folder / "checkpoint" / "state.npz").is_file():
+        assert time.monotonic() < until, "no epoch was ever done"
+        time.sleep(0.05)
+
+
+def pid_of_task(job: str, rank: int) -> int:
+    """Return the process of one task of the job's training step."""
+    wanted = {f"SLURM_JOB_ID={job}", f"SLURM_PROCID={rank}", "SLURM_STEP_ID=1"}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = set(path.read_text(errors="replace").split("\0"))
+            command = path.with_name("cmdline").read_text(errors="replace")
+        except OSError:
+            continue
+        if wanted <= variables and "sciml_data" in command:
+            return int(path.parent.name)
+    raise AssertionError(f"task {rank} of job {job} does not run")
+
+
+def record_of(home: Home, job: str) -> dict[str, Any]:
+    (folder,) = home.runs("tevolop").glob(f"slurm-{job}")
+    return load_record(folder)
+
+
+def test_two_tasks_are_two_workers_of_one_run(slurm: Slurm, home: Home, tmp_path: Path) -> None:
+    path = script(home, tmp_path / "job.sh")
+
+    job = submit(slurm, path)
+    ended = wait_for_end(slurm, job)
+
+    said = (tmp_path / "job.log").read_text()
+    assert ended == "COMPLETED", said
+    record = record_of(home, job)
+    assert record["status"] == "success"
+    assert (record["distribution"]["workers"], record["distribution"]["replicas"]) == (2, 2)
+    assert said.count(f"epoch {EPOCHS}/{EPOCHS}") == 1  # one task talks
+    assert said.count("best epoch") == 1
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_task_aborts_the_run_and_the_requeued_job_goes_on(
+    slurm: Slurm, home: Home, tmp_path: Path, rank: int
+) -> None:
+    job = submit(slurm, script(home, tmp_path / "job.sh"))
+    wait_for_state(home.runs("tevolop") / f"slurm-{job}")
+
+    os.kill(pid_of_task(job, rank), signal.SIGKILL)
+    ended = wait_for_end(slurm, job)
+    aborted = record_of(home, job)
+    requeued = slurm.call("scontrol", "requeue", job)
+    ended_again = wait_for_end(slurm, job)
+
+    said = (tmp_path / "job.log").read_text()
+    assert (ended, aborted["status"]) == ("FAILED", "aborted"), said
+    assert requeued.returncode == 0, requeued.stderr
+    record = record_of(home, job)
+    assert (ended_again, record["status"]) == ("COMPLETED", "success"), said
+    assert record["run_id"] == aborted["run_id"]
+    assert 1 <= record["timing"]["resumed_epochs"] < EPOCHS
