@@ -64,7 +64,7 @@ class DatasetFolder:
 
     @property
     def listing(self) -> Path:
-        """What a mirror listed when an unpinned version was first asked for: path, bytes, hash."""
+        """What a mirror listed when an unpinned version was first asked for."""
         return self.root / "listing.csv"
 
     @contextlib.contextmanager

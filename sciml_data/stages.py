@@ -33,12 +33,17 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be fetched, and into which folder; `is_whole` unless a part was asked for."""
+    """What is to be fetched, and into which folder; `is_whole` unless a part was asked for.
+
+    `version_files` and `version_bytes` say how large the whole version is; 0 where nobody asked.
+    """
 
     descriptor: Descriptor
     files: tuple[PlannedFile, ...]
     folder: DatasetFolder
     is_whole: bool = True
+    version_files: int = 0
+    version_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:

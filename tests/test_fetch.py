@@ -105,7 +105,7 @@ def test_what_is_there_is_not_fetched_again(plan: Plan, server: FileServer) -> N
 def test_a_receipt_saves_the_hashing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch(plan, patience=PATIENCE)
     hashed: list[Path] = []
-    monkeypatch.setattr("sciml_data.fetch.pool.hash_like", lambda path, _: hashed.append(path))
+    monkeypatch.setattr("sciml_data.fetch.present.hashes_like", lambda path, _: hashed.append(path))
 
     fetch(plan, patience=PATIENCE)
 

@@ -1,18 +1,27 @@
-"""One file on its way: the bytes that arrived so far, and their hash."""
+"""One file on its way: the bytes that arrived so far, in any order, and their hash in file order.
+
+Bytes that arrive where the hash stands are hashed as they come; those further on are read back,
+from the memory that the system keeps of the file, once the gap before them is closed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Self
 
 from sciml_data.errors import FetchError
-from sciml_data.fetch.checksum import new_hash
-from sciml_data.fetch.place import make_place, quarantine
+from sciml_data.fetch.checksum import Hash, mismatch, new_hash
+from sciml_data.fetch.place import find_file, make_place, quarantine
+from sciml_data.fetch.ranges import Notes, Span, holes, merged
 from sciml_data.home import DatasetFolder
 from sciml_data.manifest import READ_BLOCK_BYTES
 from sciml_data.stages import PlannedFile
+
+IDENTITY = "sha256:"  # kind of hash that a file gets of which nobody has pinned one
 
 
 def part_name(path: str) -> str:
@@ -20,79 +29,173 @@ def part_name(path: str) -> str:
     return f"{path}.part"
 
 
-class Part:
-    """A `.part` file, opened for appending; a context manager.
+def notes_name(path: str) -> str:
+    """Return the name below `partial/` of the notes of what a large file has."""
+    return f"{path}.part.ranges"
 
-    What lies there from an earlier run is hashed before it is trusted.
+
+def wanted_hashes(file: PlannedFile) -> tuple[str, ...]:
+    """Return the hashes to compute of a file, as `new_hash` takes them; the first names it."""
+    if file.hash is not None:
+        return (file.hash,)
+    return (IDENTITY, file.etag) if file.etag is not None else (IDENTITY,)
+
+
+def wrong_because(file: PlannedFile, found: list[str]) -> str:
+    """Return what is wrong with a file of these hashes, as `wanted_hashes` has them, or ""."""
+    wanted = wanted_hashes(file)
+    for expected, text in zip(wanted, found, strict=True):
+        if expected not in {IDENTITY, text}:
+            what = mismatch(expected, text)
+            return what if file.hash is not None else f"of its listed ETag, {what}"
+    return ""
+
+
+def arrived_bytes(file: PlannedFile, folder: DatasetFolder) -> int:
+    """Return how much of a file is there already; nothing is hashed."""
+    with contextlib.suppress(FetchError):
+        state = find_file(folder.partial, part_name(file.path))
+        if state is not None and stat.S_ISREG(state.st_mode):
+            noted = Notes(folder.partial / notes_name(file.path)).read()
+            there = state.st_size if noted is None else sum(stop - start for start, stop in noted)
+            return min(there, state.st_size, file.size_bytes)
+    return 0
+
+
+class Part:
+    """A `.part` file that several threads may write to; a context manager.
+
+    What lies there from an earlier run is hashed before it is trusted: all of it, or the spans
+    that notes beside it say.
 
     Attributes:
         path: where it lies.
         received_bytes: how much of it is there.
     """
 
-    def __init__(self, folder: DatasetFolder, file: PlannedFile) -> None:
-        """Open or make the part of a file.
+    def __init__(self, folder: DatasetFolder, file: PlannedFile, *, has_notes: bool) -> None:
+        """Open or make the part of a file; of a large one, notes are kept of what is there.
 
         Raises:
-            FetchError: a link lies where it has to be, or nobody has pinned the file's hash.
+            FetchError: a link lies where it has to be, or its kind of hash is unknown.
             OSError: the disk refuses.
         """
-        if file.hash is None:
-            raise FetchError("its hash is not pinned")
         self._folder = folder
         self._file = file
-        self._kind = file.hash.partition(":")[0]
+        self._wanted = wanted_hashes(file)
+        self._hashes: list[Hash] = [new_hash(one, file.size_bytes) for one in self._wanted]
         self.path: Path = make_place(folder.partial, part_name(file.path))
+        self._notes = Notes(folder.partial / notes_name(file.path))
+        self._has_notes = has_notes
+        self._lock = threading.Lock()
         self._descriptor = _open(self.path)
+        self._whole: list[Span] = []  # what is written and noted
+        self._hashed_bytes = 0
+        self._is_hashing = False  # whether a thread feeds the hashes
         self.received_bytes = 0
-        self._hash = new_hash(self._kind, file.size_bytes)
         try:
             self._take_over()
         except BaseException:
-            os.close(self._descriptor)
+            self.close()
             raise
 
-    @property
-    def found_hash(self) -> str:
-        """Return `kind:hex` of the bytes received, in the kind that the manifest has."""
-        return f"{self._kind}:{self._hash.hexdigest()}"
+    def found(self) -> list[str]:
+        """Return the hashes of a part that is whole, as `wanted_hashes` has them."""
+        return [one.text() for one in self._hashes]
 
-    def write(self, block: bytes) -> None:
-        """Append bytes.
+    def missing(self) -> list[Span]:
+        """Return the spans that are not there."""
+        with self._lock:
+            return holes(self._whole, self._file.size_bytes)
+
+    def write(self, offset: int, block: bytes) -> None:
+        """Write bytes where they belong, and hash them if the hash stands there.
 
         Raises:
             OSError: the disk refuses; what was written before stays, and is not counted.
         """
-        self._hash.update(block)
-        view = memoryview(block)
+        view, at = memoryview(block), offset
         while view:
-            view = view[os.write(self._descriptor, view) :]
-        self.received_bytes += len(block)
+            written = os.pwrite(self._descriptor, view, at)
+            view, at = view[written:], at + written
+        with self._lock:
+            self.received_bytes += len(block)
+            if self._is_hashing or offset != self._hashed_bytes:
+                return
+            self._is_hashing = True
+        self._feed(block)
+        with self._lock:
+            self._is_hashing = False
+
+    def note(self, start: int, stop: int) -> None:
+        """Note that a span is written, and let the hash follow."""
+        if start == stop:
+            return
+        with self._lock:
+            self._whole = merged([*self._whole, (start, stop)])
+            if self._has_notes:
+                self._notes.add((start, stop))
+        self._catch_up()
 
     def restart(self) -> None:
-        """Forget all bytes."""
+        """Forget all bytes; no other thread may write meanwhile."""
         os.ftruncate(self._descriptor, 0)
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        self.received_bytes = 0
-        self._hash = new_hash(self._kind, self._file.size_bytes)
+        self._notes.forget()
+        self._whole, self._hashed_bytes, self.received_bytes = [], 0, 0
+        self._hashes = [new_hash(one, self._file.size_bytes) for one in self._wanted]
 
     def set_aside(self) -> None:
         """Move the bytes to quarantine under a name that has their hash, and start again."""
-        quarantine(self._folder, self.path, self._file.path, what=self.found_hash[:19])
+        quarantine(self._folder, self.path, self._file.path, what=self.found()[0][:19])
         os.close(self._descriptor)
         self._descriptor = _open(self.path)
         self.restart()
+
+    def forget_notes(self) -> None:
+        """Take the notes of a part away that is whole and about to be published."""
+        self._notes.forget()
+
+    def close(self) -> None:
+        """End writing; what arrived stays."""
+        self._notes.close()
+        os.close(self._descriptor)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        self.close()
 
     def _take_over(self) -> None:
-        while block := os.read(self._descriptor, READ_BLOCK_BYTES):
-            self._hash.update(block)
-            self.received_bytes += len(block)
+        """Hash what lies there; notes of a file that is not large are of another time."""
+        size_bytes = os.fstat(self._descriptor).st_size
+        noted = self._notes.read()
+        spans = [(0, size_bytes)] if noted is None else noted
+        self._whole = merged((start, min(stop, size_bytes)) for start, stop in spans)
+        self.received_bytes = sum(stop - start for start, stop in self._whole)
+        self._catch_up()
+        if noted is None and self._has_notes and size_bytes:
+            self._notes.add((0, size_bytes))
+
+    def _catch_up(self) -> None:
+        """Hash what is there behind the hash without a gap, unless a thread does so already."""
+        while True:
+            with self._lock:
+                end = self._whole[0][1] if self._whole and self._whole[0][0] == 0 else 0
+                if self._is_hashing or self._hashed_bytes >= end:
+                    return
+                self._is_hashing = True
+                at = self._hashed_bytes
+            try:
+                self._feed(os.pread(self._descriptor, min(READ_BLOCK_BYTES, end - at), at))
+            finally:
+                with self._lock:
+                    self._is_hashing = False
+
+    def _feed(self, block: bytes) -> None:
+        for one in self._hashes:
+            one.update(block)
+        self._hashed_bytes += len(block)
 
 
 def _open(path: Path) -> int:

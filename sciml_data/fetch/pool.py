@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sciml_data.errors import FetchError, NoSpaceError, Problem
+from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError
 from sciml_data.fetch.asked import note_asked
-from sciml_data.fetch.attempt import Run
-from sciml_data.fetch.checksum import hash_like
+from sciml_data.fetch.crew import Crew, Turn
+from sciml_data.fetch.kept import fetched_manifest, keep
 from sciml_data.fetch.meter import Meter, Notice, Progress, in_words
 from sciml_data.fetch.mirrors import Mirrors
-from sciml_data.fetch.part import part_name
-from sciml_data.fetch.place import find_file, quarantine
+from sciml_data.fetch.part import arrived_bytes
+from sciml_data.fetch.present import held
+from sciml_data.fetch.publish import Publisher
+from sciml_data.fetch.ranges import RANGE_BYTES
 from sciml_data.fetch.receipt import Receipt
-from sciml_data.fetch.transfer import fetch_file
+from sciml_data.fetch.run import Run
+from sciml_data.fetch.transfer import fetch_file, refused_by_disk
 from sciml_data.home import DatasetFolder
-from sciml_data.manifest import Entry, Manifest, unsafe_because
+from sciml_data.manifest import unsafe_because
 from sciml_data.sources import Sources
 from sciml_data.sources.mirrors import mirror_of
 from sciml_data.sources.patience import Patience
 from sciml_data.stages import Fetched, Plan, PlannedFile
 
-DEFAULT_JOBS = 8  # files at once: 2 cores hash what 8 connections bring (benchmarks/transport.py)
+DEFAULT_JOBS = 8  # requests at once: 2 cores hash what 8 connections bring (benchmarks/transfer.py)
 
 
 def fetch(
@@ -37,18 +40,22 @@ def fetch(
     progress: Progress | None = None,
     notice: Notice | None = None,
     patience: Patience | None = None,
+    range_bytes: int = RANGE_BYTES,
 ) -> Fetched:
     """Return the planned files, published in `plan.folder.native`, each with the right hash.
 
     What lies there already and is right is not asked for; what lies there and is wrong is moved
-    to quarantine. Every file is tried, also after the first failure; what arrived stays.
+    to quarantine. Every file is tried, also after the first failure; what arrived stays. Of a
+    version that nobody has pinned, the sha256 of what arrived is kept in `plan.folder.manifest`.
 
     Args:
         plan: what to fetch.
-        jobs: files to transfer at once.
+        jobs: requests at once, for files or ranges of large ones.
         progress: is told of (bytes done, bytes to do).
         notice: is told of mirrors that lie or fail, once for each mirror and reason.
         patience: timeouts and retries.
+        range_bytes: that a worker takes of a large file when several bring it; a file is large
+            from twice as many on.
 
     Raises:
         FetchError: `.problems` has every file that no mirror gave, with each mirror's reason.
@@ -56,35 +63,111 @@ def fetch(
         LockedError: another process works in the folder.
     """
     _check_paths(plan)
-    notice = notice or (lambda _: None)
-    patience = patience or Patience()
+    work = _Work(plan, jobs, progress, notice or (lambda _: None), patience or Patience())
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
-    with plan.folder.lock(f"fetch {name}"), _saved(Receipt(plan.folder)) as receipt:
-        note_asked(plan)
-        problems, missing = _missing(plan, receipt, jobs=jobs, notice=notice)
-        _check_space(missing, plan.folder)
-        with Sources(connections=jobs, timeouts=patience.timeouts) as sources:
-            meter = Meter(sum(file.size_bytes for file in missing), progress)
-            mirrors = Mirrors(notice)
-            stop = threading.Event()
-            run = Run(plan.folder, sources, mirrors, patience, receipt, meter, stop)
-            problems += _fetch_all(missing, run, jobs)
-        _tidy(plan.folder)
-    if problems:
-        raise _failure(plan, problems)
-    entries = (Entry(file.path, file.size_bytes, file.hash or "") for file in plan.files)
-    return Fetched(plan.descriptor, plan.folder, Manifest(tuple(sorted(entries))))
+    with plan.folder.lock(f"fetch {name}"):
+        try:
+            work.do(range_bytes)
+        finally:
+            keep(plan, work.hashes)
+    if work.problems:
+        raise _failure(plan, work.problems)
+    return Fetched(plan.descriptor, plan.folder, fetched_manifest(plan, work.hashes))
 
 
-def present_paths(plan: Plan) -> set[str]:
-    """Return the planned paths where a file of the right size lies; nothing is hashed."""
-    found = set()
-    for file in plan.files:
-        with contextlib.suppress(FetchError):
-            state = find_file(plan.folder.native, file.path)
-            if _may_be_right(state, file):
-                found.add(file.path)
-    return found
+@dataclass
+class _Work:
+    """What one call of `fetch` is to do, and what came of it so far."""
+
+    plan: Plan
+    jobs: int
+    progress: Progress | None
+    notice: Notice
+    patience: Patience
+    hashes: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def do(self, range_bytes: int) -> None:
+        plan = self.plan
+        with _saved(Receipt(plan.folder)) as receipt:
+            note_asked(plan)
+            self.hashes, missing, self.problems = held(
+                plan, receipt, jobs=self.jobs, notice=self.notice
+            )
+            _check_space(missing, plan.folder)
+            self._fetch(missing, receipt, range_bytes)
+            _tidy(plan.folder)
+
+    def _fetch(self, missing: Sequence[PlannedFile], receipt: Receipt, range_bytes: int) -> None:
+        """Fetch what is missing, large files first, so that none ends alone."""
+        plan, stop = self.plan, threading.Event()
+        failures: list[tuple[str, Exception]] = []
+
+        def failed(path: str, error: Exception) -> None:
+            failures.append((path, error))
+            if isinstance(error, OSError):
+                stop.set()
+                crew.wake()
+
+        crew = Crew(sorted(missing, key=lambda file: -file.size_bytes), stop)
+        publisher = Publisher(plan.folder, receipt, failed)
+        try:
+            with (
+                publisher,
+                Sources(connections=self.jobs, timeouts=self.patience.timeouts) as sources,
+            ):
+                run = Run(
+                    folder=plan.folder,
+                    sources=sources,
+                    mirrors=Mirrors(self.notice, self.jobs),
+                    patience=self.patience,
+                    publisher=publisher,
+                    meter=Meter(sum(file.size_bytes for file in missing), self.progress),
+                    stop=stop,
+                    crew=crew,
+                    range_bytes=range_bytes,
+                    is_unpinned=plan.descriptor.manifest is None,
+                )
+                self.problems += _run_workers(run, self.jobs)
+        finally:
+            self.hashes |= publisher.published
+        self.problems += [_disk_problem(path, error, plan.folder) for path, error in failures]
+
+
+def _run_workers(run: Run, jobs: int) -> list[Problem]:
+    """Return the problems of all files; the first other error stops all and is raised."""
+    problems: list[Problem] = []
+    with ThreadPoolExecutor(jobs, "fetch") as pool:
+        workers = [pool.submit(_work, run) for _ in range(jobs)]
+        try:
+            for worker in as_completed(workers):
+                problems += worker.result()
+        except BaseException:  # the disk is full, or the user wants to stop
+            run.stop.set()
+            run.crew.wake()
+            raise
+    return problems
+
+
+def _work(run: Run) -> list[Problem]:
+    """Take what is to be done until nothing is."""
+    problems: list[Problem] = []
+    while (task := run.crew.next()) is not None:
+        if isinstance(task, Turn):
+            task.take()
+            continue
+        try:
+            problems += fetch_file(task, run)
+        finally:
+            run.crew.finished()
+    return problems
+
+
+def _disk_problem(path: str, error: Exception, folder: DatasetFolder) -> Problem:
+    if isinstance(error, OSError):
+        return refused_by_disk(error, path, folder)
+    wrong = error.wrong if isinstance(error, SciMLDataError) else str(error)
+    return Problem("failed", path, wrong)
 
 
 def _check_paths(plan: Plan) -> None:
@@ -110,51 +193,9 @@ def _saved(receipt: Receipt) -> Iterator[Receipt]:
         receipt.save()
 
 
-def _missing(
-    plan: Plan, receipt: Receipt, *, jobs: int, notice: Notice
-) -> tuple[list[Problem], list[PlannedFile]]:
-    """Return what cannot lie where it has to, and the files that are not there or are wrong."""
-    problems: list[Problem] = []
-    missing: list[PlannedFile] = []
-    unproven: list[PlannedFile] = []
-    for file in plan.files:
-        try:
-            state = find_file(plan.folder.native, file.path)
-        except FetchError as error:
-            problems.append(Problem("failed", file.path, error.wrong))
-            continue
-        if state is None:
-            missing.append(file)
-        elif not receipt.stands(file.path, file.hash or "", state):
-            unproven.append(file)
-    with ThreadPoolExecutor(jobs) as pool:
-        for file, found in zip(
-            unproven, pool.map(lambda file: _found_hash(file, plan.folder), unproven), strict=True
-        ):
-            if found is not None and found == file.hash:
-                receipt.add(file.path, found)
-                continue
-            path = plan.folder.native / file.path
-            kept = quarantine(plan.folder, path, file.path, what=(found or "other")[:19])
-            notice(f"{file.path} was not what the manifest says; it is now {kept}")
-            missing.append(file)
-    return problems, missing
-
-
-def _found_hash(file: PlannedFile, folder: DatasetFolder) -> str | None:
-    """Return the hash of what lies there, or None where its kind or size is wrong already."""
-    if file.hash is None or not _may_be_right(find_file(folder.native, file.path), file):
-        return None
-    return hash_like(folder.native / file.path, file.hash)
-
-
-def _may_be_right(state: os.stat_result | None, file: PlannedFile) -> bool:
-    return state is not None and stat.S_ISREG(state.st_mode) and state.st_size == file.size_bytes
-
-
 def _check_space(missing: Sequence[PlannedFile], folder: DatasetFolder) -> None:
     """Raise NoSpaceError if the disk does not hold what has yet to arrive."""
-    need = sum(file.size_bytes - _arrived_bytes(file, folder) for file in missing)
+    need = sum(file.size_bytes - arrived_bytes(file, folder) for file in missing)
     state = os.statvfs(folder.root)
     free = state.f_bavail * state.f_frsize
     if need > free:
@@ -164,30 +205,6 @@ def _check_space(missing: Sequence[PlannedFile], folder: DatasetFolder) -> None:
             untouched="nothing was fetched",
             hint="make room, name another home with --home, or fetch a part with --include GLOB",
         )
-
-
-def _arrived_bytes(file: PlannedFile, folder: DatasetFolder) -> int:
-    with contextlib.suppress(FetchError):
-        state = find_file(folder.partial, part_name(file.path))
-        if state is not None and stat.S_ISREG(state.st_mode):
-            return min(state.st_size, file.size_bytes)
-    return 0
-
-
-def _fetch_all(files: Sequence[PlannedFile], run: Run, jobs: int) -> list[Problem]:
-    """Return the problems of all files; large ones start first, so that none ends alone."""
-    problems: list[Problem] = []
-    by_size = sorted(files, key=lambda file: -file.size_bytes)
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(fetch_file, file, run) for file in by_size]
-        try:
-            for future in as_completed(futures):
-                problems += future.result()
-        except BaseException:  # the disk is full, or the user wants to stop
-            run.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return problems
 
 
 def _tidy(folder: DatasetFolder) -> None:

@@ -8,12 +8,13 @@ import os
 from collections.abc import Sequence
 
 from sciml_data.errors import FetchError, NoSpaceError, Problem
-from sciml_data.fetch.attempt import Attempt, Run, StoppedError
+from sciml_data.fetch.attempt import Attempt, is_large
 from sciml_data.fetch.meter import in_words
 from sciml_data.fetch.mirrors import WrongBytesError
-from sciml_data.fetch.part import Part
-from sciml_data.fetch.place import make_place
-from sciml_data.home import DatasetFolder, publish
+from sciml_data.fetch.part import Part, wrong_because
+from sciml_data.fetch.requests import Address
+from sciml_data.fetch.run import Run, StoppedError
+from sciml_data.home import DatasetFolder
 from sciml_data.sources import SourceError, TransientError
 from sciml_data.sources.mirrors import mirror_of
 from sciml_data.stages import PlannedFile
@@ -22,82 +23,84 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 def fetch_file(file: PlannedFile, run: Run) -> list[Problem]:
-    """Publish one file and return nothing, or return why each mirror did not give it.
+    """Hand one file to the publisher and return nothing, or return why no mirror gave it.
 
     Raises:
         NoSpaceError: the disk is full; the part is kept.
-        StoppedError: `run.stop` is set.
+        StoppedError: the run is stopped.
     """
-    if run.stop.is_set():
-        raise StoppedError("the run was stopped")
+    run.check_stop()
     try:
-        with Part(run.folder, file) as part:
+        with Part(run.folder, file, has_notes=is_large(file, run)) as part:
             run.meter.moved(part.received_bytes)
             problems = _from_mirrors(file, part, run)
             if not problems:
-                _publish(part, file, run)
+                part.forget_notes()
+                run.publisher.add(part.path, file.path, part.found()[0])
     except StoppedError:
         raise
     except FetchError as error:
         return [Problem("failed", file.path, error.wrong)]
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise _no_space(file, run.folder) from error
-        return [Problem("failed", file.path, f"the disk refuses: {error}")]
+        return [refused_by_disk(error, file.path, run.folder)]
     return problems
 
 
-def _publish(part: Part, file: PlannedFile, run: Run) -> None:
-    publish(part.path, make_place(run.folder.native, file.path))
-    run.receipt.add(file.path, part.found_hash)
+def refused_by_disk(error: OSError, path: str, folder: DatasetFolder) -> Problem:
+    """Return the problem of a file that cannot be written.
+
+    Raises:
+        NoSpaceError: the disk is full, so that no other file can be either.
+    """
+    if error.errno not in NO_SPACE:
+        return Problem("failed", path, f"the disk refuses: {error}")
+    state = os.statvfs(folder.root)
+    raise NoSpaceError(
+        f"the disk of {folder.root} is full: {in_words(state.f_bavail * state.f_frsize)} were left "
+        f"when {path} arrived",
+        done=f"what arrived of it is kept in {folder.partial}",
+        untouched="files that are whole stay",
+        hint="make room, or name another home with --home; the same command then goes on",
+    ) from error
 
 
 def _from_mirrors(file: PlannedFile, part: Part, run: Run) -> list[Problem]:
     """Return nothing once the part is right, or a problem for each mirror."""
-    if part.found_hash == file.hash:  # killed between the last byte and publishing
-        return []
+    if part.received_bytes >= file.size_bytes and not wrong_because(file, part.found()):
+        return []  # killed between the last byte and publishing
     problems = []
-    for mirror, urls in itertools.groupby(
-        file.urls, key=lambda url: mirror_of(url, file.path, file.urls)
-    ):
-        reason = run.mirrors.left_because(mirror)
-        if reason:
+    groups = itertools.groupby(file.urls, key=lambda url: mirror_of(url, file.path, file.urls))
+    mirrors = [(mirror, tuple(urls)) for mirror, urls in groups]
+    for number, (mirror, urls) in enumerate(mirrors):
+        if reason := run.mirrors.left_because(mirror):
             problems.append(Problem("failed", file.path, f"{mirror}: not asked again: {reason}"))
             continue
-        problem = _from_mirror(mirror, tuple(urls), file, part=part, run=run)
-        if problem is None:
+        is_last = all(run.mirrors.left_because(other) for other, _ in mirrors[number + 1 :])
+        addresses = [Address(url, mirror, is_last) for url in run.mirrors.in_order(mirror, urls)]
+        problem = _from_mirror(addresses, file, part, run)
+        if isinstance(problem, str):
+            run.mirrors.gave(mirror, urls, problem)
             return []
         problems.append(problem)
     return problems or [Problem("failed", file.path, "there is no mirror to ask")]
 
 
 def _from_mirror(
-    mirror: str, urls: Sequence[str], file: PlannedFile, *, part: Part, run: Run
-) -> Problem | None:
-    """Ask one mirror under each of its addresses until one is right; it fails as a whole."""
+    addresses: Sequence[Address], file: PlannedFile, part: Part, run: Run
+) -> Problem | str:
+    """Return the address of a mirror that gave the file; the mirror fails as a whole."""
     errors: list[SourceError] = []
     said: list[str] = []
-    for url in urls:
+    for address in addresses:
         try:
-            Attempt(url, file, mirror=mirror, part=part, run=run).until_right()
+            Attempt(address, file, part=part, run=run).until_right()
         except SourceError as error:
             errors.append(error)
-            said.append(f"{url}: {error.wrong}")
-            if isinstance(error, TransientError) and error.is_unreachable:
+            said.append(f"{address.url}: {error.wrong}")
+            if isinstance(error, TransientError) and error.is_refusal:
                 break
         else:
-            return None
+            return address.url
     if not any(isinstance(error, WrongBytesError) for error in errors):
-        run.mirrors.failed(mirror, file.path, errors[-1])
+        run.mirrors.failed(addresses[0].mirror, file.path, errors[-1])
     return Problem("failed", file.path, "; ".join(said))
-
-
-def _no_space(file: PlannedFile, folder: DatasetFolder) -> NoSpaceError:
-    state = os.statvfs(folder.root)
-    return NoSpaceError(
-        f"the disk of {folder.root} is full: {in_words(state.f_bavail * state.f_frsize)} were left "
-        f"when {file.path} ({in_words(file.size_bytes)}) arrived",
-        done=f"what arrived of it is kept in {folder.partial}",
-        untouched="files that are whole stay",
-        hint="make room, or name another home with --home; the same command then goes on",
-    )

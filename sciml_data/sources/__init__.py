@@ -1,8 +1,9 @@
 """Bytes from a mirror: one module for each protocol, found by the scheme of a URL.
 
-A source opens a URL at an offset and says where the bytes really start; what to do about a cut,
-a wrong range or a busy server is decided by the stage above it. A new protocol is a module with
-`make_source` and a line in `SCHEMES`.
+A source opens a URL at an offset and says where the bytes really start and stop; what to do about
+a cut, a wrong range or a busy server is decided by the stage above it. A new protocol is a module
+with `make_source` and a line in `SCHEMES`. What lies below an address is listed by `s3` and
+`file`: plain HTTP has no listing.
 """
 
 from __future__ import annotations
@@ -33,15 +34,27 @@ class TransientError(SourceError):
     Attributes:
         retry_after_s: seconds that the server asks to be left alone; None if it does not say.
         is_unreachable: whether nobody answered at all.
+        is_busy: whether the server asks to be asked less.
     """
 
     def __init__(
-        self, wrong: str, *, retry_after_s: float | None = None, is_unreachable: bool = False
+        self,
+        wrong: str,
+        *,
+        retry_after_s: float | None = None,
+        is_unreachable: bool = False,
+        is_busy: bool = False,
     ) -> None:
         """Keep what the server said of when to come back."""
         super().__init__(wrong)
         self.retry_after_s = retry_after_s
         self.is_unreachable = is_unreachable
+        self.is_busy = is_busy
+
+    @property
+    def is_refusal(self) -> bool:
+        """Return whether it concerns whatever is asked of this server, not one file."""
+        return self.is_busy or self.is_unreachable
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class Body:
         read: gives up to so many bytes as they arrive, and `b""` at the end; raises
             TransientError.
         close: gives the connection back, or ends it where bytes are left.
+        stop: offset behind the last byte that `read` gives, as the mirror says; None if it does
+            not.
     """
 
     start: int
@@ -62,17 +77,39 @@ class Body:
     tag: str | None
     read: Callable[[int], bytes]
     close: Callable[[], None]
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One file that a mirror lists below an address.
+
+    Attributes:
+        name: what follows the address, percent-decoded.
+        size_bytes: as the mirror says.
+        etag: entity tag without its quotes; empty where the mirror gives none.
+        modified: date of the last change, ISO 8601, as the mirror says; empty where it does not.
+    """
+
+    name: str
+    size_bytes: int
+    etag: str = ""
+    modified: str = ""
 
 
 class Source(Protocol):
     """A protocol; its methods are called by several threads at once."""
 
-    def open(self, url: str, *, start: int = 0, tag: str | None = None) -> Body:
+    def open(
+        self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
+    ) -> Body:
         """Ask for a file from the byte `start` on.
 
         Args:
             url: of the file, percent-encoded.
             start: offset wanted. The body may start at 0 instead.
+            end: offset behind the last byte wanted; None asks for all. The body may go on behind
+                it, or be shorter: `Body.stop` tells.
             tag: of the state of the file that the bytes before `start` came from; the body
                 starts at 0 if the file is in another one now.
 

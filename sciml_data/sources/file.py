@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sciml_data.sources import Body, RangeRefusedError, Source, SourceError, Timeouts
+from sciml_data.sources import Body, Listed, RangeRefusedError, Source, SourceError, Timeouts
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:  # noqa: ARG001 (protocol)
@@ -30,10 +31,38 @@ def path_of(url: str) -> Path:
     return Path(unquote(urlsplit(url).path))
 
 
+def list_folder(url: str) -> Iterator[Listed]:
+    """Yield every regular file below a ``file:///DIR/`` URL, none where no such folder is.
+
+    A link to a folder is not followed, one to a file is.
+
+    Raises:
+        SourceError: it may not be read.
+    """
+    root = path_of(url)
+    if not root.is_dir():
+        return
+    try:
+        for place, folders, names in os.walk(root, onerror=_raise):
+            folders.sort()
+            for path in sorted(Path(place, name) for name in names):
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode):
+                    yield Listed(path.relative_to(root).as_posix(), state.st_size)
+    except OSError as error:
+        raise SourceError(_said(error)) from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 class FileSource:
     """Reads with the same contract as over a network: an offset, a size, a tag."""
 
-    def open(self, url: str, *, start: int = 0, tag: str | None = None) -> Body:
+    def open(
+        self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
+    ) -> Body:
         """Open a file at an offset; see `Source.open`."""
         try:
             stream = path_of(url).open("rb", buffering=0)
@@ -47,16 +76,17 @@ class FileSource:
                 raise RangeRefusedError(f"it has {state.st_size} bytes")
             raise SourceError("no regular file")
         if tag not in {None, found_tag}:
-            start = 0
+            start, end = 0, None
         stream.seek(start)
+        stop = state.st_size if end is None else min(end, state.st_size)
 
         def read(most: int) -> bytes:
             try:
-                return stream.read(most)
+                return stream.read(max(min(most, stop - stream.tell()), 0))
             except OSError as error:
                 raise SourceError(_said(error)) from error
 
-        return Body(start, state.st_size, found_tag, read, stream.close)
+        return Body(start, state.st_size, found_tag, read, stream.close, stop)
 
     def close(self) -> None:
         """Do nothing: files are closed one by one."""

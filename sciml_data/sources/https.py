@@ -2,7 +2,7 @@
 
 urllib3 carries the requests: with sha256 in the stream, 8 threads and 2 cores shared with the
 server it moves files of 1 MB at 0.93 and files of 150 MB at 1.06 of obstore's rate
-(benchmarks/transport.py), and every header of a range stays in our hands. `read1` takes what has
+(benchmarks/transfer.py), and every header of a range stays in our hands. `read1` takes what has
 arrived, so that a kill loses no block that was gathered; it is quicker than `read`, too.
 """
 
@@ -30,6 +30,8 @@ from sciml_data.sources import (
 MOST_REDIRECTS = 5  # as many as curl's documentation calls usual; a loop ends here
 REDIRECTS = {301, 302, 303, 307, 308}
 BUSY = {408, 425, 429}  # besides 5xx: asked again later
+ASKS_FOR_LESS = {429, 503}  # S3 words its SlowDown as 503 (API reference, "Error responses")
+MOST_ERROR_BYTES = 1 << 14  # read of an answer that is an error, for its code
 HOSTS_KEPT = 16  # hosts whose connections are kept open at once
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # never asked through a proxy
 
@@ -49,22 +51,29 @@ class HttpSource:
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
-    def open(self, url: str, *, start: int = 0, tag: str | None = None) -> Body:
+    def open(
+        self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
+    ) -> Body:
         """Ask for a URL from an offset on; see `Source.open`."""
         headers = {"Accept-Encoding": "identity", "User-Agent": f"sciml-data/{__version__}"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
             if tag is not None:
                 headers["If-Range"] = tag
         response = self._follow(url, headers)
         try:
             _check_status(response)
-            first, size_bytes = _extent(response, start)
+            first, stop, size_bytes = _extent(response, start)
         except SourceError:
             response.close()
             raise
         return Body(
-            first, size_bytes, _tag(response), lambda most: _read(response, most), response.close
+            first,
+            size_bytes,
+            _tag(response),
+            lambda most: _read(response, most),
+            response.close,
+            stop,
         )
 
     def close(self) -> None:
@@ -125,12 +134,29 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     status = response.status
     if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         return
-    said = f"{status} {response.reason or ''}".rstrip()
+    said = f"{status} {response.reason or ''}".rstrip() + _s3_code(response)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise RangeRefusedError(said)
     if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientError(said, retry_after_s=_retry_after_s(response))
+        raise TransientError(
+            said, retry_after_s=_retry_after_s(response), is_busy=status in ASKS_FOR_LESS
+        )
     raise SourceError(said)
+
+
+def _s3_code(response: urllib3.BaseHTTPResponse) -> str:
+    """Return the code that an S3 server gives its errors (NoSuchBucket, SlowDown …), if any.
+
+    The body is read even where it has none: a connection is used again only after all of it.
+    """
+    try:
+        body = response.read(MOST_ERROR_BYTES)
+    except exceptions.HTTPError:
+        return ""
+    if "xml" not in response.headers.get("Content-Type", ""):
+        return ""
+    found = re.search(rb"<Error>.*?<Code>([A-Za-z0-9]{1,64})</Code>", body, re.DOTALL)
+    return f" ({found[1].decode()})" if found else ""
 
 
 def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
@@ -144,16 +170,17 @@ def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
         return None
 
 
-def _extent(response: urllib3.BaseHTTPResponse, start: int) -> tuple[int, int | None]:
-    """Return the offset of the body's first byte and the size of the whole file."""
+def _extent(response: urllib3.BaseHTTPResponse, start: int) -> tuple[int, int | None, int | None]:
+    """Return the offsets of the body's first byte and behind its last, and the file's size."""
     if response.status == HTTPStatus.OK:
         length = response.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
+        size_bytes = int(length) if length.isdecimal() else None
+        return 0, size_bytes, size_bytes
     content_range = response.headers.get("Content-Range", "")
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
-    if found is None or int(found[1]) != start:
+    if found is None or int(found[1]) != start or int(found[2]) < start:
         raise RangeRefusedError(f"bytes from {start} asked for, {content_range!r} sent")
-    return start, None if found[3] == "*" else int(found[3])
+    return start, int(found[2]) + 1, None if found[3] == "*" else int(found[3])
 
 
 def _tag(response: urllib3.BaseHTTPResponse) -> str | None:

@@ -1,19 +1,22 @@
-"""Which mirrors a user wants asked before those of the registry, and what they are called.
+"""Which mirrors are asked, in which order, and what they are called.
 
-The order: `--mirror`, the environment's SCIML_DATA_MIRRORS, `mirrors` in the user's config.toml.
+Those of a user come before the registry's: `--mirror`, the environment's SCIML_DATA_MIRRORS,
+`mirrors` in the user's config.toml. How a user laid out a mirror is not asked, but tried.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from sciml_data.descriptor import Descriptor, Mirror
 from sciml_data.errors import CallError
 from sciml_data.sources import SCHEMES
 from sciml_data.sources.file import file_url, path_of
+from sciml_data.sources.s3 import s3_url
 
 MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses with spaces between them
 CONFIG_NAME = "config.toml"
@@ -47,8 +50,8 @@ def mirror_base(mirror: str) -> str:
         CallError: it is no such address.
     """
     scheme = mirror.partition(":")[0].lower() if ":" in mirror else ""
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{name}:" for name in sorted(SCHEMES))
+    if scheme not in {*SCHEMES, "s3"}:
+        known = ", ".join(f"{name}:" for name in sorted({*SCHEMES, "s3"}))
         raise CallError(
             f"the mirror {mirror!r} does not start with one of {known}",
             untouched="nothing was fetched or changed",
@@ -58,9 +61,52 @@ def mirror_base(mirror: str) -> str:
         return file_url(mirror)
     if not urlsplit(mirror).netloc:
         raise CallError(
-            f"the mirror {mirror!r} names no host", untouched="nothing was fetched or changed"
+            f"the mirror {mirror!r} names no {'bucket' if scheme == 's3' else 'host'}",
+            untouched="nothing was fetched or changed",
         )
-    return mirror.rstrip("/")
+    return (s3_url(mirror) if scheme == "s3" else mirror).rstrip("/")
+
+
+def places(descriptor: Descriptor, bases: Sequence[str]) -> list[Mirror]:
+    """Return every place where the files may lie, in the order to ask, each once.
+
+    A mirror of the user, BASE, may hold the trees of several hosts (BASE/HOST/PATH of a public
+    URL), the same bucket at another endpoint (BASE/BUCKET/KEY), or the dataset itself, under
+    the folder names of the manifest or those of a mirror of the registry.
+
+    Args:
+        descriptor: has the mirrors of the registry, which come last.
+        bases: as `user_mirrors` returns them.
+    """
+    found: dict[str, Mirror] = {}
+    for base in bases:
+        for prefixes in _layouts(descriptor, base):
+            found.setdefault(f"{prefixes}", Mirror(base, prefixes))
+    for mirror in descriptor.mirrors:
+        found.setdefault(f"{mirror.prefixes}", mirror)
+    return list(found.values())
+
+
+def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
+    """Yield the ways in which a user's mirror may be laid out, the likeliest first."""
+    mirrors = [
+        (mirror, {prefix: urlsplit(url) for prefix, url in mirror.prefixes.items()})
+        for mirror in descriptor.mirrors
+    ]
+    for _, urls in mirrors:
+        yield {prefix: f"{base}/{url.netloc}{url.path}" for prefix, url in urls.items()}
+    for mirror, urls in mirrors:
+        if mirror.s3:
+            yield {prefix: f"{base}{url.path}" for prefix, url in urls.items()}
+    own = {prefix for mirror, _ in mirrors for prefix in mirror.prefixes} or {""}
+    yield {prefix: f"{base}/{quote(prefix)}" for prefix in sorted(own)}
+    for mirror, urls in mirrors:
+        if mirror.s3:
+            top = "/" + quote(mirror.s3.removeprefix("s3://").rstrip("/")) + "/"
+            yield {
+                prefix: f"{base}/{url.path.removeprefix(top).lstrip('/')}"
+                for prefix, url in urls.items()
+            }
 
 
 def _configured() -> list[str]:
@@ -88,9 +134,10 @@ def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
     Args:
         url: where a file is asked for.
         path: of the file in the manifest.
-        urls: all URLs of the file; a mirror of trees ends like one of the others.
+        urls: all URLs of the file; a mirror of trees, or of a bucket, ends like one of the others.
     """
-    tails = {f"{urlsplit(other).netloc}{urlsplit(other).path}" for other in urls if other != url}
+    others = [urlsplit(other) for other in urls if other != url]
+    tails = {tail for one in others for tail in (one.netloc + one.path, one.path.lstrip("/"))}
     fitting = [tail for tail in {*tails, quote(path)} if url.endswith(f"/{tail}")]
     if fitting:
         return url.removesuffix(f"/{max(fitting, key=len)}")
