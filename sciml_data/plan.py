@@ -1,80 +1,151 @@
 """Which files are wanted, how large they are, and where each is asked for, in order.
 
-A plan touches nothing: `sciml-data get --dry-run` prints it.
+A plan fetches nothing: `sciml-data get --dry-run` prints it. For a version that nobody has pinned
+the mirrors are asked for what they list (sciml_data/survey).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from os.path import commonprefix
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable, Sequence
 
-from sciml_data.descriptor import Descriptor, Mirror, match_paths
-from sciml_data.errors import CallError, FetchError, nearest
-from sciml_data.home import Home
-from sciml_data.manifest import Entry, Manifest
-from sciml_data.sources.mirrors import user_mirrors
+from sciml_data.descriptor import Descriptor, match_paths
+from sciml_data.errors import CallError, ListingError, nearest
+from sciml_data.home import DatasetFolder, Home
+from sciml_data.manifest import read_manifest
+from sciml_data.sources.mirrors import places, user_mirrors
+from sciml_data.sources.patience import Patience
 from sciml_data.stages import Plan, PlannedFile
+from sciml_data.survey import Survey, survey
 
 MOST_SUGGESTED = 3
 
+Notice = Callable[[str], None]
 
-def make_plan(
+
+def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors are asked
     descriptor: Descriptor,
     home: Home,
     *,
     mirrors: Sequence[str] = (),
     include: Sequence[str] = (),
     split: str | None = None,
+    limit: int | None = None,
+    notice: Notice | None = None,
+    patience: Patience | None = None,
+    keep_listing: bool = True,
 ) -> Plan:
     """Return the plan for a version, or for the part of it that is asked for.
 
     Args:
-        descriptor: of a pinned version.
+        descriptor: of a version with files; a live one has none.
         home: where the files will lie.
         mirrors: asked before those of the environment, the configuration and the registry.
         include: globs; only files that one of them fits.
         split: only the files of this split; with `include`, those of both.
+        limit: only so many files, the first by path of those that are wanted otherwise.
+        notice: of an unpinned version: is told of mirrors and their listings.
+        patience: of an unpinned version: timeouts and retries of the listing.
+        keep_listing: of an unpinned version: keep the first listing, which later ones must equal.
 
     Raises:
         CallError: an unknown split, a glob that fits no file, a mirror that cannot be.
-        FetchError: nobody has pinned the version's files.
+        ListingError: no mirror lists what is expected of an unpinned version.
+        UpstreamChangedError: it lists something else than at first.
     """
-    manifest = _pinned(descriptor)
-    paths = _chosen(descriptor, manifest, include, split)
+    _refuse_live(descriptor)
     bases = user_mirrors(mirrors)
-    files = tuple(
-        PlannedFile(entry.path, entry.size_bytes, entry.hash, _urls(entry, descriptor, bases))
-        for entry in manifest.select(paths)
-    )
     folder = home.dataset(descriptor.dataset, descriptor.version)
-    return Plan(descriptor, files, folder, is_whole=len(files) == len(manifest))
+    files = _pinned_files(descriptor, bases)
+    found = None
+    if files is None:
+        found = survey(
+            descriptor,
+            folder,
+            bases=bases,
+            notice=notice or (lambda _: None),
+            patience=patience,
+            keep=keep_listing,
+        )
+        files = _listed_files(found, folder)
+    chosen = _chosen(descriptor, list(files), include, split)[:limit]
+    if found is not None and found.objections:
+        _refuse_unless_here(descriptor, [files[path] for path in chosen], folder, found)
+    return Plan(
+        descriptor,
+        tuple(files[path] for path in chosen),
+        folder,
+        is_whole=len(chosen) == len(files),
+        version_files=len(files),
+        version_bytes=sum(file.size_bytes for file in files.values()),
+    )
 
 
-def _pinned(descriptor: Descriptor) -> Manifest:
-    name = f"{descriptor.dataset} {descriptor.version}"
+def _refuse_live(descriptor: Descriptor) -> None:
     if descriptor.live is not None:
+        name = f"{descriptor.dataset} {descriptor.version}"
         raise CallError(
             f"{name} has no list of files: a service is asked for a period",
             untouched="nothing was fetched",
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version} "
             "--start 2020-01-01 --end 2021-01-01",
         )
+
+
+def _pinned_files(descriptor: Descriptor, bases: Sequence[str]) -> dict[str, PlannedFile] | None:
+    """Return the files of the registry's manifest by path, or None where it has none."""
     if descriptor.manifest is None:
-        raise FetchError(
-            f"{name} is {descriptor.trust}: the registry has no manifest with the hash of each "
-            "file, and what cannot be verified is not fetched",
-            untouched="nothing was fetched",
-            hint=f"sciml-data get {descriptor.dataset} --sample makes a synthetic one",
+        return None
+    there = places(descriptor, bases)
+    return {
+        entry.path: PlannedFile(
+            entry.path,
+            entry.size_bytes,
+            entry.hash,
+            tuple(dict.fromkeys(url for one in there if (url := one.url(entry.path)))),
         )
-    return descriptor.manifest
+        for entry in descriptor.manifest
+    }
+
+
+def _listed_files(found: Survey, folder: DatasetFolder) -> dict[str, PlannedFile]:
+    """Return the listed files by path; of what was fetched before, the hash is known."""
+    known = read_manifest(folder.manifest).by_path if folder.manifest.is_file() else {}
+    return {
+        file.path: PlannedFile(
+            file.path,
+            file.size_bytes,
+            known[file.path].hash if file.path in known else None,
+            found.urls(file.path),
+            file.etag_hash,
+        )
+        for file in found.listing.files
+    }
+
+
+def _refuse_unless_here(
+    descriptor: Descriptor, wanted: Sequence[PlannedFile], folder: DatasetFolder, found: Survey
+) -> None:
+    """Raise ListingError if a file is missing and no mirror lists what was listed first."""
+    missing = [
+        file.path
+        for file in wanted
+        if not (place := folder.native / file.path).is_file()
+        or place.stat().st_size != file.size_bytes
+    ]
+    if missing:
+        raise ListingError(
+            f"{len(missing)} of {len(wanted)} files of {descriptor.dataset} {descriptor.version} "
+            f"are not here, and no mirror lists what was listed on {found.listing.listed}",
+            problems=found.objections,
+            untouched="nothing was fetched",
+            hint="without a network, name a copy of the files: --mirror file:DIR",
+        )
 
 
 def _chosen(
-    descriptor: Descriptor, manifest: Manifest, include: Sequence[str], split: str | None
+    descriptor: Descriptor, paths: list[str], include: Sequence[str], split: str | None
 ) -> list[str]:
-    paths = [entry.path for entry in manifest]
     if split is not None:
         if split not in descriptor.splits:
             raise CallError(
@@ -95,27 +166,3 @@ def _chosen(
                 "--dry-run lists them all",
             )
     return match_paths(include, paths) if include else paths
-
-
-def _urls(entry: Entry, descriptor: Descriptor, bases: Sequence[str]) -> tuple[str, ...]:
-    """Return every URL to ask, in order and each once.
-
-    A mirror of the user holds the trees of several hosts, BASE/HOST/PATH as in the public URL,
-    or the dataset itself, BASE/PATH as in the manifest.
-    """
-    origins = [
-        url for mirror in descriptor.mirrors if (url := _origin(mirror, entry.path)) is not None
-    ]
-    tails = [f"{urlsplit(url).netloc}{urlsplit(url).path}" for url in origins]
-    tails.append(quote(entry.path))
-    urls = [f"{base}/{tail}" for base in bases for tail in tails]
-    return tuple(dict.fromkeys([*urls, *origins]))
-
-
-def _origin(mirror: Mirror, path: str) -> str | None:
-    """Return the public URL of a file; what comes from the manifest's path is percent-encoded."""
-    url = mirror.url(path)
-    if url is None:
-        return None
-    tail = commonprefix([url[::-1], path[::-1]])[::-1]
-    return url.removesuffix(tail) + quote(tail)

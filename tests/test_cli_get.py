@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.cli.get import command as get_command
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, byte_lines
 from sciml_data.cli.verify import command as verify_command
 from sciml_data.descriptor import load_descriptor
-from sciml_data.errors import CallError, SciMLDataError, VerificationError
+from sciml_data.errors import CallError, FetchError, SciMLDataError, VerificationError
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry import find_registry
 from sciml_data.stages import Fetched
@@ -57,7 +57,28 @@ def test_the_folder_is_all_that_stdout_has(home: Home) -> None:
 
     assert result.exit_code == 0
     assert result.stdout == f"{home.dataset('tiny', '1.0').native}\n"
-    assert result.stderr == "tiny 1.0: 3 files, 3.5 kB\n"
+    assert result.stderr.splitlines()[-1] == "tiny 1.0: 3 files, 3.5 kB"
+
+
+def test_what_is_to_come_is_said_before_it_is_fetched(server: FileServer, home: Home) -> None:
+    run(get_command, "tiny", "--include", "test/*")
+    server.add(status(404), path="train/a.bin", times=None)
+
+    failed = CliRunner().invoke(get_command, ["tiny", "--limit", "2"])
+
+    assert isinstance(failed.exception, FetchError)
+    assert failed.stderr.splitlines()[0] == (
+        "tiny 1.0: 2 of 3 files, 1.5 kB of 3.5 kB; 1 there, 1.0 kB to fetch "
+        f"to {home.dataset('tiny', '1.0').native}"
+    )
+
+
+def test_a_limit_is_a_part(home: Home) -> None:
+    run(get_command, "tiny", "--limit", "2")
+    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 of 3 files")
+
+    run(get_command, "tiny", "--limit", "3")
+    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 3 of 3 files")
 
 
 def test_json_names_every_file(home: Home) -> None:
@@ -130,6 +151,7 @@ def test_a_failing_mirror_is_named_on_stderr(tmp_path: Path, server: FileServer)
         (["tiny", "--start", "2020-01-01"], "--start cannot be used with tiny 1.0"),
         (["tiny", "--sample", "--end", "2020-01-01"], "--end cannot be used with a sample"),
         (["tiny", "--sample", "--split", "train"], "--split cannot be used with a sample"),
+        (["tiny", "--sample", "--limit", "1"], "--limit cannot be used with a sample"),
         (["tiny", "--mirror", "somewhere"], "does not start with one of"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -233,9 +255,40 @@ def test_exit_codes_and_words_of_the_whole_program(server: FileServer, tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_no_bar_is_drawn_where_nobody_watches() -> None:
+def test_no_bar_is_drawn_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
     with byte_bar("get") as progress:
-        assert progress is None
+        progress(500, 3500)
+
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    lines: list[str] = []
+    times = iter([0, 0, 59, 60, 61, 119, 180, 240, 241, 301])
+
+    progress = byte_lines("get tiny", lines.append, every_s=60, clock=lambda: next(times))
+    for done in (0, 59, 60_000, 61_000, 120_000, 600_000, 600_000):
+        progress(done, 1_000_000)
+    for done in (0, 50):  # another stage begins
+        progress(done, 100)
+
+    assert lines == [
+        "get tiny: 60.0 kB of 1.0 MB, 1.0 kB/s, 15:40 left",
+        "get tiny: 600.0 kB of 1.0 MB, 4.5 kB/s, 1:29 left",
+        "get tiny: 600.0 kB of 1.0 MB, 0 bytes/s, stalled",
+        "get tiny: 50 bytes of 100 bytes, 1 bytes/s, 1:00 left",
+    ]
+
+
+def test_hours_are_told_as_hours() -> None:
+    lines: list[str] = []
+    times = iter([0, 0, 100])
+
+    progress = byte_lines("get", lines.append, every_s=60, clock=lambda: next(times))
+    progress(0, 4_900_000_000_000)
+    progress(10_000_000_000, 4_900_000_000_000)
+
+    assert lines == ["get: 10.0 GB of 4.9 TB, 100.0 MB/s, 13:35:00 left"]
 
 
 def test_a_terminal_gets_a_bar(
@@ -244,7 +297,6 @@ def test_a_terminal_gets_a_bar(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
     with byte_bar("get tiny") as progress:
-        assert progress is not None
         for done in (500, 200, 3500):  # back where a file starts again
             progress(done, 3500)
 

@@ -170,7 +170,7 @@ def test_a_home_that_may_only_be_read_is_verified(
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("sciml_data.fetch.receipt.write_atomically", refuse)
+    monkeypatch.setattr("sciml_data.fetch.receipt.append", refuse)
 
     assert found(fetched) == []
 

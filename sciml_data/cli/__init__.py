@@ -22,9 +22,11 @@ VERBS = {
     "verify": "Hold fetched files against the manifest; --repair fetches what differs.",
     "convert": "Convert verified files to analysis-ready NetCDF.",
     "run": "Train and score a benchmark; writes a record.",
+    "sbatch": "Write the job script of a run under Slurm.",
     "show": "Print a run's scores beside the baselines, and draw its figures.",
     "rescore": "Compute a run's scores again from its stored predictions.",
     "new": "Start the folder of a new dataset.",
+    "pin": "Write the hashes of fetched files into the registry, for everybody to hold.",
     "check": "Check every descriptor, manifest and task of the registry.",
     "derive": "Write what follows from the registry: catalogue, checksums, README table.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ Examples:
   sciml-data get tevolop_socal --version 1.0 --dry-run
   sciml-data get tevolop_socal --version 1.0 --mirror file:../mirror
   sciml-data get tevolop_socal --include 'scedc/20*' --jobs 4
+  sciml-data get cloud_slstr_ds1 --split inference --limit 20
   sciml-data get tevolop_socal --version live --start 2020-01-01 --end 2021-01-01
 """
 )
@@ -35,10 +36,22 @@ Examples:
     "--include", multiple=True, metavar="GLOB", help="Only files that fit; several times."
 )
 @click.option("--split", help="Only the files of this split.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the first N files by path, of those that are wanted otherwise.",
+)
 @click.option("--start", help="Of a live version: first moment, ISO 8601, UTC.")
 @click.option("--end", help="Of a live version: the moment after the last, ISO 8601, UTC.")
 @click.option("--dry-run", is_flag=True, help="Print files, sizes and URLs; fetch nothing.")
-@click.option("--jobs", type=click.IntRange(1), default=8, show_default=True, help="Files at once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Files, and ranges of large files, at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print folder, files and hashes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
@@ -49,6 +62,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     mirrors: Sequence[str],
     include: Sequence[str],
     split: str | None,
+    limit: int | None,
     start: str | None,
     end: str | None,
     *,
@@ -60,7 +74,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """Fetch a dataset and print the folder of its native files.
 
     A file is asked of each mirror in turn until its hash is right; what is there already is not
-    fetched again, and a transfer that was cut goes on where it was.
+    fetched again, and a transfer that was cut goes on where it was. Of a version that nobody has
+    pinned, what a mirror lists is held against what is expected of it, and counts from then on.
     """
     from sciml_data.descriptor import load_descriptor
     from sciml_data.home import find_home
@@ -70,10 +85,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     _check_options(
         descriptor,
         sample=sample,
-        period=[name for name, value in (("--start", start), ("--end", end)) if value],
-        part=[
-            n for n, v in (("--include", include), ("--split", split), ("--dry-run", dry_run)) if v
-        ],
+        period={"--start": start, "--end": end},
+        part={"--include": include, "--split": split, "--limit": limit, "--dry-run": dry_run},
     )
     root = find_home(home)
     if sample:
@@ -85,7 +98,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
     else:
         from sciml_data.plan import make_plan
 
-        plan = make_plan(descriptor, root, mirrors=mirrors, include=include, split=split)
+        plan = make_plan(
+            descriptor,
+            root,
+            mirrors=mirrors,
+            include=include,
+            split=split,
+            limit=limit,
+            notice=_say,
+            keep_listing=not dry_run,
+        )
         if dry_run:
             _print_plan(plan, as_json=as_json)
             return
@@ -94,20 +116,25 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _check_options(
-    descriptor: Descriptor, *, sample: bool, period: list[str], part: list[str]
+    descriptor: Descriptor,
+    *,
+    sample: bool,
+    period: Mapping[str, object],
+    part: Mapping[str, object],
 ) -> None:
     """Refuse options that would silently do nothing."""
     name = f"{descriptor.dataset} {descriptor.version}"
-    if (sample or descriptor.live is not None) and part:
+    parts, moments = ([name for name, value in one.items() if value] for one in (part, period))
+    if (sample or descriptor.live is not None) and parts:
         what = "a sample" if sample else f"{name}, which a service answers,"
         raise CallError(
-            f"{', '.join(part)} cannot be used with {what}: it is always whole",
+            f"{', '.join(parts)} cannot be used with {what}: it is always whole",
             untouched="nothing was fetched",
         )
-    if period and (sample or descriptor.live is None):
+    if moments and (sample or descriptor.live is None):
         what = "a sample" if sample else name
         raise CallError(
-            f"{', '.join(period)} cannot be used with {what}: its files are fixed",
+            f"{', '.join(moments)} cannot be used with {what}: its files are fixed",
             untouched="nothing was fetched",
             hint="--start and --end are for versions named live",
         )
@@ -116,8 +143,43 @@ def _check_options(
 def _fetch(plan: Plan, jobs: int) -> Fetched:
     from sciml_data.fetch import fetch
 
+    _say_what_is_to_come(plan)
     with byte_bar(f"get {plan.descriptor.dataset}") as progress:
-        return fetch(plan, jobs=jobs, progress=progress, notice=_say)
+        fetched = fetch(plan, jobs=jobs, progress=progress, notice=_say)
+    if not plan.descriptor.is_pinned:
+        _say_unpinned(plan)
+    return fetched
+
+
+def _say_what_is_to_come(plan: Plan) -> None:
+    from sciml_data.fetch.meter import in_words
+    from sciml_data.fetch.present import present_paths
+
+    present = present_paths(plan)
+    left = sum(file.size_bytes for file in plan.files if file.path not in present)
+    _say(
+        f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
+        f"{plan.version_files} files, {in_words(plan.total_bytes)} of "
+        f"{in_words(plan.version_bytes)}; {len(present)} there, {in_words(left)} to fetch "
+        f"to {plan.folder.native}"
+    )
+
+
+def _say_unpinned(plan: Plan) -> None:
+    """Say what the trust in these files rests on, and how others may share it."""
+    from sciml_data.manifest import read_manifest
+
+    name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
+    _say(
+        f"{name} is unpinned: nobody vouches for these bytes; their sha256 stand in "
+        f"{plan.folder.manifest}, and from now on any other is an error"
+    )
+    known = read_manifest(plan.folder.manifest) if plan.folder.manifest.is_file() else ()
+    if len(known) == plan.version_files:
+        _say(
+            "all of it is here; to pin it for everybody: sciml-data pin "
+            f"{plan.descriptor.dataset} --version {plan.descriptor.version} --registry CHECKOUT"
+        )
 
 
 def _fetch_live(
@@ -140,7 +202,7 @@ def _fetch_live(
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print one line for each file: size, whether it is there, path, first URL; then the total."""
     from sciml_data.fetch.meter import in_words
-    from sciml_data.fetch.pool import present_paths
+    from sciml_data.fetch.present import present_paths
 
     present = present_paths(plan)
     if as_json:
@@ -149,6 +211,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
                 "path": file.path,
                 "bytes": file.size_bytes,
                 "hash": file.hash,
+                "etag": file.etag,
                 "present": file.path in present,
                 "urls": file.urls,
             }

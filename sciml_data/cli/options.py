@@ -26,8 +26,9 @@ mirror_option = click.option(
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="Ask here first: file:DIR or http(s)://HOST/… laid out as HOST/PATH of the public URLs, "
-    "or as the dataset itself. May be given several times; also SCIML_DATA_MIRRORS.",
+    help="Ask here first: file:DIR, http(s)://HOST/… or s3://BUCKET/…, laid out as HOST/PATH of "
+    "the public URLs, as the same bucket, or as the dataset itself. May be given several times; "
+    "also SCIML_DATA_MIRRORS.",
 )
 sample_option = click.option(
     "--sample", is_flag=True, help="Use the synthetic sample, made offline from a seed."

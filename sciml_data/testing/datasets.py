@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sciml_data.descriptor import Descriptor, read_descriptor
 from sciml_data.manifest import Entry, Manifest, hash_file
@@ -58,6 +59,42 @@ def write_dataset(
         "sample": {"description": "Whatever the reader of the test writes.", "seed": 0},
     }
     (folder / "datapackage.json").write_text(json.dumps(document), encoding="utf-8")
+    return read_descriptor(folder)
+
+
+def write_unpinned(
+    registry: Path,
+    *,
+    mirrors: Sequence[Mapping[str, str]],
+    splits: Mapping[str, Sequence[str]] | None = None,
+    expected: Mapping[str, Any] | None = None,
+    dataset: str = "tiny",
+) -> Descriptor:
+    """Write version 1.0 of a dataset whose files nobody has pinned, and return its descriptor.
+
+    Args:
+        registry: folder; `datapackages/` is made in it, with a card.
+        mirrors: of each mirror, start of a path -> start of a URL; all hold `s3://bucket/`.
+        splits: name -> globs; "all" has everything.
+        expected: of a listing.
+        dataset: id.
+    """
+    folder = write_dataset(registry, {"note": b""}, dataset=dataset).folder
+    (folder / "manifest.csv").rename(folder / "notes.csv")
+    path = folder / "datapackage.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["resources"][0] |= {"name": "notes", "path": "notes.csv", "title": "Whatever"}
+    document["sciml"] |= {
+        "trust": "unpinned",
+        "mirrors": [
+            {"name": f"mirror-{number}", "s3": "s3://bucket/", "prefixes": dict(prefixes)}
+            for number, prefixes in enumerate(mirrors)
+        ],
+        **({"expected": dict(expected)} if expected else {}),
+    }
+    document["sciml"]["splits"] |= {name: list(globs) for name, globs in (splits or {}).items()}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (folder.parent / "README.md").write_text(f"# {dataset}\n", encoding="utf-8")
     return read_descriptor(folder)
 
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
+from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 16
+INVERTED = bytes(255 - byte for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def wrong_bytes(at: int = 0) -> Fault:
     return Fault("wrong", at=at)
 
 
+def lying() -> Fault:
+    """Send the bytes asked for, headers and number right, every one of them wrong."""
+    return Fault("lying")
+
+
 def range_ignored() -> Fault:
     """Answer a range request with the whole file and status 200."""
     return Fault("range-ignored")
@@ -93,16 +99,15 @@ def declared_length(length: int, fault: Fault) -> int | None:
     return max(length + change, 0)
 
 
-def content(file: Path, start: int, stop: int, fault: Fault) -> Iterator[bytes]:
+def content(stream: BinaryIO, start: int, stop: int, fault: Fault) -> Iterator[bytes]:
     """Yield the bytes of a file between two offsets, made wrong where the fault says."""
     if fault.kind == "truncated":
         stop = max(stop - fault.at, start)
-    with file.open("rb") as stream:
-        stream.seek(start)
-        while block := stream.read(min(BLOCK_BYTES, stop - stream.tell())):
-            place = fault.at - (stream.tell() - len(block))
-            if fault.kind == "wrong" and 0 <= place < len(block):
-                block = block[:place] + bytes([block[place] ^ 1]) + block[place + 1 :]
-            yield block
+    stream.seek(start)
+    while block := stream.read(min(BLOCK_BYTES, stop - stream.tell())):
+        place = fault.at - (stream.tell() - len(block))
+        if fault.kind == "wrong" and 0 <= place < len(block):
+            block = block[:place] + bytes([block[place] ^ 1]) + block[place + 1 :]
+        yield block.translate(INVERTED) if fault.kind == "lying" else block
     if fault.kind.startswith("lengthened"):
         yield os.urandom(fault.at)

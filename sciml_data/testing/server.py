@@ -13,44 +13,22 @@ faults as bad ones do (`faults.py`), each for the paths and the number of reques
 
 from __future__ import annotations
 
-import email.utils
 import fnmatch
-import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import unquote, urlsplit
+from typing import Any, ClassVar, Self
 
-from sciml_data.testing.faults import Fault, content, declared_length
+from sciml_data.testing.faults import Fault
+from sciml_data.testing.handler import Handler, Request
 
-
-@dataclass
-class Request:
-    """One request as it came, and what was answered.
-
-    Attributes:
-        path: percent-decoded, without the slash at the start.
-        range: the Range header, or None.
-        headers: all of them, names in lower case.
-        status: of the answer.
-        sent_bytes: of the body, given to the connection so far.
-        connection: number of the connection it came on, from 0.
-    """
-
-    path: str
-    range: str | None
-    headers: dict[str, str]
-    status: int = 0
-    sent_bytes: int = 0
-    connection: int = 0
+__all__ = ["FileServer", "Request"]
 
 
 class FileServer:
@@ -61,7 +39,10 @@ class FileServer:
         requests: every request so far, in the order of arrival.
         connections: how many were opened.
         before: called with each request before it is answered; may wait.
+        handler: class of what answers.
     """
+
+    handler: ClassVar[type[Handler]] = Handler
 
     def __init__(self, root: Path, *, port: int = 0, send_buffer_bytes: int | None = None) -> None:
         """Take the folder; a small send buffer keeps `bytes_sent` near to what was received."""
@@ -74,7 +55,7 @@ class FileServer:
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.send_buffer_bytes = send_buffer_bytes
-        self._http = _Server(("127.0.0.1", port), partial(_Handler, owner=self))
+        self._http = _Server(("127.0.0.1", port), partial(self.handler, owner=self))
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
@@ -111,7 +92,7 @@ class FileServer:
         """Return the fault of a request and count it; for the handler."""
         with self._lock:
             for number, fault in enumerate(self._faults):
-                if fault.left != 0 and fnmatch.fnmatchcase(path, fault.path):
+                if fault.left != 0 and fnmatch.fnmatchcase(path.rstrip("/"), fault.path):
                     if fault.left is not None:
                         self._faults[number] = replace(fault, left=fault.left - 1)
                     return fault
@@ -136,11 +117,15 @@ class FileServer:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def vanish(self) -> None:
+        """Go away as a machine does that fails: connections end, nobody listens any more."""
         self.stopping.set()
         self._http.shutdown()
-        self._http.close_connections()
         self._http.server_close()
+        self._http.close_connections()
+
+    def __exit__(self, *_: object) -> None:
+        self.vanish()
         self._thread.join()
 
 
@@ -170,139 +155,13 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: clients that go away are what this server is for."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # headers and the first bytes leave in one packet
-
-    def __init__(self, *arguments: Any, owner: FileServer) -> None:
-        self.owner = owner
-        self.number = owner.connected()
-        super().__init__(*arguments)
-
-    def setup(self) -> None:
-        size_bytes = self.owner.send_buffer_bytes
-        if size_bytes is not None:
-            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
-        super().setup()
-
-    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 (its name above)
-        """Keep stderr quiet: the log is `FileServer.requests`."""
-
-    def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path).removeprefix("/")
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(path, headers.get("range"), headers, connection=self.number)
-        self.owner.requests.append(request)
-        self.owner.before(request)
-        fault = self.owner.take_fault(path)
-        if fault is not None and fault.kind == "status":
-            return self._answer(request, fault.status, dict(fault.headers))
-        file = self.owner.root / path
-        if ".." in Path(path).parts or not file.is_file():
-            return self._answer(request, HTTPStatus.NOT_FOUND, {})
-        return self._file(request, file, fault or Fault("none"))
-
-    do_HEAD = do_GET  # noqa: N815 (named by http.server)
-
-    def _answer(self, request: Request, code: int, headers: dict[str, str]) -> None:
-        """Answer without a body."""
-        request.status = code
-        self._head(request, {"Content-Length": "0", **headers})
-
-    def _head(self, request: Request, headers: dict[str, str]) -> None:
-        self.send_response(request.status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def _file(self, request: Request, file: Path, fault: Fault) -> None:
-        state = file.stat()
-        headers = {
-            "Accept-Ranges": "bytes",
-            "ETag": f'"{state.st_size:x}-{state.st_mtime_ns:x}"',
-            "Last-Modified": email.utils.formatdate(state.st_mtime, usegmt=True),
-        }
-        start, stop = self._extent(request, state.st_size, headers, fault)
-        if request.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return self._answer(request, request.status, headers)
-        length = declared_length(stop - start, fault)
-        if length is None:
-            self.close_connection = True
-            headers["Connection"] = "close"
-        else:
-            headers["Content-Length"] = str(length)
-        self._head(request, headers)
-        if self.command == "HEAD":
-            return None
-        with suppress(ConnectionError, TimeoutError):
-            return self._send(request, content(file, start, stop, fault), fault)
-        self.close_connection = True
-        return None
-
-    def _extent(
-        self, request: Request, size: int, headers: dict[str, str], fault: Fault
-    ) -> tuple[int, int]:
-        """Return the offsets to send; sets the status and Content-Range."""
-        request.status = HTTPStatus.OK
-        asked = None if fault.kind == "range-ignored" else _asked_range(request, headers)
-        if asked is None:
-            return 0, size
-        start, stop = asked[0], min(asked[1], size)
-        if fault.kind == "shifted":
-            start = min(max(start + fault.at, 0), size)
-        if start >= size:
-            request.status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-            headers["Content-Range"] = f"bytes */{size}"
-        else:
-            request.status = HTTPStatus.PARTIAL_CONTENT
-            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        return start, stop
-
-    def _send(self, request: Request, blocks: Iterator[bytes], fault: Fault) -> None:
-        """Send a body, cut, stopped or dripped where the fault says; `at` counts from its start."""
-        limit = fault.at if fault.kind in {"cut", "stall", "drip"} else sys.maxsize
-        for block in blocks:
-            room = limit - request.sent_bytes
-            if room >= len(block):
-                self._put(request, block)
-                continue
-            self._put(request, block[: max(room, 0)])
-            if fault.kind != "drip":
-                break
-            for byte in block[max(room, 0) :]:
-                if self.owner.stopping.wait(fault.pause_s):
-                    return
-                self._put(request, bytes([byte]))
-        if fault.kind == "stall":
-            self.owner.stopping.wait()
-        if fault.kind in {"cut", "stall"}:
-            self.close_connection = True
-            with suppress(OSError):
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _put(self, request: Request, block: bytes) -> None:
-        self.wfile.write(block)
-        self.wfile.flush()
-        self.owner.count(request, len(block))
-
-
-def _asked_range(request: Request, headers: dict[str, str]) -> tuple[int, int] | None:
-    """Return the offsets asked for; None asks for all, also where If-Range does not hold."""
-    found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.range or "")
-    condition = request.headers.get("if-range")
-    if found is None or condition not in {None, headers["ETag"], headers["Last-Modified"]}:
-        return None
-    return int(found[1]), int(found[2]) + 1 if found[2] else sys.maxsize
-
-
-def main() -> None:
-    """Serve a folder until interrupted, and print its address."""
+def serve(kind: type[FileServer]) -> None:
+    """Serve the folder of the command line until interrupted, and print the address."""
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    with FileServer(Path(sys.argv[1]), port=port) as server, suppress(KeyboardInterrupt):
+    with kind(Path(sys.argv[1]), port=port) as server, suppress(KeyboardInterrupt):
         print(server.url, flush=True)  # noqa: T201 (stdout is the address)
         threading.Event().wait()
 
 
 if __name__ == "__main__":
-    main()
+    serve(FileServer)

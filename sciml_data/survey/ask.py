@@ -1,0 +1,109 @@
+"""Ask one place for what it lists, as often as it takes for two answers to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sciml_data.descriptor import Mirror
+from sciml_data.manifest import clashes, unsafe_because
+from sciml_data.sources import Listed, SourceError, Sources, TransientError
+from sciml_data.sources.file import list_folder
+from sciml_data.sources.patience import Patience
+from sciml_data.sources.s3 import UnsteadyListingError, list_bucket
+from sciml_data.survey.expected import named
+from sciml_data.survey.listing import ListedFile
+
+MOST_PASSES = 3  # over a listing, until two in a row agree
+
+Files = Mapping[str, ListedFile]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a place lists, by path; where it lists nothing, `reason` may say why."""
+
+    place: Mirror
+    files: Files
+    reason: str = ""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each path."""
+        return {path: file.size_bytes for path, file in self.files.items()}
+
+    @property
+    def empty(self) -> list[str]:
+        """Return the prefixes of the place below which it lists nothing."""
+        return sorted(
+            set(self.place.prefixes) - {self.place.prefix_of(path) for path in self.files}
+        )
+
+
+class Asker:
+    """Asks places, and no place again whose host does not answer at all."""
+
+    def __init__(self, sources: Sources, patience: Patience) -> None:
+        """Take the means to ask."""
+        self._sources = sources
+        self._patience = patience
+        self._silent: dict[str, str] = {}
+
+    def ask(self, place: Mirror) -> Answer:
+        """Return what a place lists, or why it does not."""
+        hosts = {urlsplit(url).netloc for url in place.prefixes.values()}
+        for host in hosts & set(self._silent):
+            return Answer(place, {}, self._silent[host])
+        try:
+            return Answer(place, self._steady(place))
+        except TransientError as error:
+            if error.is_unreachable:
+                self._silent |= dict.fromkeys(hosts, error.wrong)
+            return Answer(place, {}, error.wrong)
+        except SourceError as error:
+            return Answer(place, {}, error.wrong)
+
+    def _steady(self, place: Mirror) -> Files:
+        """Return a listing that came twice in a row.
+
+        Raises:
+            SourceError: there is none, or no two agree.
+        """
+        before: Files | None = None
+        what = ""
+        for _ in range(MOST_PASSES):
+            try:
+                now = self._once(place)
+            except UnsteadyListingError as error:
+                before, what = None, error.wrong
+                continue
+            if now == before or (before is None and not now):
+                return now
+            if before is not None:
+                changed = {path for path, _ in set(now.items()) ^ set(before.items())}
+                what = f"changed meanwhile: {named(sorted(changed))}"
+            before = now
+        raise SourceError(f"its listing did not come twice the same in {MOST_PASSES} times: {what}")
+
+    def _once(self, place: Mirror) -> Files:
+        files: dict[str, ListedFile] = {}
+        for prefix, url in place.prefixes.items():
+            for one in self._list(url):
+                path = prefix + one.name
+                if one.size_bytes == 0 and path.endswith("/"):
+                    continue  # what some clients upload to show an empty folder
+                if place.prefix_of(path) == prefix:  # else a longer one says where it lies
+                    files[path] = ListedFile(
+                        path, one.size_bytes, one.etag, one.modified, place.url(path) or ""
+                    )
+        unsafe = [f"{path!r} {reason}" for path in files if (reason := unsafe_because(path))]
+        unsafe += [problem.message for problem in clashes(files, "listing")]
+        if unsafe:
+            raise SourceError(f"it lists paths that are refused: {named(unsafe)}")
+        return files
+
+    def _list(self, url: str) -> Iterator[Listed]:
+        if url.startswith("file:"):
+            return list_folder(url)
+        return list_bucket(url, self._sources, self._patience)
