@@ -7,6 +7,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -62,11 +66,52 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def slurm(session: nox.Session) -> None:
+    """Run job scripts under a real Slurm of one node, brought up in a scratch folder as root."""
+    if missing := [name for name in ("slurmctld", "slurmd", "munged") if not shutil.which(name)]:
+        session.skip(
+            f"{', '.join(missing)} not installed: "
+            "apt-get install --no-install-recommends slurm-wlm munge"
+        )
+    if os.geteuid() != 0:
+        session.skip("the daemons of a scratch Slurm are started as root")
+    install(session, "test", extras="all")
+    session.run("pytest", "-m", "slow", "tests/slurm", *session.posargs)
+
+
+@nox.session(default=False)
+def gateway(session: nox.Session) -> None:
+    """Fetch from a real Ceph object gateway, brought up in a scratch folder as root."""
+    install(session, "test")
+    ceph = ("python", "-m", "sciml_data.testing.ceph")
+    scratch = tempfile.gettempdir()
+    if reason := (session.run(*ceph, "check", scratch, silent=True) or "").strip():
+        session.skip(reason)
+    folder = f"{scratch}/sciml-data-ceph-{os.getpid()}"
+    session.run(*ceph, "up", folder)
+    try:
+        environment = {"SCIML_DATA_CEPH": folder}
+        session.run("pytest", "-m", "gateway", "tests/gateway", *session.posargs, env=environment)
+    finally:
+        session.run(*ceph, "down", folder)
+
+
+@nox.session(default=False)
+def transfer(session: nox.Session) -> None:
+    """Time fetching against the aws command and s5cmd, from a Ceph brought up as by `gateway`."""
+    install(session)
+    session.install(*dependency_group("benchmarks"))
+    session.run("python", "benchmarks/transfer.py", *session.posargs)
+
+
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Print the measurements of benchmarks/: ratios in one run, never asserted."""
     install(session, extras="all")
-    for script in session.posargs or ["convert", "lstm", "transport"]:
-        session.run("python", f"benchmarks/{script}.py")
+    cloudmask = "convert --dataset cloud_slstr_ds1"
+    for line in session.posargs or ["convert", cloudmask, "pipeline", "lstm", "train"]:
+        script, *options = line.split()
+        session.run("python", f"benchmarks/{script}.py", *options)
 
 
 @nox.session(default=False)

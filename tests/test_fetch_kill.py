@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sciml_data.fetch.ranges import RANGE_BYTES
 from sciml_data.home import Home
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer
@@ -34,6 +35,7 @@ import os, socket, sys
 from pathlib import Path
 from sciml_data.descriptor import read_descriptor
 from sciml_data.fetch import fetch
+from sciml_data.fetch.ranges import RANGE_BYTES
 from sciml_data.home import Home
 from sciml_data.plan import make_plan
 import sciml_data.sources.https, filelock, urllib3.connection
@@ -44,7 +46,7 @@ plan = make_plan(read_descriptor(Path(sys.argv[1])), Home(Path(sys.argv[2])))
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
-        fetch(plan, jobs=int(sys.argv[3]))
+        fetch(plan, jobs=int(sys.argv[3]), range_bytes=int(sys.argv[5]))
         os._exit(0)
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
@@ -54,9 +56,10 @@ for line in sys.stdin:
 class Hatchery:
     """Starts one fetching process after another."""
 
-    def __init__(self, package: Path, home: Path) -> None:
+    def __init__(self, package: Path, home: Path, range_bytes: int) -> None:
+        numbers = map(str, (JOBS, BUFFER_BYTES, range_bytes))
         self._process = subprocess.Popen(
-            [sys.executable, "-c", HATCHERY, str(package), str(home), str(JOBS), str(BUFFER_BYTES)],
+            [sys.executable, "-c", HATCHERY, str(package), str(home), *numbers],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -91,7 +94,8 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 @pytest.fixture
 def hatchery(tmp_path: Path, server: FileServer, home: Home) -> Iterator[Hatchery]:
     write_dataset(tmp_path / "registry", FILES, mirrors=[{"": f"{server.url}/"}])
-    hatchery = Hatchery(tmp_path / "registry" / "datapackages" / "tiny" / "1.0", home.root)
+    package = tmp_path / "registry" / "datapackages" / "tiny" / "1.0"
+    hatchery = Hatchery(package, home.root, RANGE_BYTES)
     yield hatchery
     hatchery.close()
 
@@ -138,3 +142,32 @@ def test_killed_ten_times_nothing_is_wrong_and_little_is_lost(
     } == FILES
     lost = server.bytes_sent - total
     assert lost <= KILLS * SLACK_BYTES, f"{lost / KILLS / JOBS:.0f} bytes a kill and connection"
+
+
+@pytest.mark.slow
+def test_a_large_file_killed_again_and_again_loses_less_than_a_range_a_worker(
+    tmp_path: Path, home: Home
+) -> None:
+    size, range_bytes = 64_000_000, 2_000_000
+    content = CHANCE.randbytes(size)
+    write_files(tmp_path / "one", {"large.bin": content})
+    native = home.dataset("tiny", "1.0").native
+    with FileServer(tmp_path / "one", send_buffer_bytes=BUFFER_BYTES) as server:
+        mirrors = [{"": f"{server.url}/"}]
+        write_dataset(tmp_path / "registry", {"large.bin": content}, mirrors=mirrors)
+        package = tmp_path / "registry" / "datapackages" / "tiny" / "1.0"
+        hatchery = Hatchery(package, home.root, range_bytes)
+        for _ in range(KILLS):
+            code = kill_after(server, hatchery, CHANCE.randrange(1, size // (KILLS + 4)))
+            assert code == -signal.SIGKILL
+            assert not native.exists()
+        hatchery.start()
+        assert hatchery.wait() == 0
+        hatchery.close()
+        lost = server.bytes_sent - size
+        ranges = [request.range for request in server.requests]
+
+    assert (native / "large.bin").read_bytes() == content
+    assert len({asked for asked in ranges if asked}) > 2 * JOBS
+    assert lost < (KILLS + 1) * (JOBS * range_bytes + SLACK_BYTES), f"{lost / KILLS / JOBS:.0f}"
+    print(f"{lost / KILLS / JOBS:.0f} bytes a kill and worker")  # noqa: T201 (shown by pytest -s)

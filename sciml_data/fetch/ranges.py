@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from sciml_data.errors import FetchError
+
 Span = tuple[int, int]  # offsets of the first byte, and of the byte behind the last
 
 MIB = 1 << 20
@@ -64,10 +66,15 @@ class Notes:
         self._descriptor: int | None = None
 
     def read(self) -> list[Span] | None:
-        """Return what is noted, merged, or None where there are no notes."""
+        """Return what is noted, merged, or None where there are no notes.
+
+        Raises:
+            FetchError: a link lies there; it is not followed.
+        """
+        if self._path.is_symlink():
+            raise FetchError(f"{self._path} is no regular file; it is not followed")
         try:
-            with open(self._path, "rb", opener=_open_unfollowed) as stream:
-                text = stream.read()
+            text = self._path.read_bytes()
         except FileNotFoundError:
             return None
         return merged(
@@ -94,7 +101,3 @@ class Notes:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _open_unfollowed(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)

@@ -102,6 +102,7 @@ class Requests:
 
     def _ask(self, extent: Extent) -> None:
         """Make one request and take what it brings of an extent."""
+        self._check_stop()
         end = extent.stop if extent.stop < self._file.size_bytes else None
         source = self._run.sources.of(self._address.url)
         body = source.open(self._address.url, start=extent.at, end=end, tag=self._tag)

@@ -1,0 +1,353 @@
+"""Patches a second of our pipeline and of the reference's way of reading, on the same scenes.
+
+    python benchmarks/pipeline.py [--home DIR] [--scenes 12] [--repeat 5]
+    python benchmarks/pipeline.py --ways        # ways to read one patch, CPU ms
+
+Scenes of 1200 x 1500 pixels are made and converted in DIR (a scratch folder by default; 170 MB of
+native files each, and a third of that for three conversions). Every measurement is a process of its
+own, one after the other in turn: first an epoch with none of the files in the page cache (dropped
+by `posix_fadvise` after `fsync`), beginning with looking the files up; then two more. An epoch is
+the same number of patches of 256 x 256, 20 a scene, in batches of 32.
+
+The reference's way is stated anew from what is known of it: a generator for each native file reads
+it whole (reflectance is 64-bit) and scales it; two files are interleaved, patches of the centre
+crop extracted, kept in memory as float32 from the first epoch on, and shuffled in a buffer of one
+batch. Without that memory, which for the whole dataset would be 51 GB, is measured too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sciml_data.convert import convert, find_converted
+from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.home import DatasetFolder, find_home
+from sciml_data.patches import (
+    Patches,
+    PatchGrid,
+    Wanted,
+    find_scenes,
+    list_patches,
+    read_batch,
+    stream,
+)
+from sciml_data.patches.reading import Window, read_window
+from sciml_data.registry import find_registry
+from sciml_data.sample import make_sample
+from sciml_data.stages import Verified
+
+BATCH, SIZE = 32, 256
+ROWS, COLUMNS = slice(88, 1112), slice(110, 1390)  # the reference's crop of 1200 x 1500
+STORED = ("reflectance", "brightness_temperature", "cloud", "valid")
+OPTIONS: dict[str, dict[str, str]] = {
+    "none": {},
+    "gzip": {"compression": "gzip"},
+    "cropped": {"training_crop": "reference"},
+}
+# name -> conversion (None reads native files), what is handed on, as 16 bits?
+CONTENDERS: dict[str, tuple[str | None, str, bool]] = {
+    "reference, memory": (None, "memory", False),
+    "reference": (None, "page cache", False),
+    "ours, tf.data": ("none", "tf", False),
+    "ours, tf.data, same pixels": ("cropped", "tf", False),
+    "ours, tf.data, raw": ("none", "tf", True),
+    "ours, NumPy": ("none", "numpy", False),
+    "ours, NumPy, raw": ("none", "numpy", True),
+    "ours, tf.data, gzip": ("gzip", "tf", False),
+}
+GOALS = {"cold": 5.0, "warm": 3.0, "disk": 0.40}
+
+
+def described(scenes: int) -> Descriptor:
+    """Return ds1 with a sample of full-size training scenes."""
+    descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1")
+    sample = {"count": {"training": scenes}, "shape": [1200, 1500]}
+    return replace(descriptor, native={**descriptor.native, "sample": sample})
+
+
+def folder_of(home: Path, descriptor: Descriptor) -> DatasetFolder:
+    """Return where the sample lies."""
+    return find_home(home).dataset(descriptor.dataset, descriptor.version, sample_seed=0)
+
+
+def ready_files(home: Path, scenes: int, conversion: str) -> list[Path]:
+    """Return the ready files of a conversion."""
+    descriptor = described(scenes)
+    converted = find_converted(descriptor, folder_of(home, descriptor), OPTIONS[conversion])
+    if converted is None:
+        raise SystemExit(f"{conversion} was not converted")
+    return sorted(converted.root.glob("*.nc"))
+
+
+def native_files(home: Path, scenes: int) -> list[Path]:
+    """Return the native files."""
+    return sorted(folder_of(home, described(scenes)).native.rglob("*.hdf"))
+
+
+def drop(paths: Iterable[Path]) -> None:
+    """Take files out of the page cache."""
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        os.fsync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+
+
+def reference_dataset(paths: list[Path], *, in_memory: bool) -> Any:
+    """Return the reference's pipeline; iterate it once for each epoch."""
+    import tensorflow as tf
+
+    def scene(path: bytes) -> Any:
+        with h5py.File(path.decode(), "r") as file:
+            refs, bts, bayes = (file[key][:] for key in ("refs", "bts", "bayes"))
+        yield np.concatenate([refs - 0.5, (bts - 270.0) / 22.0], axis=-1), bayes > 0
+
+    def scenes(path: Any) -> Any:
+        # The published one wants 1200 rows, and stops at a granule of 1198.
+        signature = tuple(tf.TensorSpec((None, 1500, bands), tf.float32) for bands in (9, 1))
+        return tf.data.Dataset.from_generator(scene, args=(path,), output_signature=signature)
+
+    def patches(channels: Any, label: Any) -> Any:
+        window = [1, SIZE, SIZE, 1]
+        return tuple(
+            tf.reshape(
+                tf.image.extract_patches(
+                    whole[None, ROWS, COLUMNS], window, window, [1, 1, 1, 1], "VALID"
+                ),
+                (-1, SIZE, SIZE, bands),
+            )
+            for whole, bands in ((channels, 9), (label, 1))
+        )
+
+    dataset = (
+        tf.data.Dataset.from_tensor_slices([str(path) for path in paths])
+        .shuffle(len(paths), seed=1234)
+        .interleave(scenes, cycle_length=2, num_parallel_calls=2)
+        .map(patches, num_parallel_calls=2)
+        .unbatch()
+    )
+    dataset = dataset.cache() if in_memory else dataset
+    return dataset.prefetch(BATCH).shuffle(BATCH).batch(BATCH, drop_remainder=True)
+
+
+def our_epochs(paths: list[Path], *, handed: str, raw: bool) -> Callable[[int], Iterable[Any]]:
+    """Return what makes an epoch by its number; the files are looked up anew."""
+    patches = list_patches(find_scenes(paths), PatchGrid())
+    if handed == "numpy":
+        return lambda epoch: (
+            (batch.inputs, batch.labels)
+            for batch in stream(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
+        )
+    from sciml_data.bench.patch_dataset import as_tf_dataset
+
+    return lambda epoch: as_tf_dataset(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
+
+
+def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
+    """Return what one contender took, in this process: seconds and CPU seconds of three epochs."""
+    conversion, handed, raw = CONTENDERS[name]
+    if handed != "numpy":
+        import tensorflow as tf
+
+        tf.zeros(1).numpy()
+    native = conversion is None
+    paths = native_files(home, scenes) if native else ready_files(home, scenes, str(conversion))
+    for path in paths:
+        for store in path.parent.glob(".*.npz"):
+            store.unlink()
+    drop(paths)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    epochs: list[dict[str, float]] = []
+    make: Callable[[int], Iterable[Any]] | None = None
+    for number in range(3):
+        wall, cpu = time.perf_counter(), time.process_time()
+        if make is None:
+            if native:
+                dataset = reference_dataset(paths, in_memory=handed == "memory")
+                make = lambda _number, dataset=dataset: dataset  # noqa: E731
+            else:
+                make = our_epochs(paths, handed=handed, raw=raw)
+        count = clouds = 0
+        for inputs, labels, *_ in make(number):
+            count += int(inputs.shape[0])
+            clouds += int(np.count_nonzero(labels))
+        epochs.append(
+            {
+                "wall": time.perf_counter() - wall,
+                "cpu": time.process_time() - cpu,
+                "patches": count,
+                "clouds": clouds,
+            }
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"name": name, "epochs": epochs, "grown_mb": (peak - before) / 1000}
+
+
+def prepare(home: Path, scenes: int) -> None:
+    """Make the scenes and convert them, as far as they are not there; print their sizes."""
+    descriptor = described(scenes)
+    made = make_sample(descriptor, find_home(home))
+    verified = Verified(descriptor, made.folder, made.manifest, is_synthetic=True)
+    native = made.manifest.total_bytes
+    print(f"{scenes} scenes of 1200 x 1500, native {native / 1e6:.0f} MB, {os.cpu_count()} cores")
+    for name, options in OPTIONS.items():
+        size = convert(verified, options=options).manifest.total_bytes
+        goal = f" (goal: at most {GOALS['disk']:.0%})" if name == "none" else ""
+        print(f"  {name:<8} {size / 1e6:5.0f} MB, {size / native:.1%} of native{goal}")
+
+
+def run_all(home: Path, scenes: int, repeat: int) -> dict[str, list[dict[str, Any]]]:
+    """Run every contender in a process of its own, in turn."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    for _ in range(repeat):
+        for name in CONTENDERS:
+            arguments = ["--home", str(home), "--scenes", str(scenes), "--one", name]
+            command = [sys.executable, __file__, *arguments]
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            shown = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, check=True, env=environment
+            )
+            found[name].append(json.loads(shown.stdout.splitlines()[-1]))
+    return found
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Print medians, and how much quicker than the reference, which is its ratio in each round."""
+    median = statistics.median
+
+    def rates(name: str, unit: str) -> tuple[list[float], list[float]]:
+        """Return patches for each second, of first epochs and of later ones, by round."""
+        cold = [run["epochs"][0]["patches"] / run["epochs"][0][unit] for run in found[name]]
+        warm = [
+            sum(e["patches"] for e in run["epochs"][1:]) / sum(e[unit] for e in run["epochs"][1:])
+            for run in found[name]
+        ]
+        return cold, warm
+
+    print("patches a second (CPU ms a patch), medians; memory taken besides the imports")
+    for name, runs in found.items():
+        (cold, warm), (cold_cpu, warm_cpu) = rates(name, "wall"), rates(name, "cpu")
+        grown = median(run["grown_mb"] for run in runs)
+        print(
+            f"{name:<27} first {median(cold):6.0f} ({1e3 / median(cold_cpu):6.2f})   "
+            f"later {median(warm):6.0f} ({1e3 / median(warm_cpu):6.2f})   {grown:6.0f} MB"
+        )
+    yardsticks = (
+        ("cold", "reference, memory"),
+        ("warm", "reference"),
+        ("warm", "reference, memory"),
+    )
+    for kind, yardstick in yardsticks:
+        goal = f"goal {GOALS[kind]:g}"
+        print(f"{kind}, times {yardstick!r} by wall and by CPU ({goal}), median of rounds")
+        for name in list(CONTENDERS)[2:]:
+            at = 0 if kind == "cold" else 1
+            pairs = {
+                unit: zip(rates(name, unit)[at], rates(yardstick, unit)[at], strict=True)
+                for unit in ("wall", "cpu")
+            }
+            wall, cpu = (median(a / b for a, b in pairs[unit]) for unit in ("wall", "cpu"))
+            print(f"  {name:<27} {wall:6.1f} {cpu:6.1f}")
+    clouds = {
+        name: {epoch["clouds"] for run in found[name] for epoch in run["epochs"]}
+        for name in ("reference", "ours, tf.data, same pixels")
+    }
+    print(f"pixels of cloud in an epoch: {clouds}")
+
+
+def ways(home: Path, scenes: int) -> None:
+    """Print the CPU time of ways to read the stored values of one patch from the page cache."""
+    for conversion in ("none", "gzip"):
+        paths = ready_files(home, scenes, conversion)
+        patches = list_patches(find_scenes(paths))
+        files = [h5py.File(path) for path in paths]
+        numbers = np.random.default_rng(0).permutation(len(patches))
+        arrays = {
+            name: np.empty((SIZE, SIZE, *layout.shape[2:]), layout.dtype)
+            for name, layout in patches.scenes.layouts.items()
+            if name in STORED
+        }
+        known: dict[str, Callable[[int], None]] = {
+            "h5py, sliced": partial(sliced, files, patches),
+            "h5py, read_direct_chunk, zlib": partial(direct, files, patches),
+            "ours, as stored": partial(as_stored, patches, arrays),
+            "ours, 9 channels side by side": partial(ours, patches, Wanted(raw=True)),
+            "ours, and unpacked to float32": partial(ours, patches, Wanted()),
+        }
+        for name, way in known.items():
+            taken = []
+            for number in numbers:
+                started = time.thread_time()
+                way(int(number))
+                taken.append(time.thread_time() - started)
+            print(f"{conversion:<5} {name:<30} {1e3 * statistics.median(taken):6.2f} ms")
+
+
+def sliced(files: list[Any], patches: Patches, number: int) -> None:
+    """Read a patch as h5py does."""
+    row, column = int(patches.row[number]), int(patches.column[number])
+    for name in STORED:
+        files[patches.scene[number]][name][0, row : row + SIZE, column : column + SIZE]
+
+
+def direct(files: list[Any], patches: Patches, number: int) -> None:
+    """Read the chunks of a patch as they are stored; bytes are left shuffled."""
+    row, column = int(patches.row[number]), int(patches.column[number])
+    for name in STORED:
+        stored = files[patches.scene[number]][name]
+        _, chunk = stored.id.read_direct_chunk((0, row, column, 0)[: stored.ndim])
+        if stored.compression:
+            zlib.decompress(chunk)
+
+
+def as_stored(patches: Patches, arrays: dict[str, Any], number: int) -> None:
+    """Read a patch into arrays that are there."""
+    window = Window(int(patches.row[number]), int(patches.column[number]), SIZE, SIZE)
+    read_window(patches.scenes, int(patches.scene[number]), window, arrays)
+
+
+def ours(patches: Patches, wanted: Wanted, number: int) -> None:
+    """Read a patch as the pipeline does."""
+    read_batch(patches, [number], wanted)
+
+
+def main() -> None:
+    """Prepare, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, help="kept; a scratch folder by default")
+    parser.add_argument("--scenes", type=int, default=12)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--ways", action="store_true")
+    parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(asked.home, asked.scenes, asked.one)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        home = asked.home or Path(scratch)
+        prepare(home, asked.scenes)
+        if asked.ways:
+            ways(home, asked.scenes)
+        else:
+            report(run_all(home, asked.scenes, asked.repeat))
+
+
+if __name__ == "__main__":
+    main()
