@@ -184,16 +184,14 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
                 make = lambda _number, dataset=dataset: dataset  # noqa: E731
             else:
                 make = our_epochs(paths, handed=handed, raw=raw)
-        count = clouds = 0
-        for inputs, labels, *_ in make(number):
+        count = 0
+        for inputs, *_ in make(number):
             count += int(inputs.shape[0])
-            clouds += int(np.count_nonzero(labels))
         epochs.append(
             {
                 "wall": time.perf_counter() - wall,
                 "cpu": time.process_time() - cpu,
                 "patches": count,
-                "clouds": clouds,
             }
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -211,6 +209,15 @@ def prepare(home: Path, scenes: int) -> None:
         size = convert(verified, options=options).manifest.total_bytes
         goal = f" (goal: at most {GOALS['disk']:.0%})" if name == "none" else ""
         print(f"  {name:<8} {size / 1e6:5.0f} MB, {size / native:.1%} of native{goal}")
+
+    native_clouds, ready_clouds = 0, 0
+    for path in native_files(home, scenes):
+        with h5py.File(path, "r") as file:
+            native_clouds += np.count_nonzero(file["bayes"][ROWS, COLUMNS])
+    for path in ready_files(home, scenes, "cropped"):
+        with h5py.File(path, "r") as file:
+            ready_clouds += np.count_nonzero(file["cloud"][:] == 1)
+    print(f"  pixels of cloud in the centre crop: native {native_clouds}, cropped {ready_clouds}")
 
 
 def run_all(home: Path, scenes: int, repeat: int) -> dict[str, list[dict[str, Any]]]:
@@ -265,11 +272,6 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
             }
             wall, cpu = (median(a / b for a, b in pairs[unit]) for unit in ("wall", "cpu"))
             print(f"  {name:<27} {wall:6.1f} {cpu:6.1f}")
-    clouds = {
-        name: {epoch["clouds"] for run in found[name] for epoch in run["epochs"]}
-        for name in ("reference", "ours, tf.data, same pixels")
-    }
-    print(f"pixels of cloud in an epoch: {clouds}")
 
 
 def ways(home: Path, scenes: int) -> None:
