@@ -1,0 +1,165 @@
+"""Three pictures of a run: scenes beside their masks, reliability, loss and accuracy by epoch.
+
+They are drawn from the run's folder alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciml_data.bench import segmentation
+from sciml_data.bench.predictions import Predictions, load_predictions
+from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.scores import row_key
+from sciml_data.bench.settings import LOSS
+
+from . import shown
+from .parts import TEST, VALIDATION
+from .tables import REGIONS, VALID
+
+DOTS_PER_INCH = 130
+PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
+GREY = "#777777"
+STYLES = ("--", ":", "-.")  # of baselines
+HEADLINE = "accuracy"
+# Right and wrong of a pixel: clear, cloud, clear called cloud, cloud missed, not valid.
+ERROR_COLOURS = ("#dddddd", "#ffffff", "#cc3311", "#0077bb", "#000000")
+ERROR_WORDS = ("clear, right", "cloud, right", "clear called cloud", "cloud missed", "not valid")
+COLUMNS = ("false colour", "label: Bayesian mask", "probability of cloud", "right and wrong")
+
+
+def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Write scenes.png, reliability.png and curve.png into `<run>/figures`; return their paths."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    predictions = load_predictions(run_folder / PREDICTIONS_NAME)
+    made = {"reliability": _reliability(predictions, record), "curve": _curve(record)}
+    kept = run_folder / OUTPUTS_FOLDER / shown.FILE_NAME
+    scenes = shown.load_shown(kept) if kept.is_file() else {}
+    if scenes:
+        made = {"scenes": _scenes(scenes, record), **made}
+    folder = run_folder / "figures"
+    folder.mkdir(exist_ok=True)
+    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+
+
+def _scenes(scenes: Mapping[str, xr.Dataset], record: Mapping[str, Any]) -> Any:
+    """Return a row of four pictures for each scene."""
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    figure, axes = plt.subplots(
+        len(scenes), 4, figsize=(13, 3.4 * len(scenes) + 1.0), squeeze=False, layout="constrained"
+    )
+    colours = ListedColormap(list(ERROR_COLOURS))
+    for row, (name, scene) in zip(axes, scenes.items(), strict=True):
+        valid, cloud = scene["valid"].to_numpy() > 0, scene["cloud"].to_numpy() > 0
+        probability = np.where(valid, scene["probability"].to_numpy() / 250, np.nan)
+        row[0].imshow(scene["rgb"].to_numpy())
+        row[1].imshow(np.where(valid, cloud, np.nan), cmap="Blues_r", vmin=0, vmax=1)
+        bar = row[2].imshow(probability, cmap="viridis", vmin=0, vmax=1)
+        figure.colorbar(bar, ax=row[2], shrink=0.8)
+        row[3].imshow(_errors(cloud, probability), cmap=colours, vmin=-0.5, vmax=4.5)
+        row[0].set_ylabel(f"{name}\n{scene.attrs['granule'][16:31]}", fontsize=9)
+        for chart in row:
+            chart.set(xticks=[], yticks=[])
+    for chart, title in zip(axes[0], COLUMNS, strict=True):
+        chart.set_title(title, fontsize=10)
+    keys = [
+        Patch(facecolor=colour, edgecolor="black", label=word)
+        for colour, word in zip(ERROR_COLOURS, ERROR_WORDS, strict=True)
+    ]
+    figure.legend(handles=keys, loc="outside lower right", ncols=5, fontsize=8)
+    figure.suptitle(_title(record), fontsize=11)
+    return figure
+
+
+def _errors(cloud: Any, probability: Any) -> Any:
+    """Return for each pixel its number among ERROR_WORDS."""
+    said = probability >= 0.5
+    kind = np.where(cloud, np.where(said, 1, 3), np.where(said, 2, 0))
+    return np.where(np.isfinite(probability), kind, 4)
+
+
+def _reliability(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> Any:
+    """Return share of cloud over probability said, with how often each was said below."""
+    import matplotlib.pyplot as plt
+
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(6.4, 7.2), height_ratios=(3, 1), sharex=True, layout="constrained"
+    )
+    top.plot((0, 1), (0, 1), color=GREY, lw=1, ls="--", label="perfect")
+    region = REGIONS.index(VALID)
+    for part, counts in predictions.items():
+        rows = counts.observed[:, region].sum(axis=0), counts.predicted[:, region].sum(axis=0)
+        said, lower, share, pixels = segmentation.reliability(*rows)
+        if not pixels.any():
+            continue
+        colour = PART_COLOURS.get(part, "black")
+        top.plot(said, share, "o-", ms=4, color=colour, label=part)
+        middle = lower + 0.5 / segmentation.BINS
+        bottom.plot(middle, pixels / pixels.sum(), "o-", ms=3, color=colour, lw=1)
+    top.set(ylabel="share that is cloud by the label", title=f"{_title(record)}\nreliability")
+    top.legend(fontsize=9)
+    bottom.set(xlabel="probability of cloud", ylabel="share of pixels", yscale="log", xlim=(0, 1))
+    return figure
+
+
+def _curve(record: Mapping[str, Any]) -> Any:
+    """Return loss by epoch, and the final accuracies beside the baselines'."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    epochs = [row["epoch"] for row in record["curve"]]
+    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
+        values = [row[key] for row in record["curve"]]
+        left.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
+    best = record["model"]["best_epoch"]
+    left.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
+    left.set(xlabel="epoch", ylabel=f"loss ({record['settings']['loss']})", title=_title(record))
+    left.legend(fontsize=9)
+    monitor = record["settings"]["monitor"]
+    if monitor != LOSS:
+        values = [row["monitored"] for row in record["curve"]]
+        right.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[VALIDATION], label="validation")
+    _final_lines(right, record, HEADLINE if monitor == LOSS else monitor)
+    named = (
+        f"{monitor} by epoch" if monitor != LOSS else f"{HEADLINE} (by epoch: monitor={HEADLINE})"
+    )
+    right.set(xlabel="epoch", ylabel="over valid pixels of whole scenes", title=named)
+    right.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _final_lines(chart: Any, record: Mapping[str, Any], metric: str) -> None:
+    """Draw the final test scores of model and baselines as lines across."""
+    rows = [row for row in record["metrics"] if row["part"] == TEST and row_key(row) == metric]
+    for row in rows:
+        for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):
+            if value is not None:
+                chart.axhline(value, color=GREY, lw=1, ls=style, label=f"test, {name}")
+        if row["score"] is not None:
+            chart.axhline(row["score"], color=PART_COLOURS[TEST], lw=1.2, label="test, model")
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
+    return f"{mark}{record['model']['name']}, split {record['split']['name']}"
+
+
+def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write a figure; a synthetic one says so across the picture."""
+    import matplotlib.pyplot as plt
+
+    if record["synthetic"]:
+        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.08, rotation=30, ha="center")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    plt.close(figure)
+    return path

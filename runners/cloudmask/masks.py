@@ -1,0 +1,92 @@
+"""A predicted mask as a NetCDF file that any viewer opens, after the CF conventions 1.11."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from .channels import Floats
+from .scenes import Scene
+
+PROBABILITY_STEP = 0.004  # 250 steps from 0 to 1 in one byte
+NOT_KNOWN = 255
+PIXELS = ("row", "column")
+CHUNK = 256
+COMPRESSION_LEVEL = 4
+
+
+def mask_dataset(scene: Scene, probability: Floats, attributes: Mapping[str, Any]) -> xr.Dataset:
+    """Return probability, class and validity of a scene's pixels, ready to be written.
+
+    Args:
+        scene: what was predicted.
+        probability: (row, column) float, of cloud; kept for valid pixels only.
+        attributes: of the file: which run, model and data.
+    """
+    dataset = xr.Dataset(
+        _variables(scene, probability),
+        coords={
+            "row": _index("row", scene.row, "along"),
+            "column": _index("column", scene.column, "across"),
+        },
+        attrs={
+            "Conventions": "CF-1.11",
+            "title": "Cloud mask predicted from SLSTR channels",
+            "granule": scene.granule,
+            "time_coverage_start": f"{np.datetime_as_string(scene.time, 's')}Z",
+            **attributes,
+        },
+    )
+    chunks = {"chunksizes": tuple(min(CHUNK, length) for length in probability.shape)}
+    packed = {"zlib": True, "complevel": COMPRESSION_LEVEL, "shuffle": True, **chunks}
+    dataset["cloud_probability"].encoding = packed | {
+        "dtype": np.uint8,
+        "scale_factor": np.float32(PROBABILITY_STEP),
+        "add_offset": np.float32(0.0),
+        "_FillValue": np.uint8(NOT_KNOWN),
+    }
+    dataset["cloud_mask"].encoding = packed | {"_FillValue": np.uint8(NOT_KNOWN)}
+    dataset["valid"].encoding = packed | {"_FillValue": None}
+    return dataset
+
+
+def _variables(scene: Scene, probability: Floats) -> dict[str, xr.Variable]:
+    known = np.where(scene.valid, probability, np.nan).astype(np.float32)
+    cloud = np.where(scene.valid, probability >= 0.5, np.uint8(NOT_KNOWN)).astype(np.uint8)
+    said = {"long_name": "probability of cloud by the model", "units": "1"}
+    mask = {
+        "standard_name": "cloud_binary_mask",
+        "long_name": "cloud by the model: probability 1/2 or more",
+        "units": "1",
+        "flag_values": np.array([0, 1], np.uint8),
+        "flag_meanings": "clear cloud",
+    }
+    valid = {
+        "long_name": "whether label and channels of the pixel may be used",
+        "flag_values": np.array([0, 1], np.uint8),
+        "flag_meanings": "not_valid valid",
+    }
+    return {
+        "cloud_probability": xr.Variable(PIXELS, known, said),
+        "cloud_mask": xr.Variable(PIXELS, cloud, mask),
+        "valid": xr.Variable(PIXELS, scene.valid.astype(np.uint8), valid),
+    }
+
+
+def _index(name: str, values: npt.NDArray[np.int32], way: str) -> xr.Variable:
+    return xr.Variable(name, values, {"long_name": f"native index, 1 km {way} track", "units": "1"})
+
+
+def write_mask(
+    folder: Path, scene: Scene, probability: Floats, attributes: Mapping[str, Any]
+) -> Path:
+    """Write `<folder>/<granule>.nc` and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{scene.granule}.nc"
+    mask_dataset(scene, probability, attributes).to_netcdf(path, engine="h5netcdf")
+    return path

@@ -1,0 +1,207 @@
+"""CloudMask as the engine sees it: parts, batches, predictions, baselines, scores and facts."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.bench.predictions import Predictions
+from sciml_data.errors import CallError
+
+from . import data, losses, parts, tables
+from .baselines import ALL_CLOUD, LOGISTIC, SUMMARY, fit_logistic, fit_rates
+from .data import Data
+from .masks import write_mask
+from .parts import TEST, TRAIN
+from .scenes import predict_scene, predictor, read_scenes
+from .shown import FILE_NAME, Shown
+
+if TYPE_CHECKING:
+    from sciml_data.bench.split import Split
+    from sciml_data.stages import Converted
+
+    from .baselines import Logistic, Rates
+    from .scenes import Predict, Scene
+
+READS = "files"  # the ready files themselves, not one opened dataset: bench/staging.py
+MASKS, SCENES = "masks", "scenes"  # folder and table in the run's outputs
+
+
+def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> CloudMask:
+    """Return the benchmark on the scenes that are here and one split.
+
+    Args:
+        converted: ready form of `cloud_slstr_ds1`, whole or in part.
+        split: a stored rule; see `parts.py`.
+        settings: see task.toml.
+
+    Raises:
+        CallError: a setting names what does not exist.
+        SciMLDataError: there are too few scenes.
+    """
+    losses.check_loss(settings)
+    if not 0 < settings["window_step"] <= settings["window"]:
+        raise CallError(
+            f"windows of {settings['window']} pixels every {settings['window_step']} leave gaps",
+            untouched="nothing was trained",
+        )
+    return CloudMask(data.open_data(converted, split, settings), settings)
+
+
+def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Draw the run: scenes, reliability and curve; see `figures.py`."""
+    from .figures import draw
+
+    return draw(run_folder, record)
+
+
+class CloudMask:
+    """The problem that the engine trains on; a sample is one patch."""
+
+    def __init__(self, scenes: Data, settings: Mapping[str, Any]) -> None:
+        """Keep the scenes' places; pixels are read when they are asked for."""
+        self.data, self.settings = scenes, settings
+        self.parts = tuple(scenes.layout.parts)
+        self._inference: dict[str, dict[str, float]] = {}
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Patches of each part on the grid that begins at the corner."""
+        return {part: len(patches) for part, patches in self.data.patches.items()}
+
+    def build(self) -> Any:
+        """Return the model that the settings name, with the training part's normalisation."""
+        from .models import build_model
+
+        return build_model(self.settings, self.data.training_pixels[0])
+
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
+        """Return one epoch; see `Data.batches` for the shapes."""
+        return self.data.batches(part, batch_size=batch_size, seed=seed)
+
+    def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
+        """Return the sums of weighted losses and of weights over the pixels of a batch."""
+        is_weighted = self.settings["loss"] == losses.WEIGHTED
+        return losses.loss_sums(
+            targets,
+            predictions,
+            weights,
+            pos_weight=self.settings["pos_weight"] if is_weighted else 1.0,
+        )
+
+    def samples_in(self, weights: Any) -> Any:
+        """Return the number of patches in a batch."""
+        from keras import ops
+
+        return ops.shape(weights)[0]
+
+    def predict(self, model: Any, part: str) -> Predictions:
+        """Return counts of the model's predictions for the scored scenes; see `tables.py`."""
+        return self._predict(predictor(model), part, None)
+
+    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
+        """Return what `predict` does; write masks and a table of the scenes under a folder."""
+        return self._predict(predictor(model), part, folder)
+
+    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
+        """Return the counts of every baseline for the scored scenes of each part."""
+        statistics, pixels, cloudy = self.data.training_pixels
+        logistic = fit_logistic(pixels, cloudy, statistics)
+        rates = fit_rates((s.cloud, s.summary, s.valid) for s in self._scenes(TRAIN))
+        made: dict[str, dict[str, Predictions]] = {}
+        for part in self.parts:
+            for name, predictions in self._baselines_of(part, rates, logistic).items():
+                made.setdefault(name, {})[part] = predictions
+        return made
+
+    def score(self, predictions: Predictions) -> Mapping[str, float]:
+        """Return every metric; see `tables.score`."""
+        return tables.score(predictions, self.data.light)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return scenes, leakage, channels and time for each scene, for the record."""
+        passes, layout = self.data.passes, self.data.layout
+        return {
+            "scenes": parts.describe(layout, passes),
+            "leakage": parts.leakage(layout, passes),
+            "light": {
+                part: {
+                    word: int((self.data.scenes.illumination[scenes] == number).sum())
+                    for number, word in enumerate(tables.ILLUMINATION)
+                }
+                for part, scenes in layout.parts.items()
+            },
+            "scored_scenes": {part: len(self.data.scored(part)) for part in self.parts},
+            "selection": "the epoch is chosen by the validation part, so that part's scores are "
+            "those of a chosen model; the test part is not looked at before",
+            "label": "the Bayesian mask, itself a product: agreement with it is no truth",
+            "channels": data.channel_facts(self.data.training_pixels[0]),
+            "inference": self._inference,
+        }
+
+    def _predict(self, predict: Predict, part: str, folder: Path | None) -> Predictions:
+        granules, rows, shown = [], [], Shown()
+        seconds = 0.0
+        for scene in self._scenes(part):
+            started = time.perf_counter()
+            probability = self._probability(predict, scene)
+            seconds += time.perf_counter() - started
+            granules.append(scene.granule)
+            rows.append(tables.count(scene, probability))
+            if folder is not None and part == TEST:
+                shown.offer(scene, probability)
+            if folder is not None and part in self.settings["masks"]:
+                write_mask(folder / MASKS / part, scene, probability, self._attributes())
+        if granules:
+            self._inference[part] = {
+                "scenes": len(granules),
+                "s_per_scene": seconds / len(granules),
+            }
+        predictions = tables.collect(granules, rows)
+        if folder is not None:
+            self._write_rows(folder / f"{SCENES}-{part}.csv", predictions)
+            if part == TEST:
+                shown.write(folder / FILE_NAME)
+        return predictions
+
+    def _probability(self, predict: Predict, scene: Scene) -> Any:
+        return predict_scene(
+            predict,
+            scene.channels,
+            size=self.settings["window"],
+            step=self.settings["window_step"],
+            batch_size=self.settings["window_batch"],
+        )
+
+    def _scenes(self, part: str) -> Iterator[Scene]:
+        return read_scenes(self.data.scenes, self.data.scored(part).tolist())
+
+    def _baselines_of(
+        self, part: str, rates: Rates, logistic: Logistic
+    ) -> Mapping[str, Predictions]:
+        granules: list[str] = []
+        rows: dict[str, list[tables.Row]] = {ALL_CLOUD: [], SUMMARY: [], LOGISTIC: []}
+        for scene in self._scenes(part):
+            granules.append(scene.granule)
+            rows[ALL_CLOUD].append(tables.count(scene, rates.all_cloud(scene.cloud.shape)))
+            rows[SUMMARY].append(tables.count(scene, rates.summary(scene.summary)))
+            rows[LOGISTIC].append(tables.count(scene, logistic.predict(scene.channels)))
+        return {name: tables.collect(granules, counted) for name, counted in rows.items()}
+
+    def _attributes(self) -> Mapping[str, Any]:
+        return {
+            "synthetic": int(self.data.is_synthetic),
+            "model": self.settings["model"],
+            "source": "sciml-data, benchmark cloudmask; Contains modified Copernicus Sentinel data",
+        }
+
+    def _write_rows(self, path: Path, predictions: Predictions) -> None:
+        rows = tables.scene_rows(predictions, self.data.light)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)

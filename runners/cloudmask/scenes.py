@@ -1,0 +1,100 @@
+"""Whole scenes: read, predicted in windows that overlap, blended (`sciml_data.patches.tiles`).
+
+Where the windows lie is the reference's choice; it keeps the middle 176 pixels of each and pads
+with reflectance 0.5 and 270 K, and here they fade into each other and the scene is mirrored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from sciml_data.patches import Scenes, Wanted, blend, cut, stream_scenes, windows
+from sciml_data.readers.slstr_hdf5.options import FLAGS
+
+from .channels import Floats
+
+Flags2D = npt.NDArray[np.bool_]
+Predict = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene; all but the first and the last six are (row, column).
+
+    channels: (row, column, 9) float32, not-a-number where missing. cloud: the label. valid: where
+    label and channels may be used. native: in the native file, not padding. bayes: as given.
+    summary: the product's summary_cloud. row, column: native indices. light: 0 night, 1 twilight,
+    2 day.
+    """
+
+    channels: Floats
+    cloud: Flags2D
+    valid: Flags2D
+    native: Flags2D
+    bayes: npt.NDArray[np.uint8]
+    summary: Flags2D
+    row: npt.NDArray[np.int32]
+    column: npt.NDArray[np.int32]
+    granule: str
+    time: np.datetime64
+    light: int
+
+
+def read_scenes(scenes: Scenes, numbers: Sequence[int]) -> Iterator[Scene]:
+    """Yield ready scenes by their numbers; the next is read while one is worked on.
+
+    Raises:
+        ConversionError: a file cannot be read, or was changed.
+    """
+    wanted = Wanted(missing=float("nan"))
+    batches = stream_scenes(scenes.select(list(numbers)), wanted=wanted, threads=1, prefetch=1)
+    for number, batch in zip(numbers, batches, strict=True):
+        with h5py.File(scenes.paths[number], "r") as file:
+            flags, bayes = file["flags"][0], file["bayes"][0]
+            row, column = file["row"][:], file["column"][:]
+        yield Scene(
+            channels=batch.inputs[0],
+            cloud=batch.labels[0] == 1,
+            valid=batch.weights[0] > 0,
+            native=(flags & FLAGS["padded"]) == 0,
+            bayes=bayes,
+            summary=(flags & FLAGS["summary_cloud"]) > 0,
+            row=row,
+            column=column,
+            granule=str(scenes.granule[number]),
+            time=scenes.time[number],
+            light=int(scenes.illumination[number]),
+        )
+
+
+def predict_scene(
+    predict: Predict, channels: Floats, *, size: int, step: int, batch_size: int
+) -> Floats:
+    """Return the blended prediction of a scene: (row, column) float32.
+
+    Args:
+        predict: (window, size, size, channel) to (window, size, size).
+        channels: (row, column, channel).
+        size: rows and columns of a window.
+        step: rows and columns from window to window, at most `size`.
+        batch_size: windows that are predicted at once.
+    """
+    rows, columns = channels.shape[:2]
+    tiles = windows((rows, columns), size=size, stride=step)
+    batches = [predict(batch) for batch in cut(tiles, channels, batch_size=batch_size)]
+    return blend(tiles, np.concatenate(batches))
+
+
+def predictor(model: Any) -> Predict:
+    """Return a model as a function of arrays."""
+
+    def predict(batch: Floats) -> Floats:
+        return np.asarray(model(batch, training=False))[..., 0]
+
+    return predict
