@@ -99,6 +99,13 @@ def test_a_file_whose_etag_says_nothing_is_still_named(plan: Plan) -> None:
     assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
 
 
+def test_a_part_that_nothing_would_hold_is_fetched_again(plan: Plan, server: S3Server) -> None:
+    plan = with_file(plan, "a.bin", lambda file: dataclasses.replace(file, etag=None))
+    write_files(plan.folder.partial, {"a.bin.part": b"z" * 700})
+
+    assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
+
+
 def test_what_is_there_is_neither_asked_for_nor_read(
     plan: Plan, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sciml_data.fetch.crew import Extent, Team
 from sciml_data.fetch.mirrors import WrongBytesError
-from sciml_data.fetch.part import Part, wrong_because
+from sciml_data.fetch.part import Part, is_held, wrong_because
 from sciml_data.fetch.ranges import LARGE_RANGES
 from sciml_data.fetch.requests import Address, ChangedError, Requests
 from sciml_data.fetch.run import Run
@@ -30,6 +30,8 @@ class Attempt:
         self._part = part
         self._run = run
         self._requests = Requests(address, file, part, run)
+        if part.received_bytes and not is_held(file):  # nothing would tell if they did not fit
+            self._requests.restart()
         self._is_own = part.received_bytes == 0  # whether all of them came from this URL
         self._is_alone = False  # whether ranges cannot be had here
         self._most_bytes = part.received_bytes

@@ -41,6 +41,11 @@ def wanted_hashes(file: PlannedFile) -> tuple[str, ...]:
     return (IDENTITY, file.etag) if file.etag is not None else (IDENTITY,)
 
 
+def is_held(file: PlannedFile) -> bool:
+    """Return whether anything is known to hold the bytes of a file against."""
+    return file.hash is not None or file.etag is not None
+
+
 def wrong_because(file: PlannedFile, found: list[str]) -> str:
     """Return what is wrong with a file of these hashes, as `wanted_hashes` has them, or ""."""
     wanted = wanted_hashes(file)

@@ -21,8 +21,8 @@ from sciml_data.fetch.present import held
 from sciml_data.fetch.publish import Publisher
 from sciml_data.fetch.ranges import RANGE_BYTES
 from sciml_data.fetch.receipt import Receipt
-from sciml_data.fetch.run import Run
-from sciml_data.fetch.transfer import fetch_file, refused_by_disk
+from sciml_data.fetch.run import Run, StoppedError
+from sciml_data.fetch.transfer import NO_SPACE, fetch_file, refused_by_disk
 from sciml_data.home import DatasetFolder
 from sciml_data.manifest import unsafe_because
 from sciml_data.sources import Sources
@@ -105,7 +105,7 @@ class _Work:
 
         def failed(path: str, error: Exception) -> None:
             failures.append((path, error))
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
                 stop.set()
                 crew.wake()
 
@@ -129,6 +129,9 @@ class _Work:
                     is_unpinned=plan.descriptor.manifest is None,
                 )
                 self.problems += _run_workers(run, self.jobs)
+        except StoppedError:
+            if not failures:
+                raise
         finally:
             self.hashes |= publisher.published
         self.problems += [_disk_problem(path, error, plan.folder) for path, error in failures]

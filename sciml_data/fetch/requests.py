@@ -18,7 +18,8 @@ from sciml_data.sources.patience import Patience
 from sciml_data.stages import PlannedFile
 
 READ_BYTES = MIB  # at most at once from a connection; what has arrived is taken
-NOTE_BYTES = 8 * MIB  # of one request, between notes: what a kill may lose of each
+NOTE_BYTES = 4 * MIB  # of one request, between notes: what a kill may lose of each
+FLUSH_BYTES = 32 * MIB  # of one request, before the disk is given them: the last flush is short
 SILENT_TRIES = 2  # of a mirror where nobody ever answered: there may be no network at all
 S3_TAG = re.compile(r'"([0-9a-f]{32}(?:-[0-9]+)?)"')
 
@@ -61,8 +62,8 @@ class Requests:
             refusal = None
             try:
                 self._ask(extent)
-            except TransientError as error:
-                refusal = error if error.is_refusal else None
+            except SourceError as error:
+                refusal = self._note(error)
                 raise
             finally:
                 self._gate.leave(entered, is_refused=refusal is not None)
@@ -158,7 +159,7 @@ class Requests:
 
     def _receive(self, body: Body, extent: Extent) -> None:
         pace = _Pace(self._run.patience)
-        noted = at = extent.at
+        noted = flushed = at = extent.at
         try:
             while at < extent.stop and (block := body.read(READ_BYTES)):
                 self._check_stop()
@@ -170,6 +171,9 @@ class Requests:
                 if at - noted >= NOTE_BYTES:
                     self._part.note(noted, at)
                     noted = at
+                if at - flushed >= FLUSH_BYTES:
+                    self._run.publisher.start_flush(self._part.path)
+                    flushed = at
         finally:
             extent.at = at
             self._part.note(noted, at)
@@ -187,6 +191,15 @@ class Requests:
         is_over = self.team is None or self.team.is_over
         if is_over and threading.get_ident() != self._owner:
             raise StoppedError("the owner of the file brings it no more")
+
+    def _note(self, error: SourceError) -> TransientError | None:
+        """Return an error that is a refusal; any other is an answer like a file."""
+        refusal = error if isinstance(error, TransientError) and error.is_refusal else None
+        if refusal is None or not refusal.is_unreachable:
+            self._run.mirrors.answered(self._address.mirror)
+        if refusal is None:
+            self._gate.answered()
+        return refusal
 
     def _wait_for_all(self, error: TransientError) -> None:
         """After a refusal, wait for all who ask this mirror, if this thread is the one to."""

@@ -11,7 +11,7 @@ from sciml_data.errors import FetchError, NoSpaceError, Problem
 from sciml_data.fetch.attempt import Attempt, is_large
 from sciml_data.fetch.meter import in_words
 from sciml_data.fetch.mirrors import WrongBytesError
-from sciml_data.fetch.part import Part, wrong_because
+from sciml_data.fetch.part import Part, is_held, wrong_because
 from sciml_data.fetch.requests import Address
 from sciml_data.fetch.run import Run, StoppedError
 from sciml_data.home import DatasetFolder
@@ -66,7 +66,8 @@ def refused_by_disk(error: OSError, path: str, folder: DatasetFolder) -> Problem
 
 def _from_mirrors(file: PlannedFile, part: Part, run: Run) -> list[Problem]:
     """Return nothing once the part is right, or a problem for each mirror."""
-    if part.received_bytes >= file.size_bytes and not wrong_because(file, part.found()):
+    is_whole = part.received_bytes >= file.size_bytes and is_held(file)
+    if is_whole and not wrong_because(file, part.found()):
         return []  # killed between the last byte and publishing
     problems = []
     groups = itertools.groupby(file.urls, key=lambda url: mirror_of(url, file.path, file.urls))
