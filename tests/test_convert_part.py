@@ -49,8 +49,10 @@ def part_of(whole: Verified, *numbers: int) -> Verified:
     return replace(whole, manifest=whole.manifest.select(paths))
 
 
-def inodes(converted: Converted) -> dict[str, int]:
-    return {path.name: path.stat().st_ino for path in converted.root.glob("*.nc")}
+def inodes(converted: Converted) -> dict[str, tuple[int, int]]:
+    """Return what tells a file that was made anew: the disk may give its inode out again."""
+    states = {path.name: path.stat() for path in converted.root.glob("*.nc")}
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
 
 
 def test_what_was_converted_is_kept_when_more_was_fetched(whole: Verified, tmp_path: Path) -> None:
