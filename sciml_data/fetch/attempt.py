@@ -38,6 +38,12 @@ class Attempt:
         self._tries = 0
         self._refusals = 0
 
+    def is_refused_for_good(self, error: SourceError) -> bool:
+        """Return whether an error means that the mirror gives nobody anything."""
+        if not isinstance(error, TransientError) or not error.is_refusal:
+            return False
+        return self._requests.is_refused_for_good(error)
+
     def until_right(self) -> None:
         """Return once the part has the hash that is expected.
 

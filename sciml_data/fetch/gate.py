@@ -3,12 +3,14 @@
 What answers 503 or 429, or does not answer any more, is left alone by all workers together: the
 first that hears it waits, the others until that one is through, and all refusals heard meanwhile
 count as one round. After a round half as many may ask at once, and with each answer a little more
-(additive increase, multiplicative decrease, as TCP does).
+(additive increase, multiplicative decrease, as TCP does). Who asks stands in line: one whose file
+is always refused asks again behind those who wait with others.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 LOOK_S = 0.5  # between looks of a waiting thread at whether the run is stopped
@@ -26,6 +28,7 @@ class Gate:
         self._most = float(most)
         self._limit = float(most)
         self._inside = 0
+        self._line: deque[object] = deque()
         self._round = 0
         self._waiter: int | None = None  # the thread that waits for all
         self._changed = threading.Condition()
@@ -33,12 +36,18 @@ class Gate:
 
     def enter(self, check_stop: Callable[[], None]) -> int:
         """Wait until the mirror may be asked; return the round, for `leave`."""
+        place = object()
         with self._changed:
-            while self._waiter is not None or self._inside >= int(self._limit):
-                check_stop()
-                self._changed.wait(LOOK_S)
-            self._inside += 1
-            return self._round
+            self._line.append(place)
+            try:
+                while self._line[0] is not place or self._is_closed():
+                    check_stop()
+                    self._changed.wait(LOOK_S)
+                self._inside += 1
+                return self._round
+            finally:
+                self._line.remove(place)
+                self._changed.notify_all()
 
     def leave(self, entered: int, *, is_refused: bool = False) -> None:
         """End a request; the first refusal of a round makes this thread the one that waits."""
@@ -56,6 +65,9 @@ class Gate:
         with self._changed:
             self.refused_rounds = 0
             self._limit = min(self._limit + 1 / self._limit, self._most)
+
+    def _is_closed(self) -> bool:
+        return self._waiter is not None or self._inside >= int(self._limit)
 
     def hold(self, wait: Callable[[], None]) -> None:
         """Wait for all, if this thread is the one to; then open the gate."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sciml_data.fetch.gate import Gate
 from sciml_data.fetch.meter import Notice
-from sciml_data.sources import SourceError, TransientError
+from sciml_data.sources import SourceError
 
 MOST_LIES = 3  # wrong bodies from one mirror before it is not asked again in this run
 
@@ -80,12 +80,11 @@ class Mirrors:
                 self._left[mirror] = f"it sent wrong bytes {MOST_LIES} times"
                 self._say(mirror, "left", f"mirror {mirror} is left: {self._left[mirror]}")
 
-    def failed(self, mirror: str, path: str, error: SourceError) -> None:
-        """Note that a mirror did not give a file; one that only refuses is left."""
+    def failed(self, mirror: str, path: str, error: SourceError, *, is_left: bool) -> None:
+        """Note that a mirror did not give a file, and whether it is asked for no other."""
         with self._lock:
             self._say(mirror, error.wrong, f"mirror {mirror} failed: {path}: {error.wrong}")
-            refuses = isinstance(error, TransientError) and error.is_refusal
-            if refuses and self._gates[mirror].refused_rounds:
+            if is_left:
                 self._left[mirror] = error.wrong
 
     def _say(self, mirror: str, reason: str, sentence: str) -> None:

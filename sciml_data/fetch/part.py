@@ -16,11 +16,12 @@ from typing import Self
 from sciml_data.errors import FetchError
 from sciml_data.fetch.checksum import Hash, mismatch, new_hash
 from sciml_data.fetch.place import find_file, make_place, quarantine
-from sciml_data.fetch.ranges import Notes, Span, holes, merged
+from sciml_data.fetch.ranges import MIB, Notes, Span, holes, merged
 from sciml_data.home import DatasetFolder
 from sciml_data.manifest import READ_BLOCK_BYTES
 from sciml_data.stages import PlannedFile
 
+FLUSH_BYTES = 32 * MIB  # written to a file before the disk is given them, so that none has to wait
 IDENTITY = "sha256:"  # kind of hash that a file gets of which nobody has pinned one
 
 
@@ -95,6 +96,7 @@ class Part:
         self._lock = threading.Lock()
         self._descriptor = _open(self.path)
         self._whole: list[Span] = []  # what is written and noted
+        self._unflushed_bytes = 0
         self._hashed_bytes = 0
         self._is_hashing = False  # whether a thread feeds the hashes
         self.received_bytes = 0
@@ -132,15 +134,20 @@ class Part:
         with self._lock:
             self._is_hashing = False
 
-    def note(self, start: int, stop: int) -> None:
-        """Note that a span is written, and let the hash follow."""
+    def note(self, start: int, stop: int) -> bool:
+        """Note that a span is written, and let the hash follow; return whether to flush."""
         if start == stop:
-            return
+            return False
         with self._lock:
             self._whole = merged([*self._whole, (start, stop)])
             if self._has_notes:
                 self._notes.add((start, stop))
+            self._unflushed_bytes += stop - start
+            is_due = self._unflushed_bytes >= FLUSH_BYTES
+            if is_due:
+                self._unflushed_bytes = 0
         self._catch_up()
+        return is_due
 
     def restart(self) -> None:
         """Forget all bytes; no other thread may write meanwhile."""

@@ -19,7 +19,6 @@ from sciml_data.stages import PlannedFile
 
 READ_BYTES = MIB  # at most at once from a connection; what has arrived is taken
 NOTE_BYTES = 4 * MIB  # of one request, between notes: what a kill may lose of each
-FLUSH_BYTES = 32 * MIB  # of one request, before the disk is given them: the last flush is short
 SILENT_TRIES = 2  # of a mirror where nobody ever answered: there may be no network at all
 S3_TAG = re.compile(r'"([0-9a-f]{32}(?:-[0-9]+)?)"')
 
@@ -159,7 +158,7 @@ class Requests:
 
     def _receive(self, body: Body, extent: Extent) -> None:
         pace = _Pace(self._run.patience)
-        noted = flushed = at = extent.at
+        noted = at = extent.at
         try:
             while at < extent.stop and (block := body.read(READ_BYTES)):
                 self._check_stop()
@@ -169,16 +168,18 @@ class Requests:
                 self._run.meter.moved(len(fitting))
                 pace.hold(len(block))
                 if at - noted >= NOTE_BYTES:
-                    self._part.note(noted, at)
+                    self._note_bytes(noted, at)
                     noted = at
-                if at - flushed >= FLUSH_BYTES:
-                    self._run.publisher.start_flush(self._part.path)
-                    flushed = at
         finally:
             extent.at = at
-            self._part.note(noted, at)
+            self._note_bytes(noted, at)
         if body.size_bytes is None and at == self._file.size_bytes and body.read(1):
             raise WrongBytesError(f"more than {at} bytes were sent", is_in_part=True)
+
+    def _note_bytes(self, start: int, stop: int) -> None:
+        """Note what is written, and let the disk have it before the last flush has to wait."""
+        if self._part.note(start, stop):
+            self._run.publisher.start_flush(self._part.path)
 
     def _advance(self, extent: Extent, size_bytes: int) -> int:
         """Count bytes as taken, and return how many of them belong to an extent."""

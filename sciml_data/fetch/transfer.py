@@ -92,16 +92,19 @@ def _from_mirror(
     """Return the address of a mirror that gave the file; the mirror fails as a whole."""
     errors: list[SourceError] = []
     said: list[str] = []
+    is_left = False
     for address in addresses:
+        attempt = Attempt(address, file, part=part, run=run)
         try:
-            Attempt(address, file, part=part, run=run).until_right()
+            attempt.until_right()
         except SourceError as error:
             errors.append(error)
+            is_left = attempt.is_refused_for_good(error)
             said.append(f"{address.url}: {error.wrong}")
             if isinstance(error, TransientError) and error.is_refusal:
                 break
         else:
             return address.url
     if not any(isinstance(error, WrongBytesError) for error in errors):
-        run.mirrors.failed(addresses[0].mirror, file.path, errors[-1])
+        run.mirrors.failed(addresses[0].mirror, file.path, errors[-1], is_left=is_left)
     return Problem("failed", file.path, "; ".join(said))
