@@ -76,6 +76,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     version: str | None = None,
     sample: bool = False,
     sample_seed: int = 0,
+    sample_set: Sequence[str] = (),
     mirrors: Sequence[str] = (),
     include: Sequence[str] = (),
     split: str | None = None,
@@ -91,6 +92,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         version: see above, as for `sample`, `sample_seed`, `registry`, `home`, `notice`.
         sample: make the synthetic sample.
         sample_seed: its seed.
+        sample_set: ``KEY=VALUE`` texts for the size of the sample.
         mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
         include: globs; only files that one of them fits.
         split: only the files of this split.
@@ -107,7 +109,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     """
     descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
     if sample:
-        return make_sample(descriptor, root, seed=sample_seed)
+        return make_sample(descriptor, root, seed=sample_seed, overrides=sample_set)
     plan = make_plan(
         descriptor,
         root,

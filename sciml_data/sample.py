@@ -6,30 +6,43 @@ and says at every stage that it is synthetic.
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sciml_data import __version__
 from sciml_data.descriptor import Descriptor
+from sciml_data.errors import CallError, Problem, nearest
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
 from sciml_data.manifest import manifest_of
-from sciml_data.readers import load_reader, require_reader
+from sciml_data.readers import load_reader, require_reader, sample_settings
 from sciml_data.stages import Fetched
+from sciml_data.typed import value_like
 from sciml_data.verify import MARKER_NAME, differences, load_fetched
 
+Place = tuple[dict[str, Any], str]  # a group of settings, and a name in it
 
-def make_sample(descriptor: Descriptor, home: Home, *, seed: int = 0) -> Fetched:
+
+def make_sample(
+    descriptor: Descriptor, home: Home, *, seed: int = 0, overrides: Sequence[str] = ()
+) -> Fetched:
     """Return the sample of a seed; one that is there and unchanged is used again.
+
+    There is one sample of a seed: without overrides it is used in whatever size it was made, with
+    others than it was made with it is made anew.
 
     Args:
         descriptor: of any version; its native block names the reader that makes the sample.
         home: where it will lie, beside the real versions.
-        seed: the same seed and software give the same bytes.
+        seed: the same seed, settings and software give the same bytes.
+        overrides: `KEY=VALUE` texts for the settings of the sample (`native.sample` and the
+            reader's own); `KEY.KEY=VALUE` where a setting has several.
 
     Raises:
-        CallError: there is no such reader, or none at all.
+        CallError: there is no such reader, or none at all; an override that is not understood.
         LockedError: another process works in the folder.
     """
     require_reader(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
@@ -42,21 +55,67 @@ def make_sample(descriptor: Descriptor, home: Home, *, seed: int = 0) -> Fetched
         "reader": descriptor.native["reader"],
         "software": f"sciml-data {__version__}",
     }
+    block = _with_overrides(descriptor, overrides)
+    if overrides:
+        marker["settings"] = block["sample"]
     with folder.lock(f"make the sample of {descriptor.dataset}"):
-        if _marker(folder) == marker and folder.manifest.is_file():
+        if _is_kept(_marker(folder), marker) and folder.manifest.is_file():
             fetched = load_fetched(descriptor, folder)
             if not differences(fetched):
                 return fetched
-        _write(descriptor, folder, marker)
+        _write(block, folder, marker)
     return load_fetched(descriptor, folder)
 
 
-def _write(descriptor: Descriptor, folder: DatasetFolder, marker: dict[str, Any]) -> None:
+def _with_overrides(descriptor: Descriptor, overrides: Sequence[str]) -> Mapping[str, Any]:
+    """Return the native block with the settings of the sample that are asked for."""
+    block = descriptor.native
+    if not overrides:
+        return block
+    settings = copy.deepcopy(dict(sample_settings(load_reader(block["reader"]), block)))
+    places = dict(_places(settings))
+    problems = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or key not in places:
+            what = f"no such setting{nearest(key, places)}" if equals else "KEY=VALUE is expected"
+            problems.append(Problem("unknown", text, what))
+            continue
+        group, name = places[key]
+        try:
+            group[name] = value_like(value, group[name])
+        except ValueError as error:
+            problems.append(Problem("type", key, str(error)))
+    if problems:
+        raise CallError(
+            f"--sample-set was not understood for {descriptor.dataset}",
+            problems=problems,
+            untouched="nothing was made",
+            hint=f"settings are {', '.join(sorted(places)) or 'none'}",
+        )
+    return {**block, "sample": settings}
+
+
+def _places(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Place]]:
+    """Yield the dotted name of each setting, and where it stands."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _places(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", (settings, name)
+
+
+def _is_kept(found: Any, wanted: Mapping[str, Any]) -> bool:
+    """Return whether the sample that is there is the one that is wanted."""
+    return isinstance(found, dict) and {**found, **wanted} == found
+
+
+def _write(block: Mapping[str, Any], folder: DatasetFolder, marker: dict[str, Any]) -> None:
     """Make the files in `partial/` and move them as one; what was there goes to quarantine."""
-    reader = load_reader(descriptor.native["reader"])
+    reader = load_reader(block["reader"])
     _remove(folder.partial)
     folder.partial.mkdir(parents=True)
-    reader.write_sample(folder.partial, descriptor.native, marker["seed"])
+    reader.write_sample(folder.partial, block, marker["seed"])
     manifest = manifest_of(folder.partial)
     folder.manifest.unlink(missing_ok=True)  # a sample without a manifest is made again
     if folder.native.exists():

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from sciml_data.bench import backend, execute, staging
 from sciml_data.bench.record import load_record, write_record
 from sciml_data.bench.runner import check_backend, load_runner
-from sciml_data.bench.staging import Source
+from sciml_data.bench.staging import Sample, Source
 from sciml_data.cli import group
 from sciml_data.cli.run import read_seeds
 from sciml_data.errors import CallError, RecordError, SciMLDataError
@@ -26,7 +26,7 @@ REGISTRY = Path(__file__).parent / "toy_registry"
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def points(*_: object, sample_seed: int | None = None, **__: object) -> Source:
+def points(*_: object, sample: Sample | None = None, **__: object) -> Source:
     """Stand in for the stages up to the open dataset; they have tests of their own."""
     import xarray as xr
 
@@ -34,9 +34,11 @@ def points(*_: object, sample_seed: int | None = None, **__: object) -> Source:
     inputs = random.normal(size=(330, 5)).astype("float32")
     targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
     dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    is_sample = sample_seed is not None
+    is_sample = sample is not None
     digest = f"sha256:{'1' if is_sample else '0'}" + "0" * 63
-    return Source(dataset, "toy_points", "1.0", digest, None, is_sample, sample_seed)
+    return Source(
+        dataset, "toy_points", "1.0", digest, None, is_sample, sample.seed if sample else None
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -167,14 +169,15 @@ def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     staged: list[Any] = []
 
     def stage(*words: object, **options: Any) -> Source:
-        staged.append(options["sample_seed"])
+        staged.append(options["sample"])
         return points(*words, **options)
 
     monkeypatch.setattr(staging, "stage", stage)
 
-    result = call("run", "toy", "--sample", "--stage-only", home=tmp_path)
+    words = ("--sample-seed", "3", "--sample-set", "rows=9", "--stage-only")
+    result = call("run", "toy", "--sample", *words, home=tmp_path)
 
-    assert (result.exit_code, result.stdout, staged) == (0, "", [0])
+    assert (result.exit_code, result.stdout, staged) == (0, "", [Sample(3, ("rows=9",))])
     assert runs_of(tmp_path) == []
 
 

@@ -21,7 +21,7 @@ from sciml_data.bench.request import Request
 from sciml_data.bench.runner import check_problem, load_runner
 from sciml_data.bench.settings import resolve_settings
 from sciml_data.bench.split import load_split
-from sciml_data.bench.staging import Source, stage
+from sciml_data.bench.staging import Sample, Source, stage
 from sciml_data.bench.task import load_task
 from sciml_data.convert import convert
 from sciml_data.descriptor import load_descriptor
@@ -348,7 +348,7 @@ def test_figures_are_drawn_from_the_folder_alone(run: Path) -> None:
 def test_staging_gives_this_runner_its_files(converted: Converted) -> None:
     home = Home(converted.root.parents[3])
     before = {path: path.stat().st_mtime_ns for path in converted.root.glob("*.nc")}
-    source = stage(load_task(RUNNER), find_registry(), home=home, sample_seed=0)
+    source = stage(load_task(RUNNER), find_registry(), home=home, sample=Sample(0))
 
     assert isinstance(source.dataset, Converted)
     assert source.dataset.root == converted.root

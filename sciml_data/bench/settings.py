@@ -12,6 +12,7 @@ from typing import Any
 
 from sciml_data.bench.task import SETTING_GROUPS, Task
 from sciml_data.errors import CallError, DescriptorError, Problem, nearest
+from sciml_data.typed import value_like
 
 LOSS = "loss"
 # The engine's own knobs; a task overrides what it needs and adds those of its models and data.
@@ -89,7 +90,7 @@ def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, A
             problems.append(Problem("unknown", key, f"no such setting{nearest(key, defaults)}"))
         else:
             try:
-                typed[key] = _read(value.strip(), defaults[key])
+                typed[key] = value_like(value.strip(), defaults[key])
             except ValueError as error:
                 problems.append(Problem("type", key, str(error)))
     if problems:
@@ -100,29 +101,6 @@ def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, A
             hint=f"settings are {', '.join(sorted(defaults))}",
         )
     return typed
-
-
-def _read(text: str, default: Any) -> Any:
-    """Return the text as a value of the default's type.
-
-    Raises:
-        ValueError: it is none; the message says what is expected.
-    """
-    if isinstance(default, bool):
-        words = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-        if text.lower() not in words:
-            raise ValueError(f"true or false is expected, not {text!r}")
-        return words[text.lower()]
-    if isinstance(default, list):
-        kind = default[0] if default else ""
-        return [_read(part.strip(), kind) for part in text.split(",") if part.strip()]
-    for kind, words_for_it in ((int, "a whole number"), (float, "a number")):
-        if isinstance(default, kind):
-            try:
-                return kind(text)
-            except ValueError:
-                raise ValueError(f"{words_for_it} is expected, not {text!r}") from None
-    return text
 
 
 def _range_problems(settings: Mapping[str, Any]) -> list[Problem]:

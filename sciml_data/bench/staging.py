@@ -13,12 +13,20 @@ from sciml_data.bench.task import Task
 from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.home import Home
 from sciml_data.registry import Registry
-from sciml_data.stages import Converted
+from sciml_data.stages import Converted, Fetched
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The synthetic sample that is asked for: its seed, and `KEY=VALUE` texts for its size."""
+
+    seed: int
+    overrides: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def stage(
     *,
     home: Home,
     mirrors: Sequence[str] = (),
-    sample_seed: int | None = None,
+    sample: Sample | None = None,
     notice: Notice = lambda _text: None,
 ) -> Source:
     """Return the task's dataset, open, doing only what was not done yet.
@@ -59,7 +67,7 @@ def stage(
         registry: where they are described.
         home: where they are kept.
         mirrors: asked before those of the descriptor.
-        sample_seed: of the synthetic sample; None for the real data.
+        sample: of the synthetic data; None for the real ones.
         notice: told what is being done.
 
     Raises:
@@ -70,10 +78,13 @@ def stage(
     from sciml_data.dataset import open_ready
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
-    folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=sample_seed)
+    seed = None if sample is None else sample.seed
+    folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     converted = find_converted(descriptor, folder)
-    if converted is None or not _is_of(converted, descriptor, sample_seed):
-        converted = _make(descriptor, home, mirrors=mirrors, sample_seed=sample_seed, notice=notice)
+    is_asked_anew = sample is not None and sample.overrides
+    if converted is None or is_asked_anew or not _is_of(converted, descriptor, sample):
+        fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, notice=notice)
+        converted = _converted(fetched, notice)
     runner = load_runner(registry, task.name)
     return Source(
         dataset=converted if reads_files(runner) else open_ready(converted),
@@ -82,40 +93,45 @@ def stage(
         manifest_digest=f"sha256:{converted.native_digest}",
         ready_digest=f"sha256:{converted.manifest.digest}",
         is_synthetic=converted.is_synthetic,
-        sample_seed=sample_seed,
+        sample_seed=seed,
     )
 
 
-def _is_of(converted: Converted, descriptor: Descriptor, sample_seed: int | None) -> bool:
+def _is_of(converted: Converted, descriptor: Descriptor, sample: Sample | None) -> bool:
     """Return whether ready files were made of the native files that the registry pins."""
-    if sample_seed is not None or descriptor.manifest is None:
-        return converted.is_synthetic == (sample_seed is not None)
+    if sample is not None or descriptor.manifest is None:
+        return converted.is_synthetic == (sample is not None)
     return converted.native_digest == descriptor.manifest.digest
 
 
-def _make(
+def _fetched(
     descriptor: Descriptor,
     home: Home,
     *,
     mirrors: Sequence[str],
-    sample_seed: int | None,
+    sample: Sample | None,
     notice: Notice,
-) -> Converted:
-    """Run the stages up to the ready files; each skips what it finds done."""
-    from sciml_data.convert import convert
+) -> Fetched:
+    """Return the native files; what is there already is neither fetched nor made again."""
     from sciml_data.fetch import fetch
     from sciml_data.plan import make_plan
     from sciml_data.sample import make_sample
-    from sciml_data.verify import verify
 
     name = f"{descriptor.dataset} {descriptor.version}"
-    if sample_seed is None:
+    if sample is None:
         plan = make_plan(descriptor, home, mirrors=mirrors)
         notice(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
-        fetched = fetch(plan, notice=notice)
-    else:
-        notice(f"making the synthetic sample {sample_seed} of {name}")
-        fetched = make_sample(descriptor, home, seed=sample_seed)
+        return fetch(plan, notice=notice)
+    notice(f"making the synthetic sample {sample.seed} of {name}")
+    return make_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
+
+
+def _converted(fetched: Fetched, notice: Notice) -> Converted:
+    """Return the ready files; each stage skips what it finds done."""
+    from sciml_data.convert import convert
+    from sciml_data.verify import verify
+
+    name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
     notice(f"verifying {name}")
     verified = verify(fetched)
     notice(f"converting {name}")

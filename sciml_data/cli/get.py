@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import dataset_options, mirror_option
+from sciml_data.cli.options import dataset_options, mirror_option, sample_set_option
 from sciml_data.cli.progress import byte_bar
 from sciml_data.errors import CallError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   sciml-data get tevolop_socal --sample
+  sciml-data get cloud_slstr_ds1 --sample --sample-set count.training=50
   sciml-data get tevolop_socal --version 1.0 --dry-run
   sciml-data get tevolop_socal --version 1.0 --mirror file:../mirror
   sciml-data get tevolop_socal --include 'scedc/20*' --jobs 4
@@ -31,6 +32,7 @@ Examples:
 """
 )
 @dataset_options
+@sample_set_option
 @mirror_option
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only files that fit; several times."
@@ -59,6 +61,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     registry: Path | None,
     home: Path | None,
     sample_seed: int,
+    sample_set: Sequence[str],
     mirrors: Sequence[str],
     include: Sequence[str],
     split: str | None,
@@ -89,10 +92,12 @@ def command(  # noqa: PLR0913 - one parameter for each option
         part={"--include": include, "--split": split, "--limit": limit, "--dry-run": dry_run},
     )
     root = find_home(home)
+    if sample_set and not sample:
+        raise CallError("--sample-set goes with --sample", untouched="nothing was fetched")
     if sample:
         from sciml_data.sample import make_sample
 
-        fetched = make_sample(descriptor, root, seed=sample_seed)
+        fetched = make_sample(descriptor, root, seed=sample_seed, overrides=sample_set)
     elif descriptor.live is not None:
         fetched = _fetch_live(descriptor, root, start=start, end=end, mirrors=mirrors)
     else:

@@ -36,6 +36,13 @@ sample_option = click.option(
 seed_option = click.option(
     "--sample-seed", type=int, default=0, show_default=True, help="Seed of the synthetic sample."
 )
+sample_set_option = click.option(
+    "--sample-set",
+    "sample_set",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Size of the synthetic sample; a wrong KEY lists those that there are.",
+)
 
 
 def dataset_options(command: Command) -> Command:

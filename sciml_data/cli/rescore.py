@@ -36,12 +36,13 @@ def command(
     from sciml_data.bench.record import load_record
     from sciml_data.bench.rescore import rescore
     from sciml_data.bench.runs import find_run
-    from sciml_data.bench.staging import stage
+    from sciml_data.bench.staging import Sample, stage
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
 
     place, kept = find_home(home), find_registry(registry)
     folder = find_run(place, run)
+    seed = load_record(folder)["dataset"]["sample_seed"]
     import_tensorflow_quietly()
     checked, differences = rescore(
         folder,
@@ -51,7 +52,7 @@ def command(
             kept,
             home=place,
             mirrors=mirrors,
-            sample_seed=load_record(folder)["dataset"]["sample_seed"],
+            sample=None if seed is None else Sample(seed),
             notice=lambda text: click.echo(text, err=True),
         ),
     )

@@ -14,6 +14,7 @@ from sciml_data.cli.options import (
     mirror_option,
     registry_option,
     sample_option,
+    sample_set_option,
     seed_option,
 )
 from sciml_data.errors import CallError
@@ -49,6 +50,7 @@ Examples:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
 @sample_option
 @seed_option
+@sample_set_option
 @mirror_option
 @click.option("--resume", metavar="RUN", help="Go on with a run: path, id or `latest`.")
 @click.option(
@@ -147,9 +149,9 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
 
 
 def _stage(
-    request: Request, options: dict[str, Any], home: Home, sample_seed: int | None, say: Notice
+    request: Request, options: dict[str, Any], home: Home, seed: int | None, say: Notice
 ) -> Source:
-    """Bring the data of the request's benchmark here and return them."""
+    """Bring the data of the request's benchmark here, or the sample of a seed, and return them."""
     from sciml_data.bench import staging
     from sciml_data.bench.request import check_names
 
@@ -158,7 +160,7 @@ def _stage(
         request.registry,
         home=home,
         mirrors=options["mirrors"],
-        sample_seed=sample_seed,
+        sample=None if seed is None else staging.Sample(seed, options["sample_set"]),
         notice=say,
     )
 
@@ -189,6 +191,8 @@ def read_request(
         is_sample=options["sample"],
         **common,
     )
+    if options["sample_set"] and not options["sample"]:
+        raise CallError("--sample-set goes with --sample", untouched="nothing was run")
     seeds = read_seeds(options["seeds"]) if options["seeds"] else [options["seed"] or 0]
     return None, request, seeds, options["sample_seed"] if options["sample"] else None
 
@@ -202,9 +206,8 @@ def _resumed(
     from sciml_data.bench.record import load_record
     from sciml_data.bench.runs import LATEST, find_run
 
-    given = [
-        name for name in ("model", "split", "seed", "seeds", "overrides", "name") if options[name]
-    ]
+    kept = ("model", "split", "seed", "seeds", "overrides", "name", "sample_set")
+    given = [name for name in kept if options[name]]
     if given or options["sample"]:
         names = ", ".join(f"--{name}" for name in given) or "--sample"
         raise CallError(

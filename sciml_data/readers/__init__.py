@@ -64,7 +64,8 @@ class Shard:
 class Reader(Protocol):
     """What a module `sciml_data/readers/<name>` offers.
 
-    It may also have `VIEWS`, functions from the ready dataset to another one, made when read.
+    It may also have `VIEWS`, functions from the ready dataset to another one, made when read, and
+    `sample_settings()`, the sizes of the sample that the descriptor's `native.sample` leaves out.
     """
 
     def shards(self, native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
@@ -117,6 +118,12 @@ def require_reader(descriptor: Descriptor, native: Path) -> None:
         hint=f"`sciml-data get {descriptor.dataset}` and `sciml-data verify` work; "
         "docs/add-a-dataset.md says what a reader is",
     )
+
+
+def sample_settings(reader: Reader, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what may be set of a sample, with its defaults: the reader's, then the block's."""
+    more = getattr(reader, "sample_settings", None)
+    return {**(more() if more else {}), **block.get("sample", {})}
 
 
 def views_of(reader: Reader) -> Mapping[str, Callable[..., xr.Dataset]]:

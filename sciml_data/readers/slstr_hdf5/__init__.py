@@ -84,6 +84,13 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     return ready_dataset(granule, chosen, shape=nominal_shape(path), is_cropped=is_cropped)
 
 
+def sample_settings() -> Mapping[str, Any]:
+    """Return what may be set of a sample; see `sample.py`."""
+    from sciml_data.readers.slstr_hdf5.sample import DEFAULTS
+
+    return DEFAULTS
+
+
 def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write synthetic scenes in the native layout, as `block["sample"]` says; see `sample.py`."""
     from sciml_data.readers.slstr_hdf5.sample import write_scenes
