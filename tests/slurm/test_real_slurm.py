@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 EPOCHS = 3
 ENDS_S = 900  # a job takes one to two minutes on two idle cores
-SMALL = ("features=own", "units=4", "dense=8", "head=8", f"epochs={EPOCHS}")
+SCENES = ("shape=96,96", "count.training=8", "count.inference=2")
+SMALL = (
+    "patch=32", "step=32", "window=32", "window_step=22", "widths=2,3,4", "batch_size=5",
+    "train_scenes_scored=2", "least_valid=0.2", f"epochs={EPOCHS}",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,8 @@ def _cancelled(slurm: Slurm) -> Iterator[None]:
 
 def script(home: Home, path: Path, *words: str) -> Path:
     """Write the job script with the program itself."""
-    call = [sys.executable, "-m", "sciml_data", "sbatch", "tevolop", "--sample"]
+    call = [sys.executable, "-m", "sciml_data", "sbatch", "cloudmask", "--sample"]
+    call += [word for setting in SCENES for word in ("--sample-set", setting)]
     call += [word for setting in SMALL for word in ("--set", setting)]
     call += ["--home", str(home.root), "--output", str(path)]
     job = ["--nodes", "1", "--ntasks-per-node", "2", "--cpus-per-task", "1", "--time", "00:10:00"]
@@ -91,7 +96,7 @@ def pid_of_task(job: str, rank: int) -> int:
 
 
 def record_of(home: Home, job: str) -> dict[str, Any]:
-    (folder,) = home.runs("tevolop").glob(f"slurm-{job}")
+    (folder,) = home.runs("cloudmask").glob(f"slurm-{job}")
     return load_record(folder)
 
 
@@ -115,7 +120,7 @@ def test_a_killed_task_aborts_the_run_and_the_requeued_job_goes_on(
     slurm: Slurm, home: Home, tmp_path: Path, rank: int
 ) -> None:
     job = submit(slurm, script(home, tmp_path / "job.sh"))
-    wait_for_state(home.runs("tevolop") / f"slurm-{job}")
+    wait_for_state(home.runs("cloudmask") / f"slurm-{job}")
 
     os.kill(pid_of_task(job, rank), signal.SIGKILL)
     ended = wait_for_end(slurm, job)
