@@ -7,6 +7,7 @@ from the memory that the system keeps of the file, once the gap before them is c
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -21,7 +22,8 @@ from sciml_data.home import DatasetFolder
 from sciml_data.manifest import READ_BLOCK_BYTES
 from sciml_data.stages import PlannedFile
 
-FLUSH_BYTES = 32 * MIB  # written to a file before the disk is given them, so that none has to wait
+FLUSH_BYTES = 16 * MIB  # written to a file before the disk is given them, so that none has to wait
+NO_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}  # a link, a folder, a socket or a device
 IDENTITY = "sha256:"  # kind of hash that a file gets of which nobody has pinned one
 
 
@@ -93,6 +95,7 @@ class Part:
         self.path: Path = make_place(folder.partial, part_name(file.path))
         self._notes = Notes(folder.partial / notes_name(file.path))
         self._has_notes = has_notes
+        self._has_old_notes = False
         self._lock = threading.Lock()
         self._descriptor = _open(self.path)
         self._whole: list[Span] = []  # what is written and noted
@@ -165,7 +168,8 @@ class Part:
 
     def forget_notes(self) -> None:
         """Take the notes of a part away that is whole and about to be published."""
-        self._notes.forget()
+        if self._has_notes or self._has_old_notes:
+            self._notes.forget()
 
     def close(self) -> None:
         """End writing; what arrived stays."""
@@ -181,11 +185,14 @@ class Part:
     def _take_over(self) -> None:
         """Hash what lies there; notes of a file that is not large are of another time."""
         size_bytes = os.fstat(self._descriptor).st_size
+        if not size_bytes and not self._has_notes:
+            return
         noted = self._notes.read()
         spans = [(0, size_bytes)] if noted is None else noted
         self._whole = merged((start, min(stop, size_bytes)) for start, stop in spans)
         self.received_bytes = sum(stop - start for start, stop in self._whole)
         self._catch_up()
+        self._has_old_notes = noted is not None
         if noted is None and self._has_notes and size_bytes:
             self._notes.add((0, size_bytes))
 
@@ -211,7 +218,14 @@ class Part:
 
 
 def _open(path: Path) -> int:
-    state = path.lstat() if path.is_symlink() or path.exists() else None
-    if state is not None and not stat.S_ISREG(state.st_mode):
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        raise FetchError(f"{path} is no regular file; it is not followed") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise FetchError(f"{path} is no regular file; it is not followed")
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    return descriptor

@@ -36,7 +36,8 @@ def make_place(root: Path, path: str) -> Path:
     Raises:
         FetchError: one of them is a link or a file.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    if _state(root) is None:  # looking is cheaper than making what is there
+        root.mkdir(parents=True, exist_ok=True)
     place = root
     *folders, name = path.split("/")
     for folder in folders:
