@@ -200,7 +200,7 @@ def test_a_gate_lets_fewer_in_after_a_refusal_and_more_after_answers() -> None:
 
 
 def test_who_was_refused_stands_in_line_behind_those_who_wait() -> None:
-    gate = Gate(1)
+    gate = Gate(1, chance=lambda: 0.5)
     order: list[str] = []
     entered = gate.enter(closed)
     has_asked = threading.Event()
@@ -220,6 +220,17 @@ def test_who_was_refused_stands_in_line_behind_those_who_wait() -> None:
     waiting.join()
 
     assert order == ["who waited", "who was refused"]
+
+
+def test_a_place_in_line_is_drawn_from_its_later_half_or_now_and_then_from_all() -> None:
+    draws = iter([0.3, 0.0, 0.3, 0.0, 0.3, 0.99, 0.1, 0.0])
+    gate = Gate(1, chance=lambda: next(draws))
+    line: list[object] = gate._line
+
+    for name in "abcd":
+        line.insert(gate._drawn_place(), name)
+
+    assert "".join(map(str, line)) == "dabc"
 
 
 def test_a_gate_opens_where_the_wait_is_ended_by_an_error() -> None:

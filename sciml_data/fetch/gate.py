@@ -3,16 +3,18 @@
 What answers 503 or 429, or does not answer any more, is left alone by all workers together: the
 first that hears it waits, the others until that one is through, and all refusals heard meanwhile
 count as one round. After a round half as many may ask at once, and with each answer a little more
-(additive increase, multiplicative decrease, as TCP does). Who asks stands in line: one whose file
-is always refused asks again behind those who wait with others.
+(additive increase, multiplicative decrease, as TCP does). Who asks stands in line, so that a file
+that is always refused does not hold the others; the place is drawn from the line's later half, and
+now and then from all of it, lest a mirror that refuses in turns always meet the same file.
 """
 
 from __future__ import annotations
 
+import random
 import threading
-from collections import deque
 from collections.abc import Callable
 
+FROM_ALL = 0.25  # share of those who may stand anywhere in the line
 LOOK_S = 0.5  # between looks of a waiting thread at whether the run is stopped
 
 
@@ -23,12 +25,13 @@ class Gate:
         refused_rounds: rounds of refusals since the last answer.
     """
 
-    def __init__(self, most: int) -> None:
-        """Take how many may ask at once when all is well."""
+    def __init__(self, most: int, chance: Callable[[], float] = random.random) -> None:
+        """Take how many may ask at once when all is well, and what draws from 0 to below 1."""
+        self._chance = chance
         self._most = float(most)
         self._limit = float(most)
         self._inside = 0
-        self._line: deque[object] = deque()
+        self._line: list[object] = []
         self._round = 0
         self._waiter: int | None = None  # the thread that waits for all
         self._changed = threading.Condition()
@@ -38,7 +41,7 @@ class Gate:
         """Wait until the mirror may be asked; return the round, for `leave`."""
         place = object()
         with self._changed:
-            self._line.append(place)
+            self._line.insert(self._drawn_place(), place)
             try:
                 while self._line[0] is not place or self._is_closed():
                     check_stop()
@@ -65,6 +68,11 @@ class Gate:
         with self._changed:
             self.refused_rounds = 0
             self._limit = min(self._limit + 1 / self._limit, self._most)
+
+    def _drawn_place(self) -> int:
+        after = len(self._line)
+        first = 0 if self._chance() < FROM_ALL else (after + 1) // 2
+        return first + int(self._chance() * (after + 1 - first))
 
     def _is_closed(self) -> bool:
         return self._waiter is not None or self._inside >= int(self._limit)
