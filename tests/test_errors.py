@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from sciml_data import errors
+from sciml_data import cli, errors
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 
 KINDS = [
@@ -57,3 +62,29 @@ def test_the_nearest_word_is_suggested_or_none() -> None:
         nearest("tevolop_scal", ["uno_auc", "tevolop_socal"]) == "; did you mean 'tevolop_socal'?"
     )
     assert nearest("xyz", ["tevolop_socal"]) == ""
+
+
+def test_a_disk_that_refuses_is_a_sentence_and_not_a_traceback(tmp_path: Path) -> None:
+    """A bound on the size of files stands for a full disk; HDF5 then fails to close its file."""
+    words = ["get", "cloud_slstr_ds1", "--sample", "--sample-set", "shape=300,300"]
+    refused = subprocess.run(
+        [sys.executable, "-m", "sciml_data", *words, "--home", str(tmp_path)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: a file may not become so large here: ")
+    assert "\nhint: raise the limit (ulimit -f), or name another home" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_any_other_error_of_the_system_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(cli, "group", fail)
+    with pytest.raises(OSError, match="input/output error"):
+        cli.main()

@@ -5,6 +5,7 @@ Stdout is data, stderr is talk. Exit 0: done; 1: the data are wrong; 2: the call
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -29,6 +30,14 @@ VERBS = {
     "pin": "Write the hashes of fetched files into the registry, for everybody to hold.",
     "check": "Check every descriptor, manifest and task of the registry.",
     "derive": "Write what follows from the registry: catalogue, checksums, README table.",
+}
+# What a disk refuses, and what to do; any other error of the system is a fault of ours.
+REFUSALS = {
+    errno.ENOSPC: ("the disk is full", "make room"),
+    errno.EDQUOT: ("the quota of the disk is used up", "make room"),
+    errno.EFBIG: ("a file may not become so large here", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the file system may only be read", "mount it for writing"),
+    errno.EACCES: ("there is no permission", "ask for it"),
 }
 
 
@@ -81,3 +90,23 @@ def main() -> None:
     except BrokenPipeError:  # `sciml-data list | head` is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (OSError, RuntimeError) as error:
+        if (refusal := _refusal(error)) is None:
+            raise
+        click.echo(f"error: {refusal}", err=True)
+        sys.exit(1)
+
+
+def _refusal(error: BaseException | None) -> SciMLDataError | None:
+    """Return what a disk refused, also where HDF5 then failed to close the file."""
+    while error is not None and getattr(error, "errno", None) not in REFUSALS:
+        error = error.__context__
+    if not isinstance(error, OSError):
+        return None
+    what, remedy = REFUSALS[error.errno or 0]
+    said = str(error.strerror or error).partition(" (")[0]
+    return SciMLDataError(
+        f"{what}: {error.filename or said}",
+        untouched="what was whole before is as it was",
+        hint=f"{remedy}, or name another home with --home; the same command then goes on",
+    )
