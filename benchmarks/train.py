@@ -25,7 +25,7 @@ from sciml_data.bench import backend
 from sciml_data.bench.runner import load_runner
 from sciml_data.bench.settings import resolve_settings
 from sciml_data.bench.split import load_split
-from sciml_data.bench.staging import stage
+from sciml_data.bench.staging import Sample, stage
 from sciml_data.bench.task import load_task
 from sciml_data.home import find_home
 from sciml_data.registry import find_registry
@@ -106,7 +106,7 @@ def _problem(arguments: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     changed = [f"patch={arguments.size}", f"step={arguments.size}", f"batch_size={arguments.batch}"]
     split = task.headline_split
     settings = resolve_settings(task, changed, model="reference", split=split, is_sample=True)
-    source = stage(task, registry, home=find_home(arguments.home), sample_seed=0, notice=print)
+    source = stage(task, registry, home=find_home(arguments.home), sample=Sample(0), notice=print)
     runner = load_runner(registry, "cloudmask")
     problem = runner.prepare(source.dataset, load_split(task.folder, split), settings)
     return _FewBatches(problem, arguments.batches), settings
