@@ -47,17 +47,7 @@ def make_sample(
     """
     require_reader(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
-    marker = {
-        "synthetic": True,
-        "dataset": descriptor.dataset,
-        "version": descriptor.version,
-        "seed": seed,
-        "reader": descriptor.native["reader"],
-        "software": f"sciml-data {__version__}",
-    }
-    block = _with_overrides(descriptor, overrides)
-    if overrides:
-        marker["settings"] = block["sample"]
+    block, marker = _wanted(descriptor, seed, overrides)
     with folder.lock(f"make the sample of {descriptor.dataset}"):
         if _is_kept(_marker(folder), marker) and folder.manifest.is_file():
             fetched = load_fetched(descriptor, folder)
@@ -65,6 +55,37 @@ def make_sample(
                 return fetched
         _write(block, folder, marker)
     return load_fetched(descriptor, folder)
+
+
+def kept_sample(
+    descriptor: Descriptor, home: Home, *, seed: int = 0, overrides: Sequence[str] = ()
+) -> Fetched | None:
+    """Return the sample that `make_sample` would use again; no byte is read, no lock taken.
+
+    Raises:
+        CallError: an override that is not understood.
+    """
+    folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
+    _, marker = _wanted(descriptor, seed, overrides)
+    if not _is_kept(_marker(folder), marker) or not folder.manifest.is_file():
+        return None
+    return load_fetched(descriptor, folder)
+
+
+def _wanted(
+    descriptor: Descriptor, seed: int, overrides: Sequence[str]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return the native block with the sizes of the sample, and what marks the sample."""
+    block = _with_overrides(descriptor, overrides)
+    marker = {
+        "synthetic": True,
+        "dataset": descriptor.dataset,
+        "version": descriptor.version,
+        "seed": seed,
+        "reader": block["reader"],
+        "software": f"sciml-data {__version__}",
+    }
+    return block, marker | ({"settings": block["sample"]} if overrides else {})
 
 
 def _with_overrides(descriptor: Descriptor, overrides: Sequence[str]) -> Mapping[str, Any]:

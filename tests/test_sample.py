@@ -13,7 +13,7 @@ from sciml_data.cli.get import command as get_command
 from sciml_data.descriptor import Descriptor
 from sciml_data.errors import CallError
 from sciml_data.home import Home
-from sciml_data.sample import make_sample
+from sciml_data.sample import kept_sample, make_sample
 from sciml_data.testing.datasets import write_dataset
 
 
@@ -76,6 +76,19 @@ def test_a_sample_is_used_in_the_size_it_has_until_another_is_asked_for(
 
     assert len(names(descriptor, home, "count.train=1")) == 2
     assert reader.written == 2
+
+
+def test_what_is_kept_is_told_while_another_process_works_there(
+    descriptor: Descriptor, home: Home, reader: Reader
+) -> None:
+    made = make_sample(descriptor, home, overrides=("count.train=4",))
+
+    with made.folder.lock("work"):
+        assert kept_sample(descriptor, home) == made
+        assert kept_sample(descriptor, home, overrides=("count.train=4",)) == made
+        assert kept_sample(descriptor, home, overrides=("count.train=5",)) is None
+        assert kept_sample(descriptor, home, seed=1) is None
+    assert reader.written == 1
 
 
 def test_what_is_not_understood_is_said_all_at_once(
