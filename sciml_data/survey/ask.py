@@ -1,17 +1,22 @@
-"""Ask one place for what it lists, as often as it takes for two answers to agree."""
+"""Ask one place for what it lists, as often as it takes for two answers to agree.
+
+Plain HTTP has no listing. Where the descriptor names every file, each is asked for instead: its
+first byte, with which the server says how large it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sciml_data.descriptor import Mirror
 from sciml_data.manifest import clashes, unsafe_because
-from sciml_data.sources import Listed, SourceError, Sources, TransientError
+from sciml_data.sources import Listed, RangeRefusedError, SourceError, Sources, TransientError
 from sciml_data.sources.file import list_folder
 from sciml_data.sources.patience import Patience
-from sciml_data.sources.s3 import UnsteadyListingError, list_bucket
+from sciml_data.sources.s3 import SILENT_TRIES, UnsteadyListingError, list_bucket
 from sciml_data.survey.expected import named
 from sciml_data.survey.listing import ListedFile
 
@@ -44,10 +49,11 @@ class Answer:
 class Asker:
     """Asks places, and no place again whose host does not answer at all."""
 
-    def __init__(self, sources: Sources, patience: Patience) -> None:
-        """Take the means to ask."""
+    def __init__(self, sources: Sources, patience: Patience, names: Sequence[str] = ()) -> None:
+        """Take the means to ask, and the files where they are known by name."""
         self._sources = sources
         self._patience = patience
+        self._names = names
         self._silent: dict[str, str] = {}
 
     def ask(self, place: Mirror) -> Answer:
@@ -87,6 +93,8 @@ class Asker:
         raise SourceError(f"its listing did not come twice the same in {MOST_PASSES} times: {what}")
 
     def _once(self, place: Mirror) -> Files:
+        if self._names:
+            return self._by_name(place)
         files: dict[str, ListedFile] = {}
         for prefix, url in place.prefixes.items():
             for one in self._list(url):
@@ -103,7 +111,58 @@ class Asker:
             raise SourceError(f"it lists paths that are refused: {named(unsafe)}")
         return files
 
+    def _by_name(self, place: Mirror) -> Files:
+        """Return those of the named files that a place has.
+
+        Raises:
+            TransientError: it may answer if it is asked again.
+            SourceError: it has none of them; says why the first cannot be had.
+        """
+        files: dict[str, ListedFile] = {}
+        refused: list[SourceError] = []
+        for path in self._names:
+            if (url := place.url(path)) is None:
+                continue
+            try:
+                files[path] = self._patiently(path, url)
+            except TransientError:
+                raise
+            except SourceError as error:
+                refused.append(error)
+        if refused and not files:
+            raise refused[0]
+        return files
+
+    def _patiently(self, path: str, url: str) -> ListedFile:
+        tries = 0
+        while True:
+            try:
+                return head(path, url, self._sources)
+            except TransientError as error:
+                tries += 1
+                if tries >= (SILENT_TRIES if error.is_unreachable else self._patience.tries):
+                    raise
+                (self._patience.pause or time.sleep)(self._patience.wait_s(tries, error))
+
     def _list(self, url: str) -> Iterator[Listed]:
         if url.startswith("file:"):
             return list_folder(url)
         return list_bucket(url, self._sources, self._patience)
+
+
+def head(path: str, url: str, sources: Sources) -> ListedFile:
+    """Return what a server says of one file when its first byte is asked for.
+
+    Its tag is kept as a weak one (`W/`): it tells a change, and is no md5 of the bytes.
+
+    Raises:
+        SourceError: there is no such file, or its size is not said.
+    """
+    try:
+        body = sources.of(url).open(url, end=1)
+    except RangeRefusedError:  # an empty file has no first byte
+        body = sources.of(url).open(url)
+    body.close()
+    if body.size_bytes is None:
+        raise SourceError(f"it does not say how large {path} is")
+    return ListedFile(path, body.size_bytes, f"W/{body.tag}" if body.tag else "", "", url)

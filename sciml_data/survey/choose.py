@@ -14,7 +14,7 @@ from sciml_data.sources import Sources
 from sciml_data.sources.mirrors import places
 from sciml_data.sources.patience import Patience
 from sciml_data.survey.ask import Answer, Asker
-from sciml_data.survey.expected import deviations, named
+from sciml_data.survey.expected import deviations, file_names, named
 from sciml_data.survey.listing import Listing, changes, keep_listing, read_listing
 
 Notice = Callable[[str], None]
@@ -84,7 +84,7 @@ def survey(
     patience = patience or Patience()
     answers: list[Answer] = []
     with Sources(connections=1, timeouts=patience.timeouts) as sources:
-        asker = Asker(sources, patience)
+        asker = Asker(sources, patience, file_names(descriptor.expected))
         for place in places(descriptor, bases):
             answer = asker.ask(place)
             answers.append(answer)

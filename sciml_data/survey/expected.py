@@ -7,6 +7,7 @@ from typing import Any
 
 from sciml_data.descriptor import match_paths
 
+GLOB_LETTERS = "*?["
 MOST_NAMED = 10  # files named in one sentence; the rest is counted
 
 
@@ -41,6 +42,12 @@ def deviations(
                 f"{found_bytes} listed"
             )
     return found
+
+
+def file_names(expected: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files where each is expected by its name, none where a glob stands for some."""
+    names = tuple(expected.get("files", ()))
+    return () if any(letter in name for name in names for letter in GLOB_LETTERS) else names
 
 
 def named(names: Sequence[str]) -> str:
