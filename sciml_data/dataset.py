@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from sciml_data.convert import find_converted, shards_of_split
 from sciml_data.descriptor import Variable, load_descriptor
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
 from sciml_data.home import find_home
-from sciml_data.readers import load_reader, require_reader, views_of
+from sciml_data.readers import NOTICES, load_reader, require_reader, views_of
 from sciml_data.registry import find_registry
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sciml_data.stages import Converted
 
 SHARD_DIMENSION = "shard_dimension"  # attribute of ready files that follow one another along it
+LINES = ("native_files", NOTICES)  # attributes that are lines of text
 
 
 def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -91,8 +94,13 @@ def open_ready(
         ConversionError: `.problems` has every variable that is not as declared.
     """
     make_view = _view(converted, view, options)
-    dataset = _open_files(_paths(converted, split))
-    problems = declaration_problems(dataset, converted.descriptor.variables)
+    split, paths = _chosen(converted, split)
+    dataset = _open_files(paths)
+    declared = converted.descriptor.variables
+    problems = declaration_problems(
+        dataset,
+        {name: one for name, one in declared.items() if not one.splits or split in one.splits},
+    )
     if problems:
         dataset.close()
         name = f"{converted.descriptor.dataset} {converted.descriptor.version}"
@@ -159,7 +167,8 @@ def _view(
     return views[view]
 
 
-def _paths(converted: Converted, split: str | None) -> list[Path]:
+def _chosen(converted: Converted, split: str | None) -> tuple[str, list[Path]]:
+    """Return the split, the only one where none is named, and its ready files."""
     splits = shards_of_split(converted)
     if split is None and len(splits) == 1:
         split = next(iter(splits))
@@ -172,27 +181,55 @@ def _paths(converted: Converted, split: str | None) -> list[Path]:
             untouched="nothing was read",
             hint=f"splits: {', '.join(splits)}",
         )
-    return [converted.root / name for name in splits[split]]
+    return split, [converted.root / name for name in splits[split]]
 
 
 def _open_files(paths: list[Path]) -> xr.Dataset:
-    """Return one file as it is, several one after the other along their shard dimension."""
+    """Return one file as it is; of several, those with one shard dimension follow one another.
+
+    Files without a shard dimension are tables of their own, and so is each such row of files: they
+    are put together by their variables, which are of different names.
+    """
     import xarray as xr
 
     has_dask = importlib.util.find_spec("dask") is not None
-    chunks: dict[str, int] | None = {} if has_dask else None
-    first = xr.open_dataset(paths[0], engine="h5netcdf", chunks=chunks)
     if len(paths) == 1:
-        return first
+        chunks: dict[str, int] | None = {} if has_dask else None
+        return xr.open_dataset(paths[0], engine="h5netcdf", chunks=chunks)
     if not has_dask:
-        first.close()
         raise CallError(
             f"{len(paths)} files are opened as one with dask, which is not installed",
             untouched="nothing was read",
             hint="pip install 'sciml-data[cluster]'",
         )
-    along = first.attrs[SHARD_DIMENSION]
-    first.close()
+    parts = [_open_row(along, row) for along, row in _rows(paths).items()]
+    if len(parts) == 1:
+        return parts[0]
+    whole = xr.merge(parts, compat="override", join="override", combine_attrs=combined_attributes)
+    files = ExitStack()
+    for part in parts:
+        files.callback(part.close)
+    whole.set_close(files.close)
+    return whole
+
+
+def _rows(paths: list[Path]) -> dict[str, list[Path]]:
+    """Return the files by the dimension along which they follow one another, in their order."""
+    import h5py
+
+    rows: dict[str, list[Path]] = {}
+    for path in paths:
+        with h5py.File(path, "r") as file:
+            along = file.attrs.get(SHARD_DIMENSION, path.name)  # of a table its name: it is alone
+        rows.setdefault(along if isinstance(along, str) else along.decode(), []).append(path)
+    return rows
+
+
+def _open_row(along: str, paths: list[Path]) -> xr.Dataset:
+    import xarray as xr
+
+    if len(paths) == 1:
+        return xr.open_dataset(paths[0], engine="h5netcdf", chunks={})
     # What does not follow `along` is the first file's; in the others it is not compared.
     return xr.open_mfdataset(
         paths,
@@ -204,4 +241,43 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
         coords="minimal",
         compat="override",
         join="override",
+        combine_attrs=combined_attributes,
     )
+
+
+def combined_attributes(parts: list[dict[str, Any]], context: Any = None) -> dict[str, Any]:  # noqa: ARG001 (xarray's)
+    """Return the attributes of files that are opened as one.
+
+    The first file counts, but numbers whose name starts with `rows_` are summed, also in an object
+    of JSON, and the lines of native files and notices are those of all.
+    """
+    together: dict[str, Any] = {}
+    names = dict.fromkeys(name for part in parts for name in part if name != SHARD_DIMENSION)
+    for name in names:
+        values = [part[name] for part in parts if name in part]
+        if name.startswith("rows_"):
+            together[name] = _summed(values)
+        elif name in LINES:
+            together[name] = "\n".join(
+                dict.fromkeys(line for value in values for line in value.split("\n") if line)
+            )
+        elif name != "native_files_sha256" or len(set(values)) == 1:
+            together[name] = values[0]
+    return together
+
+
+def _summed(values: list[Any]) -> Any:
+    if not isinstance(values[0], str):
+        return sum(values)
+    total: dict[str, Any] = {}
+    for value in values:
+        _add(total, json.loads(value))
+    return json.dumps(total)
+
+
+def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            _add(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value

@@ -111,7 +111,7 @@ def _make_missing(job: _Job, workers: int | str | Executor, tell: Notice) -> Non
     try:
         with workforce(workers, missing[0], len(missing)) as force:
             _begin(job)
-            failed = _make(job, missing, force)
+            failed = _make(job, missing, force, tell)
     except BaseException:
         tell(_kept(job))
         raise
@@ -130,8 +130,10 @@ def _begin(job: _Job) -> None:
     job.started = time.monotonic()
 
 
-def _make(job: _Job, missing: Sequence[Task], force: Workforce) -> list[tuple[Task, Exception]]:
-    """Make what is missing, noting each file; return what failed."""
+def _make(
+    job: _Job, missing: Sequence[Task], force: Workforce, tell: Notice
+) -> list[tuple[Task, Exception]]:
+    """Make what is missing, noting each file and telling what it has to say; return what failed."""
     total = sum(task.inputs_bytes for task in missing)
     kept = [(entry, job.identities[name]) for name, entry in job.entries.items()]
     with ready.notes(job.root, kept) as note:
@@ -141,6 +143,8 @@ def _make(job: _Job, missing: Sequence[Task], force: Workforce) -> list[tuple[Ta
             job.entries[task.shard.name] = entry
             job.read_bytes += task.inputs_bytes
             job.written_bytes += entry.size_bytes
+            for line in ready.notices(task.target):
+                tell(f"{task.shard.name}: {line}")
             if job.progress is not None:
                 job.progress(job.read_bytes, total)
 

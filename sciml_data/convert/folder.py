@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sciml_data.home import DatasetFolder, write_atomically
 from sciml_data.manifest import Entry, Manifest, read_manifest
+from sciml_data.readers import NOTICES
 from sciml_data.stages import Converted
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ def clear(root: Path, keep: Collection[str]) -> None:
                 path.rmdir()
         elif path.relative_to(root).as_posix() not in kept:
             path.unlink(missing_ok=True)
+
+
+def notices(path: Path) -> list[str]:
+    """Return what a ready file has to say of how it was made, none where it says nothing."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get(NOTICES, "")
+    return (text if isinstance(text, str) else text.decode()).splitlines()
 
 
 @contextmanager

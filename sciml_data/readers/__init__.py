@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from sciml_data.descriptor import Descriptor
 
+NOTICES = "notices"  # attribute of a ready file: lines that are told when it is made
+
 
 @dataclass(frozen=True)
 class Native:
