@@ -49,7 +49,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of the ready form, as declared."""
+    """One variable of the ready form, as declared; `splits` are those that have it, () all."""
 
     dims: tuple[str, ...]
     dtype: str
@@ -57,6 +57,7 @@ class Variable:
     long_name: str
     standard_name: str | None = None
     missing: str | None = None
+    splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,12 @@ def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
             message = f"the variables differ in their first dimension: {', '.join(firsts)}"
         if differing or len(firsts) > 1:
             problems.append(Problem("native", f"$.sciml.native.arrays.{split}", message))
-    return problems
+    return problems + [
+        Problem("split", f"$.sciml.variables.{name}", f"there is no split {split!r}")
+        for name, one in declared.items()
+        for split in one.get("splits", ())
+        if split not in block["splits"]
+    ]
 
 
 def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
@@ -286,6 +292,7 @@ def _variable(block: Mapping[str, Any]) -> Variable:
         long_name=block["long_name"],
         standard_name=block.get("standard_name"),
         missing=block.get("missing"),
+        splits=tuple(block.get("splits", ())),
     )
 
 

@@ -99,5 +99,6 @@ def _variables(variables: dict[str, Any]) -> list[str]:
         f"  {name:<{width}}  ({', '.join(one['dims'])})  {one['dtype']}"
         f"  {one.get('units') or '-'}  {one['long_name']}"
         + (f"; missing: {one['missing']}" if one.get("missing") else "")
+        + (f"; only in {', '.join(one['splits'])}" if one.get("splits") else "")
         for name, one in variables.items()
     ]

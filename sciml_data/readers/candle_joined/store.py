@@ -1,0 +1,156 @@
+"""Tables of a pandas HDFStore, read with h5py, a block of rows at a time.
+
+pandas keeps a table as one HDF5 dataset of records: columns of one type together in a field
+`values_block_N`, or a field for each column. What the columns of a block are called is pickled
+into an attribute. A pickle is a program, and running one from a downloaded file is not safe; so it
+is only looked through for the texts in it, and nothing is built or called. Where that gives no name
+for each column, columns have numbers. Shapes and types come from the data.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.lib import recfunctions
+from numpy.typing import NDArray
+
+from sciml_data.errors import CallError, NativeFormatError, Problem
+
+INDEX = "index"  # field of the row labels
+TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
+GETS = {"GET", "BINGET", "LONG_BINGET"}
+PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a store.
+
+    Attributes:
+        key: in the store.
+        data: its records.
+        columns: name, field, and place in the field; None where the field is one column.
+    """
+
+    key: str
+    data: h5py.Dataset
+    columns: tuple[tuple[str, str, int | None], ...]
+
+    def __len__(self) -> int:
+        return int(self.data.shape[0])
+
+    def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
+        """Yield records, so many at a time."""
+        for first in range(0, len(self), rows):
+            yield self.data[first : first + rows]
+
+    def column(self, records: NDArray[Any], name: str) -> NDArray[Any]:
+        """Return one column of records."""
+        _, field, place = next(one for one in self.columns if one[0] == name)
+        values = records[field]
+        return np.asarray(values if place is None else values[:, place])
+
+    def numbers(self, records: NDArray[Any]) -> NDArray[np.float32]:
+        """Return all columns of records: (row, column) float32."""
+        fields = list(dict.fromkeys(field for _, field, _ in self.columns))
+        if len(fields) == 1:
+            values = records[fields[0]]
+            return np.ascontiguousarray(values.reshape(len(records), -1), np.float32)
+        return np.ascontiguousarray(
+            recfunctions.structured_to_unstructured(records[fields], dtype=np.float32)
+        )
+
+
+def open_table(file: h5py.File, key: str) -> Table | None:
+    """Return a table of a store, None where it has none of this key.
+
+    Raises:
+        NativeFormatError: what is there is no table.
+        CallError: it needs a plug-in that is not installed.
+    """
+    if key not in file:
+        return None
+    group = file[key]
+    data = group.get("table") if isinstance(group, h5py.Group) else None
+    if not isinstance(data, h5py.Dataset) or data.dtype.names is None:
+        message = "is no table (HDFStore, format 'table'); the fixed format is not read"
+        raise NativeFormatError(
+            "the file is not laid out as expected",
+            problems=[Problem("layout", key, message)],
+            untouched="nothing was converted",
+        )
+    _require_filters(key, data)
+    columns: list[tuple[str, str, int | None]] = []
+    for field in data.dtype.names:
+        if field == INDEX:
+            continue
+        shape = data.dtype[field].shape
+        if not shape:
+            columns.append((field, field, None))
+            continue
+        names = _names(data.attrs.get(f"{field}_kind"), shape[0], start=len(columns))
+        columns += [(name, field, place) for place, name in enumerate(names)]
+    return Table(key, data, tuple(columns))
+
+
+def texts_of(pickled: bytes) -> list[str]:
+    """Return the texts that a pickle would push, in order, without running it.
+
+    What it would build or call stays unbuilt and uncalled. A text that it keeps under a number and
+    uses again comes again.
+    """
+    found: list[str] = []
+    kept: dict[int, str] = {}
+    last: str | None = None
+    place: Any
+    for code, place, _ in pickletools.genops(pickled):
+        if code.name in TEXTS:
+            last = str(place)
+            found.append(last)
+        elif code.name in GETS:
+            last = kept.get(int(place))
+            found += [last] if last is not None else []
+        elif code.name in PUTS and last is not None:
+            kept[int(place)] = last
+        elif code.name == "MEMOIZE":
+            kept[len(kept)] = last or ""
+        else:
+            last = None
+    return found
+
+
+def _names(pickled: Any, count: int, *, start: int) -> list[str]:
+    """Return a name for each column of a field, or numbers where no text tells each apart."""
+    try:
+        names = texts_of(bytes(pickled)) if isinstance(pickled, bytes) else []
+    except ValueError:  # no pickle
+        names = []
+    if len(names) == count == len(set(names)) and all(names):
+        return names
+    return [str(number) for number in range(start, start + count)]
+
+
+def _require_filters(key: str, data: h5py.Dataset) -> None:
+    made = data.id.get_create_plist()
+    filters = [made.get_filter(number) for number in range(made.get_nfilters())]
+    lacking = [one for one in filters if not h5py.h5z.filter_avail(one[0])]
+    if not lacking:
+        return
+    try:
+        import hdf5plugin  # noqa: F401 (registers its filters with HDF5)
+    except ImportError as error:
+        names = ", ".join(f"{one[3].decode(errors='replace')} ({one[0]})" for one in lacking)
+        raise CallError(
+            f"{key} is compressed with {names}, which HDF5 alone does not read",
+            untouched="nothing was converted",
+            hint="pip install 'sciml-data[uno]'",
+        ) from error
+    if unknown := [one for one in lacking if not h5py.h5z.filter_avail(one[0])]:
+        raise NativeFormatError(
+            f"{key} is compressed with filter {unknown[0][0]}, which hdf5plugin does not have"
+        )
