@@ -213,10 +213,10 @@ def prepare(home: Path, scenes: int) -> None:
     native_clouds, ready_clouds = 0, 0
     for path in native_files(home, scenes):
         with h5py.File(path, "r") as file:
-            native_clouds += np.count_nonzero(file["bayes"][ROWS, COLUMNS])
+            native_clouds += int(np.count_nonzero(file["bayes"][ROWS, COLUMNS]))
     for path in ready_files(home, scenes, "cropped"):
         with h5py.File(path, "r") as file:
-            ready_clouds += np.count_nonzero(file["cloud"][:] == 1)
+            ready_clouds += int(np.count_nonzero(file["cloud"][:] == 1))
     print(f"  pixels of cloud in the centre crop: native {native_clouds}, cropped {ready_clouds}")
 
 
