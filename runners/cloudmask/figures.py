@@ -109,6 +109,7 @@ def _reliability(predictions: Mapping[str, Predictions], record: Mapping[str, An
     top.set(ylabel="share that is cloud by the label", title=f"{_title(record)}\nreliability")
     top.legend(fontsize=9)
     bottom.set(xlabel="probability of cloud", ylabel="share of pixels", yscale="log", xlim=(0, 1))
+    bottom.yaxis.set_minor_formatter("")  # only the powers of ten have room
     return figure
 
 
