@@ -120,6 +120,13 @@ def test_rows_of_an_auc_have_no_second_drug() -> None:
     )
 
 
+def test_a_source_of_which_nothing_is_left_is_told_with_the_reasons() -> None:
+    _, counts = join(rows(drug1=["A.x", "A.lost", "A.x", "A.y"]), CELLS, DRUGS)
+
+    told = "source A is empty after the join: none of 2 rows (cell 1, drug1 1)"
+    assert counts.empty_sources() == [told]
+
+
 def test_ids_that_are_in_no_table_are_named() -> None:
     _, counts = join(rows(drug1=["A.x", "A.lost", "A.lost", "A.y"]), CELLS, DRUGS)
 

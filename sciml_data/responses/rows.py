@@ -82,6 +82,16 @@ class Counts:
         """Return the sum over sources of "read", "kept" or one of `REASONS`."""
         return sum(counts.get(what, 0) for counts in self.by_source.values())
 
+    def empty_sources(self) -> list[str]:
+        """Return a line for each source that had rows and keeps none."""
+        return [
+            f"source {name} is empty after the join: none of {found['read']} rows ("
+            + ", ".join(f"{reason} {found[reason]}" for reason in REASONS if reason in found)
+            + ")"
+            for name, found in self.by_source.items()
+            if found["read"] and not found["kept"]
+        ]
+
     def attributes(self) -> dict[str, Any]:
         """Return the counts as attributes of a dataset; reasons and sources as JSON."""
         reasons = {reason: self.total(reason) for reason in REASONS if self.total(reason)}
