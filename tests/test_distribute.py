@@ -82,6 +82,18 @@ def test_every_row_reaches_one_replica_and_only_one(two_cpus: Any) -> None:
     assert list(range(9)) == sorted(seen)
 
 
+def test_what_a_batch_shares_reaches_every_replica_whole(two_cpus: Any) -> None:
+    rows = np.arange(5, dtype=np.int32)
+    shared = {"table": np.arange(7, dtype=np.int32)}
+    batch = ({"row": rows, "shared": shared}, rows, np.ones(5, np.float32))
+
+    ((inputs, *_),) = share(two_cpus, lambda: [batch])
+
+    local = two_cpus.experimental_local_results
+    assert [part.numpy().tolist() for part in local(inputs["row"])] == [[0, 1], [2, 3, 4]]
+    assert [part.numpy().tolist() for part in local(inputs["shared"]["table"])] == [[*range(7)]] * 2
+
+
 def test_auto_is_one_device_where_there_is_one(two_cpus: Any) -> None:
     assert make_strategy("auto", {}).num_replicas_in_sync == 1
 

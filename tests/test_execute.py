@@ -233,6 +233,31 @@ def test_sigterm_ends_a_run_as_aborted(
     assert load_record(folder)["status"] == "aborted"
 
 
+def test_a_second_sigterm_does_not_keep_the_record_from_being_written(
+    prepared: Prepared, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminate(*_: object, **__: object) -> Trained:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal was not heard")
+
+    def write(journal: Any, outcome: Any) -> None:
+        if outcome.status == "aborted":
+            os.kill(os.getpid(), signal.SIGTERM)  # as Slurm does
+        written(journal, outcome)
+
+    written = execute._write
+    monkeypatch.setattr(execute, "train", terminate)
+    monkeypatch.setattr(execute, "_write", write)
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_once(prepared, 0, home=home)
+
+    (folder,) = all_runs(home)
+    assert load_record(folder)["status"] == "aborted"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_the_state_of_another_seed_is_not_gone_on_with(prepared: Prepared, done: Path) -> None:
     with pytest.raises(RecordError, match="other settings"):
         run_once(prepared, 5, home=Home(done), resume=done)

@@ -77,6 +77,7 @@ def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "synthetic": prepared.source.is_synthetic,
         "benchmark": {
             "name": prepared.task.name,
+            "variant": prepared.task.variant,
             "title": prepared.task.title,
             "division": "open",
             "headline_metric": prepared.task.headline_metric,

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sciml_data.bench.runner import SHARED
 from sciml_data.bench.strategies import (
     CLUSTER_VARIABLE,
     check_strategy,
@@ -179,13 +180,16 @@ def agree(strategy: Any, value: float) -> float:
 def _cut(batch: tuple[Any, ...], piece: Any, replicas: int) -> tuple[Any, ...]:
     import tensorflow as tf
 
-    rows = tf.shape(tf.nest.flatten(batch)[0], out_type=tf.int64)[0]
+    inputs, targets, weights = batch
+    rows = tf.shape(tf.nest.flatten(targets)[0], out_type=tf.int64)[0]
     start, stop = rows * piece // replicas, rows * (piece + 1) // replicas
     is_real = tf.cast(stop > start, tf.float32)
     start, stop = (
         tf.where(is_real > 0, bound, default) for bound, default in ((start, 0), (stop, 1))
     )
+    whole = {key: inputs[key] for key in (SHARED,) if isinstance(inputs, dict) and key in inputs}
     inputs, targets, weights = tf.nest.map_structure(lambda tensor: tensor[start:stop], batch)
+    inputs = {**inputs, **whole} if whole else inputs
     weights = tf.nest.map_structure(lambda weight: weight * tf.cast(is_real, weight.dtype), weights)
     return inputs, targets, weights, is_real
 

@@ -110,14 +110,13 @@ def run_once(
         KeyboardInterrupt: the run was stopped; its record has status `aborted`.
     """
     if not backend.current().is_chief(prepared.strategy):
-        with chief_missed(resume), _terminable(), losses_told(prepared.task.name, resume):
+        with _terminable(), chief_missed(resume), losses_told(prepared.task.name, resume):
             train(prepared.problem, _training(prepared, seed, resume))
             _meet(prepared)
         return None
-    label = f"{prepared.settings['model']}-{prepared.split.name}-s{seed}"
-    folder = resume or runs.new_run_folder(home, prepared.task.name, label)
+    folder = resume or runs.new_run_folder(home, prepared.task.name, _label(prepared, seed))
     journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
-    with DatasetFolder(folder).lock("run"), _recorded(journal, notice), _terminable():
+    with _terminable(), DatasetFolder(folder).lock("run"), _recorded(journal, notice):
         _write(journal, Outcome("running", "the run has not ended"))
         with losses_told(prepared.task.name, folder):
             trained = train(
@@ -131,6 +130,13 @@ def run_once(
         with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
             _meet(prepared)
     return folder
+
+
+def _label(prepared: Prepared, seed: int) -> str:
+    """Return what a run's folder is named after, its time aside."""
+    task = prepared.task
+    variant = (task.variant, task.dataset) if task.variant else ()
+    return "-".join([*variant, prepared.settings["model"], prepared.split.name, f"s{seed}"])
 
 
 def _meet(prepared: Prepared) -> None:
@@ -235,12 +241,16 @@ def _recorded(journal: Journal, notice: Notice) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send before they kill, like Ctrl-C."""
+    """Treat SIGTERM, which batch systems send before they kill, like Ctrl-C, but only once.
+
+    Slurm sends it again while the record is being written.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, stop)

@@ -113,9 +113,9 @@ def _build(problem: Problem, training: Training) -> _Machine:
     try:
         with training.strategy.scope():
             model = problem.build()
-            optimizer = keras.optimizers.Adam(
-                settings["learning_rate"], weight_decay=settings["weight_decay"] or None
-            )
+            optimizer = keras.optimizers.get(settings["optimizer"])
+            optimizer.learning_rate = settings["learning_rate"]
+            optimizer.weight_decay = settings["weight_decay"] or None
             optimizer.build(model.trainable_variables)
     finally:
         keras.config.set_dtype_policy(policy)

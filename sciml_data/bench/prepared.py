@@ -31,8 +31,10 @@ class Prepared:
 
 def settings_digest(prepared: Prepared, seed: int) -> str:
     """Return the digest of all that decides a run's outcome, code and devices aside."""
+    variant = {"variant": prepared.task.variant} if prepared.task.variant else {}
     return digest(
         {
+            **variant,
             "benchmark": prepared.task.name,
             "dataset": prepared.source.manifest_digest,
             "split": prepared.split.digest,

@@ -63,6 +63,7 @@ def check_repeats(records: Sequence[Record]) -> None:
     first = records[0]
     fields: dict[str, Callable[[Record], object]] = {
         "benchmark": lambda record: record["benchmark"]["name"],
+        "variant": lambda record: record["benchmark"].get("variant"),
         "dataset": lambda record: f"{record['dataset']['id']} {record['dataset']['version']}",
         "synthetic": lambda record: record["synthetic"],
         "data": lambda record: record["dataset"]["manifest_digest"][:19],
@@ -104,9 +105,10 @@ def _differs(name: str, first: object, other: object) -> str:
 
 
 def _name(record: Record) -> str:
-    data = record["dataset"]
+    data, benchmark = record["dataset"], record["benchmark"]
+    variant = f" {benchmark['variant']}" if benchmark.get("variant") else ""
     return (
-        f"{record['benchmark']['name']}: {record['model']['name']} on {data['id']} "
+        f"{benchmark['name']}{variant}: {record['model']['name']} on {data['id']} "
         f"{data['version']} ({data['scale']}), split {record['split']['name']}"
     )
 

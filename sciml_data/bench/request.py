@@ -11,6 +11,7 @@ from sciml_data.bench.settings import LOSS, resolve_settings
 from sciml_data.bench.split import load_split
 from sciml_data.bench.strategies import check_strategy
 from sciml_data.bench.task import Task, load_task
+from sciml_data.bench.variants import choose
 from sciml_data.registry import Registry
 
 
@@ -22,6 +23,7 @@ class Request:
         benchmark: name of the benchmark.
         registry: where it is described.
         model, split: names; None takes the task's default and its headline split.
+        variant, dataset: of a benchmark that has variants; None takes the default.
         overrides: `key=value` texts for the settings.
         strategy: see `make_strategy`.
         threads: of the backend; None leaves its choice.
@@ -35,6 +37,8 @@ class Request:
     registry: Registry
     model: str | None = None
     split: str | None = None
+    variant: str | None = None
+    dataset: str | None = None
     overrides: tuple[str, ...] = ()
     strategy: str = "auto"
     threads: int | None = None
@@ -45,11 +49,11 @@ class Request:
 
 
 def check_request(request: Request) -> Task:
-    """Return the task, once everything that can be wrong with the call has been looked at.
+    """Return the task chosen, once everything that can be wrong with the call has been looked at.
 
     Raises:
-        CallError: unknown benchmark, model, split, setting or strategy, or a backend that is not
-            installed or not in use.
+        CallError: unknown benchmark, variant, dataset, model, split, setting or strategy, or a
+            backend that is not installed or not in use.
         DescriptorError: the task is not sound.
     """
     task = check_names(request)
@@ -58,14 +62,15 @@ def check_request(request: Request) -> Task:
 
 
 def check_names(request: Request) -> Task:
-    """Return the task, once every name of the request has been looked at; loads no backend.
+    """Return the task chosen, once every name of the request has been looked at; loads no backend.
 
     Raises:
-        CallError: unknown benchmark, model, split, setting or strategy.
+        CallError: unknown benchmark, variant, dataset, model, split, setting or strategy.
         DescriptorError: the task is not sound.
     """
     check_strategy(request.strategy)
     task = load_task(request.registry.runner(request.benchmark))
+    task = choose(task, request.variant, request.dataset)
     resolve(task, request)
     load_split(task.folder, request.split or task.headline_split)
     return task

@@ -17,6 +17,7 @@ from sciml_data.bench.scores import PartScores, metric_rows, row_key, score_part
 from sciml_data.bench.split import Split, load_split
 from sciml_data.bench.staging import Source
 from sciml_data.bench.task import Task, load_task
+from sciml_data.bench.variants import choose
 from sciml_data.errors import Problem, RecordError
 from sciml_data.registry import Registry
 
@@ -58,7 +59,7 @@ def rescore(
     if record["status"] != "success":
         raise RecordError(f"the run is {record['status']}: it has no scores to compute again")
     check_outputs(folder, record)
-    task = load_task(registry.runner(record["benchmark"]["name"]))
+    task = _task_of(record, registry)
     split = load_split(task.folder, record["split"]["name"])
     source = stage(task)
     _check_same_data(record, source, split)
@@ -71,6 +72,13 @@ def rescore(
     checked = len(_scores(record["metrics"]))
     mark(folder, differences, checked)
     return checked, differences
+
+
+def _task_of(record: Mapping[str, Any], registry: Registry) -> Task:
+    """Return the task of a run, of its variant and dataset where there are several."""
+    task = load_task(registry.runner(record["benchmark"]["name"]))
+    variant = record["benchmark"].get("variant")
+    return choose(task, variant, record["dataset"]["id"]) if variant else task
 
 
 def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sciml_data.bench.predictions import Predictions
     from sciml_data.stages import Converted
 
+SHARED = "shared"  # of a batch's inputs: what each replica gets whole, whatever its length
 TRAIN = "train"
 VALIDATION = "validation"
 
@@ -57,8 +58,9 @@ class Problem(Protocol):
         """Return one epoch as an iterable of (inputs, targets, weights).
 
         Each is a NumPy array, or a dict or tuple of arrays; its first axis is the batch, and
-        the last batch may be smaller. It is read once, ahead of the device. A `tf.data.Dataset`
-        will do as well where TensorFlow is the only backend.
+        the last batch may be smaller. Inputs that are a dict may have an entry `shared`, of any
+        length, that is not cut where replicas share a batch. A batch is read once, ahead of the
+        device. A `tf.data.Dataset` will do as well where TensorFlow is the only backend.
         """
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sciml_data.bench.task import SETTING_GROUPS, Task
+from sciml_data.bench.task import Task
+from sciml_data.bench.task_form import SETTING_GROUPS
 from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 from sciml_data.typed import value_like
 
@@ -20,6 +21,7 @@ LOOP_DEFAULTS: Mapping[str, Any] = {
     "epochs": 10,
     "batch_size": 64,  # global: shared by all replicas
     "learning_rate": 1e-3,  # Adam's usual one (Kingma and Ba 2015, algorithm 1)
+    "optimizer": "adam",  # with weight_decay, AdamW
     "weight_decay": 0.0,
     "clip_norm": 1.0,  # global norm of the mean gradient; 0 does not clip
     "schedule": "constant",
@@ -32,9 +34,11 @@ LOOP_DEFAULTS: Mapping[str, Any] = {
     "xla": False,
     "deterministic": False,
 }
+OPTIMIZERS = ("adam", "adamax", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 PRECISIONS = ("float32", "mixed_bfloat16")  # float16 would need loss scaling
-RESERVED = ("model", "split", "seed", "sample")  # said by options of their own
+# Said by options of their own.
+RESERVED = ("model", "variant", "dataset", "split", "seed", "sample")
 
 
 def resolve_settings(
@@ -45,10 +49,10 @@ def resolve_settings(
     split: str,
     is_sample: bool = False,
 ) -> dict[str, Any]:
-    """Return the settings of a run, sorted by name, with `model` among them.
+    """Return the settings of a run, sorted by name, with `model` (and `variant`) among them.
 
     Args:
-        task: the benchmark's task.
+        task: the benchmark's task; of one with variants the chosen one.
         overrides: `key=value` texts, typed after the defaults they override.
         model: name of the model.
         split: name of the split.
@@ -60,6 +64,7 @@ def resolve_settings(
     """
     general = {key: value for key, value in task.settings.items() if key not in SETTING_GROUPS}
     groups = [
+        task.settings.get("dataset", {}).get(task.dataset, {}),
         task.settings.get("model", {}).get(model, {}),
         task.settings.get("split", {}).get(split, {}),
         task.settings.get("sample", {}) if is_sample else {},
@@ -74,7 +79,8 @@ def resolve_settings(
         raise CallError(
             "these settings cannot be used", problems=problems, untouched="nothing was run"
         )
-    return {key: merged[key] for key in sorted(merged)} | {"model": model}
+    chosen = {"model": model} | ({"variant": task.variant} if task.variant else {})
+    return {key: merged[key] for key in sorted(merged)} | chosen
 
 
 def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +126,7 @@ def _range_problems(settings: Mapping[str, Any]) -> list[Problem]:
         "epochs": at_least(1),
         "batch_size": at_least(1),
         "learning_rate": above_zero,
+        "optimizer": one_of(OPTIMIZERS),
         "weight_decay": at_least(0),
         "clip_norm": at_least(0),
         "schedule": one_of(SCHEDULES),

@@ -63,7 +63,7 @@ def stage(
     """Return the task's dataset, open, doing only what was not done yet.
 
     Args:
-        task: names dataset and version.
+        task: names dataset and version, and the variant, which is the split of them that is opened.
         registry: where they are described.
         home: where they are kept.
         mirrors: asked before those of the descriptor.
@@ -81,13 +81,12 @@ def stage(
     seed = None if sample is None else sample.seed
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     converted = find_converted(descriptor, folder)
-    is_asked_anew = sample is not None and sample.overrides
-    if converted is None or is_asked_anew or not _is_of(converted, descriptor, sample):
+    if converted is None or not _is_of(converted, descriptor, home, sample):
         fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, notice=notice)
         converted = _converted(fetched, notice)
     runner = load_runner(registry, task.name)
     return Source(
-        dataset=converted if reads_files(runner) else open_ready(converted),
+        dataset=converted if reads_files(runner) else open_ready(converted, split=task.variant),
         dataset_id=descriptor.dataset,
         version=descriptor.version,
         manifest_digest=f"sha256:{converted.native_digest}",
@@ -97,10 +96,15 @@ def stage(
     )
 
 
-def _is_of(converted: Converted, descriptor: Descriptor, sample: Sample | None) -> bool:
-    """Return whether ready files were made of the native files that the registry pins."""
-    if sample is not None or descriptor.manifest is None:
-        return converted.is_synthetic == (sample is not None)
+def _is_of(converted: Converted, descriptor: Descriptor, home: Home, sample: Sample | None) -> bool:
+    """Return whether ready files were made of the native files that are wanted."""
+    from sciml_data.sample import kept_sample
+
+    if sample is not None:
+        kept = kept_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
+        return kept is not None and converted.native_digest == kept.manifest.digest
+    if descriptor.manifest is None:
+        return not converted.is_synthetic
     return converted.native_digest == descriptor.manifest.digest
 
 

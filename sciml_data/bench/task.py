@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, DescriptorError, Problem, nearest
-
-TOP = {"task": dict, "model": dict, "settings": dict, "metric": list, "target": list}
-TASK_KEYS = {"name": str, "title": str, "dataset": str, "version": str, "headline_split": str}
-TASK_OPTIONAL = {"description": str, "headline_metric": str}
-MODEL_KEYS = {"default": str}
-MODEL_OPTIONAL = {"names": list}
-METRIC_KEYS = {
-    "id": str,
-    "name": str,
-    "version": str,
-    "unit": str,
-    "lower_is_better": bool,
-    "formula": str,
-}
-METRIC_OPTIONAL = {"min": (int, float), "max": (int, float)}
-TARGET_KEYS = {"metric": str, "part": str, "value": (int, float), "source": str}
-TARGET_OPTIONAL = {"split": str, "comparison": str}
-COMPARISONS = (">=", "<=")
-SETTING_GROUPS = ("model", "split", "sample")
+from sciml_data.bench.task_form import METRIC_KEYS, model_names, task_problems
+from sciml_data.errors import CallError, DescriptorError, nearest
 
 
 @dataclass(frozen=True)
@@ -51,7 +33,8 @@ class Metric:
 class Target:
     """A published value to hold a score against, with where it was published.
 
-    `metric` is a metric key (`metric` or `metric.variant`); `split` None means every split.
+    `metric` is a metric key (`metric` or `metric.variant`); `split`, `variant` and `dataset` None
+    mean every one.
     """
 
     metric: str
@@ -60,6 +43,8 @@ class Target:
     source: str
     split: str | None = None
     comparison: str = ">="
+    variant: str | None = None
+    dataset: str | None = None
 
     def is_met(self, score: float) -> bool:
         """Return whether a score reaches the target."""
@@ -67,8 +52,29 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One of several tasks under one benchmark; None takes what the benchmark says.
+
+    `datasets` are those it can be run on, the default first; of each the ready files of the split
+    that has the variant's name are opened. `settings` override the benchmark's.
+    """
+
+    name: str
+    datasets: tuple[str, ...]
+    title: str | None = None
+    headline_split: str | None = None
+    headline_metric: str | None = None
+    default_model: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Task:
-    """A benchmark: dataset, headline split, models, settings, metrics and targets."""
+    """A benchmark: dataset, headline split, models, settings, metrics and targets.
+
+    `variant` is the one chosen of `variants` (`variants.choose`); None where there are none, and
+    in a task as it was loaded.
+    """
 
     name: str
     title: str
@@ -82,6 +88,9 @@ class Task:
     targets: tuple[Target, ...]
     folder: Path
     headline_metric: str | None = None
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    default_variant: str | None = None
+    variant: str | None = None
 
     def metric(self, key: str) -> Metric:
         """Return the metric of a key such as `nnse_summed` or `nnse_summed.w1`.
@@ -130,7 +139,7 @@ def load_task(runner: Path) -> Task:
         raise DescriptorError(f"task.toml of {runner.name!r} is not TOML: {error}") from error
     if isinstance(document.get("target"), dict):
         document["target"] = [document["target"]]
-    if problems := _problems(document, runner.name):
+    if problems := task_problems(document, runner.name):
         raise DescriptorError(f"task.toml of {runner.name!r} is not sound", problems=problems)
     return _task(document, runner)
 
@@ -145,114 +154,22 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         headline_split=head["headline_split"],
         headline_metric=head.get("headline_metric"),
         default_model=model["default"],
-        models=_models(document),
+        models=model_names(document),
         settings=document.get("settings", {}),
         metrics=tuple(_metric(block) for block in document["metric"]),
         targets=tuple(Target(**block) for block in document.get("target", [])),
         folder=runner,
+        variants={
+            name: _variant(name, block) for name, block in document.get("variant", {}).items()
+        },
+        default_variant=head.get("variant"),
     )
+
+
+def _variant(name: str, block: Mapping[str, Any]) -> Variant:
+    return Variant(**{**block, "name": name, "datasets": tuple(block["datasets"])})
 
 
 def _metric(block: Mapping[str, Any]) -> Metric:
     named = {key: block[key] for key in METRIC_KEYS}
     return Metric(**named, minimum=block.get("min"), maximum=block.get("max"))
-
-
-def _models(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the models named, or else the default and those that have settings of their own."""
-    named = document["model"].get("names")
-    if named is None:
-        own = document.get("settings", {}).get("model", {})
-        named = dict.fromkeys([document["model"]["default"], *own])
-    return tuple(named)
-
-
-def _problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
-    problems = _table_problems(
-        "", document, {key: TOP[key] for key in ("task", "model", "metric")}, TOP
-    )
-    if problems:
-        return problems
-    problems += _table_problems("task", document["task"], TASK_KEYS, TASK_OPTIONAL)
-    problems += _table_problems("model", document["model"], MODEL_KEYS, MODEL_OPTIONAL)
-    for number, block in enumerate(document["metric"]):
-        problems += _table_problems(f"metric[{number}]", block, METRIC_KEYS, METRIC_OPTIONAL)
-    for number, block in enumerate(document.get("target", [])):
-        problems += _table_problems(f"target[{number}]", block, TARGET_KEYS, TARGET_OPTIONAL)
-    if not problems:
-        problems += _meaning_problems(document, folder)
-    return problems
-
-
-def _table_problems(
-    place: str, table: Any, required: Mapping[str, Any], optional: Mapping[str, Any]
-) -> list[Problem]:
-    if not isinstance(table, dict):
-        return [Problem("form", place, "a table is expected")]
-    prefix = f"{place}." if place else ""
-    known = {**optional, **required}
-    problems = [
-        Problem("missing", f"{prefix}{key}", "is required") for key in required if key not in table
-    ]
-    for key, value in table.items():
-        if key not in known:
-            problems.append(
-                Problem("unknown", f"{prefix}{key}", f"no such key{nearest(key, known)}")
-            )
-        elif not _is_a(value, known[key]):
-            problems.append(Problem("type", f"{prefix}{key}", f"not {value!r}"))
-    return problems
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    wants_bool = kind is bool
-    return isinstance(value, kind) and isinstance(value, bool) == wants_bool
-
-
-def _meaning_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
-    head, settings = document["task"], document.get("settings", {})
-    problems = []
-    if head["name"] != folder:
-        problems.append(Problem("name", "task.name", f"{head['name']!r} lies in folder {folder!r}"))
-    models = _models(document)
-    if document["model"]["default"] not in models:
-        problems.append(Problem("model", "model.default", "is not among model.names"))
-    metrics = [block["id"] for block in document["metric"]]
-    problems += [
-        Problem("metric", metric, "is defined twice")
-        for metric in dict.fromkeys(metrics)
-        if metrics.count(metric) > 1
-    ]
-    headline = head.get("headline_metric")
-    if headline is not None and headline.partition(".")[0] not in metrics:
-        problems.append(Problem("metric", "task.headline_metric", f"no metric {headline!r}"))
-    problems += _target_problems(document.get("target", []), metrics)
-    problems += _setting_problems(settings, models)
-    return problems
-
-
-def _target_problems(targets: Iterable[Mapping[str, Any]], metrics: list[str]) -> list[Problem]:
-    problems = []
-    for number, target in enumerate(targets):
-        metric = target["metric"].partition(".")[0]
-        if metric not in metrics:
-            message = f"no metric {metric!r}{nearest(metric, metrics)}"
-            problems.append(Problem("metric", f"target[{number}].metric", message))
-        if target.get("comparison", ">=") not in COMPARISONS:
-            message = f"one of {', '.join(COMPARISONS)} is expected"
-            problems.append(Problem("value", f"target[{number}].comparison", message))
-    return problems
-
-
-def _setting_problems(settings: Mapping[str, Any], models: tuple[str, ...]) -> list[Problem]:
-    problems = [
-        Problem("unknown", f"settings.{key}", f"no such group; {', '.join(SETTING_GROUPS)} are")
-        for key, value in settings.items()
-        if isinstance(value, dict) and key not in SETTING_GROUPS
-    ]
-    problems += [
-        Problem("unknown", f"settings.model.{name}", f"no such model{nearest(name, models)}")
-        for name in settings.get("model", {})
-        if name not in models
-    ]
-    return problems

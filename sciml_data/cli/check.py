@@ -101,6 +101,7 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     import json
 
     from sciml_data.bench.task import load_task
+    from sciml_data.bench.variants import datasets_of
 
     runner = registry.runner(benchmark)
     place = f"runners/{benchmark}"
@@ -110,10 +111,11 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         found = error.problems or (Problem("task", "", error.wrong),)
         return [Problem(one.kind, f"{place}/task.toml: {one.place}", one.message) for one in found]
     problems = []
-    try:
-        registry.package(task.dataset, task.version)
-    except SciMLDataError as error:
-        problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.wrong))
+    for dataset in datasets_of(task):
+        try:
+            registry.package(dataset, task.version)
+        except SciMLDataError as error:
+            problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.wrong))
     for path in sorted((runner / "splits").glob("*.json")):
         try:
             json.loads(path.read_text(encoding="utf-8"))

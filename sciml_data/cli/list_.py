@@ -48,6 +48,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
     """Return a row for each version and benchmark; what cannot be read is added to `wrong`."""
     from sciml_data.bench.task import load_task
+    from sciml_data.bench.variants import datasets_of
     from sciml_data.descriptor import load_descriptor
 
     rows = []
@@ -67,9 +68,8 @@ def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict
         except DescriptorError as error:
             wrong.append(error)
             continue
-        rows.append(
-            _row("benchmark", name, f"{task.dataset} {task.version}", None, None, task.title)
-        )
+        data = f"{', '.join(datasets_of(task))} {task.version}"
+        rows.append(_row("benchmark", name, data, None, None, task.title))
     return rows
 
 

@@ -36,6 +36,7 @@ Examples:
   sciml-data run tevolop --model lstm --split temporal --seed 1
   sciml-data run tevolop --split spatial-400-100 --seeds 0-4
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
+  sciml-data run uno --variant dose --dataset uno_ccle --split drug
   sciml-data run tevolop --resume latest
   sciml-data run tevolop --strategy mirrored:2 --threads 2
   sciml-data run tevolop --stage-only
@@ -45,6 +46,8 @@ Examples:
 @click.argument("benchmark")
 @click.option("--model", help="Model to train; else the benchmark's default.")
 @click.option("--split", help="Split to train and score on; else the headline split.")
+@click.option("--variant", help="Which task, of a benchmark that has several.")
+@click.option("--dataset", help="Which dataset, of a benchmark that runs on several.")
 @click.option("--seed", type=int, help="Seed of weights, dropout and batch order.  [default: 0]")
 @click.option("--seeds", metavar="A-B", help="Several runs, as 0-4 or 0,2,5; prints their median.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
@@ -187,6 +190,8 @@ def read_request(
         registry,
         model=options["model"],
         split=options["split"],
+        variant=options["variant"],
+        dataset=options["dataset"],
         overrides=options["overrides"],
         is_sample=options["sample"],
         **common,
@@ -206,8 +211,8 @@ def _resumed(
     from sciml_data.bench.record import load_record
     from sciml_data.bench.runs import LATEST, find_run
 
-    kept = ("model", "split", "seed", "seeds", "overrides", "name", "sample_set")
-    given = [name for name in kept if options[name]]
+    kept = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
+    given = [name for name in (*kept, "sample_set") if options[name]]
     if given or options["sample"]:
         names = ", ".join(f"--{name}" for name in given) or "--sample"
         raise CallError(
@@ -222,9 +227,12 @@ def _resumed(
     used = record["distribution"].get("backend", "tensorflow")
     if options["backend"] not in {None, used}:
         raise CallError(f"run {folder.name} was started with --backend {used}")
+    variant = record["benchmark"].get("variant")
     request = replace(
         request,
         backend=used,
+        variant=variant,
+        dataset=record["dataset"]["id"] if variant else None,
         model=record["model"]["name"],
         split=record["split"]["name"],
         settings=record["settings"],
