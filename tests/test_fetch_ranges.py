@@ -84,9 +84,7 @@ def test_ranges_of_one_file_are_fetched_at_once(plan: Plan, first: FileServer) -
     assert said == []
     # The owner's first connection ends where it gave the rest away.
     assert 4 <= len({request.connection for request in first.requests}) <= 5
-    asked = sorted(
-        int((request.range or "bytes=0-")[6:].split("-")[0]) for request in first.requests
-    )
+    asked = starts(first)
     assert asked == sorted(set(asked))  # nothing was asked for twice
     tags = {request.headers.get("if-range") for request in first.requests[1:]}
     assert len(tags) == 1
@@ -217,6 +215,12 @@ def test_the_second_mirror_starts_over_where_the_first_lied(
     assert [path for path in plan.folder.quarantine.rglob("*") if path.is_file()] != []
 
 
+def starts(server: FileServer) -> list[int]:
+    """Return the first bytes that were asked for, sorted."""
+    asked = (request.range or "bytes=0-" for request in server.requests)
+    return sorted(int(text.removeprefix("bytes=").partition("-")[0]) for text in asked)
+
+
 def write_part(plan: Plan, content: bytes, notes: str | None) -> None:
     write_files(plan.folder.partial, {f"{NAME}.part": content})
     if notes is not None:
@@ -255,7 +259,7 @@ def test_a_part_without_notes_counts_to_its_end(plan: Plan, first: FileServer) -
     fetched, _ = get(plan)
 
     assert is_right(fetched)
-    assert first.bytes_sent == len(CONTENT) - 10 * RANGE
+    assert min(starts(first)) == 10 * RANGE
 
 
 def test_a_whole_part_is_published_without_a_request(plan: Plan, first: FileServer) -> None:

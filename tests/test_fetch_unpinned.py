@@ -106,6 +106,30 @@ def test_a_part_that_nothing_would_hold_is_fetched_again(plan: Plan, server: S3S
     assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
 
 
+@pytest.mark.parametrize("tag", ["same", "other", "two"])
+def test_a_large_part_is_gone_on_with_under_the_tag_that_it_came_under(
+    plan: Plan, server: S3Server, tag: str
+) -> None:
+    """Where the parts of an ETag are not known nothing else tells that the bytes fit."""
+    path, content = "deep/b.bin", FILES["deep/b.bin"]
+    plan = with_file(plan, path, lambda file: dataclasses.replace(file, etag=None))
+    own = server.describe("bucket", path)["ETag"]
+    tags = {"same": [own], "other": ['"0123-4"'], "two": [own, '"0123-4"']}[tag]
+    notes = "".join(f"tag {one}\n" for one in tags) + "0 4000\n"
+    write_files(
+        plan.folder.partial,
+        {f"{path}.part": content[:4000], f"{path}.part.ranges": notes.encode()},
+    )
+
+    fetched = fetch(plan, patience=PATIENCE, range_bytes=1000, jobs=1)
+
+    asked = [request.range for request in server.requests if request.path.endswith("b.bin")]
+    assert fetched.manifest == manifest(FILES)
+    assert asked[0] == (None if tag == "two" else "bytes=4000-")
+    is_whole_sent = server.bytes_sent >= sum(map(len, FILES.values()))
+    assert is_whole_sent is (tag != "same")
+
+
 def test_what_is_there_is_neither_asked_for_nor_read(
     plan: Plan, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

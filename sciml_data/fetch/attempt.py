@@ -30,7 +30,8 @@ class Attempt:
         self._part = part
         self._run = run
         self._requests = Requests(address, file, part, run)
-        if part.received_bytes and not is_held(file):  # nothing would tell if they did not fit
+        if part.received_bytes and not is_held(file) and part.tag is None:
+            # Nothing would tell if they did not fit.
             self._requests.restart()
         self._is_own = part.received_bytes == 0  # whether all of them came from this URL
         self._is_alone = False  # whether ranges cannot be had here

@@ -79,6 +79,7 @@ class Part:
     Attributes:
         path: where it lies.
         received_bytes: how much of it is there.
+        tag: entity tag that these bytes came under, where notes say so.
     """
 
     def __init__(self, folder: DatasetFolder, file: PlannedFile, *, has_notes: bool) -> None:
@@ -103,6 +104,7 @@ class Part:
         self._hashed_bytes = 0
         self._is_hashing = False  # whether a thread feeds the hashes
         self.received_bytes = 0
+        self.tag: str | None = None
         try:
             self._take_over()
         except BaseException:
@@ -152,11 +154,19 @@ class Part:
         self._catch_up()
         return is_due
 
+    def note_tag(self, tag: str) -> None:
+        """Note the entity tag of the answer that the next bytes come from."""
+        with self._lock:
+            self.tag = tag
+            if self._has_notes:
+                self._notes.add_tag(tag)
+
     def restart(self) -> None:
         """Forget all bytes; no other thread may write meanwhile."""
         os.ftruncate(self._descriptor, 0)
         self._notes.forget()
         self._whole, self._hashed_bytes, self.received_bytes = [], 0, 0
+        self.tag = None
         self._hashes = [new_hash(one, self._file.size_bytes) for one in self._wanted]
 
     def set_aside(self) -> None:
@@ -193,6 +203,7 @@ class Part:
         self.received_bytes = sum(stop - start for start, stop in self._whole)
         self._catch_up()
         self._has_old_notes = noted is not None
+        self.tag = self._notes.tag() if self._has_notes else None
         if noted is None and self._has_notes and size_bytes:
             self._notes.add((0, size_bytes))
 

@@ -1,7 +1,8 @@
 """Which bytes of a file are there: spans, and the notes of them that outlive a kill.
 
 A note is one short line appended to a file beside the part. A line that a kill tore has no end and
-does not count. What is noted is not trusted: the hash of the whole file decides.
+does not count. What is noted is not trusted: the hash of the whole file decides. Where no hash is
+known, the entity tag does that the bytes came under: a server is asked to go on only with that one.
 """
 
 from __future__ import annotations
@@ -72,24 +73,45 @@ class Notes:
         Raises:
             FetchError: a link lies there; it is not followed.
         """
-        if self._path.is_symlink():
-            raise FetchError(f"{self._path} is no regular file; it is not followed")
-        try:
-            text = self._path.read_bytes()
-        except FileNotFoundError:
+        text = self._text()
+        if text is None:
             return None
         return merged(
             (int(found[1]), int(found[2]))
             for found in re.finditer(rb"^(\d{1,18}) (\d{1,18})\n", text, re.MULTILINE)
         )
 
+    def tag(self) -> str | None:
+        """Return the entity tag that all bytes came under, or None if there are none or several.
+
+        Raises:
+            FetchError: a link lies there; it is not followed.
+        """
+        found = set(re.findall(rb"^tag (.+)\n", self._text() or b"", re.MULTILINE))
+        return found.pop().decode("latin-1") if len(found) == 1 else None
+
     def add(self, span: Span) -> None:
         """Note that the bytes of a span are written."""
+        self._write(b"%d %d\n" % span)
+
+    def add_tag(self, tag: str) -> None:
+        """Note the entity tag of the answer that the next bytes come from."""
+        self._write(b"tag %s\n" % tag.encode("latin-1"))
+
+    def _text(self) -> bytes | None:
+        if self._path.is_symlink():
+            raise FetchError(f"{self._path} is no regular file; it is not followed")
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, line: bytes) -> None:
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o644)
             os.write(self._descriptor, b"\n")  # ends a line that a kill tore
-        os.write(self._descriptor, b"%d %d\n" % span)
+        os.write(self._descriptor, line)
 
     def forget(self) -> None:
         """Take all notes away."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sciml_data.fetch.crew import MOST_MISSES, Extent, Team
 from sciml_data.fetch.mirrors import WrongBytesError
-from sciml_data.fetch.part import Part
+from sciml_data.fetch.part import Part, is_held
 from sciml_data.fetch.ranges import MIB
 from sciml_data.fetch.run import Run, StoppedError
 from sciml_data.sources import Body, SourceError, TransientError
@@ -51,7 +51,8 @@ class Requests:
         self._run = run
         self._gate = run.mirrors.gate(address.mirror)
         self._owner = threading.get_ident()
-        self._tag: str | None = None  # of the answer that the part's bytes came from
+        # Of the answer that the part's bytes came from; where a hash is known, that decides.
+        self._tag: str | None = None if is_held(file) else part.tag
         self.team: Team | None = None
 
     def bring(self, extent: Extent) -> None:
@@ -128,7 +129,9 @@ class Requests:
                 raise ChangedError("it changed meanwhile, or ranges of it are not given")
             self.restart()
             extent.at = 0
-        self._tag = self._tag or body.tag
+        if self._tag is None and body.tag is not None:
+            self._tag = body.tag
+            self._part.note_tag(body.tag)
         if self.team is not None:
             self._check_end(self.team, body, extent)
 
