@@ -1,0 +1,1 @@
+"""CANDLE-UNO: how cell lines answer to drugs."""

@@ -1,0 +1,190 @@
+"""Responses and tables of a ready dataset as arrays: rows of indices, entities once.
+
+Nothing is joined. A row says which cell, which drugs at which doses, and what was measured; the
+features of cells and drugs stay in their tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sciml_data.bench.shares import Words, mixed, words_of
+from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.responses import NO_DRUG, text_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+AUC, DOSE = "auc", "dose"
+TARGETS = {AUC: "auc", DOSE: "growth"}
+NO_SLOT = -1  # in `drugs`: there is no second drug
+Floats: TypeAlias = npt.NDArray[np.float32]
+Codes: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Cells or drugs: `ids` qualified by source, `names` the same under all of an entity's ids.
+
+    `tables` has the features by name: float32 (entity, feature) with NaN where missing, or bits as
+    uint8 (entity, bit). `codes` numbers the names: entities of one name share a number.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    tables: Mapping[str, npt.NDArray[Any]]
+    codes: Codes
+
+    def __len__(self) -> int:
+        """Return the number of entities."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What was measured.
+
+    Attributes:
+        variant: `auc` or `dose`.
+        target: (row,) float32, area under the curve or growth.
+        cell: (row,) int32, index of the cell.
+        drugs: (row, slot) int32, indices of the drugs; `NO_SLOT` for no second drug. One slot
+            where nothing has a second drug and there is no dose.
+        doses: (row, slot) float32, -log10(mol/L), NaN for no drug; no slot without doses.
+        source: (row,) index into `sources`.
+        study: (row,) index into `studies`.
+        published: (row,) 0 train, 1 validation, 2 test; None where nothing was published.
+        cells, drug_table: the entities.
+        notes: attributes of the dataset that a record should have.
+    """
+
+    variant: str
+    target: Floats
+    cell: npt.NDArray[np.int32]
+    drugs: npt.NDArray[np.int32]
+    doses: Floats
+    source: npt.NDArray[np.int32]
+    study: npt.NDArray[np.int32]
+    published: npt.NDArray[np.uint8] | None
+    sources: tuple[str, ...]
+    studies: tuple[str, ...]
+    cells: Entities
+    drug_table: Entities
+    notes: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.target)
+
+    @property
+    def has_pairs(self) -> bool:
+        """Return whether any row has a second drug."""
+        return bool(self.drugs.shape[1] > 1 and (self.drugs[:, 1] >= 0).any())
+
+
+def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
+    """Return the rows and tables of a ready dataset.
+
+    Args:
+        dataset: ready form; see `sciml_data/responses`.
+        variant: `auc` or `dose`.
+
+    Raises:
+        CallError: the dataset has no such target.
+        SciMLDataError: it has no features of cells or of drugs, or no row.
+    """
+    name = TARGETS[variant]
+    if name not in dataset:
+        raise CallError(f"the dataset has no variable {name!r}: it is no dataset of {variant!r}")
+    target = dataset[name].to_numpy().astype(np.float32)
+    cells = _entities(dataset, "cell", ("expression",))
+    drug_table = _entities(dataset, "drug", ("descriptors", "fingerprints"))
+    if not len(target) or not np.isfinite(target).all():
+        raise SciMLDataError(f"{name} has {len(target)} rows, or some that are not finite")
+    has_part = "published_part" in dataset
+    return Responses(
+        variant=variant,
+        target=target,
+        cell=dataset["cell_index"].to_numpy().astype(np.int32),
+        drugs=_drugs(dataset, variant),
+        doses=_doses(dataset, variant),
+        source=dataset["source_index"].to_numpy().astype(np.int32),
+        study=dataset["study_index"].to_numpy().astype(np.int32),
+        published=dataset["published_part"].to_numpy() if has_part else None,
+        sources=tuple(text_of(dataset["source_id"])),
+        studies=tuple(text_of(dataset["study_id"])),
+        cells=cells,
+        drug_table=drug_table,
+        notes={key: value for key, value in dataset.attrs.items() if key.startswith("rows_")},
+    )
+
+
+def compounds(responses: Responses) -> Codes:
+    """Return (row, slot) numbers of the canonical compounds, `NO_SLOT` for no drug."""
+    codes = np.append(responses.drug_table.codes, NO_SLOT)
+    return np.asarray(codes[responses.drugs])
+
+
+def group_codes(responses: Responses) -> Codes:
+    """Return (row,) a number for each compound, or pair of compounds whatever their order."""
+    return pair_codes(compounds(responses), len(responses.drug_table))
+
+
+def pair_codes(slots: Codes, count: int) -> Codes:
+    """Return one number for each row of (row, slot) codes below `count`; order does not count."""
+    low, high = slots.min(axis=1), slots.max(axis=1)
+    return np.asarray((low + 1) * np.int64(count + 1) + high)
+
+
+def row_words(responses: Responses) -> Words:
+    """Return a hash of each row: cell, drugs with doses in any order, source and study by id."""
+    table = responses.drug_table
+    drug = np.append(words_of(table.ids, "drug"), np.uint64(0))[responses.drugs]
+    if responses.doses.shape[1]:
+        doses = np.nan_to_num(responses.doses, nan=0.0).view(np.uint32).astype(np.uint64)
+        drug = np.where(responses.drugs >= 0, mixed(drug, doses), np.uint64(0))
+    return mixed(
+        words_of(responses.cells.ids, "cell")[responses.cell],
+        drug.sum(axis=1, dtype=np.uint64),
+        words_of(responses.sources, "source")[responses.source],
+        words_of(responses.studies, "study")[responses.study],
+    )
+
+
+def _drugs(dataset: xr.Dataset, variant: str) -> npt.NDArray[np.int32]:
+    first = dataset["drug1_index"].to_numpy().astype(np.int32)
+    if variant == AUC:
+        return first[:, None]
+    second = dataset["drug2_index"].to_numpy().astype(np.int32)
+    return np.stack([first, np.where(second == NO_DRUG, NO_SLOT, second)], axis=1)
+
+
+def _doses(dataset: xr.Dataset, variant: str) -> Floats:
+    if variant == AUC:
+        return np.empty((dataset.sizes["response"], 0), np.float32)
+    doses = [dataset[name].to_numpy() for name in ("dose1", "dose2")]
+    return np.stack(doses, axis=1).astype(np.float32)
+
+
+def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Entities:
+    tables: dict[str, npt.NDArray[Any]] = {}
+    for name in features:
+        if name not in dataset:
+            continue
+        values = dataset[name].to_numpy()
+        if name == "fingerprints":
+            bits = int(dataset[name].attrs["bits"])
+            values = np.unpackbits(values, axis=1, count=bits, bitorder="big")
+        tables[name] = values
+    if not tables:
+        raise SciMLDataError(
+            f"the dataset has no features of any {kind}: {' or '.join(features)} is needed"
+        )
+    names = tuple(text_of(dataset[f"{kind}_canonical"]))
+    codes = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)[1]
+    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables, codes.astype(np.int64))
