@@ -85,8 +85,9 @@ def copy_weights(reference: Any, joined: Any) -> None:
         denses = _denses(joined.get_layer(f"tower_{name}"))
         for source, target in zip((tower.lead, *tower.denses), denses, strict=True):
             target.set_weights(source.get_weights())
-    sources = (reference.join, *reference.head.denses, reference.out)
-    for source, target in zip(sources, _denses(joined), strict=True):
+    first, *others = _denses(joined)
+    first.set_weights(reference.join.whole())
+    for source, target in zip((*reference.head.denses, reference.out), others, strict=True):
         target.set_weights(source.get_weights())
 
 

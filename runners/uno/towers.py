@@ -71,26 +71,35 @@ class Tower(layers.Layer):  # type: ignore[misc] # Keras ships no types
 class Join(layers.Layer):  # type: ignore[misc] # Keras ships no types
     """A dense layer on values side by side, whose product is taken block by block.
 
-    One kernel, so it is a dense layer's: initialised over all inputs, and as many parameters.
+    Each block has its rows of the kernel to itself, so that none is cut out of a larger one at
+    every step; they are drawn together, as a dense layer on all inputs would draw them.
     """
 
     def __init__(self, units: int, blocks: Mapping[str, int], *, name: str) -> None:
         super().__init__(name=name)
-        ends = np.cumsum(list(blocks.values())).tolist()
-        self.ends = {
-            block: (end - width, end)
-            for (block, width), end in zip(blocks.items(), ends, strict=True)
+        ends = np.cumsum(list(blocks.values()))
+        drawn = keras.initializers.get("glorot_normal")((int(ends[-1]), units))
+        self.kernels = {
+            block: self.add_weight(
+                name=f"kernel_{block}",
+                shape=(width, units),
+                initializer=keras.initializers.Constant(ops.convert_to_numpy(rows)),
+            )
+            for (block, width), rows in zip(
+                blocks.items(), ops.split(drawn, ends[:-1].tolist()), strict=True
+            )
         }
-        self.kernel = self.add_weight(
-            name="kernel", shape=(ends[-1], units), initializer="glorot_normal"
-        )
         self.bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
         self.built = True
 
     def call(self, values: Any, block: str) -> Any:
         """Return the product of one block's values and its rows of the kernel."""
-        first, stop = self.ends[block]
-        return ops.matmul(values, self.kernel[first:stop])
+        return ops.matmul(values, self.kernels[block])
+
+    def whole(self) -> list[Any]:
+        """Return kernel and bias as those of one dense layer on all inputs."""
+        *rows, bias = self.get_weights()
+        return [np.concatenate(rows), bias]
 
 
 def noise(values: Any, share: float, seeds: Any) -> Any:
