@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -65,7 +64,7 @@ def main() -> None:
         f"{arguments.variant}: {len(case.rows.responses.cells):,} cells, "
         f"{len(case.rows.responses.drug_table):,} drugs, dropout {arguments.dropout:g}, "
         f"{'blocks' if arguments.blocks else 'mixed rows'}, {arguments.threads} threads, "
-        f"{arguments.rounds} rounds, {arguments.backend}"
+        f"{arguments.rounds} rounds, {arguments.backend}{', XLA' if arguments.xla else ''}"
     )
     for size in map(int, arguments.batches.split(",")):
         _compare_training(case, size, arguments)
@@ -188,7 +187,7 @@ def _case(arguments: argparse.Namespace) -> Any:
         for name in ("data", "batches", "models", "towers", "joined")
     }
     task = choose(load_task(registry.runner("uno")), arguments.variant)
-    changed = [f"dropout={arguments.dropout}", "batch_size=512"]
+    changed = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
     settings = resolve_settings(task, changed, model="reference", split="row")
     settings |= {"knows": [], "output_scale": 1.0}
     responses = _responses(modules["data"], arguments)
@@ -374,7 +373,8 @@ def _measure_memory(side: str, arguments: argparse.Namespace) -> None:
 
 def _use_memory(arguments: argparse.Namespace) -> None:
     case = _case(arguments)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts from here
+    before = _peak()
     size = max(map(int, arguments.batches.split(",")))
     batches = list(case.rows.batches(case.train[: 2 * size], batch_size=size))
     if arguments.memory_of == OURS:
@@ -389,8 +389,14 @@ def _use_memory(arguments: argparse.Namespace) -> None:
         forward = _compiled(model)
         for first in range(0, len(case.judged), size):
             forward(case.join_inputs(case.rows.inputs(case.judged[first : first + size])))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = _peak()
     print(f"{peak / 1e6:.2f} GB, {(peak - before) / 1e6:.2f} GB more than with tables alone")
+
+
+def _peak() -> int:
+    """Return the most memory this process has held, in kB (Linux)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _arguments() -> argparse.Namespace:
@@ -403,6 +409,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--blocks", action="store_true", help="batches of few cells and drugs")
+    parser.add_argument("--xla", action="store_true", help="training of both sides by XLA")
     parser.add_argument("--steps", type=int, default=4, help="of training in one round")
     parser.add_argument("--evaluation-rows", type=int, default=52_994)
     parser.add_argument("--file-share", type=int, default=10, help="1/N of the rows in the file")

@@ -10,6 +10,7 @@ the sum, which makes the result depend on the number of devices: Keras 3.15,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from sciml_data.bench.backend import Pass, Steps
@@ -25,12 +26,15 @@ def make_steps(
     import tensorflow as tf
 
     differentiate = _gradients(problem, model)
+    apply = partial(_apply, optimizer=optimizer, model=model, clip=settings["clip_norm"])
     if settings["xla"]:
         differentiate = tf.function(differentiate, jit_compile=True)
+        if strategy.num_replicas_in_sync == 1:  # a sum over replicas cannot be compiled
+            apply = tf.function(apply, jit_compile=True)
 
     def learn(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
         gradients, loss, weight = differentiate(inputs, targets, weights)
-        _apply(gradients, weight, optimizer=optimizer, model=model, clip=settings["clip_norm"])
+        apply(gradients, weight)
         return loss, weight, _count(problem, weights, is_real)
 
     def judge(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
