@@ -1,0 +1,125 @@
+"""Seconds and bytes of a DataLad mirror of 20,000 files: create, update, publish, clone, get.
+
+    python benchmarks/mirror.py [--files 20000] [--mirrors 2] [--fromkey] [--scratch DIR]
+
+The files exist in the manifest alone: their sha256 are those of their numbers, their addresses are
+of example.org; nothing is downloaded. Ten that do exist, of 1 MB, are got from loopback in the end.
+`--fromkey` times `git annex fromkey` and `git commit` of the same keys, which the product does not
+use, beside it. Wall seconds of one run, and the processor's seconds of all processes started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sciml_data import mirror
+from sciml_data.descriptor import Descriptor, read_descriptor
+from sciml_data.manifest import Entry, Manifest, hash_file
+from sciml_data.mirror.keys import keyed
+from sciml_data.sources.annex import feed, git
+from sciml_data.testing.clones import fresh_user, typed
+from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.testing.server import FileServer
+from sciml_data.testing.small_registry import change_descriptor
+
+GOT = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
+
+
+def timed(name: str, call: Callable[[], object]) -> None:
+    """Print the wall and processor seconds of a call."""
+    before, since = os.times(), time.monotonic()
+    call()
+    after, wall_s = os.times(), time.monotonic() - since
+    cpu_s = sum(after[:4]) - sum(before[:4])
+    print(f"{name:<28} {wall_s:8.1f} s  {cpu_s:8.1f} CPU s", flush=True)
+
+
+def describe(scratch: Path, files: int, url: str, mirrors: int) -> Descriptor:
+    """Return the descriptor of a dataset of so many files, ten of which exist at an address."""
+    places = [
+        {"": f"{url}/" if not n else f"https://{n}.example.org/data/"} for n in range(mirrors)
+    ]
+    folder = write_dataset(scratch / "registry", GOT, mirrors=places).folder
+    numbers = range(files - len(GOT))
+    more = (
+        Entry(
+            f"training/{number // 1000:03d}/granule_{number:06d}.hdf",
+            167_404_096,
+            f"sha256:{hashlib.sha256(str(number).encode()).hexdigest()}",
+        )
+        for number in numbers
+    )
+    known = read_descriptor(folder).manifest or ()
+    place = folder / "manifest.csv"
+    place.write_text(Manifest(tuple(sorted([*known, *more]))).dump(), encoding="utf-8")
+    size, found = place.stat().st_size, hash_file(place)
+    change_descriptor(folder, lambda one: one["resources"][0].update(bytes=size, hash=found))
+    return read_descriptor(folder)
+
+
+def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
+    """Time what `git annex fromkey` and `git commit` take for the same files."""
+    folder = scratch / "fromkey"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "annex", "init", "--quiet")
+    lines = [
+        f"{one.key} {one.entry.path}" for one in keyed(folder, tuple(descriptor.manifest or ()))
+    ]
+    command = ["annex", "fromkey", "--force", "--batch", "-z"]
+    timed("git annex fromkey --batch", lambda: feed(folder, command, lines))
+    timed("git commit", lambda: git(folder, "commit", "--quiet", "-m", "all"))
+
+
+def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
+    """Print a line for each step."""
+    write_files(scratch / "files", GOT)
+    user = fresh_user(scratch / "user")
+    with FileServer(scratch / "files") as public, FileServer(scratch / "www") as website:
+        tiny = describe(scratch, files, public.url, mirrors)
+        root, www = scratch / "m", scratch / "www"
+        print(f"{files} files, {mirrors} mirrors, load {os.getloadavg()[0]:.1f}")
+        timed("mirror create", lambda: mirror.create(root, {"tiny": [tiny]}, notice=print))
+        timed("mirror update, no change", lambda: mirror.update(root, {"tiny": [tiny]}))
+        timed("mirror publish", lambda: mirror.publish(root, www))
+        timed("mirror publish, no change", lambda: mirror.publish(root, www))
+        size = subprocess.run(
+            ["du", "-sk", www / "tiny.git"], check=True, capture_output=True, text=True
+        ).stdout.split()[0]
+        print(f"published                    {int(size) * 1024 / 1e6:8.1f} MB")
+
+        def type_at(folder: Path, *command: str) -> None:
+            done = typed(*command, at=folder, user=user)
+            if done.returncode != 0:
+                raise SystemExit(done.stderr)
+
+        address = f"{website.url}/tiny.git"
+        timed("datalad clone over HTTP", lambda: type_at(scratch, "datalad", "clone", address, "c"))
+        print(f"requests of it               {len(website.requests):8d}")
+        timed("datalad get of 10 files", lambda: type_at(scratch / "c", "datalad", "get", "real"))
+        timed("verify_clone", lambda: mirror.verify_clone(tiny, scratch / "c"))
+    if fromkey:
+        with_fromkey(scratch, tiny)
+
+
+def main() -> None:
+    """Read the options and measure in a scratch folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--mirrors", type=int, default=2)
+    parser.add_argument("--fromkey", action="store_true")
+    parser.add_argument("--scratch", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.scratch, ignore_cleanup_errors=True) as folder:
+        measure(Path(folder), options.files, options.mirrors, fromkey=options.fromkey)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A user who has just installed git, git-annex and DataLad: an empty home, nothing configured."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Without this git-annex asks no server on loopback. In the environment, so that no file has it.
+LOOPBACK = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "annex.security.allowed-ip-addresses",
+    "GIT_CONFIG_VALUE_0": "127.0.0.1",
+}
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "A user",
+    "GIT_AUTHOR_EMAIL": "user@example.org",
+    "GIT_COMMITTER_NAME": "A user",
+    "GIT_COMMITTER_EMAIL": "user@example.org",
+}
+
+
+def fresh_user(home: Path, *, has_identity: bool = True) -> dict[str, str]:
+    """Return the environment of a user whose home is an empty folder.
+
+    Args:
+        home: made if it is not there.
+        has_identity: whether git is told a name, by the environment.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    named = IDENTITY if has_identity else {}
+    return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "PATH": path,
+            "GIT_CONFIG_NOSYSTEM": "1", **LOOPBACK, **named}  # fmt: skip
+
+
+def typed(*command: str, at: Path, user: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Return what came of a command that a user typed in a folder."""
+    return subprocess.run(  # noqa: S603 (tests start programs that they name)
+        command, cwd=at, env=dict(user), capture_output=True, text=True, check=False
+    )
