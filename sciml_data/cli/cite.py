@@ -1,0 +1,42 @@
+"""`sciml-data cite`: how to cite a dataset, and this software."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sciml_data.cli.options import registry_option, version_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data cite tevolop_socal
+  sciml-data cite uno_ccle --version 1.0 --format bibtex
+  sciml-data cite uno_almanac --format cff
+"""
+)
+@click.argument("dataset")
+@version_option
+@registry_option
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "bibtex", "cff"]),
+    default="text",
+    show_default=True,
+    help="Form of the citation.",
+)
+def command(dataset: str, version: str | None, registry: Path | None, format_: str) -> None:
+    """Print how to cite a version of a dataset, what upstream asks for, and the software.
+
+    No DOI is registered for any dataset; the address of its page stands instead.
+    """
+    from sciml_data.descriptor import load_descriptor
+    from sciml_data.fair.facts import facts_of
+    from sciml_data.fair.forms import CITATIONS, write_form
+    from sciml_data.registry import find_registry
+
+    facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
+    click.echo(write_form(facts, CITATIONS[format_]), nl=False)
