@@ -1,0 +1,354 @@
+"""Stacks a second from STEMDL's native HDF5, from npz files and from the ready form.
+
+    python benchmarks/stemdl.py [--home DIR] [--repeat 5]
+    python benchmarks/stemdl.py --small        # seconds instead of minutes; for trying the script
+    python benchmarks/stemdl.py --codecs       # bytes and CPU ms of what all HDF5 libraries read
+
+Two samples are simulated and converted in DIR (a scratch folder by default, 3 GB in all; minutes of
+both cores): `stemdl_cbed` with 512 pixels along each side as published, `stemdl_ds1` with an npz
+file for each stack. Every measurement is a process of its own, one after the other in turn: first
+an epoch with none of the files in the page cache (dropped by `posix_fadvise` after `fsync`),
+beginning with looking up what there is; then two more. An epoch is every stack of the training
+split once with its label, in an order drawn from a seed, one for all contenders of a dataset, which
+have to come to the same digest of values and labels in that order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml_data.convert import convert, find_converted, shards_of_split
+from sciml_data.dataset import open_ready
+from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.home import DatasetFolder, find_home
+from sciml_data.registry import find_registry
+from sciml_data.sample import make_sample
+from sciml_data.stages import Verified
+
+ENERGIES = list(range(100, 200, 10))
+SAMPLES: dict[str, dict[str, Any]] = {
+    "stemdl_cbed": {"materials": 2, "energies": ENERGIES, "size": 512, "materials_per_file": 4},
+    "stemdl_ds1": {"materials": 10, "energies": ENERGIES},
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "stemdl_cbed": {"groups": [2, 225], "materials": 2, "size": 64, "materials_per_file": 1},
+    "stemdl_ds1": {"groups": [2, 225], "materials": 2},
+}
+SPLITS = {"stemdl_cbed": "train", "stemdl_ds1": "training"}
+COMPRESSIONS: dict[str, dict[str, str]] = {"none": {}, "gzip": {"compression": "gzip"}}
+# What every build of HDF5 reads and loses nothing.
+CODECS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "fletcher32 (a checksum)": {"fletcher32": True},
+    "gzip 1": {"compression": "gzip", "compression_opts": 1},
+    "shuffle, gzip 1": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+    "shuffle, gzip 4": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
+}
+MOST_CODED = 64  # stacks
+EPOCHS = 3  # the first of them cold
+GOAL = 3.0  # ready, of npz
+
+Stack = NDArray[np.float32]
+Key = tuple[str, str]  # native file and name in it
+Read = Callable[[Key], tuple[Stack, int]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to read: of which dataset, from which conversion (None: native), and how."""
+
+    dataset: str
+    conversion: str | None
+    how: str = "h5py"
+
+
+CONTENDERS: dict[str, Contender] = {
+    "npz files": Contender("stemdl_ds1", None, "npz"),
+    "ready of npz": Contender("stemdl_ds1", "none"),
+    "ready of npz, gzip": Contender("stemdl_ds1", "gzip"),
+    "ready of npz, open_dataset": Contender("stemdl_ds1", "none", "xarray"),
+    "native HDF5": Contender("stemdl_cbed", None, "groups"),
+    "ready": Contender("stemdl_cbed", "none"),
+    "ready, gzip": Contender("stemdl_cbed", "gzip"),
+}
+YARDSTICKS = {"stemdl_ds1": "npz files", "stemdl_cbed": "native HDF5"}
+
+
+def described(dataset: str, *, small: bool) -> Descriptor:
+    """Return a dataset with the sample that is measured."""
+    descriptor = load_descriptor(find_registry(), dataset)
+    sample = (SMALL if small else SAMPLES)[dataset]
+    return replace(descriptor, native={**descriptor.native, "sample": sample})
+
+
+def folder_of(home: Path, descriptor: Descriptor) -> DatasetFolder:
+    """Return where the sample lies."""
+    return find_home(home).dataset(descriptor.dataset, descriptor.version, sample_seed=0)
+
+
+def prepare(home: Path, *, small: bool) -> None:
+    """Make and convert the samples, as far as they are not there; print their sizes."""
+    for dataset in SAMPLES:
+        descriptor = described(dataset, small=small)
+        started = time.monotonic()
+        made = make_sample(descriptor, find_home(home))
+        verified = Verified(descriptor, made.folder, made.manifest, is_synthetic=True)
+        size = made.manifest.total_bytes
+        print(f"{dataset}: {len(made.manifest)} native files, {size / 1e6:.1f} MB", end="")
+        print(f" (there after {time.monotonic() - started:.0f} s)")
+        for name, options in COMPRESSIONS.items():
+            ready = convert(verified, options=options).manifest.total_bytes
+            print(f"  ready, {name:<5} {ready / 1e6:8.1f} MB, {ready / size:.1%} of native")
+
+
+def drop(paths: Iterable[Path]) -> None:
+    """Take files out of the page cache."""
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        os.fsync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+
+
+def ready_of(home: Path, one: Contender, *, small: bool) -> Any:
+    """Return the conversion that a contender reads."""
+    descriptor = described(one.dataset, small=small)
+    options = COMPRESSIONS[one.conversion or "none"]
+    converted = find_converted(descriptor, folder_of(home, descriptor), options)
+    if converted is None:
+        raise SystemExit(f"{one.dataset} was not converted")
+    return converted
+
+
+def files_of(home: Path, one: Contender, *, small: bool) -> list[Path]:
+    """Return the files of the training split that a contender reads."""
+    split = SPLITS[one.dataset]
+    if one.conversion is None:
+        native = folder_of(home, described(one.dataset, small=small)).native
+        return sorted((native / split).iterdir())
+    converted = ready_of(home, one, small=small)
+    return [converted.root / name for name in shards_of_split(converted)[split]]
+
+
+def reader_of(paths: Sequence[Path], how: str, converted: Any) -> tuple[list[Key], Read]:
+    """Return what there is to read, and what reads one of it; this is part of the first epoch."""
+    if how == "npz":
+        return npz_reader(paths)
+    if how == "groups":
+        return groups_reader(paths)
+    return xarray_reader(converted) if how == "xarray" else ready_reader(paths)
+
+
+def npz_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
+    """Read npz files as the published loaders do."""
+    where = {(f"{path.parent.name}/{path.name}", digits(path.stem)): path for path in paths}
+
+    def read(key: Key) -> tuple[Stack, int]:
+        with np.load(where[key]) as file:
+            return file["data"], int(file["label"][0])
+
+    return list(where), read
+
+
+def groups_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
+    """Read groups of native HDF5 files with plain h5py, each file opened once."""
+    files = {f"{path.parent.name}/{path.name}": h5py.File(path) for path in paths}
+
+    def read(key: Key) -> tuple[Stack, int]:
+        group = files[key[0]][key[1]]
+        return group["cbed_stack"][...], int(group.attrs["space_group"])
+
+    return [(place, name) for place, file in files.items() for name in file], read
+
+
+def ready_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
+    """Read ready files with plain h5py, each opened once; labels are read at the beginning."""
+    where: dict[Key, tuple[Any, int, int]] = {}
+    for path in paths:
+        file = h5py.File(path)
+        names = zip(lines(file["native_file"]), lines(file["native_sample"]), strict=True)
+        groups = file["space_group"][...].tolist()
+        stacks = file["cbed_stack"]
+        where |= {key: (stacks, at, groups[at]) for at, key in enumerate(names)}
+
+    def read(key: Key) -> tuple[Stack, int]:
+        stacks, at, group = where[key]
+        return stacks[at], group
+
+    return list(where), read
+
+
+def xarray_reader(converted: Any) -> tuple[list[Key], Read]:
+    """Read one sample after the other through `open_dataset`."""
+    dataset = open_ready(converted, split=SPLITS[converted.descriptor.dataset])
+    names = zip(dataset["native_file"].values, dataset["native_sample"].values, strict=True)
+    where = {(file.decode(), name.decode()): at for at, (file, name) in enumerate(names)}
+    groups = dataset["space_group"].values
+    return list(where), lambda key: (
+        dataset["cbed_stack"][where[key]].values,
+        int(groups[where[key]]),
+    )
+
+
+def lines(texts: Any) -> list[str]:
+    """Return text that NetCDF has as an array of letters."""
+    return [row.tobytes().decode().rstrip("\0") for row in texts[...]]
+
+
+def digits(stem: str) -> str:
+    """Return the number at the end of a name."""
+    return stem.rpartition("-")[2]
+
+
+def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
+    """Return what one contender took, in this process: seconds and CPU seconds of each epoch."""
+    one = CONTENDERS[name]
+    paths = files_of(home, one, small=small)
+    converted = None if one.conversion is None else ready_of(home, one, small=small)
+    drop(paths)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    epochs: list[dict[str, float]] = []
+    keys: list[Key] = []
+    read: Read | None = None
+    for number in range(EPOCHS):
+        wall, cpu = time.perf_counter(), time.process_time()
+        if read is None:
+            keys, read = reader_of(paths, one.how, converted)
+        for _ in stacks_in_order(keys, read, seed=number):
+            pass
+        taken = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        epochs.append({**taken, "stacks": len(keys)})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read is not None  # noqa: S101 - for the type checker
+    digest = hashlib.sha256()
+    for stack, group in stacks_in_order(keys, read, seed=0):
+        digest.update(np.ascontiguousarray(stack).data)
+        digest.update(f"{group}".encode())
+    grown = (peak - before) / 1000
+    return {"name": name, "epochs": epochs, "grown_mb": grown, "digest": digest.hexdigest()}
+
+
+def stacks_in_order(keys: Sequence[Key], read: Read, seed: int) -> Iterator[tuple[Stack, int]]:
+    """Yield every stack with its label in the order of a seed, whatever order they came in."""
+    known = sorted(keys)
+    for at in np.random.default_rng(seed).permutation(len(known)):
+        yield read(known[at])
+
+
+def run_all(home: Path, repeat: int, *, small: bool) -> dict[str, list[dict[str, Any]]]:
+    """Run every contender in a process of its own, in turn; their content has to be equal."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    for _ in range(repeat):
+        for name in CONTENDERS:
+            command = [sys.executable, __file__, "--home", str(home), "--one", name]
+            shown = subprocess.run(
+                command + ["--small"] * small, stdout=subprocess.PIPE, text=True, check=True
+            )
+            found[name].append(json.loads(shown.stdout.splitlines()[-1]))
+    for dataset, yardstick in YARDSTICKS.items():
+        own = [name for name, one in CONTENDERS.items() if one.dataset == dataset]
+        digests = {run["digest"] for name in own for run in found[name]}
+        if len(digests) != 1:
+            raise SystemExit(f"{', '.join(own)} differ in content or order")
+        print(f"{dataset}: content and order of all {len(own)} are equal to those of {yardstick}")
+    return found
+
+
+def rates(runs: Sequence[Mapping[str, Any]], unit: str) -> tuple[list[float], list[float]]:
+    """Return stacks for each second of first epochs and of later ones, by round."""
+    cold = [run["epochs"][0]["stacks"] / run["epochs"][0][unit] for run in runs]
+    warm = [
+        sum(one["stacks"] for one in run["epochs"][1:])
+        / sum(one[unit] for one in run["epochs"][1:])
+        for run in runs
+    ]
+    return cold, warm
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Print medians, and how many times the yardstick: the median of the ratios of the rounds."""
+    median = statistics.median
+    print("stacks a second (CPU ms a stack), first epoch cold; times the yardstick: wall, CPU")
+    for name, runs in found.items():
+        yardstick = found[YARDSTICKS[CONTENDERS[name].dataset]]
+        said = [f"{name:<28}"]
+        for at, epoch in enumerate(("cold", "warm")):
+            wall, cpu = rates(runs, "wall")[at], rates(runs, "cpu")[at]
+            base_wall, base_cpu = rates(yardstick, "wall")[at], rates(yardstick, "cpu")[at]
+            times = median(a / b for a, b in zip(wall, base_wall, strict=True))
+            cpu_times = median(a / b for a, b in zip(cpu, base_cpu, strict=True))
+            rate = f"{median(wall):7.0f} ({1e3 / median(cpu):6.2f})"
+            said.append(f"{epoch} {rate} {times:5.2f} {cpu_times:5.2f}")
+        said.append(f"{median(run['grown_mb'] for run in runs):5.0f} MB")
+        print("   ".join(said))
+    print(f"goal: ready of npz at least {GOAL:g} times npz files")
+
+
+def codecs(home: Path, *, small: bool) -> None:
+    """Print bytes of stacks under each codec, and the CPU time to read one from the page cache."""
+    for dataset in SAMPLES:
+        paths = files_of(home, Contender(dataset, "none"), small=small)
+        with h5py.File(paths[0]) as file:
+            count = min(MOST_CODED, len(file["cbed_stack"]))
+            chosen = np.linspace(0, len(file["cbed_stack"]) - 1, count).astype(int)
+            stacks = file["cbed_stack"][np.unique(chosen)]
+        print(f"{dataset}: {len(stacks)} stacks of {stacks[0].nbytes / 1e6:.2f} MB")
+        for name, options in CODECS.items():
+            path = home / "codec.h5"
+            with h5py.File(path, "w") as file:
+                file.create_dataset("x", data=stacks, chunks=(1, *stacks.shape[1:]), **options)
+            with h5py.File(path) as file:
+                stored = file["x"]
+                order = np.random.default_rng(0).permutation(len(stacks))
+                taken = []
+                for at in (*order, *order[::-1], *order):
+                    started = time.thread_time()
+                    stored[at]
+                    taken.append(time.thread_time() - started)
+                share = stored.id.get_storage_size() / stacks.nbytes
+            path.unlink()
+            print(
+                f"  {name:<24} {share:6.1%} of the bytes, {1e3 * statistics.median(taken):6.2f} ms"
+            )
+
+
+def main() -> None:
+    """Prepare, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--home", type=Path, help="kept; a scratch folder by default")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--codecs", action="store_true")
+    parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(measure(asked.home, asked.one, small=asked.small)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        home = (asked.home or Path(scratch)) / ("small" if asked.small else "large")
+        prepare(home, small=asked.small)
+        if asked.codecs:
+            codecs(home, small=asked.small)
+        else:
+            report(run_all(home, asked.repeat, small=asked.small))
+
+
+if __name__ == "__main__":
+    main()
