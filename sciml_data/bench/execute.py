@@ -64,6 +64,8 @@ def prepare(
     notice(f"preparing {task.name}, split {split.name}")
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
+    for line in getattr(problem, "told", ()):
+        notice(line)
     notice("computing the baselines")
     baselines = {
         name: score_parts(problem, task, parts)

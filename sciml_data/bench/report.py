@@ -25,6 +25,8 @@ def run_table(record: Record) -> str:
     marks = [SYNTHETIC] if record["synthetic"] else []
     parts = dict.fromkeys(row["part"] for row in record["metrics"])
     blocks = [_head(record)]
+    if told := record["facts"].get("leakage", {}).get("told"):
+        blocks.append("\n".join(told))
     blocks += [_part_block(record, part) for part in parts]
     if record["targets"]:
         blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
@@ -187,7 +189,9 @@ def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str
     lines = ["published targets"]
     for target in targets:
         words = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
-        words = "not comparable: synthetic data" if is_synthetic else words
+        if is_synthetic:
+            missed = "not reached; " if target["is_reached"] is False else ""
+            words = f"{missed}not comparable: synthetic data"
         line = (
             f"  {target['part']} {target['metric']} {target['comparison']} {target['value']:g} "
             f"({target['source']}): {_number(target['score'])}, {words}"

@@ -119,7 +119,7 @@ def _fetched(
     """Return the native files; what is there already is neither fetched nor made again."""
     from sciml_data.fetch import fetch
     from sciml_data.plan import make_plan
-    from sciml_data.sample import make_sample
+    from sciml_data.sample import make_sample, part_lines
 
     name = f"{descriptor.dataset} {descriptor.version}"
     if sample is None:
@@ -127,7 +127,13 @@ def _fetched(
         notice(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
         return fetch(plan, notice=notice)
     notice(f"making the synthetic sample {sample.seed} of {name}")
-    return make_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
+    return make_sample(
+        descriptor,
+        home,
+        seed=sample.seed,
+        overrides=sample.overrides,
+        progress=part_lines("sample", notice),
+    )
 
 
 def _converted(fetched: Fetched, notice: Notice) -> Converted:
