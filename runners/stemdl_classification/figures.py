@@ -1,0 +1,189 @@
+"""Four pictures of a run: patterns by group, crystal systems, groups one by one, the curve.
+
+They are drawn from the run's folder alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sciml_data.bench.predictions import load_predictions
+from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.scores import row_key
+
+from .groups import SYSTEMS, systems_of
+from .parts import TEST, VALIDATION
+from .scores import group_rows, judged_of, system_table
+from .shown import FILE_NAME
+
+DOTS_PER_INCH = 130
+GREY = "#777777"
+PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
+SYSTEM_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
+STYLES = ("--", ":", "-.")  # of baselines
+HEADLINE = "macro_f1"
+ABREAST = 2  # stacks in a row of pictures
+
+
+def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Write patterns, systems, groups and curve.png into `<run>/figures`; return their paths."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    judged = judged_of(load_predictions(run_folder / PREDICTIONS_NAME)[TEST])
+    made = {
+        "systems": _systems(system_table(judged), record),
+        "groups": _groups(list(group_rows(judged)), record),
+        "curve": _curve(record),
+    }
+    kept = run_folder / OUTPUTS_FOLDER / FILE_NAME
+    if kept.is_file():
+        with xr.open_dataset(kept, engine="h5netcdf") as stacks:
+            made = {"patterns": _patterns(stacks.load(), record), **made}
+    folder = run_folder / "figures"
+    folder.mkdir(exist_ok=True)
+    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+
+
+def _patterns(stacks: xr.Dataset, record: Mapping[str, Any]) -> Any:
+    """Return the three patterns of each kept stack, two stacks in a row."""
+    import matplotlib.pyplot as plt
+
+    count = stacks.sizes["stack"]
+    rows = -(-count // ABREAST)
+    figure = plt.figure(figsize=(11.5, 2.25 * rows + 0.6), layout="constrained")
+    blocks = np.ravel(figure.subfigures(rows, ABREAST, squeeze=False))
+    for number, block in enumerate(blocks[:count]):
+        one = stacks.isel(stack=number)
+        group, said = int(one["space_group"]), int(one["said"])
+        is_right = "right" if group == said else f"said {said}"
+        energy = float(one["energy"])
+        beam = f", {energy:.0f} keV" if np.isfinite(energy) else ""
+        system = SYSTEMS[int(systems_of(np.array(group)))]
+        block.suptitle(
+            f"{group} {system}, {one['name'].item()}{beam}: {is_right} "
+            f"({float(one['probability']):.2f})",
+            fontsize=9,
+            color="black" if group == said else "#aa3311",
+        )
+        for view, chart in enumerate(block.subplots(1, 3)):
+            chart.imshow(one["level"][..., view], cmap="inferno")
+            chart.set(xticks=[], yticks=[])
+    figure.suptitle(f"{_title(record)}: test stacks, logarithmic levels", fontsize=11)
+    return figure
+
+
+def _systems(table: Any, record: Mapping[str, Any]) -> Any:
+    """Return the confusion of crystal systems: shares of a row, with counts."""
+    import matplotlib.pyplot as plt
+
+    figure, chart = plt.subplots(figsize=(7.6, 6.4), layout="constrained")
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    picture = chart.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(table.shape):
+        if table[row].any():
+            colour = "white" if shares[row, column] > 0.55 else "black"
+            text = str(table[row, column])
+            chart.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    names = [f"{name} ({count})" for name, count in zip(SYSTEMS, table.sum(axis=1), strict=True)]
+    chart.set(
+        xticks=range(len(SYSTEMS)),
+        yticks=range(len(SYSTEMS)),
+        xlabel="said",
+        ylabel="true (stacks)",
+        title=f"{_title(record)}\ncrystal systems, test",
+    )
+    chart.set_xticklabels(SYSTEMS, rotation=30, ha="right")
+    chart.set_yticklabels(names)
+    figure.colorbar(picture, ax=chart, shrink=0.8, label="share of the true system's stacks")
+    return figure
+
+
+def _groups(rows: list[Mapping[str, Any]], record: Mapping[str, Any]) -> Any:
+    """Return F1 of each space group of the test part; below, its stacks and how often it was said.
+
+    Groups are in their order, coloured by crystal system.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    width = float(np.clip(0.34 * len(rows) + 3, 7, 30))
+    figure, (top, bottom) = plt.subplots(
+        2, 1, figsize=(width, 6.2), height_ratios=(2, 1), sharex=True, layout="constrained"
+    )
+    places = np.arange(len(rows))
+    systems = systems_of(np.array([row["label"] for row in rows]))
+    colours = [SYSTEM_COLOURS[system] for system in systems]
+    f1 = [row["f1"] for row in rows]
+    top.bar(places, f1, color=colours)
+    mean = float(np.mean(f1))
+    top.axhline(mean, color=GREY, lw=1, ls="--")
+    top.set(ylabel="F1", ylim=(0, 1), title=f"{_title(record)}\nF1 by space group, test")
+    keys = [Patch(color=SYSTEM_COLOURS[one], label=SYSTEMS[one]) for one in np.unique(systems)]
+    line = Line2D([], [], color=GREY, ls="--", label=f"mean, {mean:.3f}")
+    top.legend(handles=[*keys, line], fontsize=8, ncols=4)
+    bottom.bar(places - 0.2, [row["samples"] for row in rows], 0.4, color=GREY, label="there")
+    bottom.bar(places + 0.2, [row["said"] for row in rows], 0.4, color="#ddaa33", label="said")
+    bottom.set(ylabel="stacks", xlabel="space group", xticks=places)
+    bottom.set_xticklabels([row["label"] for row in rows], rotation=90, fontsize=8)
+    bottom.legend(fontsize=8)
+    return figure
+
+
+def _curve(record: Mapping[str, Any]) -> Any:
+    """Return loss by epoch, and macro-F1 by epoch beside the final scores of the baselines."""
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    epochs = [row["epoch"] for row in record["curve"]]
+    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
+        values = [row[key] for row in record["curve"]]
+        left.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
+    best = record["model"]["best_epoch"]
+    left.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
+    left.set(xlabel="epoch", ylabel="cross-entropy (nat), view by view", title=_title(record))
+    left.legend(fontsize=9)
+    if record["settings"]["monitor"] == HEADLINE:
+        values = [row["monitored"] for row in record["curve"]]
+        right.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[VALIDATION], label=VALIDATION)
+    _final_lines(right, record)
+    right.set(xlabel="epoch", ylabel=HEADLINE, title=f"{HEADLINE} by epoch", ylim=(0, 1))
+    right.legend(fontsize=8)
+    for chart in (left, right):
+        chart.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _final_lines(chart: Any, record: Mapping[str, Any]) -> None:
+    """Draw the final test scores of model and baselines, and the target, as lines across."""
+    for row in record["metrics"]:
+        if row["part"] == TEST and row_key(row) == HEADLINE:
+            for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):
+                chart.axhline(value, color=GREY, lw=1, ls=style, label=f"test, {name}")
+            chart.axhline(row["score"], color=PART_COLOURS[TEST], lw=1.2, label="test, model")
+    for target in record["targets"]:
+        if target["metric"] == HEADLINE:
+            chart.axhline(target["value"], color="black", lw=0.8, label="target")
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
+    return f"{mark}{record['model']['name']}, split {record['split']['name']}"
+
+
+def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write a figure; a synthetic one says so across the picture."""
+    import matplotlib.pyplot as plt
+
+    if record["synthetic"]:
+        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.08, rotation=30, ha="center")
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    plt.close(figure)
+    return path

@@ -1,0 +1,75 @@
+"""Cross-entropy of each view, smoothed labels, and weights that make rare groups count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from sciml_data.errors import CallError, nearest
+
+NONE, INVERSE, EFFECTIVE = "none", "inverse", "effective"
+WEIGHTS = (NONE, INVERSE, EFFECTIVE)
+
+
+def check_loss(settings: Mapping[str, Any]) -> None:
+    """Refuse what the loss cannot be.
+
+    Raises:
+        CallError: `class_weights` is unknown, or a number is out of range.
+    """
+    name = settings["class_weights"]
+    if name not in WEIGHTS:
+        raise CallError(
+            f"class_weights={name!r}{nearest(name, WEIGHTS)}; "
+            f"one of {', '.join(WEIGHTS)} is expected",
+            untouched="nothing was trained",
+        )
+    for key in ("label_smoothing", "effective_beta", "dropout"):
+        if not 0 <= settings[key] < 1:
+            raise CallError(
+                f"{key}={settings[key]}: 0 or more, and less than 1, is expected",
+                untouched="nothing was trained",
+            )
+
+
+def class_weights(
+    counts: npt.NDArray[np.integer[Any]], name: str, *, beta: float
+) -> npt.NDArray[np.float32]:
+    """Return a weight for each class; over the samples counted their mean is one.
+
+    Args:
+        counts: (class) samples in training, at least one each.
+        name: `none`; `inverse`, 1 / count; `effective`, (1 - beta) / (1 - beta^count), the
+            effective number of samples (Cui et al. 2019, equation 2).
+        beta: of `effective`: 0 is `none`, towards 1 it is `inverse`.
+    """
+    number = counts.astype(np.float64)
+    raw = {
+        NONE: np.ones_like(number),
+        INVERSE: 1 / number,
+        EFFECTIVE: (1 - beta) / (1 - beta**number),
+    }[name]
+    return np.asarray(raw * number.sum() / (raw * number).sum(), np.float32)
+
+
+def loss_sums(targets: Any, logits: Any, weights: Any, *, smoothing: float) -> tuple[Any, Any]:
+    """Return (sum of weighted losses, sum of weights) over a batch: two scalars.
+
+    A stack's loss is the mean over its views of the cross-entropy, each view judged by itself.
+
+    Args:
+        targets: (stack) integer classes.
+        logits: (stack, view, class).
+        weights: (stack) float.
+        smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
+    """
+    classes = logits.shape[-1]
+    logarithms = logits - ops.logsumexp(logits, axis=-1, keepdims=True)
+    hot = ops.one_hot(targets, classes, dtype=logits.dtype)
+    wanted = ops.expand_dims((1.0 - smoothing) * hot + smoothing / classes, 1)
+    each = -ops.mean(ops.sum(wanted * logarithms, axis=-1), axis=1)
+    return ops.sum(weights * each), ops.sum(weights)
