@@ -1,0 +1,1 @@
+"""The STEMDL reconstruction benchmark: potential and electron density from a scan of patterns."""

@@ -1,0 +1,202 @@
+"""Three pictures of a run: images beside the true ones, pixel against pixel, and the curve.
+
+They are drawn from the run's folder alone: predictions, table of scans, and record.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sciml_data.bench.predictions import Predictions, load_predictions
+from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.scores import row_key
+
+from .parts import TEST, VALIDATION
+from .scans import DENSITY, LEGACY, POTENTIAL
+
+DOTS_PER_INCH = 130
+BINS = 120  # along a side of a picture of counts
+GREY = "#777777"
+COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
+STYLES = ("--", ":", "-.", (0, (1, 4)), (0, (6, 2)))  # of baselines
+HEADLINE = "mae_scaled"
+WORDS = {
+    POTENTIAL: "potential, V",
+    DENSITY: "electron density, e/Å$^3$",
+    LEGACY: "published target",
+}
+RANKS = ("best", "median", "worst")
+
+
+def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Write images.png, pixels.png and curve.png into `<run>/figures`; return their paths."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    predictions = load_predictions(run_folder / PREDICTIONS_NAME)
+    part = TEST if TEST in predictions else next(iter(predictions))
+    table = _table(run_folder / OUTPUTS_FOLDER / f"samples-{part}.csv")
+    made = {
+        "images": _images(predictions[part], table, record, part),
+        "pixels": _pixels(predictions[part], record, part),
+        "curve": _curve(record),
+    }
+    folder = run_folder / "figures"
+    folder.mkdir(exist_ok=True)
+    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+
+
+def _images(
+    predictions: Predictions,
+    table: list[dict[str, str]],
+    record: Mapping[str, Any],
+    part: str,
+) -> Any:
+    """Return a row for the best, the median and the worst scan: true, predicted, difference.
+
+    They are ranked by correlation: errors are small wherever atoms are light.
+    """
+    channels = _learnt(predictions, record)
+    likeness = np.array([float(row[f"pearson_{channels[0][1]}"]) for row in table])
+    order = np.argsort(-np.nan_to_num(likeness, nan=-2.0), kind="stable")
+    chosen = [order[0], order[len(order) // 2], order[-1]]
+    figure, axes = _new(3, 3 * len(channels), size=(3.1 * 3 * len(channels), 9.4))
+    for row, (rank, number) in enumerate(zip(RANKS, chosen, strict=True)):
+        for place, (index, name) in enumerate(channels):
+            pair = predictions.observed[number, index], predictions.predicted[number, index]
+            charts = axes[row, 3 * place : 3 * place + 3]
+            _one(figure, charts, pair, pixel=_pixel(record))
+            if row == 0:
+                for chart, word in zip(charts, ("true", "predicted", "difference"), strict=True):
+                    chart.set_title(f"{word}\n{WORDS[name]}", fontsize=9)
+        known = table[number]
+        what = f"{known['material']} {known['formula']}".strip() or known["sample"]
+        scores = f"r {likeness[number]:.2f}, error {float(known[HEADLINE]):.2f}"
+        axes[row, 0].set_ylabel(f"{rank}: {scores}\n{what}", fontsize=9)
+    size = (
+        f", {_pixel(record) * len(predictions.coords['row']):.1f} Å wide" if _pixel(record) else ""
+    )
+    figure.suptitle(
+        f"{_title(record)}\n{part}, by correlation of the first image{size}", fontsize=11
+    )
+    return figure
+
+
+def _one(figure: Any, charts: Any, pair: tuple[Any, Any], *, pixel: float) -> None:
+    """Draw the true image and the predicted one on one scale, and their difference on its own."""
+    true, said = pair
+    low, high = float(true.min()), float(true.max())
+    side = [0, pixel * true.shape[1], pixel * true.shape[0], 0] if pixel else None
+    reach = max(float(np.abs(said - true).max()), 1e-9)
+    for chart, image in zip(charts[:2], pair, strict=True):
+        shown = chart.imshow(image, cmap="magma", vmin=low, vmax=high, extent=side)
+        figure.colorbar(shown, ax=chart, shrink=0.72)
+    shown = charts[2].imshow(said - true, cmap="RdBu_r", vmin=-reach, vmax=reach, extent=side)
+    figure.colorbar(shown, ax=charts[2], shrink=0.72)
+    for chart in charts:
+        chart.set(xticks=[], yticks=[])
+
+
+def _pixels(predictions: Predictions, record: Mapping[str, Any], part: str) -> Any:
+    """Return counts of pixels by what is true and what was said, a chart for each channel."""
+    from matplotlib.colors import LogNorm
+
+    channels = [(number, str(name)) for number, name in enumerate(predictions.coords["channel"])]
+    figure, axes = _new(1, len(channels), size=(4.6 * len(channels), 4.6))
+    for chart, (number, name) in zip(axes[0], channels, strict=True):
+        true, said = (
+            values[:, number].ravel() for values in (predictions.observed, predictions.predicted)
+        )
+        ends = [float(min(true.min(), said.min())), float(np.quantile(true, 0.9999))]
+        chart.hist2d(
+            np.clip(true, ends[0], ends[1]),
+            np.clip(said, ends[0], ends[1]),
+            bins=BINS,
+            range=[ends, ends],
+            norm=LogNorm(),
+            cmap="viridis",
+        )
+        chart.plot(ends, ends, color="black", lw=0.7)
+        chart.set(xlabel=f"true {WORDS[name]}", ylabel=f"predicted {WORDS[name]}")
+        error = _score(record, part, f"relative_l2.{name}")
+        chart.set_title(f"relative error {error:.3f}", fontsize=10)
+    figure.suptitle(f"{_title(record)}\n{part}, {len(predictions.observed)} scans", fontsize=11)
+    return figure
+
+
+def _curve(record: Mapping[str, Any]) -> Any:
+    """Return loss by epoch, with the validation loss of the baselines as lines across."""
+    figure, axes = _new(1, 1, size=(7.6, 5.4))
+    chart, epochs = axes[0, 0], [row["epoch"] for row in record["curve"]]
+    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
+        values = [np.nan if row[key] is None else row[key] for row in record["curve"]]
+        chart.plot(epochs, values, "o-", ms=3, color=COLOURS[part], label=part)
+    for row in record["metrics"]:
+        if (row["part"], row_key(row)) == (VALIDATION, HEADLINE):
+            for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):
+                if value is not None:
+                    label = f"{name}, {VALIDATION}"
+                    chart.axhline(value, color=GREY, lw=1, ls=style, label=label)
+    best = record["model"]["best_epoch"]
+    chart.axvline(best, color="black", lw=0.8, ls=":", label=f"best epoch, {best}")
+    chart.set(xlabel="epoch", ylabel="mean absolute error / deviation of the training part")
+    chart.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=4)
+    figure.suptitle(_title(record), fontsize=11)
+    return figure
+
+
+def _learnt(predictions: Predictions, record: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Return place and name of the channels that were learnt."""
+    names = [str(name) for name in predictions.coords["channel"]]
+    learnt = [name for name in names if name in record["facts"]["scale"]]
+    return [(names.index(name), name) for name in learnt]
+
+
+def _pixel(record: Mapping[str, Any]) -> float:
+    """Return the one size of a pixel in Å; 0 where there are several, or none is known."""
+    known = record["facts"]["pixel_angstrom"]
+    return float(known[0]) if isinstance(known, list) and len(known) == 1 else 0.0
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _score(record: Mapping[str, Any], part: str, metric: str) -> float:
+    for row in record["metrics"]:
+        if (row["part"], row_key(row)) == (part, metric) and row["score"] is not None:
+            return float(row["score"])
+    return float("nan")
+
+
+def _new(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, Any]:
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+
+
+def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write a figure; a synthetic one says so across the picture."""
+    from matplotlib import pyplot as plt
+
+    if record["synthetic"]:
+        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.12, rotation=30, ha="center")
+    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
+    return (
+        f"{mark}{record['benchmark']['name']}, {record['model']['name']}, split "
+        f"{record['split']['name']}, target {record['facts']['target']}, seed "
+        f"{record['seeds']['seed']}"
+    )

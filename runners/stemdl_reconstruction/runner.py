@@ -1,0 +1,225 @@
+"""STEMDL's reconstruction as the engine sees it: parts, batches, predictions, baselines, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sciml_data.bench import images
+from sciml_data.bench.predictions import Predictions
+
+from . import baselines, data, parts, scores, tables
+from .legacy import legacy_images
+from .scans import LEGACY, POTENTIAL, UNITS, Floats, Numbers
+
+if TYPE_CHECKING:
+    from sciml_data.bench.split import Split
+    from sciml_data.stages import Converted
+
+    from .data import Data
+
+READS = "files"  # the ready files themselves, not one opened dataset: bench/staging.py
+
+
+def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Reconstruction:
+    """Return the benchmark on the scans that are here and one split.
+
+    Args:
+        converted: ready form of `stemdl_reconst_ds1`, whole or in part.
+        split: stored rule; see `parts.py`.
+        settings: see task.toml.
+
+    Raises:
+        CallError: a setting names what does not exist, the scans have not what is asked for, or
+            scikit-image is not installed.
+        SciMLDataError: a part is left without a sample.
+    """
+    images.require_libraries()
+    return Reconstruction(data.open_data(converted, split, settings), settings)
+
+
+def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Draw the run: images beside the true ones, pixels, curve; see `figures.py`."""
+    from .figures import draw
+
+    return draw(run_folder, record)
+
+
+class Reconstruction:
+    """The problem that the engine trains on; a sample is one scan."""
+
+    def __init__(self, scans: Data, settings: Mapping[str, Any]) -> None:
+        """Keep where the scans lie; patterns are read when they are asked for."""
+        self.data, self.settings = scans, settings
+        self.parts = tuple(scans.layout.parts)
+        self._baselines = baselines.Baselines(scans)
+        self._leakage = parts.leakage(scans.layout, scans.scans)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Return the scans of each part."""
+        return {part: len(numbers) for part, numbers in self.data.layout.parts.items()}
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Return what the parts share, in sentences: told before anything is trained."""
+        return tuple(self._leakage["told"])
+
+    @property
+    def scored_channels(self) -> tuple[str, ...]:
+        """Return the learnt channels, and the legacy target where it follows from the potential."""
+        learnt = self.data.channels
+        follows = POTENTIAL in learnt and LEGACY in self.data.scans.channels
+        return (*learnt, LEGACY) if follows else learnt
+
+    def build(self) -> Any:
+        """Return the model that the settings name, with the scale of the training part."""
+        from .models import build_model
+
+        statistics = self.data.statistics
+        return build_model(
+            self.settings,
+            self.data.input_shape,
+            self.data.scans.view,
+            scale=statistics.deviation,
+            offset=statistics.mean,
+        )
+
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
+        """Return one epoch; see `Data.batches` for the shapes."""
+        return self.data.batches(part, batch_size=batch_size, seed=seed)
+
+    def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
+        """Return the sums of weighted mean absolute errors and of weights, over the scans.
+
+        Errors are in units of each channel's standard deviation in the training part.
+        """
+        from keras import ops
+
+        scale = self.data.statistics.deviation.astype(np.float32)
+        errors = ops.mean(ops.abs((targets - predictions) / scale), axis=(1, 2, 3))
+        return ops.sum(errors * weights), ops.sum(weights)
+
+    def samples_in(self, weights: Any) -> Any:
+        """Return the number of scans in a batch."""
+        from keras import ops
+
+        return ops.shape(weights)[0]
+
+    def predict(self, model: Any, part: str) -> Predictions:
+        """Return the model's images of the scored scans of a part, and the true ones."""
+        numbers = self.data.scored(part)
+        found = [
+            np.asarray(model(self.data.store.take(some)[0], training=False), np.float32)
+            for some in self._chunks(numbers)
+        ]
+        return self._predictions(numbers, np.concatenate(found))
+
+    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
+        """Return what `predict` does, and write a table of the scans under a folder."""
+        predictions = self.predict(model, part)
+        tables.write_samples(
+            folder / f"samples-{part}.csv", self.data.scans, predictions, self._meaning()
+        )
+        return predictions
+
+    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
+        """Return the images of every baseline, worked out when they are looked at.
+
+        At most one part's of one baseline are in memory.
+        """
+        return {name: _Lazy(self, name) for name in baselines.NAMES}
+
+    def baseline(self, name: str, part: str) -> Predictions:
+        """Return a baseline's images of the scored scans of a part."""
+        numbers = self.data.scored(part)
+        return self._predictions(numbers, self._baselines.forecast(name, numbers))
+
+    def score(self, predictions: Predictions) -> Mapping[str, float]:
+        """Return every metric; see `scores.py`."""
+        return scores.score(predictions, self._meaning())
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return parts, leakage, targets and their scale, for the record."""
+        scans, layout, statistics = self.data.scans, self.data.layout, self.data.statistics
+        pixel = np.unique(np.round(scans.pixel[np.isfinite(scans.pixel)], 6))
+        return {
+            "scans": parts.describe(layout, scans),
+            "leakage": self._leakage,
+            "scored_scans": {part: len(self.data.scored(part)) for part in self.parts},
+            "selection": "the epoch is chosen by the validation part, so that part's scores are "
+            "those of a chosen model; the test part is not looked at before",
+            "target": self.settings["target"],
+            "targets_in_files": list(scans.channels),
+            "has_physical_units": any(name != LEGACY for name in self.data.channels),
+            "scale": {
+                "from": f"{statistics.samples} scans of the training part",
+                **{
+                    name: {"unit": UNITS[name], "mean": float(mean), "deviation": float(deviation)}
+                    for name, mean, deviation in zip(
+                        self.data.channels, statistics.mean, statistics.deviation, strict=True
+                    )
+                },
+            },
+            "pixel_angstrom": pixel.tolist() or "not known: no peak is placed in Angstrom",
+            "shapes": {
+                "scan": list(scans.shape),
+                "input": list(self.data.input_shape),
+                "view": list(scans.view),
+            },
+            "scaling_of_files": str(scans.attributes.get("scaling", "not stated")),
+            "interval": "95 % of the mean, whole materials drawn again"
+            if scans.has_materials
+            else "95 % of the mean, scans drawn again: materials are not known",
+            "baselines": baselines.facts(self.settings, self._baselines.penalty),
+        }
+
+    def _predictions(self, numbers: Numbers, predicted: Floats) -> Predictions:
+        """Return predictions with axes sample, channel, row and column."""
+        channels = self.scored_channels
+        observed = self.data.scans.read_targets(channels, numbers)
+        said = np.moveaxis(predicted, -1, 1)
+        if len(channels) > said.shape[1]:
+            follows = legacy_images(said[:, channels.index(POTENTIAL)])
+            said = np.concatenate([said, follows[:, None]], axis=1)
+        rows, columns = self.data.scans.view
+        return Predictions(
+            observed=np.moveaxis(observed, -1, 1),
+            predicted=said,
+            coords={
+                "sample": self.data.scans.names[numbers].astype(object),
+                "channel": np.array(channels, dtype=object),
+                "row": np.arange(rows),
+                "column": np.arange(columns),
+            },
+        )
+
+    def _meaning(self) -> scores.Meaning:
+        return scores.meaning_of(
+            self.data.scans, self.data.channels, self.data.statistics.deviation
+        )
+
+    def _chunks(self, numbers: Numbers) -> Iterator[Numbers]:
+        size = self.settings["evaluation_batch"]
+        return (numbers[first : first + size] for first in range(0, len(numbers), size))
+
+
+class _Lazy(Mapping[str, Predictions]):
+    """A baseline's predictions by part, worked out each time one is looked at."""
+
+    def __init__(self, problem: Reconstruction, name: str) -> None:
+        self._problem, self._name = problem, name
+
+    def __getitem__(self, part: str) -> Predictions:
+        if part not in self._problem.parts:
+            raise KeyError(part)
+        return self._problem.baseline(self._name, part)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._problem.parts)
+
+    def __len__(self) -> int:
+        return len(self._problem.parts)

@@ -1,0 +1,209 @@
+"""The scans that are here: where each lies, what it is of, and its values when they are asked for.
+
+Ready files are looked up once, without their arrays: 100 GB of scans stay on the disk until a
+batch names them. Of each variable a sample is a chunk, so one is read without its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from sciml_data.convert import shards_of_split
+from sciml_data.errors import CallError, ConversionError, Problem
+
+if TYPE_CHECKING:
+    from sciml_data.stages import Converted
+
+SCAN = "scan"
+POTENTIAL, DENSITY, LEGACY = "potential", "electron_density", "legacy"
+VARIABLES = {POTENTIAL: "potential", DENSITY: "electron_density", LEGACY: "legacy_target"}
+UNITS = {POTENTIAL: "V", DENSITY: "e/Angstrom^3", LEGACY: "1"}
+TEXTS = ("material", "formula", "native_file", "native_sample")
+UNKNOWN = ""
+
+Numbers: TypeAlias = npt.NDArray[np.intp]
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Scans:
+    """Samples of all ready files, one entry for each, in the order of folders and files.
+
+    paths: of the files. file: (sample,) number of the path. row: (sample,) in the file. folder:
+    (sample,) split of the dataset. texts: by name of `TEXTS`, (sample,) text, `UNKNOWN` where the
+    file has none. pixel: (sample,) Å, NaN where not known. probes, pattern, view: shapes. channels:
+    which of `VARIABLES` every file has. attributes: of the first file's scan.
+    """
+
+    paths: tuple[Path, ...]
+    file: Numbers
+    row: Numbers
+    folder: npt.NDArray[np.str_]
+    texts: Mapping[str, npt.NDArray[np.str_]]
+    pixel: npt.NDArray[np.float64]
+    shape: tuple[int, int, int]
+    view: tuple[int, int]
+    channels: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.file)
+
+    @property
+    def names(self) -> npt.NDArray[np.str_]:
+        """Return a name for each sample: native file and number where known, else the ready ones.
+
+        (sample,) text, no two alike.
+        """
+        file, number = self.texts["native_file"], self.texts["native_sample"]
+        if (file != UNKNOWN).all() and (number != UNKNOWN).all():
+            return np.array([f"{a}:{b}" for a, b in zip(file, number, strict=True)])
+        stems = [self.paths[file].stem for file in self.file]
+        return np.array([f"{a}:{b}" for a, b in zip(stems, self.row, strict=True)])
+
+    @property
+    def has_materials(self) -> bool:
+        """Return whether the material of every sample is known."""
+        return bool((self.texts["material"] != UNKNOWN).all())
+
+    def read(self, variable: str, numbers: Sequence[int] | Numbers) -> Floats:
+        """Return a variable of some samples, in the order asked for: (sample, ...) float32.
+
+        Raises:
+            ConversionError: a file is gone, cut or damaged.
+        """
+        chosen = np.asarray(numbers, np.intp)
+        shape = self.shape if variable == SCAN else self.view
+        values = np.empty((len(chosen), *shape), np.float32)
+        for file in np.unique(self.file[chosen]):
+            places = np.flatnonzero(self.file[chosen] == file)
+            try:
+                with h5py.File(self.paths[file], "r") as opened:
+                    stored = opened[variable]
+                    for place in places:
+                        stored.read_direct(values, int(self.row[chosen[place]]), int(place))
+            except (OSError, KeyError, ValueError, TypeError) as error:
+                raise _unreadable(self.paths[file], error) from error
+        return values
+
+    def read_targets(self, channels: Sequence[str], numbers: Sequence[int] | Numbers) -> Floats:
+        """Return channels of some samples: (sample, row, column, channel) float32.
+
+        Raises:
+            ConversionError: a file cannot be read, or has no target of one of them.
+        """
+        values = np.stack([self.read(VARIABLES[name], numbers) for name in channels], axis=-1)
+        lacking = ~np.isfinite(values).all(axis=(1, 2, 3))
+        if lacking.any():
+            names = self.names[np.asarray(numbers, np.intp)[lacking]]
+            raise ConversionError(
+                f"{len(names)} scans lack a target of {' and '.join(channels)}",
+                problems=[Problem("missing", str(name), "not finite") for name in names[:10]],
+                untouched="nothing was changed",
+                hint="--set target=legacy",
+            )
+        return values
+
+
+def find_scans(converted: Converted) -> Scans:
+    """Return the samples of all ready files.
+
+    Raises:
+        CallError: there is none.
+        ConversionError: a file cannot be read, or shapes differ; every file is named.
+    """
+    places = [
+        (folder, converted.root / name)
+        for folder, names in shards_of_split(converted).items()
+        for name in sorted(names)
+    ]
+    if not places:
+        raise CallError("there are no ready scans", hint="sciml-data convert stemdl_reconst_ds1")
+    heads = [_head(path) for _, path in places]
+    _require_alike([path for _, path in places], heads)
+    lengths = [head["samples"] for head in heads]
+    return Scans(
+        paths=tuple(path for _, path in places),
+        file=np.repeat(np.arange(len(places)), lengths).astype(np.intp),
+        row=np.concatenate([np.arange(length) for length in lengths]).astype(np.intp),
+        folder=np.repeat([folder for folder, _ in places], lengths).astype(np.str_),
+        texts={
+            name: np.concatenate([head[name] for head in heads]).astype(np.str_) for name in TEXTS
+        },
+        pixel=np.concatenate([head["pixel"] for head in heads]),
+        shape=heads[0]["shape"],
+        view=heads[0]["view"],
+        channels=tuple(
+            name for name in VARIABLES if all(name in head["channels"] for head in heads)
+        ),
+        attributes=heads[0]["attributes"],
+    )
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """Return what a file holds, its arrays aside."""
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            count = dataset.sizes["sample"]
+            pixel = dataset.get("pixel_size")
+            return {
+                "samples": count,
+                "shape": tuple(dataset[SCAN].shape[1:]),
+                "view": tuple(dataset[VARIABLES[LEGACY]].shape[1:]),
+                "channels": [name for name in VARIABLES if VARIABLES[name] in dataset],
+                "attributes": {**dataset.attrs, **dataset[SCAN].attrs},
+                "pixel": np.full(count, np.nan)
+                if pixel is None
+                else np.broadcast_to(pixel.to_numpy().astype(np.float64), (count,)),
+                **{name: _texts(dataset, name, count) for name in TEXTS},
+            }
+    except (OSError, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _texts(dataset: xr.Dataset, name: str, count: int) -> list[str]:
+    if name not in dataset.variables:
+        return [UNKNOWN] * count
+    values = np.broadcast_to(dataset[name].to_numpy(), (count,)).tolist()
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _require_alike(paths: Sequence[Path], heads: Sequence[Mapping[str, Any]]) -> None:
+    problems = [
+        Problem("shape", path.name, f"{key} {tuple(first)} expected, {tuple(found)} found")
+        for path, head in zip(paths, heads, strict=True)
+        for key, first, found in _differences(heads[0], head)
+    ]
+    if problems:
+        raise ConversionError(
+            f"ready scans differ from those of {paths[0].name} in shape",
+            problems=problems,
+            untouched="nothing was trained",
+            hint="scans of one generation go together: fetch one, or convert them apart",
+        )
+
+
+def _differences(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    for key in ("shape", "view"):
+        if one[key] != other[key]:
+            yield key, one[key], other[key]
+
+
+def _unreadable(path: Path, error: Exception) -> ConversionError:
+    return ConversionError(
+        f"ready scans cannot be read: {path.name}",
+        problems=[Problem("unreadable", path.name, f"{type(error).__name__}: {error}")],
+        untouched="nothing was changed",
+        hint="convert the dataset again: sciml-data convert stemdl_reconst_ds1 --again",
+    )

@@ -1,0 +1,36 @@
+"""A row of scores for each scan of a part, as a CSV table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from sciml_data.bench import images
+from sciml_data.bench.predictions import Predictions
+
+from .scans import Scans
+from .scores import Meaning, sample_errors
+
+DIGITS = ".6g"
+
+
+def write_samples(path: Path, scans: Scans, predictions: Predictions, meaning: Meaning) -> None:
+    """Write name, material, formula, scaled error, and the correlation of each channel."""
+    place = {name: number for number, name in enumerate(scans.names.tolist())}
+    channels = [str(name) for name in predictions.coords["channel"]]
+    likeness = [
+        images.pearson(predictions.observed[:, number], predictions.predicted[:, number])
+        for number in range(len(channels))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["sample", "material", "formula", "mae_scaled", *(f"pearson_{c}" for c in channels)]
+        )
+        errors = sample_errors(predictions, meaning).tolist()
+        for row, (name, error) in enumerate(zip(predictions.coords["sample"], errors, strict=True)):
+            number = place[str(name)]
+            known = (str(scans.texts[key][number]) for key in ("material", "formula"))
+            found = (format(float(values[row]), DIGITS) for values in likeness)
+            writer.writerow([name, *known, format(error, DIGITS), *found])
