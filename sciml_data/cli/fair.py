@@ -1,0 +1,114 @@
+"""`sciml-data fair`: how far a dataset is findable, accessible, interoperable and reusable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sciml_data.cli.options import registry_option, version_option
+
+if TYPE_CHECKING:
+    from sciml_data.descriptor import Descriptor
+    from sciml_data.registry import Registry
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data fair tevolop_socal
+  sciml-data fair --all --json
+  sciml-data fair uno_ccle --version 1.0 --fail-below 80
+  sciml-data fair uno_ccle --page index.html
+"""
+)
+@click.argument("dataset", required=False)
+@version_option
+@registry_option
+@click.option("--all", "is_all", is_flag=True, help="Report every version of every dataset.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option(
+    "--fail-below",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Exit with 1 where fewer of the metrics asked are passed.",
+)
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the landing page there, and report nothing.",
+)
+def command(  # noqa: PLR0913 - one parameter an option
+    dataset: str | None,
+    version: str | None,
+    registry: Path | None,
+    fail_below: float | None,
+    page: Path | None,
+    *,
+    is_all: bool,
+    as_json: bool,
+) -> None:
+    """Judge a version by the 17 FAIRsFAIR metrics (0.8): passed, failed or not checked, and why.
+
+    The descriptor, its exports and its landing page are read; nothing is fetched. What is missing
+    has a remedy, and whose it is: upstream's or ours. docs/fair.md says what each check asks.
+    """
+    from sciml_data.registry import find_registry
+
+    versions = _versions(find_registry(registry), dataset, version, is_all=is_all)
+    if page is not None:
+        _write_page(versions, page)
+        return
+    from sciml_data.errors import SciMLDataError
+    from sciml_data.fair.metrics import judge
+    from sciml_data.fair.report import to_document, to_text
+
+    reports = [judge(one) for one in versions]
+    if as_json:
+        click.echo(json.dumps([to_document(one) for one in reports], indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join(to_text(one) for one in reports))
+    below = [one for one in reports if fail_below is not None and one.percent < fail_below]
+    if below:
+        names = ", ".join(f"{one.dataset} {one.version} ({one.percent:.1f} %)" for one in below)
+        raise SciMLDataError(
+            f"below {fail_below:g} %: {names}", hint="each FAILED line has a remedy"
+        )
+
+
+def _versions(
+    registry: Registry, dataset: str | None, version: str | None, *, is_all: bool
+) -> list[Descriptor]:
+    from sciml_data.descriptor import load_descriptor
+    from sciml_data.errors import CallError
+
+    if is_all == (dataset is not None) or (is_all and version is not None):
+        raise CallError(
+            "either a dataset or --all is wanted",
+            untouched="nothing was written",
+            hint="sciml-data fair tevolop_socal, or sciml-data fair --all",
+        )
+    if dataset is not None:
+        return [load_descriptor(registry, dataset, version)]
+    return [
+        load_descriptor(registry, name, one)
+        for name in registry.datasets()
+        for one in registry.versions(name)
+    ]
+
+
+def _write_page(versions: list[Descriptor], page: Path) -> None:
+    from sciml_data.errors import CallError
+    from sciml_data.fair.landing import landing_page
+    from sciml_data.home import write_atomically
+
+    if len(versions) != 1:
+        raise CallError(
+            f"--page writes one page, and {len(versions)} versions are meant",
+            untouched="nothing was written",
+            hint="sciml-data fair ID --version VERSION --page index.html",
+        )
+    write_atomically(page, landing_page(versions[0]))
