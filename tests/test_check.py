@@ -75,11 +75,24 @@ def test_all_problems_of_all_parts_are_named_at_once(registry: Registry) -> None
         ("missing", "datapackages/tides/README.md"),
         ("missing", "datapackages/tides"),
         ("missing", "datapackages/waves/README.md"),
-        ("schema", "datapackages/waves/1.0: $.title"),
+        ("to fill", "datapackages/waves/1.0: $.title"),
         ("reader", "datapackages/waves/1.0: $.sciml.native.reader"),
         ("dataset", "runners/surf/task.toml: task.dataset"),
         ("syntax", "runners/surf/splits/years.json"),
         ("split", "runners/surf/task.toml: task.headline_split"),
+    ]
+
+
+def test_a_manifest_is_held_against_what_was_expected(registry: Registry) -> None:
+    """What fell short when it was pinned stays a problem for all to see."""
+    expected = {"files": {"deep/*": {"count": 1}, "shore/*": {"count": 2, "bytes_each": 3400}}}
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["sciml"].update(expected=expected),
+    )
+
+    assert [str(problem) for problem in check_registry(registry)] == [
+        "expected   datapackages/waves/1.0/manifest.csv  shore/*: 2 files expected, 1 listed"
     ]
 
 

@@ -19,15 +19,25 @@ if TYPE_CHECKING:
 Examples:
   sciml-data check
   sciml-data check --registry DIR
+  sciml-data check --since origin/main
 """
 )
 @registry_option
-def command(registry: Path | None) -> None:
+@click.option(
+    "--since",
+    metavar="REF",
+    help="Also refuse that a version, pinned in this commit, tag or branch of git, was changed or "
+    "removed since.",
+)
+def command(registry: Path | None, since: str | None) -> None:
     """Check every descriptor, manifest, data card and task; print one line for each problem."""
+    from sciml_data.published import changed_since
     from sciml_data.registry import find_registry
 
     found = find_registry(registry)
     problems = check_registry(found)
+    if since is not None:
+        problems += changed_since(found, since)
     for problem in problems:
         click.echo(problem)
     if problems:
@@ -61,7 +71,7 @@ def check_registry(registry: Registry) -> list[Problem]:
 
 
 def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
-    from sciml_data.scaffold import TO_FILL
+    from sciml_data.profile import TO_FILL
 
     place = f"datapackages/{dataset}/README.md"
     card = registry.root / place
@@ -69,7 +79,7 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
         return [Problem("missing", place, "the dataset has no card")]
     lines = card.read_text(encoding="utf-8").splitlines()
     return [
-        Problem("card", f"{place}:{number}", "is still to be filled")
+        Problem("to fill", f"{place}:{number}", line.replace(TO_FILL, "").strip() or "write it")
         for number, line in enumerate(lines, start=1)
         if TO_FILL in line
     ]
@@ -94,7 +104,19 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.wrong))
     except (ValueError, KeyError, TypeError):
         pass  # no descriptor to speak of, which the list above says
-    return problems
+    return problems or _expected_problems(registry, dataset, version)
+
+
+def _expected_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
+    """Return where a manifest is not what was known of the files before they were pinned."""
+    from sciml_data.descriptor import load_descriptor
+    from sciml_data.survey import deviations
+
+    descriptor = load_descriptor(registry, dataset, version)
+    sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest or ()}
+    place = f"datapackages/{dataset}/{version}/manifest.csv"
+    found = deviations(descriptor.expected, sizes) if sizes else []
+    return [Problem("expected", place, sentence) for sentence in found]
 
 
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
