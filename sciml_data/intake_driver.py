@@ -6,12 +6,15 @@ options and lazy reading all work. Data are not fetched here; an error says what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intake.source.base import DataSource, Schema
 
 from sciml_data.dataset import open_dataset
+from sciml_data.errors import CallError
+from sciml_data.registry import find_registry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,9 +59,11 @@ class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
         """Return the dataset lazily.
 
         Raises:
-            CallError: no such dataset, version or option; all that are allowed are named.
+            CallError: no such dataset, version or option, and all that are allowed are named; or
+                the data are not here, and what to type is said.
         """
         if self._opened is None:
+            _refuse_other_registry(self._dataset_id, self._options)
             self._opened = open_dataset(self._dataset_id, version=self._version, **self._options)
         return self._opened
 
@@ -80,6 +85,18 @@ class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+
+def _refuse_other_registry(dataset: str, options: Mapping[str, Any]) -> None:
+    """Say so where a catalogue was read from afar, and the registry here lacks its dataset."""
+    is_afar = "registry" in options and options["registry"] is None
+    if is_afar and dataset not in (registry := find_registry()).datasets():
+        raise CallError(
+            f"the catalogue names {dataset}, and the registry {registry.root} has no such dataset",
+            untouched="nothing was read",
+            hint="get a copy of the registry that the catalogue is of, and set SCIML_DATA_REGISTRY "
+            "to it; `sciml-data get` needs it, too",
+        )
 
 
 def local_folder(address: str) -> Path | None:

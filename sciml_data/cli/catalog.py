@@ -1,0 +1,41 @@
+"""`sciml-data catalog`: an Intake catalogue of ready files, for users without sciml-data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sciml_data.cli.options import home_option, registry_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data catalog
+  sciml-data catalog --home /srv/www/data
+"""
+)
+@registry_option
+@home_option
+def command(registry: Path | None, home: Path | None) -> None:
+    """Write catalog.yaml into the home: every version and split that is converted there.
+
+    Intake with intake-xarray opens it, from the folder or from a web server that serves the folder;
+    sciml-data need not be installed. The catalogue of a registry is catalog/sciml.yaml.
+    """
+    from sciml_data.errors import CallError
+    from sciml_data.home import find_home, write_atomically
+    from sciml_data.intake_plain import NAME, plain_catalog
+    from sciml_data.registry import find_registry
+
+    place = find_home(home)
+    text = plain_catalog(find_registry(registry), place)
+    if text is None:
+        raise CallError(
+            f"nothing of the registry is converted in {place.root}",
+            untouched="no catalogue was written",
+            hint="sciml-data convert ID",
+        )
+    write_atomically(place.root / NAME, text)
+    click.echo(place.root / NAME)
