@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.convert import find_converted, shards_of_split
-from sciml_data.descriptor import Variable, load_descriptor
+from sciml_data.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
-from sciml_data.home import find_home
+from sciml_data.home import DatasetFolder, find_home
 from sciml_data.readers import NOTICES, load_reader, require_reader, views_of
 from sciml_data.registry import find_registry
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sciml_data.stages import Converted
 
 SHARD_DIMENSION = "shard_dimension"  # attribute of ready files that follow one another along it
-LINES = ("native_files", NOTICES)  # attributes that are lines of text
+LINES = ("native_files", "dropped_samples", NOTICES)  # attributes that are lines of text
+COUNTS = ("rows_", "samples_")  # attributes that are numbers of what was found
 
 
 def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -69,13 +70,24 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     converted = find_converted(descriptor, folder, options)
     if converted is None:
         flags = f" --sample --sample-seed {sample_seed}" if sample else ""
-        flags += "".join(f" --set {name}={value}" for name, value in (options or {}).items())
-        raise CallError(
-            f"cannot open {dataset} {descriptor.version}: no ready files in {folder.ready}",
-            untouched="nothing was read",
-            hint=f"sciml-data convert {dataset} --version {descriptor.version}{flags}",
-        )
+        raise _not_ready(descriptor, folder, flags, options or {})
     return open_ready(converted, split=split, view=view, **view_options)
+
+
+def _not_ready(
+    descriptor: Descriptor, folder: DatasetFolder, flags: str, options: Mapping[str, Any]
+) -> CallError:
+    """Return what to type so that there are ready files: `get`, too, where nothing was fetched."""
+    which = f"{descriptor.dataset} --version {descriptor.version}{flags}"
+    convert = f"sciml-data convert {which}"
+    convert += "".join(f" --set {name}={value}" for name, value in options.items())
+    is_here = folder.native.is_dir()
+    return CallError(
+        f"cannot open {descriptor.dataset} {descriptor.version}: no ready files in {folder.ready}"
+        + ("" if is_here else "; nothing was fetched"),
+        untouched="nothing was read",
+        hint=convert if is_here else f"sciml-data get {which} && {convert}",
+    )
 
 
 def open_ready(
@@ -122,8 +134,8 @@ def declaration_problems(dataset: xr.Dataset, variables: Mapping[str, Variable])
     found = {str(name): variable for name, variable in dataset.variables.items()}
     problems = [
         Problem("missing", name, "is declared, and not in the files")
-        for name in variables
-        if name not in found
+        for name, one in variables.items()
+        if name not in found and not one.is_optional
     ]
     for name, variable in found.items():
         declared = variables.get(name)
@@ -202,7 +214,7 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
             untouched="nothing was read",
             hint="pip install 'sciml-data[cluster]'",
         )
-    parts = [_open_row(along, row) for along, row in _rows(paths).items()]
+    parts = [_open_row(along, row) for along, row in rows_of(paths).items()]
     if len(parts) == 1:
         return parts[0]
     whole = xr.merge(parts, compat="override", join="override", combine_attrs=combined_attributes)
@@ -213,7 +225,7 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     return whole
 
 
-def _rows(paths: list[Path]) -> dict[str, list[Path]]:
+def rows_of(paths: list[Path]) -> dict[str, list[Path]]:
     """Return the files by the dimension along which they follow one another, in their order."""
     import h5py
 
@@ -248,14 +260,14 @@ def _open_row(along: str, paths: list[Path]) -> xr.Dataset:
 def combined_attributes(parts: list[dict[str, Any]], context: Any = None) -> dict[str, Any]:  # noqa: ARG001 (xarray's)
     """Return the attributes of files that are opened as one.
 
-    The first file counts, but numbers whose name starts with `rows_` are summed, also in an object
-    of JSON, and the lines of native files and notices are those of all.
+    The first file counts, but numbers whose name starts with `rows_` or `samples_` are summed, also
+    in an object of JSON, and the lines of native files and notices are those of all.
     """
     together: dict[str, Any] = {}
     names = dict.fromkeys(name for part in parts for name in part if name != SHARD_DIMENSION)
     for name in names:
         values = [part[name] for part in parts if name in part]
-        if name.startswith("rows_"):
+        if name.startswith(COUNTS):
             together[name] = _summed(values)
         elif name in LINES:
             together[name] = "\n".join(

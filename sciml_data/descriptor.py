@@ -1,7 +1,7 @@
 """Read a `datapackage.json` into a frozen `Descriptor`, or say everything that is wrong with it.
 
 The document is a Frictionless Data Package v2 descriptor whose `sciml` block is held against
-our own JSON Schema (`descriptor.schema.json`); what a schema cannot say (the folder's name, the
+our own profile (`profile.py`); what a schema cannot say (the folder's name, the
 manifest, mirrors and splits that cover no file) is checked here.
 """
 
@@ -11,18 +11,17 @@ import fnmatch
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.manifest import Manifest, hash_file, read_manifest
+from sciml_data.profile import profile_problems
 from sciml_data.registry import LIVE, Registry
 
 DESCRIPTOR_NAME = "datapackage.json"
 MANIFEST_NAME = "manifest.csv"
-SCHEMA_PATH = Path(__file__).with_name("descriptor.schema.json")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,10 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of the ready form, as declared; `splits` are those that have it, () all."""
+    """One variable of the ready form, as declared; `splits` are those that have it, () all.
+
+    One that is `is_optional` need not be there: some native files have it, others do not.
+    """
 
     dims: tuple[str, ...]
     dtype: str
@@ -58,6 +60,7 @@ class Variable:
     standard_name: str | None = None
     missing: str | None = None
     splits: tuple[str, ...] = ()
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,12 @@ class Descriptor:
     document: Mapping[str, Any] = field(repr=False)
 
     @property
+    def access(self) -> Mapping[str, Any]:
+        """Return `kind` and `steps` of coming by the files, empty where mirrors give them."""
+        access: Mapping[str, Any] = self.document["sciml"].get("access", {})
+        return access
+
+    @property
     def is_pinned(self) -> bool:
         """Return whether every file's hash stands in the registry."""
         return self.trust == "pinned"
@@ -119,7 +128,7 @@ def read_descriptor(folder: Path) -> Descriptor:
         )
     document = _document(folder, [])
     manifest_path = folder / MANIFEST_NAME
-    return _descriptor(
+    return descriptor_of(
         document, folder, read_manifest(manifest_path) if manifest_path.is_file() else None
     )
 
@@ -130,14 +139,14 @@ def check_descriptor(folder: Path) -> list[Problem]:
     document = _document(folder, problems)
     if problems:
         return problems
-    problems += _schema_problems(document)
+    problems += profile_problems(document)
     problems += _native_problems(document["sciml"]) if not problems else []
     problems += _name_problems(document, folder)
     problems += _resource_problems(document, folder)
     manifest = _manifest(folder, problems)
     if problems:
         return problems
-    return _coverage_problems(_descriptor(document, folder, manifest), manifest)
+    return _coverage_problems(descriptor_of(document, folder, manifest), manifest)
 
 
 def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
@@ -164,19 +173,6 @@ def _document(folder: Path, problems: list[Problem]) -> dict[str, Any]:
             return document
         problems.append(Problem("syntax", DESCRIPTOR_NAME, "an object is expected at the top"))
     return {}
-
-
-@cache
-def _schema() -> Any:
-    import jsonschema
-
-    schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
-
-
-def _schema_problems(document: Mapping[str, Any]) -> list[Problem]:
-    errors = sorted(_schema().iter_errors(document), key=lambda error: error.json_path)
-    return [Problem("schema", error.json_path, error.message) for error in errors]
 
 
 def _name_problems(document: Mapping[str, Any], folder: Path) -> list[Problem]:
@@ -262,7 +258,10 @@ def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
         return None
 
 
-def _descriptor(document: Mapping[str, Any], folder: Path, manifest: Manifest | None) -> Descriptor:
+def descriptor_of(
+    document: Mapping[str, Any], folder: Path, manifest: Manifest | None
+) -> Descriptor:
+    """Return a document that `check_descriptor` found sound as a descriptor."""
     block = document["sciml"]
     live = block.get("live")
     return Descriptor(
@@ -293,6 +292,7 @@ def _variable(block: Mapping[str, Any]) -> Variable:
         standard_name=block.get("standard_name"),
         missing=block.get("missing"),
         splits=tuple(block.get("splits", ())),
+        is_optional=block.get("optional", False),
     )
 
 

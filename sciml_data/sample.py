@@ -7,9 +7,11 @@ and says at every stage that it is synthetic.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,17 @@ from sciml_data.typed import value_like
 from sciml_data.verify import MARKER_NAME, differences, load_fetched
 
 Place = tuple[dict[str, Any], str]  # a group of settings, and a name in it
+Progress = Callable[[int, int], None]  # parts of the sample that are made, and all parts
+LINE_EVERY_S = 10.0  # samples are made in minutes
 
 
 def make_sample(
-    descriptor: Descriptor, home: Home, *, seed: int = 0, overrides: Sequence[str] = ()
+    descriptor: Descriptor,
+    home: Home,
+    *,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Fetched:
     """Return the sample of a seed; one that is there and unchanged is used again.
 
@@ -40,6 +49,7 @@ def make_sample(
         seed: the same seed, settings and software give the same bytes.
         overrides: `KEY=VALUE` texts for the settings of the sample (`native.sample` and the
             reader's own); `KEY.KEY=VALUE` where a setting has several.
+        progress: told of parts (done, to do), by readers whose sample takes long.
 
     Raises:
         CallError: there is no such reader, or none at all; an override that is not understood.
@@ -53,8 +63,37 @@ def make_sample(
             fetched = load_fetched(descriptor, folder)
             if not differences(fetched):
                 return fetched
-        _write(block, folder, marker)
+        _write(block, folder, marker, progress)
     return load_fetched(descriptor, folder)
+
+
+def part_lines(
+    doing: str,
+    say: Callable[[str], None],
+    *,
+    every_s: float = LINE_EVERY_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Return a `progress` that says parts done and to do and the time left, now and then.
+
+    Args:
+        doing: begins each line.
+        say: takes a line.
+        every_s: seconds between lines; what is done sooner says nothing.
+        clock: seconds that do not go back.
+    """
+    began = said_at = clock()
+
+    def show(done: int, total: int) -> None:
+        nonlocal said_at
+        now = clock()
+        if not done or now - said_at < every_s:
+            return
+        left = (total - done) * (now - began) / done
+        say(f"{doing}: {done} of {total} parts, {left:.0f} s left")
+        said_at = now
+
+    return show
 
 
 def kept_sample(
@@ -131,12 +170,18 @@ def _is_kept(found: Any, wanted: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and {**found, **wanted} == found
 
 
-def _write(block: Mapping[str, Any], folder: DatasetFolder, marker: dict[str, Any]) -> None:
+def _write(
+    block: Mapping[str, Any],
+    folder: DatasetFolder,
+    marker: dict[str, Any],
+    progress: Progress | None,
+) -> None:
     """Make the files in `partial/` and move them as one; what was there goes to quarantine."""
-    reader = load_reader(block["reader"])
+    write: Callable[..., None] = load_reader(block["reader"]).write_sample
+    tells = progress is not None and "progress" in inspect.signature(write).parameters
     _remove(folder.partial)
     folder.partial.mkdir(parents=True)
-    reader.write_sample(folder.partial, block, marker["seed"])
+    write(folder.partial, block, marker["seed"], **({"progress": progress} if tells else {}))
     manifest = manifest_of(folder.partial)
     folder.manifest.unlink(missing_ok=True)  # a sample without a manifest is made again
     if folder.native.exists():

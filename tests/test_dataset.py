@@ -105,8 +105,18 @@ def test_what_was_not_converted_names_the_command_to_type(home: Home) -> None:
     with pytest.raises(CallError) as error:
         open_dataset("tevolop_socal", version="1.0")
 
-    assert error.value.hint == "sciml-data convert tevolop_socal --version 1.0"
+    which = "tevolop_socal --version 1.0"
+    assert error.value.hint == f"sciml-data get {which} && sciml-data convert {which}"
     assert error.value.exit_code == 2
+
+
+def test_what_was_fetched_has_only_to_be_converted(home: Home) -> None:
+    home.dataset("tevolop_socal", "1.0").native.mkdir(parents=True)
+
+    with pytest.raises(CallError) as error:
+        open_dataset("tevolop_socal", version="1.0")
+
+    assert error.value.hint == "sciml-data convert tevolop_socal --version 1.0"
 
 
 def test_a_sample_that_was_not_converted_names_its_own_command(home: Home) -> None:

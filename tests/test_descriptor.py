@@ -99,7 +99,7 @@ def test_native_files_that_nothing_reads_have_a_format_and_promise_no_more(tmp_p
     change_descriptor(folder, lambda document: document["sciml"].pop("sample"))
     assert problems_with(folder, native=native, variables={}) == []
     assert problems_with(folder, native={"reader": "earthquake"}) == [
-        ("schema", "$.sciml.variables")
+        ("to fill", "$.sciml.variables")
     ]
 
 

@@ -217,7 +217,7 @@ def test_what_is_no_file_is_an_error(
 
 
 def test_an_unknown_scheme_is_refused(sources: Sources) -> None:
-    with pytest.raises(SourceError, match="'gopher' is not one of file, http, https"):
+    with pytest.raises(SourceError, match="'gopher' is not one of datalad, file, http, https"):
         sources.of("gopher://host/a")
 
 

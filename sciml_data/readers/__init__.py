@@ -68,6 +68,7 @@ class Reader(Protocol):
 
     It may also have `VIEWS`, functions from the ready dataset to another one, made when read, and
     `sample_settings()`, the sizes of the sample that the descriptor's `native.sample` leaves out.
+    Where a sample takes long, `write_sample` has a keyword `progress`, told of parts (done, to do).
     """
 
     def shards(self, native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from sciml_data.errors import FetchError
 
 # scheme of a URL -> module of this package. `fdsn` is no source of files: it answers queries.
-SCHEMES = {"https": "https", "http": "https", "file": "file"}
+SCHEMES = {"https": "https", "http": "https", "file": "file", "datalad": "datalad"}
 
 
 class SourceError(FetchError):

@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 from sciml_data.descriptor import Descriptor, Mirror
 from sciml_data.errors import CallError
 from sciml_data.sources import SCHEMES
+from sciml_data.sources.datalad import SCHEME as DATALAD
+from sciml_data.sources.datalad import folder_of, place_address
 from sciml_data.sources.file import file_url, path_of
 from sciml_data.sources.s3 import s3_url
 
@@ -34,9 +36,10 @@ def user_mirrors(given: Sequence[str] = ()) -> tuple[str, ...]:
     """
     for mirror in given:
         base = mirror_base(mirror)
-        if base.startswith("file:") and not path_of(base).is_dir():
+        folder = path_of(base) if base.startswith("file:") else folder_of(base)
+        if folder is not None and not folder.is_dir():
             raise CallError(
-                f"the mirror {mirror} is no folder: {path_of(base)} is not there",
+                f"the mirror {mirror} is no folder: {folder} is not there",
                 untouched="nothing was fetched or changed",
             )
     named = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured()]
@@ -59,6 +62,8 @@ def mirror_base(mirror: str) -> str:
         )
     if scheme == "file":
         return file_url(mirror)
+    if scheme == DATALAD:
+        return place_address(mirror)
     if not urlsplit(mirror).netloc:
         raise CallError(
             f"the mirror {mirror!r} names no {'bucket' if scheme == 's3' else 'host'}",
@@ -89,6 +94,9 @@ def places(descriptor: Descriptor, bases: Sequence[str]) -> list[Mirror]:
 
 def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
     """Yield the ways in which a user's mirror may be laid out, the likeliest first."""
+    if base.startswith(f"{DATALAD}:"):
+        yield {"": f"{base}#{quote(descriptor.dataset)}/{quote(descriptor.version)}/"}
+        return
     mirrors = [
         (mirror, {prefix: urlsplit(url) for prefix, url in mirror.prefixes.items()})
         for mirror in descriptor.mirrors

@@ -147,6 +147,8 @@ class Asker:
     def _list(self, url: str) -> Iterator[Listed]:
         if url.startswith("file:"):
             return list_folder(url)
+        if url.startswith("datalad:"):
+            raise SourceError("a DataLad dataset holds what somebody pinned: pinned versions only")
         return list_bucket(url, self._sources, self._patience)
 
 

@@ -79,13 +79,15 @@ def survey(
         UpstreamChangedError: files were changed, added or taken away since the kept listing.
     """
     name = f"{descriptor.dataset} {descriptor.version}"
-    notice(f"{name} is unpinned: its mirrors are asked for what they list")
+    there = places(descriptor, bases)
+    if there:
+        notice(f"{name} is unpinned: its mirrors are asked for what they list")
     kept = read_listing(folder.listing)
     patience = patience or Patience()
     answers: list[Answer] = []
     with Sources(connections=1, timeouts=patience.timeouts) as sources:
         asker = Asker(sources, patience, file_names(descriptor.expected))
-        for place in places(descriptor, bases):
+        for place in there:
             answer = asker.ask(place)
             answers.append(answer)
             if _will_do(descriptor, answer, kept, folder):
@@ -152,13 +154,19 @@ def _without_a_mirror(
             notice(f"mirror {problem.place} is passed over: {problem.message}")
         notice(f"no mirror will do; what was listed on {kept.listed} counts")
         return Survey(kept, tuple(answers), objections=tuple(objections))
-    raise ListingError(
-        f"no mirror lists what is expected of {descriptor.dataset} {descriptor.version}",
-        problems=objections,
-        untouched="nothing was fetched",
-        hint="another copy is asked first with --mirror s3://BUCKET/FOLDER, "
-        "--mirror https://ENDPOINT/BUCKET/FOLDER or --mirror file:DIR",
+    name = f"{descriptor.dataset} {descriptor.version}"
+    access = descriptor.access
+    wrong = f"no mirror lists what is expected of {name}"
+    hint = (
+        "another copy is asked first with --mirror s3://BUCKET/FOLDER, "
+        "--mirror https://ENDPOINT/BUCKET/FOLDER or --mirror file:DIR"
     )
+    if access and not answers:
+        wrong = f"{name} cannot be fetched by a program: it is given out by {access['kind']} only"
+    if access:
+        steps = enumerate(access["steps"], start=1)
+        hint = "".join([f"how to come by {name}", *(f"\n  {at}. {step}" for at, step in steps)])
+    raise ListingError(wrong, problems=objections, untouched="nothing was fetched", hint=hint)
 
 
 def _objections(
