@@ -4,7 +4,8 @@ datapackages/<id>/<version>/datapackage.json  `bytes` and `hash` of the files be
 checksums/<id>-<version>.sha256               for `sha256sum -c` in the folder of the native files
 catalog/sciml.yaml                            Intake catalogue, V1 form, with our own driver
 catalog/sciml.v2.yaml                         the same in Intake's V2 form
-README.md                                     the table of datasets, between its two markers
+README.md                                     the tables of datasets and of FAIR metrics, each
+                                              between its two markers
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME, check_descriptor
+from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME, check_descriptor, descriptor_of
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.home import write_atomically
 from sciml_data.manifest import Manifest, hash_file, read_manifest
@@ -23,6 +24,7 @@ from sciml_data.readers import load_reader, views_of
 from sciml_data.registry import LIVE, Registry
 
 BEGIN, END = "<!-- datasets:begin -->", "<!-- datasets:end -->"
+FAIR_BEGIN, FAIR_END = "<!-- fair:begin -->", "<!-- fair:end -->"
 HEADER = "# Derived from the registry by `sciml-data derive`: edits are lost.\n"
 DRIVER = "sciml_data.intake_driver.SciMLSource"
 READER = "sciml_data.intake_reader:SciMLReader"
@@ -52,6 +54,7 @@ def derive(registry: Registry) -> dict[Path, str]:
     """Return the whole text of every derived file by its path; nothing is written.
 
     Raises:
+        CallError: the README asks for FAIR metrics, and the extra `fair` is not installed.
         DescriptorError: a descriptor is not sound, apart from the sizes and hashes derived here.
     """
     found = {name: _versions(registry, name) for name in registry.datasets()}
@@ -180,7 +183,7 @@ def _catalog_v1(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
             "parameters": parameters,
             "args": {"dataset": name, "registry": "{{ CATALOG_DIR }}/.."}
             | {parameter: f"{{{{ {parameter} }}}}" for parameter in parameters},
-            "metadata": _metadata(_latest(versions)),
+            "metadata": metadata_of(_latest(versions).document, _latest(versions).manifest),
         }
     return {"metadata": {"version": 1, "title": "sciml-data"}, "sources": sources}
 
@@ -193,7 +196,7 @@ def _catalog_v2(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
             "reader": READER,
             "kwargs": {"dataset": name, "version": one.version, "registry": "{CATALOG_DIR}/.."},
             "output_instance": "xarray:Dataset",
-            "metadata": {"title": one.document["title"]} | _metadata(one),
+            "metadata": {"title": one.document["title"]} | metadata_of(one.document, one.manifest),
             "user_parameters": {},
         }
         for name, versions in found.items()
@@ -219,14 +222,14 @@ def _openable(found: Mapping[str, Sequence[Version]]) -> dict[str, list[Version]
     return {name: versions for name, versions in with_reader.items() if versions}
 
 
-def _metadata(version: Version) -> dict[str, Any]:
-    document = version.document
+def metadata_of(document: Mapping[str, Any], manifest: Manifest | None) -> dict[str, Any]:
+    """Return what catalogues say of a version."""
     return {
         "homepage": document.get("homepage", ""),
         "license": [one["name"] for one in document["licenses"]],
         "citation": document["sciml"]["citation"],
         "keywords": document["keywords"],
-        "manifest": version.manifest.digest if version.manifest else "",
+        "manifest": manifest.digest if manifest else "",
     }
 
 
@@ -249,25 +252,36 @@ def _views(versions: Sequence[Version]) -> list[str]:
 
 
 def _splits(versions: Sequence[Version]) -> list[str]:
-    return sorted({split for one in versions for split in one.document["sciml"]["splits"]})
+    """Return the splits of the ready form: `native.arrays` has them where it is, else the files."""
+    blocks = [one.document["sciml"] for one in versions]
+    return sorted({s for one in blocks for s in one["native"].get("arrays", one["splits"])})
 
 
 def _readme(text: str, found: Mapping[str, Sequence[Version]]) -> str:
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    every = [one for versions in found.values() for one in versions]
     rows = [
-        f"| [{name}](datapackages/{name}/README.md) | {one.version} | {_size(one)} "
+        f"| [{one.name}](datapackages/{one.name}/README.md) | {one.version} | {_size(one)} "
         f"| {', '.join(licence['name'] for licence in one.document['licenses'])} "
         f"| {one.document['title']} |"
-        for name, versions in found.items()
-        for one in versions
+        for one in every
     ]
-    table = [
-        "| dataset | version | native files | licence | what |",
-        "|---|---|---|---|---|",
-        *rows,
-    ]
-    return "\n".join([f"{before}{BEGIN}", *table, f"{END}{after}"])
+    head = ["| dataset | version | native files | licence | what |", "|---|---|---|---|---|"]
+    text = _between(text, (BEGIN, END), [*head, *rows])
+    if FAIR_BEGIN not in text:
+        return text
+    from sciml_data.fair.metrics import judge
+    from sciml_data.fair.report import to_markdown
+
+    descriptors = (descriptor_of(one.document, one.folder, one.manifest) for one in every)
+    table = to_markdown([judge(one) for one in descriptors])
+    return _between(text, (FAIR_BEGIN, FAIR_END), table)
+
+
+def _between(text: str, markers: tuple[str, str], lines: Sequence[str]) -> str:
+    begin, end = markers
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
 
 
 def _size(version: Version) -> str:
