@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -34,13 +36,13 @@ def dependency_group(name: str) -> list[str]:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Format, lint, layers, the Scientific Python repository checks, the registry's own checks."""
-    install(session, "lint")
+    install(session, "lint", extras="fair")  # `derive` judges every dataset for the README
     session.run("ruff", "format", "--check", "--diff", ".")
     session.run("ruff", "check", ".")
     session.run("lint-imports")
     session.run("validate-pyproject", "pyproject.toml")
     session.run("sp-repo-review", ".")
-    session.run("sciml-data", "check")
+    session.run("sciml-data", "check", "--since", os.environ.get("SCIML_DATA_SINCE", "HEAD"))
     session.run("sciml-data", "derive", "--check")
 
 
@@ -63,6 +65,52 @@ def slow(session: nox.Session) -> None:
     """Run the tests that take longer: kills, several processes, whole catalogues."""
     install(session, "test", extras="all")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(default=False)
+def citations(session: nox.Session) -> None:
+    """Validate CITATION.cff, and the one that `sciml-data cite` prints of every dataset version.
+
+    cffconvert wants a jsonschema older than ours: uv runs it in an environment of its own.
+    """
+    install(session)
+    folder = session.create_tmp()
+    files = ["CITATION.cff"]
+    listed = json.loads(session.run("sciml-data", "list", "--json", silent=True) or "[]")
+    for row in [row for row in listed if row["kind"] == "dataset"]:
+        name, version = row["name"], row["version"]
+        cite = ("sciml-data", "cite", name, "--version", version, "--format", "cff")
+        files.append(f"{folder}/{name}-{version}.cff")
+        pathlib.Path(files[-1]).write_text(str(session.run(*cite, silent=True)), encoding="utf-8")
+    for file in files:
+        session.run("uvx", "cffconvert==2.0.0", "--validate", "--infile", file, external=True)
+
+
+@nox.session(default=False)
+def fuji(session: nox.Session) -> None:
+    """Score every landing page with F-UJI, whose source folder SCIML_DATA_FUJI names.
+
+    It is on no package index, and runs under Python 3.13 only: uv makes it an environment of its
+    own; SCIML_DATA_FUJI_PYTHON names an interpreter that uv does not find. F-UJI 3.5.1 pins a numpy
+    that has no wheel for 3.13, and is content with a newer one.
+    """
+    source = os.environ.get("SCIML_DATA_FUJI")
+    if not source:
+        session.skip("SCIML_DATA_FUJI names no source folder of F-UJI: docs/fair.md")
+    install(session, extras="fair")
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    shutil.copytree(source, folder / "source", dirs_exist_ok=True)  # it writes beside its modules
+    (folder / "overrides.txt").write_text("numpy>=2.1,<2.3\n", encoding="utf-8")
+    python = folder / "fuji" / "bin" / "python"
+    wanted = os.environ.get("SCIML_DATA_FUJI_PYTHON", "3.13")
+    uv = ("uv", "--quiet")
+    session.run(*uv, "venv", "--clear", f"--python={wanted}", python.parents[1], external=True)
+    session.run(
+        *uv, "pip", "install", f"--python={python}", f"--override={folder}/overrides.txt",
+        f"--editable={folder}/source", external=True,
+    )  # fmt: skip
+    script = ("python", "benchmarks/fuji.py", python)
+    session.run(*script, "--fail-below=90", *session.posargs)
 
 
 @nox.session(default=False)

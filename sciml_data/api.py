@@ -17,11 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sciml_data.adopt import adopt
 from sciml_data.convert import convert
 from sciml_data.dataset import open_dataset
 from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.errors import CallError
+from sciml_data.fair.addresses import landing_page
 from sciml_data.fetch import Progress, fetch
 from sciml_data.home import find_home
 from sciml_data.plan import make_plan
@@ -31,12 +34,17 @@ from sciml_data.sample import make_sample
 from sciml_data.stages import Converted, Fetched, Verified
 from sciml_data.verify import load_fetched, verify
 
+if TYPE_CHECKING:
+    from sciml_data.pooch_fetch import DatasetPooch
+
 __all__ = [
+    "adopt_dataset",
     "convert_dataset",
     "datasets",
     "describe",
     "get_dataset",
     "open_dataset",
+    "pooch",
     "verify_dataset",
     "versions",
 ]
@@ -120,6 +128,52 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         notice=notice,
     )
     return fetch(plan, notice=notice)
+
+
+def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the rest are keywords
+    dataset: str,
+    folder: Path,
+    *,
+    version: str | None = None,
+    copy: bool = False,
+    ignore: Sequence[str] = (),
+    jobs: int = 2,
+    registry: Path | None = None,
+    home: Path | None = None,
+    notice: Notice | None = None,
+    progress: Progress | None = None,
+) -> Fetched:
+    """Return the files of a folder as the native files of a dataset, after reading every byte.
+
+    Args:
+        dataset: id in the registry.
+        folder: with the files, laid out as the dataset or as one of its mirrors.
+        version: see above, as for `registry`, `home`, `notice`.
+        copy: copy the files; else they get a second name (a hard link) in the home.
+        ignore: globs of files that are left where they are.
+        jobs: files to read at once.
+        registry: registry folder.
+        home: where data are kept.
+        notice: told what is found.
+        progress: told of bytes (read, to read).
+
+    Raises:
+        CallError: no such dataset or version, no such folder, or the dataset is here already.
+        VerificationError: `.problems` has every file that is missing, changed or not the dataset's;
+            nothing was adopted.
+        NoSpaceError: the disk does not hold a copy.
+    """
+    descriptor = describe(dataset, version=version, registry=registry)
+    return adopt(
+        descriptor,
+        find_home(home),
+        Path(folder),
+        copy=copy,
+        ignore=ignore,
+        jobs=jobs,
+        notice=notice,
+        progress=progress,
+    )
 
 
 def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -208,3 +262,41 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         notice=notice,
         progress=progress,
     )
+
+
+def pooch(
+    dataset: str,
+    version: str | None = None,
+    *,
+    mirrors: Sequence[str] = (),
+    registry: Path | None = None,
+    home: Path | None = None,
+    notice: Notice | None = None,
+) -> DatasetPooch:
+    """Return a dataset's native files as a `pooch.Pooch`, whose `fetch` is ours.
+
+    Args:
+        dataset: id in the registry.
+        version: see above, as for `registry`, `home`, `notice`.
+        mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
+        registry: registry folder.
+        home: where data are kept.
+        notice: told of mirrors that lie or fail, and of an unpinned version's listing, which is
+            asked for here.
+
+    Raises:
+        CallError: no such dataset or version, a live one, or Pooch is not installed.
+        ListingError: no mirror lists what is expected of an unpinned version.
+    """
+    try:
+        from sciml_data.pooch_fetch import DatasetPooch
+    except ModuleNotFoundError as error:
+        raise CallError(
+            "Pooch is not installed",
+            untouched="nothing was fetched",
+            hint="pip install 'sciml-data[pooch]'",
+        ) from error
+    descriptor = describe(dataset, version=version, registry=registry)
+    plan = make_plan(descriptor, find_home(home), mirrors=mirrors, notice=notice)
+    page = landing_page(descriptor.dataset, descriptor.version)
+    return DatasetPooch(plan, base_url=page, notice=notice)

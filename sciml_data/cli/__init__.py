@@ -20,6 +20,7 @@ VERBS = {
     "list": "Print the datasets, versions and benchmarks of the registry.",
     "describe": "Print what the registry says of one dataset.",
     "get": "Fetch a dataset, or make its synthetic sample.",
+    "adopt": "Take files that are here already as those of a dataset.",
     "verify": "Hold fetched files against the manifest; --repair fetches what differs.",
     "convert": "Convert verified files to analysis-ready NetCDF.",
     "run": "Train and score a benchmark; writes a record.",
@@ -27,9 +28,15 @@ VERBS = {
     "show": "Print a run's scores beside the baselines, and draw its figures.",
     "rescore": "Compute a run's scores again from its stored predictions.",
     "new": "Start the folder of a new dataset.",
+    "diff": "Compare two versions of a dataset: files, descriptor, values.",
     "pin": "Write the hashes of fetched files into the registry, for everybody to hold.",
+    "mirror": "Make DataLad mirrors: names, hashes and addresses of files, for `datalad clone`.",
+    "export": "Print a dataset's description as Croissant, DataCite, schema.org, RO-Crate or DCAT.",
+    "cite": "Print how to cite a dataset, and this software.",
+    "fair": "Judge a dataset by the FAIRsFAIR metrics, or write its landing page.",
     "check": "Check every descriptor, manifest and task of the registry.",
-    "derive": "Write what follows from the registry: catalogue, checksums, README table.",
+    "catalog": "Write an Intake catalogue of ready files, for users without sciml-data.",
+    "derive": "Write what follows from the registry: catalogue, checksums, README tables.",
 }
 # What a disk refuses, and what to do; any other error of the system is a fault of ours.
 REFUSALS = {

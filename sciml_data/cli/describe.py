@@ -59,6 +59,7 @@ def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
         "variables": document["sciml"]["variables"],
         "splits": {name: list(globs) for name, globs in descriptor.splits.items()},
         "mirrors": [{"name": one.name, "prefixes": one.prefixes} for one in descriptor.mirrors],
+        "access": dict(descriptor.access),
         "service": None if live is None else live.base,
         "sample": dict(descriptor.sample),
     }
@@ -80,6 +81,8 @@ def _text(facts: dict[str, Any]) -> str:
     lines += [f"split         {name}: {', '.join(one)}" for name, one in facts["splits"].items()]
     for mirror in facts["mirrors"]:
         lines += [f"mirror        {mirror['name']}: {url}" for url in mirror["prefixes"].values()]
+    for step in facts["access"].get("steps", ()):
+        lines.append(f"{facts['access']['kind']:<13} {step}")
     if facts["service"]:
         lines.append(f"service       {facts['service']}")
     if not facts["variables"]:

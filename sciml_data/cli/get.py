@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import dataset_options, mirror_option, sample_set_option
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, part_bar
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ Examples:
   sciml-data get cloud_slstr_ds1 --sample --sample-set count.training=50
   sciml-data get tevolop_socal --version 1.0 --dry-run
   sciml-data get tevolop_socal --version 1.0 --mirror file:../mirror
+  sciml-data get tevolop_socal --version 1.0 --via datalad --mirror ../clone
   sciml-data get tevolop_socal --include 'scedc/20*' --jobs 4
   sciml-data get cloud_slstr_ds1 --split inference --limit 20
   sciml-data get tevolop_socal --version live --start 2020-01-01 --end 2021-01-01
@@ -34,6 +35,11 @@ Examples:
 @dataset_options
 @sample_set_option
 @mirror_option
+@click.option(
+    "--via",
+    type=click.Choice(["datalad"]),
+    help="Each --mirror is a DataLad dataset: a clone's folder, or what `datalad clone` takes.",
+)
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Only files that fit; several times."
 )
@@ -63,6 +69,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     sample_seed: int,
     sample_set: Sequence[str],
     mirrors: Sequence[str],
+    via: str | None,
     include: Sequence[str],
     split: str | None,
     limit: int | None,
@@ -92,12 +99,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
         part={"--include": include, "--split": split, "--limit": limit, "--dry-run": dry_run},
     )
     root = find_home(home)
+    mirrors = _via(via, mirrors)
     if sample_set and not sample:
         raise CallError("--sample-set goes with --sample", untouched="nothing was fetched")
     if sample:
-        from sciml_data.sample import make_sample
-
-        fetched = make_sample(descriptor, root, seed=sample_seed, overrides=sample_set)
+        fetched = _make_sample(descriptor, root, sample_seed, sample_set)
     elif descriptor.live is not None:
         fetched = _fetch_live(descriptor, root, start=start, end=end, mirrors=mirrors)
     else:
@@ -118,6 +124,26 @@ def command(  # noqa: PLR0913 - one parameter for each option
             return
         fetched = _fetch(plan, jobs)
     _print_fetched(fetched, as_json=as_json)
+
+
+def _make_sample(descriptor: Descriptor, home: Home, seed: int, settings: Sequence[str]) -> Fetched:
+    from sciml_data.sample import make_sample
+
+    with part_bar(f"sample of {descriptor.dataset}") as progress:
+        return make_sample(descriptor, home, seed=seed, overrides=settings, progress=progress)
+
+
+def _via(protocol: str | None, mirrors: Sequence[str]) -> Sequence[str]:
+    """Return the mirrors as addresses of a protocol."""
+    if protocol is None:
+        return mirrors
+    if not mirrors:
+        raise CallError(
+            f"--via {protocol} needs --mirror: where the dataset is, or can be cloned from",
+            untouched="nothing was fetched",
+            hint=f"--via {protocol} --mirror https://HOST/ID.git, or a clone's folder",
+        )
+    return [f"{protocol}:{one.removeprefix(f'{protocol}:')}" for one in mirrors]
 
 
 def _check_options(

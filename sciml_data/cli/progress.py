@@ -1,4 +1,4 @@
-"""How far a transfer is, on stderr: a bar on a terminal, elsewhere a line now and then."""
+"""How far a transfer or a sample is, on stderr: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
             if bar.total != total_bytes:  # another stage begins
                 bar.reset(total_bytes)
             bar.update(done_bytes - bar.n)
+
+        yield show
+
+
+@contextlib.contextmanager
+def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what `make_sample` takes as `progress`: parts that are done, and all parts."""
+    if not sys.stderr.isatty():
+        from sciml_data.sample import part_lines
+
+        yield part_lines(doing, _say)
+        return
+    import tqdm
+
+    with tqdm.tqdm(desc=doing, unit="part", file=sys.stderr, disable=None, leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
         yield show
 

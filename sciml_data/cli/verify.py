@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from sciml_data.cli.progress import byte_bar
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
+    from sciml_data.descriptor import Descriptor
     from sciml_data.home import Home
     from sciml_data.stages import Fetched, Verified
 
@@ -24,12 +25,19 @@ Examples:
   sciml-data verify tevolop_socal --version 1.0
   sciml-data verify tevolop_socal --version 1.0 --full
   sciml-data verify tevolop_socal --version 1.0 --repair --mirror file:../mirror
+  sciml-data verify tevolop_socal --version 1.0 --clone DIR
 """
 )
 @dataset_options
 @mirror_option
 @click.option("--full", is_flag=True, help="Read every byte, also of what was found right before.")
 @click.option("--repair", is_flag=True, help="Fetch what is missing or changed.")
+@click.option(
+    "--clone",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Hold a DataLad clone of the dataset, where it lies: what was got of it.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Files at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print folder, number and digest as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -39,6 +47,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     home: Path | None,
     sample_seed: int,
     mirrors: Sequence[str],
+    clone: Path | None,
     *,
     sample: bool,
     full: bool,
@@ -58,6 +67,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     from sciml_data.verify import load_fetched, verify
 
     descriptor = load_descriptor(find_registry(registry), dataset, version)
+    if clone is not None:
+        alone = {"--sample": sample, "--repair": repair, "--home": home, "--mirror": mirrors}
+        _verify_clone(descriptor, clone, alone, jobs=jobs, as_json=as_json)
+        return
     root = find_home(home)
     seed = sample_seed if sample else None
     fetched = load_fetched(descriptor, root.dataset(dataset, descriptor.version, sample_seed=seed))
@@ -97,6 +110,40 @@ def _repair(
     plan = make_plan(descriptor, home, mirrors=mirrors)
     with byte_bar(f"repair {descriptor.dataset}") as progress:
         return repair(fetched, plan, full=full, jobs=jobs, progress=progress, notice=_say)
+
+
+def _verify_clone(
+    descriptor: Descriptor,
+    root: Path,
+    others: Mapping[str, object],
+    *,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    from sciml_data.fetch.meter import in_words
+    from sciml_data.mirror import verify_clone
+
+    if given := [name for name, value in others.items() if value]:
+        raise CallError(
+            f"{', '.join(given)} cannot be used with --clone: it is held as it lies",
+            untouched="nothing was read",
+        )
+    with byte_bar(f"verify {descriptor.dataset}") as progress:
+        found = verify_clone(descriptor, root, jobs=jobs, progress=progress)
+    total = len(found.here) + len(found.absent)
+    _say(
+        f"clone of {descriptor.dataset} {descriptor.version}: {len(found.here)} of {total} files, "
+        f"{in_words(found.here.total_bytes)}, as the manifest says; {len(found.absent)} not got "
+        "yet, with keys as the manifest says"
+    )
+    facts = {
+        "folder": str(root),
+        "files": len(found.here),
+        "bytes": found.here.total_bytes,
+        "absent": len(found.absent),
+        "manifest": found.here.digest,
+    }
+    click.echo(json.dumps(facts, indent=2) if as_json else root)
 
 
 def _print_verified(verified: Verified, *, as_json: bool) -> None:
