@@ -111,6 +111,20 @@ def kept_sample(
     return load_fetched(descriptor, folder)
 
 
+def made_with(folder: DatasetFolder) -> tuple[str, ...]:
+    """Return the `KEY=VALUE` texts that the sample of a folder was made with; none for its default.
+
+    With them `make_sample` makes the same sample anew.
+    """
+    marker = _marker(folder)
+    settings = marker.get("settings", {}) if isinstance(marker, dict) else {}
+    return tuple(f"{name}={_text(group[key])}" for name, (group, key) in _places(settings))
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
 def _wanted(
     descriptor: Descriptor, seed: int, overrides: Sequence[str]
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:

@@ -13,7 +13,7 @@ from sciml_data.cli.get import command as get_command
 from sciml_data.descriptor import Descriptor
 from sciml_data.errors import CallError
 from sciml_data.home import Home
-from sciml_data.sample import kept_sample, make_sample
+from sciml_data.sample import kept_sample, made_with, make_sample
 from sciml_data.testing.datasets import write_dataset
 
 
@@ -118,3 +118,18 @@ def test_the_size_of_a_sample_goes_with_a_sample(
     assert isinstance(refused.exception, CallError)
     assert made.stderr.startswith("SYNTHETIC sample of tiny 1.0: 4 files")
     assert reader.written == 1
+
+
+def test_a_sample_tells_what_it_was_made_with(
+    descriptor: Descriptor, home: Home, reader: Reader
+) -> None:
+    folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=0)
+    make_sample(descriptor, home)
+    assert made_with(folder) == ()
+
+    first = make_sample(descriptor, home, overrides=("count.train=3", "shape=7,8"))
+    texts = made_with(folder)
+
+    assert texts == ("count.train=3", "count.test=1", "shape=7,8", "noise=0.5")
+    other = Home(home.root / "other")
+    assert make_sample(descriptor, other, overrides=texts).manifest == first.manifest
