@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sciml_data.bench.machine import unwatched
+from sciml_data.bench.page_cache import NOT_ASKED, CacheClear
 from sciml_data.bench.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.bench.record import (
     RECORD_NAME,
@@ -34,7 +36,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
     output = {"path": "predictions.nc", "sha256": "b" * 64, "size_bytes": 3, "format": "x"}
     row = {"metric_id": "rmse", "part": "test", "status": "computed", "reason": None}
     return {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "run_id": "12345678-1234-4234-8234-123456789abc",
         "record_digest": "",
         "status": "success",
@@ -53,6 +55,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "ready_digest": None,
             "scale": "full",
             "sample_seed": None,
+            "sample_set": [],
             "n_samples": {"train": 203, "test": 62},
         },
         "split": {
@@ -117,7 +120,11 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "predict_s": 0.1,
             "score_s": 0.1,
             "resumed_epochs": 0,
+            "cache_clear": CacheClear.to_json(NOT_ASKED),
+            "time_to_train_s": 0.9,
+            "time_to_train_excl_staging_s": 0.8,
         },
+        "timeline": [{"key": "run_start", "time_ms": 1, "metadata": {}}],
         "curve": [],
         "metric_definitions": [
             {
@@ -141,7 +148,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "predict_samples_per_s": 10.0,
             "reason": "no epoch after the first of a process",
         },
-        "resources": {"peak_host_memory_bytes": 1},
+        **unwatched(),
         "facts": {"shared_rows": 0},
         "outputs": {"predictions": output},
         "verification": {"state": "unchecked", "checks": []},
@@ -176,7 +183,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_a_number_that_is_none_is_not_written(tmp_path: Path, number: float) -> None:
-    record = sample_record(resources={"peak_host_memory_bytes": number})
+    record = sample_record(resources={**unwatched()["resources"], "cpu_s": number})
 
     with pytest.raises(RecordError, match="finite"):
         write_record(tmp_path, record)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench import backend, machine, runs
+from sciml_data.bench import backend, machine, runs, timeline
 from sciml_data.bench.checkpoint import FILE, load_state
-from sciml_data.bench.prepared import Prepared, settings_digest
+from sciml_data.bench.monitor import Monitor
+from sciml_data.bench.prepared import BaselineScores, Prepared, settings_digest
 from sciml_data.bench.record import RECORD_NAME, SCHEMA_VERSION, as_json, load_record
 from sciml_data.bench.schedule import Progress
 from sciml_data.bench.scores import PartScores, definition, metric_rows, target_rows
@@ -30,6 +32,8 @@ class Journal:
     run_id: str
     start_time: str
     is_shared: bool
+    marks: list[timeline.Mark] = field(default_factory=list)
+    monitor: Monitor | None = None
     progress: Progress = field(default_factory=Progress)
 
     @classmethod
@@ -41,10 +45,13 @@ class Journal:
         """
         if (folder / RECORD_NAME).is_file():
             record = load_record(folder)
-            run_id, start = record["run_id"], record["timing"]["start_time"]
+            run_id, marks = record["run_id"], timeline.go_on(record["timeline"])
         else:
-            run_id, start = str(uuid.uuid4()), _now()
-        journal = cls(prepared, seed, folder, run_id, start, is_shared)
+            run_id = str(uuid.uuid4())
+            marks = timeline.begin_run(prepared.marks, is_shared=is_shared)
+        begun = next(mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START)
+        start = _utc(begun)
+        journal = cls(prepared, seed, folder, run_id, start, is_shared, marks)
         state = load_state(folder / runs.STATE_FOLDER, settings_digest(prepared, seed))
         if state is not None:
             journal.progress = Progress.from_json(state.progress)
@@ -58,6 +65,7 @@ class Outcome:
     status: str
     reason: str | None
     scores: PartScores = field(default_factory=dict)
+    baselines: BaselineScores = field(default_factory=dict)
     parameters: int | None = None
     predict_s: float | None = None
     score_s: float | None = None
@@ -67,7 +75,7 @@ class Outcome:
 def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     """Return the record of a run as it stands, without its digest."""
     prepared = journal.prepared
-    rows = metric_rows(prepared.task, outcome.scores, prepared.baselines)
+    rows = metric_rows(prepared.task, outcome.scores, outcome.baselines)
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": journal.run_id,
@@ -91,12 +99,13 @@ def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
             "global_batch_size": prepared.settings["batch_size"],
         },
         "timing": _timing(journal, outcome),
+        "timeline": [dict(mark) for mark in journal.marks],
         "curve": [dict(row) for row in journal.progress.curve],
         "metric_definitions": [definition(metric) for metric in prepared.task.metrics],
         "metrics": rows,
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
-        "resources": {"peak_host_memory_bytes": machine.peak_memory_bytes()},
+        **(journal.monitor.summary() if journal.monitor else machine.unwatched()),
         "facts": as_json(prepared.problem.facts()),
         "outputs": _outputs(journal.folder),
         "verification": {"state": "unchecked", "checks": []},
@@ -116,6 +125,7 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
             "ready_digest": source.ready_digest,
             "scale": "synthetic" if source.is_synthetic else "full",
             "sample_seed": source.sample_seed,
+            "sample_set": list(source.sample_set),
             "n_samples": sizes,
         },
         "split": {
@@ -145,11 +155,17 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
 
 def _timing(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     first, steady = _epochs(journal.progress.curve)
+    total = _time_to_train(journal, outcome)
+    staging = journal.prepared.durations["staging_s"]
     return {
         "clock": "monotonic",
         "start_time": journal.start_time,
-        "end_time": _now(),
+        "end_time": _utc(timeline.epoch_ms()),
+        "cache_clear": journal.prepared.source.cache_clear.to_json(),
+        "time_to_train_s": total,
+        "time_to_train_excl_staging_s": None if total is None else total - staging,
         **journal.prepared.durations,
+        "baselines_s": journal.prepared.baselines.seconds if outcome.baselines else None,
         "is_staging_shared": journal.is_shared,
         "first_epoch_s": first[0]["train_s"] if first else None,
         "steady_epochs_s": sum(row["train_s"] for row in steady),
@@ -159,6 +175,17 @@ def _timing(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "score_s": outcome.score_s,
         "resumed_epochs": outcome.resumed_epochs,
     }
+
+
+def _time_to_train(journal: Journal, outcome: Outcome) -> float | None:
+    """Return the seconds from staging to the last score; None where not all of them were seen."""
+    if outcome.status != "success" or outcome.resumed_epochs:
+        return None
+    durations = journal.prepared.durations
+    seconds = [durations["staging_s"], durations["prepare_s"]]
+    seconds += [row["train_s"] + row["evaluation_s"] for row in journal.progress.curve]
+    seconds += [outcome.predict_s or 0.0, outcome.score_s or 0.0]
+    return math.fsum(seconds)
 
 
 def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
@@ -188,6 +215,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "weights": (f"{runs.STATE_FOLDER}/{runs.WEIGHTS_NAME}", "Keras weights"),
         "state": (f"{runs.STATE_FOLDER}/{FILE}", "NumPy archive"),
         "curve": (runs.CURVE_NAME, "JSON lines"),
+        "monitor": (runs.MONITOR_NAME, "CSV, a line for each sample"),
         "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
     }
     return {
@@ -197,6 +225,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
     }
 
 
-def _now() -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+def _utc(time_ms: int) -> str:
+    """Return a time as ISO 8601."""
+    time = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,20 +9,20 @@ with one seed. A run that fails or is stopped leaves a record that says so.
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench import backend, runs
+from sciml_data.bench import backend, runs, timeline
 from sciml_data.bench import record as records
 from sciml_data.bench.assemble import Journal, Outcome, assemble
+from sciml_data.bench.guards import recorded, terminable, watched
 from sciml_data.bench.loop import Trained, Training, train
-from sciml_data.bench.lost import WorkerLostError, chief_missed, first_line, losses_told
+from sciml_data.bench.lost import chief_missed, losses_told
 from sciml_data.bench.predictions import Predictions, load_predictions, save_predictions
-from sciml_data.bench.prepared import Prepared, settings_digest
+from sciml_data.bench.prepared import Baselines, Prepared, settings_digest
 from sciml_data.bench.request import Request, changed_names, check_request, resolve
 from sciml_data.bench.runner import Problem, check_backend, check_problem, load_runner
 from sciml_data.bench.schedule import Progress
@@ -31,7 +31,6 @@ from sciml_data.bench.settings import LOSS
 from sciml_data.bench.split import load_split
 from sciml_data.bench.staging import Source
 from sciml_data.bench.task import Task
-from sciml_data.errors import SciMLDataError
 from sciml_data.home import DatasetFolder, Home, write_atomically
 
 Notice = Callable[[str], None]
@@ -50,6 +49,7 @@ def prepare(
     Raises:
         SciMLDataError: whatever is wrong with the call, the data or the runner.
     """
+    marks = [timeline.mark(timeline.INIT_START)]
     task = check_request(request)
     used = backend.current()
     used.set_threads(request.threads)
@@ -58,19 +58,16 @@ def prepare(
     strategy = used.make_strategy(request.strategy)
     split = load_split(task.folder, request.split or task.headline_split)
     settings = resolve(task, request)
+    marks += [timeline.mark(timeline.INIT_STOP), timeline.mark(timeline.STAGING_START)]
     clock = _Clock()
     source = stage(task)
     staging_s = clock.lap()
+    marks.append(timeline.mark(timeline.STAGING_STOP))
     notice(f"preparing {task.name}, split {split.name}")
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
     for line in getattr(problem, "told", ()):
         notice(line)
-    notice("computing the baselines")
-    baselines = {
-        name: score_parts(problem, task, parts)
-        for name, parts in (problem.baselines() if used.is_chief(strategy) else {}).items()
-    }
     return Prepared(
         task=task,
         split=split,
@@ -78,19 +75,26 @@ def prepare(
         overridden=changed_names(request),
         source=source,
         problem=problem,
-        baselines=baselines,
+        baselines=Baselines(
+            lambda: {
+                name: score_parts(problem, task, parts)
+                for name, parts in problem.baselines().items()
+            }
+        ),
         strategy=strategy,
-        durations={"staging_s": staging_s, "prepare_s": prepare_s, "baselines_s": clock.lap()},
+        durations={"staging_s": staging_s, "prepare_s": prepare_s},
+        marks=tuple(marks),
     )
 
 
-def run_once(
+def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
     prepared: Prepared,
     seed: int,
     *,
     home: Home,
     resume: Path | None = None,
     is_shared: bool = False,
+    monitor_s: float = 1.0,
     notice: Notice = lambda _text: None,
 ) -> Path | None:
     """Train with one seed, score, and write the record.
@@ -102,6 +106,7 @@ def run_once(
         resume: folder of a run to go on with, or to begin: where processes share a run, each has
             to be told the same, and it has to lie where all can read.
         is_shared: whether `prepared` serves several runs.
+        monitor_s: seconds between samples of processor, memory and energy; 0 takes none.
         notice: told one line for each epoch.
 
     Returns:
@@ -112,26 +117,34 @@ def run_once(
         KeyboardInterrupt: the run was stopped; its record has status `aborted`.
     """
     if not backend.current().is_chief(prepared.strategy):
-        with _terminable(), chief_missed(resume), losses_told(prepared.task.name, resume):
+        with terminable(), chief_missed(resume), losses_told(prepared.task.name, resume):
             train(prepared.problem, _training(prepared, seed, resume))
             _meet(prepared)
         return None
     folder = resume or runs.new_run_folder(home, prepared.task.name, _label(prepared, seed))
     journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
-    with _terminable(), DatasetFolder(folder).lock("run"), _recorded(journal, notice):
+    with terminable(), DatasetFolder(folder).lock("run"), recorded(journal, _write, notice):
+        outcome = _trained(journal, monitor_s, notice)
+        notice("computing the baselines")
+        _write(journal, replace(outcome, baselines=prepared.baselines.scores()))
+        with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
+            _meet(prepared)
+    return folder
+
+
+def _trained(journal: Journal, monitor_s: float, notice: Notice) -> Outcome:
+    """Train, predict and score: what the measured time is of."""
+    prepared, folder = journal.prepared, journal.folder
+    with watched(journal, monitor_s):
         _write(journal, Outcome("running", "the run has not ended"))
         with losses_told(prepared.task.name, folder):
             trained = train(
                 prepared.problem,
-                _training(prepared, seed, folder),
+                _training(prepared, journal.seed, folder),
                 on_epoch=lambda progress: _note(journal, progress, notice),
             )
         journal.progress = trained.progress
-        outcome = _finish(journal, trained, notice)
-        _write(journal, outcome)
-        with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
-            _meet(prepared)
-    return folder
+        return _finish(journal, trained, notice)
 
 
 def _label(prepared: Prepared, seed: int) -> str:
@@ -163,6 +176,7 @@ def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
     prepared, folder = journal.prepared, journal.folder
     problem, clock = prepared.problem, _Clock()
     notice("predicting and scoring every part")
+    journal.marks.append(timeline.mark(timeline.EVAL_START, epoch_num=trained.progress.best_epoch))
     predictions = {part: _predict(problem, trained.model, part, folder) for part in problem.parts}
     runs.list_outputs(folder)
     predict_s = clock.lap()
@@ -173,6 +187,10 @@ def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
     clock.lap()
     scores: PartScores = score_parts(problem, prepared.task, stored)
     score_s = clock.lap()
+    journal.marks += [
+        timeline.mark(timeline.EVAL_STOP, epoch_num=trained.progress.best_epoch),
+        timeline.mark(timeline.RUN_STOP, status="success"),
+    ]
     trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
     _write_curve(journal)
     return Outcome(
@@ -217,49 +235,10 @@ def _write_curve(journal: Journal) -> None:
 
 
 def _write(journal: Journal, outcome: Outcome) -> None:
+    """Write the record; of a run that ended otherwise than well it says when."""
+    if outcome.status not in {"running", "success"}:
+        journal.marks.append(timeline.mark(timeline.RUN_STOP, status="aborted"))
     records.write_record(journal.folder, assemble(journal, outcome))
-
-
-@contextlib.contextmanager
-def _recorded(journal: Journal, notice: Notice) -> Iterator[None]:
-    """Leave a record of what went wrong, and let it go on its way."""
-    again = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        _write(journal, Outcome("aborted", "stopped by a signal"))
-        notice(f"stopped; {again} goes on after the last whole epoch")
-        raise
-    except WorkerLostError as error:
-        _write(journal, Outcome("aborted", error.wrong))
-        raise
-    except SciMLDataError as error:
-        _write(journal, Outcome("failed", error.wrong))
-        raise
-    except Exception as error:
-        _write(journal, Outcome("failed", f"{type(error).__name__}: {first_line(error)}"))
-        raise
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send before they kill, like Ctrl-C, but only once.
-
-    Slurm sends it again while the record is being written.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Clock:

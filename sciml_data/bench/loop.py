@@ -21,6 +21,7 @@ from sciml_data.bench.runner import VALIDATION, Problem
 from sciml_data.bench.schedule import Progress, advance, is_finished, learning_rate
 from sciml_data.bench.settings import LOSS
 from sciml_data.bench.strategies import refuse_keras_distribution
+from sciml_data.bench.timeline import epoch_ms
 from sciml_data.errors import CallError, RecordError
 
 SEED_STRIDE = 10_000  # epochs that fit between the batch orders of two neighbouring run seeds
@@ -156,9 +157,9 @@ def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
     training = machine.training
     rate = learning_rate(training.settings, progress)
     machine.optimizer.learning_rate.assign(rate)
-    started = time.perf_counter()
+    started, started_ms = time.perf_counter(), epoch_ms()
     loss, samples = _pass(machine, machine.steps.train, machine.problem.parts[0], progress.epochs)
-    trained = time.perf_counter()
+    trained, trained_ms = time.perf_counter(), epoch_ms()
     _check_finite(loss, "training loss", progress.epochs + 1)
     validation, monitored = _validate(machine, progress.epochs + 1)
     return {
@@ -171,6 +172,9 @@ def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
         "train_s": trained - started,
         "evaluation_s": time.perf_counter() - trained,
         "is_first_of_process": is_first,
+        "start_time_ms": started_ms,
+        "train_stop_time_ms": trained_ms,
+        "stop_time_ms": epoch_ms(),
     }
 
 

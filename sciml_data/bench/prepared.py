@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,37 @@ from sciml_data.bench.scores import PartScores
 from sciml_data.bench.split import Split
 from sciml_data.bench.staging import Source
 from sciml_data.bench.task import Task
+from sciml_data.bench.timeline import Mark
+
+BaselineScores = Mapping[str, PartScores]
+
+
+class Baselines:
+    """Scores of the baselines, computed when they are first asked for.
+
+    That is after the first run has ended, so they take nothing of its time.
+    """
+
+    def __init__(self, compute: Callable[[], BaselineScores]) -> None:
+        self._compute = compute
+        self._scores: BaselineScores | None = None
+        self.seconds: float | None = None
+
+    def scores(self) -> BaselineScores:
+        """Return the scores of each baseline."""
+        if self._scores is None:
+            began = time.perf_counter()
+            self._scores = self._compute()
+            self.seconds = time.perf_counter() - began
+        return self._scores
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Task, split, settings, data, problem and scored baselines; durations in seconds."""
+    """Task, split, settings, data, problem and baselines; durations in seconds.
+
+    `marks` is the timeline up to here.
+    """
 
     task: Task
     split: Split
@@ -24,9 +51,10 @@ class Prepared:
     overridden: tuple[str, ...]
     source: Source
     problem: Problem
-    baselines: Mapping[str, PartScores]
+    baselines: Baselines
     strategy: Any
     durations: Mapping[str, float]
+    marks: tuple[Mark, ...] = ()
 
 
 def settings_digest(prepared: Prepared, seed: int) -> str:

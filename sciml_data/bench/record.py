@@ -19,7 +19,7 @@ from typing import Any
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import write_atomically
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
 RECORD_NAME = "record.json"
 # Two components at least, so that a unit such as 1/s is none; not the path of a URL.

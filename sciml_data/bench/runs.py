@@ -18,6 +18,7 @@ STATE_FOLDER = "checkpoint"
 CURVE_NAME = "curve.jsonl"
 LOG_NAME = "log.txt"
 PREDICTIONS_NAME = "predictions.nc"
+MONITOR_NAME = "monitor.csv"
 OUTPUTS_FOLDER = "outputs"  # files that the benchmark writes besides
 OUTPUTS_NAME = "outputs.csv"  # their manifest
 WEIGHTS_NAME = "best.weights.h5"

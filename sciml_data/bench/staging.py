@@ -5,10 +5,11 @@ Every stage keeps what is there already, so a second run starts at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sciml_data.bench.page_cache import NOT_ASKED, CacheClear, clear_cached
 from sciml_data.bench.task import Task
 from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.home import Home
@@ -28,6 +29,12 @@ class Sample:
     seed: int
     overrides: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Sample | None:
+        """Return the sample that a record's `dataset` names; None for real data."""
+        seed = data["sample_seed"]
+        return None if seed is None else cls(seed, tuple(data["sample_set"]))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -40,6 +47,8 @@ class Source:
         ready_digest: of the converted files; None where they are not on disk.
         is_synthetic: whether the data were generated.
         sample_seed: what they were generated from; None for real data.
+        sample_set: the `KEY=VALUE` texts of a sample that is not of the default size.
+        cache_clear: whether the ready files were put out of memory before they were opened.
     """
 
     dataset: xr.Dataset | Converted
@@ -49,15 +58,18 @@ class Source:
     ready_digest: str | None = None
     is_synthetic: bool = False
     sample_seed: int | None = None
+    sample_set: tuple[str, ...] = ()
+    cache_clear: CacheClear = NOT_ASKED
 
 
-def stage(
+def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     task: Task,
     registry: Registry,
     *,
     home: Home,
     mirrors: Sequence[str] = (),
     sample: Sample | None = None,
+    clear_cache: bool = False,
     notice: Notice = lambda _text: None,
 ) -> Source:
     """Return the task's dataset, open, doing only what was not done yet.
@@ -68,6 +80,7 @@ def stage(
         home: where they are kept.
         mirrors: asked before those of the descriptor.
         sample: of the synthetic data; None for the real ones.
+        clear_cache: put the ready files out of the page cache, so that they are read from disk.
         notice: told what is being done.
 
     Raises:
@@ -76,6 +89,7 @@ def stage(
     from sciml_data.bench.runner import load_runner, reads_files
     from sciml_data.convert import find_converted
     from sciml_data.dataset import open_ready
+    from sciml_data.sample import made_with
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
     seed = None if sample is None else sample.seed
@@ -85,6 +99,7 @@ def stage(
         fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, notice=notice)
         converted = _converted(fetched, notice)
     runner = load_runner(registry, task.name)
+    cleared = _cleared(converted, notice) if clear_cache else NOT_ASKED
     return Source(
         dataset=converted if reads_files(runner) else open_ready(converted, split=task.variant),
         dataset_id=descriptor.dataset,
@@ -93,7 +108,16 @@ def stage(
         ready_digest=f"sha256:{converted.manifest.digest}",
         is_synthetic=converted.is_synthetic,
         sample_seed=seed,
+        sample_set=made_with(folder) if seed is not None else (),
+        cache_clear=cleared,
     )
+
+
+def _cleared(converted: Converted, notice: Notice) -> CacheClear:
+    cleared = clear_cached(converted.root / entry.path for entry in converted.manifest)
+    if not cleared.done:
+        notice(f"the page cache was not cleared: {cleared.reason}")
+    return cleared
 
 
 def _is_of(converted: Converted, descriptor: Descriptor, home: Home, sample: Sample | None) -> bool:

@@ -1,15 +1,22 @@
-"""`sciml-data rescore`: a run's scores again, from its stored predictions."""
+"""`sciml-data rescore`: the scores of a run, or of a submission's, again from its predictions."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option
+
+if TYPE_CHECKING:
+    from sciml_data.bench.rescore import Difference
+    from sciml_data.bench.staging import Source
+    from sciml_data.bench.task import Task
 
 
 @click.command(
@@ -17,6 +24,7 @@ from sciml_data.cli.options import home_option, mirror_option, registry_option
 Examples:
   sciml-data rescore latest
   sciml-data rescore runs/20260807T120000Z-lstm-temporal-s0 --json
+  sciml-data rescore results/lab/earthquake/node-a/first
 """
 )
 @click.argument("run")
@@ -24,45 +32,94 @@ Examples:
 @registry_option
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
-def command(
-    run: str, mirrors: tuple[str, ...], registry: Path | None, home: Path | None, *, as_json: bool
-) -> None:
+def command(run: str, *, as_json: bool, **options: Any) -> None:
     """Score RUN (a path, an id or `latest`) again and compare with its record.
 
     The model's scores come from the stored predictions, the baselines' from the dataset. The
-    record's `verification` is brought up to date. Exit 1 if any score differs.
+    record's `verification` is brought up to date. RUN may be a submission's folder: every run of
+    it is scored, and the outcome is kept in its `verification.json`. Exit 1 if any score differs.
     """
     from sciml_data.bench.machine import import_tensorflow_quietly
+    from sciml_data.submission.names import TERMS
+
+    import_tensorflow_quietly()
+    folder = Path(run).expanduser()
+    if (folder / TERMS).is_file():
+        is_equal = _packed(folder, options, as_json=as_json)
+    else:
+        is_equal = _one(run, options, as_json=as_json)
+    if not is_equal:
+        sys.exit(1)
+
+
+def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
+    """Score one run of the home again, print what differs, and return whether nothing does."""
     from sciml_data.bench.record import load_record
     from sciml_data.bench.rescore import rescore
     from sciml_data.bench.runs import find_run
-    from sciml_data.bench.staging import Sample, stage
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
 
-    place, kept = find_home(home), find_registry(registry)
-    folder = find_run(place, run)
-    seed = load_record(folder)["dataset"]["sample_seed"]
-    import_tensorflow_quietly()
+    folder = find_run(find_home(options["home"]), run)
+    data = load_record(folder)["dataset"]
     checked, differences = rescore(
         folder,
-        kept,
-        stage=lambda task: stage(
-            task,
-            kept,
-            home=place,
-            mirrors=mirrors,
-            sample=None if seed is None else Sample(seed),
-            notice=lambda text: click.echo(text, err=True),
-        ),
+        find_registry(options["registry"]),
+        stage=lambda task: _stage(task, data, options),
     )
     if as_json:
         found = [asdict(difference) for difference in differences]
         click.echo(json.dumps({"scores": checked, "differences": found}, indent=2))
     else:
-        for one in differences:
-            words = f"record {one.recorded}, computed {one.computed}"
-            click.echo(f"{one.part}  {one.metric}  {one.predictor}  {words}")
+        _print_differences(differences)
         click.echo(f"{checked} scores computed again, {len(differences)} differ from the record")
-    if differences:
-        sys.exit(1)
+    return not differences
+
+
+def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
+    """Score every run of a submission again, print what differs, and return whether nothing does."""
+    from sciml_data.registry import find_registry
+    from sciml_data.submission.names import record_name
+    from sciml_data.submission.rescored import rescore_packed
+    from sciml_data.submission.tree import load_packed_record
+
+    data = load_packed_record(folder / record_name(1))["dataset"]
+    outcome = rescore_packed(
+        folder,
+        find_registry(options["registry"]),
+        stage=lambda task: _stage(task, data, options),
+    )
+    differences = sum(map(len, outcome.differences.values()))
+    if as_json:
+        click.echo(json.dumps({**asdict(outcome), "equal": outcome.is_equal}, indent=2))
+        return outcome.is_equal
+    for name, found in outcome.differences.items():
+        _print_differences(found, f"{name}  ")
+    for problem in outcome.problems:
+        click.echo(problem)
+    for name, state in outcome.states.items():
+        click.echo(f"{name}: {state}")
+    click.echo(f"{outcome.scores} scores computed again, {differences} differ from the records")
+    return outcome.is_equal
+
+
+def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> Source:
+    """Bring the dataset that a record names here."""
+    from sciml_data.bench import staging
+    from sciml_data.home import find_home
+    from sciml_data.registry import find_registry
+
+    return staging.stage(
+        task,
+        find_registry(options["registry"]),
+        home=find_home(options["home"]),
+        mirrors=options["mirrors"],
+        sample=staging.Sample.of(data),
+        notice=lambda text: click.echo(text, err=True),
+    )
+
+
+def _print_differences(differences: Iterable[Difference], start: str = "") -> None:
+    for one in differences:
+        words = f"record {one.recorded}, computed {one.computed}"
+        click.echo(f"{start}{one.part}  {one.metric}  {one.predictor}  {words}")

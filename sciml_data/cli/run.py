@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sciml_data.bench.request import Request
-    from sciml_data.bench.staging import Source
+    from sciml_data.bench.staging import Sample, Source
     from sciml_data.home import Home
 
     Notice = Callable[[str], None]
@@ -68,6 +68,17 @@ Examples:
     "--nodes", type=click.IntRange(1), help="Nodes of the Slurm step this runs in; see `sbatch`."
 )
 @click.option("--name", help="Of the run's folder; a run of that name is gone on with.")
+@click.option(
+    "--clear-cache", is_flag=True, help="Put the data out of memory first; the record says so."
+)
+@click.option(
+    "--monitor",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between samples of processor, memory and energy; 0 takes none.",
+)
 @click.option("--stage-only", is_flag=True, help="Fetch, verify and convert the data, and stop.")
 @registry_option
 @home_option
@@ -125,9 +136,9 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     from sciml_data.bench.request import check_request
     from sciml_data.bench.strategies import is_first_worker
 
-    folder, request, seeds, sample_seed = read_request(benchmark, options, home)
+    folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
-        _stage(request, options, home, sample_seed, _say)
+        _stage(request, options, home, sample, _say)
         return []
     if options["nodes"]:
         slurm.check_nodes(
@@ -139,22 +150,30 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     if os.environ[backend.VARIABLE] == "tensorflow":
         import_tensorflow_quietly()
     prepared = prepare(
-        request, lambda _task: _stage(request, options, home, sample_seed, say), notice=say
+        request, lambda _task: _stage(request, options, home, sample, say), notice=say
     )
     folders = []
     for seed in seeds:
         name = options["name"] and options["name"] + (f"-s{seed}" if len(seeds) > 1 else "")
         folder = runs.named_run_folder(home, benchmark, name) if name else folder
         folders.append(
-            run_once(prepared, seed, home=home, resume=folder, is_shared=len(seeds) > 1, notice=say)
+            run_once(
+                prepared,
+                seed,
+                home=home,
+                resume=folder,
+                is_shared=len(seeds) > 1,
+                monitor_s=options["monitor"],
+                notice=say,
+            )
         )
     return [folder for folder in folders if folder is not None]
 
 
 def _stage(
-    request: Request, options: dict[str, Any], home: Home, seed: int | None, say: Notice
+    request: Request, options: dict[str, Any], home: Home, sample: Sample | None, say: Notice
 ) -> Source:
-    """Bring the data of the request's benchmark here, or the sample of a seed, and return them."""
+    """Bring the data of the request's benchmark here, or a sample of them, and return them."""
     from sciml_data.bench import staging
     from sciml_data.bench.request import check_names
 
@@ -163,16 +182,18 @@ def _stage(
         request.registry,
         home=home,
         mirrors=options["mirrors"],
-        sample=None if seed is None else staging.Sample(seed, options["sample_set"]),
+        clear_cache=options["clear_cache"],
+        sample=sample,
         notice=say,
     )
 
 
 def read_request(
     benchmark: str, options: dict[str, Any], home: Home
-) -> tuple[Path | None, Request, list[int], int | None]:
-    """Return (run to go on with, what to run, seeds, seed of the sample)."""
+) -> tuple[Path | None, Request, list[int], Sample | None]:
+    """Return (run to go on with, what to run, seeds, the sample that is asked for)."""
     from sciml_data.bench.request import Request
+    from sciml_data.bench.staging import Sample
     from sciml_data.registry import find_registry
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
@@ -199,17 +220,19 @@ def read_request(
     if options["sample_set"] and not options["sample"]:
         raise CallError("--sample-set goes with --sample", untouched="nothing was run")
     seeds = read_seeds(options["seeds"]) if options["seeds"] else [options["seed"] or 0]
-    return None, request, seeds, options["sample_seed"] if options["sample"] else None
+    sample = Sample(options["sample_seed"], options["sample_set"]) if options["sample"] else None
+    return None, request, seeds, sample
 
 
 def _resumed(
     benchmark: str, options: dict[str, Any], home: Home, request: Request
-) -> tuple[Path, Request, list[int], int | None]:
+) -> tuple[Path, Request, list[int], Sample | None]:
     """Return what `read_request` does, for a run whose record says all of it."""
     from dataclasses import replace
 
     from sciml_data.bench.record import load_record
     from sciml_data.bench.runs import LATEST, find_run
+    from sciml_data.bench.staging import Sample
 
     kept = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
     given = [name for name in (*kept, "sample_set") if options[name]]
@@ -239,7 +262,7 @@ def _resumed(
         overridden=tuple(record["settings_overridden"]),
         is_sample=record["synthetic"],
     )
-    return folder, request, [record["seeds"]["seed"]], record["dataset"]["sample_seed"]
+    return folder, request, [record["seeds"]["seed"]], Sample.of(record["dataset"])
 
 
 def _say(text: str) -> None:
