@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.bench.record import write_record
+from sciml_data.bench.repeats import SHARED, identity
 from sciml_data.bench.report import SYNTHETIC
-from sciml_data.board.repeats import SHARED, identity
 from sciml_data.board.schemas import SUMMARY_SCHEMA, from_text
 from sciml_data.board.spread import OLYMPIC, spread
 from sciml_data.board.summary import Summary, aggregate

@@ -22,7 +22,8 @@ from sciml_data.bench.record import (
     schema_problems,
     write_record,
 )
-from sciml_data.bench.report import SYNTHETIC, check_repeats, run_table, spread_table
+from sciml_data.bench.repeats import check_repeats
+from sciml_data.bench.report import SYNTHETIC, run_table, spread_table
 from sciml_data.bench.scores import Score, metric_rows, score_parts, target_rows
 from sciml_data.bench.task import load_task
 from sciml_data.errors import CallError, RecordError

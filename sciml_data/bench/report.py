@@ -6,12 +6,12 @@ Whatever was trained on a synthetic sample says so in the first line and in the 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sciml_data.bench.predictions import MODEL
+from sciml_data.bench.repeats import check_repeats
 from sciml_data.bench.scores import row_key
-from sciml_data.errors import CallError, Problem
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 MISSING = "-"
@@ -53,57 +53,6 @@ def spread_table(records: Sequence[Record]) -> str:
         others = [_median([found["baselines"].get(name) for found in same]) for name in baselines]
         lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, others)])
     return "\n\n".join([*marks, head, _grid(lines, text_columns=2), *marks])
-
-
-def check_repeats(records: Sequence[Record]) -> None:
-    """Refuse to put runs together that are not repeats of one thing.
-
-    Raises:
-        CallError: data, split, model, benchmark or settings differ, a seed comes twice, or a run
-            is no success; every difference is listed.
-    """
-    first = records[0]
-    fields: dict[str, Callable[[Record], object]] = {
-        "benchmark": lambda record: record["benchmark"]["name"],
-        "variant": lambda record: record["benchmark"].get("variant"),
-        "dataset": lambda record: f"{record['dataset']['id']} {record['dataset']['version']}",
-        "synthetic": lambda record: record["synthetic"],
-        "data": lambda record: record["dataset"]["manifest_digest"][:19],
-        "split": lambda record: record["split"]["members_digest"][:19],
-        "model": lambda record: record["model"]["name"],
-        "settings": lambda record: sorted(record["settings"].items(), key=str),
-    }
-    problems = [
-        Problem(name, str(record["run_id"])[:8], _differs(name, value(first), value(record)))
-        for record in records[1:]
-        for name, value in fields.items()
-        if value(record) != value(first)
-    ]
-    problems += [
-        Problem("status", str(record["run_id"])[:8], f"is {record['status']}: {record['reason']}")
-        for record in records
-        if record["status"] != "success"
-    ]
-    seeds = [record["seeds"]["seed"] for record in records]
-    problems += [
-        Problem("seed", str(seed), "comes more than once")
-        for seed in sorted(set(seeds))
-        if seeds.count(seed) > 1
-    ]
-    if problems:
-        raise CallError(
-            "these runs are not repeats of one thing",
-            problems=problems,
-            untouched="nothing was computed",
-            hint="show them one by one, or choose runs that differ only in their seed",
-        )
-
-
-def _differs(name: str, first: object, other: object) -> str:
-    if name == "settings" and isinstance(first, list) and isinstance(other, list):
-        changed = [f"{key}={value}" for key, value in other if (key, value) not in first]
-        return f"{', '.join(changed) or 'fewer settings'} differ from the first run's"
-    return f"{first} in the first run, {other} here"
 
 
 def _name(record: Record) -> str:

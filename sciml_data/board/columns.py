@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sciml_data.bench.repeats import SHORT
 from sciml_data.bench.report import MISSING, SYNTHETIC
 from sciml_data.board.cells import (
     NOT_MEASURED,
@@ -15,7 +16,6 @@ from sciml_data.board.cells import (
     samples_per_s,
     seconds,
 )
-from sciml_data.board.repeats import SHORT
 from sciml_data.board.row import PUBLISHED, Row, TargetOf
 
 DIGEST_SHOWN = 12  # digits of a manifest's hash: enough to tell versions apart by eye

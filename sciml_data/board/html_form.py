@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 
+from sciml_data.bench.repeats import SHORT
 from sciml_data.bench.report import MISSING
 from sciml_data.board.columns import RUNS_TITLE, SOURCE_TITLE, Column, Table, tables
 from sciml_data.board.forms import EMPTY
-from sciml_data.board.repeats import SHORT
 from sciml_data.board.row import Row
 from sciml_data.fair.html_parts import link
 from sciml_data.fair.landing import STYLE

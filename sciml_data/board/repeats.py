@@ -1,41 +1,19 @@
 """Which runs are repeats of one thing, and why others are not.
 
-`bench.report.check_repeats` holds data, split, model, settings and seeds against the first run.
-What a summary needs besides is here: the same metrics, the same benchmark code, no run twice.
+`bench.repeats.check_repeats` holds them against the first run. What a summary needs besides is
+here: no run twice, and failures that count as misses where that is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record import canonical
-from sciml_data.bench.report import check_repeats
+from sciml_data.bench.repeats import SHORT, SUCCESS, check_repeats
 from sciml_data.errors import CallError, Problem
 
 Record = Mapping[str, Any]
-SUCCESS = "success"
 MISSED = ("aborted", "failed")  # a run that ended so counts as a miss where that is asked for
-SHORT = 8  # characters of a run id that are shown
-
-# What two runs share that may be put together; `board_rows` groups by all of it.
-SHARED: Mapping[str, Callable[[Record], object]] = {
-    "benchmark": lambda record: record["benchmark"]["name"],
-    "variant": lambda record: record["benchmark"].get("variant"),
-    "dataset": lambda record: [record["dataset"]["id"], record["dataset"]["version"]],
-    "synthetic": lambda record: record["synthetic"],
-    "data": lambda record: record["dataset"]["manifest_digest"],
-    "split": lambda record: record["split"]["members_digest"],
-    "model": lambda record: record["model"]["name"],
-    "settings": lambda record: record["settings"],
-    "metrics": lambda record: record["metric_definitions"],
-    "code": lambda record: record["code"]["runner_digest"],
-}
-
-
-def identity(record: Record) -> str:
-    """Return a text that is the same for all repeats of one thing."""
-    return canonical({name: value(record) for name, value in SHARED.items()})
 
 
 def check_summable(records: Sequence[Record], *, count_failed: bool = False) -> None:
@@ -50,7 +28,7 @@ def check_summable(records: Sequence[Record], *, count_failed: bool = False) -> 
     """
     if not records:
         raise CallError("no run was given", hint="name runs, as in `sciml-data show`")
-    problems = [*_report_problems(records, count_failed=count_failed), *_own_problems(records)]
+    problems = [*_repeat_problems(records, count_failed=count_failed), *_duplicates(records)]
     if not any(record["status"] == SUCCESS for record in records):
         problems.append(Problem("status", "all runs", "none is a success: there is no score"))
     if problems:
@@ -63,7 +41,7 @@ def check_summable(records: Sequence[Record], *, count_failed: bool = False) -> 
         )
 
 
-def _report_problems(records: Sequence[Record], *, count_failed: bool) -> Sequence[Problem]:
+def _repeat_problems(records: Sequence[Record], *, count_failed: bool) -> Sequence[Problem]:
     """Return what `check_repeats` says; of a failure that counts it asks all but success."""
     judged = [
         {**record, "status": SUCCESS} if count_failed and record["status"] in MISSED else record
@@ -74,21 +52,6 @@ def _report_problems(records: Sequence[Record], *, count_failed: bool) -> Sequen
     except CallError as error:
         return error.problems
     return ()
-
-
-def _own_problems(records: Sequence[Record]) -> list[Problem]:
-    first = records[0]
-    problems = []
-    for name, what in {
-        "metrics": "definitions of metrics",
-        "code": "files of the benchmark",
-    }.items():
-        problems += [
-            Problem(name, record["run_id"][:SHORT], f"other {what} than the first run's")
-            for record in records[1:]
-            if SHARED[name](record) != SHARED[name](first)
-        ]
-    return [*problems, *_duplicates(records)]
 
 
 def _duplicates(records: Sequence[Record]) -> list[Problem]:

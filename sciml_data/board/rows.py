@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sciml_data.bench.repeats import SHORT, SUCCESS, identity
 from sciml_data.board.measured import SEVERAL_MACHINES
-from sciml_data.board.repeats import MISSED, SHORT, SUCCESS, identity
+from sciml_data.board.repeats import MISSED
 from sciml_data.board.row import (
     MEASURED,
     PUBLISHED,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sciml_data.bench.repeats import SUCCESS
 from sciml_data.bench.scores import row_key
 from sciml_data.board.measured import (
     Energy,
@@ -21,7 +22,7 @@ from sciml_data.board.measured import (
     speed_of,
     time_of,
 )
-from sciml_data.board.repeats import SUCCESS, check_summable
+from sciml_data.board.repeats import check_summable
 from sciml_data.board.spread import Spread, spread
 from sciml_data.board.targets import TargetSummary, target_summaries
 

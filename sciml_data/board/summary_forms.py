@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from sciml_data.bench.repeats import SHORT, SUCCESS
 from sciml_data.bench.report import SYNTHETIC
 from sciml_data.board.cells import (
     deviation,
@@ -14,7 +15,6 @@ from sciml_data.board.cells import (
     samples_per_s,
     seconds,
 )
-from sciml_data.board.repeats import SHORT, SUCCESS
 from sciml_data.board.schemas import SUMMARY_SCHEMA, to_text
 from sciml_data.board.summary import MetricSummary, Summary
 from sciml_data.board.targets import TargetSummary

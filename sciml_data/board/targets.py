@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sciml_data.bench.repeats import SUCCESS
 from sciml_data.board.measured import SEVERAL_MACHINES, is_one_machine, time_of
-from sciml_data.board.repeats import SUCCESS
 from sciml_data.board.spread import spread
 
 Record = Mapping[str, Any]
