@@ -167,6 +167,7 @@ def test_a_table_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> 
     assert went_on
     assert summary["monitor"] is None
     assert summary["resources"]["peak_host_memory_bytes"] > 0
+    assert summary["resources"]["cpu_s"] >= 0
     assert "FileNotFoundError" in summary["energy"]["reason"]
 
 

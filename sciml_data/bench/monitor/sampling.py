@@ -96,14 +96,18 @@ class Monitor:
             }
 
     def _open(self) -> None:
+        self._tree = tree = ProcessTree()
+        self._begin(tree)
         if self.interval_s:
             self._open_counters()
-        self._tree = ProcessTree()
-        self._start_usage, self._start_s = self._tree.read(), time.perf_counter()
-        self._note(self._usage())
-        if self.interval_s:
+            self._begin(tree)  # once more: what opening the counters took is not the run's
             self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
             self._thread.start()
+
+    def _begin(self, tree: ProcessTree) -> None:
+        self._start_usage, self._start_s = tree.read(), time.perf_counter()
+        self._seen.used = None
+        self._note(self._usage())
 
     def _open_counters(self) -> None:
         self._earlier = begin_table(self.path)
