@@ -1,75 +1,145 @@
-"""`sciml-data export`: what the registry says of a dataset, in a standard other programs read."""
+"""`sciml-data export`: a dataset's description, or a run, in a standard other programs read."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import registry_option, version_option
+from sciml_data.cli.options import home_option, registry_option, version_option
+
+if TYPE_CHECKING:
+    from sciml_data.run_export.forms import RunForm
+
+# Options that only some forms take: parameter -> how it is typed.
+DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
+RUN_OPTIONS = {"org": "--org", "with_predictions": "--with-predictions"}
 
 
 @click.command(
     epilog="""\b
-Examples:
+Of a dataset (ID):
   sciml-data export croissant tevolop_socal
   sciml-data export datacite uno_ccle --version 1.0 --format xml
   sciml-data export rocrate uno_ccle --to ro-crate-metadata.json
   sciml-data export dcat cloud_slstr_ds1 --format turtle
+
+\b
+Of a run (RUN: a path, an id or `latest`):
+  sciml-data export run-crate latest --to crate.zip
+  sciml-data export run-crate tevolop/latest --to crate/ --with-predictions --org "My Laboratory"
+  sciml-data export mlflow latest --to sqlite:///runs.db
+  sciml-data export every-eval-ever latest --to eval.json
+  sciml-data export catalogue latest
 """
 )
 @click.argument("form", metavar="FORM")
-@click.argument("dataset")
+@click.argument("name", metavar="ID|RUN")
 @version_option
 @registry_option
+@home_option
 @click.option("--format", "format_", metavar="FORMAT", help="json; datacite also xml, dcat turtle.")
 @click.option(
-    "--to", type=click.Path(path_type=Path), metavar="FILE", help="Write there, not to stdout."
+    "--to",
+    metavar="PLACE",
+    help="A file instead of stdout; run-crate: folder or .zip; mlflow: URI.",
 )
-def command(
-    form: str,
-    dataset: str,
-    version: str | None,
-    registry: Path | None,
-    format_: str | None,
-    to: Path | None,
-) -> None:
-    """Print a dataset's description as FORM: croissant, datacite, schema.org, rocrate or dcat.
+@click.option("--org", metavar="NAME", help="Who ran it: no record says. Not for catalogue.")
+@click.option(
+    "--with-predictions",
+    is_flag=True,
+    help="run-crate, mlflow: the predictions go along, not their digest only.",
+)
+def command(form: str, name: str, **options: Any) -> None:
+    """Print what the registry says of a dataset, or what a run did, as FORM.
 
-    Nothing is fetched; everything stands in the registry. docs/exports.md says what each form can
-    and cannot tell.
+    FORM of a dataset ID is croissant, datacite, schema.org, rocrate or dcat. FORM of a RUN is
+    run-crate or mlflow, which need --to, every-eval-ever or catalogue.
+
+    Nothing is fetched. docs/exports.md says what each form of a dataset can and cannot tell,
+    docs/run-exports.md what is lost of a run.
     """
+    from sciml_data.run_export.forms import RUN_FORMS
+
+    if form in RUN_FORMS:
+        _refuse(form, options, DATASET_OPTIONS)
+        _export_run(form, name, options, RUN_FORMS[form])
+    else:
+        _export_dataset(form, name, options)
+
+
+def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -> None:
+    from sciml_data.bench.record import load_record
+    from sciml_data.bench.runs import find_run
+    from sciml_data.home import find_home
+    from sciml_data.registry import find_registry
+    from sciml_data.run_export import Ask, export_run
+    from sciml_data.run_export.forms import check_text_place
+
+    _refuse(form, options, {key: RUN_OPTIONS[key] for key in RUN_OPTIONS if key not in found.takes})
+    to = options["to"]
+    if to is not None and not found.is_place:
+        check_text_place(Path(to))
+    folder = find_run(find_home(options["home"]), name)
+    ask = Ask(
+        folder,
+        load_record(folder),
+        find_registry(options["registry"]),
+        to=to,
+        org=options["org"],
+        with_predictions=options["with_predictions"],
+    )
+    text = export_run(form, ask)
+    _tell(text if not found.is_place else f"{text}\n", None if found.is_place else to)
+
+
+def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
     from sciml_data.descriptor import load_descriptor
     from sciml_data.fair.facts import facts_of
-    from sciml_data.fair.forms import find_form, write_form
+    from sciml_data.fair.forms import FORMS, find_form, write_form
     from sciml_data.registry import find_registry
+    from sciml_data.run_export.forms import RUN_FORMS, check_text_place
 
-    found = find_form(form, format_)
-    _refuse_place(to, found.file_name)
-    facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
-    text = write_form(facts, found)
+    if form not in FORMS:
+        _refuse_unknown(form, [*FORMS, *RUN_FORMS])
+    _refuse(form, options, RUN_OPTIONS | {"home": "--home"})
+    found = find_form(form, options["format_"])
+    to = options["to"]
+    if to is not None:
+        check_text_place(Path(to), file_name=found.file_name)
+    facts = facts_of(load_descriptor(find_registry(options["registry"]), name, options["version"]))
+    _tell(write_form(facts, found), to)
+
+
+def _tell(text: str, to: str | None) -> None:
+    """Print a text, or write it to a file."""
     if to is None:
         click.echo(text, nl=False)
         return
     from sciml_data.home import write_atomically
 
-    write_atomically(to, text)
+    write_atomically(Path(to), text)
 
 
-def _refuse_place(to: Path | None, file_name: str) -> None:
+def _refuse_unknown(form: str, known: list[str]) -> None:
+    from sciml_data.errors import CallError, nearest
+
+    raise CallError(
+        f"there is no form {form!r}{nearest(form, known)}; there are {', '.join(known)}",
+        untouched="nothing was written",
+        hint="sciml-data export croissant tevolop_socal",
+    )
+
+
+def _refuse(form: str, options: dict[str, Any], others: dict[str, str]) -> None:
+    """Refuse options that the form does not take, all at once."""
     from sciml_data.errors import CallError
 
-    if to is None:
-        return
-    if to.is_dir():
+    given = [typed for key, typed in others.items() if options[key] not in (None, False)]
+    if given:
         raise CallError(
-            f"{to} is a folder; --to names the file",
+            f"{form} takes no {', '.join(given)}",
             untouched="nothing was written",
-            hint=f"--to {to / file_name}",
-        )
-    if not to.parent.is_dir():
-        raise CallError(
-            f"the folder {to.parent} is not there",
-            untouched="nothing was written",
-            hint=f"mkdir -p {to.parent}",
+            hint="sciml-data export --help",
         )
