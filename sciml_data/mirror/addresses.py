@@ -20,6 +20,8 @@ from sciml_data.sources.annex import feed, git, is_true
 
 NOTE = ".git/sciml-data"  # folder of our notes in a repository
 FIRST_COST = 101.0  # the first mirror; git-annex's own `web`, which asks at every address, has 200
+# An address is appended to what git-annex noted of its key, which is not read first.
+APPEND = ("-c", "annex.alwayscompact=false")
 TELL_EVERY_S = 10.0
 TAKEN_NAMES = {"web", "origin", "here"}
 
@@ -53,7 +55,7 @@ def register(repository: Path, wanted: set[Address], *, name: str, notice: Notic
         if these:
             feed(
                 repository,
-                ["annex", verb, "--batch", "-z"],
+                [*APPEND, "annex", verb, "--batch", "-z"],
                 (f"{key} {url}" for key, url in sorted(these)),
                 _teller(f"{name}: addresses {what}", len(these), notice),
             )
