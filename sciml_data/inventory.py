@@ -60,11 +60,14 @@ def take_inventory(folder: Path, progress: Progress | None = None) -> Manifest:
     names = [path.relative_to(folder).as_posix() for path in paths]
     unsafe = [Problem("path", name, why) for name in names if (why := unsafe_because(name))]
     if unsafe or not names:
+        empty = f"{folder} has no files" if folder.is_dir() else f"there is no folder {folder}"
         raise CallError(
-            f"{folder} has no files" if not unsafe else f"{folder} has paths that are refused",
+            f"{folder} has paths that are refused" if unsafe else empty,
             problems=unsafe,
             untouched="nothing was written",
-        )
+            hint="rename them, for a manifest is read on every system" if unsafe
+            else "--files names the folder of the native files, laid out as they are published",
+        )  # fmt: skip
     meter = Meter(sum(path.stat().st_size for path in paths), progress)
     return Manifest(
         tuple(sorted(_entry(name, path, meter) for name, path in zip(names, paths, strict=True)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, nearest
 from sciml_data.fetch.meter import Progress
 from sciml_data.home import write_atomically
 from sciml_data.inventory import Arrays, propose_arrays, take_inventory
@@ -148,10 +148,13 @@ def _like(dataset: Path, like: str, stated: Mapping[str, Any]) -> dict[str, Any]
     """Return another version's descriptor, without its manifest."""
     path = dataset / like / DESCRIPTOR_NAME
     if not path.is_file():
+        known = sorted(one.parent.name for one in dataset.glob(f"*/{DESCRIPTOR_NAME}"))
         raise CallError(
-            f"{dataset.name} has no version {like!r} to start from",
+            f"{dataset.name} has no version {like!r} to start from{nearest(like, known)}",
             untouched="nothing was written",
-        )
+            hint=f"--like takes one of {', '.join(known)}" if known
+            else f"without --like {dataset.name} is started anew",
+        )  # fmt: skip
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     document["resources"] = [one for one in document["resources"] if one["name"] != "manifest"]
     document |= {key: value for key, value in stated.items() if key != "sciml"}

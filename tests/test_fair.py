@@ -128,7 +128,7 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         (
             "FsF-R1.2-01M",
             in_block(related=[{"identifier": "https://example.org/buoys", "relation": "IsPartOf"}]),
-            "no prov:wasDerivedFrom",
+            "no prov:wasDerivedFrom or prov:wasGeneratedBy",
             "ours",
         ),
         (
@@ -210,6 +210,17 @@ def unpinned(root: Path, **expected: int) -> Finding:
     return CHECKS["FsF-R1-01M"](evidence_of(descriptor))
 
 
+def test_software_that_made_the_data_is_provenance_where_they_come_from_nothing_else(
+    tmp_path: Path,
+) -> None:
+    by_software = [{"identifier": "https://example.org/buoys", "relation": "IsCompiledBy"}]
+
+    finding = found(tmp_path, "FsF-R1.2-01M", in_block(related=by_software))
+
+    assert finding.status == "passed"
+    assert finding.reason.startswith("prov:wasGeneratedBy 1 programs; creator")
+
+
 def test_content_that_nobody_has_pinned_is_described_where_its_sizes_are(tmp_path: Path) -> None:
     finding = unpinned(tmp_path / "unknown")
 
@@ -271,6 +282,17 @@ def test_the_verb_writes_the_page_of_one_version(tmp_path: Path) -> None:
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert "<h1>Heights of waves at two buoys</h1>" in page.read_text()
+
+
+def test_the_verb_makes_no_folder_for_a_page(tmp_path: Path) -> None:
+    root = str(small_registry(tmp_path / "registry").root)
+    page = tmp_path / "site" / "index.html"
+
+    result = CliRunner().invoke(command, ["waves", "--registry", root, "--page", str(page)])
+
+    assert isinstance(result.exception, CallError)
+    assert result.exception.hint == f"mkdir -p {page.parent}"
+    assert not page.parent.exists()
 
 
 @pytest.mark.parametrize("arguments", [(), ("waves", "--all"), ("--all", "--version", "1.0")])

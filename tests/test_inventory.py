@@ -49,8 +49,11 @@ def test_the_bytes_of_a_large_file_are_counted_as_they_are_read(tmp_path: Path) 
 
 
 def test_a_folder_without_files_has_no_inventory(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="has no files"):
-        take_inventory(tmp_path / "none")
+    (tmp_path / "empty").mkdir()
+
+    for name, wrong in (("none", "there is no folder"), ("empty", "has no files")):
+        with pytest.raises(CallError, match=wrong):
+            take_inventory(tmp_path / name)
 
 
 def test_folders_are_splits(tmp_path: Path) -> None:

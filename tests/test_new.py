@@ -102,6 +102,27 @@ def test_a_mirror_without_a_host_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "wrong", "hint"),
+    [
+        (["--license", "MITT"], "'MITT' is no identifier of SPDX's list", "LicenseRef-not-stated"),
+        (["--license", "mit"], "'mit' is no identifier of SPDX's list", "CC-BY-4.0"),
+        (["--reader", "earthquak"], "did you mean 'earthquake'?", "readers: "),
+        (["--files", "nowhere"], "there is no folder nowhere", "--files names the folder"),
+        (["--like", "0.9"], "waves has no version '0.9' to start from", "without --like"),
+    ],
+)
+def test_a_wrong_answer_is_refused_before_anything_is_written(
+    tmp_path: Path, arguments: list[str], wrong: str, hint: str
+) -> None:
+    result = new("waves", "1.0", "--registry", str(tmp_path / "r"), *arguments)
+
+    assert isinstance(result.exception, CallError)
+    assert wrong in result.exception.wrong
+    assert hint in (result.exception.hint or "")
+    assert not (tmp_path / "r").exists()
+
+
 def test_names_have_to_be_given_where_nothing_can_be_asked() -> None:
     result = new("waves")
 

@@ -211,7 +211,7 @@ def test_native_files_that_may_not_stand_in_a_manifest_are_refused(tmp_path: Pat
 
 
 def test_a_folder_without_files_makes_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="has no files"):
+    with pytest.raises(CallError, match="there is no folder"):
         start_dataset(
             tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=tmp_path / "none"
         )

@@ -71,7 +71,7 @@ def command(
     else:
         for line in lines(found):
             click.echo(line)
-    for note in found.notes:
+    for note in dict.fromkeys(found.notes):
         click.echo(note, err=True)
     if not found.is_none:
         click.get_current_context().exit(1)

@@ -111,4 +111,10 @@ def _write_page(versions: list[Descriptor], page: Path) -> None:
             untouched="nothing was written",
             hint="sciml-data fair ID --version VERSION --page index.html",
         )
+    if not page.parent.is_dir():
+        raise CallError(
+            f"the folder {page.parent} is not there",
+            untouched="nothing was written",
+            hint=f"mkdir -p {page.parent}",
+        )
     write_atomically(page, landing_page(versions[0]))

@@ -88,11 +88,14 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
     import datetime
 
     from sciml_data.cli.progress import byte_bar
+    from sciml_data.readers import load_reader
     from sciml_data.registry import Registry, find_registry
     from sciml_data.scaffold import start_dataset
 
     root = registry if registry is not None else find_registry().root
     files = given["files"]
+    if given["reader"]:
+        load_reader(given["reader"])
     with byte_bar(f"hash {files}") if files else contextlib.nullcontext() as progress:
         written = start_dataset(
             root,
@@ -137,7 +140,24 @@ def _licence(name: str) -> dict[str, str]:
 
     if name.startswith("LicenseRef-"):
         return {"name": name, "title": f"{TO_FILL}: where it was looked for, or what it says"}
+    if not _may_be_spdx(name):
+        raise CallError(
+            f"{name!r} is no identifier of SPDX's list of licences",
+            untouched="nothing was written",
+            hint=f"one such as CC-BY-4.0; {NOT_STATED} where upstream states none, or a "
+            "LicenseRef-… of your own where it states another",
+        )
     return {"name": name, "title": name, "path": f"https://spdx.org/licenses/{name}.html"}
+
+
+def _may_be_spdx(name: str) -> bool:
+    """Return whether a licence is of SPDX's list, or there is no list here to look it up in."""
+    from sciml_data.fair.vocabularies import is_spdx
+
+    try:
+        return is_spdx(name)
+    except CallError:
+        return True
 
 
 def _host(url: str) -> str:

@@ -47,6 +47,7 @@ def to_turtle(facts: Facts) -> str:
     """
     try:
         import rdflib
+        from rdflib.compare import to_canonical_graph
     except ImportError as error:
         raise CallError(
             "Turtle is written by rdflib, which is not installed",
@@ -57,7 +58,11 @@ def to_turtle(facts: Facts) -> str:
     with warnings.catch_warnings():  # rdflib's own parser makes one
         warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
         graph.parse(data=json.dumps(to_dcat(facts)), format="json-ld")
-    return graph.serialize(format="turtle").rstrip()
+    # Blank nodes are named at random, and written in the order of their names.
+    ordered = rdflib.Graph(namespace_manager=graph.namespace_manager)
+    for triple in to_canonical_graph(graph):
+        ordered.add(triple)
+    return ordered.serialize(format="turtle").rstrip()
 
 
 def _dataset(facts: Facts) -> Node:
@@ -86,12 +91,35 @@ def _dataset(facts: Facts) -> Node:
         "prov:wasDerivedFrom": [
             {"@id": one.identifier.url} for one in facts.related if one.relation == "IsDerivedFrom"
         ],
+        "prov:wasGeneratedBy": _generation(facts),
         "dct:references": [
             {"@id": one.identifier.url} for one in facts.related if one.relation != "IsDerivedFrom"
         ],
         "dcat:distribution": _distributions(facts),
     }
     return {key: value for key, value in dataset.items() if value != []}
+
+
+def _generation(facts: Facts) -> list[Node]:
+    """Return the run of the software that made the data, where the descriptor names any."""
+    used = [one for one in facts.related if one.relation == "IsCompiledBy"]
+    if not used:
+        return []
+    software = [
+        {
+            "@id": one.identifier.url,
+            "@type": ["prov:Agent", "prov:SoftwareAgent"],
+            "rdfs:label": one.title,
+        }
+        for one in used
+    ]
+    return [
+        {
+            "@type": "prov:Activity",
+            "rdfs:label": _english("simulation or processing by this software"),
+            "prov:wasAssociatedWith": software,
+        }
+    ]
 
 
 def _record(facts: Facts) -> Node:

@@ -8,6 +8,7 @@ from sciml_data.fair.evidence import Evidence, Finding, failed, passed
 from sciml_data.fair.vocabularies import is_spdx
 
 DERIVED = "http://www.w3.org/ns/prov#wasDerivedFrom"
+SOFTWARE = "http://www.w3.org/ns/prov#wasAssociatedWith"  # of the activity that made the data
 # What Croissant 1.1 asks of a dataset ("Dataset-level information", required).
 CROISSANT_ASKS = ("name", "description", "license", "url", "creator", "datePublished", "version")
 # Formats that anybody can read with public software, by media type; F-UJI's lists of open,
@@ -65,18 +66,22 @@ def standard_licence(evidence: Evidence) -> Finding:
 
 
 def provenance(evidence: Evidence) -> Finding:
-    """FsF-R1.2-01M: sources by PROV, who made it, when, and which version."""
-    sources = evidence.values_of("DCAT", DERIVED)
+    """FsF-R1.2-01M: sources or software by PROV, who made it, when, and which version."""
+    sources, software = (evidence.values_of("DCAT", verb) for verb in (DERIVED, SOFTWARE))
     dataset = evidence.dataset
     lacking = [name for name in ("creator", "datePublished", "version") if not dataset.get(name)]
-    if not sources:
-        lacking.append("prov:wasDerivedFrom")
+    if not sources | software:
+        lacking.append("prov:wasDerivedFrom or prov:wasGeneratedBy")
     if lacking:
         return failed(f"no {', no '.join(lacking)}", _SOURCES, "ours")
     digest = evidence.facts.manifest_digest
     pinned = f"; manifest sha256 {digest[:12]}…" if digest else "; files are not pinned"
+    named = {"wasDerivedFrom": (sources, "sources"), "wasGeneratedBy": (software, "programs")}
+    origin = ", ".join(
+        f"prov:{verb} {len(found)} {what}" for verb, (found, what) in named.items() if found
+    )
     return passed(
-        f"prov:wasDerivedFrom {len(sources)} sources; creator, version, "
+        f"{origin}; creator, version, "
         f"date ({evidence.facts.issued_remark}){pinned if not evidence.facts.is_live else ''}"
     )
 
@@ -109,7 +114,7 @@ def community_format(evidence: Evidence) -> Finding:
     return passed(f"{', '.join(formats)}, by stated type or ending")
 
 
-_SOURCES = "name in `sources` what the data are made of, where upstream says it"
+_SOURCES = "name in `sources` what the data are made of or by, where upstream says it"
 
 
 def _without_sizes(evidence: Evidence, described: str) -> Finding:
