@@ -38,7 +38,7 @@ from sciml_data.fair.metrics import judge
 from sciml_data.registry import find_registry
 
 METRICS = "metrics_v0.8"
-PATIENCE_S = 120.0  # for the assessor to start: it reads its vocabularies first
+PATIENCE_S = 300.0  # for the assessor to start, which reads its vocabularies, on a busy machine
 FORM_TYPES = {
     form.file_name: form.media_type
     for formats in (*FORMS.values(), CITATIONS)
