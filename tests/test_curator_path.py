@@ -15,6 +15,7 @@ into a shell, as a reader would.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import runpy
@@ -70,8 +71,8 @@ def test_the_page_has_blocks_to_run() -> None:
     found = blocks(1)
 
     assert sum("run" in block.marks for block in found) >= 12
-    assert sum(bool(block.file) for block in found) == 3
-    assert [block.language for block in found if "slow" in block.marks] == ["bash"]
+    assert sum(bool(block.file) for block in found) == 5
+    assert [block.language for block in found if "slow" in block.marks] == ["bash", "bash"]
     assert all(block.language in {"bash", "python"} for block in found if "run" in block.marks)
 
 
@@ -165,6 +166,9 @@ def test_all_of_it_works_in_a_shell(tmp_path: Path) -> None:
                 assert done.returncode == block.exit_code, block.text + done.stdout + done.stderr
 
     assert (work / "clone" / "train.h5").stat().st_size > 5000
+    (record,) = (json.loads(path.read_text()) for path in work.glob("home/**/record.json"))
+    assert record["status"] == "success"
+    assert record["dataset"]["n_samples"] == {"train": 60, "test": 20}
 
 
 def search() -> str:
