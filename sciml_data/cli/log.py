@@ -1,0 +1,134 @@
+"""`sciml-data log`: the MLPerf log of a run, and the checks of one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sciml_data.cli.options import home_option, registry_option
+from sciml_data.errors import CallError, Problem, SciMLDataError
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  sciml-data log latest --org "Uni of Example" --system node-a > result-1.txt
+  sciml-data log latest --org Example --system node-a --status onprem --output result-1.txt
+  sciml-data log --check result-1.txt
+  sciml-data log latest --check result-1.txt
+  sciml-data log --rules tevolop > tevolop.yaml
+"""
+)
+@click.argument("run", required=False)
+@click.option("--org", help="Organisation that submits.")
+@click.option("--system", help="Name of the system, as in the submission's folders.")
+@click.option("--status", help="cloud, onprem, preview or research.  [default: research]")
+@click.option("--platform", help="What MLPerf calls the platform; else the system's name.")
+@click.option("--poc-name", help="Who answers questions.")
+@click.option("--poc-email", help="Where to ask them.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@click.option(
+    "--check", "file", type=click.Path(path_type=Path), help="Check this log; exit 1 if it is bad."
+)
+@click.option("--benchmark", help="Which benchmark the checked log is of; else as it says.")
+@click.option("--rules", help="Print the official checker's rules for this benchmark.")
+@registry_option
+@home_option
+def command(run: str | None, **options: Any) -> None:
+    """Print the MLPerf log of RUN (a path, an id or `latest`), or check one.
+
+    Only a run that is a success has a log. --check holds a log against the rules of its benchmark
+    with MLCommons' own checker, then line by line; with RUN beside it, against that run's record.
+    """
+    if options["rules"]:
+        _print_rules(run, options)
+    elif options["file"]:
+        _check(run, options)
+    else:
+        _write(run, options)
+
+
+def _print_rules(run: str | None, options: dict[str, Any]) -> None:
+    from sciml_data.mllog.rule_files import registry_rules
+    from sciml_data.registry import find_registry
+
+    if run or options["file"]:
+        raise CallError("--rules goes alone", untouched="nothing was checked")
+    text = registry_rules(find_registry(options["registry"]), options["rules"])
+    click.echo(text, nl=False)
+
+
+def _write(run: str | None, options: dict[str, Any]) -> None:
+    from sciml_data.home import write_atomically
+    from sciml_data.mllog import Submitter, check_lines, log_text
+
+    missing = [f"--{name}" for name in ("org", "system") if not options[name]]
+    if run is None or missing:
+        raise CallError(
+            f"a log needs {' and '.join(['RUN'] * (run is None) + missing)}",
+            untouched="nothing was written",
+            hint="sciml-data log latest --org NAME --system NAME",
+        )
+    if options["benchmark"]:
+        raise CallError("--benchmark goes with --check", untouched="nothing was written")
+    names = ("org", "system", "platform", "poc_name", "poc_email")
+    submitter = Submitter(
+        **{name: options[name] for name in names}, status=options["status"] or "research"
+    )
+    record = _record(run, options)
+    text = log_text(record, submitter)
+    for problem in check_lines(text, record):
+        click.echo(f"this log will not pass: {problem}", err=True)
+    if options["output"] is None:
+        click.echo(text, nl=False)
+        return
+    options["output"].parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(options["output"], text)
+    click.echo(options["output"])
+
+
+def _check(run: str | None, options: dict[str, Any]) -> None:
+    """Print every problem; exit 1 if there is one."""
+    from sciml_data.mllog import check_lines
+
+    named = ("org", "system", "status", "platform", "poc_name", "poc_email", "output")
+    if given := [f"--{name.replace('_', '-')}" for name in named if options[name]]:
+        raise CallError(f"{', '.join(given)} cannot be given with --check")
+    path: Path = options["file"]
+    try:
+        text = path.read_bytes().decode("utf-8")  # line ends as they are
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(f"{path} cannot be read as a log: {error}") from error
+    problems = check_lines(text, None if run is None else _record(run, options))
+    problems += _official(path, text, options)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        click.echo(f"{path.name}: {len(problems)} problems", err=True)
+        sys.exit(1)
+    held = ["MLCommons' checker", "the check of its lines"] + ["the run's record"] * bool(run)
+    click.echo(f"{path.name} passes {', '.join(held)}")
+
+
+def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
+    from sciml_data.mllog import benchmark_of, check_official
+    from sciml_data.mllog.lines import read_lines
+    from sciml_data.registry import find_registry
+
+    events = [line.event for line in read_lines(text)[0]]
+    try:
+        benchmark = options["benchmark"] or benchmark_of(events)
+    except SciMLDataError as error:
+        return [Problem("official", "log", f"{error.wrong}: name it with {error.hint}")]
+    return check_official(path, benchmark, registry=find_registry(options["registry"]))
+
+
+def _record(run: str, options: dict[str, Any]) -> dict[str, Any]:
+    from sciml_data.bench.record import load_record
+    from sciml_data.bench.runs import find_run
+    from sciml_data.home import find_home
+
+    return load_record(find_run(find_home(options["home"]), run))
