@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -178,14 +177,17 @@ def _timing(journal: Journal, outcome: Outcome) -> dict[str, Any]:
 
 
 def _time_to_train(journal: Journal, outcome: Outcome) -> float | None:
-    """Return the seconds from staging to the last score; None where not all of them were seen."""
+    """Return the seconds from staging to the last score; None where not all of them were seen.
+
+    It is the interval of the run, with staging and preparation where these stood before it.
+    """
     if outcome.status != "success" or outcome.resumed_epochs:
         return None
+    times = {mark["key"]: mark["time_ms"] for mark in journal.marks}
+    interval_s = (times[timeline.RUN_STOP] - times[timeline.RUN_START]) / 1000
     durations = journal.prepared.durations
-    seconds = [durations["staging_s"], durations["prepare_s"]]
-    seconds += [row["train_s"] + row["evaluation_s"] for row in journal.progress.curve]
-    seconds += [outcome.predict_s or 0.0, outcome.score_s or 0.0]
-    return math.fsum(seconds)
+    before_s = durations["staging_s"] + durations["prepare_s"] if journal.is_shared else 0.0
+    return float(interval_s + before_s)
 
 
 def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
