@@ -91,6 +91,7 @@ class Task:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     default_variant: str | None = None
     variant: str | None = None
+    description: str = ""
 
     def metric(self, key: str) -> Metric:
         """Return the metric of a key such as `nnse_summed` or `nnse_summed.w1`.
@@ -163,6 +164,7 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
             name: _variant(name, block) for name, block in document.get("variant", {}).items()
         },
         default_variant=head.get("variant"),
+        description=head.get("description", ""),
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.errors import CallError
 
 
 @click.command(
@@ -48,7 +47,8 @@ def command(
     data, or synthetic beside real ones, are refused.
     """
     from sciml_data.bench.record import load_record
-    from sciml_data.bench.report import check_repeats, run_table, spread_table
+    from sciml_data.bench.repeats import check_repeats
+    from sciml_data.bench.report import run_table, spread_table
     from sciml_data.bench.runs import find_run
     from sciml_data.home import find_home
 
@@ -70,23 +70,11 @@ def command(
 def _draw(
     folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
 ) -> list[Path]:
-    """Have the runner draw its figures, and return where they lie."""
-    from sciml_data.bench.runner import load_runner
+    """Draw the figures of a run, and return where they lie."""
+    from sciml_data.bench.figures import draw_figures, draw_monitor
     from sciml_data.registry import find_registry
 
-    if record["status"] != "success":
-        return []
-    runner = load_runner(find_registry(registry), record["benchmark"]["name"])
-    draw = getattr(runner, "figures", None)
-    if draw is None:
-        return []
-    try:
-        paths = [Path(path) for path in draw(folder, record)]
-    except ModuleNotFoundError as error:
-        raise CallError(
-            f"the figures need {error.name}, which is not installed",
-            hint="pip install 'sciml-data[train]', or --no-figures",
-        ) from error
+    paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder)]
     if target is None:
         return paths
     target.mkdir(parents=True, exist_ok=True)
