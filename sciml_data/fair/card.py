@@ -32,7 +32,8 @@ def card_html(text: str, address: str) -> str:
     tokens = list(_without_title(parser.parse(text)))
     for token in tokens:
         _adapt(token, address)
-    html: str = parser.renderer.render(tokens, parser.options, {})
+    _empty_headings_as_cells(tokens)
+    html: str = parser.renderer.render(list(_tables_in_regions(tokens)), parser.options, {})
     return html
 
 
@@ -52,6 +53,30 @@ def _without_title(tokens: Sequence[Token]) -> Iterator[Token]:
     """Yield all but the first heading where it is of the first level: three tokens."""
     is_title = bool(tokens) and tokens[0].type == "heading_open" and tokens[0].tag == "h1"
     yield from tokens[3 if is_title else 0 :]
+
+
+def _empty_headings_as_cells(tokens: Sequence[Token]) -> None:
+    """Make a heading without a word a cell: it names no column."""
+    for opened, inside, closed in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opened.type == "th_open" and not inside.content:
+            opened.tag = closed.tag = "td"
+            opened.attrs.pop("scope", None)
+
+
+def _tables_in_regions(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Yield the tokens, each table in a region of its own that scrolls and can be reached."""
+    from markdown_it.token import Token
+
+    count = 0
+    for token in tokens:
+        if token.type == "table_open":
+            count += 1
+            label = f'aria-label="Table {count} of the text"'
+            region = f'<section class="wide" tabindex="0" {label}>\n'
+            yield Token("html_block", "", 0, content=region)
+        yield token
+        if token.type == "table_close":
+            yield Token("html_block", "", 0, content="</section>\n")
 
 
 def _adapt(token: Token, address: str) -> None:

@@ -60,7 +60,7 @@ def landing_page(descriptor: Descriptor) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
             f'<meta name="description" content="{escape(facts.description)}">',
-            *_typed_links(facts),
+            *typed_links(facts),
             f"<style>{STYLE}</style>",
             f'<script type="application/ld+json">\n{inline_json(to_schema_org(facts))}\n</script>',
             "</head>",
@@ -68,7 +68,7 @@ def landing_page(descriptor: Descriptor) -> str:
             f"<header>\n<p>{link(REGISTRY_PAGE, 'sciml-data')}: datasets of scientific machine "
             f"learning</p>\n<h1>{escape(facts.title)}</h1>\n</header>",
             "<main>",
-            *_sections(facts, _card(descriptor)),
+            *sections(facts, card_of(descriptor)),
             "</main>",
             f"<footer>\n<p>Described {facts.described}. {link(REPOSITORY, 'Registry and engine')}"
             "</p>\n</footer>",
@@ -86,7 +86,12 @@ def inline_json(document: dict[str, Any]) -> str:
     return text
 
 
-def _card(descriptor: Descriptor) -> str:
+def card_of(descriptor: Descriptor) -> str:
+    """Return a version's card as HTML.
+
+    Raises:
+        CallError: markdown-it-py, which reads the card, is not installed.
+    """
     path = descriptor.folder.parent / CARD_NAME
     if not path.is_file():
         return "<p>This dataset has no card.</p>"
@@ -94,7 +99,8 @@ def _card(descriptor: Descriptor) -> str:
     return card_html(path.read_text(encoding="utf-8"), address)
 
 
-def _sections(facts: Facts, card: str) -> Iterator[str]:
+def sections(facts: Facts, card: str) -> Iterator[str]:
+    """Yield the sections of a page, each with a heading of the second level."""
     yield section("about", "About", about(facts))
     yield section("get", "How to get it", access(facts))
     yield section("licence", "Licence", licences(facts))
@@ -105,7 +111,8 @@ def _sections(facts: Facts, card: str) -> Iterator[str]:
     yield section("descriptions", "This page for programs", descriptions(facts))
 
 
-def _typed_links(facts: Facts) -> Iterator[str]:
+def typed_links(facts: Facts) -> Iterator[str]:
+    """Yield the links that a page's head has for programs."""
     yield _typed("canonical", facts.identifier)
     yield _typed("cite-as", facts.identifier)
     yield _typed("type", f"{SCHEMA_ORG}AboutPage")
