@@ -61,7 +61,7 @@ def _table(table: Table, anchor: str, address: Address) -> str:
     heading = escape(table.title.partition(": ")[2].capitalize())
     return (
         f'<h3 id="{anchor}">{heading}</h3>\n{told}'
-        f'<div class="wide" role="region" tabindex="0" aria-labelledby="{anchor}">'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(table.title)}">'
         f'<table class="sortable">\n<caption>{escape(table.title)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )
