@@ -1,0 +1,120 @@
+"""`sciml-data site`: datasets, benchmarks and runs as a static site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from sciml_data.cli.options import home_option, registry_option
+
+if TYPE_CHECKING:
+    from sciml_data.mllog import Submitter
+
+
+@click.group()
+def command() -> None:
+    """Make a static site of datasets, benchmarks and runs."""
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  sciml-data site build --to public
+  sciml-data site build --to public latest 3f2a91c0
+  sciml-data site build --to public results/ --benchmark tevolop
+  sciml-data site build --to public --base-url https://example.org/science/
+  sciml-data site build --to public --samples --draw
+  sciml-data site build --to public --org "Example Laboratory" --system workstation
+"""
+)
+@click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER]...")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the site; files of others in it stay.",
+)
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, help="Only this one, its datasets and its runs."
+)
+@click.option(
+    "--base-url", metavar="URL", help="Where it will be served: canonical links, site map."
+)
+@click.option("--org", help="Who ran the runs: adds their MLPerf logs; goes with --system.")
+@click.option("--system", help="On what they ran, by the name that logs give it.")
+@click.option("--samples", is_flag=True, help="Make the synthetic samples that pictures want.")
+@click.option("--draw", is_flag=True, help="Have the runners draw the figures of the runs first.")
+@registry_option
+@home_option
+def build(  # noqa: PLR0913 - one parameter an option
+    runs: tuple[str, ...],
+    target: Path,
+    benchmarks: tuple[str, ...],
+    base_url: str | None,
+    org: str | None,
+    system: str | None,
+    registry: Path | None,
+    home: Path | None,
+    *,
+    samples: bool,
+    draw: bool,
+) -> None:
+    """Write a site of the registry and of runs: by name, in folders, or else all of the home.
+
+    It opens from a disk and under any address, and asks nothing of other hosts. The same input
+    gives the same bytes. Prints the first page's path.
+    """
+    from sciml_data.bench.figures import draw_figures
+    from sciml_data.home import find_home
+    from sciml_data.registry import find_registry
+    from sciml_data.site import Options, gather, site_files, write_site
+
+    _check_url(base_url)
+    submitter = _submitter(org, system)
+    found, place = find_registry(registry), find_home(home)
+    material = gather(found, place, wanted=runs, benchmarks=benchmarks)
+    for run in material.runs if draw else ():
+        click.echo(f"figures of {run.name}", err=True)
+        draw_figures(found, run.folder, run.record)
+    options = Options(base_url, are_samples_made=samples, submitter=submitter)
+    files = site_files(
+        material, place, options=options, notice=lambda text: click.echo(text, err=True)
+    )
+    write_site(files, target)
+    total = sum(map(len, files.values()))
+    click.echo(f"{len(files)} files, {total / 1e6:.1f} MB", err=True)
+    click.echo(target / "index.html")
+
+
+def _submitter(org: str | None, system: str | None) -> Submitter | None:
+    from sciml_data.errors import CallError
+    from sciml_data.mllog import Submitter
+
+    if org is None and system is None:
+        return None
+    if org is None or system is None:
+        raise CallError(
+            "--org and --system go together: a log names both",
+            untouched="nothing was written",
+            hint='--org "Example Laboratory" --system workstation',
+        )
+    return Submitter(org, system)
+
+
+def _check_url(base_url: str | None) -> None:
+    from sciml_data.errors import CallError
+
+    if base_url is None:
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise CallError(
+            f"--base-url {base_url!r} is no address of a site",
+            untouched="nothing was written",
+            hint="--base-url https://example.org/science/",
+        )

@@ -1,0 +1,118 @@
+"""The page of a dataset's version: `fair.landing`'s sections in the frame of the site.
+
+What lies beside the page is `fair.folder`'s; the FAIR report, a picture of the sample and the
+benchmarks that run on it are added here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sciml_data.bench.variants import datasets_of
+from sciml_data.descriptor import Descriptor
+from sciml_data.fair.facts import Facts, facts_of
+from sciml_data.fair.folder import page_folder
+from sciml_data.fair.landing import (
+    PAGE_NAME,
+    card_of,
+    inline_json,
+    sections,
+    typed_links,
+)
+from sciml_data.fair.metrics import judge
+from sciml_data.fair.report import Judged, Report
+from sciml_data.fair.schema_org import to_schema_org
+from sciml_data.site import places
+from sciml_data.site.frame import Page
+from sciml_data.site.material import Material
+from sciml_data.site.pictures import Picture
+from sciml_data.site.tables import Cell, Rows, Table, made_html, table
+
+WORDS = {"passed": "passed", "failed": "failed", "not checked": "not checked offline"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a dataset, judged."""
+
+    descriptor: Descriptor
+    facts: Facts
+    report: Report
+
+    @property
+    def path(self) -> str:
+        """Return where its page lies."""
+        return places.dataset(self.facts.dataset, self.facts.version)
+
+
+def judged(descriptor: Descriptor) -> Version:
+    """Return a version with its FAIR report.
+
+    Raises:
+        CallError: the extra `fair` is not installed.
+    """
+    return Version(descriptor, facts_of(descriptor), judge(descriptor))
+
+
+def dataset_page(
+    version: Version, material: Material, *, picture: Picture | None, no_picture: str
+) -> Page:
+    """Return the page of one version."""
+    facts = version.facts
+    found = sections(facts, card_of(version.descriptor))
+    return Page(
+        path=version.path,
+        title=facts.title,
+        template="dataset.html",
+        description=facts.description,
+        trail=(("Datasets", f"{places.HOME}#datasets"), (f"{facts.dataset} {facts.version}", "")),
+        identifier=facts.identifier,
+        values={
+            "facts": facts,
+            "head": made_html("\n".join(_links(facts))),
+            "json_ld": made_html(inline_json(to_schema_org(facts))),
+            "sections": [made_html(one) for one in found],
+            "report": version.report,
+            "fair_table": fair_table(version.report),
+            "picture": picture,
+            "no_picture": no_picture,
+            "benchmarks": [
+                (task.title, places.benchmark(task.name))
+                for task in material.tasks
+                if facts.dataset in datasets_of(task)
+            ],
+            "run_count": len(material.runs_on(facts.dataset, facts.version)),
+        },
+    )
+
+
+def files_beside(version: Version) -> Mapping[str, bytes]:
+    """Return what lies beside a version's page, by path in the site."""
+    folder = version.path.removesuffix(PAGE_NAME)
+    found = page_folder(version.descriptor)
+    return {f"{folder}{name}": data for name, data in found.items() if name != PAGE_NAME}
+
+
+def fair_table(report: Report) -> Table:
+    """Return the report, a row for each metric."""
+    rows: Rows = [
+        [
+            one.identifier,
+            one.asks,
+            Cell(WORDS[one.finding.status], mark=one.finding.status.replace(" ", "-")),
+            f"{one.finding.reason} {_remedy(one)}".strip(),
+        ]
+        for one in report.judged
+    ]
+    return table("FAIRsFAIR metrics, version 0.8", ["metric", "asks", "outcome", "why"], rows)
+
+
+def _remedy(one: Judged) -> str:
+    whose = f" ({one.finding.whose})" if one.finding.whose else ""
+    return f"To do{whose}: {one.finding.remedy}" if one.finding.remedy else ""
+
+
+def _links(facts: Facts) -> list[str]:
+    """Return the typed links of the head; the canonical one is the frame's."""
+    return [one for one in typed_links(facts) if 'rel="canonical"' not in one]
