@@ -135,3 +135,13 @@ def test_the_command_prints_problems_and_exits_with_one(registry: Registry) -> N
     assert clean.stderr == "1 versions of 1 datasets, 1 benchmarks: no problem\n"
     assert broken.stdout == ("missing    datapackages/waves/README.md  the dataset has no card\n")
     assert getattr(broken.exception, "exit_code", None) == 1
+
+
+def test_a_published_figure_of_a_metric_that_is_none_is_named(registry: Registry) -> None:
+    file = registry.root / "runners" / "surf" / "published.toml"
+    file.write_text('[[figure]]\nmetric = "bias"\n')
+
+    places = [place for _, place in found(registry)]
+
+    assert places
+    assert all(place.startswith("runners/surf/published.toml: ") for place in places)

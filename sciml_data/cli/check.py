@@ -124,6 +124,7 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
 
     from sciml_data.bench.task import load_task
     from sciml_data.bench.variants import datasets_of
+    from sciml_data.board.published import FILE_NAME, load_published
 
     runner = registry.runner(benchmark)
     place = f"runners/{benchmark}"
@@ -133,6 +134,13 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         found = error.problems or (Problem("task", "", error.wrong),)
         return [Problem(one.kind, f"{place}/task.toml: {one.place}", one.message) for one in found]
     problems = []
+    try:
+        load_published(task)
+    except DescriptorError as error:
+        told = error.problems or (Problem("published", "", error.wrong),)
+        problems += [
+            Problem(one.kind, f"{place}/{FILE_NAME}: {one.place}", one.message) for one in told
+        ]
     for dataset in datasets_of(task):
         try:
             registry.package(dataset, task.version)
