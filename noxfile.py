@@ -63,8 +63,17 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def slow(session: nox.Session) -> None:
     """Run the tests that take longer: kills, several processes, whole catalogues."""
-    install(session, "test", extras="all")
+    install(session, "test", "slow", extras="all")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Open the site in a real Chromium: sort, search, print, axe; SCIML_DATA_VNU adds vnu."""
+    if not shutil.which("chromium"):
+        session.skip("chromium is not installed: apt-get install --no-install-recommends chromium")
+    install(session, "test", "browser", extras="all")
+    session.run("pytest", "-m", "browser", "tests/browser", *session.posargs)
 
 
 @nox.session(default=False)
@@ -157,7 +166,7 @@ def benchmarks(session: nox.Session) -> None:
     """Print the measurements of benchmarks/: ratios in one run, never asserted."""
     install(session, extras="all")
     cloudmask = "convert --dataset cloud_slstr_ds1"
-    for line in session.posargs or ["convert", cloudmask, "pipeline", "lstm", "train"]:
+    for line in session.posargs or ["convert", cloudmask, "pipeline", "lstm", "train", "monitor"]:
         script, *options = line.split()
         session.run("python", f"benchmarks/{script}.py", *options)
 
