@@ -19,12 +19,13 @@ import pytest
 from sciml_data.bench import execute
 from sciml_data.bench.execute import prepare, run_once
 from sciml_data.bench.loop import Trained
+from sciml_data.bench.predictions import load_predictions, save_predictions
 from sciml_data.bench.prepared import Prepared
 from sciml_data.bench.record import load_record, write_record
 from sciml_data.bench.report import run_table
 from sciml_data.bench.request import Request
 from sciml_data.bench.rescore import rescore
-from sciml_data.bench.runs import all_runs, find_run
+from sciml_data.bench.runs import all_runs, find_run, output
 from sciml_data.bench.staging import Source
 from sciml_data.bench.task import Task
 from sciml_data.errors import CallError, RecordError
@@ -138,6 +139,31 @@ def test_predictions_changed_since_the_run_are_refused(done: Path, tmp_path: Pat
 
     with pytest.raises(RecordError, match="predictions was changed"):
         rescore(copy, REGISTRY, stage=points)
+
+
+def test_observations_made_to_please_the_predictions_are_refused(
+    done: Path, tmp_path: Path
+) -> None:
+    import dataclasses
+    import shutil
+
+    copy = Path(shutil.copytree(done, tmp_path / "copy"))
+    path = copy / "predictions.nc"
+    parts = {
+        part: dataclasses.replace(one, observed=one.predicted)
+        for part, one in load_predictions(path).items()
+    }
+    save_predictions(path, parts, synthetic=False)
+    record = load_record(copy)
+    stated = record["outputs"]["predictions"]
+    record["outputs"]["predictions"] = output(copy, stated["path"], stated["format"])
+    write_record(copy, record)
+
+    with pytest.raises(RecordError, match="observations") as error:
+        rescore(copy, REGISTRY, stage=points)
+
+    assert {"observed"} == {problem.kind for problem in error.value.problems}
+    assert load_record(copy)["verification"]["state"] == "unchecked"
 
 
 def test_other_data_are_not_scored_against(done: Path) -> None:

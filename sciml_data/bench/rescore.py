@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sciml_data.bench import runs
-from sciml_data.bench.predictions import load_predictions
+from sciml_data.bench.predictions import Predictions, load_predictions
 from sciml_data.bench.record import load_record, write_record
 from sciml_data.bench.runner import Problem as BenchmarkProblem
 from sciml_data.bench.runner import check_problem, load_runner
 from sciml_data.bench.scores import PartScores, metric_rows, row_key, score_parts
 from sciml_data.bench.split import Split, load_split
 from sciml_data.bench.staging import Source
-from sciml_data.bench.task import Task, load_task
-from sciml_data.bench.variants import choose
+from sciml_data.bench.task import Task
+from sciml_data.bench.variants import task_of
 from sciml_data.errors import Problem, RecordError
 from sciml_data.registry import Registry
 
@@ -34,6 +34,16 @@ class Difference:
     predictor: str
     recorded: float | None
     computed: float | None
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A benchmark's problem, made anew from the data, and what its baselines predict and score."""
+
+    task: Task
+    problem: BenchmarkProblem
+    predictions: Mapping[str, Mapping[str, Predictions]]
+    scores: Mapping[str, PartScores]
 
 
 def rescore(
@@ -53,32 +63,80 @@ def rescore(
         The number of scores compared, and those that differ.
 
     Raises:
-        RecordError: the run is no success, its files were changed, or the data are others.
+        RecordError: the run is no success, its files were changed, the data are others, or what it
+            says was observed is not what the data say.
     """
     record = load_record(folder)
     if record["status"] != "success":
         raise RecordError(f"the run is {record['status']}: it has no scores to compute again")
     check_outputs(folder, record)
-    task = _task_of(record, registry)
+    judge = make_judge(record, registry, stage=stage)
+    differences, problems = score_again(folder / runs.PREDICTIONS_NAME, record, judge)
+    checked = count_scores(record)
+    mark(folder, differences, checked, problems)
+    if problems:
+        raise RecordError(
+            "the run's observations are not those of the data",
+            problems=problems,
+            untouched="the record says that the check failed",
+        )
+    return checked, differences
+
+
+def make_judge(
+    record: Mapping[str, Any], registry: Registry, *, stage: Callable[[Task], Source]
+) -> Judge:
+    """Return what scores a run, from the data that its record names.
+
+    Raises:
+        RecordError: the data here, or the split, are others.
+    """
+    task = task_of(record, registry.runner(record["benchmark"]["name"]))
     split = load_split(task.folder, record["split"]["name"])
     source = stage(task)
     _check_same_data(record, source, split)
     runner = load_runner(registry, task.name)
     problem = check_problem(runner.prepare(source.dataset, split, record["settings"]), task.name)
-    baselines = {
-        name: score_parts(problem, task, parts) for name, parts in problem.baselines().items()
-    }
-    differences = compare(record, problem, task, folder=folder, baselines=baselines)
-    checked = len(_scores(record["metrics"]))
-    mark(folder, differences, checked)
-    return checked, differences
+    predictions = problem.baselines()
+    scores = {name: score_parts(problem, task, parts) for name, parts in predictions.items()}
+    return Judge(task, problem, predictions, scores)
 
 
-def _task_of(record: Mapping[str, Any], registry: Registry) -> Task:
-    """Return the task of a run, of its variant and dataset where there are several."""
-    task = load_task(registry.runner(record["benchmark"]["name"]))
-    variant = record["benchmark"].get("variant")
-    return choose(task, variant, record["dataset"]["id"]) if variant else task
+def score_again(
+    path: Path, record: Mapping[str, Any], judge: Judge
+) -> tuple[list[Difference], list[Problem]]:
+    """Return the scores that differ from a record, and what is not the data's.
+
+    Args:
+        path: stored predictions of the run.
+        record: of the run.
+        judge: made from the data.
+
+    Raises:
+        RecordError: the run stored no predictions.
+    """
+    stored = load_predictions(path)
+    rows = metric_rows(judge.task, score_parts(judge.problem, judge.task, stored), judge.scores)
+    found, stated = _scores(rows), _scores(record["metrics"])
+    differences = [
+        Difference(*key, stated.get(key), found.get(key))
+        for key in sorted({**found, **stated})
+        if not _are_equal(stated.get(key), found.get(key))
+    ]
+    return differences, _data_problems(path.name, stored, record, judge)
+
+
+def count_scores(record: Mapping[str, Any]) -> int:
+    """Return how many scores a record holds: the model's and every baseline's."""
+    return len(_scores(record["metrics"]))
+
+
+def sentence(checked: int, differences: Sequence[Difference]) -> str:
+    """Return what came of scoring again."""
+    return (
+        f"{checked} scores computed again from stored predictions, tolerance {TOLERANCE:g}; "
+        f"{len(differences)} differ"
+    )
 
 
 def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
@@ -102,47 +160,20 @@ def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
         )
 
 
-def compare(
-    record: Mapping[str, Any],
-    problem: BenchmarkProblem,
-    task: Task,
-    *,
+def mark(
     folder: Path,
-    baselines: Mapping[str, PartScores],
-) -> list[Difference]:
-    """Return every score of model and baselines that differs from the record.
-
-    Args:
-        record: of the run.
-        problem: prepared anew from the dataset.
-        task: of the benchmark.
-        folder: of the run.
-        baselines: their scores, computed anew.
-
-    Raises:
-        RecordError: the run stored no predictions.
-    """
-    stored = load_predictions(folder / runs.PREDICTIONS_NAME)
-    rows = metric_rows(task, score_parts(problem, task, stored), baselines)
-    found, stated = _scores(rows), _scores(record["metrics"])
-    return [
-        Difference(*key, stated.get(key), found.get(key))
-        for key in sorted({**found, **stated})
-        if not _are_equal(stated.get(key), found.get(key))
-    ]
-
-
-def mark(folder: Path, differences: list[Difference], checked: int) -> dict[str, Any]:
+    differences: Sequence[Difference],
+    checked: int,
+    problems: Sequence[Problem] = (),
+) -> dict[str, Any]:
     """Write the outcome into the record's `verification`, and return the record."""
     record = load_record(folder)
-    message = (
-        f"{checked} scores computed again from stored predictions, tolerance {TOLERANCE:g}; "
-        f"{len(differences)} differ"
-    )
-    check = {"name": "rescore", "ok": not differences, "message": message}
+    is_equal = not differences and not problems
+    message = "; ".join([sentence(checked, differences), *map(str, problems)])
+    check = {"name": "rescore", "ok": is_equal, "message": message}
     others = [found for found in record["verification"]["checks"] if found["name"] != "rescore"]
     record["verification"] = {
-        "state": "unchecked" if differences else "rescored",
+        "state": "rescored" if is_equal else "unchecked",
         "checks": [*others, check],
     }
     return write_record(folder, record)
@@ -178,3 +209,39 @@ def _are_equal(recorded: float | None, computed: float | None) -> bool:
     if recorded is None or computed is None:
         return recorded is computed
     return math.isclose(recorded, computed, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+def _data_problems(
+    name: str, stored: Mapping[str, Predictions], record: Mapping[str, Any], judge: Judge
+) -> list[Problem]:
+    """Return where stored observations, or the sizes of parts, are not the data's."""
+    problems = []
+    for part, size in judge.problem.sizes.items():
+        stated = record["dataset"]["n_samples"].get(part)
+        if stated != int(size):
+            message = f"{stated} samples in the record, {int(size)} in the data"
+            problems.append(Problem("samples", f"{name}/{part}", message))
+        if part not in stored:
+            problems.append(Problem("part", f"{name}/{part}", "is missing"))
+        elif _has_other_observations(stored[part], part, judge):
+            message = "what was observed is not what the data say"
+            problems.append(Problem("observed", f"{name}/{part}", message))
+    return problems
+
+
+def _has_other_observations(stored: Predictions, part: str, judge: Judge) -> bool:
+    """Return whether every baseline, made from the data, observed something else."""
+    import numpy as np
+
+    made = [parts[part].observed for parts in judge.predictions.values() if part in parts]
+    return bool(made) and not any(
+        one.shape == stored.observed.shape
+        and np.allclose(
+            np.asarray(one, dtype="float64"),
+            np.asarray(stored.observed, dtype="float64"),
+            rtol=TOLERANCE,
+            atol=0,
+            equal_nan=True,
+        )
+        for one in made
+    )

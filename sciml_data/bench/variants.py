@@ -8,12 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.task import Task
+from sciml_data.bench.task import Task, load_task
 from sciml_data.errors import CallError, nearest
 
 UNTOUCHED = "nothing was fetched or run"
+
+
+def task_of(record: Mapping[str, Any], runner: Path) -> Task:
+    """Return the task of a record, of its variant and dataset where there are several.
+
+    Args:
+        record: of a run.
+        runner: folder `runners/<benchmark>` of a registry.
+
+    Raises:
+        SciMLDataError: the task is not sound, or has no such variant or dataset.
+    """
+    task = load_task(runner)
+    variant = record["benchmark"].get("variant")
+    return choose(task, variant, record["dataset"]["id"]) if variant else task
 
 
 def choose(task: Task, variant: str | None = None, dataset: str | None = None) -> Task:
