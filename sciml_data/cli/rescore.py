@@ -39,10 +39,8 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
     record's `verification` is brought up to date. RUN may be a submission's folder: every run of
     it is scored, and the outcome is kept in its `verification.json`. Exit 1 if any score differs.
     """
-    from sciml_data.bench.machine import import_tensorflow_quietly
     from sciml_data.submission.names import TERMS
 
-    import_tensorflow_quietly()
     folder = Path(run).expanduser()
     if (folder / TERMS).is_file():
         is_equal = _packed(folder, options, as_json=as_json)
@@ -77,7 +75,7 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
 
 
 def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
-    """Score every run of a submission again, print what differs, and return whether nothing does."""
+    """Score every run of a submission again, print, and return whether nothing differs."""
     from sciml_data.registry import find_registry
     from sciml_data.submission.names import record_name
     from sciml_data.submission.rescored import rescore_packed
@@ -106,9 +104,11 @@ def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
 def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> Source:
     """Bring the dataset that a record names here."""
     from sciml_data.bench import staging
+    from sciml_data.bench.machine import import_tensorflow_quietly
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
 
+    import_tensorflow_quietly()
     return staging.stage(
         task,
         find_registry(options["registry"]),

@@ -1,0 +1,1 @@
+"""From records to a submission that a pull request can carry, and the verdict on one."""
