@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -83,6 +85,15 @@ def build(model: str, variant: str, *, has_pairs: bool = False, **changed: Any) 
     for weight in built.trainable_variables:  # biases and zeros too, so that nothing is hidden
         weight.assign(weight + random.normal(0, 0.1, weight.shape))
     return built
+
+
+@contextlib.contextmanager
+def short_precision() -> Iterator[None]:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def joined(reference: Any, variant: str) -> Any:
@@ -249,3 +260,34 @@ def test_features_are_no_weights() -> None:
     shapes = {tuple(variable.shape) for variable in model.variables}
 
     assert not shapes & {(CELLS, 11), (DRUGS, 8), (DRUGS, 6)}
+
+
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_in_bfloat16_outputs_are_those_of_float32_but_for_rounding(
+    model: str, variant: str
+) -> None:
+    inputs, full = batch(variant), build(model, variant, has_pairs=True)
+    with short_precision():
+        short = build(model, variant, has_pairs=True)
+    short.set_weights(full.get_weights())
+
+    expected = full(inputs).numpy()
+    found = short(inputs).numpy()
+    whole = np.concatenate(list(module("runner").entity_wise(short, inputs, batch_size=25)))
+
+    assert found.dtype == np.float32
+    largest = float(np.abs(expected).max())
+    assert found == pytest.approx(expected, abs=0.05 * largest)
+    assert whole == pytest.approx(found, abs=0.02 * largest)
+    assert np.abs(found - expected).max() > 0  # it is another precision
+
+
+def test_the_base_is_not_rounded_in_bfloat16() -> None:
+    """A network that says nothing yet gives its base, to the last bit."""
+    with short_precision():
+        model = build("pooled", "auc")
+    model.out.set_weights([np.zeros_like(weight) for weight in model.out.get_weights()])
+    inputs = batch("auc")
+
+    assert inputs["base"].tolist() == model(inputs).numpy()[:, 0].tolist()

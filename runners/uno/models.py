@@ -51,7 +51,8 @@ class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
     def __init__(
         self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
     ) -> None:
-        super().__init__(name=f"uno_{settings['model']}")
+        # Layers cast what they take; bases and doses stay as they are whatever the precision.
+        super().__init__(name=f"uno_{settings['model']}", autocast=False)
         self.tables, self.has_doses, self.has_pairs = tables, has_doses, has_pairs
         self.dropout = float(settings["dropout"])
         self.is_noisy = settings["evaluation"] == NOISY
@@ -169,7 +170,8 @@ class Reference(EntityModel):
         if self.has_doses:
             given = ops.stack([inputs[name] for name in doses], -1)
             values = values + self.join(given, block="doses")
-        return ops.cast(self.out(self.head.rest(values + self.join.bias, is_on=is_on)), "float32")
+        values = values + ops.cast(self.join.bias, values.dtype)
+        return ops.cast(self.out(self.head.rest(values, is_on=is_on)), "float32")
 
 
 class Pooled(EntityModel):
