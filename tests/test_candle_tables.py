@@ -273,9 +273,17 @@ def test_an_unknown_drug_or_cell_is_dropped_and_counted(bench: Bench) -> None:
     bench.edit(SINGLE, put(2, "CCLE\tCCLE.999\tCCLE.22RV1\tM\t-5\tE\t1"))
     bench.edit(SINGLE, put(3, "CCLE\tCCLE.1\tCCLE.NOBODY\tM\t-5\tE\t1"))
 
-    counts = by_source(bench.read(FIRST))["CCLE"]
+    read = bench.read(FIRST)
 
+    counts = by_source(read)["CCLE"]
     assert {**known, "drug1": 1, "cell": 1, "kept": known["kept"] - 2} == counts
+    told = read.attrs["notices"].splitlines()
+    assert "1 drugs have no features, their rows are left out: CCLE.999" in told
+    rows = (bench.folder.native / SINGLE).read_text(encoding="utf-8").splitlines()[1:]
+    lost = sorted({row.split("\t")[2] for row in rows if row.startswith("SCL")} | {"CCLE.NOBODY"})
+    assert lost[0] == "CCLE.NOBODY"
+    why = f"{len(lost)} cells have no features, their rows are left out: {', '.join(lost[:5])}"
+    assert why in [line.partition(" and ")[0] for line in told]
 
 
 def test_a_malformed_number_of_a_feature_is_missing_and_named(bench: Bench) -> None:
@@ -295,6 +303,22 @@ def test_a_malformed_number_of_a_feature_is_missing_and_named(bench: Bench) -> N
     why = f"{DESCRIPTORS}:3: 1 fields are no numbers, taken as missing: 'many'"
     assert why in drugs.attrs["notices"]
     assert "source_scale:2: 942 numbers expected, 2 found" in cells.attrs["notices"]
+    expected = "942 features of 1 of 29 cells are missing, all of them in CCLE.22RV1: they stay NaN"
+    assert expected in cells.attrs["notices"].splitlines()
+
+
+def test_missing_descriptors_are_told_and_drugs_that_have_none_are_named(bench: Bench) -> None:
+    nothing = "\t".join(["NSC.700001", *["na"] * 5270])
+    bench.edit(DESCRIPTORS, put(3, nothing))
+
+    drugs = bench.read("drugs-00000.nc")
+
+    lacks = np.isnan(drugs["descriptors"].to_numpy())
+    expected = (
+        f"{lacks.sum()} features of {lacks.any(1).sum()} of {len(lacks)} drugs are missing, "
+        "all of them in NSC.700001: they stay NaN"
+    )
+    assert expected in drugs.attrs["notices"].splitlines()
 
 
 def test_a_drug_without_fingerprints_is_left_out_and_said(bench: Bench) -> None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sciml_data.errors import Problem
 from sciml_data.readers import NOTICES, Native
 from sciml_data.readers.candle_tables import entities, features
@@ -19,12 +21,11 @@ from sciml_data.responses import (
     join,
     responses_dataset,
 )
-from sciml_data.responses.rows import REASONS
 
 if TYPE_CHECKING:
     import xarray as xr
 
-MOST_TOLD = 5  # malformed rows in a notice
+MOST_TOLD = 5  # malformed rows, or ids, in a notice
 MOST_NAMED = 1000  # in the attributes of one ready file
 
 
@@ -34,7 +35,7 @@ def cells(native: Native) -> tuple[xr.Dataset, list[Problem]]:
     dataset = cells_dataset(table)
     dataset["expression"].attrs["long_name"] = "gene expression, scaled for each source upstream"
     path = native.block["tables"]["expression"]
-    _tell(dataset, [*_malformed(problems), *_repeated(native, [path])])
+    _tell(dataset, [*_malformed(problems), *_missing(table, "cell"), *_repeated(native, [path])])
     return dataset, problems
 
 
@@ -46,7 +47,7 @@ def drugs_part(native: Native, number: int) -> tuple[xr.Dataset, list[Problem]]:
     )
     dataset = drugs_dataset(table)
     dataset.attrs["shard_dimension"] = "drug"
-    notices = list(_malformed(problems))
+    notices = [*_malformed(problems), *_missing(table, "drug")]
     if number == 0:
         tables = native.block["tables"]
         prints = [path for pair in tables["fingerprints"] for path in pair]
@@ -92,7 +93,8 @@ def responses(
     if problems:
         named = [f"{one.place}: {one.message}" for one in problems[:MOST_NAMED]]
         dataset.attrs["malformed_rows"] = "\n".join(named)
-    _tell(dataset, [*_malformed(problems), *_empty_sources(counts), *_units(part)])
+    notices = [*_malformed(problems), *counts.empty_sources(), *_unknown(counts), *_units(part)]
+    _tell(dataset, notices)
     return dataset, problems
 
 
@@ -114,12 +116,29 @@ def _repeated(native: Native, paths: Sequence[str]) -> Iterable[str]:
             yield f"{path}: {len(names)} ids come again, the first row counts: {names[0]}"
 
 
-def _empty_sources(counts: Counts) -> Iterable[str]:
-    """Say which sources have rows in this part of the table and keep none of them."""
-    for source, found in counts.by_source.items():
-        if found["read"] and not found["kept"]:
-            why = ", ".join(f"{reason} {found[reason]}" for reason in REASONS if reason in found)
-            yield f"source {source} is empty after the join: none of {found['read']} rows ({why})"
+def _missing(table: Entities, kind: str) -> Iterable[str]:
+    """Say how many features are missing, and of which entities all are."""
+    if table.features is None:
+        return
+    lacks = np.isnan(table.features.values)
+    if not lacks.any():
+        return
+    count = int(lacks.any(axis=1).sum())
+    text = f"{int(lacks.sum())} features of {count} of {len(table.ids)} {kind}s are missing"
+    if bare := [table.ids[row] for row in np.flatnonzero(lacks.all(axis=1))]:
+        text += f", all of them in {_some(bare)}"
+    yield f"{text}: they stay NaN"
+
+
+def _unknown(counts: Counts) -> Iterable[str]:
+    """Say which ids of this part of the table have no features."""
+    for kind, ids in counts.unknown.items():
+        yield f"{len(ids)} {kind}s have no features, their rows are left out: {_some(ids)}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - MOST_TOLD
+    return ", ".join(ids[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _units(part: Part) -> Iterable[str]:
