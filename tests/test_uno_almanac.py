@@ -12,6 +12,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml_data.bench.runner import load_runner
+from sciml_data.bench.settings import resolve_settings
+from sciml_data.bench.split import load_split
+from sciml_data.bench.task import load_task
+from sciml_data.bench.variants import choose
 from sciml_data.descriptor import load_descriptor
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.readers import Native, uno_almanac
@@ -309,3 +314,37 @@ def test_a_real_pair_and_its_swap_are_the_same_point_where_both_were_measured(
     pairs = {frozenset(point[1:4:2]) for point in straight}
     assert len(pairs) == 31
     xr.testing.assert_identical(swapped(swapped(real)), real)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+def test_each_network_says_the_same_of_a_real_pair_and_its_swap(
+    real: xr.Dataset, model: str
+) -> None:
+    pytest.importorskip("tensorflow")
+    straight, other_way = (problem_on(dataset, model) for dataset in (real, swapped(real)))
+    pairs = np.flatnonzero(straight.responses.drugs[:, 1] >= 0)
+    network = straight.build()
+    random = np.random.default_rng(5)
+    for weight in network.trainable_variables:  # untrained it says nothing but its base
+        weight.assign(weight + random.normal(0, 0.1, weight.shape))
+
+    one, other = (
+        np.asarray(network(problem.rows.inputs(pairs)))[:, 0] for problem in (straight, other_way)
+    )
+
+    assert len(pairs) == 1368
+    assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
+    assert one.std() > 0.01  # it tells pairs apart
+    for part, rows in straight.layout.parts.items():
+        assert rows.tolist() == other_way.layout.parts[part].tolist()
+
+
+def problem_on(dataset: xr.Dataset, model: str) -> Any:
+    """Return the benchmark on the split by pairs, with small networks."""
+    runner = find_registry().runner("uno")
+    task = choose(load_task(runner), "dose")
+    small = ("tower_widths=8,7,6", "head_widths=6,5", "cell_widths=8", "drug_widths=8")
+    settings = resolve_settings(task, small, model=model, split="drug_pair")
+    module = load_runner(find_registry(), "uno")
+    return module.prepare(dataset, load_split(runner, "drug_pair"), settings)
