@@ -1,0 +1,167 @@
+"""What `uno.py` measures on: Uno's tables, rows and networks, at the sizes of the real data.
+
+Tables are random numbers at Uno's widths. Rows are spread over cells and drugs as the real ones
+are: evenly for AUC, by source for doses (most rows of NCI60 have few cells and many drugs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from sciml_data.bench import backend
+from sciml_data.bench.runner import load_runner
+from sciml_data.bench.settings import resolve_settings
+from sciml_data.bench.task import load_task
+from sciml_data.bench.variants import choose
+from sciml_data.registry import find_registry
+
+GENES, DESCRIPTORS, BITS = 942, 5270, 2048
+# Rows, cells and drugs after the join; share, cells, drugs and whether pairs, of the dose variant's
+# sources: NCI60, ALMANAC, CTRP, GDSC, CCLE with gCSI (ECP-CANDLE/Benchmarks, Pilot1/Uno/README.md).
+REAL = {"auc": (529_940, 1_593, 1_779), "dose": (25_303_046, 2_375, 46_837)}
+SOURCES = (
+    (0.6794, 59, 46_272, False),
+    (0.1408, 60, 101, True),
+    (0.1343, 812, 311, False),
+    (0.0404, 672, 213, False),
+    (0.0051, 474, 38, False),
+)
+
+
+def make_case(arguments: argparse.Namespace) -> Any:
+    """Return tables, rows and makers of both networks, all from seed 0."""
+    registry = find_registry()
+    load_runner(registry, "uno")
+    modules = {
+        name: importlib.import_module(f"sciml_runner_uno.{name}")
+        for name in ("data", "batches", "models", "towers", "joined")
+    }
+    task = choose(load_task(registry.runner("uno")), arguments.variant)
+    changed = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
+    settings = resolve_settings(task, changed, model="reference", split="row")
+    settings |= {"knows": [], "output_scale": 1.0}
+    responses = _responses(modules["data"], arguments)
+    cells, drugs = responses.cells.tables, responses.drug_table.tables
+    rows = modules["batches"].Rows(
+        responses, base=np.zeros(len(responses), "f4"), dose_scale=None, doubles=True,
+        is_padded=backend.name() == "jax",
+    )  # fmt: skip
+    has_doses = arguments.variant == "dose"
+
+    def join_inputs(inputs: Any) -> Any:
+        return modules["joined"].joined_rows(cells, drugs, inputs)
+
+    def build(precision: str = "float32") -> Any:
+        return _under(
+            precision,
+            lambda: modules["models"].build_model(
+                settings,
+                modules["towers"].Tables(cells, drugs),
+                has_doses=has_doses,
+                has_pairs=False,
+            ),
+        )
+
+    return SimpleNamespace(
+        settings=settings,
+        rows=rows,
+        train=np.arange(len(responses)),
+        judged=_judged(responses, arguments.evaluation_rows),
+        join_inputs=join_inputs,
+        join=lambda batch: (tuple(join_inputs(batch[0])), *batch[1:]),
+        build=build,
+        build_joined=lambda: modules["joined"].joined_model(
+            {name: table.shape[1] for name, table in cells.items()},
+            {name: table.shape[1] for name, table in drugs.items()},
+            tower_widths=settings["tower_widths"],
+            head_widths=settings["head_widths"],
+            has_doses=has_doses,
+            dropout=arguments.dropout,
+        ),
+    )
+
+
+def spread(
+    random: np.random.Generator, count: int, variant: str, sizes: tuple[int, int]
+) -> tuple[Any, Any]:
+    """Return cell (row,) and drugs (row, slot): even for AUC, by source for doses."""
+    cells, drugs = sizes
+    if variant == "auc":
+        return random.integers(0, cells, count), random.integers(0, drugs, (count, 1))
+    shares, most_cells, most_drugs, is_pair = (
+        np.array(column) for column in zip(*SOURCES, strict=True)
+    )
+    source = random.choice(len(SOURCES), count, p=shares / shares.sum())
+    first = np.minimum(np.cumsum(most_cells) - most_cells, cells - 1)
+    cell = (first[source] + random.integers(0, most_cells[source])) % cells
+    start = np.minimum(np.cumsum(most_drugs) - most_drugs, drugs - 1)
+    width = np.minimum(most_drugs, drugs)
+    slots = (start[source, None] + random.integers(0, width[source, None], (count, 2))) % drugs
+    slots[~is_pair[source], 1] = -1
+    return cell, slots
+
+
+def _under(precision: str, build: Any) -> Any:
+    """Return what `build` makes under a precision of Keras."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        return build()
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _responses(data: Any, arguments: argparse.Namespace) -> Any:
+    """Return random tables at Uno's widths, and rows that are spread as the real ones are."""
+    random = np.random.default_rng(0)
+    _, cells, drugs = REAL[arguments.variant]
+    cells, drugs = arguments.cells or cells, arguments.drugs or drugs
+    count = arguments.rows or REAL[arguments.variant][0]
+    tables = {"descriptors": random.standard_normal((drugs, DESCRIPTORS), np.float32)}
+    if arguments.variant == "dose":
+        tables["fingerprints"] = (random.random((drugs, BITS), np.float32) < 0.1).astype(np.uint8)
+    expression = {"expression": random.standard_normal((cells, GENES), np.float32)}
+    cell, slots = spread(random, count, arguments.variant, (cells, drugs))
+    doses = random.uniform(4, 10, slots.shape).astype(np.float32)
+    doses = np.where(slots < 0, np.nan, doses) if arguments.variant == "dose" else doses[:, :0]
+    return data.Responses(
+        variant=arguments.variant,
+        target=random.normal(0.8, 0.15, count).astype(np.float32),
+        cell=cell.astype(np.int32),
+        drugs=slots.astype(np.int32),
+        doses=doses.astype(np.float32),
+        source=np.zeros(count, np.int32),
+        study=np.zeros(count, np.int32),
+        published=None,
+        sources=("RANDOM",),
+        studies=("RANDOM",),
+        cells=_entities(data, "cell", expression),
+        drug_table=_entities(data, "drug", tables),
+        notes={},
+    )
+
+
+def _judged(responses: Any, count: int) -> Any:
+    """Return rows to evaluate on: any of AUC, as published; of doses all rows of some drugs.
+
+    A part of the real data holds some 540 rows of each of its drugs, and 30 of AUC.
+    """
+    random = np.random.default_rng(2)
+    if responses.variant == "auc":
+        return np.sort(random.choice(len(responses), min(count, len(responses)), replace=False))
+    rank = random.permutation(len(responses.drug_table))[responses.drugs[:, 0]]
+    return np.sort(np.argpartition(rank, min(count, len(rank) - 1))[:count])
+
+
+def _entities(data: Any, kind: str, tables: Mapping[str, Any]) -> Any:
+    count = len(next(iter(tables.values())))
+    ids = tuple(f"{kind}.{number}" for number in range(count))
+    return data.Entities(ids, ids, tables, np.arange(count))
