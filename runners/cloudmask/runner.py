@@ -121,6 +121,10 @@ class CloudMask:
         """Return every metric; see `tables.score`."""
         return tables.score(predictions, self.data.light)
 
+    def given(self, predictions: Predictions) -> tables.Integers:
+        """Return what in counts follows from the data alone; see `tables.given`."""
+        return tables.given(predictions)
+
     def facts(self) -> Mapping[str, Any]:
         """Return scenes, leakage, channels and time for each scene, for the record."""
         passes, layout = self.data.passes, self.data.layout

@@ -24,6 +24,7 @@ REGIONS = (VALID, OTHER)
 ILLUMINATION = ("night", "twilight", "day")  # as the ready form numbers them
 BY_LIGHT = ("accuracy", "balanced_accuracy", "kuiper", "brier")
 NAMES = {"positive_share": "cloud_share"}  # a general score's name here
+Integers = npt.NDArray[np.int64]
 Row = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 
@@ -57,6 +58,15 @@ def collect(granules: Sequence[str], rows: Iterable[Row]) -> Predictions:
             "level": segmentation.probabilities(),
         },
     )
+
+
+def given(predictions: Predictions) -> Integers:
+    """Return (scene, region, 2) what every predictor's counts share: cloudy pixels, all pixels."""
+    sums = [
+        values.sum(axis=-1, dtype=np.int64)
+        for values in (predictions.observed, predictions.predicted)
+    ]
+    return np.stack(sums, axis=-1)
 
 
 def score(predictions: Predictions, light: Mapping[str, int]) -> dict[str, float]:

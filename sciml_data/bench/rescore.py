@@ -233,12 +233,14 @@ def _has_other_observations(stored: Predictions, part: str, judge: Judge) -> boo
     """Return whether every baseline, made from the data, observed something else."""
     import numpy as np
 
-    made = [parts[part].observed for parts in judge.predictions.values() if part in parts]
+    given = getattr(judge.problem, "given", lambda predictions: predictions.observed)
+    found = np.asarray(given(stored), dtype="float64")
+    made = [given(parts[part]) for parts in judge.predictions.values() if part in parts]
     return bool(made) and not any(
-        one.shape == stored.observed.shape
+        one.shape == found.shape
         and np.allclose(
             np.asarray(one, dtype="float64"),
-            np.asarray(stored.observed, dtype="float64"),
+            found,
             rtol=TOLERANCE,
             atol=0,
             equal_nan=True,

@@ -40,9 +40,11 @@ class Problem(Protocol):
     NumPy, a problem runs on every backend of the engine.
 
     Optional: `predict_into(model, part, folder)`, which returns what `predict` does and may write
-    files of its own under the folder; the record then holds the digest of their manifest. And
-    `told`, lines that are told before anything is trained, such as what the parts share; they are
-    shown with the scores where `facts` has them as `leakage.told`.
+    files of its own under the folder; the record then holds the digest of their manifest.
+    `given(predictions)`, an array of what in predictions follows from the data alone, where that is
+    not `observed` as it stands: `rescore` holds it against the data. And `told`, lines that are
+    told before anything is trained, such as what the parts share; they are shown with the scores
+    where `facts` has them as `leakage.told`.
     """
 
     @property
