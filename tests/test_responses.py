@@ -196,7 +196,7 @@ def test_the_ready_form_has_the_agreed_types_and_units(opened: xr.Dataset) -> No
 
     assert types == {name: str(opened[name].dtype) for name in types}
     assert NO_DRUG == opened["drug2_index"].attrs["no_drug"] == opened["drug2_index"].values[1]
-    assert opened["dose2"].attrs["units"] == "-log10(mol L-1)"
+    assert opened["dose2"].attrs["units"] == "-1 lg(re 1 mol L-1)"
     assert np.isnan(opened["dose2"].values[1])
     assert opened["source_index"].attrs["flag_meanings"] == "A B"
     assert text_of(opened["study_id"]) == ["s 1", "s 2"]

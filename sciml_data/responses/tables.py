@@ -16,7 +16,8 @@ from sciml_data.responses.rows import NO_DRUG, Counts, Entities, Joined
 CONVENTIONS = "CF-1.11"
 CHUNK_BYTES = 2**20
 COMPRESSION_LEVEL = 4
-DOSE_UNITS = "-log10(mol L-1)"
+# UDUNITS-2 for -log10 of a concentration in mol/L: 6 is 1 micromol/L, a larger number is weaker.
+DOSE_UNITS = "-1 lg(re 1 mol L-1)"
 
 # What a row holds beside its indices: type and attributes.
 VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
