@@ -20,6 +20,7 @@ Examples:
   sciml-data convert tevolop_socal --version 1.0
   sciml-data convert tevolop_socal --sample
   sciml-data convert tevolop_socal --version 1.0 --again
+  sciml-data convert uno_dose --strict
   sciml-data convert cloud_slstr_ds1 --jobs 8 --set compression=gzip
   sciml-data convert cloud_slstr_ds2 --cluster tcp://scheduler:8786
   sciml-data convert cloud_slstr_ds2 --cluster scheduler.json
@@ -27,6 +28,7 @@ Examples:
 )
 @dataset_options
 @click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Option of the reader.")
+@click.option("--strict", is_flag=True, help="Stop at what is malformed: --set strict=true.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes on this computer; else 1.")
 @click.option(
     "--cluster",
@@ -45,6 +47,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     given: Sequence[str],
     *,
     sample: bool,
+    strict: bool,
     jobs: int | None,
     cluster: str | None,
     again: bool,
@@ -69,7 +72,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             version=version,
             sample=sample,
             sample_seed=sample_seed,
-            options=read_options(given),
+            options=read_options((*given, "strict=true") if strict else given),
             registry=registry,
             home=home,
             workers=cluster or jobs or 1,
