@@ -344,7 +344,7 @@ def test_units_other_than_molar_are_counted(bench: Bench) -> None:
 def test_a_table_without_a_column_says_which(bench: Bench) -> None:
     bench.edit(SINGLE, lambda lines: [lines[0].replace("GROWTH", "GROWHT"), *lines[1:]])
 
-    with pytest.raises(NativeFormatError, match="there is no column GROWTH; did you mean"):
+    with pytest.raises(NativeFormatError, match="there is no column GROWTH"):
         bench.read(FIRST)
 
 

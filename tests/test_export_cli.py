@@ -47,12 +47,12 @@ def test_a_file_is_written_and_nothing_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["crossant", "uno_ccle"], r"no form 'crossant'; did you mean 'croissant'\?"),
+        (["crossant", "uno_ccle"], r"no form 'crossant' .did you mean 'croissant'\?"),
         (
             ["dcat", "uno_ccle", "--format", "turtel"],
-            r"did you mean 'turtle'\?; it has json, turtle",
+            r"did you mean 'turtle'\?.; it has json, turtle",
         ),
-        (["dcat", "uno_cle"], r"no dataset 'uno_cle'; did you mean 'uno_ccle'\?"),
+        (["dcat", "uno_cle"], r"no dataset 'uno_cle' .did you mean 'uno_ccle'\?"),
         (["dcat", "uno_ccle", "--version", "2.0"], r"has no version '2\.0'; it has 1\.0"),
         (["dcat", "uno_ccle", "--to", "nowhere/at/all.json"], r"folder nowhere/at is not there"),
     ],

@@ -44,7 +44,7 @@ def test_a_folder_without_descriptor_is_no_version(tmp_path: Path) -> None:
 
 
 def test_an_unknown_dataset_suggests_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="no dataset 'wave'; did you mean 'waves'"):
+    with pytest.raises(CallError, match=r"no dataset 'wave' .did you mean 'waves'"):
         with_versions(tmp_path, "1.0").versions("wave")
 
 
@@ -60,7 +60,7 @@ def test_an_unknown_benchmark_lists_those_there_are(tmp_path: Path) -> None:
     runner.mkdir(parents=True)
     (runner / "task.toml").write_text("")
 
-    with pytest.raises(CallError, match=r"no benchmark 'serf'; did you mean 'surf'\?; it has"):
+    with pytest.raises(CallError, match=r"no benchmark 'serf' .did you mean 'surf'\?.; it has"):
         Registry(tmp_path).runner("serf")
     assert Registry(tmp_path).runner("surf") == runner
 
