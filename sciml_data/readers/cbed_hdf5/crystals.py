@@ -139,7 +139,7 @@ def require_simulator() -> None:
     absent = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if absent:
         raise CallError(
-            f"the sample is simulated with {' and '.join(absent)}, which is not installed",
+            f"the sample is simulated with {', '.join(absent)}: not installed",
             untouched="nothing was written",
             hint="pip install 'sciml-data[stemdl]'",
         )
