@@ -156,11 +156,17 @@ def test_averaging_comes_before_the_logarithm_unless_asked_otherwise(ready: Conv
         ("class_weights=invers", "did you mean 'inverse'"),
         ("label_smoothing=1.0", "less than 1"),
         ("coordinates=ring", "did you mean 'rings'"),
+        ("head=harmonic", "did you mean 'harmonics'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(ready: Converted, override: str, message: str) -> None:
     with pytest.raises(CallError, match=message):
         problem_of(ready, override)
+
+
+def test_harmonics_of_square_patterns_are_refused(ready: Converted) -> None:
+    with pytest.raises(CallError, match="harmonics are taken of rings"):
+        problem_of(ready, "coordinates=square", "head=harmonics")
 
 
 def test_files_of_another_size_or_label_are_all_named(tmp_path: Path) -> None:

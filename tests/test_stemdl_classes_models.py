@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,10 @@ from sciml_data.registry import find_registry
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-TINY = {"model": "small", "widths": [8, 8], "blocks": [1, 1], "dropout": 0.0, "standardise": True}
+TINY = {
+    "model": "small", "widths": [8, 8], "blocks": [1, 1], "dropout": 0.0, "standardise": True,
+    "head": "mean", "orders": 4,
+}  # fmt: skip
 
 
 def module(name: str) -> ModuleType:
@@ -160,4 +164,33 @@ def test_effective_weights_lie_between_none_and_inverse() -> None:
 
 def test_the_reference_takes_no_rings() -> None:
     with pytest.raises(CallError, match="square patterns"):
-        module("rings").check_coordinates({"model": "reference", "coordinates": "rings"})
+        module("rings").check_coordinates({"model": "reference", "coordinates": "rings", "head": "mean"})
+
+
+def test_harmonics_are_the_absolute_fourier_coefficients_of_each_ring() -> None:
+    random = np.random.default_rng(0)
+    rings = random.normal(size=(2, 3, 16, 1)).astype(np.float32)
+    layer = module("harmonics").Harmonics(4)
+
+    expected = np.abs(np.fft.rfft(rings[..., 0], axis=2))[:, :, :4] / 16
+    found = np.exp(np.asarray(layer(rings))) - 1e-2
+    np.testing.assert_allclose(found, expected.reshape(2, -1), atol=1e-3)
+
+
+def test_a_head_of_harmonics_does_not_see_how_the_detector_stood() -> None:
+    model = build("rings", head="harmonics", widths=[8], blocks=[1])
+    levels = np.random.default_rng(1).uniform(0, 255, (2, 8, 16, 3)).astype(np.float32)
+
+    turned = np.roll(levels, 2, axis=2)  # angles are halved once, so by two of them
+    np.testing.assert_allclose(model(turned), model(levels), atol=1e-4)
+
+
+def test_a_head_of_harmonics_is_saved_and_loaded(tmp_path: Path) -> None:
+    import keras
+
+    model = build("rings", head="harmonics", widths=[8], blocks=[1])
+    levels = np.ones((1, 8, 16, 1), np.float32)
+    model.body.save(tmp_path / "body.keras")
+
+    again = keras.saving.load_model(tmp_path / "body.keras")
+    np.testing.assert_array_equal(again(levels), model.body(levels))

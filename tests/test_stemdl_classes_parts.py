@@ -284,3 +284,23 @@ def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
 
     assert len(stacks) == len(set(stacks.names)) == 6 * 6 * len(ENERGIES)
+
+
+def test_stretching_by_nothing_changes_nothing() -> None:
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
+
+    same = module("rings").stretched(levels, 0.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(same, levels)
+
+
+def test_a_stretched_ring_is_further_in_or_out_and_darkness_comes_from_beyond() -> None:
+    levels = np.zeros((40, 16, 1, 1), np.float32)
+    levels[:, 8] = 100.0
+
+    made = module("rings").stretched(levels, 0.3, np.random.default_rng(1))
+
+    places = (made[..., 0, 0] * np.arange(16)).sum(axis=1) / made[..., 0, 0].sum(axis=1)
+    factors = 8.5 / (places + 0.5)  # the ring at radius 8.5 is seen at radius 8.5 / factor
+    assert 1 / np.exp(0.3) - 0.05 <= factors.min() < 0.9
+    assert 1.1 < factors.max() <= np.exp(0.3) + 0.05
+    assert made.max() <= 100.0

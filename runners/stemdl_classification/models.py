@@ -22,7 +22,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .rings import RINGS
+from .harmonics import Harmonics
+from .rings import HARMONICS, RINGS
 
 REFERENCE_CLASSES = 231  # mlcommons/science, benchmarks/stemdl/stfc: numbers 0 to 230 as classes
 REFERENCE_BLOCKS = (3, 4, 6, 3)  # He et al. 2016, table 1: 50 layers
@@ -98,7 +99,8 @@ def build_model(
     """Return the model that the settings name, built.
 
     Args:
-        settings: `model`, `coordinates`, `widths`, `blocks`, `dropout`, `standardise`.
+        settings: `model`, `coordinates`, `head`, `orders`, `widths`, `blocks`, `dropout`,
+            `standardise`.
         shape: rows and columns of a pattern, or its rings and angles.
         classes: logits of `small` and `base`; the reference has the published number.
         standard: mean and deviation of levels.
@@ -120,17 +122,27 @@ def residual(shape: tuple[int, int], classes: int, settings: Mapping[str, Any]) 
     Group normalisation, not batch normalisation: the loss does not depend on how a batch is cut
     between devices, and a stack's views do not meet in it. The second one of a block starts at
     zero, so that a block begins as the identity. On rings convolutions go round, and the mean
-    before the head is over angles alone: which ring it was still counts.
+    before the head is over angles alone: which ring it was still counts. Where the head takes
+    harmonics instead, those of the pattern itself are put beside those of the network, and angles
+    are halved once only.
     """
     widths, blocks = settings["widths"], settings["blocks"]
     is_round = settings["coordinates"] == RINGS
+    has_harmonics = settings["head"] == HARMONICS
     inputs = keras.Input((*shape, 1))
     values = _conv(inputs, widths[0], 5, strides=(1, 2) if is_round else 2, is_round=is_round)
     values = layers.ReLU()(_normalised(values))
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
         for number in range(count):
-            strides = 2 if stage and not number else 1
+            strides: Any = 1
+            if not number and (stage or has_harmonics):
+                strides = (2, 1) if has_harmonics else 2
             values = _basic(values, width, strides=strides, is_round=is_round)
+    if has_harmonics:
+        orders = settings["orders"]
+        pooled = layers.Concatenate()([Harmonics(orders)(values), Harmonics(orders)(inputs)])
+        pooled = layers.LayerNormalization()(pooled)
+        return _headed(inputs, pooled, classes, dropout=settings["dropout"])
     pool = OverAngles() if is_round else layers.GlobalAveragePooling2D()
     return _headed(inputs, pool(values), classes, dropout=settings["dropout"])
 
@@ -175,11 +187,11 @@ def _headed(inputs: Any, pooled: Any, classes: int, *, dropout: float) -> Any:
     return keras.Model(inputs, layers.Dense(classes, dtype="float32")(pooled))
 
 
-def _basic(values: Any, width: int, *, strides: int, is_round: bool) -> Any:
+def _basic(values: Any, width: int, *, strides: Any, is_round: bool) -> Any:
     inner = _conv(values, width, 3, strides=strides, is_round=is_round)
     inner = layers.ReLU()(_normalised(inner))
     inner = _normalised(_conv(inner, width, 3, is_round=is_round), gamma="zeros")
-    if strides > 1 or values.shape[-1] != width:
+    if strides != 1 or values.shape[-1] != width:
         values = _normalised(_conv(values, width, 1, strides=strides))
     return layers.ReLU()(layers.Add()([values, inner]))
 

@@ -18,22 +18,31 @@ from .groups import mirrored
 
 SQUARE, RINGS = "square", "rings"
 COORDINATES = (SQUARE, RINGS)
+MEAN, HARMONICS = "mean", "harmonics"  # over angles, what the head takes
+HEADS = (MEAN, HARMONICS)
 REFERENCE = "reference"  # the model that is as published: square patterns
 Values = npt.NDArray[np.float32]
 
 
 def check_coordinates(settings: Mapping[str, Any]) -> None:
-    """Refuse coordinates that there are not, or that a model does not take.
+    """Refuse coordinates or a head that there are not, or that a model does not take.
 
     Raises:
-        CallError: they are unknown, or rings for the reference.
+        CallError: they are unknown, rings for the reference, or harmonics of square patterns.
     """
     name = settings["coordinates"]
-    if name not in COORDINATES:
+    for key, known in (("coordinates", COORDINATES), ("head", HEADS)):
+        if settings[key] not in known:
+            raise CallError(
+                f"{key}={settings[key]!r}{nearest(settings[key], known)}; "
+                f"one of {', '.join(known)} is expected",
+                untouched="nothing was trained",
+            )
+    if settings["head"] == HARMONICS and settings["model"] != REFERENCE and name != RINGS:
         raise CallError(
-            f"coordinates={name!r}{nearest(name, COORDINATES)}; "
-            f"one of {', '.join(COORDINATES)} is expected",
+            "harmonics are taken of rings, not of square patterns",
             untouched="nothing was trained",
+            hint="--set coordinates=rings, or --set head=mean",
         )
     if name == RINGS and settings["model"] == REFERENCE:
         raise CallError(
@@ -41,6 +50,29 @@ def check_coordinates(settings: Mapping[str, Any]) -> None:
             untouched="nothing was trained",
             hint="--set coordinates=square, or --model base",
         )
+
+
+def stretched(rings: Values, most: float, rng: np.random.Generator) -> Values:
+    """Return stacks as of larger and smaller unit cells: each drawn out along the radius.
+
+    A crystal of the same group with another lattice constant has its discs elsewhere. What comes
+    from beyond the last ring is dark (level 0).
+
+    Args:
+        rings: (stack, ring, angle, view).
+        most: the logarithm of the factor is uniform between its negative and itself.
+        rng: draws a factor for each stack.
+    """
+    count, radii = rings.shape[:2]
+    factor = np.exp(rng.uniform(-most, most, (count, 1)))
+    place = np.clip((np.arange(radii) + 0.5) * factor - 0.5, 0, radii)
+    lower = np.floor(place).astype(int)
+    weight = (place - lower)[..., None, None].astype(np.float32)
+    dark = np.zeros_like(rings[:, :1])
+    padded = np.concatenate([rings, dark, dark], axis=1)
+    stack = np.arange(count)[:, None]
+    inner, outer = padded[stack, lower], padded[stack, lower + 1]
+    return np.asarray(inner * (1 - weight) + outer * weight, np.float32)
 
 
 def ring_matrix(size: int, radii: int, angles: int) -> Any:

@@ -20,7 +20,7 @@ from .groups import LAST
 from .levels import scaling_of
 from .parts import TEST, TRAIN, Layout
 from .patterns import Patterns, open_patterns
-from .rings import REFERENCE, RINGS, Rings, check_coordinates, turned_rings
+from .rings import REFERENCE, RINGS, Rings, check_coordinates, stretched, turned_rings
 from .stacks import Numbers, find_stacks
 
 if TYPE_CHECKING:
@@ -237,6 +237,8 @@ class Classification:
         self, levels: npt.NDArray[np.float32], groups: npt.NDArray[np.int64], rng: Any
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         if self.rings is not None:
+            if self.settings["stretch"]:
+                levels = stretched(levels, self.settings["stretch"], rng)
             return turned_rings(levels, groups, self.declared, rng)
         is_sharp = self.patterns.scaling.block == 1
         return turned(levels, groups, self.declared, rng=rng, is_sharp=is_sharp)
