@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -480,19 +478,3 @@ def test_a_log_that_does_not_say_its_benchmark_is_a_problem(text: str, tmp_path:
 
     assert code == 1
     assert "name it with --benchmark NAME" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("benchmark", BENCHMARKS)
-def test_a_run_on_each_sample_has_a_log_that_passes(benchmark: str, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "sciml_data"]
-    home = ["--home", str(tmp_path)]
-    options = ["--sample", "--threads", "1", "--set", "epochs=1"]
-    subprocess.run([*words, "run", benchmark, *options, *home], check=True)
-    log = tmp_path / "result-1.txt"
-    by = ["--org", "Uni of Example", "--system", "node-a", "--output", str(log)]
-    subprocess.run([*words, "log", "latest", *by, *home], check=True)
-
-    done = subprocess.run([*words, "log", "latest", "--check", str(log), *home], check=False)
-
-    assert done.returncode == 0
