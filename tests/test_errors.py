@@ -59,7 +59,7 @@ def test_only_wrong_calls_exit_with_two(kind: type[SciMLDataError]) -> None:
 
 def test_the_nearest_word_is_suggested_or_none() -> None:
     assert (
-        nearest("tevolop_scal", ["uno_auc", "tevolop_socal"]) == "; did you mean 'tevolop_socal'?"
+        nearest("tevolop_scal", ["uno_auc", "tevolop_socal"]) == " (did you mean 'tevolop_socal'?)"
     )
     assert nearest("xyz", ["tevolop_socal"]) == ""
 
