@@ -457,7 +457,7 @@ def test_a_live_version_has_no_files_to_adopt(source: Path) -> None:
 
 
 def test_an_unknown_id_is_named(registry: Path, pinned: Descriptor, source: Path) -> None:
-    with pytest.raises(CallError, match="has no dataset 'tinny'; did you mean 'tiny'"):
+    with pytest.raises(CallError, match=r"has no dataset 'tinny' .did you mean 'tiny'"):
         adopt_dataset("tinny", source)
 
 

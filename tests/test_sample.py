@@ -99,7 +99,7 @@ def test_what_is_not_understood_is_said_all_at_once(
 
     said = [problem.message for problem in error.value.problems]
     assert said == [
-        "no such setting; did you mean 'count.train'?",
+        "no such setting (did you mean 'count.train'?)",
         "a number is expected, not 'much'",
         "KEY=VALUE is expected",
     ]

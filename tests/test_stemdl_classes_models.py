@@ -164,7 +164,9 @@ def test_effective_weights_lie_between_none_and_inverse() -> None:
 
 def test_the_reference_takes_no_rings() -> None:
     with pytest.raises(CallError, match="square patterns"):
-        module("rings").check_coordinates({"model": "reference", "coordinates": "rings", "head": "mean"})
+        module("rings").check_coordinates(
+            {"model": "reference", "coordinates": "rings", "head": "mean"}
+        )
 
 
 def test_harmonics_are_the_absolute_fourier_coefficients_of_each_ring() -> None:

@@ -122,7 +122,7 @@ def test_the_tft_does_without_static_features() -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(Exception, match="no model is called 'lstn'; did you mean 'lstm'"):
+    with pytest.raises(Exception, match=r"no model is called 'lstn' .did you mean 'lstm'"):
         package().build_model({"model": "lstn"}, names=NAMES, together=1, length=4)
 
 
