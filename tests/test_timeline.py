@@ -94,7 +94,9 @@ def test_runs_that_share_their_staging_begin_after_it(prepared: Prepared) -> Non
 
 
 def test_a_run_that_goes_on_began_once() -> None:
-    before = [{"key": key, "time_ms": 1, "metadata": {}} for key in ("run_start", "run_stop")]
+    before: list[timeline.Mark] = [
+        {"key": key, "time_ms": 1, "metadata": {}} for key in ("run_start", "run_stop")
+    ]
 
     assert keys(timeline.go_on(before)) == ["run_start"]
 
