@@ -110,7 +110,8 @@ def test_show_draws_the_figures_and_copies_them(kept: Path, tmp_path: Path) -> N
     result = call("show", "latest", "--figures", str(tmp_path / "drawn"), home=kept)
     without = call("show", "latest", "--no-figures", home=kept)
 
-    assert result.stdout.splitlines()[-1] == str(tmp_path / "drawn" / "scores.txt")
+    drawn = [str(tmp_path / "drawn" / name) for name in ("scores.txt", "monitor.png")]
+    assert result.stdout.splitlines()[-2:] == drawn
     assert (tmp_path / "drawn" / "scores.txt").read_text() == "9 scores\n"
     assert "scores.txt" not in without.stdout
 

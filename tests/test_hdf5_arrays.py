@@ -254,7 +254,7 @@ def test_a_missing_key_is_answered_with_the_nearest(root: Path) -> None:
     with h5py.File(root / "b.h5", "r+") as file:
         file.move("labels", "label")
 
-    with pytest.raises(NativeFormatError, match=r"did you mean 'label'\?; it has images, label"):
+    with pytest.raises(NativeFormatError, match=r"did you mean 'label'\?.; it has images, label"):
         hdf5_arrays.shards(native_of(root), {})
 
 
