@@ -298,3 +298,18 @@ def commit(checkout: Path) -> None:
 def since(bench: Bench, checkout: Path, base: str) -> list[dict[str, Any]]:
     words = ("submit", "check", str(checkout), "--since", base, "--repository", str(bench.code))
     return list(json.loads(bench.call(*words, "--json").stdout))
+
+
+def test_a_site_shows_the_runs_of_a_submission_with_their_state_and_submitter(
+    bench: Bench, tree: Path, tmp_path: Path
+) -> None:
+    from sciml_data.home import Home
+    from sciml_data.registry import Registry
+    from sciml_data.site import gather
+
+    runs = gather(Registry(bench.registry), Home(tmp_path), wanted=[str(tree.parents[3])]).runs
+
+    assert [(run.organisation, run.record["verification"]["state"]) for run in runs] == [
+        ("lab", "rescored")
+    ] * 2
+    assert {"record-1.json", "record-2.json"} == {run.path.name for run in runs}

@@ -153,16 +153,7 @@ def _run(folder: Path) -> Iterator[Found]:
 
 def _packed(root: Path) -> Iterator[Found]:
     """Yield the records of a submission; their states are those that checks found of them here."""
-    from sciml_data.submission.tree import read_tree
-    from sciml_data.submission.verification import STATES, states
+    from sciml_data.submission.reading import packed_runs
 
-    tree = read_tree(root)
-    if tree.problems or tree.terms is None:
-        raise RecordError(f"{root.name} is not sound", problems=tree.problems)
-    checked = states(root)
-    for name, record in tree.named_records.items():
-        state = checked.get(name, STATES[0])
-        yield (
-            {**record, "verification": {**record["verification"], "state": state}},
-            tree.terms["org"],
-        )
+    for one in packed_runs(root):
+        yield one.record, one.organisation

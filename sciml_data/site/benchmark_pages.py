@@ -76,7 +76,11 @@ def board_html(task: Task, material: Material, here: Page) -> Markup:
     known = {run.id: here.to(places.run(run.id)) for run in runs}
     published = published_rows(material.registry, [task.name])
     try:
-        rows = board_rows([run.record for run in runs], published)
+        rows = board_rows(
+            [run.record for run in runs],
+            published,
+            submitters={run.id: run.organisation for run in runs if run.organisation},
+        )
     except CallError as error:
         return REFUSED.format(error.wrong, LI.join(map(str, error.problems)))
     return made_html(to_html(rows, run_address=known.get))

@@ -15,14 +15,29 @@ from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
 from sciml_data.registry import Registry
+from sciml_data.submission.names import TERMS
+from sciml_data.submission.reading import packed_runs
+from sciml_data.submission.tree import find_submissions
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and its record, which was sound when it was read."""
+    """A run and its record, which was sound when it was read.
 
-    folder: Path
+    Attributes:
+        path: file of the record; what else is shown of the run lies beside it.
+        record: of the run.
+        organisation: who submitted it; None for a run that was not packed.
+    """
+
+    path: Path
     record: Mapping[str, Any]
+    organisation: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the run, or of the submission that holds it."""
+        return self.path.parent
 
     @property
     def id(self) -> str:
@@ -74,7 +89,8 @@ def gather(
     Args:
         registry: whose datasets and benchmarks get pages.
         home: whose runs are meant where none are named.
-        wanted: runs (folder, name, id, `latest`), or folders with runs anywhere below.
+        wanted: runs (folder, name, id, `latest`), or folders with runs or submissions anywhere
+            below.
         benchmarks: only these, the datasets they run on, and runs of them; () takes all.
 
     Raises:
@@ -102,13 +118,23 @@ def _descriptors(registry: Registry, datasets: Iterable[str]) -> Iterator[Descri
 
 
 def _folders(home: Home, name: str) -> list[Path]:
-    """Return the runs that a word of the call means."""
+    """Return the folders of runs and submissions that a word of the call means."""
     path = Path(name).expanduser()
     if path.is_dir() and not (path / RECORD_NAME).is_file():
         found = sorted(record.parent for record in path.rglob(RECORD_NAME))
+        found += find_submissions(path)
         if found:
             return found
     return [find_run(home, name)]
+
+
+def _runs_in(folder: Path) -> Iterator[Run]:
+    """Yield the run of a folder, or those of a submission."""
+    if not (folder / TERMS).is_file():
+        yield Run(folder / RECORD_NAME, load_record(folder))
+        return
+    for one in packed_runs(folder):
+        yield Run(one.path, one.record, one.organisation)
 
 
 def _loaded(folders: Iterable[Path]) -> list[Run]:
@@ -117,15 +143,16 @@ def _loaded(folders: Iterable[Path]) -> list[Run]:
     problems = []
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
         try:
-            run = Run(folder, load_record(folder))
+            read = list(_runs_in(folder))
         except RecordError as error:
             first = f": {error.problems[0]}" if error.problems else ""
             problems.append(Problem("record", folder.name, f"{error.wrong}{first}"))
             continue
-        known = runs.setdefault(run.id, run)
-        if known.record["record_digest"] != run.record["record_digest"]:
-            message = f"another record than {known.folder.name}'s has the same run id"
-            problems.append(Problem("duplicate", folder.name, message))
+        for run in read:
+            known = runs.setdefault(run.id, run)
+            if known.record["record_digest"] != run.record["record_digest"]:
+                message = f"another record than {known.folder.name}'s has the same run id"
+                problems.append(Problem("duplicate", folder.name, message))
     if problems:
         raise RecordError(
             f"{len(problems)} of the records cannot be shown",

@@ -70,7 +70,7 @@ def files_beside(run: Run, *, log: str | None) -> Mapping[str, bytes]:
     """Return what lies beside a run's page: the record, figures, the log."""
     folder = places.run(run.id).removesuffix(INDEX)
     pictures: list[Picture] = run_pictures(run.folder, run.name)
-    found = {f"{folder}{RECORD_NAME}": (run.folder / RECORD_NAME).read_bytes()}
+    found = {f"{folder}{RECORD_NAME}": run.path.read_bytes()}
     found |= {f"{folder}{one.name}": one.content for one in pictures}
     return found | ({} if log is None else {f"{folder}{LOG_NAME}": log.encode("utf-8")})
 
