@@ -78,7 +78,8 @@ def build(  # noqa: PLR0913 - one parameter an option
     submitter = _submitter(org, system)
     found, place = find_registry(registry), find_home(home)
     material = gather(found, place, wanted=runs, benchmarks=benchmarks)
-    for run in material.runs if draw else ():
+    own = [run for run in material.runs if run.organisation is None]  # others' folders stay
+    for run in own if draw else ():
         click.echo(f"figures of {run.name}", err=True)
         draw_figures(found, run.folder, run.record)
     options = Options(base_url, are_samples_made=samples, submitter=submitter)
