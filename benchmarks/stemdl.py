@@ -4,13 +4,13 @@
     python benchmarks/stemdl.py --small        # seconds instead of minutes; for trying the script
     python benchmarks/stemdl.py --codecs       # bytes and CPU ms of what all HDF5 libraries read
 
-Two samples are simulated and converted in DIR (a scratch folder by default, 3 GB in all; minutes of
-both cores): `stemdl_cbed` with 512 pixels along each side as published, `stemdl_ds1` with an npz
-file for each stack. Every measurement is a process of its own, one after the other in turn: first
-an epoch with none of the files in the page cache (dropped by `posix_fadvise` after `fsync`),
-beginning with looking up what there is; then two more. An epoch is every stack of the training
-split once with its label, in an order drawn from a seed, one for all contenders of a dataset, which
-have to come to the same digest of values and labels in that order.
+Two samples are simulated and converted in DIR (a scratch folder by default, 3 GB in all; some 20
+minutes of both cores): `stemdl_cbed` with 512 pixels along each side as published, `stemdl_ds1`
+with an npz file for each stack. Every measurement is a process of its own, one after the other in
+turn: first an epoch with none of the files in the page cache (dropped by `posix_fadvise` after
+`fsync`), beginning with looking up what there is; then two more. An epoch is every stack of the
+training split once with its label, in an order drawn from a seed, one for all contenders of a
+dataset, which have to come to the same digest of values and labels in that order.
 """
 
 from __future__ import annotations
