@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from sciml_data.bench import segmentation
+from sciml_data.bench.charts import GREY, PART_COLOURS, plot_losses, save_figure
 from sciml_data.bench.predictions import Predictions, load_predictions
 from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scores import row_key
@@ -22,9 +23,6 @@ from . import shown
 from .parts import TEST, VALIDATION
 from .tables import REGIONS, VALID
 
-DOTS_PER_INCH = 130
-PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
-GREY = "#777777"
 STYLES = ("--", ":", "-.")  # of baselines
 HEADLINE = "accuracy"
 # Right and wrong of a pixel: clear, cloud, clear called cloud, cloud missed, not valid.
@@ -46,7 +44,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
         made = {"scenes": _scenes(scenes, record), **made}
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
 
 
 def _scenes(scenes: Mapping[str, xr.Dataset], record: Mapping[str, Any]) -> Any:
@@ -119,12 +117,8 @@ def _curve(record: Mapping[str, Any]) -> Any:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
     epochs = [row["epoch"] for row in record["curve"]]
-    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
-        values = [row[key] for row in record["curve"]]
-        left.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
-    best = record["model"]["best_epoch"]
-    left.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
-    left.set(xlabel="epoch", ylabel=f"loss ({record['settings']['loss']})", title=_title(record))
+    plot_losses(left, record)
+    left.set(ylabel=f"loss ({record['settings']['loss']})", title=_title(record))
     left.legend(fontsize=9)
     monitor = record["settings"]["monitor"]
     if monitor != LOSS:
@@ -153,14 +147,3 @@ def _final_lines(chart: Any, record: Mapping[str, Any], metric: str) -> None:
 def _title(record: Mapping[str, Any]) -> str:
     mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
     return f"{mark}{record['model']['name']}, split {record['split']['name']}"
-
-
-def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a figure; a synthetic one says so across the picture."""
-    import matplotlib.pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.08, rotation=30, ha="center")
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    plt.close(figure)
-    return path

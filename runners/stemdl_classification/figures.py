@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sciml_data.bench.charts import GREY, PART_COLOURS, plot_losses, save_figure
 from sciml_data.bench.predictions import load_predictions
 from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scores import row_key
@@ -21,9 +22,6 @@ from .parts import TEST, VALIDATION
 from .scores import group_rows, judged_of, system_table
 from .shown import FILE_NAME
 
-DOTS_PER_INCH = 130
-GREY = "#777777"
-PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
 SYSTEM_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
 STYLES = ("--", ":", "-.")  # of baselines
 HEADLINE = "macro_f1"
@@ -47,7 +45,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
             made = {"patterns": _patterns(stacks.load(), record), **made}
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
 
 
 def _patterns(stacks: xr.Dataset, record: Mapping[str, Any]) -> Any:
@@ -143,12 +141,8 @@ def _curve(record: Mapping[str, Any]) -> Any:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
     epochs = [row["epoch"] for row in record["curve"]]
-    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
-        values = [row[key] for row in record["curve"]]
-        left.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
-    best = record["model"]["best_epoch"]
-    left.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
-    left.set(xlabel="epoch", ylabel="cross-entropy (nat), view by view", title=_title(record))
+    plot_losses(left, record)
+    left.set(ylabel="cross-entropy (nat), view by view", title=_title(record))
     left.legend(fontsize=9)
     if record["settings"]["monitor"] == HEADLINE:
         values = [row["monitored"] for row in record["curve"]]
@@ -176,14 +170,3 @@ def _final_lines(chart: Any, record: Mapping[str, Any]) -> None:
 def _title(record: Mapping[str, Any]) -> str:
     mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
     return f"{mark}{record['model']['name']}, split {record['split']['name']}"
-
-
-def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a figure; a synthetic one says so across the picture."""
-    import matplotlib.pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.08, rotation=30, ha="center")
-    figure.savefig(path, dpi=DOTS_PER_INCH)
-    plt.close(figure)
-    return path

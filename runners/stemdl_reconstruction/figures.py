@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sciml_data.bench.charts import GREY, plot_losses, save_figure
 from sciml_data.bench.predictions import Predictions, load_predictions
 from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scores import row_key
@@ -19,10 +20,7 @@ from sciml_data.bench.scores import row_key
 from .parts import TEST, VALIDATION
 from .scans import DENSITY, LEGACY, POTENTIAL
 
-DOTS_PER_INCH = 130
 BINS = 120  # along a side of a picture of counts
-GREY = "#777777"
-COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833"}
 STYLES = ("--", ":", "-.", (0, (1, 4)), (0, (6, 2)))  # of baselines
 HEADLINE = "mae_scaled"
 WORDS = {
@@ -48,7 +46,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     }
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
 
 
 def _images(
@@ -132,19 +130,15 @@ def _pixels(predictions: Predictions, record: Mapping[str, Any], part: str) -> A
 def _curve(record: Mapping[str, Any]) -> Any:
     """Return loss by epoch, with the validation loss of the baselines as lines across."""
     figure, axes = _new(1, 1, size=(7.6, 5.4))
-    chart, epochs = axes[0, 0], [row["epoch"] for row in record["curve"]]
-    for key, part in (("train_loss", "train"), ("validation_loss", VALIDATION)):
-        values = [np.nan if row[key] is None else row[key] for row in record["curve"]]
-        chart.plot(epochs, values, "o-", ms=3, color=COLOURS[part], label=part)
+    chart = axes[0, 0]
+    plot_losses(chart, record)
     for row in record["metrics"]:
         if (row["part"], row_key(row)) == (VALIDATION, HEADLINE):
             for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):
                 if value is not None:
                     label = f"{name}, {VALIDATION}"
                     chart.axhline(value, color=GREY, lw=1, ls=style, label=label)
-    best = record["model"]["best_epoch"]
-    chart.axvline(best, color="black", lw=0.8, ls=":", label=f"best epoch, {best}")
-    chart.set(xlabel="epoch", ylabel="mean absolute error / deviation of the training part")
+    chart.set(ylabel="mean absolute error / deviation of the training part")
     chart.grid(alpha=0.3)
     figure.legend(loc="outside lower center", fontsize=8, ncols=4)
     figure.suptitle(_title(record), fontsize=11)
@@ -180,17 +174,6 @@ def _new(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, An
     from matplotlib import pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-
-
-def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a figure; a synthetic one says so across the picture."""
-    from matplotlib import pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(0.5, 0.5, "SYNTHETIC", fontsize=48, alpha=0.12, rotation=30, ha="center")
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    plt.close(figure)
-    return path
 
 
 def _title(record: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sciml_data.bench.charts import PART_COLOURS, save_figure
 from sciml_data.bench.predictions import Predictions, load_predictions
 from sciml_data.bench.runs import PREDICTIONS_NAME
 from sciml_data.readers.earthquake.grid import (
@@ -27,10 +28,8 @@ from sciml_data.readers.earthquake.grid import (
 from .data import WINDOW_TITLES, WINDOWS
 
 FAULT_MAP = "pixel_fault_groups.csv"
-DOTS_PER_INCH = 130
 SERIES_WINDOWS = (1, 7, 26, 104)
 LEAST_WIDTH = 330  # fortnights; a shorter part gets as much room, for its dates to be read
-PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833", "fresh": "#aa3377"}
 MODEL_COLOUR = "#cc3311"
 BASELINE_LOOKS = {
     "persistence": ("#0077bb", "s", "-"),
@@ -58,7 +57,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     }
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [_save(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
 
 
 def _map(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> Any:
@@ -217,20 +216,6 @@ def _new(rows: int, columns: int, *, size: tuple[float, float], **options: Any) 
     from matplotlib import pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
-
-
-def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    from matplotlib import pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(
-            0.5, 0.5, "SYNTHETIC", rotation=30, fontsize=72, color="red", alpha=0.22,
-            ha="center", va="center", weight="bold", zorder=10,
-        )  # fmt: skip
-    # No time and no version of the drawing library, so that equal runs give equal files.
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    plt.close(figure)
-    return path
 
 
 def _fault_groups(record: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from sciml_data.bench.charts import save_figure
 from sciml_data.bench.predictions import Predictions, load_predictions
 from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 
-DOTS_PER_INCH = 130
 BINS = 80  # along a side of a picture of counts
 MOST_DRUGS = 40  # that a picture has room for; the best and the worst are shown
 MODEL_COLOUR = "#cc3311"
@@ -37,7 +37,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
     return [
-        _save(figure, folder / f"{name}.png", record)
+        save_figure(figure, folder / f"{name}.png", record)
         for name, figure in made.items()
         if figure is not None
     ]
@@ -127,20 +127,6 @@ def _new(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, An
     from matplotlib import pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-
-
-def _save(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    from matplotlib import pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(
-            0.5, 0.5, "SYNTHETIC", rotation=30, fontsize=60, color="red", alpha=0.22,
-            ha="center", va="center", weight="bold", zorder=10,
-        )  # fmt: skip
-    # No time and no version of the drawing library, so that equal runs give equal files.
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    plt.close(figure)
-    return path
 
 
 def _title(record: Mapping[str, Any]) -> str:
