@@ -23,6 +23,7 @@ VARIANTS = """
 datasets = ["toy_points", "toy_others"]
 
 [variant.large]
+splits = ["thirds"]
 title = "a larger one"
 datasets = ["toy_others", "toy_third"]
 headline_metric = "rmse.a"
@@ -204,3 +205,27 @@ def test_a_job_script_hands_on_variant_and_dataset(tmp_path: Path) -> None:
 
     assert "--variant large --dataset toy_third" in result.stdout
     assert "did you mean 'large'" in str(wrong.exception)
+
+
+def test_a_split_that_a_variant_cannot_have_is_refused_before_anything_is_fetched(
+    tmp_path: Path,
+) -> None:
+    runner = write(tmp_path)
+    large = choose(load_task(runner), "large")
+
+    assert large.check_split("thirds") == "thirds"
+    with pytest.raises(CallError, match=r"has no split .thrids. .did you mean 'thirds'") as error:
+        large.check_split("thrids")
+    assert error.value.untouched == "nothing was fetched or run"
+    assert choose(load_task(runner), "small").splits is None
+
+
+def test_a_variant_without_its_headline_split_is_no_sound_task(tmp_path: Path) -> None:
+    runner = write(tmp_path, VARIANTS.replace('splits = ["thirds"]', 'splits = ["halves"]'))
+
+    with pytest.raises(DescriptorError) as error:
+        load_task(runner)
+
+    assert [(problem.kind, problem.place) for problem in error.value.problems] == [
+        ("split", "variant.large.splits")
+    ]

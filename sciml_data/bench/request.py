@@ -72,7 +72,7 @@ def check_names(request: Request) -> Task:
     task = load_task(request.registry.runner(request.benchmark))
     task = choose(task, request.variant, request.dataset)
     resolve(task, request)
-    load_split(task.folder, request.split or task.headline_split)
+    load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task
 
 

@@ -56,7 +56,8 @@ class Variant:
     """One of several tasks under one benchmark; None takes what the benchmark says.
 
     `datasets` are those it can be run on, the default first; of each the ready files of the split
-    that has the variant's name are opened. `settings` override the benchmark's.
+    that has the variant's name are opened. `splits` are those it can be run with, None all.
+    `settings` override the benchmark's.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Variant:
     headline_split: str | None = None
     headline_metric: str | None = None
     default_model: str | None = None
+    splits: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +94,22 @@ class Task:
     default_variant: str | None = None
     variant: str | None = None
     description: str = ""
+    splits: tuple[str, ...] | None = None
+
+    def check_split(self, name: str) -> str:
+        """Return the name of a split, if the chosen variant can be run with it.
+
+        Raises:
+            CallError: it cannot; those it can are named.
+        """
+        if self.splits is not None and name not in self.splits:
+            raise CallError(
+                f"variant {self.variant!r} of benchmark {self.name!r} has no split {name!r}"
+                f"{nearest(name, self.splits)}; it has {', '.join(self.splits)}",
+                untouched="nothing was fetched or run",
+                hint=f"--split {self.headline_split}",
+            )
+        return name
 
     def metric(self, key: str) -> Metric:
         """Return the metric of a key such as `nnse_summed` or `nnse_summed.w1`.
@@ -169,7 +187,8 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
 
 
 def _variant(name: str, block: Mapping[str, Any]) -> Variant:
-    return Variant(**{**block, "name": name, "datasets": tuple(block["datasets"])})
+    lists = {key: tuple(block[key]) for key in ("datasets", "splits") if key in block}
+    return Variant(**{**block, **lists, "name": name})
 
 
 def _metric(block: Mapping[str, Any]) -> Metric:

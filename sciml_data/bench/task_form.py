@@ -23,6 +23,7 @@ VARIANT_OPTIONAL = {
     "headline_split": str,
     "headline_metric": str,
     "default_model": str,
+    "splits": list,
     "settings": dict,
 }
 MODEL_KEYS = {"default": str}
@@ -128,18 +129,28 @@ def _variant_problems(
         message = f"{default!r} is none of the variants: {', '.join(variants) or 'there are none'}"
         problems.append(Problem("variant", "task.variant", message))
     for name, block in variants.items():
-        place = f"variant.{name}"
-        if not block["datasets"] or not all(isinstance(one, str) for one in block["datasets"]):
-            problems.append(Problem("dataset", f"{place}.datasets", "ids are expected"))
-        if block.get("headline_metric", metrics[0]).partition(".")[0] not in metrics:
-            problems.append(Problem("metric", f"{place}.headline_metric", "no such metric"))
-        if block.get("default_model", models[0]) not in models:
-            problems.append(Problem("model", f"{place}.default_model", "no such model"))
-        problems += _setting_problems(f"{place}.settings", block.get("settings", {}), models)
+        problems += _one_variant_problems(f"variant.{name}", block, models, metrics)
+        headline = block.get("headline_split", document["task"]["headline_split"])
+        if headline not in block.get("splits", [headline]):
+            message = f"the headline split {headline!r} is not among them"
+            problems.append(Problem("split", f"variant.{name}.splits", message))
     for number, target in enumerate(document.get("target", [])):
         if target.get("variant") not in {None, *variants}:
             problems.append(Problem("variant", f"target[{number}].variant", "no such variant"))
     return problems
+
+
+def _one_variant_problems(
+    place: str, block: Mapping[str, Any], models: tuple[str, ...], metrics: list[str]
+) -> list[Problem]:
+    problems = []
+    if not block["datasets"] or not all(isinstance(one, str) for one in block["datasets"]):
+        problems.append(Problem("dataset", f"{place}.datasets", "ids are expected"))
+    if block.get("headline_metric", metrics[0]).partition(".")[0] not in metrics:
+        problems.append(Problem("metric", f"{place}.headline_metric", "no such metric"))
+    if block.get("default_model", models[0]) not in models:
+        problems.append(Problem("model", f"{place}.default_model", "no such model"))
+    return problems + _setting_problems(f"{place}.settings", block.get("settings", {}), models)
 
 
 def _target_problems(targets: Iterable[Mapping[str, Any]], metrics: list[str]) -> list[Problem]:

@@ -116,6 +116,7 @@ def _chosen(task: Task, name: str, dataset: str) -> Task:
         headline_split=variant.headline_split or task.headline_split,
         headline_metric=variant.headline_metric or task.headline_metric,
         default_model=variant.default_model or task.default_model,
+        splits=variant.splits,
         settings=_over(task.settings, variant.settings),
         targets=targets,
     )
