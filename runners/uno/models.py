@@ -46,7 +46,11 @@ def build_model(
 
 
 class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
-    """What both networks share: terms of entities first, then rows made of them."""
+    """What both networks share: terms of entities first, then rows made of them.
+
+    Three methods are each network's own. They raise here, as Keras' own do: a Keras model is no
+    abstract base class.
+    """
 
     def __init__(
         self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool

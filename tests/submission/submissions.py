@@ -27,7 +27,7 @@ from sciml_data.submission.table import policy_table
 from sciml_data.submission.tree import own_manifest
 from sciml_data.testing.datasets import write_dataset
 
-TOY = Path(__file__).parent / "toy_registry" / "runners"
+TOY = Path(__file__).parents[1] / "toy_registry" / "runners"
 NAMED = ("--org", "lab", "--system", "node-a", "--descriptor", "first")
 FOLDER = Path("lab", "toy", "node-a", "first")
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.org")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,9 @@ from sciml_data.errors import CallError, RecordError
 from sciml_data.submission.document import to_pdf
 from sciml_data.submission.system import FIELDS
 
-from .submissions import FOLDER, Bench, kinds, make_bench, record_of
+from .submissions import FOLDER, Bench, kinds, record_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
 
 
 def copy_of(run: Path, to: Path, **changes: Any) -> Path:

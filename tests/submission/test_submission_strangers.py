@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
@@ -18,13 +17,11 @@ from sciml_data.submission.names import Terms
 from sciml_data.submission.provenance import has_whole_history
 
 from .submissions import (
-    FOLDER,
     Bench,
     change_record,
     change_text,
     kinds,
     list_anew,
-    make_bench,
     record_of,
     write_json,
 )
@@ -32,27 +29,6 @@ from .submissions import (
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 OTHER = f"sha256:{'9' * 64}"
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
-
-
-@pytest.fixture(scope="module")
-def packed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the root of a tree with one submission of one run."""
-    root = tmp_path_factory.mktemp("packed")
-    bench.pack(root, runs=bench.real[:1])
-    return root
-
-
-@pytest.fixture
-def one(packed: Path, tmp_path: Path) -> Path:
-    """Return a submission of one run, to be broken."""
-    shutil.copytree(packed, tmp_path / "tree")
-    return tmp_path / "tree" / FOLDER
 
 
 def turned(record: dict[str, Any]) -> None:

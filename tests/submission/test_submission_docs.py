@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,11 @@ from sciml_data.cli import group
 from sciml_data.registry import REGISTRY_VARIABLE
 from sciml_data.submission import check, verification
 
-from .submissions import FOLDER, Bench, make_bench, repository
+from .submissions import FOLDER, Bench, repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 TOY = {"tevolop": "toy", "earthquake": "toy"}  # what stands for the benchmark of the documents
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from .submissions import (
     hide,
     kinds,
     list_anew,
-    make_bench,
     record_of,
     sha256,
     write_json,
@@ -31,27 +30,6 @@ from .submissions import (
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 OTHER = f"sha256:{'9' * 64}"
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
-
-
-@pytest.fixture(scope="module")
-def packed(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the root of a tree with one submission of one run."""
-    root = tmp_path_factory.mktemp("packed")
-    bench.pack(root, runs=bench.real[:1])
-    return root
-
-
-@pytest.fixture
-def one(packed: Path, tmp_path: Path) -> Path:
-    """Return a submission of one run, to be broken."""
-    shutil.copytree(packed, tmp_path / "tree")
-    return tmp_path / "tree" / FOLDER
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,13 @@ from sciml_data.board.forms import from_json
 from sciml_data.cli import group
 from sciml_data.errors import RecordError
 
-from .submissions import Bench, make_bench
+from .submissions import Bench
 
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = [
     pytest.mark.slow,  # four runs of the toy benchmark are packed
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
 
 
 def board(folder: Path, bench: Bench) -> Any:

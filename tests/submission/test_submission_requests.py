@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,9 @@ from sciml_data.submission import verification
 from sciml_data.submission.names import VERIFICATION
 from sciml_data.submission.workflow import WORKFLOW_PATH, workflow_text
 
-from .submissions import FOLDER, Bench, change_record, git, list_anew, make_bench, repository
+from .submissions import FOLDER, Bench, change_record, git, list_anew, repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
 
 
 @pytest.fixture(scope="module")
