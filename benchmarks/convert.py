@@ -28,12 +28,12 @@ from pathlib import Path
 import convert_granules
 import pandas as pd
 
-from sciml_data.convert import convert
-from sciml_data.descriptor import load_descriptor
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.manifest import manifest_of
-from sciml_data.registry import find_registry
-from sciml_data.stages import Verified
+from sciml_data.ready.convert import convert
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import manifest_of
+from sciml_data.registry.stages import Verified
 
 GOAL = 3.0
 

@@ -29,14 +29,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.convert import convert
-from sciml_data.descriptor import load_descriptor
+from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.home import DatasetFolder
-from sciml_data.manifest import Manifest, manifest_of
-from sciml_data.readers.slstr_hdf5.granule_name import parse_granule_name
-from sciml_data.readers.slstr_hdf5.sample import write_scenes
-from sciml_data.registry import find_registry
-from sciml_data.stages import Converted, Verified
+from sciml_data.ready.convert import convert
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import Manifest, manifest_of
+from sciml_data.registry.stages import Converted, Verified
+from sciml_data.synthetic.slstr_hdf5 import write_scenes
 
 DIFFERENT = 6
 GOAL_SHARE = 0.40  # of the native size

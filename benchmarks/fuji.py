@@ -30,12 +30,12 @@ from typing import Any
 
 import urllib3
 
-from sciml_data.descriptor import load_descriptor
-from sciml_data.fair.addresses import SITE
-from sciml_data.fair.folder import page_folder
-from sciml_data.fair.forms import CITATIONS, FORMS
-from sciml_data.fair.metrics import judge
-from sciml_data.registry import find_registry
+from sciml_data.metadata.addresses import SITE
+from sciml_data.metadata.fair.metrics import judge
+from sciml_data.metadata.forms import CITATIONS, FORMS
+from sciml_data.metadata.landing.folder import page_folder
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
 
 METRICS = "metrics_v0.8"
 PATIENCE_S = 300.0  # for the assessor to start, which reads its vocabularies, on a busy machine

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.bench.runner import load_runner
-from sciml_data.bench.settings import resolve_settings
-from sciml_data.bench.task import load_task
-from sciml_data.registry import find_registry
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.task import load_task
+from sciml_data.registry.layout import find_registry
 
 FEATURES, WINDOWS, SEQUENCE = 33, 8, 26  # of the temporal split's default; outputs; published Tseq
 PUBLISHED_BATCH = 400

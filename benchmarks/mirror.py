@@ -19,15 +19,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sciml_data import mirror
-from sciml_data.descriptor import Descriptor, read_descriptor
-from sciml_data.manifest import Entry, Manifest, hash_file
-from sciml_data.mirror.keys import keyed
-from sciml_data.sources.annex import feed, git
+from sciml_data.integrations import datalad as mirror
+from sciml_data.integrations.datalad.keys import keyed
+from sciml_data.registry.descriptor import Descriptor, read_descriptor
+from sciml_data.registry.manifest import Entry, Manifest, hash_file
 from sciml_data.testing.clones import fresh_user, typed
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer
 from sciml_data.testing.small_registry import change_descriptor
+from sciml_data.transfer.protocols.annex import feed, git
 
 GOT = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
 

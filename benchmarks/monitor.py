@@ -25,7 +25,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 
-from sciml_data.bench.monitor import Monitor  # noqa: E402
+from sciml_data.bench.monitoring import Monitor  # noqa: E402
 
 ALONE = 0.0
 INTERVALS_S = (ALONE, 1.0, 0.1)

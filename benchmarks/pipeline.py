@@ -36,10 +36,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from sciml_data.convert import convert, find_converted
-from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.patches import (
+from sciml_data.ready.convert import convert, find_converted
+from sciml_data.ready.patches import (
     Patches,
     PatchGrid,
     Wanted,
@@ -48,10 +47,11 @@ from sciml_data.patches import (
     read_batch,
     stream,
 )
-from sciml_data.patches.reading import Window, read_window
-from sciml_data.registry import find_registry
-from sciml_data.sample import make_sample
-from sciml_data.stages import Verified
+from sciml_data.ready.patches.reading import Window, read_window
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Verified
+from sciml_data.synthetic.make import make_sample
 
 BATCH, SIZE = 32, 256
 ROWS, COLUMNS = slice(88, 1112), slice(110, 1390)  # the reference's crop of 1200 x 1500
@@ -155,7 +155,7 @@ def our_epochs(paths: list[Path], *, handed: str, raw: bool) -> Callable[[int], 
             (batch.inputs, batch.labels)
             for batch in stream(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
         )
-    from sciml_data.bench.patch_dataset import as_tf_dataset
+    from sciml_data.bench.training.patch_dataset import as_tf_dataset
 
     return lambda epoch: as_tf_dataset(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
 

@@ -34,13 +34,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.convert import convert, find_converted, shards_of_split
-from sciml_data.dataset import open_ready
-from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.registry import find_registry
-from sciml_data.sample import make_sample
-from sciml_data.stages import Verified
+from sciml_data.ready.convert import convert, find_converted, shards_of_split
+from sciml_data.ready.open import open_ready
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Verified
+from sciml_data.synthetic.make import make_sample
 
 ENERGIES = list(range(100, 200, 10))
 SAMPLES: dict[str, dict[str, Any]] = {

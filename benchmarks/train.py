@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.bench import backend
-from sciml_data.bench.runner import load_runner
-from sciml_data.bench.settings import resolve_settings
-from sciml_data.bench.split import load_split
-from sciml_data.bench.staging import Sample, stage
-from sciml_data.bench.task import load_task
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.run.staging import Sample, stage
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import load_task
+from sciml_data.bench.training import backend
 from sciml_data.home import find_home
-from sciml_data.registry import find_registry
+from sciml_data.registry.layout import find_registry
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "default": {},

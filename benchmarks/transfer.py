@@ -196,7 +196,7 @@ def upload(url: str, folder: Path) -> None:
 
 def describe(work: Path, url: str, hashes: Mapping[str, str], shape: Shape) -> None:
     """Write the bucket as a pinned dataset, as one that nobody has pinned, and as names."""
-    from sciml_data.manifest import Entry, Manifest, hash_file
+    from sciml_data.registry.manifest import Entry, Manifest, hash_file
     from sciml_data.testing.datasets import write_dataset, write_unpinned
 
     (work / "names.json").write_text(json.dumps(hashes))

@@ -39,7 +39,7 @@ from uno_case import REAL, make_case
 from uno_joined import JoinedFile
 from uno_work import Network, gain
 
-from sciml_data.bench import backend
+from sciml_data.bench.training import backend
 
 OURS, SHORT = "entity-wise", "the same, bfloat16"
 MEMORY, FILE = "joined, in memory", "joined, from a file"

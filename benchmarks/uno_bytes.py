@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from uno_case import BITS, DESCRIPTORS, GENES, REAL, spread
 
-from sciml_data import responses as form
+from sciml_data.formats import drug_response as form
 
 
 def print_bytes(arguments: argparse.Namespace) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.bench import backend
-from sciml_data.bench.runner import load_runner
-from sciml_data.bench.settings import resolve_settings
-from sciml_data.bench.task import load_task
-from sciml_data.bench.variants import choose
-from sciml_data.registry import find_registry
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.task import load_task
+from sciml_data.bench.task.variants import choose
+from sciml_data.bench.training import backend
+from sciml_data.registry.layout import find_registry
 
 GENES, DESCRIPTORS, BITS = 942, 5270, 2048
 # Rows, cells and drugs after the join; share, cells, drugs and whether pairs, of the dose variant's

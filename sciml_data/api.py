@@ -19,23 +19,23 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.adopt import adopt
-from sciml_data.convert import convert
-from sciml_data.dataset import open_dataset
-from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.errors import CallError
-from sciml_data.fair.addresses import landing_page
-from sciml_data.fetch import Progress, fetch
+from sciml_data.formats import require_reader
 from sciml_data.home import find_home
-from sciml_data.plan import make_plan
-from sciml_data.readers import require_reader
-from sciml_data.registry import find_registry
-from sciml_data.sample import make_sample
-from sciml_data.stages import Converted, Fetched, Verified
-from sciml_data.verify import load_fetched, verify
+from sciml_data.metadata.addresses import landing_page
+from sciml_data.ready.convert import convert
+from sciml_data.ready.open import open_dataset
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Converted, Fetched, Verified
+from sciml_data.synthetic.make import make_sample
+from sciml_data.transfer.adopt import adopt
+from sciml_data.transfer.download import Progress, fetch
+from sciml_data.transfer.plan import make_plan
+from sciml_data.transfer.verify import load_fetched, verify
 
 if TYPE_CHECKING:
-    from sciml_data.pooch_fetch import DatasetPooch
+    from sciml_data.integrations.pooch import DatasetPooch
 
 __all__ = [
     "adopt_dataset",
@@ -289,7 +289,7 @@ def pooch(
         ListingError: no mirror lists what is expected of an unpinned version.
     """
     try:
-        from sciml_data.pooch_fetch import DatasetPooch
+        from sciml_data.integrations.pooch import DatasetPooch
     except ModuleNotFoundError as error:
         raise CallError(
             "Pooch is not installed",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from sciml_data.home import HOME_VARIABLE, Home
-from sciml_data.registry import REGISTRY_VARIABLE
+from sciml_data.registry.layout import REGISTRY_VARIABLE
 
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.load_profile("default")

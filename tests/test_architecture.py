@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import sciml_data
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     path for folder in ("sciml_data", "runners") for path in (ROOT / folder).rglob("*.py")
 )

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from sciml_data.cli import VERBS, group
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "datapackages/*/README.md", "runners/*/README.md")

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import SciMLDataError
-from sciml_data.patches import Patches, PatchGrid, Scenes, find_scenes, list_patches, stream
+from sciml_data.ready.patches import Patches, PatchGrid, Scenes, find_scenes, list_patches, stream
 
 from .augment import turned
 from .channels import CHANNELS, Floats, Statistics, statistics_of
 from .parts import TEST, TRAIN, Layout, Passes, lay_out
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
-    from sciml_data.stages import Converted
+    from sciml_data.bench.task.split import Split
+    from sciml_data.registry.stages import Converted
 
 INFERENCE = "inference"  # the folder whose scenes are the test part
 PLACES = 16  # of the training grid along each axis, from one epoch to the next

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sciml_data.errors import DescriptorError, SciMLDataError
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 LEAST_DAYS = 5  # with fewer, a fifth cannot be had in whole days, and whole orbits are taken

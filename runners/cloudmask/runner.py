@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.errors import CallError
 
 from . import data, losses, parts, tables
@@ -20,8 +20,8 @@ from .scenes import predict_scene, predictor, read_scenes
 from .shown import FILE_NAME, Shown
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
-    from sciml_data.stages import Converted
+    from sciml_data.bench.task.split import Split
+    from sciml_data.registry.stages import Converted
 
     from .baselines import Logistic, Rates
     from .scenes import Predict, Scene

@@ -1,4 +1,4 @@
-"""Whole scenes: read, predicted in windows that overlap, blended (`sciml_data.patches.tiles`).
+"""Whole scenes: read, predicted in windows that overlap, blended (`ready.patches.tiles`).
 
 Where the windows lie is the reference's choice; it keeps the middle 176 pixels of each and pads
 with reflectance 0.5 and 270 K, and here they fade into each other and the scene is mirrored.
@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.patches import Scenes, Wanted, blend, cut, stream_scenes, windows
-from sciml_data.readers.slstr_hdf5.options import FLAGS
+from sciml_data.formats.slstr_hdf5.options import FLAGS
+from sciml_data.ready.patches import Scenes, Wanted, blend, cut, stream_scenes, windows
 
 from .channels import Floats
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import segmentation
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import segmentation
+from sciml_data.bench.scoring.predictions import Predictions
 
 from .channels import Floats
 from .scenes import Scene

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sciml_data.bench.charts import GREY, PART_COLOURS, plot_losses, save_figure
-from sciml_data.bench.predictions import load_predictions
-from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
-from sciml_data.bench.scores import row_key
+from sciml_data.bench.plots import GREY, PART_COLOURS, plot_losses, save_figure
+from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.scoring.predictions import load_predictions
+from sciml_data.bench.scoring.scores import row_key
 
 from .groups import SYSTEMS, systems_of
 from .parts import TEST, VALIDATION

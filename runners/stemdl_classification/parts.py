@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.shares import Shares, read_shares, words_of
+from sciml_data.bench.task.shares import Shares, read_shares, words_of
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
 from .stacks import Numbers, Stacks, Texts
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)

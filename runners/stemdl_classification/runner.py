@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import classification
-from sciml_data.bench.predictions import Predictions
-from sciml_data.patches.streams import read_ahead
+from sciml_data.bench.scoring import classification
+from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.ready.patches.streams import read_ahead
 
 from . import baselines as simple
 from . import losses, parts, scores, shown
@@ -24,8 +24,8 @@ from .rings import REFERENCE, RINGS, Rings, check_coordinates, stretched, turned
 from .stacks import Numbers, find_stacks
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
-    from sciml_data.stages import Converted
+    from sciml_data.bench.task.split import Split
+    from sciml_data.registry.stages import Converted
 
 READS = "files"  # 548 GB: the ready files themselves, not one opened dataset
 PREFETCH = 4  # batches read ahead

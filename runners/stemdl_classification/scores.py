@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import classification
-from sciml_data.bench.classification import Judged
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import classification
+from sciml_data.bench.scoring.classification import Judged
+from sciml_data.bench.scoring.predictions import Predictions
 
 from .groups import SYSTEMS, systems_of
 from .stacks import Texts

@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.convert import shards_of_split
 from sciml_data.errors import CallError, ConversionError, Problem
+from sciml_data.ready.convert import shards_of_split
 
 if TYPE_CHECKING:
-    from sciml_data.stages import Converted
+    from sciml_data.registry.stages import Converted
 
 STACK = "cbed_stack"
 GROUP = "space_group"

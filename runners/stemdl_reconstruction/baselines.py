@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.baselines import fit_ridge
+from sciml_data.bench.scoring.baselines import fit_ridge
 
 from . import moments
 from .data import Data, evenly

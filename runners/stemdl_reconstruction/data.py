@@ -19,8 +19,8 @@ from .store import Store
 from .symmetry import moved
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
-    from sciml_data.stages import Converted
+    from sciml_data.bench.task.split import Split
+    from sciml_data.registry.stages import Converted
 
 TARGETS = {
     "potential": (POTENTIAL,),

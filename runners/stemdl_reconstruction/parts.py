@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.shares import parts_of, read_shares, words_of
+from sciml_data.bench.task.shares import parts_of, read_shares, words_of
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
 from .scans import Numbers, Scans
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NOT_KNOWN = "not known"

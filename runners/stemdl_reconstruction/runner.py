@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml_data.bench import images
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import images
+from sciml_data.bench.scoring.predictions import Predictions
 
 from . import baselines, data, parts, scores, tables
 from .legacy import legacy_images
 from .scans import LEGACY, POTENTIAL, UNITS, Floats, Numbers
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
-    from sciml_data.stages import Converted
+    from sciml_data.bench.task.split import Split
+    from sciml_data.registry.stages import Converted
 
     from .data import Data
 

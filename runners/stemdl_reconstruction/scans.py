@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml_data.convert import shards_of_split
 from sciml_data.errors import CallError, ConversionError, Problem
+from sciml_data.ready.convert import shards_of_split
 
 if TYPE_CHECKING:
-    from sciml_data.stages import Converted
+    from sciml_data.registry.stages import Converted
 
 SCAN = "scan"
 POTENTIAL, DENSITY, LEGACY = "potential", "electron_density", "legacy"

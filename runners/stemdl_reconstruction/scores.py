@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import images
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import images
+from sciml_data.bench.scoring.predictions import Predictions
 
 from .scans import DENSITY, LEGACY, POTENTIAL, Scans
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from sciml_data.bench import images
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import images
+from sciml_data.bench.scoring.predictions import Predictions
 
 from .scans import Scans
 from .scores import Meaning, sample_errors

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.bench.charts import PART_COLOURS, save_figure
-from sciml_data.bench.predictions import Predictions, load_predictions
-from sciml_data.bench.runs import PREDICTIONS_NAME
-from sciml_data.readers.earthquake.grid import (
+from sciml_data.bench.plots import PART_COLOURS, save_figure
+from sciml_data.bench.record.runs import PREDICTIONS_NAME
+from sciml_data.bench.scoring.predictions import Predictions, load_predictions
+from sciml_data.formats.earthquake.grid import (
     COLUMNS,
     EAST,
     NORTH,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import baselines
-from sciml_data.readers.earthquake.grid import ENERGY_EXPONENT
+from sciml_data.bench.scoring import baselines
+from sciml_data.formats.earthquake.grid import ENERGY_EXPONENT
 
 from .data import FIRST_FORECAST, WINDOWS, Floats, Fortnights, ahead, missing_share
 from .features import ridge_blocks, trailing_sum

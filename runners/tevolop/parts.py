@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import DescriptorError, Problem
-from sciml_data.readers.earthquake.grid import COLUMNS, ROWS, active_pixels
-from sciml_data.readers.earthquake.hilbert import curve
+from sciml_data.formats.earthquake.grid import COLUMNS, ROWS, active_pixels
+from sciml_data.formats.earthquake.hilbert import curve
 
 from . import data
 from .data import FIRST_FORECAST, WINDOWS, Fortnights, Indices
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 TRAIN = "train"
 LEAST_PIXELS = 10  # a catalogue with fewer active ones (a sample) gives its busiest instead

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml_data.bench import metrics
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring import metrics
+from sciml_data.bench.scoring.predictions import Predictions
 
 from . import data, forecasts, parts, scaling
 from .chunks import Cut, Cutter, Tensors, teams
@@ -25,7 +25,7 @@ from .parts import TRAIN, Layout
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 BACKENDS = ("tensorflow",)  # chunks.py cuts its pieces with TensorFlow
 PREDICT_SEQUENCES = 512  # single-pixel pieces in one forward pass: about 250 MB of activations

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.baselines import fit_ridge
+from sciml_data.bench.scoring.baselines import fit_ridge
 
 from . import effects
 from .data import Floats, Responses

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.shares import Words, mixed, words_of
+from sciml_data.bench.task.shares import Words, mixed, words_of
 from sciml_data.errors import CallError, SciMLDataError
-from sciml_data.responses import NO_DRUG, text_of
+from sciml_data.formats.drug_response import NO_DRUG, text_of
 
 if TYPE_CHECKING:
     import xarray as xr

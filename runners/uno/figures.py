@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.bench.charts import save_figure
-from sciml_data.bench.predictions import Predictions, load_predictions
-from sciml_data.bench.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.plots import save_figure
+from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
+from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 
 BINS = 80  # along a side of a picture of counts
 MOST_DRUGS = 40  # that a picture has room for; the best and the worst are shown

@@ -1,8 +1,8 @@
 """Which rows are in which part of a split, and what the parts share.
 
-A split here is a rule (`sciml_data/bench/shares.py`): given the rows of any dataset it gives the
-parts. `by` names what is hashed: `row`, `cell`, `drug` (each of a row's drugs), `drug_pair`; cells
-and drugs go by their canonical names, so one compound is never on two sides under two ids.
+A split here is a rule (`sciml_data/bench/task/shares.py`): given the rows of any dataset it gives
+the parts. `by` names what is hashed: `row`, `cell`, `drug` (each of a row's drugs), `drug_pair`;
+cells and drugs go by their canonical names, so one compound is never on two sides under two ids.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.shares import (
+from sciml_data.bench.task.shares import (
     NO_PART,
     Parts,
     Shares,
@@ -30,7 +30,7 @@ from sciml_data.errors import CallError, DescriptorError, SciMLDataError, neares
 from .data import NO_SLOT, Responses, compounds, group_codes, row_words
 
 if TYPE_CHECKING:
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PUBLISHED = (TRAIN, VALIDATION, TEST)  # in the order of their numbers in the ready files

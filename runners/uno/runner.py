@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.errors import CallError, nearest
 
 from . import baselines as simple
@@ -24,7 +24,7 @@ from .tables import write_drugs
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.bench.split import Split
+    from sciml_data.bench.task.split import Split
 
 CLEAN, NOISY = "clean", "reference-noisy"
 EVALUATIONS = (CLEAN, NOISY)
@@ -284,6 +284,6 @@ def whole_terms(model: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compiles_each_shape(settings: Mapping[str, Any]) -> bool:
-    from sciml_data.bench import backend
+    from sciml_data.bench.training import backend
 
     return bool(settings["xla"]) or backend.name() == "jax"

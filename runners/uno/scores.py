@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench import metrics
+from sciml_data.bench.scoring import metrics
 from sciml_data.errors import SciMLDataError
 
 LEAST_ROWS = 10  # of a drug, or a pair of drugs, for an R2 of its own

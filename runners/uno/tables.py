@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sciml_data.bench.predictions import Predictions
+from sciml_data.bench.scoring.predictions import Predictions
 
 from .data import Responses, group_codes
 from .scores import each_group

@@ -13,7 +13,7 @@ from sciml_data.cli.options import home_option, registry_option, version_option
 from sciml_data.cli.progress import byte_bar
 
 if TYPE_CHECKING:
-    from sciml_data.stages import Fetched
+    from sciml_data.registry.stages import Fetched
 
 
 @click.command(
@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _print(fetched: Fetched, *, as_json: bool) -> None:
-    from sciml_data.fetch.meter import in_words
+    from sciml_data.progress import in_words
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
     how = "as the manifest says"

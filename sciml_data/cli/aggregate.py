@@ -46,13 +46,13 @@ def command(
     no score is a miss and counts as the worst. Runs on other data, splits or settings, synthetic
     beside real ones and a run that comes twice are refused.
     """
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.runs import find_run
-    from sciml_data.board.published import advised_runs
-    from sciml_data.board.summary import aggregate
-    from sciml_data.board.summary_forms import summary_json, summary_text
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home, write_atomically
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.board.published import advised_runs
+    from sciml_data.results.board.summary import aggregate
+    from sciml_data.results.board.summary_forms import summary_json, summary_text
 
     place, known = find_home(home), find_registry(registry)
     records = [load_record(find_run(place, run)) for run in runs]

@@ -12,8 +12,8 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:
-    from sciml_data.board.row import Row
     from sciml_data.home import Home
+    from sciml_data.results.board.row import Row
 
 Found = tuple[dict[str, Any], str | None]  # record, organisation that submitted it
 FORMATS = ("markdown", "csv", "json", "html")
@@ -54,10 +54,10 @@ def command(
     Rows are ranked where benchmark, data, split and metric are the same. Synthetic runs stand in a
     table of their own and are not ranked; nor are figures that others published.
     """
-    from sciml_data.board.published import published_rows
-    from sciml_data.board.rows import board_rows
     from sciml_data.home import find_home, write_atomically
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.board.published import published_rows
+    from sciml_data.results.board.rows import board_rows
 
     registry = find_registry(where["registry"])
     published = published_rows(registry, [benchmark] if benchmark else None)
@@ -85,8 +85,8 @@ LEFT_OUT = "no success, or a later run of a seed that ran before"
 
 
 def _written(rows: Sequence[Row], format_: str) -> str:
-    from sciml_data.board import forms
-    from sciml_data.board.html_form import to_html
+    from sciml_data.results.board import forms
+    from sciml_data.results.board.html_form import to_html
 
     if format_ == "html":
         return to_html(rows, is_page=True)
@@ -97,9 +97,9 @@ def _written(rows: Sequence[Row], format_: str) -> str:
 
 def _paths(wanted: Sequence[str], home: Home) -> list[Path]:
     """Return the folders of runs and of submissions that the words of the call mean."""
-    from sciml_data.bench.record import RECORD_NAME
-    from sciml_data.bench.runs import all_runs, find_run
-    from sciml_data.submission.tree import find_submissions
+    from sciml_data.bench.record.record import RECORD_NAME
+    from sciml_data.bench.record.runs import all_runs, find_run
+    from sciml_data.results.submission.tree import find_submissions
 
     if not wanted:
         return all_runs(home)
@@ -116,7 +116,7 @@ def _paths(wanted: Sequence[str], home: Home) -> list[Path]:
 
 def _sound(folders: Sequence[Path]) -> list[Found]:
     """Return the records of all folders, or say of every one that is not sound why."""
-    from sciml_data.submission.names import TERMS
+    from sciml_data.results.submission.names import TERMS
 
     found: list[Found] = []
     problems: list[Problem] = []
@@ -146,14 +146,14 @@ def _first(error: RecordError) -> str:
 
 
 def _run(folder: Path) -> Iterator[Found]:
-    from sciml_data.bench.record import load_record
+    from sciml_data.bench.record.record import load_record
 
     yield load_record(folder), None
 
 
 def _packed(root: Path) -> Iterator[Found]:
     """Yield the records of a submission; their states are those that checks found of them here."""
-    from sciml_data.submission.reading import packed_runs
+    from sciml_data.results.submission.reading import packed_runs
 
     for one in packed_runs(root):
         yield one.record, one.organisation

@@ -11,7 +11,7 @@ from sciml_data.cli.options import registry_option
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Registry
+    from sciml_data.registry.layout import Registry
 
 
 @click.command(
@@ -31,8 +31,8 @@ Examples:
 )
 def command(registry: Path | None, since: str | None) -> None:
     """Check every descriptor, manifest, data card and task; print one line for each problem."""
-    from sciml_data.published import changed_since
-    from sciml_data.registry import find_registry
+    from sciml_data.curate.published import changed_since
+    from sciml_data.registry.layout import find_registry
 
     found = find_registry(registry)
     problems = check_registry(found)
@@ -71,7 +71,7 @@ def check_registry(registry: Registry) -> list[Problem]:
 
 
 def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
-    from sciml_data.profile import TO_FILL
+    from sciml_data.registry.profile import TO_FILL
 
     place = f"datapackages/{dataset}/README.md"
     card = registry.root / place
@@ -88,8 +88,8 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
 def _version_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
     import json
 
-    from sciml_data.descriptor import DESCRIPTOR_NAME, check_descriptor
-    from sciml_data.readers import load_reader
+    from sciml_data.formats import load_reader
+    from sciml_data.registry.descriptor import DESCRIPTOR_NAME, check_descriptor
 
     folder = registry.package(dataset, version)
     place = f"datapackages/{dataset}/{version}"
@@ -109,8 +109,8 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
 
 def _expected_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
     """Return where a manifest is not what was known of the files before they were pinned."""
-    from sciml_data.descriptor import load_descriptor
-    from sciml_data.survey import deviations
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.transfer.listing import deviations
 
     descriptor = load_descriptor(registry, dataset, version)
     sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest or ()}
@@ -122,9 +122,9 @@ def _expected_problems(registry: Registry, dataset: str, version: str) -> list[P
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     import json
 
-    from sciml_data.bench.task import load_task
-    from sciml_data.bench.variants import datasets_of
-    from sciml_data.board.published import FILE_NAME, load_published
+    from sciml_data.bench.task.task import load_task
+    from sciml_data.bench.task.variants import datasets_of
+    from sciml_data.results.board.published import FILE_NAME, load_published
 
     runner = registry.runner(benchmark)
     place = f"runners/{benchmark}"

@@ -33,10 +33,10 @@ def command(dataset: str, version: str | None, registry: Path | None, format_: s
 
     No DOI is registered for any dataset; the address of its page stands instead.
     """
-    from sciml_data.descriptor import load_descriptor
-    from sciml_data.fair.facts import facts_of
-    from sciml_data.fair.forms import CITATIONS, write_form
-    from sciml_data.registry import find_registry
+    from sciml_data.metadata.facts import facts_of
+    from sciml_data.metadata.forms import CITATIONS, write_form
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
 
     facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
     click.echo(write_form(facts, CITATIONS[format_]), nl=False)

@@ -23,9 +23,9 @@ def command(registry: Path | None, *, check: bool) -> None:
 
     The path of each file that changed is printed.
     """
-    from sciml_data.derive import drift, write_derived
+    from sciml_data.curate.derive import drift, write_derived
     from sciml_data.errors import SciMLDataError
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
 
     found = find_registry(registry)
     if not check:

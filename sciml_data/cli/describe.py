@@ -11,8 +11,8 @@ import click
 from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
-    from sciml_data.descriptor import Descriptor
-    from sciml_data.registry import Registry
+    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry.layout import Registry
 
 
 @click.command(
@@ -28,8 +28,8 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
     """Print title, versions, size, licence, citation, variables, splits and mirrors."""
-    from sciml_data.descriptor import load_descriptor
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
 
     found = find_registry(registry)
     facts = describe(load_descriptor(found, dataset, version), found)

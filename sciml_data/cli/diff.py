@@ -12,7 +12,7 @@ import click
 from sciml_data.cli.options import home_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.diff import Difference, Values
+    from sciml_data.curate.diff import Difference, Values
 
 MOST_LETTERS = 100  # of one side of a field; --json has all
 MOST_FILES = 20  # of one kind
@@ -54,10 +54,10 @@ def command(
     A file whose bytes moved to another path is renamed. Of each variable the statistics are
     compared (count, missing, mean, min, max), which takes one reading of both.
     """
-    from sciml_data.descriptor import load_descriptor
-    from sciml_data.diff import diff_versions
+    from sciml_data.curate.diff import diff_versions
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
 
     registry = find_registry(places["registry"])
     other = find_registry(places["other_registry"]) if places["other_registry"] else registry

@@ -10,7 +10,7 @@ import click
 from sciml_data.cli.options import home_option, registry_option, version_option
 
 if TYPE_CHECKING:
-    from sciml_data.run_export.forms import RunForm
+    from sciml_data.results.exports.forms import RunForm
 
 # Options that only some forms take: parameter -> how it is typed.
 DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
@@ -60,7 +60,7 @@ def command(form: str, name: str, **options: Any) -> None:
     Nothing is fetched. docs/exports.md says what each form of a dataset can and cannot tell,
     docs/run-exports.md what is lost of a run.
     """
-    from sciml_data.run_export.forms import RUN_FORMS
+    from sciml_data.results.exports.forms import RUN_FORMS
 
     if form in RUN_FORMS:
         _refuse(form, options, DATASET_OPTIONS)
@@ -70,12 +70,12 @@ def command(form: str, name: str, **options: Any) -> None:
 
 
 def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -> None:
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
-    from sciml_data.run_export import Ask, export_run
-    from sciml_data.run_export.forms import check_text_place
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.exports import Ask, export_run
+    from sciml_data.results.exports.forms import check_text_place
 
     _refuse(form, options, {key: RUN_OPTIONS[key] for key in RUN_OPTIONS if key not in found.takes})
     to = options["to"]
@@ -95,11 +95,11 @@ def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -
 
 
 def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
-    from sciml_data.descriptor import load_descriptor
-    from sciml_data.fair.facts import facts_of
-    from sciml_data.fair.forms import FORMS, find_form, write_form
-    from sciml_data.registry import find_registry
-    from sciml_data.run_export.forms import RUN_FORMS, check_text_place
+    from sciml_data.metadata.facts import facts_of
+    from sciml_data.metadata.forms import FORMS, find_form, write_form
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.exports.forms import RUN_FORMS, check_text_place
 
     if form not in FORMS:
         _refuse_unknown(form, [*FORMS, *RUN_FORMS])

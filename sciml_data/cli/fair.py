@@ -11,8 +11,8 @@ import click
 from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
-    from sciml_data.descriptor import Descriptor
-    from sciml_data.registry import Registry
+    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry.layout import Registry
 
 
 @click.command(
@@ -56,15 +56,15 @@ def command(  # noqa: PLR0913 - one parameter an option
     The descriptor, its exports and its landing page are read; nothing is fetched. What is missing
     has a remedy, and whose it is: upstream's or ours. docs/fair.md says what each check asks.
     """
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
 
     versions = _versions(find_registry(registry), dataset, version, is_all=is_all)
     if page is not None:
         _write_page(versions, page)
         return
     from sciml_data.errors import SciMLDataError
-    from sciml_data.fair.metrics import judge
-    from sciml_data.fair.report import to_document, to_text
+    from sciml_data.metadata.fair.metrics import judge
+    from sciml_data.metadata.fair.report import to_document, to_text
 
     reports = [judge(one) for one in versions]
     if as_json:
@@ -82,8 +82,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 def _versions(
     registry: Registry, dataset: str | None, version: str | None, *, is_all: bool
 ) -> list[Descriptor]:
-    from sciml_data.descriptor import load_descriptor
     from sciml_data.errors import CallError
+    from sciml_data.registry.descriptor import load_descriptor
 
     if is_all == (dataset is not None) or (is_all and version is not None):
         raise CallError(
@@ -102,8 +102,8 @@ def _versions(
 
 def _write_page(versions: list[Descriptor], page: Path) -> None:
     from sciml_data.errors import CallError
-    from sciml_data.fair.landing import landing_page
     from sciml_data.home import write_atomically
+    from sciml_data.metadata.landing.landing import landing_page
 
     if len(versions) != 1:
         raise CallError(

@@ -14,9 +14,9 @@ from sciml_data.cli.progress import byte_bar, part_bar
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.descriptor import Descriptor
     from sciml_data.home import Home
-    from sciml_data.stages import Fetched, Plan
+    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry.stages import Fetched, Plan
 
 
 @click.command(
@@ -87,9 +87,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     fetched again, and a transfer that was cut goes on where it was. Of a version that nobody has
     pinned, what a mirror lists is held against what is expected of it, and counts from then on.
     """
-    from sciml_data.descriptor import load_descriptor
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
 
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     _check_options(
@@ -107,7 +107,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     elif descriptor.live is not None:
         fetched = _fetch_live(descriptor, root, start=start, end=end, mirrors=mirrors)
     else:
-        from sciml_data.plan import make_plan
+        from sciml_data.transfer.plan import make_plan
 
         plan = make_plan(
             descriptor,
@@ -127,7 +127,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _make_sample(descriptor: Descriptor, home: Home, seed: int, settings: Sequence[str]) -> Fetched:
-    from sciml_data.sample import make_sample
+    from sciml_data.synthetic.make import make_sample
 
     with part_bar(f"sample of {descriptor.dataset}") as progress:
         return make_sample(descriptor, home, seed=seed, overrides=settings, progress=progress)
@@ -172,7 +172,7 @@ def _check_options(
 
 
 def _fetch(plan: Plan, jobs: int) -> Fetched:
-    from sciml_data.fetch import fetch
+    from sciml_data.transfer.download import fetch
 
     _say_what_is_to_come(plan)
     with byte_bar(f"get {plan.descriptor.dataset}") as progress:
@@ -183,8 +183,8 @@ def _fetch(plan: Plan, jobs: int) -> Fetched:
 
 
 def _say_what_is_to_come(plan: Plan) -> None:
-    from sciml_data.fetch.meter import in_words
-    from sciml_data.fetch.present import present_paths
+    from sciml_data.progress import in_words
+    from sciml_data.transfer.download.present import present_paths
 
     present = present_paths(plan)
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
@@ -198,7 +198,7 @@ def _say_what_is_to_come(plan: Plan) -> None:
 
 def _say_unpinned(plan: Plan) -> None:
     """Say what the trust in these files rests on, and how others may share it."""
-    from sciml_data.manifest import read_manifest
+    from sciml_data.registry.manifest import read_manifest
 
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
     _say(
@@ -221,8 +221,8 @@ def _fetch_live(
     end: str | None,
     mirrors: Sequence[str],
 ) -> Fetched:
-    from sciml_data.sources.fdsn import fetch_live
-    from sciml_data.sources.mirrors import user_mirrors
+    from sciml_data.transfer.protocols.fdsn import fetch_live
+    from sciml_data.transfer.protocols.mirrors import user_mirrors
 
     folder = home.dataset(descriptor.dataset, descriptor.version)
     return fetch_live(
@@ -232,8 +232,8 @@ def _fetch_live(
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print one line for each file: size, whether it is there, path, first URL; then the total."""
-    from sciml_data.fetch.meter import in_words
-    from sciml_data.fetch.present import present_paths
+    from sciml_data.progress import in_words
+    from sciml_data.transfer.download.present import present_paths
 
     present = present_paths(plan)
     if as_json:
@@ -263,7 +263,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
 
 
 def _print_fetched(fetched: Fetched, *, as_json: bool) -> None:
-    from sciml_data.fetch.meter import in_words
+    from sciml_data.progress import in_words
 
     mark = "SYNTHETIC sample of " if fetched.is_synthetic else ""
     name = f"{mark}{fetched.descriptor.dataset} {fetched.descriptor.version}"

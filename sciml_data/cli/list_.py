@@ -12,7 +12,7 @@ from sciml_data.cli.options import registry_option
 from sciml_data.errors import DescriptorError
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Registry
+    from sciml_data.registry.layout import Registry
 
 COLUMNS = ("kind", "name", "version", "files", "bytes", "title")
 
@@ -31,7 +31,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
     What cannot be read is named on stderr, and the exit code is 1.
     """
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
 
     wrong: list[DescriptorError] = []
     rows = list_registry(find_registry(registry), wrong)
@@ -47,9 +47,9 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
 def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
     """Return a row for each version and benchmark; what cannot be read is added to `wrong`."""
-    from sciml_data.bench.task import load_task
-    from sciml_data.bench.variants import datasets_of
-    from sciml_data.descriptor import load_descriptor
+    from sciml_data.bench.task.task import load_task
+    from sciml_data.bench.task.variants import datasets_of
+    from sciml_data.registry.descriptor import load_descriptor
 
     rows = []
     for name in registry.datasets():

@@ -52,8 +52,8 @@ def command(run: str | None, **options: Any) -> None:
 
 
 def _print_rules(run: str | None, options: dict[str, Any]) -> None:
-    from sciml_data.mllog.rule_files import registry_rules
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.mlperf_log.rule_files import registry_rules
 
     if run or options["file"]:
         raise CallError("--rules goes alone", untouched="nothing was checked")
@@ -63,7 +63,7 @@ def _print_rules(run: str | None, options: dict[str, Any]) -> None:
 
 def _write(run: str | None, options: dict[str, Any]) -> None:
     from sciml_data.home import write_atomically
-    from sciml_data.mllog import Submitter, check_lines, log_text
+    from sciml_data.results.mlperf_log import Submitter, check_lines, log_text
 
     missing = [f"--{name}" for name in ("org", "system") if not options[name]]
     if run is None or missing:
@@ -92,7 +92,7 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
 
 def _check(run: str | None, options: dict[str, Any]) -> None:
     """Print every problem; exit 1 if there is one."""
-    from sciml_data.mllog import check_lines
+    from sciml_data.results.mlperf_log import check_lines
 
     named = ("org", "system", "status", "platform", "poc_name", "poc_email", "output")
     if given := [f"--{name.replace('_', '-')}" for name in named if options[name]]:
@@ -114,9 +114,9 @@ def _check(run: str | None, options: dict[str, Any]) -> None:
 
 
 def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
-    from sciml_data.mllog import benchmark_of, check_official
-    from sciml_data.mllog.lines import read_lines
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.mlperf_log import benchmark_of, check_official
+    from sciml_data.results.mlperf_log.lines import read_lines
 
     events = [line.event for line in read_lines(text)[0]]
     try:
@@ -127,8 +127,8 @@ def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
 
 
 def _record(run: str, options: dict[str, Any]) -> dict[str, Any]:
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
 
     return load_record(find_run(find_home(options["home"]), run))

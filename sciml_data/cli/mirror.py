@@ -12,7 +12,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.mirror.subdataset import Hashes
+    from sciml_data.integrations.datalad.subdataset import Hashes
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 from_home_option = click.option(
@@ -67,8 +67,8 @@ def create(
     Without an ID, all datasets that are pinned. A run that was killed goes on with the same
     command.
     """
-    from sciml_data import mirror
-    from sciml_data.registry import find_registry
+    from sciml_data.integrations import datalad as mirror
+    from sciml_data.registry.layout import find_registry
 
     versions = mirror.choose(find_registry(registry), datasets, version, _say)
     hashes = _hashes(home, from_home=from_home)
@@ -100,9 +100,9 @@ def update(
     New versions are committed and tagged; addresses that are new are registered, those that are
     gone taken back. Without an ID, the datasets that the mirror has. An ID that it lacks is added.
     """
-    from sciml_data import mirror
-    from sciml_data.mirror.superdataset import refuse_foreign
-    from sciml_data.registry import find_registry
+    from sciml_data.integrations import datalad as mirror
+    from sciml_data.integrations.datalad.superdataset import refuse_foreign
+    from sciml_data.registry.layout import find_registry
 
     refuse_foreign(folder)
     versions = mirror.choose(
@@ -133,7 +133,7 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
 
     `datalad clone https://HOST/ID.git` clones one dataset, `…/datasets.git` the superdataset.
     """
-    from sciml_data import mirror
+    from sciml_data.integrations import datalad as mirror
 
     published = mirror.publish(folder, to, ria=ria, notice=_say)
     for one in published:
@@ -143,8 +143,8 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
 
 def _hashes(home: Path | None, *, from_home: bool) -> Hashes:
     from sciml_data.home import find_home
-    from sciml_data.mirror import hashes_from
-    from sciml_data.mirror.superdataset import no_hashes
+    from sciml_data.integrations.datalad import hashes_from
+    from sciml_data.integrations.datalad.superdataset import no_hashes
 
     if home is not None and not from_home:
         raise CallError("--home goes with --from-home", untouched="nothing was made")

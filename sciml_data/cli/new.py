@@ -88,9 +88,9 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
     import datetime
 
     from sciml_data.cli.progress import byte_bar
-    from sciml_data.readers import load_reader
-    from sciml_data.registry import Registry, find_registry
-    from sciml_data.scaffold import start_dataset
+    from sciml_data.curate.new import start_dataset
+    from sciml_data.formats import load_reader
+    from sciml_data.registry.layout import Registry, find_registry
 
     root = registry if registry is not None else find_registry().root
     files = given["files"]
@@ -136,7 +136,7 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _licence(name: str) -> dict[str, str]:
-    from sciml_data.profile import TO_FILL
+    from sciml_data.registry.profile import TO_FILL
 
     if name.startswith("LicenseRef-"):
         return {"name": name, "title": f"{TO_FILL}: where it was looked for, or what it says"}
@@ -152,7 +152,7 @@ def _licence(name: str) -> dict[str, str]:
 
 def _may_be_spdx(name: str) -> bool:
     """Return whether a licence is of SPDX's list, or there is no list here to look it up in."""
-    from sciml_data.fair.vocabularies import is_spdx
+    from sciml_data.metadata.vocabularies import is_spdx
 
     try:
         return is_spdx(name)
@@ -198,9 +198,9 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     import json
 
     from sciml_data.cli.check import check_registry
-    from sciml_data.descriptor import DESCRIPTOR_NAME
-    from sciml_data.inventory import propose_arrays
-    from sciml_data.manifest import read_manifest
+    from sciml_data.curate.inventory import propose_arrays
+    from sciml_data.registry.descriptor import DESCRIPTOR_NAME
+    from sciml_data.registry.manifest import read_manifest
 
     folder = registry.root / "datapackages" / dataset / version
     native = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))["sciml"]["native"]

@@ -12,9 +12,9 @@ from sciml_data.cli.options import home_option, mirror_option, registry_option, 
 from sciml_data.cli.progress import byte_bar
 
 if TYPE_CHECKING:
-    from sciml_data.descriptor import Descriptor
+    from sciml_data.curate.pin import Pin
     from sciml_data.home import Home
-    from sciml_data.pin import Pin
+    from sciml_data.registry.descriptor import Descriptor
 
 
 @click.command(
@@ -52,10 +52,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     and what follows from it is derived; from then on any other bytes are an error for everybody.
     With --listing the mirrors are asked, and their ETags are pinned: weaker, and without a fetch.
     """
-    from sciml_data.descriptor import load_descriptor
+    from sciml_data.curate.pin import pull_request, write_pin
     from sciml_data.home import find_home
-    from sciml_data.pin import pull_request, write_pin
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
 
     found = find_registry(registry)
     descriptor = load_descriptor(found, dataset, version)
@@ -69,9 +69,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing: bool) -> Pin:
-    from sciml_data.pin import pin_fetched, pin_listing, refuse_to_pin
-    from sciml_data.sources.mirrors import user_mirrors
-    from sciml_data.survey import survey
+    from sciml_data.curate.pin import pin_fetched, pin_listing, refuse_to_pin
+    from sciml_data.transfer.listing import survey
+    from sciml_data.transfer.protocols.mirrors import user_mirrors
 
     refuse_to_pin(descriptor)
     folder = home.dataset(descriptor.dataset, descriptor.version)

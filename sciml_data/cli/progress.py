@@ -32,7 +32,7 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Yield what `make_sample` takes as `progress`: parts that are done, and all parts."""
     if not sys.stderr.isatty():
-        from sciml_data.sample import part_lines
+        from sciml_data.synthetic.make import part_lines
 
         yield part_lines(doing, _say)
         return
@@ -65,7 +65,7 @@ def byte_lines(
         every_s: seconds between lines.
         clock: seconds that do not go back.
     """
-    from sciml_data.fetch.meter import in_words
+    from sciml_data.progress import in_words
 
     said_at, said_bytes, total = clock(), 0, None
 

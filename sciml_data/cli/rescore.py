@@ -14,9 +14,9 @@ import click
 from sciml_data.cli.options import home_option, mirror_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.bench.rescore import Difference
-    from sciml_data.bench.staging import Source
-    from sciml_data.bench.task import Task
+    from sciml_data.bench.run.rescore import Difference
+    from sciml_data.bench.run.staging import Source
+    from sciml_data.bench.task.task import Task
 
 
 @click.command(
@@ -39,7 +39,7 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
     record's `verification` is brought up to date. RUN may be a submission's folder: every run of
     it is scored, and the outcome is kept in its `verification.json`. Exit 1 if any score differs.
     """
-    from sciml_data.submission.names import TERMS
+    from sciml_data.results.submission.names import TERMS
 
     folder = Path(run).expanduser()
     if (folder / TERMS).is_file():
@@ -52,11 +52,11 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
 
 def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Score one run of the home again, print what differs, and return whether nothing does."""
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.rescore import rescore
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench.run.rescore import rescore
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
 
     folder = find_run(find_home(options["home"]), run)
     data = load_record(folder)["dataset"]
@@ -76,10 +76,10 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
 
 def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Score every run of a submission again, print, and return whether nothing differs."""
-    from sciml_data.registry import find_registry
-    from sciml_data.submission.names import record_name
-    from sciml_data.submission.rescored import rescore_packed
-    from sciml_data.submission.tree import load_packed_record
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.submission.names import record_name
+    from sciml_data.results.submission.rescored import rescore_packed
+    from sciml_data.results.submission.tree import load_packed_record
 
     data = load_packed_record(folder / record_name(1))["dataset"]
     outcome = rescore_packed(
@@ -103,10 +103,10 @@ def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
 
 def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> Source:
     """Bring the dataset that a record names here."""
-    from sciml_data.bench import staging
-    from sciml_data.bench.machine import import_tensorflow_quietly
+    from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
+    from sciml_data.bench.run import staging
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
 
     import_tensorflow_quietly()
     return staging.stage(

@@ -22,8 +22,8 @@ from sciml_data.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sciml_data.bench.request import Request
-    from sciml_data.bench.staging import Sample, Source
+    from sciml_data.bench.run.request import Request
+    from sciml_data.bench.run.staging import Sample, Source
     from sciml_data.home import Home
 
     Notice = Callable[[str], None]
@@ -91,8 +91,8 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     scored. A run that was killed goes on with --resume. In a Slurm step of several tasks these are
     the workers of one run; the first of them writes and prints.
     """
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.report import run_table, spread_table
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.report import run_table, spread_table
     from sciml_data.home import find_home
 
     folders = _run(benchmark, options, find_home(options["home"]))
@@ -130,11 +130,12 @@ def read_seeds(text: str) -> list[int]:
 
 def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed and return the folders; none in a worker that is not the chief."""
-    from sciml_data.bench import backend, runs, slurm
-    from sciml_data.bench.execute import prepare, run_once
-    from sciml_data.bench.machine import import_tensorflow_quietly
-    from sciml_data.bench.request import check_request
-    from sciml_data.bench.strategies import is_first_worker
+    from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
+    from sciml_data.bench.record import runs
+    from sciml_data.bench.run.execute import prepare, run_once
+    from sciml_data.bench.run.request import check_request
+    from sciml_data.bench.training import backend, slurm
+    from sciml_data.bench.training.strategies import is_first_worker
 
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
@@ -174,8 +175,8 @@ def _stage(
     request: Request, options: dict[str, Any], home: Home, sample: Sample | None, say: Notice
 ) -> Source:
     """Bring the data of the request's benchmark here, or a sample of them, and return them."""
-    from sciml_data.bench import staging
-    from sciml_data.bench.request import check_names
+    from sciml_data.bench.run import staging
+    from sciml_data.bench.run.request import check_names
 
     return staging.stage(
         check_names(request),
@@ -192,16 +193,16 @@ def read_request(
     benchmark: str, options: dict[str, Any], home: Home
 ) -> tuple[Path | None, Request, list[int], Sample | None]:
     """Return (run to go on with, what to run, seeds, the sample that is asked for)."""
-    from sciml_data.bench.request import Request
-    from sciml_data.bench.staging import Sample
-    from sciml_data.registry import find_registry
+    from sciml_data.bench.run.request import Request
+    from sciml_data.bench.run.staging import Sample
+    from sciml_data.registry.layout import find_registry
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
     registry = find_registry(options["registry"])
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
     if options["name"]:
-        from sciml_data.bench.runs import named_run_folder
+        from sciml_data.bench.record.runs import named_run_folder
 
         named_run_folder(home, benchmark, options["name"])  # refuses what cannot be one
     if options["seed"] is not None and options["seeds"]:
@@ -230,9 +231,9 @@ def _resumed(
     """Return what `read_request` does, for a run whose record says all of it."""
     from dataclasses import replace
 
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.runs import LATEST, find_run
-    from sciml_data.bench.staging import Sample
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import LATEST, find_run
+    from sciml_data.bench.run.staging import Sample
 
     kept = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
     given = [name for name in (*kept, "sample_set") if options[name]]

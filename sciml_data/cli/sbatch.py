@@ -49,7 +49,7 @@ def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> N
     one task, then trains in all of them. A job that is requeued goes on with its run. The home and
     this installation have to lie where every node can read them.
     """
-    from sciml_data.bench.jobscript import Job, write_script
+    from sciml_data.bench.run.jobscript import Job, write_script
     from sciml_data.home import write_atomically
 
     benchmark, run, name = _run_words(words, threads=options["cpus_per_task"])
@@ -67,7 +67,7 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
     Raises:
         CallError: `run` would refuse them, or they are decided here.
     """
-    from sciml_data.bench.request import check_names
+    from sciml_data.bench.run.request import check_names
     from sciml_data.cli.run import command as run_command
     from sciml_data.cli.run import read_request
     from sciml_data.home import find_home

@@ -46,10 +46,10 @@ def command(
     Several runs that differ only in their seed are printed as median and spread; runs on different
     data, or synthetic beside real ones, are refused.
     """
-    from sciml_data.bench.record import load_record
-    from sciml_data.bench.repeats import check_repeats
-    from sciml_data.bench.report import run_table, spread_table
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.repeats import check_repeats
+    from sciml_data.bench.record.report import run_table, spread_table
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
 
     place = find_home(home)
@@ -71,8 +71,8 @@ def _draw(
     folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
 ) -> list[Path]:
     """Draw the figures of a run, and return where they lie."""
-    from sciml_data.bench.figures import draw_figures, draw_monitor
-    from sciml_data.registry import find_registry
+    from sciml_data.bench.run.figures import draw_figures, draw_monitor
+    from sciml_data.registry.layout import find_registry
 
     paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder)]
     if target is None:

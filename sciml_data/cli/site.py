@@ -11,7 +11,7 @@ import click
 from sciml_data.cli.options import home_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.mllog import Submitter
+    from sciml_data.results.mlperf_log import Submitter
 
 
 @click.group()
@@ -69,9 +69,9 @@ def build(  # noqa: PLR0913 - one parameter an option
     It opens from a disk and under any address, and asks nothing of other hosts. The same input
     gives the same bytes. Prints the first page's path.
     """
-    from sciml_data.bench.figures import draw_figures
+    from sciml_data.bench.run.figures import draw_figures
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
+    from sciml_data.registry.layout import find_registry
     from sciml_data.site import Options, gather, site_files, write_site
 
     _check_url(base_url)
@@ -94,7 +94,7 @@ def build(  # noqa: PLR0913 - one parameter an option
 
 def _submitter(org: str | None, system: str | None) -> Submitter | None:
     from sciml_data.errors import CallError
-    from sciml_data.mllog import Submitter
+    from sciml_data.results.mlperf_log import Submitter
 
     if org is None and system is None:
         return None

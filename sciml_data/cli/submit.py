@@ -14,7 +14,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.submission.check import Verdict
+    from sciml_data.results.submission.check import Verdict
 
 PATH = click.Path(path_type=Path)
 repository_option = click.option(
@@ -70,12 +70,12 @@ def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) ->
 
     The runs are repeats of one thing: they differ in their seeds only. Prints the folder.
     """
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
-    from sciml_data.submission.names import Terms
-    from sciml_data.submission.pack import Extras
-    from sciml_data.submission.pack import pack as pack_runs
-    from sciml_data.submission.system import read_system_file
+    from sciml_data.results.submission.names import Terms
+    from sciml_data.results.submission.pack import Extras
+    from sciml_data.results.submission.pack import pack as pack_runs
+    from sciml_data.results.submission.system import read_system_file
 
     place = find_home(home)
     folders = [find_run(place, run) for run in runs]
@@ -116,9 +116,9 @@ def check(
     """
     from dataclasses import replace
 
-    from sciml_data.registry import find_registry
-    from sciml_data.submission.check import check as check_one
-    from sciml_data.submission.elsewhere import runs_below
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.submission.check import check as check_one
+    from sciml_data.results.submission.elsewhere import runs_below
 
     folders, refused = _folders(folder, since)
     known = runs_below(folder)
@@ -155,9 +155,9 @@ Examples:
 @registry_option
 def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **options: Any) -> None:
     """Make a local branch of the submission in FOLDER; nothing is pushed or sent, ever."""
-    from sciml_data.registry import find_registry
-    from sciml_data.submission import pull_request as requests
-    from sciml_data.submission.check import check as check_one
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.submission import pull_request as requests
+    from sciml_data.results.submission.check import check as check_one
 
     if dry_run == (checkout is not None):
         raise CallError("give --dry-run or --checkout DIR", untouched="no branch was made")
@@ -194,9 +194,9 @@ Examples:
 @home_option
 def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | None) -> None:
     """Say whether RUN, made by somebody else, reproduces the rescored submission in FOLDER."""
-    from sciml_data.bench.runs import find_run
+    from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
-    from sciml_data.submission import reproduced
+    from sciml_data.results.submission import reproduced
 
     width = reproduced.TOLERANCE if tolerance is None else tolerance
     problems = reproduced.compare_run(folder, find_run(find_home(home), run), tolerance=width)
@@ -222,9 +222,9 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
     Raises:
         CallError: there are none where some were asked for.
     """
-    from sciml_data.submission.changed import changed_since
-    from sciml_data.submission.names import TERMS, VERIFICATION
-    from sciml_data.submission.tree import find_submissions
+    from sciml_data.results.submission.changed import changed_since
+    from sciml_data.results.submission.names import TERMS, VERIFICATION
+    from sciml_data.results.submission.tree import find_submissions
 
     if since is not None:
         changed = changed_since(folder, since)
@@ -241,7 +241,7 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
 
 
 def _nothing(folder: Path) -> Verdict:
-    from sciml_data.submission.check import Verdict
+    from sciml_data.results.submission.check import Verdict
 
     return Verdict(folder.resolve().name, (), (), 0, False, "unchecked")
 

@@ -14,9 +14,9 @@ from sciml_data.cli.progress import byte_bar
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.descriptor import Descriptor
     from sciml_data.home import Home
-    from sciml_data.stages import Fetched, Verified
+    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry.stages import Fetched, Verified
 
 
 @click.command(
@@ -61,10 +61,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     manifest does not know are a difference too; they are left where they are. --repair moves
     changed files to quarantine and fetches them anew.
     """
-    from sciml_data.descriptor import load_descriptor
     from sciml_data.home import find_home
-    from sciml_data.registry import find_registry
-    from sciml_data.verify import load_fetched, verify
+    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.transfer.verify import load_fetched, verify
 
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     if clone is not None:
@@ -91,12 +91,12 @@ def _repair(
     full: bool,
     jobs: int,
 ) -> Verified:
-    from sciml_data.plan import make_plan
-    from sciml_data.verify import repair, verify
+    from sciml_data.transfer.plan import make_plan
+    from sciml_data.transfer.verify import repair, verify
 
     descriptor = fetched.descriptor
     if seed is not None:
-        from sciml_data.sample import make_sample
+        from sciml_data.synthetic.make import make_sample
 
         return verify(make_sample(descriptor, home, seed=seed), full=full, jobs=jobs)
     if descriptor.live is not None:
@@ -120,8 +120,8 @@ def _verify_clone(
     jobs: int,
     as_json: bool,
 ) -> None:
-    from sciml_data.fetch.meter import in_words
-    from sciml_data.mirror import verify_clone
+    from sciml_data.integrations.datalad import verify_clone
+    from sciml_data.progress import in_words
 
     if given := [name for name, value in others.items() if value]:
         raise CallError(
@@ -147,7 +147,7 @@ def _verify_clone(
 
 
 def _print_verified(verified: Verified, *, as_json: bool) -> None:
-    from sciml_data.fetch.meter import in_words
+    from sciml_data.progress import in_words
 
     descriptor = verified.descriptor
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""

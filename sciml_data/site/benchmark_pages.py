@@ -8,13 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sciml_data.bench.split import load_split, split_names
-from sciml_data.bench.task import Metric, Target, Task
-from sciml_data.bench.variants import datasets_of
-from sciml_data.board import board_rows, published_rows, to_html
+from sciml_data.bench.task.split import load_split, split_names
+from sciml_data.bench.task.task import Metric, Target, Task
+from sciml_data.bench.task.variants import datasets_of
 from sciml_data.errors import CallError
-from sciml_data.fair.addresses import REPOSITORY
-from sciml_data.fair.card import card_html
+from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.metadata.landing.card import card_html
+from sciml_data.results.board import board_rows, published_rows, to_html
 from sciml_data.site import curves, places, words
 from sciml_data.site.charts import Chart
 from sciml_data.site.frame import Page

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 from sciml_data import __version__
 from sciml_data.errors import CallError, Problem, SciMLDataError
 from sciml_data.home import Home
-from sciml_data.mllog import Submitter, log_text
+from sciml_data.results.mlperf_log import Submitter, log_text
 from sciml_data.site import dataset_pages, run_pages
 from sciml_data.site.benchmark_pages import benchmark_page
 from sciml_data.site.frame import INDEX, Frame, Page, asset_files

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sciml_data.bench.variants import datasets_of
-from sciml_data.descriptor import Descriptor
-from sciml_data.fair.facts import Facts, facts_of
-from sciml_data.fair.folder import page_folder
-from sciml_data.fair.landing import (
+from sciml_data.bench.task.variants import datasets_of
+from sciml_data.metadata.facts import Facts, facts_of
+from sciml_data.metadata.fair.metrics import judge
+from sciml_data.metadata.fair.report import Judged, Report
+from sciml_data.metadata.landing.folder import page_folder
+from sciml_data.metadata.landing.landing import (
     PAGE_NAME,
     card_of,
     inline_json,
     sections,
     typed_links,
 )
-from sciml_data.fair.metrics import judge
-from sciml_data.fair.report import Judged, Report
-from sciml_data.fair.schema_org import to_schema_org
+from sciml_data.metadata.schema_org import to_schema_org
+from sciml_data.registry.descriptor import Descriptor
 from sciml_data.site import places
 from sciml_data.site.frame import Page
 from sciml_data.site.material import Material

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from sciml_data import __version__
 from sciml_data.errors import CallError
-from sciml_data.fair.addresses import REPOSITORY
+from sciml_data.metadata.addresses import REPOSITORY
 
 if TYPE_CHECKING:
     import jinja2

@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sciml_data.bench.task import Task
-from sciml_data.fair.addresses import REGISTRY_PAGE
-from sciml_data.fair.landing import inline_json
+from sciml_data.bench.task.task import Task
+from sciml_data.metadata.addresses import REGISTRY_PAGE
+from sciml_data.metadata.landing.landing import inline_json
 from sciml_data.site import places, words
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import Page

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record import RECORD_NAME, load_record
-from sciml_data.bench.runs import all_runs, find_run
-from sciml_data.bench.task import Task, load_task
-from sciml_data.bench.variants import datasets_of
-from sciml_data.descriptor import Descriptor, load_descriptor
+from sciml_data.bench.record.record import RECORD_NAME, load_record
+from sciml_data.bench.record.runs import all_runs, find_run
+from sciml_data.bench.task.task import Task, load_task
+from sciml_data.bench.task.variants import datasets_of
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
-from sciml_data.registry import Registry
-from sciml_data.submission.names import TERMS
-from sciml_data.submission.reading import packed_runs
-from sciml_data.submission.tree import find_submissions
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import Registry
+from sciml_data.results.submission.names import TERMS
+from sciml_data.results.submission.reading import packed_runs
+from sciml_data.results.submission.tree import find_submissions
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record import SCHEMA_PATH
+from sciml_data.bench.record.record import SCHEMA_PATH
 from sciml_data.site import words
 from sciml_data.site.tables import Cell, Table, table
 

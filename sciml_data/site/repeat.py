@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sciml_data.fair.addresses import REPOSITORY
+from sciml_data.metadata.addresses import REPOSITORY
 
 Record = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sciml_data.bench.scores import row_key
+from sciml_data.bench.scoring.scores import row_key
 from sciml_data.site import places, words
 from sciml_data.site.frame import Page
 from sciml_data.site.material import Material, Run

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sciml_data.bench.record import RECORD_NAME
-from sciml_data.bench.report import SYNTHETIC
+from sciml_data.bench.record.record import RECORD_NAME
+from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.site import curves, places, record_tables, repeat, score_tables, words
 from sciml_data.site.frame import INDEX, Page
 from sciml_data.site.material import Material, Run

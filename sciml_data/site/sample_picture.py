@@ -9,19 +9,19 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.convert import convert, find_converted, shards_of_split
-from sciml_data.dataset import open_ready
-from sciml_data.descriptor import Descriptor
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.home import Home
-from sciml_data.sample import make_sample
+from sciml_data.ready.convert import convert, find_converted, shards_of_split
+from sciml_data.ready.open import open_ready
+from sciml_data.registry.descriptor import Descriptor
 from sciml_data.site.pictures import Picture, read_picture
-from sciml_data.verify import verify
+from sciml_data.synthetic.make import make_sample
+from sciml_data.transfer.verify import verify
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.stages import Converted
+    from sciml_data.registry.stages import Converted
 
 PLANES = (("row", "column"), ("y", "x"), ("v", "u"))  # dimensions that readers give to images
 MOST_PANELS = 4

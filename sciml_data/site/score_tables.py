@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sciml_data.bench.scores import row_key
+from sciml_data.bench.scoring.scores import row_key
 from sciml_data.site import words
 from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, table
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sciml_data.descriptor import Descriptor, read_descriptor
-from sciml_data.manifest import Entry, Manifest, hash_file
+from sciml_data.registry.descriptor import Descriptor, read_descriptor
+from sciml_data.registry.manifest import Entry, Manifest, hash_file
 
 
 def write_files(root: Path, files: Mapping[str, bytes]) -> None:

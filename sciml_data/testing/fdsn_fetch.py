@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sciml_data.descriptor import Descriptor, load_descriptor
 from sciml_data.home import DatasetFolder
-from sciml_data.registry import find_registry
-from sciml_data.sources.fdsn import Clock, fetch_live
-from sciml_data.stages import Fetched
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Fetched
 from sciml_data.testing.fdsn_events import EventTable, from_frame
 from sciml_data.testing.fdsn_server import FdsnServer
+from sciml_data.transfer.protocols.fdsn import Clock, fetch_live
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = "2019-01-01", "2020-01-01"

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.readers import Native, Shard, slstr_hdf5
-from sciml_data.readers.slstr_hdf5 import orbit, sample
-from sciml_data.readers.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.formats import Native, Shard, slstr_hdf5
+from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.synthetic import slstr_hdf5 as sample
+from sciml_data.synthetic.slstr_hdf5 import orbit
 
 SHAPE = (96, 112)
 SEED = 4

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sciml_data.derive import write_derived
-from sciml_data.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
-from sciml_data.manifest import Entry, Manifest
-from sciml_data.registry import Registry
-from sciml_data.scaffold import HEADINGS, start_dataset
+from sciml_data.curate.derive import write_derived
+from sciml_data.curate.new import HEADINGS, start_dataset
+from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
+from sciml_data.registry.layout import Registry
+from sciml_data.registry.manifest import Entry, Manifest
 
 DATASET, VERSION = "waves", "1.0"
 FILES = Manifest(

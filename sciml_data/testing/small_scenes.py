@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sciml_data.registry import find_registry
+from sciml_data.registry.layout import find_registry
 
 DATASET, VERSION = "cloud_slstr_ds1", "1.0"
 BUCKET = "sciml-datasets"
@@ -23,7 +23,7 @@ SHAPE = (96, 120)
 
 def write_native(root: Path, counts: Mapping[str, int] = COUNTS, seed: int = 0) -> None:
     """Write small scenes as root/training/*.hdf and root/inference/*.hdf."""
-    from sciml_data.readers.slstr_hdf5.sample import write_scenes
+    from sciml_data.synthetic.slstr_hdf5 import write_scenes
 
     write_scenes(root, {"count": dict(counts), "shape": list(SHAPE)}, seed)
 

@@ -15,14 +15,10 @@ from typing import Any
 import pytest
 
 from sciml_data.home import Home
-from sciml_data.registry import find_registry
+from sciml_data.registry.layout import find_registry
 from sciml_data.site import gather, site_files, write_site
-
-from ..run_samples import (  # noqa: TID252 - a helper of the tests, which are no package
-    curve_row,
-    written_run,
-)
-from ..site_samples import IDS, png  # noqa: TID252
+from tests.support.run_samples import curve_row, written_run
+from tests.support.site_samples import IDS, png
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

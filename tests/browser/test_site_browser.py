@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ..site_samples import IDS  # noqa: TID252 - a helper of the tests, which are no package
+from tests.support.site_samples import IDS
+
 from .conftest import Told
 
 pytestmark = pytest.mark.browser

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sciml_data.descriptor import load_descriptor
 from sciml_data.home import DatasetFolder
-from sciml_data.registry import find_registry
-from sciml_data.sources.fdsn import fetch_live
-from sciml_data.sources.fdsn.table import box_of, half_open, merge_windows, read_window
-from sciml_data.sources.fdsn.windows import read_period
-from sciml_data.stages import Fetched
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Fetched
 from sciml_data.testing.fdsn_events import EventTable, milliseconds, read_events
 from sciml_data.testing.fdsn_server import Fault, FdsnServer
+from sciml_data.transfer.protocols.fdsn import fetch_live
+from sciml_data.transfer.protocols.fdsn.table import box_of, half_open, merge_windows, read_window
+from sciml_data.transfer.protocols.fdsn.windows import read_period
 
 START, END = "1950-01-01", "2020-01-01"
 # Earthquakes with a magnitude, 32 <= latitude < 36, -120 <= longitude < -114, 1950-2019:
@@ -32,10 +32,10 @@ WITH_MAGNITUDE = 603_769
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from sciml_data.descriptor import load_descriptor
+from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.home import DatasetFolder
-from sciml_data.registry import find_registry
-from sciml_data.sources.fdsn import fetch_live
+from sciml_data.registry.layout import find_registry
+from sciml_data.transfer.protocols.fdsn import fetch_live
 
 fetch_live(
     load_descriptor(find_registry(), "tevolop_socal", "live"), DatasetFolder(Path(sys.argv[1])),

@@ -17,9 +17,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sciml_data.descriptor import Descriptor, load_descriptor
-from sciml_data.readers import Native, load_reader
-from sciml_data.readers.earthquake.grid import (
+from sciml_data.formats import Native, load_reader
+from sciml_data.formats.earthquake.grid import (
     ENERGY_EXPONENT,
     PIXELS,
     active_pixels,
@@ -28,8 +27,9 @@ from sciml_data.readers.earthquake.grid import (
     pixel_of,
     window,
 )
-from sciml_data.readers.earthquake.hilbert import fault_features
-from sciml_data.registry import find_registry
+from sciml_data.formats.earthquake.hilbert import fault_features
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
 
 pytestmark = pytest.mark.reference
 

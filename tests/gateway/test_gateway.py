@@ -20,12 +20,8 @@ import pytest
 import urllib3
 
 import sciml_data
-from sciml_data.fetch.ranges import RANGE_BYTES
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.manifest import read_manifest
-from sciml_data.sources import Sources, Timeouts
-from sciml_data.sources.patience import Patience
-from sciml_data.sources.s3 import list_bucket
+from sciml_data.registry.manifest import read_manifest
 from sciml_data.testing.buckets import Client, make_public, put_folder
 from sciml_data.testing.ceph import Ceph, kill_gateway, start_gateway
 from sciml_data.testing.datasets import write_unpinned
@@ -39,6 +35,10 @@ from sciml_data.testing.small_scenes import (
     write_older,
     write_registry,
 )
+from sciml_data.transfer.download.ranges import RANGE_BYTES
+from sciml_data.transfer.protocols import Sources, Timeouts
+from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.s3 import list_bucket
 
 pytestmark = pytest.mark.gateway
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sciml_data.bench.record import load_record
+from sciml_data.bench.record.record import load_record
 from sciml_data.home import Home
 
 if TYPE_CHECKING:

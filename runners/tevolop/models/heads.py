@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-WINDOW_COUNT = 8  # tests/test_tevolop_models.py holds it against data.WINDOWS
+WINDOW_COUNT = 8  # tests/runners/test_tevolop_models.py holds it against data.WINDOWS
 
 
 def fold(series: Any) -> Any:

@@ -1,0 +1,124 @@
+"""The samples of a run as a figure: a panel for each thing that was seen."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.bench.monitoring.samples import column, read_samples
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH_IN, PANEL_HEIGHT_IN = 7.0, 1.8
+GIB, MIB = 2.0**30, 2.0**20
+COLOURS = ("#0072b2", "#d55e00")  # Okabe and Ito's: told apart by all kinds of sight
+STYLES = ("-", "--")
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Lines that share an axis: label -> column, over `scale`; `is_rate` takes differences."""
+
+    label: str
+    lines: Mapping[str, str]
+    scale: float = 1.0
+    is_rate: bool = False
+
+
+PANELS = (
+    _Panel(
+        "CPU\n%",
+        {
+            "this run (100: one core)": "process_cpu_percent",
+            "computer (100: every core)": "system_cpu_percent",
+        },
+    ),
+    _Panel(
+        "memory\nGiB",
+        {"this run": "process_rss_bytes", "computer": "system_memory_used_bytes"},
+        scale=GIB,
+    ),
+    _Panel(
+        "disk\nMiB/s",
+        {"read": "disk_read_bytes", "written": "disk_write_bytes"},
+        scale=MIB,
+        is_rate=True,
+    ),
+    _Panel("GPU\n%", {"utilisation": "gpu_utilisation_percent"}),
+    _Panel("GPU memory\nGiB", {"in use": "gpu_memory_bytes"}, scale=GIB),
+    _Panel("GPU power\nW", {"all GPUs": "gpu_power_w"}),
+    _Panel("CPU power\nW", {"processor packages": "cpu_energy_j"}, is_rate=True),
+)
+
+
+def monitor_figure(table: Path) -> Figure:
+    """Return the panels that have data, over minutes since the run began; needs matplotlib.
+
+    A line breaks where a run was resumed, and where nothing could be read.
+
+    Args:
+        table: `monitor.csv` of a run.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no table of samples, or has none.
+    """
+    from matplotlib.figure import Figure
+
+    samples = read_samples(table)
+    if not samples:
+        raise ValueError(f"{table.name} has no samples")
+    minutes = _minutes(samples)
+    panels = [panel for panel in PANELS if _lines(panel, samples)]
+    figure = Figure(figsize=(WIDTH_IN, PANEL_HEIGHT_IN * len(panels)), layout="constrained")
+    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
+    for axes, panel in zip(rows[:, 0], panels, strict=True):
+        _draw(axes, panel, samples, minutes)
+    rows[-1, 0].set_xlabel("minutes since the run began")
+    return figure
+
+
+def _draw(
+    axes: Any,
+    panel: _Panel,
+    samples: Sequence[Mapping[str, float | None]],
+    minutes: Sequence[float],
+) -> None:
+    for number, (label, values) in enumerate(_lines(panel, samples).items()):
+        axes.plot(minutes, values, STYLES[number], color=COLOURS[number], label=label)
+    axes.set_ylabel(panel.label)
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(loc="best", fontsize="small")
+
+
+def _minutes(samples: Sequence[Mapping[str, float | None]]) -> list[float]:
+    times = [sample["time_ms"] or 0.0 for sample in samples]
+    return [(time - times[0]) / 60_000 for time in times]
+
+
+def _lines(panel: _Panel, samples: Sequence[Mapping[str, float | None]]) -> dict[str, list[float]]:
+    """Return the values of each line that has any; NaN where there is none."""
+    found = {}
+    for label, name in panel.lines.items():
+        values = _rates(samples, name) if panel.is_rate else column(samples, name)
+        if any(value is not None for value in values):
+            found[label] = [
+                float("nan") if value is None else value / panel.scale for value in values
+            ]
+    return found
+
+
+def _rates(samples: Sequence[Mapping[str, float | None]], name: str) -> list[float | None]:
+    """Return the growth of a counter a second; None at the first sample of each process."""
+    rates: list[float | None] = [None]
+    for before, after in itertools.pairwise(samples):
+        old, new = before[name], after[name]
+        passed_s = (after["elapsed_s"] or 0.0) - (before["elapsed_s"] or 0.0)
+        is_one = before["process"] == after["process"] and passed_s > 0
+        rates.append((new - old) / passed_s if is_one and None not in (old, new) else None)  # type: ignore[operator]
+    return rates

@@ -1,0 +1,192 @@
+"""What a run ran on and with: software, hardware, threads, code. Facts only; unknown is null.
+
+No host name, no user name and no absolute path goes into a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sciml_data import __version__
+from sciml_data.bench.training import backend
+
+LIBRARIES = (
+    "tensorflow",
+    "jax",
+    "jaxlib",
+    "keras",
+    "numpy",
+    "xarray",
+    "h5netcdf",
+    "h5py",
+    "pandas",
+)
+# Variables that change what is computed or how fast, and nothing that names a person or a machine.
+ENVIRONMENT = (
+    "CUDA_VISIBLE_DEVICES",
+    "KERAS_BACKEND",
+    "NPROC",
+    "OMP_NUM_THREADS",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_GPU_ALLOCATOR",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+GIT_TIMEOUT_S = 10
+# TensorFlow prints notes below this level to stderr while it starts; the talk there is ours.
+LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPP_MAX_VLOG_LEVEL": "-1"}
+
+
+def import_tensorflow_quietly() -> None:
+    """Import TensorFlow, if it is there, with its notes kept off stderr.
+
+    The environment may ask for them.
+
+    Some are written before any setting is looked at (absl, TensorFlow 2.21), hence the closed file
+    descriptor. Only a command may call this: a library leaves stderr and logging alone.
+    """
+    if "tensorflow" in sys.modules or any(name in os.environ for name in LOG_LEVELS):
+        return
+    if importlib.util.find_spec("tensorflow") is None:
+        return
+    os.environ.update(LOG_LEVELS)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def software() -> dict[str, Any]:
+    """Return versions of Python, the system and the libraries, and variables that matter."""
+    return {
+        "python_version": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "sciml_data": __version__,
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, memory and accelerators of this computer, named as MLPerf names them."""
+    return {
+        "host_processor_model_name": _processor(),
+        "host_processor_core_count": os.cpu_count(),
+        "host_processor_available_cores": len(os.sched_getaffinity(0)),
+        "host_memory_capacity_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        **backend.current().accelerators(),
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory this process has held so far."""
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, getrusage(2)
+    return kilobytes * 1024
+
+
+def unwatched(reason: str = "the run was not watched: --monitor 0") -> dict[str, Any]:
+    """Return the groups of a record that a monitor fills, where there was none."""
+    unknown = dict.fromkeys(("peak_device_memory_bytes", "cpu_s", "disk_read_bytes"))
+    energy = {"measured": False, "method": None, "cpu_energy_j": None, "gpu_energy_j": None}
+    return {
+        "resources": {
+            "peak_host_memory_bytes": peak_memory_bytes(),
+            **unknown,
+            "disk_write_bytes": None,
+        },
+        "monitor": None,
+        "energy": {**energy, "reason": reason},
+    }
+
+
+def code(runner: Path) -> dict[str, Any]:
+    """Return which code ran: the git commit of the checkout, and a digest of the runner's files.
+
+    Args:
+        runner: folder `runners/<benchmark>` of the registry in use.
+    """
+    commit, is_dirty, reason = _checkout(Path(__file__).resolve().parents[3])
+    return {
+        "version": __version__,
+        "commit": commit,
+        "is_dirty": is_dirty,
+        "reason": reason,
+        "runner_digest": runner_digest(runner),
+    }
+
+
+def runner_digest(runner: Path) -> str:
+    """Return the hash of the names and bytes of a runner's code, task and splits."""
+    files = sorted(
+        [*runner.rglob("*.py"), *runner.glob("task.toml"), *runner.glob("splits/*.json")]
+    )
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(runner).as_posix()}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _checkout(root: Path) -> tuple[str | None, bool | None, str | None]:
+    """Return (commit, whether files differ from it, why there is none)."""
+    if not (root / ".git").exists():
+        return None, None, "not run from a git checkout"
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", "sciml_data", "runners", "datapackages")
+    except (OSError, subprocess.SubprocessError):
+        return None, None, "git could not say: no commit yet, or no git on this computer"
+    return commit.strip(), bool(changed.strip()), None
+
+
+def _git(root: Path, *words: str) -> str:
+    environment: Mapping[str, str] = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(  # noqa: S603 - fixed words, no shell
+        ["git", "-C", str(root), *words],  # noqa: S607 - whichever git the user has
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=GIT_TIMEOUT_S,
+        env=environment,
+    )
+    return done.stdout
+
+
+def _processor() -> str | None:
+    """Return the processor's name as Linux gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None

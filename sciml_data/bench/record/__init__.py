@@ -1,0 +1,1 @@
+"""Records of runs: their form, where they lie, repeats, the printed report."""

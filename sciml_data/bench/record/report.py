@@ -1,0 +1,230 @@
+"""Records as plain text tables: the model beside every baseline, several runs as median and spread.
+
+Whatever was trained on a synthetic sample says so in the first line and in the last.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sciml_data.bench.record.repeats import check_repeats
+from sciml_data.bench.scoring.predictions import MODEL
+from sciml_data.bench.scoring.scores import row_key
+
+SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
+MISSING = "-"
+BEST = "*"  # stands beside the best score of a row
+Record = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def run_table(record: Record) -> str:
+    """Return one run as text: head, scores by part, targets, timing."""
+    marks = [SYNTHETIC] if record["synthetic"] else []
+    parts = dict.fromkeys(row["part"] for row in record["metrics"])
+    blocks = [_head(record)]
+    if told := record["facts"].get("leakage", {}).get("told"):
+        blocks.append("\n".join(told))
+    blocks += [_part_block(record, part) for part in parts]
+    if record["targets"]:
+        blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
+    blocks.append(_timing(record))
+    return "\n\n".join([*marks, *blocks, *marks])
+
+
+def spread_table(records: Sequence[Record]) -> str:
+    """Return several runs of one thing as median, spread and range of each score.
+
+    Raises:
+        CallError: the runs differ in more than their seed, or one is no success.
+    """
+    check_repeats(records)
+    first = records[0]
+    marks = [SYNTHETIC] if first["synthetic"] else []
+    seeds = sorted(record["seeds"]["seed"] for record in records)
+    head = f"{_name(first)}, {len(records)} runs, seeds {', '.join(map(str, seeds))}"
+    baselines = _baselines(first["metrics"])
+    lines = [["part", "metric", "median", "std", "min", "max", *baselines]]
+    for row in first["metrics"]:
+        same = [_same_row(record, row) for record in records]
+        scores = [found["score"] for found in same if found["score"] is not None]
+        others = [_median([found["baselines"].get(name) for found in same]) for name in baselines]
+        lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, others)])
+    return "\n\n".join([*marks, head, _grid(lines, text_columns=2), *marks])
+
+
+def _name(record: Record) -> str:
+    data, benchmark = record["dataset"], record["benchmark"]
+    variant = f" {benchmark['variant']}" if benchmark.get("variant") else ""
+    return (
+        f"{benchmark['name']}{variant}: {record['model']['name']} on {data['id']} "
+        f"{data['version']} ({data['scale']}), split {record['split']['name']}"
+    )
+
+
+def _head(record: Record) -> str:
+    sizes = ", ".join(f"{part} {size:,}" for part, size in record["dataset"]["n_samples"].items())
+    lines = [
+        f"{_name(record)}, seed {record['seeds']['seed']}",
+        f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
+    ]
+    if record["reason"]:
+        lines.append(f"why: {record['reason']}")
+    lines += _headline(record)
+    return "\n".join(lines)
+
+
+def _headline(record: Record) -> list[str]:
+    """Return one line for each part: the metric that ranks runs, the model beside the baselines."""
+    key = record["benchmark"]["headline_metric"]
+    lines = []
+    for row in record["metrics"]:
+        if row_key(row) == key:
+            others = "  ".join(f"{name} {_number(of)}" for name, of in row["baselines"].items())
+            own = f"{record['model']['name']} {_number(row['score'])}"
+            lines.append(f"{key}, {row['part']}: {own}  beside  {others}")
+    return lines
+
+
+def _part_block(record: Record, part: str) -> str:
+    """Return one part's scores: rows are variants, columns each metric's model and baselines."""
+    rows = [row for row in record["metrics"] if row["part"] == part]
+    definitions = {block["metric_id"]: block for block in record["metric_definitions"]}
+    predictors = [MODEL, *_baselines(rows)]
+    names = [f"{name} " for name in (record["model"]["name"], *predictors[1:])]
+    plain = [row for row in rows if row["variant"] is None]
+    blocks = []
+    if plain:
+        lines = [["metric", *names]]
+        lines += [[row["metric_id"], *_cells(row, predictors, definitions)] for row in plain]
+        blocks.append(_grid(lines))
+    varied = [row for row in rows if row["variant"] is not None]
+    found = {(row["metric_id"], row["variant"]): row for row in varied}
+    for family in dict.fromkeys(row["metric_id"] for row in varied):
+        lines = [[family, *names]]
+        for variant in _variants_beside(family, list(found)):
+            row = found.get((family, variant))
+            cells = _cells(row, predictors, definitions) if row else [f"{MISSING} "] * len(names)
+            lines.append([variant, *cells])
+        blocks.append(_grid(lines))
+    size = record["dataset"]["n_samples"].get(part)
+    head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
+    return "\n".join([head, *_beside(blocks)])
+
+
+def _variants_beside(family: str, found: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a metric's variants and those of all metrics that share one with it.
+
+    So blocks of one kind are of one height, and go abreast.
+    """
+    own = {variant for name, variant in found if name == family}
+    kin = {name for name, variant in found if variant in own}
+    return list(dict.fromkeys(variant for name, variant in found if name in kin))
+
+
+def _cells(
+    row: Row, predictors: Sequence[str], definitions: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    scores = [row["score"] if name == MODEL else row["baselines"].get(name) for name in predictors]
+    known = [score for score in scores if score is not None]
+    lower = definitions[row["metric_id"]]["lower_is_better"]
+    best = (min(known) if lower else max(known)) if known else None
+    return [f"{_number(score)}{BEST if score == best is not None else ' '}" for score in scores]
+
+
+def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str:
+    lines = ["published targets"]
+    for target in targets:
+        words = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
+        if is_synthetic:
+            missed = "not reached; " if target["is_reached"] is False else ""
+            words = f"{missed}not comparable: synthetic data"
+        line = (
+            f"  {target['part']} {target['metric']} {target['comparison']} {target['value']:g} "
+            f"({target['source']}): {_number(target['score'])}, {words}"
+        )
+        if target["reached_by_baselines"] and not is_synthetic:
+            line += f"; a baseline reaches it too: {', '.join(target['reached_by_baselines'])}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _timing(record: Record) -> str:
+    timing, speed = record["timing"], record["throughput"]
+    rate = speed["train_samples_per_s"]
+    devices = record["distribution"]
+    lines = [
+        f"staging {_seconds(timing['staging_s'])}  preparation {_seconds(timing['prepare_s'])}  "
+        f"baselines {_seconds(timing['baselines_s'])}  first epoch "
+        f"{_seconds(timing['first_epoch_s'])}  {timing['steady_epochs']} steady epochs "
+        f"{_seconds(timing['steady_epochs_s'])}  validation {_seconds(timing['validation_s'])}  "
+        f"prediction {_seconds(timing['predict_s'])}",
+        f"best epoch {record['model']['best_epoch']} of {len(record['curve'])}  training "
+        + (f"{rate:,.0f} samples/s" if rate else f"throughput not known: {speed['reason']}")
+        + f"  strategy {devices['strategy']}, replicas {devices['replicas']}",
+    ]
+    return "\n".join(lines)
+
+
+def _same_row(record: Record, row: Row) -> Row:
+    for other in record["metrics"]:
+        if (row_key(other), other["part"]) == (row_key(row), row["part"]):
+            return dict(other)
+    return {"score": None, "baselines": {}}
+
+
+def _baselines(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row["baselines"]))
+
+
+def _spread(scores: Sequence[float]) -> list[str]:
+    if not scores:
+        return [MISSING] * 4
+    deviation = statistics.stdev(scores) if len(scores) > 1 else None
+    return [
+        _number(value) for value in (statistics.median(scores), deviation, min(scores), max(scores))
+    ]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def _seconds(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f} s"
+
+
+def _grid(lines: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
+    """Return rows as aligned columns: words to the left, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _beside(blocks: Sequence[str], *, widest: int = 130) -> list[str]:
+    """Return blocks of equal height side by side as far as a line goes, others below."""
+    done: list[list[str]] = []
+    for block in blocks:
+        lines = block.splitlines()
+        if done and len(done[-1]) == len(lines):
+            width = max(map(len, done[-1]))
+            joined = [
+                f"{one.ljust(width)}  | {other}" for one, other in zip(done[-1], lines, strict=True)
+            ]
+            if max(map(len, joined)) <= widest:
+                done[-1] = joined
+                continue
+        done.append(lines)
+    return ["\n".join(lines) for lines in done]

@@ -1,0 +1,234 @@
+"""From what a run knows to its record: names and groups, no computation but sums and ratios."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sciml_data.bench.monitoring import Monitor, machine
+from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import RECORD_NAME, SCHEMA_VERSION, as_json, load_record
+from sciml_data.bench.run.prepared import BaselineScores, Prepared, settings_digest
+from sciml_data.bench.scoring.scores import PartScores, definition, metric_rows, target_rows
+from sciml_data.bench.training import backend, timeline
+from sciml_data.bench.training.checkpoint import FILE, load_state
+from sciml_data.bench.training.schedule import Progress
+
+FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
+NO_STEADY_EPOCH = "no epoch after the first of a process"
+
+
+@dataclass
+class Journal:
+    """What is known of a run while it goes on."""
+
+    prepared: Prepared
+    seed: int
+    folder: Path
+    run_id: str
+    start_time: str
+    is_shared: bool
+    marks: list[timeline.Mark] = field(default_factory=list)
+    monitor: Monitor | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @classmethod
+    def begin(cls, prepared: Prepared, *, seed: int, folder: Path, is_shared: bool) -> Journal:
+        """Return the journal of a new run, or of one that is gone on with (its id stays).
+
+        Raises:
+            RecordError: the folder's record or state is not sound, or another run's.
+        """
+        if (folder / RECORD_NAME).is_file():
+            record = load_record(folder)
+            run_id, marks = record["run_id"], timeline.go_on(record["timeline"])
+        else:
+            run_id = str(uuid.uuid4())
+            marks = timeline.begin_run(prepared.marks, is_shared=is_shared)
+        begun = next(mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START)
+        start = _utc(begun)
+        journal = cls(prepared, seed, folder, run_id, start, is_shared, marks)
+        state = load_state(folder / runs.STATE_FOLDER, settings_digest(prepared, seed))
+        if state is not None:
+            journal.progress = Progress.from_json(state.progress)
+        return journal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run stands: status, why, and what it came to if it is a success."""
+
+    status: str
+    reason: str | None
+    scores: PartScores = field(default_factory=dict)
+    baselines: BaselineScores = field(default_factory=dict)
+    parameters: int | None = None
+    predict_s: float | None = None
+    score_s: float | None = None
+    resumed_epochs: int = 0
+
+
+def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    """Return the record of a run as it stands, without its digest."""
+    prepared = journal.prepared
+    rows = metric_rows(prepared.task, outcome.scores, outcome.baselines)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": journal.run_id,
+        "record_digest": "",
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "synthetic": prepared.source.is_synthetic,
+        "benchmark": {
+            "name": prepared.task.name,
+            "variant": prepared.task.variant,
+            "title": prepared.task.title,
+            "division": "open",
+            "headline_metric": prepared.task.headline_metric,
+        },
+        **_inputs(journal, outcome),
+        "code": machine.code(prepared.task.folder),
+        "software": machine.software(),
+        "hardware": machine.hardware(),
+        "distribution": {
+            **backend.current().describe(prepared.strategy),
+            "global_batch_size": prepared.settings["batch_size"],
+        },
+        "timing": _timing(journal, outcome),
+        "timeline": [dict(mark) for mark in journal.marks],
+        "curve": [dict(row) for row in journal.progress.curve],
+        "metric_definitions": [definition(metric) for metric in prepared.task.metrics],
+        "metrics": rows,
+        "targets": target_rows(prepared.task, prepared.split.name, rows),
+        "throughput": _throughput(journal, outcome),
+        **(journal.monitor.summary() if journal.monitor else machine.unwatched()),
+        "facts": as_json(prepared.problem.facts()),
+        "outputs": _outputs(journal.folder),
+        "verification": {"state": "unchecked", "checks": []},
+        "extensions": {},
+    }
+
+
+def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    """Return data, split, model, settings and seeds."""
+    prepared, source = journal.prepared, journal.prepared.source
+    sizes = {part: int(size) for part, size in prepared.problem.sizes.items()}
+    return {
+        "dataset": {
+            "id": source.dataset_id,
+            "version": source.version,
+            "manifest_digest": source.manifest_digest,
+            "ready_digest": source.ready_digest,
+            "scale": "synthetic" if source.is_synthetic else "full",
+            "sample_seed": source.sample_seed,
+            "sample_set": list(source.sample_set),
+            "n_samples": sizes,
+        },
+        "split": {
+            "name": prepared.split.name,
+            "strategy": prepared.split.strategy,
+            "seed": prepared.split.seed,
+            "members_digest": prepared.split.digest,
+            "is_headline": prepared.split.name == prepared.task.headline_split,
+        },
+        "model": {
+            "name": prepared.settings["model"],
+            "parameters": outcome.parameters,
+            "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}",
+            "best_epoch": journal.progress.best_epoch,
+        },
+        "settings": as_json(prepared.settings),
+        "settings_overridden": list(prepared.overridden),
+        "settings_digest": settings_digest(prepared, journal.seed),
+        "seeds": {
+            "seed": journal.seed,
+            "generators": ["python", "numpy", backend.name()],
+            "data_order": "a function of seed and epoch",
+            "deterministic_ops": prepared.settings["deterministic"],
+        },
+    }
+
+
+def _timing(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    first, steady = _epochs(journal.progress.curve)
+    total = _time_to_train(journal, outcome)
+    staging = journal.prepared.durations["staging_s"]
+    return {
+        "clock": "monotonic",
+        "start_time": journal.start_time,
+        "end_time": _utc(timeline.epoch_ms()),
+        "cache_clear": journal.prepared.source.cache_clear.to_json(),
+        "time_to_train_s": total,
+        "time_to_train_excl_staging_s": None if total is None else total - staging,
+        **journal.prepared.durations,
+        "baselines_s": journal.prepared.baselines.seconds if outcome.baselines else None,
+        "is_staging_shared": journal.is_shared,
+        "first_epoch_s": first[0]["train_s"] if first else None,
+        "steady_epochs_s": sum(row["train_s"] for row in steady),
+        "steady_epochs": len(steady),
+        "validation_s": sum(row["evaluation_s"] for row in journal.progress.curve),
+        "predict_s": outcome.predict_s,
+        "score_s": outcome.score_s,
+        "resumed_epochs": outcome.resumed_epochs,
+    }
+
+
+def _time_to_train(journal: Journal, outcome: Outcome) -> float | None:
+    """Return the seconds from staging to the last score; None where not all of them were seen.
+
+    It is the interval of the run, with staging and preparation where these stood before it.
+    """
+    if outcome.status != "success" or outcome.resumed_epochs:
+        return None
+    times = {mark["key"]: mark["time_ms"] for mark in journal.marks}
+    interval_s = (times[timeline.RUN_STOP] - times[timeline.RUN_START]) / 1000
+    durations = journal.prepared.durations
+    before_s = durations["staging_s"] + durations["prepare_s"] if journal.is_shared else 0.0
+    return float(interval_s + before_s)
+
+
+def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    """Return samples of steady epochs over their wall time; the first epoch compiles."""
+    _, steady = _epochs(journal.progress.curve)
+    seconds = sum(row["train_s"] for row in steady)
+    samples = sum(row["samples"] for row in steady)
+    predicted = sum(int(size) for size in journal.prepared.problem.sizes.values())
+    return {
+        "train_samples_per_s": samples / seconds if seconds else None,
+        "predict_samples_per_s": predicted / outcome.predict_s if outcome.predict_s else None,
+        "reason": None if seconds else NO_STEADY_EPOCH,
+    }
+
+
+def _epochs(
+    curve: Sequence[Mapping[str, Any]],
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Return the epochs that compiled, and the others."""
+    first = [row for row in curve if row["is_first_of_process"]]
+    return first, [row for row in curve if not row["is_first_of_process"]]
+
+
+def _outputs(folder: Path) -> dict[str, Any]:
+    files = {
+        "predictions": (runs.PREDICTIONS_NAME, "NetCDF-4, one group for each part"),
+        "weights": (f"{runs.STATE_FOLDER}/{runs.WEIGHTS_NAME}", "Keras weights"),
+        "state": (f"{runs.STATE_FOLDER}/{FILE}", "NumPy archive"),
+        "curve": (runs.CURVE_NAME, "JSON lines"),
+        "monitor": (runs.MONITOR_NAME, "CSV, a line for each sample"),
+        "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
+    }
+    return {
+        name: runs.output(folder, path, form)
+        for name, (path, form) in files.items()
+        if (folder / path).is_file()
+    }
+
+
+def _utc(time_ms: int) -> str:
+    """Return a time as ISO 8601."""
+    time = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

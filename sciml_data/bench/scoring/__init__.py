@@ -1,0 +1,1 @@
+"""Scores: stored predictions, metrics by kind of prediction, baselines."""

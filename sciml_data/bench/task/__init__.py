@@ -1,0 +1,1 @@
+"""What a benchmark asks for: task.toml, variants, settings, splits."""

@@ -1,0 +1,1 @@
+"""Training: the loop, its schedule, checkpoints, backends, several devices and nodes."""

@@ -1,0 +1,1 @@
+"""Keeping a registry: start a dataset, list its files, derive, compare, pin."""

@@ -1,0 +1,89 @@
+"""CANDLE-UNO joined upstream: an HDFStore of pandas with the features of every row beside it.
+
+The file repeats the expression of a cell line and the descriptors of a drug in each row. They are
+found again here: one row of features for each id, the responses as indices, one ready file.
+It is read with h5py alone: nothing that was pickled into its attributes is unpickled (`store.py`).
+
+Option `strict` (true, false): an id that comes with two different rows of features stops the
+conversion; else the first row counts, and responses that come with another are left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.errors import CallError, NativeFormatError, Problem, nearest
+from sciml_data.formats import Native, Shard
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import xarray as xr
+
+SPLIT = "auc"
+
+
+def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """Return the one ready file.
+
+    Raises:
+        CallError: an option that there is not.
+        NativeFormatError: the file is not there.
+    """
+    _parse(options)
+    path = native.block["file"]
+    if path not in native.paths:
+        raise NativeFormatError(
+            "there is nothing to convert",
+            problems=[Problem("missing", path, "is not among the native files")],
+            untouched="nothing was converted",
+        )
+    return (Shard("responses.nc", SPLIT, (path,)),)
+
+
+def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
+    """Return responses, cell lines and drugs as one dataset.
+
+    Raises:
+        CallError: the file is compressed in a way that needs a plug-in which is not installed.
+        NativeFormatError: it is not laid out as pandas does; or, with `strict`, ids contradict.
+    """
+    from sciml_data.formats.candle_joined.ready import ready_dataset
+
+    strict = _parse(options)
+    dataset, problems = ready_dataset(native)
+    if problems and strict:
+        raise NativeFormatError(
+            f"{len(problems)} responses come with other features than their ids had before",
+            problems=problems,
+            untouched=f"{shard.name} was not made",
+            hint="without strict they are left out and counted",
+        )
+    return dataset
+
+
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
+    """Write a synthetic file in the layout that pandas writes; see `sample.py`."""
+    from sciml_data.synthetic.candle_joined import write_store
+
+    write_store(root, block, seed)
+
+
+def _parse(options: Mapping[str, Any]) -> bool:
+    problems = [
+        Problem("unknown", name, f"no such option{nearest(name, ['strict'])}")
+        for name in options
+        if name != "strict"
+    ]
+    strict = options.get("strict", False)
+    if not isinstance(strict, bool):
+        problems.append(Problem("value", "strict", f"true or false expected, {strict!r} found"))
+    if problems:
+        raise CallError(
+            f"{len(problems)} of {len(options)} conversion options cannot be used",
+            problems=problems,
+            untouched="nothing was read",
+            hint="options: strict",
+        )
+    return bool(strict)

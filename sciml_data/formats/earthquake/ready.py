@@ -1,0 +1,227 @@
+"""The analysis-ready form of a catalogue: events, cell-days, pixels, decades, gaps.
+
+Names, units and flags follow the CF conventions 1.11. Names start with their dimension wherever two
+dimensions have the same quantity (`magnitude` of an event, `cell_day_magnitude` of a day in a
+pixel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.formats.earthquake import grid
+from sciml_data.formats.earthquake.cell_days import CellDays, cell_days, in_benchmark
+from sciml_data.formats.earthquake.completeness import completeness_by_decade
+from sciml_data.formats.earthquake.events import EVENT_TYPES, MAGNITUDE_TYPES, QUALITIES
+from sciml_data.formats.earthquake.merge import Catalogue, Gap
+
+CHUNK_ROWS = 1 << 17  # about 1 MiB of 8-byte numbers
+COMPRESSION_LEVEL = 1  # higher ones save 2 % and take twice as long: benchmarks/convert.py
+EPOCH = "1950-01-01 00:00:00"  # the reference's first day
+Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
+
+
+def ready_dataset(catalogue: Catalogue, groups: NDArray[np.integer[Any]]) -> xr.Dataset:
+    """Return everything of a catalogue as one dataset, with attributes and encoding to be written.
+
+    Args:
+        catalogue: the merged table.
+        groups: (row=40, column=60) integers, fault group of each pixel, row 0 in the north.
+    """
+    kept = catalogue.events.take(in_benchmark(catalogue.events))
+    variables = {
+        **_event_variables(catalogue),
+        **_cell_day_variables(cell_days(catalogue.events)),
+        **_pixel_variables(groups),
+        **_decade_variables(*completeness_by_decade(kept.time, kept.magnitude)),
+        **_gap_variables(catalogue.gaps),
+    }
+    dataset = xr.Dataset(variables, attrs=_attributes(catalogue))
+    for name, variable in dataset.variables.items():
+        variable.encoding = _encoding(str(name), variable)
+    return dataset
+
+
+def read_fault_groups(path: Path) -> NDArray[np.int32]:
+    """Return the fault group of each pixel: (row=40, column=60) int32, row 0 in the north.
+
+    Raises:
+        NativeFormatError: the table has another shape or holds something that is no integer.
+    """
+    try:
+        groups = np.loadtxt(path, delimiter=",", dtype=np.int32, ndmin=2)
+    except ValueError as error:
+        problems = [Problem("malformed", path.name, str(error))]
+        raise NativeFormatError(f"cannot read {path.name}", problems=problems) from error
+    if groups.shape != (grid.ROWS, grid.COLUMNS):
+        found = " x ".join(map(str, groups.shape))
+        message = f"{grid.ROWS} x {grid.COLUMNS} numbers expected, {found} found"
+        problems = [Problem("shape", path.name, message)]
+        raise NativeFormatError(f"cannot read {path.name}", problems=problems)
+    return groups
+
+
+def _event_variables(catalogue: Catalogue) -> dict[str, Variable]:
+    events = catalogue.events
+    where = {"coordinates": "time latitude longitude depth"}
+
+    def one(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
+        return ("event",), values, {"long_name": long_name, **attributes}
+
+    return {
+        "time": one(events.time.astype("M8[ns]"), "origin time, UTC", standard_name="time"),
+        "latitude": one(
+            events.latitude, "epicentre latitude", standard_name="latitude", units="degrees_north"
+        ),
+        "longitude": one(
+            events.longitude, "epicentre longitude", standard_name="longitude", units="degrees_east"
+        ),
+        "depth": one(
+            events.depth.astype(np.float32),
+            "hypocentre depth below the catalogue's datum",
+            standard_name="depth",
+            units="km",
+            positive="down",
+        ),
+        "magnitude": one(
+            events.magnitude, "magnitude, not a number where not determined", units="1", **where
+        ),
+        "magnitude_type": one(
+            events.magnitude_type, "type of magnitude", **_flags(MAGNITUDE_TYPES), **where
+        ),
+        "event_type": one(events.event_type, "type of event", **_flags(EVENT_TYPES), **where),
+        "quality": one(events.quality, "quality of location", **_flags(QUALITIES), **where),
+        "catalogue": one(
+            catalogue.part, "part of the native files", **_flags(catalogue.names), **where
+        ),
+        "event_id": one(_trimmed(events.event_id), "network code and number of the event", **where),
+    }
+
+
+def _cell_day_variables(days: CellDays) -> dict[str, Variable]:
+    def one(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
+        return ("cell_day",), values, {"long_name": long_name, **attributes}
+
+    return {
+        "cell_day_date": one(days.day.astype("M8[D]").astype("M8[ns]"), "day, UTC"),
+        "cell_day_pixel": one(days.pixel, "pixel, 60 * row + column from the north-west corner"),
+        "cell_day_magnitude": one(
+            days.magnitude,
+            "log10(sum of 10^(1.5 magnitude)) / 1.5 of the day's earthquakes",
+            units="1",
+        ),
+        "cell_day_depth": one(days.depth, "energy-weighted depth", units="km", positive="down"),
+        "cell_day_count": one(days.count, "earthquakes of known magnitude", units="1"),
+        "cell_day_count_ge_3_29": one(
+            days.count_ge_3_29, "earthquakes of magnitude 3.29 and more", units="1"
+        ),
+    }
+
+
+def _pixel_variables(groups: NDArray[np.integer[Any]]) -> dict[str, Variable]:
+    latitude, longitude = grid.pixel_centres()
+    place = {"coordinates": "pixel_latitude pixel_longitude"}
+    return {
+        "pixel_latitude": (
+            ("pixel",),
+            latitude,
+            {"long_name": "latitude of the pixel's centre", "units": "degrees_north"}
+            | {"standard_name": "latitude"},
+        ),
+        "pixel_longitude": (
+            ("pixel",),
+            longitude,
+            {"long_name": "longitude of the pixel's centre", "units": "degrees_east"}
+            | {"standard_name": "longitude"},
+        ),
+        "fault_group": (
+            ("pixel",),
+            groups.ravel().astype(np.int32),
+            {"long_name": "fault group", **place},
+        ),
+    }
+
+
+def _decade_variables(
+    decade: NDArray[np.int32], magnitude: NDArray[np.float32]
+) -> dict[str, Variable]:
+    method = "maximum curvature + 0.2, earthquakes in the benchmark's box"
+    return {
+        "decade": (("decade",), decade, {"long_name": "first year of the decade"}),
+        "completeness_magnitude": (
+            ("decade",),
+            magnitude,
+            {"long_name": "magnitude from which on the decade is complete", "units": "1"}
+            | {"comment": method},
+        ),
+    }
+
+
+def _gap_variables(gaps: tuple[Gap, ...]) -> dict[str, Variable]:
+    def one(values: list[Any], dtype: str, long_name: str, **attributes: Any) -> Variable:
+        return ("gap",), np.array(values, dtype), {"long_name": long_name, **attributes}
+
+    return {
+        "gap_start": one([gap.start for gap in gaps], "M8[ns]", "start of the gap, UTC"),
+        "gap_end": one([gap.end for gap in gaps], "M8[ns]", "end of the gap, UTC"),
+        "gap_complete_above": one(
+            [gap.complete_above for gap in gaps],
+            "f8",
+            "least magnitude that the catalogue has in the gap",
+            units="1",
+        ),
+    }
+
+
+def _flags(words: tuple[str, ...]) -> dict[str, Any]:
+    return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": " ".join(words)}
+
+
+def _trimmed(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Return the ids without the columns that are empty in all of them."""
+    characters = ids.view(np.uint8).reshape(len(ids), -1)
+    width = int(np.flatnonzero(characters.any(axis=0)).max(initial=0)) + 1
+    return np.ascontiguousarray(characters[:, :width]).view(f"S{width}").ravel()
+
+
+def _attributes(catalogue: Catalogue) -> dict[str, Any]:
+    events = catalogue.events
+    ends: Mapping[str, Any] = (
+        {"time_coverage_start": str(events.time[0]), "time_coverage_end": str(events.time[-1])}
+        if len(events)
+        else {}
+    )
+    return {
+        "Conventions": "CF-1.11",
+        "featureType": "point",
+        **ends,
+        "geospatial_lat_min": grid.SOUTH,
+        "geospatial_lat_max": grid.NORTH,
+        "geospatial_lon_min": grid.WEST,
+        "geospatial_lon_max": grid.EAST,
+        "geospatial_bounds_comment": "of the pixels; events are given as far as the catalogue goes",
+    }
+
+
+def _encoding(name: str, variable: xr.Variable) -> dict[str, Any]:
+    encoding: dict[str, Any] = {"_FillValue": None}
+    if variable.dtype.kind == "M":
+        unit = "days" if name == "cell_day_date" else "milliseconds"
+        integer = np.int32 if name == "cell_day_date" else np.int64
+        encoding |= {"units": f"{unit} since {EPOCH}", "calendar": "proleptic_gregorian"}
+        encoding |= {"dtype": integer}
+    elif variable.dtype.kind == "f":
+        encoding["_FillValue"] = np.nan if np.isnan(variable.values).any() else None
+    if variable.size > grid.PIXELS:
+        chunk = min(variable.size, CHUNK_ROWS)
+        encoding |= {"zlib": True, "complevel": COMPRESSION_LEVEL, "shuffle": True}
+        letters = (variable.dtype.itemsize,) if variable.dtype.kind == "S" else ()
+        encoding |= {"chunksizes": (chunk, *letters)}
+    return encoding

@@ -1,0 +1,236 @@
+"""Facts as DCAT 3: JSON-LD, and Turtle of the same.
+
+A distribution is the whole dataset at one mirror; what its files are, and their hashes, stands in
+the manifest, which is a distribution of its own. A licence that is not stated is a statement of
+rights.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+from sciml_data.errors import CallError
+from sciml_data.metadata.addresses import REGISTRY_PAGE
+from sciml_data.metadata.cite import SOFTWARE
+from sciml_data.metadata.facts import Facts
+from sciml_data.metadata.parts import Agent, Beside, Licence
+
+AUTHORITY = "http://publications.europa.eu/resource/authority/"  # the EU's vocabularies
+ACCESS = {"open": "PUBLIC", "restricted": "RESTRICTED"}
+CURATOR = "http://id.loc.gov/vocabulary/relators/cur"  # MARC's roles of people, as DCAT 3 has roles
+MEDIA_TYPES = "https://www.iana.org/assignments/media-types/"
+CONTEXT = {
+    "dcat": "http://www.w3.org/ns/dcat#",
+    "dct": "http://purl.org/dc/terms/",
+    "foaf": "http://xmlns.com/foaf/0.1/",
+    "prov": "http://www.w3.org/ns/prov#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "spdx": "http://spdx.org/rdf/terms#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+}
+
+Node = dict[str, Any]
+
+
+def to_dcat(facts: Facts) -> dict[str, Any]:
+    """Return a JSON-LD document with a dcat:Dataset and the record of it in our catalogue."""
+    return {"@context": CONTEXT, "@graph": [_dataset(facts), _record(facts)]}
+
+
+def to_turtle(facts: Facts) -> str:
+    """Return the same as Turtle.
+
+    Raises:
+        CallError: rdflib is not installed.
+    """
+    try:
+        import rdflib
+        from rdflib.compare import to_canonical_graph
+    except ImportError as error:
+        raise CallError(
+            "Turtle is written by rdflib, which is not installed",
+            untouched="nothing was written",
+            hint="pip install 'sciml-data[fair]', or --format json, which needs nothing",
+        ) from error
+    graph = rdflib.Graph()
+    with warnings.catch_warnings():  # rdflib's own parser makes one
+        warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
+        graph.parse(data=json.dumps(to_dcat(facts)), format="json-ld")
+    # Blank nodes are named at random, and written in the order of their names.
+    ordered = rdflib.Graph(namespace_manager=graph.namespace_manager)
+    for triple in to_canonical_graph(graph):
+        ordered.add(triple)
+    return ordered.serialize(format="turtle").rstrip()
+
+
+def _dataset(facts: Facts) -> Node:
+    dataset: Node = {
+        "@id": facts.identifier,
+        "@type": "dcat:Dataset",
+        "dct:identifier": facts.identifier,
+        "dct:title": _english(facts.title),
+        "dct:description": _english(facts.description),
+        "dct:creator": [_agent(one) for one in facts.creators],
+        "dct:publisher": [_agent(one) for one in facts.publishers[:1]],
+        "dct:contributor": [_agent(one) for one in facts.publishers[1:]],
+        "prov:qualifiedAttribution": [_curator(one) for one in facts.curators],
+        "dct:issued": _date(facts.issued),
+        "dcat:version": facts.version,
+        "dcat:keyword": [_english(one) for one in facts.keywords],
+        "dcat:landingPage": _document(facts.identifier),
+        "foaf:page": [_document(facts.homepage)] if facts.homepage else [],
+        "dct:license": [found for one in facts.licences if (found := _licence(one))],
+        "dct:rights": [
+            _statement(facts.access_sentence),
+            *(_statement(one.text) for one in facts.licences if _licence(one) is None),
+        ],
+        "dct:accessRights": _access(facts),
+        "dct:bibliographicCitation": [one.text for one in facts.citations],
+        "prov:wasDerivedFrom": [
+            {"@id": one.identifier.url} for one in facts.related if one.relation == "IsDerivedFrom"
+        ],
+        "prov:wasGeneratedBy": _generation(facts),
+        "dct:references": [
+            {"@id": one.identifier.url} for one in facts.related if one.relation != "IsDerivedFrom"
+        ],
+        "dcat:distribution": _distributions(facts),
+    }
+    return {key: value for key, value in dataset.items() if value != []}
+
+
+def _generation(facts: Facts) -> list[Node]:
+    """Return the run of the software that made the data, where the descriptor names any."""
+    used = [one for one in facts.related if one.relation == "IsCompiledBy"]
+    if not used:
+        return []
+    software = [
+        {
+            "@id": one.identifier.url,
+            "@type": ["prov:Agent", "prov:SoftwareAgent"],
+            "rdfs:label": one.title,
+        }
+        for one in used
+    ]
+    return [
+        {
+            "@type": "prov:Activity",
+            "rdfs:label": _english("simulation or processing by this software"),
+            "prov:wasAssociatedWith": software,
+        }
+    ]
+
+
+def _record(facts: Facts) -> Node:
+    """Return the catalogue with the record: who described the dataset, and when."""
+    return {
+        "@id": REGISTRY_PAGE,
+        "@type": "dcat:Catalog",
+        "dct:title": _english("sciml-data"),
+        "dct:description": _english(SOFTWARE["title"]),
+        "dct:publisher": {"@type": "foaf:Agent", "foaf:name": SOFTWARE["author"]},
+        "dcat:dataset": {"@id": facts.identifier},
+        "dcat:record": {
+            "@id": facts.descriptor_url,
+            "@type": "dcat:CatalogRecord",
+            "foaf:primaryTopic": {"@id": facts.identifier},
+            "dct:modified": _date(facts.described),
+        },
+    }
+
+
+def _distributions(facts: Facts) -> list[Node]:
+    found = [_beside(one) for one in facts.beside]
+    for mirror in facts.mirrors:
+        node: Node = {
+            "@type": "dcat:Distribution",
+            "dct:title": _english(f"native files, mirror {mirror.name}"),
+            "dcat:accessURL": [{"@id": url} for url in dict.fromkeys(mirror.prefixes.values())],
+        }
+        if facts.total_bytes is not None:
+            node["dcat:byteSize"] = _bytes(facts.total_bytes)
+        else:
+            node["dct:description"] = _english("; ".join(one.sentence for one in facts.groups))
+        found.append(node)
+    if facts.service is not None:
+        found.append(
+            {
+                "@type": "dcat:Distribution",
+                "dct:title": _english("what the service answers, for any period"),
+                "dcat:accessURL": {"@id": facts.service},
+                "dcat:accessService": {
+                    "@type": "dcat:DataService",
+                    "dct:title": _english(f"service of {facts.dataset} {facts.version}"),
+                    "dcat:endpointURL": {"@id": facts.service},
+                },
+            }
+        )
+    return found
+
+
+def _beside(one: Beside) -> Node:
+    return {
+        "@type": "dcat:Distribution",
+        "dct:title": _english(one.title),
+        "dcat:accessURL": {"@id": one.url},
+        "dcat:downloadURL": {"@id": one.url},
+        "dcat:mediaType": {"@id": MEDIA_TYPES + one.media_type, "@type": "dct:MediaType"},
+        "dcat:byteSize": _bytes(one.size_bytes),
+        "spdx:checksum": {
+            "@type": "spdx:Checksum",
+            "spdx:algorithm": {"@id": "spdx:checksumAlgorithm_sha256"},
+            "spdx:checksumValue": {"@value": one.sha256, "@type": "xsd:hexBinary"},
+        },
+    }
+
+
+def _agent(one: Agent) -> Node:
+    kind = "foaf:Person" if one.is_person else "foaf:Organization"
+    found: Node = {"@type": ["foaf:Agent", kind], "foaf:name": one.name}
+    if one.url:
+        found["foaf:homepage"] = _document(one.url)
+    return found
+
+
+def _curator(one: Agent) -> Node:
+    """Return who keeps the description, which is neither dct:creator nor dct:publisher."""
+    return {
+        "@type": "prov:Attribution",
+        "prov:agent": _agent(one),
+        "dcat:hadRole": {"@id": CURATOR, "@type": "dcat:Role"},
+    }
+
+
+def _licence(one: Licence) -> Node | None:
+    if not one.is_stated or not one.url:
+        return None
+    return {"@id": one.url, "@type": "dct:LicenseDocument", "rdfs:label": one.text}
+
+
+def _access(facts: Facts) -> list[Node]:
+    """Return a concept of the EU's vocabulary; DCAT-AP allows one, so the sentence is a right."""
+    if facts.access.rights is None:
+        return []
+    address = f"{AUTHORITY}access-right/{ACCESS[facts.access.rights]}"
+    return [{"@id": address, "@type": "dct:RightsStatement"}]
+
+
+def _statement(text: str) -> Node:
+    return {"@type": "dct:RightsStatement", "rdfs:label": text}
+
+
+def _document(url: str) -> Node:
+    return {"@id": url, "@type": "foaf:Document"}
+
+
+def _english(text: str) -> Node:
+    return {"@value": text, "@language": "en"}
+
+
+def _date(text: str) -> Node:
+    return {"@value": text, "@type": "xsd:date" if len(text) > len("YYYY") else "xsd:gYear"}
+
+
+def _bytes(size: int) -> Node:
+    return {"@value": str(size), "@type": "xsd:nonNegativeInteger"}

@@ -1,0 +1,1 @@
+"""The FAIR judge: the FAIRsFAIR metrics, each with its evidence."""

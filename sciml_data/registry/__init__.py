@@ -1,0 +1,1 @@
+"""What is described: the registry's layout, descriptors, manifests, options, stage types."""

@@ -1,0 +1,133 @@
+"""Where the registry lies, and which datasets, versions and benchmarks it has.
+
+A registry is a folder with `datapackages/` and `runners/`. The folder names are the only index:
+nothing has to be listed anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sciml_data.errors import CallError, nearest
+
+REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"
+LIVE = "live"  # the version whose files are asked of a service, and differ each time
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A folder of descriptors and runners."""
+
+    root: Path
+
+    def datasets(self) -> list[str]:
+        """Return the ids of all datasets, sorted."""
+        return _folders(self.root / "datapackages")
+
+    def versions(self, dataset: str) -> list[str]:
+        """Return the versions of one dataset, oldest first, `live` last.
+
+        Raises:
+            CallError: the registry has no such dataset.
+        """
+        known = self.datasets()
+        if dataset not in known:
+            raise CallError(
+                f"the registry has no dataset {dataset!r}{nearest(dataset, known)}",
+                untouched="nothing was fetched or changed",
+                hint="`sciml-data list` prints every dataset and version",
+            )
+        found = [
+            name
+            for name in _folders(self.root / "datapackages" / dataset)
+            if (self.root / "datapackages" / dataset / name / "datapackage.json").is_file()
+        ]
+        return sorted(found, key=version_key)
+
+    def latest(self, dataset: str) -> str:
+        """Return the newest published version; `live` only where there is nothing else."""
+        versions = self.versions(dataset)
+        published = [version for version in versions if version != LIVE]
+        if not versions:
+            raise CallError(f"dataset {dataset!r} has no version with a datapackage.json")
+        return (published or versions)[-1]
+
+    def package(self, dataset: str, version: str) -> Path:
+        """Return the folder of one version.
+
+        Raises:
+            CallError: the registry has no such dataset or version; the versions are listed.
+        """
+        versions = self.versions(dataset)
+        if version not in versions:
+            raise CallError(
+                f"dataset {dataset!r} has no version {version!r}; "
+                f"it has {', '.join(versions) or 'none'}",
+                untouched="nothing was fetched or changed",
+                hint=f"sciml-data get {dataset} --version {self.latest(dataset)}",
+            )
+        return self.root / "datapackages" / dataset / version
+
+    def benchmarks(self) -> list[str]:
+        """Return the names of all benchmarks, sorted."""
+        runners = self.root / "runners"
+        return [name for name in _folders(runners) if (runners / name / "task.toml").is_file()]
+
+    def runner(self, benchmark: str) -> Path:
+        """Return the folder of one benchmark's runner.
+
+        Raises:
+            CallError: the registry has no such benchmark.
+        """
+        known = self.benchmarks()
+        if benchmark not in known:
+            raise CallError(
+                f"the registry has no benchmark {benchmark!r}{nearest(benchmark, known)}; "
+                f"it has {', '.join(known) or 'none'}",
+                untouched="nothing was run",
+                hint="`sciml-data list` prints every benchmark",
+            )
+        return self.root / "runners" / benchmark
+
+
+def find_registry(path: Path | None = None) -> Registry:
+    """Return the registry asked for, else the environment's, else the built-in one.
+
+    Args:
+        path: a registry folder; None looks at `SCIML_DATA_REGISTRY`, then takes the checkout's
+            own folders, or the copy that an installed wheel carries.
+
+    Raises:
+        CallError: the folder has no `datapackages/`.
+    """
+    named = path or (
+        Path(os.environ[REGISTRY_VARIABLE]) if REGISTRY_VARIABLE in os.environ else None
+    )
+    if named is not None:
+        if not (named / "datapackages").is_dir():
+            raise CallError(
+                f"{named} is no registry: it has no folder datapackages/",
+                untouched="nothing was read",
+                hint="`sciml-data new ID VERSION --registry DIR` starts a registry",
+            )
+        return Registry(named.resolve())
+    package = Path(__file__).resolve().parents[1]
+    carried = package / "_registry"
+    return Registry(carried if carried.is_dir() else package.parent)
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key: numbers by value, words after numbers."""
+    parts = re.split(r"[.\-_]", version)
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
+
+
+def _folders(root: Path) -> list[str]:
+    if not root.is_dir():
+        return []
+    return sorted(
+        entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] not in "._"
+    )

@@ -1,0 +1,1 @@
+"""What becomes of records: boards, submissions, MLPerf logs, exports."""

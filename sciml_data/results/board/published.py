@@ -1,0 +1,195 @@
+"""Figures of others, from `runners/<benchmark>/published.toml`: cited, and not scored again.
+
+A board shows them beside measured rows, because a reader looks for them, and says of each what
+was reported, on which data, and why it is not comparable. They never have a rank.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import Task, load_task
+from sciml_data.bench.task.variants import datasets_of
+from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+from sciml_data.registry.layout import Registry
+from sciml_data.results.board.measured import Energy
+from sciml_data.results.board.row import (
+    NOT_RESCORED,
+    PUBLISHED,
+    CostsOf,
+    DataOf,
+    MadeBy,
+    MetricOf,
+    PublishedAs,
+    Row,
+    ScoreOf,
+)
+from sciml_data.results.board.schemas import PUBLISHED_SCHEMA, schema_problems
+
+FILE_NAME = "published.toml"
+JOULES_OF_KWH = 3.6e6
+
+
+def published_rows(registry: Registry, benchmarks: Iterable[str] | None = None) -> list[Row]:
+    """Return the published figures of benchmarks, in the order of their files.
+
+    Args:
+        registry: whose benchmarks.
+        benchmarks: names; None takes all.
+
+    Raises:
+        CallError: the registry has no such benchmark.
+        DescriptorError: a published.toml is not sound; `.problems` has every place.
+    """
+    names = registry.benchmarks() if benchmarks is None else benchmarks
+    return [
+        _row(figure, task)
+        for task in (load_task(registry.runner(name)) for name in names)
+        for figure in load_published(task).get("figure", [])
+    ]
+
+
+def advised_runs(registry: Registry, benchmark: str) -> int | None:
+    """Return how many runs a result of a benchmark should rest on, if anybody has said.
+
+    Raises:
+        CallError: the registry has no such benchmark.
+        DescriptorError: its published.toml is not sound.
+    """
+    advice = load_published(load_task(registry.runner(benchmark))).get("advice", {})
+    runs: int | None = advice.get("runs")
+    return runs
+
+
+def load_published(task: Task) -> Mapping[str, Any]:
+    """Return a benchmark's published.toml; empty where there is none.
+
+    Raises:
+        DescriptorError: it is not sound; `.problems` has every place.
+    """
+    path = task.folder / FILE_NAME
+    if not path.is_file():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is not TOML: {error}") from error
+    problems = schema_problems(document, PUBLISHED_SCHEMA)
+    if not problems:
+        for number, figure in enumerate(document["figure"]):
+            problems += _figure_problems(figure, task, f"figure[{number}]")
+    if problems:
+        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is not sound", problems=problems)
+    return document
+
+
+def _figure_problems(figure: Mapping[str, Any], task: Task, place: str) -> list[Problem]:
+    """Return what a figure names that the benchmark has not, or leaves unsaid."""
+    problems = []
+    if "metric" in figure:
+        problems += _unless(lambda: task.metric(figure["metric"]), f"{place}.metric")
+    elif "value" in figure and not {"unit", "lower_is_better"} <= set(figure):
+        message = "unit and lower_is_better are needed where no metric says them"
+        problems.append(Problem("missing", place, message))
+    if "split" in figure:
+        problems += _unless(lambda: load_split(task.folder, figure["split"]), f"{place}.split")
+    if figure.get("variant") not in {None, *task.variants}:
+        problems.append(Problem("variant", f"{place}.variant", "no such variant"))
+    if figure.get("dataset") not in {None, *datasets_of(task)}:
+        problems.append(Problem("dataset", f"{place}.dataset", "the benchmark runs on no such"))
+    return problems
+
+
+def _unless(look: Callable[[], object], place: str) -> list[Problem]:
+    """Return the problem that looking something up gives; none where it is found."""
+    try:
+        look()
+    except SciMLDataError as error:
+        return [Problem(place.rpartition(".")[2], place, error.wrong)]
+    return []
+
+
+def _row(figure: Mapping[str, Any], task: Task) -> Row:
+    split = figure.get("split")
+    return Row(
+        kind=PUBLISHED,
+        benchmark=task.name,
+        variant=figure.get("variant", task.default_variant),
+        data=DataOf(
+            dataset=figure.get("dataset"),
+            version=None,
+            manifest_digest=None,
+            is_synthetic=False,
+            split=split,
+            members_digest=None,
+            is_headline=split == task.headline_split,
+            part=figure.get("part"),
+            words=figure["data"],
+        ),
+        metric=_metric(figure, task),
+        score=_score(figure),
+        targets=(),
+        baseline=None,
+        costs=_costs(figure),
+        made_by=MadeBy(
+            model=figure["model"],
+            parameters=figure.get("parameters"),
+            system=figure.get("system"),
+            commit=None,
+            is_dirty=None,
+            submitter=None,
+        ),
+        state=NOT_RESCORED,
+        published=PublishedAs(
+            source=figure["source"],
+            url=figure.get("url"),
+            reported=figure["reported"],
+            not_comparable=figure["not_comparable"],
+        ),
+    )
+
+
+def _metric(figure: Mapping[str, Any], task: Task) -> MetricOf:
+    key = figure.get("metric")
+    own = task.metric(key) if key else None
+    return MetricOf(
+        key=key,
+        name=figure["measure"],
+        version=None,
+        unit=own.unit if own else figure.get("unit"),
+        lower_is_better=own.lower_is_better if own else figure.get("lower_is_better"),
+        is_headline=key is not None and key == task.headline_metric,
+    )
+
+
+def _score(figure: Mapping[str, Any]) -> ScoreOf | None:
+    if "value" not in figure:
+        return None
+    return ScoreOf(
+        runs=figure.get("runs"),
+        misses=None,
+        best_of=figure.get("best_of"),
+        median=figure["value"],
+        std=figure.get("std"),
+    )
+
+
+def _costs(figure: Mapping[str, Any]) -> CostsOf:
+    kwh = figure.get("energy_kwh")
+    joules = None if kwh is None else kwh * JOULES_OF_KWH
+    return CostsOf(
+        time_to_train_s=figure.get("seconds"),
+        time_remark=None,
+        train_samples_per_s=figure.get("train_samples_per_s"),
+        speed_remark=None,
+        energy=Energy(
+            is_measured=joules is not None,
+            method=figure.get("energy_method"),
+            cpu_j=None,
+            gpu_j=joules,
+            reason=None if joules is not None else "not reported",
+        ),
+    )

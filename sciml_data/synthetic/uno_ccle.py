@@ -1,0 +1,131 @@
+"""A synthetic look-alike of the CCLE files: Hill curves, their areas, images and a table of genes.
+
+Every cell has curves under every drug at the eight doses of the CCLE, but for one in 25, as in the
+real files. Two cells have curves and no image. Names of cells are made up (SYN0001_LUNG); drugs
+bear the names that the descriptor knows, with made-up molecules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciml_data.errors import CallError
+from sciml_data.formats.uno_ccle.curves import HEADER
+from sciml_data.formats.uno_ccle.images import PIXELS, SIDE
+from sciml_data.synthetic.drug_response import (
+    AUC_DOSES,
+    World,
+    features,
+    made_up_smiles,
+    sizes,
+    world,
+)
+
+DEFAULTS: Mapping[str, int] = {"cells": 48, "drugs": 12}
+DOSES = (".0025", ".0080", ".025", ".080", ".25", ".80", "2.53", "8")  # of the real curves, uM
+TISSUES = ("LUNG", "BREAST", "SKIN", "LARGE_INTESTINE", "HAEMATOPOIETIC_AND_LYMPHOID_TISSUE")
+GENES = 1600  # in the table
+FIRST_ID = 61  # as the real ids begin
+NOISE = 5.0  # percent of activity, standard deviation
+MISSING = 0.04  # share of (cell, drug) without a curve
+WITHOUT_IMAGE = 2
+
+
+def write_files(root: Path, block: Mapping[str, Any], seed: int) -> None:
+    """Write all native files that the block names; `block["sample"]` has `cells` and `drugs`.
+
+    Raises:
+        CallError: a size that cannot be.
+    """
+    chosen = sizes(block, DEFAULTS)
+    drugs = list(block["drugs"])[: chosen["drugs"]]
+    if len(drugs) < chosen["drugs"]:
+        raise CallError(
+            f"a sample has at most the {len(drugs)} drugs that the descriptor names",
+            untouched="nothing was written",
+        )
+    random = np.random.default_rng([seed, 1])
+    count = chosen["cells"]
+    unseen = list(block["cells_without_expression"])[:WITHOUT_IMAGE]
+    truth = world(random, count + len(unseen), len(drugs))
+    names = [f"SYN{at + 1:04d}_{TISSUES[at % len(TISSUES)]}" for at in range(count)]
+    ids = [f"CCL_{FIRST_ID + 2 * at}" for at in range(count)]
+    has_curve = random.random((count + len(unseen), len(drugs))) >= MISSING
+    compounds = [block["drugs"][name]["compound"] for name in drugs]
+    _write_curves(root / block["curves"], random, truth, [names + unseen, compounds], has_curve)
+    _write_areas(root / block["response"], truth, [ids, drugs], has_curve)
+    expression = _scaled(features(random, truth.cells[:count], PIXELS))
+    _write_images(root / block["expression_images"], ids, 1 - expression)
+    _write_images(
+        root / block["descriptor_images"], drugs, _scaled(features(random, truth.drugs, PIXELS))
+    )
+    _write_genes(root / block["expression_table"], random, ids[: (count + 1) // 2], expression)
+    smiles = made_up_smiles(random, len(drugs))
+    rows = [f"{name},{text}" for name, text in sorted(zip(compounds, smiles, strict=True))]
+    _write_lines(root / block["smiles"], [",smiles", *rows])
+
+
+def _write_curves(
+    path: Path,
+    random: np.random.Generator,
+    truth: World,
+    names: Sequence[Sequence[str]],
+    has_curve: NDArray[np.bool_],
+) -> None:
+    cells, drugs = np.nonzero(has_curve)
+    doses = -np.log10(np.array([float(dose) for dose in DOSES]) * 1e-6)
+    viability = truth.viability(cells[:, None], drugs[:, None], doses[None, :])
+    activity = 100 * (viability - 1) + NOISE * random.standard_normal(viability.shape)
+    lines = [",".join(HEADER)]
+    for cell, drug, values in zip(cells.tolist(), drugs.tolist(), activity, strict=True):
+        name = names[0][cell]
+        points = ",".join(f"{value:.1f}" for value in values)
+        spread = ",".join([f"{NOISE:.1f}"] * len(DOSES))
+        lines.append(
+            f'{name},{name.partition("_")[0].title()},{names[1][drug]},MADEUP,"{",".join(DOSES)}",'
+            f'"{points}","{spread}",{len(DOSES)},Sigmoid,,8,{values.min():.4f},0'
+        )
+    _write_lines(path, lines)
+
+
+def _write_areas(
+    path: Path, truth: World, ids: Sequence[Sequence[str]], has_curve: NDArray[np.bool_]
+) -> None:
+    cells, drugs = np.nonzero(has_curve[: len(ids[0])])
+    areas = truth.viability(cells[:, None], drugs[:, None], AUC_DOSES[None, :]).mean(1)
+    rows = zip(cells.tolist(), drugs.tolist(), areas, strict=True)
+    lines = [f"{ids[0][cell]}\t{ids[1][drug]}\t{area:.4f}" for cell, drug, area in rows]
+    _write_lines(path, ["CCL\tDrug\tAUC", *lines])
+
+
+def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return each column scaled to 0 ... 1, with nine decimals."""
+    lowest, highest = values.min(0), values.max(0)
+    return np.asarray(np.round((values - lowest) / np.maximum(highest - lowest, 1e-9), 9))
+
+
+def _write_images(folder: Path, names: Sequence[str], values: NDArray[np.float64]) -> None:
+    for name, row in zip(names, values, strict=True):
+        lines = ["\t".join(f"{pixel:.9f}" for pixel in line) for line in row.reshape(SIDE, SIDE)]
+        _write_lines(folder / f"{name}.txt", lines)
+
+
+def _write_genes(
+    path: Path, random: np.random.Generator, ids: Sequence[str], values: NDArray[np.float64]
+) -> None:
+    """Write the scaled expression of some pixels under the names of genes, for some cells."""
+    pixels = np.sort(random.choice(PIXELS, GENES, replace=False))
+    lines = ["\t".join(["", *(f"MADEUP{gene + 1}" for gene in range(GENES))])]
+    for name, row in zip(ids, values, strict=False):
+        lines.append("\t".join([name, *(f"{value:.9f}" for value in row[pixels])]))
+    _write_lines(path, lines)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

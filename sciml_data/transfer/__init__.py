@@ -1,0 +1,1 @@
+"""Bytes to this computer: plan, download, verify, adopt."""

@@ -1,0 +1,103 @@
+"""Files of a folder on this computer, `file:DIR`, as a mirror like any other."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sciml_data.transfer.protocols import (
+    Body,
+    Listed,
+    RangeRefusedError,
+    Source,
+    SourceError,
+    Timeouts,
+)
+
+
+def make_source(connections: int, timeouts: Timeouts) -> Source:  # noqa: ARG001 (protocol)
+    """Return the source of `file:` URLs."""
+    return FileSource()
+
+
+def file_url(text: str) -> str:
+    """Return `file:///…` of what a user wrote: `file:DIR`, relative or not, or `file:///DIR`.
+
+    Only the form with slashes is percent-decoded: `file:my%20data` means a folder of that name.
+    """
+    rest = text.partition(":")[2]
+    path = Path(unquote(urlsplit(text).path) if rest.startswith("//") else rest)
+    return path.expanduser().resolve().as_uri()
+
+
+def path_of(url: str) -> Path:
+    """Return the path that a `file:///…` URL names."""
+    return Path(unquote(urlsplit(url).path))
+
+
+def list_folder(url: str) -> Iterator[Listed]:
+    """Yield every regular file below a ``file:///DIR/`` URL, none where no such folder is.
+
+    A link to a folder is not followed, one to a file is.
+
+    Raises:
+        SourceError: it may not be read.
+    """
+    root = path_of(url)
+    if not root.is_dir():
+        return
+    try:
+        for place, folders, names in os.walk(root, onerror=_raise):
+            folders.sort()
+            for path in sorted(Path(place, name) for name in names):
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode):
+                    yield Listed(path.relative_to(root).as_posix(), state.st_size)
+    except OSError as error:
+        raise SourceError(_said(error)) from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+class FileSource:
+    """Reads with the same contract as over a network: an offset, a size, a tag."""
+
+    def open(
+        self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
+    ) -> Body:
+        """Open a file at an offset; see `Source.open`."""
+        try:
+            stream = path_of(url).open("rb", buffering=0)
+        except OSError as error:
+            raise SourceError(_said(error)) from error
+        state = os.fstat(stream.fileno())
+        found_tag = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
+        if not stat.S_ISREG(state.st_mode) or start > state.st_size:
+            stream.close()
+            if start:
+                raise RangeRefusedError(f"it has {state.st_size} bytes")
+            raise SourceError("no regular file")
+        if tag not in {None, found_tag}:
+            start, end = 0, None
+        stream.seek(start)
+        stop = state.st_size if end is None else min(end, state.st_size)
+
+        def read(most: int) -> bytes:
+            try:
+                return stream.read(max(min(most, stop - stream.tell()), 0))
+            except OSError as error:
+                raise SourceError(_said(error)) from error
+
+        return Body(start, state.st_size, found_tag, read, stream.close, stop)
+
+    def close(self) -> None:
+        """Do nothing: files are closed one by one."""
+
+
+def _said(error: OSError) -> str:
+    return "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()

@@ -1,0 +1,124 @@
+"""When a run began and ended is told in order, and baselines take nothing of its time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.record.record import load_record
+from sciml_data.bench.run.execute import prepare, run_once
+from sciml_data.bench.run.prepared import Baselines, Prepared
+from sciml_data.bench.run.request import Request
+from sciml_data.bench.run.staging import Source
+from sciml_data.bench.task.task import Task
+from sciml_data.bench.training import timeline
+from sciml_data.home import Home
+from sciml_data.registry.layout import Registry
+from tests.support.paths import TOY_REGISTRY
+
+REGISTRY = Registry(TOY_REGISTRY)
+# Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def points(_: Task) -> Source:
+    import xarray as xr
+
+    random = np.random.default_rng(3)
+    inputs = random.normal(size=(330, 5)).astype("float32")
+    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
+    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
+    return Source(dataset, "toy_points", "1.0", "sha256:" + "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Prepared:
+    request = Request("toy", REGISTRY, strategy="default", overrides=("epochs=2",))
+    return prepare(request, points)
+
+
+@pytest.fixture(scope="module")
+def record(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    folder = run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("home")))
+    assert folder is not None
+    return load_record(folder)
+
+
+def keys(marks: Any) -> list[str]:
+    return [mark["key"] for mark in marks]
+
+
+def test_the_measured_time_begins_before_staging(record: Mapping[str, Any]) -> None:
+    assert keys(record["timeline"]) == [
+        "init_start",
+        "init_stop",
+        "run_start",
+        "staging_start",
+        "staging_stop",
+        "eval_start",
+        "eval_stop",
+        "run_stop",
+    ]
+
+
+def test_times_never_fall_over_timeline_and_curve(record: Mapping[str, Any]) -> None:
+    told = {mark["key"]: mark["time_ms"] for mark in record["timeline"]}
+    names = ("start_time_ms", "train_stop_time_ms", "stop_time_ms")
+    epochs = [row[name] for row in record["curve"] for name in names]
+
+    times = [told["staging_stop"], *epochs, told["eval_start"], told["run_stop"]]
+    assert sorted(times) == times
+    assert sorted(told.values()) == list(told.values())
+
+
+def test_the_time_to_train_is_the_interval_of_the_run(record: Mapping[str, Any]) -> None:
+    timing = record["timing"]
+    times = {mark["key"]: mark["time_ms"] for mark in record["timeline"]}
+    epochs = [row["train_s"] + row["evaluation_s"] for row in record["curve"]]
+    parts = ("staging_s", "prepare_s", "predict_s", "score_s")
+
+    interval_ms = times["run_stop"] - times["run_start"]
+    assert round(timing["time_to_train_s"] * 1000) == interval_ms
+    assert timing["time_to_train_s"] >= sum(timing[name] for name in parts) + sum(epochs) - 0.01
+    without = timing["time_to_train_excl_staging_s"]
+    assert timing["staging_s"] == pytest.approx(timing["time_to_train_s"] - without)
+
+
+def test_runs_that_share_their_staging_begin_after_it(prepared: Prepared) -> None:
+    marks = timeline.begin_run(prepared.marks, is_shared=True)
+
+    assert keys(marks) == ["init_start", "init_stop", "staging_start", "staging_stop", "run_start"]
+
+
+def test_a_run_that_goes_on_began_once() -> None:
+    before: list[timeline.Mark] = [
+        {"key": key, "time_ms": 1, "metadata": {}} for key in ("run_start", "run_stop")
+    ]
+
+    assert keys(timeline.go_on(before)) == ["run_start"]
+
+
+def test_baselines_are_computed_once_and_when_asked_for() -> None:
+    asked: list[str] = []
+
+    def compute() -> dict[str, Any]:
+        asked.append("now")
+        return {"mean": {}}
+
+    baselines = Baselines(compute)
+
+    assert (asked, baselines.seconds) == ([], None)
+    assert {"mean": {}} == baselines.scores() == baselines.scores()
+    assert (asked, baselines.seconds is not None) == (["now"], True)
+
+
+def test_what_was_not_asked_for_is_not_said_to_be_done(record: Mapping[str, Any]) -> None:
+    assert (
+        record["timing"]["cache_clear"]["done"],
+        record["timing"]["cache_clear"]["reason"],
+    ) == (False, "not asked for")
+    assert record["monitor"]["samples"] > 0
+    assert record["energy"]["measured"] or record["energy"]["reason"]

@@ -1,0 +1,87 @@
+"""`sciml-data convert`, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sciml_data.cli.convert import command, read_options
+from sciml_data.errors import CallError
+from sciml_data.home import Home
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic.make import make_sample
+
+
+@pytest.fixture
+def _sample(home: Home) -> None:
+    make_sample(load_descriptor(find_registry(), "tevolop_socal", "1.0"), home)
+
+
+@pytest.mark.usefixtures("_sample")
+def test_stdout_is_the_folder_of_the_ready_files() -> None:
+    shown = CliRunner().invoke(command, ["tevolop_socal", "--sample"], catch_exceptions=False)
+
+    assert [path.name for path in Path(shown.stdout.strip()).glob("*.nc")] == ["events.nc"]
+    assert "MB/s" in shown.stderr
+
+
+@pytest.mark.usefixtures("_sample")
+def test_json_names_every_file_with_its_hash() -> None:
+    shown = CliRunner().invoke(
+        command, ["tevolop_socal", "--sample", "--json"], catch_exceptions=False
+    )
+
+    (file,) = json.loads(shown.stdout)["files"]
+
+    assert file["path"] == "events.nc"
+    assert file["hash"].startswith("sha256:")
+
+
+@pytest.mark.usefixtures("_sample")
+def test_an_option_the_reader_does_not_know_is_refused() -> None:
+    with pytest.raises(CallError, match="flor"):
+        CliRunner().invoke(
+            command, ["tevolop_socal", "--sample", "--set", "flor=clean"], catch_exceptions=False
+        )
+
+
+def test_options_are_json_or_text() -> None:
+    assert read_options(["a=1", "b=true", "c=bayes", "d=x=y"]) == {
+        "a": 1, "b": True, "c": "bayes", "d": "x=y",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [["label"], ["=1"], ["a=1", "a=2"]])
+def test_an_option_without_a_value_or_given_twice_is_refused(given: list[str]) -> None:
+    with pytest.raises(CallError, match="--set"):
+        read_options(given)
+
+
+def test_processes_and_a_cluster_are_not_asked_for_together() -> None:
+    with pytest.raises(CallError, match="--jobs"):
+        CliRunner().invoke(
+            command,
+            ["tevolop_socal", "--sample", "--jobs", "2", "--cluster", "tcp://127.0.0.1:1"],
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.usefixtures("_sample")
+def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(CallError, match="neither an address nor the file"):
+        CliRunner().invoke(
+            command,
+            ["tevolop_socal", "--sample", "--cluster", str(tmp_path / "scheduler.json")],
+            catch_exceptions=False,
+        )
+
+
+def test_the_help_says_that_workers_must_see_the_same_folders() -> None:
+    shown = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+
+    assert "worker must see home and registry under the same paths" in shown

@@ -1,0 +1,115 @@
+"""`list` and `describe` print what the registry says: a table, a text, or JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sciml_data.cli import group
+from sciml_data.registry.layout import Registry
+from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return small_registry(tmp_path)
+
+
+def run(registry: Registry, *arguments: str) -> Result:
+    return CliRunner().invoke(group, [*arguments, "--registry", str(registry.root)])
+
+
+def test_list_prints_one_line_for_each_version(registry: Registry) -> None:
+    lines = run(registry, "list").stdout.splitlines()
+
+    assert lines[0].split() == ["kind", "name", "version", "files", "bytes", "title"]
+    assert lines[1].split()[:5] == ["dataset", "waves", "1.0", "2", "3412"]
+    assert lines[0].index("title") == lines[1].index("Heights")
+    assert len(lines) == 2
+
+
+def test_list_as_json_has_the_same(registry: Registry) -> None:
+    assert json.loads(run(registry, "list", "--json").stdout) == [
+        {
+            "kind": "dataset",
+            "name": "waves",
+            "version": "1.0",
+            "files": 2,
+            "bytes": 3412,
+            "title": "Heights of waves at two buoys",
+        }
+    ]
+
+
+def test_list_names_what_cannot_be_read_and_prints_the_rest(registry: Registry) -> None:
+    broken = registry.root / "datapackages" / "tides" / "1.0"
+    broken.mkdir(parents=True)
+    (broken / "datapackage.json").write_text("{")
+    runner = registry.root / "runners" / "surf"
+    runner.mkdir(parents=True)
+    (runner / "task.toml").write_text("[")
+
+    result = run(registry, "list")
+
+    assert "waves" in result.stdout
+    assert "tides/1.0/datapackage.json has 1 problem" in result.stderr
+    assert "task.toml of 'surf' is not TOML" in result.stderr
+    assert getattr(result.exception, "exit_code", None) == 1
+
+
+def test_list_of_the_built_in_registry_has_the_benchmark() -> None:
+    rows = json.loads(CliRunner().invoke(group, ["list", "--json"]).stdout)
+
+    assert ("benchmark", "tevolop") in {(row["kind"], row["name"]) for row in rows}
+    assert ("dataset", "tevolop_socal") in {(row["kind"], row["name"]) for row in rows}
+
+
+def test_describe_prints_size_licence_citation_variables_and_mirrors(registry: Registry) -> None:
+    text = run(registry, "describe", "waves").stdout
+
+    assert text.startswith("waves 1.0  (versions: 1.0)\nHeights of waves at two buoys\n")
+    for line in (
+        "native files  2 files, 3,412 bytes",
+        "licence       CC0-1.0: Creative Commons Zero 1.0",
+        "cite          The crew (2001): Heights of waves at two buoys.",
+        "mirror        example: https://example.org/waves/",
+        "split         all: **",
+        "  height  (time)  float32  m  significant wave height",
+    ):
+        assert f"\n{line}\n" in text
+
+
+def test_describe_as_json_has_the_identity_of_the_data(registry: Registry) -> None:
+    facts = json.loads(run(registry, "describe", "waves", "--json").stdout)
+
+    assert facts["manifest_digest"] == FILES.digest
+    assert (facts["files"], facts["bytes"], facts["trust"]) == (2, 3412, "pinned")
+    assert facts["variables"]["height"]["units"] == "m"
+
+
+def test_describe_says_how_missing_is_told(registry: Registry) -> None:
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["sciml"]["variables"]["height"].update(missing="NaN"),
+    )
+
+    assert "significant wave height; missing: NaN\n" in run(registry, "describe", "waves").stdout
+
+
+def test_describe_of_a_live_version_names_the_service() -> None:
+    arguments = ["describe", "tevolop_socal", "--version", "live"]
+
+    text = CliRunner().invoke(group, arguments).stdout
+
+    assert "native files  asked of a service\n" in text
+    assert "service       https://earthquake.usgs.gov/fdsnws/event/1/\n" in text
+
+
+def test_describe_of_an_unknown_dataset_is_a_wrong_call(registry: Registry) -> None:
+    result = run(registry, "describe", "wave")
+
+    assert "did you mean 'waves'" in str(result.exception)
+    assert getattr(result.exception, "exit_code", None) == 2

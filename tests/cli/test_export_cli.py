@@ -1,0 +1,82 @@
+"""`sciml-data export`: the document on stdout, or in a file; what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sciml_data.cli import group
+from sciml_data.errors import CallError
+from sciml_data.metadata.forms import FORMS
+
+
+def export(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["export", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("form", "format_"), [(form, format_) for form, formats in FORMS.items() for format_ in formats]
+)
+def test_the_document_and_nothing_else_is_on_stdout(form: str, format_: str) -> None:
+    if format_ == "turtle":
+        pytest.importorskip("rdflib")
+
+    result = export(form, "uno_almanac", "--format", format_)
+
+    starts = {"json": "{\n", "xml": "<?xml ", "turtle": "@prefix "}
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(starts[format_])
+    assert result.stdout.endswith("\n")
+    assert not result.stdout.endswith("\n\n")
+
+
+def test_a_file_is_written_and_nothing_printed(tmp_path: Path) -> None:
+    place = tmp_path / "ro-crate-metadata.json"
+
+    result = export("rocrate", "tevolop_socal", "--version", "live", "--to", str(place))
+
+    assert (result.exit_code, result.output) == (0, "")
+    root = json.loads(place.read_text())["@graph"][1]
+    assert root["identifier"].endswith("/tevolop_socal/live/")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["crossant", "uno_ccle"], r"no form 'crossant' .did you mean 'croissant'\?"),
+        (
+            ["dcat", "uno_ccle", "--format", "turtel"],
+            r"did you mean 'turtle'\?.; it has json, turtle",
+        ),
+        (["dcat", "uno_cle"], r"no dataset 'uno_cle' .did you mean 'uno_ccle'\?"),
+        (["dcat", "uno_ccle", "--version", "2.0"], r"has no version '2\.0'; it has 1\.0"),
+        (["dcat", "uno_ccle", "--to", "nowhere/at/all.json"], r"folder nowhere/at is not there"),
+    ],
+)
+def test_a_wrong_call_is_named_with_what_was_meant(arguments: list[str], expected: str) -> None:
+    error = export(*arguments).exception
+
+    assert isinstance(error, CallError)
+    with pytest.raises(CallError, match=expected):
+        raise error
+
+
+def test_a_folder_is_no_file_and_the_name_of_one_is_proposed(tmp_path: Path) -> None:
+    error = export("rocrate", "uno_ccle", "--to", str(tmp_path)).exception
+
+    assert isinstance(error, CallError)
+    assert error.hint == f"--to {tmp_path}/ro-crate-metadata.json"
+
+
+def test_without_rdflib_turtle_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rdflib", None)
+
+    error = export("dcat", "uno_ccle", "--format", "turtle").exception
+
+    assert isinstance(error, CallError)
+    assert error.hint.startswith("pip install 'sciml-data[fair]'")
+    assert export("dcat", "uno_ccle").exit_code == 0

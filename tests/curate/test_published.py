@@ -1,0 +1,150 @@
+"""`check --since`: what git has as pinned is as it was, in a real repository."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sciml_data.cli import group
+from sciml_data.curate.derive import write_derived
+from sciml_data.curate.published import changed_since
+from sciml_data.errors import CallError
+from sciml_data.registry.layout import Registry
+from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+PLACE = "datapackages/waves/1.0"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=A user", "-c", "user.email=user@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """Return a registry below the top of a repository, its one version tagged."""
+    registry = small_registry(tmp_path / "repository" / "registry")
+    (registry.package("waves", "1.0") / "buoys.csv").write_text("buoy\n1\n")
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["resources"].append(
+            document["resources"][0] | {"name": "buoys", "path": "buoys.csv"}
+        ),
+    )
+    write_derived(registry)
+    git(tmp_path / "repository", "init", "--quiet")
+    git(tmp_path / "repository", "add", "--all")
+    git(tmp_path / "repository", "commit", "--quiet", "--message=waves 1.0")
+    git(tmp_path / "repository", "tag", "published")
+    return registry
+
+
+def found(registry: Registry, reference: str = "published") -> list[str]:
+    return [str(problem) for problem in changed_since(registry, reference)]
+
+
+def check(registry: Registry, *arguments: str) -> Result:
+    return CliRunner().invoke(group, ["check", "--registry", str(registry.root), *arguments])
+
+
+def test_nothing_was_changed(registry: Registry) -> None:
+    assert found(registry) == []
+    assert check(registry, "--since", "published").exit_code == 0
+
+
+def test_a_changed_hash_is_refused_even_after_derive_and_a_commit(registry: Registry) -> None:
+    manifest = registry.package("waves", "1.0") / "manifest.csv"
+    manifest.write_text(FILES.dump().replace("b" * 64, "c" * 64))
+    write_derived(registry)
+    git(registry.root, "commit", "--all", "--quiet", "--message=quietly changed")
+    assert check(registry).exit_code == 0
+
+    result = check(registry, "--since", "published")
+
+    assert result.stdout == (
+        f"published  {PLACE}/manifest.csv  1 entries were changed (shore/2001.csv); "
+        "a mend is a new version; since published\n"
+    )
+    assert getattr(result.exception, "exit_code", None) == 1
+    assert found(registry, "HEAD") == []
+
+
+def test_what_is_not_committed_yet_is_found(registry: Registry) -> None:
+    manifest = registry.package("waves", "1.0") / "manifest.csv"
+    manifest.write_text(FILES.dump() + f"zz.csv,1,sha256:{'d' * 64}\n")
+
+    assert found(registry, "HEAD") == [
+        f"published  {PLACE}/manifest.csv  1 entries were changed (zz.csv); "
+        "a mend is a new version; since HEAD"
+    ]
+
+
+def test_a_removed_version_is_refused(registry: Registry) -> None:
+    shutil.rmtree(registry.root / "datapackages" / "waves")
+
+    assert found(registry) == [f"published  {PLACE}  a pinned version was removed since published"]
+
+
+def test_a_version_cannot_be_unpinned(registry: Registry) -> None:
+    folder = registry.package("waves", "1.0")
+    (folder / "manifest.csv").unlink()
+    change_descriptor(folder, lambda document: document["sciml"].update(trust="unpinned"))
+
+    assert found(registry) == [
+        f"published  {PLACE}/datapackage.json  trust was changed from pinned to unpinned "
+        "since published",
+        f"published  {PLACE}/manifest.csv  was removed since published",
+    ]
+
+
+def test_a_file_that_the_descriptor_lists_stays_as_it_was(registry: Registry) -> None:
+    (registry.package("waves", "1.0") / "buoys.csv").write_bytes(b"\xff")
+
+    assert found(registry) == [f"published  {PLACE}/buoys.csv  was changed since published"]
+
+
+def test_words_may_be_mended_and_versions_added(registry: Registry) -> None:
+    change_descriptor(
+        registry.package("waves", "1.0"), lambda document: document.update(title="Sea waves")
+    )
+    newer = registry.root / "datapackages/waves/1.1"
+    shutil.copytree(registry.package("waves", "1.0"), newer)
+    (newer / "manifest.csv").write_text("path,bytes,hash\n")
+
+    assert found(registry) == []
+
+
+def test_an_unpinned_version_may_change(registry: Registry) -> None:
+    folder = registry.package("waves", "1.0")
+    change_descriptor(folder, lambda document: document["sciml"].update(trust="unpinned"))
+    git(registry.root, "commit", "--all", "--quiet", "--message=not pinned")
+    (folder / "manifest.csv").write_text("path,bytes,hash\n")
+
+    assert found(registry, "HEAD") == []
+
+
+@pytest.mark.parametrize("reference", ["no-such-tag", "--all", ""])
+def test_what_is_no_commit_is_said(registry: Registry, reference: str) -> None:
+    with pytest.raises(CallError, match="git has no commit"):
+        changed_since(registry, reference)
+
+
+def test_a_registry_outside_of_git_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    with pytest.raises(CallError, match="in no git repository"):
+        changed_since(small_registry(tmp_path / "alone"), "HEAD")
+
+
+def test_without_git_what_to_install_is_said(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(CallError, match="git cannot be started"):
+        changed_since(registry, "published")

@@ -1,0 +1,217 @@
+"""`new` starts a folder that `check` does not let pass until it is filled."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sciml_data.cli import group
+from sciml_data.cli.check import check_registry
+from sciml_data.curate.derive import derive, write_derived
+from sciml_data.curate.new import HEADINGS, start_dataset
+from sciml_data.errors import CallError, DescriptorError
+from sciml_data.registry.descriptor import read_descriptor
+from sciml_data.registry.layout import Registry
+from sciml_data.registry.manifest import manifest_of, read_manifest
+from sciml_data.registry.profile import TO_FILL
+from sciml_data.testing.small_registry import change_descriptor, small_registry
+
+TODAY = datetime.date(2001, 2, 3)
+BUOYS = {"name": "buoys", "path": "buoys.csv"}
+
+
+def read_json(registry: Registry, version: str) -> dict[str, Any]:
+    path = registry.package("waves", version) / "datapackage.json"
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_a_started_dataset_has_descriptor_manifest_and_card(tmp_path: Path) -> None:
+    files = start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in files) == [
+        "datapackages/waves/1.0/datapackage.json",
+        "datapackages/waves/1.0/manifest.csv",
+        "datapackages/waves/README.md",
+    ]
+    document = json.loads((tmp_path / "datapackages/waves/1.0/datapackage.json").read_text())
+    assert (document["name"], document["version"], document["created"]) == (
+        "waves",
+        "1.0",
+        "2001-02-03T00:00:00Z",
+    )
+    assert document["sciml"]["native"] == {"reader": "earthquake"}
+
+
+def test_what_is_not_filled_is_found_by_check_and_nothing_else(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+
+    problems = check_registry(Registry(tmp_path))
+    places = [problem.place for problem in problems]
+
+    card = [place for place in places if "README.md" in place]
+    descriptor = {place.partition("$")[2] for place in places if "$" in place}
+    assert len(card) == len(HEADINGS)
+    assert descriptor == {
+        ".title",
+        ".description",
+        ".keywords",
+        ".licenses",
+        ".sources",
+        ".contributors",
+        ".sciml.citation",
+        ".sciml.variables",
+        ".sciml.sample.description",
+    }
+    assert {problem.kind for problem in problems} == {"to fill"}
+
+
+def test_what_is_written_as_to_be_written_never_passes(tmp_path: Path) -> None:
+    registry = small_registry(tmp_path)
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["sciml"]["variables"]["height"].update(
+            dims=["time", f"{TO_FILL}: name of the axis of length 3"]
+        ),
+    )
+
+    assert [str(problem) for problem in check_registry(registry)] == [
+        "to fill    datapackages/waves/1.0: $.sciml.variables.height.dims[1]  "
+        "name of the axis of length 3"
+    ]
+    with pytest.raises(DescriptorError, match="1 problem"):
+        read_descriptor(registry.package("waves", "1.0"))
+    with pytest.raises(DescriptorError, match="not sound"):
+        derive(registry)
+
+
+def test_a_dataset_that_nothing_reads_yet_can_be_started(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", today=TODAY)
+
+    document = json.loads((tmp_path / "datapackages/waves/1.0/datapackage.json").read_text())
+    assert document["sciml"]["native"] == {"format": ""}
+    assert "sample" not in document["sciml"]
+    places = [problem.place for problem in check_registry(Registry(tmp_path))]
+    assert "datapackages/waves/1.0: $.sciml.native.format" in places
+    assert "datapackages/waves/1.0: $.sciml.variables" not in places
+
+
+def test_what_is_stated_need_not_be_filled(tmp_path: Path) -> None:
+    said = {"title": "Heights of waves", "sciml": {"citation": ["The crew (2001): Heights."]}}
+
+    start_dataset(tmp_path, "waves", "1.0", today=TODAY, stated=said)
+
+    places = [problem.place for problem in check_registry(Registry(tmp_path))]
+    assert not [place for place in places if place.endswith((".title", ".citation"))]
+
+
+def test_a_version_can_be_started_like_another(tmp_path: Path) -> None:
+    registry = small_registry(tmp_path / "registry")
+    folder = registry.package("waves", "1.0")
+    (folder / "buoys.csv").write_text("buoy\n1\n")
+    change_descriptor(
+        folder, lambda document: document["resources"].append(document["resources"][0] | BUOYS)
+    )
+    (tmp_path / "raw/deep").mkdir(parents=True)
+    (tmp_path / "raw/deep/2002.csv").write_bytes(b"one")
+
+    start_dataset(registry.root, "waves", "1.1", today=TODAY, like="1.0", files=tmp_path / "raw")
+
+    older, newer = (read_json(registry, version) for version in ("1.0", "1.1"))
+    assert (newer["title"], newer["version"]) == (older["title"], "1.1")
+    assert [one["path"] for one in newer["resources"]] == ["manifest.csv", "buoys.csv"]
+    assert (registry.package("waves", "1.1") / "buoys.csv").read_text() == "buoy\n1\n"
+    write_derived(registry)
+    assert [str(problem) for problem in check_registry(registry)] == []
+
+
+def test_a_version_that_is_not_there_is_nothing_to_start_from(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"no version '0\.9'"):
+        start_dataset(tmp_path, "waves", "1.0", today=TODAY, like="0.9")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_version_keeps_the_card(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+    card = tmp_path / "datapackages" / "waves" / "README.md"
+    card.write_text("# waves, by hand\n")
+
+    start_dataset(tmp_path, "waves", "1.1", reader="earthquake", today=TODAY)
+
+    assert card.read_text() == "# waves, by hand\n"
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
+    before = manifest_of(tmp_path)
+
+    with pytest.raises(CallError, match="is there already"):
+        start_dataset(tmp_path, "waves", "1.0", reader="other", today=TODAY)
+    assert manifest_of(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("dataset", "version", "reader"),
+    [
+        ("Waves", "1.0", "earthquake"),
+        ("../waves", "1.0", "earthquake"),
+        ("", "1.0", "earthquake"),
+        ("waves", "../1.0", "earthquake"),
+        ("waves", ".hidden", "earthquake"),
+        ("waves", "1.0", "Earth-Quake"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(
+    tmp_path: Path, dataset: str, version: str, reader: str
+) -> None:
+    with pytest.raises(CallError, match=r"is no (dataset id|version|reader)"):
+        start_dataset(tmp_path, dataset, version, reader=reader, today=TODAY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_starts_a_registry_and_prints_the_files(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "registry"
+    arguments = ["new", "waves", "1.0", "--reader", "earthquake", "--registry", str(root)]
+
+    result = CliRunner().invoke(group, arguments)
+
+    assert result.exit_code == 0
+    assert sorted(result.stdout.split()) == sorted(
+        str(path) for path in root.rglob("*") if path.is_file()
+    )
+    assert Registry(root).versions("waves") == ["1.0"]
+
+
+def test_the_manifest_can_be_made_of_the_native_files(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    (raw / "a").mkdir(parents=True)
+    (raw / "a" / "1.bin").write_bytes(b"one")
+
+    start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=raw)
+
+    stored = read_manifest(tmp_path / "datapackages" / "waves" / "1.0" / "manifest.csv")
+    assert stored == manifest_of(raw)
+    assert [entry.path for entry in stored] == ["a/1.bin"]
+
+
+def test_native_files_that_may_not_stand_in_a_manifest_are_refused(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "back\\slash").write_bytes(b"")
+
+    with pytest.raises(CallError, match="refused"):
+        start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=raw)
+
+    assert not (tmp_path / "datapackages").exists()
+
+
+def test_a_folder_without_files_makes_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="there is no folder"):
+        start_dataset(
+            tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=tmp_path / "none"
+        )

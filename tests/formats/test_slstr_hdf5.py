@@ -1,0 +1,227 @@
+"""From native granules to ready scenes: values, masks, labels, packing."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml_data.formats import Native, slstr_hdf5
+from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.formats.slstr_hdf5.options import BAYES_BITS, FLAGS
+from sciml_data.formats.slstr_hdf5.ready import _crop
+from sciml_data.formats.slstr_hdf5.scene_variables import SCENE
+from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.registry.manifest import hash_file
+from sciml_data.testing.slstr_scenes import SHAPE, native_of, scene_path, shard_of, write_scenes
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Native:
+    return write_scenes(tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture
+def one(native: Native, tmp_path: Path) -> tuple[Path, str]:
+    """Return a copy of the first training scene, a day, in a folder of its own: root and path."""
+    place = scene_path(native, 0)
+    (tmp_path / "native" / "training").mkdir(parents=True)
+    shutil.copy(native.root / place, tmp_path / "native" / place)
+    return tmp_path / "native", place
+
+
+def reopened(dataset: xr.Dataset, path: Path) -> xr.Dataset:
+    dataset.to_netcdf(path, engine="h5netcdf")
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        return found.load()
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 6])
+def test_ready_scenes_hold_what_the_native_files_hold(
+    native: Native, tmp_path: Path, number: int
+) -> None:
+    shard = shard_of(native, number)
+    ready = reopened(slstr_hdf5.read(native, shard, {}), tmp_path / shard.name)
+    with h5py.File(native.root / shard.inputs[0]) as file:
+        rows = len(file["bts"])
+        values = {key: file[key][...] for key in file}
+    valid = ready["valid"].values[0, :rows] == 1
+
+    assert ready["reflectance"].dtype == ready["brightness_temperature"].dtype == np.float32
+    for name, key, most in (
+        ("brightness_temperature", "bts", 4e-5),
+        ("reflectance", "refs", 2.6e-5),
+    ):
+        error = abs(ready[name].values[0, :rows] - values[key])[valid]
+        assert error.max() <= most
+    assert ((values["bayes"][..., 0] > 0) == ready["cloud"].values[0, :rows])[valid].all()
+    assert (
+        (ready["flags"].values & FLAGS["summary_cloud"] > 0)[0, :rows] == values["summary"][..., 0]
+    ).all()
+
+
+def test_missing_is_missing_and_never_a_label(native: Native, tmp_path: Path) -> None:
+    ready = reopened(slstr_hdf5.read(native, shard_of(native, 0), {}), tmp_path / "a.nc")
+    unfilled = np.zeros(SHAPE[1], bool)
+    unfilled[[0, 1, -1]] = True  # 26 and 14 of 1500 columns
+
+    assert (np.isnan(ready["reflectance"].values[0]).all(axis=(0, 2)) == unfilled).all()
+    assert (np.isnan(ready["brightness_temperature"].values[0]).any(axis=(0, 2)) == unfilled).all()
+    assert ((ready["cloud"].values[0] == 255).all(axis=0) == unfilled).all()
+    assert ((ready["valid"].values[0] == 0).all(axis=0) == unfilled).all()
+
+
+def test_a_short_granule_is_padded_and_says_so(native: Native) -> None:
+    ready = slstr_hdf5.read(native, shard_of(native, 6), {})
+    added = ready.isel(row=slice(SHAPE[0] - 2, None))
+
+    assert {"row": SHAPE[0], "column": SHAPE[1]}.items() <= ready.sizes.items()
+    assert [SHAPE[0] - 2] == ready["native_rows"].values.tolist()
+    assert (added["flags"].values & FLAGS["padded"] > 0).all()
+    assert not added["valid"].values.any()
+    assert not (ready["flags"].values[0, : SHAPE[0] - 2] & FLAGS["padded"]).any()
+
+
+def test_light_orbit_and_time_are_told(native: Native) -> None:
+    ready = [slstr_hdf5.read(native, shard_of(native, number), {}) for number in range(5)]
+    name = parse_granule_name(scene_path(native, 0))
+
+    assert [int(scene["illumination"][0]) for scene in ready[:4]] == [2, 0, 2, 0]
+    assert name is not None
+    assert (name.orbit, name.frame) == (int(ready[0]["orbit"][0]), int(ready[0]["frame"][0]))
+    assert np.datetime64(name.start) == ready[0]["time"].values[0]
+    assert ready[0]["orbit"].values == ready[1]["orbit"].values
+
+
+def test_the_last_light_is_flagged_where_no_reflectance_has_room(native: Native) -> None:
+    ready = slstr_hdf5.read(native, shard_of(native, 4), {})
+    beyond = ready["flags"].values & FLAGS["beyond_range"] > 0
+    with h5py.File(native.root / scene_path(native, 4)) as file:
+        too_bright = (file["refs"][...] > 3.138).any(-1)
+
+    assert (beyond[0] == too_bright).all()
+    assert not (beyond & (ready["valid"].values == 1)).any()
+
+
+@pytest.mark.parametrize(
+    ("bits", "mask"),
+    [(list(BAYES_BITS), 15), (["single_moderate"], 2), ("dual_low, single_low", 5)],
+)
+def test_chosen_bits_make_the_label(native: Native, bits: Any, mask: int) -> None:
+    ready = slstr_hdf5.read(native, shard_of(native, 0), {"bayes_bits": bits})
+    given = ready["bayes"].values
+    expected = np.where(given == 255, 255, given & mask > 0)
+
+    assert (expected == ready["cloud"].values).all()
+
+
+def test_the_summary_can_be_the_label(native: Native) -> None:
+    ready = slstr_hdf5.read(native, shard_of(native, 0), {"label": "summary"})
+    known = ready["flags"].values & FLAGS["unfilled"] == 0
+    summary = ready["flags"].values & FLAGS["summary_cloud"] > 0
+
+    assert (np.where(known, summary, 255) == ready["cloud"].values).all()
+
+
+def test_a_mask_that_was_not_computed_is_no_cloud(one: tuple[Path, str]) -> None:
+    root, place = one
+    with h5py.File(root / place, "r+") as file:
+        file["bayes"][...] = 255
+    native = native_of(root)
+    (shard,) = slstr_hdf5.shards(native, {})
+
+    by_bayes = slstr_hdf5.read(native, shard, {})
+    by_summary = slstr_hdf5.read(native, shard, {"label": "summary"})
+
+    assert {255} == set(np.unique(by_bayes["cloud"]).tolist())
+    assert not by_bayes["valid"].values.any()
+    assert by_summary["valid"].values.mean() > 0.9
+
+
+def test_what_makes_a_pixel_invalid_can_be_chosen(native: Native) -> None:
+    strict = slstr_hdf5.read(native, shard_of(native, 1), {"exclude": "unfilled,unlit"})
+    lenient = slstr_hdf5.read(native, shard_of(native, 1), {"exclude": []})
+
+    assert not strict["valid"].values.any()
+    assert lenient["valid"].values.all()
+
+
+def test_the_references_crop_is_of_training_scenes_only(tmp_path: Path) -> None:
+    block = {"sample": {"count": {"training": 1, "inference": 1}, "shape": [300, 320]}}
+    slstr_hdf5.write_sample(tmp_path, block, seed=0)
+    native, options = native_of(tmp_path), {"training_crop": "reference"}
+    inference, training = slstr_hdf5.shards(native, options)
+
+    cropped = slstr_hdf5.read(native, training, options)
+    whole = slstr_hdf5.read(native, inference, options)
+
+    assert (training.split, inference.split) == ("training", "inference")
+    assert (
+        *cropped["cloud"].shape[1:],
+        int(cropped["row"][0]),
+        int(cropped["column"][0]),
+    ) == (256, 256, 22, 32)
+    assert whole["cloud"].shape[1:] == (300, 320)
+    assert whole["reflectance"].encoding["chunksizes"] == (1, 256, 256, 6)
+
+
+def test_the_references_crop_of_a_whole_granule_is_the_published_one() -> None:
+    assert (slice(88, 1112), slice(110, 1390)) == (_crop(1200), _crop(1500))
+
+
+def test_writing_twice_gives_the_same_bytes(native: Native, tmp_path: Path) -> None:
+    for turn in ("a.nc", "b.nc"):
+        dataset = slstr_hdf5.read(native, shard_of(native, 4), {"compression": "gzip"})
+        write_dataset(dataset, tmp_path / turn)
+
+    assert hash_file(tmp_path / "a.nc") == hash_file(tmp_path / "b.nc")
+
+
+def test_splits_are_those_of_the_descriptor_whatever_the_folders(native: Native) -> None:
+    everything = replace(native, splits={"all": ["**"]})
+
+    by_split = Counter(shard.split for shard in slstr_hdf5.shards(native, {}))
+    together = slstr_hdf5.shards(everything, {})
+
+    assert by_split == {"training": 5, "inference": 2}
+    assert {shard.split for shard in together} == {"all"}
+    assert all(shard.name.startswith("all-") for shard in together)
+
+
+def test_channels_are_packed_and_masks_are_not_filled(native: Native, tmp_path: Path) -> None:
+    slstr_hdf5.read(native, shard_of(native, 0), {}).to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+
+    with h5py.File(tmp_path / "a.nc") as file:
+        assert (np.int16, None, (1, *SHAPE, 6)) == (
+            file["reflectance"].dtype,
+            file["reflectance"].compression,
+            file["reflectance"].chunks,
+        )
+        assert "_FillValue" not in file["cloud"].attrs
+        assert file.attrs["Conventions"] == "CF-1.11"
+
+
+def test_scenes_of_a_split_open_as_one_dataset(native: Native, tmp_path: Path) -> None:
+    pytest.importorskip("dask")
+    paths = []
+    for number in (5, 6):
+        shard = shard_of(native, number)
+        paths.append(tmp_path / shard.name)
+        slstr_hdf5.read(native, shard, {}).to_netcdf(paths[-1], engine="h5netcdf")
+
+    with xr.open_mfdataset(
+        paths,
+        engine="h5netcdf",
+        combine="nested",
+        concat_dim=SCENE,
+        chunks={},
+    ) as opened:
+        assert (2, *SHAPE) == opened["cloud"].shape
+        assert opened["reflective_wavelength"].dims == ("reflective_band",)

@@ -1,0 +1,149 @@
+"""`sciml-data cite`: the version, what upstream asks for, and the software, in three formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sciml_data.cli import group
+from sciml_data.metadata.cite import SOFTWARE, Work, to_bibtex, to_cff, to_text, work_of
+from sciml_data.metadata.facts import Facts, facts_of
+from sciml_data.metadata.parts import Citation, Identifier, identifier_in
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from tests.support.paths import ROOT
+
+REGISTRY = find_registry()
+VERSIONS = [
+    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
+]
+every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
+
+
+def facts(*of: str) -> Facts:
+    return facts_of(load_descriptor(REGISTRY, *of))
+
+
+def cff(text: str) -> dict[str, Any]:
+    """Read what `to_cff` writes: a key a line, its items below it, each value in JSON."""
+    found: dict[str, Any] = {}
+    for line in text.splitlines():
+        if line.startswith("  - "):
+            found[list(found)[-1]].append(json.loads(line[4:]))
+        else:
+            key, _, value = line.partition(":")
+            found[key] = json.loads(value) if value else []
+    return found
+
+
+def test_a_citation_of_the_usual_form_is_taken_apart() -> None:
+    text = (
+        "Zhu et al. (2021): Converting data. Scientific Reports 11, 11325. doi:10.1038/s41598-021"
+    )
+
+    assert work_of(Citation(text, identifier_in(text))) == Work(
+        "Zhu et al.",
+        "2021",
+        "Converting data",
+        "Scientific Reports 11, 11325",
+        Identifier("DOI", "10.1038/s41598-021"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Contains modified Copernicus Sentinel data 2019",
+        "ECP-CANDLE Benchmarks, Pilot1 Uno. https://github.com/ECP-CANDLE/Benchmarks",
+        "Diffuse multiple scattering. Acta Crystallographica A71 (2015), from page 20",
+    ],
+)
+def test_a_sentence_of_another_form_is_not_interpreted(text: str) -> None:
+    assert work_of(Citation(text, identifier_in(text))) is None
+
+
+@every_version
+def test_every_citation_stands_in_every_format(of: tuple[str, str]) -> None:
+    known = facts(*of)
+    text, bibtex, document = to_text(known), to_bibtex(known), cff(to_cff(known))
+
+    assert [one.text for one in known.citations if one.text not in text] == []
+    works = [work_of(one) for one in known.citations]
+    assert len(re.findall(r"^@misc\{", bibtex, re.MULTILINE)) == 2 + sum(map(bool, works))
+    assert [one["title"] for one in document["references"][:-1]] == [
+        one.title for one in works if one is not None
+    ]
+    assert bibtex.count("{") - bibtex.count(r"\{") == bibtex.count("}") - bibtex.count(r"\}")
+
+
+@every_version
+def test_the_citation_file_has_what_the_format_asks_for(of: tuple[str, str]) -> None:
+    """A small check of our own; `nox -s citations` holds the files by cffconvert."""
+    document = cff(to_cff(facts(*of)))
+
+    assert {"cff-version", "message", "title", "authors"} <= set(document)
+    assert document["cff-version"] == "1.2.0"
+    assert document["type"] == "dataset"
+    assert document.get("date-released", "2001-02-03").count("-") == 2
+    assert len(document["keywords"]) == len(set(document["keywords"]))
+    for one in [document, *document["references"]]:
+        assert one["title"]
+        assert all({"name"} <= set(person) or "family-names" in person for person in one["authors"])
+
+
+def test_a_licence_stands_in_the_citation_file_only_where_all_are_of_spdx() -> None:
+    assert cff(to_cff(facts("uno_almanac")))["license"] == [
+        "GPL-3.0-only",
+        "GPL-2.0-or-later",
+        "MIT",
+    ]
+    assert "license" not in cff(to_cff(facts("uno_ccle")))
+
+
+def test_a_doi_is_never_claimed() -> None:
+    text = to_text(facts("tevolop_socal", "1.0"))
+
+    assert "no DOI is registered for this version" in text
+    assert "(2026): Earthquakes of Southern California" in text
+    assert "https://sciml-data.github.io/sciml-data/datasets/tevolop_socal/1.0/" in text
+
+
+def test_bibtex_escapes_what_latex_would_take_for_its_own() -> None:
+    bibtex = to_bibtex(facts("dms_sim"))
+
+    assert r"for the dms\_structure benchmark" in bibtex
+    assert "author = {Butler, Keith and Nisbet, Gareth and " in bibtex
+
+
+def test_the_software_is_cited_as_the_repository_says() -> None:
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+    for key in ("title", "version", "license"):
+        assert re.search(rf'^{key}: "?{re.escape(SOFTWARE[key])}"?$', lines, re.MULTILINE)
+    assert f'- name: "{SOFTWARE["author"]}"' in lines
+
+
+@pytest.mark.parametrize(
+    ("format_", "start"),
+    [
+        ("text", "The dataset, in this version:"),
+        ("bibtex", "@misc{uno_ccle_1_0,"),
+        ("cff", "cff-v"),
+    ],
+)
+def test_the_command_prints_each_format(format_: str, start: str) -> None:
+    result = CliRunner().invoke(group, ["cite", "uno_ccle", "--format", format_])
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(start)
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    result = CliRunner().invoke(group, ["cite", "uno_ccle", "--format", "ris"])
+
+    assert result.exit_code == 2
+    assert "'text', 'bibtex', 'cff'" in result.stderr

@@ -1,0 +1,190 @@
+"""Every version of every dataset, in every form, held by the validator that others use."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sciml_data
+from sciml_data.metadata.croissant import to_croissant
+from sciml_data.metadata.datacite import KERNEL, to_datacite, to_xml
+from sciml_data.metadata.dcat import to_dcat, to_turtle
+from sciml_data.metadata.facts import Facts, facts_of
+from sciml_data.metadata.rocrate import METADATA_NAME, to_rocrate
+from sciml_data.metadata.schema_org import to_schema_org
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from tests.support.paths import ROOT
+
+REGISTRY = find_registry()
+VERSIONS = [
+    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
+]
+every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
+# rdflib's parser of JSON-LD makes one of its own deprecated graphs.
+rdflib_warns = pytest.mark.filterwarnings(
+    "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
+)
+SCHEMA_ORG = "https://schema.org/"
+
+
+@functools.cache
+def facts(of: tuple[str, str]) -> Facts:
+    return facts_of(load_descriptor(REGISTRY, *of))
+
+
+@functools.cache
+def shapes() -> Any:
+    rdflib = pytest.importorskip("rdflib")
+    return rdflib.Graph().parse(ROOT / "tests/support/dcat_shapes.ttl")
+
+
+def test_there_are_versions_to_export() -> None:
+    assert len(VERSIONS) >= 13
+
+
+@rdflib_warns
+@every_version
+def test_mlcroissant_finds_no_error_and_lists_every_file_with_its_checksum(
+    of: tuple[str, str],
+) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    known = facts(of)
+
+    metadata = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata
+
+    objects = {
+        one.name: one.sha256
+        for one in metadata.distribution
+        if isinstance(one, mlcroissant.FileObject)
+    }
+    assert objects == {
+        **{one.path: one.sha256 for one in known.beside},
+        **{file.path: file.sha256 for file in known.files},
+    }
+    sets = [one.name for one in metadata.distribution if isinstance(one, mlcroissant.FileSet)]
+    assert sets == [group.glob for group in known.groups]
+    assert metadata.ctx.is_live_dataset is (of[1] == "live")
+    assert metadata.ctx.conforms_to.value == "http://mlcommons.org/croissant/1.1"
+    warnings = [one for one in metadata.ctx.issues.warnings if "MAJOR.MINOR.PATCH" not in one]
+    assert warnings == []
+
+
+@every_version
+def test_the_schema_of_datacite_holds_and_its_own_writer_writes_the_same_xml(
+    of: tuple[str, str],
+) -> None:
+    schema = pytest.importorskip("datacite.schema45")
+    document = to_datacite(facts(of))
+
+    assert [error.message for error in schema.validator.iter_errors(document)] == []
+    theirs, ours = parts(schema.tostring(document)), parts(to_xml(facts(of)))
+    assert ours - theirs == {f"{{{KERNEL}}}identifier[('identifierType', 'DOI')] :unas"}
+    assert theirs - ours == set()
+
+
+def parts(text: str) -> set[str]:
+    """Return every element of an XML text that has a text, with its attributes."""
+    root = ET.fromstring(text.encode())  # noqa: S314 - made here
+    return {
+        f"{one.tag}{sorted(one.attrib.items())} {one.text.strip()}"
+        for one in root.iter()
+        if one.text and one.text.strip()
+    }
+
+
+@rdflib_warns
+@every_version
+def test_schema_org_is_read_without_a_network_and_says_what_is_known(of: tuple[str, str]) -> None:
+    rdflib = pytest.importorskip("rdflib")
+    known = facts(of)
+
+    graph = rdflib.Graph().parse(data=json.dumps(to_schema_org(known)), format="json-ld")
+
+    subject, word = rdflib.URIRef(known.identifier), rdflib.Namespace(SCHEMA_ORG)
+    assert str(graph.value(subject, word.name)) == known.title
+    sums = {str(one) for one in graph.objects(None, word.sha256)}
+    assert sums == {one.sha256 for one in known.beside} | {one.sha256 for one in known.files}
+    measured = {
+        str(graph.value(one, word.name)) for one in graph.objects(subject, word.variableMeasured)
+    }
+    assert measured == set(known.variables)
+    assert len(list(graph.objects(subject, word.license))) == len(known.licences)
+
+
+@every_version
+def test_rocrate_reads_the_crate_back(of: tuple[str, str], tmp_path: Path) -> None:
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    known = facts(of)
+    (tmp_path / METADATA_NAME).write_text(json.dumps(to_rocrate(known)), encoding="utf-8")
+
+    crate = rocrate.ROCrate(tmp_path)
+
+    assert (crate.name, crate.version) == (known.title, "1.1")
+    assert crate.root_dataset["identifier"] == known.identifier
+    found = {one.id: one.get("sha256") for one in crate.data_entities}
+    expected = {file.urls[0]: file.sha256 for file in known.files if file.urls}
+    assert {url: found[url] for url in expected} == expected
+    assert dangling(to_rocrate(known)) == []
+
+
+def dangling(document: dict[str, Any]) -> list[str]:
+    """Return references of the root, other than to its sources, that no entity is."""
+    entities = {one["@id"]: one for one in document["@graph"]}
+    root = {key: value for key, value in entities["./"].items() if key != "isBasedOn"}
+    lists = [value for value in root.values() if isinstance(value, list)]
+    return [one["@id"] for inside in lists for one in inside if one["@id"] not in entities]
+
+
+@rdflib_warns
+@every_version
+def test_dcat_conforms_to_the_shapes_in_both_formats(of: tuple[str, str]) -> None:
+    pyshacl = pytest.importorskip("pyshacl")
+    rdflib = pytest.importorskip("rdflib")
+    isomorphic = rdflib.compare.isomorphic if hasattr(rdflib, "compare") else None
+
+    turtle = rdflib.Graph().parse(data=to_turtle(facts(of)), format="turtle")
+    json_ld = rdflib.Graph().parse(data=json.dumps(to_dcat(facts(of))), format="json-ld")
+
+    conforms, _, report = pyshacl.validate(turtle, shacl_graph=shapes())
+    assert conforms, report
+    assert len(turtle) == len(json_ld)
+    assert isomorphic is None or isomorphic(turtle, json_ld)
+
+
+def test_the_shapes_find_what_is_missing() -> None:
+    pyshacl = pytest.importorskip("pyshacl")
+    rdflib = pytest.importorskip("rdflib")
+    graph = rdflib.Graph().parse(data=to_turtle(facts(("uno_ccle", "1.0"))), format="turtle")
+    dcat = rdflib.Namespace("http://www.w3.org/ns/dcat#")
+    graph.remove((None, dcat.accessURL, None))
+
+    conforms, _, report = pyshacl.validate(graph, shacl_graph=shapes())
+
+    assert not conforms
+    assert "Result Path: dcat:accessURL" in report
+
+
+@pytest.mark.reference
+def test_sha256sum_checks_what_was_fetched_by_the_registry_s_own_list(shared: Path) -> None:
+    root = sciml_data.get_dataset("uno_almanac", mirrors=[f"file:{shared}/mirror"]).root
+    checksums = REGISTRY.root / "checksums" / "uno_almanac-1.0.sha256"
+
+    checked = subprocess.run(
+        ["sha256sum", "--strict", "-c", str(checksums)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.stdout.splitlines() == [
+        f"{file.path}: OK" for file in facts(("uno_almanac", "1.0")).files
+    ]

@@ -1,0 +1,167 @@
+"""A licence that is not stated stays so, in the way of each vocabulary; and other edges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sciml_data.metadata.croissant import to_croissant
+from sciml_data.metadata.datacite import to_datacite
+from sciml_data.metadata.dcat import to_dcat
+from sciml_data.metadata.facts import Facts, facts_of
+from sciml_data.metadata.rocrate import to_rocrate
+from sciml_data.metadata.schema_org import to_schema_org
+from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.testing.datasets import write_dataset
+from sciml_data.testing.small_registry import change_descriptor, small_registry
+
+rdflib_warns = pytest.mark.filterwarnings(
+    "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def unlicensed() -> Facts:
+    return facts_of(load_descriptor(find_registry(), "dms_sim", "1.0"))
+
+
+def test_schema_org_and_croissant_have_a_work_that_says_so(unlicensed: Facts) -> None:
+    for document in (to_schema_org(unlicensed), to_croissant(unlicensed)):
+        (licence,) = document["license"]
+        assert licence["name"] == "licence not stated"
+        assert licence["description"].startswith("No licence stated (looked for in")
+        assert "url" not in licence
+
+
+def test_datacite_has_a_sentence_without_an_identifier(unlicensed: Facts) -> None:
+    assert sorted(to_datacite(unlicensed)["rightsList"][0]) == ["rights"]
+
+
+def test_dcat_has_a_statement_of_rights_and_no_licence(unlicensed: Facts) -> None:
+    dataset = to_dcat(unlicensed)["@graph"][0]
+
+    assert "dct:license" not in dataset
+    assert [one["rdfs:label"][:17] for one in dataset["dct:rights"][1:]] == ["No licence stated"]
+
+
+def test_rocrate_has_an_entity_that_says_so(unlicensed: Facts) -> None:
+    entities = {one["@id"]: one for one in to_rocrate(unlicensed)["@graph"]}
+
+    (reference,) = entities["./"]["license"]
+    assert entities[reference["@id"]]["name"] == "licence not stated"
+    assert reference["@id"].startswith("#")
+
+
+def with_hashes(tmp_path: Path, hashes: list[str]) -> Descriptor:
+    names = [f"part/{number}.h5" for number, _ in enumerate(hashes)]
+    folder = write_dataset(
+        tmp_path, dict.fromkeys(names, b"x"), mirrors=[{"": "https://example.org/"}]
+    ).folder
+    entries = (Entry(name, 1, known) for name, known in zip(names, hashes, strict=True))
+    path = folder / "manifest.csv"
+    path.write_text(Manifest(tuple(sorted(entries))).dump())
+    change_descriptor(folder, lambda document: renew(document["resources"][0], path))
+    return read_descriptor(folder)
+
+
+def renew(resource: dict[str, Any], path: Path) -> None:
+    from sciml_data.registry.manifest import hash_file
+
+    resource |= {"bytes": path.stat().st_size, "hash": hash_file(path)}
+
+
+@rdflib_warns
+def test_croissant_gives_md5_where_it_is_known_and_leaves_other_hashes_to_the_manifest(
+    tmp_path: Path,
+) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    kinds = ["sha256:" + "a" * 64, "md5:" + "b" * 32, "s3etag:" + "c" * 32]
+    others = ["s3etag:" + "d" * 32 + "-2:8388608", "gitblob:" + "e" * 40]
+    known = facts_of(with_hashes(tmp_path, [*kinds, *others]))
+
+    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+
+    sums = [(one.name, one.sha256 or one.md5) for one in found[:-1]]
+    assert sums == [
+        ("manifest.csv", known.beside[0].sha256),
+        ("part/0.h5", "a" * 64),
+        ("part/1.h5", "b" * 32),
+        ("part/2.h5", "c" * 32),
+    ]
+    assert found[-1].name == "part/*.h5"
+    assert "of each stand in the manifest" in found[-1].description
+    assert "2 files" in found[-1].description
+
+
+@rdflib_warns
+def test_a_name_with_blanks_is_a_file_of_croissant(tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    files = {"two words/a b.h5": b"x", "two_words/a_b.h5": b"x"}
+    known = facts_of(write_dataset(tmp_path, files, mirrors=[{"": "https://example.org/"}]))
+
+    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+
+    assert [(one.name, one.content_url) for one in found[1:]] == [
+        ("two words/a b.h5", "https://example.org/two%20words/a%20b.h5"),
+        ("two_words/a_b.h5", "https://example.org/two_words/a_b.h5"),
+    ]
+
+
+@rdflib_warns
+def test_thousands_of_files_are_a_set_and_the_manifest(tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    known = facts_of(with_hashes(tmp_path, [f"sha256:{number:064x}" for number in range(1001)]))
+
+    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+
+    assert [(type(one).__name__, one.name) for one in found] == [
+        ("FileObject", "manifest.csv"),
+        ("FileSet", "part/*.h5"),
+    ]
+    assert len(json.dumps(to_schema_org(known))) < 10_000
+    assert len(to_rocrate(known)["@graph"]) < 20
+
+
+@rdflib_warns
+def test_the_records_of_the_manifest_are_read_through_croissant() -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    descriptor = load_descriptor(find_registry(), "uno_almanac", "1.0")
+    manifest = descriptor.manifest
+    assert manifest is not None
+
+    dataset = mlcroissant.Dataset(
+        jsonld=to_croissant(facts_of(descriptor)),
+        mapping={"manifest": descriptor.folder / "manifest.csv"},
+    )
+
+    read = [
+        (row["records/manifest/path"].decode(), row["records/manifest/bytes"])
+        for row in dataset.records("records/manifest")
+    ]
+    assert read == [(entry.path, entry.size_bytes) for entry in manifest]
+
+
+def test_what_nobody_is_known_to_have_made_or_published_is_said_to_be_unknown(
+    tmp_path: Path,
+) -> None:
+    folder = small_registry(tmp_path).package("waves", "1.0")
+
+    document = to_datacite(facts_of(read_descriptor(folder)))
+
+    assert document["creators"] == [{"name": ":unkn"}]
+    assert document["publisher"] == {"name": ":unkn"}
+
+
+def test_datacite_says_what_its_year_means(unlicensed: Facts) -> None:
+    document = to_datacite(unlicensed)
+
+    assert document["publicationYear"] == "2026"
+    assert document["dates"][0]["dateInformation"] == (
+        "described in the registry; upstream does not state when it published the files"
+    )
+    assert "doi" not in document

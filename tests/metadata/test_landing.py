@@ -1,0 +1,167 @@
+"""A landing page is whole in itself, sound HTML, and says to programs what the exports say."""
+
+from __future__ import annotations
+
+import functools
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sciml_data.metadata.facts import facts_of
+from sciml_data.metadata.fair.evidence import read_page
+from sciml_data.metadata.landing.card import card_html
+from sciml_data.metadata.landing.folder import page_folder
+from sciml_data.metadata.landing.landing import MOST_ITEMS, landing_page
+from sciml_data.metadata.schema_org import to_schema_org
+from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.testing.small_registry import change_descriptor, small_registry
+
+html5lib = pytest.importorskip("html5lib")
+REGISTRY = find_registry()
+VERSIONS = [
+    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
+]
+every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
+# What a browser follows without being asked is none of these (HTML standard, link types).
+NEVER_FETCHED = {"canonical", "cite-as", "type", "license", "author", "describedby", "item"}
+CARD = "https://example.org/cards/waves/README.md"
+
+
+@functools.cache
+def descriptor(of: tuple[str, str]) -> Descriptor:
+    return load_descriptor(REGISTRY, *of)
+
+
+@functools.cache
+def page(of: tuple[str, str]) -> str:
+    return landing_page(descriptor(of))
+
+
+def tree(html: str) -> Any:
+    """Return the elements as a browser has them; html5lib stops at the first error."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+
+
+@functools.cache
+def elements(of: tuple[str, str]) -> Any:
+    return tree(page(of))
+
+
+@every_version
+def test_a_page_is_html_without_an_error(of: tuple[str, str]) -> None:
+    assert elements(of).get("lang") == "en"
+    assert [one.text for one in elements(of).iter("h1")] == [descriptor(of).title]
+
+
+@every_version
+def test_a_page_asks_no_other_file_and_runs_no_script(of: tuple[str, str]) -> None:
+    found = elements(of)
+
+    assert [one.get("type") for one in found.iter("script")] == ["application/ld+json"]
+    assert [one for one in found.iter() if one.get("src") or one.get("srcset")] == []
+    assert {one.get("rel") for one in found.iter("link")} <= NEVER_FETCHED
+    assert re.findall(r"url\(|@import", "".join(one.text for one in found.iter("style"))) == []
+    assert [name for one in found.iter() for name in one.attrib if name.startswith("on")] == []
+
+
+@every_version
+def test_headings_skip_no_level_and_tables_name_columns_and_rows(of: tuple[str, str]) -> None:
+    found = elements(of)
+    levels = [int(one.tag[1]) for one in found.iter() if re.fullmatch(r"h[1-6]", str(one.tag))]
+    steps = [after - before for before, after in pairwise(levels)]
+
+    assert max(steps) <= 1
+    assert [one for one in found.iter("th") if one.get("scope") not in ("col", "row")] == []
+    names = [one.get("id") for one in found.iter() if one.get("id")]
+    assert sorted(set(names)) == sorted(names)
+    labels = {one.get("aria-labelledby") for one in found.iter("section")} - {None}
+    assert labels == {
+        "about",
+        "get",
+        "licence",
+        "cite",
+        "card",
+        "variables",
+        "files",
+        "descriptions",
+    }
+    assert labels <= set(names)
+
+
+@every_version
+def test_what_a_page_links_beside_itself_lies_there(of: tuple[str, str]) -> None:
+    targets = {one.get("href") for one in elements(of).iter() if one.get("href")}
+    relative = {one for one in targets if not re.match(r"[a-z]+:|#", one)}
+
+    assert relative <= set(page_folder(descriptor(of)))
+    assert {"croissant.json", "datapackage.json", "dcat.ttl"} <= relative
+
+
+@every_version
+def test_the_json_ld_of_a_page_is_that_of_the_export(of: tuple[str, str]) -> None:
+    assert read_page(page(of)).json_ld == (to_schema_org(facts_of(descriptor(of))),)
+
+
+def test_typed_links_are_those_of_signposting() -> None:
+    found = read_page(page(("uno_almanac", "1.0"))).links
+    known = facts_of(descriptor(("uno_almanac", "1.0")))
+
+    by_relation = {rel: [href for one, href in found if one == rel] for rel, _ in found}
+    assert by_relation["cite-as"] == [known.identifier]
+    assert by_relation["type"] == ["https://schema.org/AboutPage", "https://schema.org/Dataset"]
+    assert by_relation["license"] == [one.url for one in known.licences]
+    assert by_relation["item"] == [
+        *(one.url for one in known.beside),
+        *(one.urls[0] for one in known.files),
+    ]
+
+
+def test_the_manifest_stands_for_many_files_and_no_licence_is_linked_that_is_not_stated() -> None:
+    known = facts_of(descriptor(("uno_ccle", "1.0")))
+    found = read_page(page(("uno_ccle", "1.0"))).links
+
+    assert len(known.files) > MOST_ITEMS
+    assert [href for rel, href in found if rel == "item"] == [one.url for one in known.beside]
+    assert [href for rel, href in found if rel == "license"] == ["https://spdx.org/licenses/MIT"]
+
+
+def test_whatever_a_descriptor_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) -> None:
+    folder = small_registry(tmp_path / "registry").package("waves", "1.0")
+    hostile = '</script><script>alert("1")</script><!-- <script '
+    change_descriptor(folder, lambda document: document.update(title=hostile, homepage="http://a"))
+    card = folder.parent / "README.md"
+    card.write_text(f"# waves\n\n{hostile}\n\n<img src=x onerror=alert(2)>\n")
+
+    html = landing_page(read_descriptor(folder))
+
+    assert [one.text for one in tree(html).iter("h1")] == [hostile]
+    assert [one.get("type") for one in tree(html).iter("script")] == ["application/ld+json"]
+    assert list(tree(html).iter("img")) == []
+    assert read_page(html).json_ld[0]["name"] == hostile
+
+
+def test_the_links_of_a_card_lead_from_where_the_card_lies() -> None:
+    text = (
+        "# waves\n\n[near](1.0/a.csv) [far](https://b.org/) [here](#gaps)\n\n![buoy](x/buoy.png)\n"
+    )
+
+    assert card_html(text, CARD) == (
+        '<p><a href="https://example.org/cards/waves/1.0/a.csv">near</a> '
+        '<a href="https://b.org/">far</a> <a href="#gaps">here</a></p>\n'
+        '<p><a href="https://example.org/cards/waves/x/buoy.png">buoy</a></p>\n'
+    )
+
+
+def test_a_card_becomes_headings_below_the_section_and_tables() -> None:
+    text = "# waves\n\n## Gaps\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+
+    html = card_html(text, CARD)
+
+    assert "<h3>Gaps</h3>" in html
+    assert '<th scope="col">a</th>' in html
+    assert "waves" not in html
+    assert card_html("no title\n", CARD) == "<p>no title</p>\n"

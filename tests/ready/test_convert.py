@@ -1,0 +1,282 @@
+"""Conversion: the same bytes each time, nothing made twice, nothing half-made to be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import sciml_data
+from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem
+from sciml_data.formats import Native, Shard, load_reader
+from sciml_data.home import DatasetFolder
+from sciml_data.ready.convert import convert, find_converted, ready_folder, shards_of_split
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import hash_file, manifest_of
+from sciml_data.registry.stages import Converted, Verified
+
+
+@pytest.fixture(scope="module")
+def descriptor() -> Descriptor:
+    return load_descriptor(find_registry(), "tevolop_socal", "1.0")
+
+
+@pytest.fixture(scope="module")
+def sample(descriptor: Descriptor, tmp_path_factory: pytest.TempPathFactory) -> Verified:
+    """Return the synthetic sample as verified native files."""
+    folder = DatasetFolder(tmp_path_factory.mktemp("sample"))
+    load_reader("earthquake").write_sample(folder.native, descriptor.native, 0)
+    return Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
+
+
+@pytest.fixture(scope="module")
+def converted(sample: Verified) -> Converted:
+    return convert(sample)
+
+
+class Toy:
+    """A reader of three shards of which each can be told to fail."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.failing: set[str] = set()
+
+    def shards(self, native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
+        if options.keys() - {"scale"}:
+            raise CallError("no such option")
+        names = (("a.nc", "train"), ("b.nc", "train"), ("c.nc", "test"))
+        return tuple(Shard(name, split, native.paths) for name, split in names)
+
+    def read(self, native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
+        self.made.append(shard.name)
+        if shard.name in self.failing:
+            problems = [Problem("malformed", f"{shard.name}:1", "nonsense")]
+            raise NativeFormatError(f"cannot read for {shard.name}", problems=problems)
+        assert native.paths == shard.inputs
+        return xr.Dataset({"x": ("row", np.arange(3) * options.get("scale", 1))})
+
+    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
+    reader = Toy()
+    for module in ("conversion", "shard"):
+        monkeypatch.setattr(f"sciml_data.ready.convert.{module}.load_reader", lambda _: reader)
+    return reader
+
+
+@pytest.fixture
+def toy_files(descriptor: Descriptor, tmp_path: Path) -> Verified:
+    folder = DatasetFolder(tmp_path / "toy")
+    folder.native.mkdir(parents=True)
+    (folder.native / "text").write_text("1 2 3\n", encoding="ascii")
+    return Verified(descriptor, folder, manifest_of(folder.native))
+
+
+def test_converting_twice_gives_the_same_bytes(
+    sample: Verified, converted: Converted, tmp_path: Path
+) -> None:
+    elsewhere = DatasetFolder(tmp_path)
+    elsewhere.native.symlink_to(sample.root)
+    verified = Verified(sample.descriptor, elsewhere, sample.manifest, is_synthetic=True)
+    again = convert(verified)
+
+    assert converted.root != again.root
+    assert converted.manifest.digest == again.manifest.digest
+
+
+def test_a_ready_file_does_not_remember_when_it_was_made(converted: Converted) -> None:
+    # HDF5 file format 3.0, IV.A.1.b: bit 5 of a header's flags says that times follow
+    data = (converted.root / "events.nc").read_bytes()
+    root_group = data.index(b"OHDR\x02")
+
+    assert data[root_group + 5] & 0b100000 == 0
+
+
+def test_the_manifest_has_the_hash_of_every_ready_file(converted: Converted) -> None:
+    assert [entry.path for entry in converted.manifest] == ["events.nc"]
+    entry = converted.manifest.by_path["events.nc"]
+    assert entry.hash == hash_file(converted.root / "events.nc")
+    assert entry.size_bytes == (converted.root / "events.nc").stat().st_size
+
+
+def test_a_ready_file_says_where_it_comes_from(sample: Verified, converted: Converted) -> None:
+    with xr.open_dataset(converted.root / "events.nc", engine="h5netcdf") as dataset:
+        attributes = dataset.attrs
+
+    assert attributes["dataset"] == "tevolop_socal"
+    assert attributes["dataset_version"] == "1.0"
+    assert sample.manifest.digest == attributes["native_files_sha256"] == converted.native_digest
+    assert sciml_data.__version__ == attributes["sciml_data_version"]
+    assert json.loads(attributes["conversion_options"]) == {}
+    assert attributes["synthetic"] == "true"
+    assert attributes["title"].startswith("SYNTHETIC")
+    assert attributes["Conventions"] == "CF-1.11"
+
+
+def test_every_variable_has_a_name_for_people_and_flags_have_a_meaning_each(
+    converted: Converted,
+) -> None:
+    with xr.open_dataset(converted.root / "events.nc", engine="h5netcdf") as dataset:
+        for name, variable in dataset.variables.items():
+            assert variable.attrs["long_name"], name
+            if "flag_values" in variable.attrs:
+                meanings = variable.attrs["flag_meanings"].split()
+                assert len(meanings) == len(variable.attrs["flag_values"]), name
+                assert variable.dtype == variable.attrs["flag_values"].dtype
+
+
+def test_only_gzip_and_shuffle_are_used_so_that_any_hdf5_library_reads_the_file(
+    converted: Converted,
+) -> None:
+    with h5py.File(converted.root / "events.nc") as file:
+        filters = {
+            plist.get_filter(place)[0]
+            for dataset in file.values()
+            for plist in [dataset.id.get_create_plist()]
+            for place in range(plist.get_nfilters())
+        }
+
+    assert {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE} == filters
+
+
+def test_what_is_ready_is_not_made_again(toy: Toy, toy_files: Verified) -> None:
+    first = convert(toy_files)
+    said: list[str] = []
+
+    second = convert(toy_files, notice=said.append)
+
+    assert toy.made == ["a.nc", "b.nc", "c.nc"]
+    assert first == second
+    assert said == ["nothing to convert: 3 ready files are there"]
+
+
+def test_after_a_cut_only_the_missing_files_are_made(toy: Toy, toy_files: Verified) -> None:
+    toy.failing = {"b.nc"}
+    with pytest.raises(NativeFormatError):
+        convert(toy_files)
+    assert find_converted(toy_files.descriptor, toy_files.folder) is None
+    toy.failing, toy.made = set(), []
+
+    converted = convert(toy_files)
+
+    assert toy.made == ["b.nc"]
+    assert [entry.path for entry in converted.manifest] == ["a.nc", "b.nc", "c.nc"]
+
+
+def test_a_file_that_could_not_be_made_leaves_nothing_behind(
+    toy: Toy, toy_files: Verified, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(self: xr.Dataset, path: Path, **_: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
+
+    with pytest.raises(ConversionError, match="no space"):
+        convert(toy_files)
+
+    left = {path.name for path in ready_folder(toy_files.folder, {}).iterdir()}
+    assert left == {"conversion.json", "shards.jsonl", "problems.txt"}
+
+
+def test_all_shards_are_tried_and_every_problem_is_said_at_once(
+    toy: Toy, toy_files: Verified
+) -> None:
+    toy.failing = {"a.nc", "c.nc"}
+
+    with pytest.raises(NativeFormatError) as error:
+        convert(toy_files)
+
+    assert [problem.place for problem in error.value.problems] == ["a.nc:1", "c.nc:1"]
+    assert toy.made == ["a.nc", "b.nc", "c.nc"]
+
+
+def test_other_native_files_are_converted_anew(toy: Toy, toy_files: Verified) -> None:
+    first = convert(toy_files)
+    (toy_files.root / "text").write_text("changed\n", encoding="ascii")
+    changed = Verified(toy_files.descriptor, toy_files.folder, manifest_of(toy_files.root))
+
+    second = convert(changed)
+
+    assert len(toy.made) == 6
+    assert first.root == second.root
+    assert first.native_digest != second.native_digest
+
+
+def test_again_makes_every_file_anew(toy: Toy, toy_files: Verified) -> None:
+    convert(toy_files)
+    convert(toy_files, again=True)
+
+    assert len(toy.made) == 6
+
+
+def test_each_set_of_options_has_a_folder_of_its_own(toy: Toy, toy_files: Verified) -> None:
+    plain = convert(toy_files)
+    scaled = convert(toy_files, options={"scale": 2})
+
+    assert plain.root != scaled.root
+    found = find_converted(toy_files.descriptor, toy_files.folder, {"scale": 2})
+    assert found is not None
+    assert dict(found.options) == {"scale": 2}
+    with xr.open_dataset(scaled.root / "a.nc", engine="h5netcdf") as dataset:
+        assert dataset["x"].to_numpy().tolist() == [0, 2, 4]
+
+
+def test_the_files_of_each_split_are_known(toy: Toy, toy_files: Verified) -> None:
+    converted = convert(toy_files)
+
+    assert shards_of_split(converted) == {"train": ["a.nc", "b.nc"], "test": ["c.nc"]}
+    assert shards_of_split(converted, "test") == {"test": ["c.nc"]}
+
+
+def test_an_executor_of_the_callers_makes_the_shards(toy: Toy, toy_files: Verified) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        converted = convert(toy_files, workers=executor)
+        still_open = executor.submit(int, "1").result()
+
+    assert still_open == 1
+    assert len(converted.manifest) == 3
+
+
+def test_throughput_is_told(toy: Toy, toy_files: Verified) -> None:
+    said: list[str] = []
+
+    told: list[tuple[int, int]] = []
+
+    convert(toy_files, notice=said.append, progress=lambda *sizes: told.append(sizes))
+
+    (line,) = said
+    assert line.startswith("converted 6 bytes of native files into ")
+    assert line.endswith("MB/s written")
+    assert told == [(2, 6), (4, 6), (6, 6)]  # one file that three shards share
+
+
+def test_an_option_that_the_reader_does_not_know_is_refused(sample: Verified) -> None:
+    with pytest.raises(CallError, match="floor"):
+        convert(sample, options={"floor": "clean"})
+
+
+def test_native_files_out_of_format_are_named_and_nothing_is_published(
+    descriptor: Descriptor, tmp_path: Path
+) -> None:
+    folder = DatasetFolder(tmp_path)
+    (folder.native / "scedc").mkdir(parents=True)
+    (folder.native / "scedc" / "2000.catalog").write_text("nonsense\n", encoding="ascii")
+    verified = Verified(descriptor, folder, manifest_of(folder.native))
+
+    with pytest.raises(NativeFormatError) as error:
+        convert(verified)
+
+    assert "scedc/2000.catalog:1" in str(error.value)
+    assert find_converted(descriptor, folder) is None

@@ -1,0 +1,273 @@
+"""Shards given out a few at a time; failures, interrupts and kills leave nothing half-made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sciml_data.errors import ConversionError, NativeFormatError, Problem
+from sciml_data.formats import Native, Shard
+from sciml_data.home import DatasetFolder
+from sciml_data.ready.convert import convert, ready_folder, work
+from sciml_data.ready.convert.shard import Task
+from sciml_data.ready.convert.work import Workforce, make_all
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import Entry, manifest_of
+from sciml_data.registry.stages import Verified
+from sciml_data.testing.slstr_scenes import write_many
+
+SCENES = 30
+# Prints the number of ready files each time that there is one more.
+CONVERTING = """
+import sys
+from pathlib import Path
+from sciml_data.ready.convert import convert
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.home import DatasetFolder
+from sciml_data.registry.manifest import manifest_of
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Verified
+descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
+folder = DatasetFolder(Path(sys.argv[1]))
+verified = Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
+size = verified.manifest.entries[0].size_bytes
+convert(
+    verified,
+    workers=2,
+    progress=lambda done, total: print(done // size, flush=True),
+    notice=lambda text: print(text, file=sys.stderr),
+)
+"""
+
+
+def tasks(count: int) -> list[Task]:
+    return [
+        Task(
+            native=Native(Path(), Path(), {}, (f"{number}.hdf",)),
+            shard=Shard(f"{number}.nc", "all", (f"{number}.hdf",)),
+            options={},
+            attributes={},
+            root=Path(),
+            inputs_bytes=1,
+        )
+        for number in range(count)
+    ]
+
+
+def entry_of(task: Task) -> Entry:
+    return Entry(task.shard.name, 1, f"sha256:{'0' * 64}")
+
+
+class Counting(Executor):
+    """An executor that counts what was handed to it and is not done."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(3)
+        self.waiting: set[Future[Any]] = set()
+        self.most = 0
+
+    def submit(self, *arguments: Any, **keywords: Any) -> Future[Any]:
+        future = self._pool.submit(*arguments, **keywords)
+        self.waiting = {one for one in self.waiting if not one.done()} | {future}
+        self.most = max(self.most, len(self.waiting))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> list[str]:
+    """Let shards of these names fail; return a list that is told each that was tried."""
+    tried: list[str] = []
+
+    def make(task: Task) -> Entry:
+        tried.append(task.shard.name)
+        if task.shard.name in errors:
+            raise errors[task.shard.name]
+        return entry_of(task)
+
+    monkeypatch.setattr(work, "make_shard", make)
+    return tried
+
+
+def test_only_a_few_of_very_many_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, {})
+    made: list[str] = []
+
+    with Counting() as executor:
+        failed = make_all(
+            tasks(5000), Workforce(executor, 6), lambda task, _: made.append(task.shard.name)
+        )
+
+    assert executor.most <= 6
+    assert failed == []
+    assert len(set(made)) == 5000
+
+
+def test_whatever_is_wrong_with_a_file_the_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = NativeFormatError("no", problems=[Problem("shape", "1.hdf:bts", "too small")])
+    errors = {"1.nc": native, "3.nc": KeyError("bts"), "5.nc": OSError(errno.EIO, "broken disk")}
+    tried = failing(monkeypatch, errors)
+
+    with ThreadPoolExecutor(1) as executor:
+        failed = make_all(tasks(8), Workforce(executor, 1), lambda *_: None)
+
+    assert len(tried) == 8
+    assert [problem for one in failed for problem in work.problems_of(*one)] == [
+        Problem("shape", "1.hdf:bts", "too small"),
+        Problem("failed", "3.hdf", "KeyError: 'bts'"),
+        Problem("failed", "5.hdf", "OSError: [Errno 5] broken disk"),
+    ]
+
+
+def test_a_full_disk_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = failing(monkeypatch, {"1.nc": OSError(errno.ENOSPC, "No space left on device")})
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ConversionError, match="is full"):
+        make_all(tasks(50), Workforce(executor, 1), lambda *_: None)
+
+    assert tried == ["0.nc", "1.nc"]
+
+
+def test_an_interrupt_waits_for_what_is_begun_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = failing(monkeypatch, {})
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        make_all(tasks(500), Workforce(executor, 4), interrupt)
+
+    assert len(tried) <= 5
+
+
+# --- real processes -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DatasetFolder:
+    folder = DatasetFolder(tmp_path / "data")
+    write_many(folder.native, SCENES)
+    return folder
+
+
+def start(folder: DatasetFolder) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CONVERTING, str(folder.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal's interrupt reaches the whole group
+    )
+
+
+def read_until(process: subprocess.Popen[str], ready: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= ready:
+            return
+    pytest.fail("it ended before")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the pids of all processes below one."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [one for child in map(int, listed) for one in (child, *descendants(child))]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(pids: list[int], timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while any(map(is_running, pids)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert [pid for pid in pids if is_running(pid)] == []
+
+
+def ready_inodes(root: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_ino for path in root.glob("*.nc")}
+
+
+@pytest.mark.slow
+def test_after_kill_9_no_worker_is_left_and_only_the_rest_is_made(folder: DatasetFolder) -> None:
+    process = start(folder)
+    read_until(process, 10)
+    workers = descendants(process.pid)
+    process.kill()
+    process.communicate()
+    assert len(workers) >= 2
+    wait_until_gone(workers, 5)
+    root = ready_folder(folder, {})
+    before = ready_inodes(root)
+    assert len(before) >= 10
+
+    again = start(folder)
+    out, said = again.communicate(timeout=60)
+
+    assert again.returncode == 0, said
+    after = ready_inodes(root)
+    made = len(out.splitlines())
+    assert len(after) == SCENES
+    assert made <= SCENES - len(before) + 4, "of four that were handed out nothing was noted"
+    assert len(before.items() - after.items()) <= 4
+    assert not list(root.glob(".*"))
+    straight = DatasetFolder(folder.root.with_name("straight"))
+    straight.root.mkdir()
+    straight.native.symlink_to(folder.native)
+    descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
+    verified = Verified(descriptor, straight, manifest_of(folder.native), is_synthetic=True)
+    assert convert(verified).manifest == manifest_of_ready(root)
+
+
+def manifest_of_ready(root: Path) -> Any:
+    manifest = manifest_of(root)
+    return manifest.select(path for path in manifest.by_path if path.endswith(".nc"))
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_it_at_once_with_nothing_half_made(folder: DatasetFolder) -> None:
+    process = start(folder)
+    read_until(process, 10)
+    workers = descendants(process.pid)
+    at = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+
+    assert time.monotonic() - at < 5
+    assert process.returncode != 0
+    wait_until_gone(workers, 5)
+    root = ready_folder(folder, {})
+    assert not list(root.glob(".*"))
+    assert not (root / "manifest.csv").exists()
+    kept = len(ready_inodes(root))
+    assert 10 <= kept < SCENES
+    assert f" of {SCENES} ready files are there and are kept" in said
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told_and_what_is_ready_is_kept(folder: DatasetFolder) -> None:
+    process = start(folder)
+    read_until(process, 10)
+    worker = max(descendants(process.pid))
+    os.kill(worker, signal.SIGKILL)
+    _, said = process.communicate(timeout=20)
+
+    assert process.returncode != 0
+    assert "ended without a word" in said
+    assert not list(ready_folder(folder, {}).glob(".*"))

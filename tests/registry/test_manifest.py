@@ -1,0 +1,153 @@
+"""A manifest comes back as it was written, and lets no path leave its folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sciml_data.errors import DescriptorError
+from sciml_data.registry.manifest import (
+    Entry,
+    Manifest,
+    hash_file,
+    manifest_of,
+    parse_manifest,
+    unsafe_because,
+)
+
+HASHES = st.one_of(
+    st.binary(min_size=32, max_size=32).map(lambda digest: f"sha256:{digest.hex()}"),
+    st.binary(min_size=16, max_size=16).map(lambda digest: f"md5:{digest.hex()}"),
+    st.binary(min_size=20, max_size=20).map(lambda digest: f"gitblob:{digest.hex()}"),
+    st.tuples(st.binary(min_size=16, max_size=16), st.integers(1, 999)).map(
+        lambda parts: f"s3etag:{parts[0].hex()}-{parts[1]}:8388608"
+    ),
+)
+PATHS = st.text("ab/.,é 漢\n", min_size=1, max_size=12).filter(
+    lambda path: not unsafe_because(path)
+)
+ENTRIES = st.builds(Entry, PATHS, st.integers(min_value=0, max_value=1 << 60), HASHES)
+
+
+def is_file_and_folder(entries: list[Entry]) -> bool:
+    paths = {entry.path for entry in entries}
+    return any(other.startswith(f"{path}/") for path in paths for other in paths)
+
+
+MANIFESTS = st.builds(
+    lambda entries: Manifest(tuple(sorted(entries))),
+    st.lists(ENTRIES, max_size=4, unique_by=lambda entry: entry.path).filter(
+        lambda entries: not is_file_and_folder(entries)
+    ),
+)
+
+
+@given(MANIFESTS)
+def test_a_manifest_comes_back_as_it_was_written(manifest: Manifest) -> None:
+    assert parse_manifest(manifest.dump()) == manifest
+
+
+@given(MANIFESTS, MANIFESTS)
+def test_equal_digests_mean_equal_manifests(one: Manifest, other: Manifest) -> None:
+    assert (one.digest == other.digest) == (one == other)
+
+
+@given(st.text(max_size=60))
+def test_no_path_that_is_let_through_leaves_its_folder(path: str) -> None:
+    root = Path("/home/of/all")
+
+    assert unsafe_because(path) or (root / path).resolve().is_relative_to(root)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "../secret",
+        "a/../../secret",
+        "/etc/passwd",
+        "~/secret",
+        "C:/windows",
+        "a\\..\\b",
+        "a//b",
+        "a/./b",
+        "a/",
+        "a\nb",
+        "a\x00b",
+        "a\u202eb",
+        "cafe\u0301",
+        f"a/{'x' * 256}",
+    ],
+)
+def test_hostile_paths_are_refused(path: str) -> None:
+    text = f'path,bytes,hash\n"{path}",1,md5:{"0" * 32}\n'
+
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(text)
+    assert [problem.kind for problem in error.value.problems] == ["path"]
+
+
+def test_every_bad_line_is_named_with_its_number() -> None:
+    text = (
+        "path,bytes,hash\n"
+        f"good.csv,1,md5:{'0' * 32}\n"
+        f"../bad.csv,-1,crc32:{'0' * 8}\n"
+        "short.csv,2\n"
+        f"good.csv,01,md5:{'0' * 32}\n"
+    )
+
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(text)
+
+    assert [(one.kind, one.place) for one in error.value.problems] == [
+        ("path", "manifest.csv:3"),
+        ("bytes", "manifest.csv:3"),
+        ("hash", "manifest.csv:3"),
+        ("columns", "manifest.csv:4"),
+        ("bytes", "manifest.csv:5"),
+    ]
+
+
+def test_a_path_that_is_a_file_and_a_folder_or_stands_twice_is_named() -> None:
+    digest = f"md5:{'0' * 32}"
+    text = f"path,bytes,hash\na,1,{digest}\na/b,1,{digest}\nc,1,{digest}\nc,2,{digest}\n"
+
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(text)
+
+    assert [one.message for one in error.value.problems] == [
+        "'c' stands there 2 times",
+        "'a' is a file and the folder of 'a/b'",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "name,size\n", "path,bytes,hash,extra\n"])
+def test_another_header_is_no_manifest(text: str) -> None:
+    with pytest.raises(DescriptorError, match="is no manifest"):
+        parse_manifest(text)
+
+
+def test_the_manifest_of_a_folder_has_its_files_and_no_links(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.bin").write_bytes(b"waves")
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "b.bin")
+
+    manifest = manifest_of(tmp_path)
+
+    digest = f"sha256:{hashlib.sha256(b'waves').hexdigest()}"
+    assert manifest.entries == (Entry("a/b.bin", 5, digest),)
+    assert hash_file(tmp_path / "a" / "b.bin", "md5") == f"md5:{hashlib.md5(b'waves').hexdigest()}"  # noqa: S324
+
+
+def test_totals_and_parts_of_a_manifest() -> None:
+    entries = [Entry(name, size, f"md5:{'0' * 32}") for name, size in [("a", 1), ("b", 2)]]
+    manifest = Manifest(tuple(entries))
+
+    assert manifest.total_bytes == 3
+    assert manifest.select(["b"]).entries == (entries[1],)
+    with pytest.raises(KeyError):
+        manifest.select(["c"])

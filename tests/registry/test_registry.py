@@ -1,0 +1,83 @@
+"""The registry's folders are its only index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sciml_data.errors import CallError
+from sciml_data.registry.layout import REGISTRY_VARIABLE, Registry, find_registry, version_key
+from sciml_data.testing.small_registry import small_registry
+
+
+def with_versions(root: Path, *versions: str) -> Registry:
+    for version in versions:
+        folder = root / "datapackages" / "waves" / version
+        folder.mkdir(parents=True)
+        (folder / "datapackage.json").write_text("{}")
+    return Registry(root)
+
+
+def test_versions_are_in_the_order_of_their_numbers_and_live_comes_last(tmp_path: Path) -> None:
+    registry = with_versions(tmp_path, "live", "1.10", "1.9", "1.9-beta")
+
+    assert registry.versions("waves") == ["1.9", "1.9-beta", "1.10", "live"]
+    assert registry.latest("waves") == "1.10"
+
+
+def test_live_is_the_latest_only_where_there_is_nothing_else(tmp_path: Path) -> None:
+    assert with_versions(tmp_path, "live").latest("waves") == "live"
+
+
+def test_numbers_come_before_words() -> None:
+    assert sorted(["b", "10", "9", "1.0"], key=version_key) == ["1.0", "9", "10", "b"]
+
+
+def test_a_folder_without_descriptor_is_no_version(tmp_path: Path) -> None:
+    registry = with_versions(tmp_path, "1.0")
+    (tmp_path / "datapackages" / "waves" / "2.0").mkdir()
+    (tmp_path / "datapackages" / ".git").mkdir()
+
+    assert registry.versions("waves") == ["1.0"]
+    assert registry.datasets() == ["waves"]
+
+
+def test_an_unknown_dataset_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"no dataset 'wave' .did you mean 'waves'"):
+        with_versions(tmp_path, "1.0").versions("wave")
+
+
+def test_an_unknown_version_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=r"no version '3\.0'; it has 1\.0, 2\.0") as error:
+        with_versions(tmp_path, "1.0", "2.0").package("waves", "3.0")
+
+    assert error.value.hint == "sciml-data get waves --version 2.0"
+
+
+def test_an_unknown_benchmark_lists_those_there_are(tmp_path: Path) -> None:
+    runner = tmp_path / "runners" / "surf"
+    runner.mkdir(parents=True)
+    (runner / "task.toml").write_text("")
+
+    with pytest.raises(CallError, match=r"no benchmark 'serf' .did you mean 'surf'\?.; it has"):
+        Registry(tmp_path).runner("serf")
+    assert Registry(tmp_path).runner("surf") == runner
+
+
+def test_the_registry_is_the_one_asked_for_then_the_environments_then_the_built_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_registry(tmp_path / "mine")
+    small_registry(tmp_path / "other")
+    monkeypatch.setenv(REGISTRY_VARIABLE, str(tmp_path / "mine"))
+
+    assert find_registry(tmp_path / "other").root == tmp_path / "other"
+    assert find_registry().root == tmp_path / "mine"
+    monkeypatch.delenv(REGISTRY_VARIABLE)
+    assert "tevolop_socal" in find_registry().datasets()
+
+
+def test_a_folder_without_datapackages_is_no_registry(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="is no registry"):
+        find_registry(tmp_path)

@@ -1,0 +1,310 @@
+"""The STEMDL classifier offers the engine what it asks for, on small stacks made here."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.interface import check_problem, load_runner
+from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import load_record
+from sciml_data.bench.record.report import run_table
+from sciml_data.bench.run import execute, rescore
+from sciml_data.bench.run.request import Request
+from sciml_data.bench.run.staging import Source
+from sciml_data.bench.scoring.predictions import load_predictions
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import load_task
+from sciml_data.bench.task.variants import choose
+from sciml_data.errors import CallError, ConversionError
+from sciml_data.home import Home
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Converted
+from tests.support.stemdl_samples import GROUPS, converted, patterns, write
+from tests.support.stemdl_samples import One as Stack
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("sklearn")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+RUNNER = find_registry().runner("stemdl_classification")
+SMALL = (
+    "size=32", "widths=8,8", "blocks=1,1", "batch_size=8", "epochs=2", "evaluation_batch=32",
+)  # fmt: skip
+
+
+def module(name: str) -> ModuleType:
+    load_runner(find_registry(), "stemdl_classification")
+    return importlib.import_module(f"sciml_runner_stemdl_classification.{name}")
+
+
+def problem_of(
+    ready: Converted, *overrides: str, split: str = "material", model: str = "small"
+) -> Any:
+    task = choose(load_task(RUNNER), None, ready.descriptor.dataset)
+    settings = resolve_settings(task, (*SMALL, *overrides), model=model, split=split)
+    runner = load_runner(find_registry(), "stemdl_classification")
+    return runner.prepare(ready, load_split(RUNNER, split), settings)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    return converted(tmp_path_factory.mktemp("ready"))
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    return converted(tmp_path_factory.mktemp("levels"), is_levels=True)
+
+
+@pytest.fixture(scope="module")
+def problem(ready: Converted) -> Any:
+    return problem_of(ready)
+
+
+def epoch(problem: Any, part: str = "train", seed: int = 0) -> list[Any]:
+    return list(problem.batches(part, batch_size=8, seed=seed))
+
+
+def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+    assert check_problem(problem, "stemdl_classification") is problem
+    assert problem.parts == ("train", "validation", "test")
+    assert problem.sizes == {"train": 72, "validation": 18, "test": 18}
+
+
+def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
+    one, again, other = (epoch(problem, seed=seed) for seed in (3, 3, 4))
+
+    assert all(
+        np.array_equal(a, b)
+        for pair in zip(one, again, strict=True)
+        for a, b in zip(*pair, strict=True)
+    )
+    assert not np.array_equal(one[0][0], other[0][0])
+
+
+def test_batches_hold_levels_classes_and_weights(ready: Converted, problem: Any) -> None:
+    inputs, targets, weights = epoch(problem)[0]
+
+    assert inputs.shape == (8, 16, 32, 3)  # rings and angles
+    assert epoch(problem_of(ready, "coordinates=square"))[0][0].shape == (8, 32, 32, 3)
+    assert (inputs.dtype, targets.dtype, weights.dtype) == ("f4", "i4", "f4")
+    assert 0 <= inputs.min() < inputs.max() <= 255
+    assert set(targets.tolist()) <= set(range(len(GROUPS)))
+
+
+def test_one_view_of_each_stack_can_be_drawn(ready: Converted) -> None:
+    problem = problem_of(ready, "views=1", "augment=false", "coordinates=square")
+    whole = problem.patterns.take(np.arange(len(problem.stacks)))
+    inputs = np.concatenate([batch[0] for batch in epoch(problem)])
+
+    assert inputs.shape[-1] == 1
+    assert {image.tobytes() for image in inputs[..., 0]} < {
+        image.tobytes() for image in np.moveaxis(whole, -1, 1).reshape(-1, 32, 32)
+    }
+
+
+def test_validation_comes_in_order_and_is_not_turned(problem: Any) -> None:
+    first, second = (epoch(problem, "validation", seed) for seed in (0, 9))
+    numbers = problem.layout.parts["validation"]
+
+    assert np.array_equal(first[0][0], second[0][0])
+    assert np.array_equal(first[0][0], problem.rings.of(problem.patterns.take(numbers)))
+
+
+def test_levels_read_for_each_batch_are_those_kept_in_memory(ready: Converted) -> None:
+    kept, read = problem_of(ready), problem_of(ready, "memory_gib=0")
+    numbers = np.array([40, 2, 2, 71, 0])
+
+    assert (kept.patterns.kept is None, read.patterns.kept is None) == (False, True)
+    assert read.facts()["levels"]["in_memory"] is False
+    assert kept.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
+
+
+def test_a_stack_is_read_as_it_was_written(problem: Any) -> None:
+    stacks = problem.stacks
+    number = int(np.flatnonzero(stacks.group == 136)[4])
+    material = int(stacks.material[number].split("-")[2])
+    stack = Stack(136, material, float(stacks.energy[number]))
+
+    assert np.array_equal(stacks.read(np.array([number]))[0], patterns(stack, 32))
+
+
+def test_averaging_comes_before_the_logarithm_unless_asked_otherwise(ready: Converted) -> None:
+    intensity = np.zeros((1, 3, 32, 32), np.float32)
+    intensity[..., 0::2, 0::2] = np.exp(1)  # one pixel of each block of four
+    first = problem_of(ready, "size=16").patterns.scaling.levels(intensity)
+    then = problem_of(ready, "size=16", "mean_of=levels").patterns.scaling.levels(intensity)
+
+    assert first[0, 0, 0, 0] == pytest.approx(10 * (1 + np.log(1 / 4) + 17), rel=1e-3)
+    assert then[0, 0, 0, 0] == pytest.approx(10 * (1 + 17) / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("size=24", "cannot be averaged to 24 x 24"),
+        ("mean_of=intensty", "did you mean 'intensity'"),
+        ("storage=float8", "uint8, float16"),
+        ("class_weights=invers", "did you mean 'inverse'"),
+        ("label_smoothing=1.0", "less than 1"),
+        ("coordinates=ring", "did you mean 'rings'"),
+        ("head=harmonic", "did you mean 'harmonics'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(ready: Converted, override: str, message: str) -> None:
+    with pytest.raises(CallError, match=message):
+        problem_of(ready, override)
+
+
+def test_harmonics_of_square_patterns_are_refused(ready: Converted) -> None:
+    with pytest.raises(CallError, match="harmonics are taken of rings"):
+        problem_of(ready, "coordinates=square", "head=harmonics")
+
+
+def test_files_of_another_size_or_label_are_all_named(tmp_path: Path) -> None:
+    odd = converted(tmp_path)
+    write(tmp_path / "dev-batch_dev_0.nc", [Stack(231, 0, 100.0)], "dev", side=32)
+    write(tmp_path / "test-batch_test_0.nc", [Stack(2, 0, 100.0)], "test", side=16)
+
+    with pytest.raises(ConversionError) as caught:
+        problem_of(odd)
+    assert {(one.kind, one.place) for one in caught.value.problems} == {
+        ("label", "dev-batch_dev_0.nc"),
+        ("side", "test-batch_test_0.nc"),
+    }
+
+
+def test_a_file_that_is_cut_is_named(tmp_path: Path) -> None:
+    odd = converted(tmp_path)
+    path = tmp_path / "dev-batch_dev_0.nc"
+    path.write_bytes(path.read_bytes()[:1000])
+
+    with pytest.raises(ConversionError) as caught:
+        problem_of(odd)
+    assert [one.place for one in caught.value.problems] == ["dev-batch_dev_0.nc"]
+
+
+def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
+    task = load_task(RUNNER)
+    made = problem.baselines()
+    found = [problem.score(parts["test"]) for parts in made.values()]
+
+    assert {key.partition(".")[0] for key in found[0]} == {metric.id for metric in task.metrics}
+    assert len({frozenset(scores) for scores in found}) == 1
+    assert set(made) == {"majority", "nearest", "polar_linear"}
+    assert {target.metric for target in task.targets} <= set(found[0])
+
+
+def test_the_majority_is_right_as_often_as_its_group_is_there(problem: Any) -> None:
+    scores = problem.score(problem.baselines()["majority"]["test"])
+
+    assert scores["top1"] == pytest.approx(1 / len(GROUPS))
+    assert scores["macro_f1"] == pytest.approx(2 / (len(GROUPS) + 1) / len(GROUPS))
+
+
+def test_the_nearest_stack_is_known_by_heart_where_materials_are_on_both_sides(
+    ready: Converted,
+) -> None:
+    apart, mixed = (problem_of(ready, split=split) for split in ("material", "random"))
+    scores = [
+        problem.score(problem.baselines()["nearest"]["test"])["top1"] for problem in (apart, mixed)
+    ]
+
+    assert scores[1] > scores[0] + 0.2
+    assert problem_of(ready).score(apart.baselines()["nearest"]["train"])["top1"] == 1.0
+
+
+def test_levels_have_no_scores_by_material(levels: Converted) -> None:
+    problem = problem_of(levels, split="published")
+    scores = problem.score(problem.baselines()["majority"]["test"])
+
+    assert not {"material_top1", "macro_f1.low", "top1.high"} & set(scores)
+    assert problem.patterns.facts()["floor"] is None
+    assert problem.patterns.take(np.array([0])).max() > 150
+
+
+@pytest.fixture(scope="module")
+def source(ready: Converted) -> Source:
+    digest = f"sha256:{ready.native_digest}"
+    return Source(ready, "stemdl_cbed", "1.0", digest, is_synthetic=True, sample_seed=0)
+
+
+@pytest.fixture(scope="module")
+def done(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return the folder of a run of two epochs, and what it told."""
+    told: list[str] = []
+    request = Request(
+        "stemdl_classification", find_registry(), model="small", split="random",
+        overrides=SMALL, strategy="default", is_sample=True,
+    )  # fmt: skip
+    prepared = execute.prepare(request, lambda _task: source, notice=told.append)
+    folder = execute.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
+    assert folder is not None
+    return folder, told
+
+
+def test_a_run_leaves_a_record_with_every_score(done: tuple[Path, list[str]]) -> None:
+    record = load_record(done[0])
+    rows = [row for row in record["metrics"] if row["part"] == "test"]
+
+    assert record["status"] == "success"
+    assert all(row["status"] == "computed" for row in rows)
+    assert record["facts"]["classes"]["declared"] == list(GROUPS)
+    assert record["curve"][-1]["monitored"] is not None
+
+
+def test_what_parts_share_is_told_recorded_and_shown(done: tuple[Path, list[str]]) -> None:
+    folder, told = done
+    record = load_record(folder)
+    lines = record["facts"]["leakage"]["told"]
+
+    assert any("materials of test" in line for line in lines)
+    assert set(lines) <= set(told)
+    assert all(line in run_table(record) for line in lines)
+
+
+def test_a_target_that_is_not_met_is_said_to_be_so(done: tuple[Path, list[str]]) -> None:
+    text = run_table(load_record(done[0]))
+
+    assert "not reached; not comparable: synthetic data" in text
+
+
+def test_scores_are_computed_again_from_what_is_stored(
+    done: tuple[Path, list[str]], source: Source
+) -> None:
+    checked, differences = rescore.rescore(done[0], find_registry(), stage=lambda _task: source)
+
+    assert checked > 100
+    assert differences == []
+
+
+def test_stored_probabilities_add_up_to_one(done: tuple[Path, list[str]]) -> None:
+    stored = load_predictions(done[0] / runs.PREDICTIONS_NAME)["test"]
+
+    assert stored.predicted.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert (stored.observed.sum(axis=1) == 1).all()
+
+
+def test_each_group_has_a_row_in_a_table(done: tuple[Path, list[str]]) -> None:
+    with (done[0] / runs.OUTPUTS_FOLDER / "groups-test.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+
+    assert [int(row["space_group"]) for row in rows] == list(GROUPS)
+    assert sum(int(row["samples"]) for row in rows) == sum(int(row["said"]) for row in rows)
+
+
+def test_figures_are_drawn_from_the_folder_alone(done: tuple[Path, list[str]]) -> None:
+    pytest.importorskip("matplotlib")
+    runner: Any = load_runner(find_registry(), "stemdl_classification")
+    drawn = runner.figures(done[0], load_record(done[0]))
+
+    assert [path.stem for path in drawn] == ["patterns", "systems", "groups", "curve"]
+    assert all(path.stat().st_size > 10_000 for path in drawn)

@@ -1,0 +1,198 @@
+"""The networks are as large as said, treat views alike, and learn on both backends' operations."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.interface import load_runner
+from sciml_data.errors import CallError
+from sciml_data.registry.layout import find_registry
+
+pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+TINY = {
+    "model": "small", "widths": [8, 8], "blocks": [1, 1], "dropout": 0.0, "standardise": True,
+    "head": "mean", "orders": 4,
+}  # fmt: skip
+
+
+def module(name: str) -> ModuleType:
+    load_runner(find_registry(), "stemdl_classification")
+    return importlib.import_module(f"sciml_runner_stemdl_classification.{name}")
+
+
+def build(coordinates: str = "square", **settings: Any) -> Any:
+    shape = (16, 16) if coordinates == "square" else (8, 16)
+    return module("models").build_model(
+        {**TINY, "coordinates": coordinates, **settings},
+        shape=shape,
+        classes=5,
+        standard=(80.0, 40.0),
+    )
+
+
+def weights_of(body: Any) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in body.trainable_weights)
+
+
+def resnet50_parameters(classes: int) -> int:
+    """Return the parameters of ResNet-50 by He et al. 2016, table 1: batch norms have two each."""
+
+    def conv(kernel: int, inputs: int, outputs: int) -> int:
+        return kernel**2 * inputs * outputs + 2 * outputs
+
+    total, inputs = conv(7, 3, 64), 64
+    for width, blocks in zip((64, 128, 256, 512), (3, 4, 6, 3), strict=True):
+        for block in range(blocks):
+            total += conv(1, inputs, width) + conv(3, width, width) + conv(1, width, 4 * width)
+            total += 0 if block else conv(1, inputs, 4 * width)
+            inputs = 4 * width
+    return total + inputs * classes + classes
+
+
+def test_the_reference_has_the_parameters_of_resnet50() -> None:
+    body = module("models").resnet50((64, 64), 231)
+
+    assert resnet50_parameters(1000) == 25_557_032  # as published
+    assert weights_of(body) == resnet50_parameters(231) == 23_981_351
+    assert body.input_shape == (None, 64, 64, 3)
+
+
+def test_the_reference_has_the_published_classes_whatever_the_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models = module("models")
+    monkeypatch.setattr(models, "REFERENCE_BLOCKS", (1, 1, 1, 1))
+    monkeypatch.setattr(models, "REFERENCE_WIDTHS", (8, 8, 8, 8))
+    model = build(model="reference")
+
+    assert model(np.zeros((2, 16, 16, 3), np.float32)).shape == (2, 1, 231)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+@pytest.mark.parametrize("coordinates", ["square", "rings"])
+def test_the_sizes_are_those_of_the_documentation(size: int, coordinates: str) -> None:
+    models = module("models")
+    small = {**TINY, "widths": [16, 32, 64, 96], "blocks": [1] * 4, "coordinates": coordinates}
+    shape = (size, size) if coordinates == "square" else (size // 2, size)
+    body = models.residual(shape, 20, small)
+    counts = {("square", 64): 224_260, ("rings", 64): 230_020, ("square", 128): 224_260,
+              ("rings", 128): 237_700}  # fmt: skip
+
+    assert weights_of(body) == counts[coordinates, size]
+    assert models.multiply_adds(body) == pytest.approx((size / 64) ** 2 * 14.8e6, rel=0.01)
+
+
+@pytest.mark.parametrize("coordinates", ["square", "rings"])
+def test_each_view_is_seen_by_itself_with_the_same_weights(coordinates: str) -> None:
+    model = build(coordinates)
+    shape = (8, 16) if coordinates == "rings" else (16, 16)
+    levels = np.random.default_rng(0).uniform(0, 255, (4, *shape, 3)).astype(np.float32)
+    whole = np.asarray(model(levels))
+    alone = np.concatenate([np.asarray(model(levels[..., v : v + 1])) for v in range(3)], axis=1)
+
+    assert whole.shape == (4, 3, 5)
+    assert whole == pytest.approx(alone, abs=1e-5)
+    assert np.asarray(model(levels[..., ::-1])) == pytest.approx(whole[:, ::-1], abs=1e-5)
+
+
+def test_turning_a_pattern_by_the_networks_step_changes_nothing_on_rings() -> None:
+    model = build("rings")
+    levels = np.random.default_rng(0).uniform(0, 255, (3, 8, 16, 1)).astype(np.float32)
+    model.body.layers[-1].set_weights(
+        [np.random.default_rng(1).normal(size=w.shape) for w in model.body.layers[-1].weights]
+    )
+    turned = np.roll(levels, 4, axis=2)  # two steps of two
+
+    assert np.asarray(model(turned)) == pytest.approx(np.asarray(model(levels)), abs=1e-4)
+    assert np.asarray(model(levels)).std() > 0.1
+
+
+def test_probabilities_are_the_mean_of_the_views_softmax() -> None:
+    logits = np.log(np.array([[[0.5, 0.5], [0.9, 0.1], [0.1, 0.9]]]))
+
+    assert module("models").probabilities(logits) == pytest.approx(np.array([[0.5, 0.5]]))
+
+
+def test_the_loss_is_the_mean_cross_entropy_over_views() -> None:
+    logits = np.log(np.array([[[0.5, 0.5], [0.9, 0.1]], [[0.2, 0.8], [0.2, 0.8]]], np.float32))
+    loss, weight = module("losses").loss_sums(
+        np.array([0, 1]), logits, np.array([1.0, 3.0], np.float32), smoothing=0.0
+    )
+
+    expected = -(np.log(0.5) + np.log(0.9)) / 2 - 3 * np.log(0.8)
+    assert (float(loss), float(weight)) == pytest.approx((expected, 4.0))
+
+
+def test_smoothing_asks_for_a_little_of_every_class() -> None:
+    logits = np.log(np.array([[[0.95, 0.05]], [[1 - 1e-6, 1e-6]]], np.float32))
+    loss = [
+        float(module("losses").loss_sums(np.array([0]), one[None], np.ones(1), smoothing=0.1)[0])
+        for one in logits
+    ]
+
+    assert loss[0] < loss[1]
+
+
+@pytest.mark.parametrize("name", ["none", "inverse", "effective"])
+def test_class_weights_are_one_in_the_mean_over_samples(name: str) -> None:
+    counts = np.array([1000, 100, 1])
+    weights = module("losses").class_weights(counts, name, beta=0.99)
+
+    assert float((weights * counts).sum()) == pytest.approx(counts.sum())
+    assert (np.diff(weights) >= 0).all()
+
+
+def test_effective_weights_lie_between_none_and_inverse() -> None:
+    counts = np.array([1000, 10])
+    plain, some, most = (
+        float(np.divide(*module("losses").class_weights(counts, name, beta=0.99)[::-1]))
+        for name in ("none", "effective", "inverse")
+    )
+
+    assert plain == 1.0
+    assert most == pytest.approx(100)
+    assert some == pytest.approx((1 - 0.99**1000) / (1 - 0.99**10), rel=1e-3)
+
+
+def test_the_reference_takes_no_rings() -> None:
+    with pytest.raises(CallError, match="square patterns"):
+        module("rings").check_coordinates(
+            {"model": "reference", "coordinates": "rings", "head": "mean"}
+        )
+
+
+def test_harmonics_are_the_absolute_fourier_coefficients_of_each_ring() -> None:
+    random = np.random.default_rng(0)
+    rings = random.normal(size=(2, 3, 16, 1)).astype(np.float32)
+    layer = module("harmonics").Harmonics(4)
+
+    expected = np.abs(np.fft.rfft(rings[..., 0], axis=2))[:, :, :4] / 16
+    found = np.exp(np.asarray(layer(rings))) - 1e-2
+    np.testing.assert_allclose(found, expected.reshape(2, -1), atol=1e-3)
+
+
+def test_a_head_of_harmonics_does_not_see_how_the_detector_stood() -> None:
+    model = build("rings", head="harmonics", widths=[8], blocks=[1])
+    levels = np.random.default_rng(1).uniform(0, 255, (2, 8, 16, 3)).astype(np.float32)
+
+    turned = np.roll(levels, 2, axis=2)  # angles are halved once, so by two of them
+    np.testing.assert_allclose(model(turned), model(levels), atol=1e-4)
+
+
+def test_a_head_of_harmonics_is_saved_and_loaded(tmp_path: Path) -> None:
+    import keras
+
+    model = build("rings", head="harmonics", widths=[8], blocks=[1])
+    levels = np.ones((1, 8, 16, 1), np.float32)
+    model.body.save(tmp_path / "body.keras")
+
+    again = keras.saving.load_model(tmp_path / "body.keras")
+    np.testing.assert_array_equal(again(levels), model.body(levels))

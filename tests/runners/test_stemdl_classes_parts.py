@@ -1,0 +1,305 @@
+"""Splits of stacks keep materials apart, say what they share, and mirrors keep labels right."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.task.split import load_split, split_names
+from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.registry.layout import find_registry
+from tests.support.stemdl_samples import ENERGIES, converted
+
+RUNNER = find_registry().runner("stemdl_classification")
+
+
+def module(name: str) -> ModuleType:
+    load_runner(find_registry(), "stemdl_classification")
+    return importlib.import_module(f"sciml_runner_stemdl_classification.{name}")
+
+
+def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: Any) -> Any:
+    return module("stacks").find_stacks(converted(root, groups=groups, side=8, **options))
+
+
+def lay_out(stacks: Any, split: str) -> Any:
+    return module("parts").lay_out(load_split(RUNNER, split), stacks)
+
+
+def leakage(stacks: Any, split: str) -> Any:
+    return module("parts").leakage(lay_out(stacks, split), stacks)
+
+
+def groups_of(stacks: Any, layout: Any) -> dict[str, list[int]]:
+    return {part: sorted(set(stacks.group[rows].tolist())) for part, rows in layout.parts.items()}
+
+
+def test_the_splits_are_those_of_the_documents() -> None:
+    assert split_names(RUNNER) == ["material", "published", "random"]
+
+
+def test_no_material_is_on_two_sides_of_the_headline_split(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, {2: 3, 14: 4, 62: 20, 225: 7})
+    parts = [set(stacks.material[rows]) for rows in lay_out(stacks, "material").parts.values()]
+
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 34
+    report = leakage(stacks, "material")
+    assert [report[pair]["materials_shared"] for pair in list(report)[1:4]] == [0, 0, 0]
+
+
+def test_a_group_of_three_materials_is_in_every_part(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, {2: 3, 14: 4, 62: 20, 225: 7})
+    found = groups_of(stacks, lay_out(stacks, "material"))
+
+    assert set(map(tuple, found.values())) == {(2, 14, 62, 225)}
+
+
+def test_a_group_of_one_or_two_materials_stays_in_train_and_is_counted(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, {2: 1, 14: 2, 62: 5, 225: 5})
+    layout = lay_out(stacks, "material")
+
+    assert layout.in_train_alone == (2, 14)
+    assert groups_of(stacks, layout) == {
+        "train": [2, 14, 62, 225],
+        "validation": [62, 225],
+        "test": [62, 225],
+    }
+
+
+def test_parts_take_their_shares_of_each_group(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, {62: 40, 225: 10})
+    layout = lay_out(stacks, "material")
+    materials = {
+        part: [
+            len({m for m in stacks.material[rows] if group in m}) for group in ("-062-", "-225-")
+        ]
+        for part, rows in layout.parts.items()
+    }
+
+    assert materials == {"train": [28, 6], "validation": [6, 2], "test": [6, 2]}
+
+
+def test_the_random_split_tells_what_it_leaks(tmp_path: Path) -> None:
+    report = leakage(stacks_of(tmp_path), "random")
+
+    assert report["train+test"]["materials_shared"] > 10
+    assert report["train+test"]["materials_percent"] > 80
+    assert "what was remembered" in report["told"][-1]
+
+
+def test_formulas_that_parts_share_are_counted_apart(tmp_path: Path) -> None:
+    report = leakage(stacks_of(tmp_path), "material")
+
+    assert report["train+test"]["materials_shared"] == 0
+    assert report["train+test"]["formulas_shared"] > 0
+    assert "0 of 6 materials of test (0 % of its stacks)" in report["told"][1]
+
+
+def test_the_published_split_is_that_of_the_folders(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path)
+    layout = lay_out(stacks, "published")
+    folders = {part: set(stacks.folder[rows]) for part, rows in layout.parts.items()}
+
+    assert folders == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}}
+    assert layout.left_out == 0
+
+
+def test_without_a_folder_for_validation_whole_materials_of_train_are_taken(
+    tmp_path: Path,
+) -> None:
+    stacks = stacks_of(tmp_path, with_validation=False)
+    layout = lay_out(stacks, "published")
+    train, validation = (set(stacks.material[layout.parts[p]]) for p in ("train", "validation"))
+
+    assert layout.by == "folder, validation by material"
+    assert validation
+    assert not train & validation
+
+
+def test_what_cannot_be_checked_is_said_to_be_so(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, is_levels=True)
+    report = leakage(stacks, "published")
+
+    assert report["is_checked"] is False
+    assert "cannot be checked: stemdl_ds1 names no materials" in report["told"][0]
+    assert lay_out(stacks, "published").by == "folder, validation by stack"
+
+
+def test_a_split_by_material_is_refused_where_nobody_knows_them(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="names no materials") as caught:
+        lay_out(stacks_of(tmp_path, is_levels=True), "material")
+    assert "--split published" in str(caught.value.hint)
+
+
+def test_a_dataset_too_small_to_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SciMLDataError, match="validation and test without a stack"):
+        lay_out(stacks_of(tmp_path, {2: 2, 225: 2}), "material")
+
+
+def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, {2: 5, 225: 5})
+    stacks.texts["material"][:] = [name.replace("syn-225-000", "syn-002-000") for name in
+                                   stacks.texts["material"]]  # fmt: skip
+
+    assert leakage(stacks, "material")["train+test"]["materials_shared"] == 0
+
+
+def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path)
+    describe = module("parts").describe
+    digest = describe(lay_out(stacks, "material"), stacks)["digest"]
+    order = np.random.default_rng(0).permutation(len(stacks))
+    for name in ("file", "row", "folder", "group"):
+        getattr(stacks, name)[:] = getattr(stacks, name)[order]
+    for values in stacks.texts.values():
+        values[:] = values[order]
+
+    assert describe(lay_out(stacks, "material"), stacks)["digest"] == digest
+
+
+def test_the_last_group_of_each_crystal_system_is_followed_by_the_next_system() -> None:
+    groups = module("groups")
+    gemmi = pytest.importorskip("gemmi")
+    found = groups.systems_of(np.arange(1, 231))
+    names = [
+        gemmi.find_spacegroup_by_number(number).crystal_system_str() for number in range(1, 231)
+    ]
+
+    assert [groups.SYSTEMS[number] for number in found] == names
+
+
+def test_mirrors_change_the_group_of_22_and_of_no_other() -> None:
+    gemmi = pytest.importorskip("gemmi")
+    found = [0]
+    for number in range(1, 231):
+        operations = gemmi.find_spacegroup_by_number(number).operations()
+        inversion = gemmi.Op("-x,-y,-z")
+        mirrored = gemmi.GroupOps(
+            [(inversion * operation * inversion).wrap() for operation in operations]
+        )
+        there = gemmi.find_spacegroup_by_ops(mirrored)
+        # Settings that gemmi does not list are the group's own, moved by a translation.
+        found.append(number if there is None else there.number)
+
+    assert module("groups").mirrored().tolist() == found
+
+
+def wheel(side: int) -> np.ndarray[Any, Any]:
+    """Return an image with its beam in pixel side / 2 and one spot aside."""
+    image = np.zeros((1, side, side), np.float32)
+    image[0, side // 2, side // 2] = 9
+    image[0, side // 2 + 2, side // 2 + 1] = 1
+    return image
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_the_beam_stays_in_its_pixel_when_a_pattern_is_turned(turns: int) -> None:
+    turned = module("augment").quarter_turned(wheel(16), turns, is_sharp=True)
+    row, column = np.argwhere(turned[0] == 1)[0] - 8
+
+    assert turned[0, 8, 8] == 9
+    assert (row, column) == [(2, 1), (-1, 2), (-2, -1), (1, -2)][turns]
+
+
+def smooth(side: int = 32) -> np.ndarray[Any, Any]:
+    """Return a stack of one smooth pattern without symmetry: (1, side, side, 1)."""
+    y, x = np.indices((side, side)) - side // 2
+    image = np.exp(-((y - 5) ** 2 + (x - 2) ** 2) / 18) + 0.5 * np.exp(-((y + 3) ** 2 + x**2) / 30)
+    return image[None, :, :, None].astype(np.float32)
+
+
+def test_a_quarter_turn_of_a_pattern_is_a_shift_of_its_rings() -> None:
+    rings = module("rings").Rings(32)
+    square = smooth()
+    turned = module("augment").quarter_turned(square[..., 0], 3, is_sharp=True)[..., None]
+
+    assert rings.of(turned) == pytest.approx(np.roll(rings.of(square), 8, axis=2), abs=1e-5)
+    assert rings.of(square).std() > 0.05
+
+
+def test_a_mirrored_pattern_has_its_rings_the_other_way_round() -> None:
+    rings = module("rings").Rings(32)
+    square = smooth()
+    mirrored = np.roll(square[:, ::-1], 1, axis=1)
+    other = np.roll(rings.of(square)[:, :, ::-1], 1, axis=2)
+
+    assert rings.of(mirrored) == pytest.approx(other, abs=1e-5)
+
+
+def test_rings_are_mirrored_together_and_turned_apart() -> None:
+    levels = np.repeat(smooth(), 300, axis=0).repeat(3, axis=3)
+    whole = module("rings").Rings(32).of(levels)
+    made, groups = module("rings").turned_rings(
+        whole, np.full(300, 225), np.array([225]), np.random.default_rng(0)
+    )
+    plain = {np.roll(whole[0, ..., 0], n, axis=1).tobytes() for n in range(32)}
+    is_plain = np.array([[stack[..., v].tobytes() in plain for v in range(3)] for stack in made])
+
+    assert set(groups) == {225}
+    assert 0.4 < is_plain.mean() < 0.6
+    assert (is_plain == is_plain[:, :1]).all()
+    assert len({stack[..., 0].tobytes() for stack in made}) > 50
+
+
+def test_mirrored_stacks_of_a_handed_group_get_the_other_label_if_it_is_known() -> None:
+    augment = module("augment")
+    levels = np.repeat(wheel(16)[0][None, :, :, None], 400, axis=0).repeat(3, axis=3)
+    groups = np.repeat([152, 225], 200)
+
+    def labels(known: list[int]) -> set[int]:
+        rng = np.random.default_rng(0)
+        made = augment.turned(levels, groups, np.array(known), rng=rng, is_sharp=True)
+        return set(made[1][:200].tolist())
+
+    assert labels([152, 154, 225]) == {152, 154}
+    assert labels([152, 225]) == {152}
+
+
+def test_views_are_mirrored_together_and_turned_apart() -> None:
+    levels = np.repeat(wheel(16)[0][None, :, :, None], 200, axis=0).repeat(3, axis=3)
+    made, groups = module("augment").turned(
+        levels, np.full(200, 225), np.array([225]), rng=np.random.default_rng(1), is_sharp=True
+    )
+    places = [
+        [tuple(np.argwhere(made[n, ..., view] == 1)[0] - 8) for view in range(3)]
+        for n in range(200)
+    ]
+    plain = {(2, 1), (-1, 2), (-2, -1), (1, -2)}
+
+    assert set(groups) == {225}
+    assert len({place for stack in places for place in stack}) == 8
+    assert all(len({place in plain for place in stack}) == 1 for stack in places)
+    assert any(len(set(stack)) == 3 for stack in places)
+
+
+def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path)
+
+    assert len(stacks) == len(set(stacks.names)) == 6 * 6 * len(ENERGIES)
+
+
+def test_stretching_by_nothing_changes_nothing() -> None:
+    levels = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
+
+    same = module("rings").stretched(levels, 0.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(same, levels)
+
+
+def test_a_stretched_ring_is_further_in_or_out_and_darkness_comes_from_beyond() -> None:
+    levels = np.zeros((40, 16, 1, 1), np.float32)
+    levels[:, 8] = 100.0
+
+    made = module("rings").stretched(levels, 0.3, np.random.default_rng(1))
+
+    places = (made[..., 0, 0] * np.arange(16)).sum(axis=1) / made[..., 0, 0].sum(axis=1)
+    factors = 8.5 / (places + 0.5)  # the ring at radius 8.5 is seen at radius 8.5 / factor
+    assert 1 / np.exp(0.3) - 0.05 <= factors.min() < 0.9
+    assert 1.1 < factors.max() <= np.exp(0.3) + 0.05
+    assert made.max() <= 100.0

@@ -1,0 +1,170 @@
+"""Scores of images are what their definitions say, on images whose scores are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from sciml_data.bench.scoring import images
+from sciml_data.errors import CallError, SciMLDataError
+
+pytest.importorskip("skimage")
+
+Array = npt.NDArray[np.float64]
+
+
+def bumps(places: list[tuple[float, float]], size: int = 40, width: float = 1.5) -> Array:
+    axis = np.arange(size)
+    image = np.zeros((size, size))
+    for y, x in places:
+        image += np.exp(-((axis[:, None] - y) ** 2 + (axis - x) ** 2) / (2 * width**2))
+    return image
+
+
+def noise(seed: int, *shape: int) -> Array:
+    return np.random.default_rng(seed).normal(2.0, 1.0, shape)
+
+
+def test_errors_are_over_all_pixels_of_all_images() -> None:
+    seen = np.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    said = seen + np.array([[[1.0, -1.0], [2.0, -2.0]], [[0.0, 0.0], [0.0, 4.0]]])
+
+    found = images.errors(seen, said)
+
+    assert found["mae"] == pytest.approx(10 / 8)
+    assert found["rmse"] == pytest.approx(np.sqrt(26 / 8))
+    assert found["relative_l2"] == pytest.approx(np.sqrt(26 / 30))
+
+
+def test_the_relative_error_of_nothing_is_not_defined() -> None:
+    assert np.isnan(images.errors(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))["relative_l2"])
+
+
+def test_the_correlation_is_numpys_of_each_image() -> None:
+    seen, said = noise(0, 3, 9, 9), noise(1, 3, 9, 9)
+    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(seen, said, strict=True)]
+
+    assert images.pearson(seen, said) == pytest.approx(expected)
+    assert images.pearson(seen, -3 * seen + 1) == pytest.approx([-1.0] * 3)
+
+
+def test_an_image_that_says_nothing_correlates_with_nothing() -> None:
+    seen = noise(0, 2, 9, 9)
+    seen[1] = 5.0
+
+    found = images.pearson(seen, np.full_like(seen, 7.3))
+
+    assert found[0] == 0.0
+    assert np.isnan(found[1])
+
+
+def test_ssim_of_one_window_is_that_of_wang_and_others() -> None:
+    seen, said = noise(0, 1, 7, 7), noise(1, 1, 7, 7)  # as large as the window
+    span = np.ptp(seen)
+    first, second = (0.01 * span) ** 2, (0.03 * span) ** 2
+    covariance = np.cov(seen.ravel(), said.ravel())
+    expected = (
+        (2 * seen.mean() * said.mean() + first)
+        * (2 * covariance[0, 1] + second)
+        / (
+            (seen.mean() ** 2 + said.mean() ** 2 + first)
+            * (covariance[0, 0] + covariance[1, 1] + second)
+        )
+    )
+
+    assert images.ssim(seen, said) == pytest.approx([expected])
+    assert images.ssim(seen, seen) == pytest.approx([1.0])
+    assert np.isnan(images.ssim(np.ones((1, 7, 7)), seen)).all()
+
+
+def test_peaks_are_found_between_pixels() -> None:
+    places = [(10.3, 12.0), (25.0, 30.4), (30.6, 8.7)]
+
+    found = images.peaks(bumps(places), least_distance=3)
+
+    assert len(found) == 3
+    assert np.sort(found[:, 0]) == pytest.approx([10.3, 25.0, 30.6], abs=0.05)
+
+
+def test_low_bumps_edges_and_flat_images_have_no_peaks() -> None:
+    image = bumps([(20, 20)]) + 0.2 * bumps([(8, 8)]) + bumps([(0, 30)])
+
+    assert images.peaks(image, least_distance=3) == pytest.approx(
+        np.array([[20.0, 20.0]]), abs=0.01
+    )
+    assert images.peaks(np.ones((9, 9)), least_distance=2).shape == (0, 2)
+
+
+def test_displaced_peaks_are_matched_and_measured() -> None:
+    true = np.array([[5.0, 5.0], [10.0, 10.0], [20.0, 20.0]])
+    found = np.array([[10.0, 13.0], [5.0, 6.0], [30.0, 30.0], [20.0, 28.0]])
+
+    one = images.match_peaks(true, found, radius=0.5, pixel=0.125)
+
+    assert sorted(one.distances) == pytest.approx([0.125, 0.375])
+    assert (one.true, one.found, one.missed, one.false) == (3, 4, 1, 2)
+
+
+def test_as_many_peaks_as_can_be_are_paired() -> None:
+    # The nearest of the first true peak is the only one that the second has.
+    true, found = np.array([[0.0, 0.0], [0.0, 3.0]]), np.array([[0.0, 1.0], [0.0, -2.0]])
+
+    one = images.match_peaks(true, found, radius=2.5, pixel=1.0)
+
+    assert (one.missed, one.false) == (0, 0)
+
+
+def test_peak_scores_are_over_all_images() -> None:
+    near = images.Matched(np.array([0.1, 0.3]), missed=0, false=1, true=2, found=3)
+    none = images.Matched(np.zeros(0), missed=2, false=0, true=2, found=0)
+
+    assert images.peak_scores([near, none]) == pytest.approx(
+        {"peak_error": 0.2, "peaks_missed": 0.5, "peaks_false": 1 / 3}
+    )
+    assert np.isnan(list(images.peak_scores([]).values())).all()
+
+
+def test_a_shifted_image_has_the_shift_as_peak_error() -> None:
+    places = [(10.0, 12.0), (25.0, 30.0), (30.0, 9.0)]
+    true, said = (
+        images.peaks(bumps([(y + by, x) for y, x in places]), least_distance=3) for by in (0, 2.0)
+    )
+
+    scores = images.peak_scores([images.match_peaks(true, said, radius=0.5, pixel=0.1)])
+
+    assert scores == pytest.approx(
+        {"peak_error": 0.2, "peaks_missed": 0.0, "peaks_false": 0.0}, abs=1e-6
+    )
+
+
+def test_the_interval_draws_whole_groups() -> None:
+    group = np.repeat(np.arange(10), 20)
+    values = np.repeat(np.random.default_rng(0).normal(size=10), 20)
+
+    together = images.mean_interval(values, group)
+    apart = images.mean_interval(values, np.arange(200))
+
+    assert together["low"] < values.mean() < together["high"]
+    width = together["high"] - together["low"]
+    assert width > 3 * (apart["high"] - apart["low"])  # sqrt(20) by theory
+    assert width == pytest.approx(2 * 1.96 * values.std() / np.sqrt(10), rel=0.25)
+    assert np.isnan(images.mean_interval(values, np.zeros(200))["low"])
+
+
+def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+    with pytest.raises(CallError, match="scikit-image") as error:
+        images.require_libraries()
+
+    assert "sciml-data[train,stemdl]" in str(error.value)
+
+
+def test_images_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(CallError, match="shape"):
+        images.errors(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)))
+    broken = np.zeros((1, 3, 3))
+    broken[0, 1, 1] = np.nan
+    with pytest.raises(SciMLDataError, match="1 of 9 pixels are not finite"):
+        images.errors(np.zeros((1, 3, 3)), broken)

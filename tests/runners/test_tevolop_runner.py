@@ -1,0 +1,262 @@
+"""The TEvolOp runner offers the engine what it asks for, on a small catalogue made up here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from sciml_data.bench.interface import check_problem, load_runner
+from sciml_data.bench.scoring.predictions import Predictions, save_predictions
+from sciml_data.bench.scoring.scores import metric_rows, score_parts
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import load_task
+from sciml_data.registry.layout import find_registry
+
+tf = pytest.importorskip("tensorflow")
+
+RUNNER = find_registry().runner("tevolop")
+SPLITS = ("temporal", "spatial-400-100")
+PIXELS = 12
+SMALL = ("dense=3", "units=2", "head=3", "piece=60", "batch_size=32", "features=own,faults,dates")
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> xr.Dataset:
+    """Return a ready dataset of 1950 to mid-2026 in which 12 pixels stir now and then."""
+    rng = np.random.default_rng(5)
+    days = (np.datetime64("2026-07-01") - np.datetime64("1950-01-01")).astype(int)
+    day, pixel = np.divmod(np.flatnonzero(rng.random(days * PIXELS) < 0.03), PIXELS)
+    dates = np.datetime64("1950-01-01") + day
+    number = len(day)
+    magnitude = (1.0 + rng.exponential(0.9, number)).astype(np.float32)
+    events = {
+        "time": dates.astype("M8[ns]"),
+        "latitude": np.full(number, 33.95),
+        "longitude": -117.95 + 0.1 * pixel,
+        "magnitude": magnitude.astype(float),
+        "event_type": np.zeros(number, np.int8),
+    }
+    cells = {
+        "date": dates.astype("M8[ns]"),
+        "pixel": (1220 + pixel).astype(np.int32),
+        "magnitude": magnitude,
+        "depth": np.full(number, 7.0, np.float32),
+        "count": np.ones(number, np.int32),
+        "count_ge_3_29": (magnitude >= 3.29).astype(np.int32),
+    }
+    gap = np.array(["2019-10-15", "2019-12-12"], "M8[ns]")
+    return xr.Dataset(
+        {name: ("event", values) for name, values in events.items()}
+        | {f"cell_day_{name}": ("cell_day", values) for name, values in cells.items()}
+        | {
+            "pixel_latitude": ("pixel", np.zeros(2400)),
+            "pixel_longitude": ("pixel", np.zeros(2400)),
+        }
+        | {"fault_group": ("pixel", np.arange(2400) // 70)}
+        | {"gap_start": ("gap", gap[:1]), "gap_end": ("gap", gap[1:])},
+        attrs={"time_coverage_end": "2026-07-01T00:00:00"},
+    )
+
+
+def settings_of(split: str, *overrides: str, model: str = "lstm") -> Mapping[str, Any]:
+    return resolve_settings(load_task(RUNNER), overrides, model=model, split=split)
+
+
+@pytest.fixture(scope="module")
+def problems(catalogue: xr.Dataset) -> Mapping[str, Any]:
+    """Return the problem of each split."""
+    runner = load_runner(find_registry(), "tevolop")
+    return {
+        split: runner.prepare(catalogue, load_split(RUNNER, split), settings_of(split, *SMALL))
+        for split in SPLITS
+    }
+
+
+@pytest.fixture(scope="module")
+def models(problems: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Return an untrained model for each split."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    yield {split: problem.build() for split, problem in problems.items()}
+    keras.utils.clear_session()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_runner_offers_a_problem(problems: Mapping[str, Any], split: str) -> None:
+    problem = check_problem(problems[split], "tevolop")
+
+    assert problem.parts[:2] == ("train", "validation")
+    assert all(size > 0 for size in problem.sizes.values())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_epoch_has_every_sample_once(problems: Mapping[str, Any], split: str, seed: int) -> None:
+    problem = problems[split]
+
+    for part in problem.parts:
+        batches = problem.batches(part, batch_size=16, seed=seed)
+        counted = sum(int(problem.samples_in(weights)) for _, _, weights in batches)
+
+        assert counted == problem.sizes[part]
+
+
+def test_the_order_of_an_epoch_is_a_function_of_its_seed(problems: Mapping[str, Any]) -> None:
+    def first(seed: int) -> np.ndarray:
+        batches = problems["temporal"].batches("train", batch_size=8, seed=seed)
+        return np.asarray(next(iter(batches))[1])
+
+    np.testing.assert_array_equal(first(3), first(3))
+    assert not np.array_equal(first(3), first(4))
+
+
+def test_a_batch_holds_the_target_of_each_sample_beside_its_input(
+    problems: Mapping[str, Any],
+) -> None:
+    problem = problems["temporal"]
+    observed = problem.predictions_of("validation", problem.forecasts.observed).observed
+
+    seen = np.zeros(0)
+    for _, targets, weights in problem.batches("validation", batch_size=16, seed=0):
+        magnitude = problem.scale.magnitude(np.asarray(targets))
+        seen = np.append(seen, magnitude[np.asarray(weights) > 0])
+
+    known = observed[np.isfinite(observed)]
+    np.testing.assert_allclose(np.sort(known), np.sort(seen), rtol=1e-5)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_an_untrained_model_forecasts_as_the_ridge(
+    problems: Mapping[str, Any], models: Mapping[str, Any], split: str
+) -> None:
+    problem = problems[split]
+    ridge = problem.baselines()["ridge"]
+
+    for part in problem.parts:
+        made = problem.predict(models[split], part)
+
+        known = np.isfinite(made.observed)
+        np.testing.assert_allclose(made.predicted[known], ridge[part].predicted[known], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_teams_of_locations_give_each_forecast_once(catalogue: xr.Dataset) -> None:
+    runner = load_runner(find_registry(), "tevolop")
+    small = ("locations_together=5", "width=4", "heads=1", "blocks=1", "feed_forward=4", "piece=60")
+    settings = settings_of("spatial-400-100", *small, model="transformer")
+    problem: Any = runner.prepare(catalogue, load_split(RUNNER, "spatial-400-100"), settings)
+
+    counted = [
+        int(problem.samples_in(weights))
+        for _, _, weights in problem.batches("train", batch_size=4, seed=0)
+    ]
+    model = problem.build()
+
+    assert sum(counted) == problem.sizes["train"]
+    ridge = problem.baselines()["ridge"]["validation"]
+    made = problem.predict(model, "validation")
+    known = np.isfinite(made.observed)
+    np.testing.assert_allclose(made.predicted[known], ridge.predicted[known], atol=1e-4)
+
+
+def test_the_loss_is_squared_and_beyond_the_limit_linear(problems: Mapping[str, Any]) -> None:
+    problem = problems["temporal"]
+    truth, said = np.zeros((1, 3), np.float32), np.array([[1.0, 3.0, 9.0]], np.float32)
+    weights = np.array([[1.0, 2.0, 0.0]], np.float32)
+    tangent = type(problem).sample_loss
+    limited = type("Limited", (), {"settings": {"huber": 2.0}})()
+
+    assert [float(value) for value in problem.sample_loss(truth, said, weights)] == [19.0, 3.0]
+    assert [float(value) for value in tangent(limited, truth, said, weights)] == [17.0, 3.0]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_score_is_one_that_the_task_defines(problems: Mapping[str, Any], split: str) -> None:
+    problem, task = problems[split], load_task(RUNNER)
+    baselines = {
+        name: score_parts(problem, task, parts) for name, parts in problem.baselines().items()
+    }
+
+    rows = metric_rows(task, baselines["ridge"], baselines)
+
+    assert {row["metric_id"] for row in rows} == {metric.id for metric in task.metrics}
+    assert {"persistence", "climatology", "ridge"} <= set(rows[0]["baselines"])
+    assert ("same_date_mean" in rows[0]["baselines"]) == (split != "temporal")
+    assert len(rows) == len(problem.parts) * (4 * 8 + 3)
+
+
+def test_persistence_has_no_skill_against_itself(problems: Mapping[str, Any]) -> None:
+    problem = problems["temporal"]
+
+    scores = problem.score(problem.baselines()["persistence"]["test"])
+
+    assert scores["skill_persistence.w1"] == pytest.approx(0.0)
+    assert scores["skill_persistence.w26"] == pytest.approx(0.0)
+
+
+def test_climatology_scores_one_half_in_training(problems: Mapping[str, Any]) -> None:
+    problem = problems["temporal"]
+
+    scores = problem.score(problem.baselines()["climatology"]["train"])
+
+    assert scores["nnse_averaged.w1"] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_a_window_in_a_gap_of_the_catalogue_is_not_scored(problems: Mapping[str, Any]) -> None:
+    test = problems["temporal"].baselines()["ridge"]["test"]
+    start = test.coords["time"]
+    touched = (start >= np.datetime64("2019-10-02")) & (start < np.datetime64("2019-12-12"))
+
+    assert touched.any()
+    assert np.isnan(test.observed[:, touched, 0]).all()
+    assert np.isfinite(test.observed[:, ~touched, 0]).all()
+
+
+def test_facts_can_be_written_as_json(problems: Mapping[str, Any]) -> None:
+    facts = json.loads(json.dumps(problems["temporal"].facts()))
+
+    assert facts["leakage"]["test"]["dates_shared_percent"] == 0.0
+    assert facts["targets"]["overlap_with_input"].startswith("none")
+    assert len(facts["greatest_earthquakes"]) == 20
+
+
+def record_of(problem: Any, parts: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Return as much of a record as the figures look at."""
+    task = load_task(RUNNER)
+    baselines = {
+        name: score_parts(problem, task, made) for name, made in problem.baselines().items()
+    }
+    return {
+        "synthetic": True,
+        "benchmark": {"name": "tevolop"},
+        "model": {"name": "lstm"},
+        "split": {"name": "temporal"},
+        "seeds": {"seed": 0},
+        "dataset": {"id": "tevolop_socal", "version": "1.0"},
+        "facts": problem.facts(),
+        "metrics": metric_rows(task, score_parts(problem, task, parts), baselines),
+    }
+
+
+@pytest.mark.slow
+def test_a_run_has_three_figures(
+    problems: Mapping[str, Any], models: Mapping[str, Any], tmp_path: Path
+) -> None:
+    problem = problems["temporal"]
+    parts = {part: problem.predict(models["temporal"], part) for part in problem.parts}
+    save_predictions(tmp_path / "predictions.nc", parts, synthetic=True)
+    figures = importlib.import_module("sciml_runner_tevolop.figures")
+
+    drawn = figures.draw(tmp_path, record_of(problem, parts))
+
+    assert [path.name for path in drawn] == ["map.png", "series.png", "nnse.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)

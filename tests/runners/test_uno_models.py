@@ -1,0 +1,293 @@
+"""What is computed for entities equals what is computed for joined rows, and has the right size."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.interface import load_runner
+from sciml_data.registry.layout import find_registry
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("tensorflow")
+
+CELLS, DRUGS, ROWS = 17, 13, 60
+WIDTHS = {"expression": 11, "descriptors": 8, "fingerprints": 6}
+
+
+def module(name: str) -> ModuleType:
+    load_runner(find_registry(), "uno")
+    return importlib.import_module(f"sciml_runner_uno.{name}")
+
+
+def settings(model: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "model": model,
+        "evaluation": "clean",
+        "dropout": 0.0,
+        "input_dropout": 0.0,
+        "tower_widths": [10, 9, 8],
+        "head_widths": [7, 6, 5],
+        "cell_widths": [10],
+        "drug_widths": [9],
+        "slot_width": 4,
+        "knows": ["cell_id", "drug_id"],
+        "output_scale": 0.5,
+        **changed,
+    }
+
+
+def tables(variant: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    random = np.random.default_rng(0)
+    cells = {"expression": random.normal(size=(CELLS, WIDTHS["expression"])).astype("f4")}
+    drugs = {"descriptors": random.normal(size=(DRUGS, WIDTHS["descriptors"])).astype("f4")}
+    if variant == "dose":
+        drugs["fingerprints"] = random.integers(0, 2, (DRUGS, 6)).astype(np.uint8)
+    return cells, drugs
+
+
+def batch(variant: str, *, distinct: bool = True, seed: int = 1) -> dict[str, Any]:
+    """Return a batch's inputs: the distinct entities, or every row's own as if they were joined."""
+    random = np.random.default_rng(seed)
+    cell = random.integers(0, CELLS, ROWS).astype("i4")
+    slots = random.integers(0, DRUGS, (ROWS, 2 if variant == "dose" else 1)).astype("i4")
+    inputs: dict[str, Any] = {"base": random.normal(size=ROWS).astype("f4")}
+    if variant == "dose":
+        doses = random.normal(size=(ROWS, 2)).astype("f4")
+        has = (random.random(ROWS) < 0.5).astype("f4")
+        inputs |= {"dose1": doses[:, 0], "dose2": doses[:, 1], "has_second": has}
+    if distinct:
+        cells, inputs["cell"] = np.unique(cell, return_inverse=True)
+        drugs, places = np.unique(slots, return_inverse=True)
+        places = places.reshape(slots.shape)
+    else:
+        cells, inputs["cell"] = cell, np.arange(ROWS)
+        drugs, places = slots.ravel(), np.arange(slots.size).reshape(slots.shape)
+    inputs |= {f"drug{slot + 1}": places[:, slot] for slot in range(slots.shape[1])}
+    return {**inputs, "shared": {"cells": cells, "drugs": drugs}}
+
+
+def build(model: str, variant: str, *, has_pairs: bool = False, **changed: Any) -> Any:
+    keras.utils.set_random_seed(3)
+    built = module("models").build_model(
+        settings(model, **changed),
+        module("towers").Tables(*tables(variant)),
+        has_doses=variant == "dose",
+        has_pairs=has_pairs,
+    )
+    random = np.random.default_rng(5)
+    for weight in built.trainable_variables:  # biases and zeros too, so that nothing is hidden
+        weight.assign(weight + random.normal(0, 0.1, weight.shape))
+    return built
+
+
+@contextlib.contextmanager
+def short_precision() -> Iterator[None]:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def joined(reference: Any, variant: str) -> Any:
+    cells, drugs = tables(variant)
+    made = module("joined").joined_model(
+        {name: table.shape[1] for name, table in cells.items()},
+        {name: table.shape[1] for name, table in drugs.items()},
+        tower_widths=settings("reference")["tower_widths"],
+        head_widths=settings("reference")["head_widths"],
+        has_doses=variant == "dose",
+    )
+    module("joined").copy_weights(reference, made)
+    return made
+
+
+def gradients(model: Any, inputs: Any, weights: Any, **how: Any) -> list[Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(model(inputs, **how) - 0.3))
+    found = tape.gradient(loss, [weight.value for weight in weights])
+    return [tf.convert_to_tensor(one).numpy() for one in found]
+
+
+@pytest.mark.parametrize(
+    ("variant", "widths", "head", "expected"),
+    [
+        ("auc", {"expression": 942, "descriptors": 5270}, 5, 16_224_001),
+        ("dose", {"expression": 942, "descriptors": 5270, "fingerprints": 2048}, 3, 21_275_001),
+    ],
+)
+def test_the_reference_has_the_published_number_of_parameters(
+    variant: str, widths: dict[str, int], head: int, expected: int
+) -> None:
+    cells = {"expression": np.zeros((1, widths.pop("expression")), "f4")}
+    drugs = {name: np.zeros((1, width), "f4") for name, width in widths.items()}
+    from sciml_data.bench.task.settings import resolve_settings
+    from sciml_data.bench.task.task import load_task
+    from sciml_data.bench.task.variants import choose
+
+    task = choose(load_task(find_registry().runner("uno")), variant)
+    chosen = resolve_settings(task, model="reference", split="row")
+    model = module("models").build_model(
+        chosen,
+        module("towers").Tables(cells, drugs),
+        has_doses=variant == "dose",
+        has_pairs=False,
+    )
+
+    assert [1000] * head == chosen["head_widths"]
+    assert model.count_params() == expected
+    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == expected
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_the_reference_gives_what_it_gives_on_joined_rows(variant: str, training: bool) -> None:  # noqa: FBT001
+    model = build("reference", variant)
+    inputs = batch(variant)
+    rows = module("joined").joined_rows(*tables(variant), inputs)
+
+    expected = joined(model, variant)(rows, training=training).numpy()
+
+    assert model(inputs, training=training).numpy() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert np.std(expected) > 0.01
+
+
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_the_reference_has_the_gradients_it_has_on_joined_rows(variant: str) -> None:
+    model = build("reference", variant)
+    other = joined(model, variant)
+    inputs = batch(variant)
+    rows = module("joined").joined_rows(*tables(variant), inputs)
+
+    own = dict(
+        zip(
+            [weight.path for weight in model.trainable_variables],
+            gradients(model, inputs, model.trainable_variables, training=True),
+            strict=True,
+        )
+    )
+    blocks = [own.pop(weight.path) for weight in model.join.kernels.values()]
+    whole = [np.concatenate(blocks), *own.values()]
+    expected = gradients(other, rows, other.trainable_variables, training=True)
+
+    shapes = sorted(one.shape for one in whole)
+    assert shapes == sorted(one.shape for one in expected)
+    for one in whole:
+        same = [other for other in expected if other.shape == one.shape]
+        assert min(float(np.abs(one - other).max()) for other in same) < 1e-4 * (
+            1 + float(np.abs(one).max())
+        )
+
+
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_each_network_gives_the_same_for_distinct_entities_and_for_rows(
+    variant: str, model: str
+) -> None:
+    built = build(model, variant)
+
+    found, expected = (built(batch(variant, distinct=d), training=True) for d in (True, False))
+    own, others = (
+        gradients(built, batch(variant, distinct=d), built.trainable_variables, training=True)
+        for d in (True, False)
+    )
+
+    assert found.numpy() == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-5)
+    for one, other in zip(own, others, strict=True):
+        assert one == pytest.approx(other, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_the_first_product_is_shared_where_there_is_dropout(variant: str) -> None:
+    """Noise of which nothing is left to chance: dropout that keeps all but a millionth."""
+    model = build("reference", variant, dropout=1e-6)
+    inputs = batch(variant)
+    rows = module("joined").joined_rows(*tables(variant), inputs)
+
+    expected = joined(model, variant)(rows).numpy()
+
+    assert model(inputs, training=True).numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_dropout_is_on_in_training_alone_unless_evaluation_is_to_be_noisy() -> None:
+    inputs = batch("auc")
+    for evaluation, is_noisy in (("clean", False), ("reference-noisy", True)):
+        model = build("reference", "auc", dropout=0.5, evaluation=evaluation)
+        trained = [model(inputs, training=True).numpy() for _ in range(2)]
+        judged = [model(inputs, training=False).numpy() for _ in range(2)]
+
+        assert not np.array_equal(*trained)
+        assert np.array_equal(*judged) != is_noisy
+
+
+def swapped(inputs: dict[str, Any]) -> dict[str, Any]:
+    pairs = {"drug1": "drug2", "dose1": "dose2"}
+    both = pairs | {other: one for one, other in pairs.items()}
+    return {name: inputs[both.get(name, name)] for name in inputs}
+
+
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+def test_the_order_of_a_pair_does_not_matter_in_evaluation(model: str) -> None:
+    built = build(model, "dose", has_pairs=True)
+    inputs = batch("dose") | {"has_second": np.ones(ROWS, "f4")}
+
+    one, other = (built(given, training=False).numpy() for given in (inputs, swapped(inputs)))
+    learnt = [built(given, training=True).numpy() for given in (inputs, swapped(inputs))]
+
+    assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
+    assert (np.abs(learnt[0] - learnt[1]).max() < 1e-5) == (model == "pooled")
+
+
+def test_what_stands_in_the_second_slot_of_a_single_drug_does_not_matter() -> None:
+    model = build("pooled", "dose", has_pairs=True)
+    inputs = batch("dose") | {"has_second": np.zeros(ROWS, "f4")}
+    other = inputs | {"drug2": inputs["drug1"], "dose2": inputs["dose2"] * 3 + 1}
+
+    assert model(inputs).numpy() == pytest.approx(model(other).numpy())
+
+
+def test_features_are_no_weights() -> None:
+    model = build("reference", "dose")
+    shapes = {tuple(variable.shape) for variable in model.variables}
+
+    assert not shapes & {(CELLS, 11), (DRUGS, 8), (DRUGS, 6)}
+
+
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_in_bfloat16_outputs_are_those_of_float32_but_for_rounding(
+    model: str, variant: str
+) -> None:
+    inputs, full = batch(variant), build(model, variant, has_pairs=True)
+    with short_precision():
+        short = build(model, variant, has_pairs=True)
+    short.set_weights(full.get_weights())
+
+    expected = full(inputs).numpy()
+    found = short(inputs).numpy()
+    whole = np.concatenate(list(module("runner").entity_wise(short, inputs, batch_size=25)))
+
+    assert found.dtype == np.float32
+    largest = float(np.abs(expected).max())
+    assert found == pytest.approx(expected, abs=0.05 * largest)
+    assert whole == pytest.approx(found, abs=0.02 * largest)
+    assert np.abs(found - expected).max() > 0  # it is another precision
+
+
+def test_the_base_is_not_rounded_in_bfloat16() -> None:
+    """A network that says nothing yet gives its base, to the last bit."""
+    with short_precision():
+        model = build("pooled", "auc")
+    model.out.set_weights([np.zeros_like(weight) for weight in model.out.get_weights()])
+    inputs = batch("auc")
+
+    assert inputs["base"].tolist() == model(inputs).numpy()[:, 0].tolist()

@@ -1,0 +1,411 @@
+"""The Uno runner offers the engine what it asks for, on small datasets made here."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sciml_data.bench.interface import check_problem, load_runner
+from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import load_record
+from sciml_data.bench.run import rescore
+from sciml_data.bench.run.execute import prepare, run_once
+from sciml_data.bench.run.request import Request
+from sciml_data.bench.run.staging import Source
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import Task, load_task
+from sciml_data.bench.task.variants import choose
+from sciml_data.errors import CallError
+from sciml_data.home import Home
+from sciml_data.registry.layout import find_registry
+from tests.support.paths import ROOT
+from tests.support.uno_samples import ready
+
+pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+RUNNER = find_registry().runner("uno")
+SMALL = (
+    "epochs=2", "batch_size=64", "boosting_trees=5", "cell_widths=8", "drug_widths=8",
+    "slot_width=4", "head_widths=6,5", "tower_widths=8,7,6", "components=5", "ridge_products=2",
+)  # fmt: skip
+
+
+def module(name: str) -> ModuleType:
+    load_runner(find_registry(), "uno")
+    return importlib.import_module(f"sciml_runner_uno.{name}")
+
+
+def problem_of(
+    variant: str, *overrides: str, split: str = "row", model: str = "pooled", **size: int
+) -> Any:
+    task = choose(load_task(RUNNER), variant)
+    settings = resolve_settings(task, (*SMALL, *overrides), model=model, split=split)
+    runner = load_runner(find_registry(), "uno")
+    return runner.prepare(ready(variant, **size), load_split(RUNNER, split), settings)
+
+
+@pytest.fixture(scope="module", params=["auc", "dose"])
+def problem(request: pytest.FixtureRequest) -> Any:
+    return problem_of(request.param)
+
+
+def source(task: Task) -> Source:
+    digest = f"sha256:{'0' * 64}"
+    data = ready(str(task.variant), cells=80, drugs=40, rows=1500)
+    return Source(data, task.dataset, task.version, digest, None, True, 0)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of the dose variant."""
+    request = Request(
+        "uno", find_registry(), variant="dose", dataset="uno_almanac", split="drug",
+        overrides=SMALL, is_sample=True,
+    )  # fmt: skip
+    folder = run_once(prepare(request, source), 0, home=Home(tmp_path_factory.mktemp("home")))
+    assert folder is not None
+    return folder
+
+
+def flat(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{k: v for k, v in inputs.items() if k != "shared"}, **inputs["shared"]}
+
+
+def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+    assert check_problem(problem, "uno") is problem
+    assert all(size > 0 for size in problem.sizes.values())
+
+
+def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
+    one, again, other = (
+        list(problem.batches("train", batch_size=50, seed=seed)) for seed in (3, 3, 4)
+    )
+
+    for (first, target, _), (second, same, _) in zip(one, again, strict=True):
+        assert np.array_equal(target, same)
+        assert all(np.array_equal(flat(first)[k], flat(second)[k]) for k in flat(first))
+    assert not np.array_equal(one[0][1], other[0][1])
+    assert sum(len(batch[1]) for batch in one) == problem.sizes["train"]
+
+
+def test_a_batch_names_each_entity_once_and_rows_point_to_it(problem: Any) -> None:
+    rows = np.arange(100)
+    inputs = problem.rows.inputs(rows)
+    responses, shared = problem.responses, inputs["shared"]
+
+    assert len(np.unique(shared["cells"])) == len(shared["cells"]) < len(rows)
+    assert np.array_equal(shared["cells"][inputs["cell"]], responses.cell[rows])
+    has = responses.drugs[rows, -1] >= 0
+    slot = f"drug{responses.drugs.shape[1]}"
+    assert np.array_equal(shared["drugs"][inputs[slot]][has], responses.drugs[rows, -1][has])
+
+
+def test_padding_adds_entities_that_no_row_points_to() -> None:
+    rows = problem_of("auc", cells=400, drugs=200, rows=900).rows
+    padded = type(rows)(**{**vars(rows), "is_padded": True})
+    plain, other = (one.inputs(np.arange(90)) for one in (rows, padded))
+
+    assert len(other["shared"]["cells"]) == 128 > len(plain["shared"]["cells"])
+    assert np.array_equal(plain["cell"], other["cell"])
+
+
+def test_doses_are_standardised_by_the_training_part() -> None:
+    problem = problem_of("dose")
+    rows = problem.layout.parts["train"]
+    inputs = problem.rows.inputs(rows)
+    known = np.concatenate([inputs["dose1"], inputs["dose2"][inputs["has_second"] > 0]])
+
+    assert (float(known.mean()), float(known.std())) == pytest.approx((0, 1), abs=1e-4)
+
+
+def test_the_reference_splits_single_doses_and_swaps_pairs_in_training_alone() -> None:
+    problem = problem_of("dose", model="reference")
+    rows = problem.layout.parts["train"]
+    drugs, doses = problem.responses.drugs[rows], problem.responses.doses[rows]
+    single = drugs[:, 1] < 0
+    still = problem.rows.inputs(rows)
+    drawn = problem.rows.inputs(rows, np.random.default_rng(0))
+
+    for inputs in (still, drawn):
+        assert np.array_equal(inputs["drug1"][single], inputs["drug2"][single])
+        amount = 10.0 ** -inputs["dose1"] + 10.0 ** -inputs["dose2"]
+        assert amount[single] == pytest.approx(10.0 ** -doses[single, 0], rel=1e-4)
+    assert np.array_equal(still["dose1"][~single], doses[~single, 0])
+    moved = drawn["dose1"][~single] != doses[~single, 0]
+    assert 0.2 < moved.mean() < 0.6
+    assert still["dose1"][single] == pytest.approx(doses[single, 0] + np.log10(2), abs=1e-5)
+
+
+def test_features_are_scaled_by_training_entities_alone() -> None:
+    problem = problem_of("auc", "clip=0", split="cell")
+    table = problem.scaled.cells["expression"]
+    used, unused = problem.used["cells"], np.setdiff1d(np.arange(len(table)), problem.used["cells"])
+
+    assert np.abs(table[used].mean(axis=0)).max() < 1e-5
+    assert table[used].std(axis=0) == pytest.approx(1, abs=1e-4)
+    assert np.abs(table[unused].mean(axis=0)).max() > 0.05
+
+
+def test_what_is_missing_or_the_same_in_all_training_entities_is_the_mean() -> None:
+    entities = module("data").Entities(
+        ("a", "b", "c"), ("a", "b", "c"),
+        {"x": np.array([[1, np.nan, 5], [3, np.nan, 5], [9, 2, 7]], "f4")},
+        np.arange(3),
+    )  # fmt: skip
+    used = {"cells": np.array([0, 1]), "drugs": np.array([0, 1])}
+    scaled = module("features").scale(entities, entities, used, clip=4.0)
+
+    assert scaled.cells["x"].tolist() == [[-1, 0, 0], [1, 0, 0], [4, 0, 0]]
+    assert scaled.facts["x"]["constant_in_training"] == 2
+    assert scaled.facts["x"]["missing_values"] == 2
+
+
+@pytest.mark.parametrize("model", ["pooled", "reference"])
+def test_predictions_of_whole_tables_are_those_of_batches(model: str) -> None:
+    problem = problem_of("dose", model=model)
+    network = problem.build()
+    rows = problem.layout.parts["test"]
+
+    found = problem.predict(network, "test")
+    expected = network(problem.rows.inputs(rows), training=False).numpy()[:, 0]
+
+    assert found.predicted == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert np.array_equal(found.observed, problem.responses.target[rows])
+
+
+def test_a_network_of_ours_begins_as_the_means_it_corrects() -> None:
+    problem = problem_of("auc")
+    base = problem.predict(problem.build(), "test").predicted
+    expected = problem.baselines()["drug_cell_mean"]["test"].predicted
+
+    assert base == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_held_out_cell_has_no_mean_in_what_is_corrected() -> None:
+    known = {
+        split: problem_of("dose", split=split, cells=120, drugs=60, rows=2000).base.kinds
+        for split in ("row", "cell", "drug", "cell+drug")
+    }
+
+    assert known == {
+        "row": ("cell", "level", "drug", "dose"),
+        "cell": ("level", "drug", "dose"),
+        "drug": ("cell", "level"),
+        "cell+drug": ("level",),
+    }
+
+
+def test_effects_of_few_held_out_drugs_are_taken_out_of_training_alone() -> None:
+    few, enough = (
+        problem_of(
+            "auc",
+            "base=means",
+            f"least_entities={least}",
+            split="drug",
+            cells=120,
+            drugs=60,
+            rows=2000,
+        )
+        for least in (100, 5)
+    )
+    train, rest = few.layout.parts["train"], few.layout.parts["test"]
+    left = few.responses.target[train] - few.rows.base[train]
+    codes = few.responses.drug_table.codes[few.responses.drugs[train, 0]]
+
+    assert (few.base.removed, enough.base.removed) == (("drug",), ())
+    assert np.array_equal(few.rows.base[rest], enough.rows.base[rest])
+    means = np.bincount(codes, left)[np.unique(codes)] / np.bincount(codes)[np.unique(codes)]
+    assert np.abs(means).max() < 0.3 * few.responses.target.std()
+
+
+def test_blocks_have_fewer_entities_and_every_row_once() -> None:
+    problem = problem_of("auc", cells=200, drugs=100, rows=4000)
+    batches = module("batches")
+    rows = problem.layout.parts["train"]
+
+    def distinct(together: int) -> float:
+        order = batches.epoch_order(
+            problem.responses, rows, rng=np.random.default_rng(0), together=together
+        )
+        assert np.array_equal(np.sort(order), rows)
+        pieces = [order[first : first + 200] for first in range(0, len(order), 200)]
+        return float(np.mean([len(np.unique(problem.responses.cell[piece])) for piece in pieces]))
+
+    assert distinct(200) < 0.5 * distinct(0)
+
+
+def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
+    task = load_task(RUNNER)
+    baselines = problem.baselines()
+    names = {"mean", "drug_mean", "cell_mean", "drug_cell_mean", "ridge", "boosting"}
+    more = (
+        {"level_mean", "dose_mean", "dose_cell_mean"}
+        if problem.responses.variant == "dose"
+        else set()
+    )
+
+    assert set(baselines) == names | more
+    scores = [problem.score(parts["test"]) for parts in baselines.values()]
+    assert all(set(found) == {metric.id for metric in task.metrics} for found in scores)
+    assert scores[0]["mse"] > min(found["mse"] for found in scores)
+
+
+def test_boosting_that_cannot_be_had_is_skipped_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module("baselines"), "boosting_missing", lambda: "not installed")
+    problem = problem_of("auc")
+
+    assert "boosting" not in problem.baselines()
+    assert problem.facts()["baselines"]["boosting"] == {"skipped": "not installed"}
+
+
+def test_effects_are_found_again_from_rows_without_noise() -> None:
+    random = np.random.default_rng(0)
+    cell, drug = random.integers(0, 9, 4000), random.integers(0, 7, (4000, 2))
+    cells, drugs = random.normal(size=9), random.normal(size=7)
+    drug[:2000, 1] = -1
+    target = cells[cell] + drugs[drug[:, 0]] + np.where(drug[:, 1] < 0, 0, drugs[drug[:, 1]])
+
+    fitted = module("effects").fit_effects(target, [cell, drug], penalty=1e-6)
+
+    assert fitted.predict([cell, drug]) == pytest.approx(target, abs=1e-2)
+
+
+def test_an_effect_of_few_rows_is_shrunken_and_an_unknown_one_is_nothing() -> None:
+    codes = np.array([0] * 50 + [1] * 50 + [2])
+    target = np.array([1.0] * 50 + [-1.0] * 50 + [5.0])
+    fitted = module("effects").fit_effects(target, [codes], penalty=2.0)
+
+    assert fitted.effects[0][2] == pytest.approx((5.0 - target.mean()) / 3, rel=1e-3)
+    assert fitted.predict([np.array([7])]).tolist() == [fitted.mean]
+
+
+def test_scores_are_those_of_the_definitions() -> None:
+    seen = np.array([0.0, 1.0, 2.0, 3.0] * 10)
+    said = seen + np.array([0.5, -0.5, 0.5, -0.5] * 10)
+    groups = np.repeat([1, 2], 20)
+    found = module("scores").score(seen, said, groups)
+
+    assert (found["mse"], found["mae"], found["r2"]) == pytest.approx((0.25, 0.5, 0.8))
+    assert (found["r2_per_drug"], found["drugs_scored"]) == pytest.approx((0.8, 2))
+    assert found["pearson"] == pytest.approx(np.corrcoef(seen, said)[0, 1])
+    assert found["r2_batch_averaged"] == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("evaluation=noisy", "one of clean, reference-noisy"), ("base=mean", "did you mean 'means'")],
+)
+def test_settings_that_cannot_be_are_refused(override: str, message: str) -> None:
+    with pytest.raises(CallError, match=message):
+        problem_of("auc", override)
+
+
+def test_noisy_evaluation_differs_from_a_clean_one() -> None:
+    problem = problem_of("auc", "evaluation=reference-noisy", "dropout=0.5", model="reference")
+    clean = problem_of("auc", "dropout=0.5", model="reference")
+    network = problem.build()
+
+    one, other = (problem.predict(network, "test").predicted for _ in range(2))
+
+    assert not np.array_equal(one, other)
+    assert one.shape == clean.predict(clean.build(), "test").predicted.shape
+
+
+def test_a_run_is_recorded_with_its_leakage_and_scored_again(done: Path) -> None:
+    record = load_record(done)
+    again = rescore.rescore(done, find_registry(), stage=source)
+
+    assert record["benchmark"]["variant"] == "dose"
+    assert record["dataset"]["id"] == "uno_almanac"
+    assert record["facts"]["leakage"]["test"]["compounds_shared_percent"] == 0.0
+    assert record["facts"]["leakage"]["rows_of_no_part"] > 0
+    assert again[1] == []
+
+
+def test_a_run_has_a_table_of_drugs_and_figures(done: Path) -> None:
+    with (done / runs.OUTPUTS_FOLDER / "drugs-train.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    paths = module("runner").figures(done, load_record(done))
+
+    assert (
+        sum(int(row["rows"]) for row in rows) == load_record(done)["dataset"]["n_samples"]["train"]
+    )
+    assert {"observed.png", "curve.png"} <= {path.name for path in paths}
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+TRAINED_ON_SEVERAL = """
+import json
+from tests.test_uno_runner import problem_of
+from sciml_data.bench.training.distribute import make_strategy
+from sciml_data.bench.training.loop import Training, train
+found = []
+for strategy in (make_strategy("mirrored:2", {}), make_strategy("default", {})):
+    for model in ("pooled", "reference"):
+        problem = problem_of("dose", "dropout=0", "input_dropout=0", model=model)
+        trained = train(problem, Training(problem.settings, 0, strategy))
+        found.append([row[key] for row in trained.progress.curve
+                      for key in ("train_loss", "validation_loss")])
+print(json.dumps(found))
+"""
+TRAINED_ON_JAX = """
+import json, sys
+from tests.test_uno_runner import problem_of
+from sciml_data.bench import backend
+from sciml_data.bench.training.loop import Training, train
+backend.choose("jax")
+found = []
+for model, dropout in (("pooled", 0.1), ("reference", 0.1), ("reference", 0.0)):
+    problem = problem_of("dose", f"dropout={dropout}", "learning_rate=0.01", model=model)
+    strategy = backend.current().make_strategy("default", {})
+    trained = train(problem, Training(problem.settings, 0, strategy))
+    losses = [row["train_loss"] for row in trained.progress.curve]
+    scores = problem.score(problem.predict(trained.model, "test"))
+    found.append([*losses, scores["mse"], problem.rows.is_padded])
+print(json.dumps(found))
+"""
+
+
+def said_by(code: str, **variables: str) -> Any:
+    """Return what a process of its own prints last."""
+    root = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": root, **variables},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_two_devices_have_the_losses_of_one() -> None:
+    pooled, reference, *alone = said_by(TRAINED_ON_SEVERAL)
+
+    for found, expected in zip((pooled, reference), alone, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="pip install 'sciml-data[jax]'")
+def test_both_networks_train_on_jax() -> None:
+    for first, last, mse, is_padded in said_by(TRAINED_ON_JAX, KERAS_BACKEND="jax"):
+        assert last < first
+        assert np.isfinite(mse)
+        assert is_padded

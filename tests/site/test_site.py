@@ -1,0 +1,406 @@
+"""A site is sound HTML, whole in its folder, asks nothing of others, and lets no text be markup."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import posixpath
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sciml_data.bench.record.record import load_record, write_record
+from sciml_data.cli import group
+from sciml_data.errors import CallError, RecordError
+from sciml_data.home import Home
+from sciml_data.metadata.addresses import SITE, landing_page
+from sciml_data.metadata.fair.evidence import read_page
+from sciml_data.metadata.landing.folder import page_folder
+from sciml_data.metadata.landing.landing import landing_page as landing_html
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.results.mlperf_log import Submitter, log_text
+from sciml_data.site import Options, gather, site_files, write_site
+from sciml_data.site.build import LIST_NAME
+from sciml_data.site.frame import Frame
+from sciml_data.site.places import dataset as dataset_path
+from sciml_data.testing.small_registry import change_descriptor
+from tests.support.run_samples import written_run
+from tests.support.site_samples import IDS, TOY_BENCHMARK, site_material, site_registry, site_runs
+
+html5lib = pytest.importorskip("html5lib")
+HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of a small site."""
+    material, home = site_material(tmp_path_factory.mktemp("site"))
+    return site_files(material, home)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of a site of the built-in benchmarks tevolop and uno."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    written_run(home.runs("tevolop") / "one")
+    material = gather(find_registry(), home, benchmarks=["tevolop", "uno"])
+    return site_files(material, home)
+
+
+@functools.cache
+def tree(html: bytes) -> Any:
+    """Return the elements as a browser has them; html5lib stops at the first error."""
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    return parser.parse(html.decode("utf-8"))
+
+
+def pages(of: dict[str, bytes]) -> dict[str, Any]:
+    return {name: tree(data) for name, data in of.items() if name.endswith(".html")}
+
+
+@pytest.fixture(params=["files", "real"])
+def site(request: pytest.FixtureRequest) -> dict[str, bytes]:
+    """Return each of the two sites."""
+    found: dict[str, bytes] = request.getfixturevalue(request.param)
+    return found
+
+
+def call(*words: str) -> Result:
+    return CliRunner().invoke(group, ["site", "build", *words])
+
+
+def test_every_dataset_benchmark_and_run_has_a_page(files: dict[str, bytes]) -> None:
+    assert set(pages(files)) == {
+        "index.html",
+        "runs/index.html",
+        "datasets/waves/1.0/index.html",
+        "benchmarks/toy/index.html",
+        *(f"runs/{identifier}/index.html" for identifier in IDS),
+    }
+
+
+def test_pages_are_html_without_an_error_and_have_one_title(site: dict[str, bytes]) -> None:
+    for name, page in pages(site).items():
+        assert page.get("lang") == "en", name
+        assert len(list(page.iter("h1"))) == 1, name
+
+
+def test_every_link_of_a_page_leads_to_a_file_and_a_place_in_it(site: dict[str, bytes]) -> None:
+    places = {name: {one.get("id") for one in page.iter()} for name, page in pages(site).items()}
+    broken = []
+    for name, page in pages(site).items():
+        for one in page.iter():
+            for target in filter(None, (one.get("href"), one.get("src"))):
+                parts = urlsplit(target)
+                if parts.scheme:
+                    continue
+                path = posixpath.normpath(
+                    posixpath.join(posixpath.dirname(name), unquote(parts.path))
+                )
+                path = path if parts.path else name
+                if path not in site or (
+                    parts.fragment and parts.fragment not in places.get(path, set())
+                ):
+                    broken.append((name, target))
+
+    assert broken == []
+
+
+def test_nothing_is_loaded_that_is_not_a_file_of_the_site(site: dict[str, bytes]) -> None:
+    loaded = []
+    for page in pages(site).values():
+        loaded += [one.get("src") for one in page.iter() if one.get("src")]
+        loaded += [
+            one.get("href")
+            for one in page.iter("link")
+            if one.get("rel") in {"stylesheet", "icon", "preload", "manifest"}
+        ]
+        assert [name for one in page.iter() for name in one.attrib if name[:2] == "on"] == []
+        assert [one for one in page.iter() if one.get("style") or one.get("srcset")] == []
+        types = {one.get("type") for one in page.iter("script") if not one.get("src")}
+        assert types <= {"application/ld+json", "application/json"}
+
+    assert loaded
+    assert [one for one in loaded if urlsplit(one).scheme or one.startswith("/")] == []
+    assert not re.search(rb"url\(|@import|https?:", site["assets/site.css"])
+    assert not re.search(rb"https?:|fetch\(|import\(", site["assets/site.js"])
+
+
+def test_headings_skip_no_level_and_tables_have_captions_and_scopes(
+    site: dict[str, bytes],
+) -> None:
+    for name, page in pages(site).items():
+        levels = [int(one.tag[1]) for one in page.iter() if re.fullmatch(r"h[1-6]", str(one.tag))]
+        assert max((b - a for a, b in pairwise(levels)), default=0) <= 1, name
+        scopes = {one.get("scope") for one in page.iter("th")}
+        assert scopes <= {"col", "row"}, name
+        names = [one.get("id") for one in page.iter() if one.get("id")]
+        assert sorted(set(names)) == sorted(names), name
+        bare = [one for one in page.iter("table") if one.get("class") == "sortable"]
+        assert [one for one in bare if one[0].tag != "caption"] == [], name
+        assert [one for one in page.iter("img") if not one.get("alt")] == []
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_the_order_of_sets(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    site_runs(home)
+    places = ["--registry", str(registry.root), "--home", str(home.root)]
+    for seed in ("1", "2"):
+        words = ["-m", "sciml_data", "site", "build", "--to", str(tmp_path / seed), *places]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, *words], check=True, env=environment, capture_output=True)
+
+    first, second = (
+        {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in root.rglob("*.*")
+            if path.is_file()
+        }
+        for root in (tmp_path / "1", tmp_path / "2")
+    )
+    assert len(first) > len(IDS)
+    assert first == second
+
+
+def test_a_dataset_page_says_to_programs_what_its_landing_page_says(
+    real: dict[str, bytes],
+) -> None:
+    descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
+    html = real[dataset_path("tevolop_socal", "1.0")].decode("utf-8")
+    landing = read_page(landing_html(descriptor))
+
+    assert read_page(html).json_ld == landing.json_ld
+    assert set(landing.links) <= set(read_page(html).links)
+    beside = {
+        name.removeprefix("datasets/tevolop_socal/1.0/"): data
+        for name, data in real.items()
+        if name.startswith("datasets/tevolop_socal/1.0/")
+    }
+    assert {n: d for n, d in beside.items() if n != "index.html"} == {
+        n: d for n, d in page_folder(descriptor).items() if n != "index.html"
+    }
+
+
+def test_a_dataset_page_lies_at_the_identifier_of_its_version() -> None:
+    assert Frame(SITE).address(dataset_path("waves", "1.0")) == landing_page("waves", "1.0")
+
+
+def test_a_synthetic_run_says_so_on_its_page_and_a_real_one_does_not(
+    files: dict[str, bytes],
+) -> None:
+    real, synthetic = (files[f"runs/{name}/index.html"].decode() for name in IDS[:2])
+
+    assert "SYNTHETIC DATA" in synthetic
+    assert "SYNTHETIC" not in real
+
+
+def test_a_run_page_has_record_figure_scores_and_commands(files: dict[str, bytes]) -> None:
+    html = files[f"runs/{IDS[0]}/index.html"].decode()
+
+    assert json.loads(files[f"runs/{IDS[0]}/record.json"])["run_id"] == IDS[0]
+    assert 'src="map.png" width="6" height="4"' in html
+    assert "sciml-data run toy --model small --split thirds --seed 0" in html
+    assert "0.2500" in html
+    assert "the disk is full" in files[f"runs/{IDS[2]}/index.html"].decode()
+
+
+def test_a_log_is_added_where_somebody_says_who_ran(tmp_path: Path) -> None:
+    home, submitter = Home(tmp_path / "home"), Submitter("Lab", "box")
+    record = load_record(Path(site_runs(home)[0]))
+    marks = ["init_start", "init_stop", "run_start", "eval_start", "eval_stop", "run_stop"]
+    timeline: list[dict[str, Any]] = [
+        {"key": key, "time_ms": number, "metadata": {"epoch_num": 2} if "eval" in key else {}}
+        for number, key in enumerate(marks)
+    ]
+    timeline[-1]["metadata"] = {"status": "success"}
+    known = {**TOY_BENCHMARK, "name": "tevolop"}
+    changed = {"timeline": timeline, "benchmark": known}
+    write_record(home.runs("toy") / "real", {**record, **changed})
+    material = gather(site_registry(tmp_path / "registry"), home, wanted=["real", "failed"])
+
+    files = site_files(material, home, options=Options(submitter=submitter))
+
+    logged = log_text(next(run.record for run in material.runs if run.id == IDS[0]), submitter)
+    assert files[f"runs/{IDS[0]}/mlperf-log.txt"].decode() == logged
+    assert "No log can be made" in files[f"runs/{IDS[2]}/index.html"].decode()
+
+
+def test_whatever_a_record_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) -> None:
+    registry, home = site_registry(tmp_path / "registry"), Home(tmp_path / "home")
+    folder = registry.package("waves", "1.0")
+    change_descriptor(folder, lambda document: document.update(title=HOSTILE))
+    card = folder.parent / "README.md"
+    card.write_text(f"# waves\n\n{HOSTILE}\n\n[x](javascript:alert(3))\n")
+    runner = registry.runner("toy")
+    (runner / "README.md").write_text(f"# toy\n\n{HOSTILE}\n")
+    written_run(
+        home.runs("toy") / "one",
+        benchmark={**TOY_BENCHMARK, "title": HOSTILE},
+        facts={"told": HOSTILE},
+        settings={"epochs": HOSTILE},
+        settings_overridden=["epochs"],
+    )
+
+    files = site_files(gather(registry, home), home)
+
+    for name, page in pages(files).items():
+        assert [one for one in page.iter("img") if one.get("src") == "x"] == [], name
+        scripts = [(one.get("src"), one.get("type")) for one in page.iter("script")]
+        assert [src for src, kind in scripts if kind is None and "site.js" not in src] == []
+        assert "javascript:" not in {str(one.get("href"))[:11] for one in page.iter("a")}
+        assert b"alert(2)>49" not in files[name]
+    entries = next(one.text for one in tree(files["index.html"]).iter("script") if one.get("id"))
+    assert HOSTILE in json.loads(entries)["entries"][0]["title"]
+
+
+def test_runs_that_no_board_takes_are_said_on_the_page(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    for identifier, seed in zip(IDS, (0, 1), strict=False):
+        seeds = {"seed": seed, "generators": [], "data_order": "x", "deterministic_ops": False}
+        folder = home.runs("toy") / identifier
+        written_run(folder, run_id=identifier, benchmark=TOY_BENCHMARK, seeds=seeds)
+
+    html = site_files(gather(registry, home), home)["benchmarks/toy/index.html"].decode()
+
+    assert "No board is made of these runs: these runs are not repeats of one thing" in html
+    assert "it is the same run" in html
+
+
+def test_the_search_knows_everything_that_has_a_page(files: dict[str, bytes]) -> None:
+    found = next(one for one in tree(files["index.html"]).iter("script") if one.get("id"))
+    links = {entry["link"] for entry in json.loads(found.text)["entries"]}
+
+    assert links == set(pages(files)) - {"index.html", "runs/index.html"}
+
+
+def test_a_base_url_gives_canonical_links_and_a_site_map(tmp_path: Path) -> None:
+    material, home = site_material(tmp_path)
+    options = Options(base_url="https://example.org/science/")
+
+    files = site_files(material, home, options=options)
+
+    canonical = {
+        one.get("href")
+        for one in tree(files["runs/index.html"]).iter("link")
+        if one.get("rel") == "canonical"
+    }
+    assert canonical == {"https://example.org/science/runs/"}
+    assert b"<loc>https://example.org/science/benchmarks/toy/</loc>" in files["sitemap.xml"]
+
+
+def test_runs_are_named_by_folder_id_or_the_folder_above(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    folders = site_runs(home)
+
+    def ids(*wanted: str) -> list[str]:
+        return sorted(run.id for run in gather(registry, home, wanted=wanted).runs)
+
+    assert ids(str(folders[1])) == [IDS[1]]
+    assert ids(IDS[0][:8], "made-up") == IDS[:2]
+    assert ids(str(tmp_path / "home"), "real") == IDS
+
+
+def test_every_record_that_is_not_sound_is_named(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    folders = site_runs(home)
+    (folders[0] / "record.json").write_text("{}")
+    text = (folders[1] / "record.json").read_text()
+    (folders[1] / "record.json").write_text(text.replace('"score": 0.5', '"score": 0.75'))
+
+    with pytest.raises(RecordError) as error:
+        gather(registry, home)
+
+    assert {problem.place for problem in error.value.problems} == {"real", "made-up"}
+
+
+def test_two_records_of_one_run_are_refused_and_a_copy_is_one_run(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    written_run(home.runs("toy") / "a", run_id=IDS[0], benchmark=TOY_BENCHMARK)
+    written_run(home.runs("toy") / "b", run_id=IDS[0], benchmark=TOY_BENCHMARK)
+    assert len(gather(registry, home).runs) == 1
+    written_run(home.runs("toy") / "b", run_id=IDS[0], benchmark=TOY_BENCHMARK, facts={"other": 1})
+
+    with pytest.raises(RecordError) as error:
+        gather(registry, home)
+
+    assert [problem.kind for problem in error.value.problems] == ["duplicate"]
+
+
+def test_a_second_build_takes_away_what_it_does_not_write_and_leaves_what_is_of_others(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "public"
+    write_site({"index.html": b"1", "runs/a/index.html": b"2"}, target)
+    (target / "CNAME").write_text("example.org\n")
+
+    write_site({"index.html": b"3"}, target)
+
+    names = sorted(path.name for path in target.iterdir())
+    assert names == ["CNAME", "index.html", LIST_NAME]
+    assert (target / "index.html").read_bytes() == b"3"
+
+
+def test_a_file_of_others_is_not_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "public"
+    target.mkdir()
+    (target / "index.html").write_text("mine")
+
+    with pytest.raises(CallError) as error:
+        write_site({"assets/site.css": b"1", "index.html": b"2"}, target)
+
+    assert [problem.place for problem in error.value.problems] == ["index.html"]
+    assert [path.name for path in target.iterdir()] == ["index.html"]
+
+
+def test_a_list_of_files_that_was_tampered_with_takes_nothing_from_outside(tmp_path: Path) -> None:
+    target, outside = tmp_path / "public", tmp_path / "precious"
+    outside.write_text("stays")
+    write_site({"index.html": b"1"}, target)
+    listing = {"files": {"../precious": "0" * 64, "index.html": "0" * 64}}
+    (target / LIST_NAME).write_text(json.dumps(listing))
+
+    write_site({"index.html": b"2"}, target)
+
+    assert outside.read_text() == "stays"
+
+
+def test_the_command_writes_a_site_and_prints_its_first_page(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    site_runs(home)
+    registry = site_registry(tmp_path / "registry").root
+    words = ("--to", str(tmp_path / "out"), "--registry", str(registry), "--home", str(home.root))
+
+    result = call(*words, "real")
+
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path / 'out' / 'index.html'}\n"
+    assert (tmp_path / "out" / "runs" / IDS[0] / "index.html").is_file()
+    assert not (tmp_path / "out" / "runs" / IDS[1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--benchmark", "toi"], "no benchmark 'toi'"),
+        (["--base-url", "example.org"], "no address of a site"),
+        (["--org", "Lab"], "go together"),
+        (["nowhere"], "there is no run"),
+    ],
+)
+def test_a_wrong_call_exits_2_and_writes_nothing(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    result = call("--to", str(tmp_path / "out"), *words)
+
+    assert isinstance(result.exception, CallError)
+    assert said in str(result.exception)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,183 @@
+"""The synthetic scenes: real names and places, the physics of what nine channels would see."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sciml_data.errors import CallError
+from sciml_data.formats import Native, slstr_hdf5
+from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
+from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.registry.manifest import hash_file, manifest_of
+from sciml_data.synthetic import slstr_hdf5 as sample
+from sciml_data.synthetic.slstr_hdf5 import orbit
+from sciml_data.synthetic.slstr_hdf5.label import bayes_bits
+from sciml_data.synthetic.slstr_hdf5.scene import Scene, make_scene
+from sciml_data.testing.slstr_scenes import SAMPLE, SHAPE, scene_path, write_scenes
+
+REAL = (
+    "S3A_SL_1_RBT____20170315T113420_20170315T113720_20170315T135348_0179_015_237_1439_SVL_O_NR_002"
+)
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Native:
+    return write_scenes(tmp_path_factory.mktemp("scenes"))
+
+
+def test_the_same_seed_gives_the_same_bytes(native: Native, tmp_path: Path) -> None:
+    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE}, seed=4)
+
+    assert manifest_of(native.root) == manifest_of(tmp_path)
+
+
+def test_another_seed_gives_other_scenes(native: Native, tmp_path: Path) -> None:
+    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE}, seed=5)
+
+    assert not {e.hash for e in manifest_of(native.root)} & {e.hash for e in manifest_of(tmp_path)}
+
+
+def test_a_scene_depends_on_its_number_only(native: Native, tmp_path: Path) -> None:
+    alone = sample.write_scene(tmp_path, 4, 3, "training", SHAPE)
+
+    assert hash_file(native.root / scene_path(native, 3)) == hash_file(alone)
+
+
+def test_two_processes_make_the_same_sample(native: Native, tmp_path: Path) -> None:
+    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE | {"processes": 2}}, seed=4)
+
+    assert manifest_of(native.root) == manifest_of(tmp_path)
+
+
+def test_no_two_of_many_scenes_have_one_name() -> None:
+    names = [
+        sample.pass_of(np.random.default_rng([0, number]), number, seed=0)
+        for number in range(0, 2000, 7)
+    ]
+
+    assert len(set(names)) == len(names)
+
+
+def test_a_file_is_as_large_as_a_published_one_for_its_pixels(native: Native) -> None:
+    """167,404,096 bytes for 1200 x 1500 pixels: 93 bytes each, and 4096 of HDF5."""
+    assert 93 * 1200 * 1500 + 4096 == 167_404_096
+    assert 93 * SHAPE[0] * SHAPE[1] + 4096 == (native.root / scene_path(native, 0)).stat().st_size
+
+
+def test_a_sample_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    wrong = {"count": {"trainig": 1}, "shape": [8, 8]}
+
+    with pytest.raises(CallError, match=r"count .* shape"):
+        slstr_hdf5.write_sample(tmp_path, {"sample": wrong}, seed=0)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_say_when_and_where_as_published_ones_do() -> None:
+    name = parse_granule_name(f"a/{REAL}.SEN3")
+
+    assert name is not None
+    assert (
+        name.platform,
+        name.cycle,
+        name.relative_orbit,
+        name.frame,
+        name.duration_s,
+    ) == ("S3A", 15, 237, 1439, 179)
+    assert datetime.fromisoformat("2017-03-15T11:34:20") == name.start
+    assert name.stem == REAL
+    assert parse_granule_name(REAL.replace("20170315T11", "20171315T11")) is None
+    node = orbit.node_time(name.orbit) + timedelta(seconds=1439)
+    assert abs(node - name.start) < timedelta(seconds=2)
+
+
+def scene_of(number: int, shape: tuple[int, int] = SHAPE) -> Scene:
+    random = np.random.default_rng([7, number])
+    at, start_s = sample.pass_of(random, number, seed=7)
+    return make_scene(random, orbit.angles(at, start_s, shape))
+
+
+def test_brightness_temperature_has_the_products_steps() -> None:
+    steps = (scene_of(0).brightness_temperature.astype(float) - 283.73) / 0.01
+
+    np.testing.assert_allclose(np.rint(steps), steps, atol=5e-3)
+
+
+def test_a_clear_sea_is_seen_a_little_too_cold_and_coldest_in_s9() -> None:
+    scene = scene_of(1)
+    clear = scene.depth == 0
+    loss = [
+        float(np.median((scene.sea.temperature - scene.brightness_temperature[..., band])[clear]))
+        for band in range(3)
+    ]
+
+    assert 0 < loss[0] < loss[1] < loss[2] < 9
+
+
+def test_thick_high_cloud_is_cold_bright_and_the_only_one_that_s4_sees() -> None:
+    scene = scene_of(0, (256, 256))
+    s4, s8 = scene.reflectance[..., 3], scene.brightness_temperature[..., 1]
+    cold = s8 < scene.sea.temperature - 40
+    low = (scene.depth > 5) & (s8 > scene.sea.temperature - 12)
+
+    assert scene.reflectance[..., 2][cold | low].min() > 0.2
+    assert np.median(s4[low]) < 0.01 < np.median(s4[cold])
+
+
+def test_low_cloud_at_night_is_colder_in_s7_than_in_s8() -> None:
+    scene = scene_of(1, (256, 256))
+    s7, s8 = (scene.brightness_temperature[..., band] for band in range(2))
+    low = (scene.depth > 5) & (s8 > scene.sea.temperature - 14)
+    clear = scene.depth == 0
+
+    assert np.median((s7 - s8)[low]) < -1 < np.median((s7 - s8)[clear])
+
+
+def test_nothing_is_lit_at_night_and_reflectance_follows_its_formula_by_day() -> None:
+    assert not scene_of(1).reflectance.any()
+
+    scene = scene_of(0)
+    irradiance = np.array([SOLAR_IRRADIANCE[band] for band in REFLECTIVE])
+    cosine = scene.angles.sun[..., None]
+    np.testing.assert_allclose(
+        scene.reflectance, np.pi * scene.radiance / (irradiance * cosine), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_glint_brightens_the_clear_sea_where_waves_mirror_the_sun() -> None:
+    random = np.random.default_rng(3)
+    at = orbit.angles(sample.FIRST_ORBIT, *_overhead(sample.FIRST_ORBIT), shape=(64, 1500))
+    scene = make_scene(random, at)
+    clear = scene.depth == 0
+    mirrored = clear & (at.tilt > np.cos(np.radians(8)))
+    elsewhere = clear & (at.tilt < np.cos(np.radians(25)))
+
+    assert np.median(scene.reflectance[..., 2][elsewhere]) < 0.03
+    assert np.median(scene.reflectance[..., 2][mirrored]) > 0.1
+
+
+def _overhead(at: int) -> tuple[float]:
+    _, zenith = orbit.frame_lights(at)
+    return (float(np.argmin(zenith)) * orbit.GRANULE_S,)
+
+
+def test_the_label_has_errors_of_its_own() -> None:
+    scene = scene_of(3, (256, 256))
+    called = bayes_bits(np.random.default_rng(0), scene) > 0
+    there = scene.depth > 0.1
+
+    assert (there & ~called).any()
+    assert (called & ~there).any()
+    assert (called == there).mean() > 0.75
+
+
+def test_the_sun_stands_where_the_almanac_says() -> None:
+    """Equinox of 20 March 2017, 10:29 UTC: declination zero, and noon at 27.6 east."""
+    x, y, z = orbit.sun_direction(datetime.fromisoformat("2017-03-20T10:29:00"))
+
+    assert np.degrees(np.arcsin(z)) == pytest.approx(0, abs=0.02)
+    assert np.degrees(np.arctan2(y, x)) == pytest.approx((12 - 10 - 29 / 60) * 15 + 1.86, abs=0.1)

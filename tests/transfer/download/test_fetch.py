@@ -1,0 +1,301 @@
+"""Fetching where all goes well, is interrupted, or finds something in its way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sciml_data.errors import FetchError
+from sciml_data.home import Home
+from sciml_data.progress import in_words
+from sciml_data.registry.descriptor import Descriptor
+from sciml_data.registry.stages import Plan, PlannedFile
+from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.testing.faults import cut, status
+from sciml_data.testing.server import FileServer
+from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download.checksum import hash_like
+from sciml_data.transfer.plan import make_plan
+from sciml_data.transfer.protocols import Timeouts
+
+FILES = {
+    "a.bin": bytes(range(256)) * 40,
+    "deep/er/b.bin": b"B" * 70_000,
+    "deep/c.bin": b"c" * 1_500_000,
+    "empty.bin": b"",
+}
+PATIENCE = Patience(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FileServer]:
+    write_files(tmp_path / "served", FILES)
+    with FileServer(tmp_path / "served") as server:
+        yield server
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path, server: FileServer) -> Descriptor:
+    return write_dataset(
+        tmp_path / "registry", FILES, mirrors=[{"": f"{server.url}/"}], splits={"deep": ["deep/**"]}
+    )
+
+
+@pytest.fixture
+def plan(descriptor: Descriptor, home: Home) -> Plan:
+    return make_plan(descriptor, home)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_file_arrives_whole(plan: Plan, descriptor: Descriptor) -> None:
+    fetched = fetch(plan, patience=PATIENCE)
+
+    assert contents(fetched.root) == FILES
+    assert fetched.manifest == descriptor.manifest
+    assert not fetched.is_synthetic
+    assert not plan.folder.partial.exists()
+
+
+def test_a_folder_is_a_mirror(tmp_path: Path, home: Home) -> None:
+    write_files(tmp_path / "served", FILES)
+    descriptor = write_dataset(tmp_path / "registry", FILES)
+
+    fetched = fetch(make_plan(descriptor, home, mirrors=[f"file:{tmp_path}/served"]))
+
+    assert contents(fetched.root) == FILES
+
+
+def test_a_tree_of_hosts_is_a_mirror(tmp_path: Path, home: Home) -> None:
+    write_files(tmp_path / "tree" / "origin.example" / "x y", FILES)
+    descriptor = write_dataset(
+        tmp_path / "registry", FILES, mirrors=[{"": "https://origin.example/x%20y/"}]
+    )
+    with FileServer(tmp_path / "tree") as server:
+        plan = make_plan(descriptor, home, mirrors=[server.url])
+
+        assert contents(fetch(plan, patience=PATIENCE).root) == FILES
+
+
+def test_what_is_there_is_not_fetched_again(plan: Plan, server: FileServer) -> None:
+    fetch(plan, patience=PATIENCE)
+    asked = len(server.requests)
+
+    fetch(plan, patience=PATIENCE)
+
+    assert len(server.requests) == asked
+
+
+def test_a_receipt_saves_the_hashing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch(plan, patience=PATIENCE)
+    hashed: list[Path] = []
+    monkeypatch.setattr(
+        "sciml_data.transfer.download.present.hashes_like", lambda path, _: hashed.append(path)
+    )
+
+    fetch(plan, patience=PATIENCE)
+
+    assert hashed == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a.bin": 3}', "\x00"])
+def test_a_receipt_that_cannot_be_read_costs_hashing_only(
+    plan: Plan, server: FileServer, text: str
+) -> None:
+    fetch(plan, patience=PATIENCE)
+    plan.folder.receipt.write_text(text)
+    asked = len(server.requests)
+
+    fetch(plan, patience=PATIENCE)
+
+    assert len(server.requests) == asked
+
+
+def test_files_that_came_another_way_are_taken_over(plan: Plan, server: FileServer) -> None:
+    write_files(plan.folder.native, FILES)
+
+    fetch(plan, patience=PATIENCE)
+
+    assert server.requests == []
+
+
+def test_a_changed_file_is_quarantined_and_fetched(plan: Plan) -> None:
+    fetch(plan, patience=PATIENCE)
+    (plan.folder.native / "a.bin").write_bytes(b"changed")
+    said: list[str] = []
+
+    fetch(plan, patience=PATIENCE, notice=said.append)
+
+    assert contents(plan.folder.native) == FILES
+    assert list(contents(plan.folder.quarantine).values()) == [b"changed"]
+    assert "a.bin was not what the manifest says" in said[0]
+
+
+def test_few_connections_carry_many_files(plan: Plan, server: FileServer) -> None:
+    fetch(plan, jobs=2, patience=PATIENCE)
+
+    assert server.connections <= 2
+
+
+def test_files_are_fetched_at_once(tmp_path: Path, home: Home) -> None:
+    """Each of four answers waits until four were asked for."""
+    files = {f"{number}.bin": b"x" * (number + 1) for number in range(4)}
+    write_files(tmp_path / "served", files)
+    barrier = threading.Barrier(4, timeout=10)
+    with FileServer(tmp_path / "served") as server:
+        server.before = lambda _: barrier.wait()
+        descriptor = write_dataset(tmp_path / "registry", files, mirrors=[{"": f"{server.url}/"}])
+
+        fetched = fetch(make_plan(descriptor, home), jobs=4, patience=PATIENCE)
+
+    assert contents(fetched.root) == files
+
+
+def test_a_part_goes_on_from_its_last_byte(plan: Plan, server: FileServer) -> None:
+    write_files(plan.folder.partial, {"deep/c.bin.part": FILES["deep/c.bin"][:1_000_000]})
+
+    fetch(plan, patience=PATIENCE)
+
+    assert contents(plan.folder.native) == FILES
+    assert {"bytes=1000000-"} == {r.range for r in server.requests if r.path == "deep/c.bin"}
+    assert server.bytes_sent == sum(map(len, FILES.values())) - 1_000_000
+
+
+def test_a_whole_part_is_published_without_a_mirror(plan: Plan) -> None:
+    write_files(plan.folder.partial, {f"{path}.part": data for path, data in FILES.items()})
+    lone = tuple(dataclasses.replace(file, urls=()) for file in plan.files)
+
+    fetch(dataclasses.replace(plan, files=lone), patience=PATIENCE)
+
+    assert contents(plan.folder.native) == FILES
+
+
+@pytest.mark.parametrize("part", [b"z" * 500, b"z" * 10_240, b"z" * 20_000])
+def test_a_wrong_part_is_not_trusted(plan: Plan, server: FileServer, part: bytes) -> None:
+    """The mirror is not blamed for bytes that it did not send."""
+    write_files(plan.folder.partial, {"a.bin.part": part})
+    said: list[str] = []
+
+    fetch(plan, patience=PATIENCE, notice=said.append)
+
+    assert contents(plan.folder.native) == FILES
+    assert said == []
+
+
+def test_a_file_that_changed_between_two_answers_starts_again(
+    plan: Plan, server: FileServer
+) -> None:
+    """If-Range holds the second answer against the state of the first."""
+    server.add(cut(1000), path="a.bin")
+    served = server.root / "a.bin"
+    server.when_sent(1000, lambda: os.utime(served, ns=(5, 5)))
+
+    fetch(dataclasses.replace(plan, files=plan.files[:1]), patience=PATIENCE)
+
+    first, second = server.requests
+    assert (first.status, first.sent_bytes) == (200, 1000)
+    assert (second.range, second.status) == ("bytes=1000-", 200)
+    assert second.headers["if-range"].startswith('"')
+    assert (plan.folder.native / "a.bin").read_bytes() == FILES["a.bin"]
+
+
+def test_a_part_of_a_dataset_is_noted(descriptor: Descriptor, home: Home) -> None:
+    fetched = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE)
+    noted = json.loads((fetched.folder.root / "asked.json").read_text())["paths"]
+    assert noted == ["deep/c.bin", "deep/er/b.bin"]
+    assert [entry.path for entry in fetched.manifest] == noted
+
+    fetch(make_plan(descriptor, home, include=["a.bin", "empty.bin"]), patience=PATIENCE)
+    assert json.loads((fetched.folder.root / "asked.json").read_text())["paths"] is None
+
+
+def test_progress_ends_at_the_total(plan: Plan, server: FileServer) -> None:
+    write_files(plan.folder.partial, {"a.bin.part": FILES["a.bin"][:5]})
+    server.add(cut(70), path="deep/c.bin")
+    told: list[tuple[int, int]] = []
+
+    fetch(plan, patience=PATIENCE, progress=lambda done, total: told.append((done, total)))
+
+    total = sum(map(len, FILES.values()))
+    assert told[-1] == (total, total)
+
+
+def test_an_interrupt_stops_all_and_keeps_the_parts(plan: Plan, server: FileServer) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > 300_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(plan, jobs=1, patience=PATIENCE, progress=interrupt)
+
+    kept = contents(plan.folder.partial)["deep/c.bin.part"]
+    assert 0 < len(kept) < 1_500_000
+    assert contents(fetch(plan, patience=PATIENCE).root) == FILES
+
+
+def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServer) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    server.add(status(503), path="a.bin", times=None)
+    began = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(plan, progress=interrupt, patience=Patience(first_wait_s=60, longest_wait_s=60))
+
+    assert time.monotonic() - began < 20
+
+
+def test_all_failures_are_told_at_once_and_the_rest_stays(plan: Plan, server: FileServer) -> None:
+    server.add(status(404), path="a.bin", times=None)
+    server.add(status(503), path="deep/er/*", times=None)
+
+    with pytest.raises(FetchError, match=r"2 of 4 files of tiny 1\.0") as error:
+        fetch(plan, patience=PATIENCE)
+
+    assert [(p.place, p.message.rpartition(": ")[2]) for p in error.value.problems] == [
+        ("a.bin", "404 Not Found"),
+        ("deep/er/b.bin", "503 Service Unavailable"),
+    ]
+    assert server.url in error.value.wrong
+    assert set(contents(plan.folder.native)) == {"deep/c.bin", "empty.bin"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        # `printf hello | git hash-object --stdin`, `… | md5sum`
+        ("gitblob", "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0"),
+        ("md5", "5d41402abc4b2a76b9719d911017c592"),
+    ],
+)
+def test_other_hashes_hold_a_file_too(
+    plan: Plan, server: FileServer, kind: str, expected: str
+) -> None:
+    write_files(server.root, {"hello": b"hello"})
+    file = PlannedFile("hello", 5, f"{kind}:{expected}", (f"{server.url}/hello",))
+
+    fetched = fetch(dataclasses.replace(plan, files=(file,)), patience=PATIENCE)
+
+    assert hash_like(fetched.root / "hello", f"{kind}:") == f"{kind}:{expected}"
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (14_468_028, "14.5 MB"), (10**13, "10.0 TB")],
+)
+def test_sizes_are_readable(size: int, words: str) -> None:
+    assert in_words(size) == words

@@ -1,0 +1,336 @@
+"""Verification: any single difference is found, all are told at once, repair mends them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sciml_data.errors import CallError, FetchError, VerificationError
+from sciml_data.home import Home
+from sciml_data.registry.descriptor import Descriptor
+from sciml_data.registry.stages import Fetched, Plan, Verified
+from sciml_data.synthetic.make import make_sample
+from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.plan import make_plan
+from sciml_data.transfer.verify import load_fetched, repair, verify
+
+FILES = {"a.bin": bytes(range(256)), "deep/b.bin": b"b" * 1000, "deep/c.bin": b"", "d.bin": b"dd"}
+PATIENCE = Patience(tries=2, pause=lambda _: None)
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Descriptor:
+    """Return a dataset whose only mirror is a folder that the environment names."""
+    write_files(tmp_path / "served", FILES)
+    monkeypatch.setenv("SCIML_DATA_MIRRORS", f"file:{tmp_path}/served")
+    return write_dataset(tmp_path / "registry", FILES, splits={"deep": ["deep/*"]})
+
+
+@pytest.fixture
+def plan(descriptor: Descriptor, home: Home) -> Plan:
+    return make_plan(descriptor, home)
+
+
+@pytest.fixture
+def fetched(plan: Plan) -> Fetched:
+    return fetch(plan, patience=PATIENCE)
+
+
+def found(fetched: Fetched, *, full: bool = False) -> list[tuple[str, str]]:
+    """Return (kind, path) of every difference."""
+    try:
+        verify(fetched, full=full)
+    except VerificationError as error:
+        return [(problem.kind, problem.place) for problem in error.problems]
+    return []
+
+
+def test_what_was_fetched_is_verified(fetched: Fetched, descriptor: Descriptor) -> None:
+    verified = verify(fetched)
+
+    assert isinstance(verified, Verified)
+    assert verified.manifest == descriptor.manifest
+    assert verified.root == fetched.root
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(
+    path=st.sampled_from([path for path, content in FILES.items() if content]),
+    place=st.integers(0, 10_000),
+    bit=st.integers(0, 7),
+)
+def test_one_flipped_bit_is_found(fetched: Fetched, path: str, place: int, bit: int) -> None:
+    content = bytearray(FILES[path])
+    content[place % len(content)] ^= 1 << bit
+    (fetched.root / path).write_bytes(content)
+
+    assert found(fetched, full=True) == [("changed", path)]
+
+    (fetched.root / path).write_bytes(FILES[path])
+
+
+def test_every_difference_is_told_at_once(fetched: Fetched) -> None:
+    root = fetched.root
+    (root / "a.bin").write_bytes(bytes(range(255)) + b"x")
+    (root / "deep/b.bin").unlink()
+    (root / "deep/c.bin").write_bytes(b"longer")
+    (root / "new.bin").write_bytes(b"")
+    (root / "deep/link").symlink_to("/")
+
+    with pytest.raises(VerificationError) as error:
+        verify(fetched)
+
+    assert [(p.kind, p.place) for p in error.value.problems] == [
+        ("changed", "a.bin"),
+        ("missing", "deep/b.bin"),
+        ("changed", "deep/c.bin"),
+        ("unexpected", "deep/link"),
+        ("unexpected", "new.bin"),
+    ]
+    messages = [problem.message for problem in error.value.problems]
+    assert messages[0].startswith("sha256 40aff2e9d2d8.. expected, sha256 ")
+    assert messages[1:3] == ["1000 bytes expected", "0 bytes expected, 6 found"]
+    assert error.value.hint == "sciml-data verify tiny --version 1.0 --repair"
+
+
+def test_unexpected_files_alone_fail_and_stay(fetched: Fetched, plan: Plan) -> None:
+    (fetched.root / "notes.txt").write_text("mine")
+
+    with pytest.raises(VerificationError, match=r"1 files differ") as error:
+        repair(fetched, plan, patience=PATIENCE)
+
+    assert (fetched.root / "notes.txt").read_text() == "mine"
+    assert "move them out of" in error.value.hint
+
+
+def test_a_link_is_not_the_file(fetched: Fetched, tmp_path: Path) -> None:
+    (fetched.root / "d.bin").unlink()
+    (fetched.root / "d.bin").symlink_to(tmp_path / "served" / "d.bin")
+
+    assert found(fetched) == [("changed", "d.bin")]
+
+
+def test_a_linked_folder_is_not_followed(fetched: Fetched, tmp_path: Path) -> None:
+    (fetched.root / "deep").rename(tmp_path / "elsewhere")
+    (fetched.root / "deep").symlink_to(tmp_path / "elsewhere")
+
+    assert found(fetched) == [
+        ("unexpected", "deep"),
+        ("changed", "deep/b.bin"),
+        ("changed", "deep/c.bin"),
+    ]
+
+
+def test_what_stands_in_the_receipt_is_not_read_unless_asked(fetched: Fetched) -> None:
+    """The same size, mtime and inode: only reading tells."""
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    path.write_bytes(bytes(256))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    assert found(fetched) == []
+    assert found(fetched, full=True) == [("changed", "a.bin")]
+
+
+def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> None:
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    other = fetched.folder.root / "other"
+    other.write_bytes(bytes(256))
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
+    other.replace(path)
+
+    assert found(fetched) == [("changed", "a.bin")]
+
+
+def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(plan.folder.native, FILES)  # came another way: no receipt
+    fetched = load_fetched(plan.descriptor, plan.folder)
+    verify(fetched)
+    read: list[Path] = []
+    monkeypatch.setattr("sciml_data.transfer.verify.hash_like", lambda path, _: read.append(path))
+
+    verify(fetched)
+
+    assert read == []
+
+
+def test_a_home_that_may_only_be_read_is_verified(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched.folder.receipt.unlink()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("sciml_data.transfer.download.receipt.append", refuse)
+
+    assert found(fetched) == []
+
+
+def test_repair_quarantines_and_fetches(fetched: Fetched, plan: Plan) -> None:
+    (fetched.root / "a.bin").write_bytes(b"changed")
+    (fetched.root / "d.bin").unlink()
+    said: list[str] = []
+
+    verified = repair(fetched, plan, patience=PATIENCE, notice=said.append)
+
+    assert {entry.path for entry in verified.manifest} == set(FILES)
+    assert {p: (fetched.root / p).read_bytes() for p in FILES} == FILES
+    assert (fetched.folder.quarantine / "a.bin.changed").read_bytes() == b"changed"
+    assert len(said) == 1
+
+
+def test_repair_mends_what_only_reading_finds(fetched: Fetched, plan: Plan) -> None:
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    path.write_bytes(bytes(256))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    repair(fetched, plan, full=True, patience=PATIENCE)
+
+    assert path.read_bytes() == FILES["a.bin"]
+
+
+def test_repair_without_a_mirror_says_which_file(
+    fetched: Fetched, plan: Plan, tmp_path: Path
+) -> None:
+    (tmp_path / "served" / "a.bin").unlink()
+    (fetched.root / "a.bin").unlink()
+
+    with pytest.raises(FetchError) as error:
+        repair(fetched, plan, patience=PATIENCE)
+
+    assert [problem.place for problem in error.value.problems] == ["a.bin"]
+
+
+def test_a_part_is_held_against_what_was_asked_for(descriptor: Descriptor, home: Home) -> None:
+    folder = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE).folder
+
+    verified = verify(load_fetched(descriptor, folder))
+    assert [entry.path for entry in verified.manifest] == ["deep/b.bin", "deep/c.bin"]
+
+    (folder.native / "deep/b.bin").unlink()
+    assert found(load_fetched(descriptor, folder)) == [("missing", "deep/b.bin")]
+
+
+def test_other_files_of_the_manifest_beside_a_part_are_held_too(
+    descriptor: Descriptor, home: Home
+) -> None:
+    folder = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE).folder
+    write_files(folder.native, {"a.bin": b"wrong", "d.bin": FILES["d.bin"]})
+
+    assert found(load_fetched(descriptor, folder)) == [("changed", "a.bin")]
+
+
+def test_a_fetch_that_failed_misses_what_was_asked_for(
+    descriptor: Descriptor, home: Home, tmp_path: Path
+) -> None:
+    for path in FILES:
+        (tmp_path / "served" / path).unlink()
+    plan = make_plan(descriptor, home, include=["a.bin"])
+    with pytest.raises(FetchError):
+        fetch(plan, patience=PATIENCE)
+
+    assert found(load_fetched(descriptor, plan.folder)) == [("missing", "a.bin")]
+
+
+def test_what_was_never_fetched_cannot_be_verified(descriptor: Descriptor, home: Home) -> None:
+    with pytest.raises(CallError) as error:
+        load_fetched(descriptor, home.dataset("tiny", "1.0"))
+
+    assert error.value.hint == "sciml-data get tiny --version 1.0"
+
+
+class Reader:
+    """Writes two files that tell the seed, and counts how often."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
+        self.calls += 1
+        assert block["reader"] == "earthquake"
+        write_files(root, {"one.txt": b"%d" % seed, "deep/two.txt": b"two"})
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    reader = Reader()
+    monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _: reader)
+    return reader
+
+
+def test_a_sample_is_marked_and_verified(
+    descriptor: Descriptor, home: Home, reader: Reader
+) -> None:
+    fetched = make_sample(descriptor, home, seed=7)
+
+    verified = verify(load_fetched(descriptor, fetched.folder))
+
+    assert fetched.is_synthetic
+    assert verified.is_synthetic
+    assert [entry.path for entry in verified.manifest] == ["deep/two.txt", "one.txt"]
+    assert (fetched.root / "one.txt").read_text() == "7"
+    assert '"seed": 7' in (fetched.folder.root / "SYNTHETIC.json").read_text()
+    assert not fetched.folder.partial.exists()
+    assert fetched.folder.root != home.dataset("tiny", "1.0").root
+
+
+def test_a_sample_is_used_again(descriptor: Descriptor, home: Home, reader: Reader) -> None:
+    first = make_sample(descriptor, home)
+
+    assert make_sample(descriptor, home) == first
+    assert reader.calls == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder.native / "one.txt").write_text("edited"),
+        lambda folder: (folder.native / "one.txt").unlink(),
+        lambda folder: folder.manifest.unlink(),
+        lambda folder: (folder.root / "SYNTHETIC.json").write_text("{}"),
+        lambda folder: folder.native.rename(folder.root / "away"),
+    ],
+    ids=["edited", "missing", "no manifest", "another marker", "moved away"],
+)
+def test_a_sample_that_is_not_whole_is_made_again(
+    descriptor: Descriptor, home: Home, reader: Reader, spoil: Callable[[Any], object]
+) -> None:
+    made = make_sample(descriptor, home)
+    for _ in range(2):  # also where an older one is in quarantine already
+        spoil(made.folder)
+
+        again = make_sample(descriptor, home)
+
+        assert found(again) == []
+        assert again.manifest == made.manifest
+        if (made.folder.root / "away").exists():
+            break
+    assert reader.calls >= 2
+
+
+def test_samples_of_two_seeds_lie_apart(descriptor: Descriptor, home: Home, reader: Reader) -> None:
+    one, two = (make_sample(descriptor, home, seed=seed) for seed in (1, 2))
+
+    assert one.root != two.root
+    assert one.manifest != two.manifest
+
+
+def test_a_sample_killed_while_written_is_made_again(
+    descriptor: Descriptor, home: Home, reader: Reader
+) -> None:
+    folder = home.dataset("tiny", "1.0", sample_seed=0)
+    write_files(folder.partial, {"half.txt": b"ha"})
+
+    made = make_sample(descriptor, home)
+
+    assert not (made.root / "half.txt").exists()
