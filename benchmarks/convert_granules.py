@@ -36,7 +36,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of
 from sciml_data.registry.stages import Converted, Verified
-from sciml_data.synthetic.slstr_hdf5 import write_scenes
+from sciml_data.synthetic.slstr_hdf5 import write_sample
 
 DIFFERENT = 6
 GOAL_SHARE = 0.40  # of the native size
@@ -76,7 +76,7 @@ def make_scenes(root: Path, count: int) -> Verified:
     """Write scenes of 1200 x 1500 pixels and return them as verified."""
     folder = DatasetFolder(root / "data")
     sample = {"count": {"training": min(count, DIFFERENT)}, "shape": [1200, 1500], "processes": 2}
-    write_scenes(folder.native, sample, seed=0)
+    write_sample(folder.native, {"sample": sample}, seed=0)
     different = sorted(folder.native.rglob("*.hdf"))
     for number in range(len(different), count):
         source = different[number % len(different)]

@@ -1,8 +1,8 @@
 """Readers: one module for each native format, from published files to an xarray.Dataset.
 
 A reader knows the format and nothing of homes, mirrors or registries. It says which ready files
-(shards) the native files make, makes each of them as a pure function, and writes a synthetic sample
-in the native layout.
+(shards) the native files make, and makes each of them as a pure function. Samples in the native
+layout come from `sciml_data.synthetic`.
 """
 
 from __future__ import annotations
@@ -67,9 +67,7 @@ class Shard:
 class Reader(Protocol):
     """What a module `sciml_data/readers/<name>` offers.
 
-    It may also have `VIEWS`, functions from the ready dataset to another one, made when read, and
-    `sample_settings()`, the sizes of the sample that the descriptor's `native.sample` leaves out.
-    Where a sample takes long, `write_sample` has a keyword `progress`, told of parts (done, to do).
+    It may also have `VIEWS`, functions from the ready dataset to another one, made when read.
     """
 
     def shards(self, native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
@@ -80,9 +78,6 @@ class Reader(Protocol):
 
         A pure function of the shard's own native files: `native.paths` has no others.
         """
-
-    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
-        """Write a synthetic sample in the native layout: the same seed, the same bytes."""
 
 
 def load_reader(name: str) -> Reader:
@@ -123,12 +118,6 @@ def require_reader(descriptor: Descriptor, native: Path) -> None:
         hint=f"`sciml-data get {descriptor.dataset}` and `sciml-data verify` work; "
         "docs/add-a-dataset.md says what a reader is",
     )
-
-
-def sample_settings(reader: Reader, block: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what may be set of a sample, with its defaults: the reader's, then the block's."""
-    more = getattr(reader, "sample_settings", None)
-    return {**(more() if more else {}), **block.get("sample", {})}
 
 
 def views_of(reader: Reader) -> Mapping[str, Callable[..., xr.Dataset]]:

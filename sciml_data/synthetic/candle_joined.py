@@ -29,7 +29,7 @@ SAMPLE_LETTERS, DRUG_LETTERS = 30, 10  # as upstream keeps room for
 ROOT = {"CLASS": "GROUP", "PYTABLES_FORMAT_VERSION": "2.1", "VERSION": "1.0", "synthetic": "true"}
 
 
-def write_store(root: Path, block: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write the file that `block["file"]` names."""
     chosen = {**DEFAULTS} | {key: int(n) for key, n in block.get("sample", {}).items()}
     random = np.random.default_rng([seed, 10])

@@ -75,7 +75,7 @@ SOURCES = (
 )
 
 
-def write_tables(root: Path, block: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write every table that `block["tables"]` names."""
     chosen = {**DEFAULTS} | {key: int(n) for key, n in block.get("sample", {}).items()}
     tables = block["tables"]

@@ -45,20 +45,21 @@ DEFAULTS: Mapping[str, Any] = {
 GAP_EVERY = 4  # indices in a row, and then one that is left out
 
 
-def write_files(
-    root: Path, sample: Mapping[str, Any], seed: int, *, progress: Progress | None = None
+def write_sample(
+    root: Path, block: Mapping[str, Any], seed: int, *, progress: Progress | None = None
 ) -> None:
     """Write `train/batch_train_0.h5` and so on under a folder.
 
     Args:
         root: folder of the native files.
-        sample: what to make; see this module's docstring. Keys that are not known are for others.
+        block: `sciml.native`; its `sample` says what to make, see this module's docstring.
         seed: the same seed, the same bytes, whatever the number of processes.
         progress: told of crystals (done, to do).
 
     Raises:
         CallError: the settings cannot be, or the libraries for it are not installed.
     """
+    sample = block.get("sample", {})
     chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
     each = chosen["materials_per_file"]
     if each < 1:

@@ -28,7 +28,7 @@ DEFAULTS: Mapping[str, Any] = {
 COUNTED = ("train", "test", "dev")  # the order of upstream's running numbers
 
 
-def write_files(
+def write_sample(
     root: Path, block: Mapping[str, Any], seed: int, *, progress: Progress | None = None
 ) -> None:
     """Write `<folder>/sample-<n>.npz` under a folder.

@@ -8,9 +8,11 @@ process it is, one generation after the other. Nothing in it is an observation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +90,7 @@ class Quakes:
         return Quakes(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def write_catalogue(root: Path, seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # noqa: ARG001 - every format's generator takes a block
     """Write `scedc/YYYY.catalog` for 1950 to 2026-08-07: the same seed, the same bytes."""
     quakes = simulate(seed)
     folder = root / "scedc"

@@ -17,12 +17,13 @@ from typing import Any
 
 from sciml_data import __version__
 from sciml_data.errors import CallError, Problem, nearest
-from sciml_data.formats import load_reader, require_reader, sample_settings
+from sciml_data.formats import require_reader
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import value_like
 from sciml_data.registry.stages import Fetched
+from sciml_data.synthetic import load_generator, sample_settings
 from sciml_data.transfer.verify import MARKER_NAME, differences, load_fetched
 
 Place = tuple[dict[str, Any], str]  # a group of settings, and a name in it
@@ -44,12 +45,12 @@ def make_sample(
     others than it was made with it is made anew.
 
     Args:
-        descriptor: of any version; its native block names the reader that makes the sample.
+        descriptor: of any version; its native block names the format of the sample.
         home: where it will lie, beside the real versions.
         seed: the same seed, settings and software give the same bytes.
         overrides: `KEY=VALUE` texts for the settings of the sample (`native.sample` and the
-            reader's own); `KEY.KEY=VALUE` where a setting has several.
-        progress: told of parts (done, to do), by readers whose sample takes long.
+            generator's own); `KEY.KEY=VALUE` where a setting has several.
+        progress: told of parts (done, to do), by generators whose sample takes long.
 
     Raises:
         CallError: there is no such reader, or none at all; an override that is not understood.
@@ -146,7 +147,7 @@ def _with_overrides(descriptor: Descriptor, overrides: Sequence[str]) -> Mapping
     block = descriptor.native
     if not overrides:
         return block
-    settings = copy.deepcopy(dict(sample_settings(load_reader(block["reader"]), block)))
+    settings = copy.deepcopy(dict(sample_settings(load_generator(block["reader"]), block)))
     places = dict(_places(settings))
     problems = []
     for text in overrides:
@@ -191,7 +192,7 @@ def _write(
     progress: Progress | None,
 ) -> None:
     """Make the files in `partial/` and move them as one; what was there goes to quarantine."""
-    write: Callable[..., None] = load_reader(block["reader"]).write_sample
+    write: Callable[..., None] = load_generator(block["reader"]).write_sample
     tells = progress is not None and "progress" in inspect.signature(write).parameters
     _remove(folder.partial)
     folder.partial.mkdir(parents=True)

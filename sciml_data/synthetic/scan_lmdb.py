@@ -69,20 +69,21 @@ class ScanTask:
     view: int
 
 
-def write_databases(
-    root: Path, sample: Mapping[str, Any], seed: int, *, progress: Progress | None = None
+def write_sample(
+    root: Path, block: Mapping[str, Any], seed: int, *, progress: Progress | None = None
 ) -> None:
     """Write `batch_train_0.db/data.mdb` and so on under a folder.
 
     Args:
         root: folder of the native files.
-        sample: what to make; see this module's docstring. Keys that are not known are for others.
+        block: `sciml.native`; its `sample` says what to make, see this module's docstring.
         seed: the same seed, the same bytes, whatever the number of processes.
         progress: told of crystals (done, to do).
 
     Raises:
         CallError: the settings cannot be, or the libraries for it are not installed.
     """
+    sample = block.get("sample", {})
     chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
     bad = [f"{name} {chosen[name]!r}" for name, least in LEAST.items() if chosen[name] < least]
     if bad:

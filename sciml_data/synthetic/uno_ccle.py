@@ -36,7 +36,7 @@ MISSING = 0.04  # share of (cell, drug) without a curve
 WITHOUT_IMAGE = 2
 
 
-def write_files(root: Path, block: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write all native files that the block names; `block["sample"]` has `cells` and `drugs`.
 
     Raises:

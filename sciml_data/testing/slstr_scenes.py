@@ -13,6 +13,7 @@ import numpy as np
 
 from sciml_data.formats import Native, Shard, slstr_hdf5
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.synthetic import load_generator
 from sciml_data.synthetic import slstr_hdf5 as sample
 from sciml_data.synthetic.slstr_hdf5 import orbit
 
@@ -25,7 +26,7 @@ SPLITS = {"training": ["training/**"], "inference": ["inference/**"]}
 
 def write_scenes(root: Path) -> Native:
     """Write the sample of this module and return what a reader sees of it."""
-    slstr_hdf5.write_sample(root, {"sample": SAMPLE}, seed=SEED)
+    load_generator("slstr_hdf5").write_sample(root, {"sample": SAMPLE}, seed=SEED)
     return native_of(root)
 
 

@@ -23,9 +23,9 @@ SHAPE = (96, 120)
 
 def write_native(root: Path, counts: Mapping[str, int] = COUNTS, seed: int = 0) -> None:
     """Write small scenes as root/training/*.hdf and root/inference/*.hdf."""
-    from sciml_data.synthetic.slstr_hdf5 import write_scenes
+    from sciml_data.synthetic.slstr_hdf5 import write_sample
 
-    write_scenes(root, {"count": dict(counts), "shape": list(SHAPE)}, seed)
+    write_sample(root, {"sample": {"count": dict(counts), "shape": list(SHAPE)}}, seed)
 
 
 def write_older(native: Path, root: Path) -> None:

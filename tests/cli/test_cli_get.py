@@ -165,11 +165,11 @@ def test_a_wrong_call_says_what_there_is(arguments: list[str], said: str) -> Non
 
 
 def test_get_sample_and_verify_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Reader:
+    class Generator:
         def write_sample(self, root: Path, block: object, seed: int) -> None:  # noqa: ARG002
             write_files(root, {"one.txt": b"%d" % seed})
 
-    monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _: Reader())
+    monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: Generator())
 
     made = run(get_command, "tiny", "--sample", "--sample-seed", "3")
     held = run(verify_command, "tiny", "--sample", "--sample-seed", "3")

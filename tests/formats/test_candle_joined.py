@@ -29,6 +29,7 @@ from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
+from sciml_data.synthetic import load_generator
 
 SMALL = {"rows": 300, "cells": 6, "drugs": 8}
 FILE = "top_21_auc_1fold.uno.h5"
@@ -44,7 +45,7 @@ def descriptor() -> Descriptor:
 @pytest.fixture(scope="module")
 def sample(descriptor: Descriptor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("joined")
-    candle_joined.write_sample(root, descriptor.native, seed=3)
+    load_generator("candle_joined").write_sample(root, descriptor.native, seed=3)
     return root
 
 

@@ -25,7 +25,7 @@ from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
-from sciml_data.synthetic import hill
+from sciml_data.synthetic import hill, load_generator
 
 SMALL = {"rows": 3000, "pairs": 600, "cells": 8, "drugs": 12}
 SINGLE = "rescaled_combined_single_drug_growth"
@@ -44,7 +44,7 @@ def descriptor() -> Descriptor:
 @pytest.fixture(scope="module")
 def tables(descriptor: Descriptor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tables")
-    candle_tables.write_sample(root, descriptor.native, seed=1)
+    load_generator("candle_tables").write_sample(root, descriptor.native, seed=1)
     return root
 
 
@@ -395,8 +395,8 @@ def test_the_reference_s_choice_of_drugs_is_a_view(whole: xr.Dataset) -> None:
 def test_the_same_seed_makes_the_same_tables_and_another_does_not(
     descriptor: Descriptor, tables: Path, tmp_path: Path
 ) -> None:
-    candle_tables.write_sample(tmp_path / "again", descriptor.native, seed=1)
-    candle_tables.write_sample(tmp_path / "other", descriptor.native, seed=2)
+    load_generator("candle_tables").write_sample(tmp_path / "again", descriptor.native, seed=1)
+    load_generator("candle_tables").write_sample(tmp_path / "other", descriptor.native, seed=2)
 
     assert manifest_of(tables) == manifest_of(tmp_path / "again")
     assert manifest_of(tables) != manifest_of(tmp_path / "other")

@@ -32,7 +32,7 @@ from sciml_data.ready.convert import convert
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.home import DatasetFolder
 from sciml_data.registry.manifest import manifest_of
-from sciml_data.formats import load_reader
+from sciml_data.synthetic import load_generator
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Verified
 
@@ -40,7 +40,7 @@ folder, sample, options = DatasetFolder(Path(sys.argv[1])), *map(json.loads, sys
 found = load_descriptor(find_registry(), "uno_dose", "1.0")
 descriptor = replace(found, native={**found.native, "sample": sample})
 if not folder.native.is_dir():
-    load_reader("candle_tables").write_sample(folder.native, descriptor.native, 0)
+    load_generator("candle_tables").write_sample(folder.native, descriptor.native, 0)
     print("written", flush=True)
 verified = Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
 convert(verified, options=options, progress=lambda done, _: print(done, flush=True))

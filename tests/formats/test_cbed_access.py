@@ -135,7 +135,7 @@ def test_stemdl_cbed_says_that_globus_has_it_and_what_then(home: Home) -> None:
 # --- how far a sample is -------------------------------------------------------------------------
 
 
-class Reader:
+class Generator:
     """Makes three parts, and tells each where it can."""
 
     def write_sample(
@@ -158,8 +158,10 @@ def test_a_reader_that_can_tells_how_far_it_is(home: Home, monkeypatch: pytest.M
     descriptor = load_descriptor(find_registry(), "stemdl_cbed")
     told: list[tuple[int, int]] = []
 
-    for seed, reader in enumerate((Reader(), Silent())):
-        monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _, one=reader: one)
+    for seed, generator in enumerate((Generator(), Silent())):
+        monkeypatch.setattr(
+            "sciml_data.synthetic.make.load_generator", lambda _, one=generator: one
+        )
         make_sample(descriptor, home, seed=seed, progress=lambda *parts: told.append(parts))
 
     assert told == [(1, 3), (2, 3), (3, 3)]
@@ -181,7 +183,7 @@ def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
 
 def test_a_run_tells_how_far_its_sample_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     descriptor = load_descriptor(find_registry(), "stemdl_cbed")
-    monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _: Reader())
+    monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: Generator())
     monkeypatch.setattr(
         part_lines, "__kwdefaults__", {"every_s": 0.0, "clock": iter(range(99)).__next__}
     )

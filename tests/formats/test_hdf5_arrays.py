@@ -17,6 +17,7 @@ import sciml_data
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, hdf5_arrays
 from sciml_data.registry.manifest import manifest_of
+from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.hdf5_arrays import graphene, multiple_scattering, water_clusters
 from sciml_data.synthetic.hdf5_arrays.grey_png import SIGNATURE, grey_png
 
@@ -385,7 +386,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(
 
 def test_an_unknown_model_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="did you mean 'graphene'"):
-        hdf5_arrays.write_sample(tmp_path, {"sample": {"model": "graphen"}}, 0)
+        load_generator("hdf5_arrays").write_sample(tmp_path, {"sample": {"model": "graphen"}}, 0)
 
 
 def test_each_carbon_atom_has_three_neighbours_at_1_42_angstrom() -> None:

@@ -20,6 +20,7 @@ from sciml_data.formats.slstr_hdf5.ready import _crop
 from sciml_data.formats.slstr_hdf5.scene_variables import SCENE
 from sciml_data.ready.convert.shard import write_dataset
 from sciml_data.registry.manifest import hash_file
+from sciml_data.synthetic import load_generator
 from sciml_data.testing.slstr_scenes import SHAPE, native_of, scene_path, shard_of, write_scenes
 
 
@@ -155,7 +156,7 @@ def test_what_makes_a_pixel_invalid_can_be_chosen(native: Native) -> None:
 
 def test_the_references_crop_is_of_training_scenes_only(tmp_path: Path) -> None:
     block = {"sample": {"count": {"training": 1, "inference": 1}, "shape": [300, 320]}}
-    slstr_hdf5.write_sample(tmp_path, block, seed=0)
+    load_generator("slstr_hdf5").write_sample(tmp_path, block, seed=0)
     native, options = native_of(tmp_path), {"training_crop": "reference"}
     inference, training = slstr_hdf5.shards(native, options)
 

@@ -11,9 +11,10 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError, NativeFormatError
-from sciml_data.formats import Native, load_reader, slstr_sen3
+from sciml_data.formats import Native, slstr_sen3
 from sciml_data.formats.slstr_hdf5.options import FLAGS
 from sciml_data.formats.slstr_sen3.tie_points import Places, pixel_angles, pixel_places
+from sciml_data.synthetic import load_generator
 
 GRANULE = (
     "S3A_SL_1_RBT____20170315T113420_20170315T113720_20170315T135348_0179_015_237_1439_SVL_O_NR_002"
@@ -241,4 +242,4 @@ def test_options_of_the_other_format_are_refused(root: Path) -> None:
 
 def test_there_is_no_synthetic_level_1_product(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="no synthetic sample"):
-        load_reader("slstr_sen3").write_sample(tmp_path, {}, 0)
+        load_generator("slstr_sen3").write_sample(tmp_path, {}, 0)

@@ -23,6 +23,7 @@ from sciml_data.formats.drug_response import NO_DRUG, swapped, text_of
 from sciml_data.formats.uno_almanac.expression import mean_of_probes
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic import load_generator
 
 pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
 pytest.importorskip("rdata", reason="the extra `uno` is not installed")
@@ -39,7 +40,7 @@ def block() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory, block: dict[str, Any]) -> Path:
     root = tmp_path_factory.mktemp("uno_almanac")
-    uno_almanac.write_sample(root, block, 0)
+    load_generator("uno_almanac").write_sample(root, block, 0)
     return root
 
 
@@ -141,7 +142,7 @@ def test_swapping_twice_is_no_change_and_once_exchanges_pairs(dataset: xr.Datase
 def test_the_same_seed_gives_the_same_files(
     sample: Path, block: dict[str, Any], tmp_path: Path
 ) -> None:
-    uno_almanac.write_sample(tmp_path, block, 0)
+    load_generator("uno_almanac").write_sample(tmp_path, block, 0)
 
     paths = native_of(sample, block).paths
     assert all((tmp_path / path).read_bytes() == (sample / path).read_bytes() for path in paths)
@@ -170,7 +171,7 @@ def test_a_sample_of_an_impossible_size_is_refused(
     block: dict[str, Any], tmp_path: Path, size: dict[str, int]
 ) -> None:
     with pytest.raises(CallError, match="sample"):
-        uno_almanac.write_sample(tmp_path, {**block, "sample": size}, 0)
+        load_generator("uno_almanac").write_sample(tmp_path, {**block, "sample": size}, 0)
 
 
 @pytest.mark.parametrize("part", ["responses", "expression"])

@@ -22,6 +22,7 @@ from sciml_data.formats.uno_ccle.names import ccle_names
 from sciml_data.ready.convert.shard import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic import load_generator
 
 pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
 
@@ -37,7 +38,7 @@ def block() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory, block: dict[str, Any]) -> Path:
     root = tmp_path_factory.mktemp("uno_ccle")
-    uno_ccle.write_sample(root, block, 0)
+    load_generator("uno_ccle").write_sample(root, block, 0)
     return root
 
 
@@ -152,7 +153,7 @@ def test_expression_is_turned_back_and_named_where_a_gene_is_known(
     # 12 cells: the table has 6 of them, too few to be sure of a name
     many = {**block, "sample": {"cells": 24, "drugs": 2}}
     root = sample.parent / "many"
-    uno_ccle.write_sample(root, many, 0)
+    load_generator("uno_ccle").write_sample(root, many, 0)
 
     few, enough = read(native_of(sample, block), "auc"), read(native_of(root, many), "auc")
 
@@ -175,7 +176,7 @@ def test_a_column_with_two_partners_gets_no_name() -> None:
 def test_the_same_seed_gives_the_same_files(
     sample: Path, block: dict[str, Any], tmp_path: Path
 ) -> None:
-    uno_ccle.write_sample(tmp_path, block, 0)
+    load_generator("uno_ccle").write_sample(tmp_path, block, 0)
 
     paths = native_of(sample, block).paths
     assert native_of(tmp_path, block).paths == paths
@@ -235,7 +236,7 @@ def test_a_sample_of_an_impossible_size_is_refused(
     block: dict[str, Any], tmp_path: Path, size: dict[str, int]
 ) -> None:
     with pytest.raises(CallError, match="sample"):
-        uno_ccle.write_sample(tmp_path, {**block, "sample": size}, 0)
+        load_generator("uno_ccle").write_sample(tmp_path, {**block, "sample": size}, 0)
 
 
 # Damage

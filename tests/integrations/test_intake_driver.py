@@ -11,7 +11,6 @@ import xarray as xr
 intake = pytest.importorskip("intake")
 
 from sciml_data.errors import CallError  # noqa: E402
-from sciml_data.formats import load_reader  # noqa: E402
 from sciml_data.home import Home  # noqa: E402
 from sciml_data.integrations.intake.driver import SciMLSource  # noqa: E402
 from sciml_data.ready.convert import convert  # noqa: E402 - after the skip
@@ -20,6 +19,7 @@ from sciml_data.registry.descriptor import load_descriptor  # noqa: E402
 from sciml_data.registry.layout import find_registry  # noqa: E402
 from sciml_data.registry.manifest import manifest_of  # noqa: E402
 from sciml_data.registry.stages import Verified  # noqa: E402
+from sciml_data.synthetic import load_generator  # noqa: E402
 
 # Intake 2.0.9 says this of every parameter of a catalogue; nothing of ours can be done about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Shell command not executed:UserWarning")
@@ -47,7 +47,7 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
     folder = Home(home).dataset("tevolop_socal", "1.0", sample_seed=0)
-    load_reader("earthquake").write_sample(folder.native, descriptor.native, 0)
+    load_generator("earthquake").write_sample(folder.native, descriptor.native, 0)
     convert(Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True))
     return home
 

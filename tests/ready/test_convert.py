@@ -15,13 +15,14 @@ import xarray as xr
 
 import sciml_data
 from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem
-from sciml_data.formats import Native, Shard, load_reader
+from sciml_data.formats import Native, Shard
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert, find_converted, ready_folder, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.registry.stages import Converted, Verified
+from sciml_data.synthetic import load_generator
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def descriptor() -> Descriptor:
 def sample(descriptor: Descriptor, tmp_path_factory: pytest.TempPathFactory) -> Verified:
     """Return the synthetic sample as verified native files."""
     folder = DatasetFolder(tmp_path_factory.mktemp("sample"))
-    load_reader("earthquake").write_sample(folder.native, descriptor.native, 0)
+    load_generator("earthquake").write_sample(folder.native, descriptor.native, 0)
     return Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
 
 

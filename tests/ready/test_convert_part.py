@@ -11,7 +11,6 @@ import xarray as xr
 
 import sciml_data
 from sciml_data.errors import CallError
-from sciml_data.formats import slstr_hdf5
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert, find_converted, ready_folder, shards_of_split
 from sciml_data.ready.open import open_ready
@@ -19,6 +18,7 @@ from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.registry.stages import Converted, Verified
+from sciml_data.synthetic import load_generator
 from sciml_data.testing.slstr_scenes import SAMPLE, SEED, native_of, scene_path
 
 
@@ -30,7 +30,7 @@ def descriptor() -> Descriptor:
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("scenes")
-    slstr_hdf5.write_sample(root, {"sample": SAMPLE}, seed=SEED)
+    load_generator("slstr_hdf5").write_sample(root, {"sample": SAMPLE}, seed=SEED)
     return root
 
 

@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError
-from sciml_data.formats import load_reader
 from sciml_data.formats.earthquake.grid import fortnights
 from sciml_data.home import Home
 from sciml_data.ready import open as stage
@@ -23,6 +22,7 @@ from sciml_data.registry.descriptor import Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Converted, Verified
+from sciml_data.synthetic import load_generator
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def converted(sample_home: Path) -> Converted:
     """Return the synthetic sample, converted in a home of its own."""
     descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
     folder = Home(sample_home).dataset("tevolop_socal", "1.0", sample_seed=0)
-    load_reader("earthquake").write_sample(folder.native, descriptor.native, 0)
+    load_generator("earthquake").write_sample(folder.native, descriptor.native, 0)
     return convert(Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True))
 
 

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import CallError
-from sciml_data.formats import cbed_hdf5, cbed_npz
 from sciml_data.formats.cbed_npz.archive import levels
 from sciml_data.home import Home
 from sciml_data.ready.convert import convert
 from sciml_data.ready.open import open_ready
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic import load_generator
+from sciml_data.synthetic.cbed_hdf5 import write_sample
 from sciml_data.synthetic.diffraction import simulation as crystals
 from sciml_data.synthetic.make import make_sample
 from sciml_data.transfer.verify import verify
@@ -44,7 +45,7 @@ def digests(root: Path) -> dict[str, str]:
 
 def write(root: Path, seed: int = 0, **changed: Any) -> Path:
     root.mkdir(parents=True)
-    cbed_hdf5.write_sample(root, {"sample": {**TINY, **changed}}, seed)
+    load_generator("cbed_hdf5").write_sample(root, {"sample": {**TINY, **changed}}, seed)
     return root
 
 
@@ -203,7 +204,7 @@ def _names(path: Path) -> list[str]:
 def test_progress_is_told_of_crystals(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
 
-    cbed_hdf5.write_sample(
+    write_sample(
         tmp_path,
         {"sample": TINY},
         0,
@@ -254,7 +255,7 @@ def test_without_the_extra_nothing_is_written_and_it_is_named(
 
 def write_npz_sample(root: Path, folders: Mapping[str, Sequence[str]], **changed: Any) -> None:
     settings = {**TINY, "materials": 5, **changed}
-    cbed_npz.write_sample(root, {"sample": settings, "folders": folders}, 0)
+    load_generator("cbed_npz").write_sample(root, {"sample": settings, "folders": folders}, 0)
 
 
 @pytest.mark.usefixtures("quick")

@@ -17,17 +17,16 @@ from sciml_data.synthetic.make import kept_sample, made_with, make_sample
 from sciml_data.testing.datasets import write_dataset
 
 
-class Reader:
+class Generator:
     """Writes as many files as it is told, and counts how often."""
 
     written = 0
 
-    def sample_settings(self) -> Mapping[str, Any]:
-        return {"count": {"train": 2, "test": 1}, "shape": [4, 5], "noise": 0.5}
+    DEFAULTS: Mapping[str, Any] = {"count": {"train": 2, "test": 1}, "shape": [4, 5], "noise": 0.5}
 
     def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
         self.written += 1
-        settings = {**self.sample_settings(), **block.get("sample", {})}
+        settings = {**self.DEFAULTS, **block.get("sample", {})}
         for split, count in settings["count"].items():
             for number in range(count):
                 text = f"{seed} {settings['shape']} {settings['noise']}"
@@ -35,10 +34,10 @@ class Reader:
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
-    reader = Reader()
-    monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _: reader)
-    return reader
+def generator(monkeypatch: pytest.MonkeyPatch) -> Generator:
+    generator = Generator()
+    monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: generator)
+    return generator
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def names(descriptor: Descriptor, home: Home, *overrides: str) -> list[str]:
 
 
 def test_settings_are_set_by_dotted_names(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     fetched = make_sample(
         descriptor, home, overrides=("count.train=3", "shape=7,8", "noise=0.25", "count.test=0")
@@ -62,24 +61,24 @@ def test_settings_are_set_by_dotted_names(
         "train-0.txt", "train-1.txt", "train-2.txt",
     ]  # fmt: skip
     assert (fetched.root / "train-0.txt").read_text() == "0 [7, 8] 0.25"
-    assert reader.written == 1
+    assert generator.written == 1
 
 
 def test_a_sample_is_used_in_the_size_it_has_until_another_is_asked_for(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     large = names(descriptor, home, "count.train=4")
     assert len(large) == 5
     assert names(descriptor, home) == large
     assert names(descriptor, home, "count.train=4") == large
-    assert reader.written == 1
+    assert generator.written == 1
 
     assert len(names(descriptor, home, "count.train=1")) == 2
-    assert reader.written == 2
+    assert generator.written == 2
 
 
 def test_what_is_kept_is_told_while_another_process_works_there(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     made = make_sample(descriptor, home, overrides=("count.train=4",))
 
@@ -88,11 +87,11 @@ def test_what_is_kept_is_told_while_another_process_works_there(
         assert kept_sample(descriptor, home, overrides=("count.train=4",)) == made
         assert kept_sample(descriptor, home, overrides=("count.train=5",)) is None
         assert kept_sample(descriptor, home, seed=1) is None
-    assert reader.written == 1
+    assert generator.written == 1
 
 
 def test_what_is_not_understood_is_said_all_at_once(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     with pytest.raises(CallError, match="--sample-set was not understood") as error:
         make_sample(descriptor, home, overrides=("count.trian=3", "noise=much", "shape"))
@@ -104,12 +103,12 @@ def test_what_is_not_understood_is_said_all_at_once(
         "KEY=VALUE is expected",
     ]
     assert error.value.hint == "settings are count.test, count.train, noise, shape"
-    assert reader.written == 0
+    assert generator.written == 0
     assert not (home.root / "tiny").exists()
 
 
 def test_the_size_of_a_sample_goes_with_a_sample(
-    descriptor: Descriptor, tmp_path: Path, reader: Reader
+    descriptor: Descriptor, tmp_path: Path, generator: Generator
 ) -> None:
     words = [descriptor.dataset, "--registry", str(tmp_path / "registry"), "--home", str(tmp_path)]
     refused = CliRunner().invoke(get_command, [*words, "--sample-set", "count.train=3"])
@@ -117,11 +116,11 @@ def test_the_size_of_a_sample_goes_with_a_sample(
 
     assert isinstance(refused.exception, CallError)
     assert made.stderr.startswith("SYNTHETIC sample of tiny 1.0: 4 files")
-    assert reader.written == 1
+    assert generator.written == 1
 
 
 def test_a_sample_tells_what_it_was_made_with(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=0)
     make_sample(descriptor, home)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from sciml_data.api import adopt_dataset, convert_dataset, get_dataset, open_dataset, verify_dataset
 from sciml_data.errors import CallError, NativeFormatError
-from sciml_data.formats.scan_lmdb import sample_settings
 from sciml_data.formats.scan_lmdb.layout import is_noise
-from sciml_data.synthetic.scan_lmdb import write_databases
+from sciml_data.synthetic.scan_lmdb import DEFAULTS, write_sample
 
 SMALL = {
     "groups": [139, 221],  # quick ones
@@ -42,7 +41,9 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the native files of a small sample."""
     root = tmp_path_factory.mktemp("scans")
     told: list[tuple[int, int]] = []
-    write_databases(root, SMALL, 0, progress=lambda done, total: told.append((done, total)))
+    write_sample(
+        root, {"sample": SMALL}, 0, progress=lambda done, total: told.append((done, total))
+    )
     assert told == [(number, 4) for number in range(1, 5)]
     return root
 
@@ -120,8 +121,8 @@ def test_no_material_is_in_train_and_test(sample: Path) -> None:
 def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
     sample: Path, tmp_path: Path
 ) -> None:
-    write_databases(tmp_path / "again", {**SMALL, "processes": 2}, 0)
-    write_databases(tmp_path / "other", SMALL, 1)
+    write_sample(tmp_path / "again", {"sample": {**SMALL, "processes": 2}}, 0)
+    write_sample(tmp_path / "other", {"sample": SMALL}, 1)
 
     assert hashes(tmp_path / "again") == hashes(sample)
     assert not set(hashes(tmp_path / "other").values()) & set(hashes(sample).values())
@@ -132,13 +133,13 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
 )
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(CallError, match=next(iter(wrong))):
-        write_databases(tmp_path / "root", {**SMALL, **wrong}, 0)
+        write_sample(tmp_path / "root", {"sample": {**SMALL, **wrong}}, 0)
 
     assert not (tmp_path / "root").exists()
 
 
 def test_its_settings_can_be_named(sample: Path) -> None:
-    assert set(sample_settings()) == set(SMALL)
+    assert set(DEFAULTS) == set(SMALL)
 
 
 def test_a_users_folder_is_adopted_verified_converted_and_opened(sample: Path) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import CallError
-from sciml_data.formats import Native, slstr_hdf5
+from sciml_data.formats import Native
 from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.registry.manifest import hash_file, manifest_of
+from sciml_data.synthetic import load_generator
 from sciml_data.synthetic import slstr_hdf5 as sample
 from sciml_data.synthetic.slstr_hdf5 import orbit
 from sciml_data.synthetic.slstr_hdf5.label import bayes_bits
@@ -30,13 +31,13 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Native:
 
 
 def test_the_same_seed_gives_the_same_bytes(native: Native, tmp_path: Path) -> None:
-    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE}, seed=4)
+    load_generator("slstr_hdf5").write_sample(tmp_path, {"sample": SAMPLE}, seed=4)
 
     assert manifest_of(native.root) == manifest_of(tmp_path)
 
 
 def test_another_seed_gives_other_scenes(native: Native, tmp_path: Path) -> None:
-    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE}, seed=5)
+    load_generator("slstr_hdf5").write_sample(tmp_path, {"sample": SAMPLE}, seed=5)
 
     assert not {e.hash for e in manifest_of(native.root)} & {e.hash for e in manifest_of(tmp_path)}
 
@@ -48,7 +49,9 @@ def test_a_scene_depends_on_its_number_only(native: Native, tmp_path: Path) -> N
 
 
 def test_two_processes_make_the_same_sample(native: Native, tmp_path: Path) -> None:
-    slstr_hdf5.write_sample(tmp_path, {"sample": SAMPLE | {"processes": 2}}, seed=4)
+    load_generator("slstr_hdf5").write_sample(
+        tmp_path, {"sample": SAMPLE | {"processes": 2}}, seed=4
+    )
 
     assert manifest_of(native.root) == manifest_of(tmp_path)
 
@@ -72,7 +75,7 @@ def test_a_sample_that_cannot_be_is_refused(tmp_path: Path) -> None:
     wrong = {"count": {"trainig": 1}, "shape": [8, 8]}
 
     with pytest.raises(CallError, match=r"count .* shape"):
-        slstr_hdf5.write_sample(tmp_path, {"sample": wrong}, seed=0)
+        load_generator("slstr_hdf5").write_sample(tmp_path, {"sample": wrong}, seed=0)
 
     assert list(tmp_path.iterdir()) == []
 

@@ -249,7 +249,7 @@ def test_what_was_never_fetched_cannot_be_verified(descriptor: Descriptor, home:
     assert error.value.hint == "sciml-data get tiny --version 1.0"
 
 
-class Reader:
+class Generator:
     """Writes two files that tell the seed, and counts how often."""
 
     def __init__(self) -> None:
@@ -262,14 +262,14 @@ class Reader:
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
-    reader = Reader()
-    monkeypatch.setattr("sciml_data.synthetic.make.load_reader", lambda _: reader)
-    return reader
+def generator(monkeypatch: pytest.MonkeyPatch) -> Generator:
+    generator = Generator()
+    monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: generator)
+    return generator
 
 
 def test_a_sample_is_marked_and_verified(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     fetched = make_sample(descriptor, home, seed=7)
 
@@ -284,11 +284,11 @@ def test_a_sample_is_marked_and_verified(
     assert fetched.folder.root != home.dataset("tiny", "1.0").root
 
 
-def test_a_sample_is_used_again(descriptor: Descriptor, home: Home, reader: Reader) -> None:
+def test_a_sample_is_used_again(descriptor: Descriptor, home: Home, generator: Generator) -> None:
     first = make_sample(descriptor, home)
 
     assert make_sample(descriptor, home) == first
-    assert reader.calls == 1
+    assert generator.calls == 1
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_sample_is_used_again(descriptor: Descriptor, home: Home, reader: Read
     ids=["edited", "missing", "no manifest", "another marker", "moved away"],
 )
 def test_a_sample_that_is_not_whole_is_made_again(
-    descriptor: Descriptor, home: Home, reader: Reader, spoil: Callable[[Any], object]
+    descriptor: Descriptor, home: Home, generator: Generator, spoil: Callable[[Any], object]
 ) -> None:
     made = make_sample(descriptor, home)
     for _ in range(2):  # also where an older one is in quarantine already
@@ -315,10 +315,12 @@ def test_a_sample_that_is_not_whole_is_made_again(
         assert again.manifest == made.manifest
         if (made.folder.root / "away").exists():
             break
-    assert reader.calls >= 2
+    assert generator.calls >= 2
 
 
-def test_samples_of_two_seeds_lie_apart(descriptor: Descriptor, home: Home, reader: Reader) -> None:
+def test_samples_of_two_seeds_lie_apart(
+    descriptor: Descriptor, home: Home, generator: Generator
+) -> None:
     one, two = (make_sample(descriptor, home, seed=seed) for seed in (1, 2))
 
     assert one.root != two.root
@@ -326,7 +328,7 @@ def test_samples_of_two_seeds_lie_apart(descriptor: Descriptor, home: Home, read
 
 
 def test_a_sample_killed_while_written_is_made_again(
-    descriptor: Descriptor, home: Home, reader: Reader
+    descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     folder = home.dataset("tiny", "1.0", sample_seed=0)
     write_files(folder.partial, {"half.txt": b"ha"})

@@ -17,8 +17,6 @@ from sciml_data.errors import CallError, NativeFormatError, Problem, nearest
 from sciml_data.formats import Native, Shard
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 SPLIT = "auc"
@@ -61,13 +59,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
             hint="without strict they are left out and counted",
         )
     return dataset
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write a synthetic file in the layout that pandas writes; see `sample.py`."""
-    from sciml_data.synthetic.candle_joined import write_store
-
-    write_store(root, block, seed)
 
 
 def _parse(options: Mapping[str, Any]) -> bool:

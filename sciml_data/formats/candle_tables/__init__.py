@@ -22,8 +22,6 @@ from sciml_data.formats.candle_tables.options import parse_options
 from sciml_data.formats.candle_tables.views import responding_drugs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 VIEWS: Mapping[str, Callable[..., xr.Dataset]] = MappingProxyType(
@@ -91,13 +89,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
             hint="without strict they are left out and counted",
         )
     return dataset
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write synthetic tables in the native layout; see `sample.py`."""
-    from sciml_data.synthetic.candle_tables import write_tables
-
-    write_tables(root, block, seed)
 
 
 def _drug_tables(native: Native) -> tuple[str, ...]:

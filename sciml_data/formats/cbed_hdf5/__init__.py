@@ -10,7 +10,7 @@ see `options.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.cbed_hdf5.options import HDF5_OPTIONS, parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -75,23 +73,3 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     stacks, tally = read_stacks(native.root / file, file, native.block)
     require_usable(tally, shard, chosen)
     return ready_dataset(stacks, tally, chosen, file=file, variables=native.variables)
-
-
-def sample_settings() -> Mapping[str, Any]:
-    """Return what may be set of a sample; see `sample.py`."""
-    from sciml_data.synthetic.cbed_hdf5 import DEFAULTS
-
-    return DEFAULTS
-
-
-def write_sample(
-    root: Path,
-    block: Mapping[str, Any],
-    seed: int,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Write simulated stacks in the native layout, as `block["sample"]` says; see `sample.py`."""
-    from sciml_data.synthetic.cbed_hdf5 import write_files
-
-    write_files(root, block.get("sample", {}), seed, progress=progress)

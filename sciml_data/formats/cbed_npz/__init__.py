@@ -10,7 +10,7 @@ is left out, counted and named; with `strict` it stops its ready file. Options: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
@@ -18,8 +18,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.cbed_hdf5.options import NPZ_OPTIONS, parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 NAME = re.compile(r"(?:.*/)?[^/]*?(\d{1,12})\.npz", re.ASCII)
@@ -68,26 +66,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     dataset, tally = ready_dataset(native, shard, chosen)
     require_usable(tally, shard, chosen)
     return dataset
-
-
-def sample_settings() -> Mapping[str, Any]:
-    """Return what may be set of a sample; see `sample.py`."""
-    from sciml_data.synthetic.cbed_npz import DEFAULTS
-
-    return DEFAULTS
-
-
-def write_sample(
-    root: Path,
-    block: Mapping[str, Any],
-    seed: int,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Write simulated stacks in the native layout, as `block["sample"]` says; see `sample.py`."""
-    from sciml_data.synthetic.cbed_npz import write_files
-
-    write_files(root, block, seed, progress=progress)
 
 
 def number_of(path: str) -> int | None:

@@ -17,8 +17,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.earthquake.grid import fortnights
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 VIEWS: Mapping[str, Callable[..., xr.Dataset]] = MappingProxyType({"fortnights": fortnights})
@@ -49,10 +47,3 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
 
     catalogue = read_catalogue(native.root, native.block["parts"], shard.inputs)
     return ready_dataset(catalogue, read_fault_groups(native.folder / native.block["fault_groups"]))
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # noqa: ARG001 (protocol)
-    """Write a synthetic catalogue in the native layout; see `etas.py`."""
-    from sciml_data.synthetic.earthquake import write_catalogue
-
-    write_catalogue(root, seed)

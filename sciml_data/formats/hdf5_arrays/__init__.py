@@ -28,8 +28,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.hdf5_arrays.options import parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 
@@ -73,13 +71,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     dataset, problems = ready_dataset(native, arrays, slice(number * step, stop), chosen)
     _raise_if(problems, f"samples {number * step} to {stop - 1} of {shard.split} are not sound")
     return dataset
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write the synthetic sample that `block["sample"]["model"]` names; see `sample.py`."""
-    from sciml_data.synthetic.hdf5_arrays import write_model
-
-    write_model(root, block, seed)
 
 
 def _raise_if(problems: list[Problem], wrong: str) -> None:

@@ -10,7 +10,7 @@ files, and no others. It is read by another process: see `database.py`. Options:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,6 @@ from sciml_data.formats.scan_lmdb.options import Options, parse_options
 from sciml_data.registry.descriptor import match_paths
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
     from sciml_data.formats.scan_lmdb.layout import Layout
@@ -102,26 +100,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
         variables=native.variables,
         remarks=[f"{file}: {line}" for line in layout.remarks] if place == 0 else (),
     )
-
-
-def sample_settings() -> Mapping[str, Any]:
-    """Return what may be set of a sample; see `sample.py`."""
-    from sciml_data.synthetic.scan_lmdb import DEFAULTS
-
-    return DEFAULTS
-
-
-def write_sample(
-    root: Path,
-    block: Mapping[str, Any],
-    seed: int,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Write simulated scans in the native layout, as `block["sample"]` says; see `sample.py`."""
-    from sciml_data.synthetic.scan_lmdb import write_databases
-
-    write_databases(root, block.get("sample", {}), seed, progress=progress)
 
 
 def _look(native: Native, path: str, options: Options) -> tuple[Layout | None, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
@@ -82,17 +82,3 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
         )
     is_cropped = chosen.training_crop == "reference" and shard.split == CROPPED_SPLIT
     return ready_dataset(granule, chosen, shape=nominal_shape(path), is_cropped=is_cropped)
-
-
-def sample_settings() -> Mapping[str, Any]:
-    """Return what may be set of a sample; see `sample.py`."""
-    from sciml_data.synthetic.slstr_hdf5 import DEFAULTS
-
-    return DEFAULTS
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write synthetic scenes in the native layout, as `block["sample"]` says; see `sample.py`."""
-    from sciml_data.synthetic.slstr_hdf5 import write_scenes
-
-    write_scenes(root, block.get("sample", {}), seed)

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import CallError, NativeFormatError, Problem
+from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.formats.slstr_hdf5.options import parse_options
@@ -95,19 +95,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     not_read = [path for path in shard.inputs if path.rpartition("/")[2] not in FILES]
     dataset.attrs["native_files_not_read"] = " ".join(path.rpartition("/")[2] for path in not_read)
     return dataset
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # noqa: ARG001
-    """Refuse: level-1 products have no synthetic sample.
-
-    Raises:
-        CallError: always.
-    """
-    raise CallError(
-        "level-1 products have no synthetic sample",
-        untouched="nothing was written",
-        hint="the reader slstr_hdf5 makes synthetic scenes of the same instrument",
-    )
 
 
 def _shard(native: Native, folder: str, paths: list[str]) -> Shard:

@@ -22,8 +22,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.uno_almanac.options import parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 PARTS = ("responses", "expression", "smiles", "drug_list")
@@ -64,10 +62,3 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.uno_almanac.ready import dose
 
     return dose(native, parse_options(options))
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write synthetic files in the native layout; see `sample.py`."""
-    from sciml_data.synthetic.uno_almanac import write_files
-
-    write_files(root, block, seed)

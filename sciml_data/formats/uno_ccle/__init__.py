@@ -24,8 +24,6 @@ from sciml_data.formats import Native, Shard
 from sciml_data.formats.uno_ccle.options import parse_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 FORMS: Mapping[str, tuple[str, ...]] = {
@@ -74,13 +72,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.uno_ccle import ready
 
     return {"auc": ready.auc, "dose": ready.dose}[shard.split](native, parse_options(options))
-
-
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write synthetic files in the native layout; see `sample.py`."""
-    from sciml_data.synthetic.uno_ccle import write_files
-
-    write_files(root, block, seed)
 
 
 def _paths(native: Native, part: str) -> list[str]:

@@ -20,7 +20,7 @@ from sciml_data.errors import CallError, nearest
 MODELS = ("graphene", "multiple_scattering", "water_clusters")
 
 
-def write_model(root: Path, block: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write the sample of a dataset.
 
     Args:

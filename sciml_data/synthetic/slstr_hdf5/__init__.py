@@ -55,17 +55,18 @@ DELAY_S = 95_000  # from stop to creation of a granule that is not time-critical
 ORIGIN = "LN2_O_NT_003"  # as in the published names
 
 
-def write_scenes(root: Path, sample: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write all scenes under a folder.
 
     Args:
         root: folder of the native files.
-        sample: what to make; see this module's docstring. Keys that are not known are for others.
+        block: `sciml.native`; its `sample` says what to make, see this module's docstring.
         seed: the same seed, the same bytes.
 
     Raises:
         CallError: counts or shape cannot be.
     """
+    sample = block.get("sample", {})
     chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
     _check(chosen)
     splits = [name for name, count in chosen["count"].items() for _ in range(count)]

@@ -31,7 +31,7 @@ OTHER_GENES = 44
 NOISE = 5.0  # percent of growth
 
 
-def write_files(root: Path, block: Mapping[str, Any], seed: int) -> None:
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write all native files that the block names; its `sample` has cells, drugs and rows.
 
     Raises:
