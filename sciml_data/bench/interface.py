@@ -16,8 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from sciml_data.bench.task.split import Split
-from sciml_data.bench.training import backend
-from sciml_data.errors import CallError, DescriptorError
+from sciml_data.errors import DescriptorError
 from sciml_data.registry.layout import Registry
 
 if TYPE_CHECKING:
@@ -123,20 +122,6 @@ def load_runner(registry: Registry, benchmark: str) -> RunnerModule:
 def reads_files(runner: RunnerModule) -> bool:
     """Return whether a runner wants the ready files rather than one opened dataset."""
     return getattr(runner, "READS", "dataset") == "files"
-
-
-def check_backend(runner: RunnerModule, benchmark: str) -> None:
-    """Refuse a runner that does not run on the backend in use.
-
-    Raises:
-        CallError: its `BACKENDS` does not name it.
-    """
-    known = tuple(getattr(runner, "BACKENDS", backend.MODULES))
-    if backend.name() not in known:
-        raise CallError(
-            f"benchmark {benchmark!r} runs on {', '.join(known)}, not on {backend.name()}",
-            untouched="nothing was fetched or run",
-        )
 
 
 def check_problem(problem: object, benchmark: str) -> Problem:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from sciml_data.bench.interface import check_backend, load_runner
+from sciml_data.bench.interface import load_runner
 from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.bench.run import execute, staging
+from sciml_data.bench.run.request import check_backend
 from sciml_data.bench.run.staging import Sample, Source
 from sciml_data.bench.training import backend
 from sciml_data.cli import group

@@ -15,14 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.interface import Problem, check_backend, check_problem, load_runner
+from sciml_data.bench.interface import Problem, check_problem, load_runner
 from sciml_data.bench.record import record as records
 from sciml_data.bench.record import runs
 from sciml_data.bench.run.assemble import Journal, Outcome, assemble
 from sciml_data.bench.run.guards import recorded, terminable, watched
 from sciml_data.bench.run.lost import chief_missed, losses_told
 from sciml_data.bench.run.prepared import Baselines, Prepared, settings_digest
-from sciml_data.bench.run.request import Request, changed_names, check_request, resolve
+from sciml_data.bench.run.request import (
+    Request,
+    changed_names,
+    check_backend,
+    check_request,
+    resolve,
+)
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.bench.scoring.scores import PartScores, score_parts

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sciml_data.bench.interface import RunnerModule
 from sciml_data.bench.task.settings import LOSS, resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.strategies import check_strategy
+from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 
 
@@ -97,3 +99,17 @@ def changed_names(request: Request) -> tuple[str, ...]:
     """Return the names of the settings that the caller changed."""
     names = (text.partition("=")[0].strip() for text in request.overrides)
     return request.overridden or tuple(dict.fromkeys(names))
+
+
+def check_backend(runner: RunnerModule, benchmark: str) -> None:
+    """Refuse a runner that does not run on the backend in use.
+
+    Raises:
+        CallError: its `BACKENDS` does not name it.
+    """
+    known = tuple(getattr(runner, "BACKENDS", backend.MODULES))
+    if backend.name() not in known:
+        raise CallError(
+            f"benchmark {benchmark!r} runs on {', '.join(known)}, not on {backend.name()}",
+            untouched="nothing was fetched or run",
+        )
