@@ -86,7 +86,7 @@ def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
         tiny = describe(scratch, files, public.url, mirrors)
         root, www = scratch / "m", scratch / "www"
         print(f"{files} files, {mirrors} mirrors, load {os.getloadavg()[0]:.1f}")
-        timed("mirror create", lambda: mirror.create(root, {"tiny": [tiny]}, notice=print))
+        timed("mirror create", lambda: mirror.create(root, {"tiny": [tiny]}, log=print))
         timed("mirror update, no change", lambda: mirror.update(root, {"tiny": [tiny]}))
         timed("mirror publish", lambda: mirror.publish(root, www))
         timed("mirror publish, no change", lambda: mirror.publish(root, www))

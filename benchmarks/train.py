@@ -106,7 +106,7 @@ def _problem(arguments: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     changed = [f"patch={arguments.size}", f"step={arguments.size}", f"batch_size={arguments.batch}"]
     split = task.headline_split
     settings = resolve_settings(task, changed, model="reference", split=split, is_sample=True)
-    source = stage(task, registry, home=find_home(arguments.home), sample=Sample(0), notice=print)
+    source = stage(task, registry, home=find_home(arguments.home), sample=Sample(0), log=print)
     runner = load_runner(registry, "cloudmask")
     problem = runner.prepare(source.dataset, load_split(task.folder, split), settings)
     return _FewBatches(problem, arguments.batches), settings

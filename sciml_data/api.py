@@ -9,7 +9,7 @@ The functions take the same keywords:
     version: None is the newest published one.
     sample: the synthetic sample instead of the published data; sample_seed is its seed.
     registry, home: folders; None as the command line finds them.
-    notice: is told what is being done, a sentence each.
+    log: is told what is being done, a sentence each.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = [
     "versions",
 ]
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def datasets(*, registry: Path | None = None) -> list[str]:
@@ -91,7 +91,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     limit: int | None = None,
     registry: Path | None = None,
     home: Path | None = None,
-    notice: Notice | None = None,
+    log: Log | None = None,
 ) -> Fetched:
     """Return the native files of a dataset, fetching those that are not here.
 
@@ -107,7 +107,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         limit: only so many files, the first by path of those that are wanted otherwise.
         registry: registry folder.
         home: where data are kept.
-        notice: told of mirrors that lie or fail, and of an unpinned version's listing.
+        log: told of mirrors that lie or fail, and of an unpinned version's listing.
 
     Raises:
         CallError: no such dataset, version, split or mirror, or a glob that fits nothing; a live
@@ -125,9 +125,9 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         include=include,
         split=split,
         limit=limit,
-        notice=notice,
+        log=log,
     )
-    return fetch(plan, notice=notice)
+    return fetch(plan, log=log)
 
 
 def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the rest are keywords
@@ -140,7 +140,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
     jobs: int = 2,
     registry: Path | None = None,
     home: Path | None = None,
-    notice: Notice | None = None,
+    log: Log | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
     """Return the files of a folder as the native files of a dataset, after reading every byte.
@@ -154,7 +154,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
         jobs: files to read at once.
         registry: registry folder.
         home: where data are kept.
-        notice: told what is found.
+        log: told what is found.
         progress: told of bytes (read, to read).
 
     Raises:
@@ -171,7 +171,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
         copy=copy,
         ignore=ignore,
         jobs=jobs,
-        notice=notice,
+        log=log,
         progress=progress,
     )
 
@@ -218,7 +218,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     again: bool = False,
     registry: Path | None = None,
     home: Path | None = None,
-    notice: Notice | None = None,
+    log: Log | None = None,
     progress: Progress | None = None,
 ) -> Converted:
     """Return the ready files of a dataset, making those that are not there; verifies first.
@@ -234,7 +234,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         again: make every file anew.
         registry: registry folder.
         home: where data are kept.
-        notice: told what is kept, failures, and the rate.
+        log: told what is kept, failures, and the rate.
         progress: told of native bytes (done, to do).
 
     Raises:
@@ -259,7 +259,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         options=options,
         workers=workers,
         again=again,
-        notice=notice,
+        log=log,
         progress=progress,
     )
 
@@ -271,7 +271,7 @@ def pooch(
     mirrors: Sequence[str] = (),
     registry: Path | None = None,
     home: Path | None = None,
-    notice: Notice | None = None,
+    log: Log | None = None,
 ) -> DatasetPooch:
     """Return a dataset's native files as a `pooch.Pooch`, whose `fetch` is ours.
 
@@ -281,7 +281,7 @@ def pooch(
         mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
         registry: registry folder.
         home: where data are kept.
-        notice: told of mirrors that lie or fail, and of an unpinned version's listing, which is
+        log: told of mirrors that lie or fail, and of an unpinned version's listing, which is
             asked for here.
 
     Raises:
@@ -297,6 +297,6 @@ def pooch(
             hint="pip install 'sciml-data[pooch]'",
         ) from error
     descriptor = describe(dataset, version=version, registry=registry)
-    plan = make_plan(descriptor, find_home(home), mirrors=mirrors, notice=notice)
+    plan = make_plan(descriptor, find_home(home), mirrors=mirrors, log=log)
     page = landing_page(descriptor.dataset, descriptor.version)
-    return DatasetPooch(plan, base_url=page, notice=notice)
+    return DatasetPooch(plan, base_url=page, log=log)

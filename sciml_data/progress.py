@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-Notice = Callable[[str], None]  # is told a sentence
+Log = Callable[[str], None]  # is told a sentence
 Progress = Callable[[int, int], None]  # bytes done, bytes to do; called by several threads in turn
 
 

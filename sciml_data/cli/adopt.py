@@ -85,7 +85,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             jobs=jobs,
             registry=registry,
             home=home,
-            notice=_say,
+            log=_say,
             progress=progress,
         )
     _print(fetched, as_json=as_json)

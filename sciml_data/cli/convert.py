@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             home=home,
             workers=cluster or jobs or 1,
             again=again,
-            notice=_say,
+            log=_say,
             progress=progress,
         )
     if as_json:

@@ -116,7 +116,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             include=include,
             split=split,
             limit=limit,
-            notice=_say,
+            log=_say,
             keep_listing=not dry_run,
         )
         if dry_run:
@@ -176,7 +176,7 @@ def _fetch(plan: Plan, jobs: int) -> Fetched:
 
     _say_what_is_to_come(plan)
     with byte_bar(f"get {plan.descriptor.dataset}") as progress:
-        fetched = fetch(plan, jobs=jobs, progress=progress, notice=_say)
+        fetched = fetch(plan, jobs=jobs, progress=progress, log=_say)
     if not plan.descriptor.is_pinned:
         _say_unpinned(plan)
     return fetched
@@ -226,7 +226,7 @@ def _fetch_live(
 
     folder = home.dataset(descriptor.dataset, descriptor.version)
     return fetch_live(
-        descriptor, folder, start=start, end=end, mirrors=user_mirrors(mirrors), notice=_say
+        descriptor, folder, start=start, end=end, mirrors=user_mirrors(mirrors), log=_say
     )
 
 

@@ -72,7 +72,7 @@ def create(
 
     versions = mirror.choose(find_registry(registry), datasets, version, _say)
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.create(folder, versions, hashes=hashes, notice=_say))
+    _print(mirror.create(folder, versions, hashes=hashes, log=_say))
 
 
 @command.command(
@@ -109,7 +109,7 @@ def update(
         find_registry(registry), datasets or mirror.datasets_of(folder), None, _say
     )
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.update(folder, versions, hashes=hashes, notice=_say))
+    _print(mirror.update(folder, versions, hashes=hashes, log=_say))
 
 
 @command.command(
@@ -135,7 +135,7 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     """
     from sciml_data.integrations import datalad as mirror
 
-    published = mirror.publish(folder, to, ria=ria, notice=_say)
+    published = mirror.publish(folder, to, ria=ria, log=_say)
     for one in published:
         click.echo(one.place)
     _say(f"{sum(one.is_new for one in published)} of {len(published)} repositories changed")

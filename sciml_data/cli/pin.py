@@ -79,7 +79,7 @@ def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing:
         with byte_bar(f"verify {descriptor.dataset}") as progress:
             return pin_fetched(descriptor, folder, progress=progress)
     bases = user_mirrors(mirrors)
-    found = survey(descriptor, folder, bases=bases, notice=_say, keep=False)
+    found = survey(descriptor, folder, bases=bases, log=_say, keep=False)
     return pin_listing(descriptor, found.listing)
 
 

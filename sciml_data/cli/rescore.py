@@ -115,7 +115,7 @@ def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> S
         home=find_home(options["home"]),
         mirrors=options["mirrors"],
         sample=staging.Sample.of(data),
-        notice=lambda text: click.echo(text, err=True),
+        log=lambda text: click.echo(text, err=True),
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sciml_data.bench.run.staging import Sample, Source
     from sciml_data.home import Home
 
-    Notice = Callable[[str], None]
+    Log = Callable[[str], None]
 
 
 @click.command(
@@ -150,9 +150,7 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     say = _say if is_first_worker(os.environ) else _nothing
     if os.environ[backend.VARIABLE] == "tensorflow":
         import_tensorflow_quietly()
-    prepared = prepare(
-        request, lambda _task: _stage(request, options, home, sample, say), notice=say
-    )
+    prepared = prepare(request, lambda _task: _stage(request, options, home, sample, say), log=say)
     folders = []
     for seed in seeds:
         name = options["name"] and options["name"] + (f"-s{seed}" if len(seeds) > 1 else "")
@@ -165,14 +163,14 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
                 resume=folder,
                 is_shared=len(seeds) > 1,
                 monitor_s=options["monitor"],
-                notice=say,
+                log=say,
             )
         )
     return [folder for folder in folders if folder is not None]
 
 
 def _stage(
-    request: Request, options: dict[str, Any], home: Home, sample: Sample | None, say: Notice
+    request: Request, options: dict[str, Any], home: Home, sample: Sample | None, say: Log
 ) -> Source:
     """Bring the data of the request's benchmark here, or a sample of them, and return them."""
     from sciml_data.bench.run import staging
@@ -185,7 +183,7 @@ def _stage(
         mirrors=options["mirrors"],
         clear_cache=options["clear_cache"],
         sample=sample,
-        notice=say,
+        log=say,
     )
 
 

@@ -84,7 +84,7 @@ def build(  # noqa: PLR0913 - one parameter an option
         draw_figures(found, run.folder, run.record)
     options = Options(base_url, are_samples_made=samples, submitter=submitter)
     files = site_files(
-        material, place, options=options, notice=lambda text: click.echo(text, err=True)
+        material, place, options=options, log=lambda text: click.echo(text, err=True)
     )
     write_site(files, target)
     total = sum(map(len, files.values()))

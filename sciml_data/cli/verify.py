@@ -109,7 +109,7 @@ def _repair(
         )
     plan = make_plan(descriptor, home, mirrors=mirrors)
     with byte_bar(f"repair {descriptor.dataset}") as progress:
-        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, notice=_say)
+        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, log=_say)
 
 
 def _verify_clone(

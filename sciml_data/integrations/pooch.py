@@ -14,7 +14,7 @@ from typing import Any
 import pooch
 
 from sciml_data.registry.stages import Plan
-from sciml_data.transfer.download import Notice, Progress, fetch
+from sciml_data.transfer.download import Log, Progress, fetch
 
 HASHLIB_KINDS = ("sha256", "md5")  # those of ours that Pooch can check itself
 
@@ -22,13 +22,13 @@ HASHLIB_KINDS = ("sha256", "md5")  # those of ours that Pooch can check itself
 class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
     """The native files of a version; `fetch` brings one through `sciml_data.transfer.download`."""
 
-    def __init__(self, plan: Plan, *, base_url: str, notice: Notice | None = None) -> None:
+    def __init__(self, plan: Plan, *, base_url: str, log: Log | None = None) -> None:
         """Take the plan of the version.
 
         Args:
             plan: its files, whole or in part; they will lie in `plan.folder.native`.
             base_url: of a file without a mirror, which `get_url` names.
-            notice: is told of mirrors that lie or fail.
+            log: is told of mirrors that lie or fail.
         """
         super().__init__(
             path=plan.folder.native,
@@ -38,7 +38,7 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
         )
         self._plan = plan
         self._files = {file.path: file for file in plan.files}
-        self._notice = notice
+        self._log = log
         self._one_at_a_time = threading.Lock()  # the folder is held by one fetch
 
     def fetch(
@@ -67,7 +67,7 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
         action = "fetch" if place.is_file() else "download"  # the words that processors know
         plan = replace(self._plan, files=(self._files[fname],), is_whole=False)
         with self._one_at_a_time:
-            fetch(plan, notice=self._notice, progress=_teller(progressbar))
+            fetch(plan, log=self._log, progress=_teller(progressbar))
         return str(place) if processor is None else processor(str(place), action, self)
 
 

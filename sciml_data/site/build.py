@@ -30,7 +30,7 @@ from sciml_data.site.sample_picture import sample_picture
 LIST_NAME = "site-files.json"  # what a build wrote, for the next one
 SITEMAP_NAME = "sitemap.xml"
 NO_JEKYLL = ".nojekyll"  # GitHub Pages then serves the files as they are
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def site_files(
     home: Home,
     *,
     options: Options | None = None,
-    notice: Notice = lambda _text: None,
+    log: Log = lambda _text: None,
 ) -> dict[str, bytes]:
     """Return every file of the site by its path.
 
@@ -66,7 +66,7 @@ def site_files(
     pages: list[Page] = []
     versions = []
     for descriptor in material.datasets:
-        notice(f"dataset {descriptor.dataset} {descriptor.version}")
+        log(f"dataset {descriptor.dataset} {descriptor.version}")
         version = dataset_pages.judged(descriptor)
         versions.append(version)
         picture, why = sample_picture(descriptor, home, is_made=chosen.are_samples_made)
@@ -76,9 +76,9 @@ def site_files(
         pages.append(dataset_pages.dataset_page(version, material, picture=picture, no_picture=why))
     pages += [benchmark_page(task, material) for task in material.tasks]
     for run in material.runs:
-        log, no_log = _log(run, chosen.submitter)
-        files |= run_pages.files_beside(run, log=log)
-        pages.append(run_pages.run_page(run, material, log=log, no_log=no_log))
+        mlperf_log, no_log = _log(run, chosen.submitter)
+        files |= run_pages.files_beside(run, log=mlperf_log)
+        pages.append(run_pages.run_page(run, material, log=mlperf_log, no_log=no_log))
     pages += [runs_page(material), index_page(material, versions)]
     files |= {page.path: frame.draw(page).encode("utf-8") for page in pages}
     if chosen.base_url is not None:

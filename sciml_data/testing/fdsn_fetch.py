@@ -83,7 +83,7 @@ class LiveFetch:
             start=start,
             end=end,
             mirrors=[self.server.url],
-            notice=self.notices.append,
+            log=self.notices.append,
             progress=lambda *done: self.progress.append(done),
             clock=self.clock.clock(),
         )

@@ -16,11 +16,11 @@ from sciml_data.registry.manifest import read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.listing import Survey, survey
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 MOST_SUGGESTED = 3
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors are asked
@@ -31,8 +31,8 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
     include: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
-    notice: Notice | None = None,
-    patience: Patience | None = None,
+    log: Log | None = None,
+    retry: RetryPolicy | None = None,
     keep_listing: bool = True,
 ) -> Plan:
     """Return the plan for a version, or for the part of it that is asked for.
@@ -44,8 +44,8 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
         include: globs; only files that one of them fits.
         split: only the files of this split; with `include`, those of both.
         limit: only so many files, the first by path of those that are wanted otherwise.
-        notice: of an unpinned version: is told of mirrors and their listings.
-        patience: of an unpinned version: timeouts and retries of the listing.
+        log: of an unpinned version: is told of mirrors and their listings.
+        retry: of an unpinned version: timeouts and retries of the listing.
         keep_listing: of an unpinned version: keep the first listing, which later ones must equal.
 
     Raises:
@@ -63,8 +63,8 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
             descriptor,
             folder,
             bases=bases,
-            notice=notice or (lambda _: None),
-            patience=patience,
+            log=log or (lambda _: None),
+            retry=retry,
             keep=keep_listing,
         )
         files = _listed_files(found, folder)

@@ -25,10 +25,10 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.transfer.download import (
-    Notice,
-    Patience,
+    Log,
     Progress,
     Receipt,
+    RetryPolicy,
     asked_paths,
     fetch,
     quarantine,
@@ -98,8 +98,8 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
     full: bool = False,
     jobs: int = 2,
     progress: Progress | None = None,
-    notice: Notice | None = None,
-    patience: Patience | None = None,
+    log: Log | None = None,
+    retry: RetryPolicy | None = None,
 ) -> Verified:
     """Move changed files to quarantine, fetch what is missing then, and verify.
 
@@ -109,8 +109,8 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
         full: read every byte first.
         jobs: files at once.
         progress: is told of bytes read, then of bytes fetched.
-        notice: is told what was moved, and of mirrors that lie or fail.
-        patience: timeouts and retries of the fetch.
+        log: is told what was moved, and of mirrors that lie or fail.
+        retry: timeouts and retries of the fetch.
 
     Raises:
         FetchError: a file could not be had.
@@ -123,14 +123,14 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
         for path in changed:
             if find_file(fetched.root, path) is not None:
                 kept = quarantine(fetched.folder, fetched.root / path, path, what=CHANGED)
-                (notice or (lambda _: None))(f"{path} is moved to {kept}")
+                (log or (lambda _: None))(f"{path} is moved to {kept}")
     if wanted:
         part = replace(
             plan,
             files=tuple(file for file in plan.files if file.path in wanted),
             is_whole=asked_paths(fetched.folder) is None,
         )
-        fetch(part, jobs=jobs, progress=progress, notice=notice, patience=patience)
+        fetch(part, jobs=jobs, progress=progress, log=log, retry=retry)
     return verify(fetched, jobs=jobs, progress=progress)
 
 

@@ -39,7 +39,7 @@ from sciml_data.transfer.protocols.fdsn import fetch_live
 
 fetch_live(
     load_descriptor(find_registry(), "tevolop_socal", "live"), DatasetFolder(Path(sys.argv[1])),
-    start="{START}", end="{END}", mirrors=[sys.argv[2]], notice=print,
+    start="{START}", end="{END}", mirrors=[sys.argv[2]], log=print,
 )
 """
 
@@ -63,9 +63,7 @@ def wanted(table: EventTable) -> set[str]:
 
 def get(folder: DatasetFolder, server: FdsnServer) -> Fetched:
     live = load_descriptor(find_registry(), "tevolop_socal", "live")
-    return fetch_live(
-        live, folder, start=START, end=END, mirrors=[server.url], notice=lambda _: None
-    )
+    return fetch_live(live, folder, start=START, end=END, mirrors=[server.url], log=lambda _: None)
 
 
 def test_no_earthquake_is_lost_or_doubled_also_after_a_kill(
@@ -119,7 +117,7 @@ def test_values_are_those_of_the_table(tmp_path: Path, table: EventTable) -> Non
             start="2019-07-01",
             end="2019-08-01",
             mirrors=[server.url],
-            notice=lambda _: None,
+            log=lambda _: None,
         )
 
     tables = [read_window((fetched.root / entry.path).read_bytes()) for entry in fetched.manifest]

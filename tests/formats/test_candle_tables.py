@@ -77,7 +77,7 @@ class Bench:
     def convert(self, **options: Any) -> xr.Dataset:
         manifest = manifest_of(self.folder.native)
         verified = Verified(self.descriptor, self.folder, manifest, is_synthetic=True)
-        return open_ready(convert(verified, options=options, notice=self.said.append))
+        return open_ready(convert(verified, options=options, log=self.said.append))
 
 
 @pytest.fixture

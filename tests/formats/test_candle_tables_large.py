@@ -76,7 +76,7 @@ def test_a_conversion_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> No
     before = {name: (ready / name).stat().st_mtime_ns for name in noted}
     told: list[str] = []
 
-    converted = convert(verified, options=options, notice=told.append)
+    converted = convert(verified, options=options, log=told.append)
 
     assert len(before) >= 4
     assert (

@@ -547,7 +547,7 @@ def test_names_that_come_again_in_other_files_are_told_apart(
     descriptor: Descriptor, two_files: DatasetFolder
 ) -> None:
     told: list[str] = []
-    converted = convert(verified(descriptor, two_files), notice=told.append)
+    converted = convert(verified(descriptor, two_files), log=told.append)
     with open_ready(converted, split="train") as dataset:
         files, names, materials, formulas = (
             texts(dataset, name) for name in ("native_file", "native_sample", "material", "formula")
@@ -581,7 +581,7 @@ def test_a_conversion_that_was_cut_goes_on_with_the_files_that_lack(
     assert find_converted(descriptor, two_files) is None
 
     told: list[str] = []
-    again = convert(verified(descriptor, two_files), notice=told.append)
+    again = convert(verified(descriptor, two_files), log=told.append)
 
     assert told[0] == "1 of 2 ready files are there and are kept"
     assert {entry.path: entry.hash for entry in again.manifest} == before

@@ -379,7 +379,7 @@ def test_what_was_fetched_since_changes_no_other_ready_file(home: Home) -> None:
 
     def converted(told: list[str]) -> Any:
         verified = Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=False)
-        return convert(verified, options=options, notice=told.append)
+        return convert(verified, options=options, log=told.append)
 
     write_many(folder.native, [3, 14, 25])
     before = {one.path: one.hash for one in converted([]).manifest}

@@ -177,13 +177,13 @@ def test_a_weak_hash_is_said_and_a_file_at_home_gives_a_strong_one(
     blob = "gitblob:f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f"  # `printf abc | git hash-object`
     tiny = with_hash(tiny, "a.csv", blob)
     said: list[str] = []
-    mirror.create(tmp_path / "weak", {"tiny": [tiny]}, notice=said.append)
+    mirror.create(tmp_path / "weak", {"tiny": [tiny]}, log=said.append)
     write_files(home.dataset("tiny", "1.0").native, {"a.csv": b"abc"})
     mirror.create(
         tmp_path / "strong",
         {"tiny": [tiny]},
         hashes=mirror.hashes_from(home, said.append),
-        notice=said.append,
+        log=said.append,
     )
 
     keys = [(tmp_path / name / "tiny" / "a.csv").readlink().name for name in ("weak", "strong")]

@@ -23,7 +23,7 @@ from sciml_data.testing.datasets import write_dataset, write_files, write_unpinn
 from sciml_data.testing.faults import lying, status, truncated, wrong_bytes
 from sciml_data.testing.server import FileServer
 from sciml_data.testing.small_registry import change_descriptor
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.verify import load_fetched
 from sciml_data.transfer.verify import verify as verify_home
@@ -35,7 +35,7 @@ FILES = {
     "inference/d.hdf": b"D" * 10,
     "empty.bin": b"",
 }
-PATIENCE = Patience(tries=2, pause=lambda _: None)
+RETRY = RetryPolicy(tries=2, pause=lambda _: None)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_get_takes_files_through_a_clone_and_hashes_them_again(
     plan = make_plan(tiny, home, mirrors=[f"datalad:{clone}"])
     said: list[str] = []
 
-    fetched = fetch(plan, jobs=2, notice=said.append, patience=PATIENCE)
+    fetched = fetch(plan, jobs=2, log=said.append, retry=RETRY)
 
     assert contents(fetched.root) == FILES
     assert said == []  # git-annex went on to the second mirror by itself
@@ -241,7 +241,7 @@ def test_a_clone_whose_bytes_are_wrong_is_left_for_the_next_mirror(
     said: list[str] = []
     plan = make_plan(tiny, home, mirrors=[f"datalad:{clone}"], include=["training/c.hdf"])
 
-    fetched = fetch(plan, notice=said.append, patience=PATIENCE)
+    fetched = fetch(plan, log=said.append, retry=RETRY)
 
     assert contents(fetched.root) == {"training/c.hdf": FILES["training/c.hdf"]}
     assert said[0].startswith(f"mirror datalad:{clone}#tiny/1.0 sent wrong bytes: training/c.hdf")
@@ -269,7 +269,7 @@ def test_a_folder_that_is_no_dataset_is_said(
     plan = make_plan(tiny, home, mirrors=[f"datalad:{tmp_path / place}"])
 
     with pytest.raises(FetchError) as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
     assert "is no DataLad dataset" in str(error.value)
 
 
@@ -284,7 +284,7 @@ def test_a_version_is_taken_from_its_tag_whatever_is_checked_out(
     plan = make_plan(tiny, home, mirrors=[f"datalad:{tmp_path / 'm'}"], include=["inference/d.hdf"])
 
     said: list[str] = []
-    fetched = fetch(plan, notice=said.append, patience=PATIENCE)
+    fetched = fetch(plan, log=said.append, retry=RETRY)
 
     assert contents(fetched.root) == {"inference/d.hdf": FILES["inference/d.hdf"]}
     assert said == []
@@ -301,7 +301,7 @@ def test_a_file_that_git_itself_holds_is_taken_too(
     )
     said: list[str] = []
 
-    fetched = fetch(plan, notice=said.append, patience=PATIENCE)
+    fetched = fetch(plan, log=said.append, retry=RETRY)
 
     assert contents(fetched.root) == {"inference/d.hdf": FILES["inference/d.hdf"]}
     assert said == []
@@ -312,7 +312,7 @@ def test_an_unpinned_version_is_not_listed_by_a_clone(tmp_path: Path, home: Home
     said: list[str] = []
 
     with pytest.raises(ListingError) as error:
-        make_plan(loose, home, mirrors=[f"datalad:{tmp_path}"], notice=said.append)
+        make_plan(loose, home, mirrors=[f"datalad:{tmp_path}"], log=said.append)
     assert "pinned versions only" in str(error.value)
 
 

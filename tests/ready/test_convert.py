@@ -155,7 +155,7 @@ def test_what_is_ready_is_not_made_again(toy: Toy, toy_files: Verified) -> None:
     first = convert(toy_files)
     said: list[str] = []
 
-    second = convert(toy_files, notice=said.append)
+    second = convert(toy_files, log=said.append)
 
     assert toy.made == ["a.nc", "b.nc", "c.nc"]
     assert first == second
@@ -255,7 +255,7 @@ def test_throughput_is_told(toy: Toy, toy_files: Verified) -> None:
 
     told: list[tuple[int, int]] = []
 
-    convert(toy_files, notice=said.append, progress=lambda *sizes: told.append(sizes))
+    convert(toy_files, log=said.append, progress=lambda *sizes: told.append(sizes))
 
     (line,) = said
     assert line.startswith("converted 6 bytes of native files into ")

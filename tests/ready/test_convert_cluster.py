@@ -104,7 +104,7 @@ def test_a_scheduler_that_dies_ends_it_and_what_is_ready_is_kept(tmp_path: Path)
             convert(
                 verified(tmp_path / "scenes", root),
                 workers=str(file),
-                notice=told.append,
+                log=told.append,
                 progress=lambda *_: scheduler.kill(),
             )
 

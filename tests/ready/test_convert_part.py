@@ -59,7 +59,7 @@ def test_what_was_converted_is_kept_when_more_was_fetched(whole: Verified, tmp_p
     before = inodes(convert(part_of(whole, 0, 5)))
     said: list[str] = []
 
-    after = convert(whole, notice=said.append)
+    after = convert(whole, log=said.append)
 
     assert len(before) == 2
     assert inodes(after).items() >= before.items()

@@ -45,7 +45,7 @@ convert(
     verified,
     workers=2,
     progress=lambda done, total: print(done // size, flush=True),
-    notice=lambda text: print(text, file=sys.stderr),
+    log=lambda text: print(text, file=sys.stderr),
 )
 """
 

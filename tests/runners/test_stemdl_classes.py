@@ -245,7 +245,7 @@ def done(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         "stemdl_classification", find_registry(), model="small", split="random",
         overrides=SMALL, strategy="default", is_sample=True,
     )  # fmt: skip
-    prepared = execute.prepare(request, lambda _task: source, notice=told.append)
+    prepared = execute.prepare(request, lambda _task: source, log=told.append)
     folder = execute.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
     assert folder is not None
     return folder, told

@@ -150,7 +150,7 @@ def test_a_users_folder_is_adopted_verified_converted_and_opened(sample: Path) -
     verify_dataset("stemdl_reconst_ds1", full=True)
     told: list[str] = []
 
-    convert_dataset("stemdl_reconst_ds1", notice=told.append)
+    convert_dataset("stemdl_reconst_ds1", log=told.append)
 
     with open_dataset("stemdl_reconst_ds1", split="train") as dataset:
         assert dict(dataset.sizes) == {
@@ -198,7 +198,7 @@ def test_a_killed_conversion_goes_on(sample: Path) -> None:
     subprocess.run([sys.executable, "-c", CONVERT], check=False)
     told: list[str] = []
 
-    convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, notice=told.append)
+    convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, log=told.append)
 
     assert told[0] == "1 of 4 ready files are there and are kept"
 
@@ -215,7 +215,7 @@ def test_a_truncated_database_is_named_and_the_others_are_converted(
     told: list[str] = []
 
     with pytest.raises(NativeFormatError, match="1 of 3 ready files could not be made") as error:
-        convert_dataset("stemdl_reconst_ds1", notice=told.append)
+        convert_dataset("stemdl_reconst_ds1", log=told.append)
 
     assert [(one.kind, one.place) for one in error.value.problems] == [
         ("truncated", "batch_train_0.db/data.mdb")

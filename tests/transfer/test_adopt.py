@@ -157,7 +157,7 @@ def test_everything_that_differs_is_named_at_once_and_nothing_is_adopted(
     told: list[str] = []
 
     with pytest.raises(VerificationError) as error:
-        adopt(pinned, home, source, copy=copy, notice=told.append)
+        adopt(pinned, home, source, copy=copy, log=told.append)
 
     assert problems_of(error) == [
         ("unexpected", "notes.txt"),

@@ -212,7 +212,7 @@ def test_without_a_network_what_is_here_is_enough(
     write_files(native, {"train/a 1.bin": b"one", "train/b.bin": b"longer"})
     said: list[str] = []
 
-    plan = make_plan(unpinned, home, limit=1, split="train", notice=said.append)
+    plan = make_plan(unpinned, home, limit=1, split="train", log=said.append)
 
     assert [file.path for file in plan.files] == ["train/a 1.bin"]
     assert said[-1].startswith("no mirror will do; what was listed on ")

@@ -17,12 +17,12 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.verify import load_fetched, repair, verify
 
 FILES = {"a.bin": bytes(range(256)), "deep/b.bin": b"b" * 1000, "deep/c.bin": b"", "d.bin": b"dd"}
-PATIENCE = Patience(tries=2, pause=lambda _: None)
+RETRY = RetryPolicy(tries=2, pause=lambda _: None)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def plan(descriptor: Descriptor, home: Home) -> Plan:
 
 @pytest.fixture
 def fetched(plan: Plan) -> Fetched:
-    return fetch(plan, patience=PATIENCE)
+    return fetch(plan, retry=RETRY)
 
 
 def found(fetched: Fetched, *, full: bool = False) -> list[tuple[str, str]]:
@@ -104,7 +104,7 @@ def test_unexpected_files_alone_fail_and_stay(fetched: Fetched, plan: Plan) -> N
     (fetched.root / "notes.txt").write_text("mine")
 
     with pytest.raises(VerificationError, match=r"1 files differ") as error:
-        repair(fetched, plan, patience=PATIENCE)
+        repair(fetched, plan, retry=RETRY)
 
     assert (fetched.root / "notes.txt").read_text() == "mine"
     assert "move them out of" in error.value.hint
@@ -180,7 +180,7 @@ def test_repair_quarantines_and_fetches(fetched: Fetched, plan: Plan) -> None:
     (fetched.root / "d.bin").unlink()
     said: list[str] = []
 
-    verified = repair(fetched, plan, patience=PATIENCE, notice=said.append)
+    verified = repair(fetched, plan, retry=RETRY, log=said.append)
 
     assert {entry.path for entry in verified.manifest} == set(FILES)
     assert {p: (fetched.root / p).read_bytes() for p in FILES} == FILES
@@ -194,7 +194,7 @@ def test_repair_mends_what_only_reading_finds(fetched: Fetched, plan: Plan) -> N
     path.write_bytes(bytes(256))
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
-    repair(fetched, plan, full=True, patience=PATIENCE)
+    repair(fetched, plan, full=True, retry=RETRY)
 
     assert path.read_bytes() == FILES["a.bin"]
 
@@ -206,13 +206,13 @@ def test_repair_without_a_mirror_says_which_file(
     (fetched.root / "a.bin").unlink()
 
     with pytest.raises(FetchError) as error:
-        repair(fetched, plan, patience=PATIENCE)
+        repair(fetched, plan, retry=RETRY)
 
     assert [problem.place for problem in error.value.problems] == ["a.bin"]
 
 
 def test_a_part_is_held_against_what_was_asked_for(descriptor: Descriptor, home: Home) -> None:
-    folder = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE).folder
+    folder = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY).folder
 
     verified = verify(load_fetched(descriptor, folder))
     assert [entry.path for entry in verified.manifest] == ["deep/b.bin", "deep/c.bin"]
@@ -224,7 +224,7 @@ def test_a_part_is_held_against_what_was_asked_for(descriptor: Descriptor, home:
 def test_other_files_of_the_manifest_beside_a_part_are_held_too(
     descriptor: Descriptor, home: Home
 ) -> None:
-    folder = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE).folder
+    folder = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY).folder
     write_files(folder.native, {"a.bin": b"wrong", "d.bin": FILES["d.bin"]})
 
     assert found(load_fetched(descriptor, folder)) == [("changed", "a.bin")]
@@ -237,7 +237,7 @@ def test_a_fetch_that_failed_misses_what_was_asked_for(
         (tmp_path / "served" / path).unlink()
     plan = make_plan(descriptor, home, include=["a.bin"])
     with pytest.raises(FetchError):
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     assert found(load_fetched(descriptor, plan.folder)) == [("missing", "a.bin")]
 

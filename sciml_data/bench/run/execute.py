@@ -40,18 +40,18 @@ from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.home import DatasetFolder, Home, write_atomically
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def prepare(
-    request: Request, stage: Callable[[Task], Source], *, notice: Notice = lambda _text: None
+    request: Request, stage: Callable[[Task], Source], *, log: Log = lambda _text: None
 ) -> Prepared:
     """Return everything that runs with different seeds share.
 
     Args:
         request: what is asked for.
         stage: brings the task's dataset here (`staging.stage`).
-        notice: told what is being done.
+        log: told what is being done.
 
     Raises:
         SciMLDataError: whatever is wrong with the call, the data or the runner.
@@ -70,11 +70,11 @@ def prepare(
     source = stage(task)
     staging_s = clock.lap()
     marks.append(timeline.mark(timeline.STAGING_STOP))
-    notice(f"preparing {task.name}, split {split.name}")
+    log(f"preparing {task.name}, split {split.name}")
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
     for line in getattr(problem, "told", ()):
-        notice(line)
+        log(line)
     return Prepared(
         task=task,
         split=split,
@@ -102,7 +102,7 @@ def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
     resume: Path | None = None,
     is_shared: bool = False,
     monitor_s: float = 1.0,
-    notice: Notice = lambda _text: None,
+    log: Log = lambda _text: None,
 ) -> Path | None:
     """Train with one seed, score, and write the record.
 
@@ -114,7 +114,7 @@ def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
             to be told the same, and it has to lie where all can read.
         is_shared: whether `prepared` serves several runs.
         monitor_s: seconds between samples of processor, memory and energy; 0 takes none.
-        notice: told one line for each epoch.
+        log: told one line for each epoch.
 
     Returns:
         The run's folder; None in a worker process that is not the chief.
@@ -130,16 +130,16 @@ def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
         return None
     folder = resume or runs.new_run_folder(home, prepared.task.name, _label(prepared, seed))
     journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
-    with terminable(), DatasetFolder(folder).lock("run"), recorded(journal, _write, notice):
-        outcome = _trained(journal, monitor_s, notice)
-        notice("computing the baselines")
+    with terminable(), DatasetFolder(folder).lock("run"), recorded(journal, _write, log):
+        outcome = _trained(journal, monitor_s, log)
+        log("computing the baselines")
         _write(journal, replace(outcome, baselines=prepared.baselines.scores()))
         with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
             _meet(prepared)
     return folder
 
 
-def _trained(journal: Journal, monitor_s: float, notice: Notice) -> Outcome:
+def _trained(journal: Journal, monitor_s: float, log: Log) -> Outcome:
     """Train, predict and score: what the measured time is of."""
     prepared, folder = journal.prepared, journal.folder
     with watched(journal, monitor_s):
@@ -148,10 +148,10 @@ def _trained(journal: Journal, monitor_s: float, notice: Notice) -> Outcome:
             trained = train(
                 prepared.problem,
                 _training(prepared, journal.seed, folder),
-                on_epoch=lambda progress: _note(journal, progress, notice),
+                on_epoch=lambda progress: _note(journal, progress, log),
             )
         journal.progress = trained.progress
-        return _finish(journal, trained, notice)
+        return _finish(journal, trained, log)
 
 
 def _label(prepared: Prepared, seed: int) -> str:
@@ -178,11 +178,11 @@ def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
     )
 
 
-def _finish(journal: Journal, trained: Trained, notice: Notice) -> Outcome:
+def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
     """Predict, store the predictions, and score what was stored."""
     prepared, folder = journal.prepared, journal.folder
     problem, clock = prepared.problem, _Clock()
-    notice("predicting and scoring every part")
+    log("predicting and scoring every part")
     journal.marks.append(timeline.mark(timeline.EVAL_START, epoch_num=trained.progress.best_epoch))
     predictions = {part: _predict(problem, trained.model, part, folder) for part in problem.parts}
     runs.list_outputs(folder)
@@ -220,7 +220,7 @@ def _predict(problem: Problem, model: Any, part: str, folder: Path) -> Predictio
     return predictions
 
 
-def _note(journal: Journal, progress: Progress, notice: Notice) -> None:
+def _note(journal: Journal, progress: Progress, log: Log) -> None:
     journal.progress = progress
     row = progress.curve[-1]
     rate = row["samples"] / row["train_s"]
@@ -230,10 +230,10 @@ def _note(journal: Journal, progress: Progress, notice: Notice) -> None:
         f"loss {row['train_loss']:.6g}{validation}  best {progress.best_epoch}  "
         f"lr {row['learning_rate']:.3g}  {rate:,.0f} samples/s"
     )
-    with (journal.folder / runs.LOG_NAME).open("a", encoding="utf-8") as log:
-        log.write(f"{line}\n")
+    with (journal.folder / runs.LOG_NAME).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
     _write_curve(journal)
-    notice(line)
+    log(line)
 
 
 def _write_curve(journal: Journal) -> None:

@@ -13,7 +13,7 @@ from sciml_data.bench.run.assemble import Journal, Outcome
 from sciml_data.bench.run.lost import WorkerLostError, first_line
 from sciml_data.errors import SciMLDataError
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 Write = Callable[[Journal, Outcome], None]
 
 
@@ -28,14 +28,14 @@ def watched(journal: Journal, interval_s: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recorded(journal: Journal, write: Write, notice: Notice) -> Iterator[None]:
+def recorded(journal: Journal, write: Write, log: Log) -> Iterator[None]:
     """Leave a record of what went wrong, and let it go on its way."""
     again = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
     try:
         yield
     except KeyboardInterrupt:
         write(journal, Outcome("aborted", "stopped by a signal"))
-        notice(f"stopped; {again} goes on after the last whole epoch")
+        log(f"stopped; {again} goes on after the last whole epoch")
         raise
     except WorkerLostError as error:
         write(journal, Outcome("aborted", error.wrong))

@@ -19,7 +19,7 @@ from sciml_data.registry.stages import Converted, Fetched
 if TYPE_CHECKING:
     import xarray as xr
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     mirrors: Sequence[str] = (),
     sample: Sample | None = None,
     clear_cache: bool = False,
-    notice: Notice = lambda _text: None,
+    log: Log = lambda _text: None,
 ) -> Source:
     """Return the task's dataset, open, doing only what was not done yet.
 
@@ -81,7 +81,7 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
         mirrors: asked before those of the descriptor.
         sample: of the synthetic data; None for the real ones.
         clear_cache: put the ready files out of the page cache, so that they are read from disk.
-        notice: told what is being done.
+        log: told what is being done.
 
     Raises:
         SciMLDataError: whatever a stage finds wrong.
@@ -96,10 +96,10 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     converted = find_converted(descriptor, folder)
     if converted is None or not _is_of(converted, descriptor, home, sample):
-        fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, notice=notice)
-        converted = _converted(fetched, notice)
+        fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, log=log)
+        converted = _converted(fetched, log)
     runner = load_runner(registry, task.name)
-    cleared = _cleared(converted, notice) if clear_cache else NOT_ASKED
+    cleared = _cleared(converted, log) if clear_cache else NOT_ASKED
     return Source(
         dataset=converted if reads_files(runner) else open_ready(converted, split=task.variant),
         dataset_id=descriptor.dataset,
@@ -113,10 +113,10 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     )
 
 
-def _cleared(converted: Converted, notice: Notice) -> CacheClear:
+def _cleared(converted: Converted, log: Log) -> CacheClear:
     cleared = clear_cached(converted.root / entry.path for entry in converted.manifest)
     if not cleared.done:
-        notice(f"the page cache was not cleared: {cleared.reason}")
+        log(f"the page cache was not cleared: {cleared.reason}")
     return cleared
 
 
@@ -138,7 +138,7 @@ def _fetched(
     *,
     mirrors: Sequence[str],
     sample: Sample | None,
-    notice: Notice,
+    log: Log,
 ) -> Fetched:
     """Return the native files; what is there already is neither fetched nor made again."""
     from sciml_data.synthetic.make import make_sample, part_lines
@@ -148,25 +148,25 @@ def _fetched(
     name = f"{descriptor.dataset} {descriptor.version}"
     if sample is None:
         plan = make_plan(descriptor, home, mirrors=mirrors)
-        notice(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
-        return fetch(plan, notice=notice)
-    notice(f"making the synthetic sample {sample.seed} of {name}")
+        log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
+        return fetch(plan, log=log)
+    log(f"making the synthetic sample {sample.seed} of {name}")
     return make_sample(
         descriptor,
         home,
         seed=sample.seed,
         overrides=sample.overrides,
-        progress=part_lines("sample", notice),
+        progress=part_lines("sample", log),
     )
 
 
-def _converted(fetched: Fetched, notice: Notice) -> Converted:
+def _converted(fetched: Fetched, log: Log) -> Converted:
     """Return the ready files; each stage skips what it finds done."""
     from sciml_data.ready.convert import convert
     from sciml_data.transfer.verify import verify
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
-    notice(f"verifying {name}")
+    log(f"verifying {name}")
     verified = verify(fetched)
-    notice(f"converting {name}")
-    return convert(verified, notice=notice)
+    log(f"converting {name}")
+    return convert(verified, log=log)

@@ -26,7 +26,7 @@ TELL_EVERY_S = 10.0
 TAKEN_NAMES = {"web", "origin", "here"}
 
 Address = tuple[str, str]  # key, URL
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def addresses(descriptor: Descriptor, files: Iterable[Keyed]) -> set[Address]:
@@ -39,7 +39,7 @@ def addresses(descriptor: Descriptor, files: Iterable[Keyed]) -> set[Address]:
     }
 
 
-def register(repository: Path, wanted: set[Address], *, name: str, notice: Notice) -> list[str]:
+def register(repository: Path, wanted: set[Address], *, name: str, log: Log) -> list[str]:
     """Let git-annex know these addresses, and no others that were registered before.
 
     Returns:
@@ -57,7 +57,7 @@ def register(repository: Path, wanted: set[Address], *, name: str, notice: Notic
                 repository,
                 [*APPEND, "annex", verb, "--batch", "-z"],
                 (f"{key} {url}" for key, url in sorted(these)),
-                _teller(f"{name}: addresses {what}", len(these), notice),
+                _teller(f"{name}: addresses {what}", len(these), log),
             )
             changes.append(f"{len(these)} addresses {what}{_hosts(these)}")
     if changes:
@@ -129,16 +129,16 @@ def _hosts(these: Iterable[Address]) -> str:
     return ", ".join(["", *(f"{count} at {host}" for host, count in sorted(counts.items()))])
 
 
-def _teller(doing: str, total: int, notice: Notice) -> Callable[[int], None]:
+def _teller(doing: str, total: int, log: Log) -> Callable[[int], None]:
     began = said_at = time.monotonic()
 
     def tell(count: int) -> None:
         nonlocal said_at
         now = time.monotonic()
         if count == total and now - began >= TELL_EVERY_S:
-            notice(f"{doing}: all {total}; git-annex commits them, which takes about as long")
+            log(f"{doing}: all {total}; git-annex commits them, which takes about as long")
         elif count < total and now - said_at >= TELL_EVERY_S:
             said_at = now
-            notice(f"{doing}: {count} of {total}")
+            log(f"{doing}: {count} of {total}")
 
     return tell

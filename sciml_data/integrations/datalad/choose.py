@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sciml_data.errors import CallError, Problem
 from sciml_data.home import Home
 from sciml_data.integrations.datalad.keys import STRONG
-from sciml_data.integrations.datalad.subdataset import Hashes, Notice
+from sciml_data.integrations.datalad.subdataset import Hashes, Log
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.transfer.download.checksum import hashes_like
@@ -15,15 +15,15 @@ from sciml_data.transfer.download.place import find_file
 
 
 def choose(
-    registry: Registry, datasets: Sequence[str], version: str | None, notice: Notice
+    registry: Registry, datasets: Sequence[str], version: str | None, log: Log
 ) -> dict[str, list[Descriptor]]:
     """Return the pinned versions of each dataset, the oldest first.
 
     Args:
         registry: that has them.
-        datasets: ids; none means all that are pinned, and the rest is named to `notice`.
+        datasets: ids; none means all that are pinned, and the rest is named to `log`.
         version: this one of each; None means all that are pinned.
-        notice: is told what is left out.
+        log: is told what is left out.
 
     Raises:
         CallError: one that is named is unknown or has no pinned version; nothing is left.
@@ -43,7 +43,7 @@ def choose(
     if unpinned and (datasets or not found):
         _refuse(unpinned)
     if unpinned:
-        notice(
+        log(
             f"left out, for nobody has pinned their hashes: {', '.join(unpinned)}; "
             "`sciml-data pin` does, once all files are here"
         )
@@ -55,7 +55,7 @@ def choose(
     return found
 
 
-def hashes_from(home: Home, notice: Notice) -> Hashes:
+def hashes_from(home: Home, log: Log) -> Hashes:
     """Return what gives sha256 of files in the home that the manifest has other hashes of.
 
     A file counts whose bytes have the manifest's hash, too.
@@ -72,7 +72,7 @@ def hashes_from(home: Home, notice: Notice) -> Hashes:
             if held == entry.hash:
                 found[entry.path] = sha256
         name = f"{descriptor.dataset} {descriptor.version}"
-        notice(f"{name}: {len(found)} of {len(others)} files are at home, and sha256 is theirs")
+        log(f"{name}: {len(found)} of {len(others)} files are at home, and sha256 is theirs")
         return found
 
     return hashes

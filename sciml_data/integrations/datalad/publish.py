@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sciml_data.errors import CallError
 from sciml_data.home import write_atomically
-from sciml_data.integrations.datalad.addresses import Notice
+from sciml_data.integrations.datalad.addresses import Log
 from sciml_data.integrations.datalad.superdataset import datasets_of, refuse_foreign, repository_id
 from sciml_data.transfer.protocols.annex import git, is_true, need
 
@@ -38,7 +38,7 @@ class Published:
 
 
 def publish(
-    root: Path, to: Path, *, ria: bool = False, notice: Notice = lambda _: None
+    root: Path, to: Path, *, ria: bool = False, log: Log = lambda _: None
 ) -> list[Published]:
     """Put a mirror's repositories into a folder; the superdataset, which names them, comes last.
 
@@ -46,7 +46,7 @@ def publish(
         root: of the mirror.
         to: folder that a web server serves.
         ria: as a RIA store.
-        notice: is told what goes on.
+        log: is told what goes on.
 
     Raises:
         CallError: git is missing, `root` is no mirror, or something else is in a place.
@@ -59,7 +59,7 @@ def publish(
     for name, repository in _repositories(root):
         identifier = repository_id(repository)
         place = to / identifier[:3] / identifier[3:] if ria else to / f"{name}.git"
-        is_new = _publish(repository, place, name, notice)
+        is_new = _publish(repository, place, name, log)
         if ria:
             _complete_store(to, place, name)
         found.append(Published(name, place, is_new))
@@ -72,7 +72,7 @@ def _repositories(root: Path) -> Iterator[tuple[str, Path]]:
     yield SUPERDATASET, root
 
 
-def _publish(repository: Path, place: Path, name: str, notice: Notice) -> bool:
+def _publish(repository: Path, place: Path, name: str, log: Log) -> bool:
     """Make a bare repository at a place, and return whether it differs from what was there."""
     partial, old = (place.with_name(f".{place.name}.{what}") for what in ("partial", "old"))
     if old.exists() and not place.exists():
@@ -83,7 +83,7 @@ def _publish(repository: Path, place: Path, name: str, notice: Notice) -> bool:
         _refuse_foreign_place(place, name)
         if _references(place) == _references(repository):
             return False
-    notice(f"{name}: to {place}")
+    log(f"{name}: to {place}")
     partial.mkdir(parents=True)
     git(partial, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
     specifications = [f"+{one}:{one}" for one in REFERENCES[:2] if _has(repository, one)]

@@ -45,20 +45,18 @@ PACK_IF_MANY = (
     "-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet",
 )  # fmt: skip
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 Hashes = Callable[[Descriptor], dict[str, str]]
 
 
-def make_subdataset(
-    root: Path, versions: Sequence[Descriptor], hashes: Hashes, notice: Notice
-) -> None:
+def make_subdataset(root: Path, versions: Sequence[Descriptor], hashes: Hashes, log: Log) -> None:
     """Make `root/DATASET`, whole or not at all.
 
     Args:
         root: of the mirror.
         versions: of one dataset, the oldest first.
         hashes: gives sha256 of files, by path, that the manifest has other hashes of.
-        notice: is told what goes on.
+        log: is told what goes on.
     """
     name = versions[0].dataset
     making = root / NOTE / MAKING
@@ -67,12 +65,12 @@ def make_subdataset(
     partial.chmod(making.stat().st_mode)
     git(partial, "init", "--quiet", "--initial-branch=main")
     git(partial, "annex", "init", "--quiet", f"sciml-data mirror of {name}")
-    bring_up(partial, versions, hashes, notice)
+    bring_up(partial, versions, hashes, log)
     partial.rename(root / name)
 
 
 def bring_up(
-    repository: Path, versions: Sequence[Descriptor], hashes: Hashes, notice: Notice
+    repository: Path, versions: Sequence[Descriptor], hashes: Hashes, log: Log
 ) -> list[str]:
     """Let a repository have these versions and their addresses; return what changed.
 
@@ -80,7 +78,7 @@ def bring_up(
         repository: of one dataset.
         versions: that it is to have, the oldest first.
         hashes: gives sha256 of files, by path, that the manifest has other hashes of.
-        notice: is told what goes on.
+        log: is told what goes on.
 
     Raises:
         CallError: somebody changed files in it.
@@ -92,12 +90,12 @@ def bring_up(
         files = {one.version: _keyed(repository, one, hashes) for one in versions}
         wanted = {one for each in versions for one in addresses(each, files[each.version])}
         changes = set_remotes(repository, web_remotes(versions[-1].mirrors))
-        changes += register(repository, wanted, name=versions[0].dataset, notice=notice)
+        changes += register(repository, wanted, name=versions[0].dataset, log=log)
         identifier = _identifier(repository) or dataset_id(versions[0])
         for one in versions:
             changes += _commit(repository, one, files[one.version], identifier)
             if note := weak_note(files[one.version]):
-                notice(f"{one.dataset} {one.version}: {note}")
+                log(f"{one.dataset} {one.version}: {note}")
         check_out(repository)
         git(repository, *PACK_IF_MANY)
     return changes

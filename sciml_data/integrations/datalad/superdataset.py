@@ -27,7 +27,7 @@ from sciml_data.integrations.datalad.content import (
 from sciml_data.integrations.datalad.subdataset import (
     MAKING,
     Hashes,
-    Notice,
+    Log,
     bring_up,
     changing,
     make_subdataset,
@@ -48,7 +48,7 @@ def no_hashes(_: Descriptor) -> dict[str, str]:
 
 
 def create(
-    root: Path, versions: Versions, *, hashes: Hashes = no_hashes, notice: Notice = lambda _: None
+    root: Path, versions: Versions, *, hashes: Hashes = no_hashes, log: Log = lambda _: None
 ) -> list[str]:
     """Make a mirror of these versions in a folder that is empty, or is not there.
 
@@ -58,7 +58,7 @@ def create(
         root: of the superdataset.
         versions: of each dataset, the oldest first.
         hashes: gives sha256 of files, by path, that the manifest has other hashes of.
-        notice: is told what goes on.
+        log: is told what goes on.
 
     Returns:
         What was made, in sentences.
@@ -83,11 +83,11 @@ def create(
         root.mkdir(parents=True, exist_ok=True)
         git(root, "init", "--quiet", "--initial-branch=main")
         write_atomically(root / NOTE / ID_NAME, f"{uuid.uuid4()}\n")
-    return _bring_all(root, versions, hashes, notice)
+    return _bring_all(root, versions, hashes, log)
 
 
 def update(
-    root: Path, versions: Versions, *, hashes: Hashes = no_hashes, notice: Notice = lambda _: None
+    root: Path, versions: Versions, *, hashes: Hashes = no_hashes, log: Log = lambda _: None
 ) -> list[str]:
     """Bring a mirror up to these versions; datasets that it lacks are added.
 
@@ -101,7 +101,7 @@ def update(
     """
     need("git", "git-annex")
     refuse_foreign(root)
-    return _bring_all(root, versions, hashes, notice)
+    return _bring_all(root, versions, hashes, log)
 
 
 def is_mirror(root: Path) -> bool:
@@ -134,17 +134,15 @@ def repository_id(repository: Path) -> str:
     return git(repository, "config", "--file", CONFIG_NAME, name).decode().strip()
 
 
-def _bring_all(root: Path, versions: Versions, hashes: Hashes, notice: Notice) -> list[str]:
+def _bring_all(root: Path, versions: Versions, hashes: Hashes, log: Log) -> list[str]:
     changes: list[str] = []
     with _lock(root), changing(root):
         for name, found in versions.items():
             if (root / name).exists():
-                changes += [
-                    f"{name}: {one}" for one in bring_up(root / name, found, hashes, notice)
-                ]
+                changes += [f"{name}: {one}" for one in bring_up(root / name, found, hashes, log)]
             else:
-                notice(f"{name}: {', '.join(one.version for one in found)}")
-                make_subdataset(root, found, hashes, notice)
+                log(f"{name}: {', '.join(one.version for one in found)}")
+                make_subdataset(root, found, hashes, log)
                 changes.append(f"{name}: made, {', '.join(one.version for one in found)}")
         shutil.rmtree(root / NOTE / MAKING, ignore_errors=True)
         if _commit(root):

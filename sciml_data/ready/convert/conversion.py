@@ -21,7 +21,7 @@ from sciml_data.ready.convert.shard import Task, remove_temporaries
 from sciml_data.ready.convert.work import Workforce, make_all, problems_of, workforce
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Converted, Verified
-from sciml_data.transfer.download import Notice, Progress
+from sciml_data.transfer.download import Log, Progress
 
 MOST_INPUTS_NAMED = 16  # in the attributes of one ready file
 
@@ -51,7 +51,7 @@ def convert(
     options: Mapping[str, Any] | None = None,
     workers: int | str | Executor = 1,
     again: bool = False,
-    notice: Notice | None = None,
+    log: Log | None = None,
     progress: Progress | None = None,
 ) -> Converted:
     """Return the ready files of a dataset, making those that are not there.
@@ -67,7 +67,7 @@ def convert(
             file that the scheduler wrote; or any executor, which is not shut down. The bytes are
             the same.
         again: make every file anew.
-        notice: told what is kept, the first failures, and at the end the rate.
+        log: told what is kept, the first failures, and at the end the rate.
         progress: told of native bytes (done, to do).
 
     Raises:
@@ -77,7 +77,7 @@ def convert(
         ConversionError: shards failed in another way; `.problems` has what each said.
     """
     require_reader(verified.descriptor, verified.root)
-    options, tell = dict(options or {}), notice or (lambda _: None)
+    options, tell = dict(options or {}), log or (lambda _: None)
     shards = load_reader(verified.descriptor.native["reader"]).shards(_native(verified), options)
     record = _record(verified, options, shards)
     root = ready.ready_folder(verified.folder, options)
@@ -98,7 +98,7 @@ def convert(
     return converted
 
 
-def _make_missing(job: _Job, workers: int | str | Executor, tell: Notice) -> None:
+def _make_missing(job: _Job, workers: int | str | Executor, tell: Log) -> None:
     """Make what is missing and say how quick it was; every failure is told once all are tried.
 
     What was ready before can be opened until there is somebody to make the rest.
@@ -131,7 +131,7 @@ def _begin(job: _Job) -> None:
 
 
 def _make(
-    job: _Job, missing: Sequence[Task], force: Workforce, tell: Notice
+    job: _Job, missing: Sequence[Task], force: Workforce, tell: Log
 ) -> list[tuple[Task, Exception]]:
     """Make what is missing, noting each file and telling what it has to say; return what failed."""
     total = sum(task.inputs_bytes for task in missing)

@@ -26,7 +26,7 @@ from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Fetched
 from sciml_data.transfer.adopt.bring import Bringing, bring
 from sciml_data.transfer.adopt.find import Found, find_files
-from sciml_data.transfer.download import Notice, Progress
+from sciml_data.transfer.download import Log, Progress
 from sciml_data.transfer.download.asked import ASKED_NAME
 from sciml_data.transfer.listing.listing import keep_listing
 from sciml_data.transfer.verify import CHANGED, UNEXPECTED, load_fetched
@@ -43,7 +43,7 @@ def adopt(  # noqa: PLR0913 - what, from where, how, and two ways to talk
     copy: bool = False,
     ignore: Sequence[str] = (),
     jobs: int = 2,
-    notice: Notice | None = None,
+    log: Log | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
     """Return the files of a folder as those of a version, once every byte was read and is right.
@@ -59,7 +59,7 @@ def adopt(  # noqa: PLR0913 - what, from where, how, and two ways to talk
         copy: copy the files; else they get a second name (a hard link).
         ignore: globs of files in the folder that are not the dataset's, and are left.
         jobs: files to read at once.
-        notice: is told what is found before it is read.
+        log: is told what is found before it is read.
         progress: is told of (bytes read, bytes to read).
 
     Raises:
@@ -69,7 +69,7 @@ def adopt(  # noqa: PLR0913 - what, from where, how, and two ways to talk
         NoSpaceError: the disk does not hold a copy.
         LockedError: another process works in the dataset's folder.
     """
-    tell = notice or (lambda _: None)
+    tell = log or (lambda _: None)
     root = _folder_to_adopt(descriptor, home, source)
     folder = home.dataset(descriptor.dataset, descriptor.version)
     with folder.lock(f"adopt {root}"):
@@ -126,7 +126,7 @@ def _refuse_what_is_here(descriptor: Descriptor, folder: DatasetFolder) -> None:
     )
 
 
-def _tell_found(found: Found, tell: Notice, root: Path) -> None:
+def _tell_found(found: Found, tell: Log, root: Path) -> None:
     """Say what is there before hours of reading, and what is wrong already.
 
     Raises:

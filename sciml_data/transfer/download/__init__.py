@@ -14,10 +14,10 @@ part        the bytes on their way and their hash; `ranges` has the notes of the
 publish     whole files to their places, and onto the disk
 """
 
-from sciml_data.progress import Notice as Notice
+from sciml_data.progress import Log as Log
 from sciml_data.progress import Progress as Progress
 from sciml_data.transfer.download.asked import asked_paths as asked_paths
 from sciml_data.transfer.download.place import quarantine as quarantine
 from sciml_data.transfer.download.pool import fetch as fetch
 from sciml_data.transfer.download.receipt import Receipt as Receipt
-from sciml_data.transfer.protocols.patience import Patience as Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy as RetryPolicy

@@ -1,4 +1,4 @@
-"""One file from one URL, asked as often as patience allows."""
+"""One file from one URL, requested as often as the retry policy allows."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class Attempt:
         """Wait as long as it is wise to, or raise the error."""
         if error.is_refusal:  # all who ask the mirror have waited together
             self._refusals += 1
-            most = REFUSALS_FACTOR * self._run.patience.tries
+            most = REFUSALS_FACTOR * self._run.retry.tries
             if self._refusals >= most or self._requests.is_refused_for_good(error):
                 raise error
             return
         self._count_try(error)
-        self._run.wait(self._run.patience.wait_s(self._tries, error))
+        self._run.wait(self._run.retry.wait_s(self._tries, error))
 
     def _count_try(self, error: SourceError) -> None:
         """Count a try, from one again where it brought a block more than any try before."""
@@ -114,5 +114,5 @@ class Attempt:
             self._tries = 0
         self._most_bytes = max(self._most_bytes, self._part.received_bytes)
         self._tries += 1
-        if self._tries >= self._run.patience.tries:
+        if self._tries >= self._run.retry.tries:
             raise error

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 
-from sciml_data.progress import Notice
+from sciml_data.progress import Log
 from sciml_data.transfer.download.gate import Gate
 from sciml_data.transfer.protocols import SourceError
 
@@ -29,9 +29,9 @@ class WrongBytesError(SourceError):
 class Mirrors:
     """Shared by all transfers of a run; speaks once for each mirror and reason."""
 
-    def __init__(self, notice: Notice, jobs: int) -> None:
+    def __init__(self, log: Log, jobs: int) -> None:
         """Take whom to tell, and how many requests a mirror gets at once."""
-        self._notice = notice
+        self._notice = log
         self._jobs = jobs
         self._lock = threading.Lock()
         self._gates: dict[str, Gate] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Meter, Notice, Progress, in_words
+from sciml_data.progress import Log, Meter, Progress, in_words
 from sciml_data.registry.manifest import unsafe_because
 from sciml_data.registry.stages import Fetched, Plan, PlannedFile
 from sciml_data.transfer.download.asked import note_asked
@@ -28,7 +28,7 @@ from sciml_data.transfer.download.run import Run, StoppedError
 from sciml_data.transfer.download.transfer import NO_SPACE, fetch_file, refused_by_disk
 from sciml_data.transfer.protocols import Sources
 from sciml_data.transfer.protocols.mirrors import mirror_of
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 DEFAULT_JOBS = 8  # requests at once: on loopback 4 to 16 are alike, farther off more may be better
 
@@ -38,8 +38,8 @@ def fetch(
     *,
     jobs: int = DEFAULT_JOBS,
     progress: Progress | None = None,
-    notice: Notice | None = None,
-    patience: Patience | None = None,
+    log: Log | None = None,
+    retry: RetryPolicy | None = None,
     range_bytes: int = RANGE_BYTES,
 ) -> Fetched:
     """Return the planned files, published in `plan.folder.native`, each with the right hash.
@@ -52,8 +52,8 @@ def fetch(
         plan: what to fetch.
         jobs: requests at once, for files or ranges of large ones.
         progress: is told of (bytes done, bytes to do).
-        notice: is told of mirrors that lie or fail, once for each mirror and reason.
-        patience: timeouts and retries.
+        log: is told of mirrors that lie or fail, once for each mirror and reason.
+        retry: timeouts and retries.
         range_bytes: that a worker takes of a large file when several bring it; a file is large
             from twice as many on.
 
@@ -63,7 +63,7 @@ def fetch(
         LockedError: another process works in the folder.
     """
     _check_paths(plan)
-    work = _Work(plan, jobs, progress, notice or (lambda _: None), patience or Patience())
+    work = _Work(plan, jobs, progress, log or (lambda _: None), retry or RetryPolicy())
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
     with plan.folder.lock(f"fetch {name}"):
         try:
@@ -82,8 +82,8 @@ class _Work:
     plan: Plan
     jobs: int
     progress: Progress | None
-    notice: Notice
-    patience: Patience
+    log: Log
+    retry: RetryPolicy
     hashes: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -91,9 +91,7 @@ class _Work:
         plan = self.plan
         with _saved(Receipt(plan.folder)) as receipt:
             note_asked(plan)
-            self.hashes, missing, self.problems = held(
-                plan, receipt, jobs=self.jobs, notice=self.notice
-            )
+            self.hashes, missing, self.problems = held(plan, receipt, jobs=self.jobs, log=self.log)
             _check_space(missing, plan.folder)
             self._fetch(missing, receipt, range_bytes)
             _tidy(plan.folder)
@@ -114,13 +112,13 @@ class _Work:
         try:
             with (
                 publisher,
-                Sources(connections=self.jobs, timeouts=self.patience.timeouts) as sources,
+                Sources(connections=self.jobs, timeouts=self.retry.timeouts) as sources,
             ):
                 run = Run(
                     folder=plan.folder,
                     sources=sources,
-                    mirrors=Mirrors(self.notice, self.jobs),
-                    patience=self.patience,
+                    mirrors=Mirrors(self.log, self.jobs),
+                    retry=self.retry,
                     publisher=publisher,
                     meter=Meter(sum(file.size_bytes for file in missing), self.progress),
                     stop=stop,

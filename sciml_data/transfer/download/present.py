@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sciml_data.errors import FetchError, Problem
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Notice
+from sciml_data.progress import Log
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.download.checksum import hashes_like
 from sciml_data.transfer.download.part import wanted_hashes, wrong_because
@@ -28,7 +28,7 @@ def present_paths(plan: Plan) -> set[str]:
 
 
 def held(
-    plan: Plan, receipt: Receipt, *, jobs: int, notice: Notice
+    plan: Plan, receipt: Receipt, *, jobs: int, log: Log
 ) -> tuple[dict[str, str], list[PlannedFile], list[Problem]]:
     """Return the hashes of what is there and right, what is missing, and what cannot lie there.
 
@@ -60,7 +60,7 @@ def held(
                 continue
             path = plan.folder.native / file.path
             kept = quarantine(plan.folder, path, file.path, what=(found or ["other"])[0][:19])
-            notice(f"{file.path} was not what the {_authority(plan)} says; it is now {kept}")
+            log(f"{file.path} was not what the {_authority(plan)} says; it is now {kept}")
             missing.append(file)
     return hashes, missing, problems
 

@@ -15,7 +15,7 @@ from sciml_data.transfer.download.part import Part, is_held
 from sciml_data.transfer.download.ranges import MIB
 from sciml_data.transfer.download.run import Run, StoppedError
 from sciml_data.transfer.protocols import Body, SourceError, TransientError
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 READ_BYTES = MIB  # at most at once from a connection; what has arrived is taken
 NOTE_BYTES = 4 * MIB  # of one request, between notes: what a kill may lose of each
@@ -84,7 +84,7 @@ class Requests:
 
     def is_refused_for_good(self, error: TransientError) -> bool:
         """Return whether the mirror refused so often, without an answer, that it is left."""
-        most = self._run.patience.last_tries if self._address.is_last else self._run.patience.tries
+        most = self._run.retry.last_tries if self._address.is_last else self._run.retry.tries
         if error.is_unreachable and not self._run.mirrors.has_answered(self._address.mirror):
             most = min(most, SILENT_TRIES)
         return self._gate.refused_rounds >= most
@@ -160,7 +160,7 @@ class Requests:
             )
 
     def _receive(self, body: Body, extent: Extent) -> None:
-        pace = _Pace(self._run.patience)
+        pace = _Pace(self._run.retry)
         noted = at = extent.at
         try:
             while at < extent.stop and (block := body.read(READ_BYTES)):
@@ -210,7 +210,7 @@ class Requests:
 
         def wait() -> None:
             if not self.is_refused_for_good(error):
-                self._run.wait(self._run.patience.wait_s(self._gate.refused_rounds, error))
+                self._run.wait(self._run.retry.wait_s(self._gate.refused_rounds, error))
 
         self._gate.hold(wait)
 
@@ -218,8 +218,8 @@ class Requests:
 class _Pace:
     """Tells an answer that drips from one that flows."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, retry: RetryPolicy) -> None:
+        self._retry = retry
         self._since = time.monotonic()
         self._moved_bytes = 0
 
@@ -227,8 +227,8 @@ class _Pace:
         """Count bytes; raise TransientError if too few came in the time of a read timeout."""
         self._moved_bytes += size_bytes
         elapsed_s = time.monotonic() - self._since
-        if elapsed_s < self._patience.timeouts.read_s:
+        if elapsed_s < self._retry.timeouts.read_s:
             return
-        if self._moved_bytes < self._patience.slowest_bytes_per_s * elapsed_s:
+        if self._moved_bytes < self._retry.slowest_bytes_per_s * elapsed_s:
             raise TransientError(f"only {self._moved_bytes} bytes came in {elapsed_s:.3g} s")
         self._since, self._moved_bytes = time.monotonic(), 0

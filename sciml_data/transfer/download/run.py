@@ -12,7 +12,7 @@ from sciml_data.transfer.download.crew import Crew
 from sciml_data.transfer.download.mirrors import Mirrors
 from sciml_data.transfer.download.publish import Publisher
 from sciml_data.transfer.protocols import Sources
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 
 class StoppedError(FetchError):
@@ -31,7 +31,7 @@ class Run:
     folder: DatasetFolder
     sources: Sources
     mirrors: Mirrors
-    patience: Patience
+    retry: RetryPolicy
     publisher: Publisher
     meter: Meter
     stop: threading.Event
@@ -46,5 +46,5 @@ class Run:
 
     def wait(self, seconds: float) -> None:
         """Wait, unless the run is stopped meanwhile."""
-        (self.patience.pause or self.stop.wait)(seconds)
+        (self.retry.pause or self.stop.wait)(seconds)
         self.check_stop()

@@ -23,7 +23,7 @@ from sciml_data.transfer.protocols import (
     TransientError,
 )
 from sciml_data.transfer.protocols.file import list_folder
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import SILENT_TRIES, UnsteadyListingError, list_bucket
 
 MOST_PASSES = 3  # over a listing, until two in a row agree
@@ -55,10 +55,10 @@ class Answer:
 class Asker:
     """Asks places, and no place again whose host does not answer at all."""
 
-    def __init__(self, sources: Sources, patience: Patience, names: Sequence[str] = ()) -> None:
+    def __init__(self, sources: Sources, retry: RetryPolicy, names: Sequence[str] = ()) -> None:
         """Take the means to ask, and the files where they are known by name."""
         self._sources = sources
-        self._patience = patience
+        self._retry = retry
         self._names = names
         self._silent: dict[str, str] = {}
 
@@ -146,16 +146,16 @@ class Asker:
                 return head(path, url, self._sources)
             except TransientError as error:
                 tries += 1
-                if tries >= (SILENT_TRIES if error.is_unreachable else self._patience.tries):
+                if tries >= (SILENT_TRIES if error.is_unreachable else self._retry.tries):
                     raise
-                (self._patience.pause or time.sleep)(self._patience.wait_s(tries, error))
+                (self._retry.pause or time.sleep)(self._retry.wait_s(tries, error))
 
     def _list(self, url: str) -> Iterator[Listed]:
         if url.startswith("file:"):
             return list_folder(url)
         if url.startswith("datalad:"):
             raise SourceError("a DataLad dataset holds what somebody pinned: pinned versions only")
-        return list_bucket(url, self._sources, self._patience)
+        return list_bucket(url, self._sources, self._retry)
 
 
 def head(path: str, url: str, sources: Sources) -> ListedFile:

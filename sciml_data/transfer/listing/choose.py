@@ -15,9 +15,9 @@ from sciml_data.transfer.listing.expected import deviations, file_names, named
 from sciml_data.transfer.listing.listing import Listing, changes, keep_listing, read_listing
 from sciml_data.transfer.protocols import Sources
 from sciml_data.transfer.protocols.mirrors import places
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def survey(
     folder: DatasetFolder,
     *,
     bases: Sequence[str] = (),
-    notice: Notice = lambda _: None,
-    patience: Patience | None = None,
+    log: Log = lambda _: None,
+    retry: RetryPolicy | None = None,
     keep: bool = True,
 ) -> Survey:
     """Return what the mirrors list of an unpinned version, held against all that is known.
@@ -70,8 +70,8 @@ def survey(
         descriptor: of the unpinned version.
         folder: where the first accepted listing is kept.
         bases: mirrors of the user.
-        notice: is told who is asked, and which mirrors are passed over, and why.
-        patience: timeouts and retries.
+        log: is told who is asked, and which mirrors are passed over, and why.
+        retry: timeouts and retries.
         keep: keep the listing, if it is the first.
 
     Raises:
@@ -81,23 +81,23 @@ def survey(
     name = f"{descriptor.dataset} {descriptor.version}"
     there = places(descriptor, bases)
     if there:
-        notice(f"{name} is unpinned: its mirrors are asked for what they list")
+        log(f"{name} is unpinned: its mirrors are asked for what they list")
     kept = read_listing(folder.listing)
-    patience = patience or Patience()
+    retry = retry or RetryPolicy()
     answers: list[Answer] = []
-    with Sources(connections=1, timeouts=patience.timeouts) as sources:
-        asker = Asker(sources, patience, file_names(descriptor.expected))
+    with Sources(connections=1, timeouts=retry.timeouts) as sources:
+        asker = Asker(sources, retry, file_names(descriptor.expected))
         for place in there:
             answer = asker.ask(place)
             answers.append(answer)
             if _will_do(descriptor, answer, kept, folder):
                 break
         else:
-            return _without_a_mirror(descriptor, answers, kept, notice)
+            return _without_a_mirror(descriptor, answers, kept, log)
     listing = kept or _listing(answer)
     for problem in _objections(descriptor, answers[:-1], listing):
-        notice(f"mirror {problem.place} is passed over: {problem.message}")
-    notice(_accepted(descriptor, answer, kept))
+        log(f"mirror {problem.place} is passed over: {problem.message}")
+    log(_accepted(descriptor, answer, kept))
     if keep and kept is None:
         keep_listing(listing, folder.listing)
     asked = [answer.place for answer in answers]
@@ -144,15 +144,15 @@ def _accepted(descriptor: Descriptor, answer: Answer, kept: Listing | None) -> s
 
 
 def _without_a_mirror(
-    descriptor: Descriptor, answers: Sequence[Answer], kept: Listing | None, notice: Notice
+    descriptor: Descriptor, answers: Sequence[Answer], kept: Listing | None, log: Log
 ) -> Survey:
     """Return the kept listing where no mirror will do; without one, say what each mirror lists."""
     objections = _objections(descriptor, answers, kept)
     sizes = {one.path: one.size_bytes for one in kept.files} if kept else {}
     if kept is not None and not deviations(descriptor.expected, sizes):
         for problem in objections:
-            notice(f"mirror {problem.place} is passed over: {problem.message}")
-        notice(f"no mirror will do; what was listed on {kept.listed} counts")
+            log(f"mirror {problem.place} is passed over: {problem.message}")
+        log(f"no mirror will do; what was listed on {kept.listed} counts")
         return Survey(kept, tuple(answers), objections=tuple(objections))
     name = f"{descriptor.dataset} {descriptor.version}"
     access = descriptor.access

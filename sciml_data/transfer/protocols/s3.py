@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from sciml_data.transfer.protocols import Listed, SourceError, Sources, TransientError
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"  # answers path-style for buckets of us-east-1
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # as the aws command reads them
@@ -47,10 +47,11 @@ def s3_url(text: str) -> str:
     return f"{s3_endpoint()}/{quote(text.partition('://')[2])}"
 
 
-def list_bucket(url: str, sources: Sources, patience: Patience) -> Iterator[Listed]:
+def list_bucket(url: str, sources: Sources, retry: RetryPolicy) -> Iterator[Listed]:
     """Yield what a bucket lists below ``http(s)://HOST/BUCKET/START``, in order of the keys.
 
-    A page that fails is asked for again as often as patience allows; those before it are not.
+    A page that fails is requested again as often as the retry policy allows; those before it are
+    not.
 
     Raises:
         UnsteadyListingError: the pages do not fit together.
@@ -66,7 +67,7 @@ def list_bucket(url: str, sources: Sources, patience: Patience) -> Iterator[List
     token, seen, last = "", set[str](), b""
     while True:
         asked = query | ({"continuation-token": token} if token else {})
-        keys, token = _page(f"{base}?{urlencode(asked, quote_via=quote)}", sources, patience)
+        keys, token = _page(f"{base}?{urlencode(asked, quote_via=quote)}", sources, retry)
         for one in keys:
             if not one.name.startswith(start):
                 raise SourceError(f"it lists {one.name!r}, which is not below {start!r}")
@@ -109,20 +110,20 @@ def etag_hash(etag: str, size_bytes: int, part_bytes: int | None = None) -> str 
     return f"s3etag:{found[1]}-{count}:{fitting[0]}" if len(fitting) == 1 else None
 
 
-def _page(url: str, sources: Sources, patience: Patience) -> tuple[list[Listed], str]:
+def _page(url: str, sources: Sources, retry: RetryPolicy) -> tuple[list[Listed], str]:
     """Return the keys of one page and the token of the next, or an empty one after the last."""
     tries = 0
     while True:
         try:
-            return _keys(_parse(_body(url, sources, patience)))
+            return _keys(_parse(_body(url, sources, retry)))
         except TransientError as error:
             tries += 1
-            if tries >= (SILENT_TRIES if error.is_unreachable else patience.tries):
+            if tries >= (SILENT_TRIES if error.is_unreachable else retry.tries):
                 raise
-            (patience.pause or time.sleep)(patience.wait_s(tries, error))
+            (retry.pause or time.sleep)(retry.wait_s(tries, error))
 
 
-def _body(url: str, sources: Sources, patience: Patience) -> bytes:
+def _body(url: str, sources: Sources, retry: RetryPolicy) -> bytes:
     body = sources.of(url).open(url)
     found = bytearray()
     since = time.monotonic()
@@ -132,7 +133,7 @@ def _body(url: str, sources: Sources, patience: Patience) -> bytes:
             if len(found) > MOST_PAGE_BYTES:
                 raise SourceError(f"its listing has pages of more than {MOST_PAGE_BYTES} bytes")
             elapsed_s = time.monotonic() - since
-            if elapsed_s > patience.timeouts.read_s + len(found) / patience.slowest_bytes_per_s:
+            if elapsed_s > retry.timeouts.read_s + len(found) / retry.slowest_bytes_per_s:
                 raise TransientError(f"only {len(found)} bytes came in {elapsed_s:.3g} s")
     finally:
         body.close()

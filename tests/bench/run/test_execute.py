@@ -375,13 +375,13 @@ def killing_itself(problem: Any, at: int) -> Any:
 
 
 def kill_self_after(epochs: int) -> Callable[[str], None]:
-    def notice(text: str) -> None:
+    def log(text: str) -> None:
         if text.startswith(f"epoch {epochs + 1}/"):
             raise AssertionError("not reached")  # pragma: no cover - the kill comes first
         if text.startswith(f"epoch {epochs}/"):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return notice
+    return log
 
 
 if __name__ == "__main__":  # the process that is killed
@@ -399,5 +399,5 @@ if __name__ == "__main__":  # the process that is killed
             raise AssertionError
 
         setattr(execute, "train", die)  # noqa: B010 - the module only imports that name
-    run_once(ready, 0, home=Home(own_home), notice=kill_self_after(wanted))
+    run_once(ready, 0, home=Home(own_home), log=kill_self_after(wanted))
     print(json.dumps("not killed"))  # noqa: T201 - seen only when the test fails

@@ -157,8 +157,8 @@ def test_a_run_on_jax_leaves_a_record_and_goes_on_where_it_was_stopped(tmp_path:
     stop = """
 from sciml_data.bench import execute
 note = execute._note
-def stop_after_two(journal, progress, notice):
-    note(journal, progress, notice)
+def stop_after_two(journal, progress, log):
+    note(journal, progress, log)
     if progress.epochs == 2:
         sys.stdout.flush()
         print(json.dumps("stopped"))

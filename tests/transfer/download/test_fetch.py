@@ -20,7 +20,7 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import cut, status
 from sciml_data.testing.server import FileServer
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.download.checksum import hash_like
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
@@ -31,7 +31,7 @@ FILES = {
     "deep/c.bin": b"c" * 1_500_000,
     "empty.bin": b"",
 }
-PATIENCE = Patience(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
+RETRY = RetryPolicy(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_every_file_arrives_whole(plan: Plan, descriptor: Descriptor) -> None:
-    fetched = fetch(plan, patience=PATIENCE)
+    fetched = fetch(plan, retry=RETRY)
 
     assert contents(fetched.root) == FILES
     assert fetched.manifest == descriptor.manifest
@@ -87,26 +87,26 @@ def test_a_tree_of_hosts_is_a_mirror(tmp_path: Path, home: Home) -> None:
     with FileServer(tmp_path / "tree") as server:
         plan = make_plan(descriptor, home, mirrors=[server.url])
 
-        assert contents(fetch(plan, patience=PATIENCE).root) == FILES
+        assert contents(fetch(plan, retry=RETRY).root) == FILES
 
 
 def test_what_is_there_is_not_fetched_again(plan: Plan, server: FileServer) -> None:
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
     asked = len(server.requests)
 
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
 
     assert len(server.requests) == asked
 
 
 def test_a_receipt_saves_the_hashing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
     hashed: list[Path] = []
     monkeypatch.setattr(
         "sciml_data.transfer.download.present.hashes_like", lambda path, _: hashed.append(path)
     )
 
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
 
     assert hashed == []
 
@@ -115,11 +115,11 @@ def test_a_receipt_saves_the_hashing(plan: Plan, monkeypatch: pytest.MonkeyPatch
 def test_a_receipt_that_cannot_be_read_costs_hashing_only(
     plan: Plan, server: FileServer, text: str
 ) -> None:
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
     plan.folder.receipt.write_text(text)
     asked = len(server.requests)
 
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
 
     assert len(server.requests) == asked
 
@@ -127,17 +127,17 @@ def test_a_receipt_that_cannot_be_read_costs_hashing_only(
 def test_files_that_came_another_way_are_taken_over(plan: Plan, server: FileServer) -> None:
     write_files(plan.folder.native, FILES)
 
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
 
     assert server.requests == []
 
 
 def test_a_changed_file_is_quarantined_and_fetched(plan: Plan) -> None:
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
     (plan.folder.native / "a.bin").write_bytes(b"changed")
     said: list[str] = []
 
-    fetch(plan, patience=PATIENCE, notice=said.append)
+    fetch(plan, retry=RETRY, log=said.append)
 
     assert contents(plan.folder.native) == FILES
     assert list(contents(plan.folder.quarantine).values()) == [b"changed"]
@@ -145,7 +145,7 @@ def test_a_changed_file_is_quarantined_and_fetched(plan: Plan) -> None:
 
 
 def test_few_connections_carry_many_files(plan: Plan, server: FileServer) -> None:
-    fetch(plan, jobs=2, patience=PATIENCE)
+    fetch(plan, jobs=2, retry=RETRY)
 
     assert server.connections <= 2
 
@@ -159,7 +159,7 @@ def test_files_are_fetched_at_once(tmp_path: Path, home: Home) -> None:
         server.before = lambda _: barrier.wait()
         descriptor = write_dataset(tmp_path / "registry", files, mirrors=[{"": f"{server.url}/"}])
 
-        fetched = fetch(make_plan(descriptor, home), jobs=4, patience=PATIENCE)
+        fetched = fetch(make_plan(descriptor, home), jobs=4, retry=RETRY)
 
     assert contents(fetched.root) == files
 
@@ -167,7 +167,7 @@ def test_files_are_fetched_at_once(tmp_path: Path, home: Home) -> None:
 def test_a_part_goes_on_from_its_last_byte(plan: Plan, server: FileServer) -> None:
     write_files(plan.folder.partial, {"deep/c.bin.part": FILES["deep/c.bin"][:1_000_000]})
 
-    fetch(plan, patience=PATIENCE)
+    fetch(plan, retry=RETRY)
 
     assert contents(plan.folder.native) == FILES
     assert {"bytes=1000000-"} == {r.range for r in server.requests if r.path == "deep/c.bin"}
@@ -178,7 +178,7 @@ def test_a_whole_part_is_published_without_a_mirror(plan: Plan) -> None:
     write_files(plan.folder.partial, {f"{path}.part": data for path, data in FILES.items()})
     lone = tuple(dataclasses.replace(file, urls=()) for file in plan.files)
 
-    fetch(dataclasses.replace(plan, files=lone), patience=PATIENCE)
+    fetch(dataclasses.replace(plan, files=lone), retry=RETRY)
 
     assert contents(plan.folder.native) == FILES
 
@@ -189,7 +189,7 @@ def test_a_wrong_part_is_not_trusted(plan: Plan, server: FileServer, part: bytes
     write_files(plan.folder.partial, {"a.bin.part": part})
     said: list[str] = []
 
-    fetch(plan, patience=PATIENCE, notice=said.append)
+    fetch(plan, retry=RETRY, log=said.append)
 
     assert contents(plan.folder.native) == FILES
     assert said == []
@@ -203,7 +203,7 @@ def test_a_file_that_changed_between_two_answers_starts_again(
     served = server.root / "a.bin"
     server.when_sent(1000, lambda: os.utime(served, ns=(5, 5)))
 
-    fetch(dataclasses.replace(plan, files=plan.files[:1]), patience=PATIENCE)
+    fetch(dataclasses.replace(plan, files=plan.files[:1]), retry=RETRY)
 
     first, second = server.requests
     assert (first.status, first.sent_bytes) == (200, 1000)
@@ -213,12 +213,12 @@ def test_a_file_that_changed_between_two_answers_starts_again(
 
 
 def test_a_part_of_a_dataset_is_noted(descriptor: Descriptor, home: Home) -> None:
-    fetched = fetch(make_plan(descriptor, home, split="deep"), patience=PATIENCE)
+    fetched = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY)
     noted = json.loads((fetched.folder.root / "asked.json").read_text())["paths"]
     assert noted == ["deep/c.bin", "deep/er/b.bin"]
     assert [entry.path for entry in fetched.manifest] == noted
 
-    fetch(make_plan(descriptor, home, include=["a.bin", "empty.bin"]), patience=PATIENCE)
+    fetch(make_plan(descriptor, home, include=["a.bin", "empty.bin"]), retry=RETRY)
     assert json.loads((fetched.folder.root / "asked.json").read_text())["paths"] is None
 
 
@@ -227,7 +227,7 @@ def test_progress_ends_at_the_total(plan: Plan, server: FileServer) -> None:
     server.add(cut(70), path="deep/c.bin")
     told: list[tuple[int, int]] = []
 
-    fetch(plan, patience=PATIENCE, progress=lambda done, total: told.append((done, total)))
+    fetch(plan, retry=RETRY, progress=lambda done, total: told.append((done, total)))
 
     total = sum(map(len, FILES.values()))
     assert told[-1] == (total, total)
@@ -239,11 +239,11 @@ def test_an_interrupt_stops_all_and_keeps_the_parts(plan: Plan, server: FileServ
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, jobs=1, patience=PATIENCE, progress=interrupt)
+        fetch(plan, jobs=1, retry=RETRY, progress=interrupt)
 
     kept = contents(plan.folder.partial)["deep/c.bin.part"]
     assert 0 < len(kept) < 1_500_000
-    assert contents(fetch(plan, patience=PATIENCE).root) == FILES
+    assert contents(fetch(plan, retry=RETRY).root) == FILES
 
 
 def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServer) -> None:
@@ -254,7 +254,7 @@ def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServ
     began = time.monotonic()
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, progress=interrupt, patience=Patience(first_wait_s=60, longest_wait_s=60))
+        fetch(plan, progress=interrupt, retry=RetryPolicy(first_wait_s=60, longest_wait_s=60))
 
     assert time.monotonic() - began < 20
 
@@ -264,7 +264,7 @@ def test_all_failures_are_told_at_once_and_the_rest_stays(plan: Plan, server: Fi
     server.add(status(503), path="deep/er/*", times=None)
 
     with pytest.raises(FetchError, match=r"2 of 4 files of tiny 1\.0") as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     assert [(p.place, p.message.rpartition(": ")[2]) for p in error.value.problems] == [
         ("a.bin", "404 Not Found"),
@@ -288,7 +288,7 @@ def test_other_hashes_hold_a_file_too(
     write_files(server.root, {"hello": b"hello"})
     file = PlannedFile("hello", 5, f"{kind}:{expected}", (f"{server.url}/hello",))
 
-    fetched = fetch(dataclasses.replace(plan, files=(file,)), patience=PATIENCE)
+    fetched = fetch(dataclasses.replace(plan, files=(file,)), retry=RETRY)
 
     assert hash_like(fetched.root / "hello", f"{kind}:") == f"{kind}:{expected}"
 

@@ -15,7 +15,7 @@ from sciml_data.registry.stages import Plan
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, status
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.download.gate import Gate
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
@@ -52,8 +52,8 @@ def plan_of(tmp_path: Path, servers: list[FileServer], home: Home) -> Plan:
     return make_plan(write_dataset(tmp_path / "registry", FILES, mirrors=mirrors), home)
 
 
-def patience(waits: list[float]) -> Patience:
-    return Patience(tries=4, last_tries=6, pause=waits.append, timeouts=TIMEOUTS)
+def retry(waits: list[float]) -> RetryPolicy:
+    return RetryPolicy(tries=4, last_tries=6, pause=waits.append, timeouts=TIMEOUTS)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -74,7 +74,7 @@ def test_a_storm_of_hundreds_is_outlasted_while_others_are_answered(
     said: list[str] = []
     storm(first, refusals=300, answers=100)
 
-    fetched = fetch(plan, patience=patience(waits), notice=said.append)
+    fetched = fetch(plan, retry=retry(waits), log=said.append)
 
     assert contents(fetched.root) == FILES
     assert len(first.requests) == 400
@@ -92,8 +92,8 @@ def test_a_mirror_that_only_refuses_is_left_for_all_files(
     fetched = fetch(
         plan_of(tmp_path, [first, second], home),
         jobs=8,
-        patience=patience(waits),
-        notice=said.append,
+        retry=retry(waits),
+        log=said.append,
     )
 
     assert contents(fetched.root) == FILES
@@ -107,7 +107,7 @@ def test_the_only_mirror_is_given_more_time_and_then_left(plan: Plan, first: Fil
     first.add(status(429), times=None)
 
     with pytest.raises(FetchError, match=r"100 of 100 files") as error:
-        fetch(plan, jobs=1, patience=patience(waits))
+        fetch(plan, jobs=1, retry=retry(waits))
 
     assert len(waits) == 5
     assert len(first.requests) == 6
@@ -127,7 +127,7 @@ def test_one_waits_for_all(plan: Plan, first: FileServer) -> None:
     first.before = meet
     first.add(status(503, retry_after="9"), times=8)
 
-    fetched = fetch(plan, jobs=8, patience=patience(waits))
+    fetched = fetch(plan, jobs=8, retry=retry(waits))
 
     assert contents(fetched.root) == FILES
     assert waits in ([9.0], [9.0, 9.0])
@@ -137,10 +137,12 @@ def test_one_file_that_is_always_refused_does_not_hold_the_others(
     plan: Plan, first: FileServer
 ) -> None:
     first.add(status(503), path="007.bin", times=None)
-    short = Patience(tries=4, last_tries=6, first_wait_s=0.01, longest_wait_s=1, timeouts=TIMEOUTS)
+    short = RetryPolicy(
+        tries=4, last_tries=6, first_wait_s=0.01, longest_wait_s=1, timeouts=TIMEOUTS
+    )
 
     with pytest.raises(FetchError, match=r"1 of 100 files") as error:
-        fetch(plan, jobs=2, patience=short)
+        fetch(plan, jobs=2, retry=short)
 
     assert [problem.place for problem in error.value.problems] == ["007.bin"]
     assert set(contents(plan.folder.native)) == set(FILES) - {"007.bin"}
@@ -154,9 +156,9 @@ def test_an_interrupt_ends_the_wait_of_all(plan: Plan, first: FileServer) -> Non
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    slow = Patience(first_wait_s=60, longest_wait_s=60, timeouts=TIMEOUTS)
+    slow = RetryPolicy(first_wait_s=60, longest_wait_s=60, timeouts=TIMEOUTS)
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, patience=slow, progress=interrupt)
+        fetch(plan, retry=slow, progress=interrupt)
 
     assert len(first.requests) <= 9
 
@@ -265,7 +267,7 @@ def test_the_layout_that_gave_a_file_is_asked_first(
     plan = make_plan(descriptor, home, mirrors=[first.url])
     assert all(file.urls[0].endswith(f"origin.example/x/{file.path}") for file in plan.files)
 
-    fetched = fetch(plan, jobs=1, patience=patience([]))
+    fetched = fetch(plan, jobs=1, retry=retry([]))
 
     assert contents(fetched.root) == FILES
     assert [request.status for request in first.requests] == [404] + [200] * len(FILES)
@@ -281,13 +283,13 @@ def test_a_file_that_lies_elsewhere_is_still_found(
     )
     plan = make_plan(descriptor, home, mirrors=[first.url])
 
-    assert contents(fetch(plan, jobs=1, patience=patience([])).root) == FILES
+    assert contents(fetch(plan, jobs=1, retry=retry([])).root) == FILES
 
 
 def test_connections_outlive_errors(plan: Plan, first: FileServer) -> None:
     first.add(status(404), times=5)
 
     with pytest.raises(FetchError, match="5 of 100"):
-        fetch(dataclasses.replace(plan), jobs=1, patience=patience([]))
+        fetch(dataclasses.replace(plan), jobs=1, retry=retry([]))
 
     assert first.connections == 1

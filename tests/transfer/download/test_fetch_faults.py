@@ -28,7 +28,7 @@ from sciml_data.testing.faults import (
     wrong_content_range,
 )
 from sciml_data.testing.server import FileServer
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts, TransientError
 
@@ -69,10 +69,10 @@ def plan_of(tmp_path: Path, bases: Sequence[str], home: Home) -> Plan:
     return make_plan(write_dataset(tmp_path / "registry", {NAME: CONTENT}, mirrors=mirrors), home)
 
 
-def quick(waits: list[float] | None = None, *, read_s: float = 20.0) -> Patience:
+def quick(waits: list[float] | None = None, *, read_s: float = 20.0) -> RetryPolicy:
     """Return a patience that notes its waits instead of waiting."""
     noted = [] if waits is None else waits
-    return Patience(tries=4, pause=noted.append, timeouts=Timeouts(connect_s=20, read_s=read_s))
+    return RetryPolicy(tries=4, pause=noted.append, timeouts=Timeouts(connect_s=20, read_s=read_s))
 
 
 def is_right(fetched: Fetched) -> bool:
@@ -83,7 +83,7 @@ def test_a_cut_goes_on_from_the_last_byte(lone_plan: Plan, first: FileServer) ->
     first.add(cut(1000))
     first.add(cut(500))
 
-    assert is_right(fetch(lone_plan, patience=quick()))
+    assert is_right(fetch(lone_plan, retry=quick()))
 
     assert [request.range for request in first.requests] == [None, "bytes=1000-", "bytes=1500-"]
     assert first.bytes_sent == len(CONTENT)
@@ -100,21 +100,21 @@ def test_cut_at_any_byte_ends_like_no_cut(
     for at in cuts:
         first.add(cut(at))
 
-    assert is_right(fetch(lone_plan, patience=quick()))
+    assert is_right(fetch(lone_plan, retry=quick()))
     assert first.bytes_sent == len(CONTENT)
 
 
 def test_a_stall_is_ended_and_gone_on_from(lone_plan: Plan, first: FileServer) -> None:
     first.add(stall(1000))
 
-    assert is_right(fetch(lone_plan, patience=quick(read_s=0.5)))
+    assert is_right(fetch(lone_plan, retry=quick(read_s=0.5)))
     assert first.bytes_sent == len(CONTENT)
 
 
 def test_a_drip_counts_as_a_stall(lone_plan: Plan, first: FileServer) -> None:
     first.add(drip(1000, pause_s=0.02))
 
-    assert is_right(fetch(lone_plan, patience=quick(read_s=0.5)))
+    assert is_right(fetch(lone_plan, retry=quick(read_s=0.5)))
     assert len(first.requests) == 2
 
 
@@ -125,7 +125,7 @@ def test_what_a_mirror_does_not_have_the_next_is_asked_for_at_once(
     waits: list[float] = []
     first.add(status(code), times=None)
 
-    assert is_right(fetch(plan, patience=quick(waits)))
+    assert is_right(fetch(plan, retry=quick(waits)))
     assert (len(first.requests), waits) == (1, [])
 
 
@@ -133,7 +133,7 @@ def test_416_starts_from_the_beginning(lone_plan: Plan, first: FileServer) -> No
     write_files(lone_plan.folder.partial, {f"{NAME}.part": CONTENT[:100]})
     first.add(status(416))
 
-    assert is_right(fetch(lone_plan, patience=quick()))
+    assert is_right(fetch(lone_plan, retry=quick()))
     assert [request.range for request in first.requests] == ["bytes=100-", None]
 
 
@@ -141,7 +141,7 @@ def test_416_for_ever_ends(plan: Plan, first: FileServer) -> None:
     write_files(plan.folder.partial, {f"{NAME}.part": CONTENT[:100]})
     first.add(status(416), times=None)
 
-    assert is_right(fetch(plan, patience=quick()))
+    assert is_right(fetch(plan, retry=quick()))
     assert len(first.requests) == 2
 
 
@@ -150,7 +150,7 @@ def test_retry_after_is_honoured_and_bounded(lone_plan: Plan, first: FileServer)
     first.add(status(429, retry_after="7"))
     first.add(status(429, retry_after="100000"))
 
-    assert is_right(fetch(lone_plan, patience=quick(waits)))
+    assert is_right(fetch(lone_plan, retry=quick(waits)))
     assert waits == [7, 60]
 
 
@@ -161,7 +161,7 @@ def test_a_storm_is_waited_out_longer_each_time(
     waits: list[float] = []
     first.add(status(code), times=3)
 
-    assert is_right(fetch(lone_plan, patience=quick(waits)))
+    assert is_right(fetch(lone_plan, retry=quick(waits)))
     assert [(0.25 <= waits[0] <= 0.5), (0.5 <= waits[1] <= 1), (1 <= waits[2] <= 2)] == [True] * 3
 
 
@@ -169,15 +169,15 @@ def test_a_storm_without_end_goes_to_the_next_mirror(plan: Plan, first: FileServ
     said: list[str] = []
     first.add(status(503), times=None)
 
-    assert is_right(fetch(plan, patience=quick(), notice=said.append))
+    assert is_right(fetch(plan, retry=quick(), log=said.append))
     assert len(first.requests) == 4
     assert said == [f"mirror {first.url} failed: {NAME}: 503 Service Unavailable"]
 
 
 def test_waits_are_bounded() -> None:
-    patience = Patience()
+    retry = RetryPolicy()
 
-    waits = [patience.wait_s(tries, TransientError("cut")) for tries in range(1, 40)]
+    waits = [retry.wait_s(tries, TransientError("cut")) for tries in range(1, 40)]
 
     assert 15 <= max(waits) <= 30
 
@@ -189,7 +189,7 @@ def test_another_size_goes_to_the_next_mirror_before_its_bytes(
     said: list[str] = []
     first.add(fault, times=None)
 
-    assert is_right(fetch(plan, patience=quick(), notice=said.append))
+    assert is_right(fetch(plan, retry=quick(), log=said.append))
     assert len(first.requests) == 1
     assert "sent wrong bytes" in said[0]
 
@@ -197,7 +197,7 @@ def test_another_size_goes_to_the_next_mirror_before_its_bytes(
 def test_a_body_that_does_not_end_is_stopped(plan: Plan, first: FileServer) -> None:
     first.add(lengthened(10_000_000, is_declared=False), times=None)
 
-    assert is_right(fetch(plan, patience=quick()))
+    assert is_right(fetch(plan, retry=quick()))
     assert len(first.requests) == 1
     part = next(lone for lone in plan.folder.quarantine.rglob("*") if lone.is_file())
     assert part.stat().st_size <= len(CONTENT)
@@ -209,7 +209,7 @@ def test_wrong_bytes_are_quarantined_and_the_next_mirror_asked(
     said: list[str] = []
     first.add(wrong_bytes(17), times=None)
 
-    assert is_right(fetch(plan, patience=quick(), notice=said.append))
+    assert is_right(fetch(plan, retry=quick(), log=said.append))
 
     wrong = CONTENT[:17] + bytes([CONTENT[17] ^ 1]) + CONTENT[18:]
     digest = hashlib.sha256(wrong).hexdigest()
@@ -229,7 +229,7 @@ def test_wrong_bytes_everywhere_publish_nothing(
     second.add(wrong_bytes(2999), times=None)
 
     with pytest.raises(FetchError) as error:
-        fetch(plan, patience=quick())
+        fetch(plan, retry=quick())
 
     assert len(error.value.problems) == 2
     assert not (plan.folder.native / NAME).exists()
@@ -246,7 +246,7 @@ def test_a_mirror_that_keeps_lying_is_left(tmp_path: Path, home: Home) -> None:
             tmp_path / "registry", files, mirrors=[{"": f"{s.url}/"} for s in (liar, good)]
         )
 
-        fetch(make_plan(descriptor, home), jobs=1, patience=quick(), notice=said.append)
+        fetch(make_plan(descriptor, home), jobs=1, retry=quick(), log=said.append)
 
         assert len(liar.requests) == 3
     assert len(said) == 2
@@ -257,7 +257,7 @@ def test_an_ignored_range_starts_from_the_beginning(lone_plan: Plan, first: File
     first.add(cut(1000))
     first.add(range_ignored())
 
-    assert is_right(fetch(lone_plan, patience=quick()))
+    assert is_right(fetch(lone_plan, retry=quick()))
     assert [r.sent_bytes for r in first.requests] == [1000, len(CONTENT)]
 
 
@@ -268,7 +268,7 @@ def test_a_range_from_another_offset_is_not_taken(
     first.add(cut(1000))
     first.add(wrong_content_range(shift))
 
-    assert is_right(fetch(lone_plan, patience=quick()))
+    assert is_right(fetch(lone_plan, retry=quick()))
     assert [r.range for r in first.requests] == [None, "bytes=1000-", None]
 
 
@@ -279,14 +279,14 @@ def test_a_server_that_cuts_and_ignores_ranges_is_not_asked_for_ever(
         first.add(cut(1000))
         first.add(status(416))
 
-    assert is_right(fetch(plan, patience=quick()))
+    assert is_right(fetch(plan, retry=quick()))
     assert len(first.requests) <= 8
 
 
 def test_a_redirect_loop_goes_to_the_next_mirror(plan: Plan, first: FileServer) -> None:
     first.add(redirect(f"/{NAME}"), times=None)
 
-    assert is_right(fetch(plan, patience=quick()))
+    assert is_right(fetch(plan, retry=quick()))
     assert len(first.requests) == 6
 
 
@@ -302,7 +302,7 @@ def test_a_mirror_that_is_away_is_left_after_two_tries(tmp_path: Path, home: Hom
             tmp_path / "registry", files, mirrors=[{"": f"{s.url}/"} for s in (away, good)]
         )
 
-        fetch(make_plan(descriptor, home), jobs=1, patience=quick(waits), notice=said.append)
+        fetch(make_plan(descriptor, home), jobs=1, retry=quick(waits), log=said.append)
 
     assert len(waits) == 1
     assert len(said) == 1
@@ -315,7 +315,7 @@ def test_no_network_names_every_mirror_and_what_to_do(tmp_path: Path, home: Home
         urls = [one.url, two.url]
 
     with pytest.raises(FetchError) as error:
-        fetch(plan_of(tmp_path, urls, home), patience=quick())
+        fetch(plan_of(tmp_path, urls, home), retry=quick())
 
     assert all(url in error.value.wrong for url in urls)
     assert "--mirror file:DIR" in error.value.hint
@@ -328,7 +328,7 @@ def test_a_second_mirror_goes_on_with_the_bytes_of_the_first(
     first.add(cut(1000))
     first.add(status(503), times=None)
 
-    assert is_right(fetch(plan, patience=quick()))
+    assert is_right(fetch(plan, retry=quick()))
     assert [request.range for request in second.requests] == ["bytes=1000-"]
 
 
@@ -340,6 +340,6 @@ def test_a_mirror_is_not_blamed_for_the_bytes_of_another(
     first.add(status(404), times=None)
     said: list[str] = []
 
-    assert is_right(fetch(plan, patience=quick(), notice=said.append))
+    assert is_right(fetch(plan, retry=quick(), log=said.append))
     assert [request.range for request in second.requests] == ["bytes=500-", None]
     assert not any("wrong bytes" in sentence for sentence in said)

@@ -18,7 +18,7 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 
@@ -28,7 +28,7 @@ FILES = {
     "deep/c.bin": b"c" * 1_500_000,
     "empty.bin": b"",
 }
-PATIENCE = Patience(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
+RETRY = RetryPolicy(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_path_that_leaves_the_folder_is_refused(
     hostile = PlannedFile(path, 3, f"sha256:{hashlib.sha256(b'abc').hexdigest()}", (server.url,))
 
     with pytest.raises(FetchError, match="refused"):
-        fetch(dataclasses.replace(plan, files=(hostile,)), patience=PATIENCE)
+        fetch(dataclasses.replace(plan, files=(hostile,)), retry=RETRY)
 
     assert server.requests == []
     assert list(tmp_path.rglob("evil.bin*")) == []
@@ -80,7 +80,7 @@ def test_a_planted_link_to_a_folder_is_not_followed(plan: Plan, tmp_path: Path, 
     (planted / "deep").symlink_to(outside)
 
     with pytest.raises(FetchError, match="is a link where a folder has to be") as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     assert {"deep/c.bin", "deep/er/b.bin"} == {p.place for p in error.value.problems}
     assert list(outside.iterdir()) == []
@@ -98,11 +98,11 @@ def test_a_planted_link_to_a_file_is_not_followed(
     (planted / name).symlink_to(precious)
 
     if place == "native":  # the link is moved away and the file put in its place
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
         assert not (plan.folder.native / name).is_symlink()
     else:
         with pytest.raises(FetchError, match="no regular file"):
-            fetch(plan, patience=PATIENCE)
+            fetch(plan, retry=RETRY)
 
     assert precious.read_bytes() == b"mine"
 
@@ -115,7 +115,7 @@ def test_the_disk_is_asked_before_the_first_byte(
     monkeypatch.setattr("os.statvfs", lambda _: full)
 
     with pytest.raises(NoSpaceError, match=r"580\.2 kB more .*409\.6 kB free"):
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
     assert server.requests == []
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_in_the_middle_keeps_what_came(descriptor: Descriptor, tmp_p
                 filler.write_bytes(b"f" * 900_000)
 
         with pytest.raises(NoSpaceError, match="is full"):
-            fetch(plan, jobs=1, patience=PATIENCE, progress=fill)
+            fetch(plan, jobs=1, retry=RETRY, progress=fill)
 
         published = contents(plan.folder.native) if plan.folder.native.exists() else {}
         kept = contents(plan.folder.partial)["deep/c.bin.part"]
@@ -148,14 +148,14 @@ def test_a_full_disk_in_the_middle_keeps_what_came(descriptor: Descriptor, tmp_p
         assert kept == FILES["deep/c.bin"][: len(kept)]
 
         filler.unlink()
-        assert contents(fetch(plan, jobs=1, patience=PATIENCE).root) == FILES
+        assert contents(fetch(plan, jobs=1, retry=RETRY).root) == FILES
     finally:
         subprocess.run(["umount", str(mount)], check=True)
 
 
 def test_a_held_folder_is_left_alone(plan: Plan, server: FileServer) -> None:
     with plan.folder.lock("test"), pytest.raises(LockedError, match="another process"):
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     assert server.requests == []
 
@@ -176,7 +176,7 @@ def test_of_two_processes_one_fetches_and_one_is_told(
 
     server.before = start_second
 
-    fetch(plan, patience=dataclasses.replace(PATIENCE, timeouts=Timeouts(20, 60)))
+    fetch(plan, retry=dataclasses.replace(RETRY, timeouts=Timeouts(20, 60)))
 
     assert contents(plan.folder.native) == FILES
     assert second[0].returncode == 1

@@ -20,7 +20,7 @@ from sciml_data.registry.stages import Fetched, Plan
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, lying, range_ignored, stall, status
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.download.ranges import Notes, Span, cut, holes, merged
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
@@ -28,7 +28,7 @@ from sciml_data.transfer.protocols import Timeouts
 RANGE = 1 << 16
 NAME = "dir/large.bin"
 CONTENT = random.Random(0).randbytes(16 * RANGE + 17)  # noqa: S311 (no secret)
-PATIENCE = Patience(tries=4, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
+RETRY = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
 GOOD = Fault("none")
 
 
@@ -52,9 +52,9 @@ def plan(tmp_path: Path, first: FileServer, second: FileServer, home: Home) -> P
     return make_plan(write_dataset(tmp_path / "registry", {NAME: CONTENT}, mirrors=mirrors), home)
 
 
-def get(plan: Plan, *, jobs: int = 4, patience: Patience = PATIENCE) -> tuple[Fetched, list[str]]:
+def get(plan: Plan, *, jobs: int = 4, retry: RetryPolicy = RETRY) -> tuple[Fetched, list[str]]:
     said: list[str] = []
-    fetched = fetch(plan, jobs=jobs, patience=patience, notice=said.append, range_bytes=RANGE)
+    fetched = fetch(plan, jobs=jobs, retry=retry, log=said.append, range_bytes=RANGE)
     return fetched, said
 
 
@@ -179,9 +179,9 @@ def test_a_helper_that_stalls_loses_its_range_only(plan: Plan, first: FileServer
     let_helpers_come(first, 4)
     first.add(GOOD)
     first.add(stall(100))
-    patience = Patience(tries=4, pause=lambda _: None, timeouts=Timeouts(20, 0.5))
+    retry = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(20, 0.5))
 
-    fetched, said = get(plan, patience=patience)
+    fetched, said = get(plan, retry=retry)
 
     assert is_right(fetched)
     assert said == []
@@ -294,7 +294,7 @@ def test_an_interrupt_in_a_helper_stops_all(plan: Plan, first: FileServer) -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, jobs=4, patience=PATIENCE, progress=interrupt, range_bytes=RANGE)
+        fetch(plan, jobs=4, retry=RETRY, progress=interrupt, range_bytes=RANGE)
 
     assert is_right(get(plan)[0])
 

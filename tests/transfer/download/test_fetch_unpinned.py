@@ -20,12 +20,12 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import cut, lying, status
 from sciml_data.testing.s3_server import S3Server
-from sciml_data.transfer.download import Patience, fetch
+from sciml_data.transfer.download import RetryPolicy, fetch
 from sciml_data.transfer.download.checksum import hash_like, hashes_like, mismatch, new_hash
 
 PART = 1000
 FILES = {"a.bin": b"a" * 700, "deep/b.bin": bytes(range(256)) * 40, "deep/c.bin": b""}
-PATIENCE = Patience(tries=3, last_tries=3, pause=lambda _: None)
+RETRY = RetryPolicy(tries=3, last_tries=3, pause=lambda _: None)
 Plans = Callable[..., Plan]
 
 
@@ -86,7 +86,7 @@ def manifest(files: Mapping[str, bytes]) -> Manifest:
 
 
 def test_what_arrived_is_named_by_its_sha256_and_kept(plan: Plan, folder: DatasetFolder) -> None:
-    fetched = fetch(plan, patience=PATIENCE)
+    fetched = fetch(plan, retry=RETRY)
 
     assert fetched.manifest == manifest(FILES)
     assert read_manifest(folder.manifest) == manifest(FILES)
@@ -96,14 +96,14 @@ def test_what_arrived_is_named_by_its_sha256_and_kept(plan: Plan, folder: Datase
 def test_a_file_whose_etag_says_nothing_is_still_named(plan: Plan) -> None:
     plan = with_file(plan, "a.bin", lambda file: dataclasses.replace(file, etag=None))
 
-    assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
+    assert fetch(plan, retry=RETRY).manifest == manifest(FILES)
 
 
 def test_a_part_that_nothing_would_hold_is_fetched_again(plan: Plan, server: S3Server) -> None:
     plan = with_file(plan, "a.bin", lambda file: dataclasses.replace(file, etag=None))
     write_files(plan.folder.partial, {"a.bin.part": b"z" * 700})
 
-    assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
+    assert fetch(plan, retry=RETRY).manifest == manifest(FILES)
 
 
 @pytest.mark.parametrize("tag", ["same", "other", "two"])
@@ -121,7 +121,7 @@ def test_a_large_part_is_gone_on_with_under_the_tag_that_it_came_under(
         {f"{path}.part": content[:4000], f"{path}.part.ranges": notes.encode()},
     )
 
-    fetched = fetch(plan, patience=PATIENCE, range_bytes=1000, jobs=1)
+    fetched = fetch(plan, retry=RETRY, range_bytes=1000, jobs=1)
 
     asked = [request.range for request in server.requests if request.path.endswith("b.bin")]
     assert fetched.manifest == manifest(FILES)
@@ -133,7 +133,7 @@ def test_a_large_part_is_gone_on_with_under_the_tag_that_it_came_under(
 def test_what_is_there_is_neither_asked_for_nor_read(
     plan: Plan, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fetch(plan, patience=PATIENCE)
+    first = fetch(plan, retry=RETRY)
     plan.folder.manifest.unlink()  # as after a kill
     server.requests.clear()
     read: list[Path] = []
@@ -141,7 +141,7 @@ def test_what_is_there_is_neither_asked_for_nor_read(
         "sciml_data.transfer.download.present.hashes_like", lambda path, _: read.append(path)
     )
 
-    again = fetch(plan, patience=PATIENCE)
+    again = fetch(plan, retry=RETRY)
 
     assert again.manifest == first.manifest == read_manifest(plan.folder.manifest)
     assert (server.requests, read) == ([], [])
@@ -151,7 +151,7 @@ def test_what_came_another_way_is_hashed_and_its_etag_held(plan: Plan, server: S
     write_files(plan.folder.native, {**FILES, "a.bin": b"x" * 700})
     said: list[str] = []
 
-    fetched = fetch(plan, patience=PATIENCE, notice=said.append)
+    fetched = fetch(plan, retry=RETRY, log=said.append)
 
     assert fetched.manifest == manifest(FILES)
     assert [request.path for request in server.requests] == ["bucket/a.bin"]
@@ -165,7 +165,7 @@ def test_bytes_that_do_not_fit_the_etag_are_refused(
     server.add(lying(), path="bucket/a.bin", times=None)
 
     with pytest.raises(FetchError, match=r"1 of 3 files") as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     (problem,) = error.value.problems
     listed = hashlib.md5(FILES["a.bin"], usedforsecurity=False).hexdigest()
@@ -182,7 +182,7 @@ def test_an_etag_of_parts_is_held_and_the_assumed_part_size_told(
     server.add(lying(), path="bucket/deep/b.bin", times=None)
 
     with pytest.raises(FetchError) as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     (problem,) = error.value.problems
     assert "(with parts of 1000 bytes, which are assumed)" in problem.message
@@ -196,7 +196,7 @@ def test_an_object_with_another_etag_than_listed_is_named(
     write_files(server.root, {f"bucket/{path}": content[:-1] + b"!"})
 
     with pytest.raises(FetchError) as error:
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     (problem,) = error.value.problems
     assert problem.place == path
@@ -214,19 +214,19 @@ def test_another_mirror_may_have_been_filled_in_other_parts(
         both = with_file(plan, path, lambda file: dataclasses.replace(file, urls=urls))
         server.add(status(404), path=f"bucket/{path}", times=None)
 
-        fetched = fetch(both, patience=PATIENCE)
+        fetched = fetch(both, retry=RETRY)
 
     assert fetched.manifest == manifest(FILES)
 
 
 def test_what_differs_from_what_was_fetched_first_is_refused(plan: Plan, server: S3Server) -> None:
-    first = fetch(plan, patience=PATIENCE).manifest.by_path["a.bin"].hash
+    first = fetch(plan, retry=RETRY).manifest.by_path["a.bin"].hash
     (plan.folder.native / "a.bin").unlink()
     write_files(server.root, {"bucket/a.bin": b"z" * 700})
 
     known = with_file(plan, "a.bin", lambda file: dataclasses.replace(file, hash=first))
     with pytest.raises(FetchError) as error:
-        fetch(known, patience=PATIENCE)
+        fetch(known, retry=RETRY)
 
     (problem,) = error.value.problems
     assert f"not what was fetched first: sha256 {first[7:19]}.. expected" in problem.message
@@ -239,7 +239,7 @@ def test_a_run_that_fails_keeps_what_arrived(
     server.add(status(403), path="bucket/a.bin", times=None)
 
     with pytest.raises(FetchError):
-        fetch(plan, patience=PATIENCE)
+        fetch(plan, retry=RETRY)
 
     kept = {path: content for path, content in FILES.items() if path != "a.bin"}
     assert read_manifest(folder.manifest) == manifest(kept)
@@ -251,14 +251,14 @@ def test_a_run_that_is_stopped_keeps_what_arrived(plan: Plan, folder: DatasetFol
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, jobs=1, patience=PATIENCE, progress=interrupt)
+        fetch(plan, jobs=1, retry=RETRY, progress=interrupt)
 
     assert read_manifest(folder.manifest) == manifest({"deep/b.bin": FILES["deep/b.bin"]})
 
 
 def test_parts_of_a_version_add_up(plan: Plan, folder: DatasetFolder) -> None:
     for file in plan.files:
-        fetch(dataclasses.replace(plan, files=(file,), is_whole=False), patience=PATIENCE)
+        fetch(dataclasses.replace(plan, files=(file,), is_whole=False), retry=RETRY)
 
     assert read_manifest(folder.manifest) == manifest(FILES)
 
@@ -266,7 +266,7 @@ def test_parts_of_a_version_add_up(plan: Plan, folder: DatasetFolder) -> None:
 def test_a_cut_goes_on_and_both_hashes_are_right(plan: Plan, server: S3Server) -> None:
     server.add(cut(1234), path="bucket/deep/b.bin")
 
-    assert fetch(plan, patience=PATIENCE).manifest == manifest(FILES)
+    assert fetch(plan, retry=RETRY).manifest == manifest(FILES)
     assert [r.range for r in server.requests if r.path.endswith("b.bin")] == [None, "bytes=1234-"]
 
 
@@ -279,9 +279,7 @@ def test_a_large_file_in_ranges_has_both_hashes_right(
     file = PlannedFile("b.bin", 300_000, None, (url,), etag(server, "deep/b.bin", PART))
     assert "-300:" in (file.etag or "")
 
-    fetched = fetch(
-        Plan(descriptor, (file,), folder), jobs=4, patience=PATIENCE, range_bytes=1 << 15
-    )
+    fetched = fetch(Plan(descriptor, (file,), folder), jobs=4, retry=RETRY, range_bytes=1 << 15)
 
     assert fetched.manifest == manifest({"b.bin": content})
 

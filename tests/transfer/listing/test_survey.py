@@ -20,13 +20,13 @@ from sciml_data.testing.handler import Request
 from sciml_data.testing.s3_server import S3Server
 from sciml_data.transfer.listing import Survey, read_listing, survey
 from sciml_data.transfer.protocols import Listed, SourceError, TransientError
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import UnsteadyListingError
 
 EXPECTED = {"files": {"train/**": {"count": 4, "bytes_each": 10}, "test/**": {"count": 2}}}
 TRAIN = {f"train/{number}.bin": b"0123456789" for number in range(4)}
 FILES = {**TRAIN, "test/a.bin": b"aa", "test/b.bin": b"b"}
-PATIENCE = Patience(tries=2, pause=lambda _: None)
+RETRY = RetryPolicy(tries=2, pause=lambda _: None)
 
 
 @pytest.fixture
@@ -66,7 +66,11 @@ class Asked:
     def __call__(self, *bases: str) -> Survey:
         self.said.clear()
         return survey(
-            self.descriptor, self.folder, bases=bases, notice=self.said.append, patience=PATIENCE
+            self.descriptor,
+            self.folder,
+            bases=bases,
+            log=self.said.append,
+            retry=RETRY,
         )
 
 

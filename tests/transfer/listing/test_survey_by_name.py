@@ -18,11 +18,11 @@ from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.listing.expected import file_names
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 FILES = {"table.tsv": b"a\tb\n1\t2\n", "drug info": b"ID\n"}
 SIZES = {name: {"count": 1, "bytes_each": len(content)} for name, content in FILES.items()}
-PATIENCE = Patience(tries=2, pause=lambda _: None)
+RETRY = RetryPolicy(tries=2, pause=lambda _: None)
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def test_names_are_known_only_where_no_glob_stands_for_some() -> None:
 def test_each_file_is_asked_for_its_first_byte_and_fetched_with_its_hash(
     descriptor: Descriptor, home: Home, server: FileServer
 ) -> None:
-    plan = make_plan(descriptor, home, patience=PATIENCE)
+    plan = make_plan(descriptor, home, retry=RETRY)
 
     assert {file.path: file.size_bytes for file in plan.files} == {"table.tsv": 8, "drug info": 3}
     assert {"bytes=0-0"} == {request.range for request in server.requests}
     assert [file.etag for file in plan.files] == [None, None]
-    fetched = fetch(plan, patience=PATIENCE)
+    fetched = fetch(plan, retry=RETRY)
     assert fetched.manifest == manifest_of(fetched.root)
     assert read_manifest(plan.folder.manifest) == fetched.manifest
 
@@ -63,7 +63,7 @@ def test_another_size_is_refused_by_name(
     (server.root / "pub/table.tsv").write_bytes(b"cut")
 
     with pytest.raises(ListingError) as error:
-        make_plan(descriptor, home, patience=PATIENCE)
+        make_plan(descriptor, home, retry=RETRY)
 
     assert "table.tsv: 8 bytes each expected; not so: table.tsv (3)" in str(error.value)
 
@@ -74,7 +74,7 @@ def test_a_file_that_is_gone_is_missed(
     (server.root / "pub/drug info").unlink()
 
     with pytest.raises(ListingError, match="drug info: 1 files expected, 0 listed"):
-        make_plan(descriptor, home, patience=PATIENCE)
+        make_plan(descriptor, home, retry=RETRY)
 
 
 def test_a_server_that_has_none_of_them_says_why(
@@ -83,7 +83,7 @@ def test_a_server_that_has_none_of_them_says_why(
     server.add(status(403), times=None)
 
     with pytest.raises(ListingError, match="403"):
-        make_plan(descriptor, home, patience=PATIENCE)
+        make_plan(descriptor, home, retry=RETRY)
 
 
 def test_a_busy_server_is_asked_again(
@@ -91,19 +91,19 @@ def test_a_busy_server_is_asked_again(
 ) -> None:
     server.add(status(503), times=1)
 
-    assert len(make_plan(descriptor, home, patience=PATIENCE).files) == 2
+    assert len(make_plan(descriptor, home, retry=RETRY).files) == 2
 
 
 def test_a_file_that_changed_since_is_an_error(
     descriptor: Descriptor, home: Home, server: FileServer
 ) -> None:
-    fetch(make_plan(descriptor, home, patience=PATIENCE), patience=PATIENCE)
+    fetch(make_plan(descriptor, home, retry=RETRY), retry=RETRY)
     changed = server.root / "pub/table.tsv"
     changed.write_bytes(b"a\tb\n9\t9\n")
     os.utime(changed, (1, 1))
 
     with pytest.raises(UpstreamChangedError) as error:
-        make_plan(descriptor, home, patience=PATIENCE)
+        make_plan(descriptor, home, retry=RETRY)
 
     assert [(one.kind, one.place) for one in error.value.problems] == [("changed", "table.tsv")]
 
@@ -113,7 +113,7 @@ def test_a_folder_of_the_user_may_have_other_files_too(
 ) -> None:
     write_files(tmp_path / "copy", {**FILES, "notes.txt": b"mine"})
 
-    plan = make_plan(descriptor, home, mirrors=[f"file:{tmp_path / 'copy'}"], patience=PATIENCE)
+    plan = make_plan(descriptor, home, mirrors=[f"file:{tmp_path / 'copy'}"], retry=RETRY)
 
     assert sorted(FILES) == [file.path for file in plan.files]
     assert plan.files[0].urls[0].startswith("file:")

@@ -121,7 +121,7 @@ def test_a_second_get_of_the_same_period_asks_for_nothing(get: LiveFetch) -> Non
 
     assert asked == len(get.server.log)
     assert first.manifest == second.manifest
-    assert any("3 days ago" in notice for notice in get.notices)
+    assert any("3 days ago" in log for log in get.notices)
 
 
 def test_a_longer_period_only_asks_for_what_is_new(get: LiveFetch) -> None:
@@ -159,7 +159,7 @@ def test_a_changed_window_is_set_aside_and_asked_for_again(get: LiveFetch) -> No
 
     assert fetched.manifest == again.manifest
     assert asked + 1 == len(get.server.asked("query"))
-    assert any("missing or changed" in notice for notice in get.notices)
+    assert any("missing or changed" in log for log in get.notices)
 
 
 def test_a_sidecar_that_cannot_be_read_is_no_window(get: LiveFetch) -> None:
@@ -167,7 +167,7 @@ def test_a_sidecar_that_cannot_be_read_is_no_window(get: LiveFetch) -> None:
     next(iter((get.folder.root / "windows").glob("*.json"))).write_text("{", encoding="utf-8")
 
     assert len(set(event_ids(get()))) == TOTAL
-    assert any("cannot be read" in notice for notice in get.notices)
+    assert any("cannot be read" in log for log in get.notices)
 
 
 def test_windows_of_other_parameters_are_not_used(get: LiveFetch) -> None:

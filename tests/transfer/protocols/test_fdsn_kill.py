@@ -32,7 +32,7 @@ from sciml_data.transfer.protocols.fdsn import fetch_live
 
 fetch_live(
     load_descriptor(find_registry(), "tevolop_socal", "live"), DatasetFolder(Path(sys.argv[1])),
-    start="2018-01-01", end="2019-01-01", mirrors=[sys.argv[2]], notice=print,
+    start="2018-01-01", end="2019-01-01", mirrors=[sys.argv[2]], log=print,
 )
 """
 
@@ -93,7 +93,7 @@ def test_a_killed_fetch_goes_on_without_asking_for_finished_windows(
             start="2018-01-01",
             end="2019-01-01",
             mirrors=[server.url],
-            notice=lambda _: None,
+            log=lambda _: None,
         )
 
     again = [one for one in server.log[asked_before:] if one.method == "query"]
@@ -123,7 +123,7 @@ def test_what_a_killed_process_left_half_written_is_no_window(tmp_path: Path) ->
             start="2018-01-01",
             end="2019-01-01",
             mirrors=[server.url],
-            notice=lambda _: None,
+            log=lambda _: None,
         )
 
     assert len(server.asked("query")) == 1

@@ -194,7 +194,7 @@ def test_windows_that_changed_since_an_earlier_fetch_are_asked_for_again(get: Li
     fetched = get()
 
     assert first not in event_ids(fetched)
-    assert any("401 counted by the service" in notice for notice in get.notices)
+    assert any("401 counted by the service" in log for log in get.notices)
 
 
 def test_a_move_that_a_deletion_hides_from_the_counts_is_found(get: LiveFetch) -> None:
@@ -268,9 +268,9 @@ def test_no_service_at_all_names_every_address(tmp_path: Path) -> None:
             start=START,
             end=END,
             mirrors=["file:/data", closed],
-            notice=notices.append,
+            log=notices.append,
             clock=StandingClock().clock(),
         )
 
     assert len(error.value.problems) == 3
-    assert any("cannot answer queries" in notice for notice in notices)
+    assert any("cannot answer queries" in log for log in notices)

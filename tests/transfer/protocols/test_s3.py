@@ -23,11 +23,11 @@ from sciml_data.transfer.protocols import (
     TransientError,
 )
 from sciml_data.transfer.protocols.mirrors import mirror_base
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import MIB, UnsteadyListingError, etag_hash, list_bucket
 
 URL = "http://gateway.example/bucket/data/"
-PATIENCE = Patience(tries=3, pause=lambda _: None)
+RETRY = RetryPolicy(tries=3, pause=lambda _: None)
 MD5 = hashlib.md5(b"x", usedforsecurity=False).hexdigest()
 
 
@@ -69,13 +69,13 @@ class Pages:
 
 
 def names(*answers: bytes | SourceError) -> list[str]:
-    return [one.name for one in list_bucket(URL, cast(Sources, Pages(*answers)), PATIENCE)]
+    return [one.name for one in list_bucket(URL, cast(Sources, Pages(*answers)), RETRY)]
 
 
 def test_pages_are_asked_for_one_after_the_other() -> None:
     pages = Pages(page("data/a", "data/b", following="t/1+2"), page("data/c"))
 
-    listed = list(list_bucket(URL, cast(Sources, pages), PATIENCE))
+    listed = list(list_bucket(URL, cast(Sources, pages), RETRY))
 
     assert [one.name for one in listed] == ["a", "b", "c"]
     assert (listed[0].size_bytes, listed[0].etag) == (6, MD5)
@@ -165,7 +165,7 @@ def test_what_is_no_listing_is_refused_at_once(answer: bytes, said: str) -> None
 
 def test_a_host_without_a_bucket_cannot_be_listed() -> None:
     with pytest.raises(SourceError, match="names no bucket"):
-        list(list_bucket("http://gateway.example/", cast(Sources, Pages()), PATIENCE))
+        list(list_bucket("http://gateway.example/", cast(Sources, Pages()), RETRY))
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
 
 def listed(url: str) -> list[Listed]:
     with Sources(connections=1, timeouts=Timeouts()) as sources:
-        return list(list_bucket(url, sources, PATIENCE))
+        return list(list_bucket(url, sources, RETRY))
 
 
 def test_a_bucket_is_listed_page_by_page(server: S3Server) -> None:
@@ -220,7 +220,7 @@ def test_the_code_of_a_busy_server_is_named(server: S3Server) -> None:
 
     with pytest.raises(TransientError, match=r"\(SlowDown\)"):
         listed(f"{server.url}/bucket/")
-    assert len(server.requests) == PATIENCE.tries
+    assert len(server.requests) == RETRY.tries
 
 
 def test_a_listing_of_many_pages_is_whole(tmp_path: Path) -> None:

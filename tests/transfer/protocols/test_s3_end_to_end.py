@@ -35,7 +35,7 @@ from sciml_data.testing.small_scenes import (
 )
 from sciml_data.transfer.download.ranges import LARGE_RANGES, RANGE_BYTES
 from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
-from sciml_data.transfer.protocols.patience import Patience
+from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import list_bucket
 
 NOWHERE = "http://127.0.0.1:1"  # nobody listens
@@ -57,13 +57,13 @@ Type = Callable[..., Typed]
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Wait no longer than nothing, and note how long it would have been."""
     noted: list[float] = []
-    true_wait_s = Patience.wait_s
+    true_wait_s = RetryPolicy.wait_s
 
-    def wait_s(patience: Patience, tries: int, error: TransientError) -> float:
-        noted.append(true_wait_s(patience, tries, error))
+    def wait_s(retry: RetryPolicy, tries: int, error: TransientError) -> float:
+        noted.append(true_wait_s(retry, tries, error))
         return 0.0
 
-    monkeypatch.setattr(Patience, "wait_s", wait_s)
+    monkeypatch.setattr(RetryPolicy, "wait_s", wait_s)
     return noted
 
 
@@ -193,7 +193,7 @@ def test_an_independent_server_lists_twenty_thousand_keys() -> None:
         for number in range(20_000):
             put_into_moto("many", f"scenes/{number:05}.hdf")
         with Sources(connections=1, timeouts=Timeouts()) as sources:
-            listed = list(list_bucket(f"{url}/many/scenes/", sources, Patience()))
+            listed = list(list_bucket(f"{url}/many/scenes/", sources, RetryPolicy()))
     finally:
         server.stop()
 

@@ -12,7 +12,7 @@ from sciml_data.errors import FetchError
 from sciml_data.home import DatasetFolder, write_atomically
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched
-from sciml_data.transfer.protocols.fdsn.period import Notice, PeriodFetch, Progress, of_period
+from sciml_data.transfer.protocols.fdsn.period import Log, PeriodFetch, Progress, of_period
 from sciml_data.transfer.protocols.fdsn.service import Clock, find_service
 from sciml_data.transfer.protocols.fdsn.store import Held, WindowStore
 from sciml_data.transfer.protocols.fdsn.windows import Window, read_period
@@ -27,7 +27,7 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to tal
     start: str | None,
     end: str | None,
     mirrors: Sequence[str],
-    notice: Notice,
+    log: Log,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Fetched:
@@ -42,7 +42,7 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to tal
         start: ISO 8601, UTC; None means the dataset's earliest.
         end: ISO 8601, UTC; None means now.
         mirrors: addresses of replays, asked before the service itself.
-        notice: is told of waits, reuse and changes, a sentence each.
+        log: is told of waits, reuse and changes, a sentence each.
         progress: is told of (events so far, events expected) after each window.
         clock: time, waiting and chance.
 
@@ -56,15 +56,15 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to tal
     clock = clock or Clock()
     period = read_period(start, end, earliest=live.earliest, now=clock.now())
     with folder.lock(f"fetch {descriptor.dataset} {descriptor.version}"):
-        store = WindowStore(folder, live.parameters, notice)
+        store = WindowStore(folder, live.parameters, log)
         windows = of_period(period, store.held())
-        _say_reused(windows, clock.now(), notice)
+        _say_reused(windows, clock.now(), log)
         summary = _finished(folder, period, windows)
         if summary is None:
             service, version = find_service(
-                live.base, mirrors, live.parameters, notice=notice, clock=clock
+                live.base, mirrors, live.parameters, log=log, clock=clock
             )
-            fetch = PeriodFetch(service, store, period, notice, progress or (lambda *_: None))
+            fetch = PeriodFetch(service, store, period, log, progress or (lambda *_: None))
             windows, summary = fetch.run(windows)
             summary |= {"service": service.base, "service_version": version}
         summary |= {
@@ -101,12 +101,12 @@ def _finished(
     return summary if all(summary.get(key) == value for key, value in same.items()) else None
 
 
-def _say_reused(held: Sequence[Held], now: datetime, notice: Notice) -> None:
+def _say_reused(held: Sequence[Held], now: datetime, log: Log) -> None:
     if not held:
         return
     oldest = min(one.retrieved for one in held)
     age = (now - oldest) // timedelta(days=1)
-    notice(
+    log(
         f"{len(held)} windows are used again, {sum(one.events for one in held)} events; the oldest "
         f"was retrieved {oldest:%Y-%m-%dT%H:%M:%SZ}, {age} days ago"
     )

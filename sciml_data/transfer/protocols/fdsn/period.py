@@ -31,7 +31,7 @@ TRIES_OF_A_WINDOW = 3
 CACHED_S = 60.0  # the service answers the same question from memory for so long
 ROUNDS = 3  # of asking again for what changed at the service while it was being asked
 
-Notice = Callable[[str], None]
+Log = Callable[[str], None]
 Progress = Callable[[int, int], None]  # events so far, events expected
 
 
@@ -42,7 +42,7 @@ class PeriodFetch:
     service: Service
     store: WindowStore
     period: Window
-    notice: Notice
+    log: Log
     progress: Progress
     queries: list[str] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ class PeriodFetch:
             if not reason:
                 self.queries.append(url)
                 return self.store.put(window, body, events=counted, url=url, at=at)
-            self.notice(f"window {window}: {reason}; asked again")
+            self.log(f"window {window}: {reason}; asked again")
             problems.append(Problem("window", window.name, reason))
         raise FetchError(
             f"the service does not give the events of {window} as it counts them",
@@ -137,7 +137,7 @@ class PeriodFetch:
             if totals["events"] == totals["counted_by_service"] and not stale:
                 break
             changed = [one for one in windows if one in stale or self._has_changed(one)]
-            self.notice(
+            self.log(
                 f"{totals['events']} events merged, {totals['counted_by_service']} counted by the "
                 f"service: {len(changed)} windows changed there and are asked for again"
             )
@@ -196,7 +196,7 @@ class PeriodFetch:
                 untouched="finished windows are kept, the published files were not changed",
                 hint="give the same command again later",
             )
-        self.notice(f"the catalogue keeps changing: {said}; kept as it is")
+        self.log(f"the catalogue keeps changing: {said}; kept as it is")
         return totals | {"changed_meanwhile": changed}
 
 

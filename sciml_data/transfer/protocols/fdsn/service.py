@@ -82,13 +82,13 @@ class Service:
     Attributes:
         base: URL that ends in `/`; methods are appended to it.
         parameters: of every count and query (box, event type).
-        notice: is told of every wait.
+        log: is told of every wait.
         attempts: how often one question is put before it is given up.
     """
 
     base: str
     parameters: Mapping[str, str]
-    notice: Callable[[str], None]
+    log: Callable[[str], None]
     clock: Clock = field(default_factory=Clock)
     attempts: int = ATTEMPTS
     pool: PoolManager = field(default_factory=_new_pool, repr=False)
@@ -156,7 +156,7 @@ class Service:
                     hint="give the same command again later; it goes on from here",
                 )
             wait_s = max(self._wait_s(attempt), asked_s)
-            self.notice(f"{method}: {outcome.reason}; asked again in {wait_s:.0f} s")
+            self.log(f"{method}: {outcome.reason}; asked again in {wait_s:.0f} s")
             self.clock.sleep(wait_s)
             attempt += 1
         return outcome
@@ -186,7 +186,7 @@ def find_service(
     mirrors: Sequence[str],
     parameters: Mapping[str, str],
     *,
-    notice: Callable[[str], None],
+    log: Callable[[str], None],
     clock: Clock,
 ) -> tuple[Service, str]:
     """Return the first address that answers as an event service, and its version.
@@ -198,17 +198,17 @@ def find_service(
         FetchError: none answers; `.problems` has every address and its reason.
     """
     problems = []
-    for address in addresses(base, mirrors, notice):
-        probe = Service(address, parameters, notice, clock, PROBES)
+    for address in addresses(base, mirrors, log):
+        probe = Service(address, parameters, log, clock, PROBES)
         try:
             version = probe.version()
         except FetchError as error:
             problems.append(Problem("service", address, error.wrong))
             continue
         if address == base and mirrors:
-            notice("no mirror answers as an event service")
-        notice(f"{address} is asked, version {version}")
-        return Service(address, parameters, notice, clock, pool=probe.pool), version
+            log("no mirror answers as an event service")
+        log(f"{address} is asked, version {version}")
+        return Service(address, parameters, log, clock, pool=probe.pool), version
     raise FetchError(
         "no event service answers",
         problems=problems,
@@ -218,13 +218,13 @@ def find_service(
     )
 
 
-def addresses(base: str, mirrors: Sequence[str], notice: Callable[[str], None]) -> list[str]:
+def addresses(base: str, mirrors: Sequence[str], log: Callable[[str], None]) -> list[str]:
     """Return where the service may be, in the order to ask; the last one is `base`."""
     parts = urlsplit(base)
     found = []
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
-            notice(f"mirror {mirror} is passed over: a folder of files cannot answer queries")
+            log(f"mirror {mirror} is passed over: a folder of files cannot answer queries")
             continue
         root = mirror.rstrip("/")
         found += [f"{root}/{parts.netloc}{parts.path}", f"{root}{parts.path}"]

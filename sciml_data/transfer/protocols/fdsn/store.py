@@ -63,7 +63,7 @@ class WindowStore:
 
     folder: DatasetFolder
     parameters: Mapping[str, str]
-    notice: Callable[[str], None]
+    log: Callable[[str], None]
 
     def held(self) -> list[Held]:
         """Return every finished window whose bytes still have their sha256.
@@ -144,14 +144,14 @@ class WindowStore:
             events, size_bytes, digest = int(found["events"]), int(found["bytes"]), found["hash"]
             url, parameters = str(found["url"]), found["parameters"]
         except (ValueError, KeyError, TypeError, CallError):
-            self.notice(f"{sidecar.name} cannot be read; its window is asked for again")
+            self.log(f"{sidecar.name} cannot be read; its window is asked for again")
             sidecar.unlink()
             return None
         if parameters != dict(self.parameters) or window.name != sidecar.stem:
             return None
         path = self._find(window.name, digest) if events else None
         if events and path is None:
-            self.notice(f"window {window}: its file is missing or changed; it is asked for again")
+            self.log(f"window {window}: its file is missing or changed; it is asked for again")
             sidecar.unlink()
             return None
         return Held(window, events, size_bytes, digest, url, retrieved, path)

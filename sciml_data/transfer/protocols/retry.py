@@ -10,7 +10,7 @@ from sciml_data.transfer.protocols import Timeouts, TransientError
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Settings of one run; the defaults are a choice, not a measurement.
 
     Attributes:
