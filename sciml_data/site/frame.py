@@ -8,17 +8,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from sciml_data import __version__
-from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import REPOSITORY
-
-if TYPE_CHECKING:
-    import jinja2
+from sciml_data.metadata.html import template_environment
 
 ASSETS = ("site.css", "site.js", "icon.svg")
 INDEX = "index.html"
@@ -71,7 +67,7 @@ class Frame:
 
     def draw(self, page: Page) -> str:
         """Return the HTML of a page."""
-        template = self._environment.get_template(page.template)
+        template = template_environment("sciml_data.site").get_template(page.template)
         return template.render(
             page=page,
             to=page.to,
@@ -88,25 +84,6 @@ class Frame:
         if self.base_url is None:
             return None
         return self.base_url.rstrip("/") + "/" + quote(path.removesuffix(INDEX))
-
-    @cached_property
-    def _environment(self) -> jinja2.Environment:
-        try:
-            import jinja2
-        except ImportError as error:
-            raise CallError(
-                "the pages are drawn by Jinja2, which is not installed",
-                untouched="nothing was written",
-                hint="pip install 'sciml-data[site]'",
-            ) from error
-        return jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
 
 
 def asset_files() -> dict[str, bytes]:
