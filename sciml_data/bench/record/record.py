@@ -92,11 +92,22 @@ def load_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def schema_problems(record: Any) -> list[Problem]:
-    """Return every place where a record breaks the schema."""
-    errors = sorted(_validator().iter_errors(record), key=lambda error: list(error.absolute_path))
+def schema_problems(
+    document: Any, schema: Path = SCHEMA_PATH, *, whole: str = "record"
+) -> list[Problem]:
+    """Return every place where a document breaks a JSON Schema, such as `metrics/0/score`.
+
+    Args:
+        document: JSON values; tuples are not arrays.
+        schema: file of the schema; the record's, unless another is given.
+        whole: place of a problem that concerns the document as a whole.
+    """
+    errors = sorted(
+        schema_validator(schema).iter_errors(document),
+        key=lambda error: [(type(step).__name__, step) for step in error.absolute_path],
+    )
     return [
-        Problem("schema", "/".join(map(str, error.absolute_path)) or "record", error.message[:300])
+        Problem("schema", "/".join(map(str, error.absolute_path)) or whole, error.message[:300])
         for error in errors
     ]
 
@@ -125,8 +136,8 @@ def _without_paths(value: Any) -> Any:
 
 
 @cache
-def _validator() -> Any:
+def schema_validator(schema: Path) -> Any:
+    """Return the validator of a JSON Schema's file; reading one takes longer than a check."""
     import jsonschema
 
-    schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
