@@ -23,16 +23,17 @@ from sciml_data.errors import CallError
 from sciml_data.formats import require_reader
 from sciml_data.home import find_home
 from sciml_data.metadata.addresses import landing_page
+from sciml_data.progress import Progress
 from sciml_data.ready.convert import convert
 from sciml_data.ready.open import open_dataset
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted, Fetched, Verified
 from sciml_data.synthetic.make import make_sample
-from sciml_data.transfer.adopt import adopt
-from sciml_data.transfer.download import Progress, fetch
+from sciml_data.transfer.adoption import adopt
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.verify import load_fetched, verify
+from sciml_data.transfer.verification import load_fetched, verify
 
 if TYPE_CHECKING:
     from sciml_data.integrations.pooch import DatasetPooch

@@ -184,9 +184,9 @@ def _fetch(plan: Plan, jobs: int) -> Fetched:
 
 def _say_what_is_to_come(plan: Plan) -> None:
     from sciml_data.progress import in_words
-    from sciml_data.transfer.download.present import present_paths
+    from sciml_data.transfer.download.present import existing_paths
 
-    present = present_paths(plan)
+    present = existing_paths(plan)
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
     _say(
         f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
@@ -233,9 +233,9 @@ def _fetch_live(
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print one line for each file: size, whether it is there, path, first URL; then the total."""
     from sciml_data.progress import in_words
-    from sciml_data.transfer.download.present import present_paths
+    from sciml_data.transfer.download.present import existing_paths
 
-    present = present_paths(plan)
+    present = existing_paths(plan)
     if as_json:
         rows = [
             {

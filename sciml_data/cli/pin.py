@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing: bool) -> Pin:
     from sciml_data.curate.pin import pin_fetched, pin_listing, refuse_to_pin
-    from sciml_data.transfer.listing import survey
+    from sciml_data.transfer.listing import list_files
     from sciml_data.transfer.protocols.mirrors import user_mirrors
 
     refuse_to_pin(descriptor)
@@ -79,7 +79,7 @@ def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing:
         with byte_bar(f"verify {descriptor.dataset}") as progress:
             return pin_fetched(descriptor, folder, progress=progress)
     bases = user_mirrors(mirrors)
-    found = survey(descriptor, folder, bases=bases, log=_say, keep=False)
+    found = list_files(descriptor, folder, bases=bases, log=_say, keep=False)
     return pin_listing(descriptor, found.listing)
 
 

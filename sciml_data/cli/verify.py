@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     from sciml_data.home import find_home
     from sciml_data.registry.descriptor import load_descriptor
     from sciml_data.registry.layout import find_registry
-    from sciml_data.transfer.verify import load_fetched, verify
+    from sciml_data.transfer.verification import load_fetched, verify
 
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     if clone is not None:
@@ -92,7 +92,7 @@ def _repair(
     jobs: int,
 ) -> Verified:
     from sciml_data.transfer.plan import make_plan
-    from sciml_data.transfer.verify import repair, verify
+    from sciml_data.transfer.verification import repair, verify
 
     descriptor = fetched.descriptor
     if seed is not None:

@@ -30,7 +30,7 @@ from sciml_data.registry.descriptor import (
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.transfer.listing import Listing, deviations, read_listing
-from sciml_data.transfer.verify import load_fetched, verify
+from sciml_data.transfer.verification import load_fetched, verify
 
 READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 

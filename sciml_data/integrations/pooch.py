@@ -13,8 +13,9 @@ from typing import Any
 
 import pooch
 
+from sciml_data.progress import Log, Progress
 from sciml_data.registry.stages import Plan
-from sciml_data.transfer.download import Log, Progress, fetch
+from sciml_data.transfer.download import fetch
 
 HASHLIB_KINDS = ("sha256", "md5")  # those of ours that Pooch can check itself
 

@@ -16,7 +16,7 @@ from sciml_data.ready.open import open_ready
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.site.pictures import Picture, read_picture
 from sciml_data.synthetic.make import make_sample
-from sciml_data.transfer.verify import verify
+from sciml_data.transfer.verification import verify
 
 if TYPE_CHECKING:
     import xarray as xr

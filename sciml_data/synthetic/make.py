@@ -24,7 +24,7 @@ from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import value_like
 from sciml_data.registry.stages import Fetched
 from sciml_data.synthetic import load_generator, sample_settings
-from sciml_data.transfer.verify import MARKER_NAME, differences, load_fetched
+from sciml_data.transfer.verification import MARKER_NAME, differences, load_fetched
 
 Place = tuple[dict[str, Any], str]  # a group of settings, and a name in it
 Progress = Callable[[int, int], None]  # parts of the sample that are made, and all parts

@@ -14,7 +14,7 @@ from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.descriptor import Descriptor, match_paths
 from sciml_data.registry.manifest import read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
-from sciml_data.transfer.listing import Survey, survey
+from sciml_data.transfer.listing import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
@@ -59,7 +59,7 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
     files = _pinned_files(descriptor, bases)
     found = None
     if files is None:
-        found = survey(
+        found = list_files(
             descriptor,
             folder,
             bases=bases,
@@ -108,7 +108,7 @@ def _pinned_files(descriptor: Descriptor, bases: Sequence[str]) -> dict[str, Pla
     }
 
 
-def _listed_files(found: Survey, folder: DatasetFolder) -> dict[str, PlannedFile]:
+def _listed_files(found: AcceptedListing, folder: DatasetFolder) -> dict[str, PlannedFile]:
     """Return the listed files by path; of what was fetched before, the hash is known."""
     known = read_manifest(folder.manifest).by_path if folder.manifest.is_file() else {}
     return {
@@ -124,7 +124,10 @@ def _listed_files(found: Survey, folder: DatasetFolder) -> dict[str, PlannedFile
 
 
 def _refuse_unless_here(
-    descriptor: Descriptor, wanted: Sequence[PlannedFile], folder: DatasetFolder, found: Survey
+    descriptor: Descriptor,
+    wanted: Sequence[PlannedFile],
+    folder: DatasetFolder,
+    found: AcceptedListing,
 ) -> None:
     """Raise ListingError if a file is missing and no mirror lists what was listed first."""
     missing = [

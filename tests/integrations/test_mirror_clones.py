@@ -23,10 +23,11 @@ from sciml_data.testing.datasets import write_dataset, write_files, write_unpinn
 from sciml_data.testing.faults import lying, status, truncated, wrong_bytes
 from sciml_data.testing.server import FileServer
 from sciml_data.testing.small_registry import change_descriptor
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.verify import load_fetched
-from sciml_data.transfer.verify import verify as verify_home
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.verification import load_fetched
+from sciml_data.transfer.verification import verify as verify_home
 from tests.support.paths import ROOT
 
 FILES = {

@@ -33,7 +33,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
 from sciml_data.synthetic.make import make_sample
-from sciml_data.transfer.verify import verify
+from sciml_data.transfer.verification import verify
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

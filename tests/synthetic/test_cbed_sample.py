@@ -25,7 +25,7 @@ from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.cbed_hdf5 import write_sample
 from sciml_data.synthetic.diffraction import simulation as crystals
 from sciml_data.synthetic.make import make_sample
-from sciml_data.transfer.verify import verify
+from sciml_data.transfer.verification import verify
 
 pytest.importorskip("gemmi")
 pytest.importorskip("spglib")

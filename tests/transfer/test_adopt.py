@@ -31,10 +31,10 @@ from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of, read_manifest
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
-from sciml_data.transfer.adopt import adopt
-from sciml_data.transfer.download import Receipt
+from sciml_data.transfer.adoption import adopt
+from sciml_data.transfer.download import StatCache
 from sciml_data.transfer.listing import read_listing
-from sciml_data.transfer.verify import load_fetched, verify
+from sciml_data.transfer.verification import load_fetched, verify
 
 FILES = {"train/0.bin": b"0123456789", "train/1.bin": b"9876543210", "test/a.bin": b"a"}
 MEMORY = Path("/dev/shm")  # noqa: S108 (another file system, in folders of our own)
@@ -110,7 +110,7 @@ def test_what_was_hashed_is_not_hashed_again_by_verify(
 ) -> None:
     fetched = adopt(pinned, home, source)
 
-    receipt = Receipt(fetched.folder)
+    receipt = StatCache(fetched.folder)
     for entry in fetched.manifest:
         assert receipt.stands(entry.path, entry.hash, (fetched.root / entry.path).lstat())
 
@@ -286,7 +286,7 @@ def test_a_killed_call_goes_on_with_what_was_not_read(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sciml_data.transfer.adopt import adopt
+from sciml_data.transfer.adoption import adopt
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.home import Home
 def progress(done, total):

@@ -17,9 +17,10 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.verify import load_fetched, repair, verify
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.verification import load_fetched, repair, verify
 
 FILES = {"a.bin": bytes(range(256)), "deep/b.bin": b"b" * 1000, "deep/c.bin": b"", "d.bin": b"dd"}
 RETRY = RetryPolicy(tries=2, pause=lambda _: None)
@@ -155,7 +156,9 @@ def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.Mon
     fetched = load_fetched(plan.descriptor, plan.folder)
     verify(fetched)
     read: list[Path] = []
-    monkeypatch.setattr("sciml_data.transfer.verify.hash_like", lambda path, _: read.append(path))
+    monkeypatch.setattr(
+        "sciml_data.transfer.verification.hash_like", lambda path, _: read.append(path)
+    )
 
     verify(fetched)
 

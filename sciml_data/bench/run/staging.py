@@ -163,7 +163,7 @@ def _fetched(
 def _converted(fetched: Fetched, log: Log) -> Converted:
     """Return the ready files; each stage skips what it finds done."""
     from sciml_data.ready.convert import convert
-    from sciml_data.transfer.verify import verify
+    from sciml_data.transfer.verification import verify
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
     log(f"verifying {name}")

@@ -19,13 +19,12 @@ from pathlib import Path
 from sciml_data.errors import CallError, FetchError, Problem, SciMLDataError, VerificationError
 from sciml_data.integrations.datalad.content import FOLDER, ordinary_names
 from sciml_data.integrations.datalad.keys import key_problem
-from sciml_data.progress import Meter
+from sciml_data.progress import Meter, Progress
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
-from sciml_data.transfer.download import Progress
-from sciml_data.transfer.download.checksum import hash_like, short
+from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
 from sciml_data.transfer.download.place import find_file
-from sciml_data.transfer.verify import CHANGED, MISSING, UNEXPECTED
+from sciml_data.transfer.verification import CHANGED, MISSING, UNEXPECTED
 
 POINTER = b"/annex/objects/"
 OURS = {(".", ".git"), (".", ".datalad")}  # folders that are not walked
@@ -137,7 +136,7 @@ def _read(meter: Meter, entry: Entry, content: Path) -> Problem | None:
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
     meter.moved(entry.size_bytes)
     if found != entry.hash:
-        return Problem(CHANGED, entry.path, f"{short(entry.hash)} expected, {short(found)} found")
+        return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, found))
     return None
 
 

@@ -15,13 +15,12 @@ import sciml_data
 from sciml_data.errors import ConversionError, NativeFormatError, SciMLDataError
 from sciml_data.formats import Native, Shard, load_reader, require_reader
 from sciml_data.home import write_atomically
-from sciml_data.progress import in_words
+from sciml_data.progress import Log, Progress, in_words
 from sciml_data.ready.convert import folder as ready
 from sciml_data.ready.convert.shard import Task, remove_temporaries
 from sciml_data.ready.convert.work import Workforce, make_all, problems_of, workforce
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Converted, Verified
-from sciml_data.transfer.download import Log, Progress
 
 MOST_INPUTS_NAMED = 16  # in the attributes of one ready file
 

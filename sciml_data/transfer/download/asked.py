@@ -14,7 +14,7 @@ def note_asked(plan: Plan) -> None:
     """Add a plan to what was asked for before."""
     paths: set[str] | None = None
     if not plan.is_whole:
-        before = asked_paths(plan.folder)
+        before = requested_paths(plan.folder)
         if before is None and (plan.folder.root / ASKED_NAME).is_file():
             return
         paths = {file.path for file in plan.files} | (before or set())
@@ -25,7 +25,7 @@ def note_asked(plan: Plan) -> None:
     write_atomically(plan.folder.root / ASKED_NAME, json.dumps(note, indent=1) + "\n")
 
 
-def asked_paths(folder: DatasetFolder) -> set[str] | None:
+def requested_paths(folder: DatasetFolder) -> set[str] | None:
     """Return the paths asked for so far; None means all of them, also where nothing is noted."""
     try:
         text = (folder.root / ASKED_NAME).read_text(encoding="utf-8")

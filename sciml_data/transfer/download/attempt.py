@@ -10,7 +10,7 @@ from sciml_data.transfer.download.part import Part, is_held, wrong_because
 from sciml_data.transfer.download.ranges import LARGE_RANGES
 from sciml_data.transfer.download.requests import Address, ChangedError, Requests
 from sciml_data.transfer.download.run import Run
-from sciml_data.transfer.protocols import RangeRefusedError, SourceError, TransientError
+from sciml_data.transfer.protocols.source import RangeRefusedError, SourceError, TransientError
 
 REFUSALS_FACTOR = 10  # a file is refused so many times `Patience.tries` while others are given
 

@@ -104,17 +104,17 @@ def hashes_like(path: Path, expected: tuple[str, ...]) -> list[str]:
     return [each.text() for each in found]
 
 
-def short(text: str) -> str:
+def _short(text: str) -> str:
     """Return a hash cut for the eye: `sha256 41aa07c2e1b0..`."""
     kind, _, value = text.partition(":")
     return f"{kind} {value[:12]}.."
 
 
-def mismatch(expected: str, found: str) -> str:
+def hash_mismatch(expected: str, found: str) -> str:
     """Return a sentence on two hashes that differ, and on what the expected one rests."""
     part_bytes = _part_bytes(expected) if expected.startswith("s3etag:") else 0
     assumed = f" (with parts of {part_bytes} bytes, which are assumed)" if part_bytes else ""
-    return f"{short(expected)} expected, {short(found)} found{assumed}"
+    return f"{_short(expected)} expected, {_short(found)} found{assumed}"
 
 
 def _part_bytes(etag: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sciml_data.progress import Log
 from sciml_data.transfer.download.gate import Gate
-from sciml_data.transfer.protocols import SourceError
+from sciml_data.transfer.protocols.source import SourceError
 
 MOST_LIES = 3  # wrong bodies from one mirror before it is not asked again in this run
 

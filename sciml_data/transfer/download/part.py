@@ -18,7 +18,7 @@ from sciml_data.errors import FetchError
 from sciml_data.home import DatasetFolder
 from sciml_data.registry.manifest import READ_BLOCK_BYTES
 from sciml_data.registry.stages import PlannedFile
-from sciml_data.transfer.download.checksum import Hash, mismatch, new_hash
+from sciml_data.transfer.download.checksum import Hash, hash_mismatch, new_hash
 from sciml_data.transfer.download.place import find_file, make_place, quarantine
 from sciml_data.transfer.download.ranges import MIB, Notes, Span, holes, merged
 
@@ -54,7 +54,7 @@ def wrong_because(file: PlannedFile, found: list[str]) -> str:
     wanted = wanted_hashes(file)
     for expected, text in zip(wanted, found, strict=True):
         if expected not in {IDENTITY, text}:
-            what = mismatch(expected, text)
+            what = hash_mismatch(expected, text)
             return what if file.hash is not None else f"of its listed ETag, {what}"
     return ""
 

@@ -23,12 +23,12 @@ from sciml_data.transfer.download.part import arrived_bytes
 from sciml_data.transfer.download.present import held
 from sciml_data.transfer.download.publish import Publisher
 from sciml_data.transfer.download.ranges import RANGE_BYTES
-from sciml_data.transfer.download.receipt import Receipt
+from sciml_data.transfer.download.receipt import StatCache
 from sciml_data.transfer.download.run import Run, StoppedError
 from sciml_data.transfer.download.transfer import NO_SPACE, fetch_file, refused_by_disk
-from sciml_data.transfer.protocols import Sources
 from sciml_data.transfer.protocols.mirrors import mirror_of
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import Sources
 
 DEFAULT_JOBS = 8  # requests at once: on loopback 4 to 16 are alike, farther off more may be better
 
@@ -89,14 +89,14 @@ class _Work:
 
     def do(self, range_bytes: int) -> None:
         plan = self.plan
-        with _saved(Receipt(plan.folder)) as receipt:
+        with _saved(StatCache(plan.folder)) as receipt:
             note_asked(plan)
             self.hashes, missing, self.problems = held(plan, receipt, jobs=self.jobs, log=self.log)
             _check_space(missing, plan.folder)
             self._fetch(missing, receipt, range_bytes)
             _tidy(plan.folder)
 
-    def _fetch(self, missing: Sequence[PlannedFile], receipt: Receipt, range_bytes: int) -> None:
+    def _fetch(self, missing: Sequence[PlannedFile], receipt: StatCache, range_bytes: int) -> None:
         """Fetch what is missing, large files first, so that none ends alone."""
         plan, stop = self.plan, threading.Event()
         failures: list[tuple[str, Exception]] = []
@@ -187,7 +187,7 @@ def _check_paths(plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _saved(receipt: Receipt) -> Iterator[Receipt]:
+def _saved(receipt: StatCache) -> Iterator[StatCache]:
     try:
         yield receipt
     finally:

@@ -14,10 +14,10 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.download.checksum import hashes_like
 from sciml_data.transfer.download.part import wanted_hashes, wrong_because
 from sciml_data.transfer.download.place import find_file, quarantine
-from sciml_data.transfer.download.receipt import Receipt
+from sciml_data.transfer.download.receipt import StatCache
 
 
-def present_paths(plan: Plan) -> set[str]:
+def existing_paths(plan: Plan) -> set[str]:
     """Return the planned paths where a file of the right size lies; nothing is hashed."""
     found = set()
     for file in plan.files:
@@ -28,7 +28,7 @@ def present_paths(plan: Plan) -> set[str]:
 
 
 def held(
-    plan: Plan, receipt: Receipt, *, jobs: int, log: Log
+    plan: Plan, receipt: StatCache, *, jobs: int, log: Log
 ) -> tuple[dict[str, str], list[PlannedFile], list[Problem]]:
     """Return the hashes of what is there and right, what is missing, and what cannot lie there.
 
@@ -65,7 +65,7 @@ def held(
     return hashes, missing, problems
 
 
-def _known(file: PlannedFile, receipt: Receipt, state: os.stat_result) -> str | None:
+def _known(file: PlannedFile, receipt: StatCache, state: os.stat_result) -> str | None:
     """Return the hash of a file that was found right before and has not changed since."""
     if file.hash is not None:
         return file.hash if receipt.stands(file.path, file.hash, state) else None

@@ -23,7 +23,7 @@ from typing import Self
 from sciml_data.errors import FetchError
 from sciml_data.home import DatasetFolder
 from sciml_data.transfer.download.place import make_place
-from sciml_data.transfer.download.receipt import SAVED_EVERY, Receipt
+from sciml_data.transfer.download.receipt import SAVED_EVERY, StatCache
 
 FLUSHERS = 4  # threads; more gain nothing on the disk that this was measured on
 MOST_WAITING = 64  # files that may wait to be flushed; then the next is waited for
@@ -34,7 +34,7 @@ Failed = Callable[[str, Exception], None]  # is told path and error
 class Publisher:
     """Publishes in the background; a context manager whose end publishes all that waits."""
 
-    def __init__(self, folder: DatasetFolder, receipt: Receipt, failed: Failed) -> None:
+    def __init__(self, folder: DatasetFolder, receipt: StatCache, failed: Failed) -> None:
         """Take the folder, the receipt to write, and who is told of a disk that refuses."""
         self._folder = folder
         self._receipt = receipt

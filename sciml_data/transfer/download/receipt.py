@@ -19,7 +19,7 @@ SAVED_EVERY = 200  # findings; after a kill at most so many are hashed again, no
 MOST_STALE_LINES = 2  # for each path, before the receipt is written anew
 
 
-class Receipt:
+class StatCache:
     """Size, mtime, inode and hash of files below `native/`; safe to use from several threads."""
 
     def __init__(self, folder: DatasetFolder) -> None:

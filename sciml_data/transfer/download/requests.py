@@ -14,8 +14,8 @@ from sciml_data.transfer.download.mirrors import WrongBytesError
 from sciml_data.transfer.download.part import Part, is_held
 from sciml_data.transfer.download.ranges import MIB
 from sciml_data.transfer.download.run import Run, StoppedError
-from sciml_data.transfer.protocols import Body, SourceError, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import Body, SourceError, TransientError
 
 READ_BYTES = MIB  # at most at once from a connection; what has arrived is taken
 NOTE_BYTES = 4 * MIB  # of one request, between notes: what a kill may lose of each

@@ -11,8 +11,8 @@ from sciml_data.progress import Meter
 from sciml_data.transfer.download.crew import Crew
 from sciml_data.transfer.download.mirrors import Mirrors
 from sciml_data.transfer.download.publish import Publisher
-from sciml_data.transfer.protocols import Sources
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import Sources
 
 
 class StoppedError(FetchError):

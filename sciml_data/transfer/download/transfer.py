@@ -16,8 +16,8 @@ from sciml_data.transfer.download.mirrors import WrongBytesError
 from sciml_data.transfer.download.part import Part, is_held, wrong_because
 from sciml_data.transfer.download.requests import Address
 from sciml_data.transfer.download.run import Run, StoppedError
-from sciml_data.transfer.protocols import SourceError, TransientError
 from sciml_data.transfer.protocols.mirrors import mirror_of
+from sciml_data.transfer.protocols.source import SourceError, TransientError
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 

@@ -15,16 +15,16 @@ from sciml_data.registry.descriptor import Mirror
 from sciml_data.registry.manifest import clashes, unsafe_because
 from sciml_data.transfer.listing.expected import named
 from sciml_data.transfer.listing.listing import ListedFile
-from sciml_data.transfer.protocols import (
+from sciml_data.transfer.protocols.file import list_folder
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.s3 import SILENT_TRIES, UnsteadyListingError, list_bucket
+from sciml_data.transfer.protocols.source import (
     Listed,
     RangeRefusedError,
     SourceError,
     Sources,
     TransientError,
 )
-from sciml_data.transfer.protocols.file import list_folder
-from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.protocols.s3 import SILENT_TRIES, UnsteadyListingError, list_bucket
 
 MOST_PASSES = 3  # over a listing, until two in a row agree
 

@@ -13,15 +13,15 @@ from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.transfer.listing.ask import Answer, Asker
 from sciml_data.transfer.listing.expected import deviations, file_names, named
 from sciml_data.transfer.listing.listing import Listing, changes, keep_listing, read_listing
-from sciml_data.transfer.protocols import Sources
 from sciml_data.transfer.protocols.mirrors import places
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import Sources
 
 Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Survey:
+class AcceptedListing:
     """The listing that counts, and who was asked.
 
     Attributes:
@@ -52,7 +52,7 @@ class Survey:
         return tuple(dict.fromkeys(url for url in urls if url))
 
 
-def survey(
+def list_files(
     descriptor: Descriptor,
     folder: DatasetFolder,
     *,
@@ -60,7 +60,7 @@ def survey(
     log: Log = lambda _: None,
     retry: RetryPolicy | None = None,
     keep: bool = True,
-) -> Survey:
+) -> AcceptedListing:
     """Return what the mirrors list of an unpinned version, held against all that is known.
 
     Mirrors are asked in order, those of the user first. The first counts whose listing meets
@@ -102,7 +102,7 @@ def survey(
         keep_listing(listing, folder.listing)
     asked = [answer.place for answer in answers]
     rest = tuple(one for one in descriptor.mirrors if one not in asked)
-    return Survey(listing, (answer, *answers[:-1]), rest)
+    return AcceptedListing(listing, (answer, *answers[:-1]), rest)
 
 
 def _listing(answer: Answer) -> Listing:
@@ -145,7 +145,7 @@ def _accepted(descriptor: Descriptor, answer: Answer, kept: Listing | None) -> s
 
 def _without_a_mirror(
     descriptor: Descriptor, answers: Sequence[Answer], kept: Listing | None, log: Log
-) -> Survey:
+) -> AcceptedListing:
     """Return the kept listing where no mirror will do; without one, say what each mirror lists."""
     objections = _objections(descriptor, answers, kept)
     sizes = {one.path: one.size_bytes for one in kept.files} if kept else {}
@@ -153,7 +153,7 @@ def _without_a_mirror(
         for problem in objections:
             log(f"mirror {problem.place} is passed over: {problem.message}")
         log(f"no mirror will do; what was listed on {kept.listed} counts")
-        return Survey(kept, tuple(answers), objections=tuple(objections))
+        return AcceptedListing(kept, tuple(answers), objections=tuple(objections))
     name = f"{descriptor.dataset} {descriptor.version}"
     access = descriptor.access
     wrong = f"no mirror lists what is expected of {name}"

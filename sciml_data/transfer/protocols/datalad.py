@@ -26,9 +26,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sciml_data.errors import SciMLDataError
-from sciml_data.transfer.protocols import Body, RangeRefusedError, Source, SourceError, Timeouts
 from sciml_data.transfer.protocols.annex import Batch, git, is_true, need, run
 from sciml_data.transfer.protocols.file import FileSource
+from sciml_data.transfer.protocols.source import (
+    Body,
+    RangeRefusedError,
+    Source,
+    SourceError,
+    Timeouts,
+)
 
 SCHEME = "datalad"
 MOST_AT_ONCE = 4  # processes of git-annex, each of which fetches one file at a time

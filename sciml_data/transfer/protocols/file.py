@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sciml_data.transfer.protocols import (
+from sciml_data.transfer.protocols.source import (
     Body,
     Listed,
     RangeRefusedError,

@@ -18,7 +18,7 @@ import urllib3
 from urllib3 import exceptions
 
 from sciml_data import __version__
-from sciml_data.transfer.protocols import (
+from sciml_data.transfer.protocols.source import (
     Body,
     RangeRefusedError,
     Source,

@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit
 
 from sciml_data.errors import CallError
 from sciml_data.registry.descriptor import Descriptor, Mirror
-from sciml_data.transfer.protocols import SCHEMES
 from sciml_data.transfer.protocols.datalad import SCHEME as DATALAD
 from sciml_data.transfer.protocols.datalad import folder_of, place_address
 from sciml_data.transfer.protocols.file import file_url, path_of
 from sciml_data.transfer.protocols.s3 import s3_url
+from sciml_data.transfer.protocols.source import SCHEMES
 
 MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses with spaces between them
 CONFIG_NAME = "config.toml"

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sciml_data.transfer.protocols import Timeouts, TransientError
+from sciml_data.transfer.protocols.source import Timeouts, TransientError
 
 
 @dataclass(frozen=True)

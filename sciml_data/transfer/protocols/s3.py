@@ -15,8 +15,8 @@ from urllib.parse import quote, unquote, unquote_plus, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
-from sciml_data.transfer.protocols import Listed, SourceError, Sources, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import Listed, SourceError, Sources, TransientError
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"  # answers path-style for buckets of us-east-1
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")  # as the aws command reads them

@@ -20,10 +20,11 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import cut, status
 from sciml_data.testing.server import FileServer
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.checksum import hash_like
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 FILES = {
     "a.bin": bytes(range(256)) * 40,

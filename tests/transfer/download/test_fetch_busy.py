@@ -15,10 +15,11 @@ from sciml_data.registry.stages import Plan
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, status
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.gate import Gate
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 FILES = {f"{number:03}.bin": b"%d" % number * 100 for number in range(100)}
 GOOD = Fault("none")

@@ -28,9 +28,10 @@ from sciml_data.testing.faults import (
     wrong_content_range,
 )
 from sciml_data.testing.server import FileServer
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts, TransientError
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 CONTENT = hashlib.shake_256(b"content").digest(3000)
 NAME = "dir/file.bin"

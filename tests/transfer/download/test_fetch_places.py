@@ -18,9 +18,10 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 FILES = {
     "a.bin": bytes(range(256)) * 40,

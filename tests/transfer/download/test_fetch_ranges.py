@@ -20,10 +20,11 @@ from sciml_data.registry.stages import Fetched, Plan
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, lying, range_ignored, stall, status
 from sciml_data.testing.server import FileServer, Request
-from sciml_data.transfer.download import RetryPolicy, fetch
+from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.ranges import Notes, Span, cut, holes, merged
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 RANGE = 1 << 16
 NAME = "dir/large.bin"
@@ -349,6 +350,7 @@ from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.transfer.download import fetch
 from sciml_data.home import Home
 from sciml_data.transfer.plan import make_plan
+from sciml_data.transfer.protocols.retry import RetryPolicy
 fetch(make_plan(read_descriptor(Path(sys.argv[1])), Home(Path(sys.argv[2]))), jobs=8)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """  # not ru_maxrss: that is inherited from whoever starts a program

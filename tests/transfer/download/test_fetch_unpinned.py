@@ -20,8 +20,9 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import cut, lying, status
 from sciml_data.testing.s3_server import S3Server
-from sciml_data.transfer.download import RetryPolicy, fetch
-from sciml_data.transfer.download.checksum import hash_like, hashes_like, mismatch, new_hash
+from sciml_data.transfer.download import fetch
+from sciml_data.transfer.download.checksum import hash_like, hash_mismatch, hashes_like, new_hash
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 PART = 1000
 FILES = {"a.bin": b"a" * 700, "deep/b.bin": bytes(range(256)) * 40, "deep/c.bin": b""}
@@ -318,7 +319,7 @@ def test_hashes_of_a_file_are_read_once_and_of_each_kind(tmp_path: Path) -> None
 
 
 def test_a_mismatch_is_readable() -> None:
-    assert mismatch("md5:" + "a" * 32, "md5:" + "b" * 32) == (
+    assert hash_mismatch("md5:" + "a" * 32, "md5:" + "b" * 32) == (
         "md5 aaaaaaaaaaaa.. expected, md5 bbbbbbbbbbbb.. found"
     )
 

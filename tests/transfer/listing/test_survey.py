@@ -18,7 +18,7 @@ from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import status
 from sciml_data.testing.handler import Request
 from sciml_data.testing.s3_server import S3Server
-from sciml_data.transfer.listing import Survey, read_listing, survey
+from sciml_data.transfer.listing import AcceptedListing, list_files, read_listing
 from sciml_data.transfer.protocols import Listed, SourceError, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import UnsteadyListingError
@@ -63,9 +63,9 @@ class Asked:
         self.folder = folder
         self.said: list[str] = []
 
-    def __call__(self, *bases: str) -> Survey:
+    def __call__(self, *bases: str) -> AcceptedListing:
         self.said.clear()
-        return survey(
+        return list_files(
             self.descriptor,
             self.folder,
             bases=bases,

@@ -1,5 +1,5 @@
-"""Earthquakes of any period, asked of an FDSN event service (USGS ComCat and its replays)."""
+"""Fetch earthquakes of any period from an FDSN event service (USGS ComCat and its replays)."""
 
-from sciml_data.transfer.protocols.fdsn.live import fetch_live as fetch_live
-from sciml_data.transfer.protocols.fdsn.service import Clock as Clock
-from sciml_data.transfer.protocols.fdsn.table import merge_windows as merge_windows
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ from sciml_data.transfer.listing.expected import deviations
 from sciml_data.transfer.listing.listing import ListedFile, Listing, changes, read_listing
 from sciml_data.transfer.protocols.file import path_of
 from sciml_data.transfer.protocols.mirrors import places
-from sciml_data.transfer.verify import CHANGED, MISSING, UNEXPECTED
+from sciml_data.transfer.verification import CHANGED, MISSING, UNEXPECTED
 
 MOST_LOOKED_FOR = 4  # paths or globs that are named where nothing is found
 

@@ -20,16 +20,15 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
-from sciml_data.progress import in_words
+from sciml_data.progress import Log, Progress, in_words
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Fetched
-from sciml_data.transfer.adopt.bring import Bringing, bring
-from sciml_data.transfer.adopt.find import Found, find_files
-from sciml_data.transfer.download import Log, Progress
+from sciml_data.transfer.adoption.bring import Bringing, bring
+from sciml_data.transfer.adoption.matching import Found, find_files
 from sciml_data.transfer.download.asked import ASKED_NAME
 from sciml_data.transfer.listing.listing import keep_listing
-from sciml_data.transfer.verify import CHANGED, UNEXPECTED, load_fetched
+from sciml_data.transfer.verification import CHANGED, UNEXPECTED, load_fetched
 
 STAGING = "adopt"  # below `partial/`
 MOST_TOLD = 5  # problems, before hours of reading; all of them after it

@@ -20,15 +20,14 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, NoSpaceError, Problem
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Meter, in_words
+from sciml_data.progress import Meter, Progress, in_words
 from sciml_data.registry.manifest import READ_BLOCK_BYTES
-from sciml_data.transfer.adopt.find import Candidate
-from sciml_data.transfer.download import Progress
-from sciml_data.transfer.download.checksum import mismatch, new_hash
+from sciml_data.transfer.adoption.matching import Candidate
+from sciml_data.transfer.download.checksum import hash_mismatch, new_hash
 from sciml_data.transfer.download.place import make_place
 from sciml_data.transfer.download.publish import flush
-from sciml_data.transfer.download.receipt import Receipt
-from sciml_data.transfer.verify import CHANGED
+from sciml_data.transfer.download.receipt import StatCache
+from sciml_data.transfer.verification import CHANGED
 
 UNPINNED = "sha256:"  # the kind of hash that is computed where none is expected
 # Why a file may not get a second name: another file system, somebody else's file, too many names.
@@ -68,7 +67,7 @@ def bring(
         NoSpaceError: the disk does not hold the copies.
     """
     staging = bringing.staging
-    receipt = Receipt(staging)
+    receipt = StatCache(staging)
     staging.native.mkdir(parents=True, exist_ok=True)
     _prune(staging.native, files)
     places = {path: make_place(staging.native, path) for path in files}
@@ -104,7 +103,7 @@ def bring(
     return hashes, problems
 
 
-def _known(path: str, one: Candidate, place: Path, work: tuple[Bringing, Receipt]) -> str | None:
+def _known(path: str, one: Candidate, place: Path, work: tuple[Bringing, StatCache]) -> str | None:
     """Return the hash of what was brought before and has not changed since, here or there."""
     bringing, receipt = work
     try:
@@ -158,7 +157,7 @@ def _through(one: Candidate, place: Path, path: str, work: tuple[Bringing, Meter
     if expected is not None and found != expected:
         if copied is not None:
             copied.unlink()
-        return Problem(CHANGED, path, mismatch(expected, found))
+        return Problem(CHANGED, path, hash_mismatch(expected, found))
     if copied is not None:
         flush(copied)
         copied.replace(place)

@@ -20,21 +20,16 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, VerificationError
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Meter
+from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
-from sciml_data.transfer.download import (
-    Log,
-    Progress,
-    Receipt,
-    RetryPolicy,
-    asked_paths,
-    fetch,
-    quarantine,
-)
-from sciml_data.transfer.download.checksum import hash_like, short
-from sciml_data.transfer.download.place import find_file
+from sciml_data.transfer.download.asked import requested_paths
+from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
+from sciml_data.transfer.download.place import find_file, quarantine
+from sciml_data.transfer.download.pool import fetch
+from sciml_data.transfer.download.receipt import StatCache
+from sciml_data.transfer.protocols.retry import RetryPolicy
 
 MARKER_NAME = "SYNTHETIC.json"  # lies in the folder of a sample, and of nothing else
 MISSING, CHANGED, UNEXPECTED = "missing", "changed", "unexpected"
@@ -53,7 +48,7 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
     has_own = is_synthetic or descriptor.manifest is None
     if has_own and folder.manifest.is_file():
         return Fetched(descriptor, folder, read_manifest(folder.manifest), is_synthetic)
-    asked = asked_paths(folder)
+    asked = requested_paths(folder)
     if has_own or descriptor.manifest is None or not (folder.native.is_dir() or asked):
         flag = "" if folder.root.name == descriptor.version else " --sample"
         raise CallError(
@@ -128,7 +123,7 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
         part = replace(
             plan,
             files=tuple(file for file in plan.files if file.path in wanted),
-            is_whole=asked_paths(fetched.folder) is None,
+            is_whole=requested_paths(fetched.folder) is None,
         )
         fetch(part, jobs=jobs, progress=progress, log=log, retry=retry)
     return verify(fetched, jobs=jobs, progress=progress)
@@ -138,7 +133,7 @@ def differences(
     fetched: Fetched, *, full: bool = False, jobs: int = 2, progress: Progress | None = None
 ) -> list[Problem]:
     """Return one problem for each file that is missing, changed or unexpected, by path."""
-    receipt = Receipt(fetched.folder)
+    receipt = StatCache(fetched.folder)
     problems: list[Problem] = []
     to_read: list[Entry] = []
     for entry in fetched.manifest:
@@ -178,7 +173,7 @@ def _at_a_glance(root: Path, entry: Entry) -> Problem | None:
     return None
 
 
-def _read(root: Path, receipt: Receipt, meter: Meter, entry: Entry) -> Problem | None:
+def _read(root: Path, receipt: StatCache, meter: Meter, entry: Entry) -> Problem | None:
     """Hash one file; what is right goes into the receipt."""
     try:
         found = hash_like(root / entry.path, entry.hash)
@@ -186,7 +181,7 @@ def _read(root: Path, receipt: Receipt, meter: Meter, entry: Entry) -> Problem |
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
     meter.moved(entry.size_bytes)
     if found != entry.hash:
-        return Problem(CHANGED, entry.path, f"{short(entry.hash)} expected, {short(found)} found")
+        return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, found))
     receipt.add(entry.path, found)
     return None
 

@@ -1,0 +1,3 @@
+from .importing import adopt
+
+__all__ = ["adopt"]

@@ -1,0 +1,25 @@
+from .mirrors import user_mirrors
+from .retry import RetryPolicy
+from .source import (
+    Body,
+    Listed,
+    RangeRefusedError,
+    Source,
+    SourceError,
+    Sources,
+    Timeouts,
+    TransientError,
+)
+
+__all__ = [
+    "Body",
+    "Listed",
+    "RangeRefusedError",
+    "RetryPolicy",
+    "Source",
+    "SourceError",
+    "Sources",
+    "Timeouts",
+    "TransientError",
+    "user_mirrors",
+]
