@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml_data.bench.scoring import metrics
+from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_pooled, nnse_summed, skill
 from sciml_data.bench.scoring.predictions import Predictions
 
 from . import data, forecasts, parts, scaling
@@ -188,7 +188,7 @@ class Tevolop:
             pair = predictions.observed[..., index], predictions.predicted[..., index]
             for name, metric in NNSE.items():
                 scores[f"{name}.w{steps}"] = metric(*pair)
-            scores[f"skill_persistence.w{steps}"] = metrics.skill(*pair, persistence[..., index])
+            scores[f"skill_persistence.w{steps}"] = skill(*pair, persistence[..., index])
         for name in NNSE:
             each = [value for key, value in scores.items() if key.startswith(f"{name}.w")]
             known = [value for value in each if np.isfinite(value)]
@@ -260,7 +260,7 @@ class Tevolop:
 
 
 NNSE = {
-    "nnse_averaged": metrics.nnse_averaged,
-    "nnse_summed": metrics.nnse_summed,
-    "nnse_pooled": metrics.nnse_pooled,
+    "nnse_averaged": nnse_averaged,
+    "nnse_summed": nnse_summed,
+    "nnse_pooled": nnse_pooled,
 }

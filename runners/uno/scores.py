@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.scoring import metrics
+from sciml_data.bench.scoring.forecast import mean_squared_error
 from sciml_data.errors import SciMLDataError
 
 LEAST_ROWS = 10  # of a drug, or a pair of drugs, for an R2 of its own
@@ -51,7 +51,7 @@ def score(
         raise SciMLDataError(f"{int((~np.isfinite(said)).sum())} predictions are not finite")
     of_drugs = [group.r2 for group in each_group(seen, said, groups) if group.r2 is not None]
     return {
-        "mse": metrics.mean_squared_error(seen, said),
+        "mse": mean_squared_error(seen, said),
         "mae": float(np.abs(seen - said).mean()),
         "r2": r2(seen, said),
         "pearson": pearson(seen, said),

@@ -135,7 +135,7 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     from sciml_data.bench.run.execute import prepare, run_once
     from sciml_data.bench.run.request import check_request
     from sciml_data.bench.training import backend, slurm
-    from sciml_data.bench.training.strategies import is_first_worker
+    from sciml_data.bench.training.backend import is_first_worker
 
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:

@@ -46,8 +46,7 @@ def command(
     Several runs that differ only in their seed are printed as median and spread; runs on different
     data, or synthetic beside real ones, are refused.
     """
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.repeats import check_repeats
+    from sciml_data.bench.record.record import check_repeats, load_record
     from sciml_data.bench.record.report import run_table, spread_table
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
@@ -71,7 +70,7 @@ def _draw(
     folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
 ) -> list[Path]:
     """Draw the figures of a run, and return where they lie."""
-    from sciml_data.bench.run.figures import draw_figures, draw_monitor
+    from sciml_data.bench.plots import draw_figures, draw_monitor
     from sciml_data.registry.layout import find_registry
 
     paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder)]

@@ -69,7 +69,7 @@ def build(  # noqa: PLR0913 - one parameter an option
     It opens from a disk and under any address, and asks nothing of other hosts. The same input
     gives the same bytes. Prints the first page's path.
     """
-    from sciml_data.bench.run.figures import draw_figures
+    from sciml_data.bench.plots import draw_figures
     from sciml_data.home import find_home
     from sciml_data.registry.layout import find_registry
     from sciml_data.site import Options, gather, site_files, write_site

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from sciml_data.bench.run.figures import FIGURES_FOLDER
+from sciml_data.bench.plots import FIGURES_FOLDER
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

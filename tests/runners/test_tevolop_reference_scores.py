@@ -15,7 +15,8 @@ import pytest
 import xarray as xr
 
 from sciml_data.bench.interface import load_runner
-from sciml_data.bench.scoring import baselines, metrics
+from sciml_data.bench.scoring import baselines
+from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_summed
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.task import load_task
@@ -87,8 +88,8 @@ def test_persistence_on_all_published_pixels(spatial: Any) -> None:
     observed = np.where(np.isfinite(forecast), observed, np.nan)
 
     pairs = [(observed[..., index], forecast[..., index]) for index in range(8)]
-    assert [metrics.nnse_averaged(*pair) for pair in pairs] == pytest.approx(averaged, abs=WITHIN)
-    assert [metrics.nnse_summed(*pair) for pair in pairs] == pytest.approx(summed, abs=WITHIN)
+    assert [nnse_averaged(*pair) for pair in pairs] == pytest.approx(averaged, abs=WITHIN)
+    assert [nnse_summed(*pair) for pair in pairs] == pytest.approx(summed, abs=WITHIN)
 
 
 def test_persistence_on_the_validation_pixels(spatial: Any) -> None:

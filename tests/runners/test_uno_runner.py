@@ -353,7 +353,7 @@ def test_a_run_has_a_table_of_drugs_and_figures(done: Path) -> None:
 TRAINED_ON_SEVERAL = """
 import json
 from tests.test_uno_runner import problem_of
-from sciml_data.bench.training.distribute import make_strategy
+from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.bench.training.loop import Training, train
 found = []
 for strategy in (make_strategy("mirrored:2", {}), make_strategy("default", {})):

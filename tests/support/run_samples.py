@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.monitoring.samples import COLUMNS, HEADER
+from sciml_data.bench.monitoring.sampler import COLUMNS, HEADER
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import write_record
 from tests.bench.record.test_record import sample_record

@@ -8,6 +8,6 @@ Nothing here raises into the run: what cannot be read stays empty, and the recor
 """
 
 from sciml_data.bench.monitoring.figure import monitor_figure
-from sciml_data.bench.monitoring.sampling import Monitor
+from sciml_data.bench.monitoring.sampler import Monitor
 
 __all__ = ["Monitor", "monitor_figure"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.monitoring.samples import column, read_samples
+from sciml_data.bench.monitoring.sampler import column, read_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.repeats import check_repeats
+from sciml_data.bench.record.record import check_repeats
 from sciml_data.bench.scoring.predictions import MODEL
 from sciml_data.bench.scoring.scores import row_key
 

@@ -18,10 +18,21 @@ from typing import Any
 from sciml_data.bench.interface import Problem, check_problem, load_runner
 from sciml_data.bench.record import record as records
 from sciml_data.bench.record import runs
-from sciml_data.bench.run.assemble import Journal, Outcome, assemble
-from sciml_data.bench.run.guards import recorded, terminable, watched
-from sciml_data.bench.run.lost import chief_missed, losses_told
-from sciml_data.bench.run.prepared import Baselines, Prepared, settings_digest
+from sciml_data.bench.run.interruptions import (
+    chief_missed,
+    losses_told,
+    recorded,
+    terminable,
+    watched,
+)
+from sciml_data.bench.run.journal import (
+    Baselines,
+    Journal,
+    Outcome,
+    Prepared,
+    assemble,
+    settings_digest,
+)
 from sciml_data.bench.run.request import (
     Request,
     changed_names,

@@ -12,7 +12,7 @@ from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose
 from sciml_data.bench.training import backend
-from sciml_data.bench.training.strategies import check_strategy
+from sciml_data.bench.training.backend import check_strategy
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 

@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sciml_data.bench.task.task import Task
-from sciml_data.bench.task.task_form import SETTING_GROUPS
+from sciml_data.bench.task.task import SETTING_GROUPS, Task
 from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 from sciml_data.registry.options import value_like
 

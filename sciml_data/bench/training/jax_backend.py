@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.training.backend import Steps
-from sciml_data.bench.training.strategies import (
+from sciml_data.bench.training.backend import (
+    Steps,
     check_strategy,
     cluster_workers,
     refuse_keras_distribution,
@@ -143,7 +143,7 @@ def share(
 def make_steps(
     problem: Any, model: Any, *, optimizer: Any, strategy: OneDevice, settings: Mapping[str, Any]
 ) -> Steps:
-    """Compile the passes for one model and optimiser; see `steps.py` for what a step is."""
+    """Compile the passes for one model and optimiser, as `tensorflow_backend.make_steps` does."""
     import jax
 
     del strategy

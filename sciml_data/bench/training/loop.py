@@ -17,10 +17,9 @@ from typing import Any
 from sciml_data.bench.interface import VALIDATION, Problem
 from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.training import backend
-from sciml_data.bench.training.backend import Backend, Pass, Steps
+from sciml_data.bench.training.backend import Backend, Pass, Steps, refuse_keras_distribution
 from sciml_data.bench.training.checkpoint import State, load_state, restore, save_state, values_of
 from sciml_data.bench.training.schedule import Progress, advance, is_finished, learning_rate
-from sciml_data.bench.training.strategies import refuse_keras_distribution
 from sciml_data.bench.training.timeline import epoch_ms
 from sciml_data.errors import CallError, RecordError
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
-from sciml_data.bench.training.strategies import CLUSTER_VARIABLE
+from sciml_data.bench.training.backend import CLUSTER_VARIABLE
 from sciml_data.errors import CallError
 
 # Ports of a job's workers: below 32768, where Linux begins to hand out ports by itself

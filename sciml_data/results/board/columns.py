@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sciml_data.bench.record.repeats import SHORT
+from sciml_data.bench.record.record import SHORT
 from sciml_data.bench.record.report import MISSING, SYNTHETIC
 from sciml_data.results.board.cells import (
     NOT_MEASURED,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 
-from sciml_data.bench.record.repeats import SHORT
+from sciml_data.bench.record.record import SHORT
 from sciml_data.bench.record.report import MISSING
 from sciml_data.metadata.landing.html_parts import link
 from sciml_data.metadata.landing.landing import STYLE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.repeats import SHORT, SUCCESS, check_repeats
+from sciml_data.bench.record.record import SHORT, SUCCESS, check_repeats
 from sciml_data.errors import CallError, Problem
 
 Record = Mapping[str, Any]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sciml_data.bench.record.repeats import SHORT, SUCCESS, identity
+from sciml_data.bench.record.record import SHORT, SUCCESS, identity
 from sciml_data.errors import CallError, Problem
 from sciml_data.results.board.measured import SEVERAL_MACHINES
 from sciml_data.results.board.repeats import MISSED

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.repeats import SUCCESS
+from sciml_data.bench.record.record import SUCCESS
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.results.board.measured import (
     Energy,

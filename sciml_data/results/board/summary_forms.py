@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sciml_data.bench.record.repeats import SHORT, SUCCESS
+from sciml_data.bench.record.record import SHORT, SUCCESS
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.results.board.cells import (
     deviation,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.repeats import SUCCESS
+from sciml_data.bench.record.record import SUCCESS
 from sciml_data.results.board.measured import SEVERAL_MACHINES, is_one_machine, time_of
 from sciml_data.results.board.spread import spread
 

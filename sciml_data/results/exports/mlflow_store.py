@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.monitoring.samples import COLUMNS, read_samples
+from sciml_data.bench.monitoring.sampler import COLUMNS, read_samples
 from sciml_data.bench.record.record import canonical
 from sciml_data.bench.record.runs import MONITOR_NAME
 from sciml_data.errors import CallError

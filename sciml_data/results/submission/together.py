@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.repeats import check_repeats
+from sciml_data.bench.record.record import check_repeats
 from sciml_data.errors import CallError, Problem
 
 Record = Mapping[str, Any]

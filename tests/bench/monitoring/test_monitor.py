@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sciml_data.bench.monitoring import Monitor, monitor_figure
-from sciml_data.bench.monitoring.samples import COLUMNS, HEADER, read_samples
+from sciml_data.bench.monitoring.sampler import COLUMNS, HEADER, read_samples
 
 PATIENCE_S = 30.0
 QUICK_S = 0.01

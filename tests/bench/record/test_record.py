@@ -16,12 +16,12 @@ from sciml_data.bench.record.record import (
     RECORD_NAME,
     SCHEMA_PATH,
     as_json,
+    check_repeats,
     load_record,
     record_digest,
     schema_problems,
     write_record,
 )
-from sciml_data.bench.record.repeats import check_repeats
 from sciml_data.bench.record.report import SYNTHETIC, run_table, spread_table
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.bench.scoring.scores import Score, metric_rows, score_parts, target_rows

@@ -21,7 +21,7 @@ from sciml_data.bench.record.report import run_table
 from sciml_data.bench.record.runs import all_runs, find_run, output
 from sciml_data.bench.run import execute
 from sciml_data.bench.run.execute import prepare, run_once
-from sciml_data.bench.run.prepared import Prepared
+from sciml_data.bench.run.journal import Prepared
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.rescore import rescore
 from sciml_data.bench.run.staging import Source

@@ -16,9 +16,9 @@ from sciml_data.bench.interface import Problem, load_runner
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
-from sciml_data.bench.training.distribute import as_dataset, make_strategy, share
+from sciml_data.bench.training.backend import cluster_workers, is_first_worker
 from sciml_data.bench.training.loop import Training, train
-from sciml_data.bench.training.strategies import cluster_workers, is_first_worker
+from sciml_data.bench.training.tensorflow_backend import as_dataset, make_strategy, share
 from sciml_data.errors import CallError, RecordError
 from sciml_data.registry.layout import Registry
 from tests.support.paths import TOY_REGISTRY
@@ -261,7 +261,7 @@ def _worker(strategy: str, tf_config: str) -> subprocess.Popen[str]:
 if __name__ == "__main__":  # one process of the tests above
     import importlib
 
-    from sciml_data.bench.training.distribute import is_chief, set_threads
+    from sciml_data.bench.training.tensorflow_backend import is_chief, set_threads
 
     set_threads(1)
     own = make_strategy(sys.argv[1])

@@ -15,9 +15,9 @@ from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
-from sciml_data.bench.training.distribute import make_strategy
 from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.schedule import Progress
+from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.errors import CallError, RecordError
 from sciml_data.registry.layout import Registry
 from tests.support.paths import TOY_REGISTRY

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sciml_data.bench.training.backend import is_first_worker
 from sciml_data.bench.training.slurm import (
     FIRST_PORT,
     PORTS,
@@ -25,7 +26,6 @@ from sciml_data.bench.training.slurm import (
     read_step,
     tf_config,
 )
-from sciml_data.bench.training.strategies import is_first_worker
 from sciml_data.cli import group
 from sciml_data.errors import CallError, SciMLDataError
 from tests.support.paths import TOY_REGISTRY

@@ -19,8 +19,8 @@ from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run.execute import prepare, run_once
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Source
-from sciml_data.bench.training.distribute import make_strategy
 from sciml_data.bench.training.loop import Training, train
+from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.errors import SciMLDataError
 from sciml_data.home import Home
 from sciml_data.registry.layout import Registry

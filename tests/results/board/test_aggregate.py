@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sciml_data.bench.record.record import write_record
-from sciml_data.bench.record.repeats import SHARED, identity
+from sciml_data.bench.record.record import SHARED, identity, write_record
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError

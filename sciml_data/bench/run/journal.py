@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.interface import Problem
 from sciml_data.bench.monitoring import Monitor, machine
 from sciml_data.bench.record import runs
-from sciml_data.bench.record.record import RECORD_NAME, SCHEMA_VERSION, as_json, load_record
-from sciml_data.bench.run.prepared import BaselineScores, Prepared, settings_digest
+from sciml_data.bench.record.record import RECORD_NAME, SCHEMA_VERSION, as_json, digest, load_record
+from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.scores import PartScores, definition, metric_rows, target_rows
+from sciml_data.bench.task.split import Split
+from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
 from sciml_data.bench.training.checkpoint import FILE, load_state
 from sciml_data.bench.training.schedule import Progress
+from sciml_data.bench.training.timeline import Mark
 
 FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
 NO_STEADY_EPOCH = "no epoch after the first of a process"
@@ -232,3 +237,60 @@ def _utc(time_ms: int) -> str:
     """Return a time as ISO 8601."""
     time = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+BaselineScores = Mapping[str, PartScores]
+
+
+class Baselines:
+    """Scores of the baselines, computed when they are first asked for.
+
+    That is after the first run has ended, so they take nothing of its time.
+    """
+
+    def __init__(self, compute: Callable[[], BaselineScores]) -> None:
+        self._compute = compute
+        self._scores: BaselineScores | None = None
+        self.seconds: float | None = None
+
+    def scores(self) -> BaselineScores:
+        """Return the scores of each baseline."""
+        if self._scores is None:
+            began = time.perf_counter()
+            self._scores = self._compute()
+            self.seconds = time.perf_counter() - began
+        return self._scores
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Task, split, settings, data, problem and baselines; durations in seconds.
+
+    `marks` is the timeline up to here.
+    """
+
+    task: Task
+    split: Split
+    settings: Mapping[str, Any]
+    overridden: tuple[str, ...]
+    source: Source
+    problem: Problem
+    baselines: Baselines
+    strategy: Any
+    durations: Mapping[str, float]
+    marks: tuple[Mark, ...] = ()
+
+
+def settings_digest(prepared: Prepared, seed: int) -> str:
+    """Return the digest of all that decides a run's outcome, code and devices aside."""
+    variant = {"variant": prepared.task.variant} if prepared.task.variant else {}
+    return digest(
+        {
+            **variant,
+            "benchmark": prepared.task.name,
+            "dataset": prepared.source.manifest_digest,
+            "split": prepared.split.digest,
+            "seed": seed,
+            "settings": dict(prepared.settings),
+        }
+    )
