@@ -28,6 +28,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from page_cache import drop_from_page_cache
 
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.home import DatasetFolder
@@ -185,7 +186,7 @@ def print_patches(verified: Verified, ready: dict[str, Converted], count: int) -
             path = sorted(root.rglob(glob))[scene]
             for state in ("cold", "warm"):
                 if state == "cold":
-                    forget(path)
+                    drop_from_page_cache([path])
                 started = time.perf_counter()
                 read(path, int(row), int(column))
                 taken.setdefault((name, state), []).append(time.perf_counter() - started)
@@ -193,13 +194,6 @@ def print_patches(verified: Verified, ready: dict[str, Converted], count: int) -
         milliseconds = statistics.median(seconds) * 1e3
         ratio = statistics.median(taken["native", state]) * 1e3 / milliseconds
         print(f"a patch from {name:<6} {state}: {milliseconds:6.2f} ms, {ratio:.2f} x native")
-
-
-def forget(path: Path) -> None:
-    """Let the page cache forget a file."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def native_patch(path: Path, row: int, column: int) -> list[NDArray[Any]]:

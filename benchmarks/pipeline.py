@@ -35,6 +35,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from page_cache import drop_from_page_cache
 
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready.convert import convert, find_converted
@@ -101,15 +102,6 @@ def native_files(home: Path, scenes: int) -> list[Path]:
     return sorted(folder_of(home, described(scenes)).native.rglob("*.hdf"))
 
 
-def drop(paths: Iterable[Path]) -> None:
-    """Take files out of the page cache."""
-    for path in paths:
-        file = os.open(path, os.O_RDONLY)
-        os.fsync(file)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
-
-
 def reference_dataset(paths: list[Path], *, in_memory: bool) -> Any:
     """Return the reference's pipeline; iterate it once for each epoch."""
     import tensorflow as tf
@@ -172,7 +164,7 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
     for path in paths:
         for store in path.parent.glob(".*.npz"):
             store.unlink()
-    drop(paths)
+    drop_from_page_cache(paths)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     epochs: list[dict[str, float]] = []
     make: Callable[[int], Iterable[Any]] | None = None

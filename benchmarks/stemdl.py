@@ -18,14 +18,13 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from page_cache import drop_from_page_cache
 
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready.convert import convert, find_converted, shards_of_split
@@ -116,15 +116,6 @@ def prepare(home: Path, *, small: bool) -> None:
         for name, options in COMPRESSIONS.items():
             ready = convert(verified, options=options).manifest.total_bytes
             print(f"  ready, {name:<5} {ready / 1e6:8.1f} MB, {ready / size:.1%} of native")
-
-
-def drop(paths: Iterable[Path]) -> None:
-    """Take files out of the page cache."""
-    for path in paths:
-        file = os.open(path, os.O_RDONLY)
-        os.fsync(file)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
 
 
 def ready_of(home: Path, one: Contender, *, small: bool) -> Any:
@@ -222,7 +213,7 @@ def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
     one = CONTENDERS[name]
     paths = files_of(home, one, small=small)
     converted = None if one.conversion is None else ready_of(home, one, small=small)
-    drop(paths)
+    drop_from_page_cache(paths)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     epochs: list[dict[str, float]] = []
     keys: list[Key] = []

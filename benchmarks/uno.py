@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from uno_bytes import print_bytes
 from uno_case import REAL, make_case
-from uno_joined import JoinedFile
+from uno_joined import JoinedFile, copy_weights
 from uno_work import Network, gain
 
 from sciml_data.bench.training import backend
@@ -108,7 +108,7 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
 def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> None:
     runner = importlib.import_module("sciml_runner_uno.runner")
     model, joined = case.build(), case.build_joined()
-    importlib.import_module("sciml_runner_uno.joined").copy_weights(model, joined)
+    copy_weights(model, joined)
     rows = case.judged
     inputs = case.rows.inputs(rows)
     pieces = [rows[first : first + size] for first in range(0, len(rows), size)]

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from uno_joined import joined_model, joined_rows
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.settings import resolve_settings
@@ -40,7 +41,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     load_runner(registry, "uno")
     modules = {
         name: importlib.import_module(f"sciml_runner_uno.{name}")
-        for name in ("data", "batches", "models", "towers", "joined")
+        for name in ("data", "batches", "models", "towers")
     }
     task = choose(load_task(registry.runner("uno")), arguments.variant)
     changed = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
@@ -55,7 +56,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     has_doses = arguments.variant == "dose"
 
     def join_inputs(inputs: Any) -> Any:
-        return modules["joined"].joined_rows(cells, drugs, inputs)
+        return joined_rows(cells, drugs, inputs)
 
     def build(precision: str = "float32") -> Any:
         return _under(
@@ -76,7 +77,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
         join_inputs=join_inputs,
         join=lambda batch: (tuple(join_inputs(batch[0])), *batch[1:]),
         build=build,
-        build_joined=lambda: modules["joined"].joined_model(
+        build_joined=lambda: joined_model(
             {name: table.shape[1] for name, table in cells.items()},
             {name: table.shape[1] for name, table in drugs.items()},
             tower_widths=settings["tower_widths"],

@@ -11,7 +11,7 @@ ordered by the name of their granule, whatever order a file system lists them in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -203,9 +203,3 @@ def _by_file(
     is_validation = np.zeros(count, bool)
     is_validation[permutation[: count - larger]] = True
     return is_validation, np.ones(count, bool), "by file, whatever their orbits"
-
-
-def numbers_of(granules: Iterable[str], passes: Passes) -> Indices:
-    """Return the number of the scene of each granule's name."""
-    known = {str(name): number for number, name in enumerate(passes.granule)}
-    return np.array([known[name] for name in granules], np.intp)

@@ -27,7 +27,6 @@ TEXTS = ("native_file", "native_sample", "material", "formula")
 ALWAYS = ("native_file", "native_sample")
 UNSCALED = "none"  # the attribute `scaling` of stacks that are intensities
 READ_AT_ONCE = 32  # stacks: 100 MB of 3 x 512 x 512
-UNKNOWN = ""
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 Texts: TypeAlias = npt.NDArray[np.str_]

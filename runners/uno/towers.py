@@ -96,11 +96,6 @@ class Join(layers.Layer):  # type: ignore[misc] # Keras ships no types
         """Return the product of one block's values and its rows of the kernel."""
         return ops.matmul(values, self.kernels[block])
 
-    def whole(self) -> list[Any]:
-        """Return kernel and bias as those of one dense layer on all inputs."""
-        *rows, bias = self.get_weights()
-        return [np.concatenate(rows), bias]
-
 
 def noise(values: Any, share: float, seeds: Any) -> Any:
     """Return values of which a share is put out, the others scaled up."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from uno_joined import copy_weights, joined_model, joined_rows
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.registry.layout import find_registry
@@ -98,14 +99,14 @@ def short_precision() -> Iterator[None]:
 
 def joined(reference: Any, variant: str) -> Any:
     cells, drugs = tables(variant)
-    made = module("joined").joined_model(
+    made = joined_model(
         {name: table.shape[1] for name, table in cells.items()},
         {name: table.shape[1] for name, table in drugs.items()},
         tower_widths=settings("reference")["tower_widths"],
         head_widths=settings("reference")["head_widths"],
         has_doses=variant == "dose",
     )
-    module("joined").copy_weights(reference, made)
+    copy_weights(reference, made)
     return made
 
 
@@ -153,7 +154,7 @@ def test_the_reference_has_the_published_number_of_parameters(
 def test_the_reference_gives_what_it_gives_on_joined_rows(variant: str, training: bool) -> None:  # noqa: FBT001
     model = build("reference", variant)
     inputs = batch(variant)
-    rows = module("joined").joined_rows(*tables(variant), inputs)
+    rows = joined_rows(*tables(variant), inputs)
 
     expected = joined(model, variant)(rows, training=training).numpy()
 
@@ -166,7 +167,7 @@ def test_the_reference_has_the_gradients_it_has_on_joined_rows(variant: str) -> 
     model = build("reference", variant)
     other = joined(model, variant)
     inputs = batch(variant)
-    rows = module("joined").joined_rows(*tables(variant), inputs)
+    rows = joined_rows(*tables(variant), inputs)
 
     own = dict(
         zip(
@@ -211,7 +212,7 @@ def test_the_first_product_is_shared_where_there_is_dropout(variant: str) -> Non
     """Noise of which nothing is left to chance: dropout that keeps all but a millionth."""
     model = build("reference", variant, dropout=1e-6)
     inputs = batch(variant)
-    rows = module("joined").joined_rows(*tables(variant), inputs)
+    rows = joined_rows(*tables(variant), inputs)
 
     expected = joined(model, variant)(rows).numpy()
 
