@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from sciml_data.errors import LockedError
-from sciml_data.home import HOME_VARIABLE, Home, find_home, publish, write_atomically
+from sciml_data.home import (
+    HOME_VARIABLE,
+    Home,
+    find_home,
+    publish,
+    write_atomically,
+    write_output,
+)
 
 
 def test_the_home_is_the_one_asked_for_then_the_environments_then_the_users(
@@ -73,3 +83,59 @@ def test_a_small_file_is_written_whole_and_nothing_is_left_over(tmp_path: Path) 
 
     assert (tmp_path / "a" / "b.json").read_text() == "[]\n"
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
+
+
+def test_an_output_replaces_a_file_in_one_step(tmp_path: Path) -> None:
+    place = tmp_path / "out.txt"
+    place.write_text("old", encoding="utf-8")
+    before = place.stat().st_ino
+
+    write_output(place, "néw")
+
+    assert place.read_text(encoding="utf-8") == "néw"
+    assert place.stat().st_ino != before
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_an_output_goes_into_a_pipe_and_leaves_it_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text("utf-8")), daemon=True)
+    reader.start()
+
+    write_output(pipe, "text")
+
+    reader.join(timeout=30)
+    assert read == ["text"]
+    assert stat.S_ISFIFO(pipe.lstat().st_mode)
+
+
+def test_an_output_is_written_to_a_device(tmp_path: Path) -> None:
+    terminal, device = os.openpty()  # no file can be made beside it, so a bug harms nothing
+    link = tmp_path / "link"
+    link.symlink_to(os.ttyname(device))
+    try:
+        write_output(link, "text\n")
+
+        assert os.read(terminal, 100) == b"text\r\n"
+        assert link.is_symlink()
+        assert link.is_char_device()
+    finally:
+        os.close(device)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_output_follows_a_link_and_leaves_it_a_link(tmp_path: Path, *, exists: bool) -> None:
+    target, link = tmp_path / "folder" / "target", tmp_path / "link"
+    target.parent.mkdir()
+    if exists:
+        target.write_text("old", encoding="utf-8")
+    link.symlink_to(Path("folder", "target"))
+
+    write_output(link, "new")
+
+    assert link.is_symlink()
+    assert target.read_text(encoding="utf-8") == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
