@@ -68,6 +68,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def same(session: nox.Session) -> None:
+    """Compare samples, scores and exports with another commit: `nox -s same -- COMMIT`."""
+    install(session, "test", extras="all")
+    session.run("python", "-m", "tests.support.same", *(session.posargs or ["HEAD"]))
+
+
+@nox.session(default=False)
 def browser(session: nox.Session) -> None:
     """Open the site in a real Chromium: sort, search, print, axe; SCIML_DATA_VNU adds vnu."""
     if not shutil.which("chromium"):
