@@ -32,9 +32,9 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Yield what `make_sample` takes as `progress`: parts that are done, and all parts."""
     if not sys.stderr.isatty():
-        from sciml_data.synthetic.make import part_lines
+        from sciml_data.synthetic.make import progress_lines
 
-        yield part_lines(doing, _say)
+        yield progress_lines(doing, _say)
         return
     import tqdm
 

@@ -1,34 +1,78 @@
-"""The synthetic sample of a dataset: made here from a seed, in the native layout, and marked.
+"""Make the synthetic sample of a dataset: files in the native layout, from a seed, offline.
 
-It takes the place of fetching: what comes out is verified, converted and opened like real data,
-and says at every stage that it is synthetic.
+A sample takes the place of fetching. It is verified, converted and opened like real data, and is
+marked as synthetic at every stage.
+
+The files come from a generator, a module found by the name of the native format:
+`synthetic/<format>.py` makes the sample of `formats/<format>`. A generator may import its format's
+layout and constants. A format never imports its generator, so reading published files needs nothing
+of this package.
 """
 
 from __future__ import annotations
 
 import copy
+import importlib
+import importlib.util
 import inspect
 import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 from sciml_data import __version__
 from sciml_data.errors import CallError, Problem, nearest
 from sciml_data.formats import require_reader
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
+from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import value_like
 from sciml_data.registry.stages import Fetched
-from sciml_data.synthetic import load_generator, sample_settings
 from sciml_data.transfer.verification import MARKER_NAME, differences, load_fetched
 
-Place = tuple[dict[str, Any], str]  # a group of settings, and a name in it
-Progress = Callable[[int, int], None]  # parts of the sample that are made, and all parts
-LINE_EVERY_S = 10.0  # samples are made in minutes
+PROGRESS_INTERVAL_S = 10.0  # a sample takes minutes at most: six lines a minute are enough
+
+
+class Generator(Protocol):
+    """The interface of a module `sciml_data/synthetic/<format>`.
+
+    Optional: `DEFAULTS`, a mapping of the sample's settings to the values that are used where the
+    descriptor's `native.sample` leaves them out. A generator that takes long has a keyword argument
+    `progress` of `write_sample`: a callback (parts done, parts in all).
+    """
+
+    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
+        """Write a synthetic sample in the native layout.
+
+        Args:
+            root: folder of the native files.
+            block: `sciml.native` of the descriptor; its `sample` has settings.
+            seed: the same seed, settings and software give the same bytes.
+        """
+
+
+def load_generator(format_name: str) -> Generator:
+    """Return the generator of a native format's samples.
+
+    Raises:
+        CallError: the format has no generator.
+    """
+    name = f"{__package__}.{format_name}"
+    if importlib.util.find_spec(name) is None:
+        raise CallError(
+            f"the format {format_name} has no synthetic sample",
+            untouched="nothing was written",
+            hint="`sciml-data describe ID` names the format of a dataset",
+        )
+    return cast("Generator", importlib.import_module(name))
+
+
+def sample_settings(generator: Generator, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of a sample: the generator's defaults, then those of the descriptor."""
+    return {**getattr(generator, "DEFAULTS", {}), **block.get("sample", {})}
 
 
 def make_sample(
@@ -39,28 +83,29 @@ def make_sample(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Fetched:
-    """Return the sample of a seed; one that is there and unchanged is used again.
+    """Return the sample of a seed, and make it if it does not exist unchanged.
 
-    There is one sample of a seed: without overrides it is used in whatever size it was made, with
-    others than it was made with it is made anew.
+    A home has one sample for each seed. Without overrides an existing sample is used with the
+    settings that it was made with. With overrides that differ from those it is made again.
 
     Args:
         descriptor: of any version; its native block names the format of the sample.
-        home: where it will lie, beside the real versions.
+        home: the sample gets a folder beside the real versions.
         seed: the same seed, settings and software give the same bytes.
-        overrides: `KEY=VALUE` texts for the settings of the sample (`native.sample` and the
-            generator's own); `KEY.KEY=VALUE` where a setting has several.
-        progress: told of parts (done, to do), by generators whose sample takes long.
+        overrides: `KEY=VALUE` texts for settings of the sample (`native.sample` and the
+            generator's own); `KEY.KEY=VALUE` for a setting inside a setting.
+        progress: callback (parts done, parts in all) of generators that take long.
 
     Raises:
-        CallError: there is no such reader, or none at all; an override that is not understood.
+        CallError: the dataset has no reader, its format has no generator, or an override is not
+            understood.
         LockedError: another process works in the folder.
     """
     require_reader(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
-    block, marker = _wanted(descriptor, seed, overrides)
+    block, marker = _block_and_marker(descriptor, seed, overrides)
     with folder.lock(f"make the sample of {descriptor.dataset}"):
-        if _is_kept(_marker(folder), marker) and folder.manifest.is_file():
+        if _matches(_read_marker(folder), marker) and folder.manifest.is_file():
             fetched = load_fetched(descriptor, folder)
             if not differences(fetched):
                 return fetched
@@ -68,68 +113,66 @@ def make_sample(
     return load_fetched(descriptor, folder)
 
 
-def part_lines(
-    doing: str,
-    say: Callable[[str], None],
-    *,
-    every_s: float = LINE_EVERY_S,
-    clock: Callable[[], float] = time.monotonic,
-) -> Progress:
-    """Return a `progress` that says parts done and to do and the time left, now and then.
-
-    Args:
-        doing: begins each line.
-        say: takes a line.
-        every_s: seconds between lines; what is done sooner says nothing.
-        clock: seconds that do not go back.
-    """
-    began = said_at = clock()
-
-    def show(done: int, total: int) -> None:
-        nonlocal said_at
-        now = clock()
-        if not done or now - said_at < every_s:
-            return
-        left = (total - done) * (now - began) / done
-        say(f"{doing}: {done} of {total} parts, {left:.0f} s left")
-        said_at = now
-
-    return show
-
-
-def kept_sample(
+def existing_sample(
     descriptor: Descriptor, home: Home, *, seed: int = 0, overrides: Sequence[str] = ()
 ) -> Fetched | None:
-    """Return the sample that `make_sample` would use again; no byte is read, no lock taken.
+    """Return the sample that `make_sample` would use again, None if it would make one.
+
+    Only the marker is read: native files are not compared with the manifest, and no lock is taken.
 
     Raises:
-        CallError: an override that is not understood.
+        CallError: an override is not understood.
     """
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
-    _, marker = _wanted(descriptor, seed, overrides)
-    if not _is_kept(_marker(folder), marker) or not folder.manifest.is_file():
+    _, marker = _block_and_marker(descriptor, seed, overrides)
+    if not _matches(_read_marker(folder), marker) or not folder.manifest.is_file():
         return None
     return load_fetched(descriptor, folder)
 
 
-def made_with(folder: DatasetFolder) -> tuple[str, ...]:
-    """Return the `KEY=VALUE` texts that the sample of a folder was made with; none for its default.
+def sample_overrides(folder: DatasetFolder) -> tuple[str, ...]:
+    """Return the `KEY=VALUE` texts with which `make_sample` makes the sample of a folder again.
 
-    With them `make_sample` makes the same sample anew.
+    The tuple is empty for a sample with default settings.
     """
-    marker = _marker(folder)
+    marker = _read_marker(folder)
     settings = marker.get("settings", {}) if isinstance(marker, dict) else {}
-    return tuple(f"{name}={_text(group[key])}" for name, (group, key) in _places(settings))
+    return tuple(f"{name}={_text(group[key])}" for name, (group, key) in _leaves(settings))
 
 
-def _text(value: Any) -> str:
-    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
+def progress_lines(
+    activity: str,
+    log: Log,
+    *,
+    every_s: float = PROGRESS_INTERVAL_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Return a `progress` callback that logs finished parts and the time left at intervals.
+
+    Args:
+        activity: first words of each line.
+        log: callback that gets each line.
+        every_s: seconds between lines; a sample that is done sooner logs no line.
+        clock: a monotonic clock in seconds.
+    """
+    started = logged = clock()
+
+    def show(done: int, total: int) -> None:
+        nonlocal logged
+        now = clock()
+        if not done or now - logged < every_s:
+            return
+        left = (total - done) * (now - started) / done
+        log(f"{activity}: {done} of {total} parts, {left:.0f} s left")
+        logged = now
+
+    return show
 
 
-def _wanted(
+def _block_and_marker(
     descriptor: Descriptor, seed: int, overrides: Sequence[str]
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """Return the native block with the sizes of the sample, and what marks the sample."""
+    """Return the native block with the sample's settings, and the content of the marker file."""
     block = _with_overrides(descriptor, overrides)
     marker = {
         "synthetic": True,
@@ -143,46 +186,56 @@ def _wanted(
 
 
 def _with_overrides(descriptor: Descriptor, overrides: Sequence[str]) -> Mapping[str, Any]:
-    """Return the native block with the settings of the sample that are asked for."""
+    """Return the native block of a descriptor with `sample` replaced by the overridden settings."""
     block = descriptor.native
     if not overrides:
         return block
     settings = copy.deepcopy(dict(sample_settings(load_generator(block["reader"]), block)))
-    places = dict(_places(settings))
+    leaves = dict(_leaves(settings))
     problems = []
     for text in overrides:
         key, equals, value = text.partition("=")
-        if not equals or key not in places:
-            what = f"no such setting{nearest(key, places)}" if equals else "KEY=VALUE is expected"
-            problems.append(Problem("unknown", text, what))
+        if not equals or key not in leaves:
+            message = f"no such setting{nearest(key, leaves)}" if equals else "expected KEY=VALUE"
+            problems.append(Problem("unknown", text, message))
             continue
-        group, name = places[key]
+        group, name = leaves[key]
         try:
             group[name] = value_like(value, group[name])
         except ValueError as error:
             problems.append(Problem("type", key, str(error)))
     if problems:
         raise CallError(
-            f"--sample-set was not understood for {descriptor.dataset}",
+            f"cannot apply --sample-set to {descriptor.dataset}",
             problems=problems,
             untouched="nothing was made",
-            hint=f"settings are {', '.join(sorted(places)) or 'none'}",
+            hint=f"settings of this sample: {', '.join(sorted(leaves)) or 'none'}",
         )
     return {**block, "sample": settings}
 
 
-def _places(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Place]]:
-    """Yield the dotted name of each setting, and where it stands."""
-    for name, value in settings.items():
+def _leaves(
+    settings: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, tuple[dict[str, Any], str]]]:
+    """Yield for each setting its dotted name, the mapping that holds it, and its key there."""
+    for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _places(value, f"{prefix}{name}.")
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{name}", (settings, name)
+            yield f"{prefix}{key}", (settings, key)
 
 
-def _is_kept(found: Any, wanted: Mapping[str, Any]) -> bool:
-    """Return whether the sample that is there is the one that is wanted."""
-    return isinstance(found, dict) and {**found, **wanted} == found
+def _text(value: Any) -> str:
+    """Return a setting as it is written after `KEY=`."""
+    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _matches(existing: Any, wanted: Mapping[str, Any]) -> bool:
+    """Return whether an existing marker agrees with a wanted one in all that the latter names.
+
+    A wanted marker without settings (no overrides) therefore matches a sample of any size.
+    """
+    return isinstance(existing, dict) and {**existing, **wanted} == existing
 
 
 def _write(
@@ -191,14 +244,18 @@ def _write(
     marker: dict[str, Any],
     progress: Progress | None,
 ) -> None:
-    """Make the files in `partial/` and move them as one; what was there goes to quarantine."""
+    """Make the files in `partial/`, then replace `native/`; the old files go to quarantine.
+
+    The order survives a kill at any point: the old manifest goes first and the new one comes last,
+    and `make_sample` makes a sample without a manifest again.
+    """
     write: Callable[..., None] = load_generator(block["reader"]).write_sample
-    tells = progress is not None and "progress" in inspect.signature(write).parameters
+    has_progress = progress is not None and "progress" in inspect.signature(write).parameters
     _remove(folder.partial)
     folder.partial.mkdir(parents=True)
-    write(folder.partial, block, marker["seed"], **({"progress": progress} if tells else {}))
+    write(folder.partial, block, marker["seed"], **({"progress": progress} if has_progress else {}))
     manifest = manifest_of(folder.partial)
-    folder.manifest.unlink(missing_ok=True)  # a sample without a manifest is made again
+    folder.manifest.unlink(missing_ok=True)
     if folder.native.exists():
         replaced = folder.quarantine / "native.replaced"
         _remove(replaced)
@@ -209,7 +266,8 @@ def _write(
     write_atomically(folder.manifest, manifest.dump())
 
 
-def _marker(folder: DatasetFolder) -> Any:
+def _read_marker(folder: DatasetFolder) -> Any:
+    """Return the marker of a sample's folder, None if there is no marker."""
     path = folder.root / MARKER_NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

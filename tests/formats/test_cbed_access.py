@@ -19,7 +19,7 @@ from sciml_data.ready.open import combined_attributes
 from sciml_data.registry.descriptor import check_descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import read_manifest
-from sciml_data.synthetic.make import make_sample, part_lines
+from sciml_data.synthetic.make import make_sample, progress_lines
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.small_registry import change_descriptor
 
@@ -170,7 +170,7 @@ def test_a_reader_that_can_tells_how_far_it_is(home: Home, monkeypatch: pytest.M
 def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
     lines: list[str] = []
     seconds = iter([0.0, 4.0, 11.0, 12.0, 30.0])
-    show = part_lines("sample", lines.append, every_s=10, clock=lambda: next(seconds))
+    show = progress_lines("sample", lines.append, every_s=10, clock=lambda: next(seconds))
 
     for done in (1, 2, 3, 5):
         show(done, 8)
@@ -185,7 +185,7 @@ def test_a_run_tells_how_far_its_sample_is(home: Home, monkeypatch: pytest.Monke
     descriptor = load_descriptor(find_registry(), "stemdl_cbed")
     monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: Generator())
     monkeypatch.setattr(
-        part_lines, "__kwdefaults__", {"every_s": 0.0, "clock": iter(range(99)).__next__}
+        progress_lines, "__kwdefaults__", {"every_s": 0.0, "clock": iter(range(99)).__next__}
     )
     lines: list[str] = []
 

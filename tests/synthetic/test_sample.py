@@ -13,7 +13,7 @@ from sciml_data.cli.get import command as get_command
 from sciml_data.errors import CallError
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor
-from sciml_data.synthetic.make import kept_sample, made_with, make_sample
+from sciml_data.synthetic.make import existing_sample, make_sample, sample_overrides
 from sciml_data.testing.datasets import write_dataset
 
 
@@ -83,26 +83,26 @@ def test_what_is_kept_is_told_while_another_process_works_there(
     made = make_sample(descriptor, home, overrides=("count.train=4",))
 
     with made.folder.lock("work"):
-        assert kept_sample(descriptor, home) == made
-        assert kept_sample(descriptor, home, overrides=("count.train=4",)) == made
-        assert kept_sample(descriptor, home, overrides=("count.train=5",)) is None
-        assert kept_sample(descriptor, home, seed=1) is None
+        assert existing_sample(descriptor, home) == made
+        assert existing_sample(descriptor, home, overrides=("count.train=4",)) == made
+        assert existing_sample(descriptor, home, overrides=("count.train=5",)) is None
+        assert existing_sample(descriptor, home, seed=1) is None
     assert generator.written == 1
 
 
 def test_what_is_not_understood_is_said_all_at_once(
     descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
-    with pytest.raises(CallError, match="--sample-set was not understood") as error:
+    with pytest.raises(CallError, match="--sample-set") as error:
         make_sample(descriptor, home, overrides=("count.trian=3", "noise=much", "shape"))
 
     said = [problem.message for problem in error.value.problems]
     assert said == [
         "no such setting (did you mean 'count.train'?)",
         "a number is expected, not 'much'",
-        "KEY=VALUE is expected",
+        "expected KEY=VALUE",
     ]
-    assert error.value.hint == "settings are count.test, count.train, noise, shape"
+    assert error.value.hint == "settings of this sample: count.test, count.train, noise, shape"
     assert generator.written == 0
     assert not (home.root / "tiny").exists()
 
@@ -124,10 +124,10 @@ def test_a_sample_tells_what_it_was_made_with(
 ) -> None:
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=0)
     make_sample(descriptor, home)
-    assert made_with(folder) == ()
+    assert sample_overrides(folder) == ()
 
     first = make_sample(descriptor, home, overrides=("count.train=3", "shape=7,8"))
-    texts = made_with(folder)
+    texts = sample_overrides(folder)
 
     assert texts == ("count.train=3", "count.test=1", "shape=7,8", "noise=0.5")
     other = Home(home.root / "other")

@@ -89,7 +89,7 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     from sciml_data.bench.interface import load_runner, reads_files
     from sciml_data.ready.convert import find_converted
     from sciml_data.ready.open import open_ready
-    from sciml_data.synthetic.make import made_with
+    from sciml_data.synthetic.make import sample_overrides
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
     seed = None if sample is None else sample.seed
@@ -108,7 +108,7 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
         ready_digest=f"sha256:{converted.manifest.digest}",
         is_synthetic=converted.is_synthetic,
         sample_seed=seed,
-        sample_set=made_with(folder) if seed is not None else (),
+        sample_set=sample_overrides(folder) if seed is not None else (),
         cache_clear=cleared,
     )
 
@@ -122,10 +122,10 @@ def _cleared(converted: Converted, log: Log) -> CacheClear:
 
 def _is_of(converted: Converted, descriptor: Descriptor, home: Home, sample: Sample | None) -> bool:
     """Return whether ready files were made of the native files that are wanted."""
-    from sciml_data.synthetic.make import kept_sample
+    from sciml_data.synthetic.make import existing_sample
 
     if sample is not None:
-        kept = kept_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
+        kept = existing_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
         return kept is not None and converted.native_digest == kept.manifest.digest
     if descriptor.manifest is None:
         return not converted.is_synthetic
@@ -141,7 +141,7 @@ def _fetched(
     log: Log,
 ) -> Fetched:
     """Return the native files; what is there already is neither fetched nor made again."""
-    from sciml_data.synthetic.make import make_sample, part_lines
+    from sciml_data.synthetic.make import make_sample, progress_lines
     from sciml_data.transfer.download import fetch
     from sciml_data.transfer.plan import make_plan
 
@@ -156,7 +156,7 @@ def _fetched(
         home,
         seed=sample.seed,
         overrides=sample.overrides,
-        progress=part_lines("sample", log),
+        progress=progress_lines("sample", log),
     )
 
 
