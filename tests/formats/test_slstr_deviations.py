@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, load_reader, slstr_hdf5
 from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
-from sciml_data.formats.slstr_hdf5.options import parse_options
+from sciml_data.formats.slstr_hdf5.options import Options
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert, ready_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
+from sciml_data.registry.options import parse_options
 from sciml_data.registry.stages import Verified
 from sciml_data.testing.slstr_scenes import native_of, scene_path, write_scenes
 
@@ -214,7 +215,7 @@ def test_unknown_options_are_refused_with_the_nearest_all_at_once() -> None:
     wrong = {"lable": "bayes", "label": "bayse", "bayes_bits": "single_hi", "exclude": 3}
 
     with pytest.raises(CallError) as error:
-        parse_options(wrong)
+        parse_options(Options, wrong)
 
     assert [problem.place for problem in error.value.problems] == [
         "lable",
@@ -227,8 +228,8 @@ def test_unknown_options_are_refused_with_the_nearest_all_at_once() -> None:
 
 
 def test_the_order_of_words_makes_no_other_options() -> None:
-    assert parse_options({"bayes_bits": "dual_low,single_low"}) == parse_options(
-        {"bayes_bits": ["single_low", "dual_low"]}
+    assert parse_options(Options, {"bayes_bits": "dual_low,single_low"}) == parse_options(
+        Options, {"bayes_bits": ["single_low", "dual_low"]}
     )
 
 

@@ -11,15 +11,26 @@ conversion; else the first row counts, and responses that come with another are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import CallError, NativeFormatError, Problem, nearest
+from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
+from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
 
 SPLIT = "auc"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the conversion of the joined file."""
+
+    strict: bool = option(
+        False, "an id with two different rows of features stops the conversion; else they are named"
+    )
 
 
 def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
@@ -29,7 +40,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not.
         NativeFormatError: the file is not there.
     """
-    _parse(options)
+    parse_options(Options, options)
     path = native.block["file"]
     if path not in native.paths:
         raise NativeFormatError(
@@ -49,9 +60,9 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     from sciml_data.formats.candle_joined.ready import ready_dataset
 
-    strict = _parse(options)
+    chosen = parse_options(Options, options)
     dataset, problems = ready_dataset(native)
-    if problems and strict:
+    if problems and chosen.strict:
         raise NativeFormatError(
             f"{len(problems)} responses come with other features than their ids had before",
             problems=problems,
@@ -59,22 +70,3 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
             hint="without strict they are left out and counted",
         )
     return dataset
-
-
-def _parse(options: Mapping[str, Any]) -> bool:
-    problems = [
-        Problem("unknown", name, f"no such option{nearest(name, ['strict'])}")
-        for name in options
-        if name != "strict"
-    ]
-    strict = options.get("strict", False)
-    if not isinstance(strict, bool):
-        problems.append(Problem("value", "strict", f"true or false expected, {strict!r} found"))
-    if problems:
-        raise CallError(
-            f"{len(problems)} of {len(options)} conversion options cannot be used",
-            problems=problems,
-            untouched="nothing was read",
-            hint="options: strict",
-        )
-    return bool(strict)

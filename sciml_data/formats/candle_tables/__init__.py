@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.candle_tables.options import parse_options
+from sciml_data.formats.candle_tables.options import Options
 from sciml_data.formats.candle_tables.views import responding_drugs
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +42,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
     from sciml_data.formats.candle_tables.entities import drugs
     from sciml_data.formats.candle_tables.features import DRUGS_EACH, require_same_columns
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     tables = native.block["tables"]
     _require_tables(native)
     require_same_columns(native)
@@ -71,7 +72,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     from sciml_data.formats.candle_tables import ready
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     kind, *numbers = shard.name.removesuffix(".nc").split("-")
     if kind == "cells":
         dataset, problems = ready.cells(native)

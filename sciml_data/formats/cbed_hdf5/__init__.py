@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.cbed_hdf5.options import HDF5_OPTIONS, parse_options
+from sciml_data.formats.cbed_hdf5.options import Options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,7 +32,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not.
         NativeFormatError: files that are no HDF5 by name, lie in no split, or two of one name.
     """
-    parse_options(options, HDF5_OPTIONS)
+    parse_options(Options, options)
     problems: list[Problem] = []
     made: list[Shard] = []
     for path in native.paths:
@@ -68,7 +69,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.cbed_hdf5.ready import ready_dataset
     from sciml_data.formats.cbed_hdf5.tally import require_usable
 
-    chosen = parse_options(options, HDF5_OPTIONS)
+    chosen = parse_options(Options, options)
     (file,) = shard.inputs
     stacks, tally = read_stacks(native.root / file, file, native.block)
     require_usable(tally, shard, chosen)

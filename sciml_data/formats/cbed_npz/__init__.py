@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.cbed_hdf5.options import NPZ_OPTIONS, parse_options
+from sciml_data.formats.cbed_hdf5.options import NpzOptions
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +31,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not.
         NativeFormatError: files whose names have no running number, or that are in no split.
     """
-    chosen = parse_options(options, NPZ_OPTIONS)
+    chosen = parse_options(NpzOptions, options)
     problems: list[Problem] = []
     ranges: dict[tuple[str, int], list[str]] = {}
     for path in native.paths:
@@ -62,7 +63,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.cbed_hdf5.tally import require_usable
     from sciml_data.formats.cbed_npz.ready import ready_dataset
 
-    chosen = parse_options(options, NPZ_OPTIONS)
+    chosen = parse_options(NpzOptions, options)
     dataset, tally = ready_dataset(native, shard, chosen)
     require_usable(tally, shard, chosen)
     return dataset

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.hdf5_arrays.options import parse_options
+from sciml_data.formats.hdf5_arrays.options import Options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,7 +41,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
     """
     from sciml_data.formats.hdf5_arrays.arrays import read_heads, samples_per_shard
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     heads, problems = read_heads(native)
     _raise_if(problems, "the descriptor and the native files disagree")
     made = []
@@ -61,7 +62,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.hdf5_arrays.arrays import read_heads, samples_per_shard
     from sciml_data.formats.hdf5_arrays.ready import ready_dataset
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     heads, problems = read_heads(native, split=shard.split)
     _raise_if(problems, "the descriptor and the native files disagree")
     arrays = heads[shard.split]

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.scan_lmdb.options import Options, parse_options
+from sciml_data.formats.scan_lmdb.options import Options
 from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +39,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not, or lmdb is not installed.
         NativeFormatError: files lie in no split, or databases of a split differ in their shapes.
     """
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     problems: list[Problem] = []
     made: list[Shard] = []
     shapes: dict[str, dict[str, list[str]]] = {}
@@ -81,7 +82,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.scan_lmdb.native import read_samples
     from sciml_data.formats.scan_lmdb.ready import ready_dataset
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     (file,) = shard.inputs
     place = int(shard.name.removesuffix(".nc").rpartition("-")[2])
 

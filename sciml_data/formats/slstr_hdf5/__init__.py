@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
-from sciml_data.formats.slstr_hdf5.options import parse_options
+from sciml_data.formats.slstr_hdf5.options import Options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +33,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not.
         NativeFormatError: files whose names are not as they should be.
     """
-    parse_options(options)
+    parse_options(Options, options)
     problems: list[Problem] = []
     made: list[Shard] = []
     for path in native.paths:
@@ -69,7 +70,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.slstr_hdf5.native import nominal_shape, read_granule, tolerated_kinds
     from sciml_data.formats.slstr_hdf5.ready import ready_dataset
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     (place,) = shard.inputs
     path = native.root / place
     granule, problems = read_granule(path, place, chosen, tolerated_kinds(native.block))

@@ -1,20 +1,10 @@
-"""What may be chosen when granules are converted: label, mask, crop, packing.
-
-label          bayes | summary        where the cloud label comes from
-bayes_bits     any of the four bits   a pixel is cloud where one of these is set
-exclude        any of the flags       a pixel with one of these is not valid
-training_crop  none | reference       the reference's centre crop, training scenes only
-compression    none | gzip            none reads quicker, gzip is about a third smaller or better
-refs           reflectance | radiance what the key `refs` of the native files holds
-"""
+"""Options of the conversion of granules: label, mask, crop, packing; and the flags of a pixel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from sciml_data.errors import CallError, Problem, nearest
+from sciml_data.registry.options import option
 
 # Bits of bayes_in, as the level-1 product names them (flag_meanings of flags_in.nc); 16 to 128 are
 # spare.
@@ -41,25 +31,33 @@ EXCLUDED_BY_DEFAULT = (
     "duplicate",
     "beyond_range",
 )
-CHOICES = {
-    "label": ("bayes", "summary"),
-    "training_crop": ("none", "reference"),
-    "compression": ("none", "gzip"),
-    "refs": ("reflectance", "radiance"),
-}
-SEVERAL = {"bayes_bits": tuple(BAYES_BITS), "exclude": tuple(FLAGS)}
 
 
 @dataclass(frozen=True)
 class Options:
-    """The choices, checked; by default the reference's label, less what is not known."""
+    """Options of a granule; by default the reference's label, without pixels of unknown label."""
 
-    label: str = "bayes"
-    bayes_bits: tuple[str, ...] = tuple(BAYES_BITS)
-    exclude: tuple[str, ...] = EXCLUDED_BY_DEFAULT
-    training_crop: str = "none"
-    compression: str = "none"
-    refs: str = "reflectance"
+    label: str = option("bayes", "source of the cloud label", choices=("bayes", "summary"))
+    bayes_bits: tuple[str, ...] = option(
+        tuple(BAYES_BITS),
+        "a pixel is cloud where one of these bits is set",
+        choices=tuple(BAYES_BITS),
+        minimum=1,
+    )
+    exclude: tuple[str, ...] = option(
+        EXCLUDED_BY_DEFAULT, "a pixel with one of these flags is not valid", choices=tuple(FLAGS)
+    )
+    training_crop: str = option(
+        "none", "the reference's centre crop, of training scenes", choices=("none", "reference")
+    )
+    compression: str = option(
+        "none", "of the ready files; gzip makes them a third smaller", choices=("none", "gzip")
+    )
+    refs: str = option(
+        "reflectance",
+        "quantity under the key `refs` of the native files",
+        choices=("reflectance", "radiance"),
+    )
 
     @property
     def bayes_mask(self) -> int:
@@ -74,52 +72,3 @@ class Options:
         """
         not_asked = {"not_computed"} if self.label == "summary" else set()
         return sum(FLAGS[name] for name in set(self.exclude) - not_asked)
-
-
-def parse_options(options: Mapping[str, Any], known: Sequence[str] = ()) -> Options:
-    """Return the options; several words are a list or one text with commas.
-
-    Args:
-        options: as the caller gave them.
-        known: names of the options that this reader has; none means all.
-
-    Raises:
-        CallError: unknown names or values; `.problems` has each, with the nearest known.
-    """
-    names = tuple(known) or tuple(field.name for field in fields(Options))
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in names:
-            problems.append(Problem("unknown", name, f"no such option{nearest(name, names)}"))
-        elif name in SEVERAL:
-            values[name] = _several(name, value, problems)
-        else:
-            values[name] = _one(name, value, CHOICES[name], problems)
-    if problems:
-        raise CallError(
-            f"{len(problems)} of {len(options)} conversion options cannot be used",
-            problems=problems,
-            untouched="nothing was read",
-            hint=f"options: {', '.join(names)}",
-        )
-    return Options(**values)
-
-
-def _several(name: str, value: Any, problems: list[Problem]) -> tuple[str, ...]:
-    """Return the words in the order of the known ones, so that their order makes no other file."""
-    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(words, Sequence):
-        problems.append(Problem("value", name, f"a list of words expected, {value!r} found"))
-        return ()
-    chosen = [_one(name, word, SEVERAL[name], problems) for word in words if word != ""]
-    if not chosen and name == "bayes_bits":
-        problems.append(Problem("value", name, "at least one bit is needed"))
-    return tuple(word for word in SEVERAL[name] if word in chosen)
-
-
-def _one(name: str, value: Any, known: Sequence[str], problems: list[Problem]) -> str:
-    if value not in known:
-        near = nearest(str(value), known)
-        problems.append(Problem("value", name, f"{value!r} is none of {', '.join(known)}{near}"))
-    return str(value)

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
+from sciml_data.formats.slstr_hdf5 import options as slstr_options
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
-from sciml_data.formats.slstr_hdf5.options import parse_options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
 
-OPTIONS = ("label", "bayes_bits", "exclude", "compression")
 FILES = (
     "S7_BT_in.nc",
     "S8_BT_in.nc",
@@ -34,6 +35,14 @@ FILES = (
 )
 
 
+@dataclass(frozen=True)
+class Options(slstr_options.Options):
+    """Options of a granule of its own product: without those of the CloudMask files alone."""
+
+    training_crop: str = field(default="none", init=False)
+    refs: str = field(default="reflectance", init=False)
+
+
 def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
     """Return one ready file for each `.SEN3` folder, in the split whose globs its files fit.
 
@@ -41,7 +50,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         CallError: an option that there is not.
         NativeFormatError: folders without a granule's name, or without a file that is needed.
     """
-    parse_options(options, OPTIONS)
+    parse_options(Options, options)
     granules: dict[str, list[str]] = {}
     problems: list[Problem] = []
     for path in native.paths:
@@ -82,7 +91,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     from sciml_data.formats.slstr_hdf5.ready import ready_dataset
     from sciml_data.formats.slstr_sen3.product import read_product
 
-    chosen = parse_options(options, OPTIONS)
+    chosen = parse_options(Options, options)
     folder = shard.inputs[0].rpartition("/")[0]
     granule, problems = read_product(native.root, folder)
     _raise_if(problems)

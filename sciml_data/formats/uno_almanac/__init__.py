@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.uno_almanac.options import parse_options
+from sciml_data.formats.uno_almanac.options import Options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +38,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
     from sciml_data.formats.drug_response.molecules import require_rdkit
     from sciml_data.formats.uno_almanac.r_objects import require_rdata
 
-    parse_options(options)
+    parse_options(Options, options)
     paths = tuple(sorted(native.block[part] for part in PARTS))
     lacking = [path for path in paths if path not in native.paths]
     if lacking:
@@ -61,4 +62,4 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     from sciml_data.formats.uno_almanac.ready import dose
 
-    return dose(native, parse_options(options))
+    return dose(native, parse_options(Options, options))

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
-from sciml_data.formats.uno_ccle.options import parse_options
+from sciml_data.formats.uno_ccle.options import Options
+from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +42,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
     """
     from sciml_data.formats.drug_response.molecules import require_rdkit
 
-    chosen = parse_options(options)
+    chosen = parse_options(Options, options)
     made, problems = [], []
     for form in chosen.form_names(FORMS):
         inputs = {part: _paths(native, part) for part in FORMS[form]}
@@ -71,7 +72,9 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     from sciml_data.formats.uno_ccle import ready
 
-    return {"auc": ready.auc, "dose": ready.dose}[shard.split](native, parse_options(options))
+    return {"auc": ready.auc, "dose": ready.dose}[shard.split](
+        native, parse_options(Options, options)
+    )
 
 
 def _paths(native: Native, part: str) -> list[str]:
