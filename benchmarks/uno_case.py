@@ -18,7 +18,7 @@ from uno_joined import joined_model, joined_rows
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.bench.training import backend
 from sciml_data.registry.layout import find_registry
 
@@ -43,7 +43,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
         name: importlib.import_module(f"sciml_runner_uno.{name}")
         for name in ("data", "batches", "models", "towers")
     }
-    task = choose(load_task(registry.runner("uno")), arguments.variant)
+    task = choose_variant(load_task(registry.runner("uno")), arguments.variant)
     changed = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
     settings = resolve_settings(task, changed, model="reference", split="row")
     settings |= {"knows": [], "output_scale": 1.0}

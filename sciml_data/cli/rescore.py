@@ -14,7 +14,7 @@ import click
 from sciml_data.cli.options import home_option, mirror_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.bench.run.rescore import Difference
+    from sciml_data.bench.run.rescoring import Difference
     from sciml_data.bench.run.staging import Source
     from sciml_data.bench.task.task import Task
 
@@ -54,7 +54,7 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Score one run of the home again, print what differs, and return whether nothing does."""
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import find_run
-    from sciml_data.bench.run.rescore import rescore
+    from sciml_data.bench.run.rescoring import rescore
     from sciml_data.home import find_home
     from sciml_data.registry.layout import find_registry
 

@@ -132,7 +132,7 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed and return the folders; none in a worker that is not the chief."""
     from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
     from sciml_data.bench.record import runs
-    from sciml_data.bench.run.execute import prepare, run_once
+    from sciml_data.bench.run.execution import prepare, run_once
     from sciml_data.bench.run.request import check_request
     from sciml_data.bench.training import backend, slurm
     from sciml_data.bench.training.backend import is_first_worker

@@ -49,11 +49,11 @@ def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> N
     one task, then trains in all of them. A job that is requeued goes on with its run. The home and
     this installation have to lie where every node can read them.
     """
-    from sciml_data.bench.run.jobscript import Job, write_script
+    from sciml_data.bench.run.jobscript import Job, write_job_script
     from sciml_data.home import write_atomically
 
     benchmark, run, name = _run_words(words, threads=options["cpus_per_task"])
-    script = write_script(benchmark, Job(**options), run, name=name)
+    script = write_job_script(benchmark, Job(**options), run, name=name)
     if output is None:
         click.echo(script, nl=False)
         return

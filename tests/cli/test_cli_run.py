@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.record.record import load_record, write_record
-from sciml_data.bench.run import execute, staging
+from sciml_data.bench.run import execution, staging
 from sciml_data.bench.run.request import check_backend
 from sciml_data.bench.run.staging import Sample, Source
 from sciml_data.bench.training import backend
@@ -188,7 +188,7 @@ def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_worker_that_does_not_write_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute, "run_once", lambda *_, **__: None)
+    monkeypatch.setattr(execution, "run_once", lambda *_, **__: None)
     cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
     task = {"type": "worker", "index": 1}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))

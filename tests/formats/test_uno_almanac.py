@@ -16,7 +16,7 @@ from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, uno_almanac
 from sciml_data.formats.drug_response import NO_DRUG, swapped, text_of
@@ -344,7 +344,7 @@ def test_each_network_says_the_same_of_a_real_pair_and_its_swap(
 def problem_on(dataset: xr.Dataset, model: str) -> Any:
     """Return the benchmark on the split by pairs, with small networks."""
     runner = find_registry().runner("uno")
-    task = choose(load_task(runner), "dose")
+    task = choose_variant(load_task(runner), "dose")
     small = ("tower_widths=8,7,6", "head_widths=6,5", "cell_widths=8", "drug_widths=8")
     settings = resolve_settings(task, small, model=model, split="drug_pair")
     module = load_runner(find_registry(), "uno")

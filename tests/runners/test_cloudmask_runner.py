@@ -17,7 +17,7 @@ from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.record.report import run_table
-from sciml_data.bench.run import execute, rescore
+from sciml_data.bench.run import execution, rescoring
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Sample, Source, stage
 from sciml_data.bench.scoring.predictions import load_predictions
@@ -258,8 +258,8 @@ def run(converted: Converted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = Request(
         "cloudmask", find_registry(), overrides=SMALL, strategy="default", is_sample=True
     )
-    prepared = execute.prepare(request, lambda _task: source)
-    folder = execute.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
+    prepared = execution.prepare(request, lambda _task: source)
+    folder = execution.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
     assert folder is not None
     return folder
 
@@ -320,7 +320,7 @@ def test_scores_are_computed_again_from_what_is_stored(run: Path, converted: Con
         converted, "cloud_slstr_ds1", "1.0", f"sha256:{converted.native_digest}",
         is_synthetic=True, sample_seed=0,
     )  # fmt: skip
-    checked, differences = rescore.rescore(run, find_registry(), stage=lambda _task: source)
+    checked, differences = rescoring.rescore(run, find_registry(), stage=lambda _task: source)
 
     assert checked > 100
     assert differences == []
@@ -333,7 +333,7 @@ def test_a_mask_that_was_changed_is_noticed(run: Path) -> None:
     path.write_text(f"{text}\n", encoding="utf-8")
     try:
         with pytest.raises(RecordError, match=r"scenes-test.csv is missing or was changed"):
-            rescore.check_outputs(run, record)
+            rescoring.check_outputs(run, record)
     finally:
         path.write_text(text, encoding="utf-8")
 

@@ -15,14 +15,14 @@ from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.record.report import run_table
-from sciml_data.bench.run import execute, rescore
+from sciml_data.bench.run import execution, rescoring
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.predictions import load_predictions
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
@@ -48,7 +48,7 @@ def module(name: str) -> ModuleType:
 def problem_of(
     ready: Converted, *overrides: str, split: str = "material", model: str = "small"
 ) -> Any:
-    task = choose(load_task(RUNNER), None, ready.descriptor.dataset)
+    task = choose_variant(load_task(RUNNER), None, ready.descriptor.dataset)
     settings = resolve_settings(task, (*SMALL, *overrides), model=model, split=split)
     runner = load_runner(find_registry(), "stemdl_classification")
     return runner.prepare(ready, load_split(RUNNER, split), settings)
@@ -245,8 +245,8 @@ def done(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         "stemdl_classification", find_registry(), model="small", split="random",
         overrides=SMALL, strategy="default", is_sample=True,
     )  # fmt: skip
-    prepared = execute.prepare(request, lambda _task: source, log=told.append)
-    folder = execute.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
+    prepared = execution.prepare(request, lambda _task: source, log=told.append)
+    folder = execution.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
     assert folder is not None
     return folder, told
 
@@ -280,7 +280,7 @@ def test_a_target_that_is_not_met_is_said_to_be_so(done: tuple[Path, list[str]])
 def test_scores_are_computed_again_from_what_is_stored(
     done: tuple[Path, list[str]], source: Source
 ) -> None:
-    checked, differences = rescore.rescore(done[0], find_registry(), stage=lambda _task: source)
+    checked, differences = rescoring.rescore(done[0], find_registry(), stage=lambda _task: source)
 
     assert checked > 100
     assert differences == []

@@ -14,7 +14,7 @@ import pytest
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
-from sciml_data.bench.run import execute, rescore
+from sciml_data.bench.run import execution, rescoring
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.predictions import load_predictions
@@ -300,8 +300,8 @@ def run(converted: Converted, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "stemdl_reconstruction", find_registry(), overrides=SMALL, model="small",
         strategy="default", is_sample=True,
     )  # fmt: skip
-    prepared = execute.prepare(request, lambda _task: source_of(converted))
-    folder = execute.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
+    prepared = execution.prepare(request, lambda _task: source_of(converted))
+    folder = execution.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
     assert folder is not None
     return folder
 
@@ -324,7 +324,7 @@ def test_a_run_leaves_a_record_with_every_score(run: Path) -> None:
 
 
 def test_scores_are_computed_again_from_what_is_stored(run: Path, converted: Converted) -> None:
-    checked, differences = rescore.rescore(
+    checked, differences = rescoring.rescore(
         run, find_registry(), stage=lambda _task: source_of(converted)
     )
 

@@ -133,9 +133,9 @@ def test_the_reference_has_the_published_number_of_parameters(
     drugs = {name: np.zeros((1, width), "f4") for name, width in widths.items()}
     from sciml_data.bench.task.settings import resolve_settings
     from sciml_data.bench.task.task import load_task
-    from sciml_data.bench.task.variants import choose
+    from sciml_data.bench.task.variants import choose_variant
 
-    task = choose(load_task(find_registry().runner("uno")), variant)
+    task = choose_variant(load_task(find_registry().runner("uno")), variant)
     chosen = resolve_settings(task, model="reference", split="row")
     model = module("models").build_model(
         chosen,

@@ -20,14 +20,14 @@ import pytest
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
-from sciml_data.bench.run import rescore
-from sciml_data.bench.run.execute import prepare, run_once
+from sciml_data.bench.run import rescoring
+from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.errors import CallError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
@@ -52,7 +52,7 @@ def module(name: str) -> ModuleType:
 def problem_of(
     variant: str, *overrides: str, split: str = "row", model: str = "pooled", **size: int
 ) -> Any:
-    task = choose(load_task(RUNNER), variant)
+    task = choose_variant(load_task(RUNNER), variant)
     settings = resolve_settings(task, (*SMALL, *overrides), model=model, split=split)
     runner = load_runner(find_registry(), "uno")
     return runner.prepare(ready(variant, **size), load_split(RUNNER, split), settings)
@@ -329,7 +329,7 @@ def test_noisy_evaluation_differs_from_a_clean_one() -> None:
 
 def test_a_run_is_recorded_with_its_leakage_and_scored_again(done: Path) -> None:
     record = load_record(done)
-    again = rescore.rescore(done, find_registry(), stage=source)
+    again = rescoring.rescore(done, find_registry(), stage=source)
 
     assert record["benchmark"]["variant"] == "dose"
     assert record["dataset"]["id"] == "uno_almanac"

@@ -9,7 +9,7 @@ from sciml_data.bench.record.record import record_digest, schema_problems
 from sciml_data.bench.scoring.scores import definition, target_rows
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import Metric, Task, load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import Submitter
 from tests.bench.record.test_record import HASH, sample_record
@@ -23,7 +23,7 @@ PARTS = {"train": 203, "validation": 65, "test": 62}
 
 def record_of(benchmark: str, **changed: Any) -> dict[str, Any]:
     """Return a whole record of a run of a benchmark of the registry, on a sample."""
-    task = choose(load_task(find_registry().runner(benchmark)))
+    task = choose_variant(load_task(find_registry().runner(benchmark)))
     settings = resolve_settings(task, model=task.default_model, split=task.headline_split)
     rows = [row(task, metric, part) for part in PARTS for metric in task.metrics]
     sample = sample_record()

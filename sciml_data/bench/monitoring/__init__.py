@@ -1,13 +1,12 @@
-"""The system monitor: what a run takes of its computer, sampled beside it by a thread.
+"""The system monitor: a thread samples what a run uses of its computer.
 
     with Monitor(folder / "monitor.csv") as monitor:
         ...
     monitor.summary()  # groups `resources`, `monitor` and `energy` of the record
 
-Nothing here raises into the run: what cannot be read stays empty, and the record says why.
+Nothing here raises into the run: a value that cannot be read stays empty, and the record says why.
 """
 
-from sciml_data.bench.monitoring.figure import monitor_figure
-from sciml_data.bench.monitoring.sampler import Monitor
+import lazy_loader
 
-__all__ = ["Monitor", "monitor_figure"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

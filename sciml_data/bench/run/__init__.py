@@ -1,1 +1,5 @@
-"""One run from request to record: resolve, stage, execute, rescore, draw."""
+"""One run from request to record: request, staging, execution, rescoring, job scripts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -25,7 +25,7 @@ class Job:
     account: str | None = None
 
 
-def write_script(benchmark: str, job: Job, run: Sequence[str], *, name: str | None) -> str:
+def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str | None) -> str:
     """Return the script.
 
     Args:

@@ -10,7 +10,7 @@ from sciml_data.bench.interface import RunnerModule
 from sciml_data.bench.task.settings import LOSS, resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.backend import check_strategy
 from sciml_data.errors import CallError
@@ -72,7 +72,7 @@ def check_names(request: Request) -> Task:
     """
     check_strategy(request.strategy)
     task = load_task(request.registry.runner(request.benchmark))
-    task = choose(task, request.variant, request.dataset)
+    task = choose_variant(task, request.variant, request.dataset)
     resolve(task, request)
     load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task

@@ -1,1 +1,5 @@
-"""What a benchmark asks for: task.toml, variants, settings, splits."""
+"""What a benchmark describes: task.toml, variants, settings, splits."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -73,8 +73,8 @@ class Variant:
 class Task:
     """A benchmark: dataset, headline split, models, settings, metrics and targets.
 
-    `variant` is the one chosen of `variants` (`variants.choose`); None where there are none, and
-    in a task as it was loaded.
+    `variant` is the name that `choose_variant` picked from `variants`. It is None in a task that
+    has no variants, and in a task as it was loaded.
     """
 
     name: str

@@ -29,10 +29,10 @@ def task_of(record: Mapping[str, Any], runner: Path) -> Task:
     """
     task = load_task(runner)
     variant = record["benchmark"].get("variant")
-    return choose(task, variant, record["dataset"]["id"]) if variant else task
+    return choose_variant(task, variant, record["dataset"]["id"]) if variant else task
 
 
-def choose(task: Task, variant: str | None = None, dataset: str | None = None) -> Task:
+def choose_variant(task: Task, variant: str | None = None, dataset: str | None = None) -> Task:
     """Return the task of one variant on one dataset.
 
     Args:

@@ -1,1 +1,5 @@
 """Training: the loop, its schedule, checkpoints, backends, several devices and nodes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import choose
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.cite import to_bibtex
 from sciml_data.metadata.facts import Facts, facts_of
@@ -41,7 +41,7 @@ def export(ask: Ask) -> str:
     """
     data, benchmark = ask.record["dataset"], ask.record["benchmark"]
     task = load_task(ask.registry.runner(benchmark["name"]))
-    task = choose(task, benchmark.get("variant"), data["id"])
+    task = choose_variant(task, benchmark.get("variant"), data["id"])
     facts = facts_of(load_descriptor(ask.registry, data["id"], data["version"]))
     return to_yaml([to_catalogue(ask.record, task, facts)])
 

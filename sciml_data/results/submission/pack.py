@@ -12,7 +12,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME, load_record
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
-from sciml_data.bench.run.rescore import check_outputs
+from sciml_data.bench.run.rescoring import check_outputs
 from sciml_data.errors import Problem, RecordError, SciMLDataError
 from sciml_data.results.mlperf_log import application
 from sciml_data.results.submission import logs, names

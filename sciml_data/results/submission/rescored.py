@@ -10,7 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sciml_data.bench.run.rescore import Difference, count_scores, make_judge, score_again, sentence
+from sciml_data.bench.run.rescoring import (
+    Difference,
+    count_scores,
+    make_judge,
+    score_again,
+    sentence,
+)
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import Problem, RecordError

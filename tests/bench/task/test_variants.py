@@ -13,7 +13,7 @@ from sciml_data.bench.run import staging
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import choose, datasets_of
+from sciml_data.bench.task.variants import choose_variant, datasets_of
 from sciml_data.cli import group
 from sciml_data.errors import CallError, DescriptorError
 from tests.support.paths import TOY_REGISTRY
@@ -78,13 +78,13 @@ def task(tmp_path: Path) -> Task:
 def test_variant_and_dataset_are_found_from_each_other(
     task: Task, variant: str | None, dataset: str | None, expected: tuple[str, str]
 ) -> None:
-    chosen = choose(task, variant, dataset)
+    chosen = choose_variant(task, variant, dataset)
 
     assert expected == (chosen.variant, chosen.dataset)
 
 
 def test_a_variant_has_its_own_headline_model_settings_and_targets(task: Task) -> None:
-    small, large = choose(task, "small"), choose(task, "large", "toy_third")
+    small, large = choose_variant(task, "small"), choose_variant(task, "large", "toy_third")
     settings = resolve_settings(large, model=large.default_model, split="thirds")
 
     assert (large.title, large.headline_metric) == ("a larger one", "rmse.a")
@@ -112,18 +112,18 @@ def test_what_there_is_not_is_refused_by_name(
     task: Task, variant: str | None, dataset: str | None, message: str
 ) -> None:
     with pytest.raises(CallError, match=message):
-        choose(task, variant, dataset)
+        choose_variant(task, variant, dataset)
 
 
 def test_a_benchmark_without_variants_stays_as_it_is() -> None:
     task = load_task(TOY)
 
-    assert choose(task) is task
-    assert choose(task, None, "toy_points") is task
+    assert choose_variant(task) is task
+    assert choose_variant(task, None, "toy_points") is task
     with pytest.raises(CallError, match="has no variants"):
-        choose(task, "auc")
+        choose_variant(task, "auc")
     with pytest.raises(CallError, match="runs on 'toy_points' alone"):
-        choose(task, None, "toy_others")
+        choose_variant(task, None, "toy_others")
 
 
 def test_every_dataset_of_a_task_is_known(task: Task) -> None:
@@ -212,13 +212,13 @@ def test_a_split_that_a_variant_cannot_have_is_refused_before_anything_is_fetche
     tmp_path: Path,
 ) -> None:
     runner = write(tmp_path)
-    large = choose(load_task(runner), "large")
+    large = choose_variant(load_task(runner), "large")
 
     assert large.check_split("thirds") == "thirds"
     with pytest.raises(CallError, match=r"has no split .thrids. .did you mean 'thirds'") as error:
         large.check_split("thrids")
     assert error.value.untouched == "nothing was fetched or run"
-    assert choose(load_task(runner), "small").splits is None
+    assert choose_variant(load_task(runner), "small").splits is None
 
 
 def test_a_variant_without_its_headline_split_is_no_sound_task(tmp_path: Path) -> None:

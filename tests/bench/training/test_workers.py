@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sciml_data.bench.record.record import load_record
-from sciml_data.bench.run.execute import prepare, run_once
+from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.request import Request
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.training.loop import Training, train

@@ -19,11 +19,11 @@ import pytest
 from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.bench.record.report import run_table
 from sciml_data.bench.record.runs import all_runs, find_run, output
-from sciml_data.bench.run import execute
-from sciml_data.bench.run.execute import prepare, run_once
+from sciml_data.bench.run import execution
+from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.journal import Prepared
 from sciml_data.bench.run.request import Request
-from sciml_data.bench.run.rescore import rescore
+from sciml_data.bench.run.rescoring import rescore
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.predictions import load_predictions, save_predictions
 from sciml_data.bench.task.task import Task
@@ -213,7 +213,7 @@ def test_a_run_that_does_not_end_leaves_a_record(
     def fail(*_: object, **__: object) -> Trained:
         raise error
 
-    monkeypatch.setattr(execute, "train", fail)
+    monkeypatch.setattr(execution, "train", fail)
 
     with pytest.raises(type(error)):
         run_once(prepared, 0, home=home)
@@ -232,7 +232,7 @@ def test_a_lost_worker_ends_a_run_as_aborted(
     def lose(*_: object, **__: object) -> Trained:
         raise tf.errors.UnavailableError(None, None, "Socket closed")
 
-    monkeypatch.setattr(execute, "train", lose)
+    monkeypatch.setattr(execution, "train", lose)
 
     with pytest.raises(RecordError) as error:
         run_once(prepared, 0, home=home)
@@ -251,7 +251,7 @@ def test_sigterm_ends_a_run_as_aborted(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the signal was not heard")
 
-    monkeypatch.setattr(execute, "train", terminate)
+    monkeypatch.setattr(execution, "train", terminate)
 
     with pytest.raises(KeyboardInterrupt):
         run_once(prepared, 0, home=home)
@@ -272,9 +272,9 @@ def test_a_second_sigterm_does_not_keep_the_record_from_being_written(
             os.kill(os.getpid(), signal.SIGTERM)  # as Slurm does
         written(journal, outcome)
 
-    written = execute._write
-    monkeypatch.setattr(execute, "train", terminate)
-    monkeypatch.setattr(execute, "_write", write)
+    written = execution._write
+    monkeypatch.setattr(execution, "train", terminate)
+    monkeypatch.setattr(execution, "_write", write)
     before = signal.getsignal(signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
@@ -398,6 +398,6 @@ if __name__ == "__main__":  # the process that is killed
             os.kill(os.getpid(), signal.SIGKILL)
             raise AssertionError
 
-        setattr(execute, "train", die)  # noqa: B010 - the module only imports that name
+        setattr(execution, "train", die)  # noqa: B010 - the module only imports that name
     run_once(ready, 0, home=Home(own_home), log=kill_self_after(wanted))
     print(json.dumps("not killed"))  # noqa: T201 - seen only when the test fails

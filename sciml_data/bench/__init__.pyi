@@ -1,0 +1,65 @@
+from .interface import Problem, RunnerModule, check_problem, load_runner
+from .monitoring.machine import import_tensorflow_quietly
+from .monitoring.sampler import Monitor
+from .plots import draw_figures, draw_monitor
+from .record.record import RECORD_NAME, check_repeats, load_record
+from .record.report import run_table, spread_table
+from .record.runs import LATEST, all_runs, find_run, named_run_folder
+from .run.execution import prepare, run_once
+from .run.jobscript import Job, write_job_script
+from .run.request import Request, check_names, check_request
+from .run.rescoring import Difference, rescore
+from .run.staging import Sample, Source, stage
+from .scoring.predictions import Predictions, load_predictions
+from .task.settings import resolve_settings
+from .task.split import Split, load_split, split_names, write_split
+from .task.task import Task, load_task
+from .task.variants import choose_variant, datasets_of
+from .training.backend import is_first_worker
+from .training.slurm import check_nodes, join_cluster
+
+__all__ = [
+    "LATEST",
+    "RECORD_NAME",
+    "Difference",
+    "Job",
+    "Monitor",
+    "Predictions",
+    "Problem",
+    "Request",
+    "RunnerModule",
+    "Sample",
+    "Source",
+    "Split",
+    "Task",
+    "all_runs",
+    "check_names",
+    "check_nodes",
+    "check_problem",
+    "check_repeats",
+    "check_request",
+    "choose_variant",
+    "datasets_of",
+    "draw_figures",
+    "draw_monitor",
+    "find_run",
+    "import_tensorflow_quietly",
+    "is_first_worker",
+    "join_cluster",
+    "load_predictions",
+    "load_record",
+    "load_runner",
+    "load_split",
+    "load_task",
+    "named_run_folder",
+    "prepare",
+    "rescore",
+    "resolve_settings",
+    "run_once",
+    "run_table",
+    "split_names",
+    "spread_table",
+    "stage",
+    "write_job_script",
+    "write_split",
+]

@@ -1,0 +1,21 @@
+from .execution import prepare, run_once
+from .jobscript import Job, write_job_script
+from .request import Request, check_names, check_request
+from .rescoring import Difference, check_outputs, rescore
+from .staging import Sample, Source, stage
+
+__all__ = [
+    "Difference",
+    "Job",
+    "Request",
+    "Sample",
+    "Source",
+    "check_names",
+    "check_outputs",
+    "check_request",
+    "prepare",
+    "rescore",
+    "run_once",
+    "stage",
+    "write_job_script",
+]

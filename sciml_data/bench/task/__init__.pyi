@@ -1,0 +1,24 @@
+from .settings import resolve_settings
+from .shares import Shares, parts_of, read_shares
+from .split import Split, load_split, split_names, write_split
+from .task import Metric, Target, Task, Variant, load_task
+from .variants import choose_variant, datasets_of, task_of
+
+__all__ = [
+    "Metric",
+    "Shares",
+    "Split",
+    "Target",
+    "Task",
+    "Variant",
+    "choose_variant",
+    "datasets_of",
+    "load_split",
+    "load_task",
+    "parts_of",
+    "read_shares",
+    "resolve_settings",
+    "split_names",
+    "task_of",
+    "write_split",
+]
