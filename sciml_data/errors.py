@@ -1,20 +1,20 @@
-"""Everything that can go wrong, said in five parts.
+"""The errors of sciml-data: what failed, where, what was left untouched, what to type next.
 
-What was being done and what is wrong, each problem with its place, what was done about it,
-what was left untouched, and a hint on a line of its own. The tree:
+An error collects every problem that was found, not only the first one, so that one run shows all
+there is to fix. The command line prints `str(error)` and exits with `error.exit_code`. The tree:
 
     SciMLDataError                 exit 1: the data are wrong
-    ├── CallError                  exit 2: the call is wrong (id, version, option, missing extra)
-    ├── DescriptorError            a descriptor or manifest breaks its contract
-    ├── FetchError                 bytes could not be had
-    │   ├── ListingError           what mirrors list is not what is expected
-    │   │   └── UpstreamChangedError   nor what they listed before
-    │   ├── NoSpaceError           the disk would not hold them
+    ├── CallError                  exit 2: the call is wrong (name, version, option, missing extra)
+    ├── DescriptorError            a descriptor or manifest is not valid
+    ├── FetchError                 a file could not be fetched
+    │   ├── ListingError           no mirror lists the files that are expected
+    │   │   └── UpstreamChangedError   a mirror lists other files than at first
+    │   ├── NoSpaceError           the disk is full
     │   └── LockedError            another process works in the same folder
     ├── VerificationError          files differ from the manifest
     ├── NativeFormatError          a native file does not follow its format
-    ├── ConversionError            ready files could not be made, or are not what was declared
-    └── RecordError                a run or its record is not sound
+    ├── ConversionError            conversion failed, or ready files are not as declared
+    └── RecordError                a run or its record is not valid
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MOST_PROBLEMS_PRINTED = 20
+MAX_PRINTED_PROBLEMS = 20  # a screenful; the rest is counted, and `.problems` has them all
+MIN_SIMILARITY = 0.5  # of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: its kind (a word), its place (file, line, path), and a sentence."""
+    """One thing that is wrong: its kind (one word), its place (file, line, path), a sentence."""
 
     kind: str
     place: str
@@ -39,41 +40,41 @@ class Problem:
 
 
 class SciMLDataError(Exception):
-    """Base of all errors that a caller may want to catch.
+    """Base class of all errors that a caller may want to catch.
 
     Args:
-        wrong: what was being done and what is wrong, expected and found.
-        problems: all single problems; the first 20 are printed, the rest counted.
+        message: what failed, for which file or value; what was expected and what was found.
+        problems: every single problem; the first 20 are printed, the rest is counted.
         done: what was done about it.
         untouched: what was left as it was.
-        hint: what to type or to look at.
+        hint: what to type next, or where to look.
     """
 
     exit_code = 1
 
     def __init__(
         self,
-        wrong: str,
+        message: str,
         *,
         problems: Sequence[Problem] = (),
         done: str = "",
         untouched: str = "",
         hint: str = "",
     ) -> None:
-        """Keep the parts; `str()` joins them."""
-        super().__init__(wrong)
-        self.wrong = wrong
+        """Store the parts; `str()` joins them."""
+        super().__init__(message)
+        self.message = message
         self.problems = tuple(problems)
         self.done = done
         self.untouched = untouched
         self.hint = hint
 
     def __str__(self) -> str:
-        """Return the parts as lines, the hint after an empty one."""
-        lines = [self.wrong]
-        lines += [f"  {problem}" for problem in self.problems[:MOST_PROBLEMS_PRINTED]]
-        if len(self.problems) > MOST_PROBLEMS_PRINTED:
-            lines.append(f"  and {len(self.problems) - MOST_PROBLEMS_PRINTED} more")
+        """Return the parts as lines; the hint comes last, after an empty line."""
+        lines = [self.message]
+        lines += [f"  {problem}" for problem in self.problems[:MAX_PRINTED_PROBLEMS]]
+        if len(self.problems) > MAX_PRINTED_PROBLEMS:
+            lines.append(f"  and {len(self.problems) - MAX_PRINTED_PROBLEMS} more")
         what_happened = "; ".join(part for part in (self.done, self.untouched) if part)
         if what_happened:
             lines.append(what_happened)
@@ -83,52 +84,52 @@ class SciMLDataError(Exception):
 
 
 class CallError(SciMLDataError):
-    """The call names something that does not exist or asks for what cannot be."""
+    """The call names something that does not exist, or asks for something impossible."""
 
     exit_code = 2
 
 
 class DescriptorError(SciMLDataError):
-    """A descriptor or a manifest breaks its contract; `.problems` has every place."""
+    """A descriptor or a manifest is not valid; `.problems` names every place."""
 
 
 class FetchError(SciMLDataError):
-    """Files could not be had from any mirror; `.problems` names file, mirror and reason."""
+    """No mirror gave a file; `.problems` names each file, mirror and reason."""
 
 
 class ListingError(FetchError):
-    """No mirror lists what is expected of an unpinned version; `.problems` says what each lists."""
+    """No mirror lists the files that are expected; `.problems` says what each mirror lists."""
 
 
 class UpstreamChangedError(ListingError):
-    """Files were changed, added or taken away since the first listing; `.problems` has each."""
+    """Files were changed, added or removed since the first listing; `.problems` names each."""
 
 
 class NoSpaceError(FetchError):
-    """The disk does not hold what is asked for."""
+    """The disk is full, or would be."""
 
 
 class LockedError(FetchError):
-    """Another process holds the dataset's folder."""
+    """Another process works in the dataset's folder."""
 
 
 class VerificationError(SciMLDataError):
-    """Files are missing, unexpected or changed; `.problems` has one entry for each."""
+    """Files are missing, unexpected or changed; `.problems` has one entry for each file."""
 
 
 class NativeFormatError(SciMLDataError):
-    """A native file does not follow its format; `.problems` has file and line."""
+    """A native file does not follow its format; `.problems` names file and line."""
 
 
 class ConversionError(SciMLDataError):
-    """Ready files could not be made, or are not what the descriptor declares."""
+    """Conversion failed, or the ready files are not as the descriptor declares them."""
 
 
 class RecordError(SciMLDataError):
-    """A run or its record is missing, incomplete or not consistent."""
+    """A run or its record is missing, incomplete or inconsistent."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest known word, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    """Return `` (did you mean 'x'?)`` for the most similar known word, or an empty string."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=MIN_SIMILARITY)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -1,24 +1,32 @@
-"""Where things lie on this computer, and how they get there without anyone seeing half of them.
+"""Folders on this computer, and the file operations that keep them consistent.
 
-<home>/<dataset>/<version>/native/      files as published, each whole and right
-<home>/<dataset>/<version>/partial/     files on their way; never read by another stage
-<home>/<dataset>/<version>/quarantine/  files that were wrong, kept to be looked at
-<home>/<dataset>/<version>/receipt.json what was verified, by size, mtime and inode
-<home>/<dataset>/<version>/listing.csv  of an unpinned version: what a mirror listed at first
+Everything that sciml-data stores is in one folder, the home:
+
+<home>/<dataset>/<version>/native/      files as published; every file here is complete and correct
+<home>/<dataset>/<version>/partial/     files being downloaded; no other stage reads them
+<home>/<dataset>/<version>/quarantine/  files with wrong content, for inspection
+<home>/<dataset>/<version>/receipt.json hashes of verified files, with their size, mtime and inode
+<home>/<dataset>/<version>/listing.csv  first listing of an unpinned version by a mirror
+<home>/<dataset>/<version>/manifest.csv manifest of a sample, a live or an unpinned version
 <home>/<dataset>/<version>/ready/       converted files, one folder for each set of options
-<home>/<dataset>/sample-<seed>/         the same for a synthetic sample
+<home>/<dataset>/<version>-sample-<seed>/  the same for a synthetic sample
 <home>/runs/<benchmark>/                runs and their records
+
+A reader never sees half a file: content is written under a temporary name, flushed to the disk,
+and then renamed. Symbolic links below `native/`, `partial/` and `quarantine/` are refused, because
+one that somebody put there could lead anywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sciml_data.errors import LockedError
+from sciml_data.errors import FetchError, LockedError
 
 HOME_VARIABLE = "SCIML_DATA_HOME"
 
@@ -36,12 +44,12 @@ class DatasetFolder:
 
     @property
     def partial(self) -> Path:
-        """Files that are not whole yet."""
+        """Files that are not complete yet."""
         return self.root / "partial"
 
     @property
     def quarantine(self) -> Path:
-        """Files whose bytes were wrong."""
+        """Files with wrong content."""
         return self.root / "quarantine"
 
     @property
@@ -50,52 +58,52 @@ class DatasetFolder:
         return self.root / "ready"
 
     @property
-    def receipt(self) -> Path:
-        """Record of what was verified, so that it is not hashed again while unchanged."""
+    def stat_cache(self) -> Path:
+        """Hashes of verified files; an unchanged file is not hashed again."""
         return self.root / "receipt.json"
 
     @property
     def manifest(self) -> Path:
-        """Manifest of what was fetched, where the registry pins none.
-
-        So it is with samples, live versions and unpinned ones.
-        """
+        """Manifest of fetched files, for samples and for versions without one in the registry."""
         return self.root / "manifest.csv"
 
     @property
     def listing(self) -> Path:
-        """What a mirror listed when an unpinned version was first asked for."""
+        """First listing of an unpinned version by a mirror."""
         return self.root / "listing.csv"
 
     @contextlib.contextmanager
-    def lock(self, doing: str, *, timeout_s: float = 0.0) -> Iterator[None]:
-        """Hold the folder against other processes on this computer.
+    def lock(self, purpose: str, *, timeout_s: float = 0.0) -> Iterator[None]:
+        """Lock the folder against other processes on this computer.
+
+        Two processes that fetch into one folder would write to the same partial files.
 
         Args:
-            doing: what for, said to the process that comes second.
+            purpose: what the folder is locked for; part of the error message.
             timeout_s: seconds to wait for another process; 0 does not wait.
 
         Raises:
-            LockedError: another process holds it.
+            LockedError: another process has locked the folder.
         """
         import filelock
 
         self.root.mkdir(parents=True, exist_ok=True)
         lock_path = self.root / ".lock"
         try:
+            # The operating system releases the lock when a process is killed: no stale locks.
             with filelock.FileLock(lock_path, timeout=timeout_s):
                 yield
         except filelock.Timeout as error:
             raise LockedError(
-                f"cannot {doing}: another process works in {self.root}",
+                f"cannot {purpose}: another process works in {self.root}",
                 untouched="nothing was changed",
-                hint="wait for it to end, or give each process a home of its own with --home",
+                hint="wait for it to end, or use another folder with --home",
             ) from error
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder under which everything lies that sciml-data keeps."""
+    """The folder in which sciml-data stores everything."""
 
     root: Path
 
@@ -111,57 +119,116 @@ class Home:
         return self.root / "runs" / benchmark
 
 
-def find_home(path: Path | None = None) -> Home:
-    """Return the home asked for, else `SCIML_DATA_HOME`, else the user's data folder."""
+def find_home(path: str | Path | None = None) -> Home:
+    """Return the home at a path, else at `SCIML_DATA_HOME`, else in the user's data folder."""
     if path is None and HOME_VARIABLE in os.environ:
-        path = Path(os.environ[HOME_VARIABLE])
+        path = os.environ[HOME_VARIABLE]
     if path is None:
         import platformdirs
 
         path = platformdirs.user_data_path("sciml-data")
-    return Home(path.expanduser().resolve())
+    return Home(Path(path).expanduser().resolve())
+
+
+def lstat_inside(root: Path, path: str) -> os.stat_result | None:
+    """Return the status of a file below a folder, or None if there is no such file.
+
+    A path in a manifest cannot leave its folder, but a symbolic link on the way could lead out of
+    it. Such a link is refused, not followed.
+
+    Args:
+        root: the folder; only the path below it is checked for links.
+        path: relative path with `/` between its parts, as in a manifest.
+
+    Raises:
+        FetchError: a folder in the path is a symbolic link or a file.
+    """
+    place = root
+    *folders, name = path.split("/")
+    for folder in folders:
+        place /= folder
+        if (state := _lstat(place)) is None:
+            return None
+        _refuse_unless_folder(place, state)
+    return _lstat(place / name)
+
+
+def make_parents_inside(root: Path, path: str) -> Path:
+    """Create the folders of a path below a folder, and return the whole path.
+
+    Raises:
+        FetchError: a folder in the path is a symbolic link or a file.
+    """
+    if _lstat(root) is None:  # one lstat is cheaper than mkdir for a folder that exists
+        root.mkdir(parents=True, exist_ok=True)
+    place = root
+    *folders, name = path.split("/")
+    for folder in folders:
+        place /= folder
+        if _lstat(place) is None:
+            place.mkdir(exist_ok=True)  # another thread may have created it just now
+        # Looked at again after mkdir: what another process put there is not followed either.
+        _refuse_unless_folder(place, place.lstat())
+    return place / name
+
+
+def move_to_quarantine(folder: DatasetFolder, wrong: Path, path: str, *, label: str) -> Path:
+    """Move a file with wrong content to quarantine and return its new path; nothing is deleted.
+
+    Args:
+        folder: of the dataset.
+        wrong: the file to move, on the same file system.
+        path: its path in the manifest.
+        label: end of its new name, e.g. its hash.
+    """
+    suffix = "".join(c if c.isalnum() else "-" for c in label)
+    target = make_parents_inside(folder.quarantine, f"{path}.{suffix}")
+    wrong.replace(target)
+    return target
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Move a whole file to its place in one step, and make the step last a power cut.
+    """Rename a complete file to its final path, atomically and durably.
 
-    Both must lie on one file system. A file already there is replaced.
+    Both paths must be on one file system. An existing file is replaced.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    _sync(partial)
+    # First the content, then the name: after a power cut the final name never has half a file.
+    fsync_path(partial)
     partial.replace(final)
-    _sync(final.parent)
+    fsync_path(final.parent)  # a rename is durable when the folder is on the disk
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small text file so that a reader sees the old one or the new one, never a part."""
+    """Write a small text file; a reader sees the old or the new content, never a part of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     publish(temporary, path)
 
 
-def write_output(path: Path, text: str) -> None:
-    """Write a text to the place that a user named, such as the file of `--to`.
-
-    A pipe or a device (`/dev/stdout`) is written into: replacing it would leave its reader without
-    the text. A symbolic link stays a link, and the file it leads to is written. Any other file is
-    replaced in one step, as by `write_atomically`.
+def fsync_path(path: Path, *, flags: int = 0) -> None:
+    """Return when a file's content, or the names in a folder, are on the disk.
 
     Args:
-        path: file, symbolic link, pipe or device; it need not exist.
-        text: written as UTF-8.
+        path: of the file or folder.
+        flags: added to those with which it is opened, e.g. `os.O_NOFOLLOW`.
     """
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-    else:
-        write_atomically(path.resolve(), text)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lstat(place: Path) -> os.stat_result | None:
+    try:
+        return place.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_unless_folder(place: Path, state: os.stat_result) -> None:
+    if not stat.S_ISDIR(state.st_mode):
+        what = "a symbolic link, which is not followed" if stat.S_ISLNK(state.st_mode) else "a file"
+        raise FetchError(f"{place} is not a folder: it is {what}")

@@ -28,6 +28,7 @@ def test_the_home_is_the_one_asked_for_then_the_environments_then_the_users(
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "environment"))
 
     assert find_home(tmp_path / "asked").root == tmp_path / "asked"
+    assert find_home(str(tmp_path / "asked")).root == tmp_path / "asked"
     assert find_home().root == tmp_path / "environment"
     monkeypatch.delenv(HOME_VARIABLE)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))

@@ -92,7 +92,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _print(fetched: Fetched, *, as_json: bool) -> None:
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
     how = "as the manifest says"
@@ -101,7 +101,8 @@ def _print(fetched: Fetched, *, as_json: bool) -> None:
             f"unpinned: nobody vouches for these bytes; their sha256 stand in "
             f"{fetched.folder.manifest}, and from now on any other is an error"
         )
-    _say(f"{name}: {len(fetched.manifest)} files, {in_words(fetched.manifest.total_bytes)}, {how}")
+    size = format_bytes(fetched.manifest.total_bytes)
+    _say(f"{name}: {len(fetched.manifest)} files, {size}, {how}")
     if as_json:
         files = [{"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in fetched.manifest]
         facts = {"folder": str(fetched.root), "manifest": fetched.manifest.digest, "files": files}

@@ -139,7 +139,7 @@ def _sound(folders: Sequence[Path]) -> list[Found]:
 def _first(error: RecordError) -> str:
     """Return what is wrong with a record in one line: a board may be of hundreds."""
     if not error.problems:
-        return error.wrong
+        return error.message
     first, *others = error.problems
     more = f" and {len(others)} more" if others else ""
     return f"{first.kind} {first.place}: {first.message}{more}"

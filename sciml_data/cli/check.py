@@ -101,7 +101,7 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
         if "reader" in document["sciml"]["native"]:
             load_reader(document["sciml"]["native"]["reader"])
     except SciMLDataError as error:
-        problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.wrong))
+        problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
     except (ValueError, KeyError, TypeError):
         pass  # no descriptor to speak of, which the list above says
     return problems or _expected_problems(registry, dataset, version)
@@ -131,13 +131,13 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     try:
         task = load_task(runner)
     except DescriptorError as error:
-        found = error.problems or (Problem("task", "", error.wrong),)
+        found = error.problems or (Problem("task", "", error.message),)
         return [Problem(one.kind, f"{place}/task.toml: {one.place}", one.message) for one in found]
     problems = []
     try:
         load_published(task)
     except DescriptorError as error:
-        told = error.problems or (Problem("published", "", error.wrong),)
+        told = error.problems or (Problem("published", "", error.message),)
         problems += [
             Problem(one.kind, f"{place}/{FILE_NAME}: {one.place}", one.message) for one in told
         ]
@@ -145,7 +145,7 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         try:
             registry.package(dataset, task.version)
         except SciMLDataError as error:
-            problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.wrong))
+            problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.message))
     for path in sorted((runner / "splits").glob("*.json")):
         try:
             json.loads(path.read_text(encoding="utf-8"))

@@ -183,15 +183,15 @@ def _fetch(plan: Plan, jobs: int) -> Fetched:
 
 
 def _say_what_is_to_come(plan: Plan) -> None:
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
     from sciml_data.transfer.download.present import existing_paths
 
     present = existing_paths(plan)
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
     _say(
         f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
-        f"{plan.version_files} files, {in_words(plan.total_bytes)} of "
-        f"{in_words(plan.version_bytes)}; {len(present)} there, {in_words(left)} to fetch "
+        f"{plan.version_files} files, {format_bytes(plan.total_bytes)} of "
+        f"{format_bytes(plan.version_bytes)}; {len(present)} there, {format_bytes(left)} to fetch "
         f"to {plan.folder.native}"
     )
 
@@ -232,7 +232,7 @@ def _fetch_live(
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print one line for each file: size, whether it is there, path, first URL; then the total."""
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
     from sciml_data.transfer.download.present import existing_paths
 
     present = existing_paths(plan)
@@ -254,20 +254,20 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
     for file in plan.files:
         state = "there" if file.path in present else "fetch"
         url = file.urls[0] if file.urls else "-"
-        click.echo(f"{state}  {in_words(file.size_bytes):>11}  {file.path:<{width}}  {url}")
+        click.echo(f"{state}  {format_bytes(file.size_bytes):>11}  {file.path:<{width}}  {url}")
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
     click.echo(
-        f"total  {len(plan.files)} files, {in_words(plan.total_bytes)} ({plan.total_bytes} bytes); "
-        f"{len(present)} there, {in_words(left)} to fetch"
+        f"total  {len(plan.files)} files, {format_bytes(plan.total_bytes)} "
+        f"({plan.total_bytes} bytes); {len(present)} there, {format_bytes(left)} to fetch"
     )
 
 
 def _print_fetched(fetched: Fetched, *, as_json: bool) -> None:
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
 
     mark = "SYNTHETIC sample of " if fetched.is_synthetic else ""
     name = f"{mark}{fetched.descriptor.dataset} {fetched.descriptor.version}"
-    total = in_words(fetched.manifest.total_bytes)
+    total = format_bytes(fetched.manifest.total_bytes)
     _say(f"{name}: {len(fetched.manifest)} files, {total}")
     if as_json:
         click.echo(

@@ -40,7 +40,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
     else:
         click.echo(_table(rows), nl=False)
     for error in wrong:
-        click.echo(f"error: {error.wrong}", err=True)
+        click.echo(f"error: {error.message}", err=True)
     if wrong:
         raise DescriptorError(f"{len(wrong)} entries cannot be read", hint="sciml-data check")
 

@@ -122,7 +122,7 @@ def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
     try:
         benchmark = options["benchmark"] or benchmark_of(events)
     except SciMLDataError as error:
-        return [Problem("official", "log", f"{error.wrong}: name it with {error.hint}")]
+        return [Problem("official", "log", f"{error.message}: name it with {error.hint}")]
     return check_official(path, benchmark, registry=find_registry(options["registry"]))
 
 

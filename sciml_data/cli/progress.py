@@ -65,7 +65,7 @@ def byte_lines(
         every_s: seconds between lines.
         clock: seconds that do not go back.
     """
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
 
     said_at, said_bytes, total = clock(), 0, None
 
@@ -79,8 +79,8 @@ def byte_lines(
         rate = max(done_bytes - said_bytes, 0) / (now - said_at)
         left = f"{_clock_time((total_bytes - done_bytes) / rate)} left" if rate else "stalled"
         say(
-            f"{doing}: {in_words(done_bytes)} of {in_words(total_bytes)}, "
-            f"{in_words(round(rate))}/s, {left}"
+            f"{doing}: {format_bytes(done_bytes)} of {format_bytes(total_bytes)}, "
+            f"{format_bytes(round(rate))}/s, {left}"
         )
         said_at, said_bytes = now, done_bytes
 

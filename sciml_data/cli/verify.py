@@ -121,7 +121,7 @@ def _verify_clone(
     as_json: bool,
 ) -> None:
     from sciml_data.integrations.datalad import verify_clone
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
 
     if given := [name for name, value in others.items() if value]:
         raise CallError(
@@ -133,8 +133,8 @@ def _verify_clone(
     total = len(found.here) + len(found.absent)
     _say(
         f"clone of {descriptor.dataset} {descriptor.version}: {len(found.here)} of {total} files, "
-        f"{in_words(found.here.total_bytes)}, as the manifest says; {len(found.absent)} not got "
-        "yet, with keys as the manifest says"
+        f"{format_bytes(found.here.total_bytes)}, as the manifest says; {len(found.absent)} not "
+        "got yet, with keys as the manifest says"
     )
     facts = {
         "folder": str(root),
@@ -147,7 +147,7 @@ def _verify_clone(
 
 
 def _print_verified(verified: Verified, *, as_json: bool) -> None:
-    from sciml_data.progress import in_words
+    from sciml_data.progress import format_bytes
 
     descriptor = verified.descriptor
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
@@ -155,7 +155,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
     _say(
         f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} files, "
-        f"{in_words(verified.manifest.total_bytes)}, as the manifest says"
+        f"{format_bytes(verified.manifest.total_bytes)}, as the manifest says"
     )
     if as_json:
         click.echo(

@@ -81,7 +81,7 @@ def _entry(name: str, path: Path, meter: Meter) -> Entry:
         while block := stream.read(READ_BLOCK_BYTES):
             digest.update(block)
             size_bytes += len(block)
-            meter.moved(len(block))
+            meter.advance(len(block))
     return Entry(name, size_bytes, f"sha256:{digest.hexdigest()}")
 
 

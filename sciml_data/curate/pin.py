@@ -20,7 +20,7 @@ from sciml_data.curate.derive import write_derived
 from sciml_data.curate.new import manifest_resource
 from sciml_data.errors import CallError, DescriptorError, ListingError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, write_atomically
-from sciml_data.progress import Progress, in_words
+from sciml_data.progress import Progress, format_bytes
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     MANIFEST_NAME,
@@ -166,7 +166,7 @@ def pull_request(pin: Pin) -> str:
     if kinds != ["sha256"]:
         how = "ETags as listed; the files themselves were not read"
     lines = [
-        f"Pin {_name(pin.descriptor)}: {files} files, {in_words(size)}",
+        f"Pin {_name(pin.descriptor)}: {files} files, {format_bytes(size)}",
         "",
         f"- files: {files}, {size} bytes",
         f"- manifest: sha256 {pin.manifest.digest}",

@@ -82,7 +82,7 @@ def board_html(task: Task, material: Material, here: Page) -> Markup:
             submitters={run.id: run.organisation for run in runs if run.organisation},
         )
     except CallError as error:
-        return REFUSED.format(error.wrong, LI.join(map(str, error.problems)))
+        return REFUSED.format(error.message, LI.join(map(str, error.problems)))
     return made_html(to_html(rows, run_address=known.get))
 
 

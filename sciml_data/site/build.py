@@ -120,7 +120,7 @@ def _log(run: Run, submitter: Submitter | None) -> tuple[str | None, str]:
     try:
         return log_text(run.record, submitter), ""
     except SciMLDataError as error:
-        return None, f"No log can be made: {error.wrong}."
+        return None, f"No log can be made: {error.message}."
 
 
 def _written_before(target: Path) -> Mapping[str, str]:

@@ -146,7 +146,7 @@ def _loaded(folders: Iterable[Path]) -> list[Run]:
             read = list(_runs_in(folder))
         except RecordError as error:
             first = f": {error.problems[0]}" if error.problems else ""
-            problems.append(Problem("record", folder.name, f"{error.wrong}{first}"))
+            problems.append(Problem("record", folder.name, f"{error.message}{first}"))
             continue
         for run in read:
             known = runs.setdefault(run.id, run)

@@ -49,7 +49,7 @@ def sample_picture(
         with open_ready(converted, split=next(iter(shards_of_split(converted)))) as opened:
             content = _draw(opened, descriptor)
     except SciMLDataError as error:
-        return None, error.wrong
+        return None, error.message
     if content is None:
         return None, "no variable can be drawn"
     what = f"values of the synthetic sample of {descriptor.dataset} {descriptor.version}"

@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, VerificationError
-from sciml_data.home import DatasetFolder
+from sciml_data.home import DatasetFolder, lstat_inside, move_to_quarantine
 from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.transfer.download.asked import requested_paths
 from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
-from sciml_data.transfer.download.place import find_file, quarantine
 from sciml_data.transfer.download.pool import fetch
 from sciml_data.transfer.download.receipt import StatCache
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -116,8 +115,8 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
     wanted = {problem.place for problem in problems if problem.kind in {MISSING, CHANGED}}
     with fetched.folder.lock("repair the files"):
         for path in changed:
-            if find_file(fetched.root, path) is not None:
-                kept = quarantine(fetched.folder, fetched.root / path, path, what=CHANGED)
+            if lstat_inside(fetched.root, path) is not None:
+                kept = move_to_quarantine(fetched.folder, fetched.root / path, path, label=CHANGED)
                 (log or (lambda _: None))(f"{path} is moved to {kept}")
     if wanted:
         part = replace(
@@ -159,9 +158,9 @@ def differences(
 def _at_a_glance(root: Path, entry: Entry) -> Problem | None:
     """Return what is wrong with a file that need not be read to see it."""
     try:
-        state = find_file(root, entry.path)
+        state = lstat_inside(root, entry.path)
     except FetchError as error:
-        return Problem(CHANGED, entry.path, error.wrong)
+        return Problem(CHANGED, entry.path, error.message)
     if state is None:
         return Problem(MISSING, entry.path, f"{entry.size_bytes} bytes expected")
     if not stat.S_ISREG(state.st_mode):
@@ -179,7 +178,7 @@ def _read(root: Path, receipt: StatCache, meter: Meter, entry: Entry) -> Problem
         found = hash_like(root / entry.path, entry.hash)
     except OSError as error:
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
-    meter.moved(entry.size_bytes)
+    meter.advance(entry.size_bytes)
     if found != entry.hash:
         return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, found))
     receipt.add(entry.path, found)

@@ -118,7 +118,7 @@ def test_a_wrong_answer_is_refused_before_anything_is_written(
     result = new("waves", "1.0", "--registry", str(tmp_path / "r"), *arguments)
 
     assert isinstance(result.exception, CallError)
-    assert wrong in result.exception.wrong
+    assert wrong in result.exception.message
     assert hint in (result.exception.hint or "")
     assert not (tmp_path / "r").exists()
 

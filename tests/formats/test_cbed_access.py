@@ -82,7 +82,7 @@ def test_a_copy_that_lacks_files_is_refused_with_the_way_to_all(
     result = get(registry, "--mirror", f"file:{tmp_path / 'copy'}")
 
     assert isinstance(result.exception, ListingError)
-    assert result.exception.wrong == "no mirror lists what is expected of tiny 1.0"
+    assert result.exception.message == "no mirror lists what is expected of tiny 1.0"
     assert "2 files expected, 1 listed" in result.exception.problems[0].message
     assert "1. transfer the record by Globus" in result.exception.hint
 

@@ -146,7 +146,7 @@ def test_all_deviations_of_all_files_are_told_at_once_and_the_others_are_made(
         problem.place.partition(".hdf")[0] + ".hdf" for problem in error.value.problems
     }
     assert sorted(p.kind for p in error.value.problems) == ["missing", "unexpected", "unreadable"]
-    assert "3 of 7 ready files" in error.value.wrong
+    assert "3 of 7 ready files" in error.value.message
     ready = ready_folder(folder, {})
     assert len(list(ready.glob("*.nc"))) == 4
     listed = (ready / "problems.txt").read_text(encoding="utf-8").splitlines()

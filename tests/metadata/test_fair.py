@@ -270,7 +270,7 @@ def test_the_verb_reports_and_fails_below_what_is_asked_only(tmp_path: Path) -> 
     assert run("waves", *registry, "--fail-below", "93.75").exit_code == 0
     failure = run("waves", *registry, "--fail-below", "94").exception
     assert isinstance(failure, SciMLDataError)
-    assert (failure.exit_code, failure.wrong) == (1, "below 94 %: waves 1.0 (93.8 %)")
+    assert (failure.exit_code, failure.message) == (1, "below 94 %: waves 1.0 (93.8 %)")
 
 
 def test_the_verb_writes_the_page_of_one_version(tmp_path: Path) -> None:

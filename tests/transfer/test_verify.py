@@ -168,7 +168,7 @@ def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.Mon
 def test_a_home_that_may_only_be_read_is_verified(
     fetched: Fetched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetched.folder.receipt.unlink()
+    fetched.folder.stat_cache.unlink()
 
     def refuse(*_: object) -> None:
         raise PermissionError

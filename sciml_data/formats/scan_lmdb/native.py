@@ -57,7 +57,7 @@ def open_layout(database: Database, place: str) -> Layout:
         headers = {key: database.value(key.encode()) or b"" for key in wanted}
         layout = read_layout(keys, headers, partial(_length, database))
     except DamagedError as error:
-        raise _refused(place, [Problem(error.kind, place, error.wrong)]) from error
+        raise _refused(place, [Problem(error.kind, place, error.message)]) from error
     if not isinstance(layout, Layout):
         raise _refused(place, [Problem("head", place, what) for what in layout])
     return layout
@@ -137,7 +137,7 @@ def _array(
     try:
         data = database.value(key.encode()) or b""
     except DamagedError as error:
-        problems.append(Problem(error.kind, f"{place}:{key}", error.wrong))
+        problems.append(Problem(error.kind, f"{place}:{key}", error.message))
         return None
     if len(data) != part.size_bytes:
         shape = " x ".join(map(str, part.shape))
@@ -192,7 +192,7 @@ def _meta(database: Database, key: str, where: tuple[str, list[Problem]]) -> Map
         noted.append(Problem("meta", f"{place}:{key}", f"no JSON: {error}"))
         return {}
     except DamagedError as error:
-        noted.append(Problem("meta", f"{place}:{key}", error.wrong))
+        noted.append(Problem("meta", f"{place}:{key}", error.message))
         return {}
     if not isinstance(meta, dict):
         noted.append(Problem("meta", f"{place}:{key}", "no JSON object"))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sciml_data.errors import CallError, Problem
-from sciml_data.home import Home
+from sciml_data.home import Home, lstat_inside
 from sciml_data.integrations.datalad.keys import STRONG
 from sciml_data.integrations.datalad.subdataset import Hashes, Log
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.transfer.download.checksum import hashes_like
-from sciml_data.transfer.download.place import find_file
 
 
 def choose(
@@ -66,7 +65,7 @@ def hashes_from(home: Home, log: Log) -> Hashes:
         found: dict[str, str] = {}
         others = [e for e in descriptor.manifest or () if not e.hash.startswith(f"{STRONG}:")]
         for entry in others:
-            if find_file(root, entry.path) is None:
+            if lstat_inside(root, entry.path) is None:
                 continue
             held, sha256 = hashes_like(root / entry.path, (entry.hash, f"{STRONG}:"))
             if held == entry.hash:

@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, SciMLDataError, VerificationError
+from sciml_data.home import lstat_inside
 from sciml_data.integrations.datalad.content import FOLDER, ordinary_names
 from sciml_data.integrations.datalad.keys import key_problem
 from sciml_data.progress import Meter, Progress
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
-from sciml_data.transfer.download.place import find_file
 from sciml_data.transfer.verification import CHANGED, MISSING, UNEXPECTED
 
 POINTER = b"/annex/objects/"
@@ -88,9 +88,9 @@ def verify_clone(
 def _at_a_glance(root: Path, entry: Entry) -> Problem | Path | None:
     """Return where a file's content lies, None where it is not here, or what is wrong."""
     try:
-        state = find_file(root, entry.path)
+        state = lstat_inside(root, entry.path)
     except FetchError as error:
-        return Problem(CHANGED, entry.path, error.wrong)
+        return Problem(CHANGED, entry.path, error.message)
     if state is None:
         return Problem(MISSING, entry.path, f"{entry.size_bytes} bytes expected")
     place = root / entry.path
@@ -134,7 +134,7 @@ def _read(meter: Meter, entry: Entry, content: Path) -> Problem | None:
         found = hash_like(content, entry.hash)
     except OSError as error:
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
-    meter.moved(entry.size_bytes)
+    meter.advance(entry.size_bytes)
     if found != entry.hash:
         return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, found))
     return None

@@ -15,7 +15,7 @@ import sciml_data
 from sciml_data.errors import ConversionError, NativeFormatError, SciMLDataError
 from sciml_data.formats import Native, Shard, load_reader, require_reader
 from sciml_data.home import write_atomically
-from sciml_data.progress import Log, Progress, in_words
+from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.ready.convert import folder as ready
 from sciml_data.ready.convert.shard import Task, remove_temporaries
 from sciml_data.ready.convert.work import Workforce, make_all, problems_of, workforce
@@ -158,8 +158,9 @@ def _rate(job: _Job) -> str:
     seconds = max(time.monotonic() - job.started, 1e-6)
     read, written = job.read_bytes, job.written_bytes
     return (
-        f"converted {in_words(read)} of native files into {in_words(written)} in {seconds:.1f} s: "
-        f"{read / 1e6 / seconds:.1f} MB/s read, {written / 1e6 / seconds:.1f} MB/s written"
+        f"converted {format_bytes(read)} of native files into {format_bytes(written)} in "
+        f"{seconds:.1f} s: {read / 1e6 / seconds:.1f} MB/s read, "
+        f"{written / 1e6 / seconds:.1f} MB/s written"
     )
 
 

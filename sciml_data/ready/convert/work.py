@@ -112,7 +112,9 @@ def problems_of(task: Task, error: Exception) -> tuple[Problem, ...]:
     if isinstance(error, SciMLDataError) and error.problems:
         return error.problems
     place = task.shard.inputs[0] if len(task.shard.inputs) == 1 else task.shard.name
-    said = error.wrong if isinstance(error, SciMLDataError) else f"{type(error).__name__}: {error}"
+    said = (
+        error.message if isinstance(error, SciMLDataError) else f"{type(error).__name__}: {error}"
+    )
     return (Problem("failed", place, said),)
 
 

@@ -108,7 +108,7 @@ def _unless(look: Callable[[], object], place: str) -> list[Problem]:
     try:
         look()
     except SciMLDataError as error:
-        return [Problem(place.rpartition(".")[2], place, error.wrong)]
+        return [Problem(place.rpartition(".")[2], place, error.message)]
     return []
 
 

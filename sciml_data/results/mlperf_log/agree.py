@@ -34,7 +34,7 @@ def disagreements(
         made = events_of(record, _submitter(found))
         expected = _by_key(read_lines("\n".join(map(to_line, made)))[0])
     except (SciMLDataError, KeyError, TypeError) as error:
-        wrong = error.wrong if isinstance(error, SciMLDataError) else f"{error!r} is missing"
+        wrong = error.message if isinstance(error, SciMLDataError) else f"{error!r} is missing"
         return [Problem("record", "record", f"no log can be made of it: {wrong}")]
     problems: list[Problem] = []
     for key in dict.fromkeys([*expected, *found]):

@@ -155,7 +155,9 @@ def _guarded(problems: Iterator[Problem], place: str) -> Iterator[Problem]:
         yield from problems
     except (SciMLDataError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         told = (
-            error.wrong if isinstance(error, SciMLDataError) else f"{type(error).__name__} {error}"
+            error.message
+            if isinstance(error, SciMLDataError)
+            else f"{type(error).__name__} {error}"
         )
         yield Problem("record", place, f"cannot be held against anything: {told:.200}")
 

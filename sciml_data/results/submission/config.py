@@ -89,7 +89,7 @@ def config_problems(text: str, expected: Mapping[str, Any]) -> list[Problem]:
     try:
         found = parse_yaml(text)
     except RecordError as error:
-        return [Problem("config", CONFIG, error.wrong)]
+        return [Problem("config", CONFIG, error.message)]
     return [
         Problem("config", f"{CONFIG}: {place}", message)
         for place, message in differences(expected, found)

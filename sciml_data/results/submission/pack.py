@@ -103,7 +103,7 @@ def _refuse(runs: Sequence[Run], terms: Terms) -> None:
         try:
             check_outputs(run.folder, run.record)
         except SciMLDataError as error:
-            problems.append(Problem("outputs", run.folder.name, error.wrong))
+            problems.append(Problem("outputs", run.folder.name, error.message))
     if problems:
         raise RecordError(
             "these runs make no submission",

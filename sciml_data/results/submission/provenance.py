@@ -40,7 +40,7 @@ def registry_problems(record: Record, registry: Registry, place: str) -> Iterato
         runner = registry.runner(name)
         task = task_of(record, runner)
     except SciMLDataError as error:
-        yield Problem("benchmark", f"{place}/benchmark", error.wrong)
+        yield Problem("benchmark", f"{place}/benchmark", error.message)
         return
     if (found := runner_digest(runner)) != record["code"]["runner_digest"]:
         message = (
@@ -115,7 +115,7 @@ def _dataset_problems(
     try:
         manifest = load_descriptor(registry, data["id"], data["version"]).manifest
     except SciMLDataError as error:
-        yield Problem("dataset", where, error.wrong)
+        yield Problem("dataset", where, error.message)
         return
     if manifest is not None and f"sha256:{manifest.digest}" != data["manifest_digest"]:
         message = f"{data['manifest_digest']} in the record, sha256:{manifest.digest} is published"
@@ -136,7 +136,7 @@ def _split_problems(record: Record, runner: Path, place: str) -> Iterator[Proble
     try:
         split = load_split(runner, stated["name"])
     except SciMLDataError as error:
-        yield Problem("split", f"{place}/split/name", error.wrong)
+        yield Problem("split", f"{place}/split/name", error.message)
         return
     if split.digest != stated["members_digest"]:
         message = f"{stated['members_digest']} in the record, {split.digest} in the registry"

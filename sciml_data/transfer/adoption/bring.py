@@ -19,13 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sciml_data.errors import CallError, NoSpaceError, Problem
-from sciml_data.home import DatasetFolder
-from sciml_data.progress import Meter, Progress, in_words
+from sciml_data.home import DatasetFolder, fsync_path, make_parents_inside
+from sciml_data.progress import Meter, Progress, format_bytes
 from sciml_data.registry.manifest import READ_BLOCK_BYTES
 from sciml_data.transfer.adoption.matching import Candidate
 from sciml_data.transfer.download.checksum import hash_mismatch, new_hash
-from sciml_data.transfer.download.place import make_place
-from sciml_data.transfer.download.publish import flush
 from sciml_data.transfer.download.receipt import StatCache
 from sciml_data.transfer.verification import CHANGED
 
@@ -70,7 +68,7 @@ def bring(
     receipt = StatCache(staging)
     staging.native.mkdir(parents=True, exist_ok=True)
     _prune(staging.native, files)
-    places = {path: make_place(staging.native, path) for path in files}
+    places = {path: make_parents_inside(staging.native, path) for path in files}
     if not bringing.copy:
         for path, one in files.items():
             _name_again(one.place, places[path])
@@ -159,7 +157,7 @@ def _through(one: Candidate, place: Path, path: str, work: tuple[Bringing, Meter
             copied.unlink()
         return Problem(CHANGED, path, hash_mismatch(expected, found))
     if copied is not None:
-        flush(copied)
+        fsync_path(copied, flags=os.O_NOFOLLOW)
         copied.replace(place)
     return found
 
@@ -182,7 +180,7 @@ def _read(
             found.update(block)
             if copy is not None:
                 copy.write(block)
-            meter.moved(len(block))
+            meter.advance(len(block))
         after = os.fstat(source.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         return None
@@ -207,8 +205,8 @@ def _require_room(missing: Mapping[str, Candidate], staging: DatasetFolder) -> N
     free = shutil.disk_usage(staging.root).free
     if need > free:
         raise NoSpaceError(
-            f"copies of {len(missing)} files need {in_words(need)} ({need} bytes), and the disk of "
-            f"{staging.root} has {in_words(free)} free ({free} bytes)",
+            f"copies of {len(missing)} files need {format_bytes(need)} ({need} bytes), and the "
+            f"disk of {staging.root} has {format_bytes(free)} free ({free} bytes)",
             untouched="nothing was adopted",
             hint="without --copy no room is needed, where the files lie on the file system of the "
             "home; else make room, or name another home with --home",

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
-from sciml_data.progress import Log, Progress, in_words
+from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Fetched
@@ -139,7 +139,7 @@ def _tell_found(found: Found, tell: Log, root: Path) -> None:
             untouched="nothing was adopted",
             hint="name the folder that holds these",
         )
-    total = in_words(sum(one.size_bytes for one in found.files.values()))
+    total = format_bytes(sum(one.size_bytes for one in found.files.values()))
     tell(f"{len(found.files)} files of the dataset are in {root}, {total}")
     if found.problems:
         tell(f"{len(found.problems)} things are wrong already, and what can be read is read:")
@@ -160,8 +160,8 @@ def _publish(folder: DatasetFolder, found: Found, hashes: dict[str, str]) -> Non
         entries = (Entry(path, one.size_bytes, hashes[path]) for path, one in found.files.items())
         write_atomically(folder.manifest, Manifest(tuple(sorted(entries))).dump())
     (folder.root / ASKED_NAME).unlink(missing_ok=True)  # all of it is here
-    if staging.receipt.is_file():
-        publish(staging.receipt, folder.receipt)
+    if staging.stat_cache.is_file():
+        publish(staging.stat_cache, folder.stat_cache)
     publish(staging.native, folder.native)
     shutil.rmtree(staging.root)
     if not any(folder.partial.iterdir()):

@@ -75,7 +75,7 @@ class Mirrors:
         """Note a wrong body, and leave the mirror after several."""
         with self._lock:
             self._lies[mirror] += 1
-            self._say(mirror, "lies", f"mirror {mirror} sent wrong bytes: {path}: {error.wrong}")
+            self._say(mirror, "lies", f"mirror {mirror} sent wrong bytes: {path}: {error.message}")
             if self._lies[mirror] == MOST_LIES:
                 self._left[mirror] = f"it sent wrong bytes {MOST_LIES} times"
                 self._say(mirror, "left", f"mirror {mirror} is left: {self._left[mirror]}")
@@ -83,9 +83,9 @@ class Mirrors:
     def failed(self, mirror: str, path: str, error: SourceError, *, is_left: bool) -> None:
         """Note that a mirror did not give a file, and whether it is asked for no other."""
         with self._lock:
-            self._say(mirror, error.wrong, f"mirror {mirror} failed: {path}: {error.wrong}")
+            self._say(mirror, error.message, f"mirror {mirror} failed: {path}: {error.message}")
             if is_left:
-                self._left[mirror] = error.wrong
+                self._left[mirror] = error.message
 
     def _say(self, mirror: str, reason: str, sentence: str) -> None:
         if (mirror, reason) not in self._said:

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Self
 
 from sciml_data.errors import FetchError
-from sciml_data.home import DatasetFolder
+from sciml_data.home import DatasetFolder, lstat_inside, make_parents_inside, move_to_quarantine
 from sciml_data.registry.manifest import READ_BLOCK_BYTES
 from sciml_data.registry.stages import PlannedFile
 from sciml_data.transfer.download.checksum import Hash, hash_mismatch, new_hash
-from sciml_data.transfer.download.place import find_file, make_place, quarantine
 from sciml_data.transfer.download.ranges import MIB, Notes, Span, holes, merged
 
 FLUSH_BYTES = 16 * MIB  # written to a file before the disk is given them, so that none has to wait
@@ -62,7 +61,7 @@ def wrong_because(file: PlannedFile, found: list[str]) -> str:
 def arrived_bytes(file: PlannedFile, folder: DatasetFolder) -> int:
     """Return how much of a file is there already; nothing is hashed."""
     with contextlib.suppress(FetchError):
-        state = find_file(folder.partial, part_name(file.path))
+        state = lstat_inside(folder.partial, part_name(file.path))
         if state is not None and stat.S_ISREG(state.st_mode):
             noted = Notes(folder.partial / notes_name(file.path)).read()
             there = state.st_size if noted is None else sum(stop - start for start, stop in noted)
@@ -93,7 +92,7 @@ class Part:
         self._file = file
         self._wanted = wanted_hashes(file)
         self._hashes: list[Hash] = [new_hash(one, file.size_bytes) for one in self._wanted]
-        self.path: Path = make_place(folder.partial, part_name(file.path))
+        self.path: Path = make_parents_inside(folder.partial, part_name(file.path))
         self._notes = Notes(folder.partial / notes_name(file.path))
         self._has_notes = has_notes
         self._has_old_notes = False
@@ -171,7 +170,7 @@ class Part:
 
     def set_aside(self) -> None:
         """Move the bytes to quarantine under a name that has their hash, and start again."""
-        quarantine(self._folder, self.path, self._file.path, what=self.found()[0][:19])
+        move_to_quarantine(self._folder, self.path, self._file.path, label=self.found()[0][:19])
         os.close(self._descriptor)
         self._descriptor = _open(self.path)
         self.restart()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Log, Meter, Progress, in_words
+from sciml_data.progress import Log, Meter, Progress, format_bytes
 from sciml_data.registry.manifest import unsafe_because
 from sciml_data.registry.stages import Fetched, Plan, PlannedFile
 from sciml_data.transfer.download.asked import note_asked
@@ -167,7 +167,7 @@ def _work(run: Run) -> list[Problem]:
 def _disk_problem(path: str, error: Exception, folder: DatasetFolder) -> Problem:
     if isinstance(error, OSError):
         return refused_by_disk(error, path, folder)
-    wrong = error.wrong if isinstance(error, SciMLDataError) else str(error)
+    wrong = error.message if isinstance(error, SciMLDataError) else str(error)
     return Problem("failed", path, wrong)
 
 
@@ -201,8 +201,8 @@ def _check_space(missing: Sequence[PlannedFile], folder: DatasetFolder) -> None:
     free = state.f_bavail * state.f_frsize
     if need > free:
         raise NoSpaceError(
-            f"{len(missing)} files need {in_words(need)} more ({need} bytes), and the disk of "
-            f"{folder.root} has {in_words(free)} free ({free} bytes)",
+            f"{len(missing)} files need {format_bytes(need)} more ({need} bytes), and the disk of "
+            f"{folder.root} has {format_bytes(free)} free ({free} bytes)",
             untouched="nothing was fetched",
             hint="make room, name another home with --home, or fetch a part with --include GLOB",
         )

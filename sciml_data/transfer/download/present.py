@@ -8,12 +8,11 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 
 from sciml_data.errors import FetchError, Problem
-from sciml_data.home import DatasetFolder
+from sciml_data.home import DatasetFolder, lstat_inside, move_to_quarantine
 from sciml_data.progress import Log
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.download.checksum import hashes_like
 from sciml_data.transfer.download.part import wanted_hashes, wrong_because
-from sciml_data.transfer.download.place import find_file, quarantine
 from sciml_data.transfer.download.receipt import StatCache
 
 
@@ -22,7 +21,7 @@ def existing_paths(plan: Plan) -> set[str]:
     found = set()
     for file in plan.files:
         with contextlib.suppress(FetchError):
-            if _may_be_right(find_file(plan.folder.native, file.path), file):
+            if _may_be_right(lstat_inside(plan.folder.native, file.path), file):
                 found.add(file.path)
     return found
 
@@ -40,9 +39,9 @@ def held(
     unproven: list[PlannedFile] = []
     for file in plan.files:
         try:
-            state = find_file(plan.folder.native, file.path)
+            state = lstat_inside(plan.folder.native, file.path)
         except FetchError as error:
-            problems.append(Problem("failed", file.path, error.wrong))
+            problems.append(Problem("failed", file.path, error.message))
             continue
         if state is None:
             missing.append(file)
@@ -59,7 +58,9 @@ def held(
                 hashes[file.path] = found[0]
                 continue
             path = plan.folder.native / file.path
-            kept = quarantine(plan.folder, path, file.path, what=(found or ["other"])[0][:19])
+            kept = move_to_quarantine(
+                plan.folder, path, file.path, label=(found or ["other"])[0][:19]
+            )
             log(f"{file.path} was not what the {_authority(plan)} says; it is now {kept}")
             missing.append(file)
     return hashes, missing, problems
@@ -76,7 +77,7 @@ def _known(file: PlannedFile, receipt: StatCache, state: os.stat_result) -> str 
 
 def _found(file: PlannedFile, folder: DatasetFolder) -> list[str] | None:
     """Return the hashes of what lies there, or None where its kind or size is wrong already."""
-    if not _may_be_right(find_file(folder.native, file.path), file):
+    if not _may_be_right(lstat_inside(folder.native, file.path), file):
         return None
     return hashes_like(folder.native / file.path, wanted_hashes(file))
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Self
 
 from sciml_data.errors import FetchError
-from sciml_data.home import DatasetFolder
-from sciml_data.transfer.download.place import make_place
+from sciml_data.home import DatasetFolder, fsync_path, make_parents_inside
 from sciml_data.transfer.download.receipt import SAVED_EVERY, StatCache
 
 FLUSHERS = 4  # threads; more gain nothing on the disk that this was measured on
@@ -70,8 +69,8 @@ class Publisher:
 
     def _publish(self, part: Path, path: str, found: str) -> None:
         try:
-            flush(part)
-            part.replace(make_place(self._folder.native, path))
+            fsync_path(part, flags=os.O_NOFOLLOW)
+            part.replace(make_parents_inside(self._folder.native, path))
             with self._lock:
                 self._moved.append((path, found))
                 if len(self._moved) >= SAVED_EVERY:
@@ -85,22 +84,13 @@ class Publisher:
         """Make renames last, then let the receipt speak of the files."""
         moved, self._moved = self._moved, []
         for folder in {(self._folder.native / path).parent for path, _ in moved}:
-            flush(folder)
+            fsync_path(folder, flags=os.O_NOFOLLOW)
         for path, found in moved:
             self._receipt.add(path, found)
             self.published[path] = found
         self._receipt.save()
 
 
-def flush(path: Path) -> None:
-    """Return once a file or the names in a folder are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _flush_quietly(part: Path) -> None:
     with contextlib.suppress(OSError):  # the flush before the rename speaks of it
-        flush(part)
+        fsync_path(part, flags=os.O_NOFOLLOW)

@@ -30,7 +30,7 @@ class StatCache:
         self._unsaved: list[str] = []
         self._lines = 0
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            for line in folder.receipt.read_text(encoding="utf-8").splitlines():
+            for line in folder.stat_cache.read_text(encoding="utf-8").splitlines():
                 self._lines += 1
                 with contextlib.suppress(ValueError, TypeError):
                     path, *row = json.loads(line)
@@ -65,10 +65,10 @@ class StatCache:
         self._lines += len(lines)
         if self._lines > MOST_STALE_LINES * len(self._rows) + SAVED_EVERY:
             rows = (json.dumps([path, *row]) for path, row in self._rows.items())
-            write_atomically(self._folder.receipt, "\n".join([*rows, ""]))
+            write_atomically(self._folder.stat_cache, "\n".join([*rows, ""]))
             self._lines = len(self._rows)
             return
-        append(self._folder.receipt, "\n".join(["", *lines, ""]))
+        append(self._folder.stat_cache, "\n".join(["", *lines, ""]))
 
 
 def append(path: os.PathLike[str], text: str) -> None:

@@ -91,13 +91,13 @@ class Requests:
 
     def restart(self) -> None:
         """Forget all bytes; nobody else may be asking."""
-        self._run.meter.moved(-self._part.received_bytes)
+        self._run.meter.advance(-self._part.received_bytes)
         self._part.restart()
         self._tag = None
 
     def set_aside(self) -> None:
         """Move all bytes to quarantine; nobody else may be asking."""
-        self._run.meter.moved(-self._part.received_bytes)
+        self._run.meter.advance(-self._part.received_bytes)
         self._part.set_aside()
         self._tag = None
 
@@ -168,7 +168,7 @@ class Requests:
                 fitting = block[: self._advance(extent, len(block))]
                 self._part.write(at, fitting)
                 at += len(fitting)
-                self._run.meter.moved(len(fitting))
+                self._run.meter.advance(len(fitting))
                 pace.hold(len(block))
                 if at - noted >= NOTE_BYTES:
                     self._note_bytes(noted, at)

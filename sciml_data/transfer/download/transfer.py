@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sciml_data.errors import FetchError, NoSpaceError, Problem
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import in_words
+from sciml_data.progress import format_bytes
 from sciml_data.registry.stages import PlannedFile
 from sciml_data.transfer.download.attempt import Attempt, is_large
 from sciml_data.transfer.download.mirrors import WrongBytesError
@@ -32,7 +32,7 @@ def fetch_file(file: PlannedFile, run: Run) -> list[Problem]:
     run.check_stop()
     try:
         with Part(run.folder, file, has_notes=is_large(file, run)) as part:
-            run.meter.moved(part.received_bytes)
+            run.meter.advance(part.received_bytes)
             problems = _from_mirrors(file, part, run)
             if not problems:
                 part.forget_notes()
@@ -40,7 +40,7 @@ def fetch_file(file: PlannedFile, run: Run) -> list[Problem]:
     except StoppedError:
         raise
     except FetchError as error:
-        return [Problem("failed", file.path, error.wrong)]
+        return [Problem("failed", file.path, error.message)]
     except OSError as error:
         return [refused_by_disk(error, file.path, run.folder)]
     return problems
@@ -56,8 +56,8 @@ def refused_by_disk(error: OSError, path: str, folder: DatasetFolder) -> Problem
         return Problem("failed", path, f"the disk refuses: {error}")
     state = os.statvfs(folder.root)
     raise NoSpaceError(
-        f"the disk of {folder.root} is full: {in_words(state.f_bavail * state.f_frsize)} were left "
-        f"when {path} arrived",
+        f"the disk of {folder.root} is full: {format_bytes(state.f_bavail * state.f_frsize)} were "
+        f"left when {path} arrived",
         done=f"what arrived of it is kept in {folder.partial}",
         untouched="files that are whole stay",
         hint="make room, or name another home with --home; the same command then goes on",
@@ -100,7 +100,7 @@ def _from_mirror(
         except SourceError as error:
             errors.append(error)
             is_left = attempt.is_refused_for_good(error)
-            said.append(f"{address.url}: {error.wrong}")
+            said.append(f"{address.url}: {error.message}")
             if isinstance(error, TransientError) and error.is_refusal:
                 break
         else:

@@ -71,10 +71,10 @@ class Asker:
             return Answer(place, self._steady(place))
         except TransientError as error:
             if error.is_unreachable:
-                self._silent |= dict.fromkeys(hosts, error.wrong)
-            return Answer(place, {}, error.wrong)
+                self._silent |= dict.fromkeys(hosts, error.message)
+            return Answer(place, {}, error.message)
         except SourceError as error:
-            return Answer(place, {}, error.wrong)
+            return Answer(place, {}, error.message)
 
     def _steady(self, place: Mirror) -> Files:
         """Return a listing that came twice in a row.
@@ -88,7 +88,7 @@ class Asker:
             try:
                 now = self._once(place)
             except UnsteadyListingError as error:
-                before, what = None, error.wrong
+                before, what = None, error.message
                 continue
             if now == before or (before is None and not now):
                 return now

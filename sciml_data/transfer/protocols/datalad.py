@@ -136,7 +136,7 @@ class DataladSource:
         except SourceError:
             raise
         except SciMLDataError as error:
-            raise SourceError(error.wrong) from error
+            raise SourceError(error.message) from error
 
     def close(self) -> None:
         """End git-annex, and remove our clones."""
@@ -154,7 +154,7 @@ class DataladSource:
                 try:
                     self._datasets[place, name] = self._find(place, name)
                 except SciMLDataError as error:
-                    self._datasets[place, name] = SourceError(error.wrong)
+                    self._datasets[place, name] = SourceError(error.message)
             found = self._datasets[place, name]
         if isinstance(found, SourceError):
             raise found

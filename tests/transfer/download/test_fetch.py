@@ -14,7 +14,7 @@ import pytest
 
 from sciml_data.errors import FetchError
 from sciml_data.home import Home
-from sciml_data.progress import in_words
+from sciml_data.progress import format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
@@ -117,7 +117,7 @@ def test_a_receipt_that_cannot_be_read_costs_hashing_only(
     plan: Plan, server: FileServer, text: str
 ) -> None:
     fetch(plan, retry=RETRY)
-    plan.folder.receipt.write_text(text)
+    plan.folder.stat_cache.write_text(text)
     asked = len(server.requests)
 
     fetch(plan, retry=RETRY)
@@ -271,7 +271,7 @@ def test_all_failures_are_told_at_once_and_the_rest_stays(plan: Plan, server: Fi
         ("a.bin", "404 Not Found"),
         ("deep/er/b.bin", "503 Service Unavailable"),
     ]
-    assert server.url in error.value.wrong
+    assert server.url in error.value.message
     assert set(contents(plan.folder.native)) == {"deep/c.bin", "empty.bin"}
 
 
@@ -299,4 +299,4 @@ def test_other_hashes_hold_a_file_too(
     [(0, "0 bytes"), (999, "999 bytes"), (14_468_028, "14.5 MB"), (10**13, "10.0 TB")],
 )
 def test_sizes_are_readable(size: int, words: str) -> None:
-    assert in_words(size) == words
+    assert format_bytes(size) == words

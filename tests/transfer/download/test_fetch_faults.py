@@ -318,7 +318,7 @@ def test_no_network_names_every_mirror_and_what_to_do(tmp_path: Path, home: Home
     with pytest.raises(FetchError) as error:
         fetch(plan_of(tmp_path, urls, home), retry=quick())
 
-    assert all(url in error.value.wrong for url in urls)
+    assert all(url in error.value.message for url in urls)
     assert "--mirror file:DIR" in error.value.hint
     assert "0 files are in" in error.value.done
 

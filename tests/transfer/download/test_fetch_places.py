@@ -80,10 +80,11 @@ def test_a_planted_link_to_a_folder_is_not_followed(plan: Plan, tmp_path: Path, 
     planted.mkdir(parents=True)
     (planted / "deep").symlink_to(outside)
 
-    with pytest.raises(FetchError, match="is a link where a folder has to be") as error:
+    with pytest.raises(FetchError) as error:
         fetch(plan, retry=RETRY)
 
     assert {"deep/c.bin", "deep/er/b.bin"} == {p.place for p in error.value.problems}
+    assert all("symbolic link" in problem.message for problem in error.value.problems)
     assert list(outside.iterdir()) == []
     assert (plan.folder.native / "a.bin").read_bytes() == FILES["a.bin"]
 

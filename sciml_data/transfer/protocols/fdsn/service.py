@@ -203,7 +203,7 @@ def find_service(
         try:
             version = probe.version()
         except FetchError as error:
-            problems.append(Problem("service", address, error.wrong))
+            problems.append(Problem("service", address, error.message))
             continue
         if address == base and mirrors:
             log("no mirror answers as an event service")
