@@ -207,6 +207,24 @@ def write_atomically(path: Path, text: str) -> None:
     publish(temporary, path)
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write a text to a path that a user named, such as the file of `--to`.
+
+    A pipe or a device (`/dev/stdout`) is written into: replacing it would leave its reader without
+    the text. A symbolic link stays a link, and the file it leads to is written. Any other file is
+    replaced in one step, as by `write_atomically`.
+
+    Args:
+        path: file, symbolic link, pipe or device; it need not exist.
+        text: written as UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+    else:
+        write_atomically(path.resolve(), text)
+
+
 def fsync_path(path: Path, *, flags: int = 0) -> None:
     """Return when a file's content, or the names in a folder, are on the disk.
 

@@ -95,7 +95,7 @@ def test_everything_that_is_wrong_is_named_at_once_with_the_nearest_word() -> No
     ]
     assert "did you mean 'strict'" in error.value.problems[0].message
     assert "did you mean 'fast'" in error.value.problems[1].message
-    assert "3 of 4" in error.value.wrong
+    assert "3 of 4" in error.value.message
 
 
 def test_an_error_lists_the_options_and_what_they_take() -> None:

@@ -42,10 +42,10 @@ def recorded(journal: Journal, write: Write, log: Log) -> Iterator[None]:
         log(f"stopped; {again} goes on after the last whole epoch")
         raise
     except WorkerLostError as error:
-        write(journal, Outcome("aborted", error.wrong))
+        write(journal, Outcome("aborted", error.message))
         raise
     except SciMLDataError as error:
-        write(journal, Outcome("failed", error.wrong))
+        write(journal, Outcome("failed", error.message))
         raise
     except Exception as error:
         write(journal, Outcome("failed", f"{type(error).__name__}: {first_line(error)}"))
