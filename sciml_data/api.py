@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError
-from sciml_data.formats import require_reader
+from sciml_data.formats import require_format
 from sciml_data.home import find_home
 from sciml_data.metadata.addresses import landing_page
 from sciml_data.progress import Progress
@@ -246,7 +246,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         ConversionError: ready files could not be made.
     """
     found = describe(dataset, version=version, registry=registry)
-    require_reader(found, find_home(home).dataset(dataset, found.version).native)
+    require_format(found, find_home(home).dataset(dataset, found.version).native)
     verified = verify_dataset(
         dataset,
         version=version,

@@ -88,7 +88,7 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
 def _version_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
     import json
 
-    from sciml_data.formats import load_reader
+    from sciml_data.formats import load_format
     from sciml_data.registry.descriptor import DESCRIPTOR_NAME, check_descriptor
 
     folder = registry.package(dataset, version)
@@ -99,7 +99,7 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
     try:
         document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
         if "reader" in document["sciml"]["native"]:
-            load_reader(document["sciml"]["native"]["reader"])
+            load_format(document["sciml"]["native"]["reader"])
     except SciMLDataError as error:
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
     except (ValueError, KeyError, TypeError):

@@ -89,13 +89,13 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
 
     from sciml_data.cli.progress import byte_bar
     from sciml_data.curate.new import start_dataset
-    from sciml_data.formats import load_reader
+    from sciml_data.formats import load_format
     from sciml_data.registry.layout import Registry, find_registry
 
     root = registry if registry is not None else find_registry().root
     files = given["files"]
     if given["reader"]:
-        load_reader(given["reader"])
+        load_format(given["reader"])
     with byte_bar(f"hash {files}") if files else contextlib.nullcontext() as progress:
         written = start_dataset(
             root,

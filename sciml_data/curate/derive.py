@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import DescriptorError, Problem
-from sciml_data.formats import load_reader, views_of
+from sciml_data.formats import load_format, views_of
 from sciml_data.home import write_atomically
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
@@ -253,7 +253,7 @@ def _latest(versions: Sequence[Version]) -> Version:
 
 def _views(versions: Sequence[Version]) -> list[str]:
     readers = {one.document["sciml"]["native"]["reader"] for one in versions}
-    return sorted({view for reader in readers for view in views_of(load_reader(reader))})
+    return sorted({view for reader in readers for view in views_of(load_format(reader))})
 
 
 def _splits(versions: Sequence[Version]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
-from sciml_data.formats import NOTICES, load_reader, require_reader, views_of
+from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready.convert import find_converted, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
@@ -66,7 +66,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     seed = sample_seed if sample else None
     folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
-    require_reader(descriptor, folder.native)
+    require_format(descriptor, folder.native)
     converted = find_converted(descriptor, folder, options)
     if converted is None:
         flags = f" --sample --sample-seed {sample_seed}" if sample else ""
@@ -161,7 +161,7 @@ def _view(
         if options:
             raise CallError(f"without a view there are no options; {', '.join(options)} was given")
         return None
-    views = views_of(load_reader(converted.descriptor.native["reader"]))
+    views = views_of(load_format(converted.descriptor.native["reader"]))
     if view not in views:
         raise CallError(
             f"{converted.descriptor.dataset} has no view {view!r}{nearest(view, views)}",

@@ -24,7 +24,7 @@ from typing import Any, Protocol, cast
 
 from sciml_data import __version__
 from sciml_data.errors import CallError, Problem, nearest
-from sciml_data.formats import require_reader
+from sciml_data.formats import require_format
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
 from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
@@ -101,7 +101,7 @@ def make_sample(
             understood.
         LockedError: another process works in the folder.
     """
-    require_reader(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
+    require_format(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     block, marker = _block_and_marker(descriptor, seed, overrides)
     with folder.lock(f"make the sample of {descriptor.dataset}"):

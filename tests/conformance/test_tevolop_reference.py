@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sciml_data.formats import Native, load_reader
+from sciml_data.formats import Native, load_format
 from sciml_data.formats.earthquake.grid import (
     ENERGY_EXPONENT,
     PIXELS,
@@ -78,7 +78,7 @@ def ready(
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).symlink_to(shared / "mirror" / url.removeprefix("https://"))
     native = Native(root, descriptor.folder, descriptor.native, tuple(paths))
-    reader = load_reader("earthquake")
+    reader = load_format("earthquake")
     return reader.read(native, reader.shards(native, {})[0], {})
 
 

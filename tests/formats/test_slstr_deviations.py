@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, NativeFormatError
-from sciml_data.formats import Native, load_reader, slstr_hdf5
+from sciml_data.formats import Native, load_format, slstr_hdf5
 from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
 from sciml_data.formats.slstr_hdf5.options import Options
 from sciml_data.home import DatasetFolder
@@ -234,4 +234,4 @@ def test_the_order_of_words_makes_no_other_options() -> None:
 
 
 def test_the_reader_is_found_by_its_name() -> None:
-    assert slstr_hdf5 is load_reader("slstr_hdf5")
+    assert slstr_hdf5 is load_format("slstr_hdf5")

@@ -72,7 +72,7 @@ class Toy:
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     reader = Toy()
     for module in ("conversion", "shard"):
-        monkeypatch.setattr(f"sciml_data.ready.convert.{module}.load_reader", lambda _: reader)
+        monkeypatch.setattr(f"sciml_data.ready.convert.{module}.load_format", lambda _: reader)
     return reader
 
 

@@ -20,7 +20,7 @@ from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_summed
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.task import load_task
-from sciml_data.formats import Native, load_reader
+from sciml_data.formats import Native, load_format
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 
@@ -45,7 +45,7 @@ def ready(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).symlink_to(shared / "mirror" / url.removeprefix("https://"))
     native = Native(root, descriptor.folder, descriptor.native, tuple(paths))
-    reader = load_reader("earthquake")
+    reader = load_format("earthquake")
     return reader.read(native, reader.shards(native, {})[0], {})
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

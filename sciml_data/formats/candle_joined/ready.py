@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import NOTICES, Native
 from sciml_data.formats.candle_joined.recover import Found, same_features
 from sciml_data.formats.candle_joined.store import Table, open_table
 from sciml_data.formats.candle_tables.entities import canonical_cell
@@ -25,6 +24,7 @@ from sciml_data.formats.drug_response import (
     merged,
     responses_dataset,
 )
+from sciml_data.formats.interface import NOTICES, Native
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
 from sciml_data.formats.candle_tables.options import Options
 from sciml_data.formats.candle_tables.views import responding_drugs
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sciml_data.formats import Native
 from sciml_data.formats.candle_tables.keyed import Keyed, read_keyed
 from sciml_data.formats.candle_tables.lines import MISSING, read_header
+from sciml_data.formats.interface import Native
 
 CID = "PubChem.CID."  # how the descriptor tables write a CID
 

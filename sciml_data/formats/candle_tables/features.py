@@ -11,11 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native
 from sciml_data.formats.candle_tables.entities import Drug, canonical_cell
 from sciml_data.formats.candle_tables.keyed import Keyed, read_keyed
 from sciml_data.formats.candle_tables.lines import MISSING
 from sciml_data.formats.drug_response import Entities, Features
+from sciml_data.formats.interface import Native
 
 ROWS_AT_ONCE = 256  # 5 MB of text at 5,270 columns
 DRUGS_EACH = 4096  # in a ready file: 86 MB of descriptors

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciml_data.errors import Problem
-from sciml_data.formats import NOTICES, Native
 from sciml_data.formats.candle_tables import entities, features
 from sciml_data.formats.candle_tables.keyed import read_keyed
 from sciml_data.formats.candle_tables.rows import PAIRED, SINGLE, Part, read_part, study_of
@@ -21,6 +20,7 @@ from sciml_data.formats.drug_response import (
     join,
     responses_dataset,
 )
+from sciml_data.formats.interface import NOTICES, Native
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
 from sciml_data.formats.cbed_hdf5.options import Options
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.registry.options import parse_options
 
 if TYPE_CHECKING:

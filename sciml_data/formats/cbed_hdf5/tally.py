@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import NOTICES, Shard
 from sciml_data.formats.cbed_hdf5.options import Options
+from sciml_data.formats.interface import NOTICES, Shard
 
 MOST_TOLD = 5  # in a notice
 MOST_NAMED = 1000  # in the attributes of one ready file

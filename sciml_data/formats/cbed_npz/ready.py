@@ -9,12 +9,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml_data.errors import Problem
-from sciml_data.formats import Native, Shard
 from sciml_data.formats.cbed_hdf5.options import Options
 from sciml_data.formats.cbed_hdf5.ready import STACK, stacked, texts
 from sciml_data.formats.cbed_hdf5.tally import Tally
 from sciml_data.formats.cbed_npz import number_of
 from sciml_data.formats.cbed_npz.archive import SHAPE, read_archive
+from sciml_data.formats.interface import Native, Shard
 
 SCALING = {
     "scaling": "log levels",

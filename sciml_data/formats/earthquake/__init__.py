@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError
-from sciml_data.formats import Native, Shard
 from sciml_data.formats.earthquake.grid import fortnights
+from sciml_data.formats.interface import Native, Shard
 
 if TYPE_CHECKING:
     import xarray as xr

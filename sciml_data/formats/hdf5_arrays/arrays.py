@@ -22,8 +22,8 @@ from typing import Any
 import h5py
 
 from sciml_data.errors import Problem, nearest
-from sciml_data.formats import Native
 from sciml_data.formats.hdf5_arrays.options import Options
+from sciml_data.formats.interface import Native
 
 SHARD_BYTES = 128 * 2**20  # native bytes of a ready file: quickly made again, few enough files
 NUMBERS = "biuf"  # kinds of NumPy types

@@ -17,9 +17,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml_data.errors import Problem
-from sciml_data.formats import Native
 from sciml_data.formats.hdf5_arrays.arrays import Head, tolerated_kinds
 from sciml_data.formats.hdf5_arrays.options import Options
+from sciml_data.formats.interface import Native
 
 CHUNK_BYTES = 256 * 2**10
 COMPRESSION_LEVEL = 4

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.formats.scan_lmdb.options import Options
 from sciml_data.registry.descriptor import match_paths
 from sciml_data.registry.options import parse_options

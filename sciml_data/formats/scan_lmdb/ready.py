@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml_data.formats import NOTICES
 from sciml_data.formats.cbed_hdf5.ready import texts
 from sciml_data.formats.cbed_hdf5.tally import Tally
+from sciml_data.formats.interface import NOTICES
 from sciml_data.formats.scan_lmdb.layout import Layout
 from sciml_data.formats.scan_lmdb.native import Sample
 from sciml_data.formats.scan_lmdb.options import Options

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
 from sciml_data.formats.slstr_hdf5.options import Options
 from sciml_data.registry.options import parse_options

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
+from sciml_data.formats.interface import Native, Shard
 from sciml_data.formats.uno_almanac.options import Options
 from sciml_data.registry.options import parse_options
 

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sciml_data.errors import Problem
-from sciml_data.formats import Native
 from sciml_data.formats.drug_response import Entities
 from sciml_data.formats.drug_response.delimited import read_rows
 from sciml_data.formats.drug_response.molecules import molecules
+from sciml_data.formats.interface import Native
 
 SMILES_HEADER = ("", "NSC", "smilesString")
 LIST_HEADER = ("drugName", "cIds", "drugNameOfficial", "molecularWeight", "smilesString")

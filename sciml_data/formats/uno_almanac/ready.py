@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import NOTICES, Native
 from sciml_data.formats.drug_response import (
     cells_dataset,
     drugs_dataset,
@@ -15,6 +14,7 @@ from sciml_data.formats.drug_response import (
     responses_dataset,
 )
 from sciml_data.formats.drug_response.delimited import malformed_attributes, stop_if_strict, told
+from sciml_data.formats.interface import NOTICES, Native
 from sciml_data.formats.uno_almanac.drugs import read_drugs
 from sciml_data.formats.uno_almanac.expression import read_cells
 from sciml_data.formats.uno_almanac.long_table import read_rows

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import Native
 from sciml_data.formats.drug_response import Features
+from sciml_data.formats.interface import Native
 
 SIDE = 50
 PIXELS = SIDE * SIDE

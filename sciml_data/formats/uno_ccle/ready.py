@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats import NOTICES, Native
 from sciml_data.formats.drug_response import (
     Counts,
     Entities,
@@ -26,6 +25,7 @@ from sciml_data.formats.drug_response.delimited import (
     told,
 )
 from sciml_data.formats.drug_response.molecules import molecules
+from sciml_data.formats.interface import NOTICES, Native
 from sciml_data.formats.uno_ccle import images, names
 from sciml_data.formats.uno_ccle.curves import Points, growth, read_points
 from sciml_data.formats.uno_ccle.options import Options

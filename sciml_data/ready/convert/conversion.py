@@ -13,7 +13,7 @@ from typing import Any
 
 import sciml_data
 from sciml_data.errors import ConversionError, NativeFormatError, SciMLDataError
-from sciml_data.formats import Native, Shard, load_reader, require_reader
+from sciml_data.formats import Native, Shard, load_format, require_format
 from sciml_data.home import write_atomically
 from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.ready.convert import folder as ready
@@ -75,9 +75,9 @@ def convert(
         NativeFormatError: native files do not follow their format; all others were converted.
         ConversionError: shards failed in another way; `.problems` has what each said.
     """
-    require_reader(verified.descriptor, verified.root)
+    require_format(verified.descriptor, verified.root)
     options, tell = dict(options or {}), log or (lambda _: None)
-    shards = load_reader(verified.descriptor.native["reader"]).shards(_native(verified), options)
+    shards = load_format(verified.descriptor.native["reader"]).shards(_native(verified), options)
     record = _record(verified, options, shards)
     root = ready.ready_folder(verified.folder, options)
     with verified.folder.lock("convert"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import ConversionError, Problem
-from sciml_data.formats import Native, Shard, load_reader
+from sciml_data.formats import Native, Shard, load_format
 from sciml_data.home import publish
 from sciml_data.registry.manifest import Entry, hash_file
 
@@ -75,7 +75,7 @@ def make_shard(task: Task) -> Entry:
         ConversionError: this process does not see the folders.
     """
     _require_folders(task)
-    dataset = load_reader(task.native.block["reader"]).read(task.native, task.shard, task.options)
+    dataset = load_format(task.native.block["reader"]).read(task.native, task.shard, task.options)
     dataset.attrs.update(task.attributes)
     name = TEMPORARY.format(name=task.target.name, unique=uuid.uuid4().hex)
     temporary = task.target.with_name(name)

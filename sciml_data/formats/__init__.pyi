@@ -1,0 +1,19 @@
+from .interface import (
+    NOTICES,
+    Format,
+    Native,
+    Shard,
+    load_format,
+    require_format,
+    views_of,
+)
+
+__all__ = [
+    "NOTICES",
+    "Format",
+    "Native",
+    "Shard",
+    "load_format",
+    "require_format",
+    "views_of",
+]
