@@ -1,7 +1,7 @@
-"""Flips and turns of patches: the eight symmetries of a square, drawn from a seed.
+"""Random flips and rotations of patches: the eight symmetries of a square.
 
-A satellite sees no preferred direction in clouds at 1 km, but for the sun's; so a turned patch is
-as likely as the one seen, and label and validity turn with it.
+At 1 km, cloud has no preferred direction except for that of sunlight. So a rotated patch is as
+likely as the observed one. Label and validity are rotated with the channels.
 """
 
 from __future__ import annotations
@@ -12,25 +12,27 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays: TypeAlias = tuple[npt.NDArray[Any], ...]
-SYMMETRIES = 8
+SYMMETRIES = 8  # of a square: four rotations, each with and without a flip
 
 
-def turned(batch: Arrays, *, seed: Any) -> Any:
-    """Return a batch with each patch flipped and turned, all its arrays in the same way.
+def augment_batch(batch: Arrays, *, seed: Any) -> Any:
+    """Return a batch with each patch flipped and rotated at random, all its arrays alike.
 
     Args:
-        batch: arrays (patch, row, column, ...), rows as many as columns.
-        seed: what `numpy.random.default_rng` takes; the same seed, the same turns.
+        batch: arrays (patch, row, column, ...) with as many rows as columns.
+        seed: any seed of `numpy.random.default_rng`; equal seeds give equal results.
     """
     draws = np.random.default_rng(seed).integers(SYMMETRIES, size=len(batch[0]))
     return tuple(
-        np.stack([turn(patch, int(draw)) for patch, draw in zip(array, draws, strict=True)])
+        np.stack(
+            [apply_symmetry(patch, int(draw)) for patch, draw in zip(array, draws, strict=True)]
+        )
         for array in batch
     )
 
 
-def turn(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
-    """Return a patch (row, column, ...) in one of the eight symmetries; 0 leaves it."""
+def apply_symmetry(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
+    """Return a patch (row, column, ...) in symmetry 0 to 7 of a square; 0 changes nothing."""
     quarters, is_flipped = divmod(symmetry, 2)
-    moved = np.rot90(patch, quarters, axes=(0, 1))
-    return moved[:, ::-1] if is_flipped else moved
+    rotated = np.rot90(patch, quarters, axes=(0, 1))
+    return rotated[:, ::-1] if is_flipped else rotated

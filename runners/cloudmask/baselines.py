@@ -1,8 +1,8 @@
-"""Masks that need no network: everything cloud, the product's own summary, each pixel by itself.
+"""Baselines without a network: all cloud, the product's own summary mask, logistic regression.
 
-The first two are masks without probabilities. They are given those that the training scenes teach:
-the share of cloud among all pixels, or among those of each class. So their classes stay what they
-are, and their cross-entropy and calibration can be read beside a model's.
+The first two are masks without probabilities. Their probabilities are estimated from the training
+scenes: the share of cloud among all pixels, or among the pixels of each class. Their classes do
+not change by that, and their cross-entropy and calibration can be compared with a model's.
 """
 
 from __future__ import annotations
@@ -17,34 +17,43 @@ import numpy.typing as npt
 from .channels import CHANNELS, Doubles, Floats, Statistics
 
 ALL_CLOUD, SUMMARY, LOGISTIC = "all_cloud", "summary", "logistic"
-NEAREST_TO_HALF = 0.51  # so that a class stays a class, whatever was learnt of it
+# A probability of cloud never crosses 1/2, so that the class of the mask stays as it is.
+MIN_CLOUD_PROBABILITY = 0.51
 PENALTY = 1e-3  # on the squared weights of standardised channels, per pixel
-STEPS = 25  # of Newton's method; it converges in about eight
-LARGEST_LOGIT = 30.0
-LIGHT_CHANNEL, LEAST_LIT = "S1", 0.02  # as the ready form's flag `unlit`
+MAX_STEPS = 25  # of Newton's method, which converges in about eight
+STEP_TOLERANCE = 1e-8  # largest change of a weight at which the fit has converged
+MIN_CURVATURE = 1e-9  # keeps the Hessian invertible where all probabilities are near 0 or 1
+MAX_LOGIT = 30.0  # keeps exp() finite; the probability is 1e-13 from 0 or 1 there
+LIGHT_CHANNEL, MIN_LIT = "S1", 0.02  # reflectance, as in the ready form's flag `unlit`
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Share of cloud in the training scenes: of all pixels, and where summary says clear, cloud."""
+    """Shares of cloud in the training scenes.
+
+    Attributes:
+        all_pixels: share among all valid pixels.
+        summary_clear: share among pixels that the summary mask calls clear.
+        summary_cloud: share among pixels that the summary mask calls cloud.
+    """
 
     all_pixels: float
     summary_clear: float
     summary_cloud: float
 
     def all_cloud(self, shape: tuple[int, ...]) -> Floats:
-        """Return one probability for every pixel."""
-        return np.full(shape, max(self.all_pixels, NEAREST_TO_HALF), np.float32)
+        """Return the same probability of cloud for every pixel: `shape`, float32."""
+        return np.full(shape, max(self.all_pixels, MIN_CLOUD_PROBABILITY), np.float32)
 
     def summary(self, is_cloud: npt.NDArray[np.bool_]) -> Floats:
-        """Return a probability for each class of the summary mask."""
-        cloud = max(self.summary_cloud, NEAREST_TO_HALF)
-        clear = min(self.summary_clear, 1 - NEAREST_TO_HALF)
+        """Return the probability of cloud (row, column) for a summary mask of the same shape."""
+        cloud = max(self.summary_cloud, MIN_CLOUD_PROBABILITY)
+        clear = min(self.summary_clear, 1 - MIN_CLOUD_PROBABILITY)
         return np.where(is_cloud, np.float32(cloud), np.float32(clear))
 
 
 def fit_rates(scenes: Iterable[tuple[Any, Any, Any]]) -> Rates:
-    """Return the shares over scenes of (label, summary, valid), each (row, column) bool."""
+    """Return the shares of cloud over scenes: (label, summary, valid), each (row, column) bool."""
     pixels, cloudy = np.zeros(2), np.zeros(2)
     for label, summary, valid in scenes:
         pixels += np.bincount(summary[valid], minlength=2)
@@ -55,10 +64,15 @@ def fit_rates(scenes: Iterable[tuple[Any, Any, Any]]) -> Rates:
 
 @dataclass(frozen=True)
 class Logistic:
-    """Cloud from each pixel's nine channels: sigmoid of features @ weights + offset.
+    """Logistic regression on the nine channels of a pixel: sigmoid of features @ weights + offset.
 
     The features are the standardised channels, whether the pixel is lit, and the channels again
-    where it is: one regression for the day and one for the night. weights: (feature) float64.
+    where it is lit. That makes one regression for the day and one for the night.
+
+    Attributes:
+        statistics: mean and deviation that channels are standardised with.
+        weights: (feature,) float64.
+        offset: the intercept.
     """
 
     statistics: Statistics
@@ -66,35 +80,37 @@ class Logistic:
     offset: float
 
     def predict(self, channels: Floats) -> Floats:
-        """Return the probability of cloud (...) float32 of channels (..., 9)."""
+        """Return the probability of cloud (...), float32, from channels (..., 9)."""
         features = _features(channels, self.statistics)
         logit = features @ self.weights.astype(np.float32) + np.float32(self.offset)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -LARGEST_LOGIT, LARGEST_LOGIT))))
+        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT))))
 
 
-def fit_logistic(channels: Floats, cloudy: npt.NDArray[np.bool_], known: Statistics) -> Logistic:
-    """Return the logistic regression of pixels, by Newton's method; the same each time.
+def fit_logistic(
+    channels: Floats, cloudy: npt.NDArray[np.bool_], statistics: Statistics
+) -> Logistic:
+    """Return the logistic regression of pixels, fitted by Newton's method; deterministic.
 
     Args:
-        channels: (pixel, 9), not-a-number where missing.
-        cloudy: (pixel) the label.
-        known: mean and deviation of the channels; a missing one counts as the mean.
+        channels: (pixel, 9) float, NaN where missing.
+        cloudy: (pixel,) the label.
+        statistics: mean and deviation of the channels; a missing channel counts as its mean.
     """
-    features = _features(channels, known)
+    features = _features(channels, statistics)
     rows = np.concatenate([np.ones((len(features), 1)), features], axis=1, dtype=np.float64)
     truth, weights = cloudy.astype(np.float64), np.zeros(rows.shape[1])
     penalty = np.full(rows.shape[1], PENALTY * len(rows))
-    penalty[0] = 0.0
-    for _ in range(STEPS):
-        probability = 1 / (1 + np.exp(-np.clip(rows @ weights, -LARGEST_LOGIT, LARGEST_LOGIT)))
-        curvature = np.maximum(probability * (1 - probability), 1e-9)
-        slope = rows.T @ (truth - probability) - penalty * weights
-        bend = (rows * curvature[:, None]).T @ rows + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(bend, slope)
+    penalty[0] = 0.0  # the intercept is not penalised
+    for _ in range(MAX_STEPS):
+        probability = 1 / (1 + np.exp(-np.clip(rows @ weights, -MAX_LOGIT, MAX_LOGIT)))
+        curvature = np.maximum(probability * (1 - probability), MIN_CURVATURE)
+        gradient = rows.T @ (truth - probability) - penalty * weights
+        hessian = (rows * curvature[:, None]).T @ rows + np.diag(penalty + MIN_CURVATURE)
+        step = np.linalg.solve(hessian, gradient)
         weights = weights + step
-        if np.abs(step).max() < 1e-8:
+        if np.abs(step).max() < STEP_TOLERANCE:
             break
-    return Logistic(known, weights[1:], float(weights[0]))
+    return Logistic(statistics, weights[1:], float(weights[0]))
 
 
 def _features(channels: Floats, statistics: Statistics) -> Floats:
@@ -104,5 +120,5 @@ def _features(channels: Floats, statistics: Statistics) -> Floats:
     )
     centred = (channels - mean) / deviation
     standard = np.where(np.isfinite(centred), centred, np.float32(0.0))
-    lit = (channels[..., CHANNELS.index(LIGHT_CHANNEL)] >= LEAST_LIT)[..., None]
+    lit = (channels[..., CHANNELS.index(LIGHT_CHANNEL)] >= MIN_LIT)[..., None]
     return np.concatenate([standard, lit, np.where(lit, standard, 0.0)], axis=-1, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Scenes and patches of each part, in batches; the statistics that models and baselines need."""
+"""Scenes and patches of each part of a split, in batches, and statistics of the channels."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ import numpy.typing as npt
 from sciml_data.errors import SciMLDataError
 from sciml_data.ready.patches import Patches, PatchGrid, Scenes, find_scenes, list_patches, stream
 
-from .augment import turned
+from .augment import augment_batch
 from .channels import CHANNELS, Floats, Statistics, statistics_of
-from .parts import TEST, TRAIN, Layout, Passes, lay_out
+from .split import TEST, TRAIN, Passes, SplitParts, make_split
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
-INFERENCE = "inference"  # the folder whose scenes are the test part
-PLACES = 16  # of the training grid along each axis, from one epoch to the next
-MOST_PATCHES = 512  # of the training part, evenly spaced, for statistics and the logistic baseline
-THINNING = 4  # of their pixels along each axis: neighbours are alike
-MOST_PIXELS = 200_000  # of them, for the logistic regression
+INFERENCE = "inference"  # the folder that holds the scenes of the test part
+ORIGIN_STEPS = 16  # origins of the moving training grid along each axis
+MAX_PATCHES = 512  # of the training part, for statistics and the logistic baseline
+PIXEL_STRIDE = 4  # they use every fourth pixel along each axis: neighbouring pixels are alike
+MAX_PIXELS = 200_000  # for the logistic regression
 Batch = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
 class Data:
-    """The scenes that are here, divided into parts."""
+    """The scenes on this computer, divided into parts.
+
+    Attributes:
+        scenes: all ready scenes.
+        split: scene numbers of each part.
+        settings: see task.toml.
+        is_synthetic: whether the scenes are a synthetic sample.
+    """
 
     scenes: Scenes
-    layout: Layout
+    split: SplitParts
     settings: Mapping[str, Any]
     is_synthetic: bool
 
     @property
     def passes(self) -> Passes:
-        """Return when and on which orbit each scene was seen."""
+        """Return time and orbit of each scene."""
         return passes_of(self.scenes)
 
     @cached_property
@@ -52,23 +59,24 @@ class Data:
 
     @cached_property
     def patches(self) -> Mapping[str, Patches]:
-        """Return the patches of each part on the grid that does not move."""
+        """Return the patches of each part on the fixed grid."""
         grid = self._grid("centre" if self.settings["grid"] == "reference" else "corner")
-        return {part: self._patches(part, grid) for part in self.layout.parts}
+        return {part: self._patches(part, grid) for part in self.split.parts}
 
     def scored(self, part: str) -> npt.NDArray[np.intp]:
-        """Return the scenes of a part that are predicted whole: of the training part, some."""
-        scenes = self.layout.parts[part]
-        most = self.settings["train_scenes_scored"]
-        if part != TRAIN or len(scenes) <= most:
+        """Return the scenes of a part that are predicted whole: all, or a subset of training."""
+        scenes = self.split.parts[part]
+        limit = self.settings["train_scenes_scored"]
+        if part != TRAIN or len(scenes) <= limit:
             return scenes
-        return np.asarray(scenes[np.linspace(0, len(scenes) - 1, most).round().astype(int)])
+        return np.asarray(scenes[np.linspace(0, len(scenes) - 1, limit).round().astype(int)])
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Yield one epoch: channels (patch, row, column, 9), label and weight (..., 1), float32.
 
-        The training part comes shuffled, on a grid drawn from the seed, flipped and turned; the
-        others in order.
+        Missing channels are NaN; the weight is 0 for pixels that are not valid. The training part
+        is shuffled, on a grid whose origin is drawn from the seed, and patches are flipped and
+        rotated at random. The other parts come in order.
         """
         if part != TRAIN:
             yield from self._read(self.patches[part], batch_size, seed=None)
@@ -76,52 +84,56 @@ class Data:
         random = np.random.default_rng(seed)
         patches = self.patches[part]
         if self.settings["grid"] == "moving":
-            patches = list_patches(self._of(part), self._grid(self._origin(random)))
+            patches = list_patches(self._scenes_of(part), self._grid(self._origin(random)))
         for number, batch in enumerate(self._read(patches, batch_size, seed=seed)):
-            yield turned(batch, seed=(seed, number)) if self.settings["augment"] else batch
+            yield augment_batch(batch, seed=(seed, number)) if self.settings["augment"] else batch
 
     @cached_property
     def training_pixels(self) -> tuple[Statistics, Floats, npt.NDArray[np.bool_]]:
-        """Return statistics of training pixels, and some of them: channels (pixel, 9), cloudy."""
+        """Return statistics of training pixels, and channels (pixel, 9) and label of a subset."""
         chosen: list[tuple[Floats, npt.NDArray[np.bool_]]] = []
 
         def blocks() -> Iterator[tuple[Floats, npt.NDArray[np.bool_]]]:
-            some = _thinned(self.patches[TRAIN], MOST_PATCHES)
-            for channels, label, weight in self._read(some, 8, seed=None):
-                cut = (slice(None), slice(None, None, THINNING), slice(None, None, THINNING))
-                values, valid = channels[cut], weight[cut][..., 0] > 0
-                chosen.append((values[valid], label[cut][..., 0][valid] > 0))
+            subset = _evenly_spaced(self.patches[TRAIN], MAX_PATCHES)
+            for channels, label, weight in self._read(subset, 8, seed=None):
+                thinned = (slice(None), *[slice(None, None, PIXEL_STRIDE)] * 2)
+                values, valid = channels[thinned], weight[thinned][..., 0] > 0
+                chosen.append((values[valid], label[thinned][..., 0][valid] > 0))
                 yield values, valid
 
         statistics = statistics_of(blocks())
         values, cloudy = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
-        every = max(1, len(values) // MOST_PIXELS)
-        return statistics, values[::every], cloudy[::every]
+        stride = max(1, len(values) // MAX_PIXELS)
+        return statistics, values[::stride], cloudy[::stride]
 
-    def _of(self, part: str) -> Scenes:
-        return self.scenes.select(self.layout.parts[part])
+    def _scenes_of(self, part: str) -> Scenes:
+        return self.scenes.select(self.split.parts[part])
 
     def _grid(self, origin: Any) -> PatchGrid:
         return PatchGrid(self.settings["patch"], self.settings["step"], origin)
 
     def _patches(self, part: str, grid: PatchGrid) -> Patches:
-        least = self.settings["least_valid"]
-        found = list_patches(self._of(part), grid, least_valid=least)
-        if not len(found) and part != TEST:
+        min_valid = self.settings["least_valid"]
+        patches = list_patches(self._scenes_of(part), grid, least_valid=min_valid)
+        if not len(patches) and part != TEST:
             raise SciMLDataError(
                 f"no patch of {self.settings['patch']} x {self.settings['patch']} pixels of the "
-                f"{part} part has {self.settings['least_valid']:.0%} valid pixels",
+                f"{part} part has {min_valid:.0%} valid pixels",
                 untouched="nothing was trained",
-                hint="--set patch=... smaller, where scenes are smaller",
+                hint="choose smaller patches: --set patch=...",
             )
-        return found
+        return patches
 
     def _origin(self, random: np.random.Generator) -> tuple[int, int]:
-        """Return where the grid begins in this epoch: as many patches fit as from the corner."""
+        """Return row and column of the grid's origin in this epoch.
+
+        As many patches fit as from the corner.
+        """
         size, step = self.settings["patch"], self.settings["step"]
         slack = [(length - size) % step for length in self.scenes.shape]
         row, column = (
-            int(room * random.integers(PLACES + 1)) // PLACES if room > 0 else 0 for room in slack
+            int(room * random.integers(ORIGIN_STEPS + 1)) // ORIGIN_STEPS if room > 0 else 0
+            for room in slack
         )
         return row, column
 
@@ -133,37 +145,37 @@ class Data:
             weight = batch.weights.astype(np.float32)
             if border:
                 inner = np.zeros_like(weight)
-                cut = slice(border, -border)
-                inner[:, cut, cut] = weight[:, cut, cut]
+                inside = slice(border, -border)
+                inner[:, inside, inside] = weight[:, inside, inside]
                 weight = inner
             yield batch.inputs, batch.labels.astype(np.float32)[..., None], weight[..., None]
 
 
 def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Data:
-    """Return the scenes that are here, divided by a split.
+    """Return the scenes on this computer, divided into the parts of a split.
 
     Raises:
         SciMLDataError: there are too few scenes.
     """
     scenes = find_scenes(converted)
-    layout = lay_out(split, passes_of(scenes), scenes.split == INFERENCE)
-    return Data(scenes, layout, settings, converted.is_synthetic)
+    split_parts = make_split(split, passes_of(scenes), scenes.split == INFERENCE)
+    return Data(scenes, split_parts, settings, converted.is_synthetic)
 
 
 def passes_of(scenes: Scenes) -> Passes:
-    """Return when and on which orbit scenes were seen."""
+    """Return time and orbit of scenes."""
     return Passes(scenes.granule, scenes.time, scenes.orbit, scenes.platform)
 
 
-def _thinned(patches: Patches, most: int) -> Patches:
-    """Return at most so many of the patches, evenly spaced."""
-    if len(patches) <= most:
+def _evenly_spaced(patches: Patches, limit: int) -> Patches:
+    """Return at most `limit` of the patches, evenly spaced."""
+    if len(patches) <= limit:
         return patches
-    return patches.select(np.linspace(0, len(patches) - 1, most).round().astype(int))
+    return patches.select(np.linspace(0, len(patches) - 1, limit).round().astype(int))
 
 
-def channel_facts(statistics: Statistics) -> dict[str, Any]:
-    """Return mean and deviation of each channel, for the record."""
+def describe_channels(statistics: Statistics) -> dict[str, Any]:
+    """Return mean and standard deviation of each channel, for the record."""
     pairs: Sequence[tuple[float, float]] = list(
         zip(statistics.mean.tolist(), statistics.deviation.tolist(), strict=True)
     )

@@ -1,6 +1,6 @@
-"""Three pictures of a run: scenes beside their masks, reliability, loss and accuracy by epoch.
+"""Figures of a run: scenes with their masks, reliability diagram, loss and accuracy by epoch.
 
-They are drawn from the run's folder alone.
+They are drawn from the files in the run's folder alone.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.bench.task.settings import LOSS
 
-from . import shown
-from .parts import TEST, VALIDATION
-from .tables import REGIONS, VALID
+from . import previews
+from .pixel_counts import REGIONS, VALID
+from .split import TEST, VALIDATION
 
 STYLES = ("--", ":", "-.")  # of baselines
 HEADLINE = "accuracy"
-# Right and wrong of a pixel: clear, cloud, clear called cloud, cloud missed, not valid.
+# In the order of ERROR_WORDS.
 ERROR_COLOURS = ("#dddddd", "#ffffff", "#cc3311", "#0077bb", "#000000")
 ERROR_WORDS = ("clear, right", "cloud, right", "clear called cloud", "cloud missed", "not valid")
 COLUMNS = ("false colour", "label: Bayesian mask", "probability of cloud", "right and wrong")
@@ -37,18 +37,18 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
     mpl.use("Agg")
     predictions = load_predictions(run_folder / PREDICTIONS_NAME)
-    made = {"reliability": _reliability(predictions, record), "curve": _curve(record)}
-    kept = run_folder / OUTPUTS_FOLDER / shown.FILE_NAME
-    scenes = shown.load_shown(kept) if kept.is_file() else {}
+    drawn = {"reliability": _reliability(predictions, record), "curve": _curve(record)}
+    path = run_folder / OUTPUTS_FOLDER / previews.FILE_NAME
+    scenes = previews.load_previews(path) if path.is_file() else {}
     if scenes:
-        made = {"scenes": _scenes(scenes, record), **made}
+        drawn = {"scenes": _scenes(scenes, record), **drawn}
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in drawn.items()]
 
 
 def _scenes(scenes: Mapping[str, xr.Dataset], record: Mapping[str, Any]) -> Any:
-    """Return a row of four pictures for each scene."""
+    """Return a figure with a row of four images for each scene."""
     import matplotlib.pyplot as plt
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
@@ -80,14 +80,14 @@ def _scenes(scenes: Mapping[str, xr.Dataset], record: Mapping[str, Any]) -> Any:
 
 
 def _errors(cloud: Any, probability: Any) -> Any:
-    """Return for each pixel its number among ERROR_WORDS."""
-    said = probability >= 0.5
-    kind = np.where(cloud, np.where(said, 1, 3), np.where(said, 2, 0))
+    """Return for each pixel (row, column) the index of its kind in ERROR_WORDS."""
+    is_predicted = probability >= 0.5
+    kind = np.where(cloud, np.where(is_predicted, 1, 3), np.where(is_predicted, 2, 0))
     return np.where(np.isfinite(probability), kind, 4)
 
 
 def _reliability(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> Any:
-    """Return share of cloud over probability said, with how often each was said below."""
+    """Return a reliability diagram, with the frequency of each predicted probability below."""
     import matplotlib.pyplot as plt
 
     figure, (top, bottom) = plt.subplots(
@@ -97,11 +97,11 @@ def _reliability(predictions: Mapping[str, Predictions], record: Mapping[str, An
     region = REGIONS.index(VALID)
     for part, counts in predictions.items():
         rows = counts.observed[:, region].sum(axis=0), counts.predicted[:, region].sum(axis=0)
-        said, lower, share, pixels = segmentation.reliability(*rows)
+        predicted, lower, share, pixels = segmentation.reliability(*rows)
         if not pixels.any():
             continue
         colour = PART_COLOURS.get(part, "black")
-        top.plot(said, share, "o-", ms=4, color=colour, label=part)
+        top.plot(predicted, share, "o-", ms=4, color=colour, label=part)
         middle = lower + 0.5 / segmentation.BINS
         bottom.plot(middle, pixels / pixels.sum(), "o-", ms=3, color=colour, lw=1)
     top.set(ylabel="share that is cloud by the label", title=f"{_title(record)}\nreliability")
@@ -112,7 +112,7 @@ def _reliability(predictions: Mapping[str, Predictions], record: Mapping[str, An
 
 
 def _curve(record: Mapping[str, Any]) -> Any:
-    """Return loss by epoch, and the final accuracies beside the baselines'."""
+    """Return loss by epoch, and accuracy by epoch with the final scores of the baselines."""
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
@@ -125,16 +125,14 @@ def _curve(record: Mapping[str, Any]) -> Any:
         values = [row["monitored"] for row in record["curve"]]
         right.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[VALIDATION], label="validation")
     _final_lines(right, record, HEADLINE if monitor == LOSS else monitor)
-    named = (
-        f"{monitor} by epoch" if monitor != LOSS else f"{HEADLINE} (by epoch: monitor={HEADLINE})"
-    )
-    right.set(xlabel="epoch", ylabel="over valid pixels of whole scenes", title=named)
+    title = f"{monitor} by epoch" if monitor != LOSS else f"final {HEADLINE}"
+    right.set(xlabel="epoch", ylabel="over valid pixels of whole scenes", title=title)
     right.legend(fontsize=8, loc="lower right")
     return figure
 
 
 def _final_lines(chart: Any, record: Mapping[str, Any], metric: str) -> None:
-    """Draw the final test scores of model and baselines as lines across."""
+    """Draw the final test scores of model and baselines as horizontal lines."""
     rows = [row for row in record["metrics"] if row["part"] == TEST and row_key(row) == metric]
     for row in rows:
         for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):

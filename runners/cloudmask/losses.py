@@ -1,4 +1,4 @@
-"""Plain and weighted binary cross-entropy over valid pixels, on `keras.ops`."""
+"""Plain and weighted binary cross-entropy over valid pixels, written in `keras.ops`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sciml_data.errors import CallError, nearest
 
 PLAIN, WEIGHTED = "cross_entropy", "weighted_cross_entropy"
 NAMES = (PLAIN, WEIGHTED)
-LEAST_PROBABILITY = 1e-7  # keras.config.epsilon, by which the reference's loss is clipped as well
+MIN_PROBABILITY = 1e-7  # keras.config.epsilon(), at which the published loss is clipped too
 
 
 def check_loss(settings: Mapping[str, Any]) -> None:
-    """Refuse a loss that there is not.
+    """Check the settings of the loss.
 
     Raises:
-        CallError: `loss` is unknown, or `border` leaves nothing of a patch.
+        CallError: `loss` is unknown, or `border` is as wide as half a patch or wider.
     """
     name = settings["loss"]
     if name not in NAMES:
         raise CallError(
-            f"there is no loss {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}",
+            f"loss={name!r}{nearest(name, NAMES)}; one of {', '.join(NAMES)} is expected",
             untouched="nothing was trained",
         )
     if not 0 <= 2 * settings["border"] < settings["patch"]:
         raise CallError(
-            f"border={settings['border']} leaves nothing of patches of {settings['patch']} pixels",
+            f"border={settings['border']} leaves no pixel of patches of {settings['patch']} pixels",
             untouched="nothing was trained",
         )
 
@@ -39,13 +39,13 @@ def loss_sums(
     """Return (sum of weighted losses, sum of weights) over the pixels of a batch: two scalars.
 
     Args:
-        labels: 1 cloud, 0 clear; any shape.
-        probabilities: of cloud, the same shape.
-        weights: of each pixel, 0 where it does not count; the same shape.
-        pos_weight: of cloudy pixels' losses, as in TensorFlow's
-            `weighted_cross_entropy_with_logits`: the divisor stays the number of pixels.
+        labels: any shape; 1 is cloud, 0 clear.
+        probabilities: of cloud, in the shape of the labels.
+        weights: of pixels, in the shape of the labels; 0 excludes a pixel.
+        pos_weight: factor of the loss of cloudy pixels, as in TensorFlow's
+            `weighted_cross_entropy_with_logits`. The divisor stays the number of pixels.
     """
-    safe = ops.clip(probabilities, LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)
+    safe = ops.clip(probabilities, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
     cloudy = pos_weight * labels * ops.log(safe)
     clear = (1.0 - labels) * ops.log(1.0 - safe)
     return -ops.sum(weights * (cloudy + clear)), ops.sum(weights)

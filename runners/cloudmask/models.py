@@ -1,9 +1,9 @@
-"""The published U-Net and one of ours; both begin with a layer that normalises the channels.
+"""The published U-Net and a smaller residual U-Net; both begin by normalising the channels.
 
-Everything is Keras layers and `keras.ops`, so a model runs on every backend, and a saved model
-takes brightness temperatures in kelvin and reflectances as they are.
+All layers are from Keras and `keras.ops`, so a model runs on every backend. A saved model takes
+brightness temperatures in kelvin and reflectances without scaling.
 
-For one patch of 256 x 256 (multiply-adds: `benchmarks` count them as `multiply_adds` does):
+For one patch of 256 x 256 pixels (multiply-adds as counted by `multiply_adds`):
 
     reference   1,948,609 parameters   10.74 G multiply-adds
     residual    1,720,769 parameters    8.84 G
@@ -22,55 +22,55 @@ from keras import layers, ops
 from .channels import CHANNELS, Statistics
 
 REFERENCE_WIDTHS = (32, 64, 128, 256)
-LEAST_SHARE = 1e-4  # of the standardised variance: directions below it are noise, not whitened up
+MIN_VARIANCE_SHARE = 1e-4  # of the largest: directions with less are noise and not amplified
 
 
 @keras.saving.register_keras_serializable(package="cloudmask")
 class Normalise(layers.Layer):  # type: ignore[misc] # Keras ships no types
-    """(x - mean) @ matrix, and 0 where a channel is missing; computed in float32.
+    """Compute (x - mean) @ matrix in float32; a missing channel counts as its mean.
 
-    Mean and matrix are weights, so they are saved, and restored, with the model.
+    Mean and matrix are weights, so they are saved and restored with the model.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "dtype": "float32", "trainable": False})
 
     def build(self, shape: Sequence[int]) -> None:
-        """Make the weights; `set_statistics` fills them."""
+        """Create the weights; `set_statistics` sets them."""
         channels = shape[-1]
         self.mean = self.add_weight(name="mean", shape=(channels,), initializer="zeros")
         self.matrix = self.add_weight(name="matrix", shape=(channels, channels))
 
     def set_statistics(self, statistics: Statistics, *, whiten: bool) -> None:
-        """Take mean and matrix from the channels of the training part."""
+        """Set mean and matrix from the statistics of the training part."""
         matrix = whitening(statistics) if whiten else np.diag(1 / statistics.deviation)
         self.set_weights([statistics.mean.astype(np.float32), matrix.astype(np.float32)])
 
     def call(self, values: Any) -> Any:
-        """Return normalised channels: what is missing is as the mean."""
-        known = ops.isfinite(values)
-        centred = ops.where(known, values - self.mean, 0.0)
+        """Return normalised channels of (..., channel), NaN where missing."""
+        is_known = ops.isfinite(values)
+        centred = ops.where(is_known, values - self.mean, 0.0)
         return ops.matmul(centred, self.matrix)
 
 
 def whitening(statistics: Statistics) -> np.ndarray[Any, Any]:
-    """Return the matrix that makes standardised channels uncorrelated, of variance one.
+    """Return the matrix (channel, channel) that makes channels uncorrelated, of variance one.
 
-    Channels of one kind are alike to a per cent, and what tells thin cloud is how they differ
-    (11 less 12 um); left as it is, that has a thousandth of the variance and is learnt last.
-    The matrix is symmetric (ZCA), so each output still resembles a channel.
+    Channels of one kind are equal to a percent, and thin cloud shows in their difference (11 minus
+    12 um). Without whitening this difference has a thousandth of the variance and is learnt last.
+    The matrix is symmetric (ZCA whitening), so each output still resembles a channel.
     """
     scale = statistics.deviation
     correlation = statistics.covariance / np.outer(scale, scale)
     values, vectors = np.linalg.eigh(correlation)
-    least = np.maximum(values, LEAST_SHARE * values.max())
-    return np.asarray(np.diag(1 / scale) @ (vectors / np.sqrt(least)) @ vectors.T)
+    variances = np.maximum(values, MIN_VARIANCE_SHARE * values.max())
+    return np.asarray(np.diag(1 / scale) @ (vectors / np.sqrt(variances)) @ vectors.T)
 
 
 def build_model(settings: Mapping[str, Any], statistics: Statistics) -> Any:
-    """Return the model that the settings name: channels (row, column, 9) to probability of cloud.
+    """Return the model of the settings: channels (row, column, 9) to probability (row, column, 1).
 
-    Rows and columns may be any multiple of 8 (2 to the number of widths less one).
+    Rows and columns have to be multiples of 2^(number of widths - 1), which is 8 by default.
     """
     body = BODIES[settings["model"]](tuple(settings["widths"]))
     inputs = keras.Input((None, None, len(CHANNELS)), name="channels")
@@ -83,7 +83,7 @@ def build_model(settings: Mapping[str, Any], statistics: Statistics) -> Any:
 def reference(widths: Sequence[int] = REFERENCE_WIDTHS) -> Any:
     """Return the published U-Net: 39 layers with its input, 1,948,609 parameters.
 
-    From mlcommons/science, benchmarks/cloudmask/model.py, restated: pairs of 3 x 3 convolutions
+    Reimplements mlcommons/science, benchmarks/cloudmask/model.py: pairs of 3 x 3 convolutions
     with ReLU, maximum pooling, nearest-neighbour upsampling, concatenation, sigmoid; He-normal
     weights; no normalisation, no dropout.
     """
@@ -107,12 +107,15 @@ def reference(widths: Sequence[int] = REFERENCE_WIDTHS) -> Any:
 def residual(widths: Sequence[int]) -> Any:
     """Return a U-Net of residual blocks with learned down- and upsampling.
 
-    Against the published one: a block adds to what it was given, and begins as the identity (its
-    second convolution starts at zero, as in Fixup, Zhang et al. 2019), so depth costs nothing at
-    the start and no batch normalisation is needed, which would make the loss depend on how a
-    batch is cut between devices; skips are added, not concatenated, which saves the two most
-    costly convolutions; 2 x 2 convolutions with step 2 go down and up, without a checkerboard as
-    they do not overlap.
+    Differences from the published network:
+
+    * Blocks are residual and begin as the identity: their second convolution starts at zero (Fixup,
+      Zhang et al. 2019). So depth does not hinder the start of training, and no batch
+      normalisation is needed. With it the loss would depend on how a batch is divided between
+      devices.
+    * Skip connections are added and not concatenated, which saves the two most costly convolutions.
+    * Convolutions of 2 x 2 with stride 2 go down and up. They do not overlap, so they leave no
+      checkerboard pattern.
     """
     inputs = keras.Input((None, None, len(CHANNELS)))
     values = layers.Conv2D(widths[0], 3, padding="same", kernel_initializer="he_normal")(inputs)
@@ -140,7 +143,7 @@ def multiply_adds(model: Any, size: int) -> int:
     fixed = keras.models.clone_model(model, input_tensors=keras.Input((size, size, len(CHANNELS))))
     total = 0
     for layer in fixed.layers:
-        if isinstance(layer, layers.Conv2DTranspose):  # each pixel of the input, once per weight
+        if isinstance(layer, layers.Conv2DTranspose):  # each weight, once per input pixel
             total += int(np.prod(layer.input.shape[1:3])) * int(np.prod(layer.kernel.shape))
         elif isinstance(layer, layers.Conv2D):
             total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
@@ -148,6 +151,7 @@ def multiply_adds(model: Any, size: int) -> int:
 
 
 def _pair(values: Any, width: int) -> Any:
+    """Return two 3 x 3 convolutions with ReLU."""
     for _ in range(2):
         values = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(values)
         values = layers.ReLU()(values)
@@ -155,6 +159,7 @@ def _pair(values: Any, width: int) -> Any:
 
 
 def _block(values: Any, width: int) -> Any:
+    """Return the input plus two pre-activated 3 x 3 convolutions."""
     inner = layers.ReLU()(values)
     inner = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(inner)
     inner = layers.ReLU()(inner)

@@ -1,4 +1,8 @@
-"""CloudMask as the engine sees it: parts, batches, predictions, baselines, scores and facts."""
+"""CloudMask, the benchmark: cloud or clear for each pixel of a satellite scene.
+
+`prepare` is the entry point of the engine. `CloudMask` implements the interface `Problem` of
+`sciml_data.bench.interface` with the modules beside this one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.errors import CallError
 
-from . import data, losses, parts, tables
+from . import data, losses, pixel_counts
 from .baselines import ALL_CLOUD, LOGISTIC, SUMMARY, fit_logistic, fit_rates
 from .data import Data
-from .masks import write_mask
-from .parts import TEST, TRAIN
+from .mask_files import write_mask
+from .previews import FILE_NAME, PreviewWriter
 from .scenes import predict_scene, predictor, read_scenes
-from .shown import FILE_NAME, Shown
+from .split import TEST, TRAIN, describe_split, leakage
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -26,26 +30,27 @@ if TYPE_CHECKING:
     from .baselines import Logistic, Rates
     from .scenes import Predict, Scene
 
-READS = "files"  # the ready files themselves, not one opened dataset: bench/staging.py
+READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 MASKS, SCENES = "masks", "scenes"  # folder and table in the run's outputs
 
 
 def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> CloudMask:
-    """Return the benchmark on the scenes that are here and one split.
+    """Return the benchmark on the scenes on this computer and one split.
 
     Args:
-        converted: ready form of `cloud_slstr_ds1`, whole or in part.
-        split: a stored rule; see `parts.py`.
+        converted: ready form of `cloud_slstr_ds1`, all of it or some scenes.
+        split: stored rule; see `split.py`.
         settings: see task.toml.
 
     Raises:
-        CallError: a setting names what does not exist.
+        CallError: the value of a setting is not valid.
         SciMLDataError: there are too few scenes.
     """
     losses.check_loss(settings)
     if not 0 < settings["window_step"] <= settings["window"]:
         raise CallError(
-            f"windows of {settings['window']} pixels every {settings['window_step']} leave gaps",
+            f"window_step={settings['window_step']}: from 1 to window={settings['window']} is "
+            "expected, because larger steps leave gaps",
             untouched="nothing was trained",
         )
     return CloudMask(data.open_data(converted, split, settings), settings)
@@ -59,21 +64,21 @@ def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
 
 class CloudMask:
-    """The problem that the engine trains on; a sample is one patch."""
+    """The problem that the engine trains on. A sample is one patch."""
 
     def __init__(self, scenes: Data, settings: Mapping[str, Any]) -> None:
-        """Keep the scenes' places; pixels are read when they are asked for."""
+        """Store scenes and settings; pixels are read batch by batch."""
         self.data, self.settings = scenes, settings
-        self.parts = tuple(scenes.layout.parts)
-        self._inference: dict[str, dict[str, float]] = {}
+        self.parts = tuple(scenes.split.parts)
+        self._inference: dict[str, dict[str, float]] = {}  # time for a scene, by part
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Patches of each part on the grid that begins at the corner."""
+        """Return the number of patches of each part on the fixed grid."""
         return {part: len(patches) for part, patches in self.data.patches.items()}
 
     def build(self) -> Any:
-        """Return the model that the settings name, with the training part's normalisation."""
+        """Return the model of the settings, with the normalisation of the training part."""
         from .models import build_model
 
         return build_model(self.settings, self.data.training_pixels[0])
@@ -99,64 +104,67 @@ class CloudMask:
         return ops.shape(weights)[0]
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return counts of the model's predictions for the scored scenes; see `tables.py`."""
+        """Return histograms of predicted probability of the scored scenes; see `pixel_counts`."""
         return self._predict(predictor(model), part, None)
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return what `predict` does; write masks and a table of the scenes under a folder."""
+        """Return the predictions, and write masks and a table of scenes into a folder."""
         return self._predict(predictor(model), part, folder)
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the counts of every baseline for the scored scenes of each part."""
+        """Return the predictions of each baseline for the scored scenes of each part."""
         statistics, pixels, cloudy = self.data.training_pixels
         logistic = fit_logistic(pixels, cloudy, statistics)
-        rates = fit_rates((s.cloud, s.summary, s.valid) for s in self._scenes(TRAIN))
-        made: dict[str, dict[str, Predictions]] = {}
+        rates = fit_rates(
+            (scene.cloud, scene.summary, scene.valid) for scene in self._scenes(TRAIN)
+        )
+        by_name: dict[str, dict[str, Predictions]] = {}
         for part in self.parts:
             for name, predictions in self._baselines_of(part, rates, logistic).items():
-                made.setdefault(name, {})[part] = predictions
-        return made
+                by_name.setdefault(name, {})[part] = predictions
+        return by_name
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric; see `tables.score`."""
-        return tables.score(predictions, self.data.light)
+        """Return every metric; see `pixel_counts.score`."""
+        return pixel_counts.score(predictions, self.data.light)
 
-    def given(self, predictions: Predictions) -> tables.Integers:
-        """Return what in counts follows from the data alone; see `tables.given`."""
-        return tables.given(predictions)
+    def given(self, predictions: Predictions) -> pixel_counts.Integers:
+        """Return the part of the predictions that depends on the data alone, for `rescore`."""
+        return pixel_counts.pixel_totals(predictions)
 
     def facts(self) -> Mapping[str, Any]:
         """Return scenes, leakage, channels and time for each scene, for the record."""
-        passes, layout = self.data.passes, self.data.layout
+        passes, split = self.data.passes, self.data.split
         return {
-            "scenes": parts.describe(layout, passes),
-            "leakage": parts.leakage(layout, passes),
+            "scenes": describe_split(split, passes),
+            "leakage": leakage(split, passes),
             "light": {
                 part: {
                     word: int((self.data.scenes.illumination[scenes] == number).sum())
-                    for number, word in enumerate(tables.ILLUMINATION)
+                    for number, word in enumerate(pixel_counts.ILLUMINATION)
                 }
-                for part, scenes in layout.parts.items()
+                for part, scenes in split.parts.items()
             },
             "scored_scenes": {part: len(self.data.scored(part)) for part in self.parts},
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; the test part is not looked at before",
             "label": "the Bayesian mask, itself a product: agreement with it is no truth",
-            "channels": data.channel_facts(self.data.training_pixels[0]),
+            "channels": data.describe_channels(self.data.training_pixels[0]),
             "inference": self._inference,
         }
 
     def _predict(self, predict: Predict, part: str, folder: Path | None) -> Predictions:
-        granules, rows, shown = [], [], Shown()
+        """Return the predictions of a part; write the outputs if there is a folder."""
+        granules, rows, previews = [], [], PreviewWriter()
         seconds = 0.0
         for scene in self._scenes(part):
             started = time.perf_counter()
             probability = self._probability(predict, scene)
             seconds += time.perf_counter() - started
             granules.append(scene.granule)
-            rows.append(tables.count(scene, probability))
+            rows.append(pixel_counts.count_pixels(scene, probability))
             if folder is not None and part == TEST:
-                shown.offer(scene, probability)
+                previews.add(scene, probability)
             if folder is not None and part in self.settings["masks"]:
                 write_mask(folder / MASKS / part, scene, probability, self._attributes())
         if granules:
@@ -164,11 +172,11 @@ class CloudMask:
                 "scenes": len(granules),
                 "s_per_scene": seconds / len(granules),
             }
-        predictions = tables.collect(granules, rows)
+        predictions = pixel_counts.as_predictions(granules, rows)
         if folder is not None:
             self._write_rows(folder / f"{SCENES}-{part}.csv", predictions)
             if part == TEST:
-                shown.write(folder / FILE_NAME)
+                previews.write(folder / FILE_NAME)
         return predictions
 
     def _probability(self, predict: Predict, scene: Scene) -> Any:
@@ -187,13 +195,19 @@ class CloudMask:
         self, part: str, rates: Rates, logistic: Logistic
     ) -> Mapping[str, Predictions]:
         granules: list[str] = []
-        rows: dict[str, list[tables.Row]] = {ALL_CLOUD: [], SUMMARY: [], LOGISTIC: []}
+        rows: dict[str, list[pixel_counts.Counts]] = {ALL_CLOUD: [], SUMMARY: [], LOGISTIC: []}
         for scene in self._scenes(part):
             granules.append(scene.granule)
-            rows[ALL_CLOUD].append(tables.count(scene, rates.all_cloud(scene.cloud.shape)))
-            rows[SUMMARY].append(tables.count(scene, rates.summary(scene.summary)))
-            rows[LOGISTIC].append(tables.count(scene, logistic.predict(scene.channels)))
-        return {name: tables.collect(granules, counted) for name, counted in rows.items()}
+            rows[ALL_CLOUD].append(
+                pixel_counts.count_pixels(scene, rates.all_cloud(scene.cloud.shape))
+            )
+            rows[SUMMARY].append(pixel_counts.count_pixels(scene, rates.summary(scene.summary)))
+            rows[LOGISTIC].append(
+                pixel_counts.count_pixels(scene, logistic.predict(scene.channels))
+            )
+        return {
+            name: pixel_counts.as_predictions(granules, counted) for name, counted in rows.items()
+        }
 
     def _attributes(self) -> Mapping[str, Any]:
         return {
@@ -203,7 +217,7 @@ class CloudMask:
         }
 
     def _write_rows(self, path: Path, predictions: Predictions) -> None:
-        rows = tables.scene_rows(predictions, self.data.light)
+        rows = pixel_counts.scene_rows(predictions, self.data.light)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

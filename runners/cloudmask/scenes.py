@@ -1,7 +1,8 @@
-"""Whole scenes: read, predicted in windows that overlap, blended (`ready.patches.tiles`).
+"""Read whole scenes, and predict them in overlapping windows that are blended.
 
-Where the windows lie is the reference's choice; it keeps the middle 176 pixels of each and pads
-with reflectance 0.5 and 270 K, and here they fade into each other and the scene is mirrored.
+Windows have the places of the published code. That code keeps the middle 176 pixels of each
+window and pads scenes with reflectance 0.5 and 270 K; here windows fade into each other, and the
+scene is mirrored beyond its edges (`sciml_data.ready.patches.tiles`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,21 @@ Predict = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene; all but the first and the last six are (row, column).
+    """One scene.
 
-    channels: (row, column, 9) float32, not-a-number where missing. cloud: the label. valid: where
-    label and channels may be used. native: in the native file, not padding. bayes: as given.
-    summary: the product's summary_cloud. row, column: native indices. light: 0 night, 1 twilight,
-    2 day.
+    Attributes:
+        channels: (row, column, 9) float32, reflectance and brightness temperature in K, NaN where
+            missing.
+        cloud: (row, column) the label.
+        valid: (row, column) whether label and channels may be used.
+        native: (row, column) whether the pixel is in the native file and not padding.
+        bayes: (row, column) the Bayesian mask as stored in the native file, bits.
+        summary: (row, column) the product's own mask `summary_cloud`.
+        row: (row,) index in the native file.
+        column: (column,) index in the native file.
+        granule: name of the granule.
+        time: start, UTC.
+        light: 0 night, 1 twilight, 2 day.
     """
 
     channels: Floats
@@ -47,10 +57,10 @@ class Scene:
 
 
 def read_scenes(scenes: Scenes, numbers: Sequence[int]) -> Iterator[Scene]:
-    """Yield ready scenes by their numbers; the next is read while one is worked on.
+    """Yield ready scenes by their numbers, reading one scene ahead.
 
     Raises:
-        ConversionError: a file cannot be read, or was changed.
+        ConversionError: a file cannot be read, or has changed.
     """
     wanted = Wanted(missing=float("nan"))
     batches = stream_scenes(scenes.select(list(numbers)), wanted=wanted, threads=1, prefetch=1)
@@ -79,11 +89,11 @@ def predict_scene(
     """Return the blended prediction of a scene: (row, column) float32.
 
     Args:
-        predict: (window, size, size, channel) to (window, size, size).
+        predict: function from (window, size, size, channel) to (window, size, size).
         channels: (row, column, channel).
-        size: rows and columns of a window.
-        step: rows and columns from window to window, at most `size`.
-        batch_size: windows that are predicted at once.
+        size: rows and columns of a window, in pixels.
+        step: distance between windows in pixels, at most `size`.
+        batch_size: number of windows in one call of `predict`.
     """
     rows, columns = channels.shape[:2]
     tiles = windows((rows, columns), size=size, stride=step)
@@ -92,7 +102,7 @@ def predict_scene(
 
 
 def predictor(model: Any) -> Predict:
-    """Return a model as a function of arrays."""
+    """Return a function of NumPy arrays that calls a Keras model."""
 
     def predict(batch: Floats) -> Floats:
         return np.asarray(model(batch, training=False))[..., 0]

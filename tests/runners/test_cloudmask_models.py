@@ -1,4 +1,4 @@
-"""The models of CloudMask: the published U-Net to the layer, and what they are given."""
+"""The models of CloudMask: the published U-Net layer by layer, normalisation and losses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def module(name: str) -> ModuleType:
 
 
 def statistics() -> Any:
-    """Return statistics of channels that are alike in pairs, as the thermal ones are."""
+    """Return statistics and values of channels, two of which are correlated as thermal ones are."""
     rng = np.random.default_rng(1)
     base = rng.normal(size=(5000, 9)).astype(np.float32)
     base[:, 8] = 280 + 10 * base[:, 7] + 0.5 * base[:, 8]
@@ -67,34 +67,34 @@ def test_ours_costs_no_more_than_the_reference() -> None:
 @pytest.mark.parametrize("name", ["reference", "residual"])
 def test_a_model_gives_a_probability_for_each_pixel_of_any_multiple_of_eight(name: str) -> None:
     settings = {"model": name, "widths": (2, 3, 4, 5), "whiten": name == "residual"}
-    found, _ = statistics()
-    model = module("models").build_model(settings, found)
-    said = np.asarray(model(np.full((2, 16, 24, 9), np.nan, np.float32)))
+    measured, _ = statistics()
+    model = module("models").build_model(settings, measured)
+    predicted = np.asarray(model(np.full((2, 16, 24, 9), np.nan, np.float32)))
 
-    assert said.shape == (2, 16, 24, 1)
-    assert said.dtype == np.float32
-    assert ((said > 0) & (said < 1)).all()
+    assert predicted.shape == (2, 16, 24, 1)
+    assert predicted.dtype == np.float32
+    assert ((predicted > 0) & (predicted < 1)).all()
 
 
-def test_a_missing_channel_is_as_the_mean() -> None:
-    found, pixels = statistics()
+def test_a_missing_channel_counts_as_the_mean() -> None:
+    measured, pixels = statistics()
     layer = module("models").Normalise()
     layer.build((None, 9))
-    layer.set_statistics(found, whiten=False)
+    layer.set_statistics(measured, whiten=False)
     values = pixels[:3].copy()
     values[0, 4], values[1] = np.nan, np.inf
     normal = np.asarray(layer(values))
 
     assert normal[0, 4] == 0.0
     assert (normal[1] == 0.0).all()
-    assert normal[2] == pytest.approx((pixels[2] - found.mean) / found.deviation, abs=1e-4)
+    assert normal[2] == pytest.approx((pixels[2] - measured.mean) / measured.deviation, abs=1e-4)
 
 
-def test_whitened_channels_do_not_go_together() -> None:
-    found, pixels = statistics()
+def test_whitened_channels_are_not_correlated() -> None:
+    measured, pixels = statistics()
     layer = module("models").Normalise()
     layer.build((None, 9))
-    layer.set_statistics(found, whiten=True)
+    layer.set_statistics(measured, whiten=True)
     white = np.cov(np.asarray(layer(pixels)).T)
 
     assert np.corrcoef(pixels[:, 7:].T)[0, 1] > 0.998
@@ -103,36 +103,36 @@ def test_whitened_channels_do_not_go_together() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
 def test_normalisation_is_saved_with_the_model_and_not_trained(tmp_path: Path) -> None:
-    found, pixels = statistics()
+    measured, pixels = statistics()
     settings = {"model": "residual", "widths": (2, 3), "whiten": True}
-    model = module("models").build_model(settings, found)
+    model = module("models").build_model(settings, measured)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     patch = pixels[:64].reshape(1, 8, 8, 9)
 
     assert np.asarray(again(patch)) == pytest.approx(np.asarray(model(patch)), abs=1e-6)
-    assert model.get_layer("normalise").mean.numpy() == pytest.approx(found.mean, rel=1e-5)
+    assert model.get_layer("normalise").mean.numpy() == pytest.approx(measured.mean, rel=1e-5)
     assert not model.get_layer("normalise").trainable_weights
 
 
-def test_statistics_leave_out_what_does_not_count_and_what_is_missing() -> None:
+def test_statistics_leave_out_masked_pixels_and_missing_channels() -> None:
     values = np.full((4, 9), 300.0, np.float32)
     values[1], values[2, 0], values[3] = 302.0, np.nan, 1e9
-    found = module("channels").statistics_of([(values, np.array([True, True, True, False]))])
+    measured = module("channels").statistics_of([(values, np.array([True, True, True, False]))])
 
-    assert found.pixels == 3
-    assert found.mean[0] == pytest.approx(301.0)
-    assert found.mean[1] == pytest.approx(902 / 3)
-    assert found.covariance[0, 0] == pytest.approx(1.0)
+    assert measured.pixels == 3
+    assert measured.mean[0] == pytest.approx(301.0)
+    assert measured.mean[1] == pytest.approx(902 / 3)
+    assert measured.covariance[0, 0] == pytest.approx(1.0)
 
 
 def test_losses_are_the_published_ones() -> None:
     losses = module("losses")
     label = np.array([1.0, 0.0, 1.0], np.float32)
-    said = np.array([0.8, 0.3, 0.1], np.float32)
+    predicted = np.array([0.8, 0.3, 0.1], np.float32)
     weight = np.array([1.0, 1.0, 0.0], np.float32)
-    plain = losses.loss_sums(label, said, weight)
-    weighted = losses.loss_sums(label, said, weight, pos_weight=0.5)
+    plain = losses.loss_sums(label, predicted, weight)
+    weighted = losses.loss_sums(label, predicted, weight, pos_weight=0.5)
 
     assert [float(value) for value in plain] == pytest.approx([-np.log(0.8) - np.log(0.7), 2.0])
     assert [float(value) for value in weighted] == pytest.approx(
@@ -146,15 +146,15 @@ def test_a_sure_and_wrong_pixel_has_a_finite_loss() -> None:
     assert float(total) == pytest.approx(-np.log(1e-7), rel=1e-3)
 
 
-def test_turns_are_the_eight_symmetries_and_labels_turn_along() -> None:
+def test_augmentation_applies_the_eight_symmetries_and_labels_rotate_along() -> None:
     augment = module("augment")
     square = np.arange(9).reshape(3, 3)
-    images = {augment.turn(square, number).tobytes() for number in range(8)}
+    images = {augment.apply_symmetry(square, number).tobytes() for number in range(8)}
     batch = (np.stack([square] * 40), np.stack([square] * 40)[..., None])
-    values, labels = augment.turned(batch, seed=(1, 2))
+    values, labels = augment.augment_batch(batch, seed=(1, 2))
 
     assert len(images) == 8
-    assert (augment.turn(square, 0) == square).all()
+    assert (augment.apply_symmetry(square, 0) == square).all()
     assert (values == labels[..., 0]).all()
     assert len({patch.tobytes() for patch in values}) == 8
-    assert (values == augment.turned(batch, seed=(1, 2))[0]).all()
+    assert (values == augment.augment_batch(batch, seed=(1, 2))[0]).all()

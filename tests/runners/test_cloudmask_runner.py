@@ -1,4 +1,4 @@
-"""The CloudMask runner offers the engine what it asks for, on small scenes made here."""
+"""The CloudMask runner implements the engine's interface, shown on small synthetic scenes."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def problem(converted: Converted) -> Any:
     return problem_of(converted)
 
 
-def short_one(scenes: Scenes) -> int:
+def short_scene(scenes: Scenes) -> int:
     """Return the number of a scene whose native file lacks two rows."""
     return int(np.flatnonzero(scenes.native_rows < SHAPE[0])[0])
 
 
-def one_scene(scenes: Scenes, number: int) -> Any:
+def read_scene(scenes: Scenes, number: int) -> Any:
     return next(module("scenes").read_scenes(scenes, [number]))
 
 
@@ -90,21 +90,21 @@ def shuffled(problem: Any, seed: int) -> list[Any]:
     return list(problem.batches("train", batch_size=5, seed=seed))
 
 
-def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+def test_prepare_returns_a_problem(problem: Any) -> None:
     assert check_problem(problem, "cloudmask") is problem
     assert problem.parts == ("train", "validation", "test")
     assert all(size > 0 for size in problem.sizes.values())
 
 
 def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
-    one, again, other = (shuffled(problem, seed) for seed in (3, 3, 4))
+    first, again, other = (shuffled(problem, seed) for seed in (3, 3, 4))
 
     assert all(
         np.array_equal(a, b, equal_nan=True)
-        for pair in zip(one, again, strict=True)
+        for pair in zip(first, again, strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    assert not np.array_equal(one[0][0], other[0][0], equal_nan=True)
+    assert not np.array_equal(first[0][0], other[0][0], equal_nan=True)
 
 
 def test_batches_hold_channels_labels_and_weights(problem: Any) -> None:
@@ -117,7 +117,7 @@ def test_batches_hold_channels_labels_and_weights(problem: Any) -> None:
     assert 200 < np.nanmean(inputs[..., 6:]) < 320
 
 
-def test_validation_comes_in_order_and_is_not_turned(problem: Any) -> None:
+def test_validation_comes_in_order_and_is_not_augmented(problem: Any) -> None:
     first, second = (list(problem.batches("validation", batch_size=4, seed=s)) for s in (0, 9))
     rows = sum(len(batch[0]) for batch in first)
 
@@ -145,9 +145,9 @@ def test_a_border_is_not_trained_on(converted: Converted) -> None:
 
 
 def test_the_named_loss_weighs_cloud_by_half(converted: Converted) -> None:
-    label, said = np.ones((1, 2, 2, 1), "f4"), np.full((1, 2, 2, 1), 0.5, "f4")
+    label, predicted = np.ones((1, 2, 2, 1), "f4"), np.full((1, 2, 2, 1), 0.5, "f4")
     plain, weighted = (
-        problem_of(converted, f"loss={name}").sample_loss(label, said, label)
+        problem_of(converted, f"loss={name}").sample_loss(label, predicted, label)
         for name in ("cross_entropy", "weighted_cross_entropy")
     )
 
@@ -159,11 +159,11 @@ def test_the_named_loss_weighs_cloud_by_half(converted: Converted) -> None:
     ("override", "message"),
     [
         ("loss=cross_entrpy", "did you mean 'cross_entropy'"),
-        ("border=16", "leaves nothing"),
+        ("border=16", "leaves no pixel"),
         ("window_step=33", "leave gaps"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(
+def test_settings_that_are_not_valid_are_refused(
     converted: Converted, override: str, message: str
 ) -> None:
     with pytest.raises(CallError, match=message):
@@ -176,29 +176,32 @@ def test_scenes_smaller_than_a_patch_are_an_error(converted: Converted) -> None:
 
 
 def test_a_scene_is_read_as_it_is_in_its_file(scenes: Scenes) -> None:
-    scene = one_scene(scenes, short_one(scenes))
-    with xr.open_dataset(scenes.paths[short_one(scenes)], engine="h5netcdf") as dataset:
-        one = dataset.isel(scene=0).load()
-    channels = np.concatenate([one.reflectance.values, one.brightness_temperature.values], -1)
+    scene = read_scene(scenes, short_scene(scenes))
+    with xr.open_dataset(scenes.paths[short_scene(scenes)], engine="h5netcdf") as dataset:
+        stored = dataset.isel(scene=0).load()
+    channels = np.concatenate([stored.reflectance.values, stored.brightness_temperature.values], -1)
 
     assert np.array_equal(scene.channels, channels, equal_nan=True)
-    assert np.array_equal(scene.valid, one.valid.values > 0)
-    assert np.array_equal(scene.cloud, (one.cloud.values == 1) & scene.valid)
-    assert np.array_equal(scene.summary, (one.flags.values & FLAGS["summary_cloud"]) > 0)
+    assert np.array_equal(scene.valid, stored.valid.values > 0)
+    assert np.array_equal(scene.cloud, (stored.cloud.values == 1) & scene.valid)
+    assert np.array_equal(scene.summary, (stored.flags.values & FLAGS["summary_cloud"]) > 0)
     assert not scene.native[-2:].any()
     assert scene.native[:-2].all()
-    assert (scene.granule, scene.light) == (one.granule.item().decode(), int(one.illumination))
+    assert (scene.granule, scene.light) == (
+        stored.granule.item().decode(),
+        int(stored.illumination),
+    )
 
 
 @pytest.mark.parametrize("rows", [1198, 1200])
 def test_a_model_that_returns_its_input_returns_the_scene(rows: int) -> None:
     scene = np.random.default_rng(rows).random((rows, 1500, 1)).astype(np.float32)
-    found = module("scenes").predict_scene(
+    blended = module("scenes").predict_scene(
         lambda batch: batch[..., 0], scene, size=256, step=176, batch_size=16
     )
 
-    assert found.shape == (rows, 1500)
-    assert np.abs(found - scene[..., 0]).max() < 1e-6
+    assert blended.shape == (rows, 1500)
+    assert np.abs(blended - scene[..., 0]).max() < 1e-6
 
 
 def test_all_cloud_scores_the_share_of_cloud(problem: Any) -> None:
@@ -214,7 +217,7 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
     scores = [problem.score(parts["test"]) for parts in problem.baselines().values()]
 
     assert {key.partition(".")[0] for key in scores[0]} == {metric.id for metric in task.metrics}
-    assert len({frozenset(found) for found in scores}) == 1
+    assert len({frozenset(by_metric) for by_metric in scores}) == 1
     assert set(problem.baselines()) == {"all_cloud", "summary", "logistic"}
     assert {target.metric for target in task.targets} <= set(scores[0])
 
@@ -223,7 +226,7 @@ def test_the_summary_baseline_is_the_summary_mask(problem: Any, scenes: Scenes) 
     predictions = problem.baselines()["summary"]["test"]
     hits = pixels = 0
     for number in problem.data.scored("test"):
-        scene = one_scene(scenes, int(number))
+        scene = read_scene(scenes, int(number))
         hits += int((scene.summary == scene.cloud)[scene.valid].sum())
         pixels += int(scene.valid.sum())
 
@@ -231,9 +234,9 @@ def test_the_summary_baseline_is_the_summary_mask(problem: Any, scenes: Scenes) 
 
 
 def test_pixels_without_a_label_count_as_the_reference_reads_them(scenes: Scenes) -> None:
-    tables = module("tables")
-    scene = one_scene(scenes, short_one(scenes))
-    positive, total = tables.count(scene, np.full(SHAPE, 0.9, np.float32))
+    counts = module("pixel_counts")
+    scene = read_scene(scenes, short_scene(scenes))
+    positive, total = counts.count_pixels(scene, np.full(SHAPE, 0.9, np.float32))
 
     assert total.sum() == (SHAPE[0] - 2) * SHAPE[1]  # padding is in no native file
     assert total[0].sum() == scene.valid.sum()

@@ -1,11 +1,12 @@
-"""Which scenes are in which part of a split, and what the parts share.
+"""Divide the scenes into training, validation and test, and report what the parts share.
 
-A split here is a rule, for nobody has published the list of files: given the scenes, it gives the
-parts, the same on every computer. The record has the digest of the lists it gave. Scenes are
-ordered by the name of their granule, whatever order a file system lists them in.
+The published list of files of each part does not exist, so a stored split is a rule: applied to
+the same scenes it gives the same parts on every computer. The record has the digest of the
+resulting lists. Scenes are sorted by the name of their granule first, because file systems list
+files in different orders.
 
-`by` of the training part says how: `orbit` keeps whole days, or else whole orbits, on one side;
-`file` shuffles files, as the reference does.
+`by` of the training part names the rule: `orbit` keeps whole days, or else whole orbits, in one
+part; `file` shuffles files, as the reference does.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-LEAST_DAYS = 5  # with fewer, a fifth cannot be had in whole days, and whole orbits are taken
+MIN_DAYS = 5  # with fewer, no whole days make up a fifth, and whole orbits are taken instead
 Indices: TypeAlias = npt.NDArray[np.intp]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Passes:
-    """When and on which orbit scenes were seen; one entry for each, in the order of the files.
+    """Time and orbit of scenes, in the order of the files.
 
-    granule: names, text. time: datetime64. orbit: running number, per platform. platform: number.
+    Attributes:
+        granule: (scene,) name, text.
+        time: (scene,) datetime64, UTC, start of the granule.
+        orbit: (scene,) running number, counted for each platform.
+        platform: (scene,) number of the satellite.
     """
 
     granule: npt.NDArray[Any]
@@ -47,20 +52,23 @@ class Passes:
 
     @property
     def days(self) -> npt.NDArray[np.int64]:
-        """Return the day (UTC) on which each scene begins."""
+        """Return the day (UTC) of each scene's start, in days since 1970: (scene,)."""
         return self.time.astype("M8[D]").astype(np.int64)
 
     @property
     def orbits(self) -> npt.NDArray[np.int64]:
-        """Return a number for each scene that those of one orbit of one satellite share."""
+        """Return a number for each orbit of each satellite: (scene,)."""
         return self.orbit.astype(np.int64) * 16 + self.platform
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which scenes make each part: numbers of scenes of both folders, training scenes first.
+class SplitParts:
+    """The scenes of each part of a split.
 
-    `rule` is a sentence on how they were assigned, `left_out` counts scenes that are in no part.
+    Attributes:
+        parts: scene numbers of each part, training part first.
+        rule: a sentence on how scenes were assigned, for the record.
+        left_out: number of scenes that are in no part.
     """
 
     parts: Mapping[str, Indices]
@@ -68,22 +76,27 @@ class Layout:
     left_out: int
 
 
-def lay_out(split: Split, passes: Passes, is_inference: Flags) -> Layout:
-    """Return the parts of a split.
+def make_split(split: Split, passes: Passes, is_inference: Flags) -> SplitParts:
+    """Return the scenes of each part.
 
     Args:
-        split: its `train` says `by`, its `validation` the `share` of the training scenes.
-        passes: of all scenes.
-        is_inference: (scene) which come from the folder of the inference scenes: the test part.
+        split: the stored rule; its `train` has `by`, its `validation` the `share` of the training
+            scenes.
+        passes: time and orbit of all scenes.
+        is_inference: (scene,) bool, whether the scene comes from the folder of inference scenes,
+            which are the test part.
 
     Raises:
-        DescriptorError: the split's rule is not known.
+        DescriptorError: the split's rule is unknown.
         SciMLDataError: there are too few scenes to divide.
     """
     rules = {"orbit": _by_orbit, "file": _by_file}
     by, share = split.members[TRAIN].get("by"), split.members[VALIDATION].get("share")
     if by not in rules or not isinstance(share, float):
-        raise DescriptorError(f"split {split.name!r} divides by {by!r}, share {share!r}")
+        raise DescriptorError(
+            f"split {split.name!r} has by={by!r} and share={share!r}; by is one of "
+            f"{', '.join(rules)}, share a number below 1"
+        )
     order = np.argsort(passes.granule, kind="stable")
     test = order[is_inference[order]]
     training = order[~is_inference[order]]
@@ -91,18 +104,18 @@ def lay_out(split: Split, passes: Passes, is_inference: Flags) -> Layout:
     parts = {TRAIN: training[kept & ~is_validation], VALIDATION: training[kept & is_validation]}
     if not all(len(scenes) for scenes in parts.values()):
         raise SciMLDataError(
-            f"{len(training)} training scenes cannot be divided into train and validation {rule}",
+            f"{len(training)} training scenes are too few for train and validation {rule}",
             untouched="nothing was trained",
             hint="fetch more of the training scenes: sciml-data get cloud_slstr_ds1 --limit 40",
         )
     if len(test):
         parts[TEST] = test
-    return Layout(parts, rule, int((~kept).sum()))
+    return SplitParts(parts, rule, int((~kept).sum()))
 
 
-def leakage(layout: Layout, passes: Passes) -> dict[str, Any]:
-    """Return what each part shares with the training part, in per cent of its scenes."""
-    train = layout.parts[TRAIN]
+def leakage(split: SplitParts, passes: Passes) -> dict[str, Any]:
+    """Return what each part shares with the training part, in percent of its scenes."""
+    train = split.parts[TRAIN]
 
     def shared(values: npt.NDArray[Any], scenes: Indices) -> float:
         return round(100 * float(np.isin(values[scenes], values[train]).mean()), 1)
@@ -113,7 +126,7 @@ def leakage(layout: Layout, passes: Passes) -> dict[str, Any]:
             "orbits_shared_percent": shared(passes.orbits, scenes),
             "days_shared_percent": shared(passes.days, scenes),
         }
-        for name, scenes in layout.parts.items()
+        for name, scenes in split.parts.items()
         if name != TRAIN
     }
     report["meaning"] = (
@@ -123,12 +136,12 @@ def leakage(layout: Layout, passes: Passes) -> dict[str, Any]:
     return report
 
 
-def describe(layout: Layout, passes: Passes) -> dict[str, Any]:
+def describe_split(split: SplitParts, passes: Passes) -> dict[str, Any]:
     """Return counts, days, rule and digest of the parts, for the record."""
     return {
-        "rule": layout.rule,
-        "left_out": layout.left_out,
-        "digest": f"sha256:{_digest(layout, passes)}",
+        "rule": split.rule,
+        "left_out": split.left_out,
+        "digest": f"sha256:{_digest(split, passes)}",
         **{
             name: {
                 "scenes": len(scenes),
@@ -139,15 +152,15 @@ def describe(layout: Layout, passes: Passes) -> dict[str, Any]:
                     str(passes.time[scenes].max())[:19],
                 ],
             }
-            for name, scenes in layout.parts.items()
+            for name, scenes in split.parts.items()
         },
     }
 
 
-def _digest(layout: Layout, passes: Passes) -> str:
+def _digest(split: SplitParts, passes: Passes) -> str:
     lines = [
         f"{name},{granule}"
-        for name, scenes in layout.parts.items()
+        for name, scenes in split.parts.items()
         for granule in sorted(map(str, passes.granule[scenes]))
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -156,14 +169,14 @@ def _digest(layout: Layout, passes: Passes) -> str:
 def _by_orbit(
     passes: Passes, training: Indices, test: Indices, draw: tuple[float, int]
 ) -> tuple[Flags, Flags, str]:
-    """Return (is validation, is kept) of each training scene, and the rule.
+    """Return (is in validation, is in any part) of each training scene, and the rule in words.
 
-    A scene belongs to its day. Where an orbit runs over midnight into a day of the other side, its
-    training scenes are left out, as are scenes of an orbit that the test scenes have too.
+    A scene belongs to its day. If an orbit passes midnight into a day of the other part, its
+    training scenes are left out. Scenes whose orbit is also in the test part are left out too.
     """
     share, seed = draw
     days, orbits = passes.days[training], passes.orbits[training]
-    has_days = len(np.unique(days)) >= LEAST_DAYS
+    has_days = len(np.unique(days)) >= MIN_DAYS
     drawn = _draw(days if has_days else orbits, share, seed)
     is_validation = np.isin(days if has_days else orbits, drawn)
     kept = is_validation | ~np.isin(orbits, orbits[is_validation])
@@ -173,12 +186,16 @@ def _by_orbit(
 
 
 def _draw(units: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:
-    """Return units, in an order drawn from the seed, until they hold that share of all scenes."""
+    """Return units drawn in random order until they hold the given share of all scenes.
+
+    A unit (a day or an orbit) that passes the share is taken if that misses the share by less than
+    leaving it out. At least one unit is drawn, and one is left.
+    """
     names, counts = np.unique(units, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     before = np.cumsum(counts[order]) - counts[order]
     wanted = share * len(units)
-    taken = before + counts[order] / 2 <= wanted  # what passes the share by less than it misses it
+    taken = before + counts[order] / 2 <= wanted
     taken[0] = True
     taken[-1] &= len(names) == 1
     return np.asarray(names[order[taken]])
@@ -190,10 +207,10 @@ def _by_file(
     test: Indices,  # noqa: ARG001 - a rule's arguments
     draw: tuple[float, int],
 ) -> tuple[Flags, Flags, str]:
-    """Return what scikit-learn's train_test_split draws from the sorted list of files.
+    """Return the draw of scikit-learn's train_test_split from the sorted list of files.
 
-    It permutes with the generator of old (MT19937 and the `permutation` of RandomState) and takes
-    the first n - floor((1 - share) n) as the smaller side (`_validate_shuffle_split` and
+    scikit-learn permutes with NumPy's legacy generator (`RandomState`, MT19937) and takes the first
+    n - floor((1 - share) n) files as the smaller part (`_validate_shuffle_split` and
     `ShuffleSplit`, scikit-learn 1.7).
     """
     share, seed = draw
