@@ -48,11 +48,9 @@ def command(
     """
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import find_run
-    from sciml_data.home import find_home, write_atomically
+    from sciml_data.home import find_home, write_output
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.board.published import advised_runs
-    from sciml_data.results.board.summary import aggregate
-    from sciml_data.results.board.summary_forms import summary_json, summary_text
+    from sciml_data.results.board import advised_runs, aggregate, summary_json, summary_text
 
     place, known = find_home(home), find_registry(registry)
     records = [load_record(find_run(place, run)) for run in runs]
@@ -63,5 +61,5 @@ def command(
         advised_runs=advised_runs(known, benchmark) if benchmark in known.benchmarks() else None,
     )
     if output is not None:
-        write_atomically(output, summary_json(summary))
+        write_output(output, summary_json(summary))
     click.echo(summary_json(summary) if as_json else summary_text(summary), nl=not as_json)

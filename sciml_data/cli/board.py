@@ -13,7 +13,7 @@ from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:
     from sciml_data.home import Home
-    from sciml_data.results.board.row import Row
+    from sciml_data.results.board import Row
 
 Found = tuple[dict[str, Any], str | None]  # record, organisation that submitted it
 FORMATS = ("markdown", "csv", "json", "html")
@@ -54,10 +54,9 @@ def command(
     Rows are ranked where benchmark, data, split and metric are the same. Synthetic runs stand in a
     table of their own and are not ranked; nor are figures that others published.
     """
-    from sciml_data.home import find_home, write_atomically
+    from sciml_data.home import find_home, write_output
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.board.published import published_rows
-    from sciml_data.results.board.rows import board_rows
+    from sciml_data.results.board import board_rows, published_rows
 
     registry = find_registry(where["registry"])
     published = published_rows(registry, [benchmark] if benchmark else None)
@@ -78,21 +77,18 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(output, text)
+        write_output(output, text)
 
 
 LEFT_OUT = "no success, or a later run of a seed that ran before"
 
 
 def _written(rows: Sequence[Row], format_: str) -> str:
-    from sciml_data.results.board import forms
-    from sciml_data.results.board.html_form import to_html
+    from sciml_data.results.board import to_csv, to_html, to_json, to_markdown
 
     if format_ == "html":
         return to_html(rows, is_page=True)
-    return {"markdown": forms.to_markdown, "csv": forms.to_csv, "json": forms.to_json}[format_](
-        rows
-    )
+    return {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](rows)
 
 
 def _paths(wanted: Sequence[str], home: Home) -> list[Path]:

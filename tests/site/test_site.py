@@ -271,7 +271,7 @@ def test_runs_that_no_board_takes_are_said_on_the_page(tmp_path: Path) -> None:
 
     html = site_files(gather(registry, home), home)["benchmarks/toy/index.html"].decode()
 
-    assert "No board is made of these runs: these runs are not repeats of one thing" in html
+    assert "No board is made of these runs: these runs are not repeats" in html
     assert "it is the same run" in html
 
 

@@ -1,25 +1,9 @@
-"""From records to a board: runs put together, published figures beside them, four forms."""
+"""The board: combine repeats of runs, rank comparable ones, show published figures beside them.
 
-from sciml_data.results.board.forms import from_json, to_csv, to_json, to_markdown
-from sciml_data.results.board.html_form import to_html
-from sciml_data.results.board.published import advised_runs, published_rows
-from sciml_data.results.board.row import Row
-from sciml_data.results.board.rows import board_rows
-from sciml_data.results.board.summary import Summary, aggregate
-from sciml_data.results.board.summary_forms import summary_json, summary_text
+`aggregate` combines runs into a summary, `board_rows` makes ranked rows of records, and the
+functions `to_...` write a board as Markdown, CSV, JSON or HTML.
+"""
 
-__all__ = [
-    "Row",
-    "Summary",
-    "advised_runs",
-    "aggregate",
-    "board_rows",
-    "from_json",
-    "published_rows",
-    "summary_json",
-    "summary_text",
-    "to_csv",
-    "to_html",
-    "to_json",
-    "to_markdown",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,48 +1,51 @@
-"""Figures of others, from `runners/<benchmark>/published.toml`: cited, and not scored again.
+"""Published figures: scores and costs that others reported, from `published.toml` of a runner.
 
-A board shows them beside measured rows, because a reader looks for them, and says of each what
-was reported, on which data, and why it is not comparable. They never have a rank.
+A board shows them beside measured rows, because readers look for them. Each figure states what was
+reported, on which data, and why it is not comparable. Nothing is scored again, and published
+figures never have a rank.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.record.record import schema_problems
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import datasets_of
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 from sciml_data.registry.layout import Registry
-from sciml_data.results.board.measured import Energy
-from sciml_data.results.board.row import (
+from sciml_data.results.board.rows import (
     NOT_RESCORED,
     PUBLISHED,
-    CostsOf,
-    DataOf,
-    MadeBy,
-    MetricOf,
-    PublishedAs,
+    Provenance,
+    Publication,
     Row,
-    ScoreOf,
+    RowCosts,
+    RowMetric,
+    RowScore,
+    ScoredData,
 )
-from sciml_data.results.board.schemas import PUBLISHED_SCHEMA, schema_problems
+from sciml_data.results.board.summary import Energy
 
 FILE_NAME = "published.toml"
-JOULES_OF_KWH = 3.6e6
+PUBLISHED_SCHEMA = Path(__file__).with_name("published.schema.json")
+JOULES_PER_KWH = 3.6e6
 
 
 def published_rows(registry: Registry, benchmarks: Iterable[str] | None = None) -> list[Row]:
     """Return the published figures of benchmarks, in the order of their files.
 
     Args:
-        registry: whose benchmarks.
-        benchmarks: names; None takes all.
+        registry: describes the benchmarks.
+        benchmarks: names; None for all benchmarks of the registry.
 
     Raises:
         CallError: the registry has no such benchmark.
-        DescriptorError: a published.toml is not sound; `.problems` has every place.
+        DescriptorError: a published.toml is invalid; `.problems` has every place.
     """
     names = registry.benchmarks() if benchmarks is None else benchmarks
     return [
@@ -53,11 +56,11 @@ def published_rows(registry: Registry, benchmarks: Iterable[str] | None = None) 
 
 
 def advised_runs(registry: Registry, benchmark: str) -> int | None:
-    """Return how many runs a result of a benchmark should rest on, if anybody has said.
+    """Return the recommended number of runs for a result of a benchmark; None if there is none.
 
     Raises:
         CallError: the registry has no such benchmark.
-        DescriptorError: its published.toml is not sound.
+        DescriptorError: its published.toml is invalid.
     """
     advice = load_published(load_task(registry.runner(benchmark))).get("advice", {})
     runs: int | None = advice.get("runs")
@@ -65,10 +68,10 @@ def advised_runs(registry: Registry, benchmark: str) -> int | None:
 
 
 def load_published(task: Task) -> Mapping[str, Any]:
-    """Return a benchmark's published.toml; empty where there is none.
+    """Return the content of a benchmark's published.toml; an empty mapping if there is no file.
 
     Raises:
-        DescriptorError: it is not sound; `.problems` has every place.
+        DescriptorError: the file is invalid; `.problems` has every place.
     """
     path = task.folder / FILE_NAME
     if not path.is_file():
@@ -77,36 +80,38 @@ def load_published(task: Task) -> Mapping[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise DescriptorError(f"{FILE_NAME} of {task.name!r} is not TOML: {error}") from error
-    problems = schema_problems(document, PUBLISHED_SCHEMA)
+    problems = schema_problems(document, PUBLISHED_SCHEMA, whole="document")
     if not problems:
         for number, figure in enumerate(document["figure"]):
             problems += _figure_problems(figure, task, f"figure[{number}]")
     if problems:
-        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is not sound", problems=problems)
+        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is invalid", problems=problems)
     return document
 
 
 def _figure_problems(figure: Mapping[str, Any], task: Task, place: str) -> list[Problem]:
-    """Return what a figure names that the benchmark has not, or leaves unsaid."""
+    """Return names in a figure that the benchmark does not define, and facts that are missing."""
     problems = []
     if "metric" in figure:
-        problems += _unless(lambda: task.metric(figure["metric"]), f"{place}.metric")
+        problems += _lookup_problems(lambda: task.metric(figure["metric"]), f"{place}.metric")
     elif "value" in figure and not {"unit", "lower_is_better"} <= set(figure):
-        message = "unit and lower_is_better are needed where no metric says them"
+        message = "unit and lower_is_better are needed if the figure names no metric"
         problems.append(Problem("missing", place, message))
     if "split" in figure:
-        problems += _unless(lambda: load_split(task.folder, figure["split"]), f"{place}.split")
+        problems += _lookup_problems(
+            lambda: load_split(task.folder, figure["split"]), f"{place}.split"
+        )
     if figure.get("variant") not in {None, *task.variants}:
         problems.append(Problem("variant", f"{place}.variant", "no such variant"))
     if figure.get("dataset") not in {None, *datasets_of(task)}:
-        problems.append(Problem("dataset", f"{place}.dataset", "the benchmark runs on no such"))
+        problems.append(Problem("dataset", f"{place}.dataset", "the benchmark does not run on it"))
     return problems
 
 
-def _unless(look: Callable[[], object], place: str) -> list[Problem]:
-    """Return the problem that looking something up gives; none where it is found."""
+def _lookup_problems(look_up: Callable[[], object], place: str) -> list[Problem]:
+    """Return the problem that looking a name up raises; an empty list if the name exists."""
     try:
-        look()
+        look_up()
     except SciMLDataError as error:
         return [Problem(place.rpartition(".")[2], place, error.message)]
     return []
@@ -118,7 +123,7 @@ def _row(figure: Mapping[str, Any], task: Task) -> Row:
         kind=PUBLISHED,
         benchmark=task.name,
         variant=figure.get("variant", task.default_variant),
-        data=DataOf(
+        data=ScoredData(
             dataset=figure.get("dataset"),
             version=None,
             manifest_digest=None,
@@ -134,7 +139,7 @@ def _row(figure: Mapping[str, Any], task: Task) -> Row:
         targets=(),
         baseline=None,
         costs=_costs(figure),
-        made_by=MadeBy(
+        made_by=Provenance(
             model=figure["model"],
             parameters=figure.get("parameters"),
             system=figure.get("system"),
@@ -143,7 +148,7 @@ def _row(figure: Mapping[str, Any], task: Task) -> Row:
             submitter=None,
         ),
         state=NOT_RESCORED,
-        published=PublishedAs(
+        published=Publication(
             source=figure["source"],
             url=figure.get("url"),
             reported=figure["reported"],
@@ -152,23 +157,23 @@ def _row(figure: Mapping[str, Any], task: Task) -> Row:
     )
 
 
-def _metric(figure: Mapping[str, Any], task: Task) -> MetricOf:
+def _metric(figure: Mapping[str, Any], task: Task) -> RowMetric:
     key = figure.get("metric")
-    own = task.metric(key) if key else None
-    return MetricOf(
+    defined = task.metric(key) if key else None
+    return RowMetric(
         key=key,
         name=figure["measure"],
         version=None,
-        unit=own.unit if own else figure.get("unit"),
-        lower_is_better=own.lower_is_better if own else figure.get("lower_is_better"),
+        unit=defined.unit if defined else figure.get("unit"),
+        lower_is_better=defined.lower_is_better if defined else figure.get("lower_is_better"),
         is_headline=key is not None and key == task.headline_metric,
     )
 
 
-def _score(figure: Mapping[str, Any]) -> ScoreOf | None:
+def _score(figure: Mapping[str, Any]) -> RowScore | None:
     if "value" not in figure:
         return None
-    return ScoreOf(
+    return RowScore(
         runs=figure.get("runs"),
         misses=None,
         best_of=figure.get("best_of"),
@@ -177,10 +182,10 @@ def _score(figure: Mapping[str, Any]) -> ScoreOf | None:
     )
 
 
-def _costs(figure: Mapping[str, Any]) -> CostsOf:
+def _costs(figure: Mapping[str, Any]) -> RowCosts:
     kwh = figure.get("energy_kwh")
-    joules = None if kwh is None else kwh * JOULES_OF_KWH
-    return CostsOf(
+    joules = None if kwh is None else kwh * JOULES_PER_KWH
+    return RowCosts(
         time_to_train_s=figure.get("seconds"),
         time_remark=None,
         train_samples_per_s=figure.get("train_samples_per_s"),

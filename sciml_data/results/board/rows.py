@@ -1,38 +1,249 @@
-"""Records -> the rows of a board, ranked where rows are comparable and nowhere else.
+"""The rows of a board, and how they are made from records.
 
-Repeats of one thing are one row. A run of a seed that ran before is left out, whatever its score:
-the first counts, so running again until luck comes changes nothing. Synthetic rows have no rank.
+A row is one metric of one model on one part of one split, with everything the number depends on:
+data, baseline, targets, time, energy, code and machine. Repeats of a run (other seeds, all else
+equal) become one row. If a seed was run more than once, only its first run counts, so that nobody
+gains by running again until the score is good.
+
+Rows are ranked among rows that share benchmark, data, split, part and metric. Synthetic rows and
+published figures have no rank. In every field, None means unknown or not measured.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sciml_data.bench.record.record import SHORT, SUCCESS, identity
 from sciml_data.errors import CallError, Problem
-from sciml_data.results.board.measured import SEVERAL_MACHINES
-from sciml_data.results.board.repeats import MISSED
-from sciml_data.results.board.row import (
-    MEASURED,
-    PUBLISHED,
-    BaselineOf,
-    CostsOf,
-    DataOf,
-    MadeBy,
-    MetricOf,
-    Row,
-    ScoreOf,
-    TargetOf,
+from sciml_data.registry.layout import version_key
+from sciml_data.results.board.summary import (
+    MISSED,
+    SEVERAL_MACHINES,
+    Energy,
+    MetricSummary,
+    Spread,
+    Summary,
+    TargetSummary,
+    aggregate,
 )
-from sciml_data.results.board.spread import Spread
-from sciml_data.results.board.summary import MetricSummary, Summary, aggregate
-from sciml_data.results.board.targets import TargetSummary
+
+MEASURED = "measured"
+PUBLISHED = "published"
+NOT_RESCORED = "published, not rescored"
 
 Record = Mapping[str, Any]
-Key = tuple[str, str]  # metric key and part
+MetricPart = tuple[str, str]  # metric key, part of the split
+
+
+@dataclass(frozen=True)
+class ScoredData:
+    """The data that were scored: one part of one split of a dataset version.
+
+    Attributes:
+        dataset, version: as in the registry.
+        manifest_digest: of the native files' manifest.
+        is_synthetic: whether the data are a generated sample.
+        split: name of the split.
+        members_digest: of the split's members.
+        is_headline: whether the benchmark ranks by this split.
+        part: name of the part, such as `test`.
+        words: how a publication describes its data; None for measured rows.
+    """
+
+    dataset: str | None
+    version: str | None
+    manifest_digest: str | None
+    is_synthetic: bool
+    split: str | None
+    members_digest: str | None
+    is_headline: bool
+    part: str | None
+    words: str | None = None
+
+
+@dataclass(frozen=True)
+class RowMetric:
+    """The metric of a row.
+
+    Attributes:
+        key: as in task.toml; None if no task defines what a publication measured.
+        name, version, unit: of the metric's definition.
+        lower_is_better: direction.
+        is_headline: whether the benchmark ranks by this metric.
+    """
+
+    key: str | None
+    name: str
+    version: str | None
+    unit: str | None
+    lower_is_better: bool | None
+    is_headline: bool
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """The score over several runs.
+
+    Attributes:
+        runs: number of runs.
+        misses: runs without a score; each counts as the worst.
+        best_of: 1 for a single run; for a published figure, the number of runs it is the best of.
+        median: over all runs, misses included.
+        olympic_mean: mean without the best and the worst run.
+        std, minimum, maximum: of the runs that have a score.
+    """
+
+    runs: int | None
+    misses: int | None
+    best_of: int | None
+    median: float | None
+    olympic_mean: float | None = None
+    std: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True)
+class RowTarget:
+    """A published target, with the number of runs and the names of the baselines that reach it.
+
+    `seconds` is the median time to train; a run that missed the target counts as endless.
+    """
+
+    value: float
+    comparison: str
+    source: str
+    reached: int
+    missed: int
+    seconds: float | None
+    reached_by_baselines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RowBaseline:
+    """The best baseline on the same part, and whether the median of the runs is better."""
+
+    name: str
+    score: float
+    is_beaten: bool | None
+
+
+@dataclass(frozen=True)
+class RowCosts:
+    """Medians over the runs. A remark says why a value is missing, or which runs it leaves out."""
+
+    time_to_train_s: float | None
+    time_remark: str | None
+    train_samples_per_s: float | None
+    speed_remark: str | None
+    energy: Energy
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Model, machine, code and runs behind a row.
+
+    Attributes:
+        model: its name.
+        parameters: number of trainable parameters.
+        system: processor and accelerator; None if the runs used several machines.
+        commit: of the code; None if there is none or the runs differ.
+        is_dirty: whether the code had uncommitted changes.
+        submitter: organisation that a submission names.
+        seeds, run_ids: of the runs, in the same order.
+    """
+
+    model: str
+    parameters: int | None
+    system: str | None
+    commit: str | None
+    is_dirty: bool | None
+    submitter: str | None
+    seeds: tuple[int, ...] = ()
+    run_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Source of a published figure, the value exactly as reported, and why it has no rank."""
+
+    source: str
+    url: str | None
+    reported: str
+    not_comparable: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a board. The names of the fields are the keys in JSON and CSV.
+
+    Attributes:
+        kind: `measured` (made from records) or `published` (reported by others, not rescored).
+        benchmark: its name.
+        variant: task of the benchmark; None if it has only one.
+        data: the data that were scored.
+        metric: the metric.
+        score: over the runs; None if a publication reports a cost without a score.
+        targets: published targets for this metric, part and split.
+        baseline: the best one; None if there is none.
+        costs: time, speed and energy.
+        made_by: model, machine, code, runs and submitter.
+        state: `unchecked`, `self_checked`, `rescored` or `reproduced`: the lowest of the runs.
+        rank: among `ranked` comparable rows, 1 is the best; None if the row is not ranked.
+        ranked: number of comparable rows.
+        remarks: what else a reader has to know, such as runs that were left out.
+        published: the publication; None for measured rows.
+    """
+
+    kind: str
+    benchmark: str
+    variant: str | None
+    data: ScoredData
+    metric: RowMetric
+    score: RowScore | None
+    targets: tuple[RowTarget, ...]
+    baseline: RowBaseline | None
+    costs: RowCosts
+    made_by: Provenance
+    state: str
+    rank: int | None = None
+    ranked: int | None = None
+    remarks: tuple[str, ...] = ()
+    published: Publication | None = None
+
+    @property
+    def comparable(self) -> tuple[object, ...]:
+        """Return the key that rows must share to be ranked together."""
+        data, metric = self.data, self.metric
+        return (
+            *(self.benchmark, self.variant, data.dataset, data.version, data.manifest_digest),
+            *(data.split, data.members_digest, data.part, metric.key, metric.version),
+        )
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Return the sort key of a board; published rows keep the order of their file."""
+        place = (self.benchmark, self.variant or "", self.kind == PUBLISHED)
+        if self.kind == PUBLISHED:
+            return place
+        data, metric, last = self.data, self.metric, float("inf")
+        return (
+            *(*place, data.is_synthetic, data.dataset or "", version_key(data.version or "")),
+            *(not data.is_headline, data.split or "", not metric.is_headline),
+            *(_natural_key(metric.key or ""), data.part or "", data.members_digest or ""),
+            *(data.manifest_digest or "", last if self.rank is None else self.rank),
+            *(self.made_by.model, self.made_by.submitter or "", self.made_by.run_ids),
+        )
+
+
+def _natural_key(text: str) -> tuple[str | int, ...]:
+    """Return a sort key that puts w2 before w13: letters and numbers alternate in it."""
+    pieces = re.split(r"(\d+)", text)
+    return tuple(int(piece) if piece.isdigit() else piece for piece in pieces)
 
 
 def board_rows(
@@ -41,44 +252,44 @@ def board_rows(
     *,
     submitters: Mapping[str, str] | None = None,
 ) -> list[Row]:
-    """Return the rows of a board, in order.
+    """Return the rows of a board in their order.
 
-    A group of repeats has a row for the metric that ranks its benchmark, and one for each metric
-    that a target or a published figure is about.
+    A group of repeats has one row for the metric that ranks its benchmark, and one for each
+    metric that has a target or a published figure.
 
     Args:
-        records: sound ones; those that are no success have no row, and are remarked on beside the
-            repeats that are.
-        published: figures of others (`board.published.published_rows`); they are not ranked.
-        submitters: run id -> organisation; runs of two organisations are never put together.
+        records: valid records (`load_record`), in any order. A run that is not a success has no
+            row; a remark beside the successful repeats mentions it.
+        published: figures of others (`published_rows`).
+        submitters: run id -> organisation. Runs of two organisations are never combined.
 
     Raises:
-        CallError: a run comes twice.
+        CallError: a run occurs twice.
     """
-    found, others = list(records), list(published)
-    _check_once(found)
-    names = submitters or {}
+    runs, figures = list(records), list(published)
+    _check_unique(runs)
+    organisations = submitters or {}
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in sorted(found, key=lambda one: (one["timing"]["start_time"], one["run_id"])):
-        groups[identity(record), names.get(record["run_id"], "")].append(record)
+    for record in sorted(runs, key=lambda run: (run["timing"]["start_time"], run["run_id"])):
+        groups[identity(record), organisations.get(record["run_id"], "")].append(record)
     rows = [
         row
         for (_, submitter), group in groups.items()
-        for row in _group_rows(group, submitter or None, others)
+        for row in _group_rows(group, submitter or None, figures)
     ]
-    return sorted([*_ranked(rows), *others], key=lambda row: row.order)
+    return sorted([*_with_ranks(rows), *figures], key=lambda row: row.order)
 
 
-def _check_once(records: Sequence[Record]) -> None:
+def _check_unique(records: Sequence[Record]) -> None:
     ids = [record["run_id"] for record in records]
     problems = [
-        Problem("run", one[:SHORT], "comes more than once")
-        for one in dict.fromkeys(ids)
-        if ids.count(one) > 1
+        Problem("run", run_id[:SHORT], "occurs more than once")
+        for run_id in dict.fromkeys(ids)
+        if ids.count(run_id) > 1
     ]
     if problems:
         raise CallError(
-            "a run stands on a board once",
+            "a board shows each run once",
             problems=problems,
             untouched="nothing was written",
             hint="name each run, or each folder with runs, once",
@@ -88,27 +299,27 @@ def _check_once(records: Sequence[Record]) -> None:
 def _group_rows(
     group: Sequence[Record], submitter: str | None, published: Sequence[Row]
 ) -> list[Row]:
-    """Return the rows of one group of repeats, which is in order of time."""
-    seen: dict[int, Record] = {}
+    """Return the rows of one group of repeats, which is sorted by start time."""
+    first_runs: dict[int, Record] = {}  # seed -> its first successful run
     for record in group:
         if record["status"] == SUCCESS:
-            seen.setdefault(record["seeds"]["seed"], record)
-    if not seen:
+            first_runs.setdefault(record["seeds"]["seed"], record)
+    if not first_runs:
         return []
     successes = sum(record["status"] == SUCCESS for record in group)
     failures = sum(record["status"] in MISSED for record in group)
     remarks = [
-        _count(successes - len(seen), "later runs of a seed that ran before, left out"),
+        _count(successes - len(first_runs), "later runs of a seed that ran before, left out"),
         _count(failures, "runs that failed or were aborted, not counted"),
     ]
-    summary = aggregate(list(seen.values()))
+    summary = aggregate(list(first_runs.values()))
     if len({run.commit for run in summary.runs}) > 1:
         remarks.append("the runs are of several commits")
     if not summary.is_one_machine:
         remarks.append(SEVERAL_MACHINES)
     return [
-        _row(summary, key, submitter, tuple(filter(None, remarks)))
-        for key in _shown(summary, published)
+        _row(summary, metric, submitter, tuple(filter(None, remarks)))
+        for metric in _metrics_shown(summary, published)
     ]
 
 
@@ -116,30 +327,33 @@ def _count(number: int, words: str) -> str:
     return f"{words}: {number}" if number else ""
 
 
-def _shown(summary: Summary, published: Sequence[Row]) -> list[Key]:
-    """Return the metrics that a group has rows for, the one that ranks first."""
+def _metrics_shown(summary: Summary, published: Sequence[Row]) -> list[MetricSummary]:
+    """Return the metrics that a group has rows for, the headline metric first."""
     benchmark = summary.first["benchmark"]
-    asked = [(target.metric, target.part) for target in summary.targets]
-    here = (benchmark["name"], benchmark.get("variant"), summary.first["split"]["name"])
-    asked += [
-        (row.metric.key or "", row.data.part or "")
-        for row in published
-        if not summary.first["synthetic"]  # a sample has nothing to be read beside
-        and (row.benchmark, row.variant, row.data.split) == here
-    ]
-    known = {(one.metric, one.part) for one in summary.metrics}
-    return [key for key in dict.fromkeys([summary.headline, *asked]) if key in known]
+    wanted: list[MetricPart] = [summary.headline]
+    wanted += [(target.metric, target.part) for target in summary.targets]
+    if not summary.first["synthetic"]:  # published figures are of real data only
+        here = (benchmark["name"], benchmark.get("variant"), summary.first["split"]["name"])
+        wanted += [
+            (row.metric.key or "", row.data.part or "")
+            for row in published
+            if (row.benchmark, row.variant, row.data.split) == here
+        ]
+    metrics = {(metric.metric, metric.part): metric for metric in summary.metrics}
+    return [metrics[key] for key in dict.fromkeys(wanted) if key in metrics]
 
 
-def _row(summary: Summary, key: Key, submitter: str | None, remarks: tuple[str, ...]) -> Row:
+def _row(
+    summary: Summary, metric: MetricSummary, submitter: str | None, remarks: tuple[str, ...]
+) -> Row:
     benchmark = summary.first["benchmark"]
-    metric = next(one for one in summary.metrics if (one.metric, one.part) == key)
+    key = (metric.metric, metric.part)
     return Row(
         kind=MEASURED,
         benchmark=benchmark["name"],
         variant=benchmark.get("variant"),
         data=_data(summary.first, metric.part),
-        metric=MetricOf(
+        metric=RowMetric(
             key=metric.metric,
             name=metric.name,
             version=metric.version,
@@ -148,24 +362,26 @@ def _row(summary: Summary, key: Key, submitter: str | None, remarks: tuple[str, 
             is_headline=key == summary.headline,
         ),
         score=_score(metric.spread),
-        targets=tuple(_target(one) for one in summary.targets if (one.metric, one.part) == key),
+        targets=tuple(
+            _target(target) for target in summary.targets if (target.metric, target.part) == key
+        ),
         baseline=_best_baseline(metric),
-        costs=CostsOf(
+        costs=RowCosts(
             time_to_train_s=summary.time_to_train.median,
             time_remark=summary.time_to_train.reason,
             train_samples_per_s=summary.throughput.median,
             speed_remark=summary.throughput.reason,
             energy=summary.energy,
         ),
-        made_by=_made_by(summary, submitter),
+        made_by=_provenance(summary, submitter),
         state=summary.state,
         remarks=remarks,
     )
 
 
-def _data(first: Record, part: str) -> DataOf:
+def _data(first: Record, part: str) -> ScoredData:
     data, split = first["dataset"], first["split"]
-    return DataOf(
+    return ScoredData(
         dataset=data["id"],
         version=data["version"],
         manifest_digest=data["manifest_digest"],
@@ -177,21 +393,21 @@ def _data(first: Record, part: str) -> DataOf:
     )
 
 
-def _score(found: Spread) -> ScoreOf:
-    return ScoreOf(
-        runs=found.runs,
-        misses=found.misses,
-        best_of=1 if found.runs == 1 else None,
-        median=found.median,
-        olympic_mean=found.olympic_mean,
-        std=found.std,
-        minimum=found.minimum,
-        maximum=found.maximum,
+def _score(spread: Spread) -> RowScore:
+    return RowScore(
+        runs=spread.runs,
+        misses=spread.misses,
+        best_of=1 if spread.runs == 1 else None,
+        median=spread.median,
+        olympic_mean=spread.olympic_mean,
+        std=spread.std,
+        minimum=spread.minimum,
+        maximum=spread.maximum,
     )
 
 
-def _target(target: TargetSummary) -> TargetOf:
-    return TargetOf(
+def _target(target: TargetSummary) -> RowTarget:
+    return RowTarget(
         value=target.value,
         comparison=target.comparison,
         source=target.source,
@@ -202,23 +418,23 @@ def _target(target: TargetSummary) -> TargetOf:
     )
 
 
-def _best_baseline(metric: MetricSummary) -> BaselineOf | None:
+def _best_baseline(metric: MetricSummary) -> RowBaseline | None:
     sign = 1 if metric.lower_is_better else -1
     known = [(score, name) for name, score in metric.baselines.items() if score is not None]
     if not known:
         return None
     score, name = min(known, key=lambda pair: (sign * pair[0], pair[1]))
     median = metric.spread.median
-    return BaselineOf(name, score, None if median is None else sign * median < sign * score)
+    return RowBaseline(name, score, None if median is None else sign * median < sign * score)
 
 
-def _made_by(summary: Summary, submitter: str | None) -> MadeBy:
+def _provenance(summary: Summary, submitter: str | None) -> Provenance:
     first = summary.first
     versions = {(run.commit, run.is_dirty) for run in summary.runs}
     commit, is_dirty = versions.pop() if len(versions) == 1 else (None, None)
     hardware = first["hardware"]
     devices = (hardware["host_processor_model_name"], hardware["accelerator_model_name"])
-    return MadeBy(
+    return Provenance(
         model=first["model"]["name"],
         parameters=first["model"]["parameters"],
         system=(", ".join(filter(None, devices)) or None) if summary.is_one_machine else None,
@@ -230,25 +446,25 @@ def _made_by(summary: Summary, submitter: str | None) -> MadeBy:
     )
 
 
-def _ranked(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with ranks: by median, among comparable ones, never a synthetic one."""
+def _with_ranks(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with their ranks. Equal medians share a rank (1, 2, 2, 4)."""
     groups: dict[tuple[object, ...], list[float]] = defaultdict(list)
     for row in rows:
-        if (value := _rankable(row)) is not None:
-            groups[row.comparable].append(value)
-    done = []
+        if (key := _rank_key(row)) is not None:
+            groups[row.comparable].append(key)
+    ranked_rows = []
     for row in rows:
-        value, beside = _rankable(row), groups[row.comparable]
-        if value is None:
-            done.append(row)
+        own, group = _rank_key(row), groups[row.comparable]
+        if own is None:
+            ranked_rows.append(row)
         else:
-            better = sum(other < value for other in beside)
-            done.append(replace(row, rank=better + 1, ranked=len(beside)))
-    return done
+            better = sum(other < own for other in group)
+            ranked_rows.append(replace(row, rank=better + 1, ranked=len(group)))
+    return ranked_rows
 
 
-def _rankable(row: Row) -> float | None:
-    """Return a value of which the least ranks first; None where the row is not ranked."""
+def _rank_key(row: Row) -> float | None:
+    """Return the sort key of a rank, the lowest is the best; None if the row is not ranked."""
     if row.kind == PUBLISHED or row.data.is_synthetic or row.score is None:
         return None
     if row.score.median is None:

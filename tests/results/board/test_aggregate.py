@@ -13,10 +13,9 @@ from sciml_data.bench.record.record import SHARED, identity, write_record
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
-from sciml_data.results.board.schemas import SUMMARY_SCHEMA, from_text
-from sciml_data.results.board.spread import OLYMPIC, spread
-from sciml_data.results.board.summary import Summary, aggregate
-from sciml_data.results.board.summary_forms import summary_json, summary_text
+from sciml_data.results.board import Summary, aggregate, summary_json, summary_text
+from sciml_data.results.board.render import SUMMARY_SCHEMA, summary_from_json
+from sciml_data.results.board.summary import OLYMPIC, spread_of
 from tests.support.board_samples import a_run, repeats
 
 OTHER = "sha256:" + "c" * 64
@@ -87,7 +86,7 @@ def test_all_values_are_kept_in_the_order_of_seeds() -> None:
 def test_a_miss_is_the_worst_value(
     values: list[float | None], *, lower: bool, median: float | None, olympic: float | None
 ) -> None:
-    found = spread(values, lower_is_better=lower)
+    found = spread_of(values, lower_is_better=lower)
 
     assert (median, olympic) == (found.median, found.olympic_mean)
     assert values.count(None) == found.misses
@@ -271,7 +270,7 @@ def test_the_summary_keeps_to_its_schema() -> None:
     schema = json.loads(SUMMARY_SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
 
-    document = from_text(summary_json(aggregate(repeats([0.1, None, 0.3]))), SUMMARY_SCHEMA)
+    document = summary_from_json(summary_json(aggregate(repeats([0.1, None, 0.3]))))
 
     assert document["metrics"][0]["values"] == [0.1, None, 0.3]
     assert (
@@ -286,9 +285,9 @@ def test_a_summary_that_was_changed_for_the_worse_is_refused() -> None:
     document["shift"] = 3
 
     with pytest.raises(RecordError) as error:
-        from_text(json.dumps(document), SUMMARY_SCHEMA)
+        summary_from_json(json.dumps(document))
 
-    assert [problem.place for problem in error.value.problems] == ["$", "$.metrics[0].median"]
+    assert [problem.place for problem in error.value.problems] == ["document", "metrics/0/median"]
 
 
 def kept(tmp_path: Path, records: list[Any]) -> list[str]:
@@ -311,7 +310,7 @@ def test_the_command_prints_a_table_and_writes_the_summary(tmp_path: Path) -> No
     assert (result.exit_code, result.stderr) == (0, "")
     cells = [[cell.strip() for cell in line.split("|")] for line in result.stdout.splitlines()]
     assert ["", "test", "rmse.a", "3", "0", "0.3000"] in [line[:6] for line in cells]
-    document = from_text(output.read_text(encoding="utf-8"), SUMMARY_SCHEMA)
+    document = summary_from_json(output.read_text(encoding="utf-8"))
     assert document["metrics"][0]["median"] == 0.3
 
 

@@ -12,11 +12,10 @@ import pytest
 
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import CallError, RecordError
-from sciml_data.results.board import forms
-from sciml_data.results.board.columns import MEASURED_COLUMNS, tables
-from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED, PublishedAs, Row
-from sciml_data.results.board.rows import board_rows
-from sciml_data.results.board.schemas import BOARD_SCHEMA
+from sciml_data.results.board import Row, board_rows, render
+from sciml_data.results.board.render import BOARD_SCHEMA
+from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
+from sciml_data.results.board.table import MEASURED_COLUMNS, tables
 from tests.support.board_samples import a_run, repeats
 
 OTHER = "sha256:" + "c" * 64
@@ -33,7 +32,7 @@ def of_model(name: str, scores: list[float | None], **changed: Any) -> list[Any]
 
 def a_published(row: Row, **changed: Any) -> Row:
     """Return a figure of others about the same metric as a row."""
-    source = PublishedAs("somebody, somewhere 2020", None, "0.001 at best", "other data than these")
+    source = Publication("somebody, somewhere 2020", None, "0.001 at best", "other data than these")
     return replace(row, kind=PUBLISHED, state=NOT_RESCORED, published=source, **changed)
 
 
@@ -141,12 +140,12 @@ def test_a_synthetic_row_never_stands_beside_a_real_one() -> None:
     for _, found in tables(rows):
         for table in found:
             assert len({row.data.is_synthetic for row in table.rows}) == 1
-            assert (table.told == SYNTHETIC) == table.rows[0].data.is_synthetic
-    assert SYNTHETIC in forms.to_markdown(rows)
+            assert (table.note == SYNTHETIC) == table.rows[0].data.is_synthetic
+    assert SYNTHETIC in render.to_markdown(rows)
 
 
 def test_a_synthetic_row_reaches_no_target_in_words() -> None:
-    text = forms.to_markdown(board_rows(repeats([0.1], synthetic=True)))
+    text = render.to_markdown(board_rows(repeats([0.1], synthetic=True)))
 
     assert "<= 0.3: not comparable" in text.replace("&lt;", "<")
     assert "reached" not in text
@@ -159,7 +158,7 @@ def test_a_published_figure_is_marked_and_never_ranked() -> None:
     rows = board_rows([a_run(0, 0.1)], [other])
 
     assert [(one.rank, one.ranked) for one in rows] == [(1, 1), (None, None)]
-    assert NOT_RESCORED in forms.to_markdown(rows)
+    assert NOT_RESCORED in render.to_markdown(rows)
     assert [table.title.partition(": ")[2] for _, found in tables(rows) for table in found] == [
         "measured on real data",
         "published by others",
@@ -283,8 +282,8 @@ def full_board() -> list[Row]:
 def test_json_is_read_as_it_was_written() -> None:
     rows = full_board()
 
-    assert rows == forms.from_json(forms.to_json(rows))
-    assert forms.to_json(rows) == forms.to_json(full_board())
+    assert rows == render.from_json(render.to_json(rows))
+    assert render.to_json(rows) == render.to_json(full_board())
 
 
 def test_the_schema_of_a_board_is_one_and_lets_nobody_rank_a_sample() -> None:
@@ -297,11 +296,11 @@ def test_the_schema_of_a_board_is_one_and_lets_nobody_rank_a_sample() -> None:
     published = next(at for at, row in enumerate(rows) if row.kind == PUBLISHED)
 
     for at in (synthetic, published):
-        document = json.loads(forms.to_json(rows))
+        document = json.loads(render.to_json(rows))
         document["rows"][at]["rank"] = 1
         with pytest.raises(RecordError) as error:
-            forms.from_json(json.dumps(document))
-        assert [f"$.rows[{at}].rank"] == [problem.place for problem in error.value.problems]
+            render.from_json(json.dumps(document))
+        assert [f"rows/{at}/rank"] == [problem.place for problem in error.value.problems]
 
 
 def flat(block: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -328,7 +327,7 @@ def read_cell(cell: str, like: Any) -> Any:
 def test_csv_has_every_value_of_the_rows() -> None:
     rows = full_board()
 
-    lines = list(csv.DictReader(io.StringIO(forms.to_csv(rows))))
+    lines = list(csv.DictReader(io.StringIO(render.to_csv(rows))))
 
     for row, line in zip(rows, lines, strict=True):
         for name, value in flat(asdict(row)).items():
@@ -346,17 +345,17 @@ def test_csv_has_every_value_of_the_rows() -> None:
 def test_a_text_that_others_sent_is_no_formula_and_no_markup() -> None:
     rows = full_board()
 
-    assert "'=1+1" in forms.to_csv(rows)
-    assert "b\\|&lt;b>" in forms.to_markdown(rows)
+    assert "'=1+1" in render.to_csv(rows)
+    assert "b\\|&lt;b>" in render.to_markdown(rows)
 
 
 def test_markdown_has_as_many_cells_in_every_line_of_a_table() -> None:
-    lines = [line for line in forms.to_markdown(full_board()).splitlines() if line[:1] == "|"]
+    lines = [line for line in render.to_markdown(full_board()).splitlines() if line[:1] == "|"]
     cells = [line.replace("\\|", "").count("|") for line in lines]
 
     assert {len(MEASURED_COLUMNS) + 1, 14} == set(cells)
 
 
 def test_a_board_of_nothing_says_so() -> None:
-    assert forms.EMPTY in forms.to_markdown([])
-    assert forms.from_json(forms.to_json([])) == []
+    assert render.EMPTY in render.to_markdown([])
+    assert render.from_json(render.to_json([])) == []

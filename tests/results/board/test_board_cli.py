@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from sciml_data.bench.record.record import write_record
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
-from sciml_data.results.board.forms import from_json
+from sciml_data.results.board import from_json
 from tests.support.board_samples import a_run, repeats
 from tests.support.paths import TOY_REGISTRY
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from sciml_data.results.board.columns import MEASURED_COLUMNS
-from sciml_data.results.board.forms import EMPTY
-from sciml_data.results.board.html_form import to_html
-from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED, PublishedAs, Row
-from sciml_data.results.board.rows import board_rows
+from sciml_data.results.board import Row, board_rows, to_html
+from sciml_data.results.board.render import EMPTY
+from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
+from sciml_data.results.board.table import MEASURED_COLUMNS
 from tests.support.board_samples import a_run, repeats
 
 html5lib = pytest.importorskip("html5lib")
@@ -27,7 +26,7 @@ def rows() -> list[Row]:
     )
     records.append(a_run(9, 0.0, synthetic=True))
     (first, *_) = board_rows(records)
-    source = PublishedAs("a paper", SOURCE, "0.1 at best", "other data")
+    source = Publication("a paper", SOURCE, "0.1 at best", "other data")
     published = replace(
         first, kind=PUBLISHED, state=NOT_RESCORED, published=source, rank=None, ranked=None
     )

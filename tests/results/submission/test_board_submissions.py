@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from sciml_data.cli import group
 from sciml_data.errors import RecordError
-from sciml_data.results.board.forms import from_json
+from sciml_data.results.board import from_json
 from tests.support.submissions import Bench
 
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.

@@ -1,84 +1,110 @@
-"""The columns of a board: for each its title, what stands in a cell, and what it is sorted by."""
+"""The tables of a board: which rows stand together, their columns, and how each cell reads.
+
+A benchmark has up to three tables: measured on real data, published by others, and synthetic
+samples. Each column has a title, a function that returns a cell's text, and for numbers a function
+that returns the value to sort by. All forms (Markdown, HTML) are made from these tables.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sciml_data.bench.record.record import SHORT
 from sciml_data.bench.record.report import MISSING, SYNTHETIC
-from sciml_data.results.board.cells import (
-    NOT_MEASURED,
-    deviation,
-    energy_words,
-    number,
-    samples_per_s,
-    seconds,
-)
-from sciml_data.results.board.row import PUBLISHED, Row, TargetOf
+from sciml_data.results.board.rows import PUBLISHED, Row, RowTarget
+from sciml_data.results.board.summary import Energy
 
 DIGEST_SHOWN = 12  # digits of a manifest's hash: enough to tell versions apart by eye
 NOT_COMPARABLE = "Published, not rescored: read beside the measured rows, never ranked with them"
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column; `key` gives a number to sort by where the text is one."""
+    """A column of a table.
+
+    Attributes:
+        title: its heading.
+        text: returns the text of a cell.
+        key: returns the number to sort by, for columns of numbers.
+        links: what the cells link to in HTML: the pages of the runs, or the published source.
+    """
 
     title: str
     text: Callable[[Row], str]
     key: Callable[[Row], float | None] | None = None
+    links: Literal["runs", "source"] | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one benchmark and kind, under the columns that fit them.
+    """Rows of one benchmark and kind, with the columns that fit them.
 
-    `told` is a sentence that has to stand with it; None where there is nothing to tell.
+    `note` is a sentence that must be shown with the table; None if there is none.
     """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
-    told: str | None
+    note: str | None
+
+    @property
+    def heading(self) -> str:
+        """Return the title without the benchmark's name."""
+        return self.title.partition(": ")[2].capitalize()
 
 
 def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[Table]]]:
     """Yield each benchmark's name and its tables: measured, published, synthetic."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[_benchmark(row)].append(row)
+        groups[f"{row.benchmark} {row.variant}" if row.variant else row.benchmark].append(row)
     for name, group in groups.items():
-        kinds = {
-            "measured on real data": (MEASURED_COLUMNS, _real(group), None),
-            "published by others": (PUBLISHED_COLUMNS, _published(group), NOT_COMPARABLE),
-            "synthetic samples": (MEASURED_COLUMNS, _synthetic(group), SYNTHETIC),
-        }
-        yield (
-            name,
-            [
-                Table(f"{name}: {title}", columns, found, told)
-                for title, (columns, found, told) in kinds.items()
-                if found
-            ],
-        )
+        published = [row for row in group if row.kind == PUBLISHED]
+        measured = [row for row in group if row.kind != PUBLISHED]
+        real = [row for row in measured if not row.data.is_synthetic]
+        synthetic = [row for row in measured if row.data.is_synthetic]
+        found = [
+            Table(f"{name}: measured on real data", MEASURED_COLUMNS, real, None),
+            Table(f"{name}: published by others", PUBLISHED_COLUMNS, published, NOT_COMPARABLE),
+            Table(f"{name}: synthetic samples", MEASURED_COLUMNS, synthetic, SYNTHETIC),
+        ]
+        yield name, [table for table in found if table.rows]
 
 
-def _real(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.kind != PUBLISHED and not row.data.is_synthetic]
+def number(value: float | None) -> str:
+    """Return a score with four decimals, or with four digits if it is large or below a tenth."""
+    if value is None:
+        return MISSING
+    is_plain = value == 0 or 0.1 <= abs(value) < 1000
+    return f"{value:.4f}" if is_plain else f"{value:.4g}"
 
 
-def _published(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.kind == PUBLISHED]
+def deviation(value: float | None) -> str:
+    """Return a standard deviation with two digits: from few runs, more digits mean nothing."""
+    return MISSING if value is None else f"{value:.2g}"
 
 
-def _synthetic(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if row.kind != PUBLISHED and row.data.is_synthetic]
+def seconds(value: float | None) -> str:
+    """Return a duration in seconds."""
+    return MISSING if value is None else f"{value:,.1f} s"
 
 
-def _benchmark(row: Row) -> str:
-    return f"{row.benchmark} {row.variant}" if row.variant else row.benchmark
+def samples_per_s(value: float | None) -> str:
+    """Return a throughput."""
+    return MISSING if value is None else f"{value:,.0f} samples/s"
+
+
+def energy_text(energy: Energy) -> str:
+    """Return the joules of processor and accelerator and how they were measured, or why not."""
+    if not energy.is_measured:
+        return f"{NOT_MEASURED} ({energy.reason})" if energy.reason else NOT_MEASURED
+    devices = {"CPU": energy.cpu_j, "GPU": energy.gpu_j}
+    known = [f"{name} {joules:,.0f} J" for name, joules in devices.items() if joules is not None]
+    return f"{', '.join(known) or MISSING} ({energy.method})"
 
 
 def _model(row: Row) -> str:
@@ -126,18 +152,18 @@ def _measure(row: Row) -> str:
 
 
 def _targets(row: Row) -> str:
-    return "; ".join(_target(one, row) for one in row.targets) or MISSING
+    return "; ".join(_target(target, row) for target in row.targets) or MISSING
 
 
-def _target(target: TargetOf, row: Row) -> str:
-    words = f"{target.comparison} {target.value:g}"
+def _target(target: RowTarget, row: Row) -> str:
+    text = f"{target.comparison} {target.value:g}"
     if row.data.is_synthetic:
-        return f"{words}: not comparable"
+        return f"{text}: not comparable"
     runs = target.reached + target.missed
-    words += f": reached by {target.reached} of {runs}"
-    words += f" in {seconds(target.seconds)}" if target.seconds is not None else ""
-    others = target.reached_by_baselines
-    return words + (f", by baseline {', '.join(others)} too" if others else "")
+    text += f": reached by {target.reached} of {runs}"
+    text += f" in {seconds(target.seconds)}" if target.seconds is not None else ""
+    baselines = target.reached_by_baselines
+    return text + (f", by baseline {', '.join(baselines)} too" if baselines else "")
 
 
 def _runs(row: Row) -> str:
@@ -165,7 +191,7 @@ def _score(row: Row) -> str:
 
 
 def _published_score(row: Row) -> str:
-    """Return a value without places that nobody published; `reported` has it as printed."""
+    """Return a value without decimals that nobody published; `reported` has it as printed."""
     if row.score is None or row.score.median is None:
         return MISSING
     spread = f" ± {row.score.std:g}" if row.score.std is not None else ""
@@ -184,14 +210,14 @@ def _baseline_key(row: Row) -> float | None:
     return row.baseline.score if row.baseline else None
 
 
-def _beats(row: Row) -> str:
+def _beats_baseline(row: Row) -> str:
     if row.baseline is None or row.baseline.is_beaten is None:
         return MISSING
     return "yes" if row.baseline.is_beaten else "no"
 
 
 def _time(row: Row) -> str:
-    return _with(seconds(row.costs.time_to_train_s), row.costs.time_remark)
+    return _with_remark(seconds(row.costs.time_to_train_s), row.costs.time_remark)
 
 
 def _time_key(row: Row) -> float | None:
@@ -199,21 +225,21 @@ def _time_key(row: Row) -> float | None:
 
 
 def _speed(row: Row) -> str:
-    return _with(samples_per_s(row.costs.train_samples_per_s), row.costs.speed_remark)
+    return _with_remark(samples_per_s(row.costs.train_samples_per_s), row.costs.speed_remark)
 
 
 def _speed_key(row: Row) -> float | None:
     return row.costs.train_samples_per_s
 
 
-def _with(words: str, remark: str | None) -> str:
-    return f"{words} ({remark})" if remark else words
+def _with_remark(text: str, remark: str | None) -> str:
+    return f"{text} ({remark})" if remark else text
 
 
 def _energy(row: Row) -> str:
-    """Return the energy; why there is none stands in the JSON and the CSV: it is long."""
+    """Return the energy; the reason for a missing one is long, so only JSON and CSV have it."""
     if row.costs.energy.is_measured:
-        return energy_words(row.costs.energy)
+        return energy_text(row.costs.energy)
     return MISSING if row.kind == PUBLISHED else NOT_MEASURED
 
 
@@ -223,8 +249,8 @@ def _state(row: Row) -> str:
 
 def _code(row: Row) -> str:
     commit = row.made_by.commit
-    words = commit[:SHORT] if commit else MISSING
-    return f"{words}, changed" if row.made_by.is_dirty else words
+    text = commit[:SHORT] if commit else MISSING
+    return f"{text}, changed" if row.made_by.is_dirty else text
 
 
 def _system(row: Row) -> str:
@@ -240,20 +266,20 @@ def _remarks(row: Row) -> str:
 
 
 def _run_ids(row: Row) -> str:
-    return " ".join(one[:SHORT] for one in row.made_by.run_ids) or MISSING
+    return " ".join(run_id[:SHORT] for run_id in row.made_by.run_ids) or MISSING
 
 
-def _data_words(row: Row) -> str:
-    known = [row.data.dataset, row.data.split and f"nearest to our split {row.data.split}"]
-    beside = ", ".join(filter(None, known))
-    return f"{row.data.words}" + (f" ({beside})" if beside else "")
+def _published_data(row: Row) -> str:
+    nearest = row.data.split and f"nearest to our split {row.data.split}"
+    ours = ", ".join(filter(None, [row.data.dataset, nearest]))
+    return f"{row.data.words}" + (f" ({ours})" if ours else "")
 
 
 def _reported(row: Row) -> str:
     return row.published.reported if row.published else MISSING
 
 
-def _why_not(row: Row) -> str:
+def _why_not_ranked(row: Row) -> str:
     return row.published.not_comparable if row.published else MISSING
 
 
@@ -263,7 +289,6 @@ def _source(row: Row) -> str:
     return f"{row.published.source} {row.published.url or ''}".rstrip()
 
 
-RUNS_TITLE, SOURCE_TITLE = "Runs", "Source"  # these become links in HTML
 MEASURED_COLUMNS = (
     Column("Model", _model),
     Column("Rank", _rank, _rank_key),
@@ -275,7 +300,7 @@ MEASURED_COLUMNS = (
     Column("N", _runs, _runs_key),
     Column("Median ± std", _score, _score_key),
     Column("Best baseline", _baseline, _baseline_key),
-    Column("Beats it", _beats),
+    Column("Beats it", _beats_baseline),
     Column("Target", _targets),
     Column("Time to train", _time, _time_key),
     Column("Training speed", _speed, _speed_key),
@@ -285,7 +310,7 @@ MEASURED_COLUMNS = (
     Column("Code", _code),
     Column("Submitter", _submitter),
     Column("Remarks", _remarks),
-    Column(RUNS_TITLE, _run_ids),
+    Column("Runs", _run_ids, links="runs"),
 )
 PUBLISHED_COLUMNS = (
     Column("Model", _model),
@@ -293,12 +318,12 @@ PUBLISHED_COLUMNS = (
     Column("Value", _published_score, _score_key),
     Column("N", _runs, _runs_key),
     Column("Reported", _reported),
-    Column("Data", _data_words),
-    Column("Why it has no rank", _why_not),
+    Column("Data", _published_data),
+    Column("Why it has no rank", _why_not_ranked),
     Column("Time", _time, _time_key),
     Column("Training speed", _speed, _speed_key),
     Column("Energy", _energy),
     Column("System", _system),
     Column("State", _state),
-    Column(SOURCE_TITLE, _source),
+    Column("Source", _source, links="source"),
 )
