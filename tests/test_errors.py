@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data import cli, errors
+from sciml_data import errors
+from sciml_data.cli import program
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 
 KINDS = [
@@ -76,8 +77,8 @@ def test_a_disk_that_refuses_is_a_sentence_and_not_a_traceback(tmp_path: Path) -
     )
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith("error: a file may not become so large here: ")
-    assert "\nhint: raise the limit (ulimit -f), or name another home" in refused.stderr
+    assert refused.stderr.startswith("error: file size limit exceeded: ")
+    assert "\nhint: raise the limit (ulimit -f), or choose another home" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
@@ -85,6 +86,6 @@ def test_any_other_error_of_the_system_is_not_hidden(monkeypatch: pytest.MonkeyP
     def fail(**_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(cli, "group", fail)
+    monkeypatch.setattr(program, "group", fail)
     with pytest.raises(OSError, match="input/output error"):
-        cli.main()
+        program.main()

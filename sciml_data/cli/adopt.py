@@ -1,4 +1,4 @@
-"""`sciml-data adopt`: take files that are here already as those of a dataset."""
+"""`sciml-data adopt`: import a local folder as a dataset's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import home_option, registry_option, version_option
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, log
 
 if TYPE_CHECKING:
     from sciml_data.registry.stages import Fetched
@@ -36,18 +36,22 @@ Examples:
     "link",
     default=True,
     show_default=True,
-    help="Give the files a second name in the home, or copy them there.",
+    help="Hard-link the files into the home, or copy them.",
 )
 @click.option(
     "--ignore",
     multiple=True,
     metavar="GLOB",
-    help="Leave files that fit where they are; several times. Hidden ones are left anyway.",
+    help="Skip files that match. Can be repeated. Hidden files are always skipped.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Files to read at once."
+    "--jobs",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Number of files to read in parallel.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print folder, files and hashes as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the folder, files and hashes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     folder: Path,
@@ -60,18 +64,18 @@ def command(  # noqa: PLR0913 - one parameter for each option
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Take the files in DIR as those of a dataset, after reading every byte of them.
+    """Import the files in DIR as those of a dataset, after every byte is checked.
 
-    DIR is laid out as the dataset, or as one of its mirrors. Its files are held against the
-    manifest; of a version that nobody has pinned, against what is expected, and then they count as
-    if they had been fetched. All that is missing, changed or not the dataset's is named at once,
-    and nothing is adopted then. What was read is remembered: after a kill the same command goes on.
+    The folders in DIR follow the dataset or a mirror of it. Files are checked against the manifest.
+    Files of an unpinned version are checked against the expected sizes. Then they count as fetched.
+    If files are missing, changed or unknown, all of them are listed and nothing is imported. Hashes
+    are remembered: repeat the command to resume an interrupted import.
 
-    No byte is copied: a file gets a second name (a hard link), and DIR may be deleted later. That
-    works within one file system, so the home has to lie on that of DIR (--home). Symbolic links are
-    not made: nothing in a home follows one, for it could lead anywhere, and its file could change
-    unseen. Links to files within DIR are followed, as git-annex makes them. Two names are one file:
-    who changes it in DIR changes it in the home, and `sciml-data verify` says so. --copy copies.
+    The default is a hard link for each file. It copies no byte, and DIR can be deleted later.
+    Hard links need DIR and the home on the same file system (--home). A hard-linked file that is
+    changed in DIR is changed in the home too, and `sciml-data verify` reports it. Use --copy
+    for independent files. Symbolic links in DIR, as git-annex makes them, are followed if their
+    target is inside DIR; the home itself has no symbolic links.
     """
     from sciml_data import api
 
@@ -85,7 +89,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             jobs=jobs,
             registry=registry,
             home=home,
-            log=_say,
+            log=log,
             progress=progress,
         )
     _print(fetched, as_json=as_json)
@@ -95,21 +99,17 @@ def _print(fetched: Fetched, *, as_json: bool) -> None:
     from sciml_data.progress import format_bytes
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
-    how = "as the manifest says"
+    state = "equal to the manifest"
     if not fetched.descriptor.is_pinned:
-        how = (
-            f"unpinned: nobody vouches for these bytes; their sha256 stand in "
-            f"{fetched.folder.manifest}, and from now on any other is an error"
+        state = (
+            "unpinned: the registry has no checksums for them. Their sha256 are stored in "
+            f"{fetched.folder.manifest}; from now on a file with another hash is an error"
         )
-    size = format_bytes(fetched.manifest.total_bytes)
-    _say(f"{name}: {len(fetched.manifest)} files, {size}, {how}")
+    total = format_bytes(fetched.manifest.total_bytes)
+    log(f"{name}: {len(fetched.manifest)} files, {total}, {state}")
     if as_json:
         files = [{"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in fetched.manifest]
         facts = {"folder": str(fetched.root), "manifest": fetched.manifest.digest, "files": files}
         click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(fetched.root)
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)

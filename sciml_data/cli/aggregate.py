@@ -1,4 +1,4 @@
-"""`sciml-data aggregate`: repeats of one run as median, olympic mean and spread."""
+"""`sciml-data aggregate`: summarise repeats of a run: median, olympic mean, spread."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--count-failed", is_flag=True, help="Take failed and aborted runs, as misses.")
-@click.option("--best-of", is_flag=True, help="Name the best run too, as the best of N.")
+@click.option(
+    "--count-failed", is_flag=True, help="Include failed and aborted runs; they count as misses."
+)
+@click.option("--best-of", is_flag=True, help="Print the best run too, as best of N.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the summary here too, as JSON.",
+    help="File for the summary as JSON, besides the printed summary.",
 )
 @registry_option
 @home_option
@@ -37,14 +39,14 @@ def command(
     home: Path | None,
     *,
     as_json: bool,
-    **how: Any,
+    **counting: Any,
 ) -> None:
-    """Put RUNs (paths, ids or `latest`) together that differ only in their seed.
+    """Summarise RUNs (paths, ids or `latest`) that differ only in their seed.
 
-    Prints for each metric and part median, spread and olympic mean (without the best and the
-    worst), how many runs reached each target and in what time, speed and energy. A run that gave
-    no score is a miss and counts as the worst. Runs on other data, splits or settings, synthetic
-    beside real ones and a run that comes twice are refused.
+    Prints the median, spread and olympic mean (without the best and the worst run) of each metric
+    and part, the number of runs that reached each target, the time to target, speed and energy.
+    A run without a score is a miss and counts as the worst. An error is raised for runs with
+    different data, splits or settings, for synthetic and real runs together, and for repeated runs.
     """
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import find_run
@@ -57,7 +59,7 @@ def command(
     benchmark = records[0]["benchmark"]["name"]
     summary = aggregate(
         records,
-        **how,
+        **counting,
         advised_runs=advised_runs(known, benchmark) if benchmark in known.benchmarks() else None,
     )
     if output is not None:

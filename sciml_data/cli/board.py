@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.progress import log
 from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:
     from sciml_data.home import Home
     from sciml_data.results.board import Row
 
-Found = tuple[dict[str, Any], str | None]  # record, organisation that submitted it
+Entry = tuple[dict[str, Any], str | None]  # record, organisation that submitted it
+OMITTED = "not successful, or a later run with a seed that ran before"
 FORMATS = ("markdown", "csv", "json", "html")
 
 
@@ -28,31 +30,31 @@ Examples:
   sciml-data board latest 3f2a91c0 --format csv
 """
 )
-@click.argument("wanted", nargs=-1, metavar="[RUN_OR_FOLDER]...")
-@click.option("--benchmark", metavar="NAME", help="Of this benchmark only.")
+@click.argument("names", nargs=-1, metavar="[RUN_OR_FOLDER]...")
+@click.option("--benchmark", metavar="NAME", help="Show this benchmark only.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(FORMATS),
     default="markdown",
     show_default=True,
-    help="HTML is a whole page.",
+    help="Output format; html is a complete page.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write it here, not to stdout.",
+    help="File for the board. Default: stdout.",
 )
 @registry_option
 @home_option
 def command(
-    wanted: tuple[str, ...], benchmark: str | None, format_: str, output: Path | None, **where: Any
+    names: tuple[str, ...], benchmark: str | None, format_: str, output: Path | None, **where: Any
 ) -> None:
-    """Print a board of the runs of the home, or of RUNs and of FOLDERs with runs or submissions.
+    """Print a board of all runs in the home, or of RUNs and FOLDERs with runs or submissions.
 
-    Repeats are one row: median and spread beside the best baseline, and what the row rests on.
-    Rows are ranked where benchmark, data, split and metric are the same. Synthetic runs stand in a
-    table of their own and are not ranked; nor are figures that others published.
+    Repeats of a run share a row: median and spread, the best baseline, and how the row was
+    verified. Rows with the same benchmark, data, split and metric are ranked. Synthetic runs have a
+    separate table. They are not ranked, and neither are results published elsewhere.
     """
     from sciml_data.home import find_home, write_output
     from sciml_data.registry.layout import find_registry
@@ -60,30 +62,27 @@ def command(
 
     registry = find_registry(where["registry"])
     published = published_rows(registry, [benchmark] if benchmark else None)
-    found = [
+    entries = [
         (record, organisation)
-        for record, organisation in _sound(_paths(wanted, find_home(where["home"])))
+        for record, organisation in _load_records(_paths(names, find_home(where["home"])))
         if benchmark in {None, record["benchmark"]["name"]}
     ]
     rows = board_rows(
-        [record for record, _ in found],
+        [record for record, _ in entries],
         published,
-        submitters={record["run_id"]: name for record, name in found if name},
+        submitters={record["run_id"]: name for record, name in entries if name},
     )
-    shown = {one for row in rows for one in row.made_by.run_ids}
-    if left := len(found) - len(shown):
-        click.echo(f"{left} of {len(found)} runs have no place of their own: {LEFT_OUT}", err=True)
-    text = _written(rows, format_)
+    on_board = {run_id for row in rows for run_id in row.made_by.run_ids}
+    if omitted := len(entries) - len(on_board):
+        log(f"{omitted} of {len(entries)} runs are not on the board: {OMITTED}")
+    text = _format(rows, format_)
     if output is None:
         click.echo(text, nl=False)
     else:
         write_output(output, text)
 
 
-LEFT_OUT = "no success, or a later run of a seed that ran before"
-
-
-def _written(rows: Sequence[Row], format_: str) -> str:
+def _format(rows: Sequence[Row], format_: str) -> str:
     from sciml_data.results.board import to_csv, to_html, to_json, to_markdown
 
     if format_ == "html":
@@ -91,49 +90,53 @@ def _written(rows: Sequence[Row], format_: str) -> str:
     return {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](rows)
 
 
-def _paths(wanted: Sequence[str], home: Home) -> list[Path]:
-    """Return the folders of runs and of submissions that the words of the call mean."""
+def _paths(names: Sequence[str], home: Home) -> list[Path]:
+    """Return the folders of runs and submissions for the arguments of the call."""
     from sciml_data.bench.record.record import RECORD_NAME
     from sciml_data.bench.record.runs import all_runs, find_run
     from sciml_data.results.submission.tree import find_submissions
 
-    if not wanted:
+    if not names:
         return all_runs(home)
-    found: list[Path] = []
-    for word in wanted:
-        path = Path(word).expanduser()
+    folders: list[Path] = []
+    for name in names:
+        path = Path(name).expanduser()
         if path.is_dir() and not (path / RECORD_NAME).is_file():
-            found += sorted(record.parent for record in path.rglob(RECORD_NAME))
-            found += find_submissions(path)
+            folders += sorted(record.parent for record in path.rglob(RECORD_NAME))
+            folders += find_submissions(path)
         else:
-            found.append(find_run(home, word))
-    return list(dict.fromkeys(path.resolve() for path in found))
+            folders.append(find_run(home, name))
+    return list(dict.fromkeys(path.resolve() for path in folders))
 
 
-def _sound(folders: Sequence[Path]) -> list[Found]:
-    """Return the records of all folders, or say of every one that is not sound why."""
+def _load_records(folders: Sequence[Path]) -> list[Entry]:
+    """Return the records of all folders.
+
+    Raises:
+        RecordError: some records are not valid; `.problems` has the reason for each.
+    """
     from sciml_data.results.submission.names import TERMS
 
-    found: list[Found] = []
+    entries: list[Entry] = []
     problems: list[Problem] = []
     for folder in folders:
         try:
-            found += _packed(folder) if (folder / TERMS).is_file() else _run(folder)
+            entries += _packed(folder) if (folder / TERMS).is_file() else _run(folder)
         except RecordError as error:
             problems.append(Problem("record", folder.name, _first(error)))
     if problems:
         raise RecordError(
-            "not every record is sound",
+            "some records are not valid",
             problems=problems,
             untouched="no board was written",
-            hint="name the runs that are to stand on it; `sciml-data submit check FOLDER` says all "
-            "that is wrong with a submission",
+            hint="give only the valid runs; `sciml-data submit check FOLDER` lists all problems of "
+            "a submission",
         )
-    return found
+    return entries
 
 
 def _first(error: RecordError) -> str:
-    """Return what is wrong with a record in one line: a board may be of hundreds."""
+    """Return the first problem of a record as a single line: a board can have hundreds of runs."""
     if not error.problems:
         return error.message
     first, *others = error.problems
@@ -141,15 +144,15 @@ def _first(error: RecordError) -> str:
     return f"{first.kind} {first.place}: {first.message}{more}"
 
 
-def _run(folder: Path) -> Iterator[Found]:
+def _run(folder: Path) -> Iterator[Entry]:
     from sciml_data.bench.record.record import load_record
 
     yield load_record(folder), None
 
 
-def _packed(root: Path) -> Iterator[Found]:
-    """Yield the records of a submission; their states are those that checks found of them here."""
+def _packed(root: Path) -> Iterator[Entry]:
+    """Yield the records of a submission, with the verification states found by local checks."""
     from sciml_data.results.submission.reading import packed_runs
 
-    for one in packed_runs(root):
-        yield one.record, one.organisation
+    for run in packed_runs(root):
+        yield run.record, run.organisation

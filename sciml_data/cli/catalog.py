@@ -1,4 +1,4 @@
-"""`sciml-data catalog`: an Intake catalogue of ready files, for users without sciml-data."""
+"""`sciml-data catalog`: write an Intake catalogue of the ready files in the home."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Examples:
 @registry_option
 @home_option
 def command(registry: Path | None, home: Path | None) -> None:
-    """Write catalog.yaml into the home: every version and split that is converted there.
+    """Write catalog.yaml into the home, with an entry for every converted version and split.
 
-    Intake with intake-xarray opens it, from the folder or from a web server that serves the folder;
-    sciml-data need not be installed. The catalogue of a registry is catalog/sciml.yaml.
+    Intake with intake-xarray opens it, from the folder or from a web server that serves the folder.
+    Its users do not need sciml-data. The catalogue of a whole registry is catalog/sciml.yaml.
     """
     from sciml_data.errors import CallError
     from sciml_data.home import find_home, write_atomically
@@ -33,7 +33,7 @@ def command(registry: Path | None, home: Path | None) -> None:
     text = plain_catalog(find_registry(registry), place)
     if text is None:
         raise CallError(
-            f"nothing of the registry is converted in {place.root}",
+            f"{place.root} has no converted dataset of this registry",
             untouched="no catalogue was written",
             hint="sciml-data convert ID",
         )

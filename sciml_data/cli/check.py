@@ -1,13 +1,15 @@
-"""`sciml-data check`: everything that is wrong in a registry, each with its place."""
+"""`sciml-data check`: list every problem of a registry with its place."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sciml_data.cli.options import registry_option
+from sciml_data.cli.progress import log
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 if TYPE_CHECKING:
@@ -26,31 +28,30 @@ Examples:
 @click.option(
     "--since",
     metavar="REF",
-    help="Also refuse that a version, pinned in this commit, tag or branch of git, was changed or "
-    "removed since.",
+    help="Also report versions that were pinned at this git commit, tag or branch and were changed "
+    "or removed since.",
 )
 def command(registry: Path | None, since: str | None) -> None:
-    """Check every descriptor, manifest, data card and task; print one line for each problem."""
+    """Check every descriptor, manifest, data card and task; print a line for each problem."""
     from sciml_data.curate.published import changed_since
     from sciml_data.registry.layout import find_registry
 
-    found = find_registry(registry)
-    problems = check_registry(found)
+    searched = find_registry(registry)
+    problems = check_registry(searched)
     if since is not None:
-        problems += changed_since(found, since)
+        problems += changed_since(searched, since)
     for problem in problems:
         click.echo(problem)
     if problems:
         raise DescriptorError(
-            f"{len(problems)} problems in the registry {found.root}",
+            f"{len(problems)} problems in the registry {searched.root}",
             untouched="nothing was changed",
-            hint="`sciml-data derive` mends sizes and hashes; docs/add-a-dataset.md says the rest",
+            hint="`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md",
         )
-    versions = sum(len(found.versions(dataset)) for dataset in found.datasets())
-    click.echo(
-        f"{versions} versions of {len(found.datasets())} datasets, {len(found.benchmarks())} "
-        "benchmarks: no problem",
-        err=True,
+    versions = sum(len(searched.versions(dataset)) for dataset in searched.datasets())
+    log(
+        f"{versions} versions of {len(searched.datasets())} datasets, "
+        f"{len(searched.benchmarks())} benchmarks: no problem"
     )
 
 
@@ -93,9 +94,7 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
 
     folder = registry.package(dataset, version)
     place = f"datapackages/{dataset}/{version}"
-    problems = [
-        Problem(one.kind, f"{place}: {one.place}", one.message) for one in check_descriptor(folder)
-    ]
+    problems = _at(f"{place}: ", check_descriptor(folder))
     try:
         document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
         if "reader" in document["sciml"]["native"]:
@@ -103,20 +102,25 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
     except SciMLDataError as error:
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
     except (ValueError, KeyError, TypeError):
-        pass  # no descriptor to speak of, which the list above says
+        pass  # the list above has the reason: the descriptor is missing or not valid
     return problems or _expected_problems(registry, dataset, version)
 
 
 def _expected_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
-    """Return where a manifest is not what was known of the files before they were pinned."""
+    """Return where a manifest deviates from the sizes expected before it was pinned."""
     from sciml_data.registry.descriptor import load_descriptor
     from sciml_data.transfer.listing import deviations
 
     descriptor = load_descriptor(registry, dataset, version)
     sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest or ()}
     place = f"datapackages/{dataset}/{version}/manifest.csv"
-    found = deviations(descriptor.expected, sizes) if sizes else []
-    return [Problem("expected", place, sentence) for sentence in found]
+    messages = deviations(descriptor.expected, sizes) if sizes else []
+    return [Problem("expected", place, message) for message in messages]
+
+
+def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems with the start of a path before their places."""
+    return [Problem(item.kind, f"{start}{item.place}", item.message) for item in problems]
 
 
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
@@ -131,16 +135,13 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     try:
         task = load_task(runner)
     except DescriptorError as error:
-        found = error.problems or (Problem("task", "", error.message),)
-        return [Problem(one.kind, f"{place}/task.toml: {one.place}", one.message) for one in found]
+        return _at(f"{place}/task.toml: ", error.problems or (Problem("task", "", error.message),))
     problems = []
     try:
         load_published(task)
     except DescriptorError as error:
-        told = error.problems or (Problem("published", "", error.message),)
-        problems += [
-            Problem(one.kind, f"{place}/{FILE_NAME}: {one.place}", one.message) for one in told
-        ]
+        published = error.problems or (Problem("published", "", error.message),)
+        problems += _at(f"{place}/{FILE_NAME}: ", published)
     for dataset in datasets_of(task):
         try:
             registry.package(dataset, task.version)
@@ -152,6 +153,6 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         except ValueError as error:
             problems.append(Problem("syntax", f"{place}/splits/{path.name}", str(error)))
     if not (runner / "splits" / f"{task.headline_split}.json").is_file():
-        message = f"splits/{task.headline_split}.json is not there"
+        message = f"splits/{task.headline_split}.json: no such file"
         problems.append(Problem("split", f"{place}/task.toml: task.headline_split", message))
     return problems

@@ -1,4 +1,4 @@
-"""`sciml-data cite`: how to cite a dataset, and this software."""
+"""`sciml-data cite`: print how to cite a dataset and this software."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Examples:
     type=click.Choice(["text", "bibtex", "cff"]),
     default="text",
     show_default=True,
-    help="Form of the citation.",
+    help="Format of the citation.",
 )
 def command(dataset: str, version: str | None, registry: Path | None, format_: str) -> None:
-    """Print how to cite a version of a dataset, what upstream asks for, and the software.
+    """Print how to cite a version of a dataset, the citation upstream asks for, and the software.
 
-    No DOI is registered for any dataset; the address of its page stands instead.
+    No dataset has a registered DOI; the citation has the address of its page instead.
     """
     from sciml_data.metadata.facts import facts_of
     from sciml_data.metadata.forms import CITATIONS, write_form

@@ -1,4 +1,4 @@
-"""`sciml-data convert`: native files to analysis-ready NetCDF."""
+"""`sciml-data convert`: convert native files to analysis-ready NetCDF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import dataset_options
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, log
 from sciml_data.errors import CallError
 
 
@@ -27,17 +27,29 @@ Examples:
 """
 )
 @dataset_options
-@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Option of the reader.")
-@click.option("--strict", is_flag=True, help="Stop at what is malformed: --set strict=true.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes on this computer; else 1.")
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the native format. Can be repeated.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Stop at the first malformed value; the same as --set strict=true.",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Number of processes on this computer. Default: 1."
+)
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Convert on a Dask cluster: tcp://HOST:PORT, or the file its scheduler wrote. Every "
-    "worker must see home and registry under the same paths as this computer.",
+    help="Dask cluster that converts: tcp://HOST:PORT, or the scheduler file. Every worker must "
+    "see the home and the registry under the same paths as this computer.",
 )
-@click.option("--again", is_flag=True, help="Convert anew even where ready files are there.")
-@click.option("--json", "as_json", is_flag=True, help="Print folder, files and sizes as JSON.")
+@click.option("--again", is_flag=True, help="Convert again, even if the ready files exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print the folder, files and sizes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
@@ -53,17 +65,17 @@ def command(  # noqa: PLR0913 - one parameter for each option
     again: bool,
     as_json: bool,
 ) -> None:
-    """Convert verified native files to NetCDF-4 and print the folder they lie in.
+    """Convert verified native files to NetCDF-4 and print the folder of the ready files.
 
-    The files are verified first (what is unchanged since is not read again). Converting twice
-    gives the same bytes, here or on a cluster; what is there already is kept, also when the rest of
-    the dataset has been fetched since.
+    Native files are verified first; files that did not change since the last check are not read
+    again. Converting twice gives the same bytes, on this computer or on a cluster. Existing ready
+    files are reused, also after more of the dataset was fetched.
     """
     from sciml_data import api
 
     if cluster is not None and jobs is not None:
         raise CallError(
-            "--jobs counts processes on this computer and has no meaning with --cluster",
+            "--jobs and --cluster cannot be used together: --jobs sets processes on this computer",
             untouched="nothing was converted",
         )
     with byte_bar(f"convert {dataset}") as progress:
@@ -77,7 +89,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             home=home,
             workers=cluster or jobs or 1,
             again=again,
-            log=_say,
+            log=log,
             progress=progress,
         )
     if as_json:
@@ -90,25 +102,22 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def read_options(given: Sequence[str]) -> dict[str, Any]:
-    """Return options of KEY=VALUE; a value that is JSON is read as such, any other is text.
+    """Return options of KEY=VALUE; a value that is not JSON is text.
 
     Raises:
-        CallError: there is no `=`, or a key is given twice.
+        CallError: an item has no `=`, or a key is repeated.
     """
     options: dict[str, Any] = {}
-    for one in given:
-        key, equals, value = one.partition("=")
+    for item in given:
+        key, equals, value = item.partition("=")
         if not equals or not key or key in options:
             raise CallError(
-                f"--set {one!r} is no KEY=VALUE, or names {key!r} again",
+                f"--set {item!r} is not KEY=VALUE, or repeats {key!r}",
                 untouched="nothing was converted",
+                hint="--set compression=gzip",
             )
         try:
             options[key] = json.loads(value)
         except json.JSONDecodeError:
             options[key] = value
     return options
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)

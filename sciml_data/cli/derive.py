@@ -1,4 +1,4 @@
-"""`sciml-data derive`: write what follows from the registry, or say what is stale."""
+"""`sciml-data derive`: update the files that are derived from the registry."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ Examples:
 """
 )
 @registry_option
-@click.option("--check", is_flag=True, help="Write nothing; print what is stale and exit with 1.")
+@click.option(
+    "--check", is_flag=True, help="Write nothing. Print files that are out of date and exit with 1."
+)
 def command(registry: Path | None, *, check: bool) -> None:
-    """Write catalogue, checksums, README table, and the sizes and hashes in descriptors.
+    """Update catalogue, checksums, README tables, and the sizes and hashes in descriptors.
 
-    The path of each file that changed is printed.
+    Prints the path of each file that changed.
     """
     from sciml_data.curate.derive import drift, write_derived
     from sciml_data.errors import SciMLDataError
     from sciml_data.registry.layout import find_registry
 
-    found = find_registry(registry)
+    target = find_registry(registry)
     if not check:
-        for path in write_derived(found):
+        for path in write_derived(target):
             click.echo(path)
         return
-    problems = drift(found)
+    problems = drift(target)
     for problem in problems:
         click.echo(problem)
     if problems:
         raise SciMLDataError(
-            f"{len(problems)} derived files do not follow from the registry",
+            f"{len(problems)} derived files are out of date",
             untouched="nothing was written",
             hint="sciml-data derive",
         )

@@ -1,4 +1,4 @@
-"""`sciml-data describe`: what the registry says of one dataset."""
+"""`sciml-data describe`: print a dataset's description."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Examples:
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
-    """Print title, versions, size, licence, citation, variables, splits and mirrors."""
+    """Print a dataset's title, versions, size, licence, citation, variables, splits and mirrors."""
     from sciml_data.registry.descriptor import load_descriptor
     from sciml_data.registry.layout import find_registry
 
-    found = find_registry(registry)
-    facts = describe(load_descriptor(found, dataset, version), found)
+    source = find_registry(registry)
+    facts = describe(load_descriptor(source, dataset, version), source)
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _text(facts))
 
 
 def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
-    """Return what the registry says of a version, ready for JSON."""
+    """Return the description of a version as values for JSON."""
     document, manifest = descriptor.document, descriptor.manifest
     live = descriptor.live
     return {
@@ -58,7 +58,7 @@ def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
         "native_format": descriptor.native.get("format"),
         "variables": document["sciml"]["variables"],
         "splits": {name: list(globs) for name, globs in descriptor.splits.items()},
-        "mirrors": [{"name": one.name, "prefixes": one.prefixes} for one in descriptor.mirrors],
+        "mirrors": [{"name": m.name, "prefixes": m.prefixes} for m in descriptor.mirrors],
         "access": dict(descriptor.access),
         "service": None if live is None else live.base,
         "sample": dict(descriptor.sample),
@@ -75,10 +75,12 @@ def _text(facts: dict[str, Any]) -> str:
         f"native files  {_size(facts)}",
         f"trust         {facts['trust']}",
     ]
-    lines += [f"licence       {one['name']}: {one['title']}" for one in facts["licenses"]]
-    lines += [f"cite          {one}" for one in facts["citation"]]
-    lines += [f"source        {one['title']}: {one['path']}" for one in facts["sources"]]
-    lines += [f"split         {name}: {', '.join(one)}" for name, one in facts["splits"].items()]
+    lines += [f"licence       {item['name']}: {item['title']}" for item in facts["licenses"]]
+    lines += [f"cite          {text}" for text in facts["citation"]]
+    lines += [f"source        {item['title']}: {item['path']}" for item in facts["sources"]]
+    lines += [
+        f"split         {name}: {', '.join(globs)}" for name, globs in facts["splits"].items()
+    ]
     for mirror in facts["mirrors"]:
         lines += [f"mirror        {mirror['name']}: {url}" for url in mirror["prefixes"].values()]
     for step in facts["access"].get("steps", ()):
@@ -92,16 +94,16 @@ def _text(facts: dict[str, Any]) -> str:
 
 def _size(facts: dict[str, Any]) -> str:
     if facts["files"] is None:
-        return "asked of a service" if facts["service"] else "not pinned"
+        return "requested from a service" if facts["service"] else "not pinned"
     return f"{facts['files']} files, {facts['bytes']:,} bytes"
 
 
 def _variables(variables: dict[str, Any]) -> list[str]:
     width = max(len(name) for name in variables)
     return [
-        f"  {name:<{width}}  ({', '.join(one['dims'])})  {one['dtype']}"
-        f"  {one.get('units') or '-'}  {one['long_name']}"
-        + (f"; missing: {one['missing']}" if one.get("missing") else "")
-        + (f"; only in {', '.join(one['splits'])}" if one.get("splits") else "")
-        for name, one in variables.items()
+        f"  {name:<{width}}  ({', '.join(facts['dims'])})  {facts['dtype']}"
+        f"  {facts.get('units') or '-'}  {facts['long_name']}"
+        + (f"; missing: {facts['missing']}" if facts.get("missing") else "")
+        + (f"; only in {', '.join(facts['splits'])}" if facts.get("splits") else "")
+        for name, facts in variables.items()
     ]

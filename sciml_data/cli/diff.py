@@ -1,4 +1,4 @@
-"""`sciml-data diff`: what differs between two versions of a dataset."""
+"""`sciml-data diff`: compare two versions of a dataset."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sciml_data.cli.options import home_option, registry_option
 if TYPE_CHECKING:
     from sciml_data.curate.diff import Difference, Values
 
-MOST_LETTERS = 100  # of one side of a field; --json has all
-MOST_FILES = 20  # of one kind
+MAX_FIELD_LETTERS = 100  # printed of a field's value; --json prints all
+MAX_FILES = 20  # printed of each kind of change
 
 
 @click.command(
@@ -25,7 +25,7 @@ Examples:
   sciml-data diff my_dataset 1.0 1.1 --json --no-values
   sciml-data diff my_dataset 1.0 1.0 --other-registry CHECKOUT
 
-Exit code, as of diff: 0 nothing differs, 1 something does, 2 the call is wrong.
+Exit codes follow diff(1): 0 no difference, 1 differences, 2 wrong call.
 """
 )
 @click.argument("dataset")
@@ -35,10 +35,10 @@ Exit code, as of diff: 0 nothing differs, 1 something does, 2 the call is wrong.
 @click.option(
     "--other-registry",
     type=click.Path(path_type=Path),
-    help="Registry of the second version; else the same.",
+    help="Registry of the second version. Default: the first registry.",
 )
 @home_option
-@click.option("--no-values", is_flag=True, help="Do not read ready files.")
+@click.option("--no-values", is_flag=True, help="Skip the values of ready files.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
     dataset: str,
@@ -49,10 +49,10 @@ def command(
     as_json: bool,
     **places: Path | None,
 ) -> None:
-    """Compare two versions: files, descriptor, and values where both are converted in the home.
+    """Compare the files and descriptors of two versions, and their values if both are converted.
 
-    A file whose bytes moved to another path is renamed. Of each variable the statistics are
-    compared (count, missing, mean, min, max), which takes one reading of both.
+    A file with the same bytes at another path counts as renamed. Values are compared by the
+    statistics of each variable (count, missing, mean, min, max); every ready file is read once.
     """
     from sciml_data.curate.diff import diff_versions
     from sciml_data.home import find_home
@@ -61,51 +61,51 @@ def command(
 
     registry = find_registry(places["registry"])
     other = find_registry(places["other_registry"]) if places["other_registry"] else registry
-    found = diff_versions(
+    difference = diff_versions(
         load_descriptor(registry, dataset, before),
         load_descriptor(other, dataset, after),
         home=None if no_values else find_home(places["home"]),
     )
     if as_json:
-        click.echo(json.dumps(found.document(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(difference.document(), indent=2, ensure_ascii=False))
     else:
-        for line in lines(found):
+        for line in lines(difference):
             click.echo(line)
-    for note in dict.fromkeys(found.notes):
+    for note in dict.fromkeys(difference.notes):
         click.echo(note, err=True)
-    if not found.is_none:
+    if not difference.is_none:
         click.get_current_context().exit(1)
-    click.echo(f"{dataset} {before} and {after}: no difference was found", err=True)
+    click.echo(f"{dataset} {before} and {after}: no difference", err=True)
 
 
-def lines(found: Difference) -> Iterator[str]:
-    """Yield what differs, a line each."""
-    if files := found.files:
+def lines(difference: Difference) -> Iterator[str]:
+    """Yield a line for each difference."""
+    if files := difference.files:
         for kind in ("added", "removed", "changed", "unknown"):
             yield from _some(kind, getattr(files, kind))
         yield from _some("renamed", [f"{old} -> {new}" for old, new in files.renamed])
-        if not found.is_none:
+        if not difference.is_none:
             sizes = f"{files.bytes_before} -> {files.bytes_after}"
             yield f"same       {files.same} files; bytes {sizes}"
-    for one in found.fields:
-        yield f"field      {one.place}: {_short(one.before)} -> {_short(one.after)}"
-    for values in found.values:
+    for field in difference.fields:
+        yield f"field      {field.place}: {_short(field.before)} -> {_short(field.after)}"
+    for values in difference.values:
         yield f"values     {values.split}/{values.variable}: {_facts(values)}"
-    alike = len(found.compared) - len(found.values)
-    if found.compared and not found.is_none:
-        yield f"values     of {alike} of {len(found.compared)} variables are alike"
+    equal = len(difference.compared) - len(difference.values)
+    if difference.compared and not difference.is_none:
+        yield f"values     {equal} of {len(difference.compared)} variables are equal"
 
 
 def _some(kind: str, names: tuple[str, ...] | list[str]) -> Iterator[str]:
-    for name in names[:MOST_FILES]:
+    for name in names[:MAX_FILES]:
         yield f"{kind:<10} {name}"
-    if len(names) > MOST_FILES:
-        yield f"{kind:<10} and {len(names) - MOST_FILES} more"
+    if len(names) > MAX_FILES:
+        yield f"{kind:<10} and {len(names) - MAX_FILES} more"
 
 
 def _short(value: Any) -> str:
-    text = "not there" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
+    text = "missing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_FIELD_LETTERS else f"{text[:MAX_FIELD_LETTERS]}…"
 
 
 def _facts(values: Values) -> str:
@@ -117,6 +117,8 @@ def _facts(values: Values) -> str:
 
 
 def _numbers(before: Any, after: Any) -> str:
-    """Return two values with as many digits as tell them apart, six at least."""
-    rounded = [f"{one:.6g}" if isinstance(one, float) else str(one) for one in (before, after)]
+    """Return two values with six digits, or with all digits if six do not show the difference."""
+    rounded = [
+        f"{value:.6g}" if isinstance(value, float) else str(value) for value in (before, after)
+    ]
     return " -> ".join(rounded if rounded[0] != rounded[1] else (str(before), str(after)))

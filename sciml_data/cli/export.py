@@ -1,4 +1,4 @@
-"""`sciml-data export`: a dataset's description, or a run, in a standard other programs read."""
+"""`sciml-data export`: write a dataset's description, or a run, in a standard format."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sciml_data.cli.options import home_option, registry_option, version_option
 if TYPE_CHECKING:
     from sciml_data.results.exports.forms import RunForm
 
-# Options that only some forms take: parameter -> how it is typed.
+# Options that only some formats accept: parameter -> how it is typed.
 DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
 RUN_OPTIONS = {"org": "--org", "with_predictions": "--with-predictions"}
 
 
 @click.command(
     epilog="""\b
-Of a dataset (ID):
+Dataset (ID):
   sciml-data export croissant tevolop_socal
   sciml-data export datacite uno_ccle --version 1.0 --format xml
   sciml-data export rocrate uno_ccle --to ro-crate-metadata.json
   sciml-data export dcat cloud_slstr_ds1 --format turtle
 
 \b
-Of a run (RUN: a path, an id or `latest`):
+Run (RUN is a path, an id or `latest`):
   sciml-data export run-crate latest --to crate.zip
   sciml-data export run-crate tevolop/latest --to crate/ --with-predictions --org "My Laboratory"
   sciml-data export mlflow latest --to sqlite:///runs.db
@@ -39,26 +39,35 @@ Of a run (RUN: a path, an id or `latest`):
 @version_option
 @registry_option
 @home_option
-@click.option("--format", "format_", metavar="FORMAT", help="json; datacite also xml, dcat turtle.")
+@click.option(
+    "--format",
+    "format_",
+    metavar="FORMAT",
+    help="File format: json; also xml for datacite and turtle for dcat.",
+)
 @click.option(
     "--to",
     metavar="PLACE",
-    help="A file instead of stdout; run-crate: folder or .zip; mlflow: URI.",
+    help="Target file. Default: stdout. run-crate: a folder or .zip; mlflow: a URI.",
 )
-@click.option("--org", metavar="NAME", help="Who ran it: no record says. Not for catalogue.")
+@click.option(
+    "--org",
+    metavar="NAME",
+    help="Organisation that made the run; no record contains it. Not for catalogue.",
+)
 @click.option(
     "--with-predictions",
     is_flag=True,
-    help="run-crate, mlflow: the predictions go along, not their digest only.",
+    help="Include the predictions, not only their digest (run-crate, mlflow).",
 )
 def command(form: str, name: str, **options: Any) -> None:
-    """Print what the registry says of a dataset, or what a run did, as FORM.
+    """Print the description of a dataset, or a run, in the format FORM.
 
-    FORM of a dataset ID is croissant, datacite, schema.org, rocrate or dcat. FORM of a RUN is
-    run-crate or mlflow, which need --to, every-eval-ever or catalogue.
+    FORM of a dataset ID: croissant, datacite, schema.org, rocrate or dcat. FORM of a RUN:
+    run-crate, mlflow (these two need --to), every-eval-ever or catalogue.
 
-    Nothing is fetched. docs/exports.md says what each form of a dataset can and cannot tell,
-    docs/run-exports.md what is lost of a run.
+    No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
+    format carries and omits.
     """
     from sciml_data.results.exports.forms import RUN_FORMS
 
@@ -69,7 +78,7 @@ def command(form: str, name: str, **options: Any) -> None:
         _export_dataset(form, name, options)
 
 
-def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -> None:
+def _export_run(form: str, name: str, options: dict[str, Any], export: RunForm) -> None:
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
@@ -77,9 +86,11 @@ def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -
     from sciml_data.results.exports import Ask, export_run
     from sciml_data.results.exports.forms import check_text_place
 
-    _refuse(form, options, {key: RUN_OPTIONS[key] for key in RUN_OPTIONS if key not in found.takes})
+    _refuse(
+        form, options, {key: RUN_OPTIONS[key] for key in RUN_OPTIONS if key not in export.takes}
+    )
     to = options["to"]
-    if to is not None and not found.is_place:
+    if to is not None and not export.is_place:
         check_text_place(Path(to))
     folder = find_run(find_home(options["home"]), name)
     ask = Ask(
@@ -91,7 +102,7 @@ def _export_run(form: str, name: str, options: dict[str, Any], found: RunForm) -
         with_predictions=options["with_predictions"],
     )
     text = export_run(form, ask)
-    _tell(text if not found.is_place else f"{text}\n", None if found.is_place else to)
+    _write(text if not export.is_place else f"{text}\n", None if export.is_place else to)
 
 
 def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
@@ -104,15 +115,15 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
     if form not in FORMS:
         _refuse_unknown(form, [*FORMS, *RUN_FORMS])
     _refuse(form, options, RUN_OPTIONS | {"home": "--home"})
-    found = find_form(form, options["format_"])
+    export = find_form(form, options["format_"])
     to = options["to"]
     if to is not None:
-        check_text_place(Path(to), file_name=found.file_name)
+        check_text_place(Path(to), file_name=export.file_name)
     facts = facts_of(load_descriptor(find_registry(options["registry"]), name, options["version"]))
-    _tell(write_form(facts, found), to)
+    _write(write_form(facts, export), to)
 
 
-def _tell(text: str, to: str | None) -> None:
+def _write(text: str, to: str | None) -> None:
     """Print a text, or write it to a file."""
     if to is None:
         click.echo(text, nl=False)
@@ -126,20 +137,20 @@ def _refuse_unknown(form: str, known: list[str]) -> None:
     from sciml_data.errors import CallError, nearest
 
     raise CallError(
-        f"there is no form {form!r}{nearest(form, known)}; there are {', '.join(known)}",
+        f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
         untouched="nothing was written",
         hint="sciml-data export croissant tevolop_socal",
     )
 
 
 def _refuse(form: str, options: dict[str, Any], others: dict[str, str]) -> None:
-    """Refuse options that the form does not take, all at once."""
+    """Raise an error that lists all options the format does not accept."""
     from sciml_data.errors import CallError
 
     given = [typed for key, typed in others.items() if options[key] not in (None, False)]
     if given:
         raise CallError(
-            f"{form} takes no {', '.join(given)}",
+            f"{form} does not accept {', '.join(given)}",
             untouched="nothing was written",
             hint="sciml-data export --help",
         )

@@ -1,4 +1,4 @@
-"""`sciml-data fair`: how far a dataset is findable, accessible, interoperable and reusable."""
+"""`sciml-data fair`: assess a dataset by the FAIRsFAIR metrics."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Examples:
 @version_option
 @registry_option
 @click.option("--all", "is_all", is_flag=True, help="Report every version of every dataset.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as a JSON list.")
 @click.option(
     "--fail-below",
     type=click.FloatRange(0, 100),
     metavar="PERCENT",
-    help="Exit with 1 where fewer of the metrics asked are passed.",
+    help="Exit with 1 if fewer of the checked metrics pass.",
 )
 @click.option(
     "--page",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the landing page there, and report nothing.",
+    help="File for the landing page; no report is printed.",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     dataset: str | None,
@@ -51,10 +51,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     is_all: bool,
     as_json: bool,
 ) -> None:
-    """Judge a version by the 17 FAIRsFAIR metrics (0.8): passed, failed or not checked, and why.
+    """Assess a version by the 17 FAIRsFAIR metrics (0.8): passed, failed or not checked, and why.
 
-    The descriptor, its exports and its landing page are read; nothing is fetched. What is missing
-    has a remedy, and whose it is: upstream's or ours. docs/fair.md says what each check asks.
+    The checks read the descriptor, its exports and its landing page; no file is fetched. Each
+    failed metric has a remedy and its owner: upstream or this registry. docs/fair.md describes
+    every check.
     """
     from sciml_data.registry.layout import find_registry
 
@@ -66,16 +67,20 @@ def command(  # noqa: PLR0913 - one parameter an option
     from sciml_data.metadata.fair.metrics import judge
     from sciml_data.metadata.fair.report import to_document, to_text
 
-    reports = [judge(one) for one in versions]
+    reports = [judge(version) for version in versions]
     if as_json:
-        click.echo(json.dumps([to_document(one) for one in reports], indent=2, ensure_ascii=False))
+        click.echo(
+            json.dumps([to_document(report) for report in reports], indent=2, ensure_ascii=False)
+        )
     else:
-        click.echo("\n\n".join(to_text(one) for one in reports))
-    below = [one for one in reports if fail_below is not None and one.percent < fail_below]
+        click.echo("\n\n".join(to_text(report) for report in reports))
+    below = [r for r in reports if fail_below is not None and r.percent < fail_below]
     if below:
-        names = ", ".join(f"{one.dataset} {one.version} ({one.percent:.1f} %)" for one in below)
+        names = ", ".join(
+            f"{report.dataset} {report.version} ({report.percent:.1f} %)" for report in below
+        )
         raise SciMLDataError(
-            f"below {fail_below:g} %: {names}", hint="each FAILED line has a remedy"
+            f"below {fail_below:g} %: {names}", hint="each FAILED line of the report has a remedy"
         )
 
 
@@ -87,16 +92,16 @@ def _versions(
 
     if is_all == (dataset is not None) or (is_all and version is not None):
         raise CallError(
-            "either a dataset or --all is wanted",
+            "give either a dataset or --all",
             untouched="nothing was written",
             hint="sciml-data fair tevolop_socal, or sciml-data fair --all",
         )
     if dataset is not None:
         return [load_descriptor(registry, dataset, version)]
     return [
-        load_descriptor(registry, name, one)
+        load_descriptor(registry, name, version)
         for name in registry.datasets()
-        for one in registry.versions(name)
+        for version in registry.versions(name)
     ]
 
 
@@ -107,13 +112,13 @@ def _write_page(versions: list[Descriptor], page: Path) -> None:
 
     if len(versions) != 1:
         raise CallError(
-            f"--page writes one page, and {len(versions)} versions are meant",
+            f"--page writes the page of one version, not of {len(versions)}",
             untouched="nothing was written",
             hint="sciml-data fair ID --version VERSION --page index.html",
         )
     if not page.parent.is_dir():
         raise CallError(
-            f"the folder {page.parent} is not there",
+            f"no such folder: {page.parent}",
             untouched="nothing was written",
             hint=f"mkdir -p {page.parent}",
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import dataset_options, mirror_option, sample_set_option
-from sciml_data.cli.progress import byte_bar, part_bar
+from sciml_data.cli.progress import byte_bar, log, part_bar
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -38,29 +38,29 @@ Examples:
 @click.option(
     "--via",
     type=click.Choice(["datalad"]),
-    help="Each --mirror is a DataLad dataset: a clone's folder, or what `datalad clone` takes.",
+    help="Protocol of every --mirror. datalad: each is a clone's folder or a `datalad clone` URL.",
 )
 @click.option(
-    "--include", multiple=True, metavar="GLOB", help="Only files that fit; several times."
+    "--include", multiple=True, metavar="GLOB", help="Fetch matching files only. Can be repeated."
 )
-@click.option("--split", help="Only the files of this split.")
+@click.option("--split", help="Fetch the files of this split only.")
 @click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Only the first N files by path, of those that are wanted otherwise.",
+    help="Fetch the first N of the selected files only, sorted by path.",
 )
-@click.option("--start", help="Of a live version: first moment, ISO 8601, UTC.")
-@click.option("--end", help="Of a live version: the moment after the last, ISO 8601, UTC.")
-@click.option("--dry-run", is_flag=True, help="Print files, sizes and URLs; fetch nothing.")
+@click.option("--start", help="Start of the period, inclusive (ISO 8601, UTC; live versions only).")
+@click.option("--end", help="End of the period, exclusive (ISO 8601, UTC; live versions only).")
+@click.option("--dry-run", is_flag=True, help="Print files, sizes and URLs, and fetch nothing.")
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Files, and ranges of large files, at once.",
+    help="Number of parallel requests for files and for ranges of large files.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print folder, files and hashes as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the folder, files and hashes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
@@ -83,9 +83,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Fetch a dataset and print the folder of its native files.
 
-    A file is asked of each mirror in turn until its hash is right; what is there already is not
-    fetched again, and a transfer that was cut goes on where it was. Of a version that nobody has
-    pinned, what a mirror lists is held against what is expected of it, and counts from then on.
+    Mirrors are tried in order until a file has the right hash. Complete files are not fetched
+    again, and an interrupted transfer is resumed. For an unpinned version the listing of a mirror
+    is checked against the expected sizes; later fetches must agree with that first listing.
     """
     from sciml_data.home import find_home
     from sciml_data.registry.descriptor import load_descriptor
@@ -101,7 +101,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     root = find_home(home)
     mirrors = _via(via, mirrors)
     if sample_set and not sample:
-        raise CallError("--sample-set goes with --sample", untouched="nothing was fetched")
+        raise CallError("--sample-set needs --sample", untouched="nothing was fetched")
     if sample:
         fetched = _make_sample(descriptor, root, sample_seed, sample_set)
     elif descriptor.live is not None:
@@ -116,7 +116,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             include=include,
             split=split,
             limit=limit,
-            log=_say,
+            log=log,
             keep_listing=not dry_run,
         )
         if dry_run:
@@ -139,7 +139,7 @@ def _via(protocol: str | None, mirrors: Sequence[str]) -> Sequence[str]:
         return mirrors
     if not mirrors:
         raise CallError(
-            f"--via {protocol} needs --mirror: where the dataset is, or can be cloned from",
+            f"--via {protocol} needs --mirror: a clone's folder, or a URL that can be cloned",
             untouched="nothing was fetched",
             hint=f"--via {protocol} --mirror https://HOST/ID.git, or a clone's folder",
         )
@@ -153,13 +153,13 @@ def _check_options(
     period: Mapping[str, object],
     part: Mapping[str, object],
 ) -> None:
-    """Refuse options that would silently do nothing."""
+    """Raise an error for options that would have no effect."""
     name = f"{descriptor.dataset} {descriptor.version}"
     parts, moments = ([name for name, value in one.items() if value] for one in (part, period))
     if (sample or descriptor.live is not None) and parts:
-        what = "a sample" if sample else f"{name}, which a service answers,"
+        what = "a sample" if sample else f"the live version {name}"
         raise CallError(
-            f"{', '.join(parts)} cannot be used with {what}: it is always whole",
+            f"{', '.join(parts)} cannot be used with {what}: it is always complete",
             untouched="nothing was fetched",
         )
     if moments and (sample or descriptor.live is None):
@@ -167,7 +167,7 @@ def _check_options(
         raise CallError(
             f"{', '.join(moments)} cannot be used with {what}: its files are fixed",
             untouched="nothing was fetched",
-            hint="--start and --end are for versions named live",
+            hint="--start and --end need --version live",
         )
 
 
@@ -176,7 +176,7 @@ def _fetch(plan: Plan, jobs: int) -> Fetched:
 
     _say_what_is_to_come(plan)
     with byte_bar(f"get {plan.descriptor.dataset}") as progress:
-        fetched = fetch(plan, jobs=jobs, progress=progress, log=_say)
+        fetched = fetch(plan, jobs=jobs, progress=progress, log=log)
     if not plan.descriptor.is_pinned:
         _say_unpinned(plan)
     return fetched
@@ -188,27 +188,27 @@ def _say_what_is_to_come(plan: Plan) -> None:
 
     present = existing_paths(plan)
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
-    _say(
+    log(
         f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
         f"{plan.version_files} files, {format_bytes(plan.total_bytes)} of "
-        f"{format_bytes(plan.version_bytes)}; {len(present)} there, {format_bytes(left)} to fetch "
-        f"to {plan.folder.native}"
+        f"{format_bytes(plan.version_bytes)}; {len(present)} present, {format_bytes(left)} "
+        f"to fetch to {plan.folder.native}"
     )
 
 
 def _say_unpinned(plan: Plan) -> None:
-    """Say what the trust in these files rests on, and how others may share it."""
+    """Log that the registry has no checksums of these files, and how to pin them."""
     from sciml_data.registry.manifest import read_manifest
 
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
-    _say(
-        f"{name} is unpinned: nobody vouches for these bytes; their sha256 stand in "
-        f"{plan.folder.manifest}, and from now on any other is an error"
+    log(
+        f"{name} is unpinned: the registry has no checksums for its files. Their sha256 are stored "
+        f"in {plan.folder.manifest}; from now on a file with another hash is an error"
     )
     known = read_manifest(plan.folder.manifest) if plan.folder.manifest.is_file() else ()
     if len(known) == plan.version_files:
-        _say(
-            "all of it is here; to pin it for everybody: sciml-data pin "
+        log(
+            "all files are present; to pin them in a registry: sciml-data pin "
             f"{plan.descriptor.dataset} --version {plan.descriptor.version} --registry CHECKOUT"
         )
 
@@ -226,12 +226,12 @@ def _fetch_live(
 
     folder = home.dataset(descriptor.dataset, descriptor.version)
     return fetch_live(
-        descriptor, folder, start=start, end=end, mirrors=user_mirrors(mirrors), log=_say
+        descriptor, folder, start=start, end=end, mirrors=user_mirrors(mirrors), log=log
     )
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
-    """Print one line for each file: size, whether it is there, path, first URL; then the total."""
+    """Print state, size, path and first URL of each file; then the total."""
     from sciml_data.progress import format_bytes
     from sciml_data.transfer.download.present import existing_paths
 
@@ -252,13 +252,13 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         return
     width = max(len(file.path) for file in plan.files)
     for file in plan.files:
-        state = "there" if file.path in present else "fetch"
+        state = "present" if file.path in present else "fetch"
         url = file.urls[0] if file.urls else "-"
-        click.echo(f"{state}  {format_bytes(file.size_bytes):>11}  {file.path:<{width}}  {url}")
+        click.echo(f"{state:<7}  {format_bytes(file.size_bytes):>11}  {file.path:<{width}}  {url}")
     left = sum(file.size_bytes for file in plan.files if file.path not in present)
     click.echo(
         f"total  {len(plan.files)} files, {format_bytes(plan.total_bytes)} "
-        f"({plan.total_bytes} bytes); {len(present)} there, {format_bytes(left)} to fetch"
+        f"({plan.total_bytes} bytes); {len(present)} present, {format_bytes(left)} to fetch"
     )
 
 
@@ -268,7 +268,7 @@ def _print_fetched(fetched: Fetched, *, as_json: bool) -> None:
     mark = "SYNTHETIC sample of " if fetched.is_synthetic else ""
     name = f"{mark}{fetched.descriptor.dataset} {fetched.descriptor.version}"
     total = format_bytes(fetched.manifest.total_bytes)
-    _say(f"{name}: {len(fetched.manifest)} files, {total}")
+    log(f"{name}: {len(fetched.manifest)} files, {total}")
     if as_json:
         click.echo(
             json.dumps(
@@ -286,7 +286,3 @@ def _print_fetched(fetched: Fetched, *, as_json: bool) -> None:
         )
     else:
         click.echo(fetched.root)
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)

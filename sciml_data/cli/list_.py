@@ -1,4 +1,4 @@
-"""`sciml-data list`: what the registry has."""
+"""`sciml-data list`: list the datasets, versions and benchmarks of the registry."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Examples:
 """
 )
 @registry_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as a JSON list.")
 def command(registry: Path | None, *, as_json: bool) -> None:
-    """Print the datasets with their versions, and the benchmarks, one a line.
+    """Print a line for each dataset version and each benchmark.
 
-    What cannot be read is named on stderr, and the exit code is 1.
+    Entries that cannot be read are reported on stderr, and the exit code is 1.
     """
     from sciml_data.registry.layout import find_registry
 
@@ -46,7 +46,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
 
 def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
-    """Return a row for each version and benchmark; what cannot be read is added to `wrong`."""
+    """Return a row for each version and benchmark, and add errors of other entries to `wrong`."""
     from sciml_data.bench.task.task import load_task
     from sciml_data.bench.task.variants import datasets_of
     from sciml_data.registry.descriptor import load_descriptor
@@ -55,13 +55,13 @@ def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict
     for name in registry.datasets():
         for version in registry.versions(name):
             try:
-                found = load_descriptor(registry, name, version)
+                descriptor = load_descriptor(registry, name, version)
             except DescriptorError as error:
                 wrong.append(error)
                 continue
-            files = None if found.manifest is None else len(found.manifest)
-            size = None if found.manifest is None else found.manifest.total_bytes
-            rows.append(_row("dataset", name, version, files, size, found.title))
+            files = None if descriptor.manifest is None else len(descriptor.manifest)
+            size = None if descriptor.manifest is None else descriptor.manifest.total_bytes
+            rows.append(_row("dataset", name, version, files, size, descriptor.title))
     for name in registry.benchmarks():
         try:
             task = load_task(registry.runner(name))

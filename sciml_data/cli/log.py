@@ -1,4 +1,4 @@
-"""`sciml-data log`: the MLPerf log of a run, and the checks of one."""
+"""`sciml-data log`: print the MLPerf log of a run, or check a log."""
 
 from __future__ import annotations
 
@@ -23,25 +23,36 @@ Examples:
 """
 )
 @click.argument("run", required=False)
-@click.option("--org", help="Organisation that submits.")
-@click.option("--system", help="Name of the system, as in the submission's folders.")
-@click.option("--status", help="cloud, onprem, preview or research.  [default: research]")
-@click.option("--platform", help="What MLPerf calls the platform; else the system's name.")
-@click.option("--poc-name", help="Who answers questions.")
-@click.option("--poc-email", help="Where to ask them.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it here.")
+@click.option("--org", help="Organisation that submits the run.")
+@click.option("--system", help="Name of the system, as in the folders of the submission.")
 @click.option(
-    "--check", "file", type=click.Path(path_type=Path), help="Check this log; exit 1 if it is bad."
+    "--status",
+    help="Status of the system: cloud, onprem, preview or research.  [default: research]",
 )
-@click.option("--benchmark", help="Which benchmark the checked log is of; else as it says.")
-@click.option("--rules", help="Print the official checker's rules for this benchmark.")
+@click.option("--platform", help="MLPerf's name of the platform. Default: the system.")
+@click.option("--poc-name", help="Name of the point of contact.")
+@click.option("--poc-email", help="E-mail address of the point of contact.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for the log. Default: stdout.",
+)
+@click.option(
+    "--check",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Log to check; exit with 1 if it has problems.",
+)
+@click.option("--benchmark", help="Benchmark of the checked log. Default: as the log says.")
+@click.option("--rules", help="Benchmark whose rules for the official checker are printed.")
 @registry_option
 @home_option
 def command(run: str | None, **options: Any) -> None:
-    """Print the MLPerf log of RUN (a path, an id or `latest`), or check one.
+    """Print the MLPerf log of RUN (a path, an id or `latest`), or check a log.
 
-    Only a run that is a success has a log. --check holds a log against the rules of its benchmark
-    with MLCommons' own checker, then line by line; with RUN beside it, against that run's record.
+    Only a successful run has a log. --check checks a log against the rules of its benchmark with
+    the official checker of MLCommons, then line by line. With RUN, it also checks the log
+    against the record of that run.
     """
     if options["rules"]:
         _print_rules(run, options)
@@ -56,7 +67,9 @@ def _print_rules(run: str | None, options: dict[str, Any]) -> None:
     from sciml_data.results.mlperf_log.rule_files import registry_rules
 
     if run or options["file"]:
-        raise CallError("--rules goes alone", untouched="nothing was checked")
+        raise CallError(
+            "--rules cannot be combined with RUN or --check", untouched="nothing was checked"
+        )
     text = registry_rules(find_registry(options["registry"]), options["rules"])
     click.echo(text, nl=False)
 
@@ -73,7 +86,7 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
             hint="sciml-data log latest --org NAME --system NAME",
         )
     if options["benchmark"]:
-        raise CallError("--benchmark goes with --check", untouched="nothing was written")
+        raise CallError("--benchmark needs --check", untouched="nothing was written")
     names = ("org", "system", "platform", "poc_name", "poc_email")
     submitter = Submitter(
         **{name: options[name] for name in names}, status=options["status"] or "research"
@@ -81,7 +94,7 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
     record = _record(run, options)
     text = log_text(record, submitter)
     for problem in check_lines(text, record):
-        click.echo(f"this log will not pass: {problem}", err=True)
+        click.echo(f"this log will be rejected: {problem}", err=True)
     if options["output"] is None:
         click.echo(text, nl=False)
         return
@@ -91,7 +104,7 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
 
 
 def _check(run: str | None, options: dict[str, Any]) -> None:
-    """Print every problem; exit 1 if there is one."""
+    """Print every problem; exit with 1 if there are any."""
     from sciml_data.results.mlperf_log import check_lines
 
     named = ("org", "system", "status", "platform", "poc_name", "poc_email", "output")

@@ -1,4 +1,4 @@
-"""`sciml-data mirror`: DataLad mirrors of a registry: create, publish, update."""
+"""`sciml-data mirror`: create, publish and update DataLad mirrors of a registry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.progress import log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_t
 from_home_option = click.option(
     "--from-home",
     is_flag=True,
-    help="Where the manifest has a hash that git-annex does not know, take the sha256 of the file "
-    "in the home, if its bytes have the manifest's hash, too.",
+    help="Use the sha256 of files in the home where git-annex does not support the hash of the "
+    "manifest. The files must have the manifest's hash too.",
 )
 
 
@@ -32,9 +33,9 @@ Examples:
 """
 )
 def command() -> None:
-    """Make DataLad datasets of a registry's datasets, for a web server and `datalad clone`.
+    """Make a DataLad dataset of each dataset, for a web server and `datalad clone`.
 
-    Names, sizes, hashes and addresses of all files are registered; no file is downloaded. Needs
+    The mirror has names, sizes, hashes and addresses of all files; no file is downloaded. It needs
     git and the extra `datalad`.
     """
 
@@ -49,7 +50,7 @@ Examples:
 )
 @folder_argument
 @click.argument("datasets", nargs=-1, metavar="[ID]...")
-@click.option("--version", help="Only this version of each; else all that are pinned.")
+@click.option("--version", help="Version of each dataset. Default: all pinned versions.")
 @from_home_option
 @registry_option
 @home_option
@@ -62,17 +63,17 @@ def create(
     *,
     from_home: bool,
 ) -> None:
-    """Make a superdataset in DIR, with one subdataset for each dataset; versions are tags.
+    """Make a superdataset in DIR with a subdataset for each dataset.
 
-    Without an ID, all datasets that are pinned. A run that was killed goes on with the same
-    command.
+    Each version is a tag. The default is all datasets with a pinned version. Repeat the command
+    to resume an interrupted run.
     """
     from sciml_data.integrations import datalad as mirror
     from sciml_data.registry.layout import find_registry
 
-    versions = mirror.choose(find_registry(registry), datasets, version, _say)
+    versions = mirror.choose(find_registry(registry), datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.create(folder, versions, hashes=hashes, log=_say))
+    _print(mirror.create(folder, versions, hashes=hashes, log=log))
 
 
 @command.command(
@@ -95,10 +96,10 @@ def update(
     *,
     from_home: bool,
 ) -> None:
-    """Bring a mirror up to the registry, and print what changed.
+    """Update a mirror to the state of the registry, and print the changes.
 
-    New versions are committed and tagged; addresses that are new are registered, those that are
-    gone taken back. Without an ID, the datasets that the mirror has. An ID that it lacks is added.
+    New versions are committed and tagged. New addresses are added, and removed ones deleted. The
+    default is all datasets in the mirror; an ID that is not in the mirror is added.
     """
     from sciml_data.integrations import datalad as mirror
     from sciml_data.integrations.datalad.superdataset import refuse_foreign
@@ -106,10 +107,10 @@ def update(
 
     refuse_foreign(folder)
     versions = mirror.choose(
-        find_registry(registry), datasets or mirror.datasets_of(folder), None, _say
+        find_registry(registry), datasets or mirror.datasets_of(folder), None, log
     )
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.update(folder, versions, hashes=hashes, log=_say))
+    _print(mirror.update(folder, versions, hashes=hashes, log=log))
 
 
 @command.command(
@@ -127,18 +128,19 @@ Examples:
     type=click.Path(path_type=Path),
     help="Folder that a web server serves.",
 )
-@click.option("--ria", is_flag=True, help="As a RIA store, for ria+http://HOST/PATH#~ID.")
+@click.option("--ria", is_flag=True, help="Publish as a RIA store, for ria+http://HOST/PATH#~ID.")
 def publish(folder: Path, to: Path, *, ria: bool) -> None:
-    """Put a mirror into a folder of static files, and print each repository's place.
+    """Publish a mirror as static files, and print the place of each repository.
 
-    `datalad clone https://HOST/ID.git` clones one dataset, `…/datasets.git` the superdataset.
+    `datalad clone https://HOST/ID.git` clones a dataset, `…/datasets.git` the superdataset.
     """
     from sciml_data.integrations import datalad as mirror
 
-    published = mirror.publish(folder, to, ria=ria, log=_say)
-    for one in published:
-        click.echo(one.place)
-    _say(f"{sum(one.is_new for one in published)} of {len(published)} repositories changed")
+    published = mirror.publish(folder, to, ria=ria, log=log)
+    for repository in published:
+        click.echo(repository.place)
+    changed = sum(repository.is_new for repository in published)
+    log(f"{changed} of {len(published)} repositories changed")
 
 
 def _hashes(home: Path | None, *, from_home: bool) -> Hashes:
@@ -147,16 +149,12 @@ def _hashes(home: Path | None, *, from_home: bool) -> Hashes:
     from sciml_data.integrations.datalad.superdataset import no_hashes
 
     if home is not None and not from_home:
-        raise CallError("--home goes with --from-home", untouched="nothing was made")
-    return hashes_from(find_home(home), _say) if from_home else no_hashes
+        raise CallError("--home needs --from-home", untouched="nothing was made")
+    return hashes_from(find_home(home), log) if from_home else no_hashes
 
 
 def _print(changes: Sequence[str]) -> None:
     for change in changes:
         click.echo(change)
     if not changes:
-        _say("the mirror is as the registry says: nothing changed")
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
+        log("the mirror is up to date with the registry: nothing changed")

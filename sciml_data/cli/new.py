@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from sciml_data.errors import Problem
 
 NOT_STATED = "LicenseRef-not-stated"
-# What is asked on a terminal where the option is missing; an empty answer leaves it to be filled.
+# Questions on a terminal for missing options; an empty answer leaves a place to fill.
 QUESTIONS = {
-    "files": "folder of the native files, laid out as they are published",
+    "files": "folder of the native files, with the paths they are published under",
     "title": "title, one line",
-    "description": "description, 100 letters or more",
+    "description": "description (100 characters or more)",
     "license_": f"licence (SPDX identifier, or {NOT_STATED})",
-    "creators": "who made the data (a semicolon between names)",
-    "keywords": "keywords, three or more (a semicolon between them)",
-    "citations": "how to cite it",
-    "sources": "where it comes from (a URL)",
-    "mirrors": "URL of the folder where the files are served",
+    "creators": "creators of the data (a semicolon between names)",
+    "keywords": "keywords (three or more, a semicolon between them)",
+    "citations": "citation of the data",
+    "sources": "source of the data (a URL)",
+    "mirrors": "URL of the folder that serves the files",
 }
-SEVERAL = ("creators", "keywords", "citations", "sources", "mirrors")
+LISTS = ("creators", "keywords", "citations", "sources", "mirrors")
 
 
 @click.command(
@@ -45,23 +45,35 @@ Examples:
 @click.option(
     "--files",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the native files, laid out as published: makes the manifest of them.",
+    help="Folder of the native files, with their published paths; the manifest is made of it.",
 )
 @click.option(
     "--reader",
-    help="Module of sciml_data/readers/ for its format. Else arrays in HDF5 files are proposed for "
-    "the reader hdf5_arrays; where there are none, the dataset has no ready form.",
+    help="Module of sciml_data/formats/ that reads the files. Default: hdf5_arrays for HDF5 files "
+    "with arrays; other files have no ready form.",
 )
-@click.option("--like", metavar="VERSION", help="Take over the descriptor of this version.")
-@click.option("--title", help="What the data are, in one line.")
-@click.option("--description", help="100 letters or more.")
-@click.option("--license", "license_", metavar="SPDX", help=f"Licence, or {NOT_STATED}.")
-@click.option("--creator", "creators", multiple=True, help="Who made the data. Several times.")
-@click.option("--keyword", "keywords", multiple=True, help="Three or more.")
-@click.option("--citation", "citations", multiple=True, help="How the data ask to be cited.")
-@click.option("--source", "sources", multiple=True, metavar="URL", help="Where they come from.")
-@click.option("--mirror", "mirrors", multiple=True, metavar="URL", help="Folder of the files.")
-@click.option("--no-ask", is_flag=True, help="Ask nothing, also on a terminal.")
+@click.option("--like", metavar="VERSION", help="Version to copy the descriptor from.")
+@click.option("--title", help="Title of the dataset, one line.")
+@click.option("--description", help="Description, 100 characters or more.")
+@click.option("--license", "license_", metavar="SPDX", help=f"SPDX licence, or {NOT_STATED}.")
+@click.option("--creator", "creators", multiple=True, help="Creator of the data. Can be repeated.")
+@click.option(
+    "--keyword", "keywords", multiple=True, help="Keyword. Repeat it: three or more are needed."
+)
+@click.option(
+    "--citation", "citations", multiple=True, help="Citation of the data. Can be repeated."
+)
+@click.option(
+    "--source", "sources", multiple=True, metavar="URL", help="Source of the data. Can be repeated."
+)
+@click.option(
+    "--mirror",
+    "mirrors",
+    multiple=True,
+    metavar="URL",
+    help="Folder that serves the files. Can be repeated.",
+)
+@click.option("--no-ask", is_flag=True, help="Disable the questions on a terminal.")
 @registry_option
 def command(
     dataset: str | None,
@@ -71,10 +83,10 @@ def command(
     no_ask: bool,
     **given: Any,
 ) -> None:
-    """Write a descriptor, a manifest and a card to fill; print their paths, and what is to fill.
+    """Write a descriptor, a manifest and a data card with places to fill, and print their paths.
 
-    With --registry DIR a registry is started there if need be. Nothing is overwritten. On a
-    terminal, what is not given is asked for; an empty answer leaves it to be filled.
+    --registry DIR starts a registry in an empty folder. Existing files are never overwritten. On a
+    terminal, missing options become questions; an empty answer leaves a place to fill.
     """
     if not no_ask and sys.stdin.isatty():
         dataset, version = _ask_names(dataset, version)
@@ -114,7 +126,7 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
 
 
 def stated(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers as keys of a descriptor; what was not said is left out."""
+    """Return the given answers as keys of a descriptor."""
     licence = given["license_"]
     facts: dict[str, Any] = {
         "title": given["title"],
@@ -131,8 +143,8 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
             for url in given["mirrors"]
         ],
     }
-    said = {key: value for key, value in facts.items() if value}
-    return {**said, "sciml": {key: value for key, value in block.items() if value}}
+    answered = {key: value for key, value in facts.items() if value}
+    return {**answered, "sciml": {key: value for key, value in block.items() if value}}
 
 
 def _licence(name: str) -> dict[str, str]:
@@ -142,16 +154,16 @@ def _licence(name: str) -> dict[str, str]:
         return {"name": name, "title": f"{TO_FILL}: where it was looked for, or what it says"}
     if not _may_be_spdx(name):
         raise CallError(
-            f"{name!r} is no identifier of SPDX's list of licences",
+            f"{name!r} is not in the SPDX licence list",
             untouched="nothing was written",
-            hint=f"one such as CC-BY-4.0; {NOT_STATED} where upstream states none, or a "
-            "LicenseRef-… of your own where it states another",
+            hint=f"an identifier such as CC-BY-4.0; {NOT_STATED} if upstream states no licence; "
+            "your own LicenseRef-… for any other licence",
         )
     return {"name": name, "title": name, "path": f"https://spdx.org/licenses/{name}.html"}
 
 
 def _may_be_spdx(name: str) -> bool:
-    """Return whether a licence is of SPDX's list, or there is no list here to look it up in."""
+    """Return whether a licence is in the SPDX list; True if the list is not installed."""
     from sciml_data.metadata.vocabularies import is_spdx
 
     try:
@@ -166,7 +178,7 @@ def _host(url: str) -> str:
     host = urlsplit(url).hostname
     if not host:
         raise CallError(
-            f"{url!r} is no URL: it names no host",
+            f"{url!r} is not a URL: it has no host",
             untouched="nothing was written",
             hint="https://HOST/FOLDER/",
         )
@@ -181,12 +193,12 @@ def _ask_names(dataset: str | None, version: str | None) -> tuple[str, str]:
 
 
 def _ask(given: dict[str, Any]) -> None:
-    """Ask for what is missing; with --like only for the files, for the rest is there."""
+    """Ask for missing options; with --like only for the files, because the rest is copied."""
     for name, question in QUESTIONS.items():
         if given[name] or (given["like"] and name != "files"):
             continue
         answer = click.prompt(question, default="", show_default=False, err=True).strip()
-        if name in SEVERAL:
+        if name in LISTS:
             parts = answer.split(";") if name in ("creators", "keywords") else [answer]
             given[name] = tuple(part.strip() for part in parts if part.strip())
         elif answer:
@@ -194,7 +206,7 @@ def _ask(given: dict[str, Any]) -> None:
 
 
 def _report(registry: Any, dataset: str, version: str, files: Path | None) -> None:
-    """Say which arrays stay native, and everything that `check` finds still to be filled."""
+    """Print the arrays that are not converted, and every place that `check` still reports."""
     import json
 
     from sciml_data.cli.check import check_registry
@@ -205,23 +217,26 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     folder = registry.root / "datapackages" / dataset / version
     native = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))["sciml"]["native"]
     if files is None:
-        click.echo("the manifest is empty: name the files with --files", err=True)
+        click.echo("the manifest is empty: give the folder of the files with --files", err=True)
     if native.get("reader") == "hdf5_arrays" and files is not None:
         arrays = propose_arrays(files, read_manifest(folder / "manifest.csv"))
-        _say("arrays that stay native: ", arrays.left if arrays else ())
+        _print("arrays that are not converted: ", arrays.left if arrays else ())
     elif "format" in native:
-        click.echo("nothing reads its files yet: they can be fetched, verified, mirrored", err=True)
+        click.echo(
+            "no format reads these files yet: they can be fetched, verified and mirrored only",
+            err=True,
+        )
     mine = (f"datapackages/{dataset}/{version}:", f"datapackages/{dataset}/README.md")
     problems: list[Problem] = [
-        one for one in check_registry(registry) if one.place.startswith(mine)
+        problem for problem in check_registry(registry) if problem.place.startswith(mine)
     ]
-    _say("", map(str, problems))
+    _print("", map(str, problems))
     click.echo(
-        f"{len(problems)} places to fill (docs/add-a-dataset.md); `sciml-data check` names them",
+        f"{len(problems)} places to fill (docs/add-a-dataset.md); `sciml-data check` lists them",
         err=True,
     )
 
 
-def _say(head: str, lines: Iterable[str]) -> None:
+def _print(head: str, lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(f"{head}{line}", err=True)

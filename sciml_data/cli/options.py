@@ -1,4 +1,4 @@
-"""Options that several verbs share: spelled, explained and parsed once."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 registry_option = click.option(
     "--registry",
     type=click.Path(path_type=Path),
-    help="Registry folder; else SCIML_DATA_REGISTRY, else the built-in one.",
+    help="Registry folder. Default: SCIML_DATA_REGISTRY, then the built-in registry.",
 )
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path),
-    help="Where data are kept; else SCIML_DATA_HOME, else the user's data folder.",
+    help="Folder of all data and runs. Default: SCIML_DATA_HOME, then the user's data folder.",
 )
-version_option = click.option("--version", help="Version of the dataset; else the newest.")
+version_option = click.option("--version", help="Version of the dataset. Default: the newest.")
 mirror_option = click.option(
     "--mirror",
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="Ask here first: file:DIR, http(s)://HOST/… or s3://BUCKET/…, laid out as HOST/PATH of "
-    "the public URLs, as the same bucket, or as the dataset itself. May be given several times; "
-    "also SCIML_DATA_MIRRORS.",
+    help="Mirror to try before those of the registry: file:DIR, http(s)://HOST/… or s3://BUCKET/…. "
+    "Its folders follow HOST/PATH of the public URLs, the public bucket, or the dataset itself. "
+    "Can be repeated; also read from SCIML_DATA_MIRRORS.",
 )
 sample_option = click.option(
-    "--sample", is_flag=True, help="Use the synthetic sample, made offline from a seed."
+    "--sample",
+    is_flag=True,
+    help="Use the synthetic sample, which is generated offline from a seed.",
 )
 seed_option = click.option(
     "--sample-seed", type=int, default=0, show_default=True, help="Seed of the synthetic sample."
@@ -41,7 +43,7 @@ sample_set_option = click.option(
     "sample_set",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Size of the synthetic sample; a wrong KEY lists those that there are.",
+    help="Size of the synthetic sample. Can be repeated. A wrong KEY lists the known keys.",
 )
 
 

@@ -1,4 +1,4 @@
-"""`sciml-data pin`: write the hashes of what was fetched into the registry."""
+"""`sciml-data pin`: record checksums of fetched files in the registry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option, version_option
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, log
 
 if TYPE_CHECKING:
     from sciml_data.curate.pin import Pin
@@ -33,9 +33,11 @@ Examples:
 @click.option(
     "--listing",
     is_flag=True,
-    help="Pin the ETags that a mirror lists, without having fetched the files.",
+    help="Pin the ETags in a mirror's listing, without fetching the files.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything and print the text; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything and print the text, but write nothing."
+)
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
@@ -48,24 +50,24 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Pin an unpinned version, and print the text of a pull request for it.
 
-    Every file of the listing has to be here and verified. The manifest goes into the registry,
-    and what follows from it is derived; from then on any other bytes are an error for everybody.
-    With --listing the mirrors are asked, and their ETags are pinned: weaker, and without a fetch.
+    Every file of the listing must be fetched and verified. The manifest is written into the
+    registry and derived files are updated. From then on, other bytes are an error for every user.
+    --listing pins the ETags of a mirror instead: a weaker check that needs no fetch.
     """
     from sciml_data.curate.pin import pull_request, write_pin
     from sciml_data.home import find_home
     from sciml_data.registry.descriptor import load_descriptor
     from sciml_data.registry.layout import find_registry
 
-    found = find_registry(registry)
-    descriptor = load_descriptor(found, dataset, version)
+    target = find_registry(registry)
+    descriptor = load_descriptor(target, dataset, version)
     pin = _pin(descriptor, find_home(home), mirrors, listing=listing)
     if not dry_run:
-        for path in write_pin(pin, found):
-            _say(f"written: {path}")
+        for path in write_pin(pin, target):
+            log(f"written: {path}")
     click.echo(pull_request(pin))
     if dry_run:
-        _say("nothing was written")
+        log("nothing was written")
 
 
 def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing: bool) -> Pin:
@@ -79,9 +81,5 @@ def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing:
         with byte_bar(f"verify {descriptor.dataset}") as progress:
             return pin_fetched(descriptor, folder, progress=progress)
     bases = user_mirrors(mirrors)
-    found = list_files(descriptor, folder, bases=bases, log=_say, keep=False)
-    return pin_listing(descriptor, found.listing)
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    listed = list_files(descriptor, folder, bases=bases, log=log, keep=False)
+    return pin_listing(descriptor, listed.listing)

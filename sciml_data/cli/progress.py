@@ -1,4 +1,4 @@
-"""How far a transfer or a sample is, on stderr: a bar on a terminal, else a line now and then."""
+"""Messages on stderr: progress bars on a terminal, a line per minute in a log file."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-LINE_EVERY_S = 60.0  # in the log of a batch job: a day leaves 1,440 lines
+LINE_EVERY_S = 60.0  # a batch job of a day then logs at most 1,440 lines
+
+
+def log(line: str) -> None:
+    """Print a line to stderr."""
+    import click
+
+    click.echo(line, err=True)
 
 
 @contextlib.contextmanager
 def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what `fetch` and `verify` take as `progress`."""
+    """Yield a `progress` callback (bytes done, bytes to do) for `fetch` and `verify`."""
     if not sys.stderr.isatty():
-        yield byte_lines(doing, _say)
+        yield byte_lines(doing, log)
         return
     import tqdm
 
@@ -30,11 +37,11 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextlib.contextmanager
 def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what `make_sample` takes as `progress`: parts that are done, and all parts."""
+    """Yield a `progress` callback (parts done, all parts) for `make_sample`."""
     if not sys.stderr.isatty():
         from sciml_data.synthetic.make import progress_lines
 
-        yield progress_lines(doing, _say)
+        yield progress_lines(doing, log)
         return
     import tqdm
 
@@ -49,40 +56,40 @@ def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 
 def byte_lines(
     doing: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     *,
     every_s: float = LINE_EVERY_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[int, int], None]:
-    """Return a `progress` that says done, total, rate and time left, not oftener than asked.
+    """Return a `progress` callback that logs done, total, rate and time left.
 
-    The rate is that since the line before. A stage that is done before the first line is due says
-    nothing.
+    The rate is measured since the previous line. A stage that ends before its first line is due
+    logs nothing.
 
     Args:
-        doing: begins each line.
-        say: takes a line.
-        every_s: seconds between lines.
-        clock: seconds that do not go back.
+        doing: start of each line.
+        log: gets a line.
+        every_s: least time between lines, in seconds.
+        clock: monotonic clock, in seconds.
     """
     from sciml_data.progress import format_bytes
 
-    said_at, said_bytes, total = clock(), 0, None
+    logged_at, logged_bytes, total = clock(), 0, None
 
     def show(done_bytes: int, total_bytes: int) -> None:
-        nonlocal said_at, said_bytes, total
+        nonlocal logged_at, logged_bytes, total
         now = clock()
         if total_bytes != total:  # another stage begins
-            said_at, said_bytes, total = now, 0, total_bytes
-        if now - said_at < every_s:
+            logged_at, logged_bytes, total = now, 0, total_bytes
+        if now - logged_at < every_s:
             return
-        rate = max(done_bytes - said_bytes, 0) / (now - said_at)
+        rate = max(done_bytes - logged_bytes, 0) / (now - logged_at)
         left = f"{_clock_time((total_bytes - done_bytes) / rate)} left" if rate else "stalled"
-        say(
+        log(
             f"{doing}: {format_bytes(done_bytes)} of {format_bytes(total_bytes)}, "
             f"{format_bytes(round(rate))}/s, {left}"
         )
-        said_at, said_bytes = now, done_bytes
+        logged_at, logged_bytes = now, done_bytes
 
     return show
 
@@ -92,9 +99,3 @@ def _clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def _say(sentence: str) -> None:
-    import click
-
-    click.echo(sentence, err=True)

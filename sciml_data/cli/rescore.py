@@ -1,4 +1,4 @@
-"""`sciml-data rescore`: the scores of a run, or of a submission's, again from its predictions."""
+"""`sciml-data rescore`: recompute scores from stored predictions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option
+from sciml_data.cli.progress import log
 
 if TYPE_CHECKING:
     from sciml_data.bench.run.rescoring import Difference
@@ -33,11 +34,12 @@ Examples:
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(run: str, *, as_json: bool, **options: Any) -> None:
-    """Score RUN (a path, an id or `latest`) again and compare with its record.
+    """Recompute the scores of RUN (a path, an id or `latest`) and compare them with its record.
 
-    The model's scores come from the stored predictions, the baselines' from the dataset. The
-    record's `verification` is brought up to date. RUN may be a submission's folder: every run of
-    it is scored, and the outcome is kept in its `verification.json`. Exit 1 if any score differs.
+    The scores of the model are computed from the stored predictions, those of the baselines from
+    the dataset. The `verification` of the record is updated. RUN can be the folder of a submission:
+    all its runs are scored, and the result is stored in its `verification.json`. Exits with 1 if
+    any score differs.
     """
     from sciml_data.results.submission.names import TERMS
 
@@ -51,7 +53,7 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
 
 
 def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
-    """Score one run of the home again, print what differs, and return whether nothing does."""
+    """Rescore a run of the home, print the differences, and return whether there are none."""
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import find_run
     from sciml_data.bench.run.rescoring import rescore
@@ -66,16 +68,16 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
         stage=lambda task: _stage(task, data, options),
     )
     if as_json:
-        found = [asdict(difference) for difference in differences]
-        click.echo(json.dumps({"scores": checked, "differences": found}, indent=2))
+        rows = [asdict(difference) for difference in differences]
+        click.echo(json.dumps({"scores": checked, "differences": rows}, indent=2))
     else:
         _print_differences(differences)
-        click.echo(f"{checked} scores computed again, {len(differences)} differ from the record")
+        click.echo(f"{checked} scores recomputed, {len(differences)} differ from the record")
     return not differences
 
 
 def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
-    """Score every run of a submission again, print, and return whether nothing differs."""
+    """Rescore every run of a submission, print the differences, return whether there are none."""
     from sciml_data.registry.layout import find_registry
     from sciml_data.results.submission.names import record_name
     from sciml_data.results.submission.rescored import rescore_packed
@@ -87,22 +89,22 @@ def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
         find_registry(options["registry"]),
         stage=lambda task: _stage(task, data, options),
     )
-    differences = sum(map(len, outcome.differences.values()))
+    total = sum(map(len, outcome.differences.values()))
     if as_json:
         click.echo(json.dumps({**asdict(outcome), "equal": outcome.is_equal}, indent=2))
         return outcome.is_equal
-    for name, found in outcome.differences.items():
-        _print_differences(found, f"{name}  ")
+    for name, differing in outcome.differences.items():
+        _print_differences(differing, f"{name}  ")
     for problem in outcome.problems:
         click.echo(problem)
     for name, state in outcome.states.items():
         click.echo(f"{name}: {state}")
-    click.echo(f"{outcome.scores} scores computed again, {differences} differ from the records")
+    click.echo(f"{outcome.scores} scores recomputed, {total} differ from the records")
     return outcome.is_equal
 
 
 def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> Source:
-    """Bring the dataset that a record names here."""
+    """Fetch and convert the dataset of a record."""
     from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
     from sciml_data.bench.run import staging
     from sciml_data.home import find_home
@@ -115,11 +117,11 @@ def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> S
         home=find_home(options["home"]),
         mirrors=options["mirrors"],
         sample=staging.Sample.of(data),
-        log=lambda text: click.echo(text, err=True),
+        log=log,
     )
 
 
 def _print_differences(differences: Iterable[Difference], start: str = "") -> None:
-    for one in differences:
-        words = f"record {one.recorded}, computed {one.computed}"
-        click.echo(f"{start}{one.part}  {one.metric}  {one.predictor}  {words}")
+    for item in differences:
+        values = f"record {item.recorded}, computed {item.computed}"
+        click.echo(f"{start}{item.part}  {item.metric}  {item.predictor}  {values}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sciml_data.cli.options import (
     sample_set_option,
     seed_option,
 )
+from sciml_data.cli.progress import log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -44,32 +46,46 @@ Examples:
 """
 )
 @click.argument("benchmark")
-@click.option("--model", help="Model to train; else the benchmark's default.")
-@click.option("--split", help="Split to train and score on; else the headline split.")
-@click.option("--variant", help="Which task, of a benchmark that has several.")
-@click.option("--dataset", help="Which dataset, of a benchmark that runs on several.")
+@click.option("--model", help="Model to train. Default: that of the benchmark.")
+@click.option("--split", help="Split to train and score on. Default: the headline split.")
+@click.option("--variant", help="Variant of the task, for benchmarks with several.")
+@click.option("--dataset", help="Dataset to use, for benchmarks with several.")
 @click.option("--seed", type=int, help="Seed of weights, dropout and batch order.  [default: 0]")
-@click.option("--seeds", metavar="A-B", help="Several runs, as 0-4 or 0,2,5; prints their median.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
+@click.option(
+    "--seeds",
+    metavar="A-B",
+    help="Seeds of several runs, as 0-4 or 0,2,5; their median is printed.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the task. Can be repeated.",
+)
 @sample_option
 @seed_option
 @sample_set_option
 @mirror_option
-@click.option("--resume", metavar="RUN", help="Go on with a run: path, id or `latest`.")
+@click.option("--resume", metavar="RUN", help="Run to resume: a path, an id or `latest`.")
 @click.option(
     "--strategy",
     default="auto",
     show_default=True,
-    help="auto, default, mirrored, mirrored:N or multiworker.",
+    help="Distribution strategy: auto, default, mirrored, mirrored:N or multiworker.",
 )
-@click.option("--backend", help="Of Keras: tensorflow, or jax (experimental).")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the backend.")
+@click.option("--backend", help="Backend of Keras: tensorflow, or jax (experimental).")
+@click.option("--threads", type=click.IntRange(1), help="Number of threads of the backend.")
 @click.option(
-    "--nodes", type=click.IntRange(1), help="Nodes of the Slurm step this runs in; see `sbatch`."
+    "--nodes",
+    type=click.IntRange(1),
+    help="Number of nodes of the Slurm step around this command; see `sbatch`.",
 )
-@click.option("--name", help="Of the run's folder; a run of that name is gone on with.")
+@click.option("--name", help="Name of the run's folder. An existing run with this name is resumed.")
 @click.option(
-    "--clear-cache", is_flag=True, help="Put the data out of memory first; the record says so."
+    "--clear-cache",
+    is_flag=True,
+    help="Evict the data from the page cache first; the record says so.",
 )
 @click.option(
     "--monitor",
@@ -77,19 +93,21 @@ Examples:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between samples of processor, memory and energy; 0 takes none.",
+    help="Sampling interval of the resource monitor (0 disables it).",
 )
-@click.option("--stage-only", is_flag=True, help="Fetch, verify and convert the data, and stop.")
+@click.option(
+    "--stage-only", is_flag=True, help="Stop after the data are fetched, verified and converted."
+)
 @registry_option
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
 def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     """Train and score BENCHMARK; print the scores beside every baseline, then the run's folder.
 
-    The dataset is fetched, verified and converted if it is not there yet. The model is trained on
-    the first part of the split, its best weights are chosen by validation, and every part is
-    scored. A run that was killed goes on with --resume. In a Slurm step of several tasks these are
-    the workers of one run; the first of them writes and prints.
+    The dataset is fetched, verified and converted if necessary. The model is trained on the
+    training part of the split, the weights with the best validation score are used, and every part
+    is scored. --resume resumes an interrupted run. In a Slurm step with several tasks, the tasks
+    are the workers of a single run; the first worker writes and prints.
     """
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.report import run_table, spread_table
@@ -114,7 +132,7 @@ def read_seeds(text: str) -> list[int]:
     """Return the seeds of `0-4` or `0,2,5`.
 
     Raises:
-        CallError: it is neither, or names a seed twice.
+        CallError: the text has neither form, or repeats a seed.
     """
     seeds: list[int] = []
     try:
@@ -124,12 +142,16 @@ def read_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) != len(seeds):
-        raise CallError(f"--seeds {text!r} is not understood", hint="--seeds 0-4 or --seeds 0,2,5")
+        raise CallError(
+            f"--seeds {text!r} is not a list of different seeds",
+            untouched="nothing was run",
+            hint="--seeds 0-4 or --seeds 0,2,5",
+        )
     return seeds
 
 
 def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
-    """Run once for each seed and return the folders; none in a worker that is not the chief."""
+    """Run once for each seed; return the folders, an empty list in workers after the first."""
     from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
     from sciml_data.bench.record import runs
     from sciml_data.bench.run.execution import prepare, run_once
@@ -139,7 +161,7 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
 
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
-        _stage(request, options, home, sample, _say)
+        _stage(request, options, home, sample, log)
         return []
     if options["nodes"]:
         slurm.check_nodes(
@@ -147,10 +169,11 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
         )
     check_request(request)
     slurm.join_cluster(os.environ, request.strategy)
-    say = _say if is_first_worker(os.environ) else _nothing
+    worker_log = log if is_first_worker(os.environ) else _discard
     if os.environ[backend.VARIABLE] == "tensorflow":
         import_tensorflow_quietly()
-    prepared = prepare(request, lambda _task: _stage(request, options, home, sample, say), log=say)
+    stage = partial(_stage, request, options, home, sample, worker_log)
+    prepared = prepare(request, lambda _task: stage(), log=worker_log)
     folders = []
     for seed in seeds:
         name = options["name"] and options["name"] + (f"-s{seed}" if len(seeds) > 1 else "")
@@ -163,16 +186,16 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
                 resume=folder,
                 is_shared=len(seeds) > 1,
                 monitor_s=options["monitor"],
-                log=say,
+                log=worker_log,
             )
         )
     return [folder for folder in folders if folder is not None]
 
 
 def _stage(
-    request: Request, options: dict[str, Any], home: Home, sample: Sample | None, say: Log
+    request: Request, options: dict[str, Any], home: Home, sample: Sample | None, log: Log
 ) -> Source:
-    """Bring the data of the request's benchmark here, or a sample of them, and return them."""
+    """Fetch and convert the data of the request, or its sample, and return them."""
     from sciml_data.bench.run import staging
     from sciml_data.bench.run.request import check_names
 
@@ -183,14 +206,14 @@ def _stage(
         mirrors=options["mirrors"],
         clear_cache=options["clear_cache"],
         sample=sample,
-        log=say,
+        log=log,
     )
 
 
 def read_request(
     benchmark: str, options: dict[str, Any], home: Home
 ) -> tuple[Path | None, Request, list[int], Sample | None]:
-    """Return (run to go on with, what to run, seeds, the sample that is asked for)."""
+    """Return (run to resume, request, seeds, synthetic sample)."""
     from sciml_data.bench.run.request import Request
     from sciml_data.bench.run.staging import Sample
     from sciml_data.registry.layout import find_registry
@@ -202,9 +225,9 @@ def read_request(
     if options["name"]:
         from sciml_data.bench.record.runs import named_run_folder
 
-        named_run_folder(home, benchmark, options["name"])  # refuses what cannot be one
+        named_run_folder(home, benchmark, options["name"])  # raises an error for an unusable name
     if options["seed"] is not None and options["seeds"]:
-        raise CallError("give --seed or --seeds, not both", untouched="nothing was run")
+        raise CallError("--seed and --seeds cannot be used together", untouched="nothing was run")
     request = Request(
         benchmark,
         registry,
@@ -217,7 +240,7 @@ def read_request(
         **common,
     )
     if options["sample_set"] and not options["sample"]:
-        raise CallError("--sample-set goes with --sample", untouched="nothing was run")
+        raise CallError("--sample-set needs --sample", untouched="nothing was run")
     seeds = read_seeds(options["seeds"]) if options["seeds"] else [options["seed"] or 0]
     sample = Sample(options["sample_seed"], options["sample_set"]) if options["sample"] else None
     return None, request, seeds, sample
@@ -226,26 +249,26 @@ def read_request(
 def _resumed(
     benchmark: str, options: dict[str, Any], home: Home, request: Request
 ) -> tuple[Path, Request, list[int], Sample | None]:
-    """Return what `read_request` does, for a run whose record says all of it."""
+    """Return the values of `read_request` for a resumed run, from its record."""
     from dataclasses import replace
 
     from sciml_data.bench.record.record import load_record
     from sciml_data.bench.record.runs import LATEST, find_run
     from sciml_data.bench.run.staging import Sample
 
-    kept = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
-    given = [name for name in (*kept, "sample_set") if options[name]]
+    fixed = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
+    given = [name for name in (*fixed, "sample_set") if options[name]]
     if given or options["sample"]:
         names = ", ".join(f"--{name}" for name in given) or "--sample"
         raise CallError(
-            f"a resumed run keeps what it was started with; {names} cannot be given",
-            untouched="the run was left as it is",
+            f"{names} cannot be used with --resume: a resumed run keeps its options",
+            untouched="the run was not changed",
         )
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
     folder = find_run(home, name)
     record = load_record(folder)
     if record["benchmark"]["name"] != benchmark:
-        raise CallError(f"run {folder.name} is one of {record['benchmark']['name']!r}")
+        raise CallError(f"run {folder.name} belongs to benchmark {record['benchmark']['name']!r}")
     used = record["distribution"].get("backend", "tensorflow")
     if options["backend"] not in {None, used}:
         raise CallError(f"run {folder.name} was started with --backend {used}")
@@ -264,9 +287,5 @@ def _resumed(
     return folder, request, [record["seeds"]["seed"]], Sample.of(record["dataset"])
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
-
-
-def _nothing(_text: str) -> None:
-    """Say nothing: another process of the run does."""
+def _discard(_line: str) -> None:
+    """Print nothing: only the first worker of a run prints."""

@@ -10,7 +10,7 @@ import click
 
 from sciml_data.errors import CallError
 
-# Of `run`, with a value of their own in a job.
+# Options of `run` that the job script sets itself.
 DECIDED = {"nodes": "--nodes", "stage_only": "--stage-only", "as_json": "--json"}
 
 
@@ -24,30 +24,34 @@ Examples:
 """,
 )
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="BENCHMARK …")
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Nodes.")
+@click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Number of nodes."
+)
 @click.option(
     "--ntasks-per-node",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes on each node; each takes its share of the GPUs.",
+    help="Number of processes on each node; they share its GPUs equally.",
 )
-@click.option("--cpus-per-task", type=click.IntRange(1), help="Cores of a process; its threads.")
-@click.option("--gpus-per-node", type=click.IntRange(1), help="GPUs of a node.")
-@click.option("--time", help="Longest time, as HH:MM:SS.")
+@click.option(
+    "--cpus-per-task", type=click.IntRange(1), help="Number of cores and threads of a process."
+)
+@click.option("--gpus-per-node", type=click.IntRange(1), help="Number of GPUs of each node.")
+@click.option("--time", help="Time limit, as HH:MM:SS.")
 @click.option("--partition", help="Partition (queue).")
-@click.option("--account", help="Account that is charged.")
+@click.option("--account", help="Account to charge.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write here; else to stdout.",
+    help="File for the script. Default: stdout.",
 )
 def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> None:
     """Write the job script that runs BENCHMARK under Slurm; `sbatch FILE` submits it.
 
-    Every option of `sciml-data run` can be given too. The script fetches and converts the data in
-    one task, then trains in all of them. A job that is requeued goes on with its run. The home and
-    this installation have to lie where every node can read them.
+    All options of `sciml-data run` are accepted too. The script fetches and converts the data in
+    its first task, then trains in all tasks. A requeued job resumes its run. Every node must be
+    able to read the home and this installation.
     """
     from sciml_data.bench.run.jobscript import Job, write_job_script
     from sciml_data.home import write_atomically
@@ -65,7 +69,7 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
     """Return (benchmark, words of the command to run, name of its folder), all checked.
 
     Raises:
-        CallError: `run` would refuse them, or they are decided here.
+        CallError: `run` does not accept them, or the job script sets them itself.
     """
     from sciml_data.bench.run.request import check_names
     from sciml_data.cli.run import command as run_command
@@ -74,7 +78,10 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
 
     given = run_command.make_context("sciml-data run", list(words)).params
     if decided := [word for name, word in DECIDED.items() if given[name]]:
-        raise CallError(f"{', '.join(decided)} cannot be chosen for a job's run")
+        raise CallError(
+            f"the job script sets {', '.join(decided)} itself",
+            untouched="nothing was written",
+        )
     home, benchmark = find_home(given["home"]), given["benchmark"]
     resumed, request, _, _ = read_request(benchmark, given, home)
     check_names(request)
@@ -83,8 +90,8 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
         own["--resume"] = resumed.name
     if given["registry"]:
         own["--registry"] = given["registry"].expanduser().resolve()
-    kept = _without([*words], {*own, "--name"})
-    run = [sys.executable, "-m", "sciml_data", "run", *kept]
+    passed = _without([*words], {*own, "--name"})
+    run = [sys.executable, "-m", "sciml_data", "run", *passed]
     run += [str(word) for pair in own.items() for word in pair]
     if threads and not given["threads"]:
         run += ["--threads", str(threads)]
@@ -93,11 +100,11 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
 
 def _without(words: list[str], options: set[str]) -> list[str]:
     """Return the words without these options and their values."""
-    kept: list[str] = []
+    remaining: list[str] = []
     rest = iter(words)
     for word in rest:
         if word in options:
             next(rest)
         elif word.partition("=")[0] not in options:
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining

@@ -1,4 +1,4 @@
-"""`sciml-data show`: a run's scores beside the baselines, and its figures."""
+"""`sciml-data show`: print a run's scores beside the baselines, and draw its figures."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Examples:
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Copy the figures here too; they are kept in the run's folder.",
+    help="Folder for copies of the figures, which are stored in the run's folder.",
 )
-@click.option("--no-figures", is_flag=True, help="Print only.")
+@click.option("--no-figures", is_flag=True, help="Print the scores only.")
 @registry_option
 @home_option
 def command(
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Print the scores of RUN (a path, an id or `latest`) and draw its figures.
 
-    Several runs that differ only in their seed are printed as median and spread; runs on different
-    data, or synthetic beside real ones, are refused.
+    Several runs that differ only in their seed are printed as median and spread. Runs with
+    different data, or synthetic and real runs together, are an error.
     """
     from sciml_data.bench.record.record import check_repeats, load_record
     from sciml_data.bench.record.report import run_table, spread_table
@@ -69,7 +69,7 @@ def command(
 def _draw(
     folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
 ) -> list[Path]:
-    """Draw the figures of a run, and return where they lie."""
+    """Draw the figures of a run, and return their paths."""
     from sciml_data.bench.plots import draw_figures, draw_monitor
     from sciml_data.registry.layout import find_registry
 

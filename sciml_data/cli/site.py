@@ -1,4 +1,4 @@
-"""`sciml-data site`: datasets, benchmarks and runs as a static site."""
+"""`sciml-data site`: build a static site of datasets, benchmarks and runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.progress import log
 
 if TYPE_CHECKING:
     from sciml_data.results.mlperf_log import Submitter
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Make a static site of datasets, benchmarks and runs."""
+    """Build a static site of datasets, benchmarks and runs."""
 
 
 @command.command(
@@ -37,18 +38,25 @@ Examples:
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder of the site; files of others in it stay.",
+    help="Folder of the site. Other files in it are not touched.",
 )
 @click.option(
-    "--benchmark", "benchmarks", multiple=True, help="Only this one, its datasets and its runs."
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    help="Benchmark to include, with its datasets and runs. Can be repeated. Default: all.",
 )
 @click.option(
-    "--base-url", metavar="URL", help="Where it will be served: canonical links, site map."
+    "--base-url",
+    metavar="URL",
+    help="Public address of the site, for canonical links and the site map.",
 )
-@click.option("--org", help="Who ran the runs: adds their MLPerf logs; goes with --system.")
-@click.option("--system", help="On what they ran, by the name that logs give it.")
-@click.option("--samples", is_flag=True, help="Make the synthetic samples that pictures want.")
-@click.option("--draw", is_flag=True, help="Have the runners draw the figures of the runs first.")
+@click.option(
+    "--org", help="Organisation that made the runs: adds their MLPerf logs; needs --system."
+)
+@click.option("--system", help="Name of the system of the runs in their logs; needs --org.")
+@click.option("--samples", is_flag=True, help="Make the synthetic samples that the pictures need.")
+@click.option("--draw", is_flag=True, help="Draw the figures of the runs first.")
 @registry_option
 @home_option
 def build(  # noqa: PLR0913 - one parameter an option
@@ -64,10 +72,11 @@ def build(  # noqa: PLR0913 - one parameter an option
     samples: bool,
     draw: bool,
 ) -> None:
-    """Write a site of the registry and of runs: by name, in folders, or else all of the home.
+    """Write a site of the registry and of runs, and print the path of its first page.
 
-    It opens from a disk and under any address, and asks nothing of other hosts. The same input
-    gives the same bytes. Prints the first page's path.
+    RUN_OR_FOLDER selects runs by id, path or folder. Default: all runs in the home. The site can be
+    opened from a disk or under any address, and loads nothing from other hosts. The same input
+    gives the same bytes.
     """
     from sciml_data.bench.plots import draw_figures
     from sciml_data.home import find_home
@@ -76,16 +85,15 @@ def build(  # noqa: PLR0913 - one parameter an option
 
     _check_url(base_url)
     submitter = _submitter(org, system)
-    found, place = find_registry(registry), find_home(home)
-    material = gather(found, place, wanted=runs, benchmarks=benchmarks)
-    own = [run for run in material.runs if run.organisation is None]  # others' folders stay
+    source, place = find_registry(registry), find_home(home)
+    material = gather(source, place, wanted=runs, benchmarks=benchmarks)
+    # The folders of submissions belong to other people: no figure is drawn into them.
+    own = [run for run in material.runs if run.organisation is None]
     for run in own if draw else ():
         click.echo(f"figures of {run.name}", err=True)
-        draw_figures(found, run.folder, run.record)
+        draw_figures(source, run.folder, run.record)
     options = Options(base_url, are_samples_made=samples, submitter=submitter)
-    files = site_files(
-        material, place, options=options, log=lambda text: click.echo(text, err=True)
-    )
+    files = site_files(material, place, options=options, log=log)
     write_site(files, target)
     total = sum(map(len, files.values()))
     click.echo(f"{len(files)} files, {total / 1e6:.1f} MB", err=True)
@@ -100,7 +108,7 @@ def _submitter(org: str | None, system: str | None) -> Submitter | None:
         return None
     if org is None or system is None:
         raise CallError(
-            "--org and --system go together: a log names both",
+            "--org and --system must be used together: a log has both",
             untouched="nothing was written",
             hint='--org "Example Laboratory" --system workstation',
         )
@@ -115,7 +123,7 @@ def _check_url(base_url: str | None) -> None:
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise CallError(
-            f"--base-url {base_url!r} is no address of a site",
+            f"--base-url {base_url!r} is not the address of a site",
             untouched="nothing was written",
             hint="--base-url https://example.org/science/",
         )

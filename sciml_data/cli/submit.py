@@ -1,4 +1,4 @@
-"""`sciml-data submit`: runs to a folder that a pull request can carry, and the verdict on one."""
+"""`sciml-data submit`: pack runs as a submission, check it, and make a branch of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PATH = click.Path(path_type=Path)
 repository_option = click.option(
     "--repository",
     type=PATH,
-    help="Checkout of the code, whose history must know the runs' commit; else the one this "
-    "command runs from, if it does.",
+    help="Checkout of the code; its history must contain the commit of the runs. Default: the "
+    "checkout this command runs from.",
 )
 
 
@@ -34,7 +34,7 @@ Examples:
 """
 )
 def command() -> None:
-    """Pack runs as a submission, check one, make a branch of it, compare a run with it."""
+    """Pack runs as a submission, check it, make a branch of it, or compare a run with it."""
 
 
 @command.command(
@@ -46,29 +46,35 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--org", required=True, help="Organisation: a folder's name.")
-@click.option("--system", required=True, help="The computer: a folder's name.")
-@click.option("--descriptor", required=True, help="What is special, such as experiment-1.")
-@click.option("--to", type=PATH, required=True, help="Root of the tree; may hold others.")
+@click.option("--org", required=True, help="Organisation; the name of a folder.")
+@click.option("--system", required=True, help="Computer; the name of a folder.")
+@click.option("--descriptor", required=True, help="Name of this submission, such as experiment-1.")
+@click.option("--to", type=PATH, required=True, help="Root of the tree of submissions.")
 @click.option(
     "--status",
     default="research",
     show_default=True,
-    help="Of the system: research, onprem, cloud or preview.",
+    help="Status of the system: research, onprem, cloud or preview.",
 )
-@click.option("--platform", help="Key of the log; else the system's name.")
-@click.option("--poc-name", help="Whom to ask.")
-@click.option("--poc-email", help="Where to ask.")
-@click.option("--contribution", type=PATH, help="Markdown of your own, for the document.")
-@click.option("--system-file", type=PATH, help="JSON with fields that no record knows.")
-@click.option("--reference", metavar="RUN", help="A run of the reference model, for the table.")
-@click.option("--no-predictions", is_flag=True, help="Keep predictions; pack their digests.")
-@click.option("--allow-dirty", is_flag=True, help="Take runs of code with uncommitted changes.")
+@click.option("--platform", help="Platform in the MLPerf log. Default: the system.")
+@click.option("--poc-name", help="Name of the point of contact.")
+@click.option("--poc-email", help="E-mail address of the point of contact.")
+@click.option("--contribution", type=PATH, help="Markdown file to include in the document.")
+@click.option(
+    "--system-file", type=PATH, help="JSON file with facts of the system that the records lack."
+)
+@click.option("--reference", metavar="RUN", help="Run of the reference model, for the table.")
+@click.option(
+    "--no-predictions",
+    is_flag=True,
+    help="Pack the digests of predictions instead of the predictions.",
+)
+@click.option("--allow-dirty", is_flag=True, help="Accept runs of code with uncommitted changes.")
 @home_option
 def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) -> None:
     """Write RUNS (paths, ids or `latest`) as `{org}/{application}/{system}/{descriptor}`.
 
-    The runs are repeats of one thing: they differ in their seeds only. Prints the folder.
+    The runs must be repeats that differ only in their seeds. Prints the folder.
     """
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
@@ -98,7 +104,11 @@ Examples:
 """
 )
 @click.argument("folder", type=PATH)
-@click.option("--since", metavar="COMMIT", help="Only what was changed since a commit, and how.")
+@click.option(
+    "--since",
+    metavar="COMMIT",
+    help="Check only submissions changed since this commit, and how they were changed.",
+)
 @repository_option
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
@@ -110,9 +120,10 @@ def check(
     registry: Path | None,
     as_json: bool,
 ) -> None:
-    """Print the verdict on every submission in FOLDER; exit 1 if any is refused.
+    """Print the verdict on every submission in FOLDER; exit with 1 if any is refused.
 
-    The verdict is kept in `verification.json`. It is the same here and in a pull request's checks.
+    The verdict is stored in `verification.json`. The checks of a pull request give the same
+    verdict.
     """
     from dataclasses import replace
 
@@ -123,8 +134,8 @@ def check(
     folders, refused = _folders(folder, since)
     known = runs_below(folder)
     verdicts = [
-        check_one(one, find_registry(registry), repository=repository, known=known)
-        for one in folders
+        check_one(submission, find_registry(registry), repository=repository, known=known)
+        for submission in folders
     ]
     if refused:
         verdicts.append(replace(_nothing(folder), problems=refused))
@@ -146,15 +157,21 @@ Examples:
 """,
 )
 @click.argument("folder", type=PATH)
-@click.option("--dry-run", is_flag=True, help="Print branch, message and body; make nothing.")
-@click.option("--to", type=PATH, help="With --dry-run: write them as files into this folder.")
-@click.option("--checkout", type=PATH, help="Git checkout in which the branch is made.")
-@click.option("--under", default="", metavar="DIR", help="Folder of the checkout for the tree.")
-@click.option("--repo", metavar="OWNER/NAME", help="Where the pull request will go; only told.")
+@click.option("--dry-run", is_flag=True, help="Print branch, message and body; make no branch.")
+@click.option("--to", type=PATH, help="Folder for the files of --dry-run. Default: stdout.")
+@click.option("--checkout", type=PATH, help="Git checkout to make the branch in.")
+@click.option(
+    "--under", default="", metavar="DIR", help="Folder in the checkout for the tree of submissions."
+)
+@click.option(
+    "--repo",
+    metavar="OWNER/NAME",
+    help="Target of the pull request, for the printed commands only.",
+)
 @repository_option
 @registry_option
 def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **options: Any) -> None:
-    """Make a local branch of the submission in FOLDER; nothing is pushed or sent, ever."""
+    """Make a local branch of the submission in FOLDER. Nothing is pushed or sent."""
     from sciml_data.registry.layout import find_registry
     from sciml_data.results.submission import pull_request as requests
     from sciml_data.results.submission.check import check as check_one
@@ -163,7 +180,10 @@ def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **option
         raise CallError("give --dry-run or --checkout DIR", untouched="no branch was made")
     folders, _ = _folders(folder, None)
     if len(folders) > 1:
-        raise CallError(f"{folder} has {len(folders)} submissions", hint="name one of them")
+        raise CallError(
+            f"{folder} has {len(folders)} submissions",
+            hint="give the folder of a single submission",
+        )
     registry = find_registry(options["registry"])
     verdict = check_one(folders[0], registry, repository=options["repository"])
     request = requests.pull_request(folders[0], verdict)
@@ -172,7 +192,7 @@ def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **option
             folders[0].resolve(), request, checkout, under=options["under"]
         )
         click.echo(f"{request.branch} {commit}")
-        click.echo("not pushed; the body is printed by --dry-run", err=True)
+        click.echo("not pushed; --dry-run prints the body of the pull request", err=True)
     elif options["to"] is not None:
         for name, text in _parts(request, options["repo"]).items():
             options["to"].mkdir(parents=True, exist_ok=True)
@@ -190,10 +210,14 @@ Examples:
 )
 @click.argument("folder", type=PATH)
 @click.argument("run")
-@click.option("--tolerance", type=click.FloatRange(0, 1), help="Share of the median.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    help="Allowed deviation as a fraction of the median.",
+)
 @home_option
 def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | None) -> None:
-    """Say whether RUN, made by somebody else, reproduces the rescored submission in FOLDER."""
+    """Check whether RUN, made independently, reproduces the rescored submission in FOLDER."""
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
     from sciml_data.results.submission import reproduced
@@ -217,10 +241,10 @@ def _own_text(path: Path | None) -> str | None:
 
 
 def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ...]]:
-    """Return the submissions to be checked, and what is wrong with how they were changed.
+    """Return the submissions to check, and problems with how they were changed since a commit.
 
     Raises:
-        CallError: there are none where some were asked for.
+        CallError: the folder has no submission.
     """
     from sciml_data.results.submission.changed import changed_since
     from sciml_data.results.submission.names import TERMS, VERIFICATION
@@ -228,15 +252,15 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
 
     if since is not None:
         changed = changed_since(folder, since)
-        for one in changed.verdicts:  # the submitter's word on themselves
-            (one / VERIFICATION).unlink(missing_ok=True)
-            click.echo(f"{one.name}: the verdict that came with it is not looked at", err=True)
+        for submission in changed.verdicts:  # written by the submitter, so it proves nothing
+            (submission / VERIFICATION).unlink(missing_ok=True)
+            click.echo(f"{submission.name}: the verdict in the submission is ignored", err=True)
         return list(changed.folders), changed.problems
-    if found := find_submissions(folder):
-        return found, ()
+    if submissions := find_submissions(folder):
+        return submissions, ()
     raise CallError(
-        f"{folder} holds no submission: no {TERMS} is in it or below it",
-        hint="sciml-data submit pack writes one",
+        f"{folder} has no submission: no {TERMS} in it or below it",
+        hint="`sciml-data submit pack` writes a submission",
     )
 
 
@@ -247,7 +271,7 @@ def _nothing(folder: Path) -> Verdict:
 
 
 def _text(verdict: Verdict) -> str:
-    """Return a verdict as lines; what strangers wrote cannot break out of its line."""
+    """Return a verdict as lines; text of the submitter is escaped, so it cannot forge a line."""
     word = "accepted" if verdict.is_accepted else "refused"
     runs = f"{verdict.runs} run{'' if verdict.runs == 1 else 's'}"
     lines = [f"{verdict.folder}: {word}, {runs}, {verdict.state}"]
@@ -260,15 +284,15 @@ def _text(verdict: Verdict) -> str:
 
 
 def _printable(line: str) -> str:
-    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in line)
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line)
 
 
 def _parts(request: Any, repo: str | None) -> dict[str, str]:
-    told = f"gh pr create --repo {repo} --head {request.branch} --body-file body.md\n"
+    create = f"gh pr create --repo {repo} --head {request.branch} --body-file body.md\n"
     push = f"git push origin {request.branch}\n"
     return {
         "branch.txt": f"{request.branch}\n",
         "message.txt": request.message,
         "body.md": request.body,
-        "next.txt": push + (told if repo else ""),
+        "next.txt": push + (create if repo else ""),
     }

@@ -1,4 +1,4 @@
-"""`sciml-data verify`: hold fetched files against the manifest."""
+"""`sciml-data verify`: check files against the manifest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import dataset_options, mirror_option
-from sciml_data.cli.progress import byte_bar
+from sciml_data.cli.progress import byte_bar, log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -30,16 +30,28 @@ Examples:
 )
 @dataset_options
 @mirror_option
-@click.option("--full", is_flag=True, help="Read every byte, also of what was found right before.")
-@click.option("--repair", is_flag=True, help="Fetch what is missing or changed.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Read every byte, also of files that did not change since the last check.",
+)
+@click.option("--repair", is_flag=True, help="Fetch missing and changed files again.")
 @click.option(
     "--clone",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Hold a DataLad clone of the dataset, where it lies: what was got of it.",
+    help="DataLad clone to check instead of the home: every file it has.",
 )
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Files at once.")
-@click.option("--json", "as_json", is_flag=True, help="Print folder, number and digest as JSON.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Number of files to read in parallel.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the folder, number of files and digest as JSON."
+)
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
@@ -55,11 +67,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     jobs: int,
     as_json: bool,
 ) -> None:
-    """Say that every file is as the manifest says, or list all that are missing or differ.
+    """Check every file against the manifest, and list all that are missing, changed or unknown.
 
-    A part that was fetched with --include or --split is held against that part. Files that the
-    manifest does not know are a difference too; they are left where they are. --repair moves
-    changed files to quarantine and fetches them anew.
+    If only some files were fetched (--include, --split), only those are checked. Unknown files are
+    reported and not touched. --repair moves changed files to quarantine and fetches them again.
     """
     from sciml_data.home import find_home
     from sciml_data.registry.descriptor import load_descriptor
@@ -105,11 +116,11 @@ def _repair(
             "the service may answer differently today",
             untouched="nothing was changed",
             hint=f"sciml-data get {descriptor.dataset} --version live --start … --end … "
-            "asks again for windows that changed here",
+            "fetches the changed periods again",
         )
     plan = make_plan(descriptor, home, mirrors=mirrors)
     with byte_bar(f"repair {descriptor.dataset}") as progress:
-        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, log=_say)
+        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, log=log)
 
 
 def _verify_clone(
@@ -125,23 +136,23 @@ def _verify_clone(
 
     if given := [name for name, value in others.items() if value]:
         raise CallError(
-            f"{', '.join(given)} cannot be used with --clone: it is held as it lies",
+            f"{', '.join(given)} cannot be used with --clone: a clone is only read",
             untouched="nothing was read",
         )
     with byte_bar(f"verify {descriptor.dataset}") as progress:
-        found = verify_clone(descriptor, root, jobs=jobs, progress=progress)
-    total = len(found.here) + len(found.absent)
-    _say(
-        f"clone of {descriptor.dataset} {descriptor.version}: {len(found.here)} of {total} files, "
-        f"{format_bytes(found.here.total_bytes)}, as the manifest says; {len(found.absent)} not "
-        "got yet, with keys as the manifest says"
+        clone = verify_clone(descriptor, root, jobs=jobs, progress=progress)
+    total = len(clone.here) + len(clone.absent)
+    log(
+        f"clone of {descriptor.dataset} {descriptor.version}: {len(clone.here)} of {total} files, "
+        f"{format_bytes(clone.here.total_bytes)}, equal to the manifest; {len(clone.absent)} not "
+        "fetched, with keys equal to the manifest"
     )
     facts = {
         "folder": str(root),
-        "files": len(found.here),
-        "bytes": found.here.total_bytes,
-        "absent": len(found.absent),
-        "manifest": found.here.digest,
+        "files": len(clone.here),
+        "bytes": clone.here.total_bytes,
+        "absent": len(clone.absent),
+        "manifest": clone.here.digest,
     }
     click.echo(json.dumps(facts, indent=2) if as_json else root)
 
@@ -153,9 +164,9 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
     whole = descriptor.manifest
     part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
-    _say(
+    log(
         f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} files, "
-        f"{format_bytes(verified.manifest.total_bytes)}, as the manifest says"
+        f"{format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
     )
     if as_json:
         click.echo(
@@ -172,7 +183,3 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
         )
     else:
         click.echo(verified.root)
-
-
-def _say(sentence: str) -> None:
-    click.echo(sentence, err=True)

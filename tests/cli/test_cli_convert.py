@@ -84,4 +84,4 @@ def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path) -> None:
 def test_the_help_says_that_workers_must_see_the_same_folders() -> None:
     shown = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
 
-    assert "worker must see home and registry under the same paths" in shown
+    assert "worker must see the home and the registry under the same paths" in shown

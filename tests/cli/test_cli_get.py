@@ -68,7 +68,7 @@ def test_what_is_to_come_is_said_before_it_is_fetched(server: FileServer, home: 
 
     assert isinstance(failed.exception, FetchError)
     assert failed.stderr.splitlines()[0] == (
-        "tiny 1.0: 2 of 3 files, 1.5 kB of 3.5 kB; 1 there, 1.0 kB to fetch "
+        "tiny 1.0: 2 of 3 files, 1.5 kB of 3.5 kB; 1 present, 1.0 kB to fetch "
         f"to {home.dataset('tiny', '1.0').native}"
     )
 
@@ -96,10 +96,10 @@ def test_a_dry_run_prints_a_table_and_fetches_nothing(server: FileServer, home: 
     lines = run(get_command, "tiny", "--dry-run").stdout.splitlines()
 
     assert lines == [
-        f"there    500 bytes  test/c.bin   {server.url}/test/c.bin",
-        f"fetch       1.0 kB  train/a.bin  {server.url}/train/a.bin",
-        f"fetch       2.0 kB  train/b.bin  {server.url}/train/b.bin",
-        "total  3 files, 3.5 kB (3500 bytes); 1 there, 3.0 kB to fetch",
+        f"present    500 bytes  test/c.bin   {server.url}/test/c.bin",
+        f"fetch         1.0 kB  train/a.bin  {server.url}/train/a.bin",
+        f"fetch         2.0 kB  train/b.bin  {server.url}/train/b.bin",
+        "total  3 files, 3.5 kB (3500 bytes); 1 present, 3.0 kB to fetch",
     ]
     assert len(server.requests) == asked
     assert not (home.dataset("tiny", "1.0").native / "train").exists()
@@ -212,7 +212,7 @@ def test_verify_says_how_much_is_right(home: Home) -> None:
     result = run(verify_command, "tiny")
 
     assert result.stdout == f"{home.dataset('tiny', '1.0').native}\n"
-    assert result.stderr == "tiny 1.0: 2 of 3 files, 3.0 kB, as the manifest says\n"
+    assert result.stderr == "tiny 1.0: 2 of 3 files, 3.0 kB, equal to the manifest\n"
 
 
 def test_verify_repair_mends(home: Home) -> None:

@@ -104,7 +104,7 @@ def test_describe_of_a_live_version_names_the_service() -> None:
 
     text = CliRunner().invoke(group, arguments).stdout
 
-    assert "native files  asked of a service\n" in text
+    assert "native files  requested from a service\n" in text
     assert "service       https://earthquake.usgs.gov/fdsnws/event/1/\n" in text
 
 

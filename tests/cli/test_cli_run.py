@@ -123,7 +123,7 @@ def test_rescore_finds_the_scores_again(kept: Path) -> None:
     result = call("rescore", runs_of(kept)[0], home=kept)
 
     assert result.exit_code == 0
-    assert result.stdout.splitlines()[-1] == ("18 scores computed again, 0 differ from the record")
+    assert result.stdout.splitlines()[-1] == "18 scores recomputed, 0 differ from the record"
 
 
 def test_rescore_exits_1_where_a_score_differs(kept: Path) -> None:
@@ -216,12 +216,18 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
         (["run", "toy", "--model", "smal"], "did you mean 'small'"),
         (["run", "toy", "--split", "third"], "did you mean 'thirds'"),
         (["run", "toy", "--set", "epohcs=1"], "did you mean 'epochs'"),
-        (["run", "toy", "--seed", "1", "--seeds", "0-4"], "not both"),
+        (["run", "toy", "--seed", "1", "--seeds", "0-4"], "cannot be used together"),
         (["run", "toy", "--seeds", "4-0"], "--seeds '4-0'"),
         (["run", "toy", "--strategy", "mirrord"], "did you mean 'mirrored'"),
         (["run", "toy", "--resume", "latest"], "there is no run"),
-        (["run", "toy", "--resume", "latest", "--model", "small"], "--model cannot be given"),
-        (["run", "toy", "--resume", "latest", "--name", "x"], "--name cannot be given"),
+        (
+            ["run", "toy", "--resume", "latest", "--model", "small"],
+            "--model cannot be used with --resume",
+        ),
+        (
+            ["run", "toy", "--resume", "latest", "--name", "x"],
+            "--name cannot be used with --resume",
+        ),
         (["run", "toy", "--name", "a/b"], "cannot be named"),
         (["run", "toy", "--name", "latest"], "cannot be named"),
         (["run", "toy", "--nodes", "2"], "Slurm started none here"),

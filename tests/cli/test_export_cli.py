@@ -47,7 +47,7 @@ def test_a_file_is_written_and_nothing_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["crossant", "uno_ccle"], r"no form 'crossant' .did you mean 'croissant'\?"),
+        (["crossant", "uno_ccle"], r"no such format: 'crossant' .did you mean 'croissant'\?"),
         (
             ["dcat", "uno_ccle", "--format", "turtel"],
             r"did you mean 'turtle'\?.; it has json, turtle",

@@ -157,7 +157,7 @@ def test_values_are_compared_where_both_are_converted(registry: Registry, tmp_pa
     assert result.exit_code == 1
     assert result.stdout.splitlines()[2:] == [
         "values     train/height: mean 2 -> 3, max 3 -> 6",
-        "values     of 3 of 4 variables are alike",
+        "values     3 of 4 variables are equal",
     ]
     found = json.loads(diff(registry, "1.0", "1.1", "--json").stdout)
     assert found["files"]["changed"] == ["train.h5"]
@@ -180,7 +180,7 @@ def test_fields_that_differ_are_named(registry: Registry) -> None:
 
     assert lines[2:] == [
         'field      title: "Heights of waves at two buoys" -> "Heights at three buoys"',
-        'field      sciml.splits.all: not there -> ["**"]',
+        'field      sciml.splits.all: missing -> ["**"]',
         'field      sciml.variables.height.units: "m" -> "cm"',
     ]
 
@@ -189,7 +189,7 @@ def test_a_version_does_not_differ_from_itself(registry: Registry) -> None:
     result = diff(registry, "1.0", "1.0", "--no-values")
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.endswith("waves 1.0 and 1.0: no difference was found\n")
+    assert result.stderr.endswith("waves 1.0 and 1.0: no difference\n")
 
 
 def test_the_same_version_of_two_registries_is_compared(registry: Registry, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_arrays_are_proposed_and_what_is_left_is_named(tmp_path: Path, raw: Path
     manifest = read_manifest(root / "datapackages/waves/1.0/manifest.csv")
     assert manifest == manifest_of(raw)
     said = result.stderr.splitlines()
-    assert "arrays that stay native: test.h5:axis (2,)" in said
+    assert "arrays that are not converted: test.h5:axis (2,)" in said
     assert (
         "to fill    datapackages/waves/1.0: $.sciml.variables.height.dims[1]  "
         "name of the axis of length 2" in said
@@ -105,8 +105,8 @@ def test_a_mirror_without_a_host_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "wrong", "hint"),
     [
-        (["--license", "MITT"], "'MITT' is no identifier of SPDX's list", "LicenseRef-not-stated"),
-        (["--license", "mit"], "'mit' is no identifier of SPDX's list", "CC-BY-4.0"),
+        (["--license", "MITT"], "'MITT' is not in the SPDX", "LicenseRef-not-stated"),
+        (["--license", "mit"], "'mit' is not in the SPDX", "CC-BY-4.0"),
         (["--reader", "earthquak"], "did you mean 'earthquake'?", "readers: "),
         (["--files", "nowhere"], "there is no folder nowhere", "--files names the folder"),
         (["--like", "0.9"], "waves has no version '0.9' to start from", "without --like"),

@@ -391,8 +391,8 @@ def test_the_command_writes_a_site_and_prints_its_first_page(tmp_path: Path) -> 
     ("words", "said"),
     [
         (["--benchmark", "toi"], "no benchmark 'toi'"),
-        (["--base-url", "example.org"], "no address of a site"),
-        (["--org", "Lab"], "go together"),
+        (["--base-url", "example.org"], "not the address of a site"),
+        (["--org", "Lab"], "must be used together"),
         (["nowhere"], "there is no run"),
     ],
 )

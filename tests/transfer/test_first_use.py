@@ -69,13 +69,13 @@ def test_a_part_then_the_whole_then_a_pin(home: Home, registry: Registry) -> Non
     part = run(get_command, "tiny", "--split", "train", "--limit", "2")
     assert fetched(home) == ["train/0.bin", "train/1.bin"]
     assert read_manifest(folder.manifest) == manifest_of(folder.native)
-    assert "2 of 10 files, 20 bytes of 76 bytes; 0 there, 20 bytes to fetch" in part.stderr
+    assert "2 of 10 files, 20 bytes of 76 bytes; 0 present, 20 bytes to fetch" in part.stderr
     assert "pin it" not in part.stderr
     assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 files")
 
     whole = run(get_command, "tiny")
     assert fetched(home) == sorted(FILES)
-    assert "10 of 10 files, 76 bytes of 76 bytes; 2 there, 56 bytes to fetch" in whole.stderr
+    assert "10 of 10 files, 76 bytes of 76 bytes; 2 present, 56 bytes to fetch" in whole.stderr
     assert "sciml-data pin tiny --version 1.0" in whole.stderr
     assert read_manifest(folder.manifest) == manifest_of(folder.native)
 
@@ -101,7 +101,7 @@ def test_a_dry_run_asks_for_the_listing_and_says_so(home: Home, server: S3Server
     result = run(get_command, "tiny", "--dry-run", "--include", "test/*")
 
     assert result.stdout.splitlines()[0] == (
-        f"fetch      2 bytes  test/a.bin  {server.url}/bucket/data/test/a.bin"
+        f"fetch        2 bytes  test/a.bin  {server.url}/bucket/data/test/a.bin"
     )
     assert result.stderr.startswith("tiny 1.0 is unpinned: its mirrors are asked")
     assert {request.path for request in server.requests} == {"bucket"}

@@ -192,7 +192,7 @@ def test_a_run_says_its_variant_and_is_shown_rescored_and_resumed_with_it(
     assert "large-toy_third-noisy-thirds-s0" in run.stdout
     assert "toy large: noisy on toy_third" in shown.stdout
     assert (rescored.exit_code, again.exit_code) == (0, 0)
-    assert "--variant cannot be given" in str(refused.exception)
+    assert "--variant cannot be used with --resume" in str(refused.exception)
 
 
 def test_a_job_script_hands_on_variant_and_dataset(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
     [
         (["toi"], "did you mean 'toy'"),
         (["toy", "--model", "smal"], "did you mean 'small'"),
-        (["toy", "--stage-only"], "--stage-only cannot be chosen"),
+        (["toy", "--stage-only"], "sets --stage-only itself"),
         (["toy", "--time", "1:0\nrm -r x"], "cannot stand in a job script"),
         (["toy", "--partition", "a b"], "cannot stand in a job script"),
         (["toy", "--strategy", "data_parallel"], "keras.distribution is refused"),

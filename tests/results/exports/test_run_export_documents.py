@@ -237,12 +237,12 @@ def test_a_document_is_written_where_it_is_asked_for(run: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("catalogue", "RUN", "--org", "X"), "catalogue takes no --org"),
+        (("catalogue", "RUN", "--org", "X"), "catalogue does not accept --org"),
         (
             ("every-eval-ever", "RUN", "--with-predictions", "--version", "1"),
-            "every-eval-ever takes no --version",
+            "every-eval-ever does not accept --version",
         ),
-        (("croissant", "tevolop_socal", "--org", "X"), "croissant takes no --org"),
+        (("croissant", "tevolop_socal", "--org", "X"), "croissant does not accept --org"),
         (("run-creat", "RUN"), "did you mean 'run-crate'"),
         (("catalogue", "RUN", "--to", "absent/x.yaml"), "is not there"),
     ],
@@ -259,5 +259,5 @@ def test_a_wrong_call_says_what_is_wrong(run: Path, words: tuple[str, ...], said
 def test_the_help_tells_forms_of_a_dataset_from_forms_of_a_run() -> None:
     said = " ".join(CliRunner().invoke(group, ["export", "--help"]).stdout.split())
 
-    assert "FORM of a dataset ID is croissant" in said
-    assert "FORM of a RUN is run-crate or mlflow" in said
+    assert "FORM of a dataset ID: croissant" in said
+    assert "FORM of a RUN: run-crate, mlflow" in said

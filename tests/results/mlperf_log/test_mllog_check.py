@@ -444,10 +444,10 @@ def test_the_command_prints_each_problem_of_a_log(run: Path, tmp_path: Path) -> 
     ("words", "expected"),
     [
         ([], "a log needs RUN and --org and --system"),
-        (["x", "--org", "A", "--system", "B", "--benchmark", "uno"], "--benchmark goes with"),
+        (["x", "--org", "A", "--system", "B", "--benchmark", "uno"], "--benchmark needs --check"),
         (["--check", "nowhere.txt"], "cannot be read as a log"),
         (["--check", "nowhere.txt", "--org", "A"], "--org cannot be given with --check"),
-        (["x", "--rules", "uno"], "--rules goes alone"),
+        (["x", "--rules", "uno"], "--rules cannot be combined"),
         (["--rules", "unno"], "did you mean 'uno'"),
     ],
 )
@@ -467,7 +467,7 @@ def test_a_log_that_will_not_pass_is_written_with_a_word(tmp_path: Path) -> None
     code, _, said = call(tmp_path, "--org", "A", "--system", "B")
 
     assert code == 0
-    assert "this log will not pass: type" in said
+    assert "this log will be rejected: type" in said
 
 
 def test_a_log_that_does_not_say_its_benchmark_is_a_problem(text: str, tmp_path: Path) -> None:

@@ -69,6 +69,6 @@ def test_a_reviewer_types_three_commands(
     said = [typed(command).stdout for command in review]
 
     assert said[0].splitlines()[0] == f"{FOLDER}: accepted, 2 runs, self_checked"
-    assert said[1].splitlines()[-1] == "36 scores computed again, 0 differ from the records"
+    assert said[1].splitlines()[-1] == "36 scores recomputed, 0 differ from the records"
     assert said[2].splitlines()[0] == f"{FOLDER}: accepted, 2 runs, rescored"
     assert verification.state_of(tmp_path / FOLDER) == "rescored"

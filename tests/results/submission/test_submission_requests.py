@@ -31,7 +31,7 @@ def rescored(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert bench.check(folder)["accepted"]
     result = bench.call("rescore", str(folder), "--home", str(bench.home))
     assert result.exception is None, result.exception
-    assert result.stdout.splitlines()[-1] == ("36 scores computed again, 0 differ from the records")
+    assert result.stdout.splitlines()[-1] == "36 scores recomputed, 0 differ from the records"
     return root
 
 

@@ -1,0 +1,142 @@
+"""The group of verbs behind `sciml-data`, and the texts of the errors that end it.
+
+Standard output carries data, standard error carries messages. Exit code 0: success; 1: the data
+are wrong; 2: the call is wrong.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+from sciml_data import __version__
+from sciml_data.errors import SciMLDataError, nearest
+
+# Section of --help -> verb -> its line of help. The module sciml_data.cli.<verb> has a click
+# command named `command`; --help imports none of these modules.
+GROUPS = {
+    "Data": {
+        "list": "List the datasets, versions and benchmarks of the registry.",
+        "describe": "Print a dataset's licence, size, variables, splits and mirrors.",
+        "get": "Fetch a dataset, or make its synthetic sample.",
+        "adopt": "Import a local folder as a dataset's files.",
+        "verify": "Check files against the manifest; --repair refetches wrong files.",
+        "convert": "Convert verified files to analysis-ready NetCDF.",
+    },
+    "Benchmarks": {
+        "run": "Train and score a benchmark, and write its record.",
+        "sbatch": "Write the job script of a run under Slurm.",
+        "show": "Print a run's scores beside the baselines, and draw its figures.",
+        "rescore": "Recompute a run's scores from its stored predictions.",
+        "log": "Print a run's MLPerf log, or check a log.",
+    },
+    "Results": {
+        "aggregate": "Summarise repeats of a run: median, spread, time to target.",
+        "board": "Print a board of runs: Markdown, CSV, JSON or HTML.",
+        "submit": "Pack runs as a submission, check it, and make a branch of it.",
+        "site": "Build a static site of datasets, benchmarks and runs.",
+        "export": "Write a dataset's description, or a run, in a standard format.",
+    },
+    "Registry": {
+        "new": "Start the folder of a new dataset.",
+        "check": "Check every descriptor, manifest and task of the registry.",
+        "derive": "Update derived files: catalogue, checksums, README tables.",
+        "diff": "Compare two versions of a dataset: files, descriptor, values.",
+        "pin": "Record checksums of fetched files in the registry.",
+        "fair": "Assess a dataset by the FAIRsFAIR metrics; write its landing page.",
+        "cite": "Print how to cite a dataset and this software.",
+        "mirror": "Make DataLad mirrors of the registry for `datalad clone`.",
+        "catalog": "Write an Intake catalogue of the ready files in the home.",
+    },
+}
+VERBS = {verb: text for section in GROUPS.values() for verb, text in section.items()}
+# Error of a disk -> (its usual name, what the user can do). Any other error of the operating
+# system is a fault of this program, and keeps its traceback.
+DISK_ERRORS = {
+    errno.ENOSPC: ("no space left on the disk", "free some space"),
+    errno.EDQUOT: ("disk quota exceeded", "free some space"),
+    errno.EFBIG: ("file size limit exceeded", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("read-only file system", "mount it for writing"),
+    errno.EACCES: ("permission denied", "change its permissions"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is used, which keeps --help fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the verbs in the order of --help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of a verb and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"sciml_data.cli.{cmd_name.replace('list', 'list_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest verb for an unknown verb."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"no such verb: {args[0]!r}{nearest(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Print the verbs in sections, without importing them."""
+        width = max(map(len, VERBS))  # the help texts of all sections start in the same column
+        for section, verbs in GROUPS.items():
+            with formatter.section(section):
+                formatter.write_dl([(verb.ljust(width), text) for verb, text in verbs.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start here: sciml-data run tevolop --sample",
+)
+@click.version_option(__version__, prog_name="sciml-data")
+def group() -> None:
+    """Scientific machine-learning datasets: find, fetch, verify, convert, open, train, score."""
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes a message and an exit code."""
+    try:
+        group(prog_name="sciml-data")
+    except SciMLDataError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `sciml-data list | head` is not a failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (OSError, RuntimeError) as error:
+        if (disk_error := _disk_error(error)) is None:
+            raise
+        click.echo(f"error: {disk_error}", err=True)
+        sys.exit(1)
+
+
+def _disk_error(error: BaseException | None) -> SciMLDataError | None:
+    """Return the disk's error behind an exception, or None.
+
+    The contexts are searched too: HDF5 raises a RuntimeError when it cannot close a file after
+    the disk failed.
+    """
+    while error is not None and getattr(error, "errno", None) not in DISK_ERRORS:
+        error = error.__context__
+    if not isinstance(error, OSError):
+        return None
+    name, remedy = DISK_ERRORS[error.errno or 0]
+    reason = str(error.strerror or error).partition(" (")[0]
+    return SciMLDataError(
+        f"{name}: {error.filename or reason}",
+        untouched="files that were already complete were not touched",
+        hint=f"{remedy}, or choose another home with --home; then repeat the command to resume",
+    )
