@@ -1,9 +1,10 @@
-"""A synthetic joined file: the records and attributes that pandas writes, without pandas.
+"""Synthetic sample of CANDLE's joined file: the HDF5 tables that pandas writes, without pandas.
 
-Biology and ids are those of the sample of `candle_tables`. Each row repeats the features of its
-cell line and drug, as upstream does; rows are written in blocks, so any number takes little memory.
+Cell lines, drugs and ids are made as in the sample of `candle_tables`. Each row repeats the
+features of its cell line and drug, as the published file does. Rows are written in blocks, so any
+number of rows takes little memory.
 
-block["sample"] may say: rows, cells, drugs.
+Settings in `block["sample"]`: rows, cells, drugs.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.synthetic import hill
 from sciml_data.synthetic.candle_tables import DESCRIPTORS, GENES, SOURCES, cells_of, drugs_of
+from sciml_data.synthetic.hill import (
+    GrowthCurves,
+    descriptors,
+    make_growth_curves,
+    trait_features,
+)
 
 DEFAULTS: Mapping[str, int] = {"rows": 2_000, "cells": 24, "drugs": 30}
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the rows, at random, as upstream
-DOSES = np.linspace(4, 10, 25)  # -log10(mol/L): the range that the area is taken over
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}  # of the rows, drawn at random as upstream
+DOSES = np.linspace(4, 10, 25)  # -log10(mol/L): the range of the area under the curve
 NOISE = 0.03  # of an area; replicates of real screens differ by more
 ROWS_AT_ONCE = 1024
 CHUNK_BYTES = 2**20
-SAMPLE_LETTERS, DRUG_LETTERS = 30, 10  # as upstream keeps room for
+SAMPLE_LETTERS, DRUG_LETTERS = 30, 10  # widths of upstream's text columns
 ROOT = {"CLASS": "GROUP", "PYTABLES_FORMAT_VERSION": "2.1", "VERSION": "1.0", "synthetic": "true"}
 
 
@@ -33,9 +39,9 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     """Write the file that `block["file"]` names."""
     chosen = {**DEFAULTS} | {key: int(n) for key, n in block.get("sample", {}).items()}
     random = np.random.default_rng([seed, 10])
-    world = hill.make_world(random, chosen["cells"], chosen["drugs"])
-    cells, expression = _cells(world, random)
-    drugs, descriptors = _drugs(world, random)
+    curves = make_growth_curves(random, chosen["cells"], chosen["drugs"])
+    cells, expression = _cells(curves, random)
+    drugs, drug_table = _drugs(curves, random)
     root.mkdir(parents=True, exist_ok=True)
     ends = np.round(np.cumsum([0, *SHARES.values()]) * chosen["rows"]).astype(int)
     pairs = _pairs(cells, drugs)
@@ -43,40 +49,41 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     with h5py.File(root / block["file"], "w", track_order=False) as file:
         _describe(file, ROOT)
         for number, part in enumerate(SHARES):
-            rows = np.sort(
-                part_of[ends[number] : ends[number + 1]]
-            )  # so a drug's rows stay together
+            # Sorted, so that the rows of a drug stay together and compress well.
+            rows = np.sort(part_of[ends[number] : ends[number + 1]])
             chosen_pairs = pairs[rows % len(pairs)]
             names = [f"GE_GENE{column + 1:04d}" for column in range(GENES)]
             _write_features(file, f"x_{part}_0", expression, chosen_pairs[:, 0], names)
-            _write_features(
-                file, f"x_{part}_1", descriptors, chosen_pairs[:, 1], [""] * DESCRIPTORS
-            )
-            records = _responses(world, cells, drugs, chosen_pairs, random)
+            blank = [""] * DESCRIPTORS
+            _write_features(file, f"x_{part}_1", drug_table, chosen_pairs[:, 1], blank)
+            records = _responses(curves, cells, drugs, chosen_pairs, random)
             _write_responses(file, f"y_{part}", records)
 
 
 def _cells(
-    world: hill.World, random: np.random.Generator
+    curves: GrowthCurves, random: np.random.Generator
 ) -> tuple[list[tuple[int, str]], NDArray[np.float32]]:
-    """Return every cell line under every id, and its expression, scaled over all."""
-    values = hill.seen(random, world.line, GENES)
-    found, rows = [], []
+    """Return the index and id of each cell line in each source, and its scaled expression."""
+    values = trait_features(random, curves.lines, GENES)
+    ids, rows = [], []
     for source in SOURCES:
         shift = 0.15 * random.standard_normal(GENES)
-        for number, name in cells_of(source, world) if source.has_expression else []:
-            found.append((number, name))
+        for number, name in cells_of(source, curves) if source.has_expression else []:
+            ids.append((number, name))
             rows.append(values[number] + shift)
-    return found, _scaled(np.array(rows, np.float32))
+    return ids, _scaled(np.array(rows, np.float32))
 
 
 def _drugs(
-    world: hill.World, random: np.random.Generator
+    curves: GrowthCurves, random: np.random.Generator
 ) -> tuple[list[tuple[int, str]], NDArray[np.float32]]:
-    """Return every compound under every id, and its descriptors: missing ones 0, then scaled."""
-    values = _scaled(np.nan_to_num(hill.described(random, world, DESCRIPTORS)))
-    found = [one for source in SOURCES if source.has_expression for one in drugs_of(source, world)]
-    return found, values[[number for number, _ in found]]
+    """Return the index and id of each compound in each source, and its scaled descriptors.
+
+    Missing descriptors are 0 before scaling.
+    """
+    values = _scaled(np.nan_to_num(descriptors(random, curves, DESCRIPTORS)))
+    ids = [drug for source in SOURCES if source.has_expression for drug in drugs_of(source, curves)]
+    return ids, values[[number for number, _ in ids]]
 
 
 def _scaled(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,25 +93,25 @@ def _scaled(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pairs(cells: Sequence[tuple[int, str]], drugs: Sequence[tuple[int, str]]) -> NDArray[np.intp]:
-    """Return (pair, 2) places of cell lines and drugs that one source tested, by drug."""
+    """Return (pair, 2) indices of cells and drugs of the same source, ordered by drug."""
     sources = np.array([name.partition(".")[0] for _, name in cells])
     of_drugs = np.array([name.partition(".")[0].replace("NSC", "NCI60") for _, name in drugs])
-    found = [
+    pairs = [
         (cell, drug)
         for drug, source in enumerate(of_drugs)
         for cell in np.flatnonzero(sources == source)
     ]
-    return np.array(found, np.intp)
+    return np.array(pairs, np.intp)
 
 
 def _responses(
-    world: hill.World,
+    curves: GrowthCurves,
     cells: Sequence[tuple[int, str]],
     drugs: Sequence[tuple[int, str]],
     pairs: NDArray[np.intp],
     random: np.random.Generator,
 ) -> NDArray[Any]:
-    """Return the records of y: area under the curve between 1e-4 and 1e-10 mol/L, and ids."""
+    """Return the records of y: ids, and the area under the curve from 1e-4 to 1e-10 mol/L."""
     line = np.array([number for number, _ in cells])
     compound = np.array([number for number, _ in drugs])
     records = np.zeros(
@@ -118,8 +125,8 @@ def _responses(
     )
     area = np.zeros(len(pairs))
     for dose in DOSES:
-        grown = hill.growth(world, line[pairs[:, 0]], compound[pairs[:, 1]], dose)
-        area += np.clip((grown + 1) / 2, 0, 1) / len(DOSES)
+        growth = curves.growth(line[pairs[:, 0]], compound[pairs[:, 1]], dose)
+        area += np.clip((growth + 1) / 2, 0, 1) / len(DOSES)
     records["index"] = np.arange(len(pairs))
     records["values_block_0"][:, 0] = area + NOISE * random.standard_normal(len(pairs))
     records["Sample"] = np.array([name.encode() for _, name in cells])[pairs[:, 0]]
@@ -152,7 +159,7 @@ def _write_responses(file: h5py.File, key: str, records: NDArray[Any]) -> None:
 def _make_table(
     file: h5py.File, key: str, dtype: np.dtype[Any], rows: int, names: Mapping[str, Sequence[str]]
 ) -> h5py.Dataset:
-    """Make an empty table with the attributes that pandas looks for (format 'table', 0.15.2)."""
+    """Create an empty table with the attributes that pandas expects (format 'table', 0.15.2)."""
     group = file.create_group(key)
     axes = [name for columns in names.values() for name in columns]
     own = [field for field in names if not field.startswith("values_block")]
@@ -192,7 +199,7 @@ def _make_table(
 
 
 def _describe(place: h5py.Group | h5py.Dataset, attributes: Mapping[str, str]) -> None:
-    """Write attributes as PyTables does: text as UTF-8, what is pickled as bytes."""
+    """Write attributes as PyTables does: text as UTF-8, pickles (they end in `.`) as bytes."""
     for name, text in attributes.items():
         if text.endswith("."):
             place.attrs[name] = np.bytes_(text)
@@ -203,9 +210,10 @@ def _describe(place: h5py.Group | h5py.Dataset, attributes: Mapping[str, str]) -
 
 
 def _pickled(names: Sequence[str]) -> str:
-    """Return a list of texts as a pickle of protocol 0, as PyTables keeps it in an attribute.
+    """Return a list of texts as a pickle of protocol 0, as PyTables stores it in an attribute.
 
-    A name that comes again is a reference: that is how 5,270 blank ones fit into one.
+    A repeated name is a reference to the first. So 5,270 blank names fit into an attribute, which
+    HDF5 limits to 64 KiB.
     """
     places: dict[str, int] = {}
     text = "(lp0\n"

@@ -1,108 +1,156 @@
-"""A made-up biology: cell lines and compounds whose dose responses follow Hill curves.
+"""Made-up cell lines and drugs with dose responses that follow Hill curves.
 
-Each cell line and each compound has six hidden traits. Features are the traits seen through random
-loadings and noise, so that they tell a part of the response; another part belongs to the pair alone
-and no feature tells it. Growth is 1 untreated, 0 stasis, -1 all killed.
+Cells and drugs have a few hidden traits. Features show the traits through random loadings and
+noise, and the traits set the dose at which a drug acts on a cell. A model can therefore learn a
+part of the response from the features. Another part belongs to the pair alone and no feature shows
+it, as in real screens.
+
+There are two models, because the published files have two scales:
+
+    GrowthCurves      growth, 1 untreated, 0 stasis, -1 all killed: CANDLE's tables
+    ViabilityCurves   viability, 1 untreated, 0 all killed: the files of ALMANAC and CCLE
+
+Doses are -log10(mol/L) in both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-TRAITS = 6
-UNEXPLAINED = 0.3  # standard deviation of log10(EC50) that no feature tells
-MEASURING = 0.08  # standard deviation of a single measurement of growth
-MIDDLE = 6.2  # usual -log10(EC50): the medians of Uno's sources are 6.0 to 7.4
-PREFIXES = ("HCC", "SNU", "NCI-H", "OVCAR", "SK-MEL", "KM", "IGR-OV", "PC", "COLO", "MDA-MB")
+from sciml_data.errors import CallError, Problem, nearest
 
 Floats = NDArray[np.float32]
+LARGEST_EXPONENT = 30  # of the power of ten in a Hill curve: 10^30 does not overflow
+
+# Growth curves.
+TRAITS = 6
+UNEXPLAINED = 0.3  # standard deviation of log10(EC50) that no feature shows
+MEASUREMENT_NOISE = 0.08  # standard deviation of a single measurement of growth
+MEAN_POTENCY = 6.2  # usual -log10(EC50): the medians of Uno's sources are 6.0 to 7.4
+PREFIXES = ("HCC", "SNU", "NCI-H", "OVCAR", "SK-MEL", "KM", "IGR-OV", "PC", "COLO", "MDA-MB")
+
+# Viability curves.
+FACTORS = 6
+SLOPES = (1.0, 2.5)  # Hill slopes of made-up drugs
+CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "C1CC({})CC1")
+LINKS = ("C(=O)N", "O", "CC", "NC(=O)C", "S(=O)(=O)N", "COC", "N")
+ENDS = ("C", "CC", "O", "N", "F", "Cl", "C(F)(F)F", "OC", "C#N", "C(=O)O", "N(C)C", "C(C)C", "CCO")
+AUC_DOSES = np.linspace(4, 10, 121)  # -log10(mol/L): the fixed range of Uno's AUC
+
+
+# --- growth --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class World:
-    """Curves of all pairs.
+class GrowthCurves:
+    """Cell lines, compounds, and the Hill curve of each pair.
 
     Attributes:
-        names: of the cell lines, as a culture collection would write them.
-        line: (line, trait).
-        compound: (compound, trait).
-        middle: (line, compound) -log10(EC50, mol/L).
-        end: (line, compound) growth at any high dose.
-        slope: (compound,) Hill slope.
+        names: names of the cell lines, written as a culture collection writes them.
+        lines: (line, trait) float32.
+        compounds: (compound, trait) float32.
+        potency: (line, compound) float32, -log10(EC50 in mol/L).
+        floor: (line, compound) float32, growth at any high dose.
+        slope: (compound,) float32, Hill slope.
     """
 
     names: tuple[str, ...]
-    line: Floats
-    compound: Floats
-    middle: Floats
-    end: Floats
+    lines: Floats
+    compounds: Floats
+    potency: Floats
+    floor: Floats
     slope: Floats
 
+    def growth(
+        self, line: NDArray[np.intp], compound: NDArray[np.intp], dose: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Return growth without noise, float64.
 
-def make_world(random: np.random.Generator, lines: int, compounds: int) -> World:
-    """Return cell lines and compounds, about a third of which do next to nothing."""
-    line = random.standard_normal((lines, TRAITS), np.float32)
-    compound = random.standard_normal((compounds, TRAITS), np.float32)
-    together = line @ compound.T / np.float32(np.sqrt(TRAITS))
-    own = random.standard_normal((lines, compounds), np.float32)
-    middle = MIDDLE + 0.7 * compound[:, 0] + 0.5 * together + UNEXPLAINED * own
-    strength = 1.2 * compound[:, 1] + 0.6 * together + 0.5 + 0.2 * line[:, :1]
-    end = 1 - 2 / (1 + np.exp(-2 * strength))
+        Args:
+            line: (row,) indices of cell lines.
+            compound: (row,) indices of compounds.
+            dose: (row,) -log10(mol/L), or one number for all rows.
+        """
+        floor = self.floor[line, compound]
+        exponent = self.slope[compound] * (self.potency[line, compound] - dose)
+        exponent = np.clip(exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+        return np.asarray(floor + (1 - floor) / (1 + 10.0**exponent), np.float64)
+
+    def paired_growth(
+        self, first: NDArray[np.float64], second: NDArray[np.float64], pair: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Return growth under two drugs: independent action and a synergy of the two compounds.
+
+        Args:
+            first: (row,) growth under the first drug alone.
+            second: (row,) growth under the second drug alone.
+            pair: (row, 2) indices of the two compounds.
+        """
+        alive = np.clip((np.stack([first, second]) + 1) / 2, 0, 1)
+        traits, other_traits = self.compounds[pair[:, 0]], self.compounds[pair[:, 1]]
+        synergy = 0.5 * np.tanh((traits * other_traits).sum(1) / TRAITS)
+        spread = np.sqrt((alive * (1 - alive)).prod(0))
+        return np.asarray(2 * np.clip(alive.prod(0) - synergy * spread, 0, 1.2) - 1)
+
+
+def make_growth_curves(random: np.random.Generator, lines: int, compounds: int) -> GrowthCurves:
+    """Return cell lines and compounds; about a third of the compounds have hardly any effect.
+
+    Args:
+        random: source of all numbers.
+        lines: number of cell lines.
+        compounds: number of compounds.
+    """
+    of_lines = random.standard_normal((lines, TRAITS), np.float32)
+    of_compounds = random.standard_normal((compounds, TRAITS), np.float32)
+    shared = of_lines @ of_compounds.T / np.float32(np.sqrt(TRAITS))
+    unexplained = random.standard_normal((lines, compounds), np.float32)
+    potency = MEAN_POTENCY + 0.7 * of_compounds[:, 0] + 0.5 * shared + UNEXPLAINED * unexplained
+    strength = 1.2 * of_compounds[:, 1] + 0.6 * shared + 0.5 + 0.2 * of_lines[:, :1]
+    floor = 1 - 2 / (1 + np.exp(-2 * strength))
     slope = np.exp(0.3 * random.standard_normal(compounds, np.float32))
     numbers = random.permutation(np.arange(3, 3 + 40 * lines))[:lines]
     names = ("22RV1", *(f"{PREFIXES[n % len(PREFIXES)]}-{numbers[n]}" for n in range(1, lines)))
-    return World(
+    return GrowthCurves(
         names[:lines],
-        line,
-        compound,
-        middle.astype(np.float32),
-        end.astype(np.float32),
+        of_lines,
+        of_compounds,
+        potency.astype(np.float32),
+        floor.astype(np.float32),
         slope,
     )
 
 
-def growth(
-    world: World, line: NDArray[np.intp], compound: NDArray[np.intp], dose: NDArray[np.floating]
-) -> NDArray[np.float64]:
-    """Return growth without noise; `dose` is -log10(mol/L)."""
-    end = world.end[line, compound]
-    power = world.slope[compound] * (world.middle[line, compound] - dose)
-    return np.asarray(end + (1 - end) / (1 + 10.0 ** np.clip(power, -30, 30)), np.float64)
-
-
-def paired_growth(
-    world: World, first: NDArray[np.float64], second: NDArray[np.float64], both: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return growth under two drugs: independent action and a synergy of the two compounds.
-
-    Args:
-        world: has the compounds' traits.
-        first: growth under the first drug alone.
-        second: growth under the second alone.
-        both: (row, 2) compounds.
-    """
-    alive = np.clip((np.stack([first, second]) + 1) / 2, 0, 1)
-    one, other = world.compound[both[:, 0]], world.compound[both[:, 1]]
-    synergy = 0.5 * np.tanh((one * other).sum(1) / TRAITS)
-    spread = np.sqrt((alive * (1 - alive)).prod(0))
-    return np.asarray(2 * np.clip(alive.prod(0) - synergy * spread, 0, 1.2) - 1)
-
-
-def seen(
+def trait_features(
     random: np.random.Generator, traits: Floats, columns: int, *, noise: float = 0.7
 ) -> Floats:
-    """Return features of so many columns, mean 0: traits through random loadings, and noise."""
+    """Return features with mean 0 that show traits through random loadings and noise.
+
+    Args:
+        random: source of loadings and noise.
+        traits: (entity, trait).
+        columns: number of features.
+        noise: standard deviation.
+
+    Returns:
+        (entity, columns) float32.
+    """
     loadings = random.standard_normal((traits.shape[1], columns), np.float32)
-    blurred = noise * random.standard_normal((len(traits), columns), np.float32)
-    return np.asarray(traits @ loadings / np.sqrt(traits.shape[1]) + blurred, np.float32)
+    noises = noise * random.standard_normal((len(traits), columns), np.float32)
+    return np.asarray(traits @ loadings / np.sqrt(traits.shape[1]) + noises, np.float32)
 
 
-def described(random: np.random.Generator, world: World, columns: int) -> Floats:
-    """Return descriptors: of very different scales, a few columns constant, NaN here and there."""
-    values = seen(random, world.compound, columns)
+def descriptors(random: np.random.Generator, curves: GrowthCurves, columns: int) -> Floats:
+    """Return molecular descriptors of all compounds: (compound, columns) float32.
+
+    Like real descriptors they have very different scales, a few constant columns, and a few NaN.
+    """
+    values = trait_features(random, curves.compounds, columns)
     scale = 10.0 ** random.uniform(-2, 3, columns)
     values = ((values + random.uniform(-3, 3, columns)) * scale).astype(np.float32)
     values[:, random.random(columns) < 0.02] = 0
@@ -110,6 +158,114 @@ def described(random: np.random.Generator, world: World, columns: int) -> Floats
     return values
 
 
-def bits(random: np.random.Generator, world: World, columns: int) -> NDArray[np.bool_]:
-    """Return fingerprints, about a tenth of the bits set."""
-    return np.asarray(seen(random, world.compound, columns) > 1.6)
+def fingerprints(
+    random: np.random.Generator, curves: GrowthCurves, columns: int
+) -> NDArray[np.bool_]:
+    """Return fingerprints of all compounds, (compound, columns) bool, a tenth of them set."""
+    return np.asarray(trait_features(random, curves.compounds, columns) > 1.6)
+
+
+# --- viability -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ViabilityCurves:
+    """Hidden factors of cells and drugs, and the Hill curves that follow from them.
+
+    Attributes:
+        cells: (cell, factor).
+        drugs: (drug, factor).
+        potency: (cell, drug) -log10(mol/L) at half of the effect.
+        depth: (drug,) largest share of cells that the drug kills.
+        slope: (drug,) Hill slope.
+    """
+
+    cells: NDArray[np.float64]
+    drugs: NDArray[np.float64]
+    potency: NDArray[np.float64]
+    depth: NDArray[np.float64]
+    slope: NDArray[np.float64]
+
+    def viability(
+        self, cell: NDArray[np.int64], drug: NDArray[np.int64], dose: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return living cells as a share of the untreated ones: 1 is no effect.
+
+        Args:
+            cell: indices of cells; the three arrays are broadcast against each other.
+            drug: indices of drugs.
+            dose: -log10(mol/L).
+        """
+        exponent = self.slope[drug] * (dose - self.potency[cell, drug])
+        exponent = np.clip(exponent, -LARGEST_EXPONENT, LARGEST_EXPONENT)
+        return 1 - self.depth[drug] / (1 + 10**exponent)
+
+
+def make_viability_curves(random: np.random.Generator, cells: int, drugs: int) -> ViabilityCurves:
+    """Return the curves of a number of cells and drugs."""
+    of_cells, of_drugs = (
+        random.standard_normal((cells, FACTORS)),
+        random.standard_normal((drugs, FACTORS)),
+    )
+    mean_potency = random.uniform(5.0, 7.5, drugs)
+    shared = 0.6 / np.sqrt(FACTORS) * of_cells @ of_drugs.T
+    return ViabilityCurves(
+        cells=of_cells,
+        drugs=of_drugs,
+        potency=mean_potency + shared + 0.4 * of_cells[:, :1],
+        depth=random.uniform(0.4, 1.0, drugs),
+        slope=random.uniform(*SLOPES, drugs),
+    )
+
+
+def factor_features(
+    random: np.random.Generator, factors: NDArray[np.float64], count: int
+) -> NDArray[np.float64]:
+    """Return (entity, count) float64 features, mean 0 and deviation near 1, that show factors.
+
+    Args:
+        random: source of loadings and noise.
+        factors: (entity, factor).
+        count: number of features.
+    """
+    loadings = random.standard_normal((factors.shape[1], count)) / np.sqrt(factors.shape[1])
+    return np.asarray(factors @ loadings + 0.3 * random.standard_normal((len(factors), count)))
+
+
+def made_up_smiles(random: np.random.Generator, count: int) -> list[str]:
+    """Return different SMILES of made-up molecules."""
+    smiles: dict[str, None] = {}
+    while len(smiles) < count:
+        parts = random.integers(1, 4)
+        text = str(random.choice(ENDS))
+        for _ in range(parts):
+            text = str(random.choice(CORES)).format(str(random.choice(LINKS)) + text)
+        smiles[text] = None
+    return list(smiles)
+
+
+def sample_sizes(block: Mapping[str, Any], defaults: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes of a sample: the defaults, replaced by those of `block["sample"]`.
+
+    Raises:
+        CallError: a size is unknown, or is not a whole number above 0.
+    """
+    given = block.get("sample", {})
+    problems = [
+        Problem("unknown", name, f"no such size of the sample{nearest(name, defaults)}")
+        for name in given
+        if name not in defaults
+    ]
+    problems += [
+        Problem("value", name, f"expected a whole number above 0, not {value!r}")
+        for name, value in given.items()
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1
+    ]
+    if problems:
+        raise CallError(
+            "no sample can be made with these sizes",
+            problems=problems,
+            untouched="nothing was written",
+            hint=f"sizes: {', '.join(defaults)}",
+        )
+    return {name: int(given.get(name, default)) for name, default in defaults.items()}

@@ -1,8 +1,10 @@
-"""A synthetic look-alike of the CCLE files: Hill curves, their areas, images and a table of genes.
+"""Synthetic sample of the CCLE files: Hill curves, their areas, images and a table of genes.
 
-Every cell has curves under every drug at the eight doses of the CCLE, but for one in 25, as in the
-real files. Two cells have curves and no image. Names of cells are made up (SYN0001_LUNG); drugs
-bear the names that the descriptor knows, with made-up molecules.
+Each pair of a cell and a drug has a curve at the eight doses of the CCLE; one pair in 25 has none,
+as in the real files. Two cells have curves and no image. Names of cells are made up
+(SYN0001_LUNG). Drugs have names from the descriptor and made-up molecules.
+
+Settings in `block["sample"]`: cells, drugs.
 """
 
 from __future__ import annotations
@@ -17,53 +19,59 @@ from numpy.typing import NDArray
 from sciml_data.errors import CallError
 from sciml_data.formats.uno_ccle.curves import HEADER
 from sciml_data.formats.uno_ccle.images import PIXELS, SIDE
-from sciml_data.synthetic.drug_response import (
+from sciml_data.synthetic.hill import (
     AUC_DOSES,
-    World,
-    features,
+    ViabilityCurves,
+    factor_features,
     made_up_smiles,
-    sizes,
-    world,
+    make_viability_curves,
+    sample_sizes,
 )
 
 DEFAULTS: Mapping[str, int] = {"cells": 48, "drugs": 12}
-DOSES = (".0025", ".0080", ".025", ".080", ".25", ".80", "2.53", "8")  # of the real curves, uM
+DOSES = (".0025", ".0080", ".025", ".080", ".25", ".80", "2.53", "8")  # uM, as in the real curves
 TISSUES = ("LUNG", "BREAST", "SKIN", "LARGE_INTESTINE", "HAEMATOPOIETIC_AND_LYMPHOID_TISSUE")
-GENES = 1600  # in the table
-FIRST_ID = 61  # as the real ids begin
+GENES = 1600  # of the table
+FIRST_ID = 61  # the smallest real id
 NOISE = 5.0  # percent of activity, standard deviation
-MISSING = 0.04  # share of (cell, drug) without a curve
-WITHOUT_IMAGE = 2
+MISSING = 0.04  # share of (cell, drug) pairs without a curve
+WITHOUT_IMAGE = 2  # cells
 
 
 def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
-    """Write all native files that the block names; `block["sample"]` has `cells` and `drugs`.
+    """Write all native files that the block names.
+
+    Args:
+        root: folder of the native files.
+        block: `sciml.native`; its `sample` has `cells` and `drugs`.
+        seed: the same seed, the same bytes.
 
     Raises:
-        CallError: a size that cannot be.
+        CallError: a size is not valid, or larger than the number of drugs in the descriptor.
     """
-    chosen = sizes(block, DEFAULTS)
-    drugs = list(block["drugs"])[: chosen["drugs"]]
-    if len(drugs) < chosen["drugs"]:
+    sizes = sample_sizes(block, DEFAULTS)
+    drugs = list(block["drugs"])[: sizes["drugs"]]
+    if len(drugs) < sizes["drugs"]:
         raise CallError(
-            f"a sample has at most the {len(drugs)} drugs that the descriptor names",
+            f"no sample can be made with {sizes['drugs']} drugs: the descriptor names {len(drugs)}",
             untouched="nothing was written",
+            hint=f"--sample-set drugs={len(drugs)}, or fewer",
         )
     random = np.random.default_rng([seed, 1])
-    count = chosen["cells"]
-    unseen = list(block["cells_without_expression"])[:WITHOUT_IMAGE]
-    truth = world(random, count + len(unseen), len(drugs))
+    count = sizes["cells"]
+    without_image = list(block["cells_without_expression"])[:WITHOUT_IMAGE]
+    curves = make_viability_curves(random, count + len(without_image), len(drugs))
     names = [f"SYN{at + 1:04d}_{TISSUES[at % len(TISSUES)]}" for at in range(count)]
     ids = [f"CCL_{FIRST_ID + 2 * at}" for at in range(count)]
-    has_curve = random.random((count + len(unseen), len(drugs))) >= MISSING
+    has_curve = random.random((count + len(without_image), len(drugs))) >= MISSING
     compounds = [block["drugs"][name]["compound"] for name in drugs]
-    _write_curves(root / block["curves"], random, truth, [names + unseen, compounds], has_curve)
-    _write_areas(root / block["response"], truth, [ids, drugs], has_curve)
-    expression = _scaled(features(random, truth.cells[:count], PIXELS))
+    labels = [names + without_image, compounds]
+    _write_curves(root / block["curves"], random, curves, labels, has_curve)
+    _write_areas(root / block["response"], curves, [ids, drugs], has_curve)
+    expression = _scaled(factor_features(random, curves.cells[:count], PIXELS))
     _write_images(root / block["expression_images"], ids, 1 - expression)
-    _write_images(
-        root / block["descriptor_images"], drugs, _scaled(features(random, truth.drugs, PIXELS))
-    )
+    molecules = _scaled(factor_features(random, curves.drugs, PIXELS))
+    _write_images(root / block["descriptor_images"], drugs, molecules)
     _write_genes(root / block["expression_table"], random, ids[: (count + 1) // 2], expression)
     smiles = made_up_smiles(random, len(drugs))
     rows = [f"{name},{text}" for name, text in sorted(zip(compounds, smiles, strict=True))]
@@ -73,13 +81,13 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
 def _write_curves(
     path: Path,
     random: np.random.Generator,
-    truth: World,
+    curves: ViabilityCurves,
     names: Sequence[Sequence[str]],
     has_curve: NDArray[np.bool_],
 ) -> None:
     cells, drugs = np.nonzero(has_curve)
     doses = -np.log10(np.array([float(dose) for dose in DOSES]) * 1e-6)
-    viability = truth.viability(cells[:, None], drugs[:, None], doses[None, :])
+    viability = curves.viability(cells[:, None], drugs[:, None], doses[None, :])
     activity = 100 * (viability - 1) + NOISE * random.standard_normal(viability.shape)
     lines = [",".join(HEADER)]
     for cell, drug, values in zip(cells.tolist(), drugs.tolist(), activity, strict=True):
@@ -94,17 +102,18 @@ def _write_curves(
 
 
 def _write_areas(
-    path: Path, truth: World, ids: Sequence[Sequence[str]], has_curve: NDArray[np.bool_]
+    path: Path, curves: ViabilityCurves, ids: Sequence[Sequence[str]], has_curve: NDArray[np.bool_]
 ) -> None:
+    """Write the area under the curve of each pair: the mean viability over `AUC_DOSES`."""
     cells, drugs = np.nonzero(has_curve[: len(ids[0])])
-    areas = truth.viability(cells[:, None], drugs[:, None], AUC_DOSES[None, :]).mean(1)
+    areas = curves.viability(cells[:, None], drugs[:, None], AUC_DOSES[None, :]).mean(1)
     rows = zip(cells.tolist(), drugs.tolist(), areas, strict=True)
     lines = [f"{ids[0][cell]}\t{ids[1][drug]}\t{area:.4f}" for cell, drug, area in rows]
     _write_lines(path, ["CCL\tDrug\tAUC", *lines])
 
 
 def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each column scaled to 0 ... 1, with nine decimals."""
+    """Return (row, column) values with each column scaled to 0..1, rounded to nine decimals."""
     lowest, highest = values.min(0), values.max(0)
     return np.asarray(np.round((values - lowest) / np.maximum(highest - lowest, 1e-9), 9))
 
@@ -118,7 +127,7 @@ def _write_images(folder: Path, names: Sequence[str], values: NDArray[np.float64
 def _write_genes(
     path: Path, random: np.random.Generator, ids: Sequence[str], values: NDArray[np.float64]
 ) -> None:
-    """Write the scaled expression of some pixels under the names of genes, for some cells."""
+    """Write the scaled expression of `GENES` random pixels as a table of genes, for some cells."""
     pixels = np.sort(random.choice(PIXELS, GENES, replace=False))
     lines = ["\t".join(["", *(f"MADEUP{gene + 1}" for gene in range(GENES))])]
     for name, row in zip(ids, values, strict=False):

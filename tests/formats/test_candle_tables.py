@@ -420,15 +420,15 @@ def test_drugs_of_like_features_have_like_effects(whole: xr.Dataset) -> None:
 
 
 def test_two_drugs_do_more_or_less_than_each_alone_and_their_order_does_not_count() -> None:
-    world = hill.make_world(np.random.default_rng(0), 4, 30)
+    curves = hill.make_growth_curves(np.random.default_rng(0), 4, 30)
     one, other = np.arange(15), np.arange(15, 30)
     line = np.zeros(15, np.intp)
-    first = hill.growth(world, line, one, np.full(15, 6.0))
-    second = hill.growth(world, line, other, np.full(15, 6.0))
+    first = curves.growth(line, one, np.full(15, 6.0))
+    second = curves.growth(line, other, np.full(15, 6.0))
 
-    both = hill.paired_growth(world, first, second, np.stack([one, other], 1))
+    both = curves.paired_growth(first, second, np.stack([one, other], 1))
 
-    swapped = hill.paired_growth(world, second, first, np.stack([other, one], 1))
+    swapped = curves.paired_growth(second, first, np.stack([other, one], 1))
     np.testing.assert_allclose(both, swapped)
     independent = 2 * ((first + 1) / 2).clip(0, 1) * ((second + 1) / 2).clip(0, 1) - 1
     assert (both < independent - 0.02).any()

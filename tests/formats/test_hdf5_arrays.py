@@ -19,7 +19,7 @@ from sciml_data.formats import Native, hdf5_arrays
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.hdf5_arrays import graphene, multiple_scattering, water_clusters
-from sciml_data.synthetic.hdf5_arrays.grey_png import SIGNATURE, grey_png
+from sciml_data.synthetic.hdf5_arrays.graphene import PNG_SIGNATURE, grey_png
 
 VARIABLES = {
     "image": {"dims": ["n", "row", "column"], "dtype": "float32", "long_name": "image"},
@@ -417,7 +417,7 @@ def test_the_png_holds_the_image() -> None:
     start = content.index(b"IDAT")
     length = int.from_bytes(content[start - 4 : start])
     rows = np.frombuffer(zlib.decompress(content[start + 4 : start + 4 + length]), np.uint8)
-    assert content.startswith(SIGNATURE)
+    assert content.startswith(PNG_SIGNATURE)
     np.testing.assert_array_equal(rows.reshape(3, 5)[:, 1:], image)
 
 

@@ -1,0 +1,3 @@
+from .models import write_sample
+
+__all__ = ["write_sample"]
