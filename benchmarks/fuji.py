@@ -33,7 +33,7 @@ import urllib3
 from sciml_data.metadata.addresses import SITE
 from sciml_data.metadata.fair.metrics import judge
 from sciml_data.metadata.forms import CITATIONS, FORMS
-from sciml_data.metadata.landing.folder import page_folder
+from sciml_data.metadata.landing.page import page_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 

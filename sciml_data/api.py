@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.errors import CallError
 from sciml_data.formats import require_format
 from sciml_data.home import find_home
-from sciml_data.metadata.addresses import landing_page
+from sciml_data.metadata.addresses import landing_page_address
 from sciml_data.progress import Progress
 from sciml_data.ready.convert import convert
 from sciml_data.ready.open import open_dataset
@@ -299,5 +299,5 @@ def pooch(
         ) from error
     descriptor = describe(dataset, version=version, registry=registry)
     plan = make_plan(descriptor, find_home(home), mirrors=mirrors, log=log)
-    page = landing_page(descriptor.dataset, descriptor.version)
+    page = landing_page_address(descriptor.dataset, descriptor.version)
     return DatasetPooch(plan, base_url=page, log=log)

@@ -108,7 +108,7 @@ def _versions(
 def _write_page(versions: list[Descriptor], page: Path) -> None:
     from sciml_data.errors import CallError
     from sciml_data.home import write_atomically
-    from sciml_data.metadata.landing.landing import landing_page
+    from sciml_data.metadata.landing.page import landing_page
 
     if len(versions) != 1:
         raise CallError(

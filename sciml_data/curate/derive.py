@@ -19,6 +19,7 @@ from typing import Any
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.formats import load_format, views_of
 from sciml_data.home import write_atomically
+from sciml_data.metadata.yaml_text import to_yaml
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     MANIFEST_NAME,
@@ -110,19 +111,6 @@ def write_derived(registry: Registry) -> list[Path]:
         path.unlink()
         changed.append(path)
     return changed
-
-
-def to_yaml(value: Mapping[str, Any], *, indent: int = 0) -> str:
-    """Return nested mappings as YAML blocks, and what is below them in JSON: YAML contains it."""
-    lines = []
-    for key, inner in value.items():
-        word = key if key.isidentifier() else json.dumps(key, ensure_ascii=False)
-        head = f"{' ' * indent}{word}:"
-        if isinstance(inner, Mapping) and inner:
-            lines.append(head + "\n" + to_yaml(inner, indent=indent + 2))
-        else:
-            lines.append(f"{head} {json.dumps(inner, ensure_ascii=False)}\n")
-    return "".join(lines)
 
 
 def _versions(registry: Registry, dataset: str) -> list[Version]:

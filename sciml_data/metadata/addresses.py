@@ -1,6 +1,6 @@
-"""Public addresses, and the identifiers made of them: each constant stands here once.
+"""Public addresses, and the identifiers made from them: each constant is defined only here.
 
-No DOI is registered for any dataset. What identifies a version is the address of its landing page.
+No DOI is registered for any dataset. A version is identified by the address of its landing page.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ DOI_RESOLVER = "https://doi.org/"
 SPDX_LICENCES = "https://spdx.org/licenses/"
 
 
-def landing_page(dataset: str, version: str) -> str:
-    """Return the address of a version's landing page, which is also its identifier."""
+def landing_page_address(dataset: str, version: str) -> str:
+    """Return the address of a version's landing page, which is also the version's identifier."""
     return f"{SITE}/datasets/{quote(dataset)}/{quote(version)}/"
 
 
-def beside_page(dataset: str, version: str, name: str) -> str:
-    """Return the address of a file that lies beside the landing page.
+def file_address(dataset: str, version: str, name: str) -> str:
+    """Return the address of a file beside the landing page.
 
-    There lie the descriptor, the files it names in `resources` (the manifest among them), and the
-    exports.
+    These files are the descriptor, the files that it names in `resources` (the manifest among
+    them), and the exports.
     """
-    return landing_page(dataset, version) + quote(name)
+    return landing_page_address(dataset, version) + quote(name)
 
 
 def doi_address(doi: str) -> str:

@@ -1,14 +1,14 @@
 """Facts as Croissant 1.1 (MLCommons): the native files as published, by address and checksum.
 
-What it may say is bounded by the format (research: tooling, section 10):
+The format limits what can be said:
 
-- A FileObject has a sha256 or an md5. A file whose hash is of another kind, or which nobody has
-  pinned, stands in a FileSet, which has none; the manifest is a FileObject with its sha256, and
+- A FileObject needs a sha256 or an md5. A file with another kind of hash, or that nobody has
+  pinned, is part of a FileSet, which has no hash. The manifest is a FileObject with its sha256, and
   holds every hash.
-- No record of HDF5, NetCDF or fixed-width text can be read through a RecordSet, so there is none of
-  the data: only of the tables beside the descriptor, which are CSV. The variables of the ready form
-  are listed as `variableMeasured`.
-- A version asked of a service is a live dataset; no other is said to be.
+- A RecordSet cannot read records of HDF5, NetCDF or fixed-width text. So RecordSets describe only
+  the tables beside the descriptor, which are CSV. The variables of the ready form are listed as
+  `variableMeasured`.
+- Only a version whose files come from a service is a live dataset.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from typing import Any
 from zlib import crc32
 
 from sciml_data.metadata.cite import to_bibtex
-from sciml_data.metadata.facts import Facts
-from sciml_data.metadata.parts import Beside, NativeFile
-from sciml_data.metadata.schema_org import MOST_FILES, agent, licence, variable
+from sciml_data.metadata.facts import MAX_LISTED_FILES, Facts, NativeFile, Resource
+from sciml_data.metadata.schema_org import agent_node, licence_node, variable_node
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 TERMS = (
@@ -31,7 +30,7 @@ TERMS = (
     "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated",
     "replace", "samplingRate", "separator", "source", "subField", "transform",
 )  # fmt: skip
-# The context of the Croissant 1.1 specification, appendix 1, and PROV beside it.
+# The context of the Croissant 1.1 specification, appendix 1, and PROV.
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -62,44 +61,45 @@ def to_croissant(facts: Facts) -> dict[str, Any]:
         "url": facts.identifier,
         "version": facts.version,
         "datePublished": facts.issued,
-        "creator": [agent(one) for one in facts.creators],
-        "publisher": [agent(one) for one in facts.publishers],
-        "license": [licence(one) for one in facts.licences],
+        "creator": [agent_node(agent) for agent in facts.creators],
+        "publisher": [agent_node(agent) for agent in facts.publishers],
+        "license": [licence_node(licence) for licence in facts.licences],
         "keywords": list(facts.keywords),
         "citeAs": to_bibtex(facts),
         "conditionsOfAccess": facts.access_sentence,
         "isLiveDataset": facts.is_live,
-        "prov:wasDerivedFrom": [
-            {"@id": one.identifier.url} for one in facts.related if one.relation == "IsDerivedFrom"
+        "prov:wasDerivedFrom": [{"@id": work.identifier.url} for work in facts.sources],
+        "distribution": [*_resources(facts.resources), *_native_files(facts)],
+        "recordSet": [_record_set(resource) for resource in facts.resources if resource.columns],
+        "variableMeasured": [
+            variable_node(name, variable) for name, variable in facts.variables.items()
         ],
-        "distribution": [*_beside(facts.beside), *_native(facts)],
-        "recordSet": [_record_set(one) for one in facts.beside if one.columns],
-        "variableMeasured": [variable(name, one) for name, one in facts.variables.items()],
     }
     return {key: value for key, value in document.items() if value != []}
 
 
-def _beside(files: Sequence[Beside]) -> Iterator[dict[str, Any]]:
-    for one in files:
+def _resources(resources: Sequence[Resource]) -> Iterator[dict[str, Any]]:
+    for resource in resources:
         yield {
             "@type": "cr:FileObject",
-            "@id": one.name,
-            "name": one.path,
-            "description": one.title,
-            "contentUrl": one.url,
-            "contentSize": f"{one.size_bytes} B",
-            "encodingFormat": one.media_type,
-            "sha256": one.sha256,
+            "@id": resource.name,
+            "name": resource.path,
+            "description": resource.title,
+            "contentUrl": resource.url,
+            "contentSize": f"{resource.size_bytes} B",
+            "encodingFormat": resource.media_type,
+            "sha256": resource.sha256,
         }
 
 
-def _native(facts: Facts) -> Iterator[dict[str, Any]]:
-    can_stand_alone = [file for file in facts.files if file.urls and (file.sha256 or file.md5)]
-    if len(can_stand_alone) > MOST_FILES:
-        can_stand_alone = []
-    yield from (_file_object(file) for file in can_stand_alone)
-    alone = {file.path for file in can_stand_alone}
-    yield from _file_sets([file for file in facts.files if file.path not in alone])
+def _native_files(facts: Facts) -> Iterator[dict[str, Any]]:
+    """Yield a FileObject for each file that can be one, and FileSets for all others."""
+    single = [file for file in facts.files if file.urls and (file.sha256 or file.md5)]
+    if len(single) > MAX_LISTED_FILES:
+        single = []
+    yield from (_file_object(file) for file in single)
+    listed = {file.path for file in single}
+    yield from _file_sets([file for file in facts.files if file.path not in listed])
     for group in facts.groups:
         where = f"; at {' or '.join(group.folders)}" if group.folders else ""
         what = "what the service answers" if facts.is_live else group.sentence
@@ -114,7 +114,7 @@ def _native(facts: Facts) -> Iterator[dict[str, Any]]:
 
 
 def _file_object(file: NativeFile) -> dict[str, Any]:
-    found = {
+    node = {
         "@type": "cr:FileObject",
         "@id": _identifier(file.path),
         "name": file.path,
@@ -123,12 +123,12 @@ def _file_object(file: NativeFile) -> dict[str, Any]:
         "encodingFormat": file.media_type,
     }
     if len(file.urls) > 1:
-        found["description"] = f"also at {' or '.join(file.urls[1:])}"
-    return found | ({"sha256": file.sha256} if file.sha256 else {"md5": file.md5})
+        node["description"] = f"also at {' or '.join(file.urls[1:])}"
+    return node | ({"sha256": file.sha256} if file.sha256 else {"md5": file.md5})
 
 
 def _file_sets(files: Sequence[NativeFile]) -> Iterator[dict[str, Any]]:
-    """Yield a set for each folder and type of files: their hashes stand in the manifest."""
+    """Yield a FileSet for each folder and type of files; the manifest has their hashes."""
     sets: dict[tuple[str, str, str], list[NativeFile]] = {}
     for file in files:
         path = PurePosixPath(file.path)
@@ -140,7 +140,7 @@ def _file_sets(files: Sequence[NativeFile]) -> Iterator[dict[str, Any]]:
             "@type": "cr:FileSet",
             "@id": _identifier(f"{folder}*{suffix}#{media_type}"),
             "name": f"{folder}*{suffix}",
-            "description": f"{len(inside)} files, {sum(one.size_bytes for one in inside)} bytes; "
+            "description": f"{len(inside)} files, {sum(file.size_bytes for file in inside)} bytes; "
             f"path, size and hash ({', '.join(kinds)}) of each stand in the manifest",
             "encodingFormat": media_type,
             "includes": f"{folder}*{suffix}",
@@ -148,13 +148,13 @@ def _file_sets(files: Sequence[NativeFile]) -> Iterator[dict[str, Any]]:
 
 
 def _identifier(path: str) -> str:
-    """Return an `@id`: mlcroissant takes no white space, escaped or not, so that is replaced."""
+    """Return an `@id`; white space is replaced, because mlcroissant refuses it, escaped or not."""
     plain = re.sub(r"\s", "_", path)
     return f"native/{plain}" if plain == path else f"native/{plain}#{crc32(path.encode()):08x}"
 
 
-def _record_set(table: Beside) -> dict[str, Any]:
-    """Return the records of a CSV table beside the descriptor."""
+def _record_set(table: Resource) -> dict[str, Any]:
+    """Return the RecordSet of a CSV table beside the descriptor."""
     return {
         "@type": "cr:RecordSet",
         "@id": f"records/{table.name}",

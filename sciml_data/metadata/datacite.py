@@ -1,8 +1,8 @@
-"""Facts as DataCite metadata 4.5: JSON as its REST interface takes it, and XML of the same.
+"""Facts as DataCite metadata 4.5: JSON for DataCite's REST interface, and the same as XML.
 
-No DOI is registered. The JSON schema asks for none, so it has none; the XML schema asks for an
-identifier, which is then `:unas`, DataCite's word for a value that is not assigned (Metadata Schema
-4.5, appendix 3). The landing page stands as an alternate identifier and as the `url`.
+No DOI is registered. The JSON schema does not require one. The XML schema requires an identifier,
+which is `:unas`, DataCite's word for a value that is not assigned (Metadata Schema 4.5, appendix
+3). The landing page is an alternate identifier and the `url`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sciml_data.metadata.addresses import SPDX_LICENCES
-from sciml_data.metadata.facts import Facts
-from sciml_data.metadata.parts import Agent, Licence, Related
+from sciml_data.metadata.facts import Agent, Facts, Licence, Related
 
 KERNEL = "http://datacite.org/schema/kernel-4"
 SCHEMA_LOCATION = f"{KERNEL} http://schema.datacite.org/meta/kernel-4.5/metadata.xsd"
@@ -24,8 +23,8 @@ ACCESS = {
     "open": ("open access", f"{COAR}c_abf2"),
     "restricted": ("restricted access", f"{COAR}c_16ec"),
 }
-# List in JSON -> its element and the element of each item in XML; the items' attributes are those
-# keys that are not the text. Order as in the schema's own example: the schema takes any.
+# List in JSON -> its XML element, the element of each item, and the key of the item's text. All
+# other keys of an item become attributes. The order is that of the schema's own example.
 LISTS = {
     "titles": ("titles", "title", "title"),
     "subjects": ("subjects", "subject", "subject"),
@@ -35,7 +34,8 @@ LISTS = {
     "rightsList": ("rightsList", "rights", "rights"),
     "descriptions": ("descriptions", "description", "description"),
 }
-ATTRIBUTES = {"rightsUri": "rightsURI", "schemeUri": "schemeURI"}  # where XML spells otherwise
+# Names of attributes that XML spells differently.
+ATTRIBUTES = {"rightsUri": "rightsURI", "schemeUri": "schemeURI"}
 
 
 def to_datacite(facts: Facts) -> dict[str, Any]:
@@ -45,14 +45,14 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
         "schemaVersion": KERNEL,
         "url": facts.identifier,
         "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Dataset"},
-        "creators": [_name(one) for one in facts.creators] or [{"name": UNKNOWN}],
+        "creators": [_name(agent) for agent in facts.creators] or [{"name": UNKNOWN}],
         "titles": [{"title": facts.title}],
         "publisher": {"name": publishers[0].name if publishers else UNKNOWN},
         "publicationYear": facts.issued[:4],
-        "subjects": [{"subject": one} for one in dict.fromkeys(facts.keywords)],
+        "subjects": [{"subject": keyword} for keyword in dict.fromkeys(facts.keywords)],
         "contributors": [
-            *(_name(one) | {"contributorType": "Distributor"} for one in publishers[1:]),
-            *(_name(one) | {"contributorType": "DataCurator"} for one in facts.curators),
+            *(_name(agent) | {"contributorType": "Distributor"} for agent in publishers[1:]),
+            *(_name(agent) | {"contributorType": "DataCurator"} for agent in facts.curators),
         ],
         "dates": [
             {"date": facts.issued, "dateType": "Issued", "dateInformation": facts.issued_remark}
@@ -65,18 +65,18 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
                 "alternateIdentifierType": "sciml-data",
             },
         ],
-        "relatedIdentifiers": [_related(one) for one in facts.related],
+        "relatedIdentifiers": [_related(work) for work in facts.related],
         "sizes": _sizes(facts),
         "formats": _formats(facts),
         "version": facts.version,
-        "rightsList": [*(_rights(one) for one in facts.licences), *_access(facts)],
+        "rightsList": [*(_rights(licence) for licence in facts.licences), *_access(facts)],
         "descriptions": _descriptions(facts),
     }
     return {key: value for key, value in document.items() if value != []}
 
 
 def to_xml(facts: Facts) -> str:
-    """Return the XML form; made of the JSON one."""
+    """Return the XML form, which is made from the JSON form."""
     document = to_datacite(facts)
     root = ET.Element(
         "resource",
@@ -102,49 +102,50 @@ def to_xml(facts: Facts) -> str:
     for key, word in (("sizes", "size"), ("formats", "format")):
         if key in document:
             inside = ET.SubElement(root, key)
-            for one in document[key]:
-                _text(inside, word, one)
+            for text in document[key]:
+                _text(inside, word, text)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
 
 
-def _name(one: Agent) -> dict[str, Any]:
-    if not one.is_person:
-        return {"name": one.name, "nameType": "Organizational"}
-    found: dict[str, Any] = {
-        "name": f"{one.family_name}, {one.given_name}" if one.given_name else one.family_name,
+def _name(agent: Agent) -> dict[str, Any]:
+    if not agent.is_person:
+        return {"name": agent.name, "nameType": "Organizational"}
+    family, given = agent.family_name, agent.given_name
+    name: dict[str, Any] = {
+        "name": f"{family}, {given}" if given else family,
         "nameType": "Personal",
-        "familyName": one.family_name,
+        "familyName": family,
     }
-    if one.given_name:
-        found["givenName"] = one.given_name
-    if one.organisation:
-        found["affiliation"] = [{"name": one.organisation}]
-    return found
+    if given:
+        name["givenName"] = given
+    if agent.organisation:
+        name["affiliation"] = [{"name": agent.organisation}]
+    return name
 
 
-def _related(one: Related) -> dict[str, str]:
+def _related(work: Related) -> dict[str, str]:
     return {
-        "relatedIdentifier": one.identifier.value,
-        "relatedIdentifierType": one.identifier.kind,
-        "relationType": one.relation,
+        "relatedIdentifier": work.identifier.value,
+        "relatedIdentifierType": work.identifier.kind,
+        "relationType": work.relation,
     }
 
 
-def _rights(one: Licence) -> dict[str, str]:
-    """Return a licence; one that is not stated has a sentence, and no identifier."""
-    if not one.is_stated:
-        return {"rights": one.text}
-    found = {"rights": one.text}
-    if one.url:
-        found["rightsUri"] = one.url
-    if one.is_spdx:
-        found |= {
-            "rightsIdentifier": one.name,
+def _rights(licence: Licence) -> dict[str, str]:
+    """Return a licence; a licence that is not stated has a sentence, and no identifier."""
+    rights = {"rights": licence.text}
+    if not licence.is_stated:
+        return rights
+    if licence.url:
+        rights["rightsUri"] = licence.url
+    if licence.is_spdx:
+        rights |= {
+            "rightsIdentifier": licence.name,
             "rightsIdentifierScheme": "SPDX",
             "schemeUri": SPDX_LICENCES,
         }
-    return found
+    return rights
 
 
 def _access(facts: Facts) -> list[dict[str, str]]:
@@ -157,50 +158,51 @@ def _access(facts: Facts) -> list[dict[str, str]]:
 def _sizes(facts: Facts) -> list[str]:
     if facts.total_bytes is not None:
         return [f"{facts.total_bytes} bytes", f"{len(facts.files)} files"]
-    return [] if facts.is_live else list(dict.fromkeys(one.sentence for one in facts.groups))
+    return [] if facts.is_live else list(dict.fromkeys(group.sentence for group in facts.groups))
 
 
 def _formats(facts: Facts) -> list[str]:
-    files = {one.media_type for one in facts.files}
-    return sorted(files | {one.media_type for one in facts.groups})
+    files = {file.media_type for file in facts.files}
+    return sorted(files | {group.media_type for group in facts.groups})
 
 
 def _descriptions(facts: Facts) -> list[dict[str, str]]:
-    found = [{"description": facts.description, "descriptionType": "Abstract"}]
-    found.append({"description": facts.access_sentence, "descriptionType": "Other"})
+    descriptions = [
+        {"description": facts.description, "descriptionType": "Abstract"},
+        {"description": facts.access_sentence, "descriptionType": "Other"},
+    ]
     if facts.manifest_digest:
         digest = (
             f"manifest.csv names every file with its hash; its sha256 is {facts.manifest_digest}"
         )
-        found.append({"description": digest, "descriptionType": "TechnicalInfo"})
-    return found
+        descriptions.append({"description": digest, "descriptionType": "TechnicalInfo"})
+    return descriptions
 
 
 def _people(root: ET.Element, word: str, people: Sequence[Mapping[str, Any]]) -> None:
     if not people:
         return
-    above = ET.SubElement(root, word)
-    for one in people:
-        singular = word.removesuffix("s")
-        kind = {"contributorType": one["contributorType"]} if "contributorType" in one else {}
-        person = ET.SubElement(above, singular, kind)
-        attributes = {"nameType": one["nameType"]} if "nameType" in one else {}
-        _text(person, f"{singular}Name", one["name"], attributes)
+    parent, singular = ET.SubElement(root, word), word.removesuffix("s")
+    for person in people:
+        kinds = {key: person[key] for key in ("contributorType",) if key in person}
+        element = ET.SubElement(parent, singular, kinds)
+        attributes = {key: person[key] for key in ("nameType",) if key in person}
+        _text(element, f"{singular}Name", person["name"], attributes)
         for key in ("givenName", "familyName"):
-            if key in one:
-                _text(person, key, one[key])
-        for affiliation in one.get("affiliation", ()):
-            _text(person, "affiliation", affiliation["name"])
+            if key in person:
+                _text(element, key, person[key])
+        for affiliation in person.get("affiliation", ()):
+            _text(element, "affiliation", affiliation["name"])
 
 
 def _list(
     root: ET.Element, words: tuple[str, str, str], items: Sequence[Mapping[str, str]]
 ) -> None:
     plural, singular, key = words
-    above = ET.SubElement(root, plural)
+    parent = ET.SubElement(root, plural)
     for item in items:
         others = {ATTRIBUTES.get(k, k): value for k, value in item.items() if k != key}
-        _text(above, singular, item[key], others)
+        _text(parent, singular, item[key], others)
 
 
 def _text(

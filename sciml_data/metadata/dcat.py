@@ -1,8 +1,7 @@
-"""Facts as DCAT 3: JSON-LD, and Turtle of the same.
+"""Facts as DCAT 3: JSON-LD, and the same as Turtle.
 
-A distribution is the whole dataset at one mirror; what its files are, and their hashes, stands in
-the manifest, which is a distribution of its own. A licence that is not stated is a statement of
-rights.
+A distribution is the whole dataset at one mirror. The manifest is a distribution of its own, and
+lists the files with their hashes. A licence that is not stated is a statement of rights.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from typing import Any
 from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import REGISTRY_PAGE
 from sciml_data.metadata.cite import SOFTWARE
-from sciml_data.metadata.facts import Facts
-from sciml_data.metadata.parts import Agent, Beside, Licence
+from sciml_data.metadata.facts import Agent, Facts, Licence, Resource
 
 AUTHORITY = "http://publications.europa.eu/resource/authority/"  # the EU's vocabularies
 ACCESS = {"open": "PUBLIC", "restricted": "RESTRICTED"}
@@ -35,7 +33,7 @@ Node = dict[str, Any]
 
 
 def to_dcat(facts: Facts) -> dict[str, Any]:
-    """Return a JSON-LD document with a dcat:Dataset and the record of it in our catalogue."""
+    """Return a JSON-LD document with a dcat:Dataset and its record in the registry's catalogue."""
     return {"@context": CONTEXT, "@graph": [_dataset(facts), _record(facts)]}
 
 
@@ -50,15 +48,15 @@ def to_turtle(facts: Facts) -> str:
         from rdflib.compare import to_canonical_graph
     except ImportError as error:
         raise CallError(
-            "Turtle is written by rdflib, which is not installed",
+            "Turtle cannot be written: rdflib is not installed",
             untouched="nothing was written",
-            hint="pip install 'sciml-data[fair]', or --format json, which needs nothing",
+            hint="pip install 'sciml-data[fair]', or use --format json, which needs no extra",
         ) from error
     graph = rdflib.Graph()
-    with warnings.catch_warnings():  # rdflib's own parser makes one
+    with warnings.catch_warnings():  # rdflib's own parser causes it
         warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
         graph.parse(data=json.dumps(to_dcat(facts)), format="json-ld")
-    # Blank nodes are named at random, and written in the order of their names.
+    # rdflib names blank nodes at random, and writes them in the order of their names.
     ordered = rdflib.Graph(namespace_manager=graph.namespace_manager)
     for triple in to_canonical_graph(graph):
         ordered.add(triple)
@@ -72,28 +70,26 @@ def _dataset(facts: Facts) -> Node:
         "dct:identifier": facts.identifier,
         "dct:title": _english(facts.title),
         "dct:description": _english(facts.description),
-        "dct:creator": [_agent(one) for one in facts.creators],
-        "dct:publisher": [_agent(one) for one in facts.publishers[:1]],
-        "dct:contributor": [_agent(one) for one in facts.publishers[1:]],
-        "prov:qualifiedAttribution": [_curator(one) for one in facts.curators],
+        "dct:creator": [_agent(agent) for agent in facts.creators],
+        "dct:publisher": [_agent(agent) for agent in facts.publishers[:1]],
+        "dct:contributor": [_agent(agent) for agent in facts.publishers[1:]],
+        "prov:qualifiedAttribution": [_curator(agent) for agent in facts.curators],
         "dct:issued": _date(facts.issued),
         "dcat:version": facts.version,
-        "dcat:keyword": [_english(one) for one in facts.keywords],
+        "dcat:keyword": [_english(keyword) for keyword in facts.keywords],
         "dcat:landingPage": _document(facts.identifier),
         "foaf:page": [_document(facts.homepage)] if facts.homepage else [],
-        "dct:license": [found for one in facts.licences if (found := _licence(one))],
+        "dct:license": [node for licence in facts.licences if (node := _licence(licence))],
         "dct:rights": [
             _statement(facts.access_sentence),
-            *(_statement(one.text) for one in facts.licences if _licence(one) is None),
+            *(_statement(licence.text) for licence in facts.licences if _licence(licence) is None),
         ],
         "dct:accessRights": _access(facts),
-        "dct:bibliographicCitation": [one.text for one in facts.citations],
-        "prov:wasDerivedFrom": [
-            {"@id": one.identifier.url} for one in facts.related if one.relation == "IsDerivedFrom"
-        ],
+        "dct:bibliographicCitation": [citation.text for citation in facts.citations],
+        "prov:wasDerivedFrom": [{"@id": work.identifier.url} for work in facts.sources],
         "prov:wasGeneratedBy": _generation(facts),
         "dct:references": [
-            {"@id": one.identifier.url} for one in facts.related if one.relation != "IsDerivedFrom"
+            {"@id": work.identifier.url} for work in facts.related if work not in facts.sources
         ],
         "dcat:distribution": _distributions(facts),
     }
@@ -101,17 +97,17 @@ def _dataset(facts: Facts) -> Node:
 
 
 def _generation(facts: Facts) -> list[Node]:
-    """Return the run of the software that made the data, where the descriptor names any."""
-    used = [one for one in facts.related if one.relation == "IsCompiledBy"]
+    """Return the activity of the software that made the data, where the descriptor names any."""
+    used = [work for work in facts.related if work.relation == "IsCompiledBy"]
     if not used:
         return []
     software = [
         {
-            "@id": one.identifier.url,
+            "@id": work.identifier.url,
             "@type": ["prov:Agent", "prov:SoftwareAgent"],
-            "rdfs:label": one.title,
+            "rdfs:label": work.title,
         }
-        for one in used
+        for work in used
     ]
     return [
         {
@@ -141,7 +137,7 @@ def _record(facts: Facts) -> Node:
 
 
 def _distributions(facts: Facts) -> list[Node]:
-    found = [_beside(one) for one in facts.beside]
+    nodes = [_resource(resource) for resource in facts.resources]
     for mirror in facts.mirrors:
         node: Node = {
             "@type": "dcat:Distribution",
@@ -151,10 +147,11 @@ def _distributions(facts: Facts) -> list[Node]:
         if facts.total_bytes is not None:
             node["dcat:byteSize"] = _bytes(facts.total_bytes)
         else:
-            node["dct:description"] = _english("; ".join(one.sentence for one in facts.groups))
-        found.append(node)
+            sentences = (group.sentence for group in facts.groups)
+            node["dct:description"] = _english("; ".join(sentences))
+        nodes.append(node)
     if facts.service is not None:
-        found.append(
+        nodes.append(
             {
                 "@type": "dcat:Distribution",
                 "dct:title": _english("what the service answers, for any period"),
@@ -166,50 +163,54 @@ def _distributions(facts: Facts) -> list[Node]:
                 },
             }
         )
-    return found
+    return nodes
 
 
-def _beside(one: Beside) -> Node:
+def _resource(resource: Resource) -> Node:
+    kind = {"@id": MEDIA_TYPES + resource.media_type, "@type": "dct:MediaType"}
     return {
         "@type": "dcat:Distribution",
-        "dct:title": _english(one.title),
-        "dcat:accessURL": {"@id": one.url},
-        "dcat:downloadURL": {"@id": one.url},
-        "dcat:mediaType": {"@id": MEDIA_TYPES + one.media_type, "@type": "dct:MediaType"},
-        "dcat:byteSize": _bytes(one.size_bytes),
+        "dct:title": _english(resource.title),
+        "dcat:accessURL": {"@id": resource.url},
+        "dcat:downloadURL": {"@id": resource.url},
+        "dcat:mediaType": kind,
+        "dcat:byteSize": _bytes(resource.size_bytes),
         "spdx:checksum": {
             "@type": "spdx:Checksum",
             "spdx:algorithm": {"@id": "spdx:checksumAlgorithm_sha256"},
-            "spdx:checksumValue": {"@value": one.sha256, "@type": "xsd:hexBinary"},
+            "spdx:checksumValue": {"@value": resource.sha256, "@type": "xsd:hexBinary"},
         },
     }
 
 
-def _agent(one: Agent) -> Node:
-    kind = "foaf:Person" if one.is_person else "foaf:Organization"
-    found: Node = {"@type": ["foaf:Agent", kind], "foaf:name": one.name}
-    if one.url:
-        found["foaf:homepage"] = _document(one.url)
-    return found
+def _agent(agent: Agent) -> Node:
+    kind = "foaf:Person" if agent.is_person else "foaf:Organization"
+    node: Node = {"@type": ["foaf:Agent", kind], "foaf:name": agent.name}
+    if agent.url:
+        node["foaf:homepage"] = _document(agent.url)
+    return node
 
 
-def _curator(one: Agent) -> Node:
+def _curator(agent: Agent) -> Node:
     """Return who keeps the description, which is neither dct:creator nor dct:publisher."""
     return {
         "@type": "prov:Attribution",
-        "prov:agent": _agent(one),
+        "prov:agent": _agent(agent),
         "dcat:hadRole": {"@id": CURATOR, "@type": "dcat:Role"},
     }
 
 
-def _licence(one: Licence) -> Node | None:
-    if not one.is_stated or not one.url:
+def _licence(licence: Licence) -> Node | None:
+    if not licence.is_stated or not licence.url:
         return None
-    return {"@id": one.url, "@type": "dct:LicenseDocument", "rdfs:label": one.text}
+    return {"@id": licence.url, "@type": "dct:LicenseDocument", "rdfs:label": licence.text}
 
 
 def _access(facts: Facts) -> list[Node]:
-    """Return a concept of the EU's vocabulary; DCAT-AP allows one, so the sentence is a right."""
+    """Return a concept of the EU's vocabulary; the sentence is in dct:rights.
+
+    DCAT-AP allows only one value of dct:accessRights.
+    """
     if facts.access.rights is None:
         return []
     address = f"{AUTHORITY}access-right/{ACCESS[facts.access.rights]}"

@@ -1,4 +1,8 @@
-"""Which forms a version is exported in, and the name of each file beside the landing page."""
+"""The standard forms that a version can be exported in, and each file's name beside its page.
+
+`FORMS` is the list that `sciml-data export` offers, `CITATIONS` the one of `sciml-data cite`. Each
+entry names its module, which is imported only when the form is written.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from sciml_data.metadata.facts import Facts
 
 @dataclass(frozen=True)
 class Form:
-    """A standard and one of its formats: the function that makes it, and the file's name."""
+    """One format of a standard: the function that writes it, and the name and type of its file."""
 
     module: str
     function: str
@@ -22,7 +26,7 @@ class Form:
     media_type: str
 
 
-# form -> format -> how it is made; the first format is what is meant where none is named.
+# form -> format -> how it is written. The first format is the default.
 FORMS: Mapping[str, Mapping[str, Form]] = {
     "croissant": {
         "json": Form("croissant", "to_croissant", "croissant.json", "application/ld+json"),
@@ -50,14 +54,14 @@ CITATIONS: Mapping[str, Form] = {
 
 
 def find_form(form: str, format_: str | None = None) -> Form:
-    """Return how a form is made.
+    """Return a form in one of its formats; None is the form's default format.
 
     Raises:
-        CallError: there is no such form, or it has no such format; the nearest is named.
+        CallError: the form or the format is not known; the message names the nearest.
     """
     if form not in FORMS:
         raise CallError(
-            f"there is no form {form!r}{nearest(form, FORMS)}; there are {', '.join(FORMS)}",
+            f"unknown form {form!r}{nearest(form, FORMS)}; the forms are {', '.join(FORMS)}",
             untouched="nothing was written",
             hint="sciml-data export croissant tevolop_socal",
         )
@@ -67,7 +71,7 @@ def find_form(form: str, format_: str | None = None) -> Form:
     if format_ not in formats:
         raise CallError(
             f"{form} has no format {format_!r}{nearest(format_, formats)}; "
-            f"it has {', '.join(formats)}",
+            f"its formats are {', '.join(formats)}",
             untouched="nothing was written",
             hint=f"sciml-data export {form} ID --format {next(iter(formats))}",
         )
@@ -77,7 +81,7 @@ def find_form(form: str, format_: str | None = None) -> Form:
 def write_form(facts: Facts, form: Form) -> str:
     """Return the text of an export or a citation, ended by a line feed."""
     module = importlib.import_module(f"sciml_data.metadata.{form.module}")
-    make: Callable[[Facts], Any] = getattr(module, form.function)
-    made = make(facts)
-    text = made if isinstance(made, str) else json.dumps(made, indent=2, ensure_ascii=False)
+    function: Callable[[Facts], Any] = getattr(module, form.function)
+    result = function(facts)
+    text = result if isinstance(result, str) else json.dumps(result, indent=2, ensure_ascii=False)
     return f"{text}\n"

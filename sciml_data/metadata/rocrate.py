@@ -1,21 +1,19 @@
 """Facts as the metadata file of an RO-Crate 1.1: the native files as web-based data entities.
 
-The crate is the description; the files stay where they are published. A file without a mirror that
-is known, and files that nobody has pinned, have no address of their own: their folders stand there.
+The crate is the description; the files stay where they are published. A file without a known
+mirror, and files that nobody has pinned, have no address of their own: the crate has their folders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sciml_data.metadata.facts import Facts
-from sciml_data.metadata.parts import Agent, Licence
-from sciml_data.metadata.schema_org import MOST_FILES
+from sciml_data.metadata.facts import Agent, Facts, Licence
 
 METADATA_NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/crate/1.1"
-# `sha256` came to schema.org after the context of RO-Crate 1.1 was fixed.
+# `sha256` was added to schema.org after the context of RO-Crate 1.1 was fixed.
 CONTEXT = [f"{PROFILE}/context", {"sha256": "https://schema.org/sha256"}]
 
 Entity = dict[str, Any]
@@ -24,10 +22,14 @@ Entity = dict[str, Any]
 def to_rocrate(facts: Facts) -> dict[str, Any]:
     """Return the text of `ro-crate-metadata.json` as a mapping."""
     files = list(_files(facts))
-    people = {_agent_id(one): _agent(one) for one in facts.agents}
-    licences = [_licence(number, one) for number, one in enumerate(facts.licences, start=1)]
-    works = [_work(one.identifier.url, one.text) for one in facts.citations if one.identifier]
-    others = {one["@id"]: one for one in [*files, *people.values(), *licences, *works]}
+    people = {_agent_id(agent): _agent(agent) for agent in facts.agents}
+    licences = [_licence(number, item) for number, item in enumerate(facts.licences, start=1)]
+    works = [
+        _work(citation.identifier.url, citation.text)
+        for citation in facts.citations
+        if citation.identifier
+    ]
+    others = {entity["@id"]: entity for entity in [*files, *people.values(), *licences, *works]}
     graph = [_descriptor(), _root(facts, files, licences), *others.values()]
     return {"@context": CONTEXT, "@graph": graph}
 
@@ -53,35 +55,33 @@ def _root(facts: Facts, files: list[Entity], licences: list[Entity]) -> Entity:
         "version": facts.version,
         "datePublished": facts.issued,
         "keywords": ", ".join(facts.keywords),
-        "license": _references(one["@id"] for one in licences),
+        "license": _references(licence["@id"] for licence in licences),
         "conditionsOfAccess": facts.access_sentence,
-        "creator": _references(_agent_id(one) for one in facts.creators),
-        "publisher": _references(_agent_id(one) for one in facts.publishers),
-        "maintainer": _references(_agent_id(one) for one in facts.curators),
+        "creator": _references(map(_agent_id, facts.creators)),
+        "publisher": _references(map(_agent_id, facts.publishers)),
+        "maintainer": _references(map(_agent_id, facts.curators)),
         "citation": _references(
-            one.identifier.url for one in facts.citations if one.identifier is not None
+            citation.identifier.url for citation in facts.citations if citation.identifier
         ),
-        "isBasedOn": _references(
-            one.identifier.url for one in facts.related if one.relation == "IsDerivedFrom"
-        ),
-        "hasPart": _references(one["@id"] for one in files),
-        "creditText": "; ".join(one.text for one in facts.citations),
+        "isBasedOn": _references(work.identifier.url for work in facts.sources),
+        "hasPart": _references(entity["@id"] for entity in files),
+        "creditText": "; ".join(citation.text for citation in facts.citations),
     }
     return {key: value for key, value in root.items() if value != []}
 
 
-def _references(identifiers: Iterator[str]) -> list[dict[str, str]]:
-    return [{"@id": one} for one in dict.fromkeys(identifiers)]
+def _references(identifiers: Iterable[str]) -> list[dict[str, str]]:
+    return [{"@id": identifier} for identifier in dict.fromkeys(identifiers)]
 
 
 def _files(facts: Facts) -> Iterator[Entity]:
     yield _file(facts.descriptor_url, "datapackage.json", "application/json")
-    for one in facts.beside:
-        yield _file(one.url, one.title, one.media_type) | {
-            "contentSize": str(one.size_bytes),
-            "sha256": one.sha256,
+    for resource in facts.resources:
+        yield _file(resource.url, resource.title, resource.media_type) | {
+            "contentSize": str(resource.size_bytes),
+            "sha256": resource.sha256,
         }
-    if len(facts.files) <= MOST_FILES:
+    if facts.lists_files:
         for file in facts.files:
             if file.urls:
                 entity = _file(file.urls[0], file.path, file.media_type)
@@ -102,33 +102,33 @@ def _file(url: str, name: str, media_type: str) -> Entity:
 
 
 def _folder(url: str, name: str, description: str) -> Entity:
-    """Return a folder on the web, or the file where the address is one's."""
+    """Return a folder on the web, or a file if the address does not end with a slash."""
     kind = "Dataset" if url.endswith("/") else "File"
     return {"@id": url, "@type": kind, "name": name, "description": description}
 
 
-def _agent_id(one: Agent) -> str:
-    return "#" + "-".join(one.name.split())
+def _agent_id(agent: Agent) -> str:
+    return "#" + "-".join(agent.name.split())
 
 
-def _agent(one: Agent) -> Entity:
-    found: Entity = {
-        "@id": _agent_id(one),
-        "@type": "Person" if one.is_person else "Organization",
-        "name": one.name,
-        "givenName": one.given_name,
-        "familyName": one.family_name,
-        "description": one.remark,
-        "url": one.url,
+def _agent(agent: Agent) -> Entity:
+    entity: Entity = {
+        "@id": _agent_id(agent),
+        "@type": "Person" if agent.is_person else "Organization",
+        "name": agent.name,
+        "givenName": agent.given_name,
+        "familyName": agent.family_name,
+        "description": agent.remark,
+        "url": agent.url,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in entity.items() if value}
 
 
-def _licence(number: int, one: Licence) -> Entity:
-    """Return a licence as a contextual entity, also where none is stated: it then says so."""
-    url = one.url if one.is_stated and one.url else f"#licence-{number}"
-    name = one.name if one.is_stated else "licence not stated"
-    return {"@id": url, "@type": "CreativeWork", "name": name, "description": one.text}
+def _licence(number: int, licence: Licence) -> Entity:
+    """Return a licence as a contextual entity; if none is stated, the entity says so."""
+    url = licence.url if licence.is_stated and licence.url else f"#licence-{number}"
+    name = licence.name if licence.is_stated else "licence not stated"
+    return {"@id": url, "@type": "CreativeWork", "name": name, "description": licence.text}
 
 
 def _work(url: str, text: str) -> Entity:

@@ -1,7 +1,7 @@
 """Facts as schema.org JSON-LD: what search engines harvest, and what a landing page carries.
 
-The context is inline: assessors that may not fetch a remote one (F-UJI among them) read nothing
-otherwise (research: tooling, section 9).
+The context is inline, because assessors that may not fetch a remote context (F-UJI among them)
+would read nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from typing import Any
 
 from sciml_data.metadata.addresses import REGISTRY_PAGE
 from sciml_data.metadata.cite import SOFTWARE
-from sciml_data.metadata.facts import Facts
-from sciml_data.metadata.parts import Agent, Beside, Licence, NativeFile
+from sciml_data.metadata.facts import Agent, Facts, Licence, NativeFile, Resource
 from sciml_data.registry.descriptor import Variable
-
-MOST_FILES = 1000  # listed one by one; beyond, the manifest is what names them
 
 
 def to_schema_org(facts: Facts) -> dict[str, Any]:
@@ -31,16 +28,16 @@ def to_schema_org(facts: Facts) -> dict[str, Any]:
         "description": facts.description,
         "version": facts.version,
         "keywords": list(facts.keywords),
-        "creator": [agent(one) for one in facts.creators],
-        "publisher": [agent(one) for one in facts.publishers],
+        "creator": [agent_node(agent) for agent in facts.creators],
+        "publisher": [agent_node(agent) for agent in facts.publishers],
         "datePublished": facts.issued,
-        "license": [licence(one) for one in facts.licences],
+        "license": [licence_node(licence) for licence in facts.licences],
         "conditionsOfAccess": facts.access_sentence,
-        "citation": [one.text for one in facts.citations],
-        "isBasedOn": [
-            one.identifier.url for one in facts.related if one.relation == "IsDerivedFrom"
+        "citation": [citation.text for citation in facts.citations],
+        "isBasedOn": [work.identifier.url for work in facts.sources],
+        "variableMeasured": [
+            variable_node(name, variable) for name, variable in facts.variables.items()
         ],
-        "variableMeasured": [variable(name, one) for name, one in facts.variables.items()],
         "distribution": list(_distribution(facts)),
         "includedInDataCatalog": {
             "@type": "DataCatalog",
@@ -57,43 +54,47 @@ def to_schema_org(facts: Facts) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value != []}
 
 
-def agent(one: Agent) -> dict[str, Any]:
+def agent_node(agent: Agent) -> dict[str, Any]:
     """Return a Person or an Organization."""
-    found = {
-        "@type": "Person" if one.is_person else "Organization",
-        "name": one.name,
-        "givenName": one.given_name,
-        "familyName": one.family_name,
-        "affiliation": one.organisation and {"@type": "Organization", "name": one.organisation},
-        "description": one.remark,
-        "url": one.url,
+    node = {
+        "@type": "Person" if agent.is_person else "Organization",
+        "name": agent.name,
+        "givenName": agent.given_name,
+        "familyName": agent.family_name,
+        "affiliation": agent.organisation and {"@type": "Organization", "name": agent.organisation},
+        "description": agent.remark,
+        "url": agent.url,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in node.items() if value}
 
 
-def licence(one: Licence) -> str | dict[str, str]:
-    """Return the address of a licence of SPDX, else a work with its name, also where none is."""
-    if one.is_spdx and one.url:
-        return one.url
-    name = one.name.removeprefix("LicenseRef-") if one.is_stated else "licence not stated"
-    found = {"@type": "CreativeWork", "name": name, "description": one.text}
-    if one.is_stated and one.url:
-        found["url"] = one.url
-    return found
+def licence_node(licence: Licence) -> str | dict[str, str]:
+    """Return the address of an SPDX licence, else a CreativeWork with the licence's name.
+
+    A licence that is not stated is a CreativeWork too, which says so.
+    """
+    if licence.is_spdx and licence.url:
+        return licence.url
+    name = licence.name.removeprefix("LicenseRef-") if licence.is_stated else "licence not stated"
+    node = {"@type": "CreativeWork", "name": name, "description": licence.text}
+    if licence.is_stated and licence.url:
+        node["url"] = licence.url
+    return node
 
 
-def variable(name: str, one: Variable) -> dict[str, str]:
-    """Return a variable of the ready form, which `sciml-data convert` makes of the files."""
-    found = {
+def variable_node(name: str, variable: Variable) -> dict[str, str]:
+    """Return a PropertyValue of a variable in the ready form."""
+    form = f"{variable.dtype} ({', '.join(variable.dims)})"
+    node = {
         "@type": "PropertyValue",
         "name": name,
-        "description": f"{one.long_name}; {one.dtype} ({', '.join(one.dims)}) in the ready form",
+        "description": f"{variable.long_name}; {form} in the ready form",
     }
-    if one.units is not None:
-        found["unitText"] = one.units
-    if one.standard_name is not None:
-        found["propertyID"] = one.standard_name
-    return found
+    if variable.units is not None:
+        node["unitText"] = variable.units
+    if variable.standard_name is not None:
+        node["propertyID"] = variable.standard_name
+    return node
 
 
 def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
@@ -104,11 +105,11 @@ def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
         "contentUrl": facts.descriptor_url,
         "encodingFormat": "application/json",
     }
-    for one in facts.beside:
-        yield _beside(one)
-    if len(facts.files) <= MOST_FILES:
+    for resource in facts.resources:
+        yield _resource_node(resource)
+    if facts.lists_files:
         for file in facts.files:
-            yield from _native(file)
+            yield from _file_nodes(file)
     for group in facts.groups:
         for folder in group.folders:
             yield {
@@ -120,23 +121,23 @@ def _distribution(facts: Facts) -> Iterator[dict[str, Any]]:
             }
 
 
-def _beside(one: Beside) -> dict[str, Any]:
+def _resource_node(resource: Resource) -> dict[str, Any]:
     return {
         "@type": "DataDownload",
-        "name": one.path,
-        "description": one.title,
-        "contentUrl": one.url,
-        "encodingFormat": one.media_type,
-        "contentSize": f"{one.size_bytes} B",
-        "sha256": one.sha256,
+        "name": resource.path,
+        "description": resource.title,
+        "contentUrl": resource.url,
+        "encodingFormat": resource.media_type,
+        "contentSize": f"{resource.size_bytes} B",
+        "sha256": resource.sha256,
     }
 
 
-def _native(file: NativeFile) -> Iterator[dict[str, Any]]:
-    """Yield a download, with each mirror's address; nothing where no mirror has the file."""
+def _file_nodes(file: NativeFile) -> Iterator[dict[str, Any]]:
+    """Yield a download with the address at each mirror; nothing if no mirror has the file."""
     if not file.urls:
         return
-    found = {
+    node = {
         "@type": "DataDownload",
         "name": file.path,
         "contentUrl": file.urls[0] if len(file.urls) == 1 else list(file.urls),
@@ -144,5 +145,5 @@ def _native(file: NativeFile) -> Iterator[dict[str, Any]]:
         "contentSize": f"{file.size_bytes} B",
     }
     if file.sha256:
-        found["sha256"] = file.sha256
-    yield found
+        node["sha256"] = file.sha256
+    yield node

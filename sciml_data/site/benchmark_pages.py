@@ -223,4 +223,4 @@ def _readme(task: Task) -> Markup:
     if not path.is_file():
         return made_html("<p>The runner has no README.</p>")
     address = f"{REPOSITORY}/blob/main/runners/{task.name}/{README}"
-    return made_html(card_html(path.read_text(encoding="utf-8"), address))
+    return card_html(path.read_text(encoding="utf-8"), address)

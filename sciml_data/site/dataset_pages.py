@@ -13,21 +13,13 @@ from sciml_data.bench.task.variants import datasets_of
 from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.metadata.fair.metrics import judge
 from sciml_data.metadata.fair.report import Judged, Report
-from sciml_data.metadata.landing.folder import page_folder
-from sciml_data.metadata.landing.landing import (
-    PAGE_NAME,
-    card_of,
-    inline_json,
-    sections,
-    typed_links,
-)
-from sciml_data.metadata.schema_org import to_schema_org
+from sciml_data.metadata.landing.page import PAGE_NAME, DatasetPage, page_folder
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.site import places
 from sciml_data.site.frame import Page
 from sciml_data.site.material import Material
 from sciml_data.site.pictures import Picture
-from sciml_data.site.tables import Cell, Rows, Table, made_html, table
+from sciml_data.site.tables import Cell, Rows, Table, table
 
 WORDS = {"passed": "passed", "failed": "failed", "not checked": "not checked offline"}
 
@@ -60,7 +52,6 @@ def dataset_page(
 ) -> Page:
     """Return the page of one version."""
     facts = version.facts
-    found = sections(facts, card_of(version.descriptor))
     return Page(
         path=version.path,
         title=facts.title,
@@ -70,9 +61,7 @@ def dataset_page(
         identifier=facts.identifier,
         values={
             "facts": facts,
-            "head": made_html("\n".join(_links(facts))),
-            "json_ld": made_html(inline_json(to_schema_org(facts))),
-            "sections": [made_html(one) for one in found],
+            "content": DatasetPage(version.descriptor, facts),
             "report": version.report,
             "fair_table": fair_table(version.report),
             "picture": picture,
@@ -111,8 +100,3 @@ def fair_table(report: Report) -> Table:
 def _remedy(one: Judged) -> str:
     whose = f" ({one.finding.whose})" if one.finding.whose else ""
     return f"To do{whose}: {one.finding.remedy}" if one.finding.remedy else ""
-
-
-def _links(facts: Facts) -> list[str]:
-    """Return the typed links of the head; the canonical one is the frame's."""
-    return [one for one in typed_links(facts) if 'rel="canonical"' not in one]

@@ -9,13 +9,12 @@ from markupsafe import Markup
 
 from sciml_data.bench.task.task import Task
 from sciml_data.metadata.addresses import REGISTRY_PAGE
-from sciml_data.metadata.landing.landing import inline_json
 from sciml_data.site import places, words
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import Page
 from sciml_data.site.material import Material
 from sciml_data.site.run_lists import run_table
-from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, made_html, table
+from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, table
 
 NAMED = Markup('<a href="{}">{}</a> <span class="about">{}</span>')
 NEWEST = 10  # runs on the first page; all stand on their own page
@@ -43,8 +42,8 @@ def index_page(material: Material, versions: Sequence[Version]) -> Page:
             "run_count": len(material.runs),
             "all_runs": places.RUNS,
             "counts": _counts(material),
-            "search": made_html(inline_json({"entries": list(_entries(material, versions))})),
-            "json_ld": made_html(inline_json(_catalogue(versions))),
+            "search": {"entries": list(_entries(material, versions))},
+            "json_ld": _catalogue(versions),
         },
     )
 
@@ -73,12 +72,7 @@ def _datasets(versions: Sequence[Version], here: Page) -> Table:
 def _dataset(one: Version, here: Page) -> list[Cell | str]:
     facts, total = one.facts, one.facts.total_bytes
     link = NAMED.format(here.to(one.path), facts.dataset, facts.title)
-    licences = "; ".join(
-        licence.name.removeprefix("LicenseRef-").replace("-", " ")
-        if licence.name.startswith("LicenseRef-")
-        else licence.name
-        for licence in facts.licences
-    )
+    licences = "; ".join(licence.label for licence in facts.licences)
     return [
         Cell(link, facts.dataset),
         facts.version,

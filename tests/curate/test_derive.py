@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli import group
-from sciml_data.curate.derive import BEGIN, END, drift, to_yaml, write_derived
+from sciml_data.curate.derive import BEGIN, END, drift, write_derived
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry.layout import Registry, find_registry
 from sciml_data.registry.manifest import manifest_of
@@ -122,12 +122,6 @@ def test_an_unsound_descriptor_stops_derive(registry: Registry) -> None:
     with pytest.raises(DescriptorError, match=r"waves/1\.0/datapackage\.json is not sound"):
         write_derived(registry)
     assert manifest_of(registry.root) == before
-
-
-def test_yaml_quotes_what_it_must() -> None:
-    assert to_yaml({"a": {"b-1": ['x: "y"'], "c": {}}, "d": "no"}) == (
-        'a:\n  "b-1": ["x: \\"y\\""]\n  c: {}\nd: "no"\n'
-    )
 
 
 @pytest.mark.filterwarnings("ignore")  # Intake's own

@@ -65,7 +65,7 @@ def test_mlcroissant_finds_no_error_and_lists_every_file_with_its_checksum(
         if isinstance(one, mlcroissant.FileObject)
     }
     assert objects == {
-        **{one.path: one.sha256 for one in known.beside},
+        **{one.path: one.sha256 for one in known.resources},
         **{file.path: file.sha256 for file in known.files},
     }
     sets = [one.name for one in metadata.distribution if isinstance(one, mlcroissant.FileSet)]
@@ -110,7 +110,7 @@ def test_schema_org_is_read_without_a_network_and_says_what_is_known(of: tuple[s
     subject, word = rdflib.URIRef(known.identifier), rdflib.Namespace(SCHEMA_ORG)
     assert str(graph.value(subject, word.name)) == known.title
     sums = {str(one) for one in graph.objects(None, word.sha256)}
-    assert sums == {one.sha256 for one in known.beside} | {one.sha256 for one in known.files}
+    assert sums == {one.sha256 for one in known.resources} | {one.sha256 for one in known.files}
     measured = {
         str(graph.value(one, word.name)) for one in graph.objects(subject, word.variableMeasured)
     }

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from sciml_data.errors import DescriptorError
-from sciml_data.metadata.facts import Facts, facts_of
-from sciml_data.metadata.parts import (
+from sciml_data.metadata.facts import (
     UNKNOWN_MEDIA_TYPE,
+    Facts,
     Identifier,
     NativeFile,
-    identifier_in,
+    facts_of,
+    find_identifier,
     media_type,
 )
 from sciml_data.registry.descriptor import load_descriptor, read_descriptor
@@ -155,7 +156,7 @@ def test_steps_of_a_person_stand_in_the_sentence_on_access(tmp_path: Path) -> No
     ],
 )
 def test_identifiers_are_read_from_citations(text: str, expected: Identifier | None) -> None:
-    assert identifier_in(text) == expected
+    assert find_identifier(text) == expected
 
 
 def test_a_doi_leads_to_its_resolver() -> None:

@@ -88,7 +88,7 @@ def test_croissant_gives_md5_where_it_is_known_and_leaves_other_hashes_to_the_ma
 
     sums = [(one.name, one.sha256 or one.md5) for one in found[:-1]]
     assert sums == [
-        ("manifest.csv", known.beside[0].sha256),
+        ("manifest.csv", known.resources[0].sha256),
         ("part/0.h5", "a" * 64),
         ("part/1.h5", "b" * 32),
         ("part/2.h5", "c" * 32),

@@ -13,8 +13,7 @@ import pytest
 from sciml_data.metadata.facts import facts_of
 from sciml_data.metadata.fair.evidence import read_page
 from sciml_data.metadata.landing.card import card_html
-from sciml_data.metadata.landing.folder import page_folder
-from sciml_data.metadata.landing.landing import MOST_ITEMS, landing_page
+from sciml_data.metadata.landing.page import MAX_ITEM_LINKS, landing_page, page_folder
 from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
 from sciml_data.registry.layout import find_registry
@@ -115,7 +114,7 @@ def test_typed_links_are_those_of_signposting() -> None:
     assert by_relation["type"] == ["https://schema.org/AboutPage", "https://schema.org/Dataset"]
     assert by_relation["license"] == [one.url for one in known.licences]
     assert by_relation["item"] == [
-        *(one.url for one in known.beside),
+        *(one.url for one in known.resources),
         *(one.urls[0] for one in known.files),
     ]
 
@@ -124,8 +123,8 @@ def test_the_manifest_stands_for_many_files_and_no_licence_is_linked_that_is_not
     known = facts_of(descriptor(("uno_ccle", "1.0")))
     found = read_page(page(("uno_ccle", "1.0"))).links
 
-    assert len(known.files) > MOST_ITEMS
-    assert [href for rel, href in found if rel == "item"] == [one.url for one in known.beside]
+    assert len(known.files) > MAX_ITEM_LINKS
+    assert [href for rel, href in found if rel == "item"] == [one.url for one in known.resources]
     assert [href for rel, href in found if rel == "license"] == ["https://spdx.org/licenses/MIT"]
 
 

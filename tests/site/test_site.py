@@ -21,10 +21,10 @@ from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.home import Home
-from sciml_data.metadata.addresses import SITE, landing_page
+from sciml_data.metadata.addresses import SITE, landing_page_address
 from sciml_data.metadata.fair.evidence import read_page
-from sciml_data.metadata.landing.folder import page_folder
-from sciml_data.metadata.landing.landing import landing_page as landing_html
+from sciml_data.metadata.landing.page import landing_page as landing_html
+from sciml_data.metadata.landing.page import page_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import Submitter, log_text
@@ -191,7 +191,7 @@ def test_a_dataset_page_says_to_programs_what_its_landing_page_says(
 
 
 def test_a_dataset_page_lies_at_the_identifier_of_its_version() -> None:
-    assert Frame(SITE).address(dataset_path("waves", "1.0")) == landing_page("waves", "1.0")
+    assert Frame(SITE).address(dataset_path("waves", "1.0")) == landing_page_address("waves", "1.0")
 
 
 def test_a_synthetic_run_says_so_on_its_page_and_a_real_one_does_not(

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.curate.derive import metadata_of, to_yaml
+from sciml_data.curate.derive import metadata_of
 from sciml_data.home import Home
+from sciml_data.metadata.yaml_text import to_yaml
 from sciml_data.ready.convert import find_converted, shards_of_split
 from sciml_data.ready.open import rows_of
 from sciml_data.registry.descriptor import Descriptor, load_descriptor

@@ -18,7 +18,7 @@ from sciml_data.metadata.croissant import to_croissant
 from sciml_data.metadata.datacite import to_datacite
 from sciml_data.metadata.dcat import to_dcat
 from sciml_data.metadata.facts import Facts, facts_of
-from sciml_data.metadata.landing.landing import landing_page
+from sciml_data.metadata.landing.page import landing_page
 from sciml_data.registry.descriptor import Descriptor
 
 Whose = Literal["upstream", "ours"]
@@ -75,7 +75,7 @@ class Evidence:
 
         What lies beside the page (descriptor, manifest) describes the data, and is not counted.
         """
-        beside = {self.facts.descriptor_url, *(one.url for one in self.facts.beside)}
+        beside = {self.facts.descriptor_url, *(one.url for one in self.facts.resources)}
         found: dict[str, list[str]] = {}
         for one in self.dataset.get("distribution", ()):
             urls = one["contentUrl"] if isinstance(one["contentUrl"], list) else [one["contentUrl"]]

@@ -6,9 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 from sciml_data.metadata.datacite import UNKNOWN
+from sciml_data.metadata.facts import MAX_LISTED_FILES, find_identifier
 from sciml_data.metadata.fair.evidence import Evidence, Finding, failed, passed
-from sciml_data.metadata.parts import identifier_in
-from sciml_data.metadata.schema_org import MOST_FILES
 
 LEAST_SUMMARY, MOST_SUMMARY = 100, 5000  # Google's guide for datasets: 50 to 5,000 characters
 LEAST_KEYWORDS = 3
@@ -47,7 +46,7 @@ def unique_identifier(evidence: Evidence) -> Finding:
 def persistent_identifier(evidence: Evidence) -> Finding:
     """FsF-F1-02MD: a DOI, ARK or handle of this version; upstream's are of something else."""
     identifier = str(evidence.dataset.get("identifier"))
-    found = identifier_in(identifier)
+    found = find_identifier(identifier)
     if found is not None and found.kind == "DOI":
         return passed(f"DOI {found.value}")
     if re.search(r"(^|/)ark:|^https?://hdl\.handle\.net/", identifier):
@@ -87,7 +86,7 @@ def data_in_metadata(evidence: Evidence) -> Finding:
         if facts.service in evidence.values_of("DCAT", ENDPOINT):
             return passed(f"the service {facts.service}, in DCAT")
         return failed("the service does not stand in the metadata", "mend dcat.py", "ours")
-    if len(facts.files) > MOST_FILES:
+    if len(facts.files) > MAX_LISTED_FILES:
         return _manifest(evidence)
     names = [one.path for one in facts.files] or [one.glob for one in facts.groups]
     lacking = [name for name in names if name not in there]

@@ -1,7 +1,7 @@
-"""A dataset's card, which is Markdown, as HTML for its landing page.
+"""A card, which is Markdown, as HTML for a page.
 
-Nothing in a card becomes markup of its own: HTML is shown as text. A picture would be a request to
-elsewhere, so it becomes a link.
+HTML in a card is shown as text and never becomes markup. A picture would be a request to another
+host, so it becomes a link.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from markupsafe import Markup
+
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-DEEPEST = 6  # HTML has no further heading
+DEEPEST_HEADING = 6  # HTML's limit
 
 
-def card_html(text: str, address: str) -> str:
-    """Return a card's HTML: its title left out, which the page has; links made absolute.
+def card_html(text: str, address: str) -> Markup:
+    """Return a card's HTML without its title, which the page shows, and with absolute links.
 
     Args:
-        text: Markdown (CommonMark, and tables).
-        address: of the card itself, to which its links are relative.
+        text: Markdown (CommonMark with tables).
+        address: address of the card itself, to which its links are relative.
 
     Raises:
         CallError: markdown-it-py is not installed.
@@ -34,7 +36,7 @@ def card_html(text: str, address: str) -> str:
         _adapt(token, address)
     _empty_headings_as_cells(tokens)
     html: str = parser.renderer.render(list(_tables_in_regions(tokens)), parser.options, {})
-    return html
+    return Markup(html)  # noqa: S704 - the parser escapes all HTML in the card
 
 
 def _parser() -> Any:
@@ -42,7 +44,7 @@ def _parser() -> Any:
         from markdown_it import MarkdownIt
     except ImportError as error:
         raise CallError(
-            "a card's Markdown is read by markdown-it-py, which is not installed",
+            "a card's Markdown cannot be read: markdown-it-py is not installed",
             untouched="nothing was written",
             hint="pip install 'sciml-data[fair]'",
         ) from error
@@ -50,21 +52,21 @@ def _parser() -> Any:
 
 
 def _without_title(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield all but the first heading where it is of the first level: three tokens."""
+    """Yield all tokens but those of a title: a first heading of level 1 has three tokens."""
     is_title = bool(tokens) and tokens[0].type == "heading_open" and tokens[0].tag == "h1"
     yield from tokens[3 if is_title else 0 :]
 
 
 def _empty_headings_as_cells(tokens: Sequence[Token]) -> None:
-    """Make a heading without a word a cell: it names no column."""
-    for opened, inside, closed in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if opened.type == "th_open" and not inside.content:
-            opened.tag = closed.tag = "td"
-            opened.attrs.pop("scope", None)
+    """Turn empty heading cells of tables into plain cells, because they name no column."""
+    for opening, content, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opening.type == "th_open" and not content.content:
+            opening.tag = closing.tag = "td"
+            opening.attrs.pop("scope", None)
 
 
 def _tables_in_regions(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the tokens, each table in a region of its own that scrolls and can be reached."""
+    """Yield the tokens, each table inside a region that scrolls and that the keyboard reaches."""
     from markdown_it.token import Token
 
     count = 0
@@ -80,9 +82,9 @@ def _tables_in_regions(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _adapt(token: Token, address: str) -> None:
-    """Put headings one level deeper, make links absolute, and pictures links."""
+    """Move headings one level down, make links absolute, and turn pictures into links."""
     if token.type in ("heading_open", "heading_close"):
-        token.tag = f"h{min(int(token.tag[1:]) + 1, DEEPEST)}"
+        token.tag = f"h{min(int(token.tag[1:]) + 1, DEEPEST_HEADING)}"
     if token.type == "th_open":
         token.attrSet("scope", "col")
     if token.type == "link_open":
@@ -95,20 +97,20 @@ def _adapt(token: Token, address: str) -> None:
 def _pictures_as_links(tokens: Sequence[Token], address: str) -> list[Token]:
     from markdown_it.token import Token
 
-    found = []
+    adapted = []
     for token in tokens:
         if token.type != "image":
-            found.append(token)
+            adapted.append(token)
             continue
         target = _absolute(str(token.attrGet("src")), address)
-        found += [
+        adapted += [
             Token("link_open", "a", 1, attrs={"href": target}),
             Token("text", "", 0, content=token.content or target),
             Token("link_close", "a", -1),
         ]
-    return found
+    return adapted
 
 
 def _absolute(link: str, address: str) -> str:
-    """Return a link as it is where it is absolute or within the page."""
+    """Return an absolute link; a link within the page stays as it is."""
     return link if link.startswith("#") or urlsplit(link).scheme else urljoin(address, link)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sciml_data.bench.record.record import canonical
-from sciml_data.metadata.addresses import landing_page
+from sciml_data.metadata.addresses import landing_page_address
 from sciml_data.results.exports.material import (
     SOFTWARE,
     Ask,
@@ -138,7 +138,8 @@ def _data(record: Record, part: str) -> dict[str, Any]:
     }
     if record["synthetic"]:
         return {**known, "source_type": "other"}
-    return {**known, "source_type": "url", "url": [landing_page(data["id"], data["version"])]}
+    page = landing_page_address(data["id"], data["version"])
+    return {**known, "source_type": "url", "url": [page]}
 
 
 def _metric(record: Record, key: str, row: Mapping[str, Any]) -> dict[str, Any]:

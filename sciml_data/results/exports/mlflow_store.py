@@ -17,7 +17,7 @@ from sciml_data.bench.monitoring.sampler import COLUMNS, read_samples
 from sciml_data.bench.record.record import canonical
 from sciml_data.bench.record.runs import MONITOR_NAME
 from sciml_data.errors import CallError
-from sciml_data.metadata.addresses import REPOSITORY, landing_page
+from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
 from sciml_data.results.exports.material import (
     SOFTWARE,
     Ask,
@@ -245,7 +245,7 @@ def _dataset(record: Record) -> Any:
         name=f"{data['id']} {data['version']} ({data['scale']})",
         digest=data["manifest_digest"].partition(":")[2][:LONGEST_DIGEST],
         source_type="synthetic" if record["synthetic"] else "http",
-        source=canonical({"uri": landing_page(data["id"], data["version"])}),
+        source=canonical({"uri": landing_page_address(data["id"], data["version"])}),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", record["split"]["name"])])
 

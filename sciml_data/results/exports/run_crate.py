@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sciml_data.errors import RecordError
-from sciml_data.metadata.addresses import REPOSITORY, landing_page
+from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
 from sciml_data.metadata.rocrate import METADATA_NAME
 from sciml_data.metadata.rocrate import PROFILE as RO_CRATE
 from sciml_data.results.exports.crate_check import crate_problems
@@ -208,7 +208,7 @@ def _dataset(record: Record) -> Entity:
     if record["synthetic"]:
         remark = f"synthetic sample, made from seed {data['sample_seed']}"
         return {"@id": "#dataset", "@type": "CreativeWork", **known, "description": remark}
-    page = landing_page(data["id"], data["version"])
+    page = landing_page_address(data["id"], data["version"])
     remark = f"named, not copied; identified by its manifest, {data['manifest_digest']}"
     return {"@id": page, "@type": "Dataset", **known, "url": page, "description": remark}
 
