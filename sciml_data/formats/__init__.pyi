@@ -1,12 +1,6 @@
-from .interface import (
-    NOTICES,
-    Format,
-    Native,
-    Shard,
-    load_format,
-    require_format,
-    views_of,
-)
+from .interface import Format, Native, Shard, load_format, require_format, views_of
+from .reporting import NOTICES
+from .shards import one_to_one
 
 __all__ = [
     "NOTICES",
@@ -14,6 +8,7 @@ __all__ = [
     "Native",
     "Shard",
     "load_format",
+    "one_to_one",
     "require_format",
     "views_of",
 ]

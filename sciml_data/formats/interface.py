@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
 
 PACKAGE = "sciml_data.formats"
-NOT_FORMATS = {"drug_response", "interface"}  # what several formats share
-NOTICES = "notices"  # attribute of a ready file: lines that are logged when the file is made
+NOT_FORMATS = {"drug_response", "interface", "reporting", "shards"}  # shared by formats
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ import h5py
 import numpy as np
 
 from sciml_data.errors import CallError
-from sciml_data.formats.cbed_hdf5.native import SHAPE_ATTRIBUTE, STACK
+from sciml_data.formats.cbed_hdf5 import SHAPE_ATTRIBUTE, STACK
 from sciml_data.synthetic.diffraction.simulation import Made, Progress, simulated, tasks_of
 
 if TYPE_CHECKING:

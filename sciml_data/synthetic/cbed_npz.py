@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sciml_data.formats.cbed_npz.archive import SHAPE, levels
+from sciml_data.formats.cbed_npz import SHAPE, log_intensity
 from sciml_data.synthetic import cbed_hdf5 as hdf5_sample
 from sciml_data.synthetic.diffraction.simulation import Progress, simulated, tasks_of
 
@@ -55,7 +55,7 @@ def write_sample(
     ):
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(target, data=levels(patterns), label=np.array([group], np.int64))
+        np.savez(target, data=log_intensity(patterns), label=np.array([group], np.int64))
 
 
 def _places(

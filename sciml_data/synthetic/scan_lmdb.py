@@ -33,8 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.scan_lmdb.database import require_lmdb
-from sciml_data.formats.scan_lmdb.layout import COUNT, HEADERS, INPUT, TARGET
+from sciml_data.formats.scan_lmdb import COUNT_KEY, HEADER_KEYS, INPUT, TARGET, require_lmdb
 from sciml_data.synthetic.diffraction.simulation import (
     Progress,
     Task,
@@ -142,8 +141,8 @@ class Writer:
         self._environment = lmdb.open(str(self._folder), map_size=self._map_bytes, sync=False)
         shapes = [np.array(shape, "<i8").tobytes() for shape in self._shapes]
         values = (b"float16", shapes[0], INPUT.encode(), b"float16", shapes[1], TARGET.encode())
-        head = dict(zip(HEADERS, values, strict=True))
-        self._put({**head, COUNT: bytes(len(head))})  # zeros, as upstream's
+        head = dict(zip(HEADER_KEYS, values, strict=True))
+        self._put({**head, COUNT_KEY: bytes(len(head))})  # zeros, as upstream's
         return self
 
     def __exit__(self, *_: object) -> None:

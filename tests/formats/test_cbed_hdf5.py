@@ -475,13 +475,15 @@ def test_a_file_cut_short_anywhere_is_refused(root: Path) -> None:
 def test_a_file_that_says_it_is_huge_takes_no_memory(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sciml_data.formats.cbed_hdf5.native.MOST_BYTES", 2 * 4 * 3 * SIZE * SIZE)
+    monkeypatch.setattr("sciml_data.formats.cbed_hdf5.stacks.MAX_BYTES", 2 * 4 * 3 * SIZE * SIZE)
     samples = {f"sample_{number}_0": One() for number in range(3)}
 
     assert len(read(root, dict(list(samples.items())[:2])).sample) == 2
     with pytest.raises(NativeFormatError) as error:
         read(root, samples)
-    assert "2304 bytes of stacks; 1536 at most" in error.value.problems[0].message
+    (problem,) = error.value.problems
+    assert problem.kind == "unreadable"
+    assert "2304 bytes" in problem.message
 
 
 # --- files and splits ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.formats import Native, Shard, cbed_npz
-from sciml_data.formats.cbed_npz.archive import MOST_FILE_BYTES, levels, read_archive
+from sciml_data.formats.cbed_npz import MAX_FILE_BYTES, log_intensity, read_archive
 from sciml_data.home import Home
 from sciml_data.ready.convert import convert
 from sciml_data.ready.convert.shard import write_dataset
@@ -103,12 +103,12 @@ def test_packed_files_and_columns_first_are_read(root: Path) -> None:
     np.testing.assert_array_equal(dataset["cbed_stack"][3], random_levels(6))
 
 
-def test_levels_are_upstreams_formula() -> None:
+def test_log_intensity_is_upstreams_formula() -> None:
     intensity = np.array([0.0, np.exp(-17), 1e-5, 1.0, np.exp(8.0), 1e9], np.float32)
 
     expected = [0, 0, 10 * (np.log(1e-5) + 17), 170, 250, 255]
-    np.testing.assert_allclose(levels(intensity), expected, atol=1e-3)
-    assert levels(intensity).dtype == np.float32
+    np.testing.assert_allclose(log_intensity(intensity), expected, atol=1e-3)
+    assert log_intensity(intensity).dtype == np.float32
 
 
 # --- what is not ---------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ DATA = npy(random_levels())
 BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("size", _bomb, "data.npy says it has 20000000 bytes inflated, and 206608 at most are read"),
     ("unreadable", _lying_bomb, "cannot be read as npz"),
-    ("size", _bytes(b"PK\3\4" + b"\0" * MOST_FILE_BYTES), "bytes, and 1048576 at most are read"),
+    ("size", _bytes(b"PK\3\4" + b"\0" * MAX_FILE_BYTES), "bytes, and 1048576 at most are read"),
     ("pickled", _npz(data=np.array([Trap()]), label=[2]), "data.npy has pickled objects"),
     ("pickled", _npz(data=random_levels(), label=np.array([Trap()])), "label.npy has pickled"),
     ("unreadable", _bytes(PICKLE), "cannot be read as npz"),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import CallError
-from sciml_data.formats.cbed_npz.archive import levels
+from sciml_data.formats.cbed_npz import log_intensity
 from sciml_data.home import Home
 from sciml_data.ready.convert import convert
 from sciml_data.ready.open import open_ready
@@ -346,4 +346,4 @@ def test_the_npz_sample_of_both_versions_goes_all_the_way(home: Home, version: s
 
 
 def test_levels_of_a_share_of_the_beam_use_the_lower_two_thirds_of_the_scale() -> None:
-    assert levels(np.ones(1, np.float32)).tolist() == [170]
+    assert log_intensity(np.ones(1, np.float32)).tolist() == [170]

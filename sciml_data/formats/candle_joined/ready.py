@@ -24,7 +24,8 @@ from sciml_data.formats.drug_response import (
     merged,
     responses_dataset,
 )
-from sciml_data.formats.interface import NOTICES, Native
+from sciml_data.formats.interface import Native
+from sciml_data.formats.reporting import NOTICES
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,14 +1,14 @@
-"""A program that reads one LMDB database for another process; a damaged page ends only this one.
+"""A program that reads an LMDB database for another process: a damaged page ends only this one.
 
-It is run as a file, and so imports nothing of this package: `child.py PATH`, PATH the data file.
-A line on stdin is a key in hexadecimal, an empty one asks for all keys. Each answer on stdout:
+It runs as a file, `child.py PATH` with PATH the data file, and so imports nothing of this package.
+A line on stdin is a key in hexadecimal; an empty line asks for all keys. Each answer on stdout:
 
-    1 byte   v value, k a key (many of them, and then an empty one), - no such key, ! an error
-    uint64   bytes of the text that follows
+    1 byte   v value, k a key (as many as there are, then an empty one), - no such key, ! error
+    uint64   size in bytes of the text that follows
     text     the value, the key, or what is wrong
 
-Keys are listed without their values' lengths: the package reads the whole of a value, from the
-disk where need be, before it says how long it is.
+Keys are listed without the lengths of their values: the package lmdb reads a whole value, from
+disk if need be, before it gives the length.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def main(path: Path) -> None:
             sys.stdout.buffer.flush()
 
 
-def _keys(transaction: Any, most: int) -> None:
-    """Write every key; of a value no more than its first page is looked at."""
+def _keys(transaction: Any, limit: int) -> None:
+    """Write every key; of a value no more than the first page is read."""
     write = sys.stdout.buffer.write
     for number, key in enumerate(transaction.cursor().iternext(keys=True, values=False)):
-        if number == most:
-            write(_frame(b"!", f"more keys than the {most} that its head counts".encode()))
+        if number == limit:  # a damaged tree may lead in circles
+            write(_frame(b"!", f"more keys than the {limit} that its head counts".encode()))
             return
         write(_frame(b"k", bytes(key)))
     write(_frame(b"k", b""))

@@ -1,8 +1,17 @@
-"""Read an LMDB database through a process of its own, so that a damaged page ends only that one.
+"""Read an LMDB database in another process, so that a damaged page ends only that process.
 
-LMDB reads by mapping the file: a page that lies beyond its end, a disk that fails, and a damaged
-page number are answered by the system with a signal that ends the process. So `child.py` does the
-reading, and gives keys and values through a pipe.
+LMDB maps the file into memory and follows page numbers without a look at the file's length: for a
+page beyond the end, a failing disk or a damaged page number the system ends the process with a
+signal. So `child.py` reads, and passes keys and values through a pipe.
+
+Before that, the head of the file is compared with its length. LMDB's two meta pages say how many
+pages are in use. The layout is that of LMDB's data format 1 (LMDB 0.9, `mdb.c`: MDB_page,
+MDB_meta), on a 64-bit little-endian computer, as Summit and all likely others are:
+
+    page header  16 bytes: number, unused, flags, bounds
+    MDB_meta     magic u32, format u32, address u64, map size u64, two MDB_db of 48 bytes (the first
+                 begins with the page size, u32; the second is the table of keys), last page u64,
+                 transaction u64
 """
 
 from __future__ import annotations
@@ -10,17 +19,22 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.formats.scan_lmdb.child import HEADER
-from sciml_data.formats.scan_lmdb.pages import head_problem
 
 CHILD = Path(__file__).with_name("child.py")
+MAGIC, FORMAT = 0xBEEFC0DE, 1
+META = struct.Struct("<16x II QQ I44x I2xHQQQQQ QQ")  # the page header, then MDB_meta
+PAGE_SIZES = frozenset(2**power for power in range(8, 17))  # LMDB writes 512 bytes to 64 KiB
+NODE_BYTES = 8  # a key takes at least this much of a page
 
 
 class DamagedError(SciMLDataError):
@@ -40,7 +54,7 @@ class Database:
     """An LMDB database that is read by another process; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Take the data file; no process is started before something is asked."""
+        """Take the data file; the first request starts the process."""
         self._path = path
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +62,7 @@ class Database:
         """Return all keys in LMDB's order; values are not read.
 
         Raises:
-            DamagedError: the file is no database, was cut, or has damaged pages.
+            DamagedError: the file is not a database, was cut short, or has damaged pages.
             CallError: the package lmdb is not installed.
         """
         if (problem := head_problem(self._path)) is not None:
@@ -57,10 +71,10 @@ class Database:
         return list(self._listed())
 
     def value(self, key: bytes) -> bytes | None:
-        """Return a value, None where there is no such key.
+        """Return a value, None if there is no such key.
 
         Raises:
-            DamagedError: it cannot be read; another one may be.
+            DamagedError: the value cannot be read; other values may be readable.
         """
         self._ask(key)
         kind, text = self._answer()
@@ -113,18 +127,18 @@ class Database:
         return stdin, stdout
 
     def _died(self) -> DamagedError:
-        """Return why the process ended, and let it go: the next question starts another."""
+        """Return why the process ended; the next request starts another one."""
         process = self._process
-        said, code = b"", 0
+        output, code = b"", 0
         if process is not None:
             with contextlib.suppress(OSError):
-                said = process.stderr.read() if process.stderr else b""
+                output = process.stderr.read() if process.stderr else b""
             code = process.wait()
         self._end()
         if code < 0:
             name = signal.Signals(-code).name
             return DamagedError("unreadable", f"a damaged page ended the process it read: {name}")
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        last = output.decode(errors="replace").strip().rpartition("\n")[2]
         return DamagedError("unreadable", f"the process that reads it ended: {last or code}")
 
     def _end(self) -> None:
@@ -139,10 +153,70 @@ class Database:
 
 
 def require_lmdb() -> None:
-    """Raise CallError where the package is not installed."""
+    """Raise CallError if the package lmdb is not installed."""
     if importlib.util.find_spec("lmdb") is None:
         raise CallError(
             "LMDB databases are read with the package lmdb, which is not installed",
             untouched="nothing was converted",
             hint="pip install 'sciml-data[stemdl]'",
         )
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The entries of a meta page that concern the length of the file."""
+
+    page_bytes: int
+    entries: int
+    last_page: int
+    transaction: int
+
+    @property
+    def used_bytes(self) -> int:
+        """Return the offset at which the last page in use ends."""
+        return (self.last_page + 1) * self.page_bytes
+
+
+def head_problem(path: Path) -> tuple[str, str] | None:
+    """Return what is wrong with the head of an LMDB file, as kind and sentence; None for nothing.
+
+    A file may be longer than the pages in use: LMDB extends it to its map size when it is written
+    through the map.
+
+    Args:
+        path: of the data file.
+    """
+    try:
+        with path.open("rb") as file:
+            size_bytes = path.stat().st_size
+            first = _meta(file.read(META.size))
+            if not isinstance(first, Meta):
+                return "unreadable", first
+            file.seek(first.page_bytes)
+            second = _meta(file.read(META.size))
+    except OSError as error:
+        return "unreadable", f"cannot be read: {error.strerror}"
+    if not isinstance(second, Meta):
+        return "unreadable", f"{second} (in its second meta page)"
+    newest = max(first, second, key=lambda meta: meta.transaction)
+    if newest.used_bytes > size_bytes:
+        return "truncated", (
+            f"{newest.used_bytes} bytes are in use by its head, the file has {size_bytes}"
+        )
+    if newest.entries * NODE_BYTES > newest.used_bytes:
+        return "unreadable", f"{newest.entries} keys do not fit into {newest.used_bytes} bytes"
+    return None
+
+
+def _meta(data: bytes) -> Meta | str:
+    """Return a meta page, or what is wrong with it."""
+    if len(data) < META.size:
+        return "is too short for an LMDB database"
+    magic, form, _, _, page_bytes, _, _, _, _, _, entries, _, last, transaction = META.unpack(data)
+    if magic != MAGIC:
+        return "is no LMDB database"
+    if form != FORMAT:
+        return f"is an LMDB database of format {form}, and {FORMAT} is known"
+    if page_bytes not in PAGE_SIZES:
+        return f"is a damaged LMDB database: pages of {page_bytes} bytes"
+    return Meta(page_bytes, entries, last, transaction)

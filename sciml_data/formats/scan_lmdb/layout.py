@@ -1,9 +1,10 @@
-"""What the keys of a database say: which samples there are, of which shapes and types.
+"""What the keys of a database say: which samples it has, of which shapes and types.
 
-Keys are ASCII: `cbed_<i>` (input) and `2d_potential_<i>` (target), raw bytes each; six header keys
-say shapes (three int64), types and the two names, and `header_entries` is six zero bytes, for
-`bytes(6)` was meant to be the number 6: samples are counted by their keys. The numbers need not be
-without gaps. Databases of one generation have no names in their head, others may lack it.
+Keys are ASCII: `cbed_<i>` (input) and `2d_potential_<i>` (target), with raw bytes as values. Six
+header keys hold shapes (three int64), types and the two names. `header_entries` is six zero bytes,
+since upstream wrote `bytes(6)` for the number 6; so samples are counted by their keys. Sample
+numbers may have gaps. Databases of one generation have no names in their header, and some databases
+have no header.
 
 Sources: namsa, scripts/summit_scripts: sim_prod.py, sim_batch.py, utils.py (write_lmdb),
 scan_lmdb.py; sciml-bench at 79a5650: stemdl_reconstruction/stemdl/inputs.py (research: stemdl,
@@ -30,7 +31,7 @@ GENERATIONS: tuple[tuple[Shape, Shape], ...] = (
     ((256, 256, 256), (1, 256, 256)),
     ((64, 256, 256), (1, 128, 128)),
 )
-HEADERS = (
+HEADER_KEYS = (
     "input_dtype",
     "input_shape",
     "input_name",
@@ -38,25 +39,25 @@ HEADERS = (
     "output_shape",
     "output_name",
 )
-COUNT = "header_entries"
-# Keys that published databases have not: our samples', in float32 and JSON.
-EXTRAS = ("potential_", "electron_density_", "meta_")
+COUNT_KEY = "header_entries"
+# Keys that only our synthetic databases have, in float32 and JSON.
+EXTRA_PREFIXES = ("potential_", "electron_density_", "meta_")
 DTYPES = ("float16", "float32")
-MOST_FOREIGN = 5  # keys that are named
-MOST_ASKED = 5  # values of each kind whose lengths are looked at
+MAX_UNKNOWN_NAMED = 5  # keys
+MAX_LENGTHS_READ = 5  # values of each kind; each is read whole, from disk if need be
 
-# What scan_lmdb.py puts where a sample could not be read: uniform random numbers in these ranges.
-NOISE = {"input": (-1.0, 1.0), "target": (0.0, 1.0)}
-LEAST_NOISE = 1024  # numbers: of fewer nothing is said
-MOST_PATTERNS = 16  # are looked at closely: a scan has up to 1,024
-SURENESS = 6.0  # standard errors that spread and likeness of neighbours may be off
+# scan_lmdb.py replaces a sample that it cannot read by uniform random numbers in these ranges.
+NOISE_RANGES = {"input": (-1.0, 1.0), "target": (0.0, 1.0)}
+MIN_NOISE_NUMBERS = 1024  # fewer numbers prove nothing
+MAX_PATTERNS = 16  # that statistics are made of, for speed: a scan has up to 1,024
+TOLERANCE_SIGMA = 6.0  # standard errors by which spread and correlation may differ
 
 
 @dataclass(frozen=True)
-class Part:
-    """Input or target: the start of its keys, the shape and type of a value."""
+class Quantity:
+    """Input or target: the prefix of its keys, and the shape and type of a value."""
 
-    name: str
+    prefix: str
     shape: Shape
     dtype: str
 
@@ -71,20 +72,20 @@ class Layout:
     """What a database holds.
 
     Attributes:
-        input: (probe, y, x).
-        target: (1, v, u).
-        keys: all that there are.
-        numbers: of samples that have input or target, in their order.
-        foreign: keys that are none of these.
-        told: what is said of the head.
+        input: shape (probe, y, x).
+        target: shape (1, v, u).
+        keys: all keys.
+        numbers: of samples that have an input or a target, sorted.
+        unknown: keys of neither samples nor header.
+        notes: remarks on the header.
     """
 
-    input: Part
-    target: Part
+    input: Quantity
+    target: Quantity
     keys: frozenset[str]
     numbers: tuple[int, ...]
-    foreign: tuple[str, ...]
-    told: tuple[str, ...]
+    unknown: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def sample_bytes(self) -> int:
@@ -93,26 +94,27 @@ class Layout:
 
     @property
     def remarks(self) -> list[str]:
-        """Return what is to be told of the database as a whole."""
-        lines = list(self.told)
+        """Return lines to log about the database as a whole."""
+        lines = list(self.notes)
         gaps = self.numbers[-1] + 1 - len(self.numbers) if self.numbers else 0
         if gaps:
             lines.append(f"{gaps} of the numbers 0 to {self.numbers[-1]} are not there")
-        if self.foreign:
-            named = ", ".join(repr(key) for key in self.foreign[:MOST_FOREIGN])
-            lines.append(f"{len(self.foreign)} keys are not known and left: {named}")
+        if self.unknown:
+            named = ", ".join(repr(key) for key in self.unknown[:MAX_UNKNOWN_NAMED])
+            lines.append(f"{len(self.unknown)} keys are not known and left: {named}")
         return lines
 
 
 def read_layout(
     keys: Iterable[bytes], headers: Mapping[str, bytes], length_of: Callable[[str], int | None]
 ) -> Layout | list[str]:
-    """Return what a database holds, or why that cannot be told.
+    """Return what a database holds, or why that cannot be determined.
 
     Args:
         keys: all keys.
-        headers: values of those header keys that there are.
-        length_of: gives the bytes of a value, None where it cannot be read; asked of a few keys.
+        headers: values of the header keys that the database has.
+        length_of: returns the size of a value in bytes, None if it cannot be read; it is called
+            for a few keys only.
     """
     wrong: list[str] = []
     names = {key: _text(headers, f"{key}_name", wrong) for key in ("input", "output")}
@@ -126,48 +128,48 @@ def read_layout(
     if wrong:
         return wrong
     texts = frozenset(key.decode("latin-1") for key in keys)
-    starts = names["input"] or INPUT, names["output"] or TARGET
-    inputs, targets = (_numbers(texts, start) for start in starts)
+    prefixes = names["input"] or INPUT, names["output"] or TARGET
+    inputs, targets = (_numbers(texts, prefix) for prefix in prefixes)
     lengths = _common_length(inputs, length_of), _common_length(targets, length_of)
-    given = shapes["input"], shapes["output"]
-    found, told = _shapes_for(given, lengths, (dtypes["input"], dtypes["output"]))
-    if found is None:
-        return [told]
-    known = {*inputs.values(), *targets.values(), *HEADERS, COUNT}
-    for start in EXTRAS:
-        known |= set(_numbers(texts, start).values())
+    in_header = shapes["input"], shapes["output"]
+    chosen, note = _shapes_for(in_header, lengths, (dtypes["input"], dtypes["output"]))
+    if chosen is None:
+        return [note]
+    known = {*inputs.values(), *targets.values(), *HEADER_KEYS, COUNT_KEY}
+    for prefix in EXTRA_PREFIXES:
+        known |= set(_numbers(texts, prefix).values())
     return Layout(
-        Part(starts[0], found[0], dtypes["input"]),
-        Part(starts[1], found[1], dtypes["output"]),
+        Quantity(prefixes[0], chosen[0], dtypes["input"]),
+        Quantity(prefixes[1], chosen[1], dtypes["output"]),
         texts,
         tuple(sorted({*inputs, *targets})),
         tuple(sorted(texts - known)),
-        (told,) if told else (),
+        (note,) if note else (),
     )
 
 
-def is_noise(values: NDArray[np.floating[Any]], part: str) -> bool:
-    """Return whether values are what a repair put in place of a sample that could not be read.
+def is_noise(values: NDArray[np.floating[Any]], quantity: str) -> bool:
+    """Return whether values are the noise that a repair wrote in place of an unreadable sample.
 
-    Both quantities are z-scored: a standard deviation of 1 about a mean of 0, so something lies
-    outside of -1..1 in every input, and below 0 in every target. The repair's numbers are uniform
-    in -1..1 and 0..1, and neighbours have nothing to do with one another.
+    Both quantities are z-scores: their standard deviation is 1 about a mean of 0, so every real
+    input has a value outside of -1..1, and every real target one below 0. The noise is uniform in
+    -1..1 or 0..1, and neighbours are not correlated.
 
     Args:
         values: (n, y, x), finite.
-        part: "input" or "target".
+        quantity: "input" or "target".
     """
-    low, high = NOISE[part]
-    if values.size < LEAST_NOISE or values.min() < low or values.max() > high:
+    low, high = NOISE_RANGES[quantity]
+    if values.size < MIN_NOISE_NUMBERS or values.min() < low or values.max() > high:
         return False
-    wide = values[:MOST_PATTERNS].astype(np.float64)
+    wide = values[:MAX_PATTERNS].astype(np.float64)
     spread = wide.std() * math.sqrt(12) / (high - low)
-    # Of n uniform numbers the standard deviation has the relative standard error (0.2 / n)^0.5.
-    if abs(spread - 1) > SURENESS * math.sqrt(0.2 / wide.size):
+    # The standard deviation of n uniform numbers has a relative standard error of (0.2 / n)^0.5.
+    if abs(spread - 1) > TOLERANCE_SIGMA * math.sqrt(0.2 / wide.size):
         return False
     centred = wide - wide.mean()
-    likeness = (centred[..., 1:] * centred[..., :-1]).mean() / wide.var()
-    return bool(abs(likeness) < SURENESS / math.sqrt(wide.size))
+    correlation = (centred[..., 1:] * centred[..., :-1]).mean() / wide.var()
+    return bool(abs(correlation) < TOLERANCE_SIGMA / math.sqrt(wide.size))
 
 
 def _text(headers: Mapping[str, bytes], key: str, wrong: list[str]) -> str | None:
@@ -184,36 +186,37 @@ def _shape(headers: Mapping[str, bytes], key: str, wrong: list[str]) -> Shape | 
     value = headers.get(key)
     if value is None:
         return None
-    numbers = tuple(int(one) for one in np.frombuffer(value[: len(value) // 8 * 8], "<i8"))
+    numbers = tuple(int(number) for number in np.frombuffer(value[: len(value) // 8 * 8], "<i8"))
     if len(value) != 24 or min(numbers) < 1 or math.prod(numbers) > 2**31:
         wrong.append(f"{key} is {list(numbers)} ({len(value)} bytes), three lengths expected")
         return None
     return numbers
 
 
-def _numbers(keys: Iterable[str], start: str) -> dict[int, str]:
-    """Return the keys of a kind by the number of their sample; `cbed_007` is none."""
-    pattern = re.compile(re.escape(start) + r"(0|[1-9][0-9]{0,17})", re.ASCII)
+def _numbers(keys: Iterable[str], prefix: str) -> dict[int, str]:
+    """Return the keys with a prefix by the number of their sample; `cbed_007` is not a key."""
+    pattern = re.compile(re.escape(prefix) + r"(0|[1-9][0-9]{0,17})", re.ASCII)
     matches = (pattern.fullmatch(key) for key in keys)
     return {int(match[1]): match[0] for match in matches if match}
 
 
 def _common_length(keys: Mapping[int, str], length_of: Callable[[str], int | None]) -> int | None:
-    """Return the length that most of a few values have, None where none can be read."""
+    """Return the most frequent length of a few values, None if none can be read."""
     numbers = sorted(keys)
-    asked = numbers[:: max(1, -(-len(numbers) // MOST_ASKED))]
-    found = [length for one in asked if (length := length_of(keys[one])) is not None]
-    return max(set(found), key=lambda length: (found.count(length), length), default=None)
+    sampled = numbers[:: max(1, -(-len(numbers) // MAX_LENGTHS_READ))]
+    lengths = [length for number in sampled if (length := length_of(keys[number])) is not None]
+    return max(set(lengths), key=lambda length: (lengths.count(length), length), default=None)
 
 
 def _shapes_for(
-    given: tuple[Shape | None, Shape | None],
+    in_header: tuple[Shape | None, Shape | None],
     lengths: tuple[int | None, int | None],
     dtypes: tuple[str, str],
 ) -> tuple[tuple[Shape, Shape] | None, str]:
-    """Return the shapes of input and target and what is to be told, or None and why there are none.
+    """Return the shapes of input and target and a note, or None and why there are none.
 
-    The head is believed where the lengths agree; else a generation, where both lengths are its own.
+    The header counts if the lengths of values agree with it; otherwise the generation of the
+    simulation that both lengths agree with.
     """
     bytes_each = [np.dtype(dtype).itemsize for dtype in dtypes]
 
@@ -223,14 +226,14 @@ def _shapes_for(
             for shape, length, each in zip(shapes, lengths, bytes_each, strict=True)
         )
 
-    head = (given[0], given[1]) if given[0] and given[1] else None
+    head = (in_header[0], in_header[1]) if in_header[0] and in_header[1] else None
     if head is not None and fits(head):
         return head, ""
     if lengths == (None, None):
         return None, "it has no samples that can be read"
     for generation in GENERATIONS:
         if None not in lengths and fits(generation):
-            said = f"its head says {head}" if head else "its head has no shapes"
-            return generation, f"{said}; by the lengths of its values it has {generation}"
-    said = f"shapes {head}" if head else "no shapes"
-    return None, f"its head has {said}, and its values {lengths[0]} and {lengths[1]} bytes"
+            in_words = f"its head says {head}" if head else "its head has no shapes"
+            return generation, f"{in_words}; by the lengths of its values it has {generation}"
+    in_words = f"shapes {head}" if head else "no shapes"
+    return None, f"its head has {in_words}, and its values {lengths[0]} and {lengths[1]} bytes"

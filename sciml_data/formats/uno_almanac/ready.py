@@ -14,7 +14,8 @@ from sciml_data.formats.drug_response import (
     responses_dataset,
 )
 from sciml_data.formats.drug_response.delimited import malformed_attributes, stop_if_strict, told
-from sciml_data.formats.interface import NOTICES, Native
+from sciml_data.formats.interface import Native
+from sciml_data.formats.reporting import NOTICES
 from sciml_data.formats.uno_almanac.drugs import read_drugs
 from sciml_data.formats.uno_almanac.expression import read_cells
 from sciml_data.formats.uno_almanac.long_table import read_rows

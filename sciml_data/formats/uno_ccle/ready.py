@@ -25,7 +25,8 @@ from sciml_data.formats.drug_response.delimited import (
     told,
 )
 from sciml_data.formats.drug_response.molecules import molecules
-from sciml_data.formats.interface import NOTICES, Native
+from sciml_data.formats.interface import Native
+from sciml_data.formats.reporting import NOTICES
 from sciml_data.formats.uno_ccle import images, names
 from sciml_data.formats.uno_ccle.curves import Points, growth, read_points
 from sciml_data.formats.uno_ccle.options import Options

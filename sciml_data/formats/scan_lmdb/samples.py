@@ -1,4 +1,4 @@
-"""Read the samples of a database, and keep account of those that cannot be used."""
+"""Read the samples of a database, and tally those that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.cbed_hdf5.tally import Tally
+from sciml_data.formats.reporting import Tally
 from sciml_data.formats.scan_lmdb.database import DamagedError, Database
-from sciml_data.formats.scan_lmdb.layout import HEADERS, Layout, Part, is_noise, read_layout
-from sciml_data.formats.scan_lmdb.options import Options
+from sciml_data.formats.scan_lmdb.layout import HEADER_KEYS, Layout, Quantity, is_noise, read_layout
 
 Values = NDArray[np.floating[Any]]
 
 
 @dataclass
 class Sample:
-    """One sample: what published databases have, and what ours have besides, None where not.
+    """One sample of a database. Only synthetic databases have the last three.
 
     Attributes:
-        scan: (probe, y, x).
-        target: (v, u).
-        potential: (v, u), volt.
-        electron_density: (v, u), electrons per cubic angstrom.
-        meta: material, formula and so on, as the sample's writer put them.
+        number: of the sample in its database.
+        scan: (probe, y, x), the z-score of each pattern, in the native type.
+        target: (v, u), the z-score of each sample, in the native type.
+        potential: (v, u) float32, volt; None if the database has none.
+        electron_density: (v, u) float32, electrons per cubic angstrom; None as above.
+        meta: material, formula and so on, as the database has them.
     """
 
     number: int
@@ -45,34 +45,34 @@ def open_layout(database: Database, place: str) -> Layout:
     """Return what a database holds.
 
     Args:
-        database: to be asked.
-        place: its path, as problems name it.
+        database: open for reading.
+        place: its native path, for messages.
 
     Raises:
-        NativeFormatError: it cannot be read, or nobody can tell its shapes.
+        NativeFormatError: the database cannot be read, or its shapes cannot be determined.
     """
     try:
         keys = database.keys()
-        wanted = [key for key in HEADERS if key.encode() in keys]
+        wanted = [key for key in HEADER_KEYS if key.encode() in keys]
         headers = {key: database.value(key.encode()) or b"" for key in wanted}
         layout = read_layout(keys, headers, partial(_length, database))
     except DamagedError as error:
         raise _refused(place, [Problem(error.kind, place, error.message)]) from error
     if not isinstance(layout, Layout):
-        raise _refused(place, [Problem("head", place, what) for what in layout])
+        raise _refused(place, [Problem("head", place, wrong) for wrong in layout])
     return layout
 
 
 def read_samples(
-    path: Path, place: str, numbers: Callable[[Layout], Sequence[int]], options: Options
+    path: Path, place: str, numbers: Callable[[Layout], Sequence[int]], *, refuse_noise: bool
 ) -> tuple[Layout, list[Sample], Tally]:
-    """Return those samples of a range that can be used, and the account of all.
+    """Return the usable samples of a range, and a tally of all.
 
     Args:
         path: of the data file.
-        place: the same, as problems name it.
-        numbers: tells which samples, once the layout is known.
-        options: whether what looks like noise is refused.
+        place: its native path, for messages.
+        numbers: returns the numbers of the samples to read, for the layout of the database.
+        refuse_noise: whether samples that look like noise are left out.
 
     Raises:
         NativeFormatError: the database cannot be read.
@@ -84,10 +84,10 @@ def read_samples(
             tally.read += 1
             problems: list[Problem] = []
             sample = _sample(database, layout, number, (place, problems))
-            if sample is not None and options.noise == "refuse":
+            if sample is not None and refuse_noise:
                 problems += _noise_problems(sample, layout, place)
             if sample is None or problems:
-                tally.dropped += problems[:1]  # one a sample, so that they count samples
+                tally.dropped += problems[:1]  # one per sample, so that they count samples
                 continue
             _add_extras(database, layout, sample, (place, tally.noted))
             samples.append(sample)
@@ -106,45 +106,47 @@ def _refused(place: str, problems: Sequence[Problem]) -> NativeFormatError:
     return NativeFormatError(
         f"{place} cannot be read",
         problems=problems,
-        untouched="nothing was converted of it",
-        hint="others can be converted without it: --set databases=GLOB names those that are",
+        untouched="nothing of it was converted",
+        hint="--set databases=GLOB converts other databases without this one",
     )
 
 
 def _sample(
     database: Database, layout: Layout, number: int, where: tuple[str, list[Problem]]
 ) -> Sample | None:
-    """Return input and target, None where one cannot be had; what is wrong is added."""
+    """Return input and target, None if either cannot be read; problems are added."""
     place, problems = where
-    parts = {"input": layout.input, "target": layout.target}
+    quantities = {"input": layout.input, "target": layout.target}
     problems += [
-        Problem("missing", f"{place}:{part.name}{number}", f"the sample has no {what}")
-        for what, part in parts.items()
-        if f"{part.name}{number}" not in layout.keys
+        Problem("missing", f"{place}:{quantity.prefix}{number}", f"the sample has no {name}")
+        for name, quantity in quantities.items()
+        if f"{quantity.prefix}{number}" not in layout.keys
     ]
     if problems:
         return None
-    scan = _array(database, layout.input, f"{layout.input.name}{number}", where)
-    target = _array(database, layout.target, f"{layout.target.name}{number}", where)
+    scan = _array(database, layout.input, f"{layout.input.prefix}{number}", where)
+    target = _array(database, layout.target, f"{layout.target.prefix}{number}", where)
     return None if scan is None or target is None else Sample(number, scan, target[0])
 
 
 def _array(
-    database: Database, part: Part, key: str, where: tuple[str, list[Problem]]
+    database: Database, quantity: Quantity, key: str, where: tuple[str, list[Problem]]
 ) -> Values | None:
-    """Return finite values of the expected shape and type, None where there are none."""
+    """Return finite values of the expected shape and type; None and a problem otherwise."""
     place, problems = where
     try:
         data = database.value(key.encode()) or b""
     except DamagedError as error:
         problems.append(Problem(error.kind, f"{place}:{key}", error.message))
         return None
-    if len(data) != part.size_bytes:
-        shape = " x ".join(map(str, part.shape))
-        message = f"{part.size_bytes} bytes expected ({shape}, {part.dtype}), {len(data)} found"
+    if len(data) != quantity.size_bytes:
+        shape = " x ".join(map(str, quantity.shape))
+        message = (
+            f"{quantity.size_bytes} bytes expected ({shape}, {quantity.dtype}), {len(data)} found"
+        )
         problems.append(Problem("length", f"{place}:{key}", message))
         return None
-    values = np.frombuffer(data, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
+    values = np.frombuffer(data, np.dtype(quantity.dtype).newbyteorder("<")).reshape(quantity.shape)
     wrong = values.size - int(np.isfinite(values).sum())
     if wrong:
         message = f"{wrong} of {values.size} numbers are not finite"
@@ -154,30 +156,30 @@ def _array(
 
 
 def _noise_problems(sample: Sample, layout: Layout, place: str) -> list[Problem]:
-    parts = {"input": (layout.input, sample.scan), "target": (layout.target, sample.target[None])}
+    arrays = {"input": (layout.input, sample.scan), "target": (layout.target, sample.target[None])}
     return [
         Problem(
             "noise",
-            f"{place}:{part.name}{sample.number}",
-            f"the {what} is uniform random noise, as upstream put in place of unreadable samples",
+            f"{place}:{quantity.prefix}{sample.number}",
+            f"the {name} is uniform random noise, as upstream put in place of unreadable samples",
         )
-        for what, (part, values) in parts.items()
-        if is_noise(values, what)
+        for name, (quantity, values) in arrays.items()
+        if is_noise(values, name)
     ]
 
 
 def _add_extras(
     database: Database, layout: Layout, sample: Sample, where: tuple[str, list[Problem]]
 ) -> None:
-    """Add what only our samples have; a value that cannot be used is missing, and named."""
+    """Add what only synthetic databases have; an unusable value is missing and noted."""
     place, noted = where
     for name in ("potential", "electron_density"):
         key = f"{name}_{sample.number}"
         if key in layout.keys:
-            part = Part(f"{name}_", (1, *sample.target.shape), "float32")
+            quantity = Quantity(f"{name}_", (1, *sample.target.shape), "float32")
             problems: list[Problem] = []
-            values = _array(database, part, key, (place, problems))
-            noted += [Problem(name, one.place, one.message) for one in problems]
+            values = _array(database, quantity, key, (place, problems))
+            noted += [Problem(name, problem.place, problem.message) for problem in problems]
             setattr(sample, name, None if values is None else values[0])
     key = f"meta_{sample.number}"
     if key in layout.keys:
