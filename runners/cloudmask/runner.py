@@ -132,7 +132,7 @@ class CloudMask:
         """Return the part of the predictions that depends on the data alone, for `rescore`."""
         return pixel_counts.pixel_totals(predictions)
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return scenes, leakage, channels and time for each scene, for the record."""
         passes, split = self.data.passes, self.data.split
         return {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.task.shares import Shares, read_shares, words_of
+from sciml_data.bench.task.shares import Shares, hash_ids, read_shares
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
 from .stacks import Numbers, Stacks, Texts
@@ -176,7 +176,7 @@ def _by_shares(
     """
     names, first, unit = np.unique(units[chosen], return_index=True, return_inverse=True)
     group = groups[chosen][first]
-    words = words_of(names, shares.salt)
+    words = hash_ids(names, shares.salt)
     part = np.zeros(len(names), np.int8)
     alone = []
     for number in np.unique(group):

@@ -85,7 +85,7 @@ class Classification:
         self._standard: tuple[float, float] | None = None
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """Return what has to be known before the run starts: what its parts share."""
         return tuple(self.leakage["told"])
 
@@ -184,7 +184,7 @@ class Classification:
             materials = materials[numbers]
         return scores.score(predictions, self.declared, materials)
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, classes and levels, for the record."""
         return {
             "parts": parts.describe(self.layout, self.stacks),

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring import classification
-from sciml_data.bench.scoring.classification import Judged
+from sciml_data.bench.scoring.classification import ClassPredictions
 from sciml_data.bench.scoring.predictions import Predictions
 
 from .groups import SYSTEMS, systems_of
@@ -41,10 +41,12 @@ def collect(
     )
 
 
-def judged_of(predictions: Predictions) -> Judged:
+def judged_of(predictions: Predictions) -> ClassPredictions:
     """Return what was said of which stack, from stored predictions."""
     labels = predictions.coords["space_group"].astype(np.int64)
-    return Judged(labels[predictions.observed.argmax(axis=1)], predictions.predicted, labels)
+    return ClassPredictions(
+        labels[predictions.observed.argmax(axis=1)], predictions.predicted, labels
+    )
 
 
 def score(
@@ -59,7 +61,7 @@ def score(
             material.
     """
     judged = judged_of(predictions)
-    truth, said = judged.truth, judged.said
+    truth, said = judged.y_true, judged.y_pred
     found = classification.scores(judged, declared)
     found["classes_scored"] = float(len(np.unique(truth)))
     found["f1_batch_mean"] = classification.batch_mean_f1(truth, said)
@@ -67,10 +69,10 @@ def score(
     found["system_accuracy"] = float((called == system).mean())
     found["system_macro_f1"] = classification.macro_f1(system, called, np.unique(system))
     if materials is not None:
-        whole = classification.aggregated(judged, materials)
-        found["material_top1"] = float((whole.said == whole.truth).mean())
+        whole = classification.average_units(judged, materials)
+        found["material_top1"] = float((whole.y_pred == whole.y_true).mean())
         found["material_macro_f1"] = classification.macro_f1(
-            whole.truth, whole.said, np.unique(whole.truth)
+            whole.y_true, whole.y_pred, np.unique(whole.y_true)
         )
         ends = classification.intervals(truth, said, materials, seed=BOOTSTRAP_SEED)
         for name, (low, high) in ends.items():
@@ -81,7 +83,7 @@ def score(
 def write_tables(folder: Path, part: str, predictions: Predictions) -> None:
     """Write a row for each space group, and the confusion of crystal systems, as CSV."""
     judged = judged_of(predictions)
-    rows = classification.class_rows(judged.truth, judged.said, judged.labels)
+    rows = classification.class_rows(judged.y_true, judged.y_pred, judged.labels)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"groups-{part}.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -96,15 +98,15 @@ def write_tables(folder: Path, part: str, predictions: Predictions) -> None:
         writer.writerows([name, *row] for name, row in zip(SYSTEMS, table.tolist(), strict=True))
 
 
-def system_table(judged: Judged) -> npt.NDArray[Any]:
+def system_table(judged: ClassPredictions) -> npt.NDArray[Any]:
     """Return how many stacks of each crystal system (row) were said to be of each (column)."""
-    pair = systems_of(judged.truth), systems_of(judged.said)
+    pair = systems_of(judged.y_true), systems_of(judged.y_pred)
     return classification.confusion(*pair, np.arange(len(SYSTEMS)))
 
 
-def group_rows(judged: Judged) -> Iterator[Mapping[str, Any]]:
+def group_rows(judged: ClassPredictions) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of the space groups that have a stack."""
-    for row in classification.class_rows(judged.truth, judged.said, judged.labels):
+    for row in classification.class_rows(judged.y_true, judged.y_pred, judged.labels):
         if row["samples"]:
             yield row
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.task.shares import parts_of, read_shares, words_of
+from sciml_data.bench.task.shares import assign_parts, hash_ids, read_shares
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
 from .scans import Numbers, Scans
@@ -132,7 +132,7 @@ def _by_shares(split: Split, scans: Scans, by: str) -> dict[str, Numbers]:
         chosen = np.flatnonzero(within)
         if part in hashed:
             places = _places(ids[chosen], shares.salt)
-            chosen = chosen[parts_of(places, shares) == list(hashed).index(part)]
+            chosen = chosen[assign_parts(places, shares) == list(hashed).index(part)]
         parts[part] = chosen
     return parts
 
@@ -141,7 +141,7 @@ def _places(ids: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.float64]:
     """Return where each id stands in the order of its hash: (sample,) in (0, 1), alike for one."""
     names, codes = np.unique(ids, return_inverse=True)
     rank = np.empty(len(names))
-    rank[np.argsort(words_of(names.tolist(), salt), kind="stable")] = np.arange(len(names))
+    rank[np.argsort(hash_ids(names.tolist(), salt), kind="stable")] = np.arange(len(names))
     return np.asarray((rank[codes] + 0.5) / len(names))
 
 

@@ -64,7 +64,7 @@ class Reconstruction:
         return {part: len(numbers) for part, numbers in self.data.layout.parts.items()}
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """Return what the parts share, in sentences: told before anything is trained."""
         return tuple(self._leakage["told"])
 
@@ -142,7 +142,7 @@ class Reconstruction:
         """Return every metric; see `scores.py`."""
         return scores.score(predictions, self._meaning())
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, targets and their scale, for the record."""
         scans, layout, statistics = self.data.scans, self.data.layout, self.data.statistics
         pixel = np.unique(np.round(scans.pixel[np.isfinite(scans.pixel)], 6))

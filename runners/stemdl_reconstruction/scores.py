@@ -103,7 +103,7 @@ def _peaks(observed: Any, predicted: Any, names: list[str], meaning: Meaning) ->
     matched = []
     for one, other, pixel in zip(observed, predicted, pixels, strict=True):
         apart = max(1, round(LEAST_DISTANCE / pixel))
-        true, found = (images.peaks(image, least_distance=apart) for image in (one, other))
+        true, found = (images.peaks(image, min_distance=apart) for image in (one, other))
         matched.append(images.match_peaks(true, found, radius=PEAK_RADIUS, pixel=pixel))
     return images.peak_scores(matched)
 

@@ -195,7 +195,7 @@ class Tevolop:
             scores[f"{name}.mean"] = float(np.mean(known)) if known else float("nan")
         return scores
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return pixels, leakage, features, scaling and gaps, for the record."""
         return {
             "pixels": {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.task.shares import Words, mixed, words_of
+from sciml_data.bench.task.shares import Hashes, combine_hashes, hash_ids
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.formats.drug_response import NO_DRUG, text_of
 
@@ -141,18 +141,18 @@ def pair_codes(slots: Codes, count: int) -> Codes:
     return np.asarray((low + 1) * np.int64(count + 1) + high)
 
 
-def row_words(responses: Responses) -> Words:
+def row_words(responses: Responses) -> Hashes:
     """Return a hash of each row: cell, drugs with doses in any order, source and study by id."""
     table = responses.drug_table
-    drug = np.append(words_of(table.ids, "drug"), np.uint64(0))[responses.drugs]
+    drug = np.append(hash_ids(table.ids, "drug"), np.uint64(0))[responses.drugs]
     if responses.doses.shape[1]:
         doses = np.nan_to_num(responses.doses, nan=0.0).view(np.uint32).astype(np.uint64)
-        drug = np.where(responses.drugs >= 0, mixed(drug, doses), np.uint64(0))
-    return mixed(
-        words_of(responses.cells.ids, "cell")[responses.cell],
+        drug = np.where(responses.drugs >= 0, combine_hashes(drug, doses), np.uint64(0))
+    return combine_hashes(
+        hash_ids(responses.cells.ids, "cell")[responses.cell],
         drug.sum(axis=1, dtype=np.uint64),
-        words_of(responses.sources, "source")[responses.source],
-        words_of(responses.studies, "study")[responses.study],
+        hash_ids(responses.sources, "source")[responses.source],
+        hash_ids(responses.studies, "study")[responses.study],
     )
 
 

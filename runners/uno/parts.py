@@ -18,12 +18,12 @@ from sciml_data.bench.task.shares import (
     NO_PART,
     Parts,
     Shares,
-    agreed,
-    mixed,
-    parts_of,
+    assign_parts,
+    combine_hashes,
+    common_parts,
+    hash_ids,
     read_shares,
-    units,
-    words_of,
+    to_unit_interval,
 )
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
@@ -141,32 +141,36 @@ def _by_shares(shares: Shares, responses: Responses) -> Parts:
             f"a split cannot be by {unknown[0]!r}{nearest(unknown[0], known)}; "
             f"it can be by {', '.join(known)}"
         )
-    return agreed(*(known[name](shares, responses) for name in shares.by))
+    return common_parts(*(known[name](shares, responses) for name in shares.by))
 
 
 def _rows(shares: Shares, responses: Responses) -> Parts:
-    return parts_of(units(mixed(words_of([shares.salt]), row_words(responses))), shares)
+    return assign_parts(
+        to_unit_interval(combine_hashes(hash_ids([shares.salt]), row_words(responses))), shares
+    )
 
 
 def _cells(shares: Shares, responses: Responses) -> Parts:
-    of_cells = parts_of(units(words_of(responses.cells.names, shares.salt)), shares)
+    of_cells = assign_parts(to_unit_interval(hash_ids(responses.cells.names, shares.salt)), shares)
     return np.asarray(of_cells[responses.cell])
 
 
 def _drugs(shares: Shares, responses: Responses) -> Parts:
     """Return the part of which all of a row's drugs are."""
-    of_drugs = parts_of(units(words_of(responses.drug_table.names, shares.salt)), shares)
+    of_drugs = assign_parts(
+        to_unit_interval(hash_ids(responses.drug_table.names, shares.salt)), shares
+    )
     first = of_drugs[responses.drugs[:, 0]]
     others = (np.where(slot == NO_SLOT, first, of_drugs[slot]) for slot in responses.drugs.T[1:])
-    return agreed(first, *others)
+    return common_parts(first, *others)
 
 
 def _pairs(shares: Shares, responses: Responses) -> Parts:
     """Return the part of each pair of compounds, or of the compound where there is one."""
-    words = words_of(responses.drug_table.names, shares.salt)
+    words = hash_ids(responses.drug_table.names, shares.salt)
     both = np.append(words, np.uint64(0))[responses.drugs].sum(axis=1, dtype=np.uint64)
     count = (responses.drugs >= 0).sum(axis=1).astype(np.uint64)
-    return parts_of(units(mixed(both, count)), shares)
+    return assign_parts(to_unit_interval(combine_hashes(both, count)), shares)
 
 
 def _held_out(split: Split, responses: Responses, wanted: list[str]) -> tuple[str, ...]:
@@ -188,7 +192,7 @@ def _held_out(split: Split, responses: Responses, wanted: list[str]) -> tuple[st
             f"{', '.join(present)}",
             untouched="nothing was trained",
         )
-    return tuple(wanted) or (present[int(np.argmin(words_of(present, salt)))],)
+    return tuple(wanted) or (present[int(np.argmin(hash_ids(present, salt)))],)
 
 
 def _apart(numbers: Parts, responses: Responses, sources: tuple[str, ...], part: int) -> Parts:

@@ -177,7 +177,7 @@ class Uno:
         groups = self._groups[predictions.coords["response"]]
         return scores.score(predictions.observed, predictions.predicted, groups)
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, features, baselines and counts, for the record."""
         responses, layout = self.responses, self.layout
         return {

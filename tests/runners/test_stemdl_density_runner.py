@@ -73,7 +73,7 @@ def epoch(problem: Any, part: str, seed: int) -> list[Any]:
 def test_what_it_prepares_is_a_problem(problem: Any) -> None:
     assert problem.parts == ("train", "validation", "test")
     assert sum(problem.sizes.values()) == 36
-    assert problem.told == tuple(problem.facts()["leakage"]["told"])
+    assert problem.messages == tuple(problem.diagnostics()["leakage"]["told"])
     assert check_problem(problem, "stemdl_reconstruction") is problem
 
 
@@ -174,7 +174,7 @@ def test_published_files_are_scored_by_the_legacy_target(published: Converted) -
         rel=1e-4,
     )
     assert not any(name.endswith(("_potential", "_density")) for name in scores)
-    assert not problem.facts()["has_physical_units"]
+    assert not problem.diagnostics()["has_physical_units"]
 
 
 def test_a_scan_without_its_target_is_named(converted: Converted, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_perfect_images_have_perfect_scores(problem: Any) -> None:
 
 
 def test_facts_say_what_was_learnt_and_what_parts_share(problem: Any) -> None:
-    facts = problem.facts()
+    facts = problem.diagnostics()
 
     assert facts["target"] == "both"
     assert facts["targets_in_files"] == ["potential", "electron_density", "legacy"]

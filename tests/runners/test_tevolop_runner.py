@@ -222,7 +222,7 @@ def test_a_window_in_a_gap_of_the_catalogue_is_not_scored(problems: Mapping[str,
 
 
 def test_facts_can_be_written_as_json(problems: Mapping[str, Any]) -> None:
-    facts = json.loads(json.dumps(problems["temporal"].facts()))
+    facts = json.loads(json.dumps(problems["temporal"].diagnostics()))
 
     assert facts["leakage"]["test"]["dates_shared_percent"] == 0.0
     assert facts["targets"]["overlap_with_input"].startswith("none")
@@ -242,7 +242,7 @@ def record_of(problem: Any, parts: Mapping[str, Predictions]) -> dict[str, Any]:
         "split": {"name": "temporal"},
         "seeds": {"seed": 0},
         "dataset": {"id": "tevolop_socal", "version": "1.0"},
-        "facts": problem.facts(),
+        "facts": problem.diagnostics(),
         "metrics": metric_rows(task, score_parts(problem, task, parts), baselines),
     }
 

@@ -271,7 +271,7 @@ def test_boosting_that_cannot_be_had_is_skipped_with_a_reason(
     problem = problem_of("auc")
 
     assert "boosting" not in problem.baselines()
-    assert problem.facts()["baselines"]["boosting"] == {"skipped": "not installed"}
+    assert problem.diagnostics()["baselines"]["boosting"] == {"skipped": "not installed"}
 
 
 def test_effects_are_found_again_from_rows_without_noise() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sciml_data.bench.monitoring.page_cache import NOT_ASKED
 from sciml_data.bench.record.record import record_digest, schema_problems
-from sciml_data.bench.scoring.scores import definition, target_rows
+from sciml_data.bench.scoring.scores import metric_definition, target_rows
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import Metric, Task, load_task
 from sciml_data.bench.task.variants import choose_variant
@@ -45,7 +45,7 @@ def record_of(benchmark: str, **changed: Any) -> dict[str, Any]:
         "timing": sample["timing"] | {"cache_clear": NOT_ASKED.to_json()},
         "timeline": timeline(),
         "curve": [epoch(number) for number in range(1, EPOCHS + 1)],
-        "metric_definitions": [definition(metric) for metric in task.metrics],
+        "metric_definitions": [metric_definition(metric) for metric in task.metrics],
         "metrics": rows,
         "targets": target_rows(task, task.headline_split, rows),
         "throughput": {

@@ -84,7 +84,7 @@ def prepare(
     log(f"preparing {task.name}, split {split.name}")
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
-    for line in getattr(problem, "told", ()):
+    for line in getattr(problem, "messages", ()):
         log(line)
     return Prepared(
         task=task,

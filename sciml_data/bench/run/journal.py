@@ -15,7 +15,7 @@ from sciml_data.bench.monitoring import Monitor, machine
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import RECORD_NAME, SCHEMA_VERSION, as_json, digest, load_record
 from sciml_data.bench.run.staging import Source
-from sciml_data.bench.scoring.scores import PartScores, definition, metric_rows, target_rows
+from sciml_data.bench.scoring.scores import PartScores, metric_definition, metric_rows, target_rows
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
@@ -106,12 +106,12 @@ def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "timing": _timing(journal, outcome),
         "timeline": [dict(mark) for mark in journal.marks],
         "curve": [dict(row) for row in journal.progress.curve],
-        "metric_definitions": [definition(metric) for metric in prepared.task.metrics],
+        "metric_definitions": [metric_definition(metric) for metric in prepared.task.metrics],
         "metrics": rows,
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
         **(journal.monitor.summary() if journal.monitor else machine.unwatched()),
-        "facts": as_json(prepared.problem.facts()),
+        "facts": as_json(prepared.problem.diagnostics()),
         "outputs": _outputs(journal.folder),
         "verification": {"state": "unchecked", "checks": []},
         "extensions": {},

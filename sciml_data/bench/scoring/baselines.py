@@ -1,7 +1,7 @@
-"""Forecasts that need no training worth the name, to stand beside every score.
+"""Baseline forecasts that need little or no training, to report beside every score.
 
-A target that one of these meets is met by a baseline, and the record says so. All work on plain
-arrays and know nothing of any benchmark.
+If a baseline reaches a published target, the record says so. The functions take plain arrays and
+do not depend on a benchmark.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 def persistence(ahead: Floats, lengths: tuple[int, ...]) -> Doubles:
-    """Return as forecast what the window of the same length showed that ends now.
+    """Forecast the value over the last window of the same length (persistence).
 
     Args:
         ahead: (series, time, window) any float: at time t the value over t+1 .. t+length.
-        lengths: of each window, in steps.
+        lengths: (window) lengths in time steps.
 
     Returns:
-        (series, time, window) float64; NaN until one whole window lies in the past.
+        (series, time, window) float64; NaN at times before a whole window has passed.
     """
     forecast = np.full(ahead.shape, np.nan)
     for index, length in enumerate(lengths):
@@ -36,14 +36,15 @@ def persistence(ahead: Floats, lengths: tuple[int, ...]) -> Doubles:
 
 
 def climatology(training: Floats, *, like: Floats) -> Doubles:
-    """Return each series' mean over the training times, at every time of `like`.
+    """Forecast each series' mean over the training times, at every time of `like`.
 
     Args:
         training: (series, time, window) any float, NaN where missing.
         like: (series, other time, window), only its shape is used.
 
     Returns:
-        Float64 in the shape of `like`; a series never seen in training takes the mean of all.
+        Float64 in the shape of `like`; a series without training observations gets the mean of all
+        series.
     """
     known = np.isfinite(training)
     count = known.sum(axis=1)
@@ -54,17 +55,18 @@ def climatology(training: Floats, *, like: Floats) -> Doubles:
 
 
 def same_date_mean(training: Floats, *, like: Floats) -> Doubles:
-    """Return the mean of the training series at the same date: a leak made visible, no forecast.
+    """Return the mean of the training series at the same date, which makes a leak visible.
 
-    Where training and validation share their dates, this scores what a model may learn by
-    knowing the date alone; it looks at what happened, so it can forecast nothing.
+    Where training and validation share their dates, this is the score that a model can reach by
+    knowing nothing but the date. It uses observations of the forecast time, so it is not a
+    forecast.
 
     Args:
         training: (series, time, window) any float, NaN where missing.
         like: (other series, time, window), only its shape is used.
 
     Returns:
-        Float64 in the shape of `like`, NaN where no training series was seen at that date.
+        Float64 in the shape of `like`; NaN at dates without an observed training series.
     """
     known = np.isfinite(training)
     total = np.where(known, training, 0.0).sum(axis=0, dtype=np.float64)
@@ -77,8 +79,11 @@ def same_date_mean(training: Floats, *, like: Floats) -> Doubles:
 class Ridge:
     """A linear forecast: (standardised features) @ weights + offset.
 
-    centre, scale: (feature,) float64, of the training features.
-    weights: (feature, target) float64. offset: (target,) float64.
+    Attributes:
+        centre: (feature) float64, means of the training features.
+        scale: (feature) float64, standard deviations of the training features.
+        weights: (feature, target) float64.
+        offset: (target) float64.
     """
 
     centre: Doubles
@@ -93,14 +98,14 @@ class Ridge:
 
 
 def fit_ridge(blocks: Iterable[tuple[Floats, Floats]], *, penalty: float) -> Ridge:
-    """Return the least-squares line with `penalty` x samples on the squared weights, closed form.
+    """Fit a ridge regression in closed form: `penalty` x samples on the squared weights.
 
-    The sums are taken block by block, so that the features of all samples never exist at once;
-    each target uses every row in which it is known.
+    Sums are accumulated block by block, so that the features of all samples are never in memory
+    at once. Each target uses every row in which it is known.
 
     Args:
         blocks: pairs of features (n, feature), finite, and targets (n, target), NaN where missing.
-        penalty: share of the mean square of a standardised feature that is added to the diagonal.
+        penalty: added to the diagonal of the correlation matrix of the features.
 
     Raises:
         CallError: there is no block.
@@ -111,15 +116,17 @@ def fit_ridge(blocks: Iterable[tuple[Floats, Floats]], *, penalty: float) -> Rid
         sums = sums or _Sums.empty(features.shape[-1], targets.shape[-1])
         sums.add(np.asarray(features, np.float64), np.asarray(targets, np.float64))
     if sums is None:
-        raise CallError("fitting a ridge: no samples were given", untouched="nothing was fitted")
+        raise CallError("fitting a ridge: there are no samples", untouched="nothing was fitted")
     return sums.solve(penalty)
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Second moments of (1, features), and their products with each target, over its known rows.
+    """Sums over the rows in which a target is known, with a column of ones before the features.
 
-    gram: (target, 1 + feature, 1 + feature); cross: (target, 1 + feature).
+    Attributes:
+        gram: (target, 1 + feature, 1 + feature) products of features.
+        cross: (target, 1 + feature) products of features and target.
     """
 
     gram: Doubles
@@ -135,11 +142,12 @@ class _Sums:
         rows = np.concatenate([np.ones((len(features), 1)), features], axis=1)
         known = np.isfinite(targets)
         self.cross[:] += np.where(known, targets, 0.0).T @ rows
-        # Rows that miss the same targets go together, so that each is multiplied out once.
+        # Targets that are known in the same rows have the same Gram matrix. Rows are grouped by
+        # their pattern of known targets (a binary number), and each group is multiplied once.
         pattern = known @ (2.0 ** np.arange(known.shape[1]))
         for number in np.unique(pattern):
-            alike = pattern == number
-            self.gram[known[alike][0]] += rows[alike].T @ rows[alike]
+            group = pattern == number
+            self.gram[known[group][0]] += rows[group].T @ rows[group]
 
     def solve(self, penalty: float) -> Ridge:
         count = self.gram[:, 0, 0]
@@ -148,9 +156,12 @@ class _Sums:
                 f"fitting a ridge: target {int(np.argmin(count))} has no known value",
                 untouched="nothing was fitted",
             )
-        most = int(np.argmax(count))
-        centre = self.gram[most, 0, 1:] / count[most]
-        spread = np.sqrt(np.maximum(np.diag(self.gram[most])[1:] / count[most] - centre**2, 0.0))
+        # Standardise all targets' features alike, by the target that is known in most rows.
+        fullest = int(np.argmax(count))
+        gram, rows = self.gram[fullest], count[fullest]
+        centre = gram[0, 1:] / rows
+        spread = np.sqrt(np.maximum(np.diag(gram)[1:] / rows - centre**2, 0.0))
+        # A constant feature has a spread of rounding errors; dividing by it would amplify them.
         scale = np.where(spread > 1e-9 * (1 + np.abs(centre)), spread, 1.0)
         solved = [self._solve_one(target, centre, scale, penalty) for target in range(len(count))]
         return Ridge(
@@ -163,12 +174,12 @@ class _Sums:
     def _solve_one(
         self, target: int, centre: Doubles, scale: Doubles, penalty: float
     ) -> tuple[Doubles, float]:
-        """Return weights of the standardised features and the offset of one target."""
+        """Return (weights of the standardised features, offset) of a target."""
         count = self.gram[target, 0, 0]
         mean = self.gram[target, 0, 1:] / count
         spread = self.gram[target, 1:, 1:] / count - np.outer(mean, mean)
         covariance = spread / np.outer(scale, scale)
-        level = self.cross[target, 0] / count
-        product = (self.cross[target, 1:] / count - mean * level) / scale
+        target_mean = self.cross[target, 0] / count
+        product = (self.cross[target, 1:] / count - mean * target_mean) / scale
         weights = np.linalg.solve(covariance + penalty * np.eye(len(mean)), product)
-        return weights, float(level - ((mean - centre) / scale) @ weights)
+        return weights, float(target_mean - ((mean - centre) / scale) @ weights)

@@ -1,12 +1,14 @@
-"""Scores of a forecast over a whole part: the normalised Nash-Sutcliffe efficiency and its kin.
+"""Metrics of a forecast over a whole part: normalised Nash-Sutcliffe efficiency, skill, errors.
 
-Every function takes whole arrays (a part is scored at once, never averaged over batches) and
-drops an observation that is missing, together with its prediction; it is never replaced. A
-prediction that is missing where there is an observation is an error, not a smaller sample.
+Each function takes whole arrays: a part is scored at once, never as an average over batches. A
+missing observation (NaN) is dropped together with its prediction; it is never replaced by a
+number. A missing prediction where there is an observation is an error, because dropping it would
+score the model on an easier sample.
 
-Three numbers go by the name NNSE in the literature of one benchmark and are not comparable
-(MLCommons Science earthquake notebook, cell 101, prints the first two; GNNCoder.ipynb of
-MultiFoundationQuake, cell 4, the third), so each has a function of its own here.
+Publications on the same benchmark report three different numbers as NNSE, which cannot be compared
+with each other (MLCommons Science earthquake notebook, cell 101, prints the first two;
+GNNCoder.ipynb of MultiFoundationQuake, cell 4, the third). Each is a function of its own here:
+`nnse_averaged`, `nnse_summed`, `nnse_pooled`.
 """
 
 from __future__ import annotations
@@ -22,69 +24,86 @@ Floats: TypeAlias = npt.NDArray[np.floating]
 
 
 def nnse(observed: Floats, predicted: Floats) -> npt.NDArray[np.float64]:
-    """Return SS / (SS + SSE) of each series, the mean of the observed series being its own.
+    """Return the normalised Nash-Sutcliffe efficiency of each series: SS / (SS + SSE).
 
-    1 is a perfect forecast, 0.5 as good as the mean of what was observed, 0 the limit of a bad
-    one; it equals 1 / (2 - NSE) with the efficiency of Nash and Sutcliffe (1970).
+    SS is the sum of squares of the observations about their own mean, SSE that of the errors.
+    1 is a perfect forecast, 0.5 = predicting the mean, and 0 is the limit of a bad forecast. It
+    equals 1 / (2 - NSE) with the efficiency of Nash and Sutcliffe (1970).
 
     Args:
         observed: (..., time) any float, NaN where missing.
-        predicted: the same shape.
+        predicted: the same shape and unit.
 
     Returns:
-        (...) float64; NaN for a series with no observation, or constant and predicted exactly.
+        (...) float64; NaN for a series without observations, and for a constant series that was
+        predicted exactly.
 
     Raises:
         CallError: the shapes differ.
         SciMLDataError: a prediction is missing where there is an observation.
     """
-    seen, predicted = _paired(observed, predicted)
-    known = np.isfinite(seen)
+    observed, predicted = _checked(observed, predicted)
+    known = np.isfinite(observed)
     count = known.sum(axis=-1)
-    mean = np.where(known, seen, 0.0).sum(axis=-1) / np.maximum(count, 1)
-    variation = np.where(known, seen - mean[..., None], 0.0) ** 2
-    error = np.where(known, seen - predicted, 0.0) ** 2
+    mean = np.where(known, observed, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    variation = np.where(known, observed - mean[..., None], 0.0) ** 2
+    error = np.where(known, observed - predicted, 0.0) ** 2
     return _share(variation.sum(axis=-1), error.sum(axis=-1))
 
 
 def nnse_averaged(observed: Floats, predicted: Floats) -> float:
-    """Return the mean over series of the NNSE of each: (series, time) in, one number out."""
+    """Return the mean over series of the NNSE of each series.
+
+    Series without an NNSE are left out of the mean.
+
+    Args:
+        observed: (series, time) any float, NaN where missing.
+        predicted: the same shape and unit.
+    """
     scores = nnse(observed, predicted)
     defined = scores[np.isfinite(scores)]
     return float(defined.mean()) if defined.size else float("nan")
 
 
 def nnse_summed(observed: Floats, predicted: Floats) -> float:
-    """Return the NNSE of the one series made by adding all series up.
+    """Return the NNSE of the sum over all series.
 
-    A time at which any series is missing is dropped: a smaller sum would look like quiet.
+    A time at which any series is missing is dropped: a sum over fewer series would look like a
+    quiet time.
 
     Args:
         observed: (series, time) any float, NaN where missing.
-        predicted: the same shape.
+        predicted: the same shape and unit.
     """
-    seen, predicted = _paired(observed, predicted)
-    total = seen.sum(axis=0)
-    forecast = np.where(np.isfinite(total), np.where(np.isfinite(seen), predicted, 0).sum(0), 0)
+    observed, predicted = _checked(observed, predicted)
+    total = observed.sum(axis=0)
+    forecast = np.where(np.isfinite(total), np.where(np.isfinite(observed), predicted, 0).sum(0), 0)
     return float(nnse(total, forecast))
 
 
 def nnse_pooled(observed: Floats, predicted: Floats) -> float:
-    """Return the NNSE of all values taken as one series, with one mean over all of them."""
-    seen, forecast = _paired(observed, predicted)
-    return float(nnse(seen.ravel(), forecast.ravel()))
-
-
-def skill(observed: Floats, predicted: Floats, reference: Floats) -> float:
-    """Return 1 - SSE / SSE of the reference forecast: 0 is as good as it, 1 perfect.
+    """Return the NNSE of all values as a single series, with a single mean over all of them.
 
     Args:
         observed: any shape, NaN where missing.
-        predicted: the same shape.
-        reference: the same shape, the forecast to be better than.
+        predicted: the same shape and unit.
+    """
+    observed, predicted = _checked(observed, predicted)
+    return float(nnse(observed.ravel(), predicted.ravel()))
+
+
+def skill(observed: Floats, predicted: Floats, reference: Floats) -> float:
+    """Return the skill over a reference forecast: 1 - MSE / MSE of the reference.
+
+    1 is a perfect forecast, 0 is as good as the reference, and below 0 is worse than it.
+
+    Args:
+        observed: any shape, NaN where missing.
+        predicted: the same shape and unit.
+        reference: the same shape and unit, the forecast to compare with.
 
     Returns:
-        One number; NaN where the reference makes no error at all.
+        A number; NaN where the reference makes no error at all.
     """
     own = mean_squared_error(observed, predicted)
     other = mean_squared_error(observed, reference)
@@ -92,33 +111,45 @@ def skill(observed: Floats, predicted: Floats, reference: Floats) -> float:
 
 
 def mean_squared_error(observed: Floats, predicted: Floats) -> float:
-    """Return the mean of the squared errors over all observations; NaN where there are none."""
-    seen, predicted = _paired(observed, predicted)
-    known = np.isfinite(seen)
-    return float(np.mean((seen[known] - predicted[known]) ** 2)) if known.any() else float("nan")
+    """Return the mean squared error over all observations; NaN where there are none.
+
+    Args:
+        observed: any shape, NaN where missing.
+        predicted: the same shape and unit.
+    """
+    observed, predicted = _checked(observed, predicted)
+    known = np.isfinite(observed)
+    return float(np.mean((observed[known] - predicted[known]) ** 2)) if known.any() else np.nan
 
 
 def _share(variation: Floats, error: Floats) -> npt.NDArray[np.float64]:
-    """Return variation / (variation + error), NaN where both are nothing."""
+    """Return variation / (variation + error), NaN where both are 0."""
     total = variation + error
     return np.asarray(np.divide(variation, total, out=np.full_like(total, np.nan), where=total > 0))
 
 
-def _paired(observed: Floats, predicted: Floats) -> tuple[Floats, Floats]:
-    """Return both as float64, or say why they do not belong together."""
+def _checked(observed: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+    """Return both arrays as float64, after checking that they fit each other.
+
+    Float64, because sums over millions of float32 values lose digits.
+
+    Raises:
+        CallError: the shapes differ.
+        SciMLDataError: a prediction is missing where there is an observation.
+    """
     if np.shape(observed) != np.shape(predicted):
         raise CallError(
             f"scoring a forecast: observed has shape {np.shape(observed)}, "
             f"predicted {np.shape(predicted)}",
             untouched="nothing was scored",
         )
-    seen, forecast = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
-    absent = int((np.isfinite(seen) & ~np.isfinite(forecast)).sum())
-    if absent:
+    observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
+    missing = int((np.isfinite(observed) & ~np.isfinite(predicted)).sum())
+    if missing:
         raise SciMLDataError(
-            f"scoring a forecast: {absent} of {int(np.isfinite(seen).sum())} observations "
+            f"scoring a forecast: {missing} of {int(np.isfinite(observed).sum())} observations "
             "have no prediction",
             untouched="nothing was scored",
             hint="a model that gives NaN has diverged: lower its learning rate",
         )
-    return seen, forecast
+    return observed, predicted

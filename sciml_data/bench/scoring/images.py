@@ -1,8 +1,8 @@
-"""Scores of images of a projected quantity: errors, likeness, and how well its peaks are placed.
+"""Metrics of images of a projected quantity: errors, similarity, and positions of peaks.
 
-Everything is over whole stacks of images (image, row, column), never averaged over batches.
-Structural similarity and peaks are those of scikit-image, the pairing of peaks is SciPy's; both
-are imported when they are asked for.
+Each metric is computed from a whole stack of images (image, row, column), never averaged over
+batches. Structural similarity and peaks are computed by scikit-image, and the matching of peaks by
+SciPy. Both libraries are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -17,114 +17,137 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, SciMLDataError
 
-SSIM_WINDOW = (
-    7  # pixels along a side, flat: the default of scikit-image and of Wang et al. 2004's code
-)
-PEAK_HEIGHT = (
-    0.25  # of the way from an image's least to its greatest value; lower bumps are no peaks
-)
+# Side of the uniform window in pixels: the default of scikit-image, and of the code of Wang et al.
+# 2004.
+SSIM_WINDOW = 7
+# Share of an image's range that a peak must rise above its minimum; lower maxima are noise.
+PEAK_HEIGHT = 0.25
 RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # per cent of the resampled means: a 95 % interval
+INTERVAL = (2.5, 97.5)  # percentiles of the resampled means: a 95 % interval
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Matched:
-    """Peaks of one image paired with the true ones.
+class PeakMatch:
+    """Peaks of a predicted image, matched with the peaks of the true image.
 
-    distances: (pair,) float64, in the units of `pixel`. missed: true peaks without a partner;
-    false: found ones without; true, found: how many there are of each.
+    Attributes:
+        distances: (pair) float64, in the unit of `pixel`.
+        missed: true peaks without a partner.
+        false: predicted peaks without a partner.
+        true_count: all true peaks.
+        predicted_count: all predicted peaks.
     """
 
     distances: Doubles
     missed: int
     false: int
-    true: int
-    found: int
+    true_count: int
+    predicted_count: int
 
 
 def require_libraries() -> None:
-    """Refuse to go on where scores could not be computed in the end.
+    """Check that scikit-image is installed, before a run spends time on training.
 
     Raises:
-        CallError: scikit-image, or SciPy that it stands on, is not installed.
+        CallError: it is not installed.
     """
     if importlib.util.find_spec("skimage") is None:
         raise CallError(
-            "images are scored with scikit-image, which is not installed",
+            "the scores of images need scikit-image, which is not installed",
             untouched="nothing was trained",
             hint="pip install 'sciml-data[train,stemdl]'",
         )
 
 
 def errors(observed: Floats, predicted: Floats) -> dict[str, float]:
-    """Return mae, rmse and relative_l2 over all pixels of all images, in float64.
+    """Return the keys mae, rmse and relative_l2, over all pixels of all images.
 
-    `relative_l2` is the root of sum (predicted - observed)^2 / sum observed^2; NaN of nothing.
+    `relative_l2` is the square root of sum (predicted - observed)^2 / sum observed^2; NaN where
+    all observed pixels are 0.
+
+    Args:
+        observed: (image, row, column) any float, finite.
+        predicted: the same shape and unit.
 
     Raises:
         CallError: the shapes differ, or are not (image, row, column).
         SciMLDataError: a value is not finite.
     """
-    seen, said = _paired(observed, predicted)
-    difference = said - seen
-    power = float((seen**2).sum())
+    observed, predicted = _checked(observed, predicted)
+    difference = predicted - observed
+    power = float((observed**2).sum())
     square = float((difference**2).sum())
     return {
         "mae": float(np.abs(difference).mean()),
-        "rmse": float(np.sqrt(square / seen.size)),
+        "rmse": float(np.sqrt(square / observed.size)),
         "relative_l2": float(np.sqrt(square / power)) if power > 0 else float("nan"),
     }
 
 
 def pearson(observed: Floats, predicted: Floats) -> Doubles:
-    """Return the correlation of each image with the true one: (image,) float64.
+    """Return Pearson's correlation of each predicted image with the true image: (image) float64.
 
-    An image that says nothing, because it is the same everywhere, has 0; NaN where the true image
-    is the same everywhere.
+    It is 0 where the predicted image is constant, and NaN where the true image is constant.
+
+    Args:
+        observed: (image, row, column) any float, finite.
+        predicted: the same shape.
     """
-    seen, said = (values.reshape(len(values), -1) for values in _paired(observed, predicted))
-    seen, said = (values - values.mean(axis=1, keepdims=True) for values in (seen, said))
-    own, other = (np.sqrt((values**2).sum(axis=1)) for values in (seen, said))
-    tiny = 1e-9 * np.sqrt(seen.shape[1]) * (1 + np.abs(predicted).max(axis=(1, 2)))
-    known = other > tiny
-    found = np.divide(
-        (seen * said).sum(axis=1), own * other, out=np.zeros(len(seen)), where=known & (own > 0)
+    pair = _checked(observed, predicted)
+    flat = [values.reshape(len(values), -1) for values in pair]
+    true, other = (values - values.mean(axis=1, keepdims=True) for values in flat)
+    true_norm, other_norm = (np.sqrt((values**2).sum(axis=1)) for values in (true, other))
+    # A constant image has a norm of rounding errors, which would correlate with anything.
+    tiny = 1e-9 * np.sqrt(true.shape[1]) * (1 + np.abs(predicted).max(axis=(1, 2)))
+    is_defined = (other_norm > tiny) & (true_norm > 0)
+    correlation = np.divide(
+        (true * other).sum(axis=1),
+        true_norm * other_norm,
+        out=np.zeros(len(true)),
+        where=is_defined,
     )
-    return np.where(own > 0, np.clip(found, -1.0, 1.0), np.nan)
+    # Rounding may lead outside of -1 to 1, the declared bounds of the metric.
+    return np.where(true_norm > 0, np.clip(correlation, -1.0, 1.0), np.nan)
 
 
 def ssim(observed: Floats, predicted: Floats) -> Doubles:
-    """Return the structural similarity of each image with the true one: (image,) float64.
+    """Return the structural similarity of each predicted image with the true one: (image) float64.
 
-    `skimage.metrics.structural_similarity` with flat windows of `SSIM_WINDOW` pixels, over those
-    pixels whose window is whole. The data range is that of the true image, its greatest less its
-    least value; NaN where that is 0.
+    It is `skimage.metrics.structural_similarity` with uniform windows of `SSIM_WINDOW` pixels,
+    over the pixels with a whole window. The data range is the maximum minus the minimum of the
+    true image; the result is NaN where the range is 0.
+
+    Args:
+        observed: (image, row, column) any float, finite.
+        predicted: the same shape and unit.
     """
     from skimage.metrics import structural_similarity
 
-    seen, said = _paired(observed, predicted)
-    found = np.full(len(seen), np.nan)
-    for number, (one, other) in enumerate(zip(seen, said, strict=True)):
-        if (span := float(np.ptp(one))) <= 0:
-            continue
-        found[number] = structural_similarity(one, other, win_size=SSIM_WINDOW, data_range=span)
-    return found
+    observed, predicted = _checked(observed, predicted)
+    similarity = np.full(len(observed), np.nan)
+    for number, (true, other) in enumerate(zip(observed, predicted, strict=True)):
+        if (span := float(np.ptp(true))) > 0:
+            similarity[number] = structural_similarity(
+                true, other, win_size=SSIM_WINDOW, data_range=span
+            )
+    return similarity
 
 
-def peaks(image: Floats, *, least_distance: int) -> Doubles:
-    """Return rows and columns of the peaks of one image: (peak, 2) float64, highest first.
+def peaks(image: Floats, *, min_distance: int) -> Doubles:
+    """Return the positions of the peaks of an image in pixels: (peak, 2) float64, highest first.
 
-    A peak is the greatest pixel within `least_distance` pixels (`skimage.feature.peak_local_max`)
-    that stands `PEAK_HEIGHT` of the image's range above its least value; the outermost pixels are
-    none, for nobody knows what lies beyond. Its place is refined to the top of the parabolas
-    through it and its neighbours, by at most half a pixel.
+    A peak is the maximum within `min_distance` pixels (`skimage.feature.peak_local_max`) and rises
+    at least `PEAK_HEIGHT` of the image's range above its minimum. Pixels at the border are
+    excluded, because their neighbours outside of the image are not known. The position (row,
+    column) is refined by at most half a pixel to the vertices of the parabolas through the peak
+    and its neighbours.
 
     Args:
-        image: (row, column).
-        least_distance: pixels between peaks, 1 or more.
+        image: (row, column) any float, finite.
+        min_distance: between peaks in pixels, 1 or more.
     """
     from skimage.feature import peak_local_max
 
@@ -134,61 +157,67 @@ def peaks(image: Floats, *, least_distance: int) -> Doubles:
     values = np.asarray(image, np.float64)
     places = peak_local_max(
         values,
-        min_distance=least_distance,
+        min_distance=min_distance,
         threshold_abs=low + PEAK_HEIGHT * (high - low),
         exclude_border=1,
     )
     return np.array([_refined(values, *place) for place in places]).reshape(-1, 2)
 
 
-def match_peaks(true: Doubles, found: Doubles, *, radius: float, pixel: float) -> Matched:
-    """Pair peaks so that as many as can be are within a radius, and those as near as can be.
+def match_peaks(true: Doubles, predicted: Doubles, *, radius: float, pixel: float) -> PeakMatch:
+    """Match the peaks of two images: most pairs within a radius, then smallest total distance.
 
     Args:
-        true: (peak, 2) rows and columns.
-        found: the same, of another image.
-        radius: the farthest that partners may lie apart, in the unit of `pixel`.
+        true: (peak, 2) rows and columns of the true peaks, in pixels.
+        predicted: (peak, 2) rows and columns of the predicted peaks, in pixels.
+        radius: maximum distance of a pair, in the unit of `pixel`.
         pixel: side of a pixel.
     """
     from scipy.optimize import linear_sum_assignment
 
-    counts = {"true": len(true), "found": len(found)}
-    if not len(true) or not len(found):
-        return Matched(np.zeros(0), missed=len(true), false=len(found), **counts)
-    distance = pixel * np.sqrt(((true[:, None] - found[None]) ** 2).sum(axis=-1))
+    counts = {"true_count": len(true), "predicted_count": len(predicted)}
+    if not len(true) or not len(predicted):
+        return PeakMatch(np.zeros(0), missed=len(true), false=len(predicted), **counts)
+    distance = pixel * np.sqrt(((true[:, None] - predicted[None]) ** 2).sum(axis=-1))
+    # Pairs beyond the radius cost more than all pairs within it, so that the assignment avoids
+    # them where it can; those it could not avoid are dropped.
     pairs = linear_sum_assignment(np.where(distance <= radius, distance, 1e3 * radius))
     near = distance[pairs]
     near = near[near <= radius]
-    return Matched(near, missed=len(true) - len(near), false=len(found) - len(near), **counts)
+    missed, false = len(true) - len(near), len(predicted) - len(near)
+    return PeakMatch(near, missed=missed, false=false, **counts)
 
 
-def peak_scores(matched: list[Matched]) -> dict[str, float]:
-    """Return peak_error (mean distance of all pairs), and the shares missed and false of all peaks.
+def peak_scores(matches: list[PeakMatch]) -> dict[str, float]:
+    """Return the keys peak_error, peaks_missed and peaks_false of several images together.
 
-    NaN where there is no pair, no true peak, or no found one.
+    `peak_error` is the mean distance over all pairs, in the unit of the matches. The other two are
+    the share of true peaks that are missed and the share of predicted peaks that are false. A value
+    is NaN where there is no pair, no true peak or no predicted peak.
     """
-    distances = np.concatenate([one.distances for one in matched]) if matched else np.zeros(0)
-    true, found = sum(one.true for one in matched), sum(one.found for one in matched)
+    distances = np.concatenate([match.distances for match in matches]) if matches else np.zeros(0)
+    true = sum(match.true_count for match in matches)
+    predicted = sum(match.predicted_count for match in matches)
     nan = float("nan")
     return {
         "peak_error": float(distances.mean()) if len(distances) else nan,
-        "peaks_missed": sum(one.missed for one in matched) / true if true else nan,
-        "peaks_false": sum(one.false for one in matched) / found if found else nan,
+        "peaks_missed": sum(match.missed for match in matches) / true if true else nan,
+        "peaks_false": sum(match.false for match in matches) / predicted if predicted else nan,
     }
 
 
 def mean_interval(
     values: Floats, groups: npt.NDArray[Any], *, seed: int = 0
 ) -> Mapping[str, float]:
-    """Return low and high ends of the 95 % interval of a mean, by drawing whole groups again.
+    """Return the keys low and high of a mean's 95 % interval, by a percentile bootstrap of groups.
 
-    Images of one group (one material) are alike, so it is the groups that are drawn with
-    replacement, `RESAMPLES` times; NaN for fewer than two.
+    Images of a group (a material) resemble each other, so whole groups are drawn with replacement,
+    `RESAMPLES` times. Both values are NaN for fewer than two groups.
 
     Args:
-        values: (image,) what is averaged.
-        groups: (image,) any labels.
-        seed: of the draws.
+        values: (image) the values to average.
+        groups: (image) the group of each image, any type.
+        seed: of the resamples.
     """
     names, codes = np.unique(groups, return_inverse=True)
     if len(names) < 2:
@@ -202,30 +231,37 @@ def mean_interval(
 
 
 def _refined(values: Doubles, row: int, column: int) -> tuple[float, float]:
-    """Return where the parabolas along rows and columns through a peak have their tops."""
+    """Return the vertices of the parabolas along rows and along columns through a peak."""
     along = values[row - 1 : row + 2, column], values[row, column - 1 : column + 2]
-    return row + _top(along[0]), column + _top(along[1])
+    return row + _vertex(along[0]), column + _vertex(along[1])
 
 
-def _top(three: Doubles) -> float:
+def _vertex(three: Doubles) -> float:
+    """Return the offset in pixels from the middle value to the vertex of the parabola."""
     before, middle, after = three.tolist()
-    bend = before - 2 * middle + after
-    return 0.0 if bend >= 0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
+    curvature = before - 2 * middle + after
+    # A flat top has no vertex; the clip keeps a nearly flat one in its pixel.
+    return 0.0 if curvature >= 0 else float(np.clip(0.5 * (before - after) / curvature, -0.5, 0.5))
 
 
-def _paired(observed: Floats, predicted: Floats) -> tuple[Doubles, Doubles]:
-    """Return both as float64, or say why they do not belong together."""
+def _checked(observed: Floats, predicted: Floats) -> tuple[Doubles, Doubles]:
+    """Return both stacks as float64, after checking that they fit each other.
+
+    Raises:
+        CallError: the shapes differ, or are not (image, row, column).
+        SciMLDataError: a value is not finite.
+    """
     if np.shape(observed) != np.shape(predicted) or np.ndim(observed) != 3:
         raise CallError(
             f"scoring images: observed has shape {np.shape(observed)}, predicted "
             f"{np.shape(predicted)}; (image, row, column) is expected of both",
             untouched="nothing was scored",
         )
-    seen, said = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
-    if absent := int((~np.isfinite(seen)).sum() + (~np.isfinite(said)).sum()):
+    true, other = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
+    if broken := int((~np.isfinite(true)).sum() + (~np.isfinite(other)).sum()):
         raise SciMLDataError(
-            f"scoring images: {absent} of {seen.size} pixels are not finite",
+            f"scoring images: {broken} of {true.size} pixels are NaN or infinite",
             untouched="nothing was scored",
             hint="a model that gives NaN has diverged: lower its learning rate",
         )
-    return seen, said
+    return true, other

@@ -1,7 +1,7 @@
-"""Predictions beside what was observed, in memory and on disk.
+"""Predictions beside the observations, in memory and on disk.
 
-They are stored with every run, so that a score can be computed again from them by anybody
-(`sciml-data rescore`) and no typed number has to be believed.
+Each run stores its predictions. Anybody can compute the scores again from them with
+`sciml-data rescore`, so nobody has to trust a reported number.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
 
-MODEL = "model"  # the predictor that was trained; every other name is a baseline
-DEFLATE_LEVEL = 4
+MODEL = "model"  # name of the trained predictor; every other name is a baseline
+DEFLATE_LEVEL = 4  # higher levels take longer and save little on floats
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One predictor's output for one part of the split.
+    """A predictor's output for a part of the split.
 
     Attributes:
-        observed: any shape, float; NaN where nothing was observed.
-        predicted: same shape, float; NaN where nothing was predicted.
-        coords: names of the axes in order, each with its values (one dimension, the axis' length).
+        observed: any shape, float; NaN where there is no observation.
+        predicted: the same shape, float; NaN where there is no prediction.
+        coords: name -> values of each axis, in the order of the axes: (length of the axis).
     """
 
     observed: np.ndarray[Any, Any]
@@ -36,10 +36,10 @@ class Predictions:
     coords: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold shapes and axes against each other.
+        """Check that shapes and coordinates fit each other.
 
         Raises:
-            RecordError: the shapes differ, or the coordinates do not name the axes.
+            RecordError: the shapes differ, or the coordinates do not fit the axes.
         """
         if self.observed.shape != self.predicted.shape:
             raise RecordError(
@@ -48,9 +48,9 @@ class Predictions:
         lengths = tuple(len(values) for values in self.coords.values())
         if lengths != self.observed.shape:
             raise RecordError(
-                f"the coordinates {dict(zip(self.coords, lengths, strict=True))} do not name the "
-                f"axes of predictions of shape {self.observed.shape}",
-                hint="coords holds one entry for each axis, in the order of the axes",
+                f"coordinates have lengths {dict(zip(self.coords, lengths, strict=True))}, which "
+                f"do not fit predictions of shape {self.observed.shape}",
+                hint="coords needs an entry for each axis, in the order of the axes",
             )
 
     def to_dataset(self) -> xr.Dataset:
@@ -65,7 +65,7 @@ class Predictions:
 
 
 def from_dataset(dataset: xr.Dataset) -> Predictions:
-    """Return what `to_dataset` made a dataset of."""
+    """Return the predictions in a dataset of `Predictions.to_dataset`."""
     observed = dataset["observed"]
     axes = [str(name) for name in observed.dims]
     return Predictions(
@@ -76,9 +76,14 @@ def from_dataset(dataset: xr.Dataset) -> Predictions:
 
 
 def save_predictions(path: Path, parts: Mapping[str, Predictions], *, synthetic: bool) -> None:
-    """Write the model's predictions as NetCDF-4, one group for each part of the split.
+    """Write the model's predictions as NetCDF-4, with a group for each part of the split.
 
-    Any NetCDF reader opens them; the attribute `synthetic` of the file is 1 for a sample.
+    Any NetCDF reader can open the file. Its attribute `synthetic` is 1 for a synthetic sample.
+
+    Args:
+        path: of the file to write.
+        parts: part -> predictions.
+        synthetic: whether the run is on a synthetic sample.
     """
     import xarray as xr
 
@@ -93,17 +98,17 @@ def save_predictions(path: Path, parts: Mapping[str, Predictions], *, synthetic:
 
 
 def load_predictions(path: Path) -> dict[str, Predictions]:
-    """Return the stored predictions of every part.
+    """Return the stored predictions of each part.
 
     Raises:
-        RecordError: there is no such file.
+        RecordError: no such file.
     """
     import xarray as xr
 
     if not path.is_file():
         raise RecordError(
-            f"the run has no stored predictions: {path.name} is missing",
-            hint="a run that was stopped before scoring stores none; see `status` in its record",
+            f"the run has no stored predictions: no such file: {path.name}",
+            hint="a run that stopped before scoring has no predictions; see `status` in its record",
         )
     with xr.open_dataset(path, engine="h5netcdf") as root:
         parts = str(root.attrs["parts"]).split(",")

@@ -1,7 +1,7 @@
-"""Scores of the model and of every baseline, side by side, for each part of the split.
+"""Scores of the model beside the scores of every baseline, for each part of the split.
 
-A metric that could not be computed is null with a reason. It is never left out: a missing row
-would read as if nobody had asked.
+A metric that could not be computed is null, with a reason. It is never left out, because a missing
+row would look as if the metric were not part of the benchmark.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.task import Metric, Task
 from sciml_data.errors import SciMLDataError
 
-ROUNDING = 1e-9  # a score may pass its declared bounds by as much; float64 sums differ by less
+# Tolerance at the declared bounds of a metric: rounding of float64 sums stays below it.
+ROUNDING = 1e-9
 NOT_COMPUTED = "not computed"
 
 
 @dataclass(frozen=True)
 class Score:
-    """A number, or why there is none."""
+    """A number, or None with the reason why there is no number."""
 
     value: float | None
     reason: str | None = None
@@ -34,10 +35,15 @@ PartScores = Mapping[str, Mapping[str, Score]]  # part -> metric key -> score
 def score_parts(
     problem: Problem, task: Task, predictions: Mapping[str, Predictions]
 ) -> dict[str, dict[str, Score]]:
-    """Return the scores of one predictor for each part.
+    """Return a predictor's scores for each part.
+
+    Args:
+        problem: computes the scores.
+        task: defines the metrics.
+        predictions: part -> predictions.
 
     Raises:
-        CallError: the problem scores by a metric that the task does not define.
+        CallError: the problem returns a score of a metric that the task does not define.
     """
     return {part: _score(problem, task, values) for part, values in predictions.items()}
 
@@ -45,7 +51,7 @@ def score_parts(
 def metric_rows(
     task: Task, model: PartScores, baselines: Mapping[str, PartScores]
 ) -> list[dict[str, Any]]:
-    """Return one row for each part and metric key: the model's score, the baselines' beside it."""
+    """Return a row for each part and metric key: the model's score and the baselines' scores."""
     rows = []
     for part, scores in model.items():
         keys = dict.fromkeys([*scores, *_baseline_keys(baselines, part)])
@@ -70,13 +76,19 @@ def metric_rows(
 
 
 def target_rows(task: Task, split: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the task's targets for this split: what was reached, and by which baseline as well."""
-    found = {(row_key(row), row["part"]): row for row in rows}
+    """Return a row for each target of a split: the score, and which predictors reach the target.
+
+    Args:
+        task: has the targets.
+        split: name of the split; targets of other splits are left out.
+        rows: of `metric_rows`.
+    """
+    row_of = {(row_key(row), row["part"]): row for row in rows}
     results = []
     for target in task.targets:
         if target.split not in {None, split}:
             continue
-        row = found.get((target.metric, target.part), {"score": None, "baselines": {}})
+        row = row_of.get((target.metric, target.part), {"score": None, "baselines": {}})
         met = [
             name
             for name, score in row["baselines"].items()
@@ -102,8 +114,8 @@ def row_key(row: Mapping[str, Any]) -> str:
     return f"{row['metric_id']}.{row['variant']}" if row["variant"] else str(row["metric_id"])
 
 
-def definition(metric: Metric) -> dict[str, Any]:
-    """Return a metric's definition for the record."""
+def metric_definition(metric: Metric) -> dict[str, Any]:
+    """Return a metric's definition as a record has it."""
     return {
         "metric_id": metric.id,
         "metric_name": metric.name,
@@ -130,7 +142,7 @@ def _checked(value: float, metric: Metric) -> Score:
     low = -math.inf if metric.minimum is None else metric.minimum
     high = math.inf if metric.maximum is None else metric.maximum
     if not low - ROUNDING <= value <= high + ROUNDING:
-        return Score(None, f"the score {value} lies outside {low} to {high}")
+        return Score(None, f"the score {value} is outside of {low} to {high}")
     return Score(value)
 
 

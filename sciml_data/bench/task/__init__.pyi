@@ -1,5 +1,5 @@
 from .settings import resolve_settings
-from .shares import Shares, parts_of, read_shares
+from .shares import Shares, assign_parts, read_shares
 from .split import Split, load_split, split_names, write_split
 from .task import Metric, Target, Task, Variant, load_task
 from .variants import choose_variant, datasets_of, task_of
@@ -11,11 +11,11 @@ __all__ = [
     "Target",
     "Task",
     "Variant",
+    "assign_parts",
     "choose_variant",
     "datasets_of",
     "load_split",
     "load_task",
-    "parts_of",
     "read_shares",
     "resolve_settings",
     "split_names",

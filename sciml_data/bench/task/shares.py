@@ -1,13 +1,14 @@
-"""Splits that hold for every dataset: a part takes a share of [0, 1) of a hash of each id.
+"""Splits by shares: a part gets the ids whose hash is in a range of [0, 1).
 
-No list of members is needed, an id keeps its part when others come or go, and one dataset's test
-compounds are another's. Each part of such a split says
+Such a split needs no list of members, and it works for every dataset: an id keeps its part when
+other ids are added or removed, and a compound that is in the test part of one dataset is in the
+test part of the others too. Each part of the split is described by
 
     {"by": ["cell"], "salt": "...", "from": 0.8, "to": 0.9}
 
-`by` names what is hashed, of which the benchmark knows the ids; with several, a sample belongs to
-a part in which all of them lie, and to none where they lie in different ones. The salt was drawn
-or chosen once; it is part of the members, and so of the split's digest.
+`by` names the kinds of ids that are hashed; the benchmark knows the ids. With several kinds, a
+sample belongs to a part only if all its ids are in this part. A sample with ids in different parts
+is in no part. The salt was chosen once. It is one of the members, so the split's digest covers it.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ import numpy.typing as npt
 from sciml_data.errors import DescriptorError, Problem
 
 NO_PART = -1
-Words: TypeAlias = npt.NDArray[np.uint64]
+Hashes: TypeAlias = npt.NDArray[np.uint64]
 Parts: TypeAlias = npt.NDArray[np.int8]
-_SHIFT = np.uint64(11)  # 53 bits of a word are what a float64 holds
+_SHIFT = np.uint64(11)  # keeps the upper 53 of 64 bits, which is the precision of a float64
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What is hashed, and each part's share: `ends` has (from, to) in the order of the parts."""
+    """The rule of a split by shares.
+
+    Attributes:
+        by: kinds of ids that are hashed.
+        salt: text that is hashed with each id.
+        ends: part -> (from, to), the range of its share, in the order of the parts.
+    """
 
     by: tuple[str, ...]
     salt: str
@@ -39,67 +46,86 @@ class Shares:
 
 
 def read_shares(name: str, members: Mapping[str, Any]) -> Shares:
-    """Return the shares of a split's members.
+    """Return the rule that a split's members describe.
+
+    Args:
+        name: of the split, for error messages.
+        members: part -> description, see the module's docstring.
 
     Raises:
-        DescriptorError: a part says no share, parts differ in what is hashed, or shares overlap.
+        DescriptorError: a part has no valid range, parts have different rules, or ranges overlap.
     """
     problems, ends = [], {}
     first = next(iter(members.values()))
     for part, member in members.items():
         low, high = member.get("from"), member.get("to")
         if not isinstance(low, float) or not isinstance(high, float) or not 0 <= low < high <= 1:
-            problems.append(Problem("share", part, f"from {low} to {high} is no share of 0 to 1"))
+            message = f"from {low} to {high} is not a range in 0.0 to 1.0"
+            problems.append(Problem("share", part, message))
             continue
         if (member.get("by"), member.get("salt")) != (first.get("by"), first.get("salt")):
-            problems.append(Problem("rule", part, "is hashed in another way than the first part"))
+            problems.append(Problem("rule", part, "`by` or `salt` differ from the first part's"))
         ends[part] = (low, high)
-    spans = sorted(ends.values())
-    if any(one[1] > other[0] for one, other in pairwise(spans)):
-        problems.append(Problem("overlap", name, "parts have a share in common"))
+    if any(left[1] > right[0] for left, right in pairwise(sorted(ends.values()))):
+        problems.append(Problem("overlap", name, "the ranges of two parts overlap"))
     if problems or not first.get("by"):
-        raise DescriptorError(f"split {name!r} is no split by shares", problems=problems)
+        raise DescriptorError(f"split {name!r} is not a split by shares", problems=problems)
     return Shares(tuple(first["by"]), str(first["salt"]), ends)
 
 
-def words_of(ids: Iterable[str], salt: str = "") -> Words:
-    """Return 64 bits of each id's hash: (n,) uint64, the first 8 bytes of SHA-256, big-endian."""
+def hash_ids(ids: Iterable[str], salt: str = "") -> Hashes:
+    """Return a 64-bit hash of each id: (id) uint64.
+
+    It consists of the first 8 bytes, big-endian, of the SHA-256 of salt, NUL and id.
+    """
     hashes = (hashlib.sha256(f"{salt}\0{name}".encode()).digest()[:8] for name in ids)
     return np.frombuffer(b"".join(hashes), ">u8").astype(np.uint64)
 
 
-def mixed(*words: Words) -> Words:
-    """Return one word for each row of words; their order counts.
+def combine_hashes(*hashes: Hashes) -> Hashes:
+    """Return a hash for each row of hashes; their order matters.
 
-    Each step is a round of SplitMix64 (Steele, Lea and Flood 2014), so rows that are numbers and
-    ids are hashed without making a text of each.
+    Each step is a round of SplitMix64 (Steele, Lea and Flood 2014), also the source of the
+    constants. So millions of rows of numbers and ids are hashed without a text for each row.
+
+    Args:
+        *hashes: uint64, of shapes that broadcast.
     """
-    state = np.zeros(np.broadcast_shapes(*(word.shape for word in words)), np.uint64)
-    for word in words:
-        state = state + word + np.uint64(0x9E3779B97F4A7C15)
+    state = np.zeros(np.broadcast_shapes(*(values.shape for values in hashes)), np.uint64)
+    for values in hashes:
+        state = state + values + np.uint64(0x9E3779B97F4A7C15)
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))
     return state
 
 
-def units(words: Words) -> npt.NDArray[np.float64]:
-    """Return words as numbers in [0, 1)."""
-    return (words >> _SHIFT).astype(np.float64) / 2.0**53
+def to_unit_interval(hashes: Hashes) -> npt.NDArray[np.float64]:
+    """Return hashes as float64 numbers in [0, 1), in the same shape."""
+    return (hashes >> _SHIFT).astype(np.float64) / 2.0**53
 
 
-def parts_of(values: npt.NDArray[np.float64], shares: Shares) -> Parts:
-    """Return the number of the part whose share holds each value, `NO_PART` where none does."""
-    found = np.full(values.shape, NO_PART, np.int8)
+def assign_parts(values: npt.NDArray[np.float64], shares: Shares) -> Parts:
+    """Return the number of the part whose range contains each value, else `NO_PART`.
+
+    Args:
+        values: any shape, in [0, 1).
+        shares: have the ranges; parts are numbered in their order.
+    """
+    parts = np.full(values.shape, NO_PART, np.int8)
     for number, (low, high) in enumerate(shares.ends.values()):
-        found[(values >= low) & (values < high)] = number
-    return found
+        parts[(values >= low) & (values < high)] = number
+    return parts
 
 
-def agreed(*choices: Parts) -> Parts:
-    """Return the part that all choices agree on, and `NO_PART` where they do not."""
-    first = choices[0]
-    same: Any = np.ones(first.shape, bool)
-    for other in choices[1:]:
-        same = same & (other == first)
-    return np.where(same, first, NO_PART).astype(np.int8)
+def common_parts(*assignments: Parts) -> Parts:
+    """Return the part on which all assignments agree, `NO_PART` where they differ.
+
+    Args:
+        *assignments: numbers of parts, int8 of equal shapes, one array for each kind of id.
+    """
+    first = assignments[0]
+    is_same: Any = np.ones(first.shape, bool)
+    for other in assignments[1:]:
+        is_same = is_same & (other == first)
+    return np.where(is_same, first, NO_PART).astype(np.int8)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.monitoring.machine import runner_digest
-from sciml_data.bench.scoring.scores import ROUNDING, definition, target_rows
+from sciml_data.bench.scoring.scores import ROUNDING, metric_definition, target_rows
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.task.variants import datasets_of, task_of
@@ -147,7 +147,7 @@ def _definition_problems(record: Record, task: Task, place: str) -> Iterator[Pro
     """Yield where metrics, headline and targets are not the task's: direction, bounds, formula."""
     split = record["split"]["name"]
     pairs = {
-        "metric_definitions": [definition(metric) for metric in task.metrics],
+        "metric_definitions": [metric_definition(metric) for metric in task.metrics],
         "targets": target_rows(task, split, record["metrics"]),
         "benchmark/headline_metric": task.headline_metric,
         "benchmark/title": task.title,
@@ -158,7 +158,7 @@ def _definition_problems(record: Record, task: Task, place: str) -> Iterator[Pro
         for key in field.split("/"):
             found = found[key]
         if found != expected:
-            yield Problem("definition", f"{place}/{field}", "is not what the registry says")
+            yield Problem("metric_definition", f"{place}/{field}", "is not what the registry says")
 
 
 def _is_between(score: float, low: float | None, high: float | None) -> bool:

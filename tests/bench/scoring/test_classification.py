@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sciml_data.bench.scoring import classification
-from sciml_data.bench.scoring.classification import Judged
+from sciml_data.bench.scoring.classification import ClassPredictions
 from sciml_data.errors import CallError, SciMLDataError
 
 pytest.importorskip("sklearn")
@@ -16,12 +16,14 @@ pytest.importorskip("sklearn")
 LABELS = np.array([2, 14, 62, 225])
 
 
-def judged(truth: list[int], said: list[int], labels: Any = LABELS) -> Judged:
-    return Judged(np.array(truth), (np.array(said)[:, None] == labels).astype(float), labels)
+def certain(y_true: list[int], y_pred: list[int], labels: Any = LABELS) -> ClassPredictions:
+    """Return predictions with probability 1 for the predicted class of each sample."""
+    probabilities = (np.array(y_pred)[:, None] == labels).astype(float)
+    return ClassPredictions(np.array(y_true), probabilities, labels)
 
 
 def test_macro_f1_counts_each_class_alike_however_rare() -> None:
-    scores = classification.scores(judged([2] * 8 + [14] * 2, [2] * 10), LABELS)
+    scores = classification.scores(certain([2] * 8 + [14] * 2, [2] * 10), LABELS)
 
     assert scores["top1"] == 0.8
     assert scores["macro_f1"] == pytest.approx(2 * 8 / 18 / 2)
@@ -29,14 +31,14 @@ def test_macro_f1_counts_each_class_alike_however_rare() -> None:
 
 
 def test_macro_f1_over_declared_classes_counts_those_without_a_sample_as_zero() -> None:
-    scores = classification.scores(judged([2, 14], [2, 14]), LABELS)
+    scores = classification.scores(certain([2, 14], [2, 14]), LABELS)
 
     assert scores["macro_f1"] == 1.0
     assert scores["macro_f1.declared"] == 0.5
 
 
 def test_a_class_that_was_not_declared_counts_as_wrong() -> None:
-    scores = classification.scores(judged([2, 225], [2, 2]), np.array([2, 14]))
+    scores = classification.scores(certain([2, 225], [2, 2]), np.array([2, 14]))
 
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
 
@@ -44,43 +46,43 @@ def test_a_class_that_was_not_declared_counts_as_wrong() -> None:
 def test_top5_looks_at_five_and_ties_do_not_count_for_it() -> None:
     labels = np.arange(10)
     probabilities = np.tile(np.arange(10.0), (3, 1))
-    found = Judged(np.array([5, 4, 9]), probabilities, labels)
+    predictions = ClassPredictions(np.array([5, 4, 9]), probabilities, labels)
 
-    assert classification.scores(found, labels)["top5"] == pytest.approx(2 / 3)
-    assert classification.scores(found, labels)["top1"] == pytest.approx(1 / 3)
+    assert classification.scores(predictions, labels)["top5"] == pytest.approx(2 / 3)
+    assert classification.scores(predictions, labels)["top1"] == pytest.approx(1 / 3)
 
 
 def test_the_mean_of_batches_is_not_the_macro_f1_of_the_whole() -> None:
     random = np.random.default_rng(0)
-    truth = random.integers(0, 100, 3200)
-    said = np.where(random.random(3200) < 0.5, truth, random.integers(0, 100, 3200))
-    whole = classification.macro_f1(truth, said, np.arange(100))
-    batches = classification.batch_mean_f1(truth, said)
+    y_true = random.integers(0, 100, 3200)
+    y_pred = np.where(random.random(3200) < 0.5, y_true, random.integers(0, 100, 3200))
+    whole = classification.macro_f1(y_true, y_pred, np.arange(100))
+    batches = classification.batch_mean_f1(y_true, y_pred)
 
     assert whole == pytest.approx(0.5, abs=0.03)
     assert batches < whole - 0.05
-    assert classification.batch_mean_f1(truth, said, size=3200) == pytest.approx(whole)
+    assert classification.batch_mean_f1(y_true, y_pred, size=3200) == pytest.approx(whole)
 
 
 def test_a_material_is_judged_by_the_mean_of_its_samples() -> None:
     probabilities = np.array([[0.6, 0.4, 0, 0], [0.1, 0.9, 0, 0], [1, 0, 0, 0]])
-    whole = classification.aggregated(
-        Judged(np.array([14, 14, 2]), probabilities, LABELS), np.array(["a", "a", "b"])
+    whole = classification.average_units(
+        ClassPredictions(np.array([14, 14, 2]), probabilities, LABELS), np.array(["a", "a", "b"])
     )
 
-    assert dict(zip(whole.truth.tolist(), whole.said.tolist(), strict=True)) == {14: 14, 2: 2}
+    assert dict(zip(whole.y_true.tolist(), whole.y_pred.tolist(), strict=True)) == {14: 14, 2: 2}
     assert sorted(whole.probabilities[:, 0].tolist()) == pytest.approx([0.35, 1.0])
 
 
 def test_intervals_are_wider_where_samples_are_of_few_materials() -> None:
     random = np.random.default_rng(1)
     material = np.repeat(np.arange(40), 10)
-    truth = np.repeat(np.arange(4), 100)
-    said = np.where((random.random(40) < 0.5)[material], truth, (truth + 1) % 4)
-    by_material = classification.intervals(truth, said, material)["top1"]
-    by_sample = classification.intervals(truth, said, np.arange(400))["top1"]
+    y_true = np.repeat(np.arange(4), 100)
+    y_pred = np.where((random.random(40) < 0.5)[material], y_true, (y_true + 1) % 4)
+    by_material = classification.intervals(y_true, y_pred, material)["top1"]
+    by_sample = classification.intervals(y_true, y_pred, np.arange(400))["top1"]
 
-    assert by_material[0] < np.mean(said == truth) < by_material[1]
+    assert by_material[0] < np.mean(y_pred == y_true) < by_material[1]
     assert by_material[1] - by_material[0] > 2 * (by_sample[1] - by_sample[0])
     # Of 40 materials, half of them right: 1.96 standard errors on each side.
     assert by_material[1] - by_material[0] == pytest.approx(2 * 1.96 * 0.5 / 40**0.5, rel=0.15)
@@ -88,13 +90,15 @@ def test_intervals_are_wider_where_samples_are_of_few_materials() -> None:
 
 def test_an_interval_is_the_same_each_time_and_holds_the_score() -> None:
     random = np.random.default_rng(2)
-    truth = random.integers(0, 5, 300)
-    said = np.where(random.random(300) < 0.6, truth, random.integers(0, 5, 300))
-    first, second = (classification.intervals(truth, said, np.arange(300) // 3) for _ in range(2))
+    y_true = random.integers(0, 5, 300)
+    y_pred = np.where(random.random(300) < 0.6, y_true, random.integers(0, 5, 300))
+    first, second = (
+        classification.intervals(y_true, y_pred, np.arange(300) // 3) for _ in range(2)
+    )
     low, high = first["macro_f1"]
 
     assert first == second
-    assert low < classification.macro_f1(truth, said, np.arange(5)) < high
+    assert low < classification.macro_f1(y_true, y_pred, np.arange(5)) < high
 
 
 def test_rows_of_classes_are_precision_recall_f1_and_counts() -> None:
@@ -113,16 +117,16 @@ def test_a_confusion_has_the_truth_in_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "probabilities", "kind", "message"),
+    ("y_true", "probabilities", "kind", "message"),
     [
         ([2], np.zeros((2, 4)), CallError, "shape"),
-        ([3], np.zeros((1, 4)), CallError, "not the labels"),
-        ([2], np.full((1, 4), np.nan), SciMLDataError, "finite"),
+        ([3], np.zeros((1, 4)), CallError, "no labels"),
+        ([2], np.full((1, 4), np.nan), SciMLDataError, "NaN"),
         ([], np.zeros((0, 4)), SciMLDataError, "no sample"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(
-    truth: list[int], probabilities: Any, kind: type[Exception], message: str
+    y_true: list[int], probabilities: Any, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
-        Judged(np.array(truth, int), probabilities, LABELS)
+        ClassPredictions(np.array(y_true, int), probabilities, LABELS)

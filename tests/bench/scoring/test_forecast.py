@@ -25,6 +25,23 @@ def test_averaged_nnse_is_the_mean_of_that_of_each_series() -> None:
     assert pytest.approx(forecast.nnse_averaged(OBSERVED, PREDICTED)) == (2 / 3 + 24 / 42) / 2
 
 
+def test_averaged_nnse_is_a_mean_and_not_a_median() -> None:
+    observed = np.array([[1.0, 2.0, 3.0]] * 3)
+    predicted = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, 5.0]])
+    # The series have SS = 2 and SSE = 0, 0, 4, so their NNSE is 1, 1 and 1/3.
+
+    assert forecast.nnse_averaged(observed, predicted) == pytest.approx((1 + 1 + 1 / 3) / 3)
+
+
+def test_averaged_nnse_leaves_series_without_a_score_out() -> None:
+    observed = np.vstack([OBSERVED, np.full(3, np.nan)])
+    predicted = np.vstack([PREDICTED, np.zeros(3)])
+
+    assert forecast.nnse_averaged(observed, predicted) == forecast.nnse_averaged(
+        OBSERVED, PREDICTED
+    )
+
+
 def test_summed_nnse_is_that_of_the_sum_of_the_series() -> None:
     # The sums are 1 2 9 (SS = 38) and 1 5 7 (SSE = 13).
     assert pytest.approx(forecast.nnse_summed(OBSERVED, PREDICTED)) == 38 / 51
@@ -48,14 +65,14 @@ def test_nnse_is_one_over_two_minus_the_efficiency(
 
 
 @given(arrays(float, (3, 8), elements=numbers), arrays(float, (3, 8), elements=numbers))
-def test_every_nnse_lies_between_0_and_1(observed: np.ndarray, predicted: np.ndarray) -> None:
+def test_every_nnse_is_between_0_and_1(observed: np.ndarray, predicted: np.ndarray) -> None:
     for metric in (forecast.nnse_averaged, forecast.nnse_summed, forecast.nnse_pooled):
         score = metric(observed, predicted)
 
         assert np.isnan(score) or 0 <= score <= 1
 
 
-def test_the_mean_of_what_was_observed_scores_one_half() -> None:
+def test_predicting_the_observed_mean_scores_one_half() -> None:
     mean = np.broadcast_to(OBSERVED.mean(axis=1, keepdims=True), OBSERVED.shape)
 
     assert forecast.nnse_averaged(OBSERVED, mean) == pytest.approx(0.5)
@@ -85,7 +102,7 @@ def test_a_missing_prediction_is_an_error_where_something_was_observed() -> None
     holed = PREDICTED.copy()
     holed[1, 2] = np.nan
 
-    with pytest.raises(SciMLDataError, match="1 of 6 observations have no prediction"):
+    with pytest.raises(SciMLDataError, match="1 of 6 observations"):
         forecast.nnse_averaged(OBSERVED, holed)
 
 

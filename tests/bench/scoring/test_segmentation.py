@@ -10,12 +10,12 @@ from sciml_data.errors import CallError
 
 # 3 true positives, 1 false positive, 2 missed, 4 true negatives.
 LABEL = np.array([1, 1, 1, 0, 1, 1, 0, 0, 0, 0], bool)
-SAID = np.array([0.9, 0.8, 0.6, 0.7, 0.2, 0.4, 0.1, 0.3, 0.05, 0.45])
+PREDICTED = np.array([0.9, 0.8, 0.6, 0.7, 0.2, 0.4, 0.1, 0.3, 0.05, 0.45])
 EVERYWHERE = np.ones(10, bool)
 
 
-def scored(said: np.ndarray, label: np.ndarray, where: np.ndarray) -> dict[str, float]:
-    return segmentation.scores(*segmentation.tabulate(said, label, where))
+def scored(predicted: np.ndarray, label: np.ndarray, where: np.ndarray) -> dict[str, float]:
+    return segmentation.scores(*segmentation.tabulate(predicted, label, where))
 
 
 def test_classes_are_scored_as_by_hand() -> None:
@@ -30,15 +30,15 @@ def test_classes_are_scored_as_by_hand() -> None:
         "false_negative": 2 / 5,
         "positive_share": 0.5,
     }
-    found = scored(SAID, LABEL, EVERYWHERE)
+    scores = scored(PREDICTED, LABEL, EVERYWHERE)
 
-    assert expected == pytest.approx({name: found[name] for name in expected})
+    assert expected == pytest.approx({name: scores[name] for name in expected})
 
 
 def test_pixels_that_do_not_count_are_left_out() -> None:
     where = np.arange(10) < 4
 
-    assert scored(SAID, LABEL, where)["accuracy"] == pytest.approx(3 / 4)
+    assert scored(PREDICTED, LABEL, where)["accuracy"] == pytest.approx(3 / 4)
 
 
 def test_one_half_is_positive_and_just_below_is_not() -> None:
@@ -50,35 +50,35 @@ def test_one_half_is_positive_and_just_below_is_not() -> None:
 def test_probabilities_of_many_pixels_are_scored_as_without_levels() -> None:
     rng = np.random.default_rng(3)
     logit = rng.normal(1.0, 3.0, 2_000_000)
-    said = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    label = rng.random(said.size) < said**1.3
-    exact = np.clip(said.astype(float), 1e-6, 1 - 1e-6)
+    predicted = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    label = rng.random(predicted.size) < predicted**1.3
+    exact = np.clip(predicted.astype(float), 1e-6, 1 - 1e-6)
     loss = -np.where(label, np.log(exact), np.log1p(-exact))
-    found = scored(said, label, np.ones(said.size, bool))
+    scores = scored(predicted, label, np.ones(predicted.size, bool))
 
-    assert loss.mean() == pytest.approx(found["cross_entropy"], abs=1e-4)
+    assert loss.mean() == pytest.approx(scores["cross_entropy"], abs=1e-4)
     assert np.where(label, 0.5 * loss, loss).mean() == pytest.approx(
-        found["weighted_cross_entropy"], abs=1e-4
+        scores["weighted_cross_entropy"], abs=1e-4
     )
-    assert ((exact - label) ** 2).mean() == pytest.approx(found["brier"], abs=1e-4)
+    assert ((exact - label) ** 2).mean() == pytest.approx(scores["brier"], abs=1e-4)
 
 
-def test_a_forecast_that_keeps_its_word_is_calibrated_and_one_that_exaggerates_is_not() -> None:
+def test_honest_probabilities_are_calibrated_and_exaggerated_ones_are_not() -> None:
     rng = np.random.default_rng(4)
-    said = rng.random(300_000)
-    label = rng.random(said.size) < said
-    everywhere = np.ones(said.size, bool)
-    sure = np.where(said > 0.5, 0.99, 0.01)
+    predicted = rng.random(300_000)
+    label = rng.random(predicted.size) < predicted
+    everywhere = np.ones(predicted.size, bool)
+    sure = np.where(predicted > 0.5, 0.99, 0.01)
 
-    assert scored(said, label, everywhere)["calibration_error"] < 0.01
+    assert scored(predicted, label, everywhere)["calibration_error"] < 0.01
     assert scored(sure, label, everywhere)["calibration_error"] == pytest.approx(0.24, abs=0.01)
 
 
-def test_bins_say_what_was_said_and_what_came_of_it() -> None:
-    said = np.array([0.05, 0.05, 0.95, 0.95])
+def test_bins_have_the_mean_prediction_and_the_observed_share() -> None:
+    predicted = np.array([0.05, 0.05, 0.95, 0.95])
     label = np.array([False, True, True, True])
     mean, lower, share, pixels = segmentation.reliability(
-        *segmentation.tabulate(said, label, np.ones(4, bool))
+        *segmentation.tabulate(predicted, label, np.ones(4, bool))
     )
 
     assert pixels.tolist() == [2, *[0] * 8, 2]
@@ -93,18 +93,19 @@ def test_a_mask_of_one_class_has_no_kuiper_skill() -> None:
 
 
 def test_scores_that_are_not_defined_are_not_numbers() -> None:
-    found = scored(SAID, np.ones(10, bool), EVERYWHERE)
+    scores = scored(PREDICTED, np.ones(10, bool), EVERYWHERE)
 
-    assert np.isnan(found["false_positive"])
-    assert found["accuracy"] == pytest.approx(0.4)
+    assert np.isnan(scores["false_positive"])
+    assert scores["accuracy"] == pytest.approx(0.4)
 
 
 def test_scenes_are_summed_up_by_mean_median_worst_and_best() -> None:
     labels = [np.ones(4, bool), np.zeros(4, bool), np.ones(4, bool), np.ones(4, bool)]
     where = [np.ones(4, bool)] * 3 + [np.zeros(4, bool)]
-    said = np.array([0.9, 0.9, 0.9, 0.1])
+    predicted = np.array([0.9, 0.9, 0.9, 0.1])
     tables = [
-        segmentation.tabulate(said, label, part) for label, part in zip(labels, where, strict=True)
+        segmentation.tabulate(predicted, label, part)
+        for label, part in zip(labels, where, strict=True)
     ]
     positive, total = (np.stack(rows) for rows in zip(*tables, strict=True))
 
@@ -114,13 +115,13 @@ def test_scenes_are_summed_up_by_mean_median_worst_and_best() -> None:
 
 
 def test_a_pixel_without_a_probability_is_an_error_where_it_counts() -> None:
-    said = np.where(np.arange(10) == 2, np.nan, SAID)
+    predicted = np.where(np.arange(10) == 2, np.nan, PREDICTED)
 
-    with pytest.raises(CallError, match="1 of 10 pixels that count have no probability"):
-        segmentation.tabulate(said, LABEL, EVERYWHERE)
-    assert segmentation.tabulate(said, LABEL, np.arange(10) != 2)[1].sum() == 9
+    with pytest.raises(CallError, match="1 of 10 pixels"):
+        segmentation.tabulate(predicted, LABEL, EVERYWHERE)
+    assert segmentation.tabulate(predicted, LABEL, np.arange(10) != 2)[1].sum() == 9
 
 
 def test_other_shapes_are_refused() -> None:
-    with pytest.raises(CallError, match="the label"):
-        segmentation.tabulate(SAID, LABEL[:5], EVERYWHERE)
+    with pytest.raises(CallError, match=r"positive \(5,\)"):
+        segmentation.tabulate(PREDICTED, LABEL[:5], EVERYWHERE)

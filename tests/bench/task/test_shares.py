@@ -9,12 +9,12 @@ import pytest
 
 from sciml_data.bench.task.shares import (
     NO_PART,
-    agreed,
-    mixed,
-    parts_of,
+    assign_parts,
+    combine_hashes,
+    common_parts,
+    hash_ids,
     read_shares,
-    units,
-    words_of,
+    to_unit_interval,
 )
 from sciml_data.errors import DescriptorError
 
@@ -32,36 +32,36 @@ def members(**changed: Any) -> dict[str, Any]:
 
 
 def test_parts_hold_about_their_shares_and_everything_is_in_one() -> None:
-    parts = parts_of(units(words_of(IDS, "s")), read_shares("x", members()))
+    parts = assign_parts(to_unit_interval(hash_ids(IDS, "s")), read_shares("x", members()))
 
     assert np.bincount(parts, minlength=3) / len(IDS) == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 
 def test_an_id_keeps_its_part_when_others_come_or_go() -> None:
-    few = units(words_of(IDS[10:20], "s"))
+    few = to_unit_interval(hash_ids(IDS[10:20], "s"))
 
-    assert few.tolist() == units(words_of(IDS, "s"))[10:20].tolist()
+    assert few.tolist() == to_unit_interval(hash_ids(IDS, "s"))[10:20].tolist()
 
 
-def test_the_words_are_those_of_sha256_and_do_not_change() -> None:
-    assert words_of(["a"], "s").tolist() == [5547628836724962138]
-    assert [mixed(words_of(["a"])).tolist()] != [mixed(words_of(["b"])).tolist()]
+def test_hashes_are_those_of_sha256_and_do_not_change() -> None:
+    assert hash_ids(["a"], "s").tolist() == [5547628836724962138]
+    assert [combine_hashes(hash_ids(["a"])).tolist()] != [combine_hashes(hash_ids(["b"])).tolist()]
 
 
 def test_another_salt_gives_other_parts() -> None:
-    assert (units(words_of(IDS, "s")) != units(words_of(IDS, "t"))).all()
+    assert (to_unit_interval(hash_ids(IDS, "s")) != to_unit_interval(hash_ids(IDS, "t"))).all()
 
 
-def test_the_order_of_words_counts_in_a_row() -> None:
-    one, other = words_of(["a"]), words_of(["b"])
+def test_the_order_of_hashes_matters_in_a_row() -> None:
+    one, other = hash_ids(["a"]), hash_ids(["b"])
 
-    assert mixed(one, other).tolist() != mixed(other, one).tolist()
+    assert combine_hashes(one, other).tolist() != combine_hashes(other, one).tolist()
 
 
 def test_rows_whose_parts_differ_are_in_none() -> None:
     one, other = np.array([0, 1, 2], np.int8), np.array([0, 2, 2], np.int8)
 
-    assert agreed(one, other).tolist() == [0, NO_PART, 2]
+    assert common_parts(one, other).tolist() == [0, NO_PART, 2]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class ToyProblem:
         }
         return {**scores, "explained": float(1 - np.sum(error**2) / np.sum(spread**2))}
 
-    def facts(self) -> Mapping[str, Any]:
+    def diagnostics(self) -> Mapping[str, Any]:
         """Return what the parts share."""
         return {"shared_rows": np.int64(0), "scaling_from": self.parts[0]}
 

@@ -27,14 +27,14 @@ def noise(seed: int, *shape: int) -> Array:
 
 
 def test_errors_are_over_all_pixels_of_all_images() -> None:
-    seen = np.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    said = seen + np.array([[[1.0, -1.0], [2.0, -2.0]], [[0.0, 0.0], [0.0, 4.0]]])
+    observed = np.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    predicted = observed + np.array([[[1.0, -1.0], [2.0, -2.0]], [[0.0, 0.0], [0.0, 4.0]]])
 
-    found = images.errors(seen, said)
+    scores = images.errors(observed, predicted)
 
-    assert found["mae"] == pytest.approx(10 / 8)
-    assert found["rmse"] == pytest.approx(np.sqrt(26 / 8))
-    assert found["relative_l2"] == pytest.approx(np.sqrt(26 / 30))
+    assert scores["mae"] == pytest.approx(10 / 8)
+    assert scores["rmse"] == pytest.approx(np.sqrt(26 / 8))
+    assert scores["relative_l2"] == pytest.approx(np.sqrt(26 / 30))
 
 
 def test_the_relative_error_of_nothing_is_not_defined() -> None:
@@ -42,84 +42,86 @@ def test_the_relative_error_of_nothing_is_not_defined() -> None:
 
 
 def test_the_correlation_is_numpys_of_each_image() -> None:
-    seen, said = noise(0, 3, 9, 9), noise(1, 3, 9, 9)
-    expected = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(seen, said, strict=True)]
+    observed, predicted = noise(0, 3, 9, 9), noise(1, 3, 9, 9)
+    expected = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(observed, predicted, strict=True)
+    ]
 
-    assert images.pearson(seen, said) == pytest.approx(expected)
-    assert images.pearson(seen, -3 * seen + 1) == pytest.approx([-1.0] * 3)
+    assert images.pearson(observed, predicted) == pytest.approx(expected)
+    assert images.pearson(observed, -3 * observed + 1) == pytest.approx([-1.0] * 3)
 
 
-def test_an_image_that_says_nothing_correlates_with_nothing() -> None:
-    seen = noise(0, 2, 9, 9)
-    seen[1] = 5.0
+def test_a_constant_image_correlates_with_nothing() -> None:
+    observed = noise(0, 2, 9, 9)
+    observed[1] = 5.0
 
-    found = images.pearson(seen, np.full_like(seen, 7.3))
+    scores = images.pearson(observed, np.full_like(observed, 7.3))
 
-    assert found[0] == 0.0
-    assert np.isnan(found[1])
+    assert scores[0] == 0.0
+    assert np.isnan(scores[1])
 
 
 def test_ssim_of_one_window_is_that_of_wang_and_others() -> None:
-    seen, said = noise(0, 1, 7, 7), noise(1, 1, 7, 7)  # as large as the window
-    span = np.ptp(seen)
+    observed, predicted = noise(0, 1, 7, 7), noise(1, 1, 7, 7)  # as large as the window
+    span = np.ptp(observed)
     first, second = (0.01 * span) ** 2, (0.03 * span) ** 2
-    covariance = np.cov(seen.ravel(), said.ravel())
+    covariance = np.cov(observed.ravel(), predicted.ravel())
     expected = (
-        (2 * seen.mean() * said.mean() + first)
+        (2 * observed.mean() * predicted.mean() + first)
         * (2 * covariance[0, 1] + second)
         / (
-            (seen.mean() ** 2 + said.mean() ** 2 + first)
+            (observed.mean() ** 2 + predicted.mean() ** 2 + first)
             * (covariance[0, 0] + covariance[1, 1] + second)
         )
     )
 
-    assert images.ssim(seen, said) == pytest.approx([expected])
-    assert images.ssim(seen, seen) == pytest.approx([1.0])
-    assert np.isnan(images.ssim(np.ones((1, 7, 7)), seen)).all()
+    assert images.ssim(observed, predicted) == pytest.approx([expected])
+    assert images.ssim(observed, observed) == pytest.approx([1.0])
+    assert np.isnan(images.ssim(np.ones((1, 7, 7)), observed)).all()
 
 
 def test_peaks_are_found_between_pixels() -> None:
     places = [(10.3, 12.0), (25.0, 30.4), (30.6, 8.7)]
 
-    found = images.peaks(bumps(places), least_distance=3)
+    peaks = images.peaks(bumps(places), min_distance=3)
 
-    assert len(found) == 3
-    assert np.sort(found[:, 0]) == pytest.approx([10.3, 25.0, 30.6], abs=0.05)
+    assert len(peaks) == 3
+    assert np.sort(peaks[:, 0]) == pytest.approx([10.3, 25.0, 30.6], abs=0.05)
 
 
 def test_low_bumps_edges_and_flat_images_have_no_peaks() -> None:
     image = bumps([(20, 20)]) + 0.2 * bumps([(8, 8)]) + bumps([(0, 30)])
 
-    assert images.peaks(image, least_distance=3) == pytest.approx(
-        np.array([[20.0, 20.0]]), abs=0.01
-    )
-    assert images.peaks(np.ones((9, 9)), least_distance=2).shape == (0, 2)
+    assert images.peaks(image, min_distance=3) == pytest.approx(np.array([[20.0, 20.0]]), abs=0.01)
+    assert images.peaks(np.ones((9, 9)), min_distance=2).shape == (0, 2)
 
 
 def test_displaced_peaks_are_matched_and_measured() -> None:
     true = np.array([[5.0, 5.0], [10.0, 10.0], [20.0, 20.0]])
-    found = np.array([[10.0, 13.0], [5.0, 6.0], [30.0, 30.0], [20.0, 28.0]])
+    predicted = np.array([[10.0, 13.0], [5.0, 6.0], [30.0, 30.0], [20.0, 28.0]])
 
-    one = images.match_peaks(true, found, radius=0.5, pixel=0.125)
+    match = images.match_peaks(true, predicted, radius=0.5, pixel=0.125)
 
-    assert sorted(one.distances) == pytest.approx([0.125, 0.375])
-    assert (one.true, one.found, one.missed, one.false) == (3, 4, 1, 2)
+    assert sorted(match.distances) == pytest.approx([0.125, 0.375])
+    assert (match.true_count, match.predicted_count, match.missed, match.false) == (3, 4, 1, 2)
 
 
-def test_as_many_peaks_as_can_be_are_paired() -> None:
-    # The nearest of the first true peak is the only one that the second has.
-    true, found = np.array([[0.0, 0.0], [0.0, 3.0]]), np.array([[0.0, 1.0], [0.0, -2.0]])
+def test_the_largest_number_of_pairs_is_matched() -> None:
+    # The first true peak's nearest neighbour is the only candidate of the second.
+    true, predicted = np.array([[0.0, 0.0], [0.0, 3.0]]), np.array([[0.0, 1.0], [0.0, -2.0]])
 
-    one = images.match_peaks(true, found, radius=2.5, pixel=1.0)
+    match = images.match_peaks(true, predicted, radius=2.5, pixel=1.0)
 
-    assert (one.missed, one.false) == (0, 0)
+    assert (match.missed, match.false) == (0, 0)
 
 
 def test_peak_scores_are_over_all_images() -> None:
-    near = images.Matched(np.array([0.1, 0.3]), missed=0, false=1, true=2, found=3)
-    none = images.Matched(np.zeros(0), missed=2, false=0, true=2, found=0)
+    near = images.PeakMatch(
+        np.array([0.1, 0.3]), missed=0, false=1, true_count=2, predicted_count=3
+    )
+    unmatched = images.PeakMatch(np.zeros(0), missed=2, false=0, true_count=2, predicted_count=0)
 
-    assert images.peak_scores([near, none]) == pytest.approx(
+    assert images.peak_scores([near, unmatched]) == pytest.approx(
         {"peak_error": 0.2, "peaks_missed": 0.5, "peaks_false": 1 / 3}
     )
     assert np.isnan(list(images.peak_scores([]).values())).all()
@@ -127,11 +129,11 @@ def test_peak_scores_are_over_all_images() -> None:
 
 def test_a_shifted_image_has_the_shift_as_peak_error() -> None:
     places = [(10.0, 12.0), (25.0, 30.0), (30.0, 9.0)]
-    true, said = (
-        images.peaks(bumps([(y + by, x) for y, x in places]), least_distance=3) for by in (0, 2.0)
+    true, predicted = (
+        images.peaks(bumps([(y + by, x) for y, x in places]), min_distance=3) for by in (0, 2.0)
     )
 
-    scores = images.peak_scores([images.match_peaks(true, said, radius=0.5, pixel=0.1)])
+    scores = images.peak_scores([images.match_peaks(true, predicted, radius=0.5, pixel=0.1)])
 
     assert scores == pytest.approx(
         {"peak_error": 0.2, "peaks_missed": 0.0, "peaks_false": 0.0}, abs=1e-6
@@ -166,5 +168,5 @@ def test_images_that_do_not_belong_together_are_refused() -> None:
         images.errors(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)))
     broken = np.zeros((1, 3, 3))
     broken[0, 1, 1] = np.nan
-    with pytest.raises(SciMLDataError, match="1 of 9 pixels are not finite"):
+    with pytest.raises(SciMLDataError, match="1 of 9 pixels"):
         images.errors(np.zeros((1, 3, 3)), broken)
