@@ -1,10 +1,10 @@
-"""Records of runs that never took place, for what is made of many records."""
+"""Made-up records, for what is made of many records: summaries, boards, submissions."""
 
 from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sciml_data.bench.record.record import record_digest
@@ -21,9 +21,9 @@ TARGET = {
 
 
 def a_run(seed: int, score: float | None, *, seconds: Any = 10.0, **changed: Any) -> Any:
-    """Return the record of one seed: its score of `rmse.a`, and a target of 0.3 for it.
+    """Return the record of one seed: one score, `rmse.a` of part test, and a target of 0.3 for it.
 
-    `changed` are dotted places of the record with what stands there instead.
+    `changed` are dotted places of the record and the values to put there.
     """
     record = copy.deepcopy(sample_record())
     record["seeds"]["seed"] = seed
@@ -43,6 +43,40 @@ def a_run(seed: int, score: float | None, *, seconds: Any = 10.0, **changed: Any
     ]
     for place, value in changed.items():
         put(record, place, value)
+    record["record_digest"] = record_digest(record)
+    return record
+
+
+def a_run_of_two_metrics(
+    seed: int, *, rmse: float, explained: float, baselines: Mapping[str, float | None]
+) -> Any:
+    """Return the record of one seed with two metrics of opposite directions and no part test.
+
+    The headline metric is `explained` (higher is better), which comes after `rmse`. On part train
+    both scores are better by 0.05; on part validation they are as given. `baselines` are scores of
+    `explained` on part validation.
+    """
+    record = a_run(seed, None)
+    (definition,) = record["metric_definitions"]
+    record["metric_definitions"] = [
+        definition,
+        {**definition, "metric_id": "explained", "lower_is_better": False},
+    ]
+    record["benchmark"]["headline_metric"] = "explained"
+    record["targets"] = []
+    row = {**record["metrics"][0], "variant": None, "status": "computed", "baselines": {}}
+    record["metrics"] = [
+        {**row, "metric_id": "rmse", "part": "train", "score": rmse - 0.05},
+        {**row, "metric_id": "explained", "part": "train", "score": explained + 0.05},
+        {**row, "metric_id": "rmse", "part": "validation", "score": rmse},
+        {
+            **row,
+            "metric_id": "explained",
+            "part": "validation",
+            "score": explained,
+            "baselines": dict(baselines),
+        },
+    ]
     record["record_digest"] = record_digest(record)
     return record
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sciml_data.bench.record.record import SHARED, identity, write_record
 from sciml_data.bench.record.report import SYNTHETIC
@@ -15,8 +17,8 @@ from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.results.board import Summary, aggregate, summary_json, summary_text
 from sciml_data.results.board.render import SUMMARY_SCHEMA, summary_from_json
-from sciml_data.results.board.summary import OLYMPIC, spread_of
-from tests.support.board_samples import a_run, repeats
+from sciml_data.results.board.summary import MACHINE, OLYMPIC, headline_of, spread_of
+from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
 
 OTHER = "sha256:" + "c" * 64
 # field of SHARED -> (place in a record, what stands there instead, kind of the problem)
@@ -211,6 +213,61 @@ def test_energy_says_how_it_was_measured_or_that_it_was_not() -> None:
     assert "1 of 2 runs" in str(one.reason)
 
 
+def test_a_median_says_how_many_runs_it_is_of() -> None:
+    place = "throughput.train_samples_per_s"
+    runs = [a_run(0, 0.1, **{place: 100.0}), a_run(1, 0.2), a_run(2, 0.3, **{place: 300.0})]
+
+    partly, whole = aggregate(runs).throughput, aggregate(runs[::2]).throughput
+
+    assert (partly.values, partly.median, partly.reason) == (
+        (100.0, None, 300.0),
+        200.0,
+        "of 2 of 3 runs",
+    )
+    assert (whole.median, whole.reason) == (200.0, None)
+
+
+def test_joules_of_two_methods_are_not_put_together() -> None:
+    block = {"measured": True, "cpu_energy_j": 7.0, "gpu_energy_j": None, "reason": None}
+    runs = [
+        a_run(seed, 0.1, energy={**block, "method": method})
+        for seed, method in enumerate(["RAPL", "NVML"])
+    ]
+
+    energy = aggregate(runs).energy
+
+    assert (energy.is_measured, energy.cpu_j) == (False, None)
+    assert energy.reason == "measured in several ways: NVML, RAPL"
+
+
+def test_a_device_without_joules_in_one_run_has_no_median() -> None:
+    block = {"measured": True, "method": "RAPL", "cpu_energy_j": 7.0, "reason": None}
+    runs = [
+        a_run(seed, 0.1, energy={**block, "gpu_energy_j": joules})
+        for seed, joules in enumerate([5.0, None])
+    ]
+
+    energy = aggregate(runs).energy
+
+    assert (energy.is_measured, energy.cpu_j, energy.gpu_j) == (True, 7.0, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((f"hardware.{field}", 3) for field in MACHINE),
+        ("distribution.strategy", "mirrored"),
+        ("distribution.replicas", 2),
+        ("distribution.backend", "jax"),
+    ],
+)
+def test_machines_are_told_apart(place: str, value: object) -> None:
+    same, other = a_run(0, 0.1), a_run(1, 0.2, **{place: value})
+
+    assert aggregate([same, a_run(1, 0.2)]).is_one_machine
+    assert not aggregate([same, other]).is_one_machine
+
+
 def test_the_state_is_that_of_the_run_checked_least() -> None:
     checked = a_run(0, 0.1, **{"verification.state": "rescored"})
 
@@ -248,6 +305,76 @@ def test_nothing_is_called_best_unless_it_is_asked_for() -> None:
 
     assert summary.best is None
     assert "best of" not in summary_text(summary)
+
+
+def runs_of_two_metrics() -> list[Any]:
+    """Return three runs; the second has the best headline score and the worst of the other."""
+    baselines: list[dict[str, float | None]] = [
+        {"mean": 0.0, "persistence": 0.4},
+        {"mean": 0.1, "persistence": None},
+        {"mean": 0.8, "persistence": 0.6},
+    ]
+    scores = [(0.1, 0.5), (0.9, 0.7), (0.2, 0.3)]
+    return [
+        a_run_of_two_metrics(seed, rmse=rmse, explained=explained, baselines=known)
+        for seed, ((rmse, explained), known) in enumerate(zip(scores, baselines, strict=True))
+    ]
+
+
+def test_the_headline_is_the_named_metric_of_the_last_part_if_there_is_no_test_part() -> None:
+    assert headline_of(runs_of_two_metrics()[0]) == ("explained", "validation")
+
+
+def test_the_headline_is_of_part_test_wherever_it_stands() -> None:
+    record = runs_of_two_metrics()[0]
+    for row in record["metrics"]:
+        row["part"] = {"train": "test"}.get(row["part"], row["part"])
+
+    assert headline_of(record) == ("explained", "test")
+
+
+def test_without_a_named_metric_the_first_one_ranks() -> None:
+    record = runs_of_two_metrics()[0]
+    record["benchmark"]["headline_metric"] = None
+
+    assert headline_of(record) == ("rmse", "validation")
+
+
+def test_the_best_run_has_the_highest_score_if_higher_is_better() -> None:
+    summary = aggregate(runs_of_two_metrics(), best_of=True)
+
+    assert summary.best is not None
+    assert (summary.best.seed, summary.best.metric, summary.best.part) == (
+        1,
+        "explained",
+        "validation",
+    )
+    assert {(row.metric, row.part): row.best for row in summary.metrics} == {
+        ("rmse", "train"): 0.9 - 0.05,
+        ("explained", "train"): 0.7 + 0.05,
+        ("rmse", "validation"): 0.9,
+        ("explained", "validation"): 0.7,
+    }
+
+
+def test_a_baseline_is_the_median_over_the_runs_that_have_it() -> None:
+    summary = aggregate(runs_of_two_metrics())
+
+    # by hand: 0.0, 0.1, 0.8 have median 0.1 and mean 0.3; 0.4 and 0.6 have median 0.5
+    assert summary.metrics[-1].baselines == {"mean": 0.1, "persistence": 0.5}
+
+
+@given(st.lists(st.integers(-1000, 1000).map(lambda n: n / 8), min_size=2, max_size=5, unique=True))
+def test_the_best_of_negated_scores_is_the_best_in_the_other_direction(
+    scores: list[float],
+) -> None:
+    higher = {"metric_definitions.0.lower_is_better": False}
+    low = aggregate(repeats(scores), best_of=True)
+    high = aggregate(repeats([-score for score in scores], **higher), best_of=True)
+
+    assert low.best is not None
+    assert high.best is not None
+    assert low.best.seed == high.best.seed == scores.index(min(scores))
 
 
 def test_fewer_runs_than_are_advised_are_told_and_taken() -> None:

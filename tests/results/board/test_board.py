@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import CallError, RecordError
@@ -16,7 +18,7 @@ from sciml_data.results.board import Row, board_rows, render
 from sciml_data.results.board.render import BOARD_SCHEMA
 from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
 from sciml_data.results.board.table import MEASURED_COLUMNS, tables
-from tests.support.board_samples import a_run, repeats
+from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
 
 OTHER = "sha256:" + "c" * 64
 
@@ -90,6 +92,40 @@ def test_the_best_median_ranks_first_by_the_direction_of_the_metric() -> None:
             [*of_model("better", [0.1, 0.2], **higher), *of_model("worse", [0.05, 0.9], **higher)]
         )
     ) == {"better": 2, "worse": 1}
+
+
+@given(st.lists(st.integers(-1000, 1000).map(lambda n: n / 8), min_size=2, max_size=5, unique=True))
+def test_reversing_the_direction_reverses_the_rank(scores: list[float]) -> None:
+    def ranks_if(*, lower: bool) -> list[int | None]:
+        direction = {"metric_definitions.0.lower_is_better": lower}
+        names = [f"model {chr(65 + at)}" for at in range(len(scores))]
+        records = [
+            record
+            for name, score in zip(names, scores, strict=True)
+            for record in of_model(name, [score], **direction)
+        ]
+        found = ranks(board_rows(records))
+        return [found[name] for name in names]
+
+    low, high = ranks_if(lower=True), ranks_if(lower=False)
+
+    assert low == [1 + sorted(scores).index(score) for score in scores]
+    assert [len(scores) + 1 - rank for rank in low if rank] == high
+
+
+@pytest.mark.parametrize(
+    ("score", "is_beaten"), [(0.7, True), (0.6, False), (0.5, False)], ids=["above", "at", "below"]
+)
+def test_the_best_baseline_is_the_highest_if_higher_is_better(
+    score: float, *, is_beaten: bool
+) -> None:
+    baselines = {"mean": 0.1, "persistence": 0.6, "linear": None}
+    (row,) = board_rows([a_run_of_two_metrics(0, rmse=0.1, explained=score, baselines=baselines)])
+
+    assert row.baseline is not None
+    assert (row.baseline.name, row.baseline.score) == ("persistence", 0.6)
+    assert row.baseline.is_beaten is is_beaten
+    assert (row.metric.key, row.data.part) == ("explained", "validation")
 
 
 def test_equal_medians_share_a_rank() -> None:
