@@ -31,7 +31,7 @@ from typing import Any
 import urllib3
 
 from sciml_data.metadata.addresses import SITE
-from sciml_data.metadata.fair.metrics import judge
+from sciml_data.metadata.fair import assess
 from sciml_data.metadata.forms import CITATIONS, FORMS
 from sciml_data.metadata.landing.page import page_folder
 from sciml_data.registry.descriptor import load_descriptor
@@ -142,11 +142,11 @@ def lay_out(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, str, 
             for name, content in page_folder(descriptor).items():
                 text = content.replace(SITE.encode(), site.encode())
                 (place / name).write_bytes(text)
-            found.append((dataset, version, judge(descriptor).percent))
+            found.append((dataset, version, assess(descriptor).percent))
     return found
 
 
-def assess(service: tuple[str, str], page: str) -> dict[str, Any]:
+def f_uji_result(service: tuple[str, str], page: str) -> dict[str, Any]:
     """Return what F-UJI says of a page."""
     address, header = service
     answer = urllib3.request(
@@ -202,7 +202,7 @@ def main() -> int:
             print("| dataset | version | F-UJI % | parts | tests failed | ours % |")
             print("|---|---|---|---|---|---|")
             for dataset, version, ours in lay_out(pages, site, options.datasets):
-                said = assess(service, f"{site}/datasets/{dataset}/{version}/")
+                said = f_uji_result(service, f"{site}/datasets/{dataset}/{version}/")
                 scores.append(said["summary"]["score_percent"]["FAIR"])
                 print(row(dataset, version, ours, said), flush=True)
                 if options.keep:

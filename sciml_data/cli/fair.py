@@ -64,16 +64,15 @@ def command(  # noqa: PLR0913 - one parameter an option
         _write_page(versions, page)
         return
     from sciml_data.errors import SciMLDataError
-    from sciml_data.metadata.fair.metrics import judge
-    from sciml_data.metadata.fair.report import to_document, to_text
+    from sciml_data.metadata.fair import assess
 
-    reports = [judge(version) for version in versions]
+    reports = [assess(version) for version in versions]
     if as_json:
         click.echo(
-            json.dumps([to_document(report) for report in reports], indent=2, ensure_ascii=False)
+            json.dumps([report.to_document() for report in reports], indent=2, ensure_ascii=False)
         )
     else:
-        click.echo("\n\n".join(to_text(report) for report in reports))
+        click.echo("\n\n".join(report.to_text() for report in reports))
     below = [r for r in reports if fail_below is not None and r.percent < fail_below]
     if below:
         names = ", ".join(

@@ -262,11 +262,10 @@ def _readme(text: str, found: Mapping[str, Sequence[Version]]) -> str:
     text = _between(text, (BEGIN, END), [*head, *rows])
     if FAIR_BEGIN not in text:
         return text
-    from sciml_data.metadata.fair.metrics import judge
-    from sciml_data.metadata.fair.report import to_markdown
+    from sciml_data.metadata.fair import assess, markdown_table
 
     descriptors = (descriptor_of(one.document, one.folder, one.manifest) for one in every)
-    table = to_markdown([judge(one) for one in descriptors])
+    table = markdown_table([assess(one) for one in descriptors])
     return _between(text, (FAIR_BEGIN, FAIR_END), table)
 
 

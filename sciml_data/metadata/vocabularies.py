@@ -1,10 +1,10 @@
-"""Words of registered vocabularies that can be looked up without a network.
+"""Registered vocabularies that words are looked up in, without network access.
 
 CF standard names   all 5,023 of version 93 of the CF standard name table (17 March 2026), with
                     their canonical units: cf_standard_names.csv. Its aliases, which are deprecated,
                     are not in it.
-units               UDUNITS-2, the library itself, by way of cf-units
-licences            the list of SPDX that `packaging` carries
+units               UDUNITS-2, the library itself, through cf-units
+licences            SPDX's list, which `packaging` carries
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CF_VERSION = 93
 
 @functools.cache
 def cf_standard_names() -> Mapping[str, str]:
-    """Return the canonical units of each standard name; "" where it has none."""
+    """Return the canonical units of each standard name; "" for a name without units."""
     with CF_TABLE.open(encoding="utf-8", newline="") as stream:
         return {row["standard_name"]: row["canonical_units"] for row in csv.DictReader(stream)}
 
@@ -35,22 +35,22 @@ def is_unit(text: str) -> bool:
         CallError: cf-units is not installed.
     """
     try:
-        _units().Unit(text)
+        _cf_units().Unit(text)
     except ValueError:
         return False
     return True
 
 
 def units_agree(text: str, other: str) -> bool:
-    """Return whether one unit can be converted to another; False where either is none."""
+    """Return whether a unit can be converted to another; False if UDUNITS-2 does not know both."""
     if not (is_unit(text) and is_unit(other)):
         return False
-    found: bool = _units().Unit(text).is_convertible(_units().Unit(other))
-    return found
+    unit = _cf_units().Unit
+    return bool(unit(text).is_convertible(unit(other)))
 
 
 def is_spdx(name: str) -> bool:
-    """Return whether a licence is a single one of SPDX's list, by its exact identifier.
+    """Return whether a name is exactly the identifier of a single licence in SPDX's list.
 
     Raises:
         CallError: packaging is not installed, or is too old to have the list.
@@ -61,7 +61,7 @@ def is_spdx(name: str) -> bool:
             canonicalize_license_expression,
         )
     except ImportError as error:
-        raise _missing("packaging", "SPDX's list of licences") from error
+        raise _missing("packaging", "licences of SPDX's list") from error
     if name.startswith("LicenseRef-") or " " in name:
         return False
     try:
@@ -70,7 +70,7 @@ def is_spdx(name: str) -> bool:
         return False
 
 
-def _units() -> Any:
+def _cf_units() -> Any:
     try:
         import cf_units
     except ImportError as error:
@@ -78,9 +78,9 @@ def _units() -> Any:
     return cf_units
 
 
-def _missing(package: str, what: str) -> CallError:
+def _missing(package: str, words: str) -> CallError:
     return CallError(
-        f"{what} are looked up by {package}, which is not installed",
+        f"{words} cannot be looked up: {package} is not installed",
         untouched="nothing was written",
         hint="pip install 'sciml-data[fair]'",
     )

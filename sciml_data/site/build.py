@@ -67,7 +67,7 @@ def site_files(
     versions = []
     for descriptor in material.datasets:
         log(f"dataset {descriptor.dataset} {descriptor.version}")
-        version = dataset_pages.judged(descriptor)
+        version = dataset_pages.assessed(descriptor)
         versions.append(version)
         picture, why = sample_picture(descriptor, home, is_made=chosen.are_samples_made)
         files |= dataset_pages.files_beside(version)

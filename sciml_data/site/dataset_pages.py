@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from sciml_data.bench.task.variants import datasets_of
 from sciml_data.metadata.facts import Facts, facts_of
-from sciml_data.metadata.fair.metrics import judge
-from sciml_data.metadata.fair.report import Judged, Report
+from sciml_data.metadata.fair import Assessment, Report, assess
 from sciml_data.metadata.landing.page import PAGE_NAME, DatasetPage, page_folder
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.site import places
@@ -26,7 +25,7 @@ WORDS = {"passed": "passed", "failed": "failed", "not checked": "not checked off
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a dataset, judged."""
+    """A version of a dataset with its FAIR report."""
 
     descriptor: Descriptor
     facts: Facts
@@ -38,13 +37,13 @@ class Version:
         return places.dataset(self.facts.dataset, self.facts.version)
 
 
-def judged(descriptor: Descriptor) -> Version:
+def assessed(descriptor: Descriptor) -> Version:
     """Return a version with its FAIR report.
 
     Raises:
         CallError: the extra `fair` is not installed.
     """
-    return Version(descriptor, facts_of(descriptor), judge(descriptor))
+    return Version(descriptor, facts_of(descriptor), assess(descriptor))
 
 
 def dataset_page(
@@ -87,16 +86,16 @@ def fair_table(report: Report) -> Table:
     """Return the report, a row for each metric."""
     rows: Rows = [
         [
-            one.identifier,
-            one.asks,
+            one.metric.identifier,
+            one.metric.title,
             Cell(WORDS[one.finding.status], mark=one.finding.status.replace(" ", "-")),
             f"{one.finding.reason} {_remedy(one)}".strip(),
         ]
-        for one in report.judged
+        for one in report.assessments
     ]
     return table("FAIRsFAIR metrics, version 0.8", ["metric", "asks", "outcome", "why"], rows)
 
 
-def _remedy(one: Judged) -> str:
-    whose = f" ({one.finding.whose})" if one.finding.whose else ""
-    return f"To do{whose}: {one.finding.remedy}" if one.finding.remedy else ""
+def _remedy(one: Assessment) -> str:
+    owner = f" ({one.finding.owner})" if one.finding.owner else ""
+    return f"To do{owner}: {one.finding.remedy}" if one.finding.remedy else ""

@@ -79,7 +79,9 @@ def _dataset(one: Version, here: Page) -> list[Cell | str]:
         Cell("not known" if total is None else words.size(total), total),
         "live" if facts.is_live else "no" if facts.manifest_digest is None else "yes",
         licences,
-        Cell(f"{one.report.passed} of {one.report.asked}", one.report.passed / one.report.asked),
+        Cell(
+            f"{one.report.passed} of {one.report.checked}", one.report.passed / one.report.checked
+        ),
     ]
 
 

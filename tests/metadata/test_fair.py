@@ -1,4 +1,4 @@
-"""Each FAIRsFAIR metric is held against something that was made and read back, and can fail."""
+"""Each FAIRsFAIR metric is checked against something that was made and read back, and can fail."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from click.testing import CliRunner
 from sciml_data.cli.fair import command
 from sciml_data.curate.derive import FAIR_BEGIN, FAIR_END, drift, write_derived
 from sciml_data.errors import CallError, SciMLDataError
-from sciml_data.metadata.fair.evidence import Evidence, Finding, Page, evidence_of, read_page
-from sciml_data.metadata.fair.metrics import METRICS, judge
-from sciml_data.metadata.fair.report import to_document, to_text
+from sciml_data.metadata.fair import METRICS, Evidence, Finding, assess, evidence_of
+from sciml_data.metadata.fair.evidence import Page, read_page
 from sciml_data.metadata.vocabularies import cf_standard_names, is_spdx, is_unit, units_agree
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.layout import Registry, find_registry
@@ -24,7 +23,7 @@ from sciml_data.testing.datasets import write_unpinned
 from sciml_data.testing.small_registry import change_descriptor, small_registry
 
 pytest.importorskip("cf_units")
-CHECKS = {one.identifier: one.check for one in METRICS}
+CHECKS = {metric.identifier: metric.check for metric in METRICS}
 PERSISTENT = "FsF-F1-02MD"
 
 
@@ -44,7 +43,7 @@ def small(root: Path, *changes: Callable[[dict[str, Any]], object]) -> Descripto
     return read_descriptor(folder)
 
 
-def found(root: Path, metric: str, *changes: Callable[[dict[str, Any]], object]) -> Finding:
+def check(root: Path, metric: str, *changes: Callable[[dict[str, Any]], object]) -> Finding:
     return CHECKS[metric](evidence_of(small(root, *changes)))
 
 
@@ -56,8 +55,8 @@ def with_variable(**values: object) -> Callable[[dict[str, Any]], object]:
     return lambda document: document["sciml"]["variables"]["height"].update(values)
 
 
-def test_the_seventeen_metrics_of_version_0_8_are_judged() -> None:
-    assert [one.identifier for one in METRICS] == [
+def test_the_seventeen_metrics_of_version_0_8_are_checked() -> None:
+    assert [metric.identifier for metric in METRICS] == [
         "FsF-F1-01MD", "FsF-F1-02MD", "FsF-F2-01M", "FsF-F3-01M", "FsF-F4-01M",
         "FsF-A1-01M", "FsF-A1-02MD", "FsF-A1.1-01MD", "FsF-A1.2-01MD",
         "FsF-I1-01M", "FsF-I2-01M", "FsF-I3-01M",
@@ -66,16 +65,19 @@ def test_the_seventeen_metrics_of_version_0_8_are_judged() -> None:
 
 
 def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_path: Path) -> None:
-    report = judge(small(tmp_path))
+    report = assess(small(tmp_path))
 
-    assert [one.identifier for one in report.failures] == [PERSISTENT]
-    assert (report.passed, report.asked, report.percent) == (15, 16, 93.75)
-    unchecked = [one.identifier for one in report.judged if one.finding.status == "not checked"]
-    assert unchecked == ["FsF-A1-02MD"]
+    assert [failure.metric.identifier for failure in report.failures] == [PERSISTENT]
+    assert (report.passed, report.checked, report.percent) == (15, 16, 93.75)
+    assert [
+        assessment.metric.identifier
+        for assessment in report.assessments
+        if assessment.finding.status == "not checked"
+    ] == ["FsF-A1-02MD"]
 
 
 @pytest.mark.parametrize(
-    ("metric", "change", "reason", "whose"),
+    ("metric", "change", "reason", "owner"),
     [
         (
             "FsF-F2-01M",
@@ -92,12 +94,12 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         ),
         ("FsF-A1.1-01MD", in_block(mirrors=[]), "no address of the data", "upstream"),
         ("FsF-A1.2-01MD", in_block(mirrors=[]), "no address of the data", "upstream"),
-        ("FsF-F1-01MD", in_block(mirrors=[]), "nothing identifies the data", "ours"),
+        ("FsF-F1-01MD", in_block(mirrors=[]), "the data have no identifier", "ours"),
         ("FsF-I2-01M", with_variable(units="smoots"), "'smoots' are not of UDUNITS-2", "ours"),
         (
             "FsF-I2-01M",
             with_variable(standard_name="wave_tallness"),
-            "'wave_tallness' is no standard name of CF 93",
+            "'wave_tallness' is not a standard name of CF 93",
             "ours",
         ),
         (
@@ -122,7 +124,7 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         (
             "FsF-R1.1-01M",
             lambda one: one.update(licenses=[{"name": "CC0-9.9", "title": "of the future"}]),
-            "stated, but none of SPDX's list: CC0-9.9",
+            "stated, but not in SPDX's list: CC0-9.9",
             "upstream",
         ),
         (
@@ -140,23 +142,23 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         (
             "FsF-R1.3-02D",
             in_block(media_types={"deep/**": "application/octet-stream"}),
-            "1 of 2 entries are of no open format that is known here: deep/2001.csv",
+            "1 of 2 entries have no open format that is known here: deep/2001.csv",
             "upstream",
         ),
     ],
 )
-def test_each_check_fails_with_its_reason_and_whose_it_is(
+def test_each_check_fails_with_its_reason_and_its_owner(
     tmp_path: Path,
     metric: str,
     change: Callable[[dict[str, Any]], object],
     reason: str,
-    whose: str,
+    owner: str,
 ) -> None:
-    assert found(tmp_path / "good", metric).status == "passed"
+    assert check(tmp_path / "good", metric).status == "passed"
 
-    finding = found(tmp_path / "bad", metric, change)
+    finding = check(tmp_path / "bad", metric, change)
 
-    assert (finding.status, finding.whose) == ("failed", whose)
+    assert (finding.status, finding.owner) == ("failed", owner)
     assert reason in finding.reason
     assert finding.remedy
 
@@ -174,11 +176,11 @@ def test_search_engines_are_served_by_what_is_read_back_from_the_page(tmp_path: 
     renamed = broken(evidence, lambda one: one.update(name="something else"))
     empty = dataclasses.replace(evidence, page=read_page("<html></html>"))
 
-    check = CHECKS["FsF-F4-01M"]
-    assert check(evidence).status == "passed"
-    assert "context is not inline" in check(remote).reason
-    assert "another name" in check(renamed).reason
-    assert "no JSON-LD" in check(empty).reason
+    run_check = CHECKS["FsF-F4-01M"]
+    assert run_check(evidence).status == "passed"
+    assert "context is not inline" in run_check(remote).reason
+    assert "another name" in run_check(renamed).reason
+    assert "no JSON-LD" in run_check(empty).reason
 
 
 def test_a_formal_language_needs_json_ld_and_rdf_that_the_page_links(tmp_path: Path) -> None:
@@ -186,10 +188,10 @@ def test_a_formal_language_needs_json_ld_and_rdf_that_the_page_links(tmp_path: P
     untyped = broken(evidence, lambda one: one.update({"@id": "https://example.org/else"}))
     unlinked = dataclasses.replace(evidence, page=Page(evidence.page.json_ld, ()))
 
-    check = CHECKS["FsF-I1-01M"]
-    assert check(evidence).status == "passed"
-    assert "schema.org, parsed, has no" in check(untyped).reason
-    assert "links no RDF" in check(unlinked).reason
+    run_check = CHECKS["FsF-I1-01M"]
+    assert run_check(evidence).status == "passed"
+    assert "schema.org, parsed, has no" in run_check(untyped).reason
+    assert "links no RDF" in run_check(unlinked).reason
 
 
 def test_only_a_registered_identifier_is_persistent(tmp_path: Path) -> None:
@@ -197,10 +199,10 @@ def test_only_a_registered_identifier_is_persistent(tmp_path: Path) -> None:
     doi = broken(evidence, lambda one: one.update(identifier="https://doi.org/10.5072/waves"))
     ark = broken(evidence, lambda one: one.update(identifier="https://n2t.net/ark:/12345/waves"))
 
-    check = CHECKS[PERSISTENT]
-    assert check(evidence).whose == "ours"
-    assert check(doi).reason == "DOI 10.5072/waves"
-    assert check(ark).status == "passed"
+    run_check = CHECKS[PERSISTENT]
+    assert run_check(evidence).owner == "ours"
+    assert run_check(doi).reason == "DOI 10.5072/waves"
+    assert run_check(ark).status == "passed"
 
 
 def unpinned(root: Path, **expected: int) -> Finding:
@@ -215,7 +217,7 @@ def test_software_that_made_the_data_is_provenance_where_they_come_from_nothing_
 ) -> None:
     by_software = [{"identifier": "https://example.org/buoys", "relation": "IsCompiledBy"}]
 
-    finding = found(tmp_path, "FsF-R1.2-01M", in_block(related=by_software))
+    finding = check(tmp_path, "FsF-R1.2-01M", in_block(related=by_software))
 
     assert finding.status == "passed"
     assert finding.reason.startswith("prov:wasGeneratedBy 1 programs; creator")
@@ -224,7 +226,7 @@ def test_software_that_made_the_data_is_provenance_where_they_come_from_nothing_
 def test_content_that_nobody_has_pinned_is_described_where_its_sizes_are(tmp_path: Path) -> None:
     finding = unpinned(tmp_path / "unknown")
 
-    assert (finding.status, finding.whose) == ("failed", "ours")
+    assert (finding.status, finding.owner) == ("failed", "ours")
     assert "nobody has pinned them" in finding.reason
     assert unpinned(tmp_path / "known", bytes_each=5).status == "passed"
 
@@ -244,14 +246,14 @@ def test_words_are_looked_up_in_their_vocabularies() -> None:
 
 
 def test_a_report_counts_what_was_asked_and_says_what_to_do(tmp_path: Path) -> None:
-    report = judge(small(tmp_path))
+    report = assess(small(tmp_path))
 
-    text = to_text(report)
+    text = report.to_text()
     assert text.startswith(
         "waves 1.0: 15 of 16 metrics passed, 93.8 %, 1 not checked offline\n  FsF-F1-01MD"
     )
     assert "to do (ours): register a DOI" in text
-    document = to_document(report)
+    document = report.to_document()
     assert (document["passed"], document["asked"], document["percent"]) == (15, 16, 93.75)
     statuses = {one["identifier"]: one["status"] for one in document["metrics"]}
     assert statuses[PERSISTENT] == "failed"
@@ -314,7 +316,7 @@ def test_a_readme_with_markers_has_the_table_and_drifts_with_the_registry(tmp_pa
     write_derived(registry)
 
     assert readme.read_text().split(FAIR_BEGIN)[1] == (
-        "\n| dataset | version | passed | what is missing: upstream's to mend | ours |\n"
+        "\n| dataset | version | passed | to fix upstream | to fix in this registry |\n"
         "|---|---|---|---|---|\n"
         "| waves | 1.0 | 15 of 16 | - | persistent identifier (F1-02MD) |\n"
         f"{FAIR_END}\nend\n"
@@ -334,5 +336,5 @@ def test_the_readme_says_of_every_version_what_the_report_says() -> None:
     }
 
     assert list(rows) == versions
-    report = judge(read_descriptor(registry.package("tevolop_socal", "1.0")))
-    assert rows["tevolop_socal", "1.0"] == f"{report.passed} of {report.asked}"
+    report = assess(read_descriptor(registry.package("tevolop_socal", "1.0")))
+    assert rows["tevolop_socal", "1.0"] == f"{report.passed} of {report.checked}"

@@ -1,6 +1,6 @@
-"""What the metrics are judged on: a version's facts, its landing page read back, its exports.
+"""The evidence that metrics are checked against: facts, the landing page read back, the exports.
 
-The page is made, then read as a stranger would: only what is in its text counts.
+The page is made and then read as a stranger's program would read it: only its text counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html.parser import HTMLParser
-from typing import Any, Literal
+from typing import Any
 
 from sciml_data.errors import CallError
 from sciml_data.metadata.croissant import to_croissant
@@ -21,33 +21,12 @@ from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.metadata.landing.page import landing_page
 from sciml_data.registry.descriptor import Descriptor
 
-Whose = Literal["upstream", "ours"]
 JSON_LD = "application/ld+json"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check found; `whose` says who can mend a failure, and `remedy` how."""
-
-    status: Literal["passed", "failed", "not checked"]
-    reason: str
-    remedy: str = ""
-    whose: Whose | None = None
-
-
-def passed(reason: str) -> Finding:
-    """Return that a metric is met, and by what."""
-    return Finding("passed", reason)
-
-
-def failed(reason: str, remedy: str, whose: Whose) -> Finding:
-    """Return that a metric is not met, what to do, and who can."""
-    return Finding("failed", reason, remedy, whose)
-
-
-@dataclass(frozen=True)
 class Page:
-    """What stands in a page for programs: its JSON-LD, and its typed links as (rel, href)."""
+    """What a page says to programs: its JSON-LD documents, and its typed links as (rel, href)."""
 
     json_ld: tuple[Any, ...]
     links: tuple[tuple[str, str], ...]
@@ -55,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A version as its descriptor, its landing page and its exports have it."""
+    """What the facts, the landing page and the exports say about a version."""
 
     facts: Facts
     page: Page
@@ -65,40 +44,42 @@ class Evidence:
 
     @property
     def dataset(self) -> Mapping[str, Any]:
-        """Return the schema.org Dataset of the page, empty where it has none."""
-        found = [one for one in self.page.json_ld if isinstance(one, dict)]
-        return next((one for one in found if one.get("@type") == "Dataset"), {})
+        """Return the schema.org Dataset of the page, empty if the page has none."""
+        for document in self.page.json_ld:
+            if isinstance(document, dict) and document.get("@type") == "Dataset":
+                return document
+        return {}
 
     @property
     def addresses(self) -> dict[str, list[str]]:
-        """Return the addresses of the data by what they lead to, as the page's JSON-LD has them.
+        """Return the addresses of the data by file or group, as the page's JSON-LD has them.
 
-        What lies beside the page (descriptor, manifest) describes the data, and is not counted.
+        Files beside the page (descriptor, manifest) describe the data, and are not counted.
         """
-        beside = {self.facts.descriptor_url, *(one.url for one in self.facts.resources)}
-        found: dict[str, list[str]] = {}
-        for one in self.dataset.get("distribution", ()):
-            urls = one["contentUrl"] if isinstance(one["contentUrl"], list) else [one["contentUrl"]]
-            for url in urls:
+        beside = {self.facts.descriptor_url, *(file.url for file in self.facts.resources)}
+        addresses: dict[str, list[str]] = {}
+        for download in self.dataset.get("distribution", ()):
+            content = download["contentUrl"]
+            for url in content if isinstance(content, list) else [content]:
                 if url not in beside:
-                    found.setdefault(one["name"], []).append(url)
-        return found
+                    addresses.setdefault(download["name"], []).append(url)
+        return addresses
 
     @cached_property
     def triples(self) -> dict[str, set[tuple[str, str, str]]]:
-        """Return what the page's JSON-LD and the DCAT export say as RDF, by name."""
+        """Return the RDF of the page's JSON-LD and of the DCAT export, by name of the form."""
         return {
             "schema.org": _triples(self.dataset),
             "DCAT": _triples(self.dcat),
         }
 
-    def values_of(self, form: str, verb: str) -> set[str]:
-        """Return what a form says by one property, of anything."""
-        return {thing for _, said, thing in self.triples[form] if said == verb}
+    def values_of(self, form: str, predicate: str) -> set[str]:
+        """Return the objects of all triples of a form that have a predicate."""
+        return {value for _, name, value in self.triples[form] if name == predicate}
 
 
 def evidence_of(descriptor: Descriptor) -> Evidence:
-    """Return what there is to judge; nothing is asked of the network."""
+    """Return the evidence about a version, without network access."""
     facts = facts_of(descriptor)
     page = read_page(landing_page(descriptor))
     return Evidence(facts, page, to_croissant(facts), to_datacite(facts), to_dcat(facts))
@@ -109,39 +90,39 @@ class _Reader(HTMLParser):
         super().__init__()
         self.links: list[tuple[str, str]] = []
         self.scripts: list[str] = []
-        self.is_inside = False
+        self.is_in_script = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "link" and found.get("rel"):
-            self.links.append((str(found["rel"]), str(found.get("href"))))
-        if tag == "script" and found.get("type") == JSON_LD:
+        attributes = dict(attrs)
+        if tag == "link" and attributes.get("rel"):
+            self.links.append((str(attributes["rel"]), str(attributes.get("href"))))
+        if tag == "script" and attributes.get("type") == JSON_LD:
             self.scripts.append("")
-            self.is_inside = True
+            self.is_in_script = True
 
     def handle_endtag(self, tag: str) -> None:
-        self.is_inside = self.is_inside and tag != "script"
+        self.is_in_script = self.is_in_script and tag != "script"
 
     def handle_data(self, data: str) -> None:
-        if self.is_inside:
+        if self.is_in_script:
             self.scripts[-1] += data
 
 
 def read_page(html: str) -> Page:
-    """Return what a program finds in a page; JSON that is none is left out."""
+    """Return what a program finds in a page; scripts that are not valid JSON are left out."""
     reader = _Reader()
     reader.feed(html)
-    found = []
+    documents = []
     for script in reader.scripts:
         try:
-            found.append(json.loads(script))
+            documents.append(json.loads(script))
         except ValueError:
             continue
-    return Page(tuple(found), tuple(reader.links))
+    return Page(tuple(documents), tuple(reader.links))
 
 
 def _triples(document: Mapping[str, Any]) -> set[tuple[str, str, str]]:
-    """Return a JSON-LD document as triples; none where its context would have to be fetched.
+    """Return a JSON-LD document as triples; an empty set if its context would have to be fetched.
 
     Raises:
         CallError: rdflib is not installed.
@@ -150,14 +131,14 @@ def _triples(document: Mapping[str, Any]) -> set[tuple[str, str, str]]:
         import rdflib
     except ImportError as error:
         raise CallError(
-            "JSON-LD is read back by rdflib, which is not installed",
+            "JSON-LD cannot be read back: rdflib is not installed",
             untouched="nothing was written",
             hint="pip install 'sciml-data[fair]'",
         ) from error
     if not isinstance(document.get("@context"), dict):
         return set()
     graph = rdflib.Graph()
-    with warnings.catch_warnings():  # rdflib's own parser makes one
+    with warnings.catch_warnings():  # rdflib's own parser causes it
         warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
         graph.parse(data=json.dumps(document), format="json-ld")
-    return {(str(subject), str(verb), str(thing)) for subject, verb, thing in graph}
+    return {(str(subject), str(predicate), str(value)) for subject, predicate, value in graph}

@@ -1,115 +1,135 @@
-"""A FAIR report as text, JSON, and a row of the README's table.
+"""The FAIR assessment of a version: 17 metrics, each with its finding, as text, JSON and table.
 
-The score is a plain count: metrics passed, of those that could be checked. F-UJI weighs its metrics
-by points, and gives parts of them; docs/fair.md has both.
+The score is a plain count: the metrics that passed, of those that could be checked. F-UJI weighs
+its metrics by points, and gives parts of them; docs/fair.md has both.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.metadata.fair.evidence import Finding
+from sciml_data.metadata.fair.checks import METRICS, Finding, Metric, Owner
+from sciml_data.metadata.fair.evidence import evidence_of
+from sciml_data.registry.descriptor import Descriptor
 
 WIDTH = 100
-WORDS = {"passed": "passed", "failed": "FAILED", "not checked": "not checked offline"}
+INDENT = " " * 17
+STATUS_WORDS = {"passed": "passed", "failed": "FAILED", "not checked": "not checked offline"}
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A metric and what its check found."""
+class Assessment:
+    """A metric and the finding of its check."""
 
-    identifier: str
-    asks: str
+    metric: Metric
     finding: Finding
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found of one version, metric by metric."""
+    """The assessments of one version, metric by metric."""
 
     dataset: str
     version: str
-    judged: tuple[Judged, ...]
+    assessments: tuple[Assessment, ...]
 
     @property
-    def asked(self) -> int:
-        """Return how many metrics could be checked."""
-        return sum(one.finding.status != "not checked" for one in self.judged)
+    def checked(self) -> int:
+        """Return the number of metrics that could be checked."""
+        return sum(item.finding.status != "not checked" for item in self.assessments)
 
     @property
     def passed(self) -> int:
-        """Return how many of them are met."""
-        return sum(one.finding.status == "passed" for one in self.judged)
+        """Return the number of metrics that passed."""
+        return sum(item.finding.status == "passed" for item in self.assessments)
 
     @property
     def percent(self) -> float:
-        """Return 100 x passed / asked."""
-        return 100 * self.passed / self.asked
+        """Return 100 x passed / checked."""
+        return 100 * self.passed / self.checked
 
     @property
-    def failures(self) -> tuple[Judged, ...]:
-        """Return what is not met."""
-        return tuple(one for one in self.judged if one.finding.status == "failed")
+    def failures(self) -> tuple[Assessment, ...]:
+        """Return the assessments that failed."""
+        return tuple(item for item in self.assessments if item.finding.status == "failed")
+
+    def to_text(self) -> str:
+        """Return a line for each metric, with the reason, and the remedy of a failure."""
+        lines = [
+            f"{self.dataset} {self.version}: {self.passed} of {self.checked} metrics passed, "
+            f"{self.percent:.1f} %, {len(self.assessments) - self.checked} not checked offline"
+        ]
+        for item in self.assessments:
+            metric, finding = item.metric, item.finding
+            status = STATUS_WORDS[finding.status]
+            lines.append(f"  {metric.identifier:<14} {status:<8} {metric.title}")
+            lines += _wrapped(finding.reason)
+            if finding.remedy:
+                owner = f" ({finding.owner})" if finding.owner else ""
+                lines += _wrapped(f"to do{owner}: {finding.remedy}")
+        return "\n".join(lines)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the report for JSON."""
+        return {
+            "dataset": self.dataset,
+            "version": self.version,
+            "metrics_version": "0.8",
+            "passed": self.passed,
+            "asked": self.checked,
+            "percent": round(self.percent, 2),
+            "metrics": [
+                {
+                    "identifier": item.metric.identifier,
+                    "asks": item.metric.title,
+                    "status": item.finding.status,
+                    "reason": item.finding.reason,
+                    "to_do": item.finding.remedy or None,
+                    "whose": item.finding.owner,
+                }
+                for item in self.assessments
+            ],
+        }
 
 
-def to_text(report: Report) -> str:
-    """Return a line for each metric, with the reason, and what to do about a failure."""
-    lines = [
-        f"{report.dataset} {report.version}: {report.passed} of {report.asked} metrics passed, "
-        f"{report.percent:.1f} %, {len(report.judged) - report.asked} not checked offline"
-    ]
-    for one in report.judged:
-        lines.append(f"  {one.identifier:<14} {WORDS[one.finding.status]:<8} {one.asks}")
-        lines += _wrapped(one.finding.reason)
-        if one.finding.remedy:
-            whose = f" ({one.finding.whose})" if one.finding.whose else ""
-            lines += _wrapped(f"to do{whose}: {one.finding.remedy}")
-    return "\n".join(lines)
+def assess(descriptor: Descriptor) -> Report:
+    """Return the report on one version, without network access.
+
+    Raises:
+        CallError: the extra `fair` is not installed.
+    """
+    evidence = evidence_of(descriptor)
+    return Report(
+        descriptor.dataset,
+        descriptor.version,
+        tuple(Assessment(metric, metric.check(evidence)) for metric in METRICS),
+    )
 
 
-def to_document(report: Report) -> dict[str, Any]:
-    """Return the report for JSON."""
-    return {
-        "dataset": report.dataset,
-        "version": report.version,
-        "metrics_version": "0.8",
-        "passed": report.passed,
-        "asked": report.asked,
-        "percent": round(report.percent, 2),
-        "metrics": [
-            {
-                "identifier": one.identifier,
-                "asks": one.asks,
-                "status": one.finding.status,
-                "reason": one.finding.reason,
-                "to_do": one.finding.remedy or None,
-                "whose": one.finding.whose,
-            }
-            for one in report.judged
-        ],
-    }
-
-
-def to_markdown(reports: Sequence[Report]) -> list[str]:
-    """Return the lines of the README's table."""
+def markdown_table(reports: Sequence[Report]) -> list[str]:
+    """Return the lines of the README's table of FAIR metrics."""
     return [
-        "| dataset | version | passed | what is missing: upstream's to mend | ours |",
+        "| dataset | version | passed | to fix upstream | to fix in this registry |",
         "|---|---|---|---|---|",
         *(
-            f"| {one.dataset} | {one.version} | {one.passed} of {one.asked} "
-            f"| {_failures(one, 'upstream')} | {_failures(one, 'ours')} |"
-            for one in reports
+            f"| {report.dataset} | {report.version} | {report.passed} of {report.checked} "
+            f"| {_failures(report, 'upstream')} | {_failures(report, 'ours')} |"
+            for report in reports
         ),
     ]
 
 
-def _failures(report: Report, whose: str) -> str:
-    found: Iterable[Judged] = (one for one in report.failures if one.finding.whose == whose)
-    return ", ".join(f"{one.asks} ({one.identifier[4:]})" for one in found) or "-"
+def _failures(report: Report, owner: Owner) -> str:
+    names = [
+        f"{item.metric.title} ({item.metric.identifier.removeprefix('FsF-')})"
+        for item in report.failures
+        if item.finding.owner == owner
+    ]
+    return ", ".join(names) or "-"
 
 
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=" " * 17, subsequent_indent=" " * 17)
+    return textwrap.wrap(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
