@@ -124,7 +124,7 @@ def test_levels_read_for_each_batch_are_those_kept_in_memory(ready: Converted) -
     numbers = np.array([40, 2, 2, 71, 0])
 
     assert (kept.patterns.kept is None, read.patterns.kept is None) == (False, True)
-    assert read.facts()["levels"]["in_memory"] is False
+    assert read.diagnostics()["levels"]["in_memory"] is False
     assert kept.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
 
 
