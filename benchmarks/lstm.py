@@ -73,8 +73,8 @@ def _pieces(
     series: Any, targets: Any, settings: Mapping[str, Any], batches: int
 ) -> Callable[[], float]:
     """Return a function that trains on pieces for some batches and gives samples a second."""
-    chunks = importlib.import_module("sciml_runner_tevolop.chunks")
-    parts = importlib.import_module("sciml_runner_tevolop.parts")
+    chunks = importlib.import_module("sciml_runner_tevolop.pieces")
+    parts = importlib.import_module("sciml_runner_tevolop.split")
     count, times = series.shape[:2]
     cut = chunks.Cut(settings["warmup"], settings["piece"], 1)
     part = parts.Part("train", np.ones(count, bool), cut.warmup + 1, times)

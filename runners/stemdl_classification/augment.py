@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .groups import mirrored
+from .space_groups import mirrored
 
 Values = npt.NDArray[np.float32]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .patterns import Patterns
-from .rings import ring_matrix
+from .polar import ring_matrix
 from .stacks import Numbers
 
 MAJORITY, NEAREST, POLAR = "majority", "nearest", "polar_linear"

@@ -17,10 +17,10 @@ from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import load_predictions
 from sciml_data.bench.scoring.scores import row_key
 
-from .groups import SYSTEMS, systems_of
-from .parts import TEST, VALIDATION
+from .previews import FILE_NAME
 from .scores import group_rows, judged_of, system_table
-from .shown import FILE_NAME
+from .space_groups import SYSTEMS, systems_of
+from .split import TEST, VALIDATION
 
 SYSTEM_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
 STYLES = ("--", ":", "-.")  # of baselines

@@ -23,7 +23,7 @@ import numpy as np
 from keras import layers, ops
 
 from .harmonics import Harmonics
-from .rings import HARMONICS, RINGS
+from .polar import HARMONICS, RINGS
 
 REFERENCE_CLASSES = 231  # mlcommons/science, benchmarks/stemdl/stfc: numbers 0 to 230 as classes
 REFERENCE_BLOCKS = (3, 4, 6, 3)  # He et al. 2016, table 1: 50 layers

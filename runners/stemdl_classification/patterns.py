@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .levels import Scaling
+from .log_intensity import Scaling
 from .stacks import Numbers, Stacks
 
 GIB = 1 << 30

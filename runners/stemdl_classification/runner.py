@@ -14,13 +14,15 @@ from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.ready.patches.streams import read_ahead
 
 from . import baselines as simple
-from . import losses, parts, scores, shown
+from . import losses, scores
+from . import previews as shown
+from . import split as parts
 from .augment import turned
-from .groups import LAST
-from .levels import scaling_of
-from .parts import TEST, TRAIN, Layout
+from .log_intensity import scaling_of
 from .patterns import Patterns, open_patterns
-from .rings import REFERENCE, RINGS, Rings, check_coordinates, stretched, turned_rings
+from .polar import REFERENCE, RINGS, Rings, check_coordinates, stretched, turned_rings
+from .space_groups import LAST
+from .split import TEST, TRAIN, Layout
 from .stacks import Numbers, find_stacks
 
 if TYPE_CHECKING:

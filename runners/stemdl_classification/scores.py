@@ -14,7 +14,7 @@ from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.classification import ClassPredictions
 from sciml_data.bench.scoring.predictions import Predictions
 
-from .groups import SYSTEMS, systems_of
+from .space_groups import SYSTEMS, systems_of
 from .stacks import Texts
 
 BOOTSTRAP_SEED = 0  # of the resampled materials: the same in every run

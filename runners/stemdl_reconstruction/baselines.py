@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from sciml_data.bench.scoring.baselines import fit_ridge
 
-from . import moments
+from . import virtual_detectors as moments
 from .data import Data, evenly
-from .parts import TRAIN, VALIDATION
 from .scans import SCAN, Floats, Numbers
+from .split import TRAIN, VALIDATION
 
 CONSTANT, MEAN_IMAGE, BRIGHT_FIELD, ICOM, DETECTORS = (
     "constant",

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from sciml_data.errors import CallError, nearest
 
 from . import patterns
-from .parts import TRAIN, Layout, lay_out
+from .scan_cache import Store
 from .scans import DENSITY, LEGACY, POTENTIAL, SCAN, Floats, Numbers, Scans, find_scans
-from .store import Store
+from .split import TRAIN, Layout, lay_out
 from .symmetry import moved
 
 if TYPE_CHECKING:

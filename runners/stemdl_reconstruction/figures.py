@@ -17,8 +17,8 @@ from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import row_key
 
-from .parts import TEST, VALIDATION
 from .scans import DENSITY, LEGACY, POTENTIAL
+from .split import TEST, VALIDATION
 
 BINS = 120  # along a side of a picture of counts
 STYLES = ("--", ":", "-.", (0, (1, 4)), (0, (6, 2)))  # of baselines

@@ -11,8 +11,10 @@ import numpy as np
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
 
-from . import baselines, data, parts, scores, tables
-from .legacy import legacy_images
+from . import baselines, data, scores
+from . import score_table as tables
+from . import split as parts
+from .legacy_target import legacy_images
 from .scans import LEGACY, POTENTIAL, UNITS, Floats, Numbers
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sciml_data.formats.earthquake.grid import ENERGY_EXPONENT
 
 from .data import FIRST_FORECAST, WINDOWS, Floats, Fortnights, ahead, missing_share
 from .features import ridge_blocks, trailing_sum
-from .parts import TRAIN, Layout, inside, is_spatial
+from .split import TRAIN, Layout, inside, is_spatial
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ import numpy as np
 from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_pooled, nnse_summed, skill
 from sciml_data.bench.scoring.predictions import Predictions
 
-from . import data, forecasts, parts, scaling
-from .chunks import Cut, Cutter, Tensors, teams
+from . import data, forecasts, scaling
+from . import split as parts
 from .data import WINDOWS, Fortnights
 from .features import Features, make_features
 from .forecasts import Forecasts
-from .parts import TRAIN, Layout
+from .pieces import Cut, Cutter, Tensors, teams
+from .split import TRAIN, Layout
 
 if TYPE_CHECKING:
     import xarray as xr

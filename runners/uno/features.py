@@ -15,7 +15,7 @@ import numpy.typing as npt
 from .data import Entities, Floats
 
 if TYPE_CHECKING:
-    from .parts import Layout, Rows
+    from .split import Layout, Rows
 
 LEAST_SPREAD = 1e-6  # standard deviation, relative to the mean's size, below which nothing is told
 BLOCK = 4096  # entities that are scaled at once, so that no second table is made

@@ -13,13 +13,14 @@ from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.errors import CallError, nearest
 
 from . import baselines as simple
-from . import data, features, parts, scores
-from .base import BASES, make_base
+from . import data, features, scores
+from . import split as parts
+from .base_forecast import BASES, make_base
 from .batches import Rows, epoch_order
 from .data import Responses
 from .features import Scaled
-from .parts import TRAIN, Layout
-from .tables import write_drugs
+from .score_table import write_drugs
+from .split import TRAIN, Layout
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -172,7 +172,7 @@ def test_a_trailing_sum_is_scaled_up_while_it_is_not_whole() -> None:
 
 
 def test_a_forecast_belongs_to_the_part_in_which_its_whole_window_lies() -> None:
-    parts = module("parts")
+    parts = module("split")
     part = parts.Part("train", np.ones(1, bool), 60, 80)
 
     inside = parts.inside(part, TIMES)
@@ -185,7 +185,7 @@ def test_a_forecast_belongs_to_the_part_in_which_its_whole_window_lies() -> None
 
 
 def test_no_training_target_reaches_into_a_later_part() -> None:
-    parts = module("parts")
+    parts = module("split")
     grid = toy_grid()
     border = str(grid.start[180])
     layout = parts.lay_out(
@@ -202,7 +202,7 @@ def test_no_training_target_reaches_into_a_later_part() -> None:
 
 
 def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> None:
-    parts, grid = module("parts"), toy_grid()
+    parts, grid = module("split"), toy_grid()
     grid.strong[100:, 7] = 50
     split = split_of(train={"period": ["1950-01-04", str(grid.start[100])]})
 
@@ -213,7 +213,7 @@ def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> 
 
 
 def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
-    parts, grid = module("parts"), toy_grid()
+    parts, grid = module("split"), toy_grid()
     grid.strong[:] = 0
 
     layout = parts.lay_out(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
@@ -223,7 +223,7 @@ def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
 
 
 def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> None:
-    parts, grid = module("parts"), toy_grid()
+    parts, grid = module("split"), toy_grid()
     period = ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": [0, 1, 2], "period": period}, validation={"pixels": [3], "period": period}
@@ -238,7 +238,7 @@ def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> Non
 
 
 def test_stored_pixels_that_are_active_are_used() -> None:
-    parts, grid = module("parts"), toy_grid()
+    parts, grid = module("split"), toy_grid()
     some, period = lively(grid), ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": some[5:].tolist(), "period": period},
@@ -258,7 +258,7 @@ def test_a_split_without_sound_periods_is_refused_with_every_problem() -> None:
     split = split_of(train={"period": ["2000-01-01", "1990-01-01"]}, validation={})
 
     with pytest.raises(DescriptorError) as error:
-        module("parts").lay_out(split, toy_grid())
+        module("split").lay_out(split, toy_grid())
 
     assert [problem.place for problem in error.value.problems] == ["toy: train", "toy: validation"]
 

@@ -43,7 +43,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def laid_out(name: str, scans: Any) -> Any:
-    return module("parts").lay_out(load_split(RUNNER, name), scans)
+    return module("split").lay_out(load_split(RUNNER, name), scans)
 
 
 def materials(scans: Any, numbers: Any) -> set[str]:
@@ -76,7 +76,7 @@ def test_no_material_is_on_two_sides_of_the_headline_split(scans: Any) -> None:
 
 def test_the_random_split_leaks_and_says_so(scans: Any) -> None:
     layout = laid_out("random", scans)
-    report = module("parts").leakage(layout, scans)
+    report = module("split").leakage(layout, scans)
     shared = materials(scans, layout.parts["test"]) & materials(scans, layout.parts["train"])
 
     assert report["test"]["materials_shared"] == len(shared) > 0
@@ -84,7 +84,7 @@ def test_the_random_split_leaks_and_says_so(scans: Any) -> None:
 
 
 def test_formulas_that_are_shared_are_told_where_materials_are_not(scans: Any) -> None:
-    report = module("parts").leakage(laid_out("material", scans), scans)
+    report = module("split").leakage(laid_out("material", scans), scans)
 
     assert report["test"]["materials_shared"] == 0
     assert report["test"]["formulas_shared_percent"] == 100.0  # there are four
@@ -109,7 +109,7 @@ def test_published_files_have_the_legacy_target_and_no_materials(published: Any)
 
 def test_without_materials_leakage_is_said_not_to_be_checked(published: Any) -> None:
     layout = laid_out("published", published)
-    report = module("parts").leakage(layout, published)
+    report = module("split").leakage(layout, published)
 
     assert layout.by == "sample"
     assert len(layout.parts["validation"]) == 5  # of 32, 0.15 of them
@@ -167,7 +167,7 @@ def test_a_store_without_room_gives_the_same(scans: Any) -> None:
         asked.append(numbers.tolist())
         return scans.read("scan", numbers), scans.read_targets(("potential",), numbers)
 
-    room, none = (module("store").Store(read, budget_mib=mib) for mib in (64, 0))
+    room, none = (module("scan_cache").Store(read, budget_mib=mib) for mib in (64, 0))
     first = room.take([5, 1, 5]), none.take([5, 1, 5])
     again = room.take([1, 7]), none.take([1, 7])
 

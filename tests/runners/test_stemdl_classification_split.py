@@ -30,11 +30,11 @@ def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: An
 
 
 def lay_out(stacks: Any, split: str) -> Any:
-    return module("parts").lay_out(load_split(RUNNER, split), stacks)
+    return module("split").lay_out(load_split(RUNNER, split), stacks)
 
 
 def leakage(stacks: Any, split: str) -> Any:
-    return module("parts").leakage(lay_out(stacks, split), stacks)
+    return module("split").leakage(lay_out(stacks, split), stacks)
 
 
 def groups_of(stacks: Any, layout: Any) -> dict[str, list[int]]:
@@ -153,7 +153,7 @@ def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
 
 def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
-    describe = module("parts").describe
+    describe = module("split").describe
     digest = describe(lay_out(stacks, "material"), stacks)["digest"]
     order = np.random.default_rng(0).permutation(len(stacks))
     for name in ("file", "row", "folder", "group"):
@@ -165,7 +165,7 @@ def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> No
 
 
 def test_the_last_group_of_each_crystal_system_is_followed_by_the_next_system() -> None:
-    groups = module("groups")
+    groups = module("space_groups")
     gemmi = pytest.importorskip("gemmi")
     found = groups.systems_of(np.arange(1, 231))
     names = [
@@ -188,7 +188,7 @@ def test_mirrors_change_the_group_of_22_and_of_no_other() -> None:
         # Settings that gemmi does not list are the group's own, moved by a translation.
         found.append(number if there is None else there.number)
 
-    assert module("groups").mirrored().tolist() == found
+    assert module("space_groups").mirrored().tolist() == found
 
 
 def wheel(side: int) -> np.ndarray[Any, Any]:
@@ -216,7 +216,7 @@ def smooth(side: int = 32) -> np.ndarray[Any, Any]:
 
 
 def test_a_quarter_turn_of_a_pattern_is_a_shift_of_its_rings() -> None:
-    rings = module("rings").Rings(32)
+    rings = module("polar").Rings(32)
     square = smooth()
     turned = module("augment").quarter_turned(square[..., 0], 3, is_sharp=True)[..., None]
 
@@ -225,7 +225,7 @@ def test_a_quarter_turn_of_a_pattern_is_a_shift_of_its_rings() -> None:
 
 
 def test_a_mirrored_pattern_has_its_rings_the_other_way_round() -> None:
-    rings = module("rings").Rings(32)
+    rings = module("polar").Rings(32)
     square = smooth()
     mirrored = np.roll(square[:, ::-1], 1, axis=1)
     other = np.roll(rings.of(square)[:, :, ::-1], 1, axis=2)
@@ -235,8 +235,8 @@ def test_a_mirrored_pattern_has_its_rings_the_other_way_round() -> None:
 
 def test_rings_are_mirrored_together_and_turned_apart() -> None:
     levels = np.repeat(smooth(), 300, axis=0).repeat(3, axis=3)
-    whole = module("rings").Rings(32).of(levels)
-    made, groups = module("rings").turned_rings(
+    whole = module("polar").Rings(32).of(levels)
+    made, groups = module("polar").turned_rings(
         whole, np.full(300, 225), np.array([225]), np.random.default_rng(0)
     )
     plain = {np.roll(whole[0, ..., 0], n, axis=1).tobytes() for n in range(32)}
@@ -288,7 +288,7 @@ def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
 def test_stretching_by_nothing_changes_nothing() -> None:
     levels = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
 
-    same = module("rings").stretched(levels, 0.0, np.random.default_rng(1))
+    same = module("polar").stretched(levels, 0.0, np.random.default_rng(1))
     np.testing.assert_array_equal(same, levels)
 
 
@@ -296,7 +296,7 @@ def test_a_stretched_ring_is_further_in_or_out_and_darkness_comes_from_beyond() 
     levels = np.zeros((40, 16, 1, 1), np.float32)
     levels[:, 8] = 100.0
 
-    made = module("rings").stretched(levels, 0.3, np.random.default_rng(1))
+    made = module("polar").stretched(levels, 0.3, np.random.default_rng(1))
 
     places = (made[..., 0, 0] * np.arange(16)).sum(axis=1) / made[..., 0, 0].sum(axis=1)
     factors = 8.5 / (places + 0.5)  # the ring at radius 8.5 is seen at radius 8.5 / factor

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from .groups import systems_of
 from .patterns import Patterns
+from .space_groups import systems_of
 from .stacks import Numbers
 
 FILE_NAME = "shown.nc"

@@ -31,11 +31,11 @@ def responses(variant: str = "auc", dataset: xr.Dataset | None = None, **size: i
 
 
 def lay_out(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Any:
-    return module("parts").lay_out(load_split(RUNNER, name), rows, list(held_out))
+    return module("split").lay_out(load_split(RUNNER, name), rows, list(held_out))
 
 
 def shared(name: str, rows: Any) -> Any:
-    return module("parts").leakage(lay_out(name, rows), rows)
+    return module("split").leakage(lay_out(name, rows), rows)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_an_unknown_rule_is_named(auc: Any) -> None:
     split = Split("x", "", None, members, "")
 
     with pytest.raises(DescriptorError, match="did you mean 'cell'"):
-        module("parts").lay_out(split, auc, [])
+        module("split").lay_out(split, auc, [])
 
 
 def test_the_model_is_told_what_validation_rows_share(dose: Any) -> None:

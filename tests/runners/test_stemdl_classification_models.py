@@ -164,7 +164,7 @@ def test_effective_weights_lie_between_none_and_inverse() -> None:
 
 def test_the_reference_takes_no_rings() -> None:
     with pytest.raises(CallError, match="square patterns"):
-        module("rings").check_coordinates(
+        module("polar").check_coordinates(
             {"model": "reference", "coordinates": "rings", "head": "mean"}
         )
 

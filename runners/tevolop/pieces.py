@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .data import Floats
-from .parts import Part, inside
+from .split import Part, inside
 
 
 @dataclass(frozen=True)

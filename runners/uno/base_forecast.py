@@ -12,7 +12,7 @@ from . import effects
 from .data import Floats, Responses
 
 if TYPE_CHECKING:
-    from .parts import Layout, Rows
+    from .split import Layout, Rows
 
 MEANS, NOTHING = "means", "nothing"
 BASES = (MEANS, NOTHING)

@@ -213,7 +213,7 @@ def test_shares_give_the_intensity_of_a_z_scored_pattern_back() -> None:
 
 def test_the_integrated_centre_of_mass_is_the_potential_of_a_thin_sheet() -> None:
     potential = 0.1 * sheet(np.random.default_rng(3), 128)  # weak: its phase is small
-    moments = module("moments")
+    moments = module("virtual_detectors")
     seen = moments.moments(scanned(potential, probes=12, size=32, aperture=0.6))
 
     icom = moments.on_view(seen, (32, 32))[..., moments.ICOM]
@@ -224,7 +224,7 @@ def test_the_integrated_centre_of_mass_is_the_potential_of_a_thin_sheet() -> Non
 
 def test_the_centre_disc_is_found() -> None:
     scan = scanned(0 * sheet(np.random.default_rng(3), 64), probes=2, size=32, aperture=0.6)
-    moments = module("moments")
+    moments = module("virtual_detectors")
     axis = np.arange(32) - 16
 
     radius = moments.disc_radius(scan.mean(axis=0), np.hypot(axis[:, None], axis))
@@ -237,7 +237,7 @@ def test_a_gradient_is_integrated_to_its_image() -> None:
     image = 3 * y**2 + 2 * x - x * y
     gradient = np.stack([(6 * y - x) / 6, (2 - y) / 6], axis=-1)
 
-    found = module("moments").integrated(gradient)
+    found = module("virtual_detectors").integrated(gradient)
 
     assert np.allclose(found, image - image.mean(), atol=1e-9)
 
@@ -264,11 +264,11 @@ def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
 def test_the_legacy_target_follows_from_the_true_potential(problem: Any) -> None:
     true = problem.data.scans.read("potential", [0, 5])
 
-    found = module("legacy").legacy_images(true)
+    found = module("legacy_target").legacy_images(true)
 
     assert np.allclose(found.mean(axis=(1, 2)), 0, atol=1e-6)
     assert np.allclose(found.std(axis=(1, 2)), 1, atol=1e-5)
-    assert not module("legacy").legacy_images(np.full((1, 8, 8), 12.0)).any()
+    assert not module("legacy_target").legacy_images(np.full((1, 8, 8), 12.0)).any()
 
 
 def test_perfect_images_have_perfect_scores(problem: Any) -> None:

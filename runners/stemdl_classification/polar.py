@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
 
-from .groups import mirrored
+from .space_groups import mirrored
 
 SQUARE, RINGS = "square", "rings"
 COORDINATES = (SQUARE, RINGS)
