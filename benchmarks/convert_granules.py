@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from page_cache import drop_from_page_cache
 
-from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert
 from sciml_data.registry.descriptor import load_descriptor

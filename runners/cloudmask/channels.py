@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import SciMLDataError
-from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, THERMAL
+from sciml_data.formats.slstr_hdf5 import REFLECTIVE, THERMAL
 
 CHANNELS = (*REFLECTIVE, *THERMAL)  # in the order of the last axis of every input
 MIN_DEVIATION = 1e-6  # a channel that never varies (reflectance at night) is divided by this

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.formats.slstr_hdf5.options import FLAGS
+from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.ready.patches import Scenes, Wanted, blend, cut, stream_scenes, windows
 
 from .channels import Floats

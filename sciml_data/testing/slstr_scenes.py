@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sciml_data.formats import Native, Shard, slstr_hdf5
-from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic import slstr_hdf5 as sample
 from sciml_data.synthetic.slstr_hdf5 import orbit

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from sciml_data.formats import Native, slstr_sen3
-from sciml_data.formats.slstr_hdf5.options import FLAGS
+from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.synthetic.slstr_hdf5 import orbit
 
 pytestmark = pytest.mark.reference

@@ -14,10 +14,8 @@ import pytest
 import xarray as xr
 
 from sciml_data.formats import Native, slstr_hdf5
-from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
-from sciml_data.formats.slstr_hdf5.options import BAYES_BITS, FLAGS
+from sciml_data.formats.slstr_hdf5 import BAYES_BITS, FLAGS, SCENE, parse_granule_name
 from sciml_data.formats.slstr_hdf5.ready import _crop
-from sciml_data.formats.slstr_hdf5.scene_variables import SCENE
 from sciml_data.ready.convert.shard import write_dataset
 from sciml_data.registry.manifest import hash_file
 from sciml_data.synthetic import load_generator

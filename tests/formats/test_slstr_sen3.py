@@ -12,7 +12,7 @@ import xarray as xr
 
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, slstr_sen3
-from sciml_data.formats.slstr_hdf5.options import FLAGS
+from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.formats.slstr_sen3.tie_points import Places, pixel_angles, pixel_places
 from sciml_data.synthetic import load_generator
 

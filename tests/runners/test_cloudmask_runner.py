@@ -25,7 +25,7 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, RecordError, SciMLDataError
-from sciml_data.formats.slstr_hdf5.options import FLAGS
+from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.home import Home
 from sciml_data.ready.convert import convert
 from sciml_data.ready.patches import Scenes, find_scenes

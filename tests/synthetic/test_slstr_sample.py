@@ -10,8 +10,7 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.formats import Native
-from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
-from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
+from sciml_data.formats.slstr_hdf5 import REFLECTIVE, SOLAR_IRRADIANCE, parse_granule_name
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic import slstr_hdf5 as sample

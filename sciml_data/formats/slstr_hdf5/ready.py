@@ -1,40 +1,93 @@
 """The analysis-ready form of a granule: one scene in one NetCDF file.
 
-Names, units and flags follow the CF conventions 1.11. Chunks are patches of 256 x 256 with all
-bands of a kind, so a patch of a grid that begins at the file's corner is one read per variable.
-Channels are packed into 16 bits (`channels.py` says what is lost); missing is not-a-number when
-read by any library that knows CF, and `valid` says where a pixel may be used.
+Names, units and flags follow the CF conventions 1.11. A chunk is a patch of 256 x 256 pixels with
+all bands of a kind, so a patch of a grid that begins at the file's corner is one read per variable.
+Channels are packed into 16 bits; `granule.py` has the steps and what they lose. Any library that
+knows CF reads missing values as not-a-number. `valid` says which pixels may be used.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml_data.formats.slstr_hdf5 import channels
 from sciml_data.formats.slstr_hdf5.granule import (
+    BAYES_BITS,
+    BRIGHTNESS_TEMPERATURE_OFFSET_K,
     BRIGHTNESS_TEMPERATURE_RANGE,
+    BRIGHTNESS_TEMPERATURE_STEP_K,
+    CENTRE_UM,
+    EXCLUDED_BY_DEFAULT,
+    FLAGS,
+    NOT_COMPUTED,
+    PACKED_FILL,
+    REFLECTANCE_OFFSET,
     REFLECTANCE_RANGE,
+    REFLECTANCE_STEP,
+    REFLECTIVE,
+    SOLAR_IRRADIANCE,
+    THERMAL,
     Granule,
 )
-from sciml_data.formats.slstr_hdf5.options import BAYES_BITS, FLAGS, NOT_COMPUTED, Options
-from sciml_data.formats.slstr_hdf5.scene_variables import (
-    SCENE,
-    Variable,
-    coordinates,
-    scene_variables,
-)
+from sciml_data.registry.options import option
 
-PIXELS = (SCENE, "row", "column")
+SCENE = "scene"  # dimension along which ready files follow one another
+PLATFORMS = ("S3A", "S3B", "S3C", "S3D")
+ILLUMINATION = ("night", "twilight", "day")
+MAX_LIT_AT_NIGHT, MIN_LIT_BY_DAY = 0.1, 0.9  # share of filled pixels
+PIXEL_DIMS = (SCENE, "row", "column")
 PATCH = 256  # rows and columns of a chunk: the benchmark's fixed patch
-CROP_BORDER = 80  # the reference leaves this much at each side, and then what makes no whole patch
+CROP_BORDER = 80  # at each side; beyond it the reference drops what makes no whole patch
 COMPRESSION_LEVEL = 4  # of one day scene, level 1 makes 4 % more bytes and no less time
 RARELY_READ = ("flags", "bayes")  # not needed for training: always compressed
-NOT_KNOWN = 255  # label
+NOT_KNOWN = 255  # label of a pixel
 EPOCH = "2000-01-01 00:00:00"  # of the level-1 product's own times
+Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a granule; by default the reference's label, without pixels of unknown label."""
+
+    label: str = option("bayes", "source of the cloud label", choices=("bayes", "summary"))
+    bayes_bits: tuple[str, ...] = option(
+        tuple(BAYES_BITS),
+        "a pixel is cloud where one of these bits is set",
+        choices=tuple(BAYES_BITS),
+        minimum=1,
+    )
+    exclude: tuple[str, ...] = option(
+        EXCLUDED_BY_DEFAULT, "a pixel with one of these flags is not valid", choices=tuple(FLAGS)
+    )
+    training_crop: str = option(
+        "none", "the reference's centre crop, of training scenes", choices=("none", "reference")
+    )
+    compression: str = option(
+        "none", "of the ready files; gzip makes them a third smaller", choices=("none", "gzip")
+    )
+    refs: str = option(
+        "reflectance",
+        "quantity under the key `refs` of the native files",
+        choices=("reflectance", "radiance"),
+    )
+
+    @property
+    def bayes_mask(self) -> int:
+        """Return the chosen bits of the Bayesian mask as one number."""
+        return sum(BAYES_BITS[name] for name in self.bayes_bits)
+
+    @property
+    def excluded_mask(self) -> int:
+        """Return the flags that make a pixel invalid as one number.
+
+        `not_computed` is about the Bayesian mask, so it does not count for the label `summary`.
+        """
+        unused = {"not_computed"} if self.label == "summary" else set()
+        return sum(FLAGS[name] for name in set(self.exclude) - unused)
 
 
 def ready_dataset(
@@ -43,10 +96,10 @@ def ready_dataset(
     """Return a granule as a dataset to be written, attributes and encoding set.
 
     Args:
-        granule: what the native file holds.
+        granule: content of the native files.
         options: label, mask, compression.
-        shape: rows and columns of a whole granule; a shorter one is padded, flagged as such.
-        is_cropped: keep only the reference's centre crop.
+        shape: rows and columns of a whole granule; a shorter granule is padded and flagged.
+        is_cropped: whether to keep only the reference's centre crop.
     """
     whole = _padded(granule, shape)
     rows, columns = (_crop(length) if is_cropped else slice(0, length) for length in shape)
@@ -56,9 +109,9 @@ def ready_dataset(
             **_channel_variables(kept, options),
             **_label_variables(kept, options),
             **{name: _with_scene(variable) for name, variable in kept.extras.items()},
-            **scene_variables(granule, kept, options),
+            **_scene_variables(granule, kept, options),
         },
-        coords=coordinates(rows, columns),
+        coords=_coordinates(rows, columns),
         attrs=_attributes(granule, options),
     )
     for name, variable in dataset.variables.items():
@@ -67,7 +120,7 @@ def ready_dataset(
 
 
 def _crop(length: int) -> slice:
-    """Return the reference's centre crop: as many whole patches as fit within the border."""
+    """Return the reference's centre crop of an axis: the whole patches that fit in the border."""
     patches = max((length - 2 * CROP_BORDER) // PATCH, min(length // PATCH, 1))
     kept = patches * PATCH or length
     start = (length - kept) // 2
@@ -75,16 +128,16 @@ def _crop(length: int) -> slice:
 
 
 def _padded(granule: Granule, shape: tuple[int, int]) -> Granule:
-    """Return the granule with the rows that lack added at its end, missing and flagged."""
-    lacking = shape[0] - len(granule.bayes)
-    if not lacking:
+    """Return the granule with missing rows added at its end, as missing values with flags."""
+    missing = shape[0] - len(granule.bayes)
+    if not missing:
         return granule
     flag = (
         FLAGS["padded"] | FLAGS["unfilled"] | FLAGS["not_computed"] | FLAGS["reflectance_missing"]
     )
 
     def add(values: NDArray[Any], filler: float) -> NDArray[Any]:
-        width = [(0, lacking)] + [(0, 0)] * (values.ndim - 1)
+        width = [(0, missing)] + [(0, 0)] * (values.ndim - 1)
         return np.pad(values, width, constant_values=filler)
 
     return Granule(
@@ -130,9 +183,9 @@ def _channel_variables(granule: Granule, options: Options) -> dict[str, Variable
     clipped = np.clip(granule.reflectance, *REFLECTANCE_RANGE)  # flagged: beyond_range
     kelvin = np.clip(granule.brightness_temperature, *BRIGHTNESS_TEMPERATURE_RANGE)
     return {
-        "reflectance": ((*PIXELS, "reflective_band"), clipped[None], quantity | {"units": "1"}),
+        "reflectance": ((*PIXEL_DIMS, "reflective_band"), clipped[None], quantity | {"units": "1"}),
         "brightness_temperature": (
-            (*PIXELS, "thermal_band"),
+            (*PIXEL_DIMS, "thermal_band"),
             kelvin[None],
             {
                 "standard_name": "toa_brightness_temperature",
@@ -147,8 +200,8 @@ def _label_variables(granule: Granule, options: Options) -> dict[str, Variable]:
     valid = (granule.flags & np.uint16(options.excluded_mask)) == 0
     return {
         "cloud": (
-            PIXELS,
-            label(granule, options)[None],
+            PIXEL_DIMS,
+            cloud_label(granule, options)[None],
             {
                 "long_name": f"cloud label: {_policy(options)}",
                 "flag_values": np.array([0, 1, NOT_KNOWN], np.uint8),
@@ -156,7 +209,7 @@ def _label_variables(granule: Granule, options: Options) -> dict[str, Variable]:
             },
         ),
         "valid": (
-            PIXELS,
+            PIXEL_DIMS,
             valid.astype(np.uint8)[None],
             {
                 "long_name": "whether label and channels of the pixel may be used",
@@ -172,7 +225,7 @@ def _label_variables(granule: Granule, options: Options) -> dict[str, Variable]:
 def _mask_variables(granule: Granule) -> dict[str, Variable]:
     return {
         "flags": (
-            PIXELS,
+            PIXEL_DIMS,
             granule.flags[None],
             {
                 "standard_name": "quality_flag",
@@ -182,7 +235,7 @@ def _mask_variables(granule: Granule) -> dict[str, Variable]:
             },
         ),
         "bayes": (
-            PIXELS,
+            PIXEL_DIMS,
             granule.bayes[None],
             {
                 "long_name": "Bayesian cloud mask as given, 255 where it was not computed",
@@ -193,7 +246,7 @@ def _mask_variables(granule: Granule) -> dict[str, Variable]:
     }
 
 
-def label(granule: Granule, options: Options) -> NDArray[np.uint8]:
+def cloud_label(granule: Granule, options: Options) -> NDArray[np.uint8]:
     """Return the cloud label: (row, column) uint8, 0 clear, 1 cloud, 255 not known."""
     if options.label == "bayes":
         cloud = (granule.bayes & np.uint8(options.bayes_mask)) > 0
@@ -223,9 +276,9 @@ def _attributes(granule: Granule, options: Options) -> dict[str, Any]:
         "time_coverage_end": granule.name.stop.isoformat(),
         "label_policy": _policy(options),
         "packing": (
-            f"brightness temperature in steps of {channels.BRIGHTNESS_TEMPERATURE_STEP_K} K, those "
-            f"of the level-1 product; reflectance in steps of {channels.REFLECTANCE_STEP}, "
-            f"error at most {channels.REFLECTANCE_STEP / 2}"
+            f"brightness temperature in steps of {BRIGHTNESS_TEMPERATURE_STEP_K} K, those "
+            f"of the level-1 product; reflectance in steps of {REFLECTANCE_STEP}, "
+            f"error at most {REFLECTANCE_STEP / 2}"
         ),
     }
 
@@ -250,18 +303,109 @@ def _encoding(name: str, variable: xr.Variable, options: Options) -> dict[str, A
 
 def _packing(name: str, variable: xr.Variable) -> dict[str, Any]:
     steps = {
-        "reflectance": (channels.REFLECTANCE_STEP, channels.REFLECTANCE_OFFSET),
+        "reflectance": (REFLECTANCE_STEP, REFLECTANCE_OFFSET),
         "brightness_temperature": (
-            channels.BRIGHTNESS_TEMPERATURE_STEP_K,
-            channels.BRIGHTNESS_TEMPERATURE_OFFSET_K,
+            BRIGHTNESS_TEMPERATURE_STEP_K,
+            BRIGHTNESS_TEMPERATURE_OFFSET_K,
         ),
     }
     if name not in steps:
         return {"_FillValue": np.float32(np.nan)} if variable.dtype.kind == "f" else {}
-    step, offset = steps[name]  # as float32: CF unpacks to the type of these
+    step, offset = steps[name]  # float32, since CF unpacks to the type of these two
     return {
         "dtype": np.int16,
         "scale_factor": np.float32(step),
         "add_offset": np.float32(offset),
-        "_FillValue": np.int16(channels.PACKED_FILL),
+        "_FillValue": np.int16(PACKED_FILL),
     }
+
+
+def _scene_variables(granule: Granule, kept: Granule, options: Options) -> dict[str, Variable]:
+    """Return the variables along `scene`, of length one: time, orbit, light.
+
+    Args:
+        granule: as the native file has it.
+        kept: the pixels of the ready file.
+        options: flags that make a pixel invalid.
+    """
+    name = granule.name
+    filled = (kept.flags & FLAGS["unfilled"]) == 0
+    lit = float(((kept.flags & FLAGS["unlit"]) == 0)[filled].mean()) if filled.any() else 0.0
+    valid = float(((kept.flags & np.uint16(options.excluded_mask)) == 0).mean())
+    illumination = int(lit > MAX_LIT_AT_NIGHT) + int(lit >= MIN_LIT_BY_DAY)
+
+    def one(value: Any, dtype: str, long_name: str, **attributes: Any) -> Variable:
+        return (SCENE,), np.array([value], dtype), {"long_name": long_name, **attributes}
+
+    return {
+        "time": one(name.start, "M8[ns]", "start of the granule, UTC", standard_name="time"),
+        "time_end": one(name.stop, "M8[ns]", "end of the granule, UTC"),
+        "granule": one(name.stem.encode(), "S", "name of the level-1 granule"),
+        "platform": one(
+            PLATFORMS.index(name.platform), "i1", "satellite", **_flag_words(PLATFORMS)
+        ),
+        "cycle": one(name.cycle, "i4", "27-day cycle"),
+        "relative_orbit": one(name.relative_orbit, "i4", "orbit in the cycle, 1 to 385"),
+        "orbit": one(name.orbit, "i4", "running number of the orbit: (cycle - 1) 385 + relative"),
+        "frame": one(
+            -1 if name.frame is None else name.frame,
+            "i4",
+            "seconds from the ascending node, -1 where the name does not say",
+        ),
+        "native_rows": one(len(granule.bayes), "i4", "rows of the native file; more are padding"),
+        "illumination": one(
+            illumination, "i1", "day or night, by lit_fraction", **_flag_words(ILLUMINATION)
+        ),
+        "lit_fraction": one(lit, "f4", "share of filled pixels in sunlight", units="1"),
+        "valid_fraction": one(valid, "f4", "share of pixels that are valid", units="1"),
+    }
+
+
+def _flag_words(words: tuple[str, ...]) -> dict[str, Any]:
+    return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": " ".join(words)}
+
+
+def _coordinates(rows: slice, columns: slice) -> dict[str, Variable]:
+    """Return native row and column of each pixel, and wavelength and irradiance of the bands."""
+
+    def wavelengths(names: tuple[str, ...]) -> Any:
+        return np.array([CENTRE_UM[name] for name in names], np.float32)
+
+    wavelength = {
+        "standard_name": "sensor_band_central_radiation_wavelength",
+        "units": "um",
+    }
+    irradiance = [SOLAR_IRRADIANCE[name] for name in REFLECTIVE]
+    return {
+        "row": (("row",), np.arange(rows.start, rows.stop, dtype=np.int32), _index("along")),
+        "column": (
+            ("column",),
+            np.arange(columns.start, columns.stop, dtype=np.int32),
+            _index("across"),
+        ),
+        "reflective_band": (
+            ("reflective_band",),
+            np.array(REFLECTIVE, "S2"),
+            {"long_name": "solar channel"},
+        ),
+        "thermal_band": (
+            ("thermal_band",),
+            np.array(THERMAL, "S2"),
+            {"long_name": "thermal channel"},
+        ),
+        "reflective_wavelength": (
+            ("reflective_band",),
+            wavelengths(REFLECTIVE),
+            wavelength,
+        ),
+        "thermal_wavelength": (("thermal_band",), wavelengths(THERMAL), wavelength),
+        "solar_irradiance": (
+            ("reflective_band",),
+            np.array(irradiance, np.float32),
+            {"long_name": "solar irradiance of the band, E0", "units": "mW m-2 nm-1"},
+        ),
+    }
+
+
+def _index(direction: str) -> dict[str, Any]:
+    return {"long_name": f"native index, 1 km {direction} track", "units": "1"}

@@ -1,8 +1,8 @@
-"""From tie points, one in sixteen columns, to every pixel.
+"""Interpolate places and angles from tie points, one in sixteen columns, to all pixels.
 
-Places and directions are interpolated as vectors fixed to the Earth: there is no seam at 180
-degrees, and north may turn about between two ties, as it does at the pole, where level-1 granules
-do go.
+Places and directions are interpolated as vectors fixed to the Earth. So there is no seam at 180
+degrees, and north may turn by any angle between two ties, as it does near the pole, which level-1
+granules cover.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Angles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Places:
-    """Places on the ground, (row, column) degrees east and north, NaN where not known."""
+    """Places on the ground: (row, column) float64, degrees east and north, NaN where unknown."""
 
     longitude: Angles
     latitude: Angles
@@ -37,7 +37,7 @@ def pixel_places(ties: Places, position: NDArray[np.float64]) -> Places:
 
     Args:
         ties: places of the tie points.
-        position: (column) where each pixel lies between the ties, in ties from the first.
+        position: (column) position of each pixel between the ties, in ties from the first one.
     """
     x, y, z = np.moveaxis(_between(ties.axes()[0], position), -1, 0)
     return Places(np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y))))
@@ -46,34 +46,34 @@ def pixel_places(ties: Places, position: NDArray[np.float64]) -> Places:
 def pixel_angles(
     azimuth: Angles, zenith: Angles, ties: Places, pixels: Places, position: NDArray[np.float64]
 ) -> tuple[Angles, Angles]:
-    """Return azimuth and zenith angle at each pixel, degrees, azimuth from north by east.
+    """Return azimuth and zenith angle of each pixel in degrees, azimuth from north by east.
 
-    The zenith angle is smooth and is interpolated by itself: within 20 km of the pole the product's
-    azimuths do not agree with its places.
+    The zenith angle is smooth and is interpolated directly, since within 20 km of the pole the
+    azimuths of the product do not agree with its places.
 
     Args:
         azimuth: (row, tie) degrees.
         zenith: (row, tie) degrees.
-        ties: where the ties are.
-        pixels: where the pixels are.
+        ties: places of the tie points.
+        pixels: places of the pixels.
         position: as for `pixel_places`.
     """
     up, east, north = ties.axes()
-    turned, raised = np.radians(azimuth)[..., None], np.radians(zenith)[..., None]
-    flat = np.sin(raised)
-    towards = up * np.cos(raised) + flat * (east * np.sin(turned) + north * np.cos(turned))
+    azimuth_rad, zenith_rad = np.radians(azimuth)[..., None], np.radians(zenith)[..., None]
+    horizontal = east * np.sin(azimuth_rad) + north * np.cos(azimuth_rad)
+    towards = up * np.cos(zenith_rad) + np.sin(zenith_rad) * horizontal
     towards = _between(towards, position)
     _, east, north = pixels.axes()
     eastward, northward = (np.einsum("rck,rck->rc", towards, axis) for axis in (east, north))
-    turned = np.degrees(np.arctan2(eastward, northward)) % 360
-    return turned, _between(zenith[..., None], position)[..., 0]
+    azimuths = np.degrees(np.arctan2(eastward, northward)) % 360
+    return azimuths, _between(zenith[..., None], position)[..., 0]
 
 
 def tie_position(columns: int, of_pixels: dict[str, Any], of_ties: dict[str, Any]) -> Angles:
-    """Return where each pixel's column lies between the ties.
+    """Return the position of each pixel's column between the ties.
 
     Both grids count from the satellite's track (`track_offset`) in steps across it (the first
-    number of `resolution`, in metres); the attributes are the product's own.
+    number of `resolution`, in metres). Both are attributes of the product.
     """
     metres = (np.arange(columns) - of_pixels["track_offset"]) * of_pixels["step_m"]
     position: Angles = metres / of_ties["step_m"] + of_ties["track_offset"]
@@ -84,6 +84,6 @@ def _between(values: Angles, position: NDArray[np.float64]) -> Angles:
     ties = values.shape[1]
     left = np.clip(np.floor(position).astype(int), 0, ties - 2)
     share = (position - left)[:, None]
-    found: Angles = values[:, left] * (1 - share) + values[:, left + 1] * share
-    found[:, (position < 0) | (position > ties - 1)] = np.nan
-    return found
+    between: Angles = values[:, left] * (1 - share) + values[:, left + 1] * share
+    between[:, (position < 0) | (position > ties - 1)] = np.nan
+    return between

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.slstr_hdf5.ready import CROP_BORDER
+from sciml_data.formats.slstr_hdf5 import CROP_BORDER
 from sciml_data.ready.patches.memory import Pool
 from sciml_data.ready.patches.reading import Window, read_window
 from sciml_data.ready.patches.scenes import Scenes

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import Problem
-from sciml_data.formats.slstr_hdf5.ready import EPOCH
+from sciml_data.formats.slstr_hdf5 import EPOCH
 
 # Along `scene`, to choose scenes by; `scene_variables.py` says what they mean.
 SCENE_VALUES = (

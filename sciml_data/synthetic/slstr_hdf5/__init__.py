@@ -25,9 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.slstr_hdf5.granule_name import ORBITS_PER_CYCLE, GranuleName
-from sciml_data.formats.slstr_hdf5.native import ROWS_SHORT, SHAPE_ATTRIBUTE
-from sciml_data.formats.slstr_hdf5.options import NOT_COMPUTED
+from sciml_data.formats.slstr_hdf5 import (
+    NOT_COMPUTED,
+    ORBITS_PER_CYCLE,
+    ROWS_SHORT,
+    SHAPE_ATTRIBUTE,
+    GranuleName,
+)
 from sciml_data.synthetic.slstr_hdf5 import orbit as orbits
 from sciml_data.synthetic.slstr_hdf5.label import bayes_bits, summary_mask
 from sciml_data.synthetic.slstr_hdf5.scene import Scene, make_scene

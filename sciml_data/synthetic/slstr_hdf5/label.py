@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.formats.slstr_hdf5.options import BAYES_BITS
+from sciml_data.formats.slstr_hdf5 import BAYES_BITS
 from sciml_data.synthetic.slstr_hdf5 import radiance as light
 from sciml_data.synthetic.slstr_hdf5.orbit import OBLIQUE_HALF_WIDTH_KM
 from sciml_data.synthetic.slstr_hdf5.random_fields import Field, gaussian_field, local_spread

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.formats.slstr_hdf5.granule_name import ORBITS_PER_CYCLE
+from sciml_data.formats.slstr_hdf5 import ORBITS_PER_CYCLE
 
 # ANX_time of viscal.nc in S3A_SL_1_RBT____20170315T113420_..._0179_015_237_1439 is 09:29:21.55: the
 # node of the orbit before the granule's (237 of cycle 15).

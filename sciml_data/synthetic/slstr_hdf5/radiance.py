@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sciml_data.formats.slstr_hdf5.channels import CENTRE_UM
+from sciml_data.formats.slstr_hdf5 import CENTRE_UM
 from sciml_data.synthetic.slstr_hdf5.orbit import Angles
 from sciml_data.synthetic.slstr_hdf5.random_fields import Field
 

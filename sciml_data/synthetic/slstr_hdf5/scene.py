@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.formats.slstr_hdf5.channels import (
+from sciml_data.formats.slstr_hdf5 import (
     BRIGHTNESS_TEMPERATURE_OFFSET_K,
     BRIGHTNESS_TEMPERATURE_STEP_K,
     REFLECTIVE,

@@ -1,39 +1,55 @@
-"""Hold an HDF5 granule of the CloudMask datasets against its schema, and read it.
+"""Granules of the CloudMask datasets: HDF5 files with nine channels of SLSTR and two cloud masks.
 
-The files have five keys and neither attributes nor documentation; what they hold is known from the
-converter's source and from readers (research: cloudmask, section 1.3), so everything is checked:
+The files have five keys and neither attributes nor documentation. Their content is known from the
+converter's source and from published readers (research: cloudmask, section 1.3), so everything is
+checked:
 
     bts      row, column, 3   float    kelvin, S7 to S9
     refs     row, column, 6   float    reflectance, S1 to S6; the converter may have put radiance
-    rads     row, column, 6   float    radiance of S1 to S6; not read but to tell that slip
+    rads     row, column, 6   float    radiance of S1 to S6; read only to detect that slip
     bayes    row, column, 1   uint8    bits of the Bayesian mask; 255 where it was not computed
     summary  row, column, 1   integer  0 or 1
 
-Every deviation is a problem with its file and key. A descriptor may name kinds it `tolerates`.
+Every deviation is a problem with its file and key; a descriptor may name kinds that it `tolerates`.
+
+Each native file becomes one ready file, so a scene can be converted, fetched or left out by itself.
+Neither 1,070 nor 29,300 files are too many for a folder. A file of 40 MB (7 to 22 MB with gzip) is
+large enough to read fast and small enough to convert again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.errors import Problem
-from sciml_data.formats.slstr_hdf5.channels import REFLECTIVE, SOLAR_IRRADIANCE
+from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.formats.interface import Native, Shard
+from sciml_data.formats.shards import one_to_one
 from sciml_data.formats.slstr_hdf5.granule import (
+    BAYES_BITS,
     COLDEST_K,
     HOTTEST_K,
+    NOT_COMPUTED,
+    REFLECTIVE,
+    SOLAR_IRRADIANCE,
     Granule,
     any_channel,
     flagged,
+    parse_granule_name,
 )
-from sciml_data.formats.slstr_hdf5.granule_name import parse_granule_name
-from sciml_data.formats.slstr_hdf5.options import BAYES_BITS, NOT_COMPUTED, Options
+from sciml_data.formats.slstr_hdf5.ready import Options, ready_dataset
+from sciml_data.registry.options import parse_options
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+SUFFIXES = (".hdf", ".h5", ".hdf5")
+CROPPED_SPLIT = "training"  # the split that the option training_crop is about
 BANDS = {"bts": 3, "refs": 6, "rads": 6, "bayes": 1, "summary": 1}
 DTYPES = {
     "bts": ("float32", "float64"),
@@ -43,25 +59,58 @@ DTYPES = {
     "summary": ("bool", "uint8", "int8", "int16", "int32", "int64"),
 }
 NOMINAL_SHAPE = (1200, 1500)  # 180 s of 1 km rows, and the nadir swath
-# The granule of 15 March 2017, 11:34, has 1198 rows: its ties step by 3 km after row 104, where two
-# are missing. The HDF5 files do not say where; the ready form adds them at the end.
+# The granule of 15 March 2017, 11:34, has 1198 rows: its tie points step by 3 km after row 104, so
+# two rows are missing there. HDF5 files do not say where; the ready form adds rows at the end.
 ROWS_SHORT = 2
 SHAPE_ATTRIBUTE = "nominal_shape"  # of synthetic files, which may be smaller; real ones have none
 
-LEAST_FILLED = 0.5  # of pixels in range: unfilled columns are 2.7 % in a real granule
-MOST_OUT_OF_RANGE = 0.01  # of known values: single ones are flagged, more is another quantity
+MIN_FILLED = 0.5  # share of pixels: unfilled columns are 2.7 % of a real granule
+MAX_OUT_OF_RANGE = 0.01  # share of values: a few are flagged, more are another quantity
 ROWS_COMPARED = 16  # of refs and rads, spread over the granule
-LEAST_COMPARED = 100  # lit pixels
-LEAST_LIGHT = 0.1  # mW m-2 sr-1 nm-1: well above the noise of S1 and S6
+MIN_COMPARED = 100  # lit pixels
+MIN_LIGHT = 0.1  # mW m-2 sr-1 nm-1: well above the noise of S1 and S6
 COLOUR_TOLERANCE = 0.3  # of a logarithm; noise and interpolation move the median by far less
 TOLERABLE = ("unexpected", "bits", "range")
+NOT_A_NAME = "is not the name of a Sentinel-3 level-1 granule"
+
+
+def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """Return one ready file for each native file; no native file is opened.
+
+    Raises:
+        CallError: an option is unknown or has a wrong value.
+        NativeFormatError: files have a wrong name, are in no split, or share a name.
+    """
+    parse_options(Options, options)
+    return one_to_one(native, SUFFIXES, lambda path: "" if parse_granule_name(path) else NOT_A_NAME)
+
+
+def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
+    """Return one scene, with attributes and encoding.
+
+    Raises:
+        NativeFormatError: `.problems` has every deviation of the file.
+    """
+    chosen = parse_options(Options, options)
+    (place,) = shard.inputs
+    path = native.root / place
+    granule, problems = read_granule(path, place, chosen.refs, tolerated_kinds(native.block))
+    if granule is None or problems:
+        raise NativeFormatError(
+            f"{place} deviates from the format",
+            problems=problems,
+            untouched="nothing was converted",
+            hint="a descriptor may name harmless kinds: native.tolerates",
+        )
+    is_cropped = chosen.training_crop == "reference" and shard.split == CROPPED_SPLIT
+    return ready_dataset(granule, chosen, shape=nominal_shape(path), is_cropped=is_cropped)
 
 
 def header_problems(path: Path, place: str, tolerated: frozenset[str]) -> list[Problem]:
     """Return what is wrong with a file's name, keys, shapes and types, without reading values."""
     problems = []
     if parse_granule_name(place) is None:
-        problems.append(Problem("name", place, "is no name of a Sentinel-3 level-1 granule"))
+        problems.append(Problem("name", place, NOT_A_NAME))
     try:
         with h5py.File(path, "r") as file:
             problems += _key_problems(file, place)
@@ -71,15 +120,22 @@ def header_problems(path: Path, place: str, tolerated: frozenset[str]) -> list[P
 
 
 def nominal_shape(path: Path) -> tuple[int, int]:
-    """Return the rows and columns that a whole granule has; a synthetic file says its own."""
+    """Return the rows and columns of a whole granule; a synthetic file has its own."""
     with h5py.File(path, "r") as file:
         return _nominal(file)
 
 
 def read_granule(
-    path: Path, place: str, options: Options, tolerated: frozenset[str]
+    path: Path, place: str, quantity: str, tolerated: frozenset[str]
 ) -> tuple[Granule | None, list[Problem]]:
-    """Return a granule, None where it cannot be read, and everything that is wrong with it."""
+    """Return a granule, None if it cannot be read, and everything that is wrong with it.
+
+    Args:
+        path: of the file.
+        place: its native path, for messages.
+        quantity: "reflectance" or "radiance", of the key `refs`.
+        tolerated: kinds of problems to ignore.
+    """
     problems = header_problems(path, place, tolerated)
     name = parse_granule_name(place)
     if problems or name is None:
@@ -89,17 +145,17 @@ def read_granule(
         reflectance = file["refs"][...].astype(np.float32)
         bayes = file["bayes"][..., 0]
         summary = file["summary"][..., 0]
-        problems += _quantity_problems(file, place, options)
+        problems += _quantity_problems(file, place, quantity)
     unfilled = _unfilled(temperature)
     temperature[unfilled] = np.nan
     reflectance[unfilled] = np.nan
     problems += temperature_problems(temperature, f"{place}:bts")
     problems += _label_problems(bayes, summary, place)
     problems = [problem for problem in problems if problem.kind not in tolerated]
-    if options.refs == "radiance":
+    if quantity == "radiance":
         reflectance *= np.array([np.pi / SOLAR_IRRADIANCE[b] for b in REFLECTIVE], np.float32)
-    said = {"unfilled": unfilled, "summary_cloud": summary == 1}
-    flags = flagged(reflectance, temperature, bayes, said)
+    known = {"unfilled": unfilled, "summary_cloud": summary == 1}
+    flags = flagged(reflectance, temperature, bayes, known)
     return Granule(name, reflectance, temperature, bayes, flags), problems
 
 
@@ -117,8 +173,8 @@ def _key_problems(file: Any, place: str) -> list[Problem]:
         shape, dtype = file[key].shape, str(file[key].dtype)
         if shape not in {(rows, columns, bands), (rows - ROWS_SHORT, columns, bands)}:
             expected = f"{rows} (or {rows - ROWS_SHORT}) x {columns} x {bands}"
-            found = " x ".join(map(str, shape))
-            problems.append(Problem("shape", at, f"{expected} expected, {found} found"))
+            actual = " x ".join(map(str, shape))
+            problems.append(Problem("shape", at, f"{expected} expected, {actual} found"))
         if dtype not in DTYPES[key]:
             expected = " or ".join(DTYPES[key])
             problems.append(Problem("dtype", at, f"{expected} expected, {dtype} found"))
@@ -128,8 +184,8 @@ def _key_problems(file: Any, place: str) -> list[Problem]:
     return problems
 
 
-def _is_array(found: Any) -> bool:
-    return isinstance(found, h5py.Dataset) and found.ndim > 0
+def _is_array(value: Any) -> bool:
+    return isinstance(value, h5py.Dataset) and value.ndim > 0
 
 
 def _nominal(file: Any) -> tuple[int, int]:
@@ -140,10 +196,11 @@ def _nominal(file: Any) -> tuple[int, int]:
 
 
 def _unfilled(temperature: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return the pixels that no measurement fell on, under any of the ways they may be written.
+    """Return the pixels without a measurement, in any of the ways in which files mark them.
 
-    Not a number, zero or below, or the granule's least value in all three channels at once (what
-    earlier loaders put in place of not-a-number): two channels alone rarely agree to 0.01 K.
+    These are not-a-number, zero or below, or the granule's lowest value in all three channels at
+    once, which earlier loaders put in place of not-a-number. Three, since two channels do agree to
+    0.01 K by chance, though rarely.
     """
     known = np.isfinite(temperature) & (temperature > 0)
     least = temperature.min(where=known, initial=np.inf)
@@ -151,46 +208,46 @@ def _unfilled(temperature: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def temperature_problems(temperature: NDArray[np.float32], place: str) -> list[Problem]:
-    """Return a problem where temperatures (row, column, 3) are mostly missing or no kelvin."""
+    """Return a problem if temperatures (row, column, 3) are mostly missing, or not in kelvin."""
     known = np.isfinite(temperature)
     share = 1 - float(any_channel(~known).mean())
-    if share < LEAST_FILLED:
-        message = f"{LEAST_FILLED:.0%} of pixels or more should be filled, {share:.1%} are"
+    if share < MIN_FILLED:
+        message = f"{MIN_FILLED:.0%} of pixels or more should be filled, {share:.1%} are"
         return [Problem("finite", place, message)]
     with np.errstate(invalid="ignore"):
         out = (temperature < np.float32(COLDEST_K)) | (temperature > np.float32(HOTTEST_K))
-    if np.count_nonzero(out & known) > MOST_OUT_OF_RANGE * np.count_nonzero(known):
+    if np.count_nonzero(out & known) > MAX_OUT_OF_RANGE * np.count_nonzero(known):
         low, high = np.quantile(temperature[known], [0.01, 0.99])
         message = f"{COLDEST_K:g} to {HOTTEST_K:g} K expected, mostly {low:g} to {high:g} found"
         return [Problem("range", place, message)]
     return []
 
 
-def _quantity_problems(file: Any, place: str, options: Options) -> list[Problem]:
-    """Return a problem where `refs` is not the quantity that the options say.
+def _quantity_problems(file: Any, place: str, expected: str) -> list[Problem]:
+    """Return a problem if `refs` is not the expected quantity.
 
-    `rads` tells, by the colour of light: reflectance has radiance's ratio of S1 to S6 but for that
-    of the sun's irradiance, 24; radiance has the same ratio. No size is looked at, for near the
-    horizon reflectance has none. Where there is no light nothing is told.
+    The ratio of S1 to S6, compared with that of `rads`, decides: radiance has the same ratio,
+    reflectance that divided by the ratio of the sun's irradiance, which is 24. Magnitudes do not
+    help, since reflectance near the horizon may be any. Without light there is no decision.
     """
     at = f"{place}:refs"
     rows = np.unique(np.linspace(0, len(file["refs"]) - 1, ROWS_COMPARED).astype(int))
     refs, rads = (file[key][rows][..., [0, -1]].reshape(-1, 2) for key in ("refs", "rads"))
     with np.errstate(all="ignore"):
-        lit = (rads > LEAST_LIGHT).all(-1) & np.isfinite(refs).all(-1) & (refs[:, 1] != 0)
+        lit = (rads > MIN_LIGHT).all(-1) & np.isfinite(refs).all(-1) & (refs[:, 1] != 0)
         colour = refs[lit, 0] / refs[lit, 1] * rads[lit, 1] / rads[lit, 0]
-    if len(colour) < LEAST_COMPARED:
+    if len(colour) < MIN_COMPARED:
         return []
     ratio = float(np.median(colour))
     of_reflectance = SOLAR_IRRADIANCE["S6"] / SOLAR_IRRADIANCE["S1"]
-    found = "neither reflectance nor radiance"
-    for quantity, expected in (("reflectance", of_reflectance), ("radiance", 1.0)):
-        if abs(np.log(max(ratio, 1e-9) / expected)) < COLOUR_TOLERANCE:
-            found = quantity
-    if found == options.refs:
+    actual = "neither reflectance nor radiance"
+    for quantity, typical in (("reflectance", of_reflectance), ("radiance", 1.0)):
+        if abs(np.log(max(ratio, 1e-9) / typical)) < COLOUR_TOLERANCE:
+            actual = quantity
+    if actual == expected:
         return []
     message = (
-        f"{options.refs} expected, {found} found: S1 / S6 is {ratio:.3g} times that of rads, where "
+        f"{expected} expected, {actual} found: S1 / S6 is {ratio:.3g} times that of rads; "
         f"reflectance has {of_reflectance:.3g} and radiance 1"
     )
     return [Problem("quantity", at, message)]
@@ -205,8 +262,8 @@ def _label_problems(bayes: NDArray[np.uint8], summary: NDArray[Any], place: str)
         problems.append(Problem("bits", f"{place}:bayes", message))
     odd = (summary != 0) & (summary != 1)
     if odd.any():
-        found = ", ".join(map(str, np.unique(summary)[:5].tolist()))
-        problems.append(Problem("values", f"{place}:summary", f"0 and 1 expected, {found} found"))
+        values = ", ".join(map(str, np.unique(summary)[:5].tolist()))
+        problems.append(Problem("values", f"{place}:summary", f"0 and 1 expected, {values} found"))
     return problems
 
 
