@@ -64,7 +64,7 @@ def command(run: str | None, **options: Any) -> None:
 
 def _print_rules(run: str | None, options: dict[str, Any]) -> None:
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.mlperf_log.rule_files import registry_rules
+    from sciml_data.results.mlperf_log import registry_rules
 
     if run or options["file"]:
         raise CallError(

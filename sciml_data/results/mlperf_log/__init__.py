@@ -1,20 +1,9 @@
-"""From a record to an MLPerf log, and two checks of a log: the official one, and ours."""
+"""MLPerf logs: write the log of a run from its record, and check a log.
 
-from sciml_data.results.mlperf_log.check import check_lines
-from sciml_data.results.mlperf_log.events import events_of, log_text
-from sciml_data.results.mlperf_log.lines import parse_lines
-from sciml_data.results.mlperf_log.names import application, benchmark_of
-from sciml_data.results.mlperf_log.official import check_official
-from sciml_data.results.mlperf_log.submitter import STATUSES, Submitter
+`log_text` writes a log. `check_lines` checks one line by line and against a record;
+`check_official` runs MLCommons' own checker.
+"""
 
-__all__ = [
-    "STATUSES",
-    "Submitter",
-    "application",
-    "benchmark_of",
-    "check_lines",
-    "check_official",
-    "events_of",
-    "log_text",
-    "parse_lines",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

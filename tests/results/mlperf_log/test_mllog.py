@@ -23,9 +23,8 @@ from sciml_data.results.mlperf_log import (
     log_text,
     parse_lines,
 )
-from sciml_data.results.mlperf_log.lines import Event, line_in_json, to_line
-from sciml_data.results.mlperf_log.names import APPLICATIONS
-from sciml_data.results.mlperf_log.vocabulary import KEYS
+from sciml_data.results.mlperf_log.lines import KEYS, Event, line_in_json, to_line
+from sciml_data.results.mlperf_log.submitter import APPLICATIONS
 from tests.support.mllog_records import BEGAN_MS, COMMIT, SUBMITTER, record_of, signed, timeline
 
 BENCHMARKS = sorted(APPLICATIONS)

@@ -17,9 +17,8 @@ from sciml_data.cli import group
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import check_lines, check_official, log_text, parse_lines
-from sciml_data.results.mlperf_log.names import APPLICATIONS
-from sciml_data.results.mlperf_log.rule_files import RULES, registry_rules, rule_file
-from sciml_data.results.mlperf_log.submitter import LINE_MARK
+from sciml_data.results.mlperf_log.official import RULES, registry_rules, rule_file
+from sciml_data.results.mlperf_log.submitter import APPLICATIONS, LINE_MARK
 from tests.support.mllog_records import SUBMITTER, record_of, signed
 from tests.support.paths import TOY_REGISTRY
 
@@ -158,9 +157,9 @@ def test_a_key_that_is_missing_is_named(text: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("moved", "before", "expected"),
     [
-        ("result", "run_stop", ("order", "stands before run_stop")),
-        ("run_start", "init_stop", ("order", "stands before init_stop")),
-        ("train_samples", "init_stop", ("order", "stands outside run")),
+        ("result", "run_stop", ("order", "is before run_stop")),
+        ("run_start", "init_stop", ("order", "is before init_stop")),
+        ("train_samples", "init_stop", ("order", "is outside run")),
         ("epoch_stop", "epoch_start", ("pair", "nothing has started")),
         ("run_stop", "init_start", ("pair", "no run_stop follows")),
     ],
