@@ -1,9 +1,10 @@
-"""Turns and mirrors of patterns that leave the label right, or change it with them.
+"""Random rotations and mirror images of square patterns, with the labels that belong to them.
 
-A pattern's direction in its plane is where the detector happened to stand: a quarter turn shows the
-same crystal. A mirrored pattern is one of the mirrored crystal, and that has the same space group,
-chiral crystals included, but for the 22 groups of `groups.HANDED_PAIRS`, which become their
-partner. All three views of a stack are mirrored together, for they are of one crystal.
+The direction of a pattern in its plane depends on the orientation of the detector, so a pattern
+rotated by a quarter shows the same crystal. A mirrored pattern shows the mirrored crystal. That has
+the same space group, chiral crystals included, except for the 22 groups of
+`space_groups.HANDED_PAIRS`, which become their partner. The three views of a stack are mirrored
+together, because they show one crystal.
 """
 
 from __future__ import annotations
@@ -13,54 +14,59 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .space_groups import mirrored
+from .space_groups import mirrored_groups
 
 Values = npt.NDArray[np.float32]
 
 
-def turned(
-    levels: Values,
+def augment_square(
+    patterns: Values,
     groups: npt.NDArray[np.int64],
     known: npt.NDArray[np.int64],
     *,
     rng: np.random.Generator,
     is_sharp: bool,
 ) -> tuple[Values, npt.NDArray[np.int64]]:
-    """Return stacks turned and mirrored at random, and their groups.
+    """Return stacks rotated by quarters and mirrored at random, and their groups.
 
-    A stack whose mirror image would be of a group that is not among the known ones is not mirrored.
+    A stack is not mirrored if the group of its mirror image is not a known class.
 
     Args:
-        levels: (stack, row, column, view), square.
-        groups: (stack) space groups.
-        known: groups that a classifier is taught.
-        rng: draws a quarter turn for each view, and a mirror for each stack.
-        is_sharp: whether the undiffracted beam is in the middle of pixel n / 2 (patterns whose
-            pixels were not averaged): then about that pixel, else about the middle of the image.
+        patterns: (stack, row, column, view), square.
+        groups: (stack,) space groups.
+        known: space groups that the classifier has as classes.
+        rng: draws a quarter rotation for each view, and a mirror for each stack.
+        is_sharp: whether the undiffracted beam is in the middle of pixel n / 2, as in patterns
+            whose pixels were not averaged. Rotations are about that pixel then, else about the
+            middle of the image.
     """
-    count, views = len(levels), levels.shape[-1]
-    quarter = rng.integers(0, 4, (count, views))
-    partner = mirrored()[groups]
+    count, views = len(patterns), patterns.shape[-1]
+    quarters = rng.integers(0, 4, (count, views))
+    partner = mirrored_groups()[groups]
     flip = (rng.random(count) < 0.5) & np.isin(partner, known)
-    made = levels.copy()
-    made[flip] = _centred(made[flip, ::-1], (1,), is_sharp=is_sharp)
+    augmented = patterns.copy()
+    augmented[flip] = _recentred(augmented[flip, ::-1], (1,), is_sharp=is_sharp)
     for view in range(views):
-        for turns in (1, 2, 3):
-            chosen = quarter[:, view] == turns
-            made[chosen, ..., view] = quarter_turned(
-                made[chosen, ..., view], turns, is_sharp=is_sharp
+        for quarter in (1, 2, 3):
+            chosen = quarters[:, view] == quarter
+            augmented[chosen, ..., view] = rotate_quarters(
+                augmented[chosen, ..., view], quarter, is_sharp=is_sharp
             )
-    return made, np.where(flip, partner, groups)
+    return augmented, np.where(flip, partner, groups)
 
 
-def quarter_turned(images: Values, turns: int, *, is_sharp: bool) -> Values:
-    """Return (image, row, column) turned by so many quarters, about the undiffracted beam."""
+def rotate_quarters(images: Values, quarters: int, *, is_sharp: bool) -> Values:
+    """Return images (image, row, column) rotated by 90 degrees `quarters` times about the beam."""
     axes: dict[int, tuple[int, ...]] = {0: (), 1: (1,), 2: (1, 2), 3: (2,)}
-    return _centred(np.rot90(images, turns, axes=(1, 2)), axes[turns % 4], is_sharp=is_sharp)
+    rotated = np.rot90(images, quarters, axes=(1, 2))
+    return _recentred(rotated, axes[quarters % 4], is_sharp=is_sharp)
 
 
-def _centred(images: Any, axes: tuple[int, ...], *, is_sharp: bool) -> Values:
-    """Return images moved by a pixel along axes that were reversed: n - 1 - i is n - i then."""
+def _recentred(images: Any, axes: tuple[int, ...], *, is_sharp: bool) -> Values:
+    """Return images shifted by one pixel along reversed axes, so that the beam stays in place.
+
+    Reversing an even axis moves pixel i to n - 1 - i; about the beam in pixel n / 2 it is n - i.
+    """
     if not is_sharp or not axes or images.shape[1] % 2:
         return np.asarray(images)
     return np.asarray(np.roll(images, 1, axis=axes))

@@ -1,6 +1,6 @@
-"""Four pictures of a run: patterns by group, crystal systems, groups one by one, the curve.
+"""Figures of a run: patterns, confusion of crystal systems, F1 of each group, learning curve.
 
-They are drawn from the run's folder alone.
+They are drawn from the files in the run's folder alone.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sciml_data.bench.scoring.predictions import load_predictions
 from sciml_data.bench.scoring.scores import row_key
 
 from .previews import FILE_NAME
-from .scores import group_rows, judged_of, system_table
+from .scores import class_predictions_of, group_rows, system_table
 from .space_groups import SYSTEMS, systems_of
 from .split import TEST, VALIDATION
 
 SYSTEM_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
 STYLES = ("--", ":", "-.")  # of baselines
 HEADLINE = "macro_f1"
-ABREAST = 2  # stacks in a row of pictures
+STACKS_PER_ROW = 2
 
 
 def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
@@ -33,51 +33,51 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    judged = judged_of(load_predictions(run_folder / PREDICTIONS_NAME)[TEST])
-    made = {
-        "systems": _systems(system_table(judged), record),
-        "groups": _groups(list(group_rows(judged)), record),
+    classes = class_predictions_of(load_predictions(run_folder / PREDICTIONS_NAME)[TEST])
+    drawn = {
+        "systems": _systems(system_table(classes), record),
+        "groups": _groups(list(group_rows(classes)), record),
         "curve": _curve(record),
     }
-    kept = run_folder / OUTPUTS_FOLDER / FILE_NAME
-    if kept.is_file():
-        with xr.open_dataset(kept, engine="h5netcdf") as stacks:
-            made = {"patterns": _patterns(stacks.load(), record), **made}
+    previews = run_folder / OUTPUTS_FOLDER / FILE_NAME
+    if previews.is_file():
+        with xr.open_dataset(previews, engine="h5netcdf") as stacks:
+            drawn = {"patterns": _patterns(stacks.load(), record), **drawn}
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in drawn.items()]
 
 
 def _patterns(stacks: xr.Dataset, record: Mapping[str, Any]) -> Any:
-    """Return the three patterns of each kept stack, two stacks in a row."""
+    """Return a figure with the three patterns of each stored stack."""
     import matplotlib.pyplot as plt
 
     count = stacks.sizes["stack"]
-    rows = -(-count // ABREAST)
+    rows = -(-count // STACKS_PER_ROW)
     figure = plt.figure(figsize=(11.5, 2.25 * rows + 0.6), layout="constrained")
-    blocks = np.ravel(figure.subfigures(rows, ABREAST, squeeze=False))
+    blocks = np.ravel(figure.subfigures(rows, STACKS_PER_ROW, squeeze=False))
     for number, block in enumerate(blocks[:count]):
-        one = stacks.isel(stack=number)
-        group, said = int(one["space_group"]), int(one["said"])
-        is_right = "right" if group == said else f"said {said}"
-        energy = float(one["energy"])
+        stack = stacks.isel(stack=number)
+        group, predicted = int(stack["space_group"]), int(stack["said"])
+        outcome = "right" if group == predicted else f"predicted {predicted}"
+        energy = float(stack["energy"])
         beam = f", {energy:.0f} keV" if np.isfinite(energy) else ""
         system = SYSTEMS[int(systems_of(np.array(group)))]
         block.suptitle(
-            f"{group} {system}, {one['name'].item()}{beam}: {is_right} "
-            f"({float(one['probability']):.2f})",
+            f"{group} {system}, {stack['name'].item()}{beam}: {outcome} "
+            f"({float(stack['probability']):.2f})",
             fontsize=9,
-            color="black" if group == said else "#aa3311",
+            color="black" if group == predicted else "#aa3311",
         )
         for view, chart in enumerate(block.subplots(1, 3)):
-            chart.imshow(one["level"][..., view], cmap="inferno")
+            chart.imshow(stack["level"][..., view], cmap="inferno")
             chart.set(xticks=[], yticks=[])
-    figure.suptitle(f"{_title(record)}: test stacks, logarithmic levels", fontsize=11)
+    figure.suptitle(f"{_title(record)}: test stacks, logarithm of intensity", fontsize=11)
     return figure
 
 
 def _systems(table: Any, record: Mapping[str, Any]) -> Any:
-    """Return the confusion of crystal systems: shares of a row, with counts."""
+    """Return the confusion matrix of crystal systems: colours are shares of a row, texts counts."""
     import matplotlib.pyplot as plt
 
     figure, chart = plt.subplots(figsize=(7.6, 6.4), layout="constrained")
@@ -92,7 +92,7 @@ def _systems(table: Any, record: Mapping[str, Any]) -> Any:
     chart.set(
         xticks=range(len(SYSTEMS)),
         yticks=range(len(SYSTEMS)),
-        xlabel="said",
+        xlabel="predicted",
         ylabel="true (stacks)",
         title=f"{_title(record)}\ncrystal systems, test",
     )
@@ -103,9 +103,9 @@ def _systems(table: Any, record: Mapping[str, Any]) -> Any:
 
 
 def _groups(rows: list[Mapping[str, Any]], record: Mapping[str, Any]) -> Any:
-    """Return F1 of each space group of the test part; below, its stacks and how often it was said.
+    """Return F1 of each space group of the test part; below, its observed and predicted stacks.
 
-    Groups are in their order, coloured by crystal system.
+    Groups are in ascending order and coloured by crystal system.
     """
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
@@ -123,11 +123,13 @@ def _groups(rows: list[Mapping[str, Any]], record: Mapping[str, Any]) -> Any:
     mean = float(np.mean(f1))
     top.axhline(mean, color=GREY, lw=1, ls="--")
     top.set(ylabel="F1", ylim=(0, 1), title=f"{_title(record)}\nF1 by space group, test")
-    keys = [Patch(color=SYSTEM_COLOURS[one], label=SYSTEMS[one]) for one in np.unique(systems)]
+    keys = [
+        Patch(color=SYSTEM_COLOURS[system], label=SYSTEMS[system]) for system in np.unique(systems)
+    ]
     line = Line2D([], [], color=GREY, ls="--", label=f"mean, {mean:.3f}")
     top.legend(handles=[*keys, line], fontsize=8, ncols=4)
-    bottom.bar(places - 0.2, [row["samples"] for row in rows], 0.4, color=GREY, label="there")
-    bottom.bar(places + 0.2, [row["said"] for row in rows], 0.4, color="#ddaa33", label="said")
+    bottom.bar(places - 0.2, [row["samples"] for row in rows], 0.4, color=GREY, label="observed")
+    bottom.bar(places + 0.2, [row["said"] for row in rows], 0.4, color="#ddaa33", label="predicted")
     bottom.set(ylabel="stacks", xlabel="space group", xticks=places)
     bottom.set_xticklabels([row["label"] for row in rows], rotation=90, fontsize=8)
     bottom.legend(fontsize=8)
@@ -135,7 +137,7 @@ def _groups(rows: list[Mapping[str, Any]], record: Mapping[str, Any]) -> Any:
 
 
 def _curve(record: Mapping[str, Any]) -> Any:
-    """Return loss by epoch, and macro-F1 by epoch beside the final scores of the baselines."""
+    """Return loss by epoch, and macro-F1 by epoch with the final scores of the baselines."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
@@ -156,7 +158,7 @@ def _curve(record: Mapping[str, Any]) -> Any:
 
 
 def _final_lines(chart: Any, record: Mapping[str, Any]) -> None:
-    """Draw the final test scores of model and baselines, and the target, as lines across."""
+    """Draw the final test scores of model and baselines, and the target, as horizontal lines."""
     for row in record["metrics"]:
         if row["part"] == TEST and row_key(row) == HEADLINE:
             for style, (name, value) in zip(STYLES, row["baselines"].items(), strict=False):

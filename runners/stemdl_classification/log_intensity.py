@@ -1,9 +1,10 @@
-"""From diffracted intensity to what a network is shown: fewer pixels, on a logarithmic scale.
+"""From diffracted intensity to the input of a network: fewer pixels, on a logarithmic scale.
 
-Patterns are averaged over blocks of pixels first and the logarithm is taken then: that is what a
-detector with larger pixels would have seen, the intensity of a disc is kept, and a pixel of zero
-does not pull its neighbours to the floor. `mean_of = "levels"` does it the other way round, as the
-published npz files were made (which hold levels: there is nothing else to average).
+Patterns are averaged over blocks of pixels first, and the logarithm is taken of the means. That is
+what a detector with larger pixels would have recorded: the intensity of a disc is preserved, and a
+pixel of zero does not pull its neighbours down. The setting `mean_of = "levels"` averages the
+logarithms instead. The published npz files were made like that; they hold logarithms ("levels"), so
+there is nothing else to average.
 """
 
 from __future__ import annotations
@@ -17,25 +18,26 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
 
-INTENSITY, LEVELS = "intensity", "levels"
-ORDERS = (INTENSITY, LEVELS)
-HIGHEST = 255.0  # of the levels, as published
+INTENSITY, LOG_INTENSITY = "intensity", "levels"  # values of the setting `mean_of`
+MEAN_OF = (INTENSITY, LOG_INTENSITY)
+MAX_LOG_INTENSITY = 255.0  # of the scaled logarithm, as published
 STORAGES = {"uint8": np.uint8, "float16": np.float16}
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How patterns become levels.
+    """How intensities become scaled logarithms: gain (ln intensity - floor), clipped to 0..255.
 
     Attributes:
-        size: pixels along a side that are shown.
-        native: pixels along a side that there are.
-        floor, gain: a level is gain (ln I - floor), cut to 0..255; -17 and 10 are those of the
-            published npz files (mlcommons/science, benchmarks/stemdl/ornl, hdf5_helper.py).
-        mean_of: what is averaged over a block of pixels.
-        is_scaled: whether the files hold levels already.
-        dtype: what levels are kept as.
+        size: pixels along a side of the result.
+        native: pixels along a side of the files.
+        floor: ln intensity that becomes 0. The published npz files have -17 (mlcommons/science,
+            benchmarks/stemdl/ornl, hdf5_helper.py).
+        gain: units for each unit of ln intensity; 10 as published.
+        mean_of: quantity that is averaged over a block of pixels, one of `MEAN_OF`.
+        is_log_intensity: whether the files hold scaled logarithms already.
+        dtype: type in which the result is stored.
     """
 
     size: int
@@ -43,12 +45,12 @@ class Scaling:
     floor: float
     gain: float
     mean_of: str
-    is_scaled: bool
+    is_log_intensity: bool
     dtype: np.dtype[Any]
 
     @property
     def block(self) -> int:
-        """Return the pixels along a side that become one."""
+        """Return the pixels along a side that are averaged to one."""
         return self.native // self.size
 
     @property
@@ -56,18 +58,22 @@ class Scaling:
         """Return the bytes of one stack of three patterns."""
         return 3 * self.size**2 * self.dtype.itemsize
 
-    def levels(self, stacks: Floats) -> npt.NDArray[Any]:
-        """Return levels (stack, row, column, view) of (stack, view, y, x), as `dtype`."""
+    def log_intensity(self, stacks: Floats) -> npt.NDArray[Any]:
+        """Return scaled logarithms (stack, row, column, view) as `dtype`.
+
+        Args:
+            stacks: (stack, view, y, x) as in the files.
+        """
         values = stacks.astype(np.float32, copy=False)
-        if self.is_scaled or self.mean_of == INTENSITY:
+        if self.is_log_intensity or self.mean_of == INTENSITY:
             values = self._averaged(values)
-        if not self.is_scaled:
+        if not self.is_log_intensity:
             values = self._logarithm(values)
-            if self.mean_of == LEVELS:
+            if self.mean_of == LOG_INTENSITY:
                 values = self._averaged(values)
-        cut = np.clip(values, 0.0, HIGHEST)
-        whole = np.rint(cut) if self.dtype.kind == "u" else cut
-        return np.ascontiguousarray(np.moveaxis(whole.astype(self.dtype), 1, -1))
+        clipped = np.clip(values, 0.0, MAX_LOG_INTENSITY)
+        rounded = np.rint(clipped) if self.dtype.kind == "u" else clipped
+        return np.ascontiguousarray(np.moveaxis(rounded.astype(self.dtype), 1, -1))
 
     def _averaged(self, values: Floats) -> Floats:
         if self.block == 1:
@@ -76,17 +82,24 @@ class Scaling:
         return np.asarray(values.reshape(shape).mean(axis=(3, 5)))
 
     def _logarithm(self, values: Floats) -> Floats:
-        least = np.exp(np.float32(self.floor))
-        return np.asarray(self.gain * (np.log(np.maximum(values, least)) - np.float32(self.floor)))
+        minimum = np.exp(np.float32(self.floor))
+        return np.asarray(
+            self.gain * (np.log(np.maximum(values, minimum)) - np.float32(self.floor))
+        )
 
 
-def scaling_of(settings: Mapping[str, Any], native: int, *, is_scaled: bool) -> Scaling:
-    """Return the scaling that the settings ask for; `size` 0 keeps every pixel.
+def make_scaling(settings: Mapping[str, Any], native: int, *, is_log_intensity: bool) -> Scaling:
+    """Return the scaling of the settings; `size` 0 keeps every pixel.
+
+    Args:
+        settings: see task.toml.
+        native: pixels along a side of the files.
+        is_log_intensity: whether the files hold scaled logarithms.
 
     Raises:
-        CallError: a setting names what does not exist, or so many pixels cannot be had.
+        CallError: the value of a setting is unknown, or `size` does not divide the pixels.
     """
-    for name, known in (("mean_of", ORDERS), ("storage", tuple(STORAGES))):
+    for name, known in (("mean_of", MEAN_OF), ("storage", tuple(STORAGES))):
         if settings[name] not in known:
             raise CallError(
                 f"{name}={settings[name]!r}{nearest(settings[name], known)}; "
@@ -106,6 +119,6 @@ def scaling_of(settings: Mapping[str, Any], native: int, *, is_scaled: bool) -> 
         floor=settings["floor"],
         gain=settings["gain"],
         mean_of=settings["mean_of"],
-        is_scaled=is_scaled,
+        is_log_intensity=is_log_intensity,
         dtype=np.dtype(STORAGES[settings["storage"]]),
     )

@@ -1,4 +1,4 @@
-"""Cross-entropy of each view, smoothed labels, and weights that make rare groups count."""
+"""Cross-entropy over views with smoothed labels, and class weights for rare space groups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS = (NONE, INVERSE, EFFECTIVE)
 
 
 def check_loss(settings: Mapping[str, Any]) -> None:
-    """Refuse what the loss cannot be.
+    """Check the settings of the loss.
 
     Raises:
         CallError: `class_weights` is unknown, or a number is out of range.
@@ -39,13 +39,13 @@ def check_loss(settings: Mapping[str, Any]) -> None:
 def class_weights(
     counts: npt.NDArray[np.integer[Any]], name: str, *, beta: float
 ) -> npt.NDArray[np.float32]:
-    """Return a weight for each class; over the samples counted their mean is one.
+    """Return a weight for each class (class,), whose mean over all samples is one.
 
     Args:
-        counts: (class) samples in training, at least one each.
-        name: `none`; `inverse`, 1 / count; `effective`, (1 - beta) / (1 - beta^count), the
-            effective number of samples (Cui et al. 2019, equation 2).
-        beta: of `effective`: 0 is `none`, towards 1 it is `inverse`.
+        counts: (class,) samples in training, at least one each.
+        name: `none`: equal weights; `inverse`: 1 / count; `effective`: (1 - beta) /
+            (1 - beta^count), the effective number of samples (Cui et al. 2019, equation 2).
+        beta: of `effective`; 0 is `none`, values near 1 approach `inverse`.
     """
     number = counts.astype(np.float64)
     raw = {
@@ -59,17 +59,17 @@ def class_weights(
 def loss_sums(targets: Any, logits: Any, weights: Any, *, smoothing: float) -> tuple[Any, Any]:
     """Return (sum of weighted losses, sum of weights) over a batch: two scalars.
 
-    A stack's loss is the mean over its views of the cross-entropy, each view judged by itself.
+    The loss of a stack is the mean over its views of the cross-entropy of each view.
 
     Args:
-        targets: (stack) integer classes.
+        targets: (stack,) integer classes.
         logits: (stack, view, class).
-        weights: (stack) float.
+        weights: (stack,) float.
         smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
     """
     classes = logits.shape[-1]
-    logarithms = logits - ops.logsumexp(logits, axis=-1, keepdims=True)
-    hot = ops.one_hot(targets, classes, dtype=logits.dtype)
-    wanted = ops.expand_dims((1.0 - smoothing) * hot + smoothing / classes, 1)
-    each = -ops.mean(ops.sum(wanted * logarithms, axis=-1), axis=1)
-    return ops.sum(weights * each), ops.sum(weights)
+    log_probabilities = logits - ops.logsumexp(logits, axis=-1, keepdims=True)
+    one_hot = ops.one_hot(targets, classes, dtype=logits.dtype)
+    smoothed = ops.expand_dims((1.0 - smoothing) * one_hot + smoothing / classes, 1)
+    losses = -ops.mean(ops.sum(smoothed * log_probabilities, axis=-1), axis=1)
+    return ops.sum(weights * losses), ops.sum(weights)

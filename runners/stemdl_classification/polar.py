@@ -1,7 +1,8 @@
-"""Patterns on rings around the undiffracted beam: a turn is a shift along the second axis.
+"""Polar resampling of patterns: radius and angle around the undiffracted beam.
 
-The beam is in pixel n / 2 of n; rings end before the edge. In these coordinates a network that
-treats all angles alike cannot know how the detector stood, and any turn is as exact as another.
+The beam is in pixel n / 2 of n, and the largest radius ends before the edge. In polar coordinates a
+rotation of the detector is a shift along the angle. A network that treats all angles alike cannot
+know the orientation of the detector, and a rotation by any angle needs no interpolation.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
 
-from .space_groups import mirrored
+from .space_groups import mirrored_groups
 
-SQUARE, RINGS = "square", "rings"
-COORDINATES = (SQUARE, RINGS)
-MEAN, HARMONICS = "mean", "harmonics"  # over angles, what the head takes
+SQUARE, POLAR = "square", "rings"  # values of the setting `coordinates`
+COORDINATES = (SQUARE, POLAR)
+MEAN, HARMONICS = "mean", "harmonics"  # over angles: values of the setting `head`
 HEADS = (MEAN, HARMONICS)
-REFERENCE = "reference"  # the model that is as published: square patterns
+REFERENCE = "reference"  # the published model, which takes square patterns
 Values = npt.NDArray[np.float32]
 
 
 def check_coordinates(settings: Mapping[str, Any]) -> None:
-    """Refuse coordinates or a head that there are not, or that a model does not take.
+    """Check that coordinates and head are known, and fit each other and the model.
 
     Raises:
-        CallError: they are unknown, rings for the reference, or harmonics of square patterns.
+        CallError: a value is unknown, the reference is to take polar patterns, or harmonics are
+            to be taken of square patterns.
     """
     name = settings["coordinates"]
     for key, known in (("coordinates", COORDINATES), ("head", HEADS)):
@@ -38,45 +40,48 @@ def check_coordinates(settings: Mapping[str, Any]) -> None:
                 f"one of {', '.join(known)} is expected",
                 untouched="nothing was trained",
             )
-    if settings["head"] == HARMONICS and settings["model"] != REFERENCE and name != RINGS:
+    if settings["head"] == HARMONICS and settings["model"] != REFERENCE and name != POLAR:
         raise CallError(
-            "harmonics are taken of rings, not of square patterns",
+            f"head={HARMONICS} needs polar patterns, and coordinates={name}",
             untouched="nothing was trained",
-            hint="--set coordinates=rings, or --set head=mean",
+            hint=f"--set coordinates={POLAR}, or --set head={MEAN}",
         )
-    if name == RINGS and settings["model"] == REFERENCE:
+    if name == POLAR and settings["model"] == REFERENCE:
         raise CallError(
-            "the reference takes square patterns, not rings",
+            f"the reference needs square patterns, and coordinates={name}",
             untouched="nothing was trained",
-            hint="--set coordinates=square, or --model base",
+            hint=f"--set coordinates={SQUARE}, or --model base",
         )
 
 
-def stretched(rings: Values, most: float, rng: np.random.Generator) -> Values:
-    """Return stacks as of larger and smaller unit cells: each drawn out along the radius.
+class PolarGrid:
+    """A polar grid with one radius for every two pixels along a side, and one angle for each.
 
-    A crystal of the same group with another lattice constant has its discs elsewhere. What comes
-    from beyond the last ring is dark (level 0).
+    Attributes:
+        shape: number of radii and of angles.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Prepare the interpolation from patterns of `size` x `size` pixels."""
+        self.shape = (size // 2, size)
+        self._matrix = polar_matrix(size, *self.shape)
+
+    def resample(self, patterns: Values) -> Values:
+        """Return (stack, radius, angle, view) from (stack, row, column, view)."""
+        count, views = len(patterns), patterns.shape[-1]
+        flat = np.moveaxis(patterns, -1, 1).reshape(count * views, -1)
+        polar = (self._matrix @ flat.T).T.reshape(count, views, *self.shape)
+        return np.ascontiguousarray(np.moveaxis(polar, 1, -1), np.float32)
+
+
+def polar_matrix(size: int, radii: int, angles: int) -> Any:
+    """Return the sparse matrix (radius x angle, pixel) of the bilinear interpolation.
 
     Args:
-        rings: (stack, ring, angle, view).
-        most: the logarithm of the factor is uniform between its negative and itself.
-        rng: draws a factor for each stack.
+        size: pixels along a side of the square pattern.
+        radii: number of radii.
+        angles: number of angles.
     """
-    count, radii = rings.shape[:2]
-    factor = np.exp(rng.uniform(-most, most, (count, 1)))
-    place = np.clip((np.arange(radii) + 0.5) * factor - 0.5, 0, radii)
-    lower = np.floor(place).astype(int)
-    weight = (place - lower)[..., None, None].astype(np.float32)
-    dark = np.zeros_like(rings[:, :1])
-    padded = np.concatenate([rings, dark, dark], axis=1)
-    stack = np.arange(count)[:, None]
-    inner, outer = padded[stack, lower], padded[stack, lower + 1]
-    return np.asarray(inner * (1 - weight) + outer * weight, np.float32)
-
-
-def ring_matrix(size: int, radii: int, angles: int) -> Any:
-    """Return the sparse matrix (ring x angle, pixel) that interpolates a square linearly."""
     from scipy import sparse
 
     middle = size // 2
@@ -95,42 +100,50 @@ def ring_matrix(size: int, radii: int, angles: int) -> Any:
     return matrix
 
 
-class Rings:
-    """A polar grid with a ring for every two pixels along a side and an angle for each."""
-
-    def __init__(self, size: int) -> None:
-        self.shape = (size // 2, size)
-        self._matrix = ring_matrix(size, *self.shape)
-
-    def of(self, levels: Values) -> Values:
-        """Return (stack, ring, angle, view) of (stack, row, column, view)."""
-        count, views = len(levels), levels.shape[-1]
-        flat = np.moveaxis(levels, -1, 1).reshape(count * views, -1)
-        rings = (self._matrix @ flat.T).T.reshape(count, views, *self.shape)
-        return np.ascontiguousarray(np.moveaxis(rings, 1, -1), np.float32)
-
-
-def turned_rings(
-    rings: Values,
+def augment_polar(
+    polar: Values,
     groups: npt.NDArray[np.int64],
     known: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> tuple[Values, npt.NDArray[np.int64]]:
-    """Return stacks turned by any angle of the grid and mirrored at random, and their groups.
+    """Return stacks rotated by any angle of the grid and mirrored at random, and their groups.
 
-    Mirrors and labels are as in `augment.turned`.
+    Mirror images change labels as in `augment.augment_square`.
 
     Args:
-        rings: (stack, ring, angle, view).
-        groups: (stack) space groups.
-        known: groups that a classifier is taught.
-        rng: draws a turn for each view, and a mirror for each stack.
+        polar: (stack, radius, angle, view).
+        groups: (stack,) space groups.
+        known: space groups that the classifier has as classes.
+        rng: draws a rotation for each view, and a mirror for each stack.
     """
-    count, _, angles, views = rings.shape
-    partner = mirrored()[groups]
+    count, _, angles, views = polar.shape
+    partner = mirrored_groups()[groups]
     flip = (rng.random(count) < 0.5) & np.isin(partner, known)
-    turn = rng.integers(0, angles, (count, 1, views))
+    rotation = rng.integers(0, angles, (count, 1, views))
     sign = np.where(flip, -1, 1)[:, None, None]
-    index = (sign * np.arange(angles)[None, :, None] + turn) % angles
-    made = np.take_along_axis(rings, index[:, None], axis=2)
-    return made, np.where(flip, partner, groups)
+    index = (sign * np.arange(angles)[None, :, None] + rotation) % angles
+    rotated = np.take_along_axis(polar, index[:, None], axis=2)
+    return rotated, np.where(flip, partner, groups)
+
+
+def scale_radius(polar: Values, max_log_factor: float, rng: np.random.Generator) -> Values:
+    """Return stacks as of larger and smaller unit cells, each scaled along the radius.
+
+    A crystal of the same group with another lattice constant has its discs at other radii. Beyond
+    the largest radius patterns are dark (0).
+
+    Args:
+        polar: (stack, radius, angle, view).
+        max_log_factor: the logarithm of the factor is uniform between minus and plus this.
+        rng: draws a factor for each stack.
+    """
+    count, radii = polar.shape[:2]
+    factor = np.exp(rng.uniform(-max_log_factor, max_log_factor, (count, 1)))
+    place = np.clip((np.arange(radii) + 0.5) * factor - 0.5, 0, radii)
+    lower = np.floor(place).astype(int)
+    weight = (place - lower)[..., None, None].astype(np.float32)
+    dark = np.zeros_like(polar[:, :1])
+    padded = np.concatenate([polar, dark, dark], axis=1)
+    stack = np.arange(count)[:, None]
+    inner, outer = padded[stack, lower], padded[stack, lower + 1]
+    return np.asarray(inner * (1 - weight) + outer * weight, np.float32)

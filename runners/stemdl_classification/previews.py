@@ -1,4 +1,4 @@
-"""A few stacks kept beside the record, for the picture of patterns that `show` draws later."""
+"""Store a few stacks in the run's folder, from which `show` draws the figure of patterns later."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .space_groups import systems_of
 from .stacks import Numbers
 
 FILE_NAME = "shown.nc"
-MOST = 8  # groups
+MAX_GROUPS = 8
 
 
-def write_shown(
+def write_previews(
     path: Path, patterns: Patterns, numbers: Numbers, probabilities: npt.NDArray[np.float32]
 ) -> None:
-    """Keep the first stack of up to eight groups, spread over crystal systems, with what was said.
+    """Write the first stack of up to eight groups, spread over crystal systems, with predictions.
 
     Args:
-        path: where to.
+        path: of the NetCDF file.
         patterns: of all stacks.
-        numbers: (stack) of the part.
+        numbers: (stack,) stacks of the part.
         probabilities: (stack, group 0 to 230).
     """
     stacks = patterns.stacks
-    chosen = _chosen(stacks.group[numbers])
-    said = probabilities[chosen].argmax(axis=1)
+    chosen = _choose(stacks.group[numbers])
+    predicted = probabilities[chosen].argmax(axis=1)
     dataset = xr.Dataset(
         {
             "level": (
@@ -38,8 +38,8 @@ def write_shown(
                 np.rint(patterns.take(numbers[chosen])).astype(np.uint8),
             ),
             "space_group": ("stack", stacks.group[numbers[chosen]].astype(np.int16)),
-            "said": ("stack", said.astype(np.int16)),
-            "probability": ("stack", probabilities[chosen, said]),
+            "said": ("stack", predicted.astype(np.int16)),
+            "probability": ("stack", probabilities[chosen, predicted]),
             "energy": ("stack", stacks.energy[numbers[chosen]].astype(np.float32)),
             "name": ("stack", _names(patterns, numbers[chosen])),
         }
@@ -48,12 +48,12 @@ def write_shown(
     dataset.to_netcdf(path, engine="h5netcdf", encoding={"level": {"zlib": True}})
 
 
-def _chosen(groups: npt.NDArray[np.int64]) -> Numbers:
-    """Return the first stack of each chosen group: one group of each system, then more of them."""
+def _choose(groups: npt.NDArray[np.int64]) -> Numbers:
+    """Return the first stack of each chosen group: a group of each system first, then more."""
     present, first = np.unique(groups, return_index=True)
     system = systems_of(present)
     rank = np.array([int((system[:place] == system[place]).sum()) for place in range(len(system))])
-    order = np.lexsort((present, rank))[:MOST]
+    order = np.lexsort((present, rank))[:MAX_GROUPS]
     return np.asarray(first[np.sort(order)])
 
 

@@ -1,4 +1,8 @@
-"""The classification of stacks as the engine sees it: parts, batches, predictions, scores."""
+"""STEMDL classification, the benchmark: the space group of a crystal from diffraction patterns.
+
+`prepare` is the entry point of the engine. `Classification` implements the interface `Problem` of
+`sciml_data.bench.interface` with the modules beside this one.
+"""
 
 from __future__ import annotations
 
@@ -14,48 +18,46 @@ from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.ready.patches.streams import read_ahead
 
 from . import baselines as simple
-from . import losses, scores
-from . import previews as shown
-from . import split as parts
-from .augment import turned
-from .log_intensity import scaling_of
+from . import losses, previews, scores
+from .augment import augment_square
+from .log_intensity import make_scaling
 from .patterns import Patterns, open_patterns
-from .polar import REFERENCE, RINGS, Rings, check_coordinates, stretched, turned_rings
+from .polar import POLAR, REFERENCE, PolarGrid, augment_polar, check_coordinates, scale_radius
 from .space_groups import LAST
-from .split import TEST, TRAIN, Layout
+from .split import TEST, TRAIN, SplitParts, describe_split, leakage, make_split
 from .stacks import Numbers, find_stacks
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
-READS = "files"  # 548 GB: the ready files themselves, not one opened dataset
+READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 PREFETCH = 4  # batches read ahead
-MOST_FOR_STATISTICS = 256  # training stacks, evenly spaced
+MAX_FOR_STATISTICS = 256  # training stacks, evenly spaced
 Batch = tuple[Any, Any, Any]
 
 
 def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Classification:
-    """Return the benchmark on the stacks that are here and one split.
+    """Return the benchmark on the stacks on this computer and one split.
 
     Args:
-        converted: ready form of `stemdl_cbed` or `stemdl_ds1`, whole or in part.
-        split: a stored rule; see `parts.py`.
+        converted: ready form of `stemdl_cbed` or `stemdl_ds1`, all of it or some files.
+        split: stored rule; see `split.py`.
         settings: see task.toml.
 
     Raises:
-        CallError: a setting names what does not exist, materials are not known that the split is
-            by, or scikit-learn is not installed.
-        SciMLDataError: a part is left without a stack.
+        CallError: the value of a setting is not valid, the split is by material and the dataset
+            does not name materials, or scikit-learn is not installed.
+        SciMLDataError: a part has no stack.
     """
     classification.require_sklearn()
     losses.check_loss(settings)
     check_coordinates(settings)
     stacks = find_stacks(converted)
-    scaling = scaling_of(settings, stacks.side, is_scaled=stacks.is_scaled)
-    layout = parts.lay_out(split, stacks)
+    scaling = make_scaling(settings, stacks.side, is_log_intensity=stacks.is_log_intensity)
+    split_parts = make_split(split, stacks)
     patterns = open_patterns(stacks, scaling, memory_gib=settings["memory_gib"])
-    return Classification(patterns, layout, settings)
+    return Classification(patterns, split_parts, settings)
 
 
 def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
@@ -66,35 +68,33 @@ def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
 
 class Classification:
-    """The problem that the engine trains on; a sample is a stack of three patterns."""
+    """The problem that the engine trains on. A sample is a stack of three patterns."""
 
-    def __init__(self, patterns: Patterns, layout: Layout, settings: Mapping[str, Any]) -> None:
-        """Declare the classes: the groups of the training part."""
-        self.patterns, self.layout, self.settings = patterns, layout, settings
+    def __init__(self, patterns: Patterns, split: SplitParts, settings: Mapping[str, Any]) -> None:
+        """Declare the classes: the space groups of the training part."""
+        self.patterns, self.split, self.settings = patterns, split, settings
         self.stacks = patterns.stacks
-        self.parts = tuple(layout.parts)
-        self.leakage = parts.leakage(layout, self.stacks)
+        self.parts = tuple(split.parts)
+        self.leakage = leakage(split, self.stacks)
         self.labels = np.unique(self.stacks.group)
-        self.declared, counts = np.unique(
-            self.stacks.group[layout.parts[TRAIN]], return_counts=True
-        )
+        self.declared, counts = np.unique(self.stacks.group[split.parts[TRAIN]], return_counts=True)
         self.class_weights = losses.class_weights(
             counts, settings["class_weights"], beta=settings["effective_beta"]
         )
         self._number = {name: number for number, name in enumerate(self.stacks.names)}
-        is_round = settings["coordinates"] == RINGS
-        self.rings = Rings(patterns.scaling.size) if is_round else None
-        self._standard: tuple[float, float] | None = None
+        is_polar = settings["coordinates"] == POLAR
+        self.polar_grid = PolarGrid(patterns.scaling.size) if is_polar else None
+        self._statistics: tuple[float, float] | None = None
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """Return what has to be known before the run starts: what its parts share."""
+        """Return the leakage report in sentences, which are printed before training."""
         return tuple(self.leakage["told"])
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the stacks of each part."""
-        return {part: len(numbers) for part, numbers in self.layout.parts.items()}
+        return {part: len(numbers) for part, numbers in self.split.parts.items()}
 
     @property
     def is_reference(self) -> bool:
@@ -102,33 +102,35 @@ class Classification:
         return bool(self.settings["model"] == REFERENCE)
 
     @property
-    def standard(self) -> tuple[float, float]:
-        """Return mean and deviation of the training part's levels."""
-        if self._standard is None:
-            some = _spread(self.layout.parts[TRAIN], MOST_FOR_STATISTICS)
-            levels = self.patterns.take(some)
-            self._standard = (float(levels.mean()), float(max(levels.std(), 1e-6)))
-        return self._standard
+    def statistics(self) -> tuple[float, float]:
+        """Return mean and standard deviation of the training part's log intensities."""
+        if self._statistics is None:
+            subset = _evenly_spaced(self.split.parts[TRAIN], MAX_FOR_STATISTICS)
+            values = self.patterns.take(subset)
+            self._statistics = (float(values.mean()), float(max(values.std(), 1e-6)))
+        return self._statistics
 
     def build(self) -> Any:
-        """Return the model that the settings name."""
+        """Return the model of the settings."""
         from .models import build_model
 
         return build_model(
             self.settings,
-            shape=self.patterns.shape[:2] if self.rings is None else self.rings.shape,
+            shape=self.patterns.shape[:2] if self.polar_grid is None else self.polar_grid.shape,
             classes=len(self.declared),
-            standard=self.standard,
+            statistics=self.statistics,
         )
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Return one epoch: levels (stack, y, x, view) float32, classes int32, weights float32.
+        """Return one epoch: patterns, classes (stack,) int32, and weights (stack,) float32.
 
-        The training part comes shuffled, turned and mirrored, and with `views=1` as one pattern of
-        each stack drawn at random; the others come whole and in order. A stack whose group is not
-        declared has weight 0.
+        Patterns are log intensities, float32, 0 to 255: (stack, radius, angle, view), or
+        (stack, row, column, view) if coordinates are square. The training part is shuffled, and
+        its patterns are rotated and mirrored at random; with `views=1` one view of each stack is
+        drawn. The other parts come whole and in order. A stack whose group is not a class has
+        weight 0.
         """
-        numbers, is_train = self.layout.parts[part], part == TRAIN
+        numbers, is_train = self.split.parts[part], part == TRAIN
         order = np.random.default_rng(seed).permutation(numbers) if is_train else numbers
         size = batch_size if is_train else max(batch_size, self.settings["evaluation_batch"])
         tasks = [(place, order[place : place + size]) for place in range(0, len(order), size)]
@@ -151,32 +153,34 @@ class Classification:
         return ops.shape(weights)[0]
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return probabilities of a part's stacks, the mean over their views."""
+        """Return the predicted probabilities of a part's stacks, averaged over views."""
         numbers = self.scored(part)
         return self._predictions(numbers, self._probabilities(model, numbers))
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return what `predict` does; write a table of groups and one of systems under a folder."""
+        """Return the predictions; write two tables, and the previews, into a folder."""
         numbers = self.scored(part)
-        whole = self._probabilities(model, numbers)
-        predictions = self._predictions(numbers, whole)
+        probabilities = self._probabilities(model, numbers)
+        predictions = self._predictions(numbers, probabilities)
         scores.write_tables(folder, part, predictions)
         if part == TEST:
-            shown.write_shown(folder / shown.FILE_NAME, self.patterns, numbers, whole)
+            previews.write_previews(
+                folder / previews.FILE_NAME, self.patterns, numbers, probabilities
+            )
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return for each baseline its probabilities of every part."""
-        train = _spread(self.layout.parts[TRAIN], self.settings["baseline_stacks"])
+        """Return the predictions of each baseline for each part."""
+        train = _evenly_spaced(self.split.parts[TRAIN], self.settings["baseline_stacks"])
         targets = self._targets(self.stacks.group[train])
         fitted = simple.fit(self.patterns, train, targets, len(self.declared))
-        made: dict[str, dict[str, Predictions]] = {name: {} for name in fitted}
+        by_name: dict[str, dict[str, Predictions]] = {name: {} for name in fitted}
         for part in self.parts:
             numbers = self.scored(part)
-            for name, one in fitted.items():
-                whole = self._widened(one.probabilities(self.patterns, numbers))
-                made[name][part] = self._predictions(numbers, whole)
-        return made
+            for name, classifier in fitted.items():
+                probabilities = self._all_groups(classifier.probabilities(self.patterns, numbers))
+                by_name[name][part] = self._predictions(numbers, probabilities)
+        return by_name
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
         """Return every metric; see `scores.score`."""
@@ -187,9 +191,9 @@ class Classification:
         return scores.score(predictions, self.declared, materials)
 
     def diagnostics(self) -> Mapping[str, Any]:
-        """Return parts, leakage, classes and levels, for the record."""
+        """Return parts, leakage, classes and scaling, for the record."""
         return {
-            "parts": parts.describe(self.layout, self.stacks),
+            "parts": describe_split(self.split, self.stacks),
             "leakage": self.leakage,
             "classes": {
                 "declared": self.declared.tolist(),
@@ -200,27 +204,30 @@ class Classification:
                 zip(map(str, self.declared), self.class_weights.tolist(), strict=True)
             ),
             "levels": {
-                **self.patterns.facts(),
-                "mean_and_deviation": list(self.standard),
+                **self.patterns.describe(),
+                "mean_and_deviation": list(self.statistics),
             },
             "scored_stacks": {part: len(self.scored(part)) for part in self.parts},
-            "baseline_stacks": min(self.settings["baseline_stacks"], len(self.layout.parts[TRAIN])),
+            "baseline_stacks": min(self.settings["baseline_stacks"], len(self.split.parts[TRAIN])),
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; the test part is not looked at before",
         }
 
     def scored(self, part: str) -> Numbers:
-        """Return the stacks of a part that are predicted: all, of the training part evenly some."""
-        numbers = self.layout.parts[part]
-        return _spread(numbers, self.settings["train_stacks_scored"]) if part == TRAIN else numbers
+        """Return the stacks of a part that are predicted: all, or a subset of training."""
+        numbers = self.split.parts[part]
+        if part != TRAIN:
+            return numbers
+        return _evenly_spaced(numbers, self.settings["train_stacks_scored"])
 
     def _batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
-        levels, groups = self._shown(numbers), self.stacks.group[numbers]
+        """Return one batch; `rng` augments it (training), None leaves it (evaluation)."""
+        patterns, groups = self._inputs(numbers), self.stacks.group[numbers]
         if rng is not None and self.settings["augment"]:
-            levels, groups = self._turned(levels, groups, rng)
+            patterns, groups = self._augmented(patterns, groups, rng)
         if rng is not None and self.settings["views"] == 1 and not self.is_reference:
-            view = rng.integers(0, 3, len(levels))
-            levels = np.take_along_axis(levels, view[:, None, None, None], axis=-1)
+            view = rng.integers(0, 3, len(patterns))
+            patterns = np.take_along_axis(patterns, view[:, None, None, None], axis=-1)
         targets = np.searchsorted(self.declared, groups)
         known = np.isin(groups, self.declared)
         targets[~known] = 0
@@ -228,53 +235,57 @@ class Classification:
         if rng is not None:
             weights *= self.class_weights[targets]
         outputs = self.declared[targets] if self.is_reference else targets
-        return levels, outputs.astype(np.int32), weights
+        return patterns, outputs.astype(np.int32), weights
 
-    def _shown(self, numbers: Numbers) -> npt.NDArray[np.float32]:
-        """Return stacks in the coordinates that the network sees."""
-        levels = self.patterns.take(numbers)
-        return levels if self.rings is None else self.rings.of(levels)
+    def _inputs(self, numbers: Numbers) -> npt.NDArray[np.float32]:
+        """Return log intensities of stacks in the coordinates of the network."""
+        patterns = self.patterns.take(numbers)
+        return patterns if self.polar_grid is None else self.polar_grid.resample(patterns)
 
-    def _turned(
-        self, levels: npt.NDArray[np.float32], groups: npt.NDArray[np.int64], rng: Any
+    def _augmented(
+        self, patterns: npt.NDArray[np.float32], groups: npt.NDArray[np.int64], rng: Any
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        if self.rings is not None:
+        """Return stacks rotated, mirrored and scaled at random, and their groups."""
+        if self.polar_grid is not None:
             if self.settings["stretch"]:
-                levels = stretched(levels, self.settings["stretch"], rng)
-            return turned_rings(levels, groups, self.declared, rng)
+                patterns = scale_radius(patterns, self.settings["stretch"], rng)
+            return augment_polar(patterns, groups, self.declared, rng)
         is_sharp = self.patterns.scaling.block == 1
-        return turned(levels, groups, self.declared, rng=rng, is_sharp=is_sharp)
+        return augment_square(patterns, groups, self.declared, rng=rng, is_sharp=is_sharp)
 
     def _targets(self, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return np.searchsorted(self.declared, groups)
 
     def _probabilities(self, model: Any, numbers: Numbers) -> npt.NDArray[np.float32]:
-        """Return (stack, group 0 to 230) float32, of declared groups alone."""
+        """Return (stack, group 0 to 230) float32; 0 for groups that are not classes."""
         from .models import probabilities
 
         size = self.settings["evaluation_batch"]
-        found = [
-            probabilities(model(self._shown(numbers[start : start + size]), training=False))
+        batches = [
+            probabilities(model(self._inputs(numbers[start : start + size]), training=False))
             for start in range(0, len(numbers), size)
         ]
-        whole = np.concatenate(found)
-        if self.is_reference:  # classes that were never taught are no answer
-            whole = whole[:, self.declared]
-            whole = whole / whole.sum(axis=1, keepdims=True)
-        return self._widened(whole)
+        of_classes = np.concatenate(batches)
+        if self.is_reference:  # it has all 231 groups as classes, trained or not: leave those out
+            of_classes = of_classes[:, self.declared]
+            of_classes = of_classes / of_classes.sum(axis=1, keepdims=True)
+        return self._all_groups(of_classes)
 
-    def _widened(self, of_declared: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        whole = np.zeros((len(of_declared), LAST + 1), np.float32)
-        whole[:, self.declared] = of_declared
-        return whole
+    def _all_groups(self, of_classes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return (stack, group 0 to 230) from probabilities (stack, class)."""
+        of_groups = np.zeros((len(of_classes), LAST + 1), np.float32)
+        of_groups[:, self.declared] = of_classes
+        return of_groups
 
-    def _predictions(self, numbers: Numbers, whole: npt.NDArray[np.float32]) -> Predictions:
+    def _predictions(self, numbers: Numbers, of_groups: npt.NDArray[np.float32]) -> Predictions:
         names = np.array([self.stacks.name(number) for number in numbers])
-        return scores.collect(names, self.stacks.group[numbers], self.labels, whole[:, self.labels])
+        return scores.as_predictions(
+            names, self.stacks.group[numbers], self.labels, of_groups[:, self.labels]
+        )
 
 
-def _spread(numbers: Numbers, most: int) -> Numbers:
-    """Return at most so many of the numbers, evenly spaced."""
-    if len(numbers) <= most:
+def _evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
+    """Return at most `limit` of the numbers, evenly spaced."""
+    if len(numbers) <= limit:
         return numbers
-    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, most).round().astype(np.intp)])
+    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, limit).round().astype(np.intp)])

@@ -1,4 +1,4 @@
-"""What is known of space groups without any data: crystal systems, and what mirrors do to them."""
+"""Facts about space groups: their crystal systems, and the group of a mirrored crystal."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SYSTEMS = (
     "triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic",
 )  # fmt: skip
 LAST_OF_SYSTEMS = (2, 15, 74, 142, 167, 194, 230)  # International Tables for Crystallography A
-# Mirroring a crystal gives a crystal of the same group, chiral crystals included, but for these
-# 11 pairs of groups with screw axes of one hand (International Tables A, 3.2): they swap.
+# A mirrored crystal has the same space group, chiral crystals included. These 11 pairs of groups
+# have screw axes of one hand and swap instead (International Tables A, 3.2).
 HANDED_PAIRS = (
     (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154),
     (169, 170), (171, 172), (178, 179), (180, 181), (212, 213),
@@ -23,13 +23,13 @@ HANDED_PAIRS = (
 
 
 def systems_of(groups: Groups) -> npt.NDArray[np.int64]:
-    """Return the number of each group's crystal system among SYSTEMS."""
+    """Return the index of each group's crystal system in `SYSTEMS`."""
     return np.searchsorted(LAST_OF_SYSTEMS, groups, side="left")
 
 
-def mirrored() -> npt.NDArray[np.int64]:
-    """Return the group of a mirrored crystal of each group: (231,), the same but for 22 groups."""
+def mirrored_groups() -> npt.NDArray[np.int64]:
+    """Return for each space group (231,) the group of its mirrored crystal; 22 groups differ."""
     partner = np.arange(LAST + 1)
-    for one, other in HANDED_PAIRS:
-        partner[one], partner[other] = other, one
+    for right, left in HANDED_PAIRS:
+        partner[right], partner[left] = left, right
     return partner

@@ -1,9 +1,9 @@
-"""Which stacks are in which part of a split, and what the parts share.
+"""Divide the stacks into training, validation and test, and report what the parts share.
 
-`by` of a split says what is kept whole: a `material` (ten stacks, one for each energy of the beam)
-or a `stack`. In each space group units are put in the order of a hash and the parts take their
-shares of that order, so each group with three units or more is in every part; the units of a group
-with fewer stay in the training part. `published` takes the dataset's own folders.
+`by` of a split names the units that stay whole: a `material` (ten stacks, one for each energy of
+the beam) or a `stack`. The units of each space group are sorted by a hash, and each part takes its
+share of that order. So a group of three or more units is in every part. The units of smaller groups
+stay in the training part. The split `published` uses the folders of the dataset.
 """
 
 from __future__ import annotations
@@ -28,19 +28,22 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
 MATERIAL, STACK = "material", "stack"
-LEAST_UNITS = 3  # of a space group, for one in each part
-CANNOT = (
+MIN_UNITS = 3  # of a space group, so that each part has one
+NOT_CHECKED = (
     "leakage cannot be checked: {dataset} names no materials, so stacks of one crystal may be on "
     "both sides"
 )
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The stacks of each part, ascending.
+class SplitParts:
+    """The stacks of each part of a split.
 
-    `by` is what was kept whole; `in_train_alone` lists groups with too few units to divide, and
-    `left_out` counts stacks of no part.
+    Attributes:
+        parts: stack numbers of each part, ascending.
+        by: which units were kept whole.
+        in_train_alone: space groups with too few units to divide.
+        left_out: number of stacks that are in no part.
     """
 
     parts: Mapping[str, Numbers]
@@ -49,14 +52,14 @@ class Layout:
     left_out: int
 
 
-def lay_out(split: Split, stacks: Stacks) -> Layout:
-    """Return the parts of a split.
+def make_split(split: Split, stacks: Stacks) -> SplitParts:
+    """Return the stacks of each part.
 
     Raises:
-        CallError: it is by material, and nobody knows the materials.
-        DescriptorError: the rule is not known.
-        SciMLDataError: a part is left without a stack, or a material is in several parts of a
-            split that keeps materials apart.
+        CallError: the split is by material, and the dataset does not name materials.
+        DescriptorError: the split's rule is unknown.
+        SciMLDataError: a part has no stack, or a material is in several parts of a split that
+            keeps materials apart.
     """
     if "folders" in split.members[TRAIN]:
         numbers, by, alone = _published(split, stacks)
@@ -66,54 +69,54 @@ def lay_out(split: Split, stacks: Stacks) -> Layout:
         chosen = np.arange(len(stacks))
         numbers, alone = _by_shares(shares, chosen, units_of(by, stacks), stacks.group)
     parts = {part: np.flatnonzero(numbers == place) for place, part in enumerate(PARTS)}
-    if empty := [part for part, found in parts.items() if not len(found)]:
+    if empty := [part for part, members in parts.items() if not len(members)]:
         raise SciMLDataError(
             f"split {split.name!r} leaves {' and '.join(empty)} without a stack: there are "
-            f"{len(stacks)} stacks of {len(np.unique(stacks.group))} space groups, and it takes "
-            f"{LEAST_UNITS} units ({by}) of a group to divide it",
+            f"{len(stacks)} stacks of {len(np.unique(stacks.group))} space groups, and only groups "
+            f"with {MIN_UNITS} or more units ({by}) are divided",
             untouched="nothing was trained",
-            hint="a larger sample or more files; --split random divides stacks",
+            hint="use a larger sample or more files, or --split random, which divides stacks",
         )
-    layout = Layout(parts, by, alone, int((numbers < 0).sum()))
+    divided = SplitParts(parts, by, alone, int((numbers < 0).sum()))
     if by == MATERIAL:
-        _require_apart(layout, stacks, split.name)
-    return layout
+        _require_apart(divided, stacks, split.name)
+    return divided
 
 
 def units_of(by: str, stacks: Stacks) -> Texts:
-    """Return what is kept whole for each stack.
+    """Return for each stack (stack,) the name of the unit that stays whole.
 
     Raises:
-        CallError: materials are asked for, and nobody knows them.
-        DescriptorError: there is no such unit.
+        CallError: the unit is the material, and the dataset does not name materials.
+        DescriptorError: the unit is unknown.
     """
     if by == STACK:
         return stacks.names
     if by != MATERIAL:
         raise DescriptorError(
-            f"a split cannot be by {by!r}{nearest(by, (MATERIAL, STACK))}; "
-            f"it can be by {MATERIAL} or {STACK}"
+            f"the stored split is by {by!r}{nearest(by, (MATERIAL, STACK))}; "
+            f"{MATERIAL} or {STACK} is expected"
         )
     if stacks.material is None:
         raise CallError(
-            f"{stacks.dataset} names no materials: stacks cannot be split by them",
+            f"{stacks.dataset} names no materials, so stacks cannot be split by material",
             untouched="nothing was trained",
-            hint="--split published, or --split random; what they leak cannot be checked",
+            hint="--split published or --split random; their leakage cannot be checked",
         )
     return stacks.material
 
 
-def leakage(layout: Layout, stacks: Stacks) -> dict[str, Any]:
-    """Return what each pair of parts shares, and sentences that say it (`told`)."""
+def leakage(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
+    """Return what each pair of parts shares, for the record; `told` has it in sentences."""
     report: dict[str, Any] = {"is_checked": stacks.material is not None}
-    for one, other in combinations(PARTS, 2):
+    for first, second in combinations(PARTS, 2):
         pair: dict[str, Any] = {}
         for name in ("material", "formula"):
             if name in stacks.texts:
                 values = stacks.texts[name]
-                pair |= _shared(name, values[layout.parts[one]], values[layout.parts[other]])
-        report[f"{one}+{other}"] = pair
-    report["told"] = list(_told(report, stacks))
+                pair |= _shared(name, values[split.parts[first]], values[split.parts[second]])
+        report[f"{first}+{second}"] = pair
+    report["told"] = list(_leakage_messages(report, stacks))
     report["meaning"] = (
         "materials and formulas that both parts have; `percent` is of the second part's stacks. "
         "Stacks of one material differ in the energy of the beam alone: scores on materials that "
@@ -122,19 +125,19 @@ def leakage(layout: Layout, stacks: Stacks) -> dict[str, Any]:
     return report
 
 
-def describe(layout: Layout, stacks: Stacks) -> dict[str, Any]:
+def describe_split(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
     """Return what each part holds, and the digest of its stacks' names, for the record."""
     names = stacks.names
     lines = [
         f"{part},{name}"
-        for part, numbers in layout.parts.items()
+        for part, numbers in split.parts.items()
         for name in sorted(names[numbers].tolist())
     ]
     material = stacks.material
     return {
-        "by": layout.by,
-        "groups_in_train_alone": list(layout.in_train_alone),
-        "left_out": layout.left_out,
+        "by": split.by,
+        "groups_in_train_alone": list(split.in_train_alone),
+        "left_out": split.left_out,
         "digest": "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest(),
         **{
             part: {
@@ -143,7 +146,7 @@ def describe(layout: Layout, stacks: Stacks) -> dict[str, Any]:
                 "groups": len(np.unique(stacks.group[numbers])),
                 "folders": _counts(stacks.folder[numbers]),
             }
-            for part, numbers in layout.parts.items()
+            for part, numbers in split.parts.items()
         },
     }
 
@@ -153,7 +156,10 @@ def _counts(values: Texts) -> dict[str, int]:
 
 
 def _published(split: Split, stacks: Stacks) -> tuple[npt.NDArray[np.int8], str, tuple[int, ...]]:
-    """Return parts from folders; without a folder for validation, a share of the training one."""
+    """Return parts from folders, and how they were made.
+
+    Without a folder for validation, that part is a share of the training folder.
+    """
     numbers = np.full(len(stacks), -1, np.int8)
     for place, part in enumerate(PARTS):
         numbers[np.isin(stacks.folder, split.members[part]["folders"])] = place
@@ -172,61 +178,62 @@ def _by_shares(
 ) -> tuple[npt.NDArray[np.int8], tuple[int, ...]]:
     """Return the part of each chosen stack, and the groups that are too small to divide.
 
-    A unit that has stacks of several groups counts in the first of them, and stays whole.
+    A unit with stacks of several groups counts in the first of these groups and stays whole.
     """
     names, first, unit = np.unique(units[chosen], return_index=True, return_inverse=True)
     group = groups[chosen][first]
-    words = hash_ids(names, shares.salt)
+    hashes = hash_ids(names, shares.salt)
     part = np.zeros(len(names), np.int8)
     alone = []
     for number in np.unique(group):
         members = np.flatnonzero(group == number)
-        if len(members) < LEAST_UNITS:
+        if len(members) < MIN_UNITS:
             alone.append(int(number))
             continue
-        order = members[np.argsort(words[members], kind="stable")]
+        order = members[np.argsort(hashes[members], kind="stable")]
         part[order] = _portions(shares, len(order))
     return part[unit], tuple(alone)
 
 
 def _portions(shares: Shares, count: int) -> npt.NDArray[np.int8]:
-    """Return the part of each of so many units in order: shares rounded, at least one in each."""
-    rest = [high - low for part, (low, high) in shares.ends.items() if part != TRAIN]
-    taken = [max(1, int(np.floor(share * count + 0.5))) for share in rest]
+    """Return the part of each of `count` sorted units: shares rounded, at least one unit each."""
+    shares_of_others = [high - low for part, (low, high) in shares.ends.items() if part != TRAIN]
+    taken = [max(1, int(np.floor(share * count + 0.5))) for share in shares_of_others]
     return np.repeat(np.arange(len(taken) + 1), [count - sum(taken), *taken]).astype(np.int8)
 
 
-def _require_apart(layout: Layout, stacks: Stacks, name: str) -> None:
-    for pair, found in leakage(layout, stacks).items():
-        if isinstance(found, dict) and found["materials_shared"]:
+def _require_apart(split: SplitParts, stacks: Stacks, name: str) -> None:
+    for pair, shared in leakage(split, stacks).items():
+        if isinstance(shared, dict) and shared["materials_shared"]:
             raise SciMLDataError(
-                f"split {name!r} keeps materials apart, and {pair} share "
-                f"{found['materials_shared']} of them",
+                f"split {name!r} keeps materials apart, but {pair} share "
+                f"{shared['materials_shared']} of them",
                 untouched="nothing was trained",
             )
 
 
-def _shared(name: str, one: Texts, other: Texts) -> dict[str, Any]:
-    both = np.intersect1d(one, other)
+def _shared(name: str, first: Texts, second: Texts) -> dict[str, Any]:
+    both = np.intersect1d(first, second)
     return {
         f"{name}s_shared": len(both),
-        f"{name}s_of_second": len(np.unique(other)),
-        f"{name}s_percent": round(100 * float(np.isin(other, both).mean()), 1),
+        f"{name}s_of_second": len(np.unique(second)),
+        f"{name}s_percent": round(100 * float(np.isin(second, both).mean()), 1),
     }
 
 
-def _told(report: Mapping[str, Any], stacks: Stacks) -> Iterator[str]:
+def _leakage_messages(report: Mapping[str, Any], stacks: Stacks) -> Iterator[str]:
+    """Yield the leakage report in sentences, which a run prints before training."""
     if not report["is_checked"]:
-        yield CANNOT.format(dataset=stacks.dataset)
+        yield NOT_CHECKED.format(dataset=stacks.dataset)
         return
-    for one, other in combinations(PARTS, 2):
-        pair = report[f"{one}+{other}"]
+    for first, second in combinations(PARTS, 2):
+        pair = report[f"{first}+{second}"]
         words = [
-            f"{pair[f'{name}s_shared']} of {pair[f'{name}s_of_second']} {name}s of {other} "
+            f"{pair[f'{name}s_shared']} of {pair[f'{name}s_of_second']} {name}s of {second} "
             f"({pair[f'{name}s_percent']:g} % of its stacks)"
             for name in ("material", "formula")
             if f"{name}s_shared" in pair
         ]
-        yield f"leakage: {one} has {' and '.join(words)}"
+        yield f"leakage: {first} has {' and '.join(words)}"
     if any(report[f"{TRAIN}+{part}"]["materials_shared"] for part in (VALIDATION, TEST)):
         yield "leakage: materials are on both sides; these scores say what was remembered"

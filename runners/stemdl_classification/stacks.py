@@ -1,7 +1,7 @@
-"""The stacks that are here: where each lies, of what crystal it is, and its patterns when asked.
+"""Find the stacks of all ready files, with labels and names, and read their patterns.
 
-Ready files are looked up once, without their patterns: 548 GB stay on the disk until a batch, or
-the memory they fit, asks for them.
+Opening reads labels and names only. The patterns, up to 548 GB, stay on disk until a batch needs
+them, or until they are loaded into memory because they fit.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import h5py
 import numpy as np
@@ -24,29 +24,39 @@ if TYPE_CHECKING:
 STACK = "cbed_stack"
 GROUP = "space_group"
 TEXTS = ("native_file", "native_sample", "material", "formula")
-ALWAYS = ("native_file", "native_sample")
-UNSCALED = "none"  # the attribute `scaling` of stacks that are intensities
-READ_AT_ONCE = 32  # stacks: 100 MB of 3 x 512 x 512
+REQUIRED_TEXTS = ("native_file", "native_sample")
+UNSCALED = "none"  # value of the attribute `scaling` if stacks are intensities
+STACKS_PER_READ = 32  # 100 MB at 3 x 512 x 512
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
 Texts: TypeAlias = npt.NDArray[np.str_]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 
+class ReadyFile(NamedTuple):
+    """A ready file: its folder, path, and its content without the patterns."""
+
+    folder: str
+    path: Path
+    head: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Stacks:
-    """All stacks, in the order of folders and files; arrays have an entry for each stack.
+    """All stacks, in the order of folders and files.
 
     Attributes:
         paths: of the ready files.
-        file, row: number of the path, and of the stack in the file.
-        folder: split of the dataset it comes from.
-        group: space group, 1 to 230.
-        texts: by name of TEXTS; `material` and `formula` are missing where the files have none.
-        energy: keV, NaN where not known.
+        file: (stack,) index of the path.
+        row: (stack,) index in the file.
+        folder: (stack,) folder of the dataset (its split).
+        group: (stack,) space group, 1 to 230.
+        texts: (stack,) text by name of `TEXTS`; `material` and `formula` are absent if the files
+            have none.
+        energy: (stack,) of the beam in keV, NaN where unknown.
         side: pixels along a side of a pattern.
-        is_scaled: whether the files hold levels 0..255 and no intensity.
-        dataset: its id.
+        is_log_intensity: whether the files hold logarithms scaled to 0..255 and not intensities.
+        dataset: id of the dataset.
     """
 
     paths: tuple[Path, ...]
@@ -57,7 +67,7 @@ class Stacks:
     texts: Mapping[str, Texts]
     energy: npt.NDArray[np.float64]
     side: int
-    is_scaled: bool
+    is_log_intensity: bool
     dataset: str
 
     def __len__(self) -> int:
@@ -66,7 +76,7 @@ class Stacks:
 
     @property
     def names(self) -> Texts:
-        """Return a name for each stack, no two alike: native file and sample in it."""
+        """Return a unique name for each stack: native file and sample in it."""
         return np.array([self.name(number) for number in range(len(self))])
 
     def name(self, number: int) -> str:
@@ -75,14 +85,14 @@ class Stacks:
 
     @property
     def material(self) -> Texts | None:
-        """Return the material of each stack; None where nobody knows."""
+        """Return the material of each stack (stack,); None if the dataset does not name them."""
         return self.texts.get("material")
 
     def read(self, numbers: Numbers) -> Floats:
-        """Return stacks in the order asked for: (stack, view, y, x) float32.
+        """Return stacks in the given order: (stack, view, y, x) float32.
 
         Raises:
-            ConversionError: a file is gone, cut or damaged.
+            ConversionError: a file is missing, truncated or damaged.
         """
         values = np.empty((len(numbers), 3, self.side, self.side), np.float32)
         for file in np.unique(self.file[numbers]):
@@ -97,10 +107,10 @@ class Stacks:
         return values
 
     def blocks(self, numbers: Numbers) -> Iterator[tuple[Numbers, Floats]]:
-        """Yield (places in `numbers`, stacks) of a few stacks at a time, each file read once."""
+        """Yield (indices into `numbers`, stacks) for a few stacks at a time, file by file."""
         order = np.lexsort((self.row[numbers], self.file[numbers]))
-        for start in range(0, len(order), READ_AT_ONCE):
-            places = order[start : start + READ_AT_ONCE]
+        for start in range(0, len(order), STACKS_PER_READ):
+            places = order[start : start + STACKS_PER_READ]
             yield places, self.read(numbers[places])
 
 
@@ -108,8 +118,8 @@ def find_stacks(converted: Converted) -> Stacks:
     """Return the stacks of all ready files.
 
     Raises:
-        CallError: there is none.
-        ConversionError: files cannot be read or differ from the others; every one is named.
+        CallError: there is no stack.
+        ConversionError: files cannot be read or differ from the first; all of them are listed.
     """
     places = [
         (folder, converted.root / name)
@@ -117,29 +127,29 @@ def find_stacks(converted: Converted) -> Stacks:
         for name in sorted(names)
     ]
     dataset = converted.descriptor.dataset
-    found: list[tuple[str, Path, dict[str, Any]]] = []
+    files: list[ReadyFile] = []
     problems: list[Problem] = []
     for folder, path in places:
         try:
-            found.append((folder, path, _head(path)))
+            files.append(ReadyFile(folder, path, _read_head(path)))
         except (OSError, KeyError, ValueError, TypeError) as error:
             problems.append(Problem("unreadable", path.name, f"{type(error).__name__}: {error}"))
-    found = [one for one in found if len(one[2][GROUP])]
-    problems += _differences(found)
+    files = [file for file in files if len(file.head[GROUP])]
+    problems += _differences(files)
     if problems:
         raise ConversionError(
-            f"ready files of {dataset} cannot be used: {len(problems)} of {len(places)}",
+            f"{len(problems)} problems in the {len(places)} ready files of {dataset}",
             problems=problems,
             untouched="nothing was changed",
             hint=f"convert the dataset again: sciml-data convert {dataset} --again",
         )
-    if not found:
+    if not files:
         raise CallError("there are no ready stacks", hint=f"sciml-data convert {dataset}")
-    return _joined(found, dataset)
+    return _concatenate(files, dataset)
 
 
-def _joined(found: list[tuple[str, Path, dict[str, Any]]], dataset: str) -> Stacks:
-    folders, paths, heads = zip(*found, strict=True)
+def _concatenate(files: list[ReadyFile], dataset: str) -> Stacks:
+    folders, paths, heads = zip(*files, strict=True)
     lengths = [len(head[GROUP]) for head in heads]
     texts = {
         name: np.concatenate([head[name] for head in heads])
@@ -152,16 +162,16 @@ def _joined(found: list[tuple[str, Path, dict[str, Any]]], dataset: str) -> Stac
         row=np.concatenate([np.arange(length) for length in lengths]).astype(np.intp),
         folder=np.repeat(folders, lengths),
         group=np.concatenate([head[GROUP] for head in heads]),
-        texts={name: text for name, text in texts.items() if name in ALWAYS or text.all()},
+        texts={name: text for name, text in texts.items() if name in REQUIRED_TEXTS or text.all()},
         energy=np.concatenate([head["energy"] for head in heads]),
         side=heads[0]["side"],
-        is_scaled=heads[0]["scaling"] != UNSCALED,
+        is_log_intensity=heads[0]["scaling"] != UNSCALED,
         dataset=dataset,
     )
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """Return what a file says without its patterns."""
+def _read_head(path: Path) -> dict[str, Any]:
+    """Return labels, names and shapes of a file, without its patterns."""
     with h5py.File(path, "r") as opened:
         stack = opened[STACK]
         if len(stack.shape) != 4 or stack.shape[1] != 3 or stack.shape[2] != stack.shape[3]:
@@ -183,25 +193,30 @@ def _energies(opened: Any) -> npt.NDArray[np.float64]:
 
 
 def _text(values: npt.NDArray[Any]) -> Texts:
-    """Return text of text as NetCDF has it: bytes, characters along a second axis, or objects."""
+    """Return strings from text as NetCDF stores it: bytes, a second axis of letters, or objects."""
     if not len(values):
         return np.zeros(0, np.str_)
     if values.ndim == 2:
         values = np.ascontiguousarray(values).view(f"S{values.shape[1]}").ravel()
-    return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in values])
+    return np.array(
+        [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    )
 
 
-def _differences(found: list[tuple[str, Path, dict[str, Any]]]) -> list[Problem]:
-    """Return files whose patterns are of another kind than the first's, or that have no group."""
+def _differences(files: list[ReadyFile]) -> list[Problem]:
+    """Return files whose patterns differ in kind from the first file's, and wrong labels."""
     problems = []
-    for _, path, head in found:
+    for _, path, head in files:
         for key in ("side", "scaling"):
-            if head[key] != found[0][2][key]:
-                message = f"{found[0][2][key]} expected, {head[key]} found"
+            expected = files[0].head[key]
+            if head[key] != expected:
+                message = f"{expected} expected, {head[key]} found"
                 problems.append(Problem(key, path.name, message))
         wrong = head[GROUP][(head[GROUP] < 1) | (head[GROUP] > 230)]
         if len(wrong):
-            problems.append(Problem("label", path.name, f"{wrong[0]} is no space group"))
+            problems.append(
+                Problem("label", path.name, f"{wrong[0]} is not a space group (1 to 230)")
+            )
     return problems
 
 
@@ -210,5 +225,5 @@ def _unreadable(path: Path, error: Exception) -> ConversionError:
         f"ready stacks cannot be read: {path.name}",
         problems=[Problem("unreadable", path.name, f"{type(error).__name__}: {error}")],
         untouched="nothing was changed",
-        hint="convert the dataset again",
+        hint="convert the dataset again: sciml-data convert DATASET --again",
     )

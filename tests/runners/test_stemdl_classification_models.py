@@ -1,4 +1,4 @@
-"""The networks are as large as said, treat views alike, and learn on both backends' operations."""
+"""The networks have the documented sizes, treat views alike, and have the documented losses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(coordinates: str = "square", **settings: Any) -> Any:
         {**TINY, "coordinates": coordinates, **settings},
         shape=shape,
         classes=5,
-        standard=(80.0, 40.0),
+        statistics=(80.0, 40.0),
     )
 
 
@@ -65,7 +65,7 @@ def test_the_reference_has_the_parameters_of_resnet50() -> None:
     assert body.input_shape == (None, 64, 64, 3)
 
 
-def test_the_reference_has_the_published_classes_whatever_the_data(
+def test_the_reference_has_the_published_classes_for_all_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     models = module("models")
@@ -91,28 +91,28 @@ def test_the_sizes_are_those_of_the_documentation(size: int, coordinates: str) -
 
 
 @pytest.mark.parametrize("coordinates", ["square", "rings"])
-def test_each_view_is_seen_by_itself_with_the_same_weights(coordinates: str) -> None:
+def test_each_view_is_classified_alone_with_the_same_weights(coordinates: str) -> None:
     model = build(coordinates)
     shape = (8, 16) if coordinates == "rings" else (16, 16)
-    levels = np.random.default_rng(0).uniform(0, 255, (4, *shape, 3)).astype(np.float32)
-    whole = np.asarray(model(levels))
-    alone = np.concatenate([np.asarray(model(levels[..., v : v + 1])) for v in range(3)], axis=1)
+    patterns = np.random.default_rng(0).uniform(0, 255, (4, *shape, 3)).astype(np.float32)
+    whole = np.asarray(model(patterns))
+    alone = np.concatenate([np.asarray(model(patterns[..., v : v + 1])) for v in range(3)], axis=1)
 
     assert whole.shape == (4, 3, 5)
     assert whole == pytest.approx(alone, abs=1e-5)
-    assert np.asarray(model(levels[..., ::-1])) == pytest.approx(whole[:, ::-1], abs=1e-5)
+    assert np.asarray(model(patterns[..., ::-1])) == pytest.approx(whole[:, ::-1], abs=1e-5)
 
 
-def test_turning_a_pattern_by_the_networks_step_changes_nothing_on_rings() -> None:
+def test_rotating_a_polar_pattern_by_the_networks_stride_changes_nothing() -> None:
     model = build("rings")
-    levels = np.random.default_rng(0).uniform(0, 255, (3, 8, 16, 1)).astype(np.float32)
+    patterns = np.random.default_rng(0).uniform(0, 255, (3, 8, 16, 1)).astype(np.float32)
     model.body.layers[-1].set_weights(
         [np.random.default_rng(1).normal(size=w.shape) for w in model.body.layers[-1].weights]
     )
-    turned = np.roll(levels, 4, axis=2)  # two steps of two
+    rotated = np.roll(patterns, 4, axis=2)  # two strides of two
 
-    assert np.asarray(model(turned)) == pytest.approx(np.asarray(model(levels)), abs=1e-4)
-    assert np.asarray(model(levels)).std() > 0.1
+    assert np.asarray(model(rotated)) == pytest.approx(np.asarray(model(patterns)), abs=1e-4)
+    assert np.asarray(model(patterns)).std() > 0.1
 
 
 def test_probabilities_are_the_mean_of_the_views_softmax() -> None:
@@ -131,11 +131,11 @@ def test_the_loss_is_the_mean_cross_entropy_over_views() -> None:
     assert (float(loss), float(weight)) == pytest.approx((expected, 4.0))
 
 
-def test_smoothing_asks_for_a_little_of_every_class() -> None:
+def test_smoothing_prefers_some_probability_for_every_class() -> None:
     logits = np.log(np.array([[[0.95, 0.05]], [[1 - 1e-6, 1e-6]]], np.float32))
     loss = [
-        float(module("losses").loss_sums(np.array([0]), one[None], np.ones(1), smoothing=0.1)[0])
-        for one in logits
+        float(module("losses").loss_sums(np.array([0]), sample[None], np.ones(1), smoothing=0.1)[0])
+        for sample in logits
     ]
 
     assert loss[0] < loss[1]
@@ -152,47 +152,47 @@ def test_class_weights_are_one_in_the_mean_over_samples(name: str) -> None:
 
 def test_effective_weights_lie_between_none_and_inverse() -> None:
     counts = np.array([1000, 10])
-    plain, some, most = (
+    plain, effective, inverse = (
         float(np.divide(*module("losses").class_weights(counts, name, beta=0.99)[::-1]))
         for name in ("none", "effective", "inverse")
     )
 
     assert plain == 1.0
-    assert most == pytest.approx(100)
-    assert some == pytest.approx((1 - 0.99**1000) / (1 - 0.99**10), rel=1e-3)
+    assert inverse == pytest.approx(100)
+    assert effective == pytest.approx((1 - 0.99**1000) / (1 - 0.99**10), rel=1e-3)
 
 
-def test_the_reference_takes_no_rings() -> None:
+def test_the_reference_takes_no_polar_patterns() -> None:
     with pytest.raises(CallError, match="square patterns"):
         module("polar").check_coordinates(
             {"model": "reference", "coordinates": "rings", "head": "mean"}
         )
 
 
-def test_harmonics_are_the_absolute_fourier_coefficients_of_each_ring() -> None:
+def test_harmonics_are_the_absolute_fourier_coefficients_at_each_radius() -> None:
     random = np.random.default_rng(0)
-    rings = random.normal(size=(2, 3, 16, 1)).astype(np.float32)
+    polar = random.normal(size=(2, 3, 16, 1)).astype(np.float32)
     layer = module("harmonics").Harmonics(4)
 
-    expected = np.abs(np.fft.rfft(rings[..., 0], axis=2))[:, :, :4] / 16
-    found = np.exp(np.asarray(layer(rings))) - 1e-2
-    np.testing.assert_allclose(found, expected.reshape(2, -1), atol=1e-3)
+    expected = np.abs(np.fft.rfft(polar[..., 0], axis=2))[:, :, :4] / 16
+    coefficients = np.exp(np.asarray(layer(polar))) - 1e-2
+    np.testing.assert_allclose(coefficients, expected.reshape(2, -1), atol=1e-3)
 
 
-def test_a_head_of_harmonics_does_not_see_how_the_detector_stood() -> None:
+def test_a_head_of_harmonics_is_invariant_to_the_detectors_orientation() -> None:
     model = build("rings", head="harmonics", widths=[8], blocks=[1])
-    levels = np.random.default_rng(1).uniform(0, 255, (2, 8, 16, 3)).astype(np.float32)
+    patterns = np.random.default_rng(1).uniform(0, 255, (2, 8, 16, 3)).astype(np.float32)
 
-    turned = np.roll(levels, 2, axis=2)  # angles are halved once, so by two of them
-    np.testing.assert_allclose(model(turned), model(levels), atol=1e-4)
+    rotated = np.roll(patterns, 2, axis=2)  # angles are halved once, so by two of them
+    np.testing.assert_allclose(model(rotated), model(patterns), atol=1e-4)
 
 
 def test_a_head_of_harmonics_is_saved_and_loaded(tmp_path: Path) -> None:
     import keras
 
     model = build("rings", head="harmonics", widths=[8], blocks=[1])
-    levels = np.ones((1, 8, 16, 1), np.float32)
+    patterns = np.ones((1, 8, 16, 1), np.float32)
     model.body.save(tmp_path / "body.keras")
 
     again = keras.saving.load_model(tmp_path / "body.keras")
-    np.testing.assert_array_equal(again(levels), model.body(levels))
+    np.testing.assert_array_equal(again(patterns), model.body(patterns))

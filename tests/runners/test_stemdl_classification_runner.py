@@ -1,4 +1,4 @@
-"""The STEMDL classifier offers the engine what it asks for, on small stacks made here."""
+"""The STEMDL classifier implements the engine's interface, shown on small artificial stacks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
-from tests.support.stemdl_samples import GROUPS, converted, patterns, write
-from tests.support.stemdl_samples import One as Stack
+from tests.support.stemdl_samples import GROUPS, Stack, converted, patterns, write
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("sklearn")
@@ -60,8 +59,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Converted:
 
 
 @pytest.fixture(scope="module")
-def levels(tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    return converted(tmp_path_factory.mktemp("levels"), is_levels=True)
+def log_intensity(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    return converted(tmp_path_factory.mktemp("levels"), is_log_intensity=True)
 
 
 @pytest.fixture(scope="module")
@@ -73,27 +72,27 @@ def epoch(problem: Any, part: str = "train", seed: int = 0) -> list[Any]:
     return list(problem.batches(part, batch_size=8, seed=seed))
 
 
-def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+def test_prepare_returns_a_problem(problem: Any) -> None:
     assert check_problem(problem, "stemdl_classification") is problem
     assert problem.parts == ("train", "validation", "test")
     assert problem.sizes == {"train": 72, "validation": 18, "test": 18}
 
 
 def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
-    one, again, other = (epoch(problem, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (epoch(problem, seed=seed) for seed in (3, 3, 4))
 
     assert all(
         np.array_equal(a, b)
-        for pair in zip(one, again, strict=True)
+        for pair in zip(first, again, strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    assert not np.array_equal(one[0][0], other[0][0])
+    assert not np.array_equal(first[0][0], other[0][0])
 
 
-def test_batches_hold_levels_classes_and_weights(ready: Converted, problem: Any) -> None:
+def test_batches_hold_patterns_classes_and_weights(ready: Converted, problem: Any) -> None:
     inputs, targets, weights = epoch(problem)[0]
 
-    assert inputs.shape == (8, 16, 32, 3)  # rings and angles
+    assert inputs.shape == (8, 16, 32, 3)  # radii and angles
     assert epoch(problem_of(ready, "coordinates=square"))[0][0].shape == (8, 32, 32, 3)
     assert (inputs.dtype, targets.dtype, weights.dtype) == ("f4", "i4", "f4")
     assert 0 <= inputs.min() < inputs.max() <= 255
@@ -111,21 +110,21 @@ def test_one_view_of_each_stack_can_be_drawn(ready: Converted) -> None:
     }
 
 
-def test_validation_comes_in_order_and_is_not_turned(problem: Any) -> None:
+def test_validation_comes_in_order_and_is_not_augmented(problem: Any) -> None:
     first, second = (epoch(problem, "validation", seed) for seed in (0, 9))
-    numbers = problem.layout.parts["validation"]
+    numbers = problem.split.parts["validation"]
 
     assert np.array_equal(first[0][0], second[0][0])
-    assert np.array_equal(first[0][0], problem.rings.of(problem.patterns.take(numbers)))
+    assert np.array_equal(first[0][0], problem.polar_grid.resample(problem.patterns.take(numbers)))
 
 
-def test_levels_read_for_each_batch_are_those_kept_in_memory(ready: Converted) -> None:
-    kept, read = problem_of(ready), problem_of(ready, "memory_gib=0")
+def test_patterns_read_for_each_batch_equal_those_in_memory(ready: Converted) -> None:
+    cached, read = problem_of(ready), problem_of(ready, "memory_gib=0")
     numbers = np.array([40, 2, 2, 71, 0])
 
-    assert (kept.patterns.kept is None, read.patterns.kept is None) == (False, True)
+    assert (cached.patterns.cached is None, read.patterns.cached is None) == (False, True)
     assert read.diagnostics()["levels"]["in_memory"] is False
-    assert kept.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
+    assert cached.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
 
 
 def test_a_stack_is_read_as_it_was_written(problem: Any) -> None:
@@ -137,14 +136,16 @@ def test_a_stack_is_read_as_it_was_written(problem: Any) -> None:
     assert np.array_equal(stacks.read(np.array([number]))[0], patterns(stack, 32))
 
 
-def test_averaging_comes_before_the_logarithm_unless_asked_otherwise(ready: Converted) -> None:
+def test_averaging_comes_before_the_logarithm_unless_the_setting_says_otherwise(
+    ready: Converted,
+) -> None:
     intensity = np.zeros((1, 3, 32, 32), np.float32)
     intensity[..., 0::2, 0::2] = np.exp(1)  # one pixel of each block of four
-    first = problem_of(ready, "size=16").patterns.scaling.levels(intensity)
-    then = problem_of(ready, "size=16", "mean_of=levels").patterns.scaling.levels(intensity)
+    first = problem_of(ready, "size=16").patterns.scaling.log_intensity(intensity)
+    last = problem_of(ready, "size=16", "mean_of=levels").patterns.scaling.log_intensity(intensity)
 
     assert first[0, 0, 0, 0] == pytest.approx(10 * (1 + np.log(1 / 4) + 17), rel=1e-3)
-    assert then[0, 0, 0, 0] == pytest.approx(10 * (1 + 17) / 4, rel=1e-3)
+    assert last[0, 0, 0, 0] == pytest.approx(10 * (1 + 17) / 4, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +160,15 @@ def test_averaging_comes_before_the_logarithm_unless_asked_otherwise(ready: Conv
         ("head=harmonic", "did you mean 'harmonics'"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(ready: Converted, override: str, message: str) -> None:
+def test_settings_that_are_not_valid_are_refused(
+    ready: Converted, override: str, message: str
+) -> None:
     with pytest.raises(CallError, match=message):
         problem_of(ready, override)
 
 
 def test_harmonics_of_square_patterns_are_refused(ready: Converted) -> None:
-    with pytest.raises(CallError, match="harmonics are taken of rings"):
+    with pytest.raises(CallError, match="needs polar patterns"):
         problem_of(ready, "coordinates=square", "head=harmonics")
 
 
@@ -176,31 +179,31 @@ def test_files_of_another_size_or_label_are_all_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConversionError) as caught:
         problem_of(odd)
-    assert {(one.kind, one.place) for one in caught.value.problems} == {
+    assert {(problem.kind, problem.place) for problem in caught.value.problems} == {
         ("label", "dev-batch_dev_0.nc"),
         ("side", "test-batch_test_0.nc"),
     }
 
 
-def test_a_file_that_is_cut_is_named(tmp_path: Path) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     odd = converted(tmp_path)
     path = tmp_path / "dev-batch_dev_0.nc"
     path.write_bytes(path.read_bytes()[:1000])
 
     with pytest.raises(ConversionError) as caught:
         problem_of(odd)
-    assert [one.place for one in caught.value.problems] == ["dev-batch_dev_0.nc"]
+    assert [problem.place for problem in caught.value.problems] == ["dev-batch_dev_0.nc"]
 
 
 def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
     task = load_task(RUNNER)
-    made = problem.baselines()
-    found = [problem.score(parts["test"]) for parts in made.values()]
+    baselines = problem.baselines()
+    scores = [problem.score(parts["test"]) for parts in baselines.values()]
 
-    assert {key.partition(".")[0] for key in found[0]} == {metric.id for metric in task.metrics}
-    assert len({frozenset(scores) for scores in found}) == 1
-    assert set(made) == {"majority", "nearest", "polar_linear"}
-    assert {target.metric for target in task.targets} <= set(found[0])
+    assert {key.partition(".")[0] for key in scores[0]} == {metric.id for metric in task.metrics}
+    assert len({frozenset(by_metric) for by_metric in scores}) == 1
+    assert set(baselines) == {"majority", "nearest", "polar_linear"}
+    assert {target.metric for target in task.targets} <= set(scores[0])
 
 
 def test_the_majority_is_right_as_often_as_its_group_is_there(problem: Any) -> None:
@@ -210,7 +213,7 @@ def test_the_majority_is_right_as_often_as_its_group_is_there(problem: Any) -> N
     assert scores["macro_f1"] == pytest.approx(2 / (len(GROUPS) + 1) / len(GROUPS))
 
 
-def test_the_nearest_stack_is_known_by_heart_where_materials_are_on_both_sides(
+def test_the_nearest_stack_is_remembered_if_materials_are_in_both_parts(
     ready: Converted,
 ) -> None:
     apart, mixed = (problem_of(ready, split=split) for split in ("material", "random"))
@@ -222,12 +225,12 @@ def test_the_nearest_stack_is_known_by_heart_where_materials_are_on_both_sides(
     assert problem_of(ready).score(apart.baselines()["nearest"]["train"])["top1"] == 1.0
 
 
-def test_levels_have_no_scores_by_material(levels: Converted) -> None:
-    problem = problem_of(levels, split="published")
+def test_without_materials_there_are_no_scores_by_material(log_intensity: Converted) -> None:
+    problem = problem_of(log_intensity, split="published")
     scores = problem.score(problem.baselines()["majority"]["test"])
 
     assert not {"material_top1", "macro_f1.low", "top1.high"} & set(scores)
-    assert problem.patterns.facts()["floor"] is None
+    assert problem.patterns.describe()["floor"] is None
     assert problem.patterns.take(np.array([0])).max() > 150
 
 
@@ -238,21 +241,21 @@ def source(ready: Converted) -> Source:
 
 
 @pytest.fixture(scope="module")
-def done(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Return the folder of a run of two epochs, and what it told."""
-    told: list[str] = []
+def run(source: Source, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return the folder of a run of two epochs, and the lines it logged."""
+    lines: list[str] = []
     request = Request(
         "stemdl_classification", find_registry(), model="small", split="random",
         overrides=SMALL, strategy="default", is_sample=True,
     )  # fmt: skip
-    prepared = execution.prepare(request, lambda _task: source, log=told.append)
+    prepared = execution.prepare(request, lambda _task: source, log=lines.append)
     folder = execution.run_once(prepared, 0, home=Home(tmp_path_factory.mktemp("runs")))
     assert folder is not None
-    return folder, told
+    return folder, lines
 
 
-def test_a_run_leaves_a_record_with_every_score(done: tuple[Path, list[str]]) -> None:
-    record = load_record(done[0])
+def test_a_run_leaves_a_record_with_every_score(run: tuple[Path, list[str]]) -> None:
+    record = load_record(run[0])
     rows = [row for row in record["metrics"] if row["part"] == "test"]
 
     assert record["status"] == "success"
@@ -261,50 +264,50 @@ def test_a_run_leaves_a_record_with_every_score(done: tuple[Path, list[str]]) ->
     assert record["curve"][-1]["monitored"] is not None
 
 
-def test_what_parts_share_is_told_recorded_and_shown(done: tuple[Path, list[str]]) -> None:
-    folder, told = done
+def test_leakage_is_logged_recorded_and_shown(run: tuple[Path, list[str]]) -> None:
+    folder, logged = run
     record = load_record(folder)
     lines = record["facts"]["leakage"]["told"]
 
     assert any("materials of test" in line for line in lines)
-    assert set(lines) <= set(told)
+    assert set(lines) <= set(logged)
     assert all(line in run_table(record) for line in lines)
 
 
-def test_a_target_that_is_not_met_is_said_to_be_so(done: tuple[Path, list[str]]) -> None:
-    text = run_table(load_record(done[0]))
+def test_the_table_shows_a_target_that_is_not_reached(run: tuple[Path, list[str]]) -> None:
+    text = run_table(load_record(run[0]))
 
     assert "not reached; not comparable: synthetic data" in text
 
 
 def test_scores_are_computed_again_from_what_is_stored(
-    done: tuple[Path, list[str]], source: Source
+    run: tuple[Path, list[str]], source: Source
 ) -> None:
-    checked, differences = rescoring.rescore(done[0], find_registry(), stage=lambda _task: source)
+    checked, differences = rescoring.rescore(run[0], find_registry(), stage=lambda _task: source)
 
     assert checked > 100
     assert differences == []
 
 
-def test_stored_probabilities_add_up_to_one(done: tuple[Path, list[str]]) -> None:
-    stored = load_predictions(done[0] / runs.PREDICTIONS_NAME)["test"]
+def test_stored_probabilities_add_up_to_one(run: tuple[Path, list[str]]) -> None:
+    stored = load_predictions(run[0] / runs.PREDICTIONS_NAME)["test"]
 
     assert stored.predicted.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     assert (stored.observed.sum(axis=1) == 1).all()
 
 
-def test_each_group_has_a_row_in_a_table(done: tuple[Path, list[str]]) -> None:
-    with (done[0] / runs.OUTPUTS_FOLDER / "groups-test.csv").open(encoding="utf-8") as file:
+def test_each_group_has_a_row_in_a_table(run: tuple[Path, list[str]]) -> None:
+    with (run[0] / runs.OUTPUTS_FOLDER / "groups-test.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 
     assert [int(row["space_group"]) for row in rows] == list(GROUPS)
     assert sum(int(row["samples"]) for row in rows) == sum(int(row["said"]) for row in rows)
 
 
-def test_figures_are_drawn_from_the_folder_alone(done: tuple[Path, list[str]]) -> None:
+def test_figures_are_drawn_from_the_folder_alone(run: tuple[Path, list[str]]) -> None:
     pytest.importorskip("matplotlib")
     runner: Any = load_runner(find_registry(), "stemdl_classification")
-    drawn = runner.figures(done[0], load_record(done[0]))
+    drawn = runner.figures(run[0], load_record(run[0]))
 
     assert [path.stem for path in drawn] == ["patterns", "systems", "groups", "curve"]
     assert all(path.stat().st_size > 10_000 for path in drawn)

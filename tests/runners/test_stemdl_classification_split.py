@@ -1,4 +1,4 @@
-"""Splits of stacks keep materials apart, say what they share, and mirrors keep labels right."""
+"""Splits of stacks keep materials apart and report leakage; augmentation keeps labels right."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: An
     return module("stacks").find_stacks(converted(root, groups=groups, side=8, **options))
 
 
-def lay_out(stacks: Any, split: str) -> Any:
-    return module("split").lay_out(load_split(RUNNER, split), stacks)
+def make_split(stacks: Any, split: str) -> Any:
+    return module("split").make_split(load_split(RUNNER, split), stacks)
 
 
 def leakage(stacks: Any, split: str) -> Any:
-    return module("split").leakage(lay_out(stacks, split), stacks)
+    return module("split").leakage(make_split(stacks, split), stacks)
 
 
-def groups_of(stacks: Any, layout: Any) -> dict[str, list[int]]:
-    return {part: sorted(set(stacks.group[rows].tolist())) for part, rows in layout.parts.items()}
+def groups_of(stacks: Any, divided: Any) -> dict[str, list[int]]:
+    return {part: sorted(set(stacks.group[rows].tolist())) for part, rows in divided.parts.items()}
 
 
 def test_the_splits_are_those_of_the_documents() -> None:
@@ -47,7 +47,7 @@ def test_the_splits_are_those_of_the_documents() -> None:
 
 def test_no_material_is_on_two_sides_of_the_headline_split(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {2: 3, 14: 4, 62: 20, 225: 7})
-    parts = [set(stacks.material[rows]) for rows in lay_out(stacks, "material").parts.values()]
+    parts = [set(stacks.material[rows]) for rows in make_split(stacks, "material").parts.values()]
 
     assert sum(map(len, parts)) == len(set.union(*parts)) == 34
     report = leakage(stacks, "material")
@@ -56,17 +56,17 @@ def test_no_material_is_on_two_sides_of_the_headline_split(tmp_path: Path) -> No
 
 def test_a_group_of_three_materials_is_in_every_part(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {2: 3, 14: 4, 62: 20, 225: 7})
-    found = groups_of(stacks, lay_out(stacks, "material"))
+    by_part = groups_of(stacks, make_split(stacks, "material"))
 
-    assert set(map(tuple, found.values())) == {(2, 14, 62, 225)}
+    assert set(map(tuple, by_part.values())) == {(2, 14, 62, 225)}
 
 
 def test_a_group_of_one_or_two_materials_stays_in_train_and_is_counted(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {2: 1, 14: 2, 62: 5, 225: 5})
-    layout = lay_out(stacks, "material")
+    divided = make_split(stacks, "material")
 
-    assert layout.in_train_alone == (2, 14)
-    assert groups_of(stacks, layout) == {
+    assert divided.in_train_alone == (2, 14)
+    assert groups_of(stacks, divided) == {
         "train": [2, 14, 62, 225],
         "validation": [62, 225],
         "test": [62, 225],
@@ -75,18 +75,18 @@ def test_a_group_of_one_or_two_materials_stays_in_train_and_is_counted(tmp_path:
 
 def test_parts_take_their_shares_of_each_group(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {62: 40, 225: 10})
-    layout = lay_out(stacks, "material")
+    divided = make_split(stacks, "material")
     materials = {
         part: [
             len({m for m in stacks.material[rows] if group in m}) for group in ("-062-", "-225-")
         ]
-        for part, rows in layout.parts.items()
+        for part, rows in divided.parts.items()
     }
 
     assert materials == {"train": [28, 6], "validation": [6, 2], "test": [6, 2]}
 
 
-def test_the_random_split_tells_what_it_leaks(tmp_path: Path) -> None:
+def test_the_random_split_reports_its_leakage(tmp_path: Path) -> None:
     report = leakage(stacks_of(tmp_path), "random")
 
     assert report["train+test"]["materials_shared"] > 10
@@ -104,43 +104,43 @@ def test_formulas_that_parts_share_are_counted_apart(tmp_path: Path) -> None:
 
 def test_the_published_split_is_that_of_the_folders(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
-    layout = lay_out(stacks, "published")
-    folders = {part: set(stacks.folder[rows]) for part, rows in layout.parts.items()}
+    divided = make_split(stacks, "published")
+    folders = {part: set(stacks.folder[rows]) for part, rows in divided.parts.items()}
 
     assert folders == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}}
-    assert layout.left_out == 0
+    assert divided.left_out == 0
 
 
 def test_without_a_folder_for_validation_whole_materials_of_train_are_taken(
     tmp_path: Path,
 ) -> None:
     stacks = stacks_of(tmp_path, with_validation=False)
-    layout = lay_out(stacks, "published")
-    train, validation = (set(stacks.material[layout.parts[p]]) for p in ("train", "validation"))
+    divided = make_split(stacks, "published")
+    train, validation = (set(stacks.material[divided.parts[p]]) for p in ("train", "validation"))
 
-    assert layout.by == "folder, validation by material"
+    assert divided.by == "folder, validation by material"
     assert validation
     assert not train & validation
 
 
-def test_what_cannot_be_checked_is_said_to_be_so(tmp_path: Path) -> None:
-    stacks = stacks_of(tmp_path, is_levels=True)
+def test_leakage_that_cannot_be_checked_is_reported(tmp_path: Path) -> None:
+    stacks = stacks_of(tmp_path, is_log_intensity=True)
     report = leakage(stacks, "published")
 
     assert report["is_checked"] is False
     assert "cannot be checked: stemdl_ds1 names no materials" in report["told"][0]
-    assert lay_out(stacks, "published").by == "folder, validation by stack"
+    assert make_split(stacks, "published").by == "folder, validation by stack"
 
 
-def test_a_split_by_material_is_refused_where_nobody_knows_them(tmp_path: Path) -> None:
+def test_a_split_by_material_is_refused_if_the_dataset_names_none(tmp_path: Path) -> None:
     with pytest.raises(CallError, match="names no materials") as caught:
-        lay_out(stacks_of(tmp_path, is_levels=True), "material")
+        make_split(stacks_of(tmp_path, is_log_intensity=True), "material")
     assert "--split published" in str(caught.value.hint)
 
 
 def test_a_dataset_too_small_to_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SciMLDataError, match="validation and test without a stack"):
-        lay_out(stacks_of(tmp_path, {2: 2, 225: 2}), "material")
+        make_split(stacks_of(tmp_path, {2: 2, 225: 2}), "material")
 
 
 def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
@@ -153,45 +153,45 @@ def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
 
 def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
-    describe = module("split").describe
-    digest = describe(lay_out(stacks, "material"), stacks)["digest"]
+    describe_split = module("split").describe_split
+    digest = describe_split(make_split(stacks, "material"), stacks)["digest"]
     order = np.random.default_rng(0).permutation(len(stacks))
     for name in ("file", "row", "folder", "group"):
         getattr(stacks, name)[:] = getattr(stacks, name)[order]
     for values in stacks.texts.values():
         values[:] = values[order]
 
-    assert describe(lay_out(stacks, "material"), stacks)["digest"] == digest
+    assert describe_split(make_split(stacks, "material"), stacks)["digest"] == digest
 
 
 def test_the_last_group_of_each_crystal_system_is_followed_by_the_next_system() -> None:
     groups = module("space_groups")
     gemmi = pytest.importorskip("gemmi")
-    found = groups.systems_of(np.arange(1, 231))
+    systems = groups.systems_of(np.arange(1, 231))
     names = [
         gemmi.find_spacegroup_by_number(number).crystal_system_str() for number in range(1, 231)
     ]
 
-    assert [groups.SYSTEMS[number] for number in found] == names
+    assert [groups.SYSTEMS[number] for number in systems] == names
 
 
 def test_mirrors_change_the_group_of_22_and_of_no_other() -> None:
     gemmi = pytest.importorskip("gemmi")
-    found = [0]
+    expected = [0]
     for number in range(1, 231):
         operations = gemmi.find_spacegroup_by_number(number).operations()
         inversion = gemmi.Op("-x,-y,-z")
         mirrored = gemmi.GroupOps(
             [(inversion * operation * inversion).wrap() for operation in operations]
         )
-        there = gemmi.find_spacegroup_by_ops(mirrored)
-        # Settings that gemmi does not list are the group's own, moved by a translation.
-        found.append(number if there is None else there.number)
+        group = gemmi.find_spacegroup_by_ops(mirrored)
+        # Settings that gemmi does not list are those of the group, shifted by a translation.
+        expected.append(number if group is None else group.number)
 
-    assert module("space_groups").mirrored().tolist() == found
+    assert module("space_groups").mirrored_groups().tolist() == expected
 
 
-def wheel(side: int) -> np.ndarray[Any, Any]:
+def beam_and_spot(side: int) -> np.ndarray[Any, Any]:
     """Return an image with its beam in pixel side / 2 and one spot aside."""
     image = np.zeros((1, side, side), np.float32)
     image[0, side // 2, side // 2] = 9
@@ -199,13 +199,13 @@ def wheel(side: int) -> np.ndarray[Any, Any]:
     return image
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_the_beam_stays_in_its_pixel_when_a_pattern_is_turned(turns: int) -> None:
-    turned = module("augment").quarter_turned(wheel(16), turns, is_sharp=True)
-    row, column = np.argwhere(turned[0] == 1)[0] - 8
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_the_beam_stays_in_its_pixel_when_a_pattern_is_rotated(quarters: int) -> None:
+    rotated = module("augment").rotate_quarters(beam_and_spot(16), quarters, is_sharp=True)
+    row, column = np.argwhere(rotated[0] == 1)[0] - 8
 
-    assert turned[0, 8, 8] == 9
-    assert (row, column) == [(2, 1), (-1, 2), (-2, -1), (1, -2)][turns]
+    assert rotated[0, 8, 8] == 9
+    assert (row, column) == [(2, 1), (-1, 2), (-2, -1), (1, -2)][quarters]
 
 
 def smooth(side: int = 32) -> np.ndarray[Any, Any]:
@@ -215,60 +215,66 @@ def smooth(side: int = 32) -> np.ndarray[Any, Any]:
     return image[None, :, :, None].astype(np.float32)
 
 
-def test_a_quarter_turn_of_a_pattern_is_a_shift_of_its_rings() -> None:
-    rings = module("polar").Rings(32)
+def test_a_quarter_rotation_is_a_shift_along_the_angle() -> None:
+    grid = module("polar").PolarGrid(32)
     square = smooth()
-    turned = module("augment").quarter_turned(square[..., 0], 3, is_sharp=True)[..., None]
+    rotated = module("augment").rotate_quarters(square[..., 0], 3, is_sharp=True)[..., None]
 
-    assert rings.of(turned) == pytest.approx(np.roll(rings.of(square), 8, axis=2), abs=1e-5)
-    assert rings.of(square).std() > 0.05
+    assert grid.resample(rotated) == pytest.approx(
+        np.roll(grid.resample(square), 8, axis=2), abs=1e-5
+    )
+    assert grid.resample(square).std() > 0.05
 
 
-def test_a_mirrored_pattern_has_its_rings_the_other_way_round() -> None:
-    rings = module("polar").Rings(32)
+def test_a_mirrored_pattern_has_its_angles_in_reverse_order() -> None:
+    grid = module("polar").PolarGrid(32)
     square = smooth()
     mirrored = np.roll(square[:, ::-1], 1, axis=1)
-    other = np.roll(rings.of(square)[:, :, ::-1], 1, axis=2)
+    other = np.roll(grid.resample(square)[:, :, ::-1], 1, axis=2)
 
-    assert rings.of(mirrored) == pytest.approx(other, abs=1e-5)
+    assert grid.resample(mirrored) == pytest.approx(other, abs=1e-5)
 
 
-def test_rings_are_mirrored_together_and_turned_apart() -> None:
-    levels = np.repeat(smooth(), 300, axis=0).repeat(3, axis=3)
-    whole = module("polar").Rings(32).of(levels)
-    made, groups = module("polar").turned_rings(
-        whole, np.full(300, 225), np.array([225]), np.random.default_rng(0)
+def test_polar_views_are_mirrored_together_and_rotated_apart() -> None:
+    patterns = np.repeat(smooth(), 300, axis=0).repeat(3, axis=3)
+    polar = module("polar").PolarGrid(32).resample(patterns)
+    augmented, groups = module("polar").augment_polar(
+        polar, np.full(300, 225), np.array([225]), np.random.default_rng(0)
     )
-    plain = {np.roll(whole[0, ..., 0], n, axis=1).tobytes() for n in range(32)}
-    is_plain = np.array([[stack[..., v].tobytes() in plain for v in range(3)] for stack in made])
+    plain = {np.roll(polar[0, ..., 0], n, axis=1).tobytes() for n in range(32)}
+    is_plain = np.array(
+        [[stack[..., v].tobytes() in plain for v in range(3)] for stack in augmented]
+    )
 
     assert set(groups) == {225}
     assert 0.4 < is_plain.mean() < 0.6
     assert (is_plain == is_plain[:, :1]).all()
-    assert len({stack[..., 0].tobytes() for stack in made}) > 50
+    assert len({stack[..., 0].tobytes() for stack in augmented}) > 50
 
 
 def test_mirrored_stacks_of_a_handed_group_get_the_other_label_if_it_is_known() -> None:
     augment = module("augment")
-    levels = np.repeat(wheel(16)[0][None, :, :, None], 400, axis=0).repeat(3, axis=3)
+    patterns = np.repeat(beam_and_spot(16)[0][None, :, :, None], 400, axis=0).repeat(3, axis=3)
     groups = np.repeat([152, 225], 200)
 
     def labels(known: list[int]) -> set[int]:
         rng = np.random.default_rng(0)
-        made = augment.turned(levels, groups, np.array(known), rng=rng, is_sharp=True)
-        return set(made[1][:200].tolist())
+        augmented = augment.augment_square(
+            patterns, groups, np.array(known), rng=rng, is_sharp=True
+        )
+        return set(augmented[1][:200].tolist())
 
     assert labels([152, 154, 225]) == {152, 154}
     assert labels([152, 225]) == {152}
 
 
-def test_views_are_mirrored_together_and_turned_apart() -> None:
-    levels = np.repeat(wheel(16)[0][None, :, :, None], 200, axis=0).repeat(3, axis=3)
-    made, groups = module("augment").turned(
-        levels, np.full(200, 225), np.array([225]), rng=np.random.default_rng(1), is_sharp=True
+def test_square_views_are_mirrored_together_and_rotated_apart() -> None:
+    patterns = np.repeat(beam_and_spot(16)[0][None, :, :, None], 200, axis=0).repeat(3, axis=3)
+    augmented, groups = module("augment").augment_square(
+        patterns, np.full(200, 225), np.array([225]), rng=np.random.default_rng(1), is_sharp=True
     )
     places = [
-        [tuple(np.argwhere(made[n, ..., view] == 1)[0] - 8) for view in range(3)]
+        [tuple(np.argwhere(augmented[n, ..., view] == 1)[0] - 8) for view in range(3)]
         for n in range(200)
     ]
     plain = {(2, 1), (-1, 2), (-2, -1), (1, -2)}
@@ -285,21 +291,21 @@ def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
     assert len(stacks) == len(set(stacks.names)) == 6 * 6 * len(ENERGIES)
 
 
-def test_stretching_by_nothing_changes_nothing() -> None:
-    levels = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
+def test_a_radius_factor_of_one_changes_nothing() -> None:
+    polar = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
 
-    same = module("polar").stretched(levels, 0.0, np.random.default_rng(1))
-    np.testing.assert_array_equal(same, levels)
+    same = module("polar").scale_radius(polar, 0.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(same, polar)
 
 
-def test_a_stretched_ring_is_further_in_or_out_and_darkness_comes_from_beyond() -> None:
-    levels = np.zeros((40, 16, 1, 1), np.float32)
-    levels[:, 8] = 100.0
+def test_scaling_the_radius_shifts_spots_in_or_out_and_fills_with_zeros() -> None:
+    polar = np.zeros((40, 16, 1, 1), np.float32)
+    polar[:, 8] = 100.0
 
-    made = module("polar").stretched(levels, 0.3, np.random.default_rng(1))
+    scaled = module("polar").scale_radius(polar, 0.3, np.random.default_rng(1))
 
-    places = (made[..., 0, 0] * np.arange(16)).sum(axis=1) / made[..., 0, 0].sum(axis=1)
-    factors = 8.5 / (places + 0.5)  # the ring at radius 8.5 is seen at radius 8.5 / factor
+    places = (scaled[..., 0, 0] * np.arange(16)).sum(axis=1) / scaled[..., 0, 0].sum(axis=1)
+    factors = 8.5 / (places + 0.5)  # radius 8.5 becomes radius 8.5 / factor
     assert 1 / np.exp(0.3) - 0.05 <= factors.min() < 0.9
     assert 1.1 < factors.max() <= np.exp(0.3) + 0.05
-    assert made.max() <= 100.0
+    assert scaled.max() <= 100.0
