@@ -1,7 +1,8 @@
-"""What a run is run with: the loop's defaults, the task's, the model's, the split's, the caller's.
+"""Resolve the settings of a run from five layers, each of which overrides the layers before it.
 
-Each layer overrides the one before it. The result is one flat mapping that is written whole into
-the record, so a number can always be traced to what made it.
+The layers are: the defaults of the training loop; the task; its groups for the dataset, the model,
+the split and the sample; and the caller's overrides (`--set KEY=VALUE`). The result is a flat
+mapping. The record has all of it, so that every result can be traced to its settings.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 from sciml_data.registry.options import value_like
 
 LOSS = "loss"
-# The engine's own knobs; a task overrides what it needs and adds those of its models and data.
+# The training loop's own settings. A task overrides some and adds those of its models and data.
 LOOP_DEFAULTS: Mapping[str, Any] = {
     "epochs": 10,
-    "batch_size": 64,  # global: shared by all replicas
-    "learning_rate": 1e-3,  # Adam's usual one (Kingma and Ba 2015, algorithm 1)
-    "optimizer": "adam",  # with weight_decay, AdamW
+    "batch_size": 64,  # global: of all replicas together
+    "learning_rate": 1e-3,  # Adam's default (Kingma and Ba 2015, algorithm 1)
+    "optimizer": "adam",  # AdamW if weight_decay is above 0
     "weight_decay": 0.0,
-    "clip_norm": 1.0,  # global norm of the mean gradient; 0 does not clip
+    "clip_norm": 1.0,  # maximum global norm of the mean gradient; 0 does not clip
     "schedule": "constant",
     "warmup_epochs": 0,
     "plateau_patience": 3,
     "plateau_factor": 0.5,
-    "patience": 0,  # epochs without a better validation value before stopping; 0 never stops
-    "monitor": LOSS,  # of the validation part; or a metric key
+    "patience": 0,  # epochs without improvement before early stopping; 0 never stops early
+    "monitor": LOSS,  # the validation value that chooses weights: the loss, or a metric key
     "precision": "float32",
     "xla": False,
     "deterministic": False,
@@ -36,7 +37,7 @@ LOOP_DEFAULTS: Mapping[str, Any] = {
 OPTIMIZERS = ("adam", "adamax", "sgd")
 SCHEDULES = ("constant", "cosine", "plateau")
 PRECISIONS = ("float32", "mixed_bfloat16")  # float16 would need loss scaling
-# Said by options of their own.
+# These are set by command-line options of their own, not with --set.
 RESERVED = ("model", "variant", "dataset", "split", "seed", "sample")
 
 
@@ -48,17 +49,17 @@ def resolve_settings(
     split: str,
     is_sample: bool = False,
 ) -> dict[str, Any]:
-    """Return the settings of a run, sorted by name, with `model` (and `variant`) among them.
+    """Return the settings of a run, sorted by name, then `model` and, if there is one, `variant`.
 
     Args:
-        task: the benchmark's task; of one with variants the chosen one.
-        overrides: `key=value` texts, typed after the defaults they override.
+        task: the task; if it has variants, as `choose_variant` returns it.
+        overrides: `key=value` texts; a value gets the type of the default it overrides.
         model: name of the model.
         split: name of the split.
         is_sample: whether the run is on a synthetic sample (`[settings.sample]` of the task).
 
     Raises:
-        CallError: an override names no setting, or its value is of another type or out of range.
+        CallError: an override names no setting, or its value has another type or is out of range.
         DescriptorError: the task's own settings are out of range.
     """
     general = {key: value for key, value in task.settings.items() if key not in SETTING_GROUPS}
@@ -72,11 +73,11 @@ def resolve_settings(
     for group in groups:
         merged |= group
     if problems := _range_problems(merged):
-        raise DescriptorError(f"settings of {task.name!r} are not sound", problems=problems)
+        raise DescriptorError(f"settings of {task.name!r} are not valid", problems=problems)
     merged |= _typed(overrides, merged)
     if problems := _range_problems(merged):
         raise CallError(
-            "these settings cannot be used", problems=problems, untouched="nothing was run"
+            "these settings are out of range", problems=problems, untouched="nothing was run"
         )
     chosen = {"model": model} | ({"variant": task.variant} if task.variant else {})
     return {key: merged[key] for key in sorted(merged)} | chosen
@@ -90,7 +91,7 @@ def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, A
         if not equals:
             problems.append(Problem("form", text, "key=value is expected"))
         elif key in RESERVED:
-            problems.append(Problem("option", key, f"is chosen with --{key}"))
+            problems.append(Problem("option", key, f"is not a setting; use --{key}"))
         elif key not in defaults:
             problems.append(Problem("unknown", key, f"no such setting{nearest(key, defaults)}"))
         else:
@@ -100,7 +101,7 @@ def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, A
                 problems.append(Problem("type", key, str(error)))
     if problems:
         raise CallError(
-            "--set was not understood",
+            "--set is not valid",
             problems=problems,
             untouched="nothing was run",
             hint=f"settings are {', '.join(sorted(defaults))}",
@@ -109,35 +110,36 @@ def _typed(overrides: Iterable[str], defaults: Mapping[str, Any]) -> dict[str, A
 
 
 def _range_problems(settings: Mapping[str, Any]) -> list[Problem]:
+    # Comparisons with infinity also refuse NaN, for which every comparison is false.
     def at_least(low: float) -> Callable[[Any], str]:
         return lambda value: "" if low <= value < math.inf else f"{low} or more is expected"
 
-    def one_of(words: tuple[str, ...]) -> Callable[[Any], str]:
-        return lambda value: "" if value in words else f"one of {', '.join(words)} is expected"
+    def one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+        return lambda value: "" if value in choices else f"{' or '.join(choices)} is expected"
 
-    def inside(value: Any) -> str:
+    def between_0_and_1(value: Any) -> str:
         return "" if 0 < value < 1 else "a number between 0 and 1 is expected"
 
-    def above_zero(value: Any) -> str:
+    def above_0(value: Any) -> str:
         return "" if 0 < value < math.inf else "a number above 0 is expected"
 
     checks = {
         "epochs": at_least(1),
         "batch_size": at_least(1),
-        "learning_rate": above_zero,
+        "learning_rate": above_0,
         "optimizer": one_of(OPTIMIZERS),
         "weight_decay": at_least(0),
         "clip_norm": at_least(0),
         "schedule": one_of(SCHEDULES),
         "warmup_epochs": at_least(0),
         "plateau_patience": at_least(1),
-        "plateau_factor": inside,
+        "plateau_factor": between_0_and_1,
         "patience": at_least(0),
         "precision": one_of(PRECISIONS),
     }
-    found = {key: check(settings[key]) for key, check in checks.items()}
+    messages = {key: check(settings[key]) for key, check in checks.items()}
     return [
         Problem("value", key, f"{message}, not {settings[key]!r}")
-        for key, message in found.items()
+        for key, message in messages.items()
         if message
     ]

@@ -1,7 +1,7 @@
-"""A split: which members belong to which part, stored with a digest.
+"""Splits that are stored in files: the members of each part, with a digest.
 
-A split is part of a benchmark's definition. It is a list in a file, not a seed in a program, so
-that two runs which name the same split can be shown to have used the same members.
+A split is part of a benchmark's definition. It is a list in a file and not a seed in a program, so
+that two runs with the same digest are known to have used the same members.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Split:
     """A stored split.
 
     Attributes:
-        name: the file's name without its suffix.
-        strategy: a sentence that says how members were assigned.
-        seed: what the assignment was drawn with; None where nothing was drawn.
-        members: part -> whatever names its members (ids, or the ends of a period).
+        name: of the file, without its suffix.
+        strategy: a sentence on how members were assigned to parts.
+        seed: of the random assignment; None if nothing was random.
+        members: part -> JSON value that names its members (ids, the ends of a period, a share).
         digest: `members_digest(members)`.
     """
 
@@ -38,32 +38,32 @@ class Split:
 
 
 def members_digest(members: Mapping[str, Any]) -> str:
-    """Return `sha256:` and the hash of the members as JSON, keys sorted, without blanks."""
+    """Return `sha256:` and the hash of the members as JSON, keys sorted, without spaces."""
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"sha256:{hashlib.sha256(canonical.encode('ascii')).hexdigest()}"
 
 
 def split_names(runner: Path) -> list[str]:
-    """Return the names of all splits stored in a runner's folder, sorted."""
+    """Return the sorted names of all splits in a runner's folder `runners/<benchmark>`."""
     return sorted(path.stem for path in (runner / "splits").glob("*.json"))
 
 
 def load_split(runner: Path, name: str) -> Split:
-    """Return a stored split whose members are those its digest was made of.
+    """Return a stored split, after checking its digest.
 
     Args:
         runner: folder `runners/<benchmark>`.
-        name: the split's name.
+        name: of the split.
 
     Raises:
-        CallError: there is no split of this name; the nearest is suggested.
-        DescriptorError: the file breaks the form, or its members are not those of the digest.
+        CallError: no such split; the message suggests the nearest.
+        DescriptorError: the file is not valid, or its members do not match the digest.
     """
     known = split_names(runner)
     if name not in known:
         raise CallError(
             f"benchmark {runner.name!r} has no split {name!r}{nearest(name, known)}; "
-            f"it has {', '.join(known) or 'none'}",
+            f"it has {', '.join(known) or 'no splits'}",
             untouched="nothing was run",
         )
     path = runner / "splits" / f"{name}.json"
@@ -72,14 +72,22 @@ def load_split(runner: Path, name: str) -> Split:
     except ValueError as error:
         raise DescriptorError(f"split {path.name} is not JSON: {error}") from error
     if problems := _problems(document, name, path.name):
-        raise DescriptorError(f"split {name!r} of {runner.name!r} is not sound", problems=problems)
+        raise DescriptorError(f"split {name!r} of {runner.name!r} is not valid", problems=problems)
     return Split(**{key: document[key] for key in KEYS})
 
 
 def write_split(
     runner: Path, name: str, *, strategy: str, seed: int | None, members: Mapping[str, Any]
 ) -> Path:
-    """Store a split with its digest; members are one to a line where they are a list."""
+    """Write a split and its digest to `<runner>/splits/<name>.json`, and return the path.
+
+    Args:
+        runner: folder `runners/<benchmark>`.
+        name: of the split.
+        strategy: a sentence on how members were assigned to parts.
+        seed: of the random assignment; None if nothing was random.
+        members: part -> JSON value that names its members.
+    """
     document = {
         "name": name,
         "strategy": strategy,
@@ -106,10 +114,10 @@ def _problems(document: Any, name: str, place: str) -> list[Problem]:
     if missing:
         return problems
     if document["name"] != name:
-        problems.append(Problem("name", place, f"calls itself {document['name']!r}"))
+        problems.append(Problem("name", place, f"has the name {document['name']!r}"))
     members = document["members"]
     if not isinstance(members, dict) or not all(members.values()):
         return [*problems, Problem("members", place, "every part needs members")]
-    if (found := members_digest(members)) != document["digest"]:
-        problems.append(Problem("digest", place, f"{document['digest']} expected, {found} found"))
+    if (digest := members_digest(members)) != document["digest"]:
+        problems.append(Problem("digest", place, f"{document['digest']} expected, {digest} found"))
     return problems

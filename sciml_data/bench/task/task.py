@@ -1,4 +1,7 @@
-"""task.toml -> Task: what a benchmark is, with every problem of the file said at once."""
+"""Read a benchmark's description, `task.toml`, into a `Task`; report all its problems at once.
+
+The first half of this module has the classes, the second half checks the form of the file.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,17 @@ from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 
 @dataclass(frozen=True)
 class Metric:
-    """One number that says how good predictions are, and how to read it.
+    """The definition of a score.
 
-    `minimum` and `maximum` bound the score; None where it has no bound.
+    Attributes:
+        id: name in metric keys.
+        name: for people.
+        version: changes when the formula changes.
+        unit: of the score.
+        lower_is_better: the direction of better scores.
+        formula: how the score is computed, in words.
+        minimum: lower bound of the score; None if there is no bound.
+        maximum: upper bound of the score; None if there is no bound.
     """
 
     id: str
@@ -30,10 +41,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Target:
-    """A published value to hold a score against, with where it was published.
+    """A published value to compare a score with.
 
-    `metric` is a metric key (`metric` or `metric.variant`); `split`, `variant` and `dataset` None
-    mean every one.
+    Attributes:
+        metric: metric key, `metric` or `metric.variant`.
+        part: of the split.
+        value: the published value.
+        source: where it was published.
+        split: name; None applies to all splits.
+        comparison: `>=` or `<=`.
+        variant: name; None applies to all variants.
+        dataset: id; None applies to all datasets.
     """
 
     metric: str
@@ -52,11 +70,19 @@ class Target:
 
 @dataclass(frozen=True)
 class Variant:
-    """One of several tasks under one benchmark; None takes what the benchmark says.
+    """One of several tasks of a benchmark.
 
-    `datasets` are those it can be run on, the default first; of each the ready files of the split
-    that has the variant's name are opened. `splits` are those it can be run with, None all.
-    `settings` override the benchmark's.
+    An attribute that is None keeps the benchmark's value.
+
+    Attributes:
+        name: of the variant, and of the group of ready files that it opens.
+        datasets: ids of the datasets it runs on, the default first.
+        title: for people.
+        headline_split: name of the default split.
+        headline_metric: metric key that ranks runs.
+        default_model: name of a model.
+        splits: names of the splits it runs with; None allows all.
+        settings: override the benchmark's settings.
     """
 
     name: str
@@ -71,10 +97,27 @@ class Variant:
 
 @dataclass(frozen=True)
 class Task:
-    """A benchmark: dataset, headline split, models, settings, metrics and targets.
+    """What a benchmark is: dataset, headline split, models, settings, metrics and targets.
 
-    `variant` is the name that `choose_variant` picked from `variants`. It is None in a task that
-    has no variants, and in a task as it was loaded.
+    Attributes:
+        name: of the benchmark and of its folder.
+        title: for people.
+        dataset: id of the dataset.
+        version: of the dataset.
+        headline_split: name of the default split.
+        default_model: name of a model.
+        models: names of all models.
+        settings: defaults; `[settings.model]` and other groups are nested.
+        metrics: definitions of all scores.
+        targets: published values.
+        folder: `runners/<benchmark>`.
+        headline_metric: metric key that ranks runs.
+        variants: by name.
+        default_variant: name of a variant.
+        variant: name of the variant that `choose_variant` chose; None in a task without variants,
+            and in a task as it was loaded.
+        description: a paragraph for people.
+        splits: names of the splits that the chosen variant runs with; None allows all.
     """
 
     name: str
@@ -96,10 +139,10 @@ class Task:
     splits: tuple[str, ...] | None = None
 
     def check_split(self, name: str) -> str:
-        """Return the name of a split, if the chosen variant can be run with it.
+        """Return the name of a split, after checking that the chosen variant runs with it.
 
         Raises:
-            CallError: it cannot; those it can are named.
+            CallError: it does not; the message names the splits that it runs with.
         """
         if self.splits is not None and name not in self.splits:
             raise CallError(
@@ -114,7 +157,7 @@ class Task:
         """Return the metric of a key such as `nnse_summed` or `nnse_summed.w1`.
 
         Raises:
-            CallError: the task has no such metric; the nearest is suggested.
+            CallError: the task has no such metric; the message suggests the nearest.
         """
         name = key.partition(".")[0]
         for metric in self.metrics:
@@ -127,10 +170,10 @@ class Task:
         )
 
     def check_model(self, model: str) -> str:
-        """Return a model's name if the task has it.
+        """Return the name of a model, after checking that the task has it.
 
         Raises:
-            CallError: it has not; the nearest is suggested.
+            CallError: it does not; the message suggests the nearest.
         """
         if model not in self.models:
             raise CallError(
@@ -142,23 +185,28 @@ class Task:
 
 
 def load_task(runner: Path) -> Task:
-    """Return the task of a runner's folder.
+    """Return the task that a runner's folder describes in task.toml.
+
+    Args:
+        runner: folder `runners/<benchmark>`.
 
     Raises:
-        DescriptorError: task.toml is missing, is no TOML or breaks the form; `.problems` lists
-            everything.
+        DescriptorError: task.toml is missing, is not TOML, or has problems; `.problems` lists all
+            of them.
     """
     path = runner / "task.toml"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DescriptorError(f"benchmark {runner.name!r} has no task.toml") from error
+        raise DescriptorError(
+            f"benchmark {runner.name!r} has no description: no such file: task.toml"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise DescriptorError(f"task.toml of {runner.name!r} is not TOML: {error}") from error
     if isinstance(document.get("target"), dict):
         document["target"] = [document["target"]]
     if problems := task_problems(document, runner.name):
-        raise DescriptorError(f"task.toml of {runner.name!r} is not sound", problems=problems)
+        raise DescriptorError(f"task.toml of {runner.name!r} is not valid", problems=problems)
     return _task(document, runner)
 
 
@@ -227,12 +275,19 @@ METRIC_KEYS = {
 METRIC_OPTIONAL = {"min": (int, float), "max": (int, float)}
 TARGET_KEYS = {"metric": str, "part": str, "value": (int, float), "source": str}
 TARGET_OPTIONAL = {"split": str, "comparison": str, "variant": str, "dataset": str}
+NUMBER = "a number"
+TYPE_NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
 COMPARISONS = (">=", "<=")
 SETTING_GROUPS = ("model", "split", "sample", "dataset")
 
 
 def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
-    """Return every problem of a task's document; `folder` is the name it has to have."""
+    """Return every problem of the document in a task.toml.
+
+    Args:
+        document: parsed TOML.
+        folder: name of the runner's folder, which has to be the name of the task.
+    """
     problems = _table_problems(
         "", document, {key: TOP[key] for key in ("task", "model", "metric")}, TOP
     )
@@ -252,12 +307,12 @@ def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
 
 
 def model_names(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the models named, or else the default and those that have settings of their own."""
-    named = document["model"].get("names")
-    if named is None:
-        own = document.get("settings", {}).get("model", {})
-        named = dict.fromkeys([document["model"]["default"], *own])
-    return tuple(named)
+    """Return the names of the models: the listed ones, or the default and those with settings."""
+    names = document["model"].get("names")
+    if names is None:
+        with_settings = document.get("settings", {}).get("model", {})
+        names = dict.fromkeys([document["model"]["default"], *with_settings])
+    return tuple(names)
 
 
 def _table_problems(
@@ -275,24 +330,33 @@ def _table_problems(
             problems.append(
                 Problem("unknown", f"{prefix}{key}", f"no such key{nearest(key, known)}")
             )
-        elif not _is_a(value, known[key]):
-            problems.append(Problem("type", f"{prefix}{key}", f"not {value!r}"))
+        elif not _has_type(value, known[key]):
+            problems.append(
+                Problem(
+                    "type", f"{prefix}{key}", f"{_type_name(known[key])} is expected, not {value!r}"
+                )
+            )
     return problems
 
 
-def _is_a(value: Any, kind: Any) -> bool:
-    wants_bool = kind is bool
-    return isinstance(value, kind) and isinstance(value, bool) == wants_bool
+def _has_type(value: Any, kind: Any) -> bool:
+    # In Python a bool is an int; in TOML `true` is not a number.
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+
+
+def _type_name(kind: Any) -> str:
+    return NUMBER if isinstance(kind, tuple) else TYPE_NAMES[kind]
 
 
 def _meaning_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
     head, settings = document["task"], document.get("settings", {})
     problems = []
     if head["name"] != folder:
-        problems.append(Problem("name", "task.name", f"{head['name']!r} lies in folder {folder!r}"))
+        message = f"{head['name']!r} is not the name of its folder, {folder!r}"
+        problems.append(Problem("name", "task.name", message))
     models = model_names(document)
     if document["model"]["default"] not in models:
-        problems.append(Problem("model", "model.default", "is not among model.names"))
+        problems.append(Problem("model", "model.default", "is not in model.names"))
     metrics = [block["id"] for block in document["metric"]]
     problems += [
         Problem("metric", metric, "is defined twice")
@@ -314,13 +378,14 @@ def _variant_problems(
     variants, default = document.get("variant", {}), document["task"].get("variant")
     problems = []
     if (default is None) == bool(variants) or (variants and default not in variants):
-        message = f"{default!r} is none of the variants: {', '.join(variants) or 'there are none'}"
+        names = ", ".join(variants) or "there are no variants"
+        message = f"{default!r} is not a variant: {names}"
         problems.append(Problem("variant", "task.variant", message))
     for name, block in variants.items():
-        problems += _one_variant_problems(f"variant.{name}", block, models, metrics)
+        problems += _variant_block_problems(f"variant.{name}", block, models, metrics)
         headline = block.get("headline_split", document["task"]["headline_split"])
         if headline not in block.get("splits", [headline]):
-            message = f"the headline split {headline!r} is not among them"
+            message = f"the headline split {headline!r} is not in the list"
             problems.append(Problem("split", f"variant.{name}.splits", message))
     for number, target in enumerate(document.get("target", [])):
         if target.get("variant") not in {None, *variants}:
@@ -328,12 +393,13 @@ def _variant_problems(
     return problems
 
 
-def _one_variant_problems(
+def _variant_block_problems(
     place: str, block: Mapping[str, Any], models: tuple[str, ...], metrics: list[str]
 ) -> list[Problem]:
     problems = []
-    if not block["datasets"] or not all(isinstance(one, str) for one in block["datasets"]):
-        problems.append(Problem("dataset", f"{place}.datasets", "ids are expected"))
+    datasets = block["datasets"]
+    if not datasets or not all(isinstance(dataset, str) for dataset in datasets):
+        problems.append(Problem("dataset", f"{place}.datasets", "a list of ids is expected"))
     if block.get("headline_metric", metrics[0]).partition(".")[0] not in metrics:
         problems.append(Problem("metric", f"{place}.headline_metric", "no such metric"))
     if block.get("default_model", models[0]) not in models:
@@ -358,7 +424,7 @@ def _setting_problems(
     place: str, settings: Mapping[str, Any], models: tuple[str, ...]
 ) -> list[Problem]:
     problems = [
-        Problem("unknown", f"{place}.{key}", f"no such group; {', '.join(SETTING_GROUPS)} are")
+        Problem("unknown", f"{place}.{key}", f"no such group; groups: {', '.join(SETTING_GROUPS)}")
         for key, value in settings.items()
         if isinstance(value, dict) and key not in SETTING_GROUPS
     ]

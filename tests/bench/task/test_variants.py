@@ -105,7 +105,7 @@ def test_a_variant_has_its_own_headline_model_settings_and_targets(task: Task) -
     [
         ("smal", None, "did you mean 'small'"),
         (None, "toy_thrid", "did you mean 'toy_third'"),
-        ("small", "toy_third", "'toy_third' has not variant 'small' .* it has large"),
+        ("small", "toy_third", "'small' .* does not run on dataset 'toy_third'; .* large"),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(
@@ -122,7 +122,7 @@ def test_a_benchmark_without_variants_stays_as_it_is() -> None:
     assert choose_variant(task, None, "toy_points") is task
     with pytest.raises(CallError, match="has no variants"):
         choose_variant(task, "auc")
-    with pytest.raises(CallError, match="runs on 'toy_points' alone"):
+    with pytest.raises(CallError, match="runs on dataset 'toy_points' only"):
         choose_variant(task, None, "toy_others")
 
 
