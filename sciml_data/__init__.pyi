@@ -5,11 +5,12 @@ from .api import (
     datasets,
     describe,
     get_dataset,
-    open_dataset,
+    plan_dataset,
     pooch,
     verify_dataset,
     versions,
 )
+from .ready.open import open_dataset
 
 __version__: str
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "errors",
     "get_dataset",
     "open_dataset",
+    "plan_dataset",
     "pooch",
     "verify_dataset",
     "versions",

@@ -1,15 +1,19 @@
-"""The engine from Python: the same words as the command line.
+"""The Python functions of the datasets; the command line calls the same functions.
 
     import sciml_data
     sciml_data.get_dataset("tevolop_socal", version="1.0")
     sciml_data.convert_dataset("tevolop_socal", version="1.0")
     events = sciml_data.open_dataset("tevolop_socal", version="1.0")
 
-The functions take the same keywords:
-    version: None is the newest published one.
-    sample: the synthetic sample instead of the published data; sample_seed is its seed.
-    registry, home: folders; None as the command line finds them.
-    log: is told what is being done, a sentence each.
+The functions share these keywords:
+    version: version of the dataset; None is the newest published version.
+    sample: use the synthetic sample instead of the published data; sample_seed is its seed.
+    registry: registry folder, as text or Path; None is SCIML_DATA_REGISTRY, then the built-in one.
+    home: folder of all data, as text or Path; None is SCIML_DATA_HOME, then the user's data folder.
+    log: callback that gets a line of text for each step.
+    progress: callback (done, total).
+
+The stages are imported inside the functions: `sciml-data describe` needs none of them.
 """
 
 from __future__ import annotations
@@ -20,23 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError
-from sciml_data.formats import require_format
 from sciml_data.home import find_home
-from sciml_data.metadata.addresses import landing_page_address
-from sciml_data.progress import Progress
-from sciml_data.ready.convert import convert
-from sciml_data.ready.open import open_dataset
-from sciml_data.registry.descriptor import Descriptor, load_descriptor
-from sciml_data.registry.layout import find_registry
-from sciml_data.registry.stages import Converted, Fetched, Verified
-from sciml_data.synthetic.make import make_sample
-from sciml_data.transfer.adoption import adopt
-from sciml_data.transfer.download import fetch
-from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.verification import load_fetched, verify
+from sciml_data.progress import Progress, format_bytes
+from sciml_data.registry import Descriptor, find_registry, load_descriptor
 
 if TYPE_CHECKING:
     from sciml_data.integrations.pooch import DatasetPooch
+    from sciml_data.registry import Converted, Fetched, Plan, Verified
 
 __all__ = [
     "adopt_dataset",
@@ -44,7 +38,7 @@ __all__ = [
     "datasets",
     "describe",
     "get_dataset",
-    "open_dataset",
+    "plan_dataset",
     "pooch",
     "verify_dataset",
     "versions",
@@ -53,12 +47,12 @@ __all__ = [
 Log = Callable[[str], None]
 
 
-def datasets(*, registry: Path | None = None) -> list[str]:
+def datasets(*, registry: str | Path | None = None) -> list[str]:
     """Return the ids of all datasets of the registry."""
     return find_registry(registry).datasets()
 
 
-def versions(dataset: str, *, registry: Path | None = None) -> list[str]:
+def versions(dataset: str, *, registry: str | Path | None = None) -> list[str]:
     """Return the versions of a dataset, oldest first, `live` last.
 
     Raises:
@@ -68,15 +62,61 @@ def versions(dataset: str, *, registry: Path | None = None) -> list[str]:
 
 
 def describe(
-    dataset: str, *, version: str | None = None, registry: Path | None = None
+    dataset: str, *, version: str | None = None, registry: str | Path | None = None
 ) -> Descriptor:
-    """Return what the registry says of a dataset; `.document` is the whole descriptor.
+    """Return the descriptor of a dataset version; `.document` is its JSON.
 
     Raises:
         CallError: no such dataset or version.
-        DescriptorError: the descriptor is not sound.
+        DescriptorError: the descriptor is not valid.
     """
     return load_descriptor(find_registry(registry), dataset, version)
+
+
+def plan_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    mirrors: Sequence[str] = (),
+    via: str | None = None,
+    include: Sequence[str] = (),
+    split: str | None = None,
+    limit: int | None = None,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
+    log: Log | None = None,
+) -> Plan:
+    """Return the files, sizes and URLs of a fetch; no file is fetched and nothing is stored.
+
+    Args:
+        dataset: id in the registry.
+        version: see the module, as for `registry`, `home` and `log`.
+        mirrors: as in `get_dataset`, also `via`, `include`, `split` and `limit`.
+        via: protocol of the mirrors.
+        include: globs.
+        split: name of a split.
+        limit: number of files.
+        registry: registry folder.
+        home: folder of all data.
+        log: gets the mirrors' listings of an unpinned version.
+
+    Raises:
+        CallError: no such dataset, version, split or mirror, a glob that matches no file, or a live
+            version, which has no list of files.
+        ListingError: no mirror lists the expected files of an unpinned version.
+    """
+    from sciml_data.transfer import make_plan
+
+    return make_plan(
+        describe(dataset, version=version, registry=registry),
+        find_home(home),
+        mirrors=_addresses(mirrors, via),
+        include=include,
+        split=split,
+        limit=limit,
+        log=log,
+        keep_listing=False,
+    )
 
 
 def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -87,86 +127,112 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     sample_seed: int = 0,
     sample_set: Sequence[str] = (),
     mirrors: Sequence[str] = (),
+    via: str | None = None,
     include: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
-    registry: Path | None = None,
-    home: Path | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    jobs: int = 8,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
     log: Log | None = None,
+    progress: Progress | None = None,
 ) -> Fetched:
-    """Return the native files of a dataset, fetching those that are not here.
+    """Return the native files of a dataset, after missing files are fetched.
 
     Args:
         dataset: id in the registry.
-        version: see above, as for `sample`, `sample_seed`, `registry`, `home`, `notice`.
+        version: see the module, as for `sample`, `sample_seed`, `registry`, `home` and `log`.
         sample: make the synthetic sample.
-        sample_seed: its seed.
+        sample_seed: seed of the sample.
         sample_set: ``KEY=VALUE`` texts for the size of the sample.
-        mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
-        include: globs; only files that one of them fits.
-        split: only the files of this split.
-        limit: only so many files, the first by path of those that are wanted otherwise.
+        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
+        via: protocol of the mirrors: ``datalad`` if each is a DataLad dataset.
+        include: globs; only files that match one of them are fetched.
+        split: name of a split; only its files are fetched.
+        limit: number of files; the first of the selected files by path are fetched.
+        start: start of the period of a live version, inclusive; ISO 8601, UTC.
+        end: end of the period of a live version, exclusive; ISO 8601, UTC.
+        jobs: number of parallel requests.
         registry: registry folder.
-        home: where data are kept.
-        log: told of mirrors that lie or fail, and of an unpinned version's listing.
+        home: folder of all data.
+        log: gets mirrors that fail, and the listing of an unpinned version.
+        progress: gets bytes (done, total), or parts of a sample (done, total). A live version
+            reports through `log` only.
 
     Raises:
-        CallError: no such dataset, version, split or mirror, or a glob that fits nothing; a live
-            version, which is asked for with ``sciml-data get --start --end``.
-        FetchError: a file could not be had, or no mirror lists what is expected of an unpinned
-            version, or another listing than at first; `.problems` has every mirror's reason.
+        CallError: no such dataset, version, split or mirror, a glob that matches no file, or
+            keywords that do not apply to a sample, a live or a fixed version.
+        FetchError: a file could not be fetched, or no mirror lists the expected files of an
+            unpinned version; `.problems` has the reason of every mirror.
     """
     descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
+    selection = {"include": include, "split": split, "limit": limit}
+    period = {"start": start, "end": end}
+    _check_keywords(descriptor, selection, period, sample_set, sample=sample)
+    mirrors = _addresses(mirrors, via)
     if sample:
-        return make_sample(descriptor, root, seed=sample_seed, overrides=sample_set)
+        from sciml_data.synthetic import make_sample
+
+        return make_sample(
+            descriptor, root, seed=sample_seed, overrides=sample_set, progress=progress
+        )
+    log = log or _discard
+    from sciml_data.transfer import fetch, fetch_live, make_plan, user_mirrors
+
+    if descriptor.live is not None:
+        folder = root.dataset(descriptor.dataset, descriptor.version)
+        bases = user_mirrors(mirrors)
+        return fetch_live(descriptor, folder, start=start, end=end, mirrors=bases, log=log)
+
     plan = make_plan(
-        descriptor,
-        root,
-        mirrors=mirrors,
-        include=include,
-        split=split,
-        limit=limit,
-        log=log,
+        descriptor, root, mirrors=mirrors, include=include, split=split, limit=limit, log=log
     )
-    return fetch(plan, log=log)
+    _log_plan(plan, log)
+    fetched = fetch(plan, jobs=jobs, log=log, progress=progress)
+    if not descriptor.is_pinned:
+        _log_unpinned(plan, log)
+    return fetched
 
 
 def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the rest are keywords
     dataset: str,
-    folder: Path,
+    folder: str | Path,
     *,
     version: str | None = None,
     copy: bool = False,
     ignore: Sequence[str] = (),
     jobs: int = 2,
-    registry: Path | None = None,
-    home: Path | None = None,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
-    """Return the files of a folder as the native files of a dataset, after reading every byte.
+    """Import the files of a local folder as a dataset's native files; every byte is checked.
 
     Args:
         dataset: id in the registry.
-        folder: with the files, laid out as the dataset or as one of its mirrors.
-        version: see above, as for `registry`, `home`, `notice`.
-        copy: copy the files; else they get a second name (a hard link) in the home.
-        ignore: globs of files that are left where they are.
-        jobs: files to read at once.
+        folder: folder of the files, with the paths of the dataset or of a mirror of it.
+        version: see the module, as for `registry`, `home` and `log`.
+        copy: copy the files; otherwise they are hard-linked into the home.
+        ignore: globs of files to skip.
+        jobs: number of files to read in parallel.
         registry: registry folder.
-        home: where data are kept.
-        log: told what is found.
-        progress: told of bytes (read, to read).
+        home: folder of all data.
+        log: gets a line for each step.
+        progress: gets bytes (read, to read).
 
     Raises:
-        CallError: no such dataset or version, no such folder, or the dataset is here already.
-        VerificationError: `.problems` has every file that is missing, changed or not the dataset's;
-            nothing was adopted.
-        NoSpaceError: the disk does not hold a copy.
+        CallError: no such dataset, version or folder, or the dataset is in the home already.
+        VerificationError: `.problems` has every file that is missing, changed or unknown; nothing
+            was imported.
+        NoSpaceError: the disk has no space for a copy.
     """
-    descriptor = describe(dataset, version=version, registry=registry)
+    from sciml_data.transfer import adopt
+
     return adopt(
-        descriptor,
+        describe(dataset, version=version, registry=registry),
         find_home(home),
         Path(folder),
         copy=copy,
@@ -184,28 +250,58 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     sample: bool = False,
     sample_seed: int = 0,
     full: bool = False,
-    registry: Path | None = None,
-    home: Path | None = None,
+    repair: bool = False,
+    mirrors: Sequence[str] = (),
+    jobs: int = 2,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
+    log: Log | None = None,
+    progress: Progress | None = None,
 ) -> Verified:
-    """Return the native files as verified, or say everything that differs.
+    """Return the native files of a dataset after a check against the manifest.
 
     Args:
         dataset: id in the registry.
-        version: see above, as for `sample`, `sample_seed`, `registry`, `home`.
-        sample: the synthetic sample.
-        sample_seed: its seed.
-        full: read every byte, also of what was found right before.
+        version: see the module, as for `sample`, `sample_seed`, `registry`, `home` and `log`.
+        sample: check the synthetic sample.
+        sample_seed: seed of the sample.
+        full: read every byte, also of files that did not change since the last check.
+        repair: fetch missing and changed files again; a sample is made again.
+        mirrors: addresses to try first in a repair, e.g. ``file:DIR``.
+        jobs: number of files to read in parallel.
         registry: registry folder.
-        home: where data are kept.
+        home: folder of all data.
+        log: gets a line for each step of a repair.
+        progress: gets bytes (read, to read).
 
     Raises:
-        CallError: no such dataset or version, or it was never fetched.
-        VerificationError: `.problems` has every file that is missing, changed or unexpected.
+        CallError: no such dataset or version, it was never fetched, or a live version cannot be
+            repaired.
+        VerificationError: `.problems` has every file that is missing, changed or unknown.
     """
-    descriptor = describe(dataset, version=version, registry=registry)
+    from sciml_data.transfer import load_fetched, make_plan, verify
+    from sciml_data.transfer import repair as repair_files
+
+    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
     seed = sample_seed if sample else None
-    folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
-    return verify(load_fetched(descriptor, folder), full=full)
+    fetched = load_fetched(descriptor, root.dataset(dataset, descriptor.version, sample_seed=seed))
+    if not repair:
+        return verify(fetched, full=full, jobs=jobs, progress=progress)
+    if seed is not None:
+        from sciml_data.synthetic import make_sample
+
+        fetched = make_sample(descriptor, root, seed=seed)
+        return verify(fetched, full=full, jobs=jobs, progress=progress)
+    if descriptor.live is not None:
+        raise CallError(
+            f"{dataset} {descriptor.version} cannot be repaired: "
+            "the service may answer differently today",
+            untouched="nothing was changed",
+            hint=f"sciml-data get {dataset} --version {descriptor.version} --start … --end … "
+            "fetches the changed periods again",
+        )
+    plan = make_plan(descriptor, root, mirrors=mirrors)
+    return repair_files(fetched, plan, full=full, jobs=jobs, log=log, progress=progress)
 
 
 def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -217,36 +313,39 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     options: Mapping[str, Any] | None = None,
     workers: int | str | Executor = 1,
     again: bool = False,
-    registry: Path | None = None,
-    home: Path | None = None,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Converted:
-    """Return the ready files of a dataset, making those that are not there; verifies first.
+    """Return the ready files of a dataset; native files are verified, missing ones converted.
 
     Args:
         dataset: id in the registry.
-        version: see above, as for `sample`, `sample_seed`, `registry`, `home`, `notice`.
-        sample: the synthetic sample.
-        sample_seed: its seed.
-        options: of the reader; none gives its defaults.
-        workers: processes; or the address or scheduler file of a Dask cluster that sees the same
-            folders; or any executor.
-        again: make every file anew.
+        version: see the module, as for `sample`, `sample_seed`, `registry`, `home` and `log`.
+        sample: convert the synthetic sample.
+        sample_seed: seed of the sample.
+        options: options of the native format; None uses its defaults.
+        workers: number of processes; or the address or scheduler file of a Dask cluster that sees
+            the same folders; or any executor.
+        again: convert every file again.
         registry: registry folder.
-        home: where data are kept.
-        log: told what is kept, failures, and the rate.
-        progress: told of native bytes (done, to do).
+        home: folder of all data.
+        log: gets reused files, failures, and the rate.
+        progress: gets bytes of native files (done, total).
 
     Raises:
-        CallError: no such dataset, version or option, or it was never fetched, or there is no
-            reader for it.
-        VerificationError: native files differ; nothing was converted.
+        CallError: no such dataset, version or option, it was never fetched, or its native format
+            is not supported.
+        VerificationError: native files differ from the manifest; nothing was converted.
         NativeFormatError: a native file does not follow its format.
         ConversionError: ready files could not be made.
     """
-    found = describe(dataset, version=version, registry=registry)
-    require_format(found, find_home(home).dataset(dataset, found.version).native)
+    from sciml_data.formats import require_format
+    from sciml_data.ready.convert import convert
+
+    descriptor = describe(dataset, version=version, registry=registry)
+    require_format(descriptor, find_home(home).dataset(dataset, descriptor.version).native)
     verified = verify_dataset(
         dataset,
         version=version,
@@ -270,25 +369,28 @@ def pooch(
     version: str | None = None,
     *,
     mirrors: Sequence[str] = (),
-    registry: Path | None = None,
-    home: Path | None = None,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
     log: Log | None = None,
 ) -> DatasetPooch:
-    """Return a dataset's native files as a `pooch.Pooch`, whose `fetch` is ours.
+    """Return a dataset's native files as a `pooch.Pooch` that fetches and verifies as we do.
 
     Args:
         dataset: id in the registry.
-        version: see above, as for `registry`, `home`, `notice`.
-        mirrors: addresses asked before those of the registry, e.g. ``file:DIR``.
+        version: see the module, as for `registry`, `home` and `log`.
+        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
         registry: registry folder.
-        home: where data are kept.
-        log: told of mirrors that lie or fail, and of an unpinned version's listing, which is
-            asked for here.
+        home: folder of all data.
+        log: gets mirrors that fail, and the listing of an unpinned version, which is requested
+            here.
 
     Raises:
-        CallError: no such dataset or version, a live one, or Pooch is not installed.
-        ListingError: no mirror lists what is expected of an unpinned version.
+        CallError: no such dataset or version, a live version, or Pooch is not installed.
+        ListingError: no mirror lists the expected files of an unpinned version.
     """
+    from sciml_data.metadata.addresses import landing_page_address
+    from sciml_data.transfer import make_plan
+
     try:
         from sciml_data.integrations.pooch import DatasetPooch
     except ModuleNotFoundError as error:
@@ -301,3 +403,78 @@ def pooch(
     plan = make_plan(descriptor, find_home(home), mirrors=mirrors, log=log)
     page = landing_page_address(descriptor.dataset, descriptor.version)
     return DatasetPooch(plan, base_url=page, log=log)
+
+
+def _addresses(mirrors: Sequence[str], protocol: str | None) -> Sequence[str]:
+    """Return the mirrors as addresses of a protocol, if one is given."""
+    if protocol is None:
+        return mirrors
+    if not mirrors:
+        raise CallError(
+            f"via {protocol} needs a mirror: a clone's folder, or a URL that can be cloned",
+            untouched="nothing was fetched",
+            hint=f"--via {protocol} --mirror https://HOST/ID.git, or a clone's folder",
+        )
+    return [f"{protocol}:{mirror.removeprefix(f'{protocol}:')}" for mirror in mirrors]
+
+
+def _check_keywords(
+    descriptor: Descriptor,
+    selection: Mapping[str, object],
+    period: Mapping[str, object],
+    sample_set: Sequence[str],
+    *,
+    sample: bool,
+) -> None:
+    """Raise an error for keywords that would have no effect."""
+    name = f"{descriptor.dataset} {descriptor.version}"
+    files, moments = ([key for key, value in d.items() if value] for d in (selection, period))
+    if files and (sample or descriptor.live is not None):
+        what = "a sample" if sample else f"the live version {name}"
+        raise CallError(
+            f"{', '.join(files)} cannot be used with {what}: it is always complete",
+            untouched="nothing was fetched",
+        )
+    if moments and (sample or descriptor.live is None):
+        what = "a sample" if sample else name
+        raise CallError(
+            f"{', '.join(moments)} cannot be used with {what}: its files are fixed",
+            untouched="nothing was fetched",
+            hint="a live version has a period: --version live",
+        )
+    if sample_set and not sample:
+        raise CallError("sample_set cannot be used without sample", untouched="nothing was fetched")
+
+
+def _log_plan(plan: Plan, log: Log) -> None:
+    from sciml_data.transfer import existing_paths
+
+    existing = existing_paths(plan)
+    left = sum(file.size_bytes for file in plan.files if file.path not in existing)
+    log(
+        f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
+        f"{plan.version_files} files, {format_bytes(plan.total_bytes)} of "
+        f"{format_bytes(plan.version_bytes)}; {len(existing)} present, {format_bytes(left)} "
+        f"to fetch to {plan.folder.native}"
+    )
+
+
+def _log_unpinned(plan: Plan, log: Log) -> None:
+    """Log that the registry has no checksums of these files, and how to pin them."""
+    from sciml_data.registry import read_manifest
+
+    name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
+    log(
+        f"{name} is unpinned: the registry has no checksums for its files. Their sha256 are stored "
+        f"in {plan.folder.manifest}; from now on a file with another hash is an error"
+    )
+    known = read_manifest(plan.folder.manifest) if plan.folder.manifest.is_file() else ()
+    if len(known) == plan.version_files:
+        log(
+            "all files are present; to pin them in a registry: sciml-data pin "
+            f"{plan.descriptor.dataset} --version {plan.descriptor.version} --registry CHECKOUT"
+        )
+
+
+def _discard(_line: str) -> None:
+    """Log nothing."""

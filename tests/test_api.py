@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import sciml_data
+import sciml_data.registry
 from sciml_data.errors import CallError
+from sciml_data.home import HOME_VARIABLE, Home
+from sciml_data.registry.layout import REGISTRY_VARIABLE
+from sciml_data.testing.datasets import write_dataset, write_files
+from tests.support.paths import ROOT
 
 
 def test_the_sample_goes_from_nothing_to_an_open_dataset() -> None:
@@ -34,6 +42,76 @@ def test_public_names_stay_functions_after_the_stages_were_imported() -> None:
     ]
 
     assert modules == ["errors"]
+
+
+def test_every_public_name_is_listed_for_completion() -> None:
+    assert set(dir(sciml_data)) >= set(sciml_data.__all__) - {"__version__"}
+    assert {"get_dataset", "open_dataset", "plan_dataset"} <= set(dir(sciml_data))
+    assert {"find_registry", "load_descriptor"} <= set(dir(sciml_data.registry))
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_registry_and_home_are_text_or_path(
+    kind: Callable[[Path], str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every function takes both, and neither looks at the environment then."""
+    for variable in (HOME_VARIABLE, REGISTRY_VARIABLE):
+        monkeypatch.setenv(variable, str(tmp_path / "unused"))
+    registry, home = kind(ROOT), kind(tmp_path / "here")
+    places: dict[str, Any] = {"registry": registry, "home": home}
+
+    assert "tevolop_socal" in sciml_data.datasets(registry=registry)
+    assert sciml_data.versions("tevolop_socal", registry=registry) == ["1.0", "live"]
+    assert sciml_data.describe("tevolop_socal", registry=registry).version == "1.0"
+    plan = sciml_data.plan_dataset("tevolop_socal", **places)
+    sciml_data.get_dataset("tevolop_socal", sample=True, **places)
+    verified = sciml_data.verify_dataset("tevolop_socal", sample=True, **places)
+    sciml_data.convert_dataset("tevolop_socal", sample=True, **places)
+    opened = sciml_data.open_dataset("tevolop_socal", sample=True, **places)
+
+    assert plan.folder.root == tmp_path / "here/tevolop_socal/1.0"
+    assert verified.root.is_relative_to(tmp_path / "here")
+    assert opened.sizes["pixel"] == 2400
+    assert not (tmp_path / "unused").exists()
+
+
+def test_a_plan_names_files_and_stores_nothing(home: Home) -> None:
+    plan = sciml_data.plan_dataset("tevolop_socal", version="1.0", limit=2)
+
+    assert len(plan.files) == 2
+    assert not home.root.exists()
+
+
+def test_a_fetch_reports_bytes_to_a_callback_and_steps_to_a_log(tmp_path: Path) -> None:
+    files = {"a.bin": b"a" * 1000, "b.bin": b"b" * 2500}
+    write_files(tmp_path / "served", files)
+    write_dataset(tmp_path / "registry", files)
+    calls: list[tuple[int, int]] = []
+    lines: list[str] = []
+
+    fetched = sciml_data.get_dataset(
+        "tiny",
+        registry=tmp_path / "registry",
+        mirrors=[f"file:{tmp_path}/served"],
+        jobs=1,
+        log=lines.append,
+        progress=lambda done, total: calls.append((done, total)),
+    )
+
+    assert calls[-1] == (3500, 3500)
+    assert "2 of 2 files" in lines[0]
+    assert (fetched.root / "b.bin").read_bytes() == files["b.bin"]
+
+
+def test_a_damaged_sample_is_repaired() -> None:
+    fetched = sciml_data.get_dataset("tevolop_socal", sample=True)
+    path = fetched.root / fetched.manifest.entries[0].path
+    path.write_bytes(b"damaged")
+
+    verified = sciml_data.verify_dataset("tevolop_socal", sample=True, repair=True)
+
+    assert verified.manifest == fetched.manifest
+    assert path.read_bytes() != b"damaged"
 
 
 def test_what_was_not_fetched_is_not_converted() -> None:

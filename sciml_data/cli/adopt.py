@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import home_option, registry_option, version_option
-from sciml_data.cli.progress import byte_bar, log
+from sciml_data.cli.output import byte_bar, file_rows, log
 
 if TYPE_CHECKING:
     from sciml_data.registry.stages import Fetched
@@ -108,8 +108,11 @@ def _print(fetched: Fetched, *, as_json: bool) -> None:
     total = format_bytes(fetched.manifest.total_bytes)
     log(f"{name}: {len(fetched.manifest)} files, {total}, {state}")
     if as_json:
-        files = [{"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in fetched.manifest]
-        facts = {"folder": str(fetched.root), "manifest": fetched.manifest.digest, "files": files}
+        facts = {
+            "folder": str(fetched.root),
+            "manifest": fetched.manifest.digest,
+            "files": file_rows(fetched.manifest),
+        }
         click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(fetched.root)

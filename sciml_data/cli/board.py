@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.progress import log
+from sciml_data.cli.output import log
 from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import registry_option
-from sciml_data.cli.progress import log
+from sciml_data.cli.output import log
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import dataset_options
-from sciml_data.cli.progress import byte_bar, log
+from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.errors import CallError
 
 
@@ -93,10 +93,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
             progress=progress,
         )
     if as_json:
-        files = [
-            {"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in converted.manifest
-        ]
-        click.echo(json.dumps({"root": str(converted.root), "files": files}, indent=2))
+        facts = {"root": str(converted.root), "files": file_rows(converted.manifest)}
+        click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(converted.root)
 

@@ -12,7 +12,6 @@ from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
-    from sciml_data.registry.layout import Registry
 
 
 @click.command(
@@ -28,22 +27,26 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
     """Print a dataset's title, versions, size, licence, citation, variables, splits and mirrors."""
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
+    from sciml_data import api
 
-    source = find_registry(registry)
-    facts = describe(load_descriptor(source, dataset, version), source)
+    descriptor = api.describe(dataset, version=version, registry=registry)
+    facts = to_facts(descriptor, api.versions(dataset, registry=registry))
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _text(facts))
 
 
-def describe(descriptor: Descriptor, registry: Registry) -> dict[str, Any]:
-    """Return the description of a version as values for JSON."""
+def to_facts(descriptor: Descriptor, versions: list[str]) -> dict[str, Any]:
+    """Return the description of a version as values for JSON.
+
+    Args:
+        descriptor: of the version.
+        versions: all versions of the dataset.
+    """
     document, manifest = descriptor.document, descriptor.manifest
     live = descriptor.live
     return {
         "dataset": descriptor.dataset,
         "version": descriptor.version,
-        "versions": registry.versions(descriptor.dataset),
+        "versions": versions,
         "title": descriptor.title,
         "description": descriptor.description,
         "homepage": document.get("homepage"),

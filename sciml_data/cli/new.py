@@ -99,7 +99,7 @@ def command(
 def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str, Any]) -> None:
     import datetime
 
-    from sciml_data.cli.progress import byte_bar
+    from sciml_data.cli.output import byte_bar
     from sciml_data.curate.new import start_dataset
     from sciml_data.formats import load_format
     from sciml_data.registry.layout import Registry, find_registry

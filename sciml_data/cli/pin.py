@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option, version_option
-from sciml_data.cli.progress import byte_bar, log
+from sciml_data.cli.output import byte_bar, log
 
 if TYPE_CHECKING:
     from sciml_data.curate.pin import Pin

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option
-from sciml_data.cli.progress import log
+from sciml_data.cli.output import log
 
 if TYPE_CHECKING:
     from sciml_data.bench.run.rescoring import Difference

@@ -18,7 +18,7 @@ from sciml_data.cli.options import (
     sample_set_option,
     seed_option,
 )
-from sciml_data.cli.progress import log
+from sciml_data.cli.output import log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.progress import log
+from sciml_data.cli.output import log
 
 if TYPE_CHECKING:
     from sciml_data.results.mlperf_log import Submitter

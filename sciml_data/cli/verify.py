@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import dataset_options, mirror_option
-from sciml_data.cli.progress import byte_bar, log
+from sciml_data.cli.output import byte_bar, log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.home import Home
-    from sciml_data.registry.descriptor import Descriptor
-    from sciml_data.registry.stages import Fetched, Verified
+    from sciml_data.registry import Verified
 
 
 @click.command(
@@ -52,95 +50,36 @@ Examples:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the folder, number of files and digest as JSON."
 )
-def command(  # noqa: PLR0913 - one parameter for each option
-    dataset: str,
-    version: str | None,
-    registry: Path | None,
-    home: Path | None,
-    sample_seed: int,
-    mirrors: Sequence[str],
-    clone: Path | None,
-    *,
-    sample: bool,
-    full: bool,
-    repair: bool,
-    jobs: int,
-    as_json: bool,
-) -> None:
+def command(dataset: str, clone: Path | None, *, as_json: bool, **options: Any) -> None:
     """Check every file against the manifest, and list all that are missing, changed or unknown.
 
     If only some files were fetched (--include, --split), only those are checked. Unknown files are
     reported and not touched. --repair moves changed files to quarantine and fetches them again.
     """
-    from sciml_data.home import find_home
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
-    from sciml_data.transfer.verification import load_fetched, verify
+    from sciml_data import api
 
-    descriptor = load_descriptor(find_registry(registry), dataset, version)
     if clone is not None:
-        alone = {"--sample": sample, "--repair": repair, "--home": home, "--mirror": mirrors}
-        _verify_clone(descriptor, clone, alone, jobs=jobs, as_json=as_json)
+        _verify_clone(dataset, clone, options, as_json=as_json)
         return
-    root = find_home(home)
-    seed = sample_seed if sample else None
-    fetched = load_fetched(descriptor, root.dataset(dataset, descriptor.version, sample_seed=seed))
-    if repair:
-        verified = _repair(fetched, root, mirrors, seed=seed, full=full, jobs=jobs)
-    else:
-        with byte_bar(f"verify {dataset}") as progress:
-            verified = verify(fetched, full=full, jobs=jobs, progress=progress)
+    with byte_bar(f"{'repair' if options['repair'] else 'verify'} {dataset}") as progress:
+        verified = api.verify_dataset(dataset, **options, log=log, progress=progress)
     _print_verified(verified, as_json=as_json)
 
 
-def _repair(
-    fetched: Fetched,
-    home: Home,
-    mirrors: Sequence[str],
-    *,
-    seed: int | None,
-    full: bool,
-    jobs: int,
-) -> Verified:
-    from sciml_data.transfer.plan import make_plan
-    from sciml_data.transfer.verification import repair, verify
-
-    descriptor = fetched.descriptor
-    if seed is not None:
-        from sciml_data.synthetic.make import make_sample
-
-        return verify(make_sample(descriptor, home, seed=seed), full=full, jobs=jobs)
-    if descriptor.live is not None:
-        raise CallError(
-            f"{descriptor.dataset} {descriptor.version} cannot be repaired: "
-            "the service may answer differently today",
-            untouched="nothing was changed",
-            hint=f"sciml-data get {descriptor.dataset} --version live --start … --end … "
-            "fetches the changed periods again",
-        )
-    plan = make_plan(descriptor, home, mirrors=mirrors)
-    with byte_bar(f"repair {descriptor.dataset}") as progress:
-        return repair(fetched, plan, full=full, jobs=jobs, progress=progress, log=log)
-
-
-def _verify_clone(
-    descriptor: Descriptor,
-    root: Path,
-    others: Mapping[str, object],
-    *,
-    jobs: int,
-    as_json: bool,
-) -> None:
+def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_json: bool) -> None:
+    from sciml_data import api
     from sciml_data.integrations.datalad import verify_clone
     from sciml_data.progress import format_bytes
 
-    if given := [name for name, value in others.items() if value]:
+    names = {"sample": "--sample", "repair": "--repair", "home": "--home", "mirrors": "--mirror"}
+    if given := [typed for name, typed in names.items() if options[name]]:
         raise CallError(
             f"{', '.join(given)} cannot be used with --clone: a clone is only read",
             untouched="nothing was read",
         )
-    with byte_bar(f"verify {descriptor.dataset}") as progress:
-        clone = verify_clone(descriptor, root, jobs=jobs, progress=progress)
+    descriptor = api.describe(dataset, version=options["version"], registry=options["registry"])
+    with byte_bar(f"verify {dataset}") as progress:
+        clone = verify_clone(descriptor, root, jobs=options["jobs"], progress=progress)
     total = len(clone.here) + len(clone.absent)
     log(
         f"clone of {descriptor.dataset} {descriptor.version}: {len(clone.here)} of {total} files, "

@@ -40,8 +40,8 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     sample: bool = False,
     sample_seed: int = 0,
     options: Mapping[str, Any] | None = None,
-    registry: Path | None = None,
-    home: Path | None = None,
+    registry: str | Path | None = None,
+    home: str | Path | None = None,
     **view_options: Any,
 ) -> xr.Dataset:
     """Return a converted dataset, lazily.
@@ -54,8 +54,8 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         sample: open the synthetic sample.
         sample_seed: seed the sample was made with.
         options: the reader's options that it was converted with; None are the defaults.
-        registry: registry folder; None as the command line finds it.
-        home: where data are kept; None as the command line finds it.
+        registry: registry folder, as text or Path; None as the command line finds it.
+        home: folder of all data, as text or Path; None as the command line finds it.
         **view_options: arguments of the view.
 
     Raises:

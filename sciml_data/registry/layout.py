@@ -93,7 +93,7 @@ class Registry:
         return self.root / "runners" / benchmark
 
 
-def find_registry(path: Path | None = None) -> Registry:
+def find_registry(path: str | Path | None = None) -> Registry:
     """Return the registry asked for, else the environment's, else the built-in one.
 
     Args:
@@ -103,10 +103,8 @@ def find_registry(path: Path | None = None) -> Registry:
     Raises:
         CallError: the folder has no `datapackages/`.
     """
-    named = path or (
-        Path(os.environ[REGISTRY_VARIABLE]) if REGISTRY_VARIABLE in os.environ else None
-    )
-    if named is not None:
+    if path or REGISTRY_VARIABLE in os.environ:
+        named = Path(path or os.environ[REGISTRY_VARIABLE])
         if not (named / "datapackages").is_dir():
             raise CallError(
                 f"{named} is no registry: it has no folder datapackages/",

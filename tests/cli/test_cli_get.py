@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.cli.get import command as get_command
-from sciml_data.cli.progress import byte_bar, byte_lines
+from sciml_data.cli.output import byte_bar, byte_lines
 from sciml_data.cli.verify import command as verify_command
 from sciml_data.errors import CallError, FetchError, SciMLDataError, VerificationError
 from sciml_data.home import DatasetFolder, Home
@@ -148,10 +148,13 @@ def test_a_failing_mirror_is_named_on_stderr(tmp_path: Path, server: FileServer)
         (["tinny"], "did you mean 'tiny'"),
         (["tiny", "--split", "tran"], "did you mean 'train'"),
         (["tiny", "--include", "trian/a.bin"], "train/a.bin"),
-        (["tiny", "--start", "2020-01-01"], "--start cannot be used with tiny 1.0"),
-        (["tiny", "--sample", "--end", "2020-01-01"], "--end cannot be used with a sample"),
-        (["tiny", "--sample", "--split", "train"], "--split cannot be used with a sample"),
-        (["tiny", "--sample", "--limit", "1"], "--limit cannot be used with a sample"),
+        (["tiny", "--start", "2020-01-01"], "start cannot be used with tiny 1.0"),
+        (["tiny", "--sample", "--end", "2020-01-01"], "end cannot be used with a sample"),
+        (["tiny", "--sample", "--split", "train"], "split cannot be used with a sample"),
+        (["tiny", "--sample", "--limit", "1"], "limit cannot be used with a sample"),
+        (["tiny", "--sample", "--dry-run"], "--dry-run cannot be used with sample"),
+        (["tiny", "--sample-set", "count=2"], "sample_set cannot be used without sample"),
+        (["tiny", "--via", "datalad"], "via datalad needs a mirror"),
         (["tiny", "--mirror", "somewhere"], "does not start with one of"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -193,7 +196,7 @@ def test_a_live_version_is_passed_on_to_its_service(
         assert manifest is not None
         return Fetched(descriptor, folder, manifest)
 
-    monkeypatch.setattr("sciml_data.transfer.protocols.fdsn.fetch_live", fetch_live)
+    monkeypatch.setattr("sciml_data.transfer.fetch_live", fetch_live)
 
     run(
         get_command,

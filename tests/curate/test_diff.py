@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner, Result
 
-from sciml_data.api import convert_dataset, get_dataset
+from sciml_data import convert_dataset, get_dataset
 from sciml_data.cli import group
 from sciml_data.curate.derive import write_derived
 from sciml_data.curate.diff import compare_files, statistics

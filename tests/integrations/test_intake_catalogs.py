@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 intake = pytest.importorskip("intake")
 
-from sciml_data.api import convert_dataset, get_dataset, open_dataset  # noqa: E402 - after the skip
+from sciml_data import convert_dataset, get_dataset, open_dataset  # noqa: E402 - after the skip
 from sciml_data.cli import group  # noqa: E402
 from sciml_data.curate.derive import write_derived  # noqa: E402
 from sciml_data.errors import CallError  # noqa: E402

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sciml_data.api import adopt_dataset, convert_dataset, get_dataset, open_dataset, verify_dataset
+from sciml_data import adopt_dataset, convert_dataset, get_dataset, open_dataset, verify_dataset
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats.scan_lmdb.layout import is_noise
 from sciml_data.synthetic.scan_lmdb import DEFAULTS, write_sample
@@ -186,7 +186,7 @@ def test_a_sample_is_made_and_converted_with_its_settings() -> None:
 
 CONVERT = """
 import os, signal
-from sciml_data.api import convert_dataset
+from sciml_data import convert_dataset
 def progress(done, total):
     os.kill(os.getpid(), signal.SIGKILL)
 convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, progress=progress)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sciml_data.api import adopt_dataset
+from sciml_data import adopt_dataset
 from sciml_data.cli.adopt import command as adopt_command
 from sciml_data.cli.get import command as get_command
 from sciml_data.cli.pin import command as pin_command

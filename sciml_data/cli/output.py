@@ -1,4 +1,7 @@
-"""Messages on stderr: progress bars on a terminal, a line per minute in a log file."""
+"""Output that several verbs share: messages and progress on stderr, lists of files for JSON.
+
+Progress is a bar on a terminal, and a line per minute in a log file.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sciml_data.registry import Manifest
 
 LINE_EVERY_S = 60.0  # a batch job of a day then logs at most 1,440 lines
 
@@ -15,6 +22,11 @@ def log(line: str) -> None:
     import click
 
     click.echo(line, err=True)
+
+
+def file_rows(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return path, size and hash of each file, for JSON."""
+    return [{"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in manifest]
 
 
 @contextlib.contextmanager
