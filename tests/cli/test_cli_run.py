@@ -219,7 +219,7 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
         (["run", "toy", "--seed", "1", "--seeds", "0-4"], "cannot be used together"),
         (["run", "toy", "--seeds", "4-0"], "--seeds '4-0'"),
         (["run", "toy", "--strategy", "mirrord"], "did you mean 'mirrored'"),
-        (["run", "toy", "--resume", "latest"], "there is no run"),
+        (["run", "toy", "--resume", "latest"], "no such run"),
         (
             ["run", "toy", "--resume", "latest", "--model", "small"],
             "--model cannot be used with --resume",
@@ -234,8 +234,8 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
         (["run", "toy", "--backend", "jaxx"], "did you mean 'jax'"),
         (["run", "toy", "--backend", "torch"], "no backend 'torch'"),
         (["run", "toy", "--strategy", "data_parallel"], "keras.distribution is refused"),
-        (["show", "latest"], "there is no run"),
-        (["rescore", "latest"], "there is no run"),
+        (["show", "latest"], "no such run"),
+        (["rescore", "latest"], "no such run"),
     ],
 )
 def test_a_wrong_call_exits_2_and_says_what_is_wrong(

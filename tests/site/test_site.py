@@ -393,7 +393,7 @@ def test_the_command_writes_a_site_and_prints_its_first_page(tmp_path: Path) -> 
         (["--benchmark", "toi"], "no benchmark 'toi'"),
         (["--base-url", "example.org"], "not the address of a site"),
         (["--org", "Lab"], "must be used together"),
-        (["nowhere"], "there is no run"),
+        (["nowhere"], "no such run"),
     ],
 )
 def test_a_wrong_call_exits_2_and_writes_nothing(

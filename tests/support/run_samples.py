@@ -54,7 +54,7 @@ def written_run(folder: Path, **changed: Any) -> dict[str, Any]:
     record = sample_record(**{"curve": curve, **REAL, **changed})
     record["dataset"] = {**record["dataset"], "id": "tevolop_socal", "version": "1.0"}
     record["outputs"] = {
-        name: runs.output(folder, path, "x")
+        name: runs.describe_output(folder, path, "x")
         for name, path in (
             ("predictions", runs.PREDICTIONS_NAME),
             ("curve", runs.CURVE_NAME),

@@ -1,8 +1,11 @@
-"""The record of a run: one JSON file, held against a schema, that says what a score rests on.
+"""The record of a run: a JSON file with the scores and everything that they depend on.
 
-Written whole or not at all; NaN is not JSON and is refused; no absolute path goes in. Field names
-follow MLPerf logging, Every Eval Ever and OpenML where they have one; `record.schema.json` says
-what each means.
+Each record is checked against `record.schema.json`, which describes every field. Field names follow
+MLPerf logging, Every Eval Ever and OpenML where these have a name. A record is written whole or not
+at all, has no NaN (which is not JSON), and contains no absolute path.
+
+Repeats are runs that differ in nothing but their seed. `identity` and `check_repeats` compare the
+records of runs, because only the scores of repeats may be summarised together.
 """
 
 from __future__ import annotations
@@ -22,12 +25,30 @@ from sciml_data.home import write_atomically
 SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
 RECORD_NAME = "record.json"
-# Two components at least, so that a unit such as 1/s is none; not the path of a URL.
+SUCCESS = "success"
+# At least two components, so that a unit such as 1/s is not a path; not the path of a URL.
 ABSOLUTE_PATH = re.compile(r"(?<![\w:/.~-])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
+SHORT_ID = 8  # characters of a run id (or a commit) in tables
+SHORT_DIGEST = 19  # characters of a digest in tables: `sha256:` and twelve digits
+
+Record = Mapping[str, Any]
+# Values that are equal in repeats; only the seed and its consequences may differ.
+REPEATS_SHARE: Mapping[str, Callable[[Record], object]] = {
+    "benchmark": lambda record: record["benchmark"]["name"],
+    "variant": lambda record: record["benchmark"].get("variant"),
+    "dataset": lambda record: f"{record['dataset']['id']} {record['dataset']['version']}",
+    "synthetic": lambda record: record["synthetic"],
+    "data": lambda record: record["dataset"]["manifest_digest"],
+    "split": lambda record: record["split"]["members_digest"],
+    "model": lambda record: record["model"]["name"],
+    "settings": lambda record: dict(record["settings"]),
+    "metrics": lambda record: record["metric_definitions"],
+    "code": lambda record: record["code"]["runner_digest"],
+}
 
 
 def canonical(document: Any) -> str:
-    """Return a JSON text that equal documents share: keys sorted, no blanks, ASCII.
+    """Return the canonical JSON text of a document: keys sorted, no spaces, ASCII.
 
     Raises:
         RecordError: a number is NaN or infinite.
@@ -35,7 +56,7 @@ def canonical(document: Any) -> str:
     try:
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError as error:
-        raise RecordError(f"a record holds only finite numbers: {error}") from error
+        raise RecordError(f"a record can have finite numbers only: {error}") from error
 
 
 def digest(document: Any) -> str:
@@ -44,23 +65,29 @@ def digest(document: Any) -> str:
 
 
 def record_digest(record: Mapping[str, Any]) -> str:
-    """Return the digest of a record without the field that holds it."""
+    """Return the digest of a record without its field `record_digest`."""
     return digest({key: value for key, value in record.items() if key != "record_digest"})
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a record into a run's folder and return it as written.
+    """Write a record into a run's folder, and return it as written.
 
-    Absolute paths in texts are cut to their last component; the digest is put in.
+    Absolute paths in its texts are cut to their last component. `record_digest` is filled in.
+
+    Args:
+        folder: of the run.
+        record: of the run.
 
     Raises:
-        RecordError: the record breaks its schema; `.problems` has every place.
+        RecordError: the record does not follow its schema; `.problems` has every place.
     """
     clean: dict[str, Any] = _without_paths(dict(record))
     clean["record_digest"] = record_digest(clean)
     if problems := schema_problems(clean):
         raise RecordError(
-            "the record breaks its schema", problems=problems, untouched="it was not written"
+            "the record does not follow its schema",
+            problems=problems,
+            untouched="it was not written",
         )
     write_atomically(folder / RECORD_NAME, json.dumps(clean, indent=2, allow_nan=False) + "\n")
     return clean
@@ -70,24 +97,27 @@ def load_record(folder: Path) -> dict[str, Any]:
     """Return the record of a run's folder.
 
     Raises:
-        RecordError: there is none, it breaks its schema, or it was changed since it was written.
+        RecordError: there is no record, it does not follow its schema, or it was changed since it
+            was written.
     """
     path = folder / RECORD_NAME
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecordError(f"{folder.name} has no {RECORD_NAME}: it is no run") from error
+        raise RecordError(
+            f"{folder.name} is not the folder of a run: no such file: {RECORD_NAME}"
+        ) from error
     except ValueError as error:
         raise RecordError(f"the record of {folder.name} is not JSON: {error}") from error
     problems = schema_problems(record)
-    if not problems and (found := record_digest(record)) != record["record_digest"]:
-        message = f"{record['record_digest']} expected, {found} found"
+    if not problems and (actual := record_digest(record)) != record["record_digest"]:
+        message = f"{record['record_digest']} expected, {actual} found"
         problems = [Problem("digest", "record_digest", message)]
     if problems:
         raise RecordError(
-            f"the record of {folder.name} is not sound",
+            f"the record of {folder.name} is not valid",
             problems=problems,
-            untouched="it was left as it is",
+            untouched="the file was not changed",
         )
     return dict(record)
 
@@ -113,7 +143,7 @@ def schema_problems(
 
 
 def as_json(value: Any) -> Any:
-    """Return what a runner reported as JSON values: arrays as lists, what is not finite as null."""
+    """Return a runner's report as JSON values: arrays as lists, NaN and infinity as null."""
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
     if hasattr(value, "tolist"):  # NumPy arrays and scalars
@@ -131,7 +161,7 @@ def _without_paths(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_paths(item) for item in value]
     if isinstance(value, str):
-        return ABSOLUTE_PATH.sub(lambda found: f".../{Path(found.group()).name}", value)
+        return ABSOLUTE_PATH.sub(lambda match: f".../{Path(match.group()).name}", value)
     return value
 
 
@@ -143,61 +173,41 @@ def schema_validator(schema: Path) -> Any:
     return jsonschema.Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
 
 
-Record = Mapping[str, Any]
-SUCCESS = "success"
-SHORT = 8  # characters of a run id that are shown
-SHORT_DIGEST = 19  # `sha256:` and twelve digits
-
-# What repeats share; only the seed and what follows from it may differ.
-SHARED: Mapping[str, Callable[[Record], object]] = {
-    "benchmark": lambda record: record["benchmark"]["name"],
-    "variant": lambda record: record["benchmark"].get("variant"),
-    "dataset": lambda record: f"{record['dataset']['id']} {record['dataset']['version']}",
-    "synthetic": lambda record: record["synthetic"],
-    "data": lambda record: record["dataset"]["manifest_digest"],
-    "split": lambda record: record["split"]["members_digest"],
-    "model": lambda record: record["model"]["name"],
-    "settings": lambda record: dict(record["settings"]),
-    "metrics": lambda record: record["metric_definitions"],
-    "code": lambda record: record["code"]["runner_digest"],
-}
-
-
 def identity(record: Record) -> str:
-    """Return a text that is the same for all repeats of one thing."""
-    return canonical({name: value(record) for name, value in SHARED.items()})
+    """Return a text that is equal for repeats and different for all other runs."""
+    return canonical({name: value(record) for name, value in REPEATS_SHARE.items()})
 
 
 def check_repeats(records: Sequence[Record]) -> None:
-    """Refuse to put runs together that are not repeats of one thing.
+    """Check that runs are repeats, so that their scores may be summarised.
 
     Raises:
-        CallError: data, split, model, benchmark, settings, metrics or the benchmark's code differ,
-            a seed comes twice, or a run is no success; every difference is listed.
+        CallError: benchmark, data, split, model, settings, metrics or the benchmark's code differ,
+            two runs have the same seed, or a run is not a success; every difference is listed.
     """
     first = records[0]
     problems = [
-        Problem(name, str(record["run_id"])[:SHORT], _differs(name, value(first), value(record)))
+        Problem(name, str(record["run_id"])[:SHORT_ID], _differs(name, value(first), value(record)))
         for record in records[1:]
-        for name, value in SHARED.items()
+        for name, value in REPEATS_SHARE.items()
         if value(record) != value(first)
     ]
     problems += [
         Problem(
-            "status", str(record["run_id"])[:SHORT], f"is {record['status']}: {record['reason']}"
+            "status", str(record["run_id"])[:SHORT_ID], f"is {record['status']}: {record['reason']}"
         )
         for record in records
         if record["status"] != SUCCESS
     ]
     seeds = [record["seeds"]["seed"] for record in records]
     problems += [
-        Problem("seed", str(seed), "comes more than once")
+        Problem("seed", str(seed), "is the seed of several runs")
         for seed in sorted(set(seeds))
         if seeds.count(seed) > 1
     ]
     if problems:
         raise CallError(
-            "these runs are not repeats of one thing",
+            "these runs are not repeats of each other",
             problems=problems,
             untouched="nothing was computed",
             hint="show them one by one, or choose runs that differ only in their seed",

@@ -1,6 +1,6 @@
-"""Records as plain text tables: the model beside every baseline, several runs as median and spread.
+"""Print records as text tables: the model beside every baseline, or a summary of several runs.
 
-Whatever was trained on a synthetic sample says so in the first line and in the last.
+A report on a synthetic sample is marked in its first and its last line.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from sciml_data.bench.scoring.scores import row_key
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 MISSING = "-"
-BEST = "*"  # stands beside the best score of a row
+BEST = "*"  # marks the best score of a row
+MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
 def run_table(record: Record) -> str:
-    """Return one run as text: head, scores by part, targets, timing."""
+    """Return the report of a run: heading, scores by part, targets, timing."""
     marks = [SYNTHETIC] if record["synthetic"] else []
     parts = dict.fromkeys(row["part"] for row in record["metrics"])
     blocks = [_head(record)]
-    if told := record["facts"].get("leakage", {}).get("told"):
-        blocks.append("\n".join(told))
+    if messages := record["facts"].get("leakage", {}).get("told"):
+        blocks.append("\n".join(messages))
     blocks += [_part_block(record, part) for part in parts]
     if record["targets"]:
         blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
@@ -35,10 +36,10 @@ def run_table(record: Record) -> str:
 
 
 def spread_table(records: Sequence[Record]) -> str:
-    """Return several runs of one thing as median, spread and range of each score.
+    """Return the summary of repeats: median, standard deviation and range of each score.
 
     Raises:
-        CallError: the runs differ in more than their seed, or one is no success.
+        CallError: the runs differ in more than their seed, or a run is not a success.
     """
     check_repeats(records)
     first = records[0]
@@ -48,10 +49,12 @@ def spread_table(records: Sequence[Record]) -> str:
     baselines = _baselines(first["metrics"])
     lines = [["part", "metric", "median", "std", "min", "max", *baselines]]
     for row in first["metrics"]:
-        same = [_same_row(record, row) for record in records]
-        scores = [found["score"] for found in same if found["score"] is not None]
-        others = [_median([found["baselines"].get(name) for found in same]) for name in baselines]
-        lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, others)])
+        repeats = [_same_row(record, row) for record in records]
+        scores = [other["score"] for other in repeats if other["score"] is not None]
+        medians = [
+            _median([other["baselines"].get(name) for other in repeats]) for name in baselines
+        ]
+        lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, medians)])
     return "\n\n".join([*marks, head, _grid(lines, text_columns=2), *marks])
 
 
@@ -71,25 +74,27 @@ def _head(record: Record) -> str:
         f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
     ]
     if record["reason"]:
-        lines.append(f"why: {record['reason']}")
+        lines.append(f"reason: {record['reason']}")
     lines += _headline(record)
     return "\n".join(lines)
 
 
 def _headline(record: Record) -> list[str]:
-    """Return one line for each part: the metric that ranks runs, the model beside the baselines."""
+    """Return a line for each part with the headline metric of the model and the baselines."""
     key = record["benchmark"]["headline_metric"]
     lines = []
     for row in record["metrics"]:
         if row_key(row) == key:
-            others = "  ".join(f"{name} {_number(of)}" for name, of in row["baselines"].items())
-            own = f"{record['model']['name']} {_number(row['score'])}"
-            lines.append(f"{key}, {row['part']}: {own}  beside  {others}")
+            baselines = "  ".join(
+                f"{name} {_number(score)}" for name, score in row["baselines"].items()
+            )
+            model = f"{record['model']['name']} {_number(row['score'])}"
+            lines.append(f"{key}, {row['part']}: {model}  baselines: {baselines}")
     return lines
 
 
 def _part_block(record: Record, part: str) -> str:
-    """Return one part's scores: rows are variants, columns each metric's model and baselines."""
+    """Return the scores of a part as tables: metrics and their variants by model and baselines."""
     rows = [row for row in record["metrics"] if row["part"] == part]
     definitions = {block["metric_id"]: block for block in record["metric_definitions"]}
     predictors = [MODEL, *_baselines(rows)]
@@ -101,27 +106,27 @@ def _part_block(record: Record, part: str) -> str:
         lines += [[row["metric_id"], *_cells(row, predictors, definitions)] for row in plain]
         blocks.append(_grid(lines))
     varied = [row for row in rows if row["variant"] is not None]
-    found = {(row["metric_id"], row["variant"]): row for row in varied}
-    for family in dict.fromkeys(row["metric_id"] for row in varied):
-        lines = [[family, *names]]
-        for variant in _variants_beside(family, list(found)):
-            row = found.get((family, variant))
+    row_of = {(row["metric_id"], row["variant"]): row for row in varied}
+    for metric in dict.fromkeys(row["metric_id"] for row in varied):
+        lines = [[metric, *names]]
+        for variant in _variants_beside(metric, list(row_of)):
+            row = row_of.get((metric, variant))
             cells = _cells(row, predictors, definitions) if row else [f"{MISSING} "] * len(names)
             lines.append([variant, *cells])
         blocks.append(_grid(lines))
     size = record["dataset"]["n_samples"].get(part)
     head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
-    return "\n".join([head, *_beside(blocks)])
+    return "\n".join([head, *_side_by_side(blocks)])
 
 
-def _variants_beside(family: str, found: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a metric's variants and those of all metrics that share one with it.
+def _variants_beside(metric: str, keys: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a metric's variants, and the variants of all metrics that share a variant with it.
 
-    So blocks of one kind are of one height, and go abreast.
+    So the tables of related metrics have the same height, and can be placed side by side.
     """
-    own = {variant for name, variant in found if name == family}
-    kin = {name for name, variant in found if variant in own}
-    return list(dict.fromkeys(variant for name, variant in found if name in kin))
+    own = {variant for name, variant in keys if name == metric}
+    related = {name for name, variant in keys if variant in own}
+    return list(dict.fromkeys(variant for name, variant in keys if name in related))
 
 
 def _cells(
@@ -137,23 +142,23 @@ def _cells(
 def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str:
     lines = ["published targets"]
     for target in targets:
-        words = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
+        outcome = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
         if is_synthetic:
             missed = "not reached; " if target["is_reached"] is False else ""
-            words = f"{missed}not comparable: synthetic data"
+            outcome = f"{missed}not comparable: synthetic data"
         line = (
             f"  {target['part']} {target['metric']} {target['comparison']} {target['value']:g} "
-            f"({target['source']}): {_number(target['score'])}, {words}"
+            f"({target['source']}): {_number(target['score'])}, {outcome}"
         )
         if target["reached_by_baselines"] and not is_synthetic:
-            line += f"; a baseline reaches it too: {', '.join(target['reached_by_baselines'])}"
+            line += f"; baselines that reach it: {', '.join(target['reached_by_baselines'])}"
         lines.append(line)
     return "\n".join(lines)
 
 
 def _timing(record: Record) -> str:
-    timing, speed = record["timing"], record["throughput"]
-    rate = speed["train_samples_per_s"]
+    timing, throughput = record["timing"], record["throughput"]
+    rate = throughput["train_samples_per_s"]
     devices = record["distribution"]
     lines = [
         f"staging {_seconds(timing['staging_s'])}  preparation {_seconds(timing['prepare_s'])}  "
@@ -162,7 +167,7 @@ def _timing(record: Record) -> str:
         f"{_seconds(timing['steady_epochs_s'])}  validation {_seconds(timing['validation_s'])}  "
         f"prediction {_seconds(timing['predict_s'])}",
         f"best epoch {record['model']['best_epoch']} of {len(record['curve'])}  training "
-        + (f"{rate:,.0f} samples/s" if rate else f"throughput not known: {speed['reason']}")
+        + (f"{rate:,.0f} samples/s" if rate else f"throughput not known: {throughput['reason']}")
         + f"  strategy {devices['strategy']}, replicas {devices['replicas']}",
     ]
     return "\n".join(lines)
@@ -202,7 +207,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _grid(lines: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
-    """Return rows as aligned columns: words to the left, numbers to the right."""
+    """Return rows as aligned columns: text to the left, numbers to the right."""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
@@ -213,18 +218,19 @@ def _grid(lines: Sequence[Sequence[str]], *, text_columns: int = 1) -> str:
     )
 
 
-def _beside(blocks: Sequence[str], *, widest: int = 130) -> list[str]:
-    """Return blocks of equal height side by side as far as a line goes, others below."""
-    done: list[list[str]] = []
+def _side_by_side(blocks: Sequence[str]) -> list[str]:
+    """Return blocks of equal height side by side up to `MAX_WIDTH`, and others below each other."""
+    rows: list[list[str]] = []
     for block in blocks:
         lines = block.splitlines()
-        if done and len(done[-1]) == len(lines):
-            width = max(map(len, done[-1]))
+        if rows and len(rows[-1]) == len(lines):
+            width = max(map(len, rows[-1]))
             joined = [
-                f"{one.ljust(width)}  | {other}" for one, other in zip(done[-1], lines, strict=True)
+                f"{left.ljust(width)}  | {right}"
+                for left, right in zip(rows[-1], lines, strict=True)
             ]
-            if max(map(len, joined)) <= widest:
-                done[-1] = joined
+            if max(map(len, joined)) <= MAX_WIDTH:
+                rows[-1] = joined
                 continue
-        done.append(lines)
-    return ["\n".join(lines) for lines in done]
+        rows.append(lines)
+    return ["\n".join(lines) for lines in rows]

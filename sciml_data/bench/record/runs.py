@@ -1,4 +1,7 @@
-"""Where the runs of a home lie, and how one is named: by path, by id, or `latest`."""
+"""The folders of runs in a home: their names, their files, and how a run is found.
+
+A run is found by its path, its folder's name, the first characters of its id, or `latest`.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +22,56 @@ CURVE_NAME = "curve.jsonl"
 LOG_NAME = "log.txt"
 PREDICTIONS_NAME = "predictions.nc"
 MONITOR_NAME = "monitor.csv"
-OUTPUTS_FOLDER = "outputs"  # files that the benchmark writes besides
-OUTPUTS_NAME = "outputs.csv"  # their manifest
+OUTPUTS_FOLDER = "outputs"  # the benchmark's own files
+OUTPUTS_NAME = "outputs.csv"  # manifest of these files
 WEIGHTS_NAME = "best.weights.h5"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-SHORTEST_ID = 4  # characters of a run id that may stand for the whole
+MIN_ID_CHARACTERS = 4  # of a run id that find a run; fewer could be the start of a name
 
 
 def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
-    """Make and return `<home>/runs/<benchmark>/<UTC time>-<label>`; a second one gets a number."""
+    """Create and return a new folder `<home>/runs/<benchmark>/<UTC time>-<label>`.
+
+    Args:
+        home: to create it in.
+        benchmark: name of the benchmark.
+        label: end of the folder's name; a number is added if the name exists.
+
+    Raises:
+        CallError: all numbers are in use.
+    """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     for number in range(1, 1000):
         suffix = "" if number == 1 else f"-{number}"
         folder = home.runs(benchmark) / f"{now}-{label}{suffix}"
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True)  # atomic, so two processes never get the same folder
         except FileExistsError:
             continue
         return folder
-    raise CallError(f"there are a thousand runs named {now}-{label} already")
+    raise CallError(
+        f"there are a thousand runs with the name {now}-{label}",
+        untouched="nothing was run",
+        hint="run again, or give the run a name: --name NAME",
+    )
 
 
 def named_run_folder(home: Home, benchmark: str, name: str) -> Path:
-    """Return `<home>/runs/<benchmark>/<name>`, the same in every process that asks.
+    """Return `<home>/runs/<benchmark>/<name>`, the same path in every process of a run.
+
+    Args:
+        home: of the runs.
+        benchmark: name of the benchmark.
+        name: of the run's folder.
 
     Raises:
-        CallError: it cannot be the name of a folder, or means something else.
+        CallError: the name cannot be that of a folder, or has a meaning of its own (`latest`).
     """
     if not NAME.fullmatch(name) or name == LATEST:
         raise CallError(
             f"a run cannot be named {name!r}",
-            hint="letters, digits, '.', '_' and '-', as in slurm-42",
+            untouched="nothing was run",
+            hint="use letters, digits, '.', '_' and '-', as in slurm-42",
         )
     return home.runs(benchmark) / name
 
@@ -66,12 +88,12 @@ def find_run(home: Home, name: str) -> Path:
     """Return the folder of a run.
 
     Args:
-        home: where runs are kept.
-        name: the run's folder, its name, the first characters of its id, `latest`, or
-            `<benchmark>/latest`.
+        home: of the runs.
+        name: path of the run's folder, the folder's name, the first characters of the run's id,
+            `latest`, or `<benchmark>/latest`.
 
     Raises:
-        CallError: there is no such run, or several ids begin so.
+        CallError: no such run, or several runs have an id that begins with `name`.
     """
     path = Path(name).expanduser()
     if (path / RECORD_NAME).is_file():
@@ -79,40 +101,49 @@ def find_run(home: Home, name: str) -> Path:
     runs = all_runs(home)
     benchmark, _, last = name.rpartition("/")
     if last == LATEST:
-        found = [run for run in runs if benchmark in {"", run.parent.name}][-1:]
+        matches = [run for run in runs if benchmark in {"", run.parent.name}][-1:]
     else:
-        found = [run for run in runs if run.name == name]
-        found = found or [run for run in runs if _has_id(run, name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CallError(f"{len(found)} runs have an id that begins with {name!r}")
+        matches = [run for run in runs if run.name == name]
+        matches = matches or [run for run in runs if _has_id(run, name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise CallError(
+            f"{len(matches)} runs have an id that begins with {name!r}",
+            hint="give more characters of the id, or the folder's name",
+        )
     names = [run.name for run in runs]
     raise CallError(
-        f"there is no run {name!r}{nearest(name, names)}; "
-        f"{len(runs)} run{'s are' if len(runs) != 1 else ' is'} kept in this home",
-        hint="a folder, a folder's name, the first characters of a run id, or `latest`",
+        f"no such run: {name!r}{nearest(name, names)}; "
+        f"this home has {len(runs)} run{'s' if len(runs) != 1 else ''}",
+        hint="give a folder, a folder's name, the first characters of a run id, or `latest`",
     )
 
 
-def list_outputs(folder: Path) -> None:
-    """Write the manifest of what the benchmark wrote besides, if it wrote anything."""
-    written = manifest_of(folder / OUTPUTS_FOLDER)
-    if len(written):
-        write_atomically(folder / OUTPUTS_NAME, written.dump())
+def write_outputs_manifest(folder: Path) -> None:
+    """Write the manifest of the benchmark's own files, if there are any, into a run's folder."""
+    manifest = manifest_of(folder / OUTPUTS_FOLDER)
+    if len(manifest):
+        write_atomically(folder / OUTPUTS_NAME, manifest.dump())
 
 
 def changed_outputs(folder: Path) -> list[str]:
-    """Return the paths of what the benchmark wrote besides that are no more as listed."""
+    """Return the paths of the benchmark's own files that do not match their manifest."""
     if not (folder / OUTPUTS_NAME).is_file():
         return []
-    found = manifest_of(folder / OUTPUTS_FOLDER).by_path
+    existing = manifest_of(folder / OUTPUTS_FOLDER).by_path
     listed = read_manifest(folder / OUTPUTS_NAME)
-    return [entry.path for entry in listed if found.get(entry.path) != entry]
+    return [entry.path for entry in listed if existing.get(entry.path) != entry]
 
 
-def output(folder: Path, name: str, form: str) -> dict[str, Any]:
-    """Return path, hash, size and format of a file of a run, for its record."""
+def describe_output(folder: Path, name: str, form: str) -> dict[str, Any]:
+    """Return path, hash, size and format of a run's file, as its record has them.
+
+    Args:
+        folder: of the run.
+        name: path of the file relative to the folder.
+        form: the format, in words.
+    """
     path = folder / name
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -120,4 +151,4 @@ def output(folder: Path, name: str, form: str) -> dict[str, Any]:
 
 
 def _has_id(run: Path, start: str) -> bool:
-    return len(start) >= SHORTEST_ID and str(load_record(run)["run_id"]).startswith(start)
+    return len(start) >= MIN_ID_CHARACTERS and str(load_record(run)["run_id"]).startswith(start)

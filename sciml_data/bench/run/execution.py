@@ -196,7 +196,7 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
     log("predicting and scoring every part")
     journal.marks.append(timeline.mark(timeline.EVAL_START, epoch_num=trained.progress.best_epoch))
     predictions = {part: _predict(problem, trained.model, part, folder) for part in problem.parts}
-    runs.list_outputs(folder)
+    runs.write_outputs_manifest(folder)
     predict_s = clock.lap()
     save_predictions(
         folder / runs.PREDICTIONS_NAME, predictions, synthetic=prepared.source.is_synthetic

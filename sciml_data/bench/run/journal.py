@@ -227,7 +227,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
     }
     return {
-        name: runs.output(folder, path, form)
+        name: runs.describe_output(folder, path, form)
         for name, (path, form) in files.items()
         if (folder / path).is_file()
     }

@@ -150,7 +150,10 @@ def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
         path = folder / stated["path"]
         if not path.is_file():
             changed.append(f"{name} is missing")
-        elif runs.output(folder, stated["path"], stated["format"])["sha256"] != stated["sha256"]:
+        elif (
+            runs.describe_output(folder, stated["path"], stated["format"])["sha256"]
+            != stated["sha256"]
+        ):
             changed.append(f"{name} was changed")
     changed += [f"{path} is missing or was changed" for path in runs.changed_outputs(folder)]
     if changed:

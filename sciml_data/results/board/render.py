@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT, SUCCESS, schema_problems
+from sciml_data.bench.record.record import SHORT_ID, SUCCESS, schema_problems
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import RecordError
 from sciml_data.results.board.rows import (
@@ -89,7 +89,7 @@ def to_html(
     return template.render(
         benchmarks=list(tables(rows)),
         run_address=run_address or (lambda _run_id: None),
-        shown_digits=SHORT,
+        shown_digits=SHORT_ID,
         empty=EMPTY,
     )
 
@@ -309,15 +309,15 @@ def _head(summary: Summary) -> str:
         f"{len(runs)} run{'s' if len(runs) > 1 else ''}, seeds "
         f"{', '.join(str(run.seed) for run in runs)}; state: {summary.state}",
     ]
-    missed = [f"{run.run_id[:SHORT]} ({run.status})" for run in runs if run.status != SUCCESS]
+    missed = [f"{run.run_id[:SHORT_ID]} ({run.status})" for run in runs if run.status != SUCCESS]
     if missed:
         lines.append(f"counted as misses: {', '.join(missed)}")
     if (best := summary.best) and best.of == 1:
         lines.append("best of 1: one run says nothing about the spread")
     elif best:
         lines.append(
-            f"best of {best.of}: run {best.run_id[:SHORT]}, seed {best.seed}, by {best.metric} of "
-            f"{best.part}; {best.remark}"
+            f"best of {best.of}: run {best.run_id[:SHORT_ID]}, seed {best.seed}, by {best.metric} "
+            f"of {best.part}; {best.remark}"
         )
     if summary.advised_runs and len(runs) < summary.advised_runs:
         lines.append(f"{summary.advised_runs} runs are advised for this benchmark")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT, SUCCESS, identity
+from sciml_data.bench.record.record import SHORT_ID, SUCCESS, identity
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
 from sciml_data.results.board.summary import (
@@ -283,7 +283,7 @@ def board_rows(
 def _check_unique(records: Sequence[Record]) -> None:
     ids = [record["run_id"] for record in records]
     problems = [
-        Problem("run", run_id[:SHORT], "occurs more than once")
+        Problem("run", run_id[:SHORT_ID], "occurs more than once")
         for run_id in dict.fromkeys(ids)
         if ids.count(run_id) > 1
     ]

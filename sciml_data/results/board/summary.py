@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT, SUCCESS, check_repeats
+from sciml_data.bench.record.record import SHORT_ID, SUCCESS, check_repeats
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.errors import CallError, Problem
 
@@ -522,11 +522,11 @@ def _duplicates(records: Sequence[Record]) -> list[Problem]:
     problems = []
     for number, record in enumerate(records):
         for other in records[:number]:
-            place = record["run_id"][:SHORT]
+            place = record["run_id"][:SHORT_ID]
             if record["run_id"] == other["run_id"]:
                 problems.append(Problem("run", place, "occurs more than once"))
             elif _losses(record) and _losses(record) == _losses(other):
-                message = f"every loss of its curve is that of run {other['run_id'][:SHORT]}"
+                message = f"every loss of its curve is that of run {other['run_id'][:SHORT_ID]}"
                 problems.append(Problem("run", place, f"{message}: it is the same run"))
     return problems
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sciml_data.bench.record.record import SHORT
+from sciml_data.bench.record.record import SHORT_ID
 from sciml_data.bench.record.report import MISSING, SYNTHETIC
 from sciml_data.results.board.rows import PUBLISHED, Row, RowTarget
 from sciml_data.results.board.summary import Energy
@@ -249,7 +249,7 @@ def _state(row: Row) -> str:
 
 def _code(row: Row) -> str:
     commit = row.made_by.commit
-    text = commit[:SHORT] if commit else MISSING
+    text = commit[:SHORT_ID] if commit else MISSING
     return f"{text}, changed" if row.made_by.is_dirty else text
 
 
@@ -266,7 +266,7 @@ def _remarks(row: Row) -> str:
 
 
 def _run_ids(row: Row) -> str:
-    return " ".join(run_id[:SHORT] for run_id in row.made_by.run_ids) or MISSING
+    return " ".join(run_id[:SHORT_ID] for run_id in row.made_by.run_ids) or MISSING
 
 
 def _published_data(row: Row) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME
-from sciml_data.bench.record.runs import LOG_NAME, output
+from sciml_data.bench.record.runs import LOG_NAME, describe_output
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.errors import Problem, RecordError
 from sciml_data.registry.layout import Registry
@@ -75,8 +75,8 @@ def files_of(ask: Ask) -> list[RunFile]:
     """
     named = dict(ask.record["outputs"])
     if "log" not in named and (ask.folder / LOG_NAME).is_file():
-        named["log"] = output(ask.folder, LOG_NAME, "a line for each epoch")
-    blocks = {"record": output(ask.folder, RECORD_NAME, "the record of the run"), **named}
+        named["log"] = describe_output(ask.folder, LOG_NAME, "a line for each epoch")
+    blocks = {"record": describe_output(ask.folder, RECORD_NAME, "the record of the run"), **named}
     along = {"record", *LIGHT, *(["predictions"] if ask.with_predictions else [])}
     files = [
         RunFile(name, one["path"], one["sha256"], one["size_bytes"], one["format"], name in along)
@@ -97,7 +97,7 @@ def files_of(ask: Ask) -> list[RunFile]:
 def _problems(ask: Ask, file: RunFile) -> list[Problem]:
     if not (ask.folder / file.path).is_file():
         return [Problem("missing", file.path, "the record names it")]
-    found = output(ask.folder, file.path, file.form)["sha256"]
+    found = describe_output(ask.folder, file.path, file.form)["sha256"]
     if found != file.sha256:
         return [
             Problem("changed", file.path, f"sha256 {file.sha256[:12]}… expected, {found[:12]}…")

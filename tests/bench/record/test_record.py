@@ -228,7 +228,7 @@ def test_a_record_that_was_touched_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_record_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="is no run"):
+    with pytest.raises(RecordError, match="no such file"):
         load_record(tmp_path)
 
 
@@ -293,7 +293,7 @@ def test_the_table_has_the_model_beside_the_baseline_and_marks_the_better() -> N
     rows = [line.split() for line in table]
     assert ["a", "0.5000", "0.2500*"] in rows
     assert ["b", "0.1250*", "-"] in rows
-    assert "rmse.a, test: small 0.5000  beside  mean 0.2500" in table
+    assert "rmse.a, test: small 0.5000  baselines: mean 0.2500" in table
     assert SYNTHETIC not in table
 
 
@@ -360,7 +360,7 @@ def test_predictions_are_read_as_they_were_stored(tmp_path: Path) -> None:
 
 
 def test_predictions_whose_axes_are_not_named_are_refused() -> None:
-    with pytest.raises(RecordError, match="do not name the axes"):
+    with pytest.raises(RecordError, match="do not fit"):
         Predictions(np.zeros((2, 3)), np.zeros((2, 3)), {"row": np.arange(2)})
 
 

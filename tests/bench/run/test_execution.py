@@ -18,7 +18,7 @@ import pytest
 
 from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.bench.record.report import run_table
-from sciml_data.bench.record.runs import all_runs, find_run, output
+from sciml_data.bench.record.runs import all_runs, describe_output, find_run
 from sciml_data.bench.run import execution
 from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.journal import Prepared
@@ -157,7 +157,7 @@ def test_observations_made_to_please_the_predictions_are_refused(
     save_predictions(path, parts, synthetic=False)
     record = load_record(copy)
     stated = record["outputs"]["predictions"]
-    record["outputs"]["predictions"] = output(copy, stated["path"], stated["format"])
+    record["outputs"]["predictions"] = describe_output(copy, stated["path"], stated["format"])
     write_record(copy, record)
 
     with pytest.raises(RecordError, match="observations") as error:
@@ -241,7 +241,7 @@ def test_a_lost_worker_ends_a_run_as_aborted(
     record = load_record(folder)
     assert error.value.hint == f"sciml-data run toy --resume {folder.name}"
     assert (record["status"], record["reason"]) == ("aborted", "a worker was lost: Socket closed")
-    assert "why: a worker was lost" in run_table(record)
+    assert "reason: a worker was lost" in run_table(record)
 
 
 def test_sigterm_ends_a_run_as_aborted(
@@ -300,7 +300,7 @@ def test_a_run_is_found_by_path_name_id_and_as_the_latest(done: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "other/latest", "ab"])
 def test_an_unknown_run_is_refused(done: Path, name: str) -> None:
-    with pytest.raises(CallError, match="there is no run"):
+    with pytest.raises(CallError, match="no such run"):
         find_run(Home(done.parents[2]), name)
 
 

@@ -292,7 +292,7 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         (["toy", "--partition", "a b"], "cannot stand in a job script"),
         (["toy", "--strategy", "data_parallel"], "keras.distribution is refused"),
         (["toy", "--name", "../x"], "cannot be named"),
-        (["toy", "--resume", "latest"], "there is no run"),
+        (["toy", "--resume", "latest"], "no such run"),
     ],
 )
 def test_a_wrong_call_writes_nothing(words: list[str], said: str) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciml_data.bench.record.record import SHARED, identity, write_record
+from sciml_data.bench.record.record import REPEATS_SHARE, identity, write_record
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
@@ -21,7 +21,7 @@ from sciml_data.results.board.summary import MACHINE, OLYMPIC, headline_of, spre
 from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
 
 OTHER = "sha256:" + "c" * 64
-# field of SHARED -> (place in a record, what stands there instead, kind of the problem)
+# field of REPEATS_SHARE -> (place in a record, what stands there instead, kind of the problem)
 CHANGES: dict[str, tuple[str, Any]] = {
     "benchmark": ("benchmark.name", "other"),
     "variant": ("benchmark.variant", "dose"),
@@ -125,7 +125,7 @@ def test_failures_alone_have_no_summary() -> None:
         aggregate([a_run(0, 0.1, status="failed", reason="x")], count_failed=True)
 
 
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", REPEATS_SHARE)
 def test_runs_that_differ_are_refused_by_the_name_of_what_differs(name: str) -> None:
     place, value = CHANGES[name]
     runs = [a_run(0, 0.1), a_run(1, 0.2, **{place: value})]
