@@ -81,19 +81,19 @@ def build(  # noqa: PLR0913 - one parameter an option
     from sciml_data.bench.plots import draw_figures
     from sciml_data.home import find_home
     from sciml_data.registry.layout import find_registry
-    from sciml_data.site import Options, gather, site_files, write_site
+    from sciml_data.site import SiteOptions, gather, site_files, write_site
 
     _check_url(base_url)
     submitter = _submitter(org, system)
     source, place = find_registry(registry), find_home(home)
-    material = gather(source, place, wanted=runs, benchmarks=benchmarks)
+    content = gather(source, place, wanted=runs, benchmarks=benchmarks)
     # The folders of submissions belong to other people: no figure is drawn into them.
-    own = [run for run in material.runs if run.organisation is None]
+    own = [run for run in content.runs if run.organisation is None]
     for run in own if draw else ():
         click.echo(f"figures of {run.name}", err=True)
         draw_figures(source, run.folder, run.record)
-    options = Options(base_url, are_samples_made=samples, submitter=submitter)
-    files = site_files(material, place, options=options, log=log)
+    options = SiteOptions(base_url, are_samples_made=samples, submitter=submitter)
+    files = site_files(content, place, options=options, log=log)
     write_site(files, target)
     total = sum(map(len, files.values()))
     click.echo(f"{len(files)} files, {total / 1e6:.1f} MB", err=True)

@@ -1,12 +1,15 @@
-"""From registry and records to a static site: datasets, benchmarks, runs.
+"""A static site of a registry and of runs: pages of datasets, benchmarks and runs.
 
-`gather` reads, `site_files` draws, `write_site` puts into a folder. Pages are plain files: no
-server, no request to elsewhere, links that are relative.
+`gather` reads the content, `site_files` renders it, `write_site` writes the files into a folder.
+Pages are plain files with relative links. They need no server and load nothing from other hosts.
+
+content                          what gets a page
+build                            all files of the site, and how they are written into a folder
+index_pages, dataset_pages, benchmark_pages, run_pages   one kind of page each
+frame                            the frame that all pages share, and where each page is
+tables, record_tables, charts, pictures                  what pages are made of
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from sciml_data.site.build import Options, site_files, write_site
-from sciml_data.site.material import Material, Run, gather
-
-__all__ = ["Material", "Options", "Run", "gather", "site_files", "write_site"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,26 +13,28 @@ from sciml_data.bench.task.task import Metric, Target, Task
 from sciml_data.bench.task.variants import datasets_of
 from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import REPOSITORY
-from sciml_data.metadata.landing.card import card_html
+from sciml_data.metadata.landing import card_html
 from sciml_data.results.board import board_rows, published_rows, to_html
-from sciml_data.site import curves, places, words
-from sciml_data.site.charts import Chart
-from sciml_data.site.frame import Page
-from sciml_data.site.material import Material, Run
-from sciml_data.site.run_lists import headline_row, run_table
-from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, made_html, table
+from sciml_data.site.charts import Chart, comparison_chart, monitored_name
+from sciml_data.site.content import Content, Run
+from sciml_data.site.frame import (
+    HOME_PATH,
+    Page,
+    benchmark_path,
+    dataset_path,
+    relative_link,
+    run_path,
+)
+from sciml_data.site.record_tables import headline_row, run_table
+from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, format_score, make_table
 
 README = "README.md"
-REFUSED = Markup(
-    '<section class="board" aria-labelledby="board-1"><h2 id="board-1">Board</h2>'
-    "<p>No board is made of these runs: {}.</p><ul><li>{}</li></ul></section>"
-)
-LI = Markup("</li><li>")
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Runs that may stand side by side: same data, split and variant, all real or all synthetic."""
+class ComparableRuns:
+    """Runs that can be compared: same data, split and variant, all real or all synthetic."""
 
     title: str
     is_synthetic: bool
@@ -40,50 +42,45 @@ class Kind:
     baselines: Table | None
 
 
-def benchmark_page(task: Task, material: Material) -> Page:
-    """Return the page of one benchmark."""
-    path, runs = places.benchmark(task.name), material.runs_of(task.name)
-    here = Page(path, "", "", "")
-    known = {one.dataset: one for one in material.datasets}
+def benchmark_page(task: Task, content: Content) -> Page:
+    """Return the page of a benchmark."""
+    path, runs = benchmark_path(task.name), content.runs_of(task.name)
+    board, refusal = board_html(task, content)
     return Page(
         path=path,
         title=task.title,
         template="benchmark.html",
         description=task.description or f"{task.title}: splits, metrics, targets, runs.",
-        trail=(("Benchmarks", f"{places.HOME}#benchmarks"), (task.name, "")),
+        trail=(("Benchmarks", f"{HOME_PATH}#benchmarks"), (task.name, "")),
         values={
             "task": task,
-            "board": board_html(task, material, here),
-            "contents": _contents(has_kinds=bool(runs)),
-            "datasets": [
-                (one, places.dataset(one, known[one].version) if one in known else "")
-                for one in datasets_of(task)
-            ],
+            "board": board,
+            "refusal": refusal,
+            "contents": _contents(has_runs=bool(runs)),
+            "datasets": _dataset_links(task, content),
             "splits": splits_table(task),
             "metrics": metrics_table(task.metrics),
             "targets": targets_table(task.targets) if task.targets else None,
             "variants": variants_table(task) if task.variants else None,
-            "kinds": list(kinds(runs)),
+            "groups": list(comparable_runs(runs)),
             "runs": run_table(f"All runs of {task.name}", runs, path) if runs else None,
             "readme": _readme(task),
         },
     )
 
 
-def board_html(task: Task, material: Material, here: Page) -> Markup:
-    """Return the board of a benchmark: its runs, and figures that others published."""
-    runs = material.runs_of(task.name)
-    known = {run.id: here.to(places.run(run.id)) for run in runs}
-    published = published_rows(material.registry, [task.name])
+def board_html(task: Task, content: Content) -> tuple[Markup, CallError | None]:
+    """Return the board of a benchmark's runs and published scores, or why there is no board."""
+    page, runs = benchmark_path(task.name), content.runs_of(task.name)
+    addresses = {run.id: relative_link(page, run_path(run.id)) for run in runs}
+    submitters = {run.id: run.organisation for run in runs if run.organisation}
+    published = published_rows(content.registry, [task.name])
     try:
-        rows = board_rows(
-            [run.record for run in runs],
-            published,
-            submitters={run.id: run.organisation for run in runs if run.organisation},
-        )
+        rows = board_rows([run.record for run in runs], published, submitters=submitters)
     except CallError as error:
-        return REFUSED.format(error.message, LI.join(map(str, error.problems)))
-    return made_html(to_html(rows, run_address=known.get))
+        return Markup(), error
+    html = to_html(rows, run_address=addresses.get)
+    return Markup(html), None  # noqa: S704 - the board's own template escapes all texts
 
 
 def splits_table(task: Task) -> Table:
@@ -100,110 +97,120 @@ def splits_table(task: Task) -> Table:
                 Cell(split.digest, mark="hash"),
             ]
         )
-    return table("Stored splits", ["split", "parts", "how members were assigned", "digest"], rows)
+    columns = ["split", "parts", "how members were assigned", "digest"]
+    return make_table("Stored splits", columns, rows)
 
 
 def metrics_table(metrics: Sequence[Metric]) -> Table:
-    """Return the metrics, with what is better and in which bounds."""
+    """Return the metrics with their direction, bounds, unit and formula."""
     rows = [
         [
-            one.id,
-            one.name,
-            "lower is better" if one.lower_is_better else "higher is better",
-            _bounds(one),
-            one.unit,
-            one.version,
-            one.formula,
+            metric.id,
+            metric.name,
+            "lower is better" if metric.lower_is_better else "higher is better",
+            _bounds(metric),
+            metric.unit,
+            metric.version,
+            metric.formula,
         ]
-        for one in metrics
+        for metric in metrics
     ]
     columns = ["metric", "name", "direction", "bounds", "unit", "version", "formula"]
-    return table("How scores are computed", columns, rows)
+    return make_table("How scores are computed", columns, rows)
 
 
 def targets_table(targets: Sequence[Target]) -> Table:
     """Return the published values."""
     rows: Rows = [
         [
-            one.metric,
-            one.part,
-            one.split or "every",
-            Cell(f"{one.comparison} {one.value:g}", one.value),
-            one.source,
+            target.metric,
+            target.part,
+            target.split or "every",
+            Cell(f"{target.comparison} {target.value:g}", target.value),
+            target.source,
         ]
-        for one in targets
+        for target in targets
     ]
     columns: Columns = ["metric", "part", "split", Column("target", is_number=True), "source"]
-    return table("Values that others published", columns, rows)
+    return make_table("Values that others published", columns, rows)
 
 
 def variants_table(task: Task) -> Table:
-    """Return the tasks under one benchmark."""
+    """Return the variants of a benchmark, each a task of its own."""
     rows = [
         [
             f"{name} (default)" if name == task.default_variant else name,
-            one.title or task.title,
-            ", ".join(one.datasets),
-            one.headline_split or task.headline_split,
-            one.headline_metric or task.headline_metric or "none named",
+            variant.title or task.title,
+            ", ".join(variant.datasets),
+            variant.headline_split or task.headline_split,
+            variant.headline_metric or task.headline_metric or "none named",
         ]
-        for name, one in task.variants.items()
+        for name, variant in task.variants.items()
     ]
     columns = ["variant", "title", "datasets", "headline split", "headline metric"]
-    return table("Tasks under this benchmark", columns, rows)
+    return make_table("Tasks under this benchmark", columns, rows)
 
 
-def kinds(runs: Sequence[Run]) -> Iterator[Kind]:
-    """Yield runs by kind, real ones first: their curves, and the baselines' headline scores."""
+def comparable_runs(runs: Sequence[Run]) -> Iterator[ComparableRuns]:
+    """Yield groups of comparable runs, real data first: curves, and the baselines' scores."""
     groups: dict[tuple[bool, str], list[Run]] = {}
     for run in runs:
         if run.record["status"] == "success":
-            key = run.record["synthetic"], _kind(run.record)
+            key = run.record["synthetic"], _group_title(run.record)
             groups.setdefault(key, []).append(run)
     for number, ((is_synthetic, title), group) in enumerate(sorted(groups.items())):
         records = [run.record for run in group]
-        names = [f"{_model(run.record)} {run.id[:8]}" for run in group]
-        chart = curves.compared(f"curves-{number}", records, names)
-        yield Kind(title, is_synthetic, chart, _baselines(records, title))
+        names = [
+            f"{record['model']['name']}, seed {record['seeds']['seed']}: {run.id[:8]}"
+            for run, record in zip(group, records, strict=True)
+        ]
+        chart = comparison_chart(f"curves-{number}", records, names)
+        yield ComparableRuns(title, is_synthetic, chart, _baselines(records[0], title))
 
 
-def _kind(record: Mapping[str, Any]) -> str:
+def _group_title(record: Record) -> str:
     data, variant = record["dataset"], record["benchmark"].get("variant")
     origin = "synthetic" if record["synthetic"] else data["scale"]
     return ", ".join(
         [
             f"{data['id']} {data['version']} ({origin})",
-            f"manifest {data['manifest_digest'][7:15]}",
+            f"manifest {data['manifest_digest'].removeprefix('sha256:')[:8]}",
             f"split {record['split']['name']}",
             *([f"variant {variant}"] if variant else []),
-            f"epoch chosen by {curves.monitored(record)}",
+            f"epoch chosen by {monitored_name(record)}",
         ]
     )
 
 
-def _model(record: Mapping[str, Any]) -> str:
-    return f"{record['model']['name']}, seed {record['seeds']['seed']}:"
-
-
-def _baselines(records: Sequence[Mapping[str, Any]], title: str) -> Table | None:
-    """Return what the baselines score on the headline metric, as the newest run computed it."""
-    row = headline_row(records[0])
+def _baselines(record: Record, title: str) -> Table | None:
+    """Return the baselines' scores on the headline metric, as a run computed them."""
+    row = headline_row(record)
     if row is None or not row["baselines"]:
         return None
-    rows: Rows = [[name, Cell(words.score(one), one)] for name, one in row["baselines"].items()]
-    caption = (
-        f"Baselines: {records[0]['benchmark']['headline_metric']}, part {row['part']}; {title}"
-    )
-    return table(caption, ["baseline", Column("score", is_number=True)], rows, is_sortable=True)
+    rows: Rows = [
+        [name, Cell(format_score(score), score)] for name, score in row["baselines"].items()
+    ]
+    metric = record["benchmark"]["headline_metric"]
+    caption = f"Baselines: {metric}, part {row['part']}; {title}"
+    columns: Columns = ["baseline", Column("score", is_number=True)]
+    return make_table(caption, columns, rows, is_sortable=True)
 
 
-def _contents(*, has_kinds: bool) -> list[tuple[str, str]]:
-    curves_entry = [("curves", "Curves and baselines")] if has_kinds else []
+def _dataset_links(task: Task, content: Content) -> list[tuple[str, str]]:
+    """Return the datasets of a task, each with the path of its page or ""."""
+    versions = {descriptor.dataset: descriptor.version for descriptor in content.datasets}
+    return [
+        (dataset, dataset_path(dataset, versions[dataset]) if dataset in versions else "")
+        for dataset in datasets_of(task)
+    ]
+
+
+def _contents(*, has_runs: bool) -> list[tuple[str, str]]:
     return [
         ("task", "Task"),
         ("board-1", "Board"),
         ("runs", "Runs"),
-        *curves_entry,
+        *([("curves", "Curves and baselines")] if has_runs else []),
         ("splits", "Splits"),
         ("metrics", "Metrics"),
         ("targets", "Targets"),
@@ -217,10 +224,10 @@ def _bounds(metric: Metric) -> str:
     return f"{low or 'none'} to {high or 'none'}"
 
 
-def _readme(task: Task) -> Markup:
-    """Return the runner's README as HTML; what HTML is in it is shown as text."""
+def _readme(task: Task) -> Markup | None:
+    """Return the runner's README as HTML, or None; HTML in the README is shown as text."""
     path = task.folder / README
     if not path.is_file():
-        return made_html("<p>The runner has no README.</p>")
+        return None
     address = f"{REPOSITORY}/blob/main/runners/{task.name}/{README}"
     return card_html(path.read_text(encoding="utf-8"), address)

@@ -1,101 +1,115 @@
-"""The page of a dataset's version: `fair.landing`'s sections in the frame of the site.
+"""The page of a dataset's version: the sections of its landing page, in the frame of the site.
 
-What lies beside the page is `fair.folder`'s; the FAIR report, a picture of the sample and the
-benchmarks that run on it are added here.
+Added are the FAIR report, a picture of the sample, and the benchmarks that run on the dataset. The
+files beside the page are those of `metadata.landing.page_folder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sciml_data.bench.task.variants import datasets_of
-from sciml_data.metadata.facts import Facts, facts_of
-from sciml_data.metadata.fair import Assessment, Report, assess
-from sciml_data.metadata.landing.page import PAGE_NAME, DatasetPage, page_folder
+from sciml_data.metadata.facts import Facts
+from sciml_data.metadata.fair import Finding, Report, assess
+from sciml_data.metadata.landing import DatasetPage, page_folder
+from sciml_data.metadata.landing import dataset_page as landing_content
 from sciml_data.registry.descriptor import Descriptor
-from sciml_data.site import places
-from sciml_data.site.frame import Page
-from sciml_data.site.material import Material
+from sciml_data.site.content import Content
+from sciml_data.site.frame import HOME_PATH, INDEX, Page, benchmark_path, dataset_path
 from sciml_data.site.pictures import Picture
-from sciml_data.site.tables import Cell, Rows, Table, table
+from sciml_data.site.tables import Cell, Rows, Table, make_table
 
-WORDS = {"passed": "passed", "failed": "failed", "not checked": "not checked offline"}
+STATUS_WORDS = {"passed": "passed", "failed": "failed", "not checked": "not checked offline"}
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a dataset with its FAIR report."""
+    """A version of a dataset: the content of its landing page, and its FAIR report."""
 
-    descriptor: Descriptor
-    facts: Facts
+    landing: DatasetPage
     report: Report
 
     @property
+    def facts(self) -> Facts:
+        """Return what is known about the version."""
+        return self.landing.facts
+
+    @property
     def path(self) -> str:
-        """Return where its page lies."""
-        return places.dataset(self.facts.dataset, self.facts.version)
+        """Return the path of the version's page."""
+        return dataset_path(self.facts.dataset, self.facts.version)
 
 
-def assessed(descriptor: Descriptor) -> Version:
+def assess_version(descriptor: Descriptor) -> Version:
     """Return a version with its FAIR report.
 
     Raises:
         CallError: the extra `fair` is not installed.
     """
-    return Version(descriptor, facts_of(descriptor), assess(descriptor))
+    return Version(landing_content(descriptor), assess(descriptor))
 
 
 def dataset_page(
-    version: Version, material: Material, *, picture: Picture | None, no_picture: str
+    version: Version, content: Content, *, picture: Picture | None, no_picture: str
 ) -> Page:
-    """Return the page of one version."""
+    """Return the page of a version.
+
+    Args:
+        version: the version.
+        content: everything else that has a page.
+        picture: picture of the version's sample, or None.
+        no_picture: the reason why there is no picture.
+    """
     facts = version.facts
     return Page(
         path=version.path,
         title=facts.title,
         template="dataset.html",
         description=facts.description,
-        trail=(("Datasets", f"{places.HOME}#datasets"), (f"{facts.dataset} {facts.version}", "")),
+        trail=(("Datasets", f"{HOME_PATH}#datasets"), (f"{facts.dataset} {facts.version}", "")),
         identifier=facts.identifier,
         values={
             "facts": facts,
-            "content": DatasetPage(version.descriptor, facts),
+            "landing": version.landing,
             "report": version.report,
             "fair_table": fair_table(version.report),
             "picture": picture,
             "no_picture": no_picture,
             "benchmarks": [
-                (task.title, places.benchmark(task.name))
-                for task in material.tasks
+                (task.title, benchmark_path(task.name))
+                for task in content.tasks
                 if facts.dataset in datasets_of(task)
             ],
-            "run_count": len(material.runs_on(facts.dataset, facts.version)),
+            "run_count": len(content.runs_on(facts.dataset, facts.version)),
         },
     )
 
 
-def files_beside(version: Version) -> Mapping[str, bytes]:
-    """Return what lies beside a version's page, by path in the site."""
-    folder = version.path.removesuffix(PAGE_NAME)
-    found = page_folder(version.descriptor)
-    return {f"{folder}{name}": data for name, data in found.items() if name != PAGE_NAME}
+def files_beside(version: Version) -> dict[str, bytes]:
+    """Return the files beside a version's page, by path in the site."""
+    folder = version.path.removesuffix(INDEX)
+    files = page_folder(version.landing.descriptor)
+    return {f"{folder}{name}": data for name, data in files.items() if name != INDEX}
 
 
 def fair_table(report: Report) -> Table:
-    """Return the report, a row for each metric."""
-    rows: Rows = [
-        [
-            one.metric.identifier,
-            one.metric.title,
-            Cell(WORDS[one.finding.status], mark=one.finding.status.replace(" ", "-")),
-            f"{one.finding.reason} {_remedy(one)}".strip(),
-        ]
-        for one in report.assessments
-    ]
-    return table("FAIRsFAIR metrics, version 0.8", ["metric", "asks", "outcome", "why"], rows)
+    """Return the report as a table, a row for each metric."""
+    rows: Rows = []
+    for item in report.assessments:
+        metric, finding = item.metric, item.finding
+        mark = finding.status.replace(" ", "-")
+        rows.append(
+            [
+                metric.identifier,
+                metric.title,
+                Cell(STATUS_WORDS[finding.status], mark=mark),
+                f"{finding.reason} {_remedy(finding)}".strip(),
+            ]
+        )
+    columns = ["metric", "asks", "outcome", "why"]
+    return make_table("FAIRsFAIR metrics, version 0.8", columns, rows)
 
 
-def _remedy(one: Assessment) -> str:
-    owner = f" ({one.finding.owner})" if one.finding.owner else ""
-    return f"To do{owner}: {one.finding.remedy}" if one.finding.remedy else ""
+def _remedy(finding: Finding) -> str:
+    owner = f" ({finding.owner})" if finding.owner else ""
+    return f"To do{owner}: {finding.remedy}" if finding.remedy else ""

@@ -1,6 +1,7 @@
-"""A page of the site: a template, its values, and links that are relative to where it lies.
+"""The frame that all pages share, and the path of each page in the site.
 
-Every link names its file (`index.html` too): a browser that opens a folder from a disk lists it.
+Links between pages are relative, and always name their file (`index.html` too), because a browser
+that opens a folder from a disk shows a list of files.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from sciml_data import __version__
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.html import template_environment
 
-ASSETS = ("site.css", "site.js", "icon.svg")
 INDEX = "index.html"
-# `file:` is for browsers to which a page from a disk has no origin, so that 'self' is nothing. A
-# page from the web may not load files anyway.
+HOME_PATH = INDEX
+RUNS_PATH = f"runs/{INDEX}"
+ASSETS = ("site.css", "site.js", "icon.svg")
+# `file:` is for pages that are opened from a disk: some browsers give them no origin, so that
+# 'self' matches nothing. A page from the web may not load `file:` addresses anyway.
 POLICY = (
     "default-src 'none'; style-src 'self' file:; script-src 'self' file:; "
     "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
@@ -32,16 +35,16 @@ NOTICE = (
 
 @dataclass(frozen=True)
 class Page:
-    """A page before it is drawn.
+    """A page before it is rendered.
 
     Attributes:
-        path: from the root of the site, with `/`.
-        title: of the document, and its first heading.
+        path: path from the root of the site, with `/`.
+        title: title of the document, and its first heading.
         template: file of `templates/`.
         description: a sentence for search engines.
-        trail: pages above it, as (label, path).
-        values: what the template wants.
-        identifier: address that is canonical, where that is not this site's.
+        trail: the pages above this one, as (label, path).
+        values: the variables of the template.
+        identifier: canonical address, if it is not an address of this site.
     """
 
     path: str
@@ -53,19 +56,17 @@ class Page:
     identifier: str | None = None
 
     def to(self, path: str) -> str:
-        """Return the relative link from this page to a file of the site, or to a part of one."""
-        target, sharp, anchor = path.partition("#")
-        relative = posixpath.relpath(target, posixpath.dirname(self.path) or ".")
-        return quote(relative) + sharp + anchor
+        """Return the relative link from this page to a file of the site, or to its anchor."""
+        return relative_link(self.path, path)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Draws pages; `base_url` is where the site will be, if that is known."""
+    """Renders pages; `base_url` is the future address of the site, or None if it is not known."""
 
     base_url: str | None = None
 
-    def draw(self, page: Page) -> str:
+    def render(self, page: Page) -> str:
         """Return the HTML of a page."""
         template = template_environment("sciml_data.site").get_template(page.template)
         return template.render(
@@ -80,13 +81,35 @@ class Frame:
         )
 
     def address(self, path: str) -> str | None:
-        """Return the public address of a page, None where the site's is not known."""
+        """Return the public address of a page, or None if the site's address is not known."""
         if self.base_url is None:
             return None
         return self.base_url.rstrip("/") + "/" + quote(path.removesuffix(INDEX))
 
 
+def relative_link(page: str, target: str) -> str:
+    """Return the link from one path of the site to another, which may end with `#anchor`."""
+    path, sharp, anchor = target.partition("#")
+    relative = posixpath.relpath(path, posixpath.dirname(page) or ".")
+    return quote(relative) + sharp + anchor
+
+
+def dataset_path(name: str, version: str) -> str:
+    """Return the path of a version's page, which is that of its public landing page too."""
+    return f"datasets/{name}/{version}/{INDEX}"
+
+
+def benchmark_path(name: str) -> str:
+    """Return the path of a benchmark's page."""
+    return f"benchmarks/{name}/{INDEX}"
+
+
+def run_path(identifier: str) -> str:
+    """Return the path of a run's page."""
+    return f"runs/{identifier}/{INDEX}"
+
+
 def asset_files() -> dict[str, bytes]:
-    """Return the style, the script and the icon by their paths in the site."""
+    """Return the style sheet, the script and the icon by their paths in the site."""
     folder = Path(__file__).with_name("assets")
     return {f"assets/{name}": (folder / name).read_bytes() for name in ASSETS}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME
 from sciml_data.bench.record.report import SYNTHETIC
-from sciml_data.site import curves, places, record_tables, repeat, score_tables, words
-from sciml_data.site.frame import INDEX, Page
-from sciml_data.site.material import Material, Run
-from sciml_data.site.pictures import Picture, run_pictures
+from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.site import charts, record_tables
+from sciml_data.site.content import Content, Run
+from sciml_data.site.frame import (
+    INDEX,
+    RUNS_PATH,
+    Page,
+    benchmark_path,
+    dataset_path,
+    run_path,
+)
+from sciml_data.site.pictures import run_pictures
 
 LOG_NAME = "mlperf-log.txt"
 CONTENTS = (
@@ -18,79 +28,157 @@ CONTENTS = (
     ("repeat", "How to repeat it"),
     ("machine", "Machine"), ("record", "Record"), ("log", "MLPerf log"),
 )  # fmt: skip
+Record = Mapping[str, Any]
 
 
-def run_page(run: Run, material: Material, *, log: str | None, no_log: str) -> Page:
-    """Return the page of one run.
+def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Page:
+    """Return the page of a run.
 
     Args:
-        run: what it is of.
-        material: what else has a page.
-        log: the MLPerf log of the run, None where none is shown.
-        no_log: says why there is none.
+        run: the run.
+        content: everything else that has a page.
+        log: the MLPerf log of the run, or None.
+        no_log: the reason why there is no log.
     """
     record, data = run.record, run.record["dataset"]
-    has_dataset = (data["id"], data["version"]) in {
-        (one.dataset, one.version) for one in material.datasets
-    }
-    has_benchmark = run.benchmark in {task.name for task in material.tasks}
-    benchmark = places.benchmark(run.benchmark) if has_benchmark else ""
+    versions = {(descriptor.dataset, descriptor.version) for descriptor in content.datasets}
+    has_dataset = (data["id"], data["version"]) in versions
+    has_benchmark = run.benchmark in {task.name for task in content.tasks}
+    benchmark = benchmark_path(run.benchmark) if has_benchmark else ""
     return Page(
-        path=places.run(run.id),
+        path=run_path(run.id),
         title=run.name,
         template="run.html",
         description=f"{run.name}, on {data['id']} {data['version']} ({data['scale']}): scores "
         "beside baselines, curve, record, and how to repeat it.",
-        trail=(("Runs", places.RUNS), (run.benchmark, benchmark), (run.id[:8], "")),
+        trail=(("Runs", RUNS_PATH), (run.benchmark, benchmark), (run.id[:8], "")),
         values={
-            "run": run,
             "record": record,
             "synthetic": SYNTHETIC,
-            "words": words,
-            "dataset_path": places.dataset(data["id"], data["version"]) if has_dataset else "",
+            "dataset_path": dataset_path(data["id"], data["version"]) if has_dataset else "",
             "benchmark_path": benchmark,
             "log": log,
             "no_log": no_log,
             "contents": CONTENTS,
             "log_name": LOG_NAME,
             "record_name": RECORD_NAME,
-            **_scores(record),
-            **_record(record),
-            "losses": curves.loss_chart(record),
-            "monitored": curves.monitored_chart(record),
-            "machine": list(curves.machine_charts(run.folder, record)),
+            **_score_values(record),
+            **_record_values(record),
+            "losses": charts.loss_chart(record),
+            "monitored": charts.monitored_chart(record),
+            "machine": list(charts.machine_charts(run.folder, record)),
             "pictures": run_pictures(run.folder, run.name),
-            "commands": "\n".join(repeat.repeat_lines(record)),
-            "remarks": list(repeat.remarks(record)),
+            "commands": "\n".join(repeat_lines(record)),
+            "remarks": list(remarks(record)),
         },
     )
 
 
-def files_beside(run: Run, *, log: str | None) -> Mapping[str, bytes]:
-    """Return what lies beside a run's page: the record, figures, the log."""
-    folder = places.run(run.id).removesuffix(INDEX)
-    pictures: list[Picture] = run_pictures(run.folder, run.name)
-    found = {f"{folder}{RECORD_NAME}": run.path.read_bytes()}
-    found |= {f"{folder}{one.name}": one.content for one in pictures}
-    return found | ({} if log is None else {f"{folder}{LOG_NAME}": log.encode("utf-8")})
+def files_beside(run: Run, *, log: str | None) -> dict[str, bytes]:
+    """Return the files beside a run's page, by path in the site: record, figures, log."""
+    folder = run_path(run.id).removesuffix(INDEX)
+    files = {f"{folder}{RECORD_NAME}": run.path.read_bytes()}
+    for picture in run_pictures(run.folder, run.name):
+        files[f"{folder}{picture.name}"] = picture.content
+    if log is not None:
+        files[f"{folder}{LOG_NAME}"] = log.encode("utf-8")
+    return files
 
 
-def _scores(record: Mapping[str, Any]) -> dict[str, Any]:
+def _score_values(record: Record) -> dict[str, Any]:
     return {
-        "headline": score_tables.headline(record),
-        "parts_tables": score_tables.parts(record),
-        "failures": score_tables.failures(record),
-        "targets": score_tables.targets(record),
-        "epochs": score_tables.epochs(record),
+        "headline": record_tables.headline_table(record),
+        "parts_tables": record_tables.part_tables(record),
+        "failures": record_tables.failures(record),
+        "targets": record_tables.target_table(record),
+        "epochs": record_tables.epoch_table(record),
     }
 
 
-def _record(record: Mapping[str, Any]) -> dict[str, Any]:
+def _record_values(record: Record) -> dict[str, Any]:
     return {
-        "groups": list(record_tables.groups(record)),
-        "settings": record_tables.settings(record),
-        "timeline": record_tables.timeline(record),
-        "outputs": record_tables.outputs(record),
-        "checks": record_tables.checks(record),
-        "facts_json": record_tables.facts(record),
+        "groups": list(record_tables.group_tables(record)),
+        "settings": record_tables.settings_table(record),
+        "timeline": record_tables.timeline_table(record),
+        "outputs": record_tables.output_table(record),
+        "checks": record_tables.check_table(record),
+        "diagnostics_json": json.dumps(record["facts"], indent=1, ensure_ascii=False),
     }
+
+
+# How to repeat a run, from its record alone
+
+
+def repeat_lines(record: Record) -> list[str]:
+    """Return the commands that install the software, repeat the run, and show its scores."""
+    return [*install_lines(record), shlex.join(run_command(record)), "sciml-data show latest"]
+
+
+def install_lines(record: Record) -> list[str]:
+    """Return the commands that install the software of a run."""
+    code, backend = record["code"], record["distribution"].get("backend", "tensorflow")
+    extras = "[train]" if backend == "tensorflow" else "[jax]"
+    if code["commit"] is None:
+        return [f"pip install 'sciml-data{extras}=={code['version']}'"]
+    folder = REPOSITORY.rpartition("/")[2]
+    return [
+        f"git clone {REPOSITORY} && cd {folder}",
+        f"git checkout {code['commit']}",
+        f"pip install '.{extras}'",
+    ]
+
+
+def run_command(record: Record) -> list[str]:
+    """Return the words of the command that repeats a run."""
+    command = ["sciml-data", "run", record["benchmark"]["name"], "--model", record["model"]["name"]]
+    command += ["--split", record["split"]["name"], "--seed", str(record["seeds"]["seed"])]
+    if variant := record["benchmark"].get("variant"):
+        command += ["--variant", variant, "--dataset", record["dataset"]["id"]]
+    command += [*_sample_options(record), *_device_options(record)]
+    for name in record["settings_overridden"]:
+        command += ["--set", f"{name}={_setting_text(record['settings'][name])}"]
+    return command
+
+
+def remarks(record: Record) -> Iterator[str]:
+    """Yield what the commands cannot guarantee."""
+    code, workers = record["code"], record["distribution"]["workers"]
+    if code["is_dirty"]:
+        yield "The checkout had changes that are in no commit, so the commands may run other code."
+    if code["commit"] is None and code["reason"]:
+        yield f"No commit is known: {code['reason']}."
+    if workers > 1:
+        yield (
+            f"The run used {workers} processes: `sciml-data sbatch` writes a job that starts the "
+            "same number."
+        )
+    yield (
+        "Scores are equal to the last bit only with the same versions, device, thread count and "
+        "settings; elsewhere they differ in the last digits."
+    )
+
+
+def _sample_options(record: Record) -> Iterator[str]:
+    data = record["dataset"]
+    if data["sample_seed"] is not None:
+        yield from ("--sample", "--sample-seed", str(data["sample_seed"]))
+        for text in data.get("sample_set", ()):
+            yield from ("--sample-set", text)
+
+
+def _device_options(record: Record) -> Iterator[str]:
+    distribution, threads = record["distribution"], record["hardware"]["intra_op_threads"]
+    strategy = distribution["strategy"]
+    yield "--strategy"
+    yield f"mirrored:{distribution['replicas']}" if strategy == "mirrored" else strategy
+    if distribution.get("backend", "tensorflow") != "tensorflow":
+        yield from ("--backend", distribution["backend"])
+    if threads:
+        yield from ("--threads", str(threads))
+
+
+def _setting_text(value: Any) -> str:
+    """Return a setting in the syntax of `--set`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(_setting_text, value)) if isinstance(value, list) else str(value)

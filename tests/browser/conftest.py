@@ -1,4 +1,4 @@
-"""A real Chromium, a site of the built-in registry, and what a page did while it was open."""
+"""A real Chromium, a site of the built-in registry, and a log of what a page does."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass
-class Told:
-    """What a page said on its console, and what it asked for."""
+class PageLog:
+    """The messages on a page's console, and its requests."""
 
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def watch(self, page: Any) -> None:
-        """Listen to a page."""
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("requestfailed", lambda request: self.said.append(f"failed: {request.url}"))
-        page.on("request", lambda request: self.asked.append(request.url))
+        """Record what happens on a page."""
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("requestfailed", lambda request: self.messages.append(f"failed: {request.url}"))
+        page.on("request", lambda request: self.requests.append(request.url))
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Return a browser, of which each test opens pages."""
+    """Return a browser, in which each test opens pages."""
     playwright = pytest.importorskip("playwright.sync_api")
     named = os.environ.get("SCIML_DATA_CHROMIUM")
     program = named or next(filter(None, map(shutil.which, NAMES)), None)

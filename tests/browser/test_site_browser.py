@@ -1,4 +1,4 @@
-"""The site in a real Chromium: opened, sorted, searched, printed, and held against axe and vnu."""
+"""The site in a real Chromium: opened, sorted, searched, printed, and checked by axe and vnu."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.site_samples import IDS
 
-from .conftest import Told
+from .conftest import PageLog
 
 pytestmark = pytest.mark.browser
 PAGES = (
@@ -27,7 +27,7 @@ PAGES = (
     "datasets/stemdl_cbed/1.0/index.html",
 )
 SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
-# vnu does not know the address that a page is read from, and so takes its own files for foreign.
+# vnu does not know the address of a page, and so reports the site's own files as foreign.
 NOT_OF_THE_PAGE = "violates Content Security Policy (meta tag)"
 
 
@@ -39,41 +39,41 @@ def base(request: pytest.FixtureRequest, site: Path) -> str:
     return str(request.getfixturevalue("served"))
 
 
-def opened(chromium: Any, url: str, told: Told, **options: Any) -> Any:
+def opened(chromium: Any, url: str, log: PageLog, **options: Any) -> Any:
     page = chromium.new_context(**options).new_page()
-    told.watch(page)
+    log.watch(page)
     page.goto(url, wait_until="networkidle")
     return page
 
 
 def column(page: Any, table: str, number: int) -> list[str]:
     cells = page.locator(f"{table} tbody tr > :nth-child({number})").all_inner_texts()
-    return [str(one) for one in cells]
+    return [str(cell) for cell in cells]
 
 
 def test_pages_open_without_a_word_on_the_console_or_a_request_to_elsewhere(
     chromium: Any, base: str
 ) -> None:
-    told = Told()
-    page = opened(chromium, base, told) if base.startswith("http") else None
-    page = page or opened(chromium, f"{base}index.html", told)
+    log = PageLog()
+    page = opened(chromium, base, log) if base.startswith("http") else None
+    page = page or opened(chromium, f"{base}index.html", log)
     for name in PAGES:
         page.goto(base + name, wait_until="networkidle")
         skip = "getComputedStyle(document.querySelector('.skip')).position"
-        assert page.evaluate(skip) == "absolute", name  # the style sheet was taken
+        assert page.evaluate(skip) == "absolute", name  # the style sheet was applied
 
-    assert told.said == []
-    assert [one for one in told.asked if not one.startswith((base, "data:"))] == []
-    assert any(one.endswith("map.png") for one in told.asked)
+    assert log.messages == []
+    assert [url for url in log.requests if not url.startswith((base, "data:"))] == []
+    assert any(url.endswith("map.png") for url in log.requests)
 
 
 def test_a_table_is_sorted_by_mouse_and_by_keyboard(chromium: Any, base: str) -> None:
-    told = Told()
-    page = opened(chromium, f"{base}index.html", told)
+    log = PageLog()
+    page = opened(chromium, f"{base}index.html", log)
     table = 'section[aria-labelledby="datasets"] table'
     size = page.locator(f"{table} th button").nth(2)
     size.click()
-    known = [one for one in column(page, table, 3) if one != "not known"]
+    known = [cell for cell in column(page, table, 3) if cell != "not known"]
 
     assert known == ["2.02 MB", "26.3 MB", "92.1 MB"]
     assert column(page, table, 3)[-1] == "not known"  # what is missing stays last
@@ -82,30 +82,30 @@ def test_a_table_is_sorted_by_mouse_and_by_keyboard(chromium: Any, base: str) ->
     page.keyboard.press("Enter")
     assert column(page, table, 3)[:3] == ["92.1 MB", "26.3 MB", "2.02 MB"]
     assert page.locator(f"{table} th[aria-sort]").get_attribute("aria-sort") == "descending"
-    assert told.said == []
+    assert log.messages == []
 
 
 def test_the_search_finds_by_all_words_and_leads_there(chromium: Any, base: str) -> None:
-    told = Told()
-    page = opened(chromium, f"{base}index.html", told)
+    log = PageLog()
+    page = opened(chromium, f"{base}index.html", log)
     page.get_by_label("Search datasets, benchmarks and runs").fill("cloud sentinel-3")
     titles = page.locator("#results a").all_inner_texts()
 
-    assert [one.split()[0] for one in titles] == [
+    assert [title.split()[0] for title in titles] == [
         "cloud_slstr_ds1",
         "cloud_slstr_ds2",
         "cloudmask:",
     ]
-    assert page.locator("#found").inner_text() == "3 found"
+    assert page.locator("#search-status").inner_text() == "3 found"
     page.locator("#results a").first.click()
     assert page.locator("h1").inner_text().startswith("Sentinel-3 SLSTR scenes")
-    assert told.said == []
+    assert log.messages == []
 
 
 def test_without_a_script_everything_but_search_and_sorting_is_there(
     chromium: Any, base: str
 ) -> None:
-    page = opened(chromium, f"{base}index.html", Told(), java_script_enabled=False)
+    page = opened(chromium, f"{base}index.html", PageLog(), java_script_enabled=False)
 
     assert page.locator("#search").is_hidden()
     assert page.locator("th button").count() == 0
@@ -113,7 +113,7 @@ def test_without_a_script_everything_but_search_and_sorting_is_there(
 
 
 def test_the_first_tab_stop_skips_to_the_content(chromium: Any, base: str) -> None:
-    page = opened(chromium, f"{base}{PAGES[2]}", Told())
+    page = opened(chromium, f"{base}{PAGES[2]}", PageLog())
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
@@ -125,7 +125,7 @@ def test_the_first_tab_stop_skips_to_the_content(chromium: Any, base: str) -> No
 def test_a_phone_scrolls_no_page_sideways(chromium: Any, site: Path, name: str) -> None:
     width, height = SIZES["phone"]
     viewport = {"width": width, "height": height}
-    page = opened(chromium, f"{site.as_uri()}/{name}", Told(), viewport=viewport)
+    page = opened(chromium, f"{site.as_uri()}/{name}", PageLog(), viewport=viewport)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -135,28 +135,30 @@ def test_a_phone_scrolls_no_page_sideways(chromium: Any, site: Path, name: str) 
 def test_axe_finds_nothing(chromium: Any, site: Path, size: str, scheme: str) -> None:
     script = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     width, height = SIZES[size]
-    told = Told()
+    log = PageLog()
     page = opened(
         chromium,
         f"{site.as_uri()}/index.html",
-        told,
+        log,
         viewport={"width": width, "height": height},
         color_scheme=scheme,
     )
-    found = []
+    violations = []
     for name in PAGES:
         page.goto(f"{site.as_uri()}/{name}")
         page.evaluate(script)
         outcome = page.evaluate("axe.run(document, {preload: false})")
         assert len(outcome["passes"]) > 10
-        found += [(name, one["id"], one["nodes"][0]["html"]) for one in outcome["violations"]]
+        violations += [
+            (name, rule["id"], rule["nodes"][0]["html"]) for rule in outcome["violations"]
+        ]
 
-    assert found == []
+    assert violations == []
 
 
 @pytest.mark.parametrize("name", [PAGES[0], PAGES[2], PAGES[4], PAGES[6]])
 def test_a_page_is_printed_whole(chromium: Any, site: Path, tmp_path: Path, name: str) -> None:
-    page = opened(chromium, f"{site.as_uri()}/{name}", Told())
+    page = opened(chromium, f"{site.as_uri()}/{name}", PageLog())
     page.pdf(path=tmp_path / "page.pdf", format="A4")
     data = (tmp_path / "page.pdf").read_bytes()
 
@@ -179,4 +181,4 @@ def test_the_nu_checker_finds_no_error(site: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     messages = json.loads(done.stderr)["messages"]
 
-    assert [one for one in messages if NOT_OF_THE_PAGE not in one["message"]] == []
+    assert [text for text in messages if NOT_OF_THE_PAGE not in text["message"]] == []

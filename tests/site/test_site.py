@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -28,13 +29,12 @@ from sciml_data.metadata.landing.page import page_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import Submitter, log_text
-from sciml_data.site import Options, gather, site_files, write_site
+from sciml_data.site import SiteOptions, gather, site_files, write_site
 from sciml_data.site.build import LIST_NAME
-from sciml_data.site.frame import Frame
-from sciml_data.site.places import dataset as dataset_path
+from sciml_data.site.frame import Frame, dataset_path
 from sciml_data.testing.small_registry import change_descriptor
 from tests.support.run_samples import written_run
-from tests.support.site_samples import IDS, TOY_BENCHMARK, site_material, site_registry, site_runs
+from tests.support.site_samples import IDS, TOY_BENCHMARK, site_content, site_registry, site_runs
 
 html5lib = pytest.importorskip("html5lib")
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
@@ -43,8 +43,8 @@ HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>{{ 7 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the files of a small site."""
-    material, home = site_material(tmp_path_factory.mktemp("site"))
-    return site_files(material, home)
+    content, home = site_content(tmp_path_factory.mktemp("site"))
+    return site_files(content, home)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Return the files of a site of the built-in benchmarks tevolop and uno."""
     home = Home(tmp_path_factory.mktemp("home"))
     written_run(home.runs("tevolop") / "one")
-    material = gather(find_registry(), home, benchmarks=["tevolop", "uno"])
-    return site_files(material, home)
+    content = gather(find_registry(), home, benchmarks=["tevolop", "uno"])
+    return site_files(content, home)
 
 
 @functools.cache
@@ -225,11 +225,11 @@ def test_a_log_is_added_where_somebody_says_who_ran(tmp_path: Path) -> None:
     known = {**TOY_BENCHMARK, "name": "tevolop"}
     changed = {"timeline": timeline, "benchmark": known}
     write_record(home.runs("toy") / "real", {**record, **changed})
-    material = gather(site_registry(tmp_path / "registry"), home, wanted=["real", "failed"])
+    content = gather(site_registry(tmp_path / "registry"), home, wanted=["real", "failed"])
 
-    files = site_files(material, home, options=Options(submitter=submitter))
+    files = site_files(content, home, options=SiteOptions(submitter=submitter))
 
-    logged = log_text(next(run.record for run in material.runs if run.id == IDS[0]), submitter)
+    logged = log_text(next(run.record for run in content.runs if run.id == IDS[0]), submitter)
     assert files[f"runs/{IDS[0]}/mlperf-log.txt"].decode() == logged
     assert "No log can be made" in files[f"runs/{IDS[2]}/index.html"].decode()
 
@@ -245,7 +245,7 @@ def test_whatever_a_record_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) 
     written_run(
         home.runs("toy") / "one",
         benchmark={**TOY_BENCHMARK, "title": HOSTILE},
-        facts={"told": HOSTILE},
+        facts={"note": HOSTILE},
         settings={"epochs": HOSTILE},
         settings_overridden=["epochs"],
     )
@@ -283,10 +283,10 @@ def test_the_search_knows_everything_that_has_a_page(files: dict[str, bytes]) ->
 
 
 def test_a_base_url_gives_canonical_links_and_a_site_map(tmp_path: Path) -> None:
-    material, home = site_material(tmp_path)
-    options = Options(base_url="https://example.org/science/")
+    content, home = site_content(tmp_path)
+    options = SiteOptions(base_url="https://example.org/science/")
 
-    files = site_files(material, home, options=options)
+    files = site_files(content, home, options=options)
 
     canonical = {
         one.get("href")
@@ -404,3 +404,10 @@ def test_a_wrong_call_exits_2_and_writes_nothing(
     assert isinstance(result.exception, CallError)
     assert said in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_help_has_examples() -> None:
+    site = group.get_command(click.Context(group), "site")
+
+    assert isinstance(site, click.Group)
+    assert "sciml-data site build --to" in (site.commands["build"].epilog or "")

@@ -1,8 +1,7 @@
-"""A small registry with a benchmark and runs, to make a site of; and how a page is read back."""
+"""A small registry with a benchmark and runs, to make a site from."""
 
 from __future__ import annotations
 
-import re
 import shutil
 import struct
 import zlib
@@ -11,7 +10,7 @@ from typing import Any
 
 from sciml_data.home import Home
 from sciml_data.registry.layout import Registry
-from sciml_data.site import Material, gather
+from sciml_data.site import Content, gather
 from sciml_data.testing.small_registry import small_registry
 from tests.support.paths import TOY_REGISTRY
 from tests.support.run_samples import written_run
@@ -24,7 +23,6 @@ TOY_BENCHMARK = {
     "headline_metric": "rmse.a",
 }
 IDS = [f"{number}2345678-1234-4234-8234-123456789abc" for number in (1, 2, 3)]
-LINK = re.compile(r"[a-z]+:")
 
 
 def site_registry(root: Path) -> Registry:
@@ -48,8 +46,8 @@ def site_runs(home: Home) -> list[Path]:
     return folders
 
 
-def site_material(root: Path, **options: Any) -> tuple[Material, Home]:
-    """Return what a site of the small registry and the three runs is made of."""
+def site_content(root: Path, **options: Any) -> tuple[Content, Home]:
+    """Return the content of a site of the small registry and the three runs, and the home."""
     home = Home(root / "home")
     site_runs(home)
     return gather(site_registry(root / "registry"), home, **options), home

@@ -1,7 +1,7 @@
-// Sorting of tables and search over the first page's entries. Every page is whole without it.
+// Sorting of tables, and the search on the first page. Every page works without this script.
 "use strict";
 (() => {
-  // A region is a tab stop only where there is something to scroll to.
+  // A region is a tab stop only if it can be scrolled.
   const fitRegions = () => {
     for (const region of document.querySelectorAll(".wide, pre[tabindex]")) {
       const scrolls =
@@ -19,21 +19,21 @@
     return Number.isNaN(number) ? null : number;
   };
 
-  // Missing values stay last in both directions; equal ones keep their order.
-  const compare = (one, other, sign) => {
-    if (one === null || other === null) return (one === null) - (other === null);
-    if (typeof one === "number") return sign * (one - other);
-    return sign * one.localeCompare(other, "en", { numeric: true });
+  // Missing values stay last in both directions; equal values keep their order.
+  const compare = (a, b, sign) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a === "number") return sign * (a - b);
+    return sign * a.localeCompare(b, "en", { numeric: true });
   };
 
   const sort = (table, heading, column) => {
     const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     const isNumber = heading.dataset.sort === "number";
-    for (const one of table.tHead.rows[0].cells) one.removeAttribute("aria-sort");
+    for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row) => [keyOf(row, column, isNumber), row]);
-    rows.sort((one, other) => compare(one[0], other[0], sign));
+    rows.sort(([a], [b]) => compare(a, b, sign));
     body.append(...rows.map(([, row]) => row));
   };
 
@@ -51,10 +51,10 @@
   const search = document.getElementById("search");
   if (search) {
     const { entries } = JSON.parse(document.getElementById("search-entries").textContent);
-    const most = 20;
+    const maxShown = 20;
     const query = document.getElementById("query");
     const results = document.getElementById("results");
-    const found = document.getElementById("found");
+    const status = document.getElementById("search-status");
     for (const entry of entries) entry.text = `${entry.title} ${entry.words}`.toLowerCase();
 
     const rank = (entry, words) =>
@@ -74,13 +74,14 @@
 
     const show = () => {
       const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const fits = words.length
+      const matches = words.length
         ? entries.filter((entry) => words.every((word) => entry.text.includes(word)))
         : [];
-      fits.sort((one, other) => rank(other, words) - rank(one, words));
-      results.replaceChildren(...fits.slice(0, most).map(item));
-      found.textContent = words.length
-        ? `${fits.length} found` + (fits.length > most ? `, the first ${most} are shown` : "")
+      matches.sort((a, b) => rank(b, words) - rank(a, words));
+      results.replaceChildren(...matches.slice(0, maxShown).map(item));
+      status.textContent = words.length
+        ? `${matches.length} found` +
+          (matches.length > maxShown ? `, the first ${maxShown} are shown` : "")
         : "";
     };
 

@@ -1,4 +1,4 @@
-"""What a site is made of: descriptors and tasks of a registry, and sound records of runs."""
+"""The content of a site: descriptors and tasks of a registry, and valid records of runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sciml_data.results.submission.tree import find_submissions
 
 @dataclass(frozen=True)
 class Run:
-    """A run and its record, which was sound when it was read.
+    """A run and its record, which was valid when it was read.
 
     Attributes:
-        path: file of the record; what else is shown of the run lies beside it.
-        record: of the run.
-        organisation: who submitted it; None for a run that was not packed.
+        path: file of the record; figures and logs of the run are beside it.
+        record: content of that file.
+        organisation: who submitted the run; None for a run that is not part of a submission.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Return what was run, in words that tell runs of one benchmark apart."""
+        """Return a title that distinguishes the runs of one benchmark."""
         record = self.record
         variant = record["benchmark"].get("variant")
         words = [record["model"]["name"], f"split {record['split']['name']}"]
@@ -61,8 +61,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Material:
-    """Everything that gets a page; runs are in order of time, the newest first."""
+class Content:
+    """Everything that gets a page; runs are sorted by time, the newest first."""
 
     registry: Registry
     datasets: tuple[Descriptor, ...]
@@ -70,11 +70,11 @@ class Material:
     runs: tuple[Run, ...]
 
     def runs_of(self, benchmark: str) -> tuple[Run, ...]:
-        """Return the runs of one benchmark."""
+        """Return the runs of a benchmark."""
         return tuple(run for run in self.runs if run.benchmark == benchmark)
 
     def runs_on(self, dataset: str, version: str) -> tuple[Run, ...]:
-        """Return the runs on one version of a dataset."""
+        """Return the runs on a version of a dataset."""
         wanted = {"id": dataset, "version": version}
         return tuple(
             run for run in self.runs if wanted.items() <= dict(run.record["dataset"]).items()
@@ -83,27 +83,27 @@ class Material:
 
 def gather(
     registry: Registry, home: Home, *, wanted: Sequence[str] = (), benchmarks: Sequence[str] = ()
-) -> Material:
-    """Return what a site is made of.
+) -> Content:
+    """Return the content of a site.
 
     Args:
-        registry: whose datasets and benchmarks get pages.
-        home: whose runs are meant where none are named.
-        wanted: runs (folder, name, id, `latest`), or folders with runs or submissions anywhere
-            below.
-        benchmarks: only these, the datasets they run on, and runs of them; () takes all.
+        registry: its datasets and benchmarks get pages.
+        home: where runs are looked up, and all of its runs get pages if `wanted` is empty.
+        wanted: runs (folder, name, id, `latest`), or folders that hold runs or submissions at any
+            depth.
+        benchmarks: only these benchmarks, their datasets and their runs; () takes all.
 
     Raises:
         CallError: there is no such benchmark or run.
-        DescriptorError: a descriptor or a task is not sound.
-        RecordError: records are not sound, or a run comes twice; `.problems` has each.
+        DescriptorError: a descriptor or a task is not valid.
+        RecordError: records are not valid, or two records have one run id; `.problems` has each.
     """
     names = list(dict.fromkeys(benchmarks)) or registry.benchmarks()
     tasks = tuple(load_task(registry.runner(name)) for name in names)
-    used = {one for task in tasks for one in datasets_of(task)}
-    folders = [folder for name in wanted for folder in _folders(home, name)]
-    runs = _loaded(folders if wanted else all_runs(home))
-    return Material(
+    used = {dataset for task in tasks for dataset in datasets_of(task)}
+    folders = [folder for name in wanted for folder in _run_folders(home, name)]
+    runs = _load_runs(folders if wanted else all_runs(home))
+    return Content(
         registry=registry,
         datasets=tuple(_descriptors(registry, used if benchmarks else registry.datasets())),
         tasks=tasks,
@@ -117,48 +117,48 @@ def _descriptors(registry: Registry, datasets: Iterable[str]) -> Iterator[Descri
             yield load_descriptor(registry, dataset, version)
 
 
-def _folders(home: Home, name: str) -> list[Path]:
-    """Return the folders of runs and submissions that a word of the call means."""
+def _run_folders(home: Home, name: str) -> list[Path]:
+    """Return the folders of runs and submissions that a name or a path stands for."""
     path = Path(name).expanduser()
     if path.is_dir() and not (path / RECORD_NAME).is_file():
-        found = sorted(record.parent for record in path.rglob(RECORD_NAME))
-        found += find_submissions(path)
-        if found:
-            return found
+        folders = sorted(record.parent for record in path.rglob(RECORD_NAME))
+        folders += find_submissions(path)
+        if folders:
+            return folders
     return [find_run(home, name)]
 
 
 def _runs_in(folder: Path) -> Iterator[Run]:
-    """Yield the run of a folder, or those of a submission."""
+    """Yield the run of a folder, or the runs of a submission."""
     if not (folder / TERMS).is_file():
         yield Run(folder / RECORD_NAME, load_record(folder))
         return
-    for one in packed_runs(folder):
-        yield Run(one.path, one.record, one.organisation)
+    for packed in packed_runs(folder):
+        yield Run(packed.path, packed.record, packed.organisation)
 
 
-def _loaded(folders: Iterable[Path]) -> list[Run]:
+def _load_runs(folders: Iterable[Path]) -> list[Run]:
     """Return the runs, the newest first; the same record in two folders is one run."""
     runs: dict[str, Run] = {}
     problems = []
     for folder in dict.fromkeys(folder.resolve() for folder in folders):
         try:
-            read = list(_runs_in(folder))
+            loaded = list(_runs_in(folder))
         except RecordError as error:
             first = f": {error.problems[0]}" if error.problems else ""
             problems.append(Problem("record", folder.name, f"{error.message}{first}"))
             continue
-        for run in read:
+        for run in loaded:
             known = runs.setdefault(run.id, run)
             if known.record["record_digest"] != run.record["record_digest"]:
-                message = f"another record than {known.folder.name}'s has the same run id"
+                message = f"the record in {known.folder.name} differs, but has the same run id"
                 problems.append(Problem("duplicate", folder.name, message))
     if problems:
         raise RecordError(
-            f"{len(problems)} of the records cannot be shown",
+            f"{len(problems)} records cannot be shown",
             problems=problems,
             untouched="no page was written",
-            hint="name the runs that are to be shown, or move these out of the home",
+            hint="name the runs to show, or move these runs out of the home",
         )
     return sorted(
         runs.values(), key=lambda run: (run.record["timing"]["start_time"], run.id), reverse=True

@@ -1,0 +1,59 @@
+"""Records as tables: fields in their units, the best score of a row, targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sciml_data.site.record_tables import part_tables, target_table
+from sciml_data.site.tables import format_field
+from tests.bench.record.test_record import sample_record
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("peak_bytes", 2_804_441_088, "2.8 GB (2,804,441,088)"),
+        ("size_bytes", 12, "12 bytes"),
+        ("staging_s", 0.034, "0.034 s"),
+        ("staging_s", 92.76, "92.8 s"),
+        ("staging_s", 7384, "2 h 03 min"),
+        ("train_samples_per_s", 55516.85, "55,516.8"),
+        ("done", False, "no"),
+        ("reason", None, "null"),
+        ("generators", ["python", "numpy"], "python, numpy"),
+        ("n_samples", {"train": 203}, "train 203"),
+        ("time_ms", 1_786_104_000_250, "2026-08-07 12:00:00.250 UTC"),
+    ],
+)
+def test_a_field_is_written_in_its_unit(name: str, value: Any, expected: str) -> None:
+    assert format_field(name, value) == expected
+
+
+def test_the_best_of_a_row_is_marked_by_its_direction() -> None:
+    (table,) = part_tables(sample_record())
+
+    assert [cell.mark for cell in table.rows[0]] == ["", "", "best"]  # lower is better: the mean's
+    assert [cell.mark for cell in table.rows[1]] == ["", "best", ""]
+
+
+def test_a_target_on_synthetic_data_is_not_comparable() -> None:
+    target = {
+        "metric": "rmse.a",
+        "part": "test",
+        "value": 0.6,
+        "comparison": "<=",
+        "source": "somebody",
+        "score": 0.5,
+        "is_reached": True,
+        "reached_by_baselines": ["mean"],
+    }
+
+    def reached(**changed: Any) -> str:
+        table = target_table(sample_record(targets=[target], **changed))
+        assert table is not None
+        return str(table.rows[0][3].text)
+
+    assert reached() == "yes; by baseline mean too"
+    assert reached(synthetic=True) == "not comparable: synthetic data"
