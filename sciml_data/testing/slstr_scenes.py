@@ -14,8 +14,7 @@ import numpy as np
 from sciml_data.formats import Native, Shard, slstr_hdf5
 from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.synthetic import load_generator
-from sciml_data.synthetic import slstr_hdf5 as sample
-from sciml_data.synthetic.slstr_hdf5 import orbit
+from sciml_data.synthetic.slstr_hdf5 import granules, orbit
 
 SHAPE = (96, 112)
 SEED = 4
@@ -40,9 +39,9 @@ def native_of(root: Path, block: Mapping[str, Any] | None = None) -> Native:
 def scene_path(native: Native, number: int) -> str:
     """Return the path of a scene of the sample; its stem follows from seed and number."""
     random = np.random.default_rng([SEED, number])
-    at, start_s = sample.pass_of(random, number, seed=SEED)
-    is_short = number % sample.SHORT_EVERY == sample.SHORT_EVERY - 1
-    stem = sample.granule_name(at, start_s, orbit.GRANULE_S - is_short).stem
+    at, start_s = granules.choose_frame(random, number, seed=SEED)
+    is_short = number % granules.SHORT_EVERY == granules.SHORT_EVERY - 1
+    stem = granules.granule_name(at, start_s, orbit.GRANULE_S - is_short).stem
     return next(path for path in native.paths if stem in path)
 
 
@@ -54,7 +53,7 @@ def shard_of(native: Native, number: int) -> Shard:
 
 def write_many(root: Path, count: int) -> Native:
     """Write as many training scenes as asked for: one scene's bytes under many times."""
-    first = sample.write_scene(root, SEED, 0, "training", SHAPE)
+    first = granules.write_scene(root, SEED, 0, "training", SHAPE)
     name = parse_granule_name(first.name)
     if name is None:
         raise ValueError(first)

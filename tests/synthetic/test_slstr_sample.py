@@ -13,8 +13,7 @@ from sciml_data.formats import Native
 from sciml_data.formats.slstr_hdf5 import REFLECTIVE, SOLAR_IRRADIANCE, parse_granule_name
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.synthetic import load_generator
-from sciml_data.synthetic import slstr_hdf5 as sample
-from sciml_data.synthetic.slstr_hdf5 import orbit
+from sciml_data.synthetic.slstr_hdf5 import granules, orbit
 from sciml_data.synthetic.slstr_hdf5.label import bayes_bits
 from sciml_data.synthetic.slstr_hdf5.scene import Scene, make_scene
 from sciml_data.testing.slstr_scenes import SAMPLE, SHAPE, scene_path, write_scenes
@@ -42,7 +41,7 @@ def test_another_seed_gives_other_scenes(native: Native, tmp_path: Path) -> None
 
 
 def test_a_scene_depends_on_its_number_only(native: Native, tmp_path: Path) -> None:
-    alone = sample.write_scene(tmp_path, 4, 3, "training", SHAPE)
+    alone = granules.write_scene(tmp_path, 4, 3, "training", SHAPE)
 
     assert hash_file(native.root / scene_path(native, 3)) == hash_file(alone)
 
@@ -57,7 +56,7 @@ def test_two_processes_make_the_same_sample(native: Native, tmp_path: Path) -> N
 
 def test_no_two_of_many_scenes_have_one_name() -> None:
     names = [
-        sample.pass_of(np.random.default_rng([0, number]), number, seed=0)
+        granules.choose_frame(np.random.default_rng([0, number]), number, seed=0)
         for number in range(0, 2000, 7)
     ]
 
@@ -99,7 +98,7 @@ def test_names_say_when_and_where_as_published_ones_do() -> None:
 
 def scene_of(number: int, shape: tuple[int, int] = SHAPE) -> Scene:
     random = np.random.default_rng([7, number])
-    at, start_s = sample.pass_of(random, number, seed=7)
+    at, start_s = granules.choose_frame(random, number, seed=7)
     return make_scene(random, orbit.angles(at, start_s, shape))
 
 
@@ -152,7 +151,7 @@ def test_nothing_is_lit_at_night_and_reflectance_follows_its_formula_by_day() ->
 
 def test_glint_brightens_the_clear_sea_where_waves_mirror_the_sun() -> None:
     random = np.random.default_rng(3)
-    at = orbit.angles(sample.FIRST_ORBIT, *_overhead(sample.FIRST_ORBIT), shape=(64, 1500))
+    at = orbit.angles(granules.FIRST_ORBIT, *_overhead(granules.FIRST_ORBIT), shape=(64, 1500))
     scene = make_scene(random, at)
     clear = scene.depth == 0
     mirrored = clear & (at.tilt > np.cos(np.radians(8)))
@@ -163,7 +162,7 @@ def test_glint_brightens_the_clear_sea_where_waves_mirror_the_sun() -> None:
 
 
 def _overhead(at: int) -> tuple[float]:
-    _, zenith = orbit.frame_lights(at)
+    _, zenith = orbit.frame_angles(at)
     return (float(np.argmin(zenith)) * orbit.GRANULE_S,)
 
 

@@ -1,9 +1,9 @@
-"""A cloud mask as the Bayesian one is made: from what is measured, so with errors of its own.
+"""Cloud masks from the measurements alone, so that labels have errors, as the published masks do.
 
-Every pixel's evidence is compared with what clear sea and cloud would give, feature by feature
-(naive Bayes); the true cloud is not looked at. So it misses thin cirrus and low cloud at night, and
-calls fronts in the sea, glint and the last light cloud, as masks do. The densities are plain ones
-of our own.
+The Bayesian mask compares each feature of a pixel with its densities over clear sea and over cloud
+(naive Bayes). It does not use the true cloud. It misses thin cirrus and low cloud at night, and
+mistakes fronts in the sea, glint and twilight for cloud. The densities are simple normal
+distributions chosen for this sample.
 """
 
 from __future__ import annotations
@@ -14,37 +14,43 @@ from numpy.typing import NDArray
 from sciml_data.formats.slstr_hdf5 import BAYES_BITS
 from sciml_data.synthetic.slstr_hdf5 import radiance as light
 from sciml_data.synthetic.slstr_hdf5.orbit import OBLIQUE_HALF_WIDTH_KM
-from sciml_data.synthetic.slstr_hdf5.random_fields import Field, gaussian_field, local_spread
-from sciml_data.synthetic.slstr_hdf5.scene import Scene
+from sciml_data.synthetic.slstr_hdf5.radiance import Field
+from sciml_data.synthetic.slstr_hdf5.scene import (
+    OBLIQUE_VIEW,
+    Scene,
+    gaussian_field,
+    local_spread,
+)
 
 CLOUD_PRIOR = 0.5
-LOW, MODERATE = 0.5, 0.9  # probability of cloud from which the bits are set
-FORECAST_ERROR_K = 0.6  # of the sea-surface temperature that a weather model gives beforehand
+LOW, MODERATE = 0.5, 0.9  # probabilities of cloud above which the bits are set
+FORECAST_ERROR_K = 0.6  # of the sea-surface temperature that a weather model forecasts
 FORECAST_SCALE_KM = 150
-DAYLIGHT = 0.1  # cosine of the sun above which reflectance is used
-PARALLAX_ROWS = 6  # the oblique view sees a cloud of 4 km in other rows
+DAYLIGHT = 0.1  # cosine of the sun's zenith angle above which reflectance is used
+PARALLAX_ROWS = 6  # displacement of a cloud at 4 km in the oblique view
+EVIDENCE_RANGE = (-4, 6)  # of the log-likelihood ratio: no single feature decides alone
 
 
 def bayes_bits(random: np.random.Generator, scene: Scene) -> NDArray[np.uint8]:
-    """Return the bits of the Bayesian mask: (row, column) uint8."""
+    """Return the bits of the Bayesian mask (`BAYES_BITS`): (row, column) uint8."""
     expected = _expected_s8(random, scene)
     evidence = _single_view(scene, expected)
     single = _probability(evidence)
     dual = _probability(evidence + _dual_view(scene))
     wide = np.abs(scene.angles.across_km)[None, :] > OBLIQUE_HALF_WIDTH_KM
     bits = np.zeros(single.shape, np.uint8)
-    for name, probability, least in (
+    for name, probability, threshold in (
         ("single_low", single, LOW),
         ("single_moderate", single, MODERATE),
         ("dual_low", np.where(wide, 0, dual), LOW),
         ("dual_moderate", np.where(wide, 0, dual), MODERATE),
     ):
-        bits |= np.where(probability > least, np.uint8(BAYES_BITS[name]), np.uint8(0))
+        bits |= np.where(probability > threshold, np.uint8(BAYES_BITS[name]), np.uint8(0))
     return bits
 
 
 def summary_mask(random: np.random.Generator, scene: Scene) -> NDArray[np.bool_]:
-    """Return the mask of threshold tests, quicker to call cloud: (row, column) bool."""
+    """Return the mask of threshold tests, which reports more cloud: (row, column) bool."""
     s8 = scene.brightness_temperature[..., 1]
     cold = s8 < _expected_s8(random, scene) - 2.5
     rough = local_spread(s8) > 0.35
@@ -54,7 +60,7 @@ def summary_mask(random: np.random.Generator, scene: Scene) -> NDArray[np.bool_]
 
 
 def _expected_s8(random: np.random.Generator, scene: Scene) -> Field:
-    """Return S8 of a clear sea as forecast: right on the whole, wrong in places."""
+    """Return the forecast brightness temperature of S8 over clear sea in K, with a smooth error."""
     shape = (scene.depth.shape[0], scene.depth.shape[1])
     error = gaussian_field(random, shape, outer_km=FORECAST_SCALE_KM, slope=3.2)
     fixed, each = light.CLEAR_LOSS_K["S8"]
@@ -64,7 +70,7 @@ def _expected_s8(random: np.random.Generator, scene: Scene) -> Field:
 
 
 def _single_view(scene: Scene, expected: Field) -> Field:
-    """Return the logarithm of the odds of cloud, all evidence of the nadir view together."""
+    """Return the log-odds of cloud from all features of the nadir view."""
     s7, s8, s9 = (scene.brightness_temperature[..., band] for band in range(3))
     odds = np.full(s8.shape, np.log(CLOUD_PRIOR / (1 - CLOUD_PRIOR)), np.float32)
     odds += _evidence(s8 - expected, clear=(0, 0.9), cloud=(-12, 13))
@@ -85,9 +91,9 @@ def _single_view(scene: Scene, expected: Field) -> Field:
 
 
 def _dual_view(scene: Scene) -> Field:
-    """Return what the oblique view adds: clear sea is a little colder there, cloud is elsewhere."""
+    """Return the log-likelihood ratio of the oblique view: clear sea is colder, cloud is moved."""
     fixed, each = light.CLEAR_LOSS_K["S8"]
-    slant = 1 / np.float32(0.57) - 1 / scene.angles.view
+    slant = 1 / np.float32(OBLIQUE_VIEW) - 1 / scene.angles.view
     expected = (fixed + each * scene.sea.vapour) * slant
     oblique = np.roll(scene.oblique_s8, PARALLAX_ROWS, axis=0)
     difference = scene.brightness_temperature[..., 1] - oblique - expected
@@ -95,14 +101,17 @@ def _dual_view(scene: Scene) -> Field:
 
 
 def _evidence(value: Field, clear: tuple[float, float], cloud: tuple[float, float]) -> Field:
-    """Return the logarithm of how much likelier cloud gives this value than clear sky does.
+    """Return the log-likelihood ratio of cloud to clear sky for a value, within `EVIDENCE_RANGE`.
 
-    Both are normal densities (mean, standard deviation); no single feature may decide alone.
+    Args:
+        value: (row, column) feature.
+        clear: mean and standard deviation of its normal density over clear sea.
+        cloud: the same over cloud.
     """
-    far_clear = (value - np.float32(clear[0])) / np.float32(clear[1])
-    far_cloud = (value - np.float32(cloud[0])) / np.float32(cloud[1])
-    ratio = (far_clear**2 - far_cloud**2) / 2 + np.float32(np.log(clear[1] / cloud[1]))
-    return np.clip(ratio, -4, 6).astype(np.float32)
+    clear_score = (value - np.float32(clear[0])) / np.float32(clear[1])
+    cloud_score = (value - np.float32(cloud[0])) / np.float32(cloud[1])
+    ratio = (clear_score**2 - cloud_score**2) / 2 + np.float32(np.log(clear[1] / cloud[1]))
+    return np.clip(ratio, *EVIDENCE_RANGE).astype(np.float32)
 
 
 def _probability(log_odds: Field) -> Field:

@@ -1,8 +1,8 @@
-"""Where Sentinel-3A was, what it saw at which angles, and where the sun stood.
+"""Position of Sentinel-3A and the sun, and the angles of each pixel.
 
-A circular orbit that repeats every 27 days, tied to one true ascending node; the Earth is a sphere.
-That is good to some tens of kilometres, which is all that a synthetic scene needs: angles, light
-and glint belong together, and file names say when and where.
+The orbit is circular, repeats every 27 days, and is tied to a true ascending node. The Earth is a
+sphere. Positions are good to some tens of kilometres, which is enough for a synthetic scene:
+angles, light and glint are consistent, and file names give the right time and place.
 """
 
 from __future__ import annotations
@@ -15,34 +15,33 @@ from numpy.typing import NDArray
 
 from sciml_data.formats.slstr_hdf5 import ORBITS_PER_CYCLE
 
-# ANX_time of viscal.nc in S3A_SL_1_RBT____20170315T113420_..._0179_015_237_1439 is 09:29:21.55: the
-# node of the orbit before the granule's (237 of cycle 15).
+# ANX_time of viscal.nc in S3A_SL_1_RBT____20170315T113420_..._0179_015_237_1439 is 09:29:21.55. It
+# is the node of the orbit before that of the granule (237 of cycle 15).
 NODE_TIME = datetime(2017, 3, 15, 9, 29, 21, 552_000)  # noqa: DTZ001 - UTC, as in the names
 NODE_ORBIT = (15 - 1) * ORBITS_PER_CYCLE + 236
 PERIOD_S = 27 * 86_400 / ORBITS_PER_CYCLE
 INCLINATION = np.radians(98.65)  # ESA, Sentinel-3 orbit description
 ALTITUDE_KM = 814.5
-NODE_LOCAL_HOUR = 22.0  # ascending; the descending node is at 10:00
+NODE_LOCAL_HOUR = 22.0  # local solar time of the ascending node; the descending is at 10:00
 EARTH_KM = 6371.0
 GRANULE_S = 180
-TRACK_COLUMN = 998 / 1500  # track_offset of the 1 km nadir grid, of its width
-OBLIQUE_HALF_WIDTH_KM = (
-    370.0  # the oblique swath has 740 km (Coppo et al. 2010, doi 10.1117/12.868451)
-)
+TRACK_COLUMN = 998 / 1500  # track_offset of the 1 km nadir grid, as a share of its width
+# The oblique swath is 740 km wide (Coppo et al. 2010, doi 10.1117/12.868451).
+OBLIQUE_HALF_WIDTH_KM = 370.0
 
 
 @dataclass(frozen=True)
 class Angles:
-    """Cosines that light depends on, all (row, column) float32, and the latitude.
+    """Angles of the pixels of a granule, (row, column) float32; the first five are cosines.
 
     Attributes:
-        view: of the satellite's zenith angle.
-        sun: of the sun's zenith angle, negative below the horizon.
-        scattering: of the angle between sunlight's way and the satellite's direction.
-        tilt: of the tilt of a wave facet that mirrors the sun into the satellite.
-        facet: of the angle at which the sun meets that facet.
+        view: cosine of the satellite's zenith angle.
+        sun: cosine of the sun's zenith angle, negative below the horizon.
+        scattering: cosine of the angle between the direction of sunlight and that to the satellite.
+        tilt: cosine of the tilt of a wave facet that reflects the sun into the satellite.
+        facet: cosine of the angle of incidence of sunlight on that facet.
         latitude: degrees north.
-        across_km: (column) float32, distance from the ground track.
+        across_km: (column,) float32, distance from the ground track.
     """
 
     view: NDArray[np.float32]
@@ -55,30 +54,33 @@ class Angles:
 
 
 def node_time(orbit: int) -> datetime:
-    """Return when an orbit crossed the equator northward."""
+    """Return the UTC time at which an orbit crosses the equator northward."""
     return NODE_TIME + timedelta(seconds=PERIOD_S * (orbit - NODE_ORBIT))
 
 
 def track(
     orbit: int, seconds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the point below the satellite and the direction of flight: (time, 3) unit vectors.
+    """Return the point below the satellite and the direction of flight: two (time, 3) unit vectors.
 
-    Earth-fixed axes; `seconds` since the ascending node.
+    Axes are Earth-fixed.
+
+    Args:
+        orbit: running number.
+        seconds: (time,) since the ascending node.
     """
     node = node_time(orbit)
     clock = (node.hour * 3600 + node.minute * 60 + node.second) / 3600
     longitude = np.radians((NODE_LOCAL_HOUR - clock) * 15)
-    turned = (
-        longitude - 2 * np.pi * seconds / 86_400
-    )  # the node drifts with the sun, the Earth turns
+    # The orbit is sun-synchronous: seen from the Earth its node drifts by a turn a day.
+    node_longitude = longitude - 2 * np.pi * seconds / 86_400
     argument = 2 * np.pi * seconds / PERIOD_S
     along = np.stack([np.cos(argument), np.sin(argument)])
     ahead = np.stack([-np.sin(argument), np.cos(argument)])
 
     def fixed(vector: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = vector[0], vector[1] * np.cos(INCLINATION)
-        cosine, sine = np.cos(turned), np.sin(turned)
+        cosine, sine = np.cos(node_longitude), np.sin(node_longitude)
         z = vector[1] * np.sin(INCLINATION)
         return np.stack([x * cosine - y * sine, x * sine + y * cosine, z], axis=-1)
 
@@ -86,9 +88,9 @@ def track(
 
 
 def sun_direction(time: datetime) -> NDArray[np.float64]:
-    """Return the unit vector to the sun, Earth-fixed.
+    """Return the Earth-fixed unit vector to the sun, (3,).
 
-    The Astronomical Almanac's low-precision formulae (page C5), good to 0.01 degrees.
+    Low-precision formulae of the Astronomical Almanac (page C5), good to 0.01 degrees.
     """
     days = (time - datetime(2000, 1, 1, 12)) / timedelta(days=1)  # noqa: DTZ001 - UTC
     mean = np.radians((280.460 + 0.9856474 * days) % 360)
@@ -102,8 +104,8 @@ def sun_direction(time: datetime) -> NDArray[np.float64]:
     return np.array([x * cosine + y * sine, y * cosine - x * sine, z])
 
 
-def frame_lights(orbit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return latitude and solar zenith angle, degrees, at the centre of each frame of an orbit."""
+def frame_angles(orbit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return latitude and solar zenith angle in degrees at the centre of each frame of an orbit."""
     seconds = np.arange(0, PERIOD_S - GRANULE_S, GRANULE_S) + GRANULE_S / 2
     below, _ = track(orbit, seconds)
     suns = [sun_direction(node_time(orbit) + timedelta(seconds=float(s))) for s in seconds]
@@ -112,22 +114,20 @@ def frame_lights(orbit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def angles(orbit: int, start_s: float, shape: tuple[int, int]) -> Angles:
-    """Return the angles of a granule that starts so many seconds after the ascending node.
+    """Return the angles of a granule.
 
     Args:
         orbit: running number.
-        start_s: seconds.
-        shape: rows and columns, of 1 km each; columns run eastward on a descending pass.
+        start_s: seconds from the ascending node to the first row.
+        shape: rows and columns of 1 km; columns run eastward on a descending pass.
     """
     rows, columns = shape
-    row_s = float(
-        PERIOD_S / (2 * np.pi * EARTH_KM)
-    )  # the time that the ground track takes for 1 km
+    row_s = float(PERIOD_S / (2 * np.pi * EARTH_KM))  # the ground track takes this for 1 km
     below, ahead = track(orbit, start_s + row_s * np.arange(rows, dtype=np.float64))
     aside = np.cross(below, ahead)  # left of flight: east when descending
     across_km = np.arange(columns) - TRACK_COLUMN * columns
-    turn = (across_km / EARTH_KM)[None, :, None]
-    place = (below[:, None] * np.cos(turn) + aside[:, None] * np.sin(turn)).astype(np.float32)
+    across = (across_km / EARTH_KM)[None, :, None]  # radians
+    place = (below[:, None] * np.cos(across) + aside[:, None] * np.sin(across)).astype(np.float32)
     to_satellite = ((EARTH_KM + ALTITUDE_KM) / EARTH_KM * below)[:, None] - place
     to_satellite = _unit(to_satellite.astype(np.float32))
     middle = node_time(orbit) + timedelta(seconds=start_s + row_s * rows / 2)

@@ -1,9 +1,9 @@
-"""One synthetic scene: a sea, clouds over it, and what nine channels of SLSTR would make of them.
+"""A synthetic scene: a sea, clouds above it, and the measurements of nine SLSTR channels.
 
-An ocean planet: there is no land, ice or sun-lit moon. Sea-surface temperature has the latitude's
-mean, eddies and fronts; three kinds of cloud (low, frontal, cirrus) follow correlated fields that
-one flow stirs, their water is log-normal with the -5/3 law that stratocumulus has (Cahalan et al.
-1994, J. Atmos. Sci. 51, 2434). Noise and quantisation are the instrument's.
+The scene is ocean only, without land, ice or moonlight. Sea-surface temperature has the mean of its
+latitude, eddies and fronts. Three kinds of cloud (low, frontal, cirrus) follow correlated random
+fields that a common flow stirs. Their water is log-normal with the -5/3 law of stratocumulus
+(Cahalan et al. 1994, J. Atmos. Sci. 51, 2434). Noise and quantisation are those of the instrument.
 """
 
 from __future__ import annotations
@@ -22,35 +22,36 @@ from sciml_data.formats.slstr_hdf5 import (
 )
 from sciml_data.synthetic.slstr_hdf5 import radiance as light
 from sciml_data.synthetic.slstr_hdf5.orbit import Angles
-from sciml_data.synthetic.slstr_hdf5.radiance import Layer, Sea
-from sciml_data.synthetic.slstr_hdf5.random_fields import Field, gaussian_field, stirred
+from sciml_data.synthetic.slstr_hdf5.radiance import Field, Layer, Sea
 
-# Share of cloud in a scene, such that the label's has mean 0.81 and standard deviation 0.12 (with
-# 200 scenes of 256 x 256, seed 5): that of the Bayesian mask in the 100 inference scenes of
-# cloud_slstr_ds1 has 0.809 and 0.113 (research: cloudmask, section 0, fact 3).
+# Beta distribution of the share of cloud in a scene. The share in the label then has mean 0.81 and
+# standard deviation 0.12 (200 scenes of 256 x 256, seed 5). In the Bayesian mask of the 100
+# inference scenes of cloud_slstr_ds1 they are 0.809 and 0.113 (research: cloudmask, section 0,
+# fact 3).
 CLOUD_SHARE_BETA = (8.0, 2.4)
-WATER_SLOPE = 8 / 3
-NOISE_K = {"S7": 0.080, "S8": 0.050, "S9": 0.050}  # at 270 K, required (Coppo et al. 2010)
-LEAST_SIGNAL, SIGNAL_TO_NOISE = 0.005, 20.0  # required of S1 to S6 (Coppo et al. 2010)
-HOTTEST_K, COLDEST_K = (
-    323.0,
-    180.0,
-)  # range of the channels, and what noise leaves of the coldest tops
-TWILIGHT = 0.03  # cosine over which the sun's light fades as air bends and scatters it
-DARK = -0.12  # cosine of the sun (7 degrees below the horizon) under which nothing is measured
-MOST_DEPTH = 120.0
+WATER_SLOPE = 8 / 3  # of the two-dimensional power spectrum: the -5/3 law
+NOISE_K = {"S7": 0.080, "S8": 0.050, "S9": 0.050}  # required at 270 K (Coppo et al. 2010)
+# Required signal-to-noise ratio of S1 to S6 at a low signal (Coppo et al. 2010).
+LOW_SIGNAL, SIGNAL_TO_NOISE = 0.005, 20.0
+HOTTEST_K = 323.0  # saturation of the channels
+COLDEST_K = 180.0  # noise would otherwise give the coldest tops a radiance below zero
+TWILIGHT = 0.03  # width in cosine over which sunlight fades, as air refracts and scatters it
+DARK = -0.12  # cosine of the sun's zenith angle below which nothing is measured: 7 degrees down
+MAX_DEPTH = 120.0  # optical depth
+OBLIQUE_VIEW = 0.57  # cosine of the zenith angle of the oblique view
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What the instrument measures, and the truth behind it.
+    """Measurements of a scene, and the true state of sea and clouds.
 
     Attributes:
-        reflectance: (row, column, 6) float64, 1.
+        reflectance: (row, column, 6) float64, no unit.
         radiance: (row, column, 6) float32, mW m-2 sr-1 nm-1.
-        brightness_temperature: (row, column, 3) float32, kelvin.
-        oblique_s8: (row, column) float32, kelvin, S8 as the oblique view has it.
-        sea, angles: what it was made with.
+        brightness_temperature: (row, column, 3) float32, K.
+        oblique_s8: (row, column) float32, brightness temperature of S8 in the oblique view, K.
+        sea: true state of the sea.
+        angles: angles of the pixels.
         depth: (row, column) float32, optical depth of all clouds.
     """
 
@@ -64,7 +65,7 @@ class Scene:
 
 
 def make_scene(random: np.random.Generator, angles: Angles) -> Scene:
-    """Return a scene under these angles; all chance comes from `random`."""
+    """Return a random scene for the angles of a granule."""
     shape = (angles.view.shape[0], angles.view.shape[1])
     flow = (
         gaussian_field(random, shape, outer_km=500, slope=4.5),
@@ -77,27 +78,30 @@ def make_scene(random: np.random.Generator, angles: Angles) -> Scene:
     temperature = np.stack(
         [_thermal_channel(random, name, sea, layers, angles, sun=sun) for name in THERMAL], axis=-1
     )
-    oblique = light.thermal_radiance("S8", sea, layers, np.full(shape, 0.57, np.float32))
+    oblique = light.thermal_radiance("S8", sea, layers, np.full(shape, OBLIQUE_VIEW, np.float32))
     noise = random.standard_normal(shape, dtype=np.float32) * np.float32(NOISE_K["S8"])
     depth = np.stack([layer.depth for layer in layers]).sum(axis=0)
-    seen_there = light.brightness_temperature("S8", oblique) + noise
-    return Scene(reflectance, radiance, temperature, seen_there, sea, angles, depth)
+    oblique_s8 = light.brightness_temperature("S8", oblique) + noise
+    return Scene(reflectance, radiance, temperature, oblique_s8, sea, angles, depth)
 
 
 def mean_sea_temperature(latitude: Field) -> Field:
-    """Return the zonal mean, K: 300.5 at the equator, 285 at 45 degrees, never below freezing."""
+    """Return the zonal mean in K: 300.5 at the equator, 285 at 45 degrees, never below freezing.
+
+    Args:
+        latitude: degrees, any shape.
+    """
     curve = np.float32(300.5) - 31 * np.sin(np.radians(latitude)) ** 2
     return np.maximum(curve, np.float32(271.35)).astype(np.float32)
 
 
 def _sea(random: np.random.Generator, angles: Angles, flow: tuple[Field, Field]) -> Sea:
     shape = (angles.view.shape[0], angles.view.shape[1])
-    eddies = stirred(gaussian_field(random, shape, outer_km=250, slope=3.2), flow, 25)
+    eddies = advected(gaussian_field(random, shape, outer_km=250, slope=3.2), flow, 25)
     temperature = mean_sea_temperature(angles.latitude) + np.float32(1.1) * eddies
     wind = 6.5 + 2.5 * gaussian_field(random, shape, outer_km=400, slope=3.5)
     weather = gaussian_field(random, shape, outer_km=600, slope=3.5)
-    # 15 kg m-2 at 288 K, 6.9 % a kelvin (Clausius and Clapeyron), a quarter up or down with the
-    # weather
+    # 15 kg m-2 at 288 K, 6.9 % more for each kelvin (Clausius-Clapeyron), times exp(0.25 weather).
     vapour = 15 * np.exp(np.float32(0.069) * (temperature - 288) + np.float32(0.25) * weather)
     return Sea(
         np.maximum(temperature, np.float32(271.35)),
@@ -109,25 +113,29 @@ def _sea(random: np.random.Generator, angles: Angles, flow: tuple[Field, Field])
 def _clouds(
     random: np.random.Generator, shape: tuple[int, int], flow: tuple[Field, Field]
 ) -> list[Layer]:
-    """Return the layers from below; where each one stands out of a common level there is cloud."""
+    """Return the cloud layers, lowest first.
+
+    There is cloud where the field of a layer exceeds a level. The level is common to all layers
+    and follows from the share of cloud in the scene.
+    """
     share = random.beta(*CLOUD_SHARE_BETA)
     bearing = random.uniform(0, np.pi)
-    weather = stirred(gaussian_field(random, shape, outer_km=700, slope=3.6), flow, 40)
+    weather = advected(gaussian_field(random, shape, outer_km=700, slope=3.6), flow, 40)
     cells = gaussian_field(random, shape, outer_km=random.uniform(12, 60), slope=3.2)
-    low = 0.75 * weather + 0.65 * stirred(cells, flow, 15) + random.normal(0.4, 0.5)
+    low = 0.75 * weather + 0.65 * advected(cells, flow, 15) + random.normal(0.4, 0.5)
     front = gaussian_field(random, shape, outer_km=500, slope=3.2, stretch=3, direction=bearing)
-    front = stirred(front, flow, 60) + random.normal(-0.5, 0.5)
+    front = advected(front, flow, 60) + random.normal(-0.5, 0.5)
     bearing += random.uniform(-0.5, 0.5)
     streaks = gaussian_field(random, shape, outer_km=300, slope=2.9, stretch=5, direction=bearing)
-    cirrus = 0.8 * stirred(streaks, flow, 30) + 0.5 * front + random.normal(-0.6, 0.5)
+    cirrus = 0.8 * advected(streaks, flow, 30) + 0.5 * front + random.normal(-0.6, 0.5)
     level = np.quantile(np.maximum(np.maximum(low, front), cirrus), 1 - share)
     water = gaussian_field(random, shape, outer_km=60, slope=WATER_SLOPE)
     height = gaussian_field(random, shape, outer_km=300, slope=3.6)
 
-    def depth(field: Field, most: float, texture: float) -> Field:
+    def depth(field: Field, scale: float, texture: float) -> Field:
         excess = np.maximum(field - level, 0)
-        grown = most * excess**1.3 * np.exp(np.float32(texture) * water)
-        return np.asarray(np.minimum(grown, MOST_DEPTH), np.float32)
+        grown = scale * excess**1.3 * np.exp(np.float32(texture) * water)
+        return np.asarray(np.minimum(grown, MAX_DEPTH), np.float32)
 
     thick = np.clip(front - level, 0, 2)
     return [
@@ -146,6 +154,7 @@ def _thermal_channel(
     *,
     sun: Field,
 ) -> Field:
+    """Return the brightness temperature of a channel with noise and quantisation: float32, K."""
     emitted = light.thermal_radiance(channel, sea, layers, angles.view)
     if channel == "S7":
         lit = light.reflectance(channel, sea, layers, angles, sun)
@@ -163,7 +172,7 @@ def _thermal_channel(
 def _solar_channels(
     random: np.random.Generator, sea: Sea, layers: list[Layer], angles: Angles, *, sun: Field
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return nominal reflectance, and radiance; in the dark nothing is sent down: zeros."""
+    """Return reflectance and radiance of S1 to S6; both are 0 in the dark, as published."""
     shape = (*angles.view.shape, len(REFLECTIVE))
     reflectance, radiance = np.zeros(shape, np.float64), np.zeros(shape, np.float32)
     lit = angles.sun > DARK
@@ -173,8 +182,76 @@ def _solar_channels(
     for band, channel in enumerate(REFLECTIVE):
         signal = light.reflectance(channel, sea, layers, angles, sun) * sun
         noise = random.standard_normal(signal.shape, dtype=np.float32)
-        spread = np.sqrt((LEAST_SIGNAL**2 + LEAST_SIGNAL * np.abs(signal)) / SIGNAL_TO_NOISE**2)
+        spread = np.sqrt((LOW_SIGNAL**2 + LOW_SIGNAL * np.abs(signal)) / SIGNAL_TO_NOISE**2)
         measured = np.where(lit, signal + noise * spread, 0)
         radiance[..., band] = measured * (SOLAR_IRRADIANCE[channel] / np.pi)
         reflectance[..., band] = measured / cosine
     return reflectance, radiance
+
+
+# --- random fields -------------------------------------------------------------------------------
+
+
+def gaussian_field(
+    random: np.random.Generator,
+    shape: tuple[int, int],
+    *,
+    outer_km: float,
+    slope: float,
+    stretch: float = 1.0,
+    direction: float = 0.0,
+) -> Field:
+    """Return a random field with mean 0 and variance 1: (row, column) float32.
+
+    The power spectrum is a power law between an outer scale and the pixel.
+
+    Args:
+        random: source of the noise.
+        shape: rows and columns of 1 km.
+        outer_km: scale above which the power spectrum is flat.
+        slope: positive exponent of the two-dimensional power spectrum; 8/3 is the -5/3 law along a
+            line.
+        stretch: length over width of the structures (fronts and cirrus are long).
+        direction: of the length, in radians from the direction of the rows.
+    """
+    noise = np.fft.rfft2(random.standard_normal(shape, dtype=np.float32))
+    down = np.fft.fftfreq(shape[0]).astype(np.float32)[:, None]
+    right = np.fft.rfftfreq(shape[1]).astype(np.float32)[None, :]
+    cosine, sine = np.float32(np.cos(direction)), np.float32(np.sin(direction))
+    long, wide = down * cosine + right * sine, right * cosine - down * sine
+    power = (long * np.float32(stretch)) ** 2 + wide**2 + np.float32(outer_km**-2)
+    spectrum = noise * power ** np.float32(-slope / 4)
+    spectrum[0, 0] = 0
+    field = np.fft.irfft2(spectrum, s=shape)
+    scaled: Field = (field / field.std()).astype(np.float32)
+    return scaled
+
+
+def advected(field: Field, flow: tuple[Field, Field], distance_km: float) -> Field:
+    """Return a field after transport by a flow, by at most about `3 * distance_km`.
+
+    Args:
+        field: (row, column), periodic.
+        flow: displacement along rows and along columns, in units of `distance_km`.
+        distance_km: length of a displacement of 1.
+    """
+    rows, columns = field.shape
+    row = np.arange(rows)[:, None] + (flow[0] * distance_km).astype(np.intp)
+    column = np.arange(columns)[None, :] + (flow[1] * distance_km).astype(np.intp)
+    carried: Field = field[row % rows, column % columns]
+    return carried
+
+
+def local_spread(field: Field) -> Field:
+    """Return the standard deviation in 3 x 3 pixels around each pixel: (row, column) float32."""
+    centred = (field - field.mean()).astype(np.float64)
+    mean, square = _box(centred), _box(centred**2)
+    return np.sqrt(np.maximum(square - mean**2, 0)).astype(np.float32)
+
+
+def _box(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of the 3 x 3 pixels around each pixel."""
+    padded = np.pad(values, 1, mode="edge")
+    along = padded[:-2] + padded[1:-1] + padded[2:]
+    total: NDArray[np.float64] = along[:, :-2] + along[:, 1:-1] + along[:, 2:]
+    return total / 9

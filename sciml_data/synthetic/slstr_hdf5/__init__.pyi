@@ -1,0 +1,3 @@
+from .granules import DEFAULTS, write_sample
+
+__all__ = ["DEFAULTS", "write_sample"]
