@@ -1,19 +1,19 @@
-"""A simulated sample of STEMDL's stacks in their native layout: crystals of known space group.
+"""Simulated sample of STEMDL's stacks: patterns of random crystals of known space group.
 
-Patterns come from multislice (`synthetic.diffraction`), crystals from chance: cell, sites and
-species are drawn, and the space group is proved by spglib. Intensity is the fraction of the
-incident beam. Materials are kept apart: six, two and two of ten in train, dev and test, for each
-class. Names, types and attributes are upstream's, `size` aside; every fifth index is left out, for
-upstream's have gaps.
+Patterns come from multislice (`synthetic.diffraction`). Crystals are random, and spglib confirms
+the space group of each. Intensity is the fraction of the incident beam. A material is in one split
+only: six, two and two of ten are in train, dev and test, for each class. Names, types and
+attributes are those of the published files, except for the size. Every fifth index is left out,
+because the published indices have gaps.
 
-`block["sample"]` of a descriptor may say:
+Settings in `block["sample"]` and their defaults:
 
     groups              [2, 14, ...]   space groups
-    materials           10             crystals of each
+    materials           10             crystals of each group
     energies            [100, 190]     keV
     size                64             pixels along each side; upstream has 512
     materials_per_file  20
-    processes           0              one for each core
+    processes           0              0 is one for each core
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ import numpy as np
 
 from sciml_data.errors import CallError
 from sciml_data.formats.cbed_hdf5 import SHAPE_ATTRIBUTE, STACK
-from sciml_data.synthetic.diffraction.simulation import Made, Progress, simulated, tasks_of
+from sciml_data.progress import Progress
+from sciml_data.synthetic.diffraction.simulation import (
+    CrystalStacks,
+    simulated_stacks,
+    tasks_of,
+)
 
 if TYPE_CHECKING:
     from sciml_data.synthetic.diffraction.cbed import Stack
@@ -42,7 +47,7 @@ DEFAULTS: Mapping[str, Any] = {
     "materials_per_file": 20,
     "processes": 0,
 }
-GAP_EVERY = 4  # indices in a row, and then one that is left out
+GAP_EVERY = 4  # consecutive indices before one is left out
 
 
 def write_sample(
@@ -52,30 +57,33 @@ def write_sample(
 
     Args:
         root: folder of the native files.
-        block: `sciml.native`; its `sample` says what to make, see this module's docstring.
-        seed: the same seed, the same bytes, whatever the number of processes.
-        progress: told of crystals (done, to do).
+        block: `sciml.native`; its `sample` has the settings in this module's docstring.
+        seed: the same seed, the same bytes, for any number of processes.
+        progress: callback (crystals done, crystals in all).
 
     Raises:
-        CallError: the settings cannot be, or the libraries for it are not installed.
+        CallError: a setting is not valid, or a library of the simulation is not installed.
     """
     sample = block.get("sample", {})
-    chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
-    each = chosen["materials_per_file"]
-    if each < 1:
-        raise CallError(f"no sample can be made with materials_per_file {each}")
-    splits = tasks_of(chosen, seed, chosen["size"])
+    settings = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
+    per_file = settings["materials_per_file"]
+    if per_file < 1:
+        raise CallError(
+            f"no sample can be made with materials_per_file {per_file}",
+            untouched="nothing was written",
+        )
+    splits = tasks_of(settings, seed, settings["size"])
     tasks = [task for split in splits.values() for task in split]
-    made = simulated(tasks, chosen["processes"], progress)
-    for split, own in splits.items():
-        crystals = islice(made, len(own))
-        for number in range(-(-len(own) // each)):
+    results = simulated_stacks(tasks, settings["processes"], progress)
+    for split, of_split in splits.items():
+        crystals = islice(results, len(of_split))
+        for number in range(-(-len(of_split) // per_file)):
             path = root / split / f"batch_{split}_{number}.h5"
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, islice(crystals, each), chosen["size"])
+            _write(path, islice(crystals, per_file), settings["size"])
 
 
-def _write(path: Path, crystals: Iterable[Made], size: int) -> None:
+def _write(path: Path, crystals: Iterable[CrystalStacks], size: int) -> None:
     with h5py.File(path, "w") as file:
         file.attrs["synthetic"] = True
         file.attrs[SHAPE_ATTRIBUTE] = np.array((3, size, size), np.int64)
@@ -86,7 +94,7 @@ def _write(path: Path, crystals: Iterable[Made], size: int) -> None:
 
 
 def write_stack(group: Any, crystal: Crystal, stack: Stack) -> None:
-    """Write a sample into its group with upstream's names and types."""
+    """Write a stack into its HDF5 group, with the names and types of the published files."""
     group.create_dataset(STACK, data=stack.patterns)
     attributes: dict[str, Any] = {
         "space_group": np.bytes_(str(crystal.space_group)),

@@ -1,13 +1,13 @@
-"""A simulated sample of the npz files: the crystals of `stemdl_cbed`'s sample, scaled as upstream.
+"""Simulated sample of STEMDL's npz files: the crystals of the sample of `stemdl_cbed`.
 
-Patterns are made with 128 pixels along each side and put on the published scale of levels.
-Upstream's were made with 512, scaled, and averaged over 4 x 4 pixels; here nothing is averaged, so
-discs are as sharp as 128 pixels allow. Running numbers go on over train, test and dev, as upstream
-counted, and say nothing of the material, as upstream's do.
+Patterns have 128 pixels along each side and the published scale of levels. The published patterns
+were simulated with 512 pixels, scaled, and averaged over 4 x 4 pixels. Here nothing is averaged, so
+discs are as sharp as 128 pixels allow. Files are numbered through train, test and dev, as
+published, so a number does not tell the material.
 
-`block["sample"]` of a descriptor may say `groups`, `materials`, `energies` and `processes`, as for
-`stemdl_cbed`; `block["folders"]` in which folders the parts train, dev and test lie. Stacks of a
-part with several folders are halved: the first half is in the first folder.
+Settings in `block["sample"]`: groups, materials, energies and processes, as in `cbed_hdf5`.
+`block["folders"]` has the folders of train, dev and test. If a split has several folders, its
+stacks are divided evenly: the first part is in the first folder.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from sciml_data.formats.cbed_npz import SHAPE, log_intensity
-from sciml_data.synthetic import cbed_hdf5 as hdf5_sample
-from sciml_data.synthetic.diffraction.simulation import Progress, simulated, tasks_of
+from sciml_data.progress import Progress
+from sciml_data.synthetic import cbed_hdf5
+from sciml_data.synthetic.diffraction.simulation import simulated_stacks, tasks_of
 
 DEFAULTS: Mapping[str, Any] = {
-    key: hdf5_sample.DEFAULTS[key] for key in ("groups", "materials", "energies", "processes")
+    key: cbed_hdf5.DEFAULTS[key] for key in ("groups", "materials", "energies", "processes")
 }
-COUNTED = ("train", "test", "dev")  # the order of upstream's running numbers
+NUMBERED = ("train", "test", "dev")  # order of the published numbers
 
 
 def write_sample(
@@ -35,22 +36,22 @@ def write_sample(
 
     Args:
         root: folder of the native files.
-        block: `sciml.native`; see this module's docstring.
-        seed: the same seed, the same bytes, whatever the number of processes.
-        progress: told of crystals (done, to do).
+        block: `sciml.native`; its `sample` and `folders` are described in the module's docstring.
+        seed: the same seed, the same bytes, for any number of processes.
+        progress: callback (crystals done, crystals in all).
 
     Raises:
-        CallError: the settings cannot be, or the libraries for it are not installed.
+        CallError: a setting is not valid, or a library of the simulation is not installed.
     """
     sample = block.get("sample", {})
-    chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
-    splits = tasks_of(chosen, seed, SHAPE[1])
-    tasks = [task for split in COUNTED for task in splits[split]]
-    made = simulated(tasks, chosen["processes"], progress)
-    places = _places(block["folders"], {split: len(own) for split, own in splits.items()}, chosen)
+    settings = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
+    splits = tasks_of(settings, seed, SHAPE[1])
+    tasks = [task for split in NUMBERED for task in splits[split]]
+    results = simulated_stacks(tasks, settings["processes"], progress)
+    stacks_of = {split: len(own) * len(settings["energies"]) for split, own in splits.items()}
     for path, (group, patterns) in zip(
-        places,
-        ((crystal.space_group, stack.patterns) for crystal, stacks in made for stack in stacks),
+        _paths(block["folders"], stacks_of),
+        ((crystal.space_group, stack.patterns) for crystal, stacks in results for stack in stacks),
         strict=True,
     ):
         target = root / path
@@ -58,15 +59,17 @@ def write_sample(
         np.savez(target, data=log_intensity(patterns), label=np.array([group], np.int64))
 
 
-def _places(
-    folders: Mapping[str, Sequence[str]], crystals: Mapping[str, int], chosen: Mapping[str, Any]
-) -> list[str]:
-    """Return the path of each stack in the order in which they are made."""
-    places: list[str] = []
-    for split in COUNTED:
-        count = crystals[split] * len(chosen["energies"])
-        own = folders[split]
-        places += [
-            f"{own[at * len(own) // count]}/sample-{len(places) + at}.npz" for at in range(count)
+def _paths(folders: Mapping[str, Sequence[str]], stacks_of: Mapping[str, int]) -> list[str]:
+    """Return the path of each stack in the order in which the stacks are made.
+
+    Args:
+        folders: folders of each split.
+        stacks_of: number of stacks of each split.
+    """
+    paths: list[str] = []
+    for split in NUMBERED:
+        count, own = stacks_of[split], folders[split]
+        paths += [
+            f"{own[at * len(own) // count]}/sample-{len(paths) + at}.npz" for at in range(count)
         ]
-    return places
+    return paths

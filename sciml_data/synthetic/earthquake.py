@@ -1,9 +1,9 @@
-"""A synthetic earthquake catalogue, in the layout of the yearly SCEDC files.
+"""Synthetic earthquake catalogue in the layout of the yearly SCEDC files.
 
-Epidemic-type aftershocks (ETAS; Ogata 1988, J. Am. Stat. Assoc. 83, 9-27; in space Ogata 1998, Ann.
-Inst. Stat. Math. 50, 379-402): a steady background on lines that lie roughly where the great faults
-do, and every earthquake has its own aftershocks, which have theirs. Simulated as the branching
-process it is, one generation after the other. Nothing in it is an observation.
+The model is ETAS, epidemic-type aftershock sequences (Ogata 1988, J. Am. Stat. Assoc. 83, 9-27; in
+space Ogata 1998, Ann. Inst. Stat. Math. 50, 379-402). There is a steady background on lines near
+the large faults. Each earthquake triggers aftershocks, which trigger their own. The simulation is a
+branching process, generation by generation. No event is an observation. There are no settings.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 FIRST_DAY, END_DAY = np.datetime64("1950-01-01"), np.datetime64("2026-08-08")
-WARM_UP_DAYS = 3650  # aftershocks of what came before 1950 are there from the first day on
-REGION = (32.0, 37.0, -122.0, -114.0)  # degrees; what SCEDC's files cover
+WARM_UP_DAYS = 3650  # simulated before 1950, so that its aftershocks are in the first years
+REGION = (32.0, 37.0, -122.0, -114.0)  # degrees: south, north, west, east of SCEDC's files
 
-# Gutenberg and Richter (1944): b = 1. The least magnitude keeps the sample small; the greatest is
-# near the region's largest known earthquake (1857, about 7.9).
-B_VALUE, LEAST_MAGNITUDE, GREATEST_MAGNITUDE = 1.0, 2.3, 7.8
-# Aftershock rate PRODUCTIVITY * 10^(m - least) * (t + C_DAYS)^-P per day, with the generic
+# Gutenberg and Richter (1944): b = 1. The minimum keeps the sample small; the maximum is near the
+# largest known earthquake of the region (1857, about 7.9).
+B_VALUE, MIN_MAGNITUDE, MAX_MAGNITUDE = 1.0, 2.3, 7.8
+# Aftershock rate PRODUCTIVITY * 10^(m - minimum) * (t + C_DAYS)^-P per day, with the generic
 # Californian values that Felzer et al. (2002, JGR 107, 2190) and Hardebeck et al. (2008, JGR 113,
 # B08310) use.
 PRODUCTIVITY, C_DAYS, P = 0.008, 0.095, 1.34
-# Aftershocks thin out as r^-1.37 between 0.2 and 50 km (Felzer and Brodsky 2006, Nature 441,
-# 735-738), from a place on the rupture, of length 10^(0.59 m - 2.44) km (Wells and Coppersmith
-# 1994, BSSA 84).
+# The density of aftershocks falls as r^-1.37 between 0.2 and 50 km (Felzer and Brodsky 2006, Nature
+# 441, 735-738) from a random place on the rupture, which is 10^(0.59 m - 2.44) km long (Wells and
+# Coppersmith 1994, BSSA 84).
 DECAY, NEAREST_KM, FARTHEST_KM = 1.37, 0.2, 50.0
 LENGTH_SLOPE, LENGTH_OFFSET = 0.59, -2.44
-# Chosen for a number of M >= 3.29 like that of the real catalogue, 118 a year (seeds 0-7: 123).
+# Chosen so that M >= 3.29 is as frequent as in the real catalogue: 118 a year (seeds 0-7: 123).
 BACKGROUND_PER_YEAR = 450.0
 FAULT_SCATTER_KM = 4.0
 DEPTH_KM, DEPTH_SCATTER_KM, DEEPEST_KM = 8.0, 3.0, 20.0
 KM_PER_DEGREE = 111.2
-FIRST_NUMBER = 90_000_001  # beyond the network's own numbers
+FIRST_NUMBER = 90_000_001  # larger than any number of the network
 
-# Longitude and latitude of points along each line, drawn by hand, and its share of the background.
+# Share of the background of each line, and longitude and latitude of points on it (drawn by hand).
 FAULTS: tuple[tuple[float, tuple[tuple[float, float], ...]], ...] = (
     (0.18, ((-120.4, 35.9), (-119.4, 34.9), (-118.0, 34.5), (-116.9, 34.0), (-115.7, 33.3))),
     (0.22, ((-117.5, 34.2), (-116.7, 33.6), (-116.0, 33.0), (-115.6, 32.6))),
@@ -64,14 +64,15 @@ HEADER = """\
 
 @dataclass(frozen=True)
 class Quakes:
-    """Simulated events as columns of float64.
+    """Simulated events as columns, each (event,) float64.
 
     Attributes:
         day: days since FIRST_DAY.
-        latitude, longitude: degrees.
+        latitude: degrees north.
+        longitude: degrees east.
         depth: km.
-        magnitude: as simulated, not rounded.
-        strike: radians from east, of the fault line; aftershocks have their parent's.
+        magnitude: not rounded.
+        strike: direction of the fault in radians from east; aftershocks have that of their parent.
     """
 
     day: NDArray[np.float64]
@@ -86,12 +87,12 @@ class Quakes:
         return len(self.day)
 
     def take(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Quakes:
-        """Return the events at these places."""
+        """Return a selection of the events, by mask or indices."""
         return Quakes(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # noqa: ARG001 - every format's generator takes a block
-    """Write `scedc/YYYY.catalog` for 1950 to 2026-08-07: the same seed, the same bytes."""
+    """Write `scedc/YYYY.catalog` for 1950 to 2026-08-07; the same seed gives the same bytes."""
     quakes = simulate(seed)
     folder = root / "scedc"
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # no
 
 
 def simulate(seed: int) -> Quakes:
-    """Return a catalogue in the order of time, within region and period."""
+    """Return the catalogue of a seed within region and period, ordered by time."""
     random = np.random.default_rng(seed)
     period = float((END_DAY - FIRST_DAY).astype(np.int64))
     generation = _background(random, period)
@@ -117,18 +118,18 @@ def simulate(seed: int) -> Quakes:
         generation = _aftershocks(random, generation, period)
     names = [field.name for field in fields(Quakes)]
     together = Quakes(
-        *(np.concatenate([getattr(one, name) for one in generations]) for name in names)
+        *(np.concatenate([getattr(events, name) for events in generations]) for name in names)
     )
     south, north, west, east = REGION
-    kept = together.day >= 0
-    kept &= (together.latitude >= south) & (together.latitude < north)
-    kept &= (together.longitude >= west) & (together.longitude < east)
-    together = together.take(kept)
+    inside = together.day >= 0
+    inside &= (together.latitude >= south) & (together.latitude < north)
+    inside &= (together.longitude >= west) & (together.longitude < east)
+    together = together.take(inside)
     return together.take(np.argsort(together.day, kind="stable"))
 
 
 def _background(random: np.random.Generator, period: float) -> Quakes:
-    """Return the independent events: uniform in time, along the lines in space."""
+    """Return the background events, uniform in time and along the lines, with some scatter."""
     days = period + WARM_UP_DAYS
     number = int(random.poisson(BACKGROUND_PER_YEAR * days / 365.25))
     segments, shares = _segments()
@@ -148,7 +149,11 @@ def _background(random: np.random.Generator, period: float) -> Quakes:
 
 
 def _segments() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (segment, end, longitude and latitude), and each segment's share of the background."""
+    """Return all segments of the lines, and the share of the background of each.
+
+    Returns:
+        (segment, end, longitude and latitude) in degrees, and (segment,).
+    """
     segments, shares = [], []
     for share, points in FAULTS:
         pairs = np.array(list(pairwise(points)))
@@ -160,11 +165,17 @@ def _segments() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _aftershocks(random: np.random.Generator, parents: Quakes, period: float) -> Quakes:
-    """Return the direct aftershocks of all parents before the end of the period."""
-    rate = PRODUCTIVITY * 10 ** (parents.magnitude - LEAST_MAGNITUDE)
+    """Return the direct aftershocks of events before the end of the period.
+
+    Args:
+        random: source of all numbers.
+        parents: events.
+        period: days from FIRST_DAY to the end.
+    """
+    rate = PRODUCTIVITY * 10 ** (parents.magnitude - MIN_MAGNITUDE)
     parent = np.repeat(np.arange(len(parents)), random.poisson(rate * C_DAYS ** (1 - P) / (P - 1)))
     number = len(parent)
-    # inverse of the Omori-Utsu law's share of aftershocks up to a time
+    # Inverse of the cumulative Omori-Utsu law.
     wait = C_DAYS * (random.uniform(size=number) ** (1 / (1 - P)) - 1)
     distance = _distances(random, number)
     length = 10 ** (LENGTH_SLOPE * parents.magnitude + LENGTH_OFFSET)
@@ -175,7 +186,7 @@ def _aftershocks(random: np.random.Generator, parents: Quakes, period: float) ->
     east = along * np.cos(strike) + distance * np.cos(angle)
     latitude = parents.latitude[parent]
     deeper = random.normal(0, 1.5, number)
-    found = Quakes(
+    aftershocks = Quakes(
         day=parents.day[parent] + wait,
         latitude=latitude + north / KM_PER_DEGREE,
         longitude=parents.longitude[parent] + east / KM_PER_DEGREE / np.cos(np.radians(latitude)),
@@ -183,24 +194,24 @@ def _aftershocks(random: np.random.Generator, parents: Quakes, period: float) ->
         magnitude=_magnitudes(random, number),
         strike=strike,
     )
-    return found.take(found.day < period)
+    return aftershocks.take(aftershocks.day < period)
 
 
 def _magnitudes(random: np.random.Generator, number: int) -> NDArray[np.float64]:
-    """Return Gutenberg-Richter magnitudes between the least and the greatest."""
-    beyond = 10 ** (-B_VALUE * (GREATEST_MAGNITUDE - LEAST_MAGNITUDE))
+    """Return random magnitudes of the Gutenberg-Richter law between minimum and maximum."""
+    beyond = 10 ** (-B_VALUE * (MAX_MAGNITUDE - MIN_MAGNITUDE))
     share = random.uniform(size=number) * (1 - beyond)
-    return LEAST_MAGNITUDE - np.log10(1 - share) / B_VALUE
+    return MIN_MAGNITUDE - np.log10(1 - share) / B_VALUE
 
 
 def _distances(random: np.random.Generator, number: int) -> NDArray[np.float64]:
-    """Return distances in km whose density falls as r^-1.37."""
+    """Return random distances in km with a density that falls as r^-1.37."""
     near, far = NEAREST_KM ** (1 - DECAY), FARTHEST_KM ** (1 - DECAY)
     return np.asarray((near + random.uniform(size=number) * (far - near)) ** (1 / (1 - DECAY)))
 
 
 def _lines(quakes: Quakes, time: NDArray[np.datetime64], random: np.random.Generator) -> list[str]:
-    """Return one line of the SCEDC format for each event."""
+    """Return a line of the SCEDC format for each event."""
     number = len(quakes)
     quality = random.choice(list("ABCD"), number, p=[0.7, 0.15, 0.12, 0.03]).tolist()
     phases = random.integers(8, 120, number).tolist()

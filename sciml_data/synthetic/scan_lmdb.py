@@ -1,21 +1,21 @@
-"""A simulated sample of STEMDL's scans in their native layout: one LMDB database a processor.
+"""Simulated sample of STEMDL's scans in their native layout: one LMDB database for each processor.
 
-Scans come from multislice (`synthetic.diffraction`) through crystals whose space group is proved:
-a probe on a grid of positions over the projected cell, its discs overlapping, and what it went
-through. Materials are kept apart: none is in train and in test. Keys, types, shapes' order and
-faults of the head are upstream's; sizes are smaller. Keys that upstream has not say what is known
-here: `potential_<i>` and `electron_density_<i>` (float32), `meta_<i>` (JSON).
+Scans come from multislice (`synthetic.diffraction`) through random crystals of known space group: a
+probe with overlapping discs on a grid of positions over the projected cell, and target images of
+the crystal. No material is both in train and in test. Keys, types, order of shapes and the errors
+in the header are those of the published files; sizes are smaller. Additional keys have facts that
+are known for a simulation: `potential_<i>` and `electron_density_<i>` (float32), `meta_<i>` (JSON).
 
-`block["sample"]` of a descriptor may say:
+Settings in `block["sample"]` and their defaults:
 
     groups      [2, 14, ...]   space groups
-    materials   4              crystals of each
+    materials   4              crystals of each group
     energies    [100, 200]     keV
     size        64             pixels along each side of a pattern; upstream has 256 or 512
     probes      8              along each side of the grid: 64 patterns; upstream has 8, 16, 32
     view        64             pixels along each side of the target; upstream has 128 to 512
-    databases   2              of train; of test there is one
-    processes   0              one for each core
+    databases   2              of train; test has one
+    processes   0              0 is one for each core
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
 from sciml_data.formats.scan_lmdb import COUNT_KEY, HEADER_KEYS, INPUT, TARGET, require_lmdb
+from sciml_data.progress import Progress
 from sciml_data.synthetic.diffraction.simulation import (
-    Progress,
     Task,
     in_order,
-    require_simulator,
     tasks_of,
 )
 
@@ -55,13 +54,13 @@ DEFAULTS: Mapping[str, Any] = {
     "databases": 2,
     "processes": 0,
 }
-LEAST = {"probes": 1, "view": 8, "databases": 1}
-PAGE_ROOM = 2**16  # bytes of a map beside each value: its page header, and a part of a leaf
+MINIMA = {"probes": 1, "view": 8, "databases": 1}
+PAGE_SPACE = 2**16  # bytes of the memory map beside each value: page header and share of a leaf
 
 
 @dataclass(frozen=True)
 class ScanTask:
-    """A crystal, and how its scans are sampled."""
+    """A crystal, and the sampling of its scans (see the settings of the module)."""
 
     task: Task
     probes: int
@@ -75,63 +74,67 @@ def write_sample(
 
     Args:
         root: folder of the native files.
-        block: `sciml.native`; its `sample` says what to make, see this module's docstring.
-        seed: the same seed, the same bytes, whatever the number of processes.
-        progress: told of crystals (done, to do).
+        block: `sciml.native`; its `sample` has the settings in this module's docstring.
+        seed: the same seed, the same bytes, for any number of processes.
+        progress: callback (crystals done, crystals in all).
 
     Raises:
-        CallError: the settings cannot be, or the libraries for it are not installed.
+        CallError: a setting is not valid, or a library of the simulation is not installed.
     """
     sample = block.get("sample", {})
-    chosen = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
-    bad = [f"{name} {chosen[name]!r}" for name, least in LEAST.items() if chosen[name] < least]
+    settings = {key: sample.get(key, default) for key, default in DEFAULTS.items()}
+    bad = [f"{name} {settings[name]!r}" for name, low in MINIMA.items() if settings[name] < low]
     if bad:
         raise CallError(
             f"no sample can be made with {', '.join(bad)}", untouched="nothing was written"
         )
-    parts = tasks_of(chosen, seed, chosen["size"])
+    parts = tasks_of(settings, seed, settings["size"])
     require_lmdb()
-    require_simulator()
     splits = {"train": [*parts["train"], *parts["dev"]], "test": parts["test"]}
-    tasks = [
-        ScanTask(task, chosen["probes"], chosen["view"]) for own in splits.values() for task in own
-    ]
-    made = in_order(scans_of, tasks, chosen["processes"], progress)
+    probes, view = settings["probes"], settings["view"]
+    tasks = [ScanTask(task, probes, view) for own in splits.values() for task in own]
+    results = in_order(scans_of, tasks, settings["processes"], progress)
     for split, own in splits.items():
-        count = min(chosen["databases"], len(own)) if split == "train" else min(1, len(own))
+        count = min(settings["databases"], len(own)) if split == "train" else min(1, len(own))
         with ExitStack() as stack:
             writers = [
-                stack.enter_context(Writer(root / f"batch_{split}_{rank}.db", chosen, len(own)))
+                stack.enter_context(Writer(root / f"batch_{split}_{rank}.db", settings, len(own)))
                 for rank in range(count)
             ]
-            for place, (crystal, scans) in enumerate(islice(made, len(own))):
+            for place, (crystal, scans) in enumerate(islice(results, len(own))):
                 writers[place % count].add(crystal, scans)
 
 
 def scans_of(task: ScanTask) -> tuple[Crystal, list[Scan]]:
-    """Return one crystal and its scans, one for each energy."""
+    """Return a crystal and its scans, one for each energy."""
     from sciml_data.synthetic.diffraction import make_crystal, scan
 
-    one = task.task
-    crystal = make_crystal(one.space_group, one.number, seed=one.seed)
+    wanted = task.task
+    crystal = make_crystal(wanted.space_group, wanted.number, seed=wanted.seed)
     return crystal, [
-        scan(crystal, energy, size=one.size, probes=task.probes, view=task.view)
-        for energy in one.energies
+        scan(crystal, energy, size=wanted.size, probes=task.probes, view=task.view)
+        for energy in wanted.energies
     ]
 
 
 class Writer:
-    """One database of the sample; a context manager."""
+    """A database of the sample, as a context manager."""
 
-    def __init__(self, folder: Path, chosen: Mapping[str, Any], crystals: int) -> None:
-        """Take the folder of the database, the settings, and how many crystals it may get."""
+    def __init__(self, folder: Path, settings: Mapping[str, Any], crystals: int) -> None:
+        """Prepare a database.
+
+        Args:
+            folder: folder of the database, which is created.
+            settings: settings of the sample.
+            crystals: largest number of crystals; the size of the memory map follows from it.
+        """
         self._folder = folder
         self._count = 0
-        probes, size, view = chosen["probes"] ** 2, chosen["size"], chosen["view"]
+        probes, size, view = settings["probes"] ** 2, settings["size"], settings["view"]
         self._shapes = (probes, size, size), (1, view, view)
         sample_bytes = 2 * math.prod(self._shapes[0]) + 10 * math.prod(self._shapes[1])
-        samples = crystals * len(chosen["energies"])
-        self._map_bytes = (samples + 1) * (sample_bytes + 8 * PAGE_ROOM)
+        samples = crystals * len(settings["energies"])
+        self._map_bytes = (samples + 1) * (sample_bytes + 8 * PAGE_SPACE)
         self._environment: Any = None
 
     def __enter__(self) -> Self:
@@ -142,7 +145,7 @@ class Writer:
         shapes = [np.array(shape, "<i8").tobytes() for shape in self._shapes]
         values = (b"float16", shapes[0], INPUT.encode(), b"float16", shapes[1], TARGET.encode())
         head = dict(zip(HEADER_KEYS, values, strict=True))
-        self._put({**head, COUNT_KEY: bytes(len(head))})  # zeros, as upstream's
+        self._put({**head, COUNT_KEY: bytes(len(head))})  # zeros, as in the published files
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -170,10 +173,10 @@ class Writer:
 
 
 def z_scored(patterns: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return patterns less their mean, over their standard deviation, each for itself.
+    """Return each pattern with mean 0 and standard deviation 1.
 
     Args:
-        patterns: (probe, y, x), none of them constant.
+        patterns: (probe, y, x); no pattern may be constant.
     """
     wide = patterns.astype(np.float64)
     mean = wide.mean(axis=(1, 2), keepdims=True)
@@ -189,6 +192,6 @@ def _meta(crystal: Crystal, scan: Scan) -> dict[str, Any]:
         "pixel_size_angstrom": float(scan.pixel_size_angstrom),
         "diffraction_pixel_size_per_angstrom": float(scan.diffraction_pixel_size),
         "semi_angle_rad": float(scan.semi_angle),
-        "abc_angstrom": [float(one) for one in crystal.lengths],
-        "angles_degree": [float(one) for one in crystal.angles],
+        "abc_angstrom": [float(length) for length in crystal.lengths],
+        "angles_degree": [float(angle) for angle in crystal.angles],
     }

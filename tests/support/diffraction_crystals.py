@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sciml_data.synthetic.diffraction import Crystal, Site
-from sciml_data.synthetic.diffraction.crystals import formula_of
-from sciml_data.synthetic.diffraction.positions import operations, orbit
+from sciml_data.synthetic.diffraction.crystals import formula_of, operations, orbit
 
 RIGHT = (90.0, 90.0, 90.0)
 

@@ -245,7 +245,7 @@ def test_without_the_extra_nothing_is_written_and_it_is_named(
         importlib.util, "find_spec", lambda name: None if name == "spglib" else object()
     )
 
-    with pytest.raises(CallError, match="simulated with spglib: not installed") as error:
+    with pytest.raises(CallError, match="spglib not installed") as error:
         write(tmp_path / "native")
     assert error.value.hint == "pip install 'sciml-data[stemdl]'"
 

@@ -13,9 +13,8 @@ import spglib
 from scipy.spatial import cKDTree
 
 from sciml_data.synthetic.diffraction import Crystal, make_crystal, strongest_planes
-from sciml_data.synthetic.diffraction.crystals import found_group
-from sciml_data.synthetic.diffraction.lattice import cell_axes, primitive_axes
-from sciml_data.synthetic.diffraction.planes import layer_basis, plane_of
+from sciml_data.synthetic.diffraction.crystals import cell_axes, confirmed_group, primitive_axes
+from sciml_data.synthetic.diffraction.layers import layer_basis, plane_of
 from tests.support.diffraction_crystals import diamond, one_atom, rock_salt, zincblende
 
 SAMPLE_GROUPS = [
@@ -101,7 +100,7 @@ def test_silicon_stands_on_the_origin_of_its_setting() -> None:
     ("crystal", "group"), [(diamond(), 227), (zincblende(), 216), (rock_salt(), 225)]
 )
 def test_known_crystals_have_their_groups(crystal: Crystal, group: int) -> None:
-    assert found_group(crystal) == group
+    assert confirmed_group(crystal) == group
 
 
 @pytest.mark.parametrize(

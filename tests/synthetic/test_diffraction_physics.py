@@ -14,9 +14,8 @@ import pytest
 
 from sciml_data.synthetic.diffraction import Crystal, cbed_stacks, make_crystal, strongest_planes
 from sciml_data.synthetic.diffraction.cbed import circle, pixel_size_of, position_averaged
-from sciml_data.synthetic.diffraction.electrons import POTENTIAL_PER_FACTOR, interaction, wavelength
-from sciml_data.synthetic.diffraction.lattice import cell_axes
-from sciml_data.synthetic.diffraction.layers import Layer, layer_of
+from sciml_data.synthetic.diffraction.crystals import cell_axes
+from sciml_data.synthetic.diffraction.layers import Layer, layer_of, plane_of
 from sciml_data.synthetic.diffraction.multislice import (
     Slab,
     across_beam,
@@ -24,8 +23,13 @@ from sciml_data.synthetic.diffraction.multislice import (
     exit_waves,
     slab_of,
 )
-from sciml_data.synthetic.diffraction.planes import plane_of
-from sciml_data.synthetic.diffraction.scattering import electron_factor, xray_factor
+from sciml_data.synthetic.diffraction.scattering import (
+    POTENTIAL_PER_FACTOR,
+    electron_factor,
+    interaction,
+    wavelength,
+    xray_factor,
+)
 from tests.support.diffraction_crystals import diamond, one_atom, zincblende
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +42,7 @@ def slab(
 ) -> Slab:
     """Return a slab whose beam runs along [hkl]."""
     layer = layer_of(crystal, plane_of(crystal, hkl))
-    return slab_of(layer, thickness=thickness, limit=limit, widest_tilt=0.2)
+    return slab_of(layer, thickness=thickness, limit=limit, max_tilt=0.2)
 
 
 def disc_pattern(crystal: Crystal, hkl: tuple[int, int, int]) -> Floats:

@@ -11,17 +11,17 @@ import pytest
 
 from sciml_data.synthetic.diffraction import make_crystal, scan
 from sciml_data.synthetic.diffraction.cbed import bragg_angle, position_averaged
-from sciml_data.synthetic.diffraction.electrons import POTENTIAL_PER_FACTOR
-from sciml_data.synthetic.diffraction.layers import layer_of
+from sciml_data.synthetic.diffraction.layers import layer_of, plane_of
 from sciml_data.synthetic.diffraction.multislice import Slab, slab_of
-from sciml_data.synthetic.diffraction.planes import plane_of
-from sciml_data.synthetic.diffraction.scans import WINDOW, patterns_at
-from sciml_data.synthetic.diffraction.targets import (
+from sciml_data.synthetic.diffraction.scans import (
+    WINDOW,
     Window,
     electron_density,
     legacy_target,
     mean_potential,
+    patterns_at,
 )
+from sciml_data.synthetic.diffraction.scattering import POTENTIAL_PER_FACTOR
 from tests.support.diffraction_crystals import diamond, rock_salt
 
 CELL = 5.431 / math.sqrt(2)  # Å; silicon along [001] repeats after it, along x and along y
@@ -31,7 +31,7 @@ def silicon(*, thickness: float = 40.0) -> Slab:
     """Return silicon along [001]; its projected cell is a square along x and y."""
     crystal = diamond(b_iso=0.5)
     layer = layer_of(crystal, plane_of(crystal, (0, 0, 1)))
-    return slab_of(layer, thickness=thickness, limit=2.56, widest_tilt=0.4)
+    return slab_of(layer, thickness=thickness, limit=2.56, max_tilt=0.4)
 
 
 def variation(patterns: npt.NDArray[np.float32]) -> float:
@@ -89,7 +89,7 @@ def test_the_legacy_target_has_no_mean_and_no_unit() -> None:
 def test_a_scan_of_the_whole_cell_averages_to_the_position_averaged_pattern() -> None:
     slab = silicon()
     angle = 0.010  # discs overlap: 9.6 mrad is the Bragg angle of 220
-    places = Window((0.0, 0.0), CELL).middles(6)
+    places = Window((0.0, 0.0), CELL).centres(6)
 
     mean = patterns_at(slab, 100, angle, places=places, size=64).mean(axis=0)
     averaged = position_averaged(slab, 100, angle, size=64)
@@ -101,7 +101,7 @@ def test_a_scan_of_the_whole_cell_averages_to_the_position_averaged_pattern() ->
 
 def test_only_overlapping_discs_tell_where_the_probe_stands() -> None:
     slab = silicon()
-    places = Window((0.2, 0.4), CELL).middles(3)
+    places = Window((0.2, 0.4), CELL).centres(3)
 
     apart = patterns_at(slab, 100, 0.004, places=places, size=64)
     overlapping = patterns_at(slab, 100, 0.012, places=places, size=64)

@@ -1,28 +1,22 @@
 """Electron diffraction of crystals by multislice: patterns, potentials and densities from physics.
 
-    crystal = make_crystal(62, 0, seed=0)              # a label that spglib proves
+    crystal = make_crystal(62, 0, seed=0)              # spglib confirms the space group
     for stack in cbed_stacks(crystal, [100, 140]):     # (3, 64, 64) a stack, one for each energy
         ...
-    made = scan(crystal, 100)                          # 8 x 8 patterns and what lies under them
+    result = scan(crystal, 100)                        # 8 x 8 patterns and target images
 
-It knows nothing of datasets; readers' samples are made with it. Method, constants, checks and what
-is left out stand in docs/diffraction.md. Needs the extra `stemdl`.
+The package does not know datasets; the samples of the STEMDL datasets use it. Method, constants,
+checks and limits are in docs/diffraction.md. It needs the extra `stemdl`.
 
-    electrons, scattering     constants of the beam; how atoms scatter
-    lattice, positions        cells and planes; orbits and points of a space group
-    crystals, planes          crystals at random; which way the beam goes
-    layers, multislice        an oblique cell, cut into slices; waves through it
-    cbed, scans, targets      position-averaged stacks; coherent scans, and what lies under them
-    picture                   patterns of several crystals, drawn
+    scattering    constants of electrons, scattering factors of atoms
+    crystals      random crystals of a space group
+    layers        directions of the beam, crystals as layers along it
+    multislice    waves through layers
+    cbed          position-averaged patterns
+    scans         coherent patterns of a scanned probe, and target images
+    simulation    the crystals of a sample, by several processes
 """
 
-from sciml_data.synthetic.diffraction.cbed import Stack as Stack
-from sciml_data.synthetic.diffraction.cbed import cbed_stacks as cbed_stacks
-from sciml_data.synthetic.diffraction.crystals import Crystal as Crystal
-from sciml_data.synthetic.diffraction.crystals import NoCrystalError as NoCrystalError
-from sciml_data.synthetic.diffraction.crystals import Site as Site
-from sciml_data.synthetic.diffraction.crystals import make_crystal as make_crystal
-from sciml_data.synthetic.diffraction.planes import Plane as Plane
-from sciml_data.synthetic.diffraction.planes import strongest_planes as strongest_planes
-from sciml_data.synthetic.diffraction.scans import Scan as Scan
-from sciml_data.synthetic.diffraction.scans import scan as scan
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,7 @@
-"""The crystals of a sample and their stacks, simulated by several processes in a fixed order.
+"""Simulate the crystals of a sample and their patterns with several processes, in a fixed order.
 
-A crystal's stacks depend on the seed, its space group and its number alone, so they are the same
-whatever the number of processes and however many other crystals there are.
+The patterns of a crystal depend only on the seed, its space group and its number. They are the same
+for any number of processes and any number of other crystals.
 """
 
 from __future__ import annotations
@@ -9,31 +9,41 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sciml_data.errors import CallError
+from sciml_data.progress import Progress
 
 if TYPE_CHECKING:
     from sciml_data.synthetic.diffraction.cbed import Stack
     from sciml_data.synthetic.diffraction.crystals import Crystal
 
 SPLITS = ("train", "dev", "test")
-SHARE = 0.2  # of a class's materials for dev, and as many for test
-LIBRARIES = ("gemmi", "scipy", "spglib")  # what sciml_data.synthetic.diffraction stands on
-WAITING_PER_PROCESS = 2  # crystals handed out: one that is made, one so that none has to wait
-Progress = Callable[[int, int], None]
-Made = tuple["Crystal", "list[Stack]"]
-T = TypeVar("T")
-R = TypeVar("R")
+HELD_OUT_SHARE = 0.2  # of the materials of a class for dev, and the same for test
+LIBRARIES = ("gemmi", "scipy", "spglib")  # that this package imports
+# Tasks handed out for each process: one that runs, and one so that a process never waits.
+QUEUED_PER_PROCESS = 2
+CrystalStacks = tuple["Crystal", "list[Stack]"]
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One crystal and the stacks that are made of it."""
+    """A crystal to simulate.
+
+    Attributes:
+        split: "train", "dev" or "test".
+        space_group: number, 1 to 230.
+        number: number of the crystal in its space group.
+        seed: seed of the sample.
+        energies: keV, a stack or scan for each.
+        size: pixels along a side of a pattern.
+    """
 
     split: str
     space_group: int
@@ -43,25 +53,30 @@ class Task:
     size: int
 
 
-def tasks_of(chosen: Mapping[str, Any], seed: int, size: int) -> dict[str, list[Task]]:
-    """Return the crystals of each split; every class is in all of them from three materials on.
+def tasks_of(settings: Mapping[str, Any], seed: int, size: int) -> dict[str, list[Task]]:
+    """Return the crystals of each split; with three or more materials a class is in all splits.
 
-    Neighbours are of different classes, as upstream's structures were shuffled.
+    Neighbours are of different classes, because upstream's structures are shuffled.
+
+    Args:
+        settings: `groups`, `materials`, `energies` and `processes` of a sample.
+        seed: seed of the sample.
+        size: pixels along a side of a pattern.
 
     Raises:
-        CallError: groups, materials, energies or size cannot be, or nothing can be simulated.
+        CallError: a setting is not valid, or a library of the simulation is not installed.
     """
     require_simulator()
-    groups, materials, energies = (chosen[key] for key in ("groups", "materials", "energies"))
-    wrong = [
-        ("groups", groups, groups and all(1 <= one <= 230 for one in groups)),
+    groups, materials, energies = (settings[key] for key in ("groups", "materials", "energies"))
+    checks = [
+        ("groups", groups, groups and all(1 <= group <= 230 for group in groups)),
         ("groups", groups, len(set(groups)) == len(groups)),
         ("materials", materials, materials >= 1),
-        ("energies", energies, energies and all(20 <= one <= 1000 for one in energies)),
+        ("energies", energies, energies and all(20 <= energy <= 1000 for energy in energies)),
         ("size", size, size >= 16),
-        ("processes", chosen["processes"], chosen["processes"] >= 0),
+        ("processes", settings["processes"], settings["processes"] >= 0),
     ]
-    bad = [f"{name} {value!r}" for name, value, is_good in wrong if not is_good]
+    bad = [f"{name} {value!r}" for name, value, is_valid in checks if not is_valid]
     if bad:
         raise CallError(
             f"no sample can be made with {', '.join(dict.fromkeys(bad))}",
@@ -78,10 +93,10 @@ def tasks_of(chosen: Mapping[str, Any], seed: int, size: int) -> dict[str, list[
 
 
 def _numbers(materials: int) -> dict[str, range]:
-    """Return which materials of a class are in which split: of ten 6, 2 and 2."""
-    held = max(1, round(SHARE * materials)) if materials > 1 else 0
-    test = held
-    dev = held if materials > 2 else 0
+    """Return the numbers of the materials of a class in each split: 6, 2 and 2 of ten."""
+    held_out = max(1, round(HELD_OUT_SHARE * materials)) if materials > 1 else 0
+    test = held_out
+    dev = held_out if materials > 2 else 0
     train = materials - dev - test
     ends = (train, train + dev, materials)
     return dict(
@@ -89,40 +104,50 @@ def _numbers(materials: int) -> dict[str, range]:
     )
 
 
-def simulated(
+def simulated_stacks(
     tasks: Sequence[Task], processes: int, progress: Progress | None = None
-) -> Iterator[Made]:
+) -> Iterator[CrystalStacks]:
     """Yield crystals with their stacks in the order of the tasks; see `in_order`."""
     return in_order(simulate, tasks, processes, progress)
 
 
 def in_order(
-    make: Callable[[T], R], tasks: Sequence[T], processes: int, progress: Progress | None = None
-) -> Iterator[R]:
-    """Yield what a function makes of each task, in the order of the tasks.
+    function: Callable[[Input], Output],
+    tasks: Sequence[Input],
+    processes: int,
+    progress: Progress | None = None,
+) -> Iterator[Output]:
+    """Yield the result of a function for each task, in the order of the tasks.
 
     Args:
-        make: a function of a module, for it may run in other processes.
-        tasks: what is to be made.
-        processes: how many make it; 0 is one for each core that this process may use.
-        progress: told of tasks (done, to do).
+        function: a function of a module, because other processes import it.
+        tasks: arguments of the function.
+        processes: number of processes; 0 is one for each core that this process may use.
+        progress: callback (tasks done, tasks in all).
     """
     count = min(processes or len(os.sched_getaffinity(0)), len(tasks))
-    made = map(make, tasks) if count <= 1 else _by_processes(make, tasks, count)
-    for number, one in enumerate(made, start=1):
+    results: Iterable[Output]
+    results = map(function, tasks) if count <= 1 else _by_processes(function, tasks, count)
+    for number, result in enumerate(results, start=1):
         if progress is not None:
             progress(number, len(tasks))
-        yield one
+        yield result
 
 
-def _by_processes(make: Callable[[T], R], tasks: Sequence[T], count: int) -> Iterator[R]:
-    """Yield what processes make, a few tasks ahead of the one that is asked for."""
+def _by_processes(
+    function: Callable[[Input], Output], tasks: Sequence[Input], count: int
+) -> Iterator[Output]:
+    """Yield results from processes that work a few tasks ahead of the reader.
+
+    Not all tasks are submitted at once: finished patterns would fill the memory while the reader
+    writes. Processes are spawned, because a fork copies locked locks of threads.
+    """
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-    running: deque[Future[R]] = deque()
+    running: deque[Future[Output]] = deque()
     try:
         for task in tasks:
-            running.append(pool.submit(make, task))
-            if len(running) > count * WAITING_PER_PROCESS:
+            running.append(pool.submit(function, task))
+            if len(running) > count * QUEUED_PER_PROCESS:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -131,22 +156,22 @@ def _by_processes(make: Callable[[T], R], tasks: Sequence[T], count: int) -> Ite
 
 
 def require_simulator() -> None:
-    """Say which extra is missing before anything is written.
+    """Check for the libraries of the simulation before anything is written.
 
     Raises:
-        CallError: the libraries of the simulation are not installed.
+        CallError: a library is not installed.
     """
     absent = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if absent:
         raise CallError(
-            f"the sample is simulated with {', '.join(absent)}: not installed",
+            f"cannot simulate the sample: {', '.join(absent)} not installed",
             untouched="nothing was written",
             hint="pip install 'sciml-data[stemdl]'",
         )
 
 
-def simulate(task: Task) -> Made:
-    """Return one crystal and its stacks, one for each energy."""
+def simulate(task: Task) -> CrystalStacks:
+    """Return a crystal and its stacks, one for each energy."""
     from sciml_data.synthetic.diffraction.cbed import cbed_stacks
     from sciml_data.synthetic.diffraction.crystals import make_crystal
 
