@@ -1,26 +1,28 @@
-"""Which files are wanted, how large they are, and where each is asked for, in order.
+"""Plan a download: which files, how large, and the URLs of each, in the order to try.
 
-A plan fetches nothing: `sciml-data get --dry-run` prints it. For a version that nobody has pinned
-the mirrors are asked for what they list (sciml_data/survey).
+A plan downloads nothing; `sciml-data get --dry-run` prints it. The files of a version that the
+registry does not pin are listed by its mirrors (see `sciml_data.transfer.listing`).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sciml_data.errors import CallError, ListingError, nearest
 from sciml_data.home import DatasetFolder, Home
+from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, match_paths
 from sciml_data.registry.manifest import read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
-from sciml_data.transfer.listing import AcceptedListing, list_files
+from sciml_data.transfer.listing.choose import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
-MOST_SUGGESTED = 3
-
-Log = Callable[[str], None]
+MAX_SUGGESTIONS = 3
+# Similarity of a suggested path to a glob, as `difflib` measures it (0 to 1). It is low, because a
+# glob has few characters of the paths that it was meant to match.
+MIN_SIMILARITY = 0.3
 
 
 def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors are asked
@@ -35,31 +37,31 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
     retry: RetryPolicy | None = None,
     keep_listing: bool = True,
 ) -> Plan:
-    """Return the plan for a version, or for the part of it that is asked for.
+    """Return the plan for a version, or for a part of it.
 
     Args:
-        descriptor: of a version with files; a live one has none.
-        home: where the files will lie.
+        descriptor: of a version with files; a live version has none.
+        home: where the files are stored.
         mirrors: asked before those of the environment, the configuration and the registry.
-        include: globs; only files that one of them fits.
-        split: only the files of this split; with `include`, those of both.
-        limit: only so many files, the first by path of those that are wanted otherwise.
-        log: of an unpinned version: is told of mirrors and their listings.
-        retry: of an unpinned version: timeouts and retries of the listing.
-        keep_listing: of an unpinned version: keep the first listing, which later ones must equal.
+        include: globs; only files that match one of them.
+        split: only the files of this split; together with `include`, those of both.
+        limit: only this number of files, the first ones by path.
+        log: gets lines about mirrors and their listings (unpinned versions only).
+        retry: timeouts and retries of the listing (unpinned versions only).
+        keep_listing: store the first listing, which later ones must equal (unpinned versions only).
 
     Raises:
-        CallError: an unknown split, a glob that fits no file, a mirror that cannot be.
-        ListingError: no mirror lists what is expected of an unpinned version.
-        UpstreamChangedError: it lists something else than at first.
+        CallError: an unknown split, a glob that matches no file, a mirror that is not valid.
+        ListingError: no mirror lists the expected files of an unpinned version.
+        UpstreamChangedError: the mirror lists other files than at first.
     """
     _refuse_live(descriptor)
     bases = user_mirrors(mirrors)
     folder = home.dataset(descriptor.dataset, descriptor.version)
     files = _pinned_files(descriptor, bases)
-    found = None
+    accepted = None
     if files is None:
-        found = list_files(
+        accepted = list_files(
             descriptor,
             folder,
             bases=bases,
@@ -67,10 +69,10 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
             retry=retry,
             keep=keep_listing,
         )
-        files = _listed_files(found, folder)
-    chosen = _chosen(descriptor, list(files), include, split)[:limit]
-    if found is not None and found.objections:
-        _refuse_unless_here(descriptor, [files[path] for path in chosen], folder, found)
+        files = _listed_files(accepted, folder)
+    chosen = _choose_paths(descriptor, list(files), include, split)[:limit]
+    if accepted is not None and accepted.objections:
+        _refuse_missing(descriptor, [files[path] for path in chosen], folder, accepted)
     return Plan(
         descriptor,
         tuple(files[path] for path in chosen),
@@ -85,7 +87,7 @@ def _refuse_live(descriptor: Descriptor) -> None:
     if descriptor.live is not None:
         name = f"{descriptor.dataset} {descriptor.version}"
         raise CallError(
-            f"{name} has no list of files: a service is asked for a period",
+            f"{name} has no list of files: it is fetched from a service, for a period",
             untouched="nothing was fetched",
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version} "
             "--start 2020-01-01 --end 2021-01-01",
@@ -93,43 +95,43 @@ def _refuse_live(descriptor: Descriptor) -> None:
 
 
 def _pinned_files(descriptor: Descriptor, bases: Sequence[str]) -> dict[str, PlannedFile] | None:
-    """Return the files of the registry's manifest by path, or None where it has none."""
+    """Return the files of the registry's manifest by path, or None if it has no manifest."""
     if descriptor.manifest is None:
         return None
-    there = places(descriptor, bases)
+    mirrors = places(descriptor, bases)
     return {
         entry.path: PlannedFile(
             entry.path,
             entry.size_bytes,
             entry.hash,
-            tuple(dict.fromkeys(url for one in there if (url := one.url(entry.path)))),
+            tuple(dict.fromkeys(url for mirror in mirrors if (url := mirror.url(entry.path)))),
         )
         for entry in descriptor.manifest
     }
 
 
-def _listed_files(found: AcceptedListing, folder: DatasetFolder) -> dict[str, PlannedFile]:
-    """Return the listed files by path; of what was fetched before, the hash is known."""
+def _listed_files(accepted: AcceptedListing, folder: DatasetFolder) -> dict[str, PlannedFile]:
+    """Return the listed files by path; those that were fetched before have a hash."""
     known = read_manifest(folder.manifest).by_path if folder.manifest.is_file() else {}
     return {
         file.path: PlannedFile(
             file.path,
             file.size_bytes,
             known[file.path].hash if file.path in known else None,
-            found.urls(file.path),
+            accepted.urls(file.path),
             file.etag_hash,
         )
-        for file in found.listing.files
+        for file in accepted.listing.files
     }
 
 
-def _refuse_unless_here(
+def _refuse_missing(
     descriptor: Descriptor,
     wanted: Sequence[PlannedFile],
     folder: DatasetFolder,
-    found: AcceptedListing,
+    accepted: AcceptedListing,
 ) -> None:
-    """Raise ListingError if a file is missing and no mirror lists what was listed first."""
+    """Raise ListingError if a file is missing and no mirror lists the files of the first time."""
     missing = [
         file.path
         for file in wanted
@@ -139,16 +141,17 @@ def _refuse_unless_here(
     if missing:
         raise ListingError(
             f"{len(missing)} of {len(wanted)} files of {descriptor.dataset} {descriptor.version} "
-            f"are not here, and no mirror lists what was listed on {found.listing.listed}",
-            problems=found.objections,
+            f"are not here, and no mirror lists the files of {accepted.listing.listed}",
+            problems=accepted.objections,
             untouched="nothing was fetched",
             hint="without a network, name a copy of the files: --mirror file:DIR",
         )
 
 
-def _chosen(
+def _choose_paths(
     descriptor: Descriptor, paths: list[str], include: Sequence[str], split: str | None
 ) -> list[str]:
+    """Return the paths of a split that match a glob."""
     if split is not None:
         if split not in descriptor.splits:
             raise CallError(
@@ -159,11 +162,11 @@ def _chosen(
         paths = match_paths(descriptor.splits[split], paths)
     for glob in include:
         if not match_paths([glob], paths):
-            near = difflib.get_close_matches(glob, paths, n=MOST_SUGGESTED, cutoff=0.3)
+            close = difflib.get_close_matches(glob, paths, MAX_SUGGESTIONS, MIN_SIMILARITY)
             where = f" of split {split!r}" if split is not None else ""
             raise CallError(
-                f"{glob!r} fits none of the {len(paths)} files{where}"
-                + (f"; the nearest: {', '.join(near)}" if near else ""),
+                f"{glob!r} matches none of the {len(paths)} files{where}"
+                + (f"; did you mean {', '.join(close)}?" if close else ""),
                 untouched="nothing was fetched",
                 hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version} "
                 "--dry-run lists them all",

@@ -1,11 +1,11 @@
-"""Hold a fetched folder against its manifest, and name everything that differs.
+"""Check a folder of files against its manifest, and name every file that differs.
 
-Fetching checks each file as it arrives; this stage is for folders that came another way, for disks
-that forget, and for people who edit. A file that was found right is not read again while its size,
-mtime and inode stand, unless everything is to be read (`full`).
+`fetch` checks each file as it arrives. This stage is for files that came another way, for disks
+that lose data, and for people who edit files. A correct file is not read again while its size,
+mtime and inode are unchanged, unless `full` is set.
 
-A file that the manifest does not know is a difference too: a reader must never take it for data.
-It is left where it is; the one who put it there decides.
+A file that the manifest does not list is a difference, too: a reader could take it for data. It is
+left alone, because only its owner knows what it is.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
-from sciml_data.transfer.download.asked import requested_paths
-from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
-from sciml_data.transfer.download.pool import fetch
-from sciml_data.transfer.download.receipt import StatCache
+from sciml_data.transfer.download.engine import fetch
+from sciml_data.transfer.download.local_files import StatCache, requested_paths
+from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
-MARKER_NAME = "SYNTHETIC.json"  # lies in the folder of a sample, and of nothing else
-MISSING, CHANGED, UNEXPECTED = "missing", "changed", "unexpected"
+MARKER_NAME = "SYNTHETIC.json"  # in the folder of a synthetic sample, and in no other folder
+MISSING, CHANGED, UNEXPECTED = "missing", "changed", "unexpected"  # kinds of problems
 
 
 def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
-    """Return what a folder is said to hold; nothing is read but notes.
+    """Return the files that a folder should have, without looking at them.
 
-    The manifest is that of the registry, where a part was fetched the part that was asked for, and
-    whatever else of it lies there; for samples and live versions it is the folder's own.
+    The manifest is that of the registry, less the files that were not requested and do not exist.
+    Samples, live versions and unpinned versions have a manifest in their own folder.
 
     Raises:
         CallError: nothing was ever fetched into the folder.
@@ -47,8 +46,8 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
     has_own = is_synthetic or descriptor.manifest is None
     if has_own and folder.manifest.is_file():
         return Fetched(descriptor, folder, read_manifest(folder.manifest), is_synthetic)
-    asked = requested_paths(folder)
-    if has_own or descriptor.manifest is None or not (folder.native.is_dir() or asked):
+    requested = requested_paths(folder)
+    if has_own or descriptor.manifest is None or not (folder.native.is_dir() or requested):
         flag = "" if folder.root.name == descriptor.version else " --sample"
         raise CallError(
             f"{descriptor.dataset} {descriptor.version} is not in {folder.root}",
@@ -56,28 +55,28 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}{flag}",
         )
     manifest = descriptor.manifest
-    if asked is not None:
-        present = {path for path, _ in _walk(folder.native)}
-        manifest = manifest.select(set(manifest.by_path) & (asked | present))
+    if requested is not None:
+        existing = {path for path, _ in _walk(folder.native)}
+        manifest = manifest.select(set(manifest.by_path) & (requested | existing))
     return Fetched(descriptor, folder, manifest)
 
 
 def verify(
     fetched: Fetched, *, full: bool = False, jobs: int = 2, progress: Progress | None = None
 ) -> Verified:
-    """Return the folder as verified, or say everything that differs.
+    """Return the folder as verified, or raise an error with everything that differs.
 
-    Every file is looked at, also after the first difference: what is wrong with a disk or a mirror
-    is told by the pattern.
+    All files are checked, also after the first difference: which files differ often shows what is
+    wrong with a disk or a mirror.
 
     Args:
-        fetched: what `fetch`, `load_fetched` or the making of a sample returned.
-        full: read every byte, also of files that were found right before.
-        jobs: files to read at once.
-        progress: is told of (bytes done, bytes to read).
+        fetched: result of `fetch`, `load_fetched` or `make_sample`.
+        full: read every byte, also of files that were correct before and are unchanged.
+        jobs: number of files to read in parallel.
+        progress: gets (bytes done, total bytes).
 
     Raises:
-        VerificationError: files are missing, changed or unexpected; `.problems` has one for each.
+        VerificationError: files are missing, changed or unexpected; `.problems` has each of them.
     """
     problems = differences(fetched, full=full, jobs=jobs, progress=progress)
     if problems:
@@ -85,7 +84,7 @@ def verify(
     return Verified(fetched.descriptor, fetched.folder, fetched.manifest, fetched.is_synthetic)
 
 
-def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
+def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two callbacks
     fetched: Fetched,
     plan: Plan,
     *,
@@ -95,33 +94,37 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
     log: Log | None = None,
     retry: RetryPolicy | None = None,
 ) -> Verified:
-    """Move changed files to quarantine, fetch what is missing then, and verify.
+    """Move changed files to quarantine, fetch missing ones, and verify all files.
 
     Args:
-        fetched: what may differ.
-        plan: where its files can be had; others of the plan are not fetched.
+        fetched: the files to check.
+        plan: has the URLs of these files; its other files are not fetched.
         full: read every byte first.
-        jobs: files at once.
-        progress: is told of bytes read, then of bytes fetched.
-        log: is told what was moved, and of mirrors that lie or fail.
+        jobs: number of files to read or fetch in parallel.
+        progress: gets (bytes done, total bytes), first of reading, then of fetching.
+        log: gets a line for each file that is moved, and for each mirror that fails.
         retry: timeouts and retries of the fetch.
 
     Raises:
-        FetchError: a file could not be had.
-        VerificationError: files are unexpected: these are left alone.
+        FetchError: a file could not be fetched.
+        VerificationError: there are unexpected files; these are left alone.
     """
     problems = differences(fetched, full=full, jobs=jobs, progress=progress)
     changed = [problem.place for problem in problems if problem.kind == CHANGED]
     wanted = {problem.place for problem in problems if problem.kind in {MISSING, CHANGED}}
+    # `fetch` takes the lock itself, so it is released in between. Another process can at most
+    # fetch the missing files first; they are then found correct.
     with fetched.folder.lock("repair the files"):
         for path in changed:
             if lstat_inside(fetched.root, path) is not None:
-                kept = move_to_quarantine(fetched.folder, fetched.root / path, path, label=CHANGED)
-                (log or (lambda _: None))(f"{path} is moved to {kept}")
+                wrong = fetched.root / path
+                moved = move_to_quarantine(fetched.folder, wrong, path, label=CHANGED)
+                (log or (lambda _: None))(f"{path} was moved to {moved}")
     if wanted:
         part = replace(
             plan,
             files=tuple(file for file in plan.files if file.path in wanted),
+            # If all files were requested before, they still are; if a part was, it stays a part.
             is_whole=requested_paths(fetched.folder) is None,
         )
         fetch(part, jobs=jobs, progress=progress, log=log, retry=retry)
@@ -131,23 +134,24 @@ def repair(  # noqa: PLR0913 - what is to be repaired, how, and two ways to talk
 def differences(
     fetched: Fetched, *, full: bool = False, jobs: int = 2, progress: Progress | None = None
 ) -> list[Problem]:
-    """Return one problem for each file that is missing, changed or unexpected, by path."""
-    receipt = StatCache(fetched.folder)
+    """Return one problem for each file that is missing, changed or unexpected, by path.
+
+    The arguments are those of `verify`.
+    """
+    cache = StatCache(fetched.folder)
     problems: list[Problem] = []
     to_read: list[Entry] = []
     for entry in fetched.manifest:
-        problem = _at_a_glance(fetched.root, entry)
+        problem = _problem_without_reading(fetched.root, entry)
         if problem is not None:
             problems.append(problem)
-        elif full or not receipt.stands(
-            entry.path, entry.hash, (fetched.root / entry.path).lstat()
-        ):
+        elif full or not cache.has(entry.path, entry.hash, (fetched.root / entry.path).lstat()):
             to_read.append(entry)
     meter = Meter(sum(entry.size_bytes for entry in to_read), progress)
     with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(partial(_read, fetched.root, receipt, meter), to_read)
-        problems += [problem for problem in found if problem is not None]
-    receipt.save()
+        results = pool.map(partial(_read, fetched.root, cache, meter), to_read)
+        problems += [problem for problem in results if problem is not None]
+    cache.save()
     known = fetched.manifest.by_path
     problems += [
         Problem(UNEXPECTED, path, what) for path, what in _walk(fetched.root) if path not in known
@@ -155,8 +159,8 @@ def differences(
     return sorted(problems, key=lambda problem: (problem.place, problem.kind))
 
 
-def _at_a_glance(root: Path, entry: Entry) -> Problem | None:
-    """Return what is wrong with a file that need not be read to see it."""
+def _problem_without_reading(root: Path, entry: Entry) -> Problem | None:
+    """Return what is wrong with a file, as far as its path, type and size show."""
     try:
         state = lstat_inside(root, entry.path)
     except FetchError as error:
@@ -164,7 +168,8 @@ def _at_a_glance(root: Path, entry: Entry) -> Problem | None:
     if state is None:
         return Problem(MISSING, entry.path, f"{entry.size_bytes} bytes expected")
     if not stat.S_ISREG(state.st_mode):
-        return Problem(CHANGED, entry.path, "a regular file expected, something else found")
+        # Such a file must not be opened: a FIFO would block until somebody writes to it.
+        return Problem(CHANGED, entry.path, "not a regular file")
     if state.st_size != entry.size_bytes:
         return Problem(
             CHANGED, entry.path, f"{entry.size_bytes} bytes expected, {state.st_size} found"
@@ -172,27 +177,28 @@ def _at_a_glance(root: Path, entry: Entry) -> Problem | None:
     return None
 
 
-def _read(root: Path, receipt: StatCache, meter: Meter, entry: Entry) -> Problem | None:
-    """Hash one file; what is right goes into the receipt."""
+def _read(root: Path, cache: StatCache, meter: Meter, entry: Entry) -> Problem | None:
+    """Hash one file; a correct one is added to the cache."""
     try:
-        found = hash_like(root / entry.path, entry.hash)
+        actual = hash_like(root / entry.path, entry.hash)
     except OSError as error:
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
     meter.advance(entry.size_bytes)
-    if found != entry.hash:
-        return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, found))
-    receipt.add(entry.path, found)
+    if actual != entry.hash:
+        return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, actual))
+    cache.add(entry.path, actual)
     return None
 
 
 def _walk(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield (path, what it is) of everything below a folder but folders; no link is followed."""
-    for place, folders, files in os.walk(root):
+    """Yield (path, description) of all files and links below a folder; no link is followed."""
+    for folder, folders, files in os.walk(root):
         for name in [*folders, *files]:
-            path = Path(place, name)
-            mode = path.lstat().st_mode
-            if not stat.S_ISDIR(mode):
-                what = "a link" if stat.S_ISLNK(mode) else f"{path.lstat().st_size} bytes"
+            path = Path(folder, name)
+            state = path.lstat()
+            if not stat.S_ISDIR(state.st_mode):
+                is_link = stat.S_ISLNK(state.st_mode)
+                what = "a symbolic link" if is_link else f"{state.st_size} bytes"
                 yield path.relative_to(root).as_posix(), f"{what}, not in the manifest"
 
 
@@ -201,7 +207,7 @@ def _failure(fetched: Fetched, problems: list[Problem]) -> VerificationError:
     name = f"{descriptor.dataset} --version {descriptor.version}"
     hint = f"sciml-data verify {name} --repair"
     if all(problem.kind == UNEXPECTED for problem in problems):
-        hint = f"move them out of {fetched.root}: nobody knows what they are"
+        hint = f"move the unexpected files out of {fetched.root}"
     elif fetched.is_synthetic:
         hint = f"sciml-data get {name} --sample makes the sample again"
     elif descriptor.live is not None:

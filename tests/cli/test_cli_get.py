@@ -228,7 +228,7 @@ def test_verify_repair_mends(home: Home) -> None:
     result = run(verify_command, "tiny", "--repair", "--json")
 
     assert json.loads(result.stdout)["files"] == 3
-    assert "is moved to" in result.stderr
+    assert "was moved to" in result.stderr
     assert victim.read_bytes() == FILES["train/a.bin"]
 
 

@@ -51,10 +51,10 @@ def test_what_no_mirror_has_is_not_asked_for_and_the_way_to_it_is_said(
 
     assert isinstance(result.exception, ListingError)
     assert str(result.exception).splitlines() == [
-        "tiny 1.0 cannot be fetched by a program: it is given out by globus only",
+        "tiny 1.0 cannot be fetched by a program: access is by globus only",
         "nothing was fetched",
         "",
-        "hint: how to come by tiny 1.0",
+        "hint: how to get tiny 1.0",
         "  1. transfer the record by Globus",
         "  2. sciml-data adopt tiny DIR",
     ]
@@ -82,7 +82,7 @@ def test_a_copy_that_lacks_files_is_refused_with_the_way_to_all(
     result = get(registry, "--mirror", f"file:{tmp_path / 'copy'}")
 
     assert isinstance(result.exception, ListingError)
-    assert result.exception.message == "no mirror lists what is expected of tiny 1.0"
+    assert result.exception.message == "no mirror lists the expected files of tiny 1.0"
     assert "2 files expected, 1 listed" in result.exception.problems[0].message
     assert "1. transfer the record by Globus" in result.exception.hint
 

@@ -35,7 +35,7 @@ from sciml_data.testing.small_scenes import (
     write_older,
     write_registry,
 )
-from sciml_data.transfer.download.ranges import RANGE_BYTES
+from sciml_data.transfer.download.engine import RANGE_BYTES
 from sciml_data.transfer.protocols import Sources, Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import list_bucket
@@ -156,7 +156,7 @@ def test_twenty_thousand_keys_are_listed(ceph: Ceph, owner: Client) -> None:
             )
             assert {answer.status for answer in puts} == {200}
         with Sources(connections=1, timeouts=Timeouts()) as sources:
-            listed = list(list_bucket(f"{url}/{name}/", sources, RetryPolicy()))
+            listed = list(list_bucket(f"{url}/{name}/", sources.of(url), RetryPolicy()))
     finally:
         with ThreadPoolExecutor(8) as threads, urllib3.PoolManager(maxsize=8) as pool:
             list(threads.map(

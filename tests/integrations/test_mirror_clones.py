@@ -264,7 +264,7 @@ def test_a_folder_that_is_no_dataset_is_said(
     for server in servers:
         server.add(status(404), times=None)
     if place != "empty":
-        with pytest.raises(CallError, match="is no folder"):
+        with pytest.raises(CallError, match="no such folder"):
             make_plan(tiny, home, mirrors=[f"datalad:{tmp_path / place}"])
         return
     plan = make_plan(tiny, home, mirrors=[f"datalad:{tmp_path / place}"])

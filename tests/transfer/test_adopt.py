@@ -112,7 +112,7 @@ def test_what_was_hashed_is_not_hashed_again_by_verify(
 
     receipt = StatCache(fetched.folder)
     for entry in fetched.manifest:
-        assert receipt.stands(entry.path, entry.hash, (fetched.root / entry.path).lstat())
+        assert receipt.has(entry.path, entry.hash, (fetched.root / entry.path).lstat())
 
 
 def test_an_unpinned_folder_counts_from_then_on(
@@ -167,7 +167,7 @@ def test_everything_that_differs_is_named_at_once_and_nothing_is_adopted(
     ]
     assert "sha256" in error.value.problems[1].message
     assert "--ignore GLOB" in error.value.hint
-    assert told[1] == "3 things are wrong already, and what can be read is read:"
+    assert told[1] == "3 problems were found already; the other files are checked, too:"
     assert "  missing    train/1.bin  10 bytes expected" in told
     folder = home.dataset("tiny", "1.0")
     assert not folder.native.exists()
@@ -186,10 +186,10 @@ def test_an_unpinned_folder_that_is_not_as_expected_is_refused(
         adopt(unpinned, home, source)
 
     assert [(one.kind, one.place, one.message) for one in error.value.problems] == [
-        ("expected", "tiny", "train/*.bin: 10 bytes each expected; not so: train/1.bin (5)"),
+        ("expected", "tiny", "train/*.bin: 10 bytes each expected; other sizes: train/1.bin (5)"),
         ("expected", "tiny", "test/*.bin: 1 files expected, 0 listed"),
         ("expected", "tiny", "between 21 and 21 bytes in all expected, 15 listed"),
-        ("unexpected", "train/2.txt", "1 bytes, not the dataset's"),
+        ("unexpected", "train/2.txt", "1 bytes, not a file of the dataset"),
     ]
     assert not home.dataset("tiny", "1.0").listing.exists()
 
@@ -232,9 +232,9 @@ def test_a_link_to_nothing_and_a_link_to_a_folder_are_named(
         adopt(pinned, home, source)
 
     assert [(one.place, one.message) for one in error.value.problems] == [
-        ("test", "a link to a folder, which is not followed"),
+        ("test", "a link to a folder, not followed"),
         ("test/a.bin", "1 bytes expected"),
-        ("train/0.bin", "a link to something that is not there (of git-annex: `datalad get` it)"),
+        ("train/0.bin", "a link to a missing file (with git-annex: `datalad get` it)"),
     ]
 
 
@@ -395,11 +395,11 @@ def test_a_disk_that_does_not_hold_a_copy_is_said_in_a_sentence(
 @pytest.mark.parametrize(
     ("place", "what"),
     [
-        ("nowhere", "there is no folder"),
-        ("mine/test/a.bin", "is a file; the folder with the files of tiny 1.0 is expected"),
+        ("nowhere", "no such folder"),
+        ("mine/test/a.bin", "is not a folder; the folder with the files of tiny 1.0 is expected"),
         ("empty", "is empty"),
-        ("home/stuff", "lies in the home"),
-        ("strange", "no file in .* is one of the dataset's; test/a.bin, train/0.bin"),
+        ("home/stuff", "is in the home"),
+        ("strange", "no file in .* belongs to the dataset; expected are test/a.bin, train/0.bin"),
     ],
 )
 def test_folders_that_cannot_be_adopted(

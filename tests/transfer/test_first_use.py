@@ -103,7 +103,7 @@ def test_a_dry_run_asks_for_the_listing_and_says_so(home: Home, server: S3Server
     assert result.stdout.splitlines()[0] == (
         f"fetch        2 bytes  test/a.bin  {server.url}/bucket/data/test/a.bin"
     )
-    assert result.stderr.startswith("tiny 1.0 is unpinned: its mirrors are asked")
+    assert result.stderr.startswith("tiny 1.0 is unpinned: asking its mirrors")
     assert {request.path for request in server.requests} == {"bucket"}
     assert not home.dataset("tiny", "1.0").root.exists()
 
@@ -163,7 +163,7 @@ def test_without_a_mirror_what_was_fetched_goes_on_to_work(server: S3Server) -> 
 
     result = run(get_command, "tiny", "--split", "test")
 
-    assert "no mirror will do; what was listed on" in result.stderr
+    assert "no mirror can be used; the listing of" in result.stderr
     with pytest.raises(ListingError, match=r"7 of 10 files of tiny 1\.0 are not here"):
         run(get_command, "tiny")
 

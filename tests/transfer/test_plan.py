@@ -104,14 +104,14 @@ def test_an_unknown_split_lists_those_there_are(descriptor: Descriptor, home: Ho
 def test_a_glob_that_fits_nothing_names_the_nearest_paths(
     descriptor: Descriptor, home: Home
 ) -> None:
-    with pytest.raises(CallError, match=r"fits none of the 3 files; the nearest: .*train/b\.bin"):
+    with pytest.raises(CallError, match=r"none of the 3 files; did you mean .*train/b\.bin"):
         make_plan(descriptor, home, include=["train/b.bim"])
 
 
 def test_a_live_version_is_not_planned(home: Home) -> None:
     live = load_descriptor(find_registry(), "tevolop_socal", "live")
 
-    with pytest.raises(CallError, match="a service is asked"):
+    with pytest.raises(CallError, match="fetched from a service"):
         make_plan(live, home)
 
 
@@ -215,7 +215,7 @@ def test_without_a_network_what_is_here_is_enough(
     plan = make_plan(unpinned, home, limit=1, split="train", log=said.append)
 
     assert [file.path for file in plan.files] == ["train/a 1.bin"]
-    assert said[-1].startswith("no mirror will do; what was listed on ")
+    assert said[-1].startswith("no mirror can be used; the listing of ")
     with pytest.raises(ListingError, match=r"1 of 2 files of tiny 1\.0 are not here"):
         make_plan(unpinned, home, split="train")
 

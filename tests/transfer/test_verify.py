@@ -108,7 +108,8 @@ def test_unexpected_files_alone_fail_and_stay(fetched: Fetched, plan: Plan) -> N
         repair(fetched, plan, retry=RETRY)
 
     assert (fetched.root / "notes.txt").read_text() == "mine"
-    assert "move them out of" in error.value.hint
+    assert [problem.kind for problem in error.value.problems] == ["unexpected"]
+    assert f"out of {fetched.root}" in error.value.hint
 
 
 def test_a_link_is_not_the_file(fetched: Fetched, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_home_that_may_only_be_read_is_verified(
     def refuse(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("sciml_data.transfer.download.receipt.append", refuse)
+    monkeypatch.setattr("sciml_data.transfer.download.local_files.append", refuse)
 
     assert found(fetched) == []
 

@@ -10,7 +10,7 @@ from sciml_data.integrations.datalad.keys import STRONG
 from sciml_data.integrations.datalad.subdataset import Hashes, Log
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
-from sciml_data.transfer.download.checksum import hashes_like
+from sciml_data.transfer.download.partial_file import hashes_like
 
 
 def choose(

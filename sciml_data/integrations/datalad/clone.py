@@ -23,7 +23,7 @@ from sciml_data.integrations.datalad.keys import key_problem
 from sciml_data.progress import Meter, Progress
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
-from sciml_data.transfer.download.checksum import hash_like, hash_mismatch
+from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
 from sciml_data.transfer.verification import CHANGED, MISSING, UNEXPECTED
 
 POINTER = b"/annex/objects/"

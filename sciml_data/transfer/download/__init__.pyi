@@ -1,8 +1,6 @@
-from .asked import requested_paths
-from .checksum import hash_like, hash_mismatch, hashes_like
-from .pool import fetch
-from .present import existing_paths
-from .receipt import StatCache
+from .engine import fetch
+from .local_files import StatCache, existing_paths, requested_paths
+from .partial_file import hash_like, hash_mismatch, hashes_like
 
 __all__ = [
     "StatCache",

@@ -1,35 +1,272 @@
-"""The requests to one URL for the bytes of one file; several workers ask through one object."""
+"""Requests to mirrors: how many at once, what is known of each mirror, and what an answer must be.
+
+Read from top to bottom: `RateLimiter` (one for each mirror), `Mirrors` (all mirrors of a call of
+`fetch`), `FetchContext` (what all downloads of the call share), and `Requests` (the requests for
+one file to one URL).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sciml_data.errors import FetchError
+from sciml_data.home import DatasetFolder
+from sciml_data.progress import Log, Meter
 from sciml_data.registry.stages import PlannedFile
-from sciml_data.transfer.download.crew import MOST_MISSES, Extent, Team
-from sciml_data.transfer.download.mirrors import WrongBytesError
-from sciml_data.transfer.download.part import Part, is_held
-from sciml_data.transfer.download.ranges import MIB
-from sciml_data.transfer.download.run import Run, StoppedError
-from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.download.local_files import Publisher
+from sciml_data.transfer.download.partial_file import MIB, PartialFile, is_verifiable
+from sciml_data.transfer.download.workers import (
+    MAX_FAILURES,
+    ByteRange,
+    SharedDownload,
+    WorkerPool,
+)
+from sciml_data.transfer.protocols.mirrors import Sources
+from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
 from sciml_data.transfer.protocols.source import Body, SourceError, TransientError
 
-READ_BYTES = MIB  # at most at once from a connection; what has arrived is taken
-NOTE_BYTES = 4 * MIB  # of one request, between notes: what a kill may lose of each
-SILENT_TRIES = 2  # of a mirror where nobody ever answered: there may be no network at all
+# Share of requests that may be queued anywhere, also before those that wait already.
+ANYWHERE_SHARE = 0.25
+STOP_CHECK_S = 0.5  # interval at which a queued request checks whether the run is stopped
+# Wrong files from one mirror before it is not asked again in this run: one may be damaged by
+# chance, three mean that the mirror has other files.
+MAX_WRONG_FILES = 3
+READ_BYTES = MIB  # most bytes to read from a connection at once
+JOURNAL_BYTES = 4 * MIB  # of one request between journal entries: what a kill can lose of each
 S3_TAG = re.compile(r'"([0-9a-f]{32}(?:-[0-9]+)?)"')
 
 
+class StoppedError(FetchError):
+    """The run is stopped, for a reason that another thread reports."""
+
+
+class WrongBytesError(SourceError):
+    """A mirror sent other content than the manifest says.
+
+    Attributes:
+        is_in_file: whether wrong bytes were written; if not, the headers were wrong already.
+    """
+
+    def __init__(self, message: str, *, is_in_file: bool) -> None:
+        """Store whether wrong bytes were written."""
+        super().__init__(message)
+        self.is_in_file = is_in_file
+
+
 class ChangedError(SourceError):
-    """The answer is not of the state of the file that the bytes so far are of."""
+    """The answer does not continue the bytes that are here: the file changed, or no ranges."""
+
+
+class RateLimiter:
+    """Limits the requests to one mirror at once; safe to use from several threads.
+
+    A mirror refuses when it answers 503 or 429, or does not answer at all. Then all workers leave
+    it alone: the first one that was refused waits for all, the others wait for it. Refusals of
+    requests that were open at the same time count as one round. Each round halves the number of
+    requests at once, and each answer raises it a little (additive increase, multiplicative
+    decrease, as in TCP).
+
+    Requests wait in a queue, so that a file that is refused again and again does not hold up the
+    others. The position is random in the later half of the queue, and now and then in all of it.
+    Otherwise a mirror that refuses every n-th request would always refuse the same file.
+
+    Attributes:
+        refused_rounds: rounds of refusals since the last answer.
+    """
+
+    def __init__(self, max_requests: int, chance: Callable[[], float] = random.random) -> None:
+        """Take the most requests at once, and a source of random numbers in [0, 1)."""
+        self._chance = chance
+        self._max = float(max_requests)
+        self._limit = float(max_requests)
+        self._open = 0  # requests that have begun and not ended
+        self._queue: list[object] = []
+        self._round = 0
+        self._waiting_thread: int | None = None  # the one that waits for all
+        # Guards all fields. Nobody holds it during a request or a wait for the mirror.
+        self._changed = threading.Condition()
+        self.refused_rounds = 0
+
+    def acquire(self, check_stop: Callable[[], None]) -> int:
+        """Wait until a request may begin, and return the current round for `release`.
+
+        Args:
+            check_stop: raises an error when the run is stopped; called while waiting.
+        """
+        ticket = object()
+        with self._changed:
+            self._queue.insert(self._random_position(), ticket)
+            try:
+                while self._queue[0] is not ticket or self._is_closed():
+                    check_stop()
+                    self._changed.wait(STOP_CHECK_S)
+                self._open += 1
+                return self._round
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+
+    def release(self, acquired_round: int, *, is_refused: bool = False) -> None:
+        """End a request; after the first refusal of a round, this thread has to wait for all."""
+        with self._changed:
+            self._open -= 1
+            # A request that was acquired before the last refusal belongs to the round of that one,
+            # which is counted already.
+            if is_refused and acquired_round == self._round and self._waiting_thread is None:
+                self._round += 1
+                self.refused_rounds += 1
+                self._limit = max(self._limit / 2, 1.0)
+                self._waiting_thread = threading.get_ident()
+            self._changed.notify_all()
+
+    def record_answer(self) -> None:
+        """Count refusals from zero again, and allow a little more at once."""
+        with self._changed:
+            self.refused_rounds = 0
+            self._limit = min(self._limit + 1 / self._limit, self._max)
+
+    def wait_for_all(self, wait: Callable[[], None]) -> None:
+        """Call `wait` if this thread has to wait for all, then let requests begin again."""
+        if self._waiting_thread != threading.get_ident():
+            return
+        try:
+            wait()
+        finally:
+            with self._changed:
+                self._waiting_thread = None
+                self._changed.notify_all()
+
+    def _random_position(self) -> int:
+        length = len(self._queue)
+        first = 0 if self._chance() < ANYWHERE_SHARE else (length + 1) // 2
+        return first + int(self._chance() * (length + 1 - first))
+
+    def _is_closed(self) -> bool:
+        return self._waiting_thread is not None or self._open >= int(self._limit)
+
+
+class Mirrors:
+    """What a call of `fetch` learns about its mirrors; logs each mirror and reason once."""
+
+    def __init__(self, log: Log, jobs: int) -> None:
+        """Take the callback for log lines, and the most requests to one mirror at once."""
+        self._log = log
+        self._jobs = jobs
+        # Guards the counts and the set of logged reasons, so that no line is logged twice.
+        self._lock = threading.Lock()
+        self._limiters: dict[str, RateLimiter] = {}
+        self._dropped: dict[str, str] = {}
+        self._answered: set[str] = set()
+        self._wrong_files: Counter[str] = Counter()
+        self._logged: set[tuple[str, str]] = set()
+        self._layouts: dict[tuple[str, int], int] = {}
+
+    def limiter(self, mirror: str) -> RateLimiter:
+        """Return the rate limiter of a mirror."""
+        with self._lock:
+            return self._limiters.setdefault(mirror, RateLimiter(self._jobs))
+
+    def dropped_because(self, mirror: str) -> str:
+        """Return why a mirror is not asked any more, or an empty string."""
+        return self._dropped.get(mirror, "")
+
+    def record_answer(self, mirror: str) -> None:
+        """Record that a mirror can be reached."""
+        self._answered.add(mirror)
+
+    def has_answered(self, mirror: str) -> bool:
+        """Return whether a mirror has answered in this run."""
+        return mirror in self._answered
+
+    def sort_urls(self, mirror: str, urls: Sequence[str]) -> list[str]:
+        """Return the URLs of a file at one mirror, the most likely first.
+
+        A user's mirror may have one of several layouts. The layout of its last file, known by its
+        position among the URLs, is tried first.
+        """
+        best = self._layouts.get((mirror, len(urls)), 0)
+        return [urls[best], *urls[:best], *urls[best + 1 :]]
+
+    def record_success(self, mirror: str, urls: Sequence[str], url: str) -> None:
+        """Record which of a file's URLs, in the order of the plan, a mirror has."""
+        self._layouts[mirror, len(urls)] = urls.index(url)
+
+    def record_wrong_bytes(self, mirror: str, path: str, error: WrongBytesError) -> None:
+        """Count a file with wrong content; after several, the mirror is dropped."""
+        with self._lock:
+            self._wrong_files[mirror] += 1
+            line = f"mirror {mirror} sent wrong bytes: {path}: {error.message}"
+            self._log_once(mirror, "wrong", line)
+            if self._wrong_files[mirror] == MAX_WRONG_FILES:
+                self._dropped[mirror] = f"it sent wrong bytes {MAX_WRONG_FILES} times"
+                line = f"mirror {mirror} is not asked again: {self._dropped[mirror]}"
+                self._log_once(mirror, "dropped", line)
+
+    def record_failure(
+        self, mirror: str, path: str, error: SourceError, *, is_dropped: bool
+    ) -> None:
+        """Record that a mirror did not give a file, and whether it is dropped for all others."""
+        with self._lock:
+            line = f"mirror {mirror} failed: {path}: {error.message}"
+            self._log_once(mirror, error.message, line)
+            if is_dropped:
+                self._dropped[mirror] = error.message
+
+    def _log_once(self, mirror: str, reason: str, line: str) -> None:
+        if (mirror, reason) not in self._logged:
+            self._logged.add((mirror, reason))
+            self._log(line)
+
+
+@dataclass(frozen=True)
+class FetchContext:
+    """What all downloads of one call of `fetch` share.
+
+    Attributes:
+        folder: of the dataset.
+        sources: open connections, by protocol.
+        mirrors: what is known of the mirrors.
+        retry: timeouts and retries.
+        publisher: takes complete files.
+        meter: counts the bytes for the progress bar.
+        stop: set when all workers have to end.
+        workers: the tasks.
+        range_bytes: size of the ranges in which several workers download a large file.
+        is_unpinned: whether the registry has no hashes, and those of the first fetch count.
+    """
+
+    folder: DatasetFolder
+    sources: Sources
+    mirrors: Mirrors
+    retry: RetryPolicy
+    publisher: Publisher
+    meter: Meter
+    stop: threading.Event
+    workers: WorkerPool
+    range_bytes: int
+    is_unpinned: bool
+
+    def check_stop(self) -> None:
+        """Raise StoppedError if the run is stopped."""
+        if self.stop.is_set():
+            raise StoppedError("the run was stopped")
+
+    def wait(self, seconds: float) -> None:
+        """Wait, and raise StoppedError as soon as the run is stopped."""
+        (self.retry.pause or self.stop.wait)(seconds)
+        self.check_stop()
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a file is asked for; `is_last` where no other mirror is left to ask."""
+    """A URL of a file, its mirror, and whether no other mirror is left to try."""
 
     url: str
     mirror: str
@@ -37,198 +274,220 @@ class Address:
 
 
 class Requests:
-    """What is asked of an address; made and restarted by one thread, the owner's.
+    """The requests for one file to one URL.
+
+    The owner of the file creates and restarts it; helpers use it from their own threads.
 
     Attributes:
-        team: those who bring a large file together, while they do; None for a small one.
+        shared: the download of a large file while helpers may take part; None for a small file.
     """
 
-    def __init__(self, address: Address, file: PlannedFile, part: Part, run: Run) -> None:
-        """Take where to ask, and where the bytes go."""
+    def __init__(
+        self, address: Address, file: PlannedFile, partial: PartialFile, context: FetchContext
+    ) -> None:
+        """Take the URL to ask, and where the bytes go."""
         self._address = address
         self._file = file
-        self._part = part
-        self._run = run
-        self._gate = run.mirrors.gate(address.mirror)
+        self._partial = partial
+        self._context = context
+        self._limiter = context.mirrors.limiter(address.mirror)
         self._owner = threading.get_ident()
-        # Of the answer that the part's bytes came from; where a hash is known, that decides.
-        self._tag: str | None = None if is_held(file) else part.tag
-        self.team: Team | None = None
+        # Entity tag of the answer that the bytes so far came from. It is needed only where no hash
+        # tells whether the bytes of two answers fit together.
+        self._tag: str | None = None if is_verifiable(file) else partial.tag
+        self.shared: SharedDownload | None = None
 
-    def bring(self, extent: Extent) -> None:
-        """Ask for what an extent lacks until it is there; what came before an error stays."""
-        while extent.at < extent.stop:
-            entered = self._gate.enter(self._check_stop)
+    def download(self, byte_range: ByteRange) -> None:
+        """Send requests until a range is complete; after an error, what arrived stays.
+
+        Raises:
+            SourceError: a request failed.
+            StoppedError: the run is stopped, or the owner needs no help any more.
+            OSError: the disk is full or fails.
+        """
+        while byte_range.start < byte_range.stop:
+            acquired_round = self._limiter.acquire(self._check_stop)
             refusal = None
             try:
-                self._ask(extent)
+                self._request(byte_range)
             except SourceError as error:
-                refusal = self._note(error)
+                refusal = self._refusal(error)
                 raise
             finally:
-                self._gate.leave(entered, is_refused=refusal is not None)
+                self._limiter.release(acquired_round, is_refused=refusal is not None)
                 if refusal is not None:
                     self._wait_for_all(refusal)
 
-    def help(self, extent: Extent) -> int:
-        """Bring an extent as a helper, and return how much of a failure that was."""
+    def help_download(self, byte_range: ByteRange) -> int:
+        """Download a range as a helper, and return how many failures that was."""
         try:
-            self.bring(extent)
+            self.download(byte_range)
         except TransientError as error:
             return 0 if error.is_refusal and not self.is_refused_for_good(error) else 1
         except StoppedError:
             return 0
-        except (SourceError, OSError):  # the owner will meet it, too, and tells it
-            return MOST_MISSES
+        except (SourceError, OSError):  # the owner meets the same error, and reports it
+            return MAX_FAILURES
         return 0
 
     def is_refused_for_good(self, error: TransientError) -> bool:
-        """Return whether the mirror refused so often, without an answer, that it is left."""
-        most = self._run.retry.last_tries if self._address.is_last else self._run.retry.tries
-        if error.is_unreachable and not self._run.mirrors.has_answered(self._address.mirror):
-            most = min(most, SILENT_TRIES)
-        return self._gate.refused_rounds >= most
+        """Return whether the mirror has refused so often that it is dropped."""
+        retry = self._context.retry
+        max_rounds = retry.last_tries if self._address.is_last else retry.tries
+        if error.is_unreachable and not self._context.mirrors.has_answered(self._address.mirror):
+            max_rounds = min(max_rounds, SILENT_TRIES)
+        return self._limiter.refused_rounds >= max_rounds
 
     def restart(self) -> None:
-        """Forget all bytes; nobody else may be asking."""
-        self._run.meter.advance(-self._part.received_bytes)
-        self._part.restart()
+        """Discard all bytes; no other thread may be downloading."""
+        self._context.meter.advance(-self._partial.received_bytes)
+        self._partial.restart()
         self._tag = None
 
-    def set_aside(self) -> None:
-        """Move all bytes to quarantine; nobody else may be asking."""
-        self._run.meter.advance(-self._part.received_bytes)
-        self._part.set_aside()
+    def quarantine(self) -> None:
+        """Move all bytes to quarantine; no other thread may be downloading."""
+        self._context.meter.advance(-self._partial.received_bytes)
+        self._partial.quarantine()
         self._tag = None
 
-    def _ask(self, extent: Extent) -> None:
-        """Make one request and take what it brings of an extent."""
+    def _request(self, byte_range: ByteRange) -> None:
+        """Send one request and write what it brings of a range."""
         self._check_stop()
-        end = extent.stop if extent.stop < self._file.size_bytes else None
-        source = self._run.sources.of(self._address.url)
-        body = source.open(self._address.url, start=extent.at, end=end, tag=self._tag)
+        end = byte_range.stop if byte_range.stop < self._file.size_bytes else None
+        source = self._context.sources.of(self._address.url)
+        body = source.open(self._address.url, start=byte_range.start, end=end, tag=self._tag)
         with contextlib.closing(body):
-            self._gate.answered()
-            self._run.mirrors.answered(self._address.mirror)
-            self._check(body, extent)
-            self._receive(body, extent)
-        if extent.at < extent.stop and extent.at != body.stop:
+            self._limiter.record_answer()
+            self._context.mirrors.record_answer(self._address.mirror)
+            self._check_body(body, byte_range)
+            self._receive(body, byte_range)
+        if byte_range.start < byte_range.stop and byte_range.start != body.stop:
             raise TransientError(
-                f"the answer ended after {extent.at} of {self._file.size_bytes} bytes"
+                f"the answer ended after {byte_range.start} of {self._file.size_bytes} bytes"
             )
 
-    def _check(self, body: Body, extent: Extent) -> None:
-        """Hold what an answer says of itself against what is expected."""
+    def _check_body(self, body: Body, byte_range: ByteRange) -> None:
+        """Compare the headers of an answer with what is expected."""
         expected = self._file.size_bytes
         if body.size_bytes not in {None, expected}:
             wrong = f"it has {body.size_bytes} bytes, {expected} expected"
-            raise WrongBytesError(wrong, is_in_part=False)
-        self._check_listed(body.tag)
-        if body.start != extent.at or (self._tag is not None and body.tag != self._tag):
-            if self.team is not None or body.start != 0:
-                raise ChangedError("it changed meanwhile, or ranges of it are not given")
+            raise WrongBytesError(wrong, is_in_file=False)
+        self._check_listed_tag(body.tag)
+        if body.start != byte_range.start or (self._tag is not None and body.tag != self._tag):
+            # The whole file comes instead of a range. A small file starts again with it; of a large
+            # one, the owner has to stop its helpers first.
+            if self.shared is not None or body.start != 0:
+                raise ChangedError("it changed meanwhile, or range requests are not supported")
             self.restart()
-            extent.at = 0
+            byte_range.start = 0
         if self._tag is None and body.tag is not None:
             self._tag = body.tag
-            self._part.note_tag(body.tag)
-        if self.team is not None:
-            self._check_end(self.team, body, extent)
+            self._partial.set_tag(body.tag)
+        if self.shared is not None:
+            self._check_ranges(self.shared, body, byte_range)
 
-    def _check_end(self, team: Team, body: Body, extent: Extent) -> None:
-        """Let others help where ranges may be had; else take all that is sent."""
-        if body.stop is not None and body.stop <= extent.stop:
-            if self._tag is not None:
-                team.welcome()
-        elif threading.get_ident() != self._owner or self._part.received_bytes > extent.at:
-            raise ChangedError("ranges of it are not given")
+    def _check_ranges(self, shared: SharedDownload, body: Body, byte_range: ByteRange) -> None:
+        """Accept helpers if the server supports ranges; else take the whole file alone."""
+        if body.stop is not None and body.stop <= byte_range.stop:
+            if self._tag is not None:  # without a tag, ranges of two states could be mixed
+                shared.accept_helpers()
+        elif (
+            threading.get_ident() != self._owner or self._partial.received_bytes > byte_range.start
+        ):
+            raise ChangedError("range requests are not supported")
         else:
-            team.alone(extent, self._file.size_bytes)
+            shared.continue_alone(byte_range, self._file.size_bytes)
 
-    def _check_listed(self, tag: str | None) -> None:
-        """Refuse an object whose ETag is not the one that was listed, where both can be held.
+    def _check_listed_tag(self, tag: str | None) -> None:
+        """Refuse an unpinned object whose ETag is not the listed one, if both are comparable.
 
-        Another mirror than the listed one may have been filled in parts of another size.
+        The ETag of a multipart upload depends on the part size. Another mirror than the listed one
+        may have been filled with another part size, so its multipart ETags say nothing.
         """
-        found = S3_TAG.fullmatch(tag or "")
+        sent = S3_TAG.fullmatch(tag or "")
         listed = (self._file.etag or "").partition(":")[2].partition(":")[0]
-        if found is None or not listed or self._file.hash is not None or found[1] == listed:
+        if sent is None or not listed or self._file.hash is not None or sent[1] == listed:
             return
-        if self._address.url == self._file.urls[0] or "-" not in listed + found[1]:
+        if self._address.url == self._file.urls[0] or "-" not in listed + sent[1]:
             raise SourceError(
-                f"changed since it was listed: ETag {listed} was listed, {found[1]} is sent"
+                f"changed since it was listed: ETag {listed} was listed, {sent[1]} is sent"
             )
 
-    def _receive(self, body: Body, extent: Extent) -> None:
-        pace = _Pace(self._run.retry)
-        noted = at = extent.at
+    def _receive(self, body: Body, byte_range: ByteRange) -> None:
+        speed = _SpeedCheck(self._context.retry)
+        journaled = offset = byte_range.start
         try:
-            while at < extent.stop and (block := body.read(READ_BYTES)):
+            while offset < byte_range.stop and (block := body.read(READ_BYTES)):
                 self._check_stop()
-                fitting = block[: self._advance(extent, len(block))]
-                self._part.write(at, fitting)
-                at += len(fitting)
-                self._run.meter.advance(len(fitting))
-                pace.hold(len(block))
-                if at - noted >= NOTE_BYTES:
-                    self._note_bytes(noted, at)
-                    noted = at
+                # The range may have been shortened meanwhile, for a helper.
+                block_in_range = block[: self._advance(byte_range, len(block))]
+                self._partial.write(offset, block_in_range)
+                offset += len(block_in_range)
+                self._context.meter.advance(len(block_in_range))
+                speed.add(len(block))
+                if offset - journaled >= JOURNAL_BYTES:
+                    self._mark_written(journaled, offset)
+                    journaled = offset
         finally:
-            extent.at = at
-            self._note_bytes(noted, at)
-        if body.size_bytes is None and at == self._file.size_bytes and body.read(1):
-            raise WrongBytesError(f"more than {at} bytes were sent", is_in_part=True)
+            byte_range.start = offset
+            self._mark_written(journaled, offset)
+        if body.size_bytes is None and offset == self._file.size_bytes and body.read(1):
+            raise WrongBytesError(f"more than {offset} bytes were sent", is_in_file=True)
 
-    def _note_bytes(self, start: int, stop: int) -> None:
-        """Note what is written, and let the disk have it before the last flush has to wait."""
-        if self._part.note(start, stop):
-            self._run.publisher.start_flush(self._part.path)
+    def _mark_written(self, start: int, stop: int) -> None:
+        """Record written bytes, and start to flush them before the last fsync has to wait."""
+        if self._partial.mark_written(start, stop):
+            self._context.publisher.start_flush(self._partial.path)
 
-    def _advance(self, extent: Extent, size_bytes: int) -> int:
-        """Count bytes as taken, and return how many of them belong to an extent."""
-        if self.team is not None:
-            return self.team.advance(extent, size_bytes)
-        return min(size_bytes, extent.stop - extent.at)
+    def _advance(self, byte_range: ByteRange, size_bytes: int) -> int:
+        """Count bytes as received, and return how many of them belong to a range."""
+        if self.shared is not None:
+            return self.shared.advance(byte_range, size_bytes)
+        return min(size_bytes, byte_range.stop - byte_range.start)
 
     def _check_stop(self) -> None:
-        self._run.check_stop()
-        is_over = self.team is None or self.team.is_over
+        self._context.check_stop()
+        is_over = self.shared is None or self.shared.is_over
         if is_over and threading.get_ident() != self._owner:
-            raise StoppedError("the owner of the file brings it no more")
+            raise StoppedError("the owner of the file needs no help any more")
 
-    def _note(self, error: SourceError) -> TransientError | None:
-        """Return an error that is a refusal; any other is an answer like a file."""
+    def _refusal(self, error: SourceError) -> TransientError | None:
+        """Return an error if it is a refusal; any other shows that the mirror answers."""
         refusal = error if isinstance(error, TransientError) and error.is_refusal else None
         if refusal is None or not refusal.is_unreachable:
-            self._run.mirrors.answered(self._address.mirror)
+            self._context.mirrors.record_answer(self._address.mirror)
         if refusal is None:
-            self._gate.answered()
+            self._limiter.record_answer()
         return refusal
 
     def _wait_for_all(self, error: TransientError) -> None:
-        """After a refusal, wait for all who ask this mirror, if this thread is the one to."""
+        """After a refusal, wait for all users of this mirror, if this thread has to."""
 
         def wait() -> None:
             if not self.is_refused_for_good(error):
-                self._run.wait(self._run.retry.wait_s(self._gate.refused_rounds, error))
+                retry = self._context.retry
+                self._context.wait(retry.wait_s(self._limiter.refused_rounds, error))
 
-        self._gate.hold(wait)
+        self._limiter.wait_for_all(wait)
 
 
-class _Pace:
-    """Tells an answer that drips from one that flows."""
+class _SpeedCheck:
+    """Raises an error when an answer is so slow that a new request is better.
+
+    A read timeout alone does not notice a server that sends a byte now and then.
+    """
 
     def __init__(self, retry: RetryPolicy) -> None:
         self._retry = retry
         self._since = time.monotonic()
-        self._moved_bytes = 0
+        self._count_bytes = 0
 
-    def hold(self, size_bytes: int) -> None:
-        """Count bytes; raise TransientError if too few came in the time of a read timeout."""
-        self._moved_bytes += size_bytes
+    def add(self, size_bytes: int) -> None:
+        """Count bytes; raise TransientError if too few arrived during one read timeout."""
+        self._count_bytes += size_bytes
         elapsed_s = time.monotonic() - self._since
         if elapsed_s < self._retry.timeouts.read_s:
             return
-        if self._moved_bytes < self._retry.slowest_bytes_per_s * elapsed_s:
-            raise TransientError(f"only {self._moved_bytes} bytes came in {elapsed_s:.3g} s")
-        self._since, self._moved_bytes = time.monotonic(), 0
+        if self._count_bytes < self._retry.min_bytes_per_s * elapsed_s:
+            raise TransientError(f"only {self._count_bytes} bytes came in {elapsed_s:.3g} s")
+        self._since, self._count_bytes = time.monotonic(), 0

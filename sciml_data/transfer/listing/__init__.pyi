@@ -1,6 +1,5 @@
 from .choose import AcceptedListing, list_files
-from .expected import deviations
-from .listing import ListedFile, Listing, read_listing
+from .listing import ListedFile, Listing, deviations, read_listing
 
 __all__ = [
     "AcceptedListing",

@@ -1,52 +1,57 @@
-"""Find the first mirror that lists what is expected, or was listed before."""
+"""Find the first mirror that lists the expected files, or the same files as at first."""
 
 from __future__ import annotations
 
-import datetime
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sciml_data.errors import ListingError, Problem, UpstreamChangedError
 from sciml_data.home import DatasetFolder
+from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, Mirror
-from sciml_data.transfer.listing.ask import Answer, Asker
-from sciml_data.transfer.listing.expected import deviations, file_names, named
-from sciml_data.transfer.listing.listing import Listing, changes, keep_listing, read_listing
-from sciml_data.transfer.protocols.mirrors import places
+from sciml_data.transfer.listing.listing import (
+    Listing,
+    changes,
+    deviations,
+    expected_names,
+    join_names,
+    new_listing,
+    read_listing,
+    save_listing,
+)
+from sciml_data.transfer.listing.query import ListingClient, MirrorAnswer
+from sciml_data.transfer.protocols.mirrors import Sources, places
 from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.protocols.source import Sources
-
-Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class AcceptedListing:
-    """The listing that counts, and who was asked.
+    """The listing that counts, and the answers of the mirrors.
 
     Attributes:
-        listing: what the first mirror that will do listed, or what was kept of it.
-        answers: of the places to ask for files, in order.
+        listing: of the first mirror that was accepted, or the stored one.
+        answers: of the places to request files from, in order.
         unasked: places that were not asked for a listing.
-        objections: why no mirror does, where none does; the listing is then the one that was kept.
+        objections: why no mirror was accepted, if none was; `listing` is then the stored one.
     """
 
     listing: Listing
-    answers: tuple[Answer, ...]
+    answers: tuple[MirrorAnswer, ...]
     unasked: tuple[Mirror, ...] = ()
     objections: tuple[Problem, ...] = ()
 
     def urls(self, path: str) -> tuple[str, ...]:
-        """Return where to ask for a file: the mirror that was listed, then others that may have it.
+        """Return the URLs of a file: of the accepted mirror, then of others that may have it.
 
-        A place that lists nothing, or other files but not this one, is left out; a mirror that
-        does not list at all is not.
+        A place that lists other files, but not this one, is left out. A mirror that cannot be
+        listed is not: it may have the file.
         """
-        listing = {one.place.name for one in self.answers if one.files}
+        listing = {answer.place.name for answer in self.answers if answer.files}
         places = [
-            one.place
-            for one in self.answers
-            if path in one.files or (one.reason and one.place.name not in listing)
+            answer.place
+            for answer in self.answers
+            if path in answer.files or (answer.reason and answer.place.name not in listing)
         ]
         urls = (place.url(path) for place in (*places, *self.unasked))
         return tuple(dict.fromkeys(url for url in urls if url))
@@ -61,141 +66,148 @@ def list_files(
     retry: RetryPolicy | None = None,
     keep: bool = True,
 ) -> AcceptedListing:
-    """Return what the mirrors list of an unpinned version, held against all that is known.
+    """List the files of an unpinned version, and compare them with everything that is known.
 
-    Mirrors are asked in order, those of the user first. The first counts whose listing meets
-    `expected`, and is the one that was kept, where one was.
+    Mirrors are asked in order, those of the user first. The first one is accepted that meets
+    `expected` of the descriptor and, if there is a stored listing, lists the same files.
 
     Args:
         descriptor: of the unpinned version.
-        folder: where the first accepted listing is kept.
-        bases: mirrors of the user.
-        log: is told who is asked, and which mirrors are passed over, and why.
+        folder: in which the first accepted listing is stored.
+        bases: mirrors of the user, as `user_mirrors` returns them.
+        log: gets lines about the mirrors that are asked or skipped.
         retry: timeouts and retries.
-        keep: keep the listing, if it is the first.
+        keep: store the listing if it is the first.
 
     Raises:
-        ListingError: no mirror lists what is expected; `.problems` says what each lists.
-        UpstreamChangedError: files were changed, added or taken away since the kept listing.
+        ListingError: no mirror lists the expected files; `.problems` says what each lists.
+        UpstreamChangedError: files were changed, added or removed since the stored listing.
     """
     name = f"{descriptor.dataset} {descriptor.version}"
-    there = places(descriptor, bases)
-    if there:
-        log(f"{name} is unpinned: its mirrors are asked for what they list")
-    kept = read_listing(folder.listing)
+    candidates = places(descriptor, bases)
+    if candidates:
+        log(f"{name} is unpinned: asking its mirrors for a listing")
+    stored = read_listing(folder.listing)
     retry = retry or RetryPolicy()
-    answers: list[Answer] = []
+    answers: list[MirrorAnswer] = []
     with Sources(connections=1, timeouts=retry.timeouts) as sources:
-        asker = Asker(sources, retry, file_names(descriptor.expected))
-        for place in there:
-            answer = asker.ask(place)
+        client = ListingClient(sources, retry, expected_names(descriptor.expected))
+        for place in candidates:
+            answer = client.query(place)
             answers.append(answer)
-            if _will_do(descriptor, answer, kept, folder):
+            if _is_accepted(descriptor, answer, stored, folder):
                 break
         else:
-            return _without_a_mirror(descriptor, answers, kept, log)
-    listing = kept or _listing(answer)
+            return _without_a_mirror(descriptor, answers, stored, log)
+    listing = stored or new_listing(answer.files.values())
     for problem in _objections(descriptor, answers[:-1], listing):
-        log(f"mirror {problem.place} is passed over: {problem.message}")
-    log(_accepted(descriptor, answer, kept))
-    if keep and kept is None:
-        keep_listing(listing, folder.listing)
+        log(f"mirror {problem.place} is skipped: {problem.message}")
+    log(_acceptance(descriptor, answer, stored))
+    if keep and stored is None:
+        save_listing(listing, folder.listing)
     asked = [answer.place for answer in answers]
-    rest = tuple(one for one in descriptor.mirrors if one not in asked)
+    rest = tuple(mirror for mirror in descriptor.mirrors if mirror not in asked)
     return AcceptedListing(listing, (answer, *answers[:-1]), rest)
 
 
-def _listing(answer: Answer) -> Listing:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Listing(tuple(sorted(answer.files.values())), now.replace("+00:00", "Z"))
-
-
-def _will_do(
-    descriptor: Descriptor, answer: Answer, kept: Listing | None, folder: DatasetFolder
+def _is_accepted(
+    descriptor: Descriptor, answer: MirrorAnswer, stored: Listing | None, folder: DatasetFolder
 ) -> bool:
-    """Return whether a place lists what is expected, and what was listed before.
+    """Return whether a place lists the expected files, and the same as before.
 
     Raises:
-        UpstreamChangedError: the place that the kept listing came from lists something else.
+        UpstreamChangedError: the place of the stored listing lists other files now.
     """
     if not answer.files:
         return False
-    problems = changes(kept, answer.files) if kept else []
-    if kept and problems and any(answer.place.url(one.path) == one.url for one in kept.files):
+    problems = changes(stored, answer.files) if stored else []
+    is_same_place = stored and any(answer.place.url(file.path) == file.url for file in stored.files)
+    if problems and is_same_place:
         raise UpstreamChangedError(
-            f"mirror {answer.place.name} does not list {descriptor.dataset} {descriptor.version} "
-            f"as it was listed first: {len(problems)} files differ",
+            f"mirror {answer.place.name} lists other files of {descriptor.dataset} "
+            f"{descriptor.version} than at first: {len(problems)} files differ",
             problems=problems,
-            untouched="nothing was fetched, and what is here was not changed",
-            hint="changed files are a new version of the dataset. To start over with what is "
-            f"listed now, move {folder.root} away",
+            untouched="nothing was fetched, and existing files were not changed",
+            hint="changed files are a new version of the dataset. To start over with the present "
+            f"listing, move {folder.root} away",
         )
-    return not (problems or answer.empty or deviations(descriptor.expected, answer.sizes))
+    is_expected = not deviations(descriptor.expected, answer.sizes)
+    return not problems and not answer.empty_prefixes and is_expected
 
 
-def _accepted(descriptor: Descriptor, answer: Answer, kept: Listing | None) -> str:
-    known = "as expected" if descriptor.expected else "and nothing is known to hold that against"
-    if kept is not None:
-        known = f"as listed first on {kept.listed}"
+def _acceptance(descriptor: Descriptor, answer: MirrorAnswer, stored: Listing | None) -> str:
+    how = "as expected" if descriptor.expected else "and the registry does not say what to expect"
+    if stored is not None:
+        how = f"as first listed on {stored.listed}"
     return (
         f"mirror {answer.place.name} lists {len(answer.files)} files, "
-        f"{sum(answer.sizes.values())} bytes, {known}"
+        f"{sum(answer.sizes.values())} bytes, {how}"
     )
 
 
 def _without_a_mirror(
-    descriptor: Descriptor, answers: Sequence[Answer], kept: Listing | None, log: Log
+    descriptor: Descriptor, answers: Sequence[MirrorAnswer], stored: Listing | None, log: Log
 ) -> AcceptedListing:
-    """Return the kept listing where no mirror will do; without one, say what each mirror lists."""
-    objections = _objections(descriptor, answers, kept)
-    sizes = {one.path: one.size_bytes for one in kept.files} if kept else {}
-    if kept is not None and not deviations(descriptor.expected, sizes):
+    """Return the stored listing if no mirror was accepted.
+
+    Raises:
+        ListingError: no listing is stored, or it is not as expected.
+    """
+    objections = _objections(descriptor, answers, stored)
+    sizes = {file.path: file.size_bytes for file in stored.files} if stored else {}
+    if stored is not None and not deviations(descriptor.expected, sizes):
         for problem in objections:
-            log(f"mirror {problem.place} is passed over: {problem.message}")
-        log(f"no mirror will do; what was listed on {kept.listed} counts")
-        return AcceptedListing(kept, tuple(answers), objections=tuple(objections))
+            log(f"mirror {problem.place} is skipped: {problem.message}")
+        log(f"no mirror can be used; the listing of {stored.listed} counts")
+        return AcceptedListing(stored, tuple(answers), objections=tuple(objections))
     name = f"{descriptor.dataset} {descriptor.version}"
     access = descriptor.access
-    wrong = f"no mirror lists what is expected of {name}"
+    message = f"no mirror lists the expected files of {name}"
     hint = (
-        "another copy is asked first with --mirror s3://BUCKET/FOLDER, "
-        "--mirror https://ENDPOINT/BUCKET/FOLDER or --mirror file:DIR"
+        "name another copy: --mirror s3://BUCKET/FOLDER, --mirror https://ENDPOINT/BUCKET/FOLDER "
+        "or --mirror file:DIR"
     )
     if access and not answers:
-        wrong = f"{name} cannot be fetched by a program: it is given out by {access['kind']} only"
+        message = f"{name} cannot be fetched by a program: access is by {access['kind']} only"
     if access:
         steps = enumerate(access["steps"], start=1)
-        hint = "".join([f"how to come by {name}", *(f"\n  {at}. {step}" for at, step in steps)])
-    raise ListingError(wrong, problems=objections, untouched="nothing was fetched", hint=hint)
+        lines = (f"\n  {number}. {step}" for number, step in steps)
+        hint = "".join([f"how to get {name}", *lines])
+    raise ListingError(message, problems=objections, untouched="nothing was fetched", hint=hint)
 
 
 def _objections(
-    descriptor: Descriptor, answers: Sequence[Answer], known: Listing | None
+    descriptor: Descriptor, answers: Sequence[MirrorAnswer], known: Listing | None
 ) -> list[Problem]:
-    """Return what is wrong with each mirror, its places taken together."""
+    """Return one problem for each mirror, with the reasons of all its places."""
     paths = {path for answer in answers for path in answer.files}
     paths |= set(known.by_path) if known else set()
-    found = []
+    problems = []
     for name, group in itertools.groupby(answers, key=lambda answer: answer.place.name):
-        asked = list(group)
+        of_mirror = list(group)
         sentences = [
-            sentence for answer in asked for sentence in _wrong(descriptor, answer, paths, known)
+            sentence
+            for answer in of_mirror
+            for sentence in _wrong_in(descriptor, answer, paths, known)
         ]
-        reasons = sorted({answer.reason for answer in asked if answer.reason})
-        what = sentences or reasons or ["it lists nothing of it"]
-        found.append(Problem("mirror", name, "; ".join(what)))
-    return found
+        reasons = sorted({answer.reason for answer in of_mirror if answer.reason})
+        parts = sentences or reasons or ["it lists no file of the dataset"]
+        problems.append(Problem("mirror", name, "; ".join(parts)))
+    return problems
 
 
-def _wrong(
-    descriptor: Descriptor, answer: Answer, paths: Collection[str], known: Listing | None
+def _wrong_in(
+    descriptor: Descriptor, answer: MirrorAnswer, paths: Collection[str], known: Listing | None
 ) -> list[str]:
+    """Return what is wrong with the files that a place lists."""
     if not answer.files:
         return []
-    found = deviations(descriptor.expected, answer.sizes, paths)
-    if found:
-        return found
-    differing = [f"{one.kind} {one.place}" for one in changes(known, answer.files)] if known else []
-    if differing:
-        return [f"not as listed first: {named(differing)}"]
-    return [f"nothing is listed of {named(answer.empty)}"] if answer.empty else []
+    if sentences := deviations(descriptor.expected, answer.sizes, paths):
+        return sentences
+    problems = changes(known, answer.files) if known else []
+    if problems:
+        differing = [f"{problem.kind} {problem.place}" for problem in problems]
+        return [f"not as first listed: {join_names(differing)}"]
+    if answer.empty_prefixes:
+        return [f"no file is listed below {join_names(answer.empty_prefixes)}"]
+    return []

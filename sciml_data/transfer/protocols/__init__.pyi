@@ -1,4 +1,4 @@
-from .mirrors import user_mirrors
+from .mirrors import Sources, user_mirrors
 from .retry import RetryPolicy
 from .source import (
     Body,
@@ -6,7 +6,6 @@ from .source import (
     RangeRefusedError,
     Source,
     SourceError,
-    Sources,
     Timeouts,
     TransientError,
 )

@@ -1,4 +1,4 @@
-"""Files of a folder on this computer, `file:DIR`, as a mirror like any other."""
+"""Files in a folder on this computer, `file:DIR`, as a mirror like any other."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def make_source(connections: int, timeouts: Timeouts) -> Source:  # noqa: ARG001
 
 
 def file_url(text: str) -> str:
-    """Return `file:///…` of what a user wrote: `file:DIR`, relative or not, or `file:///DIR`.
+    """Return the `file:///…` URL of `file:DIR`, relative or not, or of `file:///DIR`.
 
-    Only the form with slashes is percent-decoded: `file:my%20data` means a folder of that name.
+    Only the form with slashes is percent-decoded: `file:my%20data` is a folder of that name.
     """
     rest = text.partition(":")[2]
     path = Path(unquote(urlsplit(text).path) if rest.startswith("//") else rest)
@@ -34,17 +34,17 @@ def file_url(text: str) -> str:
 
 
 def path_of(url: str) -> Path:
-    """Return the path that a `file:///…` URL names."""
+    """Return the path of a `file:///…` URL."""
     return Path(unquote(urlsplit(url).path))
 
 
 def list_folder(url: str) -> Iterator[Listed]:
-    """Yield every regular file below a ``file:///DIR/`` URL, none where no such folder is.
+    """Yield every regular file below a ``file:///DIR/`` URL; nothing if there is no such folder.
 
-    A link to a folder is not followed, one to a file is.
+    Links to files are followed, links to folders are not.
 
     Raises:
-        SourceError: it may not be read.
+        SourceError: the folder cannot be read.
     """
     root = path_of(url)
     if not root.is_dir():
@@ -57,7 +57,7 @@ def list_folder(url: str) -> Iterator[Listed]:
                 if stat.S_ISREG(state.st_mode):
                     yield Listed(path.relative_to(root).as_posix(), state.st_size)
     except OSError as error:
-        raise SourceError(_said(error)) from error
+        raise SourceError(_reason(error)) from error
 
 
 def _raise(error: OSError) -> None:
@@ -65,7 +65,7 @@ def _raise(error: OSError) -> None:
 
 
 class FileSource:
-    """Reads with the same contract as over a network: an offset, a size, a tag."""
+    """Opens local files with the same contract as over a network: an offset, a size, a tag."""
 
     def open(
         self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
@@ -74,30 +74,31 @@ class FileSource:
         try:
             stream = path_of(url).open("rb", buffering=0)
         except OSError as error:
-            raise SourceError(_said(error)) from error
+            raise SourceError(_reason(error)) from error
         state = os.fstat(stream.fileno())
-        found_tag = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
+        current_tag = f"{state.st_size}-{state.st_mtime_ns}-{state.st_ino}"
         if not stat.S_ISREG(state.st_mode) or start > state.st_size:
             stream.close()
             if start:
                 raise RangeRefusedError(f"it has {state.st_size} bytes")
-            raise SourceError("no regular file")
-        if tag not in {None, found_tag}:
+            raise SourceError("not a regular file")
+        if tag not in {None, current_tag}:
             start, end = 0, None
         stream.seek(start)
         stop = state.st_size if end is None else min(end, state.st_size)
 
-        def read(most: int) -> bytes:
+        def read(max_bytes: int) -> bytes:
             try:
-                return stream.read(max(min(most, stop - stream.tell()), 0))
+                return stream.read(max(min(max_bytes, stop - stream.tell()), 0))
             except OSError as error:
-                raise SourceError(_said(error)) from error
+                raise SourceError(_reason(error)) from error
 
-        return Body(start, state.st_size, found_tag, read, stream.close, stop)
+        return Body(start, state.st_size, current_tag, read, stream.close, stop)
 
     def close(self) -> None:
-        """Do nothing: files are closed one by one."""
+        """Do nothing: each body closes its own file."""
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> str:
+    """Return the system's own words, the same for every missing file."""
     return "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror).lower()

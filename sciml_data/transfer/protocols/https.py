@@ -1,9 +1,10 @@
 """Files over HTTP and HTTPS: kept-alive connections, ranges, bounded redirects.
 
-urllib3 carries the requests: with sha256 in the stream, 8 threads and 2 cores shared with the
-server it moves files of 1 MB at 0.93 and files of 150 MB at 1.06 of obstore's rate
-(benchmarks/transfer.py), and every header of a range stays in our hands. `read1` takes what has
-arrived, so that a kill loses no block that was gathered; it is quicker than `read`, too.
+urllib3 sends the requests. With sha256 of the stream, 8 threads and 2 cores that it shared with the
+server, it was 0.93 times as fast as obstore for files of 1 MB, and 1.06 times for files of 150 MB
+(benchmarks/transfer.py); and it gives access to every header of a range request. `read1` returns
+the bytes that have arrived instead of waiting for a full block: a kill loses less, and it is faster
+than `read`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from sciml_data.transfer.protocols.source import (
     TransientError,
 )
 
-MOST_REDIRECTS = 5  # as many as curl's documentation calls usual; a loop ends here
+MAX_REDIRECTS = 5  # the number that curl's documentation calls usual; a loop ends here
 REDIRECTS = {301, 302, 303, 307, 308}
-BUSY = {408, 425, 429}  # besides 5xx: asked again later
-ASKS_FOR_LESS = {429, 503}  # S3 words its SlowDown as 503 (API reference, "Error responses")
-MOST_ERROR_BYTES = 1 << 14  # read of an answer that is an error, for its code
-HOSTS_KEPT = 16  # hosts whose connections are kept open at once
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # never asked through a proxy
+RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
+BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
+MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
+MAX_HOSTS = 16  # hosts whose connections are kept open at once
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # never reached through a proxy
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:
@@ -42,19 +43,20 @@ def make_source(connections: int, timeouts: Timeouts) -> Source:
 
 
 class HttpSource:
-    """One pool of connections for each proxy of the environment, and one without."""
+    """Has one connection pool for each proxy of the environment, and one for direct requests."""
 
     def __init__(self, connections: int, timeouts: Timeouts) -> None:
         """Take the connections to keep for each host, and the timeouts."""
         self._connections = connections
         self._timeout = urllib3.Timeout(connect=timeouts.connect_s, read=timeouts.read_s)
         self._pools: dict[str | None, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # two threads must not create the same pool
 
     def open(
         self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
     ) -> Body:
-        """Ask for a URL from an offset on; see `Source.open`."""
+        """Request a file from an offset on; see `Source.open`."""
+        # identity: a compressed answer would have other offsets.
         headers = {"Accept-Encoding": "identity", "User-Agent": f"sciml-data/{__version__}"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -63,7 +65,7 @@ class HttpSource:
         response = self._follow(url, headers)
         try:
             _check_status(response)
-            first, stop, size_bytes = _extent(response, start)
+            first, stop, size_bytes = _content_range(response, start)
         except SourceError:
             response.close()
             raise
@@ -71,28 +73,29 @@ class HttpSource:
             first,
             size_bytes,
             _tag(response),
-            lambda most: _read(response, most),
+            lambda max_bytes: _read(response, max_bytes),
             response.close,
             stop,
         )
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for pool in self._pools.values():
             pool.clear()
 
     def _follow(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        for _ in range(MOST_REDIRECTS + 1):
-            response = self._ask(url, headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._get(url, headers)
             if response.status not in REDIRECTS:
                 return response
             response.close()
             target = urljoin(url, response.headers.get("Location", ""))
             _check_redirect(url, target)
             url = target
-        raise SourceError(f"redirected more than {MOST_REDIRECTS} times")
+        raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
 
-    def _ask(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        # Redirects and retries are ours: redirects are checked, and retries need the rate limit.
         try:
             return self._pool(url).request(
                 "GET", url, headers=headers, redirect=False, retries=False, preload_content=False
@@ -116,13 +119,13 @@ class HttpSource:
     def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
         if proxy is not None:
             return urllib3.ProxyManager(
-                proxy, HOSTS_KEPT, maxsize=self._connections, timeout=self._timeout
+                proxy, MAX_HOSTS, maxsize=self._connections, timeout=self._timeout
             )
-        return urllib3.PoolManager(HOSTS_KEPT, maxsize=self._connections, timeout=self._timeout)
+        return urllib3.PoolManager(MAX_HOSTS, maxsize=self._connections, timeout=self._timeout)
 
 
 def _check_redirect(url: str, target: str) -> None:
-    """Refuse to leave HTTP, or to give up the encryption that was asked for."""
+    """Refuse a redirect that leaves HTTP, or that drops the encryption of the first URL."""
     was, now = urlsplit(url).scheme, urlsplit(target).scheme
     if now not in {"http", "https"}:
         raise SourceError(f"redirected to the scheme {now!r}, which is refused")
@@ -134,33 +137,31 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     status = response.status
     if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         return
-    said = f"{status} {response.reason or ''}".rstrip() + _s3_code(response)
+    reason = f"{status} {response.reason or ''}".rstrip() + _s3_code(response)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise RangeRefusedError(said)
-    if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientError(
-            said, retry_after_s=_retry_after_s(response), is_busy=status in ASKS_FOR_LESS
-        )
-    raise SourceError(said)
+        raise RangeRefusedError(reason)
+    if status in RETRIED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise TransientError(reason, retry_after_s=_retry_after_s(response), is_busy=status in BUSY)
+    raise SourceError(reason)
 
 
 def _s3_code(response: urllib3.BaseHTTPResponse) -> str:
-    """Return the code that an S3 server gives its errors (NoSuchBucket, SlowDown …), if any.
+    """Return the code of an S3 server's error (NoSuchBucket, SlowDown …), or an empty string.
 
-    The body is read even where it has none: a connection is used again only after all of it.
+    The body is read even if it has no code: a connection can be used again only after all of it.
     """
     try:
-        body = response.read(MOST_ERROR_BYTES)
+        body = response.read(MAX_ERROR_BYTES)
     except exceptions.HTTPError:
         return ""
     if "xml" not in response.headers.get("Content-Type", ""):
         return ""
-    found = re.search(rb"<Error>.*?<Code>([A-Za-z0-9]{1,64})</Code>", body, re.DOTALL)
-    return f" ({found[1].decode()})" if found else ""
+    code = re.search(rb"<Error>.*?<Code>([A-Za-z0-9]{1,64})</Code>", body, re.DOTALL)
+    return f" ({code[1].decode()})" if code else ""
 
 
 def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
-    """Return the seconds until the server wants to be asked again; it may give a date."""
+    """Return the wait that the server asks for in Retry-After: seconds or a date."""
     value = response.headers.get("Retry-After")
     if value is None:
         return None
@@ -170,35 +171,37 @@ def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
         return None
 
 
-def _extent(response: urllib3.BaseHTTPResponse, start: int) -> tuple[int, int | None, int | None]:
-    """Return the offsets of the body's first byte and behind its last, and the file's size."""
+def _content_range(
+    response: urllib3.BaseHTTPResponse, start: int
+) -> tuple[int, int | None, int | None]:
+    """Return the offsets of the body's first byte and after its last one, and the file's size."""
     if response.status == HTTPStatus.OK:
         length = response.headers.get("Content-Length", "")
         size_bytes = int(length) if length.isdecimal() else None
         return 0, size_bytes, size_bytes
     content_range = response.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
-    if found is None or int(found[1]) != start or int(found[2]) < start:
-        raise RangeRefusedError(f"bytes from {start} asked for, {content_range!r} sent")
-    return start, int(found[2]) + 1, None if found[3] == "*" else int(found[3])
+    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
+    if match is None or int(match[1]) != start or int(match[2]) < start:
+        raise RangeRefusedError(f"bytes from {start} requested, {content_range!r} sent")
+    return start, int(match[2]) + 1, None if match[3] == "*" else int(match[3])
 
 
 def _tag(response: urllib3.BaseHTTPResponse) -> str | None:
-    """Return what may stand in If-Range: a strong ETag, else the date of the last change."""
+    """Return a value for If-Range: a strong ETag, else the date of the last change."""
     etag = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
 
-def _read(response: urllib3.BaseHTTPResponse, most: int) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
     try:
-        return response.read1(most, decode_content=False)
+        return response.read1(max_bytes, decode_content=False)
     except exceptions.HTTPError as error:
         raise _transient(error) from error
 
 
 def _transient(error: exceptions.HTTPError) -> TransientError:
     if isinstance(error, exceptions.NameResolutionError):
-        return TransientError("the name of the host is not known", is_unreachable=True)
+        return TransientError("unknown host", is_unreachable=True)
     if isinstance(error, exceptions.ConnectTimeoutError | exceptions.NewConnectionError):
         reason = str(error.__cause__ or "no answer in time")
         return TransientError(f"no connection: {reason}", is_unreachable=True)

@@ -1,15 +1,19 @@
-"""Which mirrors are asked, in which order, and what they are called.
+"""Mirrors: which are asked, in which order, under which URLs, and what opens these URLs.
 
-Those of a user come before the registry's: `--mirror`, the environment's SCIML_DATA_MIRRORS,
-`mirrors` in the user's config.toml. How a user laid out a mirror is not asked, but tried.
+The user's mirrors come before those of the registry: `--mirror`, then the environment's
+SCIML_DATA_MIRRORS, then `mirrors` in the user's config.toml. A user's mirror may be laid out in
+several ways. The user need not say which: all of them are tried.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 from sciml_data.errors import CallError
@@ -18,39 +22,43 @@ from sciml_data.transfer.protocols.datalad import SCHEME as DATALAD
 from sciml_data.transfer.protocols.datalad import folder_of, place_address
 from sciml_data.transfer.protocols.file import file_url, path_of
 from sciml_data.transfer.protocols.s3 import s3_url
-from sciml_data.transfer.protocols.source import SCHEMES
+from sciml_data.transfer.protocols.source import Source, SourceError, Timeouts
 
-MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses with spaces between them
+# Scheme of a URL -> module of this package. `fdsn` is not among them: it answers queries and has
+# no files.
+SCHEMES = {"https": "https", "http": "https", "file": "file", "datalad": "datalad"}
+MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses, separated by spaces
 CONFIG_NAME = "config.toml"
 
 
 def user_mirrors(given: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the bases of all mirrors of the user, each once, without a slash at the end.
+    """Return the base URLs of all mirrors of the user, each once, without a slash at the end.
 
     Args:
-        given: named in the call; a folder among them must exist. One of the environment or the
-            configuration may be away, a disk that is not mounted: it is passed over when asked.
+        given: addresses in the call; a folder among them must exist. A folder of the environment
+            or the configuration may be missing, such as a disk that is not mounted: it is skipped.
 
     Raises:
-        CallError: an address has no scheme that there is a source for, or a folder is not there.
+        CallError: no protocol has the scheme of an address, or a folder does not exist.
     """
     for mirror in given:
         base = mirror_base(mirror)
         folder = path_of(base) if base.startswith("file:") else folder_of(base)
         if folder is not None and not folder.is_dir():
+            what = "not a directory" if folder.exists() else "no such folder"
             raise CallError(
-                f"the mirror {mirror} is no folder: {folder} is not there",
+                f"the mirror {mirror} cannot be used: {what}: {folder}",
                 untouched="nothing was fetched or changed",
             )
-    named = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured()]
-    return tuple(dict.fromkeys(mirror_base(mirror) for mirror in named))
+    addresses = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured()]
+    return tuple(dict.fromkeys(mirror_base(mirror) for mirror in addresses))
 
 
 def mirror_base(mirror: str) -> str:
-    """Return a mirror's address as a URL to which `/PATH` may be added.
+    """Return a mirror's address as a URL to which `/PATH` can be appended.
 
     Raises:
-        CallError: it is no such address.
+        CallError: the address is not valid.
     """
     scheme = mirror.partition(":")[0].lower() if ":" in mirror else ""
     if scheme not in {*SCHEMES, "s3"}:
@@ -66,34 +74,56 @@ def mirror_base(mirror: str) -> str:
         return place_address(mirror)
     if not urlsplit(mirror).netloc:
         raise CallError(
-            f"the mirror {mirror!r} names no {'bucket' if scheme == 's3' else 'host'}",
+            f"the mirror {mirror!r} has no {'bucket' if scheme == 's3' else 'host'}",
             untouched="nothing was fetched or changed",
+            hint="s3://BUCKET/FOLDER" if scheme == "s3" else f"{scheme}://HOST/FOLDER",
         )
     return (s3_url(mirror) if scheme == "s3" else mirror).rstrip("/")
 
 
-def places(descriptor: Descriptor, bases: Sequence[str]) -> list[Mirror]:
-    """Return every place where the files may lie, in the order to ask, each once.
+def _configured() -> list[str]:
+    import platformdirs
 
-    A mirror of the user, BASE, may hold the trees of several hosts (BASE/HOST/PATH of a public
-    URL), the same bucket at another endpoint (BASE/BUCKET/KEY), or the dataset itself, under
-    the folder names of the manifest or those of a mirror of the registry.
+    path = Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+    if not path.is_file():
+        return []
+    try:
+        mirrors = tomllib.loads(path.read_text(encoding="utf-8")).get("mirrors", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CallError(
+            f"{path} is not valid TOML: {error}", untouched="nothing was fetched"
+        ) from error
+    if not isinstance(mirrors, list) or not all(isinstance(mirror, str) for mirror in mirrors):
+        raise CallError(
+            f"{path}: `mirrors` must be a list of addresses, {mirrors!r} found",
+            untouched="nothing was fetched",
+            hint='mirrors = ["file:/data/mirror", "https://mirror.example.org/sciml"]',
+        )
+    return mirrors
+
+
+def places(descriptor: Descriptor, bases: Sequence[str]) -> list[Mirror]:
+    """Return every place where the files may be, in the order to try, each once.
+
+    A mirror of the user, BASE, may have copies of several hosts (BASE/HOST/PATH of a public URL),
+    the same bucket at another endpoint (BASE/BUCKET/KEY), or the dataset itself, under the folder
+    names of the manifest or those of a mirror of the registry.
 
     Args:
         descriptor: has the mirrors of the registry, which come last.
         bases: as `user_mirrors` returns them.
     """
-    found: dict[str, Mirror] = {}
+    mirrors: dict[str, Mirror] = {}
     for base in bases:
         for prefixes in _layouts(descriptor, base):
-            found.setdefault(f"{prefixes}", Mirror(base, prefixes))
+            mirrors.setdefault(f"{prefixes}", Mirror(base, prefixes))
     for mirror in descriptor.mirrors:
-        found.setdefault(f"{mirror.prefixes}", mirror)
-    return list(found.values())
+        mirrors.setdefault(f"{mirror.prefixes}", mirror)
+    return list(mirrors.values())
 
 
 def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
-    """Yield the ways in which a user's mirror may be laid out, the likeliest first."""
+    """Yield the possible layouts of a user's mirror as prefix -> URL, the most likely first."""
     if base.startswith(f"{DATALAD}:"):
         yield {"": f"{base}#{quote(descriptor.dataset)}/{quote(descriptor.version)}/"}
         return
@@ -117,37 +147,57 @@ def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
             }
 
 
-def _configured() -> list[str]:
-    import platformdirs
-
-    path = Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
-    if not path.is_file():
-        return []
-    try:
-        mirrors = tomllib.loads(path.read_text(encoding="utf-8")).get("mirrors", [])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CallError(f"{path} is no TOML: {error}", untouched="nothing was fetched") from error
-    if not isinstance(mirrors, list) or not all(isinstance(one, str) for one in mirrors):
-        raise CallError(
-            f"{path}: `mirrors` is a list of addresses, {mirrors!r} found",
-            untouched="nothing was fetched",
-            hint='mirrors = ["file:/data/mirror", "https://mirror.example.org/sciml"]',
-        )
-    return mirrors
-
-
 def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
-    """Return what a mirror is called of which `url` is one: its base, or scheme and host.
+    """Return the name of the mirror that serves a URL: its base, or its scheme and host.
 
     Args:
-        url: where a file is asked for.
+        url: of a file.
         path: of the file in the manifest.
-        urls: all URLs of the file; a mirror of trees, or of a bucket, ends like one of the others.
+        urls: all URLs of the file. A URL of a mirror that copies hosts, or a bucket, ends like one
+            of the others; the rest is its base.
     """
     others = [urlsplit(other) for other in urls if other != url]
-    tails = {tail for one in others for tail in (one.netloc + one.path, one.path.lstrip("/"))}
+    tails = {
+        tail for other in others for tail in (other.netloc + other.path, other.path.lstrip("/"))
+    }
     fitting = [tail for tail in {*tails, quote(path)} if url.endswith(f"/{tail}")]
     if fitting:
         return url.removesuffix(f"/{max(fitting, key=len)}")
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+class Sources:
+    """The sources of one run, each created when it is needed first; a context manager."""
+
+    def __init__(self, *, connections: int, timeouts: Timeouts) -> None:
+        """Take the number of connections to keep open to each host, and the timeouts."""
+        self._connections = connections
+        self._timeouts = timeouts
+        self._made: dict[str, Source] = {}
+        # Two threads that need a source first must not create it twice: one would stay open.
+        self._lock = threading.Lock()
+
+    def of(self, url: str) -> Source:
+        """Return the source for a URL's scheme.
+
+        Raises:
+            SourceError: the scheme is unknown.
+        """
+        scheme = url.partition(":")[0].lower()
+        if scheme not in SCHEMES:
+            raise SourceError(f"the scheme {scheme!r} is not one of {', '.join(sorted(SCHEMES))}")
+        name = SCHEMES[scheme]
+        with self._lock:
+            if name not in self._made:
+                module = importlib.import_module(f"{__package__}.{name}")
+                self._made[name] = module.make_source(self._connections, self._timeouts)
+            return self._made[name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        for source in self._made.values():
+            source.close()

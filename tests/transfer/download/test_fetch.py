@@ -21,7 +21,7 @@ from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import cut, status
 from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.checksum import hash_like
+from sciml_data.transfer.download.partial_file import hash_like
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -104,7 +104,7 @@ def test_a_receipt_saves_the_hashing(plan: Plan, monkeypatch: pytest.MonkeyPatch
     fetch(plan, retry=RETRY)
     hashed: list[Path] = []
     monkeypatch.setattr(
-        "sciml_data.transfer.download.present.hashes_like", lambda path, _: hashed.append(path)
+        "sciml_data.transfer.download.local_files.hashes_like", lambda path, _: hashed.append(path)
     )
 
     fetch(plan, retry=RETRY)
@@ -142,7 +142,7 @@ def test_a_changed_file_is_quarantined_and_fetched(plan: Plan) -> None:
 
     assert contents(plan.folder.native) == FILES
     assert list(contents(plan.folder.quarantine).values()) == [b"changed"]
-    assert "a.bin was not what the manifest says" in said[0]
+    assert "a.bin differs from the manifest" in said[0]
 
 
 def test_few_connections_carry_many_files(plan: Plan, server: FileServer) -> None:
@@ -255,7 +255,7 @@ def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServ
     began = time.monotonic()
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, progress=interrupt, retry=RetryPolicy(first_wait_s=60, longest_wait_s=60))
+        fetch(plan, progress=interrupt, retry=RetryPolicy(first_wait_s=60, max_wait_s=60))
 
     assert time.monotonic() - began < 20
 

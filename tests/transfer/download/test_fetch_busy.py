@@ -16,7 +16,7 @@ from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, status
 from sciml_data.testing.server import FileServer, Request
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.gate import Gate
+from sciml_data.transfer.download.requests import RateLimiter
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -138,9 +138,7 @@ def test_one_file_that_is_always_refused_does_not_hold_the_others(
     plan: Plan, first: FileServer
 ) -> None:
     first.add(status(503), path="007.bin", times=None)
-    short = RetryPolicy(
-        tries=4, last_tries=6, first_wait_s=0.01, longest_wait_s=1, timeouts=TIMEOUTS
-    )
+    short = RetryPolicy(tries=4, last_tries=6, first_wait_s=0.01, max_wait_s=1, timeouts=TIMEOUTS)
 
     with pytest.raises(FetchError, match=r"1 of 100 files") as error:
         fetch(plan, jobs=2, retry=short)
@@ -157,7 +155,7 @@ def test_an_interrupt_ends_the_wait_of_all(plan: Plan, first: FileServer) -> Non
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    slow = RetryPolicy(first_wait_s=60, longest_wait_s=60, timeouts=TIMEOUTS)
+    slow = RetryPolicy(first_wait_s=60, max_wait_s=60, timeouts=TIMEOUTS)
     with pytest.raises(KeyboardInterrupt):
         fetch(plan, retry=slow, progress=interrupt)
 
@@ -165,60 +163,60 @@ def test_an_interrupt_ends_the_wait_of_all(plan: Plan, first: FileServer) -> Non
 
 
 class ClosedError(Exception):
-    """The gate would have made its caller wait."""
+    """The limiter would have made its caller wait."""
 
 
 def closed() -> None:
     raise ClosedError
 
 
-def enter(gate: Gate, times: int) -> list[int]:
-    return [gate.enter(closed) for _ in range(times)]
+def enter(limiter: RateLimiter, times: int) -> list[int]:
+    return [limiter.acquire(closed) for _ in range(times)]
 
 
 def test_a_gate_lets_fewer_in_after_a_refusal_and_more_after_answers() -> None:
-    gate = Gate(8)
-    entered = enter(gate, 8)
+    limiter = RateLimiter(8)
+    entered = enter(limiter, 8)
     with pytest.raises(ClosedError):
-        gate.enter(closed)
+        limiter.acquire(closed)
 
     for one in entered:
-        gate.leave(one, is_refused=True)
-    assert gate.refused_rounds == 1  # all eight are one round
+        limiter.release(one, is_refused=True)
+    assert limiter.refused_rounds == 1  # all eight are one round
     with pytest.raises(ClosedError):
-        gate.enter(closed)  # somebody waits
-    gate.hold(lambda: None)
+        limiter.acquire(closed)  # somebody waits
+    limiter.wait_for_all(lambda: None)
 
-    entered = enter(gate, 4)
+    entered = enter(limiter, 4)
     with pytest.raises(ClosedError):
-        gate.enter(closed)
+        limiter.acquire(closed)
     for one in entered:
-        gate.leave(one)
+        limiter.release(one)
     for _ in range(5):
-        gate.answered()
-    assert gate.refused_rounds == 0
-    enter(gate, 5)
+        limiter.record_answer()
+    assert limiter.refused_rounds == 0
+    enter(limiter, 5)
     with pytest.raises(ClosedError):
-        gate.enter(closed)
+        limiter.acquire(closed)
 
 
 def test_who_was_refused_stands_in_line_behind_those_who_wait() -> None:
-    gate = Gate(1, chance=lambda: 0.5)
+    limiter = RateLimiter(1, chance=lambda: 0.5)
     order: list[str] = []
-    entered = gate.enter(closed)
+    entered = limiter.acquire(closed)
     has_asked = threading.Event()
 
     def ask() -> None:
-        one = gate.enter(has_asked.set)
+        one = limiter.acquire(has_asked.set)
         order.append("who waited")
-        gate.leave(one)
+        limiter.release(one)
 
     waiting = threading.Thread(target=ask)
     waiting.start()
     assert has_asked.wait(20)
-    gate.leave(entered, is_refused=True)
-    gate.hold(lambda: None)
-    gate.enter(lambda: None)
+    limiter.release(entered, is_refused=True)
+    limiter.wait_for_all(lambda: None)
+    limiter.acquire(lambda: None)
     order.append("who was refused")
     waiting.join()
 
@@ -227,35 +225,35 @@ def test_who_was_refused_stands_in_line_behind_those_who_wait() -> None:
 
 def test_a_place_in_line_is_drawn_from_its_later_half_or_now_and_then_from_all() -> None:
     draws = iter([0.3, 0.0, 0.3, 0.0, 0.3, 0.99, 0.1, 0.0])
-    gate = Gate(1, chance=lambda: next(draws))
-    line: list[object] = gate._line
+    limiter = RateLimiter(1, chance=lambda: next(draws))
+    line: list[object] = limiter._queue
 
     for name in "abcd":
-        line.insert(gate._drawn_place(), name)
+        line.insert(limiter._random_position(), name)
 
     assert "".join(map(str, line)) == "dabc"
 
 
 def test_a_gate_opens_where_the_wait_is_ended_by_an_error() -> None:
-    gate = Gate(2)
-    gate.leave(gate.enter(closed), is_refused=True)
+    limiter = RateLimiter(2)
+    limiter.release(limiter.acquire(closed), is_refused=True)
 
     with pytest.raises(ClosedError):
-        gate.hold(closed)
+        limiter.wait_for_all(closed)
 
-    enter(gate, 1)
+    enter(limiter, 1)
 
 
 def test_a_gate_lets_one_in_however_often_it_was_refused() -> None:
-    gate = Gate(8)
+    limiter = RateLimiter(8)
     for _ in range(9):
-        gate.leave(gate.enter(closed), is_refused=True)
-        gate.hold(lambda: None)
+        limiter.release(limiter.acquire(closed), is_refused=True)
+        limiter.wait_for_all(lambda: None)
 
-    assert gate.refused_rounds == 9
-    enter(gate, 1)
+    assert limiter.refused_rounds == 9
+    enter(limiter, 1)
     with pytest.raises(ClosedError):
-        gate.enter(closed)
+        limiter.acquire(closed)
 
 
 def test_the_layout_that_gave_a_file_is_asked_first(

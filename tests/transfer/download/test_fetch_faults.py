@@ -251,7 +251,7 @@ def test_a_mirror_that_keeps_lying_is_left(tmp_path: Path, home: Home) -> None:
 
         assert len(liar.requests) == 3
     assert len(said) == 2
-    assert said[1] == f"mirror {liar.url} is left: it sent wrong bytes 3 times"
+    assert said[1] == f"mirror {liar.url} is not asked again: it sent wrong bytes 3 times"
 
 
 def test_an_ignored_range_starts_from_the_beginning(lone_plan: Plan, first: FileServer) -> None:

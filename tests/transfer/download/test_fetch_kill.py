@@ -16,7 +16,7 @@ import pytest
 from sciml_data.home import Home
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer
-from sciml_data.transfer.download.ranges import RANGE_BYTES
+from sciml_data.transfer.download.engine import RANGE_BYTES
 
 KILLS = 10
 JOBS = 4
@@ -35,7 +35,7 @@ import os, socket, sys
 from pathlib import Path
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.ranges import RANGE_BYTES
+from sciml_data.transfer.download.engine import RANGE_BYTES
 from sciml_data.home import Home
 from sciml_data.transfer.plan import make_plan
 import sciml_data.transfer.protocols.https, filelock, urllib3.connection

@@ -103,7 +103,7 @@ def test_a_planted_link_to_a_file_is_not_followed(
         fetch(plan, retry=RETRY)
         assert not (plan.folder.native / name).is_symlink()
     else:
-        with pytest.raises(FetchError, match="no regular file"):
+        with pytest.raises(FetchError, match="not a regular file"):
             fetch(plan, retry=RETRY)
 
     assert precious.read_bytes() == b"mine"

@@ -21,7 +21,13 @@ from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, lying, range_ignored, stall, status
 from sciml_data.testing.server import FileServer, Request
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.ranges import Notes, Span, cut, holes, merged
+from sciml_data.transfer.download.partial_file import (
+    RangeJournal,
+    Span,
+    merge_spans,
+    missing_spans,
+    split_span,
+)
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -307,16 +313,16 @@ SPANS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=8)
 def test_spans_and_holes_are_each_others_rest(spans: list[Span]) -> None:
     covered = {byte for start, stop in spans for byte in range(start, stop)}
 
-    found = merged(spans)
+    found = merge_spans(spans)
 
     assert {byte for start, stop in found for byte in range(start, stop)} == covered
-    rest = {byte for start, stop in holes(found, 40) for byte in range(start, stop)}
+    rest = {byte for start, stop in missing_spans(found, 40) for byte in range(start, stop)}
     assert rest == set(range(40)) - covered
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 30))
 def test_ranges_cover_a_span_and_end_at_multiples(start: int, length: int, size: int) -> None:
-    found = list(cut((start, start + length), size))
+    found = list(split_span((start, start + length), size))
 
     assert [byte for a, b in found for byte in range(a, b)] == list(range(start, start + length))
     assert all(stop % size == 0 for _, stop in found[:-1])
@@ -327,19 +333,19 @@ def test_notes_cut_anywhere_say_nothing_that_was_not_noted(
     tmp_path_factory: pytest.TempPathFactory, spans: list[Span], lost: int
 ) -> None:
     path = tmp_path_factory.mktemp("notes") / "notes"
-    notes = Notes(path)
+    notes = RangeJournal(path)
     for span in spans:
         notes.add(span)
     notes.close()
     if spans:
         os.truncate(path, max(path.stat().st_size - lost, 0))
 
-    found = Notes(path).read()
+    found = RangeJournal(path).spans()
 
     assert found == (
         None
         if not spans
-        else next(m for n in range(len(spans), -1, -1) if (m := merged(spans[:n])) == found)
+        else next(m for n in range(len(spans), -1, -1) if (m := merge_spans(spans[:n])) == found)
     )
 
 

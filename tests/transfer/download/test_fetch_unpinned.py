@@ -21,7 +21,12 @@ from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import cut, lying, status
 from sciml_data.testing.s3_server import S3Server
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.checksum import hash_like, hash_mismatch, hashes_like, new_hash
+from sciml_data.transfer.download.partial_file import (
+    hash_like,
+    hash_mismatch,
+    hashes_like,
+    new_hash,
+)
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
 PART = 1000
@@ -139,7 +144,7 @@ def test_what_is_there_is_neither_asked_for_nor_read(
     server.requests.clear()
     read: list[Path] = []
     monkeypatch.setattr(
-        "sciml_data.transfer.download.present.hashes_like", lambda path, _: read.append(path)
+        "sciml_data.transfer.download.local_files.hashes_like", lambda path, _: read.append(path)
     )
 
     again = fetch(plan, retry=RETRY)
@@ -157,7 +162,7 @@ def test_what_came_another_way_is_hashed_and_its_etag_held(plan: Plan, server: S
     assert fetched.manifest == manifest(FILES)
     assert [request.path for request in server.requests] == ["bucket/a.bin"]
     assert len(said) == 1
-    assert said[0].startswith("a.bin was not what the listing says")
+    assert said[0].startswith("a.bin differs from the listing")
 
 
 def test_bytes_that_do_not_fit_the_etag_are_refused(

@@ -91,7 +91,7 @@ def test_the_first_listing_that_is_as_expected_is_kept(ask: Asked, tmp_path: Pat
     assert [one.path for one in found.listing.files] == sorted(FILES)
     assert read_listing(ask.folder.listing) == found.listing
     assert ask.said == [
-        "tiny 1.0 is unpinned: its mirrors are asked for what they list",
+        "tiny 1.0 is unpinned: asking its mirrors for a listing",
         "mirror one lists 6 files, 43 bytes, as expected",
     ]
 
@@ -120,7 +120,7 @@ def test_files_that_are_missing_are_named_where_another_mirror_has_them(
 
     assert len(found.listing.files) == 6
     assert ask.said[1:] == [
-        "mirror one is passed over: train/**: 4 files expected, 3 listed; missing: train/2.bin",
+        "mirror one is skipped: train/**: 4 files expected, 3 listed; missing: train/2.bin",
         "mirror two lists 6 files, 43 bytes, as expected",
     ]
     one = (tmp_path / "one").as_uri()
@@ -137,8 +137,8 @@ def test_the_other_folder_name_is_tried(ask: Asked, tmp_path: Path) -> None:
     assert [one.path for one in found.listing.files] == sorted(FILES)
     assert found.urls("train/1.bin")[0] == f"{(tmp_path / 'two').as_uri()}/one-day/1.bin"
     assert ask.said[1:3] == [
-        "mirror one is passed over: it lists nothing of it",
-        "mirror two is passed over: train/**: 4 files expected, 0 listed; missing: "
+        "mirror one is skipped: it lists no file of the dataset",
+        "mirror two is skipped: train/**: 4 files expected, 0 listed; missing: "
         "train/0.bin, train/1.bin, train/2.bin, train/3.bin",
     ]
 
@@ -152,7 +152,7 @@ def test_where_no_listing_will_do_each_mirror_is_named(ask: Asked, tmp_path: Pat
 
     assert [(one.place, one.message) for one in error.value.problems] == [
         ("one", "train/**: 4 files expected, 3 listed; missing: train/2.bin"),
-        ("two", "train/**: 10 bytes each expected; not so: train/3.bin (5)"),
+        ("two", "train/**: 10 bytes each expected; other sizes: train/3.bin (5)"),
         (
             "two-old",
             "train/**: 4 files expected, 0 listed; missing: "
@@ -178,9 +178,7 @@ def test_that_nothing_is_expected_is_said(ask: Asked, tmp_path: Path) -> None:
 
     ask()
 
-    assert ask.said[-1] == (
-        "mirror one lists 2 files, 2 bytes, and nothing is known to hold that against"
-    )
+    assert ask.said[-1].endswith("2 bytes, and the registry does not say what to expect")
 
 
 def test_a_folder_name_that_only_some_files_have_does_not_do(ask: Asked, tmp_path: Path) -> None:
@@ -192,7 +190,7 @@ def test_a_folder_name_that_only_some_files_have_does_not_do(ask: Asked, tmp_pat
     found = ask()
 
     assert len(found.listing.files) == 6
-    assert ask.said[2].startswith("mirror two is passed over: not as listed first: gone train/")
+    assert ask.said[2].startswith("mirror two is skipped: not as first listed: gone train/")
 
 
 @pytest.mark.parametrize(
@@ -261,7 +259,7 @@ def test_an_etag_that_changed_is_a_change_only_where_it_can_be_compared(
 ) -> None:
     etags = {"one": "0" * 32, "two": "1" * 32 + "-2"}
     answer = bucket_of(etags)
-    monkeypatch.setattr("sciml_data.transfer.listing.ask.list_folder", answer)
+    monkeypatch.setattr("sciml_data.transfer.listing.query.list_folder", answer)
     ask()
     etags["one"] = "f" * 32
 
@@ -271,7 +269,7 @@ def test_an_etag_that_changed_is_a_change_only_where_it_can_be_compared(
     del etags["one"]  # the parts of the other mirror say nothing about its bytes
     assert ask().objections == ()
     etags["two"] = "2" * 32  # an md5 does
-    assert ask().objections[1].message.startswith("not as listed first: changed test/a.bin, ")
+    assert ask().objections[1].message.startswith("not as first listed: changed test/a.bin, ")
 
 
 def bucket_of(etags: Mapping[str, str]) -> Callable[[str], list[Listed]]:
@@ -301,7 +299,7 @@ def test_a_mirror_that_differs_is_passed_over_while_the_first_one_is_as_it_was(
 
     assert len(found.listing.files) == 6
     assert "train/2.bin" in ask.said[1]
-    assert ask.said[2].endswith(f"as listed first on {found.listing.listed}")
+    assert ask.said[2].endswith(f"as first listed on {found.listing.listed}")
 
 
 def test_without_any_mirror_the_kept_listing_counts(ask: Asked, tmp_path: Path) -> None:
@@ -313,7 +311,7 @@ def test_without_any_mirror_the_kept_listing_counts(ask: Asked, tmp_path: Path) 
 
     assert found.listing == kept
     assert [one.place for one in found.objections] == ["one", "two", "two-old"]
-    assert ask.said[-1] == f"no mirror will do; what was listed on {kept.listed} counts"
+    assert ask.said[-1] == f"no mirror can be used; the listing of {kept.listed} counts"
 
 
 def test_empty_folders_of_a_bucket_are_no_files(
@@ -321,7 +319,7 @@ def test_empty_folders_of_a_bucket_are_no_files(
 ) -> None:
     listed = bucket_of({"one": "0" * 32})
     monkeypatch.setattr(
-        "sciml_data.transfer.listing.ask.list_folder",
+        "sciml_data.transfer.listing.query.list_folder",
         lambda url: [Listed("", 0), Listed("day/", 0), *listed(url)],
     )
 
@@ -334,7 +332,7 @@ def test_a_path_that_no_manifest_may_have_is_refused(
 ) -> None:
     listed = bucket_of({"one": "0" * 32})
     monkeypatch.setattr(
-        "sciml_data.transfer.listing.ask.list_folder", lambda url: [*listed(url), Listed(name, 3)]
+        "sciml_data.transfer.listing.query.list_folder", lambda url: [*listed(url), Listed(name, 3)]
     )
 
     with pytest.raises(ListingError, match="it lists paths that are refused"):
@@ -348,7 +346,7 @@ def test_a_listing_that_changes_meanwhile_is_asked_for_until_two_agree(
     late = iter([1, 0, 0, 0, 0, 0, 0, 0])  # folders asked for: the first lacks a file once
 
     monkeypatch.setattr(
-        "sciml_data.transfer.listing.ask.list_folder", lambda url: listed(url)[next(late) :]
+        "sciml_data.transfer.listing.query.list_folder", lambda url: listed(url)[next(late) :]
     )
 
     assert len(ask().listing.files) == 6
@@ -361,7 +359,7 @@ def test_a_listing_that_never_settles_is_refused_by_what_changed(
     listed = bucket_of({"one": "0" * 32})
     number = iter(range(100))
     monkeypatch.setattr(
-        "sciml_data.transfer.listing.ask.list_folder",
+        "sciml_data.transfer.listing.query.list_folder",
         lambda url: [*listed(url), Listed(f"{next(number)}.tmp", 1)] if listed(url) else [],
     )
 
@@ -380,7 +378,7 @@ def test_pages_that_do_not_fit_are_asked_for_again(
             raise errors.pop()
         return listed(url)
 
-    monkeypatch.setattr("sciml_data.transfer.listing.ask.list_folder", list_folder)
+    monkeypatch.setattr("sciml_data.transfer.listing.query.list_folder", list_folder)
 
     assert len(ask().listing.files) == 6
 
@@ -394,7 +392,7 @@ def test_a_host_that_nobody_answers_at_is_asked_once(
         asked.append(url)
         raise TransientError("nobody answers", is_unreachable=True)
 
-    monkeypatch.setattr("sciml_data.transfer.listing.ask.list_bucket", list_bucket)
+    monkeypatch.setattr("sciml_data.transfer.listing.query.list_bucket", list_bucket)
 
     with pytest.raises(ListingError, match="nobody answers"):
         ask("http://gateway.example/bucket", "http://gateway.example/other")
@@ -424,14 +422,14 @@ def test_a_mirror_that_does_not_list_is_still_asked_for_files_last(
     def list_bucket(*_: object) -> list[Listed]:
         raise SourceError("404 Not Found")
 
-    monkeypatch.setattr("sciml_data.transfer.listing.ask.list_bucket", list_bucket)
+    monkeypatch.setattr("sciml_data.transfer.listing.query.list_bucket", list_bucket)
 
     found = ask("http://web.example")
 
     urls = found.urls("train/0.bin")
     assert urls[0].startswith((tmp_path / "one").as_uri())
     assert "http://web.example/train/0.bin" in urls
-    assert "mirror http://web.example is passed over: 404 Not Found" in ask.said
+    assert "mirror http://web.example is skipped: 404 Not Found" in ask.said
 
 
 def test_a_kept_listing_that_was_edited_is_refused(ask: Asked, tmp_path: Path) -> None:
@@ -488,7 +486,7 @@ def test_the_second_endpoint_is_asked_where_the_first_lacks_files(
     found = ask_servers()
 
     assert ask_servers.said[1] == (
-        "mirror stfc is passed over: train/**: 4 files expected, 3 listed; missing: train/2.bin"
+        "mirror stfc is skipped: train/**: 4 files expected, 3 listed; missing: train/2.bin"
     )
     assert ask_servers.said[-1] == "mirror osn-old lists 6 files, 43 bytes, as expected"
     assert found.urls("train/2.bin") == (f"{servers[1].url}/bucket/data/one-day/2.bin",)
@@ -525,7 +523,7 @@ def test_an_endpoint_that_is_gone_is_passed_over(
     found = ask_servers()
 
     assert found.urls("train/0.bin")[0].startswith(servers[1].url)
-    assert "stfc is passed over: 503 Service Unavailable (SlowDown)" in ask_servers.said[1]
+    assert "stfc is skipped: 503 Service Unavailable (SlowDown)" in ask_servers.said[1]
 
 
 def test_a_file_added_between_two_pages_is_listed_in_the_end(

@@ -16,7 +16,7 @@ from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import status
 from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.listing.expected import file_names
+from sciml_data.transfer.listing.listing import expected_names
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
@@ -39,9 +39,9 @@ def descriptor(tmp_path: Path, server: FileServer) -> Descriptor:
 
 
 def test_names_are_known_only_where_no_glob_stands_for_some() -> None:
-    assert file_names({"files": SIZES}) == ("table.tsv", "drug info")
-    assert file_names({"files": {**SIZES, "train/**": {"count": 3}}}) == ()
-    assert file_names({"total_bytes": {"least": 1, "most": 2}}) == ()
+    assert expected_names({"files": SIZES}) == ("table.tsv", "drug info")
+    assert expected_names({"files": {**SIZES, "train/**": {"count": 3}}}) == ()
+    assert expected_names({"total_bytes": {"least": 1, "most": 2}}) == ()
 
 
 def test_each_file_is_asked_for_its_first_byte_and_fetched_with_its_hash(
@@ -65,7 +65,7 @@ def test_another_size_is_refused_by_name(
     with pytest.raises(ListingError) as error:
         make_plan(descriptor, home, retry=RETRY)
 
-    assert "table.tsv: 8 bytes each expected; not so: table.tsv (3)" in str(error.value)
+    assert "table.tsv: 8 bytes each expected; other sizes: table.tsv (3)" in str(error.value)
 
 
 def test_a_file_that_is_gone_is_missed(

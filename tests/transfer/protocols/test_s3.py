@@ -17,6 +17,7 @@ from sciml_data.testing.s3_server import S3Server
 from sciml_data.transfer.protocols import (
     Body,
     Listed,
+    Source,
     SourceError,
     Sources,
     Timeouts,
@@ -56,9 +57,6 @@ class Pages:
         self._answers = list(answers)
         self.asked: list[str] = []
 
-    def of(self, _: str) -> Pages:
-        return self
-
     def open(self, url: str) -> Body:
         self.asked.append(url)
         answer = self._answers.pop(0)
@@ -69,13 +67,13 @@ class Pages:
 
 
 def names(*answers: bytes | SourceError) -> list[str]:
-    return [one.name for one in list_bucket(URL, cast(Sources, Pages(*answers)), RETRY)]
+    return [one.name for one in list_bucket(URL, cast(Source, Pages(*answers)), RETRY)]
 
 
 def test_pages_are_asked_for_one_after_the_other() -> None:
     pages = Pages(page("data/a", "data/b", following="t/1+2"), page("data/c"))
 
-    listed = list(list_bucket(URL, cast(Sources, pages), RETRY))
+    listed = list(list_bucket(URL, cast(Source, pages), RETRY))
 
     assert [one.name for one in listed] == ["a", "b", "c"]
     assert (listed[0].size_bytes, listed[0].etag) == (6, MD5)
@@ -141,17 +139,17 @@ def test_pages_that_do_not_fit_together_are_refused(pages: Sequence[bytes], said
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"<!doctype html><title>Index of /</title>", "no S3 server"),
+        (b"<!doctype html><title>Index of /</title>", "not an S3 server"),
         (b"<?xml version='1.0'?><html/>", "<html> was sent"),
         (page("elsewhere/a"), "not below 'data/'"),
-        (page("data/a").replace(b"<Size>6<", b"<Size>six<"), "a size that is none"),
+        (page("data/a").replace(b"<Size>6<", b"<Size>six<"), "a size that is not a number"),
         (
             b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><ListBucketResult/>",
             "declares a document type",
         ),
         (
             "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a/>".encode("utf-16"),
-            "no S3 server",
+            "not an S3 server",
         ),
     ],
     ids=["html", "other xml", "other prefix", "size", "entities", "entities in UTF-16"],
@@ -164,8 +162,8 @@ def test_what_is_no_listing_is_refused_at_once(answer: bytes, said: str) -> None
 
 
 def test_a_host_without_a_bucket_cannot_be_listed() -> None:
-    with pytest.raises(SourceError, match="names no bucket"):
-        list(list_bucket("http://gateway.example/", cast(Sources, Pages()), RETRY))
+    with pytest.raises(SourceError, match="has no bucket"):
+        list(list_bucket("http://gateway.example/", cast(Source, Pages()), RETRY))
 
 
 @pytest.fixture
@@ -177,7 +175,7 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
 
 def listed(url: str) -> list[Listed]:
     with Sources(connections=1, timeouts=Timeouts()) as sources:
-        return list(list_bucket(url, sources, RETRY))
+        return list(list_bucket(url, sources.of(url), RETRY))
 
 
 def test_a_bucket_is_listed_page_by_page(server: S3Server) -> None:

@@ -33,7 +33,7 @@ from sciml_data.testing.small_scenes import (
     write_older,
     write_registry,
 )
-from sciml_data.transfer.download.ranges import LARGE_RANGES, RANGE_BYTES
+from sciml_data.transfer.download.engine import MIN_RANGES, RANGE_BYTES
 from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import list_bucket
@@ -193,7 +193,7 @@ def test_an_independent_server_lists_twenty_thousand_keys() -> None:
         for number in range(20_000):
             put_into_moto("many", f"scenes/{number:05}.hdf")
         with Sources(connections=1, timeouts=Timeouts()) as sources:
-            listed = list(list_bucket(f"{url}/many/scenes/", sources, RetryPolicy()))
+            listed = list(list_bucket(f"{url}/many/scenes/", sources.of(url), RetryPolicy()))
     finally:
         server.stop()
 
@@ -252,7 +252,7 @@ def test_a_mirror_that_lies_is_left_for_one_that_does_not(
 def test_a_part_of_a_large_file_that_lies_is_found_out(
     tmp_path: Path, sciml: Type, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size_bytes = LARGE_RANGES * RANGE_BYTES + 12_345
+    size_bytes = MIN_RANGES * RANGE_BYTES + 12_345
     content = random.Random(0).randbytes(size_bytes)  # noqa: S311 (no secret)
     write_files(tmp_path / "large" / "bucket", {"large.bin": content})
     parts = {"bucket/*": 8 << 20}
@@ -315,7 +315,7 @@ def test_a_listing_that_never_comes_twice_the_same_is_refused(
         failed = sciml("get", DATASET)
 
     assert failed.code == 1
-    assert "listing did not come twice the same" in failed.err
+    assert "no two equal listings" in failed.err
     assert scene(native) in failed.err
     assert not folder.listing.exists()
     assert contents(folder.root) == {}

@@ -1,0 +1,349 @@
+"""The files of a dataset on this computer: which were requested, which exist, how new ones arrive.
+
+Four small records lie beside the files:
+
+asked.json    paths that were requested, if only a part of the dataset was
+manifest.csv  hashes of the fetched files of a version that the registry does not pin
+receipt.json  hashes of verified files with their size, mtime and inode: the stat cache
+native/       the files; the `Publisher` moves them here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from sciml_data.errors import FetchError, Problem
+from sciml_data.home import (
+    DatasetFolder,
+    fsync_path,
+    lstat_inside,
+    make_parents_inside,
+    move_to_quarantine,
+    write_atomically,
+)
+from sciml_data.progress import Log
+from sciml_data.registry.manifest import Entry, Manifest, read_manifest
+from sciml_data.registry.stages import Plan, PlannedFile
+from sciml_data.transfer.download.partial_file import (
+    LABEL_LENGTH,
+    UNPINNED,
+    expected_hashes,
+    hash_problem,
+    hashes_like,
+)
+
+REQUEST_NAME = "asked.json"
+# New entries before the stat cache is written. After a kill at most this many files are hashed
+# again; none is downloaded again.
+SAVE_INTERVAL = 200
+# The stat cache is only appended to, until it has this many lines for each file; then it is
+# rewritten without the outdated ones.
+MAX_LINES_PER_FILE = 2
+FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
+MAX_WAITING = 64  # complete files that wait for an fsync; then `Publisher.add` blocks
+
+Row = list[str | int]  # of the stat cache: kind, size, mtime in ns, inode, hash
+
+
+def save_request(plan: Plan) -> None:
+    """Add the files of a plan to those that were requested, so that `verify` expects them."""
+    paths: set[str] | None = None
+    if not plan.is_whole:
+        before = requested_paths(plan.folder)
+        if before is None and (plan.folder.root / REQUEST_NAME).is_file():
+            return  # all files were requested before
+        paths = {file.path for file in plan.files} | (before or set())
+    manifest = plan.descriptor.manifest
+    if paths is not None and manifest is not None and len(paths) == len(manifest):
+        paths = None
+    request = {"paths": None if paths is None else sorted(paths)}
+    write_atomically(plan.folder.root / REQUEST_NAME, json.dumps(request, indent=1) + "\n")
+
+
+def requested_paths(folder: DatasetFolder) -> set[str] | None:
+    """Return the paths that were requested so far; None means all of them.
+
+    It is None as well if no request is stored.
+    """
+    try:
+        text = (folder.root / REQUEST_NAME).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    paths = json.loads(text)["paths"]
+    return None if paths is None else set(paths)
+
+
+def fetched_manifest(plan: Plan, hashes: Mapping[str, str]) -> Manifest:
+    """Return the manifest of those planned files whose hash is known, by path."""
+    return Manifest(
+        tuple(
+            sorted(
+                Entry(file.path, file.size_bytes, hashes[file.path])
+                for file in plan.files
+                if file.path in hashes
+            )
+        )
+    )
+
+
+def save_manifest(plan: Plan, hashes: Mapping[str, str]) -> None:
+    """Add the hashes of fetched files to the folder's manifest, if the registry has none."""
+    if plan.descriptor.manifest is not None or not hashes:
+        return
+    path = plan.folder.manifest
+    entries: dict[str, Entry] = {}
+    with contextlib.suppress(FileNotFoundError):
+        entries = dict(read_manifest(path).by_path)
+    merged = entries | dict(fetched_manifest(plan, hashes).by_path)
+    if merged != entries:
+        write_atomically(path, Manifest(tuple(sorted(merged.values()))).dump())
+
+
+class StatCache:
+    """Hashes of files in `native/`, with size, mtime and inode; safe to use from several threads.
+
+    A file whose status is unchanged is not hashed again, as in git's index. The cache is a file
+    with one JSON list per line; the last line of a path counts. A line that a kill cut off is
+    ignored, and costs the hashing of one file.
+    """
+
+    def __init__(self, folder: DatasetFolder) -> None:
+        """Read the cache of a dataset's folder; an unreadable one counts as empty."""
+        self._folder = folder
+        # Guards the rows and the file: publisher threads add entries at the same time.
+        self._lock = threading.Lock()
+        self._rows: dict[str, Row] = {}
+        self._unsaved: list[str] = []
+        self._lines = 0
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            for line in folder.stat_cache.read_text(encoding="utf-8").splitlines():
+                self._lines += 1
+                with contextlib.suppress(ValueError, TypeError):
+                    path, *row = json.loads(line)
+                    self._rows[path] = row
+
+    def has(self, path: str, expected: str, state: os.stat_result) -> bool:
+        """Return whether a file with this status had the expected hash."""
+        return self._rows.get(path) == _row(state, expected)
+
+    def hash_of(self, path: str, state: os.stat_result) -> str | None:
+        """Return the hash that a file with this status had, or None if it is unknown."""
+        row = self._rows.get(path)
+        if not row or row != _row(state, str(row[-1])):
+            return None
+        return str(row[-1])
+
+    def add(self, path: str, actual: str) -> None:
+        """Add the hash of a file, with its present status."""
+        row = _row((self._folder.native / path).lstat(), actual)
+        with self._lock:
+            self._rows[path] = row
+            self._unsaved.append(json.dumps([path, *row]))
+            if len(self._unsaved) >= SAVE_INTERVAL:
+                self._write()
+
+    def save(self) -> None:
+        """Write what was added; in a read-only home nothing is written, and files are hashed again.
+
+        Raises:
+            OSError: the disk is full or fails.
+        """
+        with self._lock, contextlib.suppress(PermissionError):
+            if self._unsaved:
+                self._write()
+
+    def _write(self) -> None:
+        lines, self._unsaved = self._unsaved, []
+        self._lines += len(lines)
+        if self._lines > MAX_LINES_PER_FILE * len(self._rows) + SAVE_INTERVAL:
+            rows = (json.dumps([path, *row]) for path, row in self._rows.items())
+            write_atomically(self._folder.stat_cache, "\n".join([*rows, ""]))
+            self._lines = len(self._rows)
+            return
+        # The empty first line ends one that an earlier kill cut off. No fsync: a lost line only
+        # costs the hashing of a file.
+        append(self._folder.stat_cache, "\n".join(["", *lines, ""]))
+
+
+def append(path: os.PathLike[str], text: str) -> None:
+    """Append text to a file with one write call."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _row(state: os.stat_result, actual: str) -> Row:
+    kind = "file" if stat.S_ISREG(state.st_mode) else "other"
+    return [kind, state.st_size, state.st_mtime_ns, state.st_ino, actual]
+
+
+def existing_paths(plan: Plan) -> set[str]:
+    """Return the planned paths that exist with the right size; nothing is hashed."""
+    paths = set()
+    for file in plan.files:
+        with contextlib.suppress(FetchError):
+            if _has_right_size(lstat_inside(plan.folder.native, file.path), file):
+                paths.add(file.path)
+    return paths
+
+
+def check_existing(
+    plan: Plan, cache: StatCache, *, jobs: int, log: Log
+) -> tuple[dict[str, str], list[PlannedFile], list[Problem]]:
+    """Compare the files in `native/` with a plan, and move wrong ones to quarantine.
+
+    Args:
+        plan: the files that should be there.
+        cache: files in it are not hashed; correct files are added to it.
+        jobs: number of files to hash in parallel.
+        log: gets a line for each file that is moved to quarantine.
+
+    Returns:
+        Hashes of the correct files by path, files that are missing now, and problems with paths
+        at which no file can be written.
+    """
+    hashes: dict[str, str] = {}
+    missing: list[PlannedFile] = []
+    problems: list[Problem] = []
+    unknown: list[PlannedFile] = []
+    for file in plan.files:
+        try:
+            state = lstat_inside(plan.folder.native, file.path)
+        except FetchError as error:
+            problems.append(Problem("failed", file.path, error.message))
+            continue
+        if state is None:
+            missing.append(file)
+        elif known := _cached_hash(file, cache, state):
+            hashes[file.path] = known
+        else:
+            unknown.append(file)
+    with ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(lambda file: _hash_existing(file, plan.folder), unknown)
+        for file, actual in zip(unknown, results, strict=True):
+            if actual is not None and not hash_problem(file, actual):
+                cache.add(file.path, actual[0])
+                hashes[file.path] = actual[0]
+                continue
+            label = (actual or ["other"])[0][:LABEL_LENGTH]
+            path = plan.folder.native / file.path
+            moved = move_to_quarantine(plan.folder, path, file.path, label=label)
+            authority = "listing" if plan.descriptor.manifest is None else "manifest"
+            log(f"{file.path} differs from the {authority}; it was moved to {moved}")
+            missing.append(file)
+    return hashes, missing, problems
+
+
+def _cached_hash(file: PlannedFile, cache: StatCache, state: os.stat_result) -> str | None:
+    """Return the hash of a file that was correct before and has not changed since."""
+    if file.hash is not None:
+        return file.hash if cache.has(file.path, file.hash, state) else None
+    # Without a pinned hash, only a sha256 identifies the file.
+    known = cache.hash_of(file.path, state)
+    is_identity = known is not None and known.startswith(UNPINNED)
+    return known if is_identity and state.st_size == file.size_bytes else None
+
+
+def _hash_existing(file: PlannedFile, folder: DatasetFolder) -> list[str] | None:
+    """Return the hashes of an existing file, or None if its type or size is wrong already."""
+    if not _has_right_size(lstat_inside(folder.native, file.path), file):
+        return None
+    return hashes_like(folder.native / file.path, expected_hashes(file))
+
+
+def _has_right_size(state: os.stat_result | None, file: PlannedFile) -> bool:
+    return state is not None and stat.S_ISREG(state.st_mode) and state.st_size == file.size_bytes
+
+
+class Publisher:
+    """Moves complete files to `native/` in the background; a context manager.
+
+    The content of a file is on the disk (fsync) before it is renamed into `native/`: after a power
+    cut, no half file is there. The rename itself is flushed once for many files, before the stat
+    cache lists them. After a power cut the last files may be in `partial/` again, complete; the
+    next run publishes them from there and does not download them.
+
+    Threads of its own do the fsync, so that no connection waits for the disk. Several fsyncs at
+    once share the commits of the file system (64 files of 1 MB on ext4: 4 ms for each in turn,
+    0.5 ms for each at once).
+
+    Attributes:
+        published: hashes of the files that this object has published, by path.
+    """
+
+    def __init__(
+        self, folder: DatasetFolder, cache: StatCache, failed: Callable[[str, Exception], None]
+    ) -> None:
+        """Take the folder, the stat cache to fill, and a callback for (path, error)."""
+        self._folder = folder
+        self._cache = cache
+        self._failed = failed
+        self._pool = ThreadPoolExecutor(FLUSHERS, "flush")
+        # Bounds the queue: a slow disk slows the download down instead of filling the queue.
+        self._slots = threading.Semaphore(MAX_WAITING)
+        # Guards the list below, and makes one thread at a time write the stat cache.
+        self._lock = threading.Lock()
+        self._renamed: list[tuple[str, str]] = []  # path and hash; the rename may not be on disk
+        self.published: dict[str, str] = {}
+
+    def add(self, partial: Path, path: str, actual: str) -> None:
+        """Queue a complete file for publishing; nobody may write to it any more.
+
+        Args:
+            partial: where the file is now.
+            path: its path in the manifest.
+            actual: its hash.
+        """
+        self._slots.acquire()
+        self._pool.submit(self._publish, partial, path, actual)
+
+    def start_flush(self, partial: Path) -> None:
+        """Queue an fsync of a large file that is still being written."""
+        self._pool.submit(_fsync_quietly, partial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Publish everything that is queued."""
+        self._pool.shutdown(wait=True)
+        with self._lock:
+            self._record_renamed()
+
+    def _publish(self, partial: Path, path: str, actual: str) -> None:
+        try:
+            fsync_path(partial, flags=os.O_NOFOLLOW)
+            partial.replace(make_parents_inside(self._folder.native, path))
+            with self._lock:
+                self._renamed.append((path, actual))
+                if len(self._renamed) >= SAVE_INTERVAL:
+                    self._record_renamed()
+        except (OSError, FetchError) as error:
+            self._failed(path, error)
+        finally:
+            self._slots.release()
+
+    def _record_renamed(self) -> None:
+        """Flush the folders of renamed files, then add the files to the stat cache."""
+        renamed, self._renamed = self._renamed, []
+        for folder in {(self._folder.native / path).parent for path, _ in renamed}:
+            fsync_path(folder, flags=os.O_NOFOLLOW)
+        for path, actual in renamed:
+            self._cache.add(path, actual)
+            self.published[path] = actual
+        self._cache.save()
+
+
+def _fsync_quietly(partial: Path) -> None:
+    with contextlib.suppress(OSError):  # the fsync before the rename reports the error
+        fsync_path(partial, flags=os.O_NOFOLLOW)
