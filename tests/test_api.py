@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,28 +49,30 @@ def test_every_public_name_is_listed_for_completion() -> None:
     assert {"find_registry", "load_descriptor"} <= set(dir(sciml_data.registry))
 
 
-@pytest.mark.parametrize("kind", [str, Path])
 def test_registry_and_home_are_text_or_path(
-    kind: Callable[[Path], str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every function takes both, and neither looks at the environment then."""
+    """Every function accepts both, and uses them instead of the environment."""
     for variable in (HOME_VARIABLE, REGISTRY_VARIABLE):
         monkeypatch.setenv(variable, str(tmp_path / "unused"))
-    registry, home = kind(ROOT), kind(tmp_path / "here")
-    places: dict[str, Any] = {"registry": registry, "home": home}
+    as_text: dict[str, Any] = {"registry": str(ROOT), "home": str(tmp_path / "here")}
+    as_path: dict[str, Any] = {"registry": ROOT, "home": tmp_path / "here"}
 
-    assert "tevolop_socal" in sciml_data.datasets(registry=registry)
-    assert sciml_data.versions("tevolop_socal", registry=registry) == ["1.0", "live"]
-    assert sciml_data.describe("tevolop_socal", registry=registry).version == "1.0"
-    plan = sciml_data.plan_dataset("tevolop_socal", **places)
-    sciml_data.get_dataset("tevolop_socal", sample=True, **places)
-    verified = sciml_data.verify_dataset("tevolop_socal", sample=True, **places)
-    sciml_data.convert_dataset("tevolop_socal", sample=True, **places)
-    opened = sciml_data.open_dataset("tevolop_socal", sample=True, **places)
-
-    assert plan.folder.root == tmp_path / "here/tevolop_socal/1.0"
-    assert verified.root.is_relative_to(tmp_path / "here")
-    assert opened.sizes["pixel"] == 2400
+    for registry in (str(ROOT), ROOT):
+        assert "tevolop_socal" in sciml_data.datasets(registry=registry)
+        assert sciml_data.versions("tevolop_socal", registry=registry) == ["1.0", "live"]
+        assert sciml_data.describe("tevolop_socal", registry=registry).version == "1.0"
+    plans = [sciml_data.plan_dataset("tevolop_socal", **each) for each in (as_text, as_path)]
+    assert [plan.folder.root for plan in plans] == [tmp_path / "here/tevolop_socal/1.0"] * 2
+    made = [
+        sciml_data.get_dataset("tevolop_socal", sample=True, **each).root
+        for each in (as_text, as_path)
+    ]
+    assert made[0] == made[1]
+    for each in (as_text, as_path):
+        assert sciml_data.verify_dataset("tevolop_socal", sample=True, **each).root == made[0]
+        assert sciml_data.convert_dataset("tevolop_socal", sample=True, **each).is_synthetic
+        assert sciml_data.open_dataset("tevolop_socal", sample=True, **each).sizes["pixel"] == 2400
     assert not (tmp_path / "unused").exists()
 
 
