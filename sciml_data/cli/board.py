@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.output import log
+from sciml_data.cli.output import log, print_or_write
 from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def command(
     verified. Rows with the same benchmark, data, split and metric are ranked. Synthetic runs have a
     separate table. They are not ranked, and neither are results published elsewhere.
     """
-    from sciml_data.home import find_home, write_output
+    from sciml_data.home import find_home
     from sciml_data.registry.layout import find_registry
     from sciml_data.results.board import board_rows, published_rows
 
@@ -76,10 +76,7 @@ def command(
     if omitted := len(entries) - len(on_board):
         log(f"{omitted} of {len(entries)} runs are not on the board: {OMITTED}")
     text = _format(rows, format_)
-    if output is None:
-        click.echo(text, nl=False)
-    else:
-        write_output(output, text)
+    print_or_write(text, output)
 
 
 def _format(rows: Sequence[Row], format_: str) -> str:

@@ -1,20 +1,22 @@
-"""`sciml-data export`: write a dataset's description, or a run, in a standard format."""
+"""`sciml-data export`: write a dataset's description, or a run, in a standard format.
+
+The export of runs is a module of its own, because a dataset's export needs no benchmark code.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sciml_data.cli.options import home_option, registry_option, version_option
+from sciml_data.cli.output import check_output, print_or_write
+from sciml_data.errors import CallError
 
-if TYPE_CHECKING:
-    from sciml_data.results.exports.forms import RunForm
-
-# Options that only some formats accept: parameter -> how it is typed.
-DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
-RUN_OPTIONS = {"org": "--org", "with_predictions": "--with-predictions"}
+# Options for runs only: parameter -> how it is typed.
+RUN_OPTIONS = {"home": "--home", "org": "--org", "with_predictions": "--with-predictions"}
 
 
 @click.command(
@@ -69,85 +71,38 @@ def command(form: str, name: str, **options: Any) -> None:
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.
     """
-    from sciml_data.results.exports.forms import RUN_FORMS
+    from sciml_data.metadata import FORMS
 
-    if form in RUN_FORMS:
-        _refuse(form, options, DATASET_OPTIONS)
-        _export_run(form, name, options, RUN_FORMS[form])
-    else:
+    if form in FORMS:
         _export_dataset(form, name, options)
+    else:
+        from sciml_data.cli.export_run import export_run
 
-
-def _export_run(form: str, name: str, options: dict[str, Any], export: RunForm) -> None:
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import find_run
-    from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
-    from sciml_data.results.exports import Ask, export_run
-    from sciml_data.results.exports.forms import check_text_place
-
-    _refuse(
-        form, options, {key: RUN_OPTIONS[key] for key in RUN_OPTIONS if key not in export.takes}
-    )
-    to = options["to"]
-    if to is not None and not export.is_place:
-        check_text_place(Path(to))
-    folder = find_run(find_home(options["home"]), name)
-    ask = Ask(
-        folder,
-        load_record(folder),
-        find_registry(options["registry"]),
-        to=to,
-        org=options["org"],
-        with_predictions=options["with_predictions"],
-    )
-    text = export_run(form, ask)
-    _write(text if not export.is_place else f"{text}\n", None if export.is_place else to)
+        export_run(form, name, options)
 
 
 def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
-    from sciml_data.metadata.facts import facts_of
-    from sciml_data.metadata.forms import FORMS, find_form, write_form
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
-    from sciml_data.results.exports.forms import RUN_FORMS, check_text_place
+    from sciml_data import api
+    from sciml_data.metadata import facts_of, find_form, write_form
 
-    if form not in FORMS:
-        _refuse_unknown(form, [*FORMS, *RUN_FORMS])
-    _refuse(form, options, RUN_OPTIONS | {"home": "--home"})
+    refuse_options(form, options, RUN_OPTIONS)
     export = find_form(form, options["format_"])
-    to = options["to"]
+    to = None if options["to"] is None else Path(options["to"])
     if to is not None:
-        check_text_place(Path(to), file_name=export.file_name)
-    facts = facts_of(load_descriptor(find_registry(options["registry"]), name, options["version"]))
-    _write(write_form(facts, export), to)
+        check_output(to, file_name=export.file_name)
+    descriptor = api.describe(name, version=options["version"], registry=options["registry"])
+    print_or_write(write_form(facts_of(descriptor), export), to)
 
 
-def _write(text: str, to: str | None) -> None:
-    """Print a text, or write it to a file."""
-    if to is None:
-        click.echo(text, nl=False)
-        return
-    from sciml_data.home import write_atomically
+def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
+    """Raise an error that lists all given options which a format does not accept.
 
-    write_atomically(Path(to), text)
-
-
-def _refuse_unknown(form: str, known: list[str]) -> None:
-    from sciml_data.errors import CallError, nearest
-
-    raise CallError(
-        f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
-        untouched="nothing was written",
-        hint="sciml-data export croissant tevolop_socal",
-    )
-
-
-def _refuse(form: str, options: dict[str, Any], others: dict[str, str]) -> None:
-    """Raise an error that lists all options the format does not accept."""
-    from sciml_data.errors import CallError
-
-    given = [typed for key, typed in others.items() if options[key] not in (None, False)]
+    Args:
+        form: name of the format.
+        options: values of all options.
+        refused: parameter -> how the option is typed.
+    """
+    given = [typed for key, typed in refused.items() if options[key] not in (None, False)]
     if given:
         raise CallError(
             f"{form} does not accept {', '.join(given)}",

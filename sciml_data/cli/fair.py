@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import registry_option, version_option
+from sciml_data.cli.output import check_output, print_or_write
 
 if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
@@ -106,7 +107,6 @@ def _versions(
 
 def _write_page(versions: list[Descriptor], page: Path) -> None:
     from sciml_data.errors import CallError
-    from sciml_data.home import write_atomically
     from sciml_data.metadata.landing.page import landing_page
 
     if len(versions) != 1:
@@ -115,10 +115,5 @@ def _write_page(versions: list[Descriptor], page: Path) -> None:
             untouched="nothing was written",
             hint="sciml-data fair ID --version VERSION --page index.html",
         )
-    if not page.parent.is_dir():
-        raise CallError(
-            f"no such folder: {page.parent}",
-            untouched="nothing was written",
-            hint=f"mkdir -p {page.parent}",
-        )
-    write_atomically(page, landing_page(versions[0]))
+    check_output(page)
+    print_or_write(landing_page(versions[0]), page)

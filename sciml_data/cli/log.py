@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.output import print_or_write
 from sciml_data.errors import CallError, Problem, SciMLDataError
 
 
@@ -75,7 +76,6 @@ def _print_rules(run: str | None, options: dict[str, Any]) -> None:
 
 
 def _write(run: str | None, options: dict[str, Any]) -> None:
-    from sciml_data.home import write_atomically
     from sciml_data.results.mlperf_log import Submitter, check_lines, log_text
 
     missing = [f"--{name}" for name in ("org", "system") if not options[name]]
@@ -95,12 +95,9 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
     text = log_text(record, submitter)
     for problem in check_lines(text, record):
         click.echo(f"this log will be rejected: {problem}", err=True)
-    if options["output"] is None:
-        click.echo(text, nl=False)
-        return
-    options["output"].parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(options["output"], text)
-    click.echo(options["output"])
+    print_or_write(text, options["output"])
+    if options["output"] is not None:
+        click.echo(options["output"])
 
 
 def _check(run: str | None, options: dict[str, Any]) -> None:

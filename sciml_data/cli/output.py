@@ -9,7 +9,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from sciml_data.registry import Manifest
@@ -27,6 +30,42 @@ def log(line: str) -> None:
 def file_rows(manifest: Manifest) -> list[dict[str, Any]]:
     """Return path, size and hash of each file, for JSON."""
     return [{"path": e.path, "bytes": e.size_bytes, "hash": e.hash} for e in manifest]
+
+
+def check_output(path: Path, *, file_name: str = "") -> None:
+    """Check that a file can be written, before the work that makes its text.
+
+    Args:
+        path: of the file.
+        file_name: usual name of such a file, for the hint.
+
+    Raises:
+        CallError: the path is a folder, or its folder does not exist.
+    """
+    if path.is_dir():
+        raise CallError(
+            f"{path} is a folder, not a file",
+            untouched="nothing was written",
+            hint=f"--to {path / file_name}" if file_name else "",
+        )
+    if not path.parent.is_dir():
+        raise CallError(
+            f"no such folder: {path.parent}",
+            untouched="nothing was written",
+            hint=f"mkdir -p {path.parent}",
+        )
+
+
+def print_or_write(text: str, path: Path | None) -> None:
+    """Print a text to stdout, or write it to a file, pipe or device that the user named."""
+    if path is None:
+        import click
+
+        click.echo(text, nl=False)
+        return
+    from sciml_data.home import write_output
+
+    write_output(path, text)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli.output import log, print_or_write
 from sciml_data.errors import CallError
 
 # Options of `run` that the job script sets itself.
@@ -54,15 +55,12 @@ def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> N
     able to read the home and this installation.
     """
     from sciml_data.bench.run.jobscript import Job, write_job_script
-    from sciml_data.home import write_atomically
 
     benchmark, run, name = _run_words(words, threads=options["cpus_per_task"])
     script = write_job_script(benchmark, Job(**options), run, name=name)
-    if output is None:
-        click.echo(script, nl=False)
-        return
-    write_atomically(output, script)
-    click.echo(f"written: {output}", err=True)
+    print_or_write(script, output)
+    if output is not None:
+        log(f"written: {output}")
 
 
 def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, list[str], str | None]:

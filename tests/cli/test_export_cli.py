@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,7 @@ def test_a_file_is_written_and_nothing_printed(tmp_path: Path) -> None:
         ),
         (["dcat", "uno_cle"], r"no dataset 'uno_cle' .did you mean 'uno_ccle'\?"),
         (["dcat", "uno_ccle", "--version", "2.0"], r"has no version '2\.0'; it has 1\.0"),
-        (["dcat", "uno_ccle", "--to", "nowhere/at/all.json"], r"folder nowhere/at is not there"),
+        (["dcat", "uno_ccle", "--to", "nowhere/at/all.json"], "no such folder: nowhere/at"),
     ],
 )
 def test_a_wrong_call_is_named_with_what_was_meant(arguments: list[str], expected: str) -> None:
@@ -70,6 +73,47 @@ def test_a_folder_is_no_file_and_the_name_of_one_is_proposed(tmp_path: Path) -> 
 
     assert isinstance(error, CallError)
     assert error.hint == f"--to {tmp_path}/ro-crate-metadata.json"
+
+
+def test_a_pipe_is_written_into_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(pipe.read_text)
+        result = export("croissant", "uno_ccle", "--to", str(pipe))
+        text = reader.result(timeout=30)
+
+    assert result.exit_code == 0
+    assert json.loads(text)["name"]
+    assert pipe.is_fifo()
+
+
+def test_a_link_stays_a_link_and_its_target_is_written(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+
+    result = export("croissant", "uno_ccle", "--to", str(link))
+
+    assert result.exit_code == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["name"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_export_of_a_dataset_loads_no_benchmark_code(form: str) -> None:
+    """A laboratory that only describes data has no use for the training side."""
+    script = (
+        "import json, sys\n"
+        "from sciml_data.cli import group\n"
+        f"group(['export', {form!r}, 'uno_ccle'], standalone_mode=False)\n"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    loaded = json.loads(done.stderr)
+
+    assert "sciml_data.metadata.forms" in loaded
+    assert [m for m in loaded if m.startswith(("sciml_data.bench", "sciml_data.results"))] == []
 
 
 def test_without_rdflib_turtle_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

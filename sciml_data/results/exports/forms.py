@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from sciml_data.errors import CallError, RecordError, nearest
 from sciml_data.results.exports.material import Ask
@@ -73,27 +72,3 @@ def export_run(form: str, ask: Ask) -> str:
     module = importlib.import_module(f"sciml_data.results.exports.{found.module}")
     make: Callable[[Ask], str] = module.export
     return make(ask)
-
-
-def check_text_place(path: Path, *, file_name: str = "") -> None:
-    """Refuse a place where no document can be written.
-
-    Args:
-        path: of the document.
-        file_name: that it might have, for the hint.
-
-    Raises:
-        CallError: it is a folder, or its folder is not there.
-    """
-    if path.is_dir():
-        raise CallError(
-            f"{path} is a folder; --to names the file",
-            untouched="nothing was written",
-            hint=f"--to {path / file_name}" if file_name else "",
-        )
-    if not path.parent.is_dir():
-        raise CallError(
-            f"the folder {path.parent} is not there",
-            untouched="nothing was written",
-            hint=f"mkdir -p {path.parent}",
-        )

@@ -244,7 +244,7 @@ def test_a_document_is_written_where_it_is_asked_for(run: Path, tmp_path: Path) 
         ),
         (("croissant", "tevolop_socal", "--org", "X"), "croissant does not accept --org"),
         (("run-creat", "RUN"), "did you mean 'run-crate'"),
-        (("catalogue", "RUN", "--to", "absent/x.yaml"), "is not there"),
+        (("catalogue", "RUN", "--to", "absent/x.yaml"), "no such folder"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(run: Path, words: tuple[str, ...], said: str) -> None:

@@ -1,0 +1,68 @@
+"""The half of `sciml-data export` for runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sciml_data.cli.export import refuse_options
+from sciml_data.cli.output import check_output, print_or_write
+from sciml_data.errors import CallError, nearest
+
+# Options for datasets only, and options that some formats of a run accept: parameter -> as typed.
+DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
+OPTIONS_OF_SOME = {"org": "--org", "with_predictions": "--with-predictions"}
+
+
+def export_run(form: str, name: str, options: dict[str, Any]) -> None:
+    """Print or write a run in a format.
+
+    Args:
+        form: name of the format.
+        name: path or id of the run, or `latest`.
+        options: values of the command's options.
+
+    Raises:
+        CallError: no such format, run or target, or an option the format does not accept.
+        RecordError: the run cannot be exported in this format.
+    """
+    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench.record.runs import find_run
+    from sciml_data.home import find_home
+    from sciml_data.registry.layout import find_registry
+    from sciml_data.results.exports import RUN_FORMS, Ask
+    from sciml_data.results.exports import export_run as export
+
+    if form not in RUN_FORMS:
+        _refuse_unknown(form, list(RUN_FORMS))
+    found = RUN_FORMS[form]
+    not_accepted = {key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in found.takes}
+    refuse_options(form, options, DATASET_OPTIONS | not_accepted)
+    to = options["to"]
+    if to is not None and not found.is_place:
+        check_output(Path(to))
+    folder = find_run(find_home(options["home"]), name)
+    ask = Ask(
+        folder,
+        load_record(folder),
+        find_registry(options["registry"]),
+        to=to,
+        org=options["org"],
+        with_predictions=options["with_predictions"],
+    )
+    text = export(form, ask)
+    if found.is_place:  # the export wrote the target itself, and returned its path
+        print_or_write(f"{text}\n", None)
+    else:
+        print_or_write(text, None if to is None else Path(to))
+
+
+def _refuse_unknown(form: str, run_forms: list[str]) -> None:
+    from sciml_data.metadata import FORMS
+
+    known = [*FORMS, *run_forms]
+    raise CallError(
+        f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
+        untouched="nothing was written",
+        hint="sciml-data export croissant tevolop_socal",
+    )
