@@ -11,6 +11,9 @@ Polar and square patterns differ by 0.1 % (as counted by `multiply_adds`):
     small          230,020       15 M       59 M
     base        11,209,684      555 M    2,221 M
     reference   23,981,351      334 M    1,335 M    (always 231 classes)
+
+Layer classes keep their names: TensorFlow names operations after them and sorts operations by name,
+so another name changes the order of sums and with it the last digit of results.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ class AsChannels(EachView):
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
-class CircularPadding(layers.Layer):  # type: ignore[misc] # Keras ships no types
+class GoRound(layers.Layer):  # type: ignore[misc] # Keras ships no types
     """Padding of polar images: periodic along the angle, zeros along the radius."""
 
     def __init__(self, width: int, **options: Any) -> None:
@@ -85,7 +88,7 @@ class CircularPadding(layers.Layer):  # type: ignore[misc] # Keras ships no type
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
-class AngleMean(layers.Layer):  # type: ignore[misc] # Keras ships no types
+class OverAngles(layers.Layer):  # type: ignore[misc] # Keras ships no types
     """Mean over angles; radii stay apart."""
 
     def call(self, values: Any) -> Any:
@@ -155,7 +158,7 @@ def residual(shape: tuple[int, int], classes: int, settings: Mapping[str, Any]) 
         pooled = layers.Concatenate()([Harmonics(orders)(values), Harmonics(orders)(inputs)])
         pooled = layers.LayerNormalization()(pooled)
         return _with_head(inputs, pooled, classes, dropout=settings["dropout"])
-    pool = AngleMean() if is_polar else layers.GlobalAveragePooling2D()
+    pool = OverAngles() if is_polar else layers.GlobalAveragePooling2D()
     return _with_head(inputs, pool(values), classes, dropout=settings["dropout"])
 
 
@@ -224,7 +227,7 @@ def _bottleneck_block(values: Any, width: int, *, strides: int) -> Any:
 def _conv(values: Any, width: int, size: int, *, strides: Any = 1, is_polar: bool = False) -> Any:
     """Return a convolution that keeps rows and columns, except for its strides."""
     if is_polar and size > 1:
-        values = CircularPadding(size // 2)(values)
+        values = GoRound(size // 2)(values)
     padding = "valid" if is_polar else "same"
     return layers.Conv2D(
         width, size, strides=strides, padding=padding, use_bias=False, kernel_initializer=HE_NORMAL

@@ -1,4 +1,4 @@
-"""Scans and targets of each part in batches, with the statistics that models and baselines need."""
+"""Scans and targets of each part of a split, in batches, and statistics of the targets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from sciml_data.errors import CallError, nearest
 
 from . import patterns
-from .scan_cache import Store
+from .scan_cache import ScanCache
 from .scans import DENSITY, LEGACY, POTENTIAL, SCAN, Floats, Numbers, Scans, find_scans
-from .split import TRAIN, Layout, lay_out
-from .symmetry import moved
+from .split import TRAIN, SplitParts, make_split
+from .symmetry import augment_pairs
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -28,16 +28,20 @@ TARGETS = {
     "both": (POTENTIAL, DENSITY),
     "legacy": (LEGACY,),
 }
-AT_ONCE = 16  # samples whose targets are read together for the statistics
-LEAST_DEVIATION = 1e-9  # of a target that never varies
+SAMPLES_PER_READ = 16  # when statistics are computed
+MIN_DEVIATION = 1e-9  # a target that never varies is divided by this
 Batch = tuple[Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the training part's targets: mean, deviation (channel,), and the mean image.
+    """Statistics of the targets of the training part.
 
-    image: (row, column, channel) float64. samples: how many they are of.
+    Attributes:
+        mean: (channel,) float64, in the unit of the channel.
+        deviation: (channel,) standard deviation, float64.
+        image: (row, column, channel) mean image, float64.
+        samples: number of samples.
     """
 
     mean: npt.NDArray[np.float64]
@@ -48,111 +52,120 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Data:
-    """The samples that are here, divided into parts; channels are those that are learnt."""
+    """The samples on this computer, divided into parts.
+
+    Attributes:
+        scans: all ready scans.
+        split: sample numbers of each part.
+        settings: see task.toml.
+        channels: names of the targets that are learnt.
+        cache: prepared scans and targets by sample number.
+    """
 
     scans: Scans
-    layout: Layout
+    split: SplitParts
     settings: Mapping[str, Any]
     channels: tuple[str, ...]
-    store: Store = field(repr=False)
+    cache: ScanCache = field(repr=False)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Return probes, rows and columns of a prepared scan."""
+        """Return the shape of a prepared scan: probes, rows, columns."""
         probes, rows, columns = self.scans.shape
-        thinning = self.settings["thinning"]
-        return probes, patterns.blocks(rows, thinning), patterns.blocks(columns, thinning)
+        binning = self.settings["thinning"]
+        count = patterns.block_count
+        return probes, count(rows, binning), count(columns, binning)
 
     def scored(self, part: str) -> Numbers:
-        """Return the samples of a part that are predicted: all, or evenly some of very many."""
-        most = self.settings["train_scored" if part == TRAIN else "most_scored"]
-        return evenly(self.layout.parts[part], most)
+        """Return the samples of a part that are predicted: all, or an evenly spaced subset."""
+        limit = self.settings["train_scored" if part == TRAIN else "most_scored"]
+        return evenly_spaced(self.split.parts[part], limit)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Yield one epoch: scans, targets in their own units, weights; all float32.
 
         Scans are (sample, probe, y, x), targets (sample, row, column, channel), weights (sample,).
-        The training part comes shuffled and moved at random; the others in order, as they are.
+        The training part is shuffled, and each pair is in a random symmetry. The other parts come
+        in order and unchanged.
         """
-        numbers, is_train = self.layout.parts[part], part == TRAIN
+        numbers, is_train = self.split.parts[part], part == TRAIN
         random = np.random.default_rng(seed)
         if is_train:
             numbers = random.permutation(numbers)
         for first in range(0, len(numbers), batch_size):
-            inputs, targets = self.store.take(numbers[first : first + batch_size])
+            inputs, targets = self.cache.take(numbers[first : first + batch_size])
             if is_train and self.settings["augment"]:
-                inputs, targets = moved(inputs, targets, random=random)
+                inputs, targets = augment_pairs(inputs, targets, random=random)
             yield inputs, targets, np.ones(len(inputs), np.float32)
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Return mean, deviation and mean image of the training part's targets."""
-        numbers = evenly(self.layout.parts[TRAIN], self.settings["most_fitted"])
+        """Return the statistics of the training part's targets."""
+        numbers = evenly_spaced(self.split.parts[TRAIN], self.settings["most_fitted"])
         image = np.zeros((*self.scans.view, len(self.channels)))
         square = np.zeros(len(self.channels))
-        for first in range(0, len(numbers), AT_ONCE):
-            some = numbers[first : first + AT_ONCE]
-            values = self.scans.read_targets(self.channels, some).astype(np.float64)
+        for first in range(0, len(numbers), SAMPLES_PER_READ):
+            block = numbers[first : first + SAMPLES_PER_READ]
+            values = self.scans.read_targets(self.channels, block).astype(np.float64)
             image += values.sum(axis=0)
             square += (values**2).sum(axis=(0, 1, 2))
         image /= len(numbers)
         mean = image.mean(axis=(0, 1))
         pixels = len(numbers) * image[..., 0].size
         deviation = np.sqrt(np.maximum(square / pixels - mean**2, 0))
-        return Statistics(mean, np.maximum(deviation, LEAST_DEVIATION), image, len(numbers))
+        return Statistics(mean, np.maximum(deviation, MIN_DEVIATION), image, len(numbers))
 
 
 def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Data:
-    """Return the scans that are here, divided by a split.
+    """Return the scans on this computer, divided into the parts of a split.
 
     Raises:
-        CallError: a setting names what does not exist, or the files have not the target asked for.
-        SciMLDataError: a part is left without a sample.
+        CallError: the value of a setting is not valid, or the files lack the target.
+        SciMLDataError: a part has no sample.
     """
     patterns.check_scale(settings["scale"])
     scans = find_scans(converted)
     channels = _channels(settings["target"], scans)
-    thinning, rows, columns = settings["thinning"], *scans.shape[1:]
-    if thinning % 2 == 0 or not 1 <= thinning <= min(rows, columns):
+    binning, rows, columns = settings["thinning"], *scans.shape[1:]
+    if binning % 2 == 0 or not 1 <= binning <= min(rows, columns):
         raise CallError(
-            f"thinning={thinning}: an odd number is expected, at most the {min(rows, columns)} "
+            f"thinning={binning}: an odd number is expected, at most the {min(rows, columns)} "
             "pixels of a pattern",
             untouched="nothing was trained",
         )
 
     def read(numbers: Numbers) -> tuple[Floats, Floats]:
-        made = [
+        prepared = [
             patterns.prepared(
                 scans.read(SCAN, [number])[0],
-                thinning=settings["thinning"],
+                binning=binning,
                 scale=settings["scale"],
             )
             for number in numbers.tolist()
         ]
-        return np.stack(made), scans.read_targets(channels, numbers)
+        return np.stack(prepared), scans.read_targets(channels, numbers)
 
-    store = Store(read, budget_mib=settings["memory_mib"])
-    return Data(scans, lay_out(split, scans), settings, channels, store)
+    cache = ScanCache(read, budget_mib=settings["memory_mib"])
+    return Data(scans, make_split(split, scans), settings, channels, cache)
 
 
-def evenly(numbers: Numbers, most: int) -> Numbers:
-    """Return at most so many of the numbers, evenly spaced."""
-    if len(numbers) <= most:
+def evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
+    """Return at most `limit` of the numbers, evenly spaced."""
+    if len(numbers) <= limit:
         return numbers
-    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, most).round().astype(int)])
+    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, limit).round().astype(int)])
 
 
 def _channels(target: str, scans: Scans) -> tuple[str, ...]:
     if target not in TARGETS:
         raise CallError(
-            f"there is no target {target!r}{nearest(target, TARGETS)}; there are "
-            f"{', '.join(TARGETS)}",
+            f"target={target!r}{nearest(target, TARGETS)}; one of {', '.join(TARGETS)} is expected",
             untouched="nothing was trained",
         )
     if missing := [name for name in TARGETS[target] if name not in scans.channels]:
         raise CallError(
-            f"target {target!r} needs {' and '.join(missing)}, which these scans have not: the "
-            "published files have the legacy target alone",
+            f"target {target!r} needs {' and '.join(missing)}, which these scans do not have; the "
+            "published files have the legacy target only",
             untouched="nothing was trained",
             hint="--set target=legacy",
         )

@@ -1,4 +1,4 @@
-"""Three pictures of a run: images beside the true ones, pixel against pixel, and the curve.
+"""Figures of a run: true and predicted images, pixel by pixel comparison, learning curve.
 
 They are drawn from the run's folder alone: predictions, table of scans, and record.
 """
@@ -20,10 +20,10 @@ from sciml_data.bench.scoring.scores import row_key
 from .scans import DENSITY, LEGACY, POTENTIAL
 from .split import TEST, VALIDATION
 
-BINS = 120  # along a side of a picture of counts
+BINS = 120  # along each side of the 2-D histograms
 STYLES = ("--", ":", "-.", (0, (1, 4)), (0, (6, 2)))  # of baselines
 HEADLINE = "mae_scaled"
-WORDS = {
+LABELS = {
     POTENTIAL: "potential, V",
     DENSITY: "electron density, e/Å$^3$",
     LEGACY: "published target",
@@ -39,14 +39,14 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     predictions = load_predictions(run_folder / PREDICTIONS_NAME)
     part = TEST if TEST in predictions else next(iter(predictions))
     table = _table(run_folder / OUTPUTS_FOLDER / f"samples-{part}.csv")
-    made = {
+    drawn = {
         "images": _images(predictions[part], table, record, part),
         "pixels": _pixels(predictions[part], record, part),
         "curve": _curve(record),
     }
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in drawn.items()]
 
 
 def _images(
@@ -55,27 +55,27 @@ def _images(
     record: Mapping[str, Any],
     part: str,
 ) -> Any:
-    """Return a row for the best, the median and the worst scan: true, predicted, difference.
+    """Return a figure with the best, the median and the worst scan: true, predicted, difference.
 
-    They are ranked by correlation: errors are small wherever atoms are light.
+    Scans are ranked by correlation, because the errors of light atoms are small anyway.
     """
     channels = _learnt(predictions, record)
-    likeness = np.array([float(row[f"pearson_{channels[0][1]}"]) for row in table])
-    order = np.argsort(-np.nan_to_num(likeness, nan=-2.0), kind="stable")
+    correlation = np.array([float(row[f"pearson_{channels[0][1]}"]) for row in table])
+    order = np.argsort(-np.nan_to_num(correlation, nan=-2.0), kind="stable")
     chosen = [order[0], order[len(order) // 2], order[-1]]
-    figure, axes = _new(3, 3 * len(channels), size=(3.1 * 3 * len(channels), 9.4))
+    figure, axes = _subplots(3, 3 * len(channels), size=(3.1 * 3 * len(channels), 9.4))
     for row, (rank, number) in enumerate(zip(RANKS, chosen, strict=True)):
-        for place, (index, name) in enumerate(channels):
+        for place, (index, channel) in enumerate(channels):
             pair = predictions.observed[number, index], predictions.predicted[number, index]
             charts = axes[row, 3 * place : 3 * place + 3]
-            _one(figure, charts, pair, pixel=_pixel(record))
+            _draw_images(figure, charts, pair, pixel=_pixel(record))
             if row == 0:
                 for chart, word in zip(charts, ("true", "predicted", "difference"), strict=True):
-                    chart.set_title(f"{word}\n{WORDS[name]}", fontsize=9)
-        known = table[number]
-        what = f"{known['material']} {known['formula']}".strip() or known["sample"]
-        scores = f"r {likeness[number]:.2f}, error {float(known[HEADLINE]):.2f}"
-        axes[row, 0].set_ylabel(f"{rank}: {scores}\n{what}", fontsize=9)
+                    chart.set_title(f"{word}\n{LABELS[channel]}", fontsize=9)
+        scan = table[number]
+        name = f"{scan['material']} {scan['formula']}".strip() or scan["sample"]
+        scores = f"r {correlation[number]:.2f}, error {float(scan[HEADLINE]):.2f}"
+        axes[row, 0].set_ylabel(f"{rank}: {scores}\n{name}", fontsize=9)
     size = (
         f", {_pixel(record) * len(predictions.coords['row']):.1f} Å wide" if _pixel(record) else ""
     )
@@ -85,42 +85,44 @@ def _images(
     return figure
 
 
-def _one(figure: Any, charts: Any, pair: tuple[Any, Any], *, pixel: float) -> None:
-    """Draw the true image and the predicted one on one scale, and their difference on its own."""
-    true, said = pair
+def _draw_images(figure: Any, charts: Any, pair: tuple[Any, Any], *, pixel: float) -> None:
+    """Draw the true and the predicted image on a common scale, and their difference."""
+    true, predicted = pair
     low, high = float(true.min()), float(true.max())
     side = [0, pixel * true.shape[1], pixel * true.shape[0], 0] if pixel else None
-    reach = max(float(np.abs(said - true).max()), 1e-9)
+    reach = max(float(np.abs(predicted - true).max()), 1e-9)
     for chart, image in zip(charts[:2], pair, strict=True):
-        shown = chart.imshow(image, cmap="magma", vmin=low, vmax=high, extent=side)
-        figure.colorbar(shown, ax=chart, shrink=0.72)
-    shown = charts[2].imshow(said - true, cmap="RdBu_r", vmin=-reach, vmax=reach, extent=side)
-    figure.colorbar(shown, ax=charts[2], shrink=0.72)
+        image_artist = chart.imshow(image, cmap="magma", vmin=low, vmax=high, extent=side)
+        figure.colorbar(image_artist, ax=chart, shrink=0.72)
+    image_artist = charts[2].imshow(
+        predicted - true, cmap="RdBu_r", vmin=-reach, vmax=reach, extent=side
+    )
+    figure.colorbar(image_artist, ax=charts[2], shrink=0.72)
     for chart in charts:
         chart.set(xticks=[], yticks=[])
 
 
 def _pixels(predictions: Predictions, record: Mapping[str, Any], part: str) -> Any:
-    """Return counts of pixels by what is true and what was said, a chart for each channel."""
+    """Return 2-D histograms of true and predicted pixels, a chart for each channel."""
     from matplotlib.colors import LogNorm
 
     channels = [(number, str(name)) for number, name in enumerate(predictions.coords["channel"])]
-    figure, axes = _new(1, len(channels), size=(4.6 * len(channels), 4.6))
+    figure, axes = _subplots(1, len(channels), size=(4.6 * len(channels), 4.6))
     for chart, (number, name) in zip(axes[0], channels, strict=True):
-        true, said = (
+        true, predicted = (
             values[:, number].ravel() for values in (predictions.observed, predictions.predicted)
         )
-        ends = [float(min(true.min(), said.min())), float(np.quantile(true, 0.9999))]
+        ends = [float(min(true.min(), predicted.min())), float(np.quantile(true, 0.9999))]
         chart.hist2d(
             np.clip(true, ends[0], ends[1]),
-            np.clip(said, ends[0], ends[1]),
+            np.clip(predicted, ends[0], ends[1]),
             bins=BINS,
             range=[ends, ends],
             norm=LogNorm(),
             cmap="viridis",
         )
         chart.plot(ends, ends, color="black", lw=0.7)
-        chart.set(xlabel=f"true {WORDS[name]}", ylabel=f"predicted {WORDS[name]}")
+        chart.set(xlabel=f"true {LABELS[name]}", ylabel=f"predicted {LABELS[name]}")
         error = _score(record, part, f"relative_l2.{name}")
         chart.set_title(f"relative error {error:.3f}", fontsize=10)
     figure.suptitle(f"{_title(record)}\n{part}, {len(predictions.observed)} scans", fontsize=11)
@@ -128,8 +130,8 @@ def _pixels(predictions: Predictions, record: Mapping[str, Any], part: str) -> A
 
 
 def _curve(record: Mapping[str, Any]) -> Any:
-    """Return loss by epoch, with the validation loss of the baselines as lines across."""
-    figure, axes = _new(1, 1, size=(7.6, 5.4))
+    """Return loss by epoch, with the validation loss of the baselines as horizontal lines."""
+    figure, axes = _subplots(1, 1, size=(7.6, 5.4))
     chart = axes[0, 0]
     plot_losses(chart, record)
     for row in record["metrics"]:
@@ -146,16 +148,16 @@ def _curve(record: Mapping[str, Any]) -> Any:
 
 
 def _learnt(predictions: Predictions, record: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Return place and name of the channels that were learnt."""
+    """Return index and name of the channels that were learnt."""
     names = [str(name) for name in predictions.coords["channel"]]
     learnt = [name for name in names if name in record["facts"]["scale"]]
     return [(names.index(name), name) for name in learnt]
 
 
 def _pixel(record: Mapping[str, Any]) -> float:
-    """Return the one size of a pixel in Å; 0 where there are several, or none is known."""
-    known = record["facts"]["pixel_angstrom"]
-    return float(known[0]) if isinstance(known, list) and len(known) == 1 else 0.0
+    """Return the size of a pixel in Å; 0 if scans have several sizes, or it is unknown."""
+    sizes = record["facts"]["pixel_angstrom"]
+    return float(sizes[0]) if isinstance(sizes, list) and len(sizes) == 1 else 0.0
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -170,7 +172,7 @@ def _score(record: Mapping[str, Any], part: str, metric: str) -> float:
     return float("nan")
 
 
-def _new(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, Any]:
+def _subplots(rows: int, columns: int, *, size: tuple[float, float]) -> tuple[Any, Any]:
     from matplotlib import pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")

@@ -1,4 +1,4 @@
-"""The published target from a potential: blurred and z-scored, without unit."""
+"""Compute the published target, a blurred and z-scored image, from a potential."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 BLUR = 1.2  # pixels, of the published target (ORNL's namsa, scripts/summit_scripts)
-LEAST_DEVIATION = 1e-6  # of the blurred image, in V; below it the image says nothing
+MIN_DEVIATION = 1e-6  # of the blurred image, in V; an image with less counts as constant
 
 
 def legacy_images(potential: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
-    """Return what the published target would be of potentials: (sample, row, column) float32.
+    """Return the published target of potentials: (sample, row, column) float32, without unit.
 
-    The target is the mean over slices of sin(sigma V), blurred and z-scored in each image. For a
-    small phase that is the potential blurred and z-scored: sigma and slices drop out. So of the
-    true potential too it differs from the stored target a little, and beyond the edges, where the
-    blur reaches, the last pixel is repeated. An image that is the same everywhere becomes 0.
+    The published target is the mean over slices of sin(sigma V), blurred and z-scored in each
+    image. For a small phase that is the potential, blurred and z-scored: sigma and slices cancel.
+    So even for the true potential the result differs a little from the stored target. The blur
+    repeats the last pixel beyond the edges. A constant image becomes 0.
 
     Args:
-        potential: (sample, row, column), V.
+        potential: (sample, row, column) in V.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -32,5 +32,5 @@ def legacy_images(potential: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.fl
     )
     centred = blurred - blurred.mean(axis=(1, 2), keepdims=True)
     deviation = centred.std(axis=(1, 2), keepdims=True)
-    known = deviation > LEAST_DEVIATION
-    return np.asarray(np.where(known, centred / np.where(known, deviation, 1), 0), np.float32)
+    varies = deviation > MIN_DEVIATION
+    return np.asarray(np.where(varies, centred / np.where(varies, deviation, 1), 0), np.float32)

@@ -1,14 +1,14 @@
-"""Networks from a scan of patterns to images of the view: ours in two sizes, and the published one.
+"""Networks from a scan of patterns to images of the view: a new one, and the published one.
 
-A pattern is in reciprocal space, an image in real space; only where the probe stood ties one to
-the other. So ours reads each pattern by itself, all with the same weights, into a few numbers: a
-bank of detectors that is learnt. Laid on the grid of probe positions they are an image already,
-coarse and of many channels, and from there a network of residual blocks makes it finer, twofold
-each time. The published one takes the probes for channels of an image whose pixels are those of
-the pattern.
+A pattern is in reciprocal space, an image in real space, and only the position of the probe links
+them. So the new network (`scan_network`, in two sizes) reduces each pattern by itself to a few
+numbers, with the same weights for all: these are learned detectors. On the grid of probe positions
+the numbers form a coarse image with many channels. Residual blocks refine it by a factor of two at
+a time. The published network (`reference`) uses the probes as channels of an image whose pixels are
+those of the pattern.
 
-Everything is Keras layers and `keras.ops`, so a model runs on every backend. A saved model gives
-targets in their own units: scale and offset of the training part are its last weights.
+All layers are from Keras and `keras.ops`, so a model runs on every backend. A saved model returns
+targets in physical units: scale and offset of the training part are its last weights.
 """
 
 from __future__ import annotations
@@ -24,21 +24,19 @@ from keras import layers, ops
 
 from sciml_data.errors import CallError
 
-PUBLISHED_BLOCKS = (
-    1,
-    2,
-    4,
-    3,
-)  # convolutions of each dense block going down, the last at the bottom
-PUBLISHED_GROWTH = 256  # channels that each of them adds, and of the first layer
+# Convolutions of each dense block on the way down; the last block is at the bottom.
+PUBLISHED_BLOCKS = (1, 2, 4, 3)
+PUBLISHED_GROWTH = 256  # channels that each convolution adds, and of the first layer
 PUBLISHED_KERNEL = 5
-OUTPUT_START = 0.1  # of the He-normal weights of the last layer: a new network says about the mean
+# Variance of the last layer's initial weights, relative to LeCun's: a new network predicts about
+# the mean of the training part.
+OUTPUT_VARIANCE = 0.1
 Shape = tuple[int, int, int]
 
 
 @keras.saving.register_keras_serializable(package="stemdl_reconstruction")
 class Regroup(layers.Layer):  # type: ignore[misc] # Keras ships no types
-    """Cuts the batch anew: all values in their order, as many samples of `shape` as there are."""
+    """Reshape (batch, ...) to (n, *shape): all values in their order, divided into n samples."""
 
     def __init__(self, shape: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
@@ -49,32 +47,32 @@ class Regroup(layers.Layer):  # type: ignore[misc] # Keras ships no types
         return ops.reshape(values, (-1, *self.shape))
 
     def compute_output_shape(self, _given: Sequence[int]) -> tuple[int | None, ...]:
-        """Return the shape, its first length not known."""
+        """Return the shape, whose first length is unknown."""
         return (None, *self.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what the layer is made from."""
+        """Return the arguments of the constructor, for saving."""
         return {**super().get_config(), "shape": self.shape}
 
 
 @keras.saving.register_keras_serializable(package="stemdl_reconstruction")
 class ToUnits(layers.Layer):  # type: ignore[misc] # Keras ships no types
-    """values x scale + offset by channel, in float32: from training units to those of the data."""
+    """Compute values x scale + offset by channel in float32: from standard to physical units."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "dtype": "float32", "trainable": False})
 
     def build(self, shape: Sequence[int]) -> None:
-        """Make the weights; `set_scale` fills them."""
+        """Create the weights; `set_scale` sets them."""
         self.scale = self.add_weight(name="scale", shape=(shape[-1],), initializer="ones")
         self.offset = self.add_weight(name="offset", shape=(shape[-1],), initializer="zeros")
 
     def set_scale(self, scale: npt.NDArray[np.float64], offset: npt.NDArray[np.float64]) -> None:
-        """Take standard deviation and mean of the training part's channels."""
+        """Set standard deviation and mean (channel,) of the training part."""
         self.set_weights([scale.astype(np.float32), offset.astype(np.float32)])
 
     def call(self, values: Any) -> Any:
-        """Return values in the units of the data."""
+        """Return values (..., channel) in physical units."""
         return values * self.scale + self.offset
 
 
@@ -86,17 +84,17 @@ def build_model(
     scale: npt.NDArray[np.float64],
     offset: npt.NDArray[np.float64],
 ) -> Any:
-    """Return the model that the settings name: (probe, y, x) to (row, column, channel).
+    """Return the model of the settings: (probe, y, x) to (row, column, channel).
 
     Args:
-        settings: `model`, and those of its widths.
+        settings: `model` and its sizes; see task.toml.
         shape: probes, rows and columns of a scan.
         view: rows and columns of the images.
         scale: (channel,) standard deviation of the targets.
-        offset: (channel,) their mean.
+        offset: (channel,) mean of the targets.
 
     Raises:
-        CallError: the model does not go with these shapes.
+        CallError: the model cannot take these shapes.
     """
     channels = len(scale)
     if settings["model"] == "reference":
@@ -115,14 +113,19 @@ def build_model(
 def scan_network(
     shape: Shape, view: tuple[int, int], *, channels: int, settings: Mapping[str, Any]
 ) -> Any:
-    """Return our network: detectors, blocks on the grid of probes, and twofold refinement.
+    """Return a network of learned detectors, blocks on the grid of probes, and refinement.
 
-    `detector_widths` are of the strided convolutions over a pattern, `detectors` the numbers that
-    come of it; `widths` of the residual blocks at the grid and after each refinement (the last
-    stands for those that it has none for), `blocks` how many at the grid.
+    Args:
+        shape: probes, rows and columns of a scan.
+        view: rows and columns of the images.
+        channels: number of targets.
+        settings: `detector_widths`, channels of the strided convolutions over a pattern;
+            `detectors`, numbers that each pattern is reduced to; `widths`, channels of the residual
+            blocks on the grid and after each refinement (the last one is repeated if there are too
+            few); `blocks`, number of residual blocks on the grid.
 
     Raises:
-        CallError: the probes are no square grid, or the view is not 2^n times as fine.
+        CallError: the probes are not a square grid, or the view is not 2^n times as fine.
     """
     side, doublings = _geometry(shape, view)
     widths = tuple(settings["widths"])
@@ -135,13 +138,13 @@ def scan_network(
     for _ in range(settings["blocks"]):
         values = _block(values, widths[0])
     for width in widths[1 : doublings + 1]:
-        values = _finer(values, width)
+        values = _refine(values, width)
         values = _block(values, width)
     values = layers.Activation("silu")(values)
     outputs = layers.Conv2D(
         channels,
         1,
-        kernel_initializer=keras.initializers.VarianceScaling(OUTPUT_START),
+        kernel_initializer=keras.initializers.VarianceScaling(OUTPUT_VARIANCE),
         dtype="float32",
     )(values)
     return keras.Model(inputs, outputs, name="scan_network")
@@ -158,15 +161,21 @@ def reference(
     """Return the published FC-DenseNet, probes as channels; `growth` 256 is the published width.
 
     From stfc-sciml/sciml-bench at 79a5650, .../stemdl_reconstruction: `stemdl/network.py`
-    (FCDenseNet) and `json_files/network_FCDenseNet_pool_avg.json`, restated: a 5 x 5 convolution;
-    dense blocks (ReLU, 5 x 5 convolution without bias, dropout, concatenation) of 1, 2, 4, 3, 4, 2
-    and 1; going down batch normalisation, ReLU, a 1 x 1 convolution that keeps the width, dropout
-    and average pooling; going up a 1 x 1 transposed convolution with step 2 of what the block
-    before it added, beside the block of that size on the way down; a 1 x 1 convolution. Weights
-    are He-normal. Dropout is 0.5: the configured 0.2 was a flag only.
+    (FCDenseNet) and `json_files/network_FCDenseNet_pool_avg.json`, reimplemented:
+
+    * a 5 x 5 convolution;
+    * dense blocks (ReLU, 5 x 5 convolution without bias, dropout, concatenation) of 1, 2, 4, 3, 4,
+      2 and 1 convolutions;
+    * on the way down: batch normalisation, ReLU, a 1 x 1 convolution that keeps the width, dropout
+      and average pooling;
+    * on the way up: a 1 x 1 transposed convolution with stride 2 of the channels that the previous
+      block added, concatenated with the block of that size on the way down;
+    * a 1 x 1 convolution.
+
+    Weights are He-normal. Dropout is 0.5, because the configured 0.2 was used as a flag only.
 
     Raises:
-        CallError: pattern and view differ in size, or have no three halvings.
+        CallError: pattern and view differ in size, or 8 does not divide their size.
     """
     if shape[1:] != view or any(length % 8 for length in view):
         raise CallError(
@@ -187,10 +196,10 @@ def reference(
         values = _down(values, dropout)
     _, added = _dense_block(values, PUBLISHED_BLOCKS[-1], growth, dropout)
     for count, skip in zip(PUBLISHED_BLOCKS[-2::-1], skips[::-1], strict=True):
-        finer = layers.Conv2DTranspose(
+        upsampled = layers.Conv2DTranspose(
             added.shape[-1], 1, strides=2, use_bias=False, kernel_initializer="he_normal"
         )(added)
-        values = layers.Concatenate()([finer, skip])
+        values = layers.Concatenate()([upsampled, skip])
         values, added = _dense_block(values, count, growth, dropout)
     outputs = layers.Conv2D(
         channels, 1, use_bias=False, kernel_initializer="he_normal", dtype="float32"
@@ -199,7 +208,7 @@ def reference(
 
 
 def _geometry(shape: Shape, view: tuple[int, int]) -> tuple[int, int]:
-    """Return the side of the grid of probes, and how often it is doubled to be the view."""
+    """Return the side of the grid of probes, and the number of doublings up to the view."""
     side = math.isqrt(shape[0])
     doublings = round(math.log2(max(view[0] / side, 1)))
     if side * side != shape[0] or view != (side << doublings, side << doublings):
@@ -212,7 +221,7 @@ def _geometry(shape: Shape, view: tuple[int, int]) -> tuple[int, int]:
 
 
 def _detect(inputs: Any, widths: Sequence[int], detectors: int) -> Any:
-    """Return (b, probe, detector) of scans (b, probe, y, x), each pattern by itself."""
+    """Return (batch, probe, detector) from scans (batch, probe, y, x), each pattern by itself."""
     probes, rows, columns = inputs.shape[1:]
     values = Regroup((rows, columns, 1), name="each_pattern")(inputs)
     flat = layers.Flatten()(values)
@@ -222,20 +231,20 @@ def _detect(inputs: Any, widths: Sequence[int], detectors: int) -> Any:
         )(values)
     if widths:
         flat = layers.Concatenate()([flat, layers.Flatten()(values)])
-    found = layers.Dense(detectors, kernel_initializer="he_normal")(flat)
-    return Regroup((probes, detectors), name="each_scan")(found)
+    signals = layers.Dense(detectors, kernel_initializer="he_normal")(flat)
+    return Regroup((probes, detectors), name="each_scan")(signals)
 
 
 def _with_mean(values: Any) -> Any:
-    """Return (b, y, x, 2 c): beside each value the mean over the grid, what the whole scan is."""
+    """Return (batch, y, x, 2 c): the values, and their mean over the scan as a global context."""
     mean = layers.GlobalAveragePooling2D(keepdims=True)(values)
     rows, columns = values.shape[1:3]
-    spread = layers.UpSampling2D((rows, columns))(mean)
-    return layers.Concatenate()([values, spread])
+    repeated = layers.UpSampling2D((rows, columns))(mean)
+    return layers.Concatenate()([values, repeated])
 
 
 def _block(values: Any, width: int) -> Any:
-    """Return values and what two 3 x 3 convolutions add; it begins as the identity."""
+    """Return the input plus two 3 x 3 convolutions; initially the identity."""
     inner = values
     for initial in ("he_normal", "zeros"):
         inner = layers.Activation("silu")(inner)
@@ -243,13 +252,13 @@ def _block(values: Any, width: int) -> Any:
     return layers.Add()([values, inner])
 
 
-def _finer(values: Any, width: int) -> Any:
-    """Return values on a grid twice as fine: each pixel becomes 2 x 2, by weights of their own."""
+def _refine(values: Any, width: int) -> Any:
+    """Return values on a grid twice as fine: a 2 x 2 transposed convolution with stride 2."""
     return layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer="he_normal")(values)
 
 
 def _dense_block(values: Any, count: int, growth: int, dropout: float) -> tuple[Any, Any]:
-    """Return all channels, and those that the block added."""
+    """Return all channels of a dense block, and those that it added."""
     added = []
     for _ in range(count):
         new = layers.ReLU()(values)

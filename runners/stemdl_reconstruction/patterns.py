@@ -1,8 +1,8 @@
-"""Patterns as a network and the baselines take them: scaled alike, thinned, and their moments.
+"""Prepare patterns for networks and baselines: intensity as a share, binning of pixels, scale.
 
-Published patterns are z-scored, so the intensity of a pattern is known but for a factor and an
-offset. Its least value stands for none (corners beyond the band limit are dark), and all patterns
-are taken to hold as much of the beam: that gives intensity back as a share of the pattern.
+Published patterns are z-scored, so intensity is known up to a factor and an offset. Two assumptions
+recover it as a share of the pattern: the minimum is zero intensity, because corners beyond the band
+limit are dark, and all patterns have the same total intensity.
 """
 
 from __future__ import annotations
@@ -22,66 +22,66 @@ SCALES = (ROOT, LINEAR)
 
 
 def check_scale(name: str) -> None:
-    """Refuse a scale that there is not.
+    """Check the setting `scale`.
 
     Raises:
         CallError: it is unknown.
     """
     if name not in SCALES:
         raise CallError(
-            f"there is no scale {name!r}{nearest(name, SCALES)}; there are {', '.join(SCALES)}",
+            f"scale={name!r}{nearest(name, SCALES)}; one of {', '.join(SCALES)} is expected",
             untouched="nothing was trained",
         )
 
 
 def shares(scan: npt.NDArray[np.floating[Any]]) -> Floats:
-    """Return intensities as shares of each pattern: (..., y, x) float32, of sum 1.
+    """Return the share of each pixel in its pattern's intensity: (..., y, x) float32 of sum 1.
 
     Args:
         scan: (..., y, x), z-scored or not.
     """
-    lifted = scan - scan.min(axis=(-2, -1), keepdims=True)
-    total = lifted.sum(axis=(-2, -1), keepdims=True)
-    return np.asarray(lifted / np.where(total > 0, total, 1), np.float32)
+    intensity = scan - scan.min(axis=(-2, -1), keepdims=True)
+    total = intensity.sum(axis=(-2, -1), keepdims=True)
+    return np.asarray(intensity / np.where(total > 0, total, 1), np.float32)
 
 
-def prepared(scan: npt.NDArray[np.floating[Any]], *, thinning: int, scale: str) -> Floats:
-    """Return patterns for a network: (..., y / thinning, x / thinning) float32, of mean square 1.
+def prepared(scan: npt.NDArray[np.floating[Any]], *, binning: int, scale: str) -> Floats:
+    """Return patterns for a network: (..., y / binning, x / binning) float32 of mean square 1.
 
     Args:
         scan: (..., y, x).
-        thinning: pixels along each axis whose intensities are added up to one, an odd number.
-        scale: "root" of the intensity, so that what is scattered far is seen beside the discs, or
-            "linear".
+        binning: pixels along each axis whose intensities are summed to one, an odd number.
+        scale: "root" takes the square root of the intensity, so that weak scattering at large
+            angles is visible beside the discs; "linear" leaves intensity as it is.
     """
-    intensity = thinned(shares(scan), thinning)
+    intensity = binned(shares(scan), binning)
     values = np.sqrt(intensity) if scale == ROOT else intensity
     size = np.sqrt((values.astype(np.float64) ** 2).mean(axis=(-2, -1), keepdims=True))
     return np.asarray(values / np.where(size > 0, size, 1), np.float32)
 
 
-def thinned(intensity: Floats, thinning: int) -> Floats:
-    """Return sums of blocks of `thinning` x `thinning` pixels: (..., rows, columns).
+def binned(intensity: Floats, binning: int) -> Floats:
+    """Return sums over blocks of `binning` x `binning` pixels: (..., rows, columns).
 
-    The undiffracted beam, in pixel (y // 2, x // 2), stays in the middle of a block; as many blocks
-    are kept on either side of it. With 1 the patterns stay as they are.
+    The undiffracted beam, in pixel (y // 2, x // 2), stays in the middle of a block, and both sides
+    of it have the same number of blocks. With 1 the patterns do not change.
     """
-    if thinning == 1:
+    if binning == 1:
         return intensity
-    cut = intensity
+    sums = intensity
     for axis in (-2, -1):
-        count = blocks(intensity.shape[axis], thinning)
-        first = intensity.shape[axis] // 2 - (count * thinning) // 2
-        cut = np.take(cut, np.arange(first, first + count * thinning), axis=axis)
-        shape = list(cut.shape)
+        count = block_count(intensity.shape[axis], binning)
+        first = intensity.shape[axis] // 2 - (count * binning) // 2
+        sums = np.take(sums, np.arange(first, first + count * binning), axis=axis)
+        shape = list(sums.shape)
         at = len(shape) + axis
-        cut = cut.reshape(*shape[:at], count, thinning, *shape[at + 1 :]).sum(axis=at + 1)
-    return np.asarray(cut, np.float32)
+        sums = sums.reshape(*shape[:at], count, binning, *shape[at + 1 :]).sum(axis=at + 1)
+    return np.asarray(sums, np.float32)
 
 
-def blocks(length: int, thinning: int) -> int:
-    """Return how many blocks an axis has."""
-    if thinning == 1:
+def block_count(length: int, binning: int) -> int:
+    """Return the number of blocks along an axis of `length` pixels."""
+    if binning == 1:
         return length
-    beside = (length - 1 - length // 2 - thinning // 2) // thinning
-    return 2 * max(beside, 0) + 1
+    on_each_side = (length - 1 - length // 2 - binning // 2) // binning
+    return 2 * max(on_each_side, 0) + 1

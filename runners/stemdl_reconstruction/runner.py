@@ -1,4 +1,8 @@
-"""STEMDL's reconstruction as the engine sees it: parts, batches, predictions, baselines, scores."""
+"""STEMDL reconstruction, the benchmark: potential and electron density from diffraction scans.
+
+`prepare` is the entry point of the engine. `Reconstruction` implements the interface `Problem` of
+`sciml_data.bench.interface` with the modules beside this one.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
 
 from . import baselines, data, scores
-from . import score_table as tables
-from . import split as parts
 from .legacy_target import legacy_images
 from .scans import LEGACY, POTENTIAL, UNITS, Floats, Numbers
+from .score_table import write_samples
+from .split import describe_split, leakage
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -23,21 +27,21 @@ if TYPE_CHECKING:
 
     from .data import Data
 
-READS = "files"  # the ready files themselves, not one opened dataset: bench/staging.py
+READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 
 
 def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Reconstruction:
-    """Return the benchmark on the scans that are here and one split.
+    """Return the benchmark on the scans on this computer and one split.
 
     Args:
-        converted: ready form of `stemdl_reconst_ds1`, whole or in part.
-        split: stored rule; see `parts.py`.
+        converted: ready form of `stemdl_reconst_ds1`, all of it or some files.
+        split: stored rule; see `split.py`.
         settings: see task.toml.
 
     Raises:
-        CallError: a setting names what does not exist, the scans have not what is asked for, or
-            scikit-image is not installed.
-        SciMLDataError: a part is left without a sample.
+        CallError: the value of a setting is not valid, the files lack the target, or scikit-image
+            is not installed.
+        SciMLDataError: a part has no sample.
     """
     images.require_libraries()
     return Reconstruction(data.open_data(converted, split, settings), settings)
@@ -51,34 +55,34 @@ def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
 
 class Reconstruction:
-    """The problem that the engine trains on; a sample is one scan."""
+    """The problem that the engine trains on. A sample is one scan."""
 
     def __init__(self, scans: Data, settings: Mapping[str, Any]) -> None:
-        """Keep where the scans lie; patterns are read when they are asked for."""
+        """Store scans and settings; patterns are read batch by batch."""
         self.data, self.settings = scans, settings
-        self.parts = tuple(scans.layout.parts)
+        self.parts = tuple(scans.split.parts)
         self._baselines = baselines.Baselines(scans)
-        self._leakage = parts.leakage(scans.layout, scans.scans)
+        self._leakage = leakage(scans.split, scans.scans)
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the scans of each part."""
-        return {part: len(numbers) for part, numbers in self.data.layout.parts.items()}
+        return {part: len(numbers) for part, numbers in self.data.split.parts.items()}
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """Return what the parts share, in sentences: told before anything is trained."""
+        """Return the leakage report in sentences, which are printed before training."""
         return tuple(self._leakage["told"])
 
     @property
     def scored_channels(self) -> tuple[str, ...]:
-        """Return the learnt channels, and the legacy target where it follows from the potential."""
+        """Return the learnt channels, and the legacy target if it can be computed from them."""
         learnt = self.data.channels
-        follows = POTENTIAL in learnt and LEGACY in self.data.scans.channels
-        return (*learnt, LEGACY) if follows else learnt
+        is_computed = POTENTIAL in learnt and LEGACY in self.data.scans.channels
+        return (*learnt, LEGACY) if is_computed else learnt
 
     def build(self) -> Any:
-        """Return the model that the settings name, with the scale of the training part."""
+        """Return the model of the settings, with the scale of the training part."""
         from .models import build_model
 
         statistics = self.data.statistics
@@ -112,44 +116,42 @@ class Reconstruction:
         return ops.shape(weights)[0]
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return the model's images of the scored scans of a part, and the true ones."""
+        """Return predicted and true images of the scored scans of a part."""
         numbers = self.data.scored(part)
-        found = [
-            np.asarray(model(self.data.store.take(some)[0], training=False), np.float32)
-            for some in self._chunks(numbers)
+        batches = [
+            np.asarray(model(self.data.cache.take(batch)[0], training=False), np.float32)
+            for batch in self._evaluation_batches(numbers)
         ]
-        return self._predictions(numbers, np.concatenate(found))
+        return self._predictions(numbers, np.concatenate(batches))
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return what `predict` does, and write a table of the scans under a folder."""
+        """Return the predictions, and write a table of scans into a folder."""
         predictions = self.predict(model, part)
-        tables.write_samples(
-            folder / f"samples-{part}.csv", self.data.scans, predictions, self._meaning()
-        )
+        write_samples(folder / f"samples-{part}.csv", self.data.scans, predictions, self._context())
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the images of every baseline, worked out when they are looked at.
+        """Return the predictions of each baseline for each part.
 
-        At most one part's of one baseline are in memory.
+        They are computed on access, so that only one part of one baseline is in memory.
         """
-        return {name: _Lazy(self, name) for name in baselines.NAMES}
+        return {name: _LazyPredictions(self, name) for name in baselines.NAMES}
 
     def baseline(self, name: str, part: str) -> Predictions:
-        """Return a baseline's images of the scored scans of a part."""
+        """Return a baseline's predictions for the scored scans of a part."""
         numbers = self.data.scored(part)
-        return self._predictions(numbers, self._baselines.forecast(name, numbers))
+        return self._predictions(numbers, self._baselines.predict(name, numbers))
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
         """Return every metric; see `scores.py`."""
-        return scores.score(predictions, self._meaning())
+        return scores.score(predictions, self._context())
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, targets and their scale, for the record."""
-        scans, layout, statistics = self.data.scans, self.data.layout, self.data.statistics
+        scans, split, statistics = self.data.scans, self.data.split, self.data.statistics
         pixel = np.unique(np.round(scans.pixel[np.isfinite(scans.pixel)], 6))
         return {
-            "scans": parts.describe(layout, scans),
+            "scans": describe_split(split, scans),
             "leakage": self._leakage,
             "scored_scans": {part: len(self.data.scored(part)) for part in self.parts},
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
@@ -176,21 +178,21 @@ class Reconstruction:
             "interval": "95 % of the mean, whole materials drawn again"
             if scans.has_materials
             else "95 % of the mean, scans drawn again: materials are not known",
-            "baselines": baselines.facts(self.settings, self._baselines.penalty),
+            "baselines": baselines.describe_baselines(self.settings, self._baselines.penalty),
         }
 
     def _predictions(self, numbers: Numbers, predicted: Floats) -> Predictions:
         """Return predictions with axes sample, channel, row and column."""
         channels = self.scored_channels
         observed = self.data.scans.read_targets(channels, numbers)
-        said = np.moveaxis(predicted, -1, 1)
-        if len(channels) > said.shape[1]:
-            follows = legacy_images(said[:, channels.index(POTENTIAL)])
-            said = np.concatenate([said, follows[:, None]], axis=1)
+        of_channels = np.moveaxis(predicted, -1, 1)
+        if len(channels) > of_channels.shape[1]:
+            legacy = legacy_images(of_channels[:, channels.index(POTENTIAL)])
+            of_channels = np.concatenate([of_channels, legacy[:, None]], axis=1)
         rows, columns = self.data.scans.view
         return Predictions(
             observed=np.moveaxis(observed, -1, 1),
-            predicted=said,
+            predicted=of_channels,
             coords={
                 "sample": self.data.scans.names[numbers].astype(object),
                 "channel": np.array(channels, dtype=object),
@@ -199,18 +201,18 @@ class Reconstruction:
             },
         )
 
-    def _meaning(self) -> scores.Meaning:
-        return scores.meaning_of(
+    def _context(self) -> scores.ScoringContext:
+        return scores.scoring_context(
             self.data.scans, self.data.channels, self.data.statistics.deviation
         )
 
-    def _chunks(self, numbers: Numbers) -> Iterator[Numbers]:
+    def _evaluation_batches(self, numbers: Numbers) -> Iterator[Numbers]:
         size = self.settings["evaluation_batch"]
         return (numbers[first : first + size] for first in range(0, len(numbers), size))
 
 
-class _Lazy(Mapping[str, Predictions]):
-    """A baseline's predictions by part, worked out each time one is looked at."""
+class _LazyPredictions(Mapping[str, Predictions]):
+    """A baseline's predictions by part, computed at each access."""
 
     def __init__(self, problem: Reconstruction, name: str) -> None:
         self._problem, self._name = problem, name

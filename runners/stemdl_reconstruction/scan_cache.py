@@ -1,7 +1,7 @@
-"""Prepared scans in memory as far as a budget goes; the others are read each time they are asked.
+"""A cache of prepared scans in memory, up to a budget; other scans are read again each time.
 
-What was read first stays. An epoch asks for everything once, in an order of its own: to forget the
-oldest would then forget each scan just before it is asked for again.
+Nothing is evicted. An epoch needs every scan once, each time in a new order. A cache that evicts
+the least recently used scan would evict most scans just before they are needed.
 """
 
 from __future__ import annotations
@@ -17,33 +17,39 @@ MEBIBYTE = 1 << 20
 Read = Callable[[Numbers], tuple[Floats, Floats]]
 
 
-class Store:
-    """Inputs and targets of samples by their numbers; `read` makes those that are not kept."""
+class ScanCache:
+    """Inputs and targets of samples by number."""
 
     def __init__(self, read: Read, *, budget_mib: int) -> None:
-        """Keep nothing yet, and at most so many MiB later."""
-        self._read, self._room = read, budget_mib * MEBIBYTE
-        self._kept: dict[int, tuple[Floats, Floats]] = {}
+        """Start empty.
+
+        Args:
+            read: from sample numbers to inputs and targets, each (sample, ...).
+            budget_mib: largest size of the cache in MiB.
+        """
+        self._read, self._free_bytes = read, budget_mib * MEBIBYTE
+        self._cached: dict[int, tuple[Floats, Floats]] = {}
 
     def __len__(self) -> int:
-        """Return how many samples are kept."""
-        return len(self._kept)
+        """Return the number of cached samples."""
+        return len(self._cached)
 
     def take(self, numbers: Sequence[int] | Numbers) -> tuple[Floats, Floats]:
-        """Return (sample, ...) inputs and targets of samples, in the order asked for."""
+        """Return inputs and targets (sample, ...) of samples, in the given order."""
         wanted: Numbers = np.asarray(numbers, np.intp)
-        missing = np.array([n for n in wanted.tolist() if n not in self._kept], np.intp)
+        missing = np.array([n for n in wanted.tolist() if n not in self._cached], np.intp)
         fresh: dict[int, tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]] = {}
         if len(missing):
             inputs, targets = self._read(missing)
             fresh = dict(zip(missing.tolist(), zip(inputs, targets, strict=True), strict=True))
             for number, pair in fresh.items():
-                self._keep(number, pair)
-        found = [self._kept.get(n) or fresh[n] for n in wanted.tolist()]
-        return np.stack([one for one, _ in found]), np.stack([other for _, other in found])
+                self._add(number, pair)
+        pairs = [self._cached.get(n) or fresh[n] for n in wanted.tolist()]
+        return np.stack([inputs for inputs, _ in pairs]), np.stack([target for _, target in pairs])
 
-    def _keep(self, number: int, pair: tuple[Floats, Floats]) -> None:
+    def _add(self, number: int, pair: tuple[Floats, Floats]) -> None:
         size = sum(values.nbytes for values in pair)
-        if size <= self._room:
-            self._room -= size
-            self._kept[number] = (pair[0].copy(), pair[1].copy())
+        if size <= self._free_bytes:
+            self._free_bytes -= size
+            # Copies, because a view would keep the whole batch in memory.
+            self._cached[number] = (pair[0].copy(), pair[1].copy())

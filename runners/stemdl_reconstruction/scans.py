@@ -1,12 +1,12 @@
-"""The scans that are here: where each lies, what it is of, and its values when they are asked for.
+"""Find the scans of all ready files, with their materials, and read their arrays.
 
-Ready files are looked up once, without their arrays: 100 GB of scans stay on the disk until a
-batch names them. Of each variable a sample is a chunk, so one is read without its neighbours.
+Opening reads names and shapes only. The arrays, up to 100 GB, stay on disk until a batch needs
+them. A sample is a chunk of each variable, so it can be read without its neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,12 +35,19 @@ Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Scans:
-    """Samples of all ready files, one entry for each, in the order of folders and files.
+    """Samples of all ready files, in the order of folders and files.
 
-    paths: of the files. file: (sample,) number of the path. row: (sample,) in the file. folder:
-    (sample,) split of the dataset. texts: by name of `TEXTS`, (sample,) text, `UNKNOWN` where the
-    file has none. pixel: (sample,) Å, NaN where not known. probes, pattern, view: shapes. channels:
-    which of `VARIABLES` every file has. attributes: of the first file's scan.
+    Attributes:
+        paths: of the files.
+        file: (sample,) index of the path.
+        row: (sample,) index in the file.
+        folder: (sample,) folder of the dataset (its split).
+        texts: (sample,) text by name of `TEXTS`; `UNKNOWN` if the file has none.
+        pixel: (sample,) size of a pixel of the view in Å; NaN if unknown.
+        shape: probes, and rows and columns of a pattern.
+        view: rows and columns of the images.
+        channels: those of `VARIABLES` that all files have.
+        attributes: of the first file and its scans.
     """
 
     paths: tuple[Path, ...]
@@ -60,15 +67,15 @@ class Scans:
 
     @property
     def names(self) -> npt.NDArray[np.str_]:
-        """Return a name for each sample: native file and number where known, else the ready ones.
+        """Return a unique name for each sample: (sample,) text.
 
-        (sample,) text, no two alike.
+        It has native file and number if known, else those of the ready file.
         """
         file, number = self.texts["native_file"], self.texts["native_sample"]
         if (file != UNKNOWN).all() and (number != UNKNOWN).all():
-            return np.array([f"{a}:{b}" for a, b in zip(file, number, strict=True)])
+            return np.array([f"{name}:{n}" for name, n in zip(file, number, strict=True)])
         stems = [self.paths[file].stem for file in self.file]
-        return np.array([f"{a}:{b}" for a, b in zip(stems, self.row, strict=True)])
+        return np.array([f"{stem}:{row}" for stem, row in zip(stems, self.row, strict=True)])
 
     @property
     def has_materials(self) -> bool:
@@ -76,10 +83,10 @@ class Scans:
         return bool((self.texts["material"] != UNKNOWN).all())
 
     def read(self, variable: str, numbers: Sequence[int] | Numbers) -> Floats:
-        """Return a variable of some samples, in the order asked for: (sample, ...) float32.
+        """Return a variable of samples in the given order: (sample, ...) float32.
 
         Raises:
-            ConversionError: a file is gone, cut or damaged.
+            ConversionError: a file is missing, truncated or damaged.
         """
         chosen = np.asarray(numbers, np.intp)
         shape = self.shape if variable == SCAN else self.view
@@ -96,17 +103,17 @@ class Scans:
         return values
 
     def read_targets(self, channels: Sequence[str], numbers: Sequence[int] | Numbers) -> Floats:
-        """Return channels of some samples: (sample, row, column, channel) float32.
+        """Return channels of samples: (sample, row, column, channel) float32.
 
         Raises:
-            ConversionError: a file cannot be read, or has no target of one of them.
+            ConversionError: a file cannot be read, or a sample has no finite target.
         """
         values = np.stack([self.read(VARIABLES[name], numbers) for name in channels], axis=-1)
-        lacking = ~np.isfinite(values).all(axis=(1, 2, 3))
-        if lacking.any():
-            names = self.names[np.asarray(numbers, np.intp)[lacking]]
+        is_missing = ~np.isfinite(values).all(axis=(1, 2, 3))
+        if is_missing.any():
+            names = self.names[np.asarray(numbers, np.intp)[is_missing]]
             raise ConversionError(
-                f"{len(names)} scans lack a target of {' and '.join(channels)}",
+                f"{len(names)} scans have no target {' and '.join(channels)}",
                 problems=[Problem("missing", str(name), "not finite") for name in names[:10]],
                 untouched="nothing was changed",
                 hint="--set target=legacy",
@@ -118,8 +125,8 @@ def find_scans(converted: Converted) -> Scans:
     """Return the samples of all ready files.
 
     Raises:
-        CallError: there is none.
-        ConversionError: a file cannot be read, or shapes differ; every file is named.
+        CallError: there is no scan.
+        ConversionError: a file cannot be read, or shapes differ; all such files are listed.
     """
     places = [
         (folder, converted.root / name)
@@ -128,8 +135,8 @@ def find_scans(converted: Converted) -> Scans:
     ]
     if not places:
         raise CallError("there are no ready scans", hint="sciml-data convert stemdl_reconst_ds1")
-    heads = [_head(path) for _, path in places]
-    _require_alike([path for _, path in places], heads)
+    heads = [_read_head(path) for _, path in places]
+    _require_same_shapes([path for _, path in places], heads)
     lengths = [head["samples"] for head in heads]
     return Scans(
         paths=tuple(path for _, path in places),
@@ -149,8 +156,8 @@ def find_scans(converted: Converted) -> Scans:
     )
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """Return what a file holds, its arrays aside."""
+def _read_head(path: Path) -> dict[str, Any]:
+    """Return names, shapes and attributes of a file, without its arrays."""
     try:
         with xr.open_dataset(path, engine="h5netcdf") as dataset:
             count = dataset.sizes["sample"]
@@ -177,27 +184,22 @@ def _texts(dataset: xr.Dataset, name: str, count: int) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _require_alike(paths: Sequence[Path], heads: Sequence[Mapping[str, Any]]) -> None:
+def _require_same_shapes(paths: Sequence[Path], heads: Sequence[Mapping[str, Any]]) -> None:
     problems = [
-        Problem("shape", path.name, f"{key} {tuple(first)} expected, {tuple(found)} found")
+        Problem(
+            "shape", path.name, f"{key} {tuple(heads[0][key])} expected, {tuple(head[key])} found"
+        )
         for path, head in zip(paths, heads, strict=True)
-        for key, first, found in _differences(heads[0], head)
+        for key in ("shape", "view")
+        if head[key] != heads[0][key]
     ]
     if problems:
         raise ConversionError(
-            f"ready scans differ from those of {paths[0].name} in shape",
+            f"ready scans differ in shape from those of {paths[0].name}",
             problems=problems,
             untouched="nothing was trained",
-            hint="scans of one generation go together: fetch one, or convert them apart",
+            hint="use scans of one generation only: fetch one of them, or convert each on its own",
         )
-
-
-def _differences(
-    one: Mapping[str, Any], other: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, Any]]:
-    for key in ("shape", "view"):
-        if one[key] != other[key]:
-            yield key, one[key], other[key]
 
 
 def _unreadable(path: Path, error: Exception) -> ConversionError:

@@ -1,4 +1,4 @@
-"""A row of scores for each scan of a part, as a CSV table."""
+"""Write a CSV table with the scores of each scan of a part."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
 
 from .scans import Scans
-from .scores import Meaning, sample_errors
+from .scores import ScoringContext, sample_errors
 
 DIGITS = ".6g"
 
 
-def write_samples(path: Path, scans: Scans, predictions: Predictions, meaning: Meaning) -> None:
+def write_samples(
+    path: Path, scans: Scans, predictions: Predictions, context: ScoringContext
+) -> None:
     """Write name, material, formula, scaled error, and the correlation of each channel."""
     place = {name: number for number, name in enumerate(scans.names.tolist())}
     channels = [str(name) for name in predictions.coords["channel"]]
-    likeness = [
+    correlations = [
         images.pearson(predictions.observed[:, number], predictions.predicted[:, number])
         for number in range(len(channels))
     ]
@@ -28,9 +30,9 @@ def write_samples(path: Path, scans: Scans, predictions: Predictions, meaning: M
         writer.writerow(
             ["sample", "material", "formula", "mae_scaled", *(f"pearson_{c}" for c in channels)]
         )
-        errors = sample_errors(predictions, meaning).tolist()
+        errors = sample_errors(predictions, context).tolist()
         for row, (name, error) in enumerate(zip(predictions.coords["sample"], errors, strict=True)):
             number = place[str(name)]
-            known = (str(scans.texts[key][number]) for key in ("material", "formula"))
-            found = (format(float(values[row]), DIGITS) for values in likeness)
-            writer.writerow([name, *known, format(error, DIGITS), *found])
+            names = (str(scans.texts[key][number]) for key in ("material", "formula"))
+            of_channels = (format(float(values[row]), DIGITS) for values in correlations)
+            writer.writerow([name, *names, format(error, DIGITS), *of_channels])

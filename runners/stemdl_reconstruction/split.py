@@ -1,8 +1,8 @@
-"""Which samples are in which part of a split, and what the parts share.
+"""Divide the samples into training, validation and test, and report what the parts share.
 
-A split is a rule: materials or samples (`by`) are put in the order of a hash, and each part takes
-its share of that order, of one folder of the dataset where it names one (`folder`). So parts have
-their shares of few materials too; with others here, a material may change its part.
+A stored split is a rule: materials or samples (`by`) are sorted by a hash, and each part takes its
+share of that order, within one folder of the dataset if it names a `folder`. So parts have the
+right shares even of a few materials. The part of a material depends on which others are present.
 """
 
 from __future__ import annotations
@@ -29,30 +29,36 @@ SHARED = ("material", "formula")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The samples of each part, ascending; `left_out` counts those of no part, `by` says how."""
+class SplitParts:
+    """The samples of each part of a split.
+
+    Attributes:
+        parts: sample numbers of each part, ascending.
+        left_out: number of samples that are in no part.
+        by: the unit that stays whole, "material" or "sample".
+    """
 
     parts: Mapping[str, Numbers]
     left_out: int
     by: str
 
 
-def lay_out(split: Split, scans: Scans) -> Layout:
-    """Return the parts of a split.
+def make_split(split: Split, scans: Scans) -> SplitParts:
+    """Return the samples of each part.
 
-    Of a part that is a share of a folder where no material is known, it is samples that are
-    hashed: nothing else can be. A split that is nothing but materials is refused then.
+    If the scans do not name their materials, a split with folders hashes samples instead, and a
+    split by material alone is refused.
 
     Raises:
-        CallError: materials are asked for that nobody knows, or a folder that is not there.
-        DescriptorError: the rule is not known.
-        SciMLDataError: a part is left without a sample.
+        CallError: the split needs materials that the scans do not name, or a missing folder.
+        DescriptorError: the split's rule is unknown.
+        SciMLDataError: a part has no sample.
     """
     is_by_folder = any("folder" in member for member in split.members.values())
     if split.members[TRAIN].get("by") == ["material"] and not scans.has_materials:
         if not is_by_folder:
             raise CallError(
-                f"split {split.name!r} keeps materials apart, and these scans do not say theirs",
+                f"split {split.name!r} keeps materials apart, but these scans do not name theirs",
                 untouched="nothing was trained",
                 hint="--split published",
             )
@@ -65,23 +71,26 @@ def lay_out(split: Split, scans: Scans) -> Layout:
             f"split {split.name!r} leaves {' and '.join(empty)} without a sample: there are "
             f"{len(scans)}, of {len(set(scans.texts['material']))} materials",
             untouched="nothing was trained",
-            hint="a larger sample, more files, or --split random",
+            hint="use a larger sample, more files, or --split random",
         )
     used = sum(len(numbers) for numbers in parts.values())
-    return Layout(parts, left_out=len(scans) - used, by=by)
+    return SplitParts(parts, left_out=len(scans) - used, by=by)
 
 
-def leakage(layout: Layout, scans: Scans) -> dict[str, Any]:
-    """Return what each part shares with the training part, or that nobody can say."""
+def leakage(split: SplitParts, scans: Scans) -> dict[str, Any]:
+    """Return what each part shares with the training part, for the record.
+
+    `told` has it in sentences; numbers are "not known" if the scans do not name materials.
+    """
     report: dict[str, Any] = {}
-    for part, numbers in layout.parts.items():
+    for part, numbers in split.parts.items():
         if part == TRAIN:
             continue
         report[part] = {}
         for name in SHARED:
             values = scans.texts[name]
-            report[part] |= _shared(name, values[numbers], values[layout.parts[TRAIN]])
-    report["told"] = list(_told(layout, scans, report))
+            report[part] |= _shared(name, values[numbers], values[split.parts[TRAIN]])
+    report["told"] = _leakage_messages(split, scans, report)
     report["meaning"] = (
         "materials and formulas of the part that the training part has too, and the per cent of "
         "the part's samples that are of them. One material is scanned at several energies, over "
@@ -90,12 +99,12 @@ def leakage(layout: Layout, scans: Scans) -> dict[str, Any]:
     return report
 
 
-def describe(layout: Layout, scans: Scans) -> dict[str, Any]:
+def describe_split(split: SplitParts, scans: Scans) -> dict[str, Any]:
     """Return what each part holds, and a digest of the samples' names, for the record."""
-    report: dict[str, Any] = {"by": layout.by, "left_out": layout.left_out}
+    report: dict[str, Any] = {"by": split.by, "left_out": split.left_out}
     names = scans.names
     lines = []
-    for part, numbers in layout.parts.items():
+    for part, numbers in split.parts.items():
         folders, counts = np.unique(scans.folder[numbers], return_counts=True)
         report[part] = {
             "samples": len(numbers),
@@ -114,14 +123,14 @@ def _by(split: Split) -> str:
     if not isinstance(by, list) or len(by) != 1 or by[0] not in known:
         word = by[0] if isinstance(by, list) and by else str(by)
         raise DescriptorError(
-            f"split {split.name!r} cannot be by {by!r}{nearest(str(word), known)}; "
-            f"it can be by {' or '.join(known)}"
+            f"split {split.name!r} is by {by!r}{nearest(str(word), known)}; "
+            f"{' or '.join(known)} is expected"
         )
     return str(by[0])
 
 
 def _by_shares(split: Split, scans: Scans, by: str) -> dict[str, Numbers]:
-    """Return the samples of each part: its share of what its folder has, in the order of a hash."""
+    """Return the samples of each part: its share of its folder, in the order of a hash."""
     hashed = {part: member for part, member in split.members.items() if "by" in member}
     shares = read_shares(split.name, hashed)
     ids = scans.texts["material"] if by == "material" else scans.names
@@ -138,7 +147,7 @@ def _by_shares(split: Split, scans: Scans, by: str) -> dict[str, Numbers]:
 
 
 def _places(ids: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.float64]:
-    """Return where each id stands in the order of its hash: (sample,) in (0, 1), alike for one."""
+    """Return the relative rank of each id by its hash: (sample,) in (0, 1); equal ids are equal."""
     names, codes = np.unique(ids, return_inverse=True)
     rank = np.empty(len(names))
     rank[np.argsort(hash_ids(names.tolist(), salt), kind="stable")] = np.arange(len(names))
@@ -146,14 +155,14 @@ def _places(ids: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.float64]:
 
 
 def _is_of(folder: str, scans: Scans, split: str) -> npt.NDArray[np.bool_]:
-    """Return which samples come from a folder."""
+    """Return whether each sample (sample,) comes from a folder."""
     known = sorted(set(scans.folder.tolist()))
     if folder not in known:
         raise CallError(
-            f"split {split!r} needs files of folder {folder!r}; there are those of "
+            f"split {split!r} needs files of folder {folder!r}, but the files are of "
             f"{', '.join(known)}",
             untouched="nothing was trained",
-            hint="fetch them, or --split random",
+            hint="fetch files of that folder, or --split random",
         )
     return np.asarray(scans.folder == folder)
 
@@ -168,21 +177,22 @@ def _shared(name: str, values: npt.NDArray[np.str_], train: npt.NDArray[np.str_]
     }
 
 
-def _told(layout: Layout, scans: Scans, report: Mapping[str, Any]) -> list[str]:
-    """Return the report in sentences: what a run says before it begins."""
+def _leakage_messages(split: SplitParts, scans: Scans, report: Mapping[str, Any]) -> list[str]:
+    """Return the leakage report in sentences, which a run prints before training."""
     lines = []
-    for part in layout.parts:
+    for part in split.parts:
         if part == TRAIN:
             continue
-        found = report[part]
-        if found["materials_shared"] == NOT_KNOWN:
+        shared = report[part]
+        if shared["materials_shared"] == NOT_KNOWN:
             lines.append(f"leakage: of {part} it cannot be checked, the scans name no materials")
             continue
-        count = _count(scans, layout.parts[part])
-        formulas = found["formulas_shared_percent"]
+        count = _count(scans, split.parts[part])
+        formulas = shared["formulas_shared_percent"]
+        materials = shared["materials_shared"]
         lines.append(
-            f"leakage: of {part} {found['materials_shared']} of {count} materials are in train too "
-            f"({found['materials_shared_percent']} % of the samples); formulas shared by "
+            f"leakage: of {part} {materials} of {count} materials are in train too "
+            f"({shared['materials_shared_percent']} % of the samples); formulas shared by "
             f"{formulas}{'' if formulas == NOT_KNOWN else ' % of the samples'}"
         )
     return lines

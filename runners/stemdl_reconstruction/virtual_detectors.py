@@ -1,7 +1,8 @@
-"""What a detector would see of a scan: bright field, centre of mass, rings; and images of them.
+"""Images of virtual detectors: bright field, integrated centre of mass, annular detectors.
 
-Images are on the grid of probe positions first, (n, n), then on the view's pixels by cubic splines;
-each probe stands in the middle of its share of the view.
+A virtual detector computes one number from each pattern of a scan, so a scan gives an image on the
+grid of probes, (n, n). `on_view` interpolates it to the pixels of the view by cubic splines; each
+probe is in the middle of its share of the view.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ import numpy.typing as npt
 
 from . import patterns
 
-RINGS = 8  # of equal width, from the undiffracted beam to the edge of the pattern
-BRIGHT_FIELD, ICOM = 0, 1  # where they stand among the moments
-COUNT = 3 + RINGS
-HALF = 0.5  # of the middle's intensity: where the mean pattern falls below it, the centre disc ends
+ANNULI = 8  # annular detectors of equal width, from the undiffracted beam to the pattern's edge
+BRIGHT_FIELD, ICOM = 0, 1  # indices of channels
+COUNT = 3 + ANNULI  # channels
+# The centre disc ends where the mean pattern falls below this share of its middle.
+DISC_EDGE = 0.5
 
 Doubles = npt.NDArray[np.float64]
 
 
-def moments(scan: npt.NDArray[np.floating[Any]]) -> Doubles:
-    """Return images of moments on the grid of probes: (n, n, COUNT) float64.
+def virtual_images(scan: npt.NDArray[np.floating[Any]]) -> Doubles:
+    """Return the images of all virtual detectors on the grid of probes: (n, n, COUNT) float64.
 
-    In their order: share of the pattern in the centre disc; integrated centre of mass, which of a
-    thin specimen is its potential but for a factor and a constant (Lazić, Bosch and Lazar 2016),
-    of mean 0; length of the centre of mass' distance from that of the whole scan, in pixels; shares
-    in rings.
+    Channels: the share of the pattern in the centre disc (bright field); the integrated centre of
+    mass, of mean 0, which for a thin specimen is its potential up to a factor and a constant
+    (Lazić, Bosch and Lazar 2016); the distance in pixels of the centre of mass from that of the
+    whole scan; the shares in the annular detectors.
 
     Args:
         scan: (probe, y, x), z-scored or not; probes of a square grid, row by row.
@@ -41,34 +43,38 @@ def moments(scan: npt.NDArray[np.floating[Any]]) -> Doubles:
     disc = radius <= disc_radius(share.mean(axis=0), radius)
     centre = np.stack([(share.sum(axis=2) @ rows), (share.sum(axis=1) @ columns)], axis=-1)
     centre -= centre.mean(axis=0)
-    ring = np.minimum(radius * RINGS / (min(share.shape[1:]) / 2), RINGS - 1).astype(int)
-    in_rings = [share[:, ring == number].sum(axis=1) for number in range(RINGS)]
+    annulus = np.minimum(radius * ANNULI / (min(share.shape[1:]) / 2), ANNULI - 1).astype(int)
+    in_annuli = [share[:, annulus == number].sum(axis=1) for number in range(ANNULI)]
     gradient = centre.reshape(side, side, 2)
-    found = [
+    channels = [
         share[:, disc].sum(axis=1).reshape(side, side),
-        integrated(gradient),
+        integrate_gradient(gradient),
         np.hypot(gradient[..., 0], gradient[..., 1]),
-        *(values.reshape(side, side) for values in in_rings),
+        *(values.reshape(side, side) for values in in_annuli),
     ]
-    return np.stack(found, axis=-1)
+    return np.stack(channels, axis=-1)
 
 
 def disc_radius(mean: Doubles, radius: Doubles) -> float:
-    """Return the radius in pixels of the centre disc of a mean pattern, both (y, x).
+    """Return the radius of the centre disc in pixels.
 
-    Where the mean over a circle falls below half of what the middle pixels have.
+    That is where the mean over a circle falls below half of the mean of the middle pixels.
+
+    Args:
+        mean: (y, x) mean pattern.
+        radius: (y, x) distance from the undiffracted beam in pixels.
     """
     within = radius < min(mean.shape) / 2
     circle = np.round(radius[within]).astype(int)
     profile = np.bincount(circle, weights=mean[within]) / np.maximum(np.bincount(circle), 1)
-    below = np.flatnonzero(profile < HALF * profile[:2].mean())
+    below = np.flatnonzero(profile < DISC_EDGE * profile[:2].mean())
     return float(below[0]) - 0.5 if len(below) else float(len(profile))
 
 
-def integrated(gradient: Doubles) -> Doubles:
-    """Return the image (n, n) of mean 0 whose slopes are nearest to a gradient (n, n, 2).
+def integrate_gradient(gradient: Doubles) -> Doubles:
+    """Return the image (n, n) of mean 0 with the given gradient (n, n, 2), by least squares.
 
-    Between neighbours the slope is the mean of theirs; the least-squares solution of all pairs.
+    The slope between two neighbours is the mean of their gradients.
     """
     side = len(gradient)
     down = (gradient[1:, :, 0] + gradient[:-1, :, 0]) / 2
@@ -78,20 +84,20 @@ def integrated(gradient: Doubles) -> Doubles:
 
 
 def on_view(images: Doubles, view: tuple[int, int]) -> Doubles:
-    """Return images (n, n, c) on the view's pixels: (row, column, c), by cubic splines."""
+    """Return images (n, n, c) interpolated to the pixels of the view: (row, column, c)."""
     from scipy.ndimage import zoom
 
     factors = [size / length for size, length in zip(view, images.shape[:2], strict=True)]
-    wide = [
+    interpolated = [
         zoom(images[..., number], factors, order=3, mode="nearest", grid_mode=True)
         for number in range(images.shape[-1])
     ]
-    return np.stack(wide, axis=-1)
+    return np.stack(interpolated, axis=-1)
 
 
 @cache
 def _integrator(side: int) -> Doubles:
-    """Return the pseudo-inverse of the differences between neighbours on a grid of side x side."""
+    """Return the pseudo-inverse of the differences between neighbours of a side x side grid."""
     place = np.arange(side * side).reshape(side, side)
     pairs = [(place[:-1].ravel(), place[1:].ravel()), (place[:, :-1].ravel(), place[:, 1:].ravel())]
     first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))

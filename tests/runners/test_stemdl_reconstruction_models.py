@@ -1,4 +1,4 @@
-"""The networks of the reconstruction benchmark: shapes, units, and the published one's widths."""
+"""The networks of the reconstruction benchmark: shapes, units, and the published widths."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ def build(model: str, shape: tuple[int, int, int], view: int, *overrides: str) -
 def published_parameters(probes: int, channels: int, growth: int) -> int:
     """Return the weights of the published network, block by block, from its description.
 
-    Dense blocks add `growth` channels with each 5 x 5 convolution; transitions keep or, on the way
-    up, take what the last block added. Biases: of the first convolution alone.
+    Dense blocks add `growth` channels with each 5 x 5 convolution. Transitions keep the width; on
+    the way up they take the channels that the last block added. Only the first convolution has a
+    bias.
     """
 
-    def block(given: int, count: int) -> tuple[int, int]:
-        weights = sum(25 * (given + n * growth) * growth for n in range(count))
-        return weights, given + count * growth
+    def block(inputs: int, count: int) -> tuple[int, int]:
+        weights = sum(25 * (inputs + n * growth) * growth for n in range(count))
+        return weights, inputs + count * growth
 
     total, width, skips = 25 * probes * growth + growth, growth, []
     for count in (1, 2, 4):
@@ -64,17 +65,17 @@ def published_parameters(probes: int, channels: int, growth: int) -> int:
 @pytest.mark.parametrize("model", ["small", "base"])
 def test_a_network_gives_an_image_of_the_view_in_its_units(model: str) -> None:
     network = build(model, (16, 15, 15), 16)
-    said = np.asarray(network(np.ones((3, 16, 15, 15), np.float32)))
+    predicted = np.asarray(network(np.ones((3, 16, 15, 15), np.float32)))
 
-    assert said.shape == (3, 16, 16, 2)
-    assert np.abs((said - OFFSET) / SCALE).max() < 1.5  # a new one says about the mean
+    assert predicted.shape == (3, 16, 16, 2)
+    assert np.abs((predicted - OFFSET) / SCALE).max() < 1.5  # a new network predicts about the mean
     assert all(
         np.array_equal(weight.numpy(), value.astype("f4"))
         for weight, value in zip(network.get_layer("units").weights, (SCALE, OFFSET), strict=True)
     )
 
 
-def test_a_pattern_is_seen_where_its_probe_stood() -> None:
+def test_a_pattern_changes_the_image_at_the_position_of_its_probe() -> None:
     network = build("small", (64, 9, 9), 64, "blocks=0")
     scan = np.random.default_rng(0).random((1, 64, 9, 9)).astype(np.float32)
     other = scan.copy()
@@ -95,7 +96,7 @@ def test_the_reference_has_the_weights_of_its_description() -> None:
     assert network.output_shape == (None, 16, 16, 2)
 
 
-def test_the_published_width_has_as_many_weights_as_its_description_says() -> None:
+def test_the_published_width_has_215_million_weights() -> None:
     assert published_parameters(256, 1, 256) == 215_491_072
 
 
@@ -123,7 +124,7 @@ def test_shapes_that_a_network_cannot_take_are_refused(
         build(model, shape, view, "growth=4")
 
 
-def test_a_saved_model_says_what_it_said(tmp_path: Path) -> None:
+def test_a_saved_model_predicts_the_same(tmp_path: Path) -> None:
     network = build("small", (4, 9, 9), 8)
     scan = np.random.default_rng(1).random((2, 4, 9, 9)).astype(np.float32)
     network.save(tmp_path / "model.keras")

@@ -1,4 +1,4 @@
-"""The reconstruction runner offers the engine what it asks for, on small scans made here."""
+"""The reconstruction runner implements the engine interface, shown on small scans."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def epoch(problem: Any, part: str, seed: int) -> list[Any]:
     return list(problem.batches(part, batch_size=3, seed=seed))
 
 
-def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+def test_prepare_returns_a_problem(problem: Any) -> None:
     assert problem.parts == ("train", "validation", "test")
     assert sum(problem.sizes.values()) == 36
     assert problem.messages == tuple(problem.diagnostics()["leakage"]["told"])
@@ -78,14 +78,14 @@ def test_what_it_prepares_is_a_problem(problem: Any) -> None:
 
 
 def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
-    one, again, other = (epoch(problem, "train", seed) for seed in (3, 3, 4))
+    first, again, other = (epoch(problem, "train", seed) for seed in (3, 3, 4))
 
     assert all(
         np.array_equal(a, b)
-        for pair in zip(one, again, strict=True)
+        for pair in zip(first, again, strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    assert not np.array_equal(one[0][0], other[0][0])
+    assert not np.array_equal(first[0][0], other[0][0])
 
 
 def test_batches_hold_scans_and_targets_in_their_units(problem: Any) -> None:
@@ -99,7 +99,9 @@ def test_batches_hold_scans_and_targets_in_their_units(problem: Any) -> None:
     assert np.allclose(targets[..., 0], 50 * targets[..., 1])
 
 
-def test_training_scans_are_moved_and_others_are_not(problem: Any, converted: Converted) -> None:
+def test_training_scans_are_augmented_and_others_are_not(
+    problem: Any, converted: Converted
+) -> None:
     still = problem_of(converted, "augment=false")
 
     def images(problem: Any, part: str, seed: int) -> set[bytes]:
@@ -118,22 +120,22 @@ def test_little_memory_changes_nothing(problem: Any, converted: Converted) -> No
         for pair in zip(epoch(problem, "train", 1), epoch(little, "train", 1), strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    assert len(little.data.store) == 0
+    assert len(little.data.cache) == 0
 
 
 def test_the_loss_is_the_mean_error_in_units_of_the_deviation(problem: Any) -> None:
     scale = problem.data.statistics.deviation
     targets = np.zeros((2, 16, 16, 2), np.float32)
-    said = targets + (3 * scale).astype(np.float32)
+    predicted = targets + (3 * scale).astype(np.float32)
 
-    total, weight = problem.sample_loss(targets, said, np.array([1.0, 0.0], np.float32))
+    total, weight = problem.sample_loss(targets, predicted, np.array([1.0, 0.0], np.float32))
 
     assert float(total) == pytest.approx(3.0, rel=1e-5)
     assert float(weight) == 1.0
 
 
 def test_the_scale_is_of_the_training_part_alone(problem: Any) -> None:
-    numbers = problem.data.layout.parts["train"]
+    numbers = problem.data.split.parts["train"]
     values = problem.data.scans.read("potential", numbers).astype(np.float64)
     statistics = problem.data.statistics
 
@@ -151,7 +153,7 @@ def test_the_scale_is_of_the_training_part_alone(problem: Any) -> None:
         ("thinning=17", "at most the 16 pixels"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(
+def test_settings_that_are_not_valid_are_refused(
     converted: Converted, override: str, message: str
 ) -> None:
     with pytest.raises(CallError, match=message):
@@ -186,21 +188,21 @@ def test_a_scan_without_its_target_is_named(converted: Converted, tmp_path: Path
     with h5py.File(next(tmp_path.glob("train-*.nc")), "r+") as file:
         file["potential"][:] = np.nan
 
-    with pytest.raises(ConversionError, match="scans lack a target"):
+    with pytest.raises(ConversionError, match="scans have no target"):
         _ = problem_of(broken, split="published").data.statistics
 
 
-def test_thinning_adds_intensity_up_about_the_middle() -> None:
+def test_binning_sums_intensity_about_the_middle() -> None:
     patterns = module("patterns")
     values = np.random.default_rng(0).random((2, 16, 16)).astype(np.float32)
 
-    found = patterns.thinned(values, 3)
+    sums = patterns.binned(values, 3)
 
-    assert found.shape == (2, 5, 5) == (2, patterns.blocks(16, 3), patterns.blocks(16, 3))
-    assert found[:, 2, 2] == pytest.approx(values[:, 7:10, 7:10].sum(axis=(1, 2)))
+    assert sums.shape == (2, 5, 5) == (2, patterns.block_count(16, 3), patterns.block_count(16, 3))
+    assert sums[:, 2, 2] == pytest.approx(values[:, 7:10, 7:10].sum(axis=(1, 2)))
 
 
-def test_shares_give_the_intensity_of_a_z_scored_pattern_back() -> None:
+def test_shares_recover_the_intensity_of_a_z_scored_pattern() -> None:
     intensity = scanned(sheet(np.random.default_rng(2), 64), probes=2, size=16)
     intensity[:, 0, 0] = 0.0  # past the band limit
     z = (intensity - intensity.mean(axis=(1, 2), keepdims=True)) / intensity.std(
@@ -213,10 +215,10 @@ def test_shares_give_the_intensity_of_a_z_scored_pattern_back() -> None:
 
 def test_the_integrated_centre_of_mass_is_the_potential_of_a_thin_sheet() -> None:
     potential = 0.1 * sheet(np.random.default_rng(3), 128)  # weak: its phase is small
-    moments = module("virtual_detectors")
-    seen = moments.moments(scanned(potential, probes=12, size=32, aperture=0.6))
+    detectors = module("virtual_detectors")
+    images = detectors.virtual_images(scanned(potential, probes=12, size=32, aperture=0.6))
 
-    icom = moments.on_view(seen, (32, 32))[..., moments.ICOM]
+    icom = detectors.on_view(images, (32, 32))[..., detectors.ICOM]
 
     true = window_of(potential, 32)
     assert np.corrcoef(icom.ravel(), true.ravel())[0, 1] > 0.9
@@ -224,10 +226,10 @@ def test_the_integrated_centre_of_mass_is_the_potential_of_a_thin_sheet() -> Non
 
 def test_the_centre_disc_is_found() -> None:
     scan = scanned(0 * sheet(np.random.default_rng(3), 64), probes=2, size=32, aperture=0.6)
-    moments = module("virtual_detectors")
+    detectors = module("virtual_detectors")
     axis = np.arange(32) - 16
 
-    radius = moments.disc_radius(scan.mean(axis=0), np.hypot(axis[:, None], axis))
+    radius = detectors.disc_radius(scan.mean(axis=0), np.hypot(axis[:, None], axis))
 
     assert radius == pytest.approx(0.6 * 2 * WINDOW, abs=1.0)  # in pixels of 1 / 8 Å
 
@@ -237,9 +239,9 @@ def test_a_gradient_is_integrated_to_its_image() -> None:
     image = 3 * y**2 + 2 * x - x * y
     gradient = np.stack([(6 * y - x) / 6, (2 - y) / 6], axis=-1)
 
-    found = module("virtual_detectors").integrated(gradient)
+    integrated = module("virtual_detectors").integrate_gradient(gradient)
 
-    assert np.allclose(found, image - image.mean(), atol=1e-9)
+    assert np.allclose(integrated, image - image.mean(), atol=1e-9)
 
 
 def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
@@ -248,7 +250,7 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 
     assert set(scores) == {"constant", "mean_image", "bright_field", "icom", "detectors"}
     assert {key.partition(".")[0] for key in scores["icom"]} == {m.id for m in task.metrics}
-    assert len({frozenset(found) for found in scores.values()}) == 1
+    assert len({frozenset(by_metric) for by_metric in scores.values()}) == 1
 
 
 def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
@@ -264,10 +266,10 @@ def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
 def test_the_legacy_target_follows_from_the_true_potential(problem: Any) -> None:
     true = problem.data.scans.read("potential", [0, 5])
 
-    found = module("legacy_target").legacy_images(true)
+    legacy = module("legacy_target").legacy_images(true)
 
-    assert np.allclose(found.mean(axis=(1, 2)), 0, atol=1e-6)
-    assert np.allclose(found.std(axis=(1, 2)), 1, atol=1e-5)
+    assert np.allclose(legacy.mean(axis=(1, 2)), 0, atol=1e-6)
+    assert np.allclose(legacy.std(axis=(1, 2)), 1, atol=1e-5)
     assert not module("legacy_target").legacy_images(np.full((1, 8, 8), 12.0)).any()
 
 
@@ -283,7 +285,7 @@ def test_perfect_images_have_perfect_scores(problem: Any) -> None:
     assert scores["legacy_l1"] < 0.3  # the fixture's target is not blurred
 
 
-def test_facts_say_what_was_learnt_and_what_parts_share(problem: Any) -> None:
+def test_diagnostics_have_targets_and_leakage(problem: Any) -> None:
     facts = problem.diagnostics()
 
     assert facts["target"] == "both"

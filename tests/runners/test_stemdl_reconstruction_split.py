@@ -1,4 +1,4 @@
-"""Splits of the reconstruction benchmark keep materials apart, or say that they do not."""
+"""Splits of the reconstruction benchmark keep materials apart, or report their leakage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sciml_data.bench.task.split import load_split, split_names
 from sciml_data.errors import CallError, ConversionError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
-from tests.support.stemdl_scans import one_file, scanned, sheet, window_of, write_ready
+from tests.support.stemdl_scans import ready_dataset, scanned, sheet, window_of, write_ready
 
 RUNNER = find_registry().runner("stemdl_reconstruction")
 TRAIN = [[f"syn{n}" for n in range(8)], [f"syn{n}" for n in range(8, 16)]]
@@ -36,14 +36,14 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return scans that say nothing but what the published files do."""
+    """Return scans with no more metadata than the published files have."""
     root = tmp_path_factory.mktemp("published")
     converted = write_ready(root, {"train": TRAIN, "test": TEST}, published=True)
     return module("scans").find_scans(converted)
 
 
-def laid_out(name: str, scans: Any) -> Any:
-    return module("split").lay_out(load_split(RUNNER, name), scans)
+def make_split(name: str, scans: Any) -> Any:
+    return module("split").make_split(load_split(RUNNER, name), scans)
 
 
 def materials(scans: Any, numbers: Any) -> set[str]:
@@ -60,45 +60,45 @@ def test_scans_are_those_of_all_files(scans: Any) -> None:
 
 def test_a_scan_is_read_by_its_number(scans: Any) -> None:
     numbers = [33, 2, 17]
-    whole = np.concatenate([one_file(m, published=False)["scan"] for m in (*TEST, *TRAIN)])
+    whole = np.concatenate([ready_dataset(m, published=False)["scan"] for m in (*TEST, *TRAIN)])
 
     assert np.array_equal(scans.read("scan", numbers), whole[numbers])
 
 
 def test_no_material_is_on_two_sides_of_the_headline_split(scans: Any) -> None:
-    layout = laid_out("material", scans)
-    parts = [materials(scans, numbers) for numbers in layout.parts.values()]
+    divided = make_split("material", scans)
+    parts = [materials(scans, numbers) for numbers in divided.parts.values()]
 
     assert [len(part) for part in parts] == [14, 3, 3]
     assert len(set.union(*parts)) == 20
-    assert sum(len(numbers) for numbers in layout.parts.values()) == 40
+    assert sum(len(numbers) for numbers in divided.parts.values()) == 40
 
 
-def test_the_random_split_leaks_and_says_so(scans: Any) -> None:
-    layout = laid_out("random", scans)
-    report = module("split").leakage(layout, scans)
-    shared = materials(scans, layout.parts["test"]) & materials(scans, layout.parts["train"])
+def test_the_random_split_reports_its_leakage(scans: Any) -> None:
+    divided = make_split("random", scans)
+    report = module("split").leakage(divided, scans)
+    shared = materials(scans, divided.parts["test"]) & materials(scans, divided.parts["train"])
 
     assert report["test"]["materials_shared"] == len(shared) > 0
     assert any(f"of test {len(shared)} of" in line for line in report["told"])
 
 
-def test_formulas_that_are_shared_are_told_where_materials_are_not(scans: Any) -> None:
-    report = module("split").leakage(laid_out("material", scans), scans)
+def test_shared_formulas_are_reported_when_no_material_is_shared(scans: Any) -> None:
+    report = module("split").leakage(make_split("material", scans), scans)
 
     assert report["test"]["materials_shared"] == 0
     assert report["test"]["formulas_shared_percent"] == 100.0  # there are four
 
 
 def test_the_published_split_takes_validation_from_train_by_material(scans: Any) -> None:
-    layout = laid_out("published", scans)
+    divided = make_split("published", scans)
 
-    assert set(scans.folder[layout.parts["test"]]) == {"test"}
-    assert set(scans.folder[layout.parts["validation"]]) == {"train"}
-    assert len(layout.parts["test"]) == 8
-    assert len(materials(scans, layout.parts["validation"])) == 2
-    train = materials(scans, layout.parts["train"])
-    assert not train & materials(scans, layout.parts["validation"])
+    assert set(scans.folder[divided.parts["test"]]) == {"test"}
+    assert set(scans.folder[divided.parts["validation"]]) == {"train"}
+    assert len(divided.parts["test"]) == 8
+    assert len(materials(scans, divided.parts["validation"])) == 2
+    train = materials(scans, divided.parts["train"])
+    assert not train & materials(scans, divided.parts["validation"])
 
 
 def test_published_files_have_the_legacy_target_and_no_materials(published: Any) -> None:
@@ -107,19 +107,19 @@ def test_published_files_have_the_legacy_target_and_no_materials(published: Any)
     assert np.isnan(published.pixel).all()
 
 
-def test_without_materials_leakage_is_said_not_to_be_checked(published: Any) -> None:
-    layout = laid_out("published", published)
-    report = module("split").leakage(layout, published)
+def test_without_materials_leakage_is_reported_as_not_checked(published: Any) -> None:
+    divided = make_split("published", published)
+    report = module("split").leakage(divided, published)
 
-    assert layout.by == "sample"
-    assert len(layout.parts["validation"]) == 5  # of 32, 0.15 of them
+    assert divided.by == "sample"
+    assert len(divided.parts["validation"]) == 5  # of 32, 0.15 of them
     assert report["test"]["materials_shared"] == "not known"
     assert all("cannot be checked" in line for line in report["told"])
 
 
 def test_without_materials_they_cannot_be_kept_apart(published: Any) -> None:
-    with pytest.raises(CallError, match="do not say theirs") as error:
-        laid_out("material", published)
+    with pytest.raises(CallError, match="do not name theirs") as error:
+        make_split("material", published)
 
     assert "--split published" in str(error.value)
 
@@ -128,16 +128,16 @@ def test_a_part_that_would_be_empty_is_refused(tmp_path: Path) -> None:
     few = write_ready(tmp_path, {"train": [["syn1", "syn2"]]})
 
     with pytest.raises(SciMLDataError, match="without a sample"):
-        laid_out("material", module("scans").find_scans(few))
+        make_split("material", module("scans").find_scans(few))
     with pytest.raises(CallError, match="needs files of folder 'test'"):
-        laid_out("published", module("scans").find_scans(few))
+        make_split("published", module("scans").find_scans(few))
 
 
 def test_stored_splits_are_three() -> None:
     assert split_names(RUNNER) == ["material", "published", "random"]
 
 
-def test_a_cut_file_is_named(tmp_path: Path) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     converted = write_ready(tmp_path, {"train": [["syn1"]], "test": [["syn2"]]})
     victim = next(tmp_path.glob("test-*.nc"))
     victim.write_bytes(victim.read_bytes()[:3000])
@@ -150,7 +150,7 @@ def test_a_cut_file_is_named(tmp_path: Path) -> None:
 
 def test_files_of_other_shapes_are_refused(tmp_path: Path) -> None:
     converted = write_ready(tmp_path, {"train": [["syn1"], ["syn2"]]})
-    one_file(["syn2"], view=8, published=False).to_netcdf(
+    ready_dataset(["syn2"], view=8, published=False).to_netcdf(
         tmp_path / "train-batch_train_1-00000.nc", engine="h5netcdf"
     )
 
@@ -160,38 +160,38 @@ def test_files_of_other_shapes_are_refused(tmp_path: Path) -> None:
     assert error.value.problems[0].place == "train-batch_train_1-00000.nc"
 
 
-def test_a_store_without_room_gives_the_same(scans: Any) -> None:
-    asked: list[list[int]] = []
+def test_a_cache_without_room_returns_the_same(scans: Any) -> None:
+    requests: list[list[int]] = []
 
     def read(numbers: Any) -> Any:
-        asked.append(numbers.tolist())
+        requests.append(numbers.tolist())
         return scans.read("scan", numbers), scans.read_targets(("potential",), numbers)
 
-    room, none = (module("scan_cache").Store(read, budget_mib=mib) for mib in (64, 0))
+    room, none = (module("scan_cache").ScanCache(read, budget_mib=mib) for mib in (64, 0))
     first = room.take([5, 1, 5]), none.take([5, 1, 5])
     again = room.take([1, 7]), none.take([1, 7])
 
     assert all(np.array_equal(a, b) for a, b in zip(*first, strict=True))
     assert all(np.array_equal(a, b) for a, b in zip(*again, strict=True))
     assert (len(room), len(none)) == (3, 0)
-    assert asked[2:] == [[7], [1, 7]]
+    assert requests[2:] == [[7], [1, 7]]
 
 
 @pytest.mark.parametrize("symmetry", range(8))
-def test_a_moved_scan_is_the_scan_of_the_moved_sheet(symmetry: int) -> None:
+def test_a_rotated_scan_is_the_scan_of_the_rotated_sheet(symmetry: int) -> None:
     potential = sheet(np.random.default_rng(5), 64)
-    there = potential.T if symmetry & 1 else potential
+    rotated = potential.T if symmetry & 1 else potential
     for axis in (0, 1):
-        there = np.flip(there, axis) if symmetry & (2 << axis) else there
+        rotated = np.flip(rotated, axis) if symmetry & (2 << axis) else rotated
 
-    scan, image = module("symmetry").move(
+    scan, image = module("symmetry").apply_symmetry(
         scanned(potential, probes=4, size=16), window_of(potential, 16)[..., None], symmetry
     )
 
-    expected = scanned(np.ascontiguousarray(there), probes=4, size=16)
+    expected = scanned(np.ascontiguousarray(rotated), probes=4, size=16)
     inner = (slice(None), slice(1, None), slice(1, None))  # an even pattern's first has no partner
     assert np.allclose(scan[inner], expected[inner], atol=1e-12)
-    assert np.allclose(image[..., 0], window_of(there, 16))
+    assert np.allclose(image[..., 0], window_of(rotated, 16))
 
 
 def test_converted_scans_of_no_file_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small ready scans, made here: a focused beam through a sheet of atoms, in the ready form."""
+"""Write small ready scans: a focused beam through a sheet of atoms, simulated by one slice."""
 
 from __future__ import annotations
 
@@ -14,55 +14,59 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest
 from sciml_data.registry.stages import Converted
 
-WINDOW = 4.0  # Å: what is scanned and shown, in the middle of a box twice as wide
-REACH = 2 * WINDOW
+WINDOW = 4.0  # Å: side of the scanned square, in the middle of a box twice as wide
+BOX = 2 * WINDOW
 Array = npt.NDArray[np.float64]
 
 
 def sheet(random: np.random.Generator, pixels: int) -> Array:
-    """Return the projected potential (pixels, pixels) of a few atoms in the box, V Å."""
-    axis = (np.arange(pixels) + 0.5) * REACH / pixels
+    """Return the projected potential (pixels, pixels) of a few atoms in the box, in V Å."""
+    axis = (np.arange(pixels) + 0.5) * BOX / pixels
     image = np.zeros((pixels, pixels))
     for _ in range(20):
-        y, x, height = *random.uniform(0, REACH, 2), random.uniform(200, 600)
-        apart = [np.minimum(abs(axis - at), REACH - abs(axis - at)) for at in (y, x)]
-        image += height * np.exp(-(apart[0][:, None] ** 2 + apart[1] ** 2) / (2 * 0.35**2))
+        y, x, height = *random.uniform(0, BOX, 2), random.uniform(200, 600)
+        distance = [np.minimum(abs(axis - at), BOX - abs(axis - at)) for at in (y, x)]
+        image += height * np.exp(-(distance[0][:, None] ** 2 + distance[1] ** 2) / (2 * 0.35**2))
     return image
 
 
 def scanned(potential: Array, *, probes: int, size: int, aperture: float = 0.4) -> Array:
-    """Return intensities (probes^2, size, size) behind a sheet, for a probe at each place.
+    """Return diffracted intensities (probes^2, size, size), one pattern for each probe.
 
-    The undiffracted beam is in pixel (size // 2, size // 2), of 1 / REACH in Å^-1; each probe
-    stands in the middle of its share of the window.
+    Args:
+        potential: (pixels, pixels) projected potential in V Å; see `sheet`.
+        probes: probes along a side of the window, each in the middle of its share.
+        size: pixels along a side of a pattern, of 1 / BOX in Å^-1; the undiffracted beam is in
+            pixel (size // 2, size // 2).
+        aperture: radius of the pupil in Å^-1.
     """
     pixels = len(potential)
-    k = np.fft.fftfreq(pixels, REACH / pixels)
+    k = np.fft.fftfreq(pixels, BOX / pixels)
     pupil = np.hypot(k[:, None], k) <= aperture
-    places = WINDOW / 2 + (np.arange(probes) + 0.5) * WINDOW / probes - 0.5 * REACH / pixels
-    turned = np.exp(1j * 9.244e-4 * potential)
+    places = WINDOW / 2 + (np.arange(probes) + 0.5) * WINDOW / probes - 0.5 * BOX / pixels
+    transmission = np.exp(1j * 9.244e-4 * potential)
     middle = slice(pixels // 2 - size // 2, pixels // 2 - size // 2 + size)
-    found = []
+    patterns = []
     for y in places:
         for x in places:
             wave = np.fft.ifft2(pupil * np.exp(-2j * np.pi * (k[:, None] * y + k * x)))
-            far = np.fft.fftshift(np.abs(np.fft.fft2(wave * turned)) ** 2)[middle, middle]
-            found.append(far / pupil.sum())
-    return np.array(found)
+            far = np.fft.fftshift(np.abs(np.fft.fft2(wave * transmission)) ** 2)[middle, middle]
+            patterns.append(far / pupil.sum())
+    return np.array(patterns)
 
 
 def window_of(potential: Array, view: int) -> Array:
-    """Return the middle of the box on `view` pixels along each side, each the mean of its area."""
+    """Return the middle of the box (view, view), each pixel the mean of its area."""
     quarter = len(potential) // 4
     inner = potential[quarter:-quarter, quarter:-quarter]
     step = len(inner) // view
     return np.asarray(inner.reshape(view, step, view, step).mean(axis=(1, 3)), np.float64)
 
 
-def one_file(
+def ready_dataset(
     materials: list[str], *, probes: int = 4, size: int = 16, view: int = 16, published: bool
 ) -> xr.Dataset:
-    """Return a ready file: each material at two energies, alike but for noise in the patterns."""
+    """Return the content of a ready file: each material twice, with other noise in the patterns."""
     scans, potentials = [], []
     for material in materials:
         random = np.random.default_rng(int(material[3:]))
@@ -78,7 +82,7 @@ def one_file(
     legacy /= legacy.std(axis=(1, 2), keepdims=True)
     names = [name for name in materials for _ in range(2)]
     plane = ("sample", "v", "u")
-    whole: dict[str, tuple[object, ...]] = {
+    variables: dict[str, tuple[object, ...]] = {
         "scan": (("sample", "probe", "y", "x"), np.array(scans, "f4"), {"scaling": "z-score"}),
         "legacy_target": (plane, legacy.astype("f4"), {"units": "1"}),
         "native_file": ("sample", np.array(["a.db"] * len(names), dtype="S")),
@@ -89,21 +93,21 @@ def one_file(
         "material": ("sample", np.array(names, dtype="S")),
         "formula": ("sample", np.array([f"X{int(name[3:]) % 4}" for name in names], dtype="S")),
     }
-    kept = list(whole)[:4] if published else list(whole)
-    return xr.Dataset({name: whole[name] for name in kept})
+    names_in_file = list(variables)[:4] if published else list(variables)
+    return xr.Dataset({name: variables[name] for name in names_in_file})
 
 
 def write_ready(
     root: Path, folders: dict[str, list[list[str]]], *, published: bool = False
 ) -> Converted:
-    """Write ready files, by folder one for each list of materials, and say what they are."""
+    """Write ready files: for each folder, a file for each list of materials."""
     root.mkdir(parents=True, exist_ok=True)
     splits: dict[str, list[str]] = {}
     for folder, files in folders.items():
         for number, materials in enumerate(files):
             name = f"{folder}-batch_{folder}_{number}-00000.nc"
             chunk = {"scan": {"chunksizes": (1, 16, 16, 16)}}
-            one_file(materials, published=published).to_netcdf(
+            ready_dataset(materials, published=published).to_netcdf(
                 root / name, engine="h5netcdf", encoding=chunk
             )
             splits.setdefault(folder, []).append(name)
