@@ -91,7 +91,7 @@ def _paths(names: Sequence[str], home: Home) -> list[Path]:
     """Return the folders of runs and submissions for the arguments of the call."""
     from sciml_data.bench.record.record import RECORD_NAME
     from sciml_data.bench.record.runs import all_runs, find_run
-    from sciml_data.results.submission.tree import find_submissions
+    from sciml_data.results.submission import find_submissions
 
     if not names:
         return all_runs(home)
@@ -112,13 +112,13 @@ def _load_records(folders: Sequence[Path]) -> list[Entry]:
     Raises:
         RecordError: some records are not valid; `.problems` has the reason for each.
     """
-    from sciml_data.results.submission.names import TERMS
+    from sciml_data.results.submission import is_submission
 
     entries: list[Entry] = []
     problems: list[Problem] = []
     for folder in folders:
         try:
-            entries += _packed(folder) if (folder / TERMS).is_file() else _run(folder)
+            entries += _packed(folder) if is_submission(folder) else _run(folder)
         except RecordError as error:
             problems.append(Problem("record", folder.name, _first(error)))
     if problems:
@@ -149,7 +149,7 @@ def _run(folder: Path) -> Iterator[Entry]:
 
 def _packed(root: Path) -> Iterator[Entry]:
     """Yield the records of a submission, with the verification states found by local checks."""
-    from sciml_data.results.submission.reading import packed_runs
+    from sciml_data.results.submission import packed_runs
 
     for run in packed_runs(root):
         yield run.record, run.organisation

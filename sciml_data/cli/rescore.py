@@ -41,10 +41,10 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
     all its runs are scored, and the result is stored in its `verification.json`. Exits with 1 if
     any score differs.
     """
-    from sciml_data.results.submission.names import TERMS
+    from sciml_data.results.submission import is_submission
 
     folder = Path(run).expanduser()
-    if (folder / TERMS).is_file():
+    if is_submission(folder):
         is_equal = _packed(folder, options, as_json=as_json)
     else:
         is_equal = _one(run, options, as_json=as_json)
@@ -79,9 +79,7 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
 def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Rescore every run of a submission, print the differences, return whether there are none."""
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.submission.names import record_name
-    from sciml_data.results.submission.rescored import rescore_packed
-    from sciml_data.results.submission.tree import load_packed_record
+    from sciml_data.results.submission import load_packed_record, record_name, rescore_packed
 
     data = load_packed_record(folder / record_name(1))["dataset"]
     outcome = rescore_packed(

@@ -14,7 +14,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.results.submission.check import Verdict
+    from sciml_data.results.submission import Verdict
 
 PATH = click.Path(path_type=Path)
 repository_option = click.option(
@@ -78,10 +78,7 @@ def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) ->
     """
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
-    from sciml_data.results.submission.names import Terms
-    from sciml_data.results.submission.pack import Extras
-    from sciml_data.results.submission.pack import pack as pack_runs
-    from sciml_data.results.submission.system import read_system_file
+    from sciml_data.results.submission import Extras, Terms, pack_runs, read_system_file
 
     place = find_home(home)
     folders = [find_run(place, run) for run in runs]
@@ -128,13 +125,12 @@ def check(
     from dataclasses import replace
 
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.submission.check import check as check_one
-    from sciml_data.results.submission.elsewhere import runs_below
+    from sciml_data.results.submission import check_submission, runs_below
 
     folders, refused = _folders(folder, since)
     known = runs_below(folder)
     verdicts = [
-        check_one(submission, find_registry(registry), repository=repository, known=known)
+        check_submission(submission, find_registry(registry), repository=repository, known=known)
         for submission in folders
     ]
     if refused:
@@ -173,8 +169,7 @@ Examples:
 def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **options: Any) -> None:
     """Make a local branch of the submission in FOLDER. Nothing is pushed or sent."""
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.submission import pull_request as requests
-    from sciml_data.results.submission.check import check as check_one
+    from sciml_data.results.submission import check_submission, commit_locally, make_pull_request
 
     if dry_run == (checkout is not None):
         raise CallError("give --dry-run or --checkout DIR", untouched="no branch was made")
@@ -185,12 +180,10 @@ def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **option
             hint="give the folder of a single submission",
         )
     registry = find_registry(options["registry"])
-    verdict = check_one(folders[0], registry, repository=options["repository"])
-    request = requests.pull_request(folders[0], verdict)
+    verdict = check_submission(folders[0], registry, repository=options["repository"])
+    request = make_pull_request(folders[0], verdict)
     if checkout is not None:
-        commit = requests.commit_locally(
-            folders[0].resolve(), request, checkout, under=options["under"]
-        )
+        commit = commit_locally(folders[0].resolve(), request, checkout, under=options["under"])
         click.echo(f"{request.branch} {commit}")
         click.echo("not pushed; --dry-run prints the body of the pull request", err=True)
     elif options["to"] is not None:
@@ -220,10 +213,10 @@ def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | Non
     """Check whether RUN, made independently, reproduces the rescored submission in FOLDER."""
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
-    from sciml_data.results.submission import reproduced
+    from sciml_data.results.submission import TOLERANCE, compare_run
 
-    width = reproduced.TOLERANCE if tolerance is None else tolerance
-    problems = reproduced.compare_run(folder, find_run(find_home(home), run), tolerance=width)
+    width = TOLERANCE if tolerance is None else tolerance
+    problems = compare_run(folder, find_run(find_home(home), run), tolerance=width)
     for problem in problems:
         click.echo(problem)
     click.echo(f"not reproduced: {len(problems)} problems" if problems else "reproduced")
@@ -246,9 +239,12 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
     Raises:
         CallError: the folder has no submission.
     """
-    from sciml_data.results.submission.changed import changed_since
-    from sciml_data.results.submission.names import TERMS, VERIFICATION
-    from sciml_data.results.submission.tree import find_submissions
+    from sciml_data.results.submission import (
+        TERMS,
+        VERIFICATION,
+        changed_since,
+        find_submissions,
+    )
 
     if since is not None:
         changed = changed_since(folder, since)
@@ -265,7 +261,7 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
 
 
 def _nothing(folder: Path) -> Verdict:
-    from sciml_data.results.submission.check import Verdict
+    from sciml_data.results.submission import Verdict
 
     return Verdict(folder.resolve().name, (), (), 0, False, "unchecked")
 

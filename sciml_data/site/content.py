@@ -15,9 +15,7 @@ from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
-from sciml_data.results.submission.names import TERMS
-from sciml_data.results.submission.reading import packed_runs
-from sciml_data.results.submission.tree import find_submissions
+from sciml_data.results.submission import find_submissions, is_submission, packed_runs
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _run_folders(home: Home, name: str) -> list[Path]:
 
 def _runs_in(folder: Path) -> Iterator[Run]:
     """Yield the run of a folder, or the runs of a submission."""
-    if not (folder / TERMS).is_file():
+    if not is_submission(folder):
         yield Run(folder / RECORD_NAME, load_record(folder))
         return
     for packed in packed_runs(folder):

@@ -24,8 +24,8 @@ from sciml_data.errors import SciMLDataError
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.results.mlperf_log import Submitter, log_text
-from sciml_data.results.submission.table import policy_table
-from sciml_data.results.submission.tree import own_manifest
+from sciml_data.results.submission.layout import own_manifest
+from sciml_data.results.submission.texts import policy_table
 from sciml_data.testing.datasets import write_dataset
 from tests.support.paths import TOY_REGISTRY
 

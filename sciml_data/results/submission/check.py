@@ -1,23 +1,23 @@
-"""The verdict on a submission: the same wherever it is asked for, every problem by its name.
+"""The verdict on a submission: everything that is wrong with it, the same wherever it is checked.
 
-| kind | what is held against what |
+| kind | what is compared |
 | --- | --- |
-| layout | files and folders against the tree of submit.adoc |
-| json, missing, type, unknown, schema, nan | records and terms against their schemas |
-| digest | each record against its own digest |
-| manifest | each file against the list of sizes and hashes |
-| predictions | each predictions file against the digest in its record |
-| log | each log against the official checker, the strict one, its record and the terms |
-| terms, config, readme, system, version, contribution | what is made from records against them |
-| benchmark, dataset, split, runner, definition | records against the registry of whoever checks |
-| commit | the code's commit against its history |
-| record | what keeps its schema and still cannot be read |
-| mixed, duplicate, status | runs against one another, and against all other submissions |
-| score, throughput | numbers of one record against one another |
+| layout | files and folders with the tree of submit.adoc |
+| json, missing, type, unknown, schema, nan | records and terms with their schemas |
+| digest | each record with its own digest |
+| manifest | each file with the list of sizes and hashes |
+| predictions | each predictions file with the digest in its record |
+| log | each log with the official checker, our check, its record and the terms |
+| terms, config, readme, system, version, contribution | files made from records with the records |
+| benchmark, dataset, split, runner, definition | records with the registry of whoever checks |
+| commit | the code's commit with its history |
+| record | a record that follows its schema and still cannot be checked |
+| mixed, duplicate, status | runs with one another, and with all other submissions |
+| score, throughput | numbers of one record with one another |
 | path | all texts: no folder of somebody's computer |
 
-What nobody can see without computing: a score that was changed in record, log, README and every
-digest alike. `rescore` finds that, from the predictions and the data.
+This check cannot see a score that was changed in record, log, README and every digest alike.
+`rescore` finds that, from the predictions and the data.
 """
 
 from __future__ import annotations
@@ -31,38 +31,52 @@ import sciml_data
 from sciml_data.errors import Problem, SciMLDataError
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import hash_file
+from sciml_data.results.board.summary import STATES
 from sciml_data.results.mlperf_log import application
-from sciml_data.results.submission import logs, names, verification
-from sciml_data.results.submission.config import config_document, config_problems
-from sciml_data.results.submission.elsewhere import Known, elsewhere_problems
-from sciml_data.results.submission.names import Terms
-from sciml_data.results.submission.provenance import (
+from sciml_data.results.submission import layout, verification
+from sciml_data.results.submission.files import (
+    config_document,
+    config_problems,
+    log_problems,
+    submitter_problems,
+    system_problems,
+    version_line,
+)
+from sciml_data.results.submission.layout import (
+    NotFiniteError,
+    Terms,
+    Tree,
+    parse_json,
+    read_tree,
+)
+from sciml_data.results.submission.record_checks import (
+    KnownRuns,
+    code_problems,
     commit_problem,
+    elsewhere_problems,
     has_whole_history,
     is_pinned,
     registry_problems,
     score_problems,
+    together_problems,
+    unknown_code,
 )
-from sciml_data.results.submission.system import system_problems
-from sciml_data.results.submission.table import policy_table
-from sciml_data.results.submission.texts import contribution_mark
-from sciml_data.results.submission.together import code_problems, together_problems, unknown_code
-from sciml_data.results.submission.tree import NotFiniteError, Tree, parse_json, read_tree
+from sciml_data.results.submission.texts import contribution_mark, policy_table
 
 CODE_REPOSITORY = Path(sciml_data.__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one submission.
+    """The result of checking one submission.
 
     Attributes:
-        folder: `{org}/{application}/{system}/{descriptor}` as its path says.
-        problems: all that is wrong; none: accepted.
-        warnings: what a reader must know although it is allowed.
-        runs: how many records are sound by their schema.
-        is_synthetic: whether any is of generated data.
-        state: lowest of its records' states after this check.
+        folder: `{org}/{application}/{system}/{descriptor}` by its path.
+        problems: everything that is wrong; the submission is accepted if there is none.
+        warnings: facts that are allowed and that readers must know.
+        runs: number of records that follow their schema.
+        is_synthetic: whether any record is of generated data.
+        state: lowest state of the records after this check.
     """
 
     folder: str
@@ -78,7 +92,7 @@ class Verdict:
         return not self.problems
 
     def document(self) -> dict[str, Any]:
-        """Return the verdict as plain values."""
+        """Return the verdict as JSON values."""
         return {
             "folder": self.folder,
             "accepted": self.is_accepted,
@@ -87,27 +101,27 @@ class Verdict:
             "synthetic": self.is_synthetic,
             "warnings": list(self.warnings),
             "problems": [
-                {"kind": one.kind, "place": one.place, "message": one.message}
-                for one in self.problems
+                {"kind": problem.kind, "place": problem.place, "message": problem.message}
+                for problem in self.problems
             ],
         }
 
 
-def check(
+def check_submission(
     root: Path,
     registry: Registry,
     *,
     repository: Path | None = None,
-    known: Known | None = None,
+    known: KnownRuns | None = None,
 ) -> Verdict:
-    """Return the verdict on a submission's folder, and keep it in `verification.json` there.
+    """Check a submission's folder, and store the result in `verification.json` there.
 
     Args:
         root: folder `{org}/{application}/{system}/{descriptor}`.
-        registry: what datasets, splits and benchmarks are held against.
-        repository: checkout of the code whose history must know the commit; None takes the
-            checkout this package runs from, if it does.
-        known: runs of all submissions (`elsewhere.runs_below`), to find one that comes again.
+        registry: has the datasets, splits and benchmarks that the records are compared with.
+        repository: checkout of the code whose history must have the commit; None takes the
+            checkout that this package runs from, if it is one.
+        known: runs of all submissions (`runs_below`), to find a run that is submitted again.
     """
     tree = read_tree(root)
     history = CODE_REPOSITORY if repository is None else repository
@@ -119,23 +133,23 @@ def check(
         problems += _terms_problems(tree)
         problems += _guarded(_derived_problems(tree), "records")
     problems = list(dict.fromkeys(problems))
-    records = [names.record_name(number) for number in tree.records]
-    if (tree.root / names.MANIFEST).is_file() and records:
-        told = f"{len(problems)} problems"
-        verification.mark(tree.root, "submit check", dict.fromkeys(records, (not problems, told)))
+    records = [layout.record_name(number) for number in tree.records]
+    if (tree.root / layout.MANIFEST).is_file() and records:
+        outcome = (not problems, f"{len(problems)} problems")
+        verification.mark(tree.root, "submit check", dict.fromkeys(records, outcome))
     return Verdict(
         folder="/".join(tree.root.parts[-4:]),
         problems=tuple(problems),
         warnings=tuple(_warnings(tree, registry, history)),
         runs=len(tree.records),
         is_synthetic=any(record["synthetic"] for record in tree.records.values()),
-        state=verification.state_of(tree.root) if not problems else verification.STATES[0],
+        state=verification.state_of(tree.root) if not problems else STATES[0],
     )
 
 
 def _record_problems(tree: Tree, registry: Registry, history: Path) -> Iterator[Problem]:
-    """Yield what is wrong with each record by itself."""
-    others = {names.REFERENCE: tree.reference} if tree.reference is not None else {}
+    """Yield the problems of each record by itself."""
+    others = {layout.REFERENCE: tree.reference} if tree.reference is not None else {}
     for name, record in {**tree.named_records, **others}.items():
         yield from _guarded(registry_problems(record, registry, name), name)
         yield from _guarded(score_problems(record, name), name)
@@ -145,32 +159,39 @@ def _record_problems(tree: Tree, registry: Registry, history: Path) -> Iterator[
     for number, record in tree.records.items():
         yield from _predictions_problems(tree, number, record)
         if number in tree.logs:
-            path = tree.root / names.result_name(number)
-            yield from logs.log_problems(path, tree.logs[number], record, registry)
+            path = tree.root / layout.result_name(number)
+            yield from log_problems(path, tree.logs[number], record, registry)
 
 
 def _guarded(problems: Iterator[Problem], place: str) -> Iterator[Problem]:
-    """Yield problems; what cannot be looked at, though its schema is kept, is one more."""
+    """Yield problems; an error while looking for them becomes one more problem.
+
+    A record can follow its schema and still contain values that no check expects.
+    """
     try:
         yield from problems
     except (SciMLDataError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        told = (
+        reason = (
             error.message
             if isinstance(error, SciMLDataError)
             else f"{type(error).__name__} {error}"
         )
-        yield Problem("record", place, f"cannot be held against anything: {told:.200}")
+        yield Problem("record", place, f"cannot be checked: {reason:.200}")
 
 
 def terms_of(document: dict[str, Any]) -> Terms:
-    """Return the terms in a sound `submission.json`."""
+    """Return the terms in a valid `submission.json`."""
     return Terms(**{key: document[key] for key in Terms.__dataclass_fields__})
 
 
 def _predictions_problems(tree: Tree, number: int, record: dict[str, Any]) -> Iterator[Problem]:
-    name, stated = names.predictions_name(number), record["outputs"].get("predictions")
+    name, stated = layout.predictions_name(number), record["outputs"].get("predictions")
     if stated is None:
-        yield Problem("predictions", names.record_name(number), "states none: nothing to score")
+        yield Problem(
+            "predictions",
+            layout.record_name(number),
+            "names no predictions, so there is nothing to score",
+        )
         return
     path = tree.root / name
     if path.is_file() and not path.is_symlink():
@@ -178,73 +199,69 @@ def _predictions_problems(tree: Tree, number: int, record: dict[str, Any]) -> It
             message = f"sha256:{stated['sha256']} in the record, {found} found"
             yield Problem("predictions", name, message)
     elif tree.terms is not None and tree.terms["predictions"]["stored"]:
-        yield Problem("predictions", name, "is missing, and was said to be stored")
+        yield Problem("predictions", name, "is missing, but the terms say that it is stored")
 
 
 def _terms_problems(tree: Tree) -> Iterator[Problem]:
-    """Yield where `submission.json` says what neither records nor folders say."""
+    """Yield where `submission.json` contradicts the records or the folder's path."""
     terms, records = tree.terms or {}, list(tree.records.values())
     theirs = application(records[0]["benchmark"]["name"])
     expected = {
         "application": theirs,
         "synthetic": records[0]["synthetic"],
-        "runs": len(_record_numbers(tree)),
+        "runs": len(list(tree.root.glob("record-*.json"))),
     }
     for key, value in expected.items():
         if terms[key] != value:
             message = f"{terms[key]!r} found, the records say {value!r}"
-            yield Problem("terms", f"{names.TERMS}/{key}", message)
+            yield Problem("terms", f"{layout.TERMS}/{key}", message)
     folders = "/".join(terms[key] for key in ("org", "application", "system", "descriptor"))
     if "/".join(tree.root.parts[-4:]) != folders:
-        yield Problem("layout", "/".join(tree.root.parts[-4:]), f"{folders} is its folder")
+        yield Problem("layout", "/".join(tree.root.parts[-4:]), f"its folder must be {folders}")
     yield from code_problems(tree.named_records, allow_dirty=terms["allow_dirty"])
 
 
-def _record_numbers(tree: Tree) -> list[Path]:
-    return sorted(tree.root.glob("record-*.json"))
-
-
 def _derived_problems(tree: Tree) -> Iterator[Problem]:
-    """Yield where a file that is made from the records does not say what they say."""
+    """Yield where a file that is made from the records differs from what they give."""
     terms = terms_of(tree.terms or {})
     records = [tree.records[number] for number in sorted(tree.records)]
     theirs = application(records[0]["benchmark"]["name"])
-    yield from config_problems(tree.texts[names.CONFIG], config_document(records, terms, theirs))
-    if policy_table(records, tree.reference) not in tree.texts[names.README]:
-        yield Problem("readme", names.README, "has not the table that the records give")
+    yield from config_problems(tree.texts[layout.CONFIG], config_document(records, terms, theirs))
+    if policy_table(records, tree.reference) not in tree.texts[layout.README]:
+        yield Problem("readme", layout.README, "does not contain the table that the records give")
     for number, text in tree.logs.items():
-        yield from logs.submitter_problems(names.result_name(number), text, terms)
-    version = logs.version_line(records[0], terms)
-    if tree.texts[names.VERSION].strip() != version:
-        message = f"{version!r} expected, {tree.texts[names.VERSION].strip()!r:.80} found"
-        yield Problem("version", names.VERSION, message)
+        yield from submitter_problems(layout.result_name(number), text, terms)
+    version = version_line(records[0], terms)
+    if tree.texts[layout.VERSION].strip() != version:
+        message = f"{version!r} expected, {tree.texts[layout.VERSION].strip()!r:.80} found"
+        yield Problem("version", layout.VERSION, message)
     try:
-        yield from system_problems(parse_json(tree.texts[names.SYSTEM]), records[0], terms)
+        yield from system_problems(parse_json(tree.texts[layout.SYSTEM]), records[0], terms)
     except (NotFiniteError, ValueError) as error:
-        yield Problem("system", names.SYSTEM, f"is not JSON: {error}")
+        yield Problem("system", layout.SYSTEM, f"is not JSON: {error}")
     yield from _contribution_problems(tree)
     if tree.reference is not None:
         yield from _reference_problems(records[0], tree.reference)
 
 
 def _contribution_problems(tree: Tree) -> Iterator[Problem]:
-    """Yield a PDF that is none, or was made of another text; both names hold the same bytes."""
-    mark = contribution_mark(tree.texts[names.CONTRIBUTION]).encode("ascii")
-    found = []
-    for name in (names.CONTRIBUTION_PDF, names.CONTRIBUTION_PDF_AS_IN_POLICY):
+    """Yield problems of the PDF under its two names: not a PDF, of another text, or unequal."""
+    mark = contribution_mark(tree.texts[layout.CONTRIBUTION]).encode("ascii")
+    contents = []
+    for name in (layout.CONTRIBUTION_PDF, layout.CONTRIBUTION_PDF_AS_IN_POLICY):
         path = tree.root / name
         content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
-        found.append(content)
+        contents.append(content)
         if not content.startswith(b"%PDF-"):
-            yield Problem("contribution", name, "is no PDF")
+            yield Problem("contribution", name, "is not a PDF")
         elif mark not in content:
-            yield Problem("contribution", name, f"was not made of {names.CONTRIBUTION}")
-    if found[0] != found[1]:
-        yield Problem("contribution", name, f"differs from {names.CONTRIBUTION_PDF}")
+            yield Problem("contribution", name, f"was not made from {layout.CONTRIBUTION}")
+    if contents[0] != contents[1]:
+        yield Problem("contribution", name, f"differs from {layout.CONTRIBUTION_PDF}")
 
 
 def _reference_problems(record: dict[str, Any], reference: dict[str, Any]) -> Iterator[Problem]:
-    """Yield why a reference run cannot stand beside the submitted ones."""
+    """Yield why a reference run cannot be compared with the submitted ones."""
     fields = {
         "benchmark": ("benchmark", "name"),
         "variant": ("benchmark", "variant"),
@@ -252,14 +269,14 @@ def _reference_problems(record: dict[str, Any], reference: dict[str, Any]) -> It
         "split": ("split", "members_digest"),
     }
     if reference["status"] != "success":
-        yield Problem("reference", names.REFERENCE, f"is {reference['status']}")
-    for what, (group, key) in fields.items():
+        yield Problem("reference", layout.REFERENCE, f"is {reference['status']}")
+    for name, (group, key) in fields.items():
         if reference[group].get(key) != record[group].get(key):
-            yield Problem("reference", f"{names.REFERENCE}/{group}/{key}", f"another {what}")
+            yield Problem("reference", f"{layout.REFERENCE}/{group}/{key}", f"another {name}")
 
 
 def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
-    """Yield what is allowed and must be known."""
+    """Yield facts that are allowed and that readers must know."""
     records = tree.named_records
     if any(record["synthetic"] for record in records.values()):
         yield "SYNTHETIC data: generated from a seed; these scores say nothing about nature"
@@ -267,8 +284,8 @@ def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
         if reason := unknown_code(record):
             yield f"{name}: {reason}"
         if not record["synthetic"] and not is_pinned(record, registry):
-            yield f"{name}: the registry pins no manifest, so its data are held against nothing"
+            yield f"{name}: the registry pins no manifest, so its data cannot be compared"
     if not has_whole_history(history):
-        yield "no whole history of the code is here: whether the commit exists was not asked"
+        yield "the code's whole history is not here, so the commit was not looked up"
     if tree.terms is not None and not tree.terms["predictions"]["stored"]:
         yield f"no predictions are here: {tree.terms['predictions']['reason']}"

@@ -1,4 +1,7 @@
-"""Runs to a submission's folder: refused, or whole, and the same bytes each time."""
+"""Pack runs as a submission: write every file of its folder, or refuse and write nothing.
+
+The same runs give the same bytes each time.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,26 @@ from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.bench.run.rescoring import check_outputs
 from sciml_data.errors import Problem, RecordError, SciMLDataError
 from sciml_data.results.mlperf_log import application
-from sciml_data.results.submission import logs, names
-from sciml_data.results.submission.config import config_document, to_yaml
-from sciml_data.results.submission.names import Terms
-from sciml_data.results.submission.system import system_description
+from sciml_data.results.submission import layout
+from sciml_data.results.submission.files import (
+    config_document,
+    make_log,
+    system_description,
+    to_yaml,
+    version_line,
+)
+from sciml_data.results.submission.layout import Terms, own_manifest, read_tree
+from sciml_data.results.submission.pull_request import write_workflow
+from sciml_data.results.submission.record_checks import (
+    code_problems,
+    together_problems,
+    unknown_code,
+)
 from sciml_data.results.submission.texts import contribution_pdf, contribution_text, readme_text
-from sciml_data.results.submission.together import code_problems, together_problems, unknown_code
-from sciml_data.results.submission.tree import own_manifest, read_tree
-from sciml_data.results.submission.workflow import write_workflow
 
 # GitHub warns of files above 50 MiB and refuses those above 100 MiB (its documentation, "About
 # large files on GitHub").
-MOST_PREDICTIONS_BYTES = 50 << 20
+MAX_PREDICTIONS_BYTES = 50 << 20
 UNTOUCHED = "nothing was written"
 Record = Mapping[str, Any]
 
@@ -36,10 +47,10 @@ class Extras:
     """What a submitter adds to the runs.
 
     Attributes:
-        contribution: Markdown of their own; None where there is none.
-        system: fields of the system description that no record knows.
-        with_predictions: whether predictions are packed, where they are small enough.
-        reference: folder of a run of the reference model, to stand in the policy's table.
+        contribution: the submitter's own text in Markdown; None if there is none.
+        system: fields of the system description that no record has.
+        with_predictions: whether predictions are packed, if they are small enough for git.
+        reference: folder of a run of the reference model, for the policy's table.
     """
 
     contribution: str | None = None
@@ -56,18 +67,21 @@ class Run:
     record: dict[str, Any]
 
 
-def pack(folders: Sequence[Path], terms: Terms, *, to: Path, extras: Extras | None = None) -> Path:
+def pack_runs(
+    folders: Sequence[Path], terms: Terms, *, to: Path, extras: Extras | None = None
+) -> Path:
     """Write a submission below `to`, and return its folder.
 
     Args:
-        folders: of the runs.
-        terms: what the submitter says.
-        to: root of the tree; a repository's checkout, or any folder.
-        extras: what else goes in.
+        folders: folders of the runs.
+        terms: what the submitter states.
+        to: root of the tree: a repository's checkout, or any folder.
+        extras: further content.
 
     Raises:
-        CallError: terms or extras cannot be used.
-        RecordError: the runs make no submission, or another one stands there; all problems at once.
+        CallError: terms or extras are invalid.
+        RecordError: the runs cannot be submitted together, or another submission has this folder;
+            `.problems` lists everything.
     """
     terms.check()
     runs = [Run(folder, load_record(folder)) for folder in folders]
@@ -78,10 +92,14 @@ def pack(folders: Sequence[Path], terms: Terms, *, to: Path, extras: Extras | No
     to.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".packing-", dir=to))
     try:
-        scratch.chmod(0o755)  # a folder that others read
+        scratch.chmod(0o755)  # mkdtemp lets only the owner read it
         _write(scratch, runs, terms, extras or Extras())
         if problems := read_tree(scratch).problems:
-            raise RecordError("what was made is not sound", problems=problems, untouched=UNTOUCHED)
+            raise RecordError(
+                "the packed submission is invalid, which is a bug",
+                problems=problems,
+                untouched=UNTOUCHED,
+            )
         _publish(scratch, place)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -90,7 +108,7 @@ def pack(folders: Sequence[Path], terms: Terms, *, to: Path, extras: Extras | No
 
 
 def _refuse(runs: Sequence[Run], terms: Terms) -> None:
-    """Refuse runs that make no submission.
+    """Refuse runs that cannot be one submission.
 
     Raises:
         RecordError: `.problems` has every reason of every run.
@@ -99,25 +117,31 @@ def _refuse(runs: Sequence[Run], terms: Terms) -> None:
     problems = together_problems(named) + code_problems(named, allow_dirty=terms.allow_dirty)
     for run in runs:
         if "predictions" not in run.record["outputs"]:
-            problems.append(Problem("predictions", run.folder.name, "has none: nothing to score"))
+            problems.append(
+                Problem(
+                    "predictions",
+                    run.folder.name,
+                    "the run stored none, so there is nothing to score",
+                )
+            )
         try:
             check_outputs(run.folder, run.record)
         except SciMLDataError as error:
             problems.append(Problem("outputs", run.folder.name, error.message))
     if problems:
         raise RecordError(
-            "these runs make no submission",
+            "these runs cannot be submitted together",
             problems=problems,
             untouched=UNTOUCHED,
             hint="commit the code's changes and run again, or give --allow-dirty, which the "
-            "submission then says"
-            if {one.kind for one in problems} == {"commit"}
-            else "one submission: finished runs of one thing that differ in their seeds only",
+            "submission then mentions"
+            if {problem.kind for problem in problems} == {"commit"}
+            else "a submission has finished runs that differ only in their seeds",
         )
 
 
 def _named(runs: Sequence[Run]) -> dict[str, Record]:
-    """Return records by the folders of their runs; a folder given twice keeps both."""
+    """Return the records by their runs' folders, numbered so that a folder may occur twice."""
     return {f"{number}: {run.folder.name}": run.record for number, run in enumerate(runs, start=1)}
 
 
@@ -128,17 +152,17 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     reference = None
     if extras.reference is not None:
         reference = load_record(extras.reference)
-        shutil.copyfile(extras.reference / RECORD_NAME, folder / names.REFERENCE)
-    reason = _without_predictions(runs, extras)
+        shutil.copyfile(extras.reference / RECORD_NAME, folder / layout.REFERENCE)
+    no_predictions = _why_no_predictions(runs, extras)
     for number, run in enumerate(runs, start=1):
-        shutil.copyfile(run.folder / RECORD_NAME, folder / names.record_name(number))
-        _text(folder, names.result_name(number), logs.make_log(run.record, terms))
-        if reason is None:
-            shutil.copyfile(run.folder / PREDICTIONS_NAME, folder / names.predictions_name(number))
+        shutil.copyfile(run.folder / RECORD_NAME, folder / layout.record_name(number))
+        _text(folder, layout.result_name(number), make_log(run.record, terms))
+        if no_predictions is None:
+            shutil.copyfile(run.folder / PREDICTIONS_NAME, folder / layout.predictions_name(number))
     warnings = [
-        f"seed {record['seeds']['seed']}: {told}"
+        f"seed {record['seeds']['seed']}: {reason}"
         for record in records
-        if (told := unknown_code(record))
+        if (reason := unknown_code(record))
     ]
     document = {
         "schema_version": "1.0",
@@ -147,37 +171,39 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
         **terms.document(),
         "synthetic": records[0]["synthetic"],
         "runs": len(runs),
-        "predictions": {"stored": reason is None, "reason": reason},
+        "predictions": {"stored": no_predictions is None, "reason": no_predictions},
         "warnings": warnings,
     }
     text = contribution_text(records, extras.contribution)
     pdf = contribution_pdf(text, records)
-    _text(folder, names.TERMS, _json(document))
-    _text(folder, names.CONFIG, to_yaml(config_document(records, terms, theirs)))
-    _text(folder, names.SYSTEM, _json(system_description(records[0], terms, extras.system)))
-    _text(folder, names.VERSION, logs.version_line(records[0], terms) + "\n")
-    _text(folder, names.CONTRIBUTION, text)
-    _text(folder, names.README, readme_text(records, terms, warnings=warnings, reference=reference))
-    (folder / names.CONTRIBUTION_PDF).write_bytes(pdf)
-    (folder / names.CONTRIBUTION_PDF_AS_IN_POLICY).write_bytes(pdf)
-    _text(folder, names.MANIFEST, own_manifest(folder).dump())
+    _text(folder, layout.TERMS, _json(document))
+    _text(folder, layout.CONFIG, to_yaml(config_document(records, terms, theirs)))
+    _text(folder, layout.SYSTEM, _json(system_description(records[0], terms, extras.system)))
+    _text(folder, layout.VERSION, version_line(records[0], terms) + "\n")
+    _text(folder, layout.CONTRIBUTION, text)
+    _text(
+        folder, layout.README, readme_text(records, terms, warnings=warnings, reference=reference)
+    )
+    (folder / layout.CONTRIBUTION_PDF).write_bytes(pdf)
+    (folder / layout.CONTRIBUTION_PDF_AS_IN_POLICY).write_bytes(pdf)
+    _text(folder, layout.MANIFEST, own_manifest(folder).dump())
 
 
-def _without_predictions(runs: Sequence[Run], extras: Extras) -> str | None:
-    """Return why predictions stay outside; None where they are packed."""
+def _why_no_predictions(runs: Sequence[Run], extras: Extras) -> str | None:
+    """Return why predictions are not packed; None if they are."""
     if not extras.with_predictions:
         return "the submitter keeps them; the records hold their digests"
     largest = max(run.record["outputs"]["predictions"]["size_bytes"] for run in runs)
-    if largest > MOST_PREDICTIONS_BYTES:
+    if largest > MAX_PREDICTIONS_BYTES:
         return f"{largest:,} bytes are too many for git; the records hold their digests"
     return None
 
 
 def _publish(scratch: Path, place: Path) -> None:
-    """Move a finished folder to its place, or leave the same one that is there.
+    """Move a finished folder to its place, or leave an equal submission that is there.
 
     Raises:
-        RecordError: another submission stands there.
+        RecordError: another submission is there.
     """
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +217,7 @@ def _publish(scratch: Path, place: Path) -> None:
     ]
     if problems:
         raise RecordError(
-            f"{'/'.join(place.parts[-4:])} holds another submission",
+            f"{'/'.join(place.parts[-4:])} has another submission",
             problems=problems,
             untouched="it was left as it is",
             hint="choose another --descriptor, or remove the folder first",

@@ -1,11 +1,12 @@
-"""`verification.json`: what checks found of a submission, beside the records and not in them.
+"""`verification.json`: the results of checks of a submission, and its records with their states.
 
-A record's digest stands in its log and in the manifest, so a state written into the record would
-break both; and a verdict is not the submitter's to give. The file is bound to the manifest's
-digest: of a tree that has changed since, nothing is verified. It is no proof by itself, as anybody
-can write it: it says what the commands found where they were run, and they can be run again.
+The states are beside the records, not in them: the log and the manifest contain the digest of each
+record, so a state written into it would break both. And a verdict is not the submitter's to give.
+The file names the digest of the manifest it belongs to: if the folder has changed since, no state
+counts. The file is not a proof, as anybody can write it. It says what the commands found where
+they were run, and they can be run again.
 
-States, each of which needs what the one before it needs:
+States, each of which requires the one before it:
 
 * `unchecked`: nothing is known;
 * `self_checked`: `submit check` found nothing wrong;
@@ -16,59 +17,76 @@ States, each of which needs what the one before it needs:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sciml_data import __version__
+from sciml_data.errors import RecordError
 from sciml_data.home import write_atomically
 from sciml_data.registry.manifest import hash_file
-from sciml_data.results.submission.names import MANIFEST, VERIFICATION
+from sciml_data.results.board.summary import STATES
+from sciml_data.results.submission.layout import MANIFEST, VERIFICATION, read_tree
 
-STATES = ("unchecked", "self_checked", "rescored", "reproduced")
 CHECKS = {"submit check": "self_checked", "rescore": "rescored", "submit compare": "reproduced"}
 SCHEMA_VERSION = "1.0"
 
 
+@dataclass(frozen=True)
+class PackedRun:
+    """A run of a submission.
+
+    Attributes:
+        path: file of the record.
+        record: its state is the one that checks found here, not the one it claims.
+        organisation: of the submitter.
+    """
+
+    path: Path
+    record: dict[str, Any]
+    organisation: str
+
+
 def states(root: Path) -> dict[str, str]:
-    """Return the state of each record's file, where the tree was checked as it is now."""
+    """Return name of each record's file -> its state; empty if the folder has changed since."""
     return {name: str(block["state"]) for name, block in _load(root).items()}
 
 
 def state_of(root: Path) -> str:
     """Return the lowest state of a submission's records."""
-    found = [*states(root).values()]
-    return min(found, key=STATES.index) if found else STATES[0]
+    return min(states(root).values(), key=STATES.index, default=STATES[0])
 
 
 def mark(root: Path, check: str, outcomes: Mapping[str, tuple[bool, str]]) -> dict[str, str]:
-    """Write what a check found of each record, and return their states.
+    """Write the results of a check, and return the states of the records.
 
     Args:
         root: the submission's folder.
-        check: one of `CHECKS`; what was found by it before is replaced.
-        outcomes: name of the record's file -> (whether it is well, sentence).
+        check: one of `CHECKS`; its earlier results are replaced.
+        outcomes: name of the record's file -> (whether it passed, message).
     """
-    kept = _load(root)
+    before = _load(root)
     records = {}
     for name, (ok, message) in sorted(outcomes.items()):
-        others = [one for one in kept.get(name, {}).get("checks", []) if one["name"] != check]
-        found = [*others, {"name": check, "ok": ok, "message": message}]
-        records[name] = {"state": _state(found), "checks": sorted(found, key=_order)}
+        earlier = before.get(name, {}).get("checks", [])
+        checks = [result for result in earlier if result["name"] != check]
+        checks.append({"name": check, "ok": ok, "message": message})
+        records[name] = {"state": _state(checks), "checks": sorted(checks, key=_order)}
     document = {
         "schema_version": SCHEMA_VERSION,
         "checked_with": f"sciml-data {__version__}",
         "manifest_digest": hash_file(root / MANIFEST),
-        "records": {**kept, **records},
+        "records": {**before, **records},
     }
     write_atomically(root / VERIFICATION, json.dumps(document, indent=2, allow_nan=False) + "\n")
     return states(root)
 
 
 def _state(checks: list[dict[str, Any]]) -> str:
-    """Return the highest state whose check passed, and every one before it."""
-    passed = {one["name"] for one in checks if one["ok"]}
-    failed = {one["name"] for one in checks if not one["ok"]}
+    """Return the highest state whose check passed, as did every check before it."""
+    passed = {result["name"] for result in checks if result["ok"]}
+    failed = {result["name"] for result in checks if not result["ok"]}
     state = STATES[0]
     for name, reached in CHECKS.items():
         if name in failed:
@@ -83,15 +101,31 @@ def _order(check: Mapping[str, Any]) -> int:
 
 
 def _load(root: Path) -> dict[str, dict[str, Any]]:
-    """Return the checks of each record; none where the file is not ours or the tree has changed."""
+    """Return the checks of each record; empty if the file is invalid or the folder has changed."""
     try:
         document = json.loads((root / VERIFICATION).read_text(encoding="utf-8"))
-        is_of_this = document["manifest_digest"] == hash_file(root / MANIFEST)
-        records = dict(document["records"]) if is_of_this else {}
+        is_current = document["manifest_digest"] == hash_file(root / MANIFEST)
+        records = dict(document["records"]) if is_current else {}
         return {
             name: {"state": _state(block["checks"]), "checks": block["checks"]}
             for name, block in records.items()
-            if {one["name"] for one in block["checks"]} <= {*CHECKS}
+            if {result["name"] for result in block["checks"]} <= {*CHECKS}
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def packed_runs(root: Path) -> Iterator[PackedRun]:
+    """Yield the runs of a submission.
+
+    Raises:
+        RecordError: the folder is invalid; `.problems` has every place.
+    """
+    tree = read_tree(root)
+    if tree.problems or tree.terms is None:
+        raise RecordError(f"{root.name} is invalid", problems=tree.problems)
+    checked = states(root)
+    for name, record in tree.named_records.items():
+        verification = {**record["verification"], "state": checked.get(name, STATES[0])}
+        with_state = {**record, "verification": verification}
+        yield PackedRun(tree.root / name, with_state, str(tree.terms["org"]))

@@ -12,8 +12,8 @@ import yaml
 
 from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.errors import CallError, RecordError
-from sciml_data.results.submission.document import to_pdf
-from sciml_data.results.submission.system import FIELDS
+from sciml_data.results.submission.files import FIELDS
+from sciml_data.results.submission.pdf import to_pdf
 from tests.support.submissions import FOLDER, Bench, kinds, record_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -16,8 +16,8 @@ from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.results.submission import verification
-from sciml_data.results.submission.names import VERIFICATION
-from sciml_data.results.submission.workflow import WORKFLOW_PATH, workflow_text
+from sciml_data.results.submission.layout import VERIFICATION
+from sciml_data.results.submission.pull_request import WORKFLOW_PATH, workflow_text
 from tests.support.submissions import FOLDER, Bench, change_record, git, list_anew, repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -12,9 +12,9 @@ import pytest
 import xarray as xr
 
 from sciml_data.results.submission import verification
-from sciml_data.results.submission.config import parse_yaml
-from sciml_data.results.submission.names import Terms
-from sciml_data.results.submission.provenance import has_whole_history
+from sciml_data.results.submission.files import parse_yaml
+from sciml_data.results.submission.layout import Terms
+from sciml_data.results.submission.record_checks import has_whole_history
 from tests.support.submissions import (
     Bench,
     change_record,

@@ -1,8 +1,8 @@
-"""Markdown as PDF: the contribution document that the working group asks for.
+"""Set Markdown as PDF: the contribution document that the working group requires.
 
-markdown-it-py reads, fpdf2 sets; fonts are DejaVu, as matplotlib carries them, so that signs of
-units and formulas print. Equal texts give equal bytes: the date is given, nothing is asked of the
-clock. Images and HTML are not read: a file of somebody else's must neither be fetched nor opened.
+markdown-it-py parses the text and fpdf2 sets it. The fonts are DejaVu, which matplotlib ships, so
+that symbols of units and formulas print. Equal texts give equal bytes, because the date is an
+argument. Images and HTML in the text are ignored: no file of another person is fetched or opened.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def to_pdf(markdown: str, *, title: str, subject: str, date: datetime.datetime) 
     Args:
         markdown: CommonMark, with tables.
         title: of the document.
-        subject: ASCII, stands readable in the file.
-        date: when it was made, as the file says.
+        subject: ASCII text that is readable in the file's bytes.
+        date: creation date in the file.
 
     Raises:
         CallError: a library or the fonts are not installed.
-        RecordError: the text has characters that the fonts lack; each is named.
+        RecordError: the fonts lack characters of the text; `.problems` lists each.
     """
     fonts = font_folder()
     try:
@@ -55,7 +55,7 @@ def to_pdf(markdown: str, *, title: str, subject: str, date: datetime.datetime) 
         from fpdf.errors import FPDFException
     except ImportError as error:
         raise CallError(f"{error.name} is not installed", hint=MISSING_EXTRA) from error
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells of every table it subsets
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # logs every table it subsets
     page = FPDF(format="A4")
     page.set_creation_date(date)
     page.set_title(title)
@@ -81,26 +81,26 @@ def to_pdf(markdown: str, *, title: str, subject: str, date: datetime.datetime) 
 
 
 def font_folder() -> Path:
-    """Return the folder of the DejaVu fonts, without importing what carries them.
+    """Return matplotlib's folder of DejaVu fonts, without importing matplotlib.
 
     Raises:
         CallError: matplotlib is not installed.
     """
-    found = importlib.util.find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise CallError("matplotlib, whose fonts are used, is missing", hint=MISSING_EXTRA)
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    spec = importlib.util.find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise CallError("matplotlib, which has the fonts, is not installed", hint=MISSING_EXTRA)
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 def check_characters(text: str, known: AbstractSet[int]) -> None:
     """Refuse characters that would be printed as empty boxes.
 
     Args:
-        text: any.
+        text: Markdown.
         known: code points that the font has.
 
     Raises:
-        RecordError: `.problems` names each, with the first line it stands in.
+        RecordError: `.problems` lists each character, with the first line that has it.
     """
     problems: dict[str, Problem] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -113,7 +113,8 @@ def check_characters(text: str, known: AbstractSet[int]) -> None:
             "the contribution has characters that the PDF's fonts lack",
             problems=list(problems.values()),
             untouched="nothing was written",
-            hint="Latin, Greek, Cyrillic and mathematical signs are there; write others in words",
+            hint="write them as words; the fonts have Latin, Greek, Cyrillic and mathematical "
+            "characters",
         )
 
 
@@ -131,7 +132,7 @@ def _html(markdown: str) -> str:
 
 
 def _flatten_cells(tokens: Sequence[Any]) -> None:
-    """Leave plain text in the cells of tables: fpdf2 sets no mixed faces there."""
+    """Replace markup in the cells of tables by plain text: fpdf2 sets one face in a cell."""
     is_cell = False
     for token in tokens:
         if token.type in {"td_open", "th_open"}:
@@ -139,14 +140,14 @@ def _flatten_cells(tokens: Sequence[Any]) -> None:
         elif token.type in {"td_close", "th_close"}:
             is_cell = False
         elif is_cell and token.type == "inline":
-            kept = [one for one in token.children or [] if one.content]
-            for one in kept:
-                one.type, one.tag, one.nesting = "text", "", 0
-            token.children = kept
+            children = [child for child in token.children or [] if child.content]
+            for child in children:
+                child.type, child.tag, child.nesting = "text", "", 0
+            token.children = children
 
 
 def _tighten_items(tokens: Sequence[Any]) -> None:
-    """Take the first paragraph of a list's item for its text: else fpdf2 sets no bullet."""
+    """Hide the first paragraph of a list's item, since fpdf2 sets a bullet before text only."""
     for before, opened, closed in zip(tokens, tokens[1:], tokens[3:], strict=False):
         if before.type == "list_item_open" and opened.type == "paragraph_open":
             opened.hidden = closed.hidden = True

@@ -1,0 +1,49 @@
+from .check import Verdict, check_submission
+from .files import read_system_file
+from .layout import (
+    TERMS,
+    VERIFICATION,
+    Terms,
+    find_submissions,
+    is_submission,
+    load_packed_record,
+    record_name,
+)
+from .pack import Extras, pack_runs
+from .pull_request import (
+    Changes,
+    PullRequest,
+    changed_since,
+    commit_locally,
+    make_pull_request,
+)
+from .record_checks import runs_below
+from .reproduction import TOLERANCE, Rescored, compare_run, rescore_packed
+from .verification import PackedRun, packed_runs
+
+__all__ = [
+    "TERMS",
+    "TOLERANCE",
+    "VERIFICATION",
+    "Changes",
+    "Extras",
+    "PackedRun",
+    "PullRequest",
+    "Rescored",
+    "Terms",
+    "Verdict",
+    "changed_since",
+    "check_submission",
+    "commit_locally",
+    "compare_run",
+    "find_submissions",
+    "is_submission",
+    "load_packed_record",
+    "make_pull_request",
+    "pack_runs",
+    "packed_runs",
+    "read_system_file",
+    "record_name",
+    "rescore_packed",
+    "runs_below",
+]
