@@ -26,16 +26,16 @@ def command(registry: Path | None, home: Path | None) -> None:
     """
     from sciml_data.errors import CallError
     from sciml_data.home import find_home, write_atomically
-    from sciml_data.integrations.intake.plain import NAME, plain_catalog
+    from sciml_data.integrations.intake import READY_CATALOG, ready_catalog
     from sciml_data.registry.layout import find_registry
 
     place = find_home(home)
-    text = plain_catalog(find_registry(registry), place)
+    text = ready_catalog(find_registry(registry), place)
     if text is None:
         raise CallError(
             f"{place.root} has no converted dataset of this registry",
             untouched="no catalogue was written",
             hint="sciml-data convert ID",
         )
-    write_atomically(place.root / NAME, text)
-    click.echo(place.root / NAME)
+    write_atomically(place.root / READY_CATALOG, text)
+    click.echo(place.root / READY_CATALOG)

@@ -33,7 +33,7 @@ BEGIN, END = "<!-- datasets:begin -->", "<!-- datasets:end -->"
 FAIR_BEGIN, FAIR_END = "<!-- fair:begin -->", "<!-- fair:end -->"
 HEADER = "# Derived from the registry by `sciml-data derive`: edits are lost.\n"
 DRIVER = "sciml_data.integrations.intake.driver.SciMLSource"
-READER = "sciml_data.integrations.intake.reader:SciMLReader"
+READER = "sciml_data.integrations.intake.driver:SciMLReader"
 DERIVED_FOLDERS = ("checksums", "catalog")
 
 

@@ -1,7 +1,7 @@
-"""A dataset as a `pooch.Pooch`, for code that uses Pooch: its registry and its fetch are ours.
+"""A dataset as a `pooch.Pooch`, for code that uses Pooch, with the downloads of sciml-data.
 
-What Pooch's own downloader has not, it gains: resuming, several mirrors until one has the right
-bytes, hashing as they arrive, and no second hashing of what was verified and is unchanged.
+Compared with Pooch's own downloader, `fetch` resumes interrupted transfers, tries several mirrors
+until the content is right, hashes bytes as they arrive, and does not hash unchanged files again.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any
 import pooch
 
 from sciml_data.progress import Log, Progress
-from sciml_data.registry.stages import Plan
-from sciml_data.transfer.download import fetch
+from sciml_data.registry import Plan
+from sciml_data.transfer import fetch
 
-HASHLIB_KINDS = ("sha256", "md5")  # those of ours that Pooch can check itself
+HASHLIB_KINDS = ("sha256", "md5")  # kinds of hashes in a manifest that Pooch can check itself
 
 
 class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
-    """The native files of a version; `fetch` brings one through `sciml_data.transfer.download`."""
+    """The native files of a version; `fetch` uses the download of `sciml_data.transfer`."""
 
     def __init__(self, plan: Plan, *, base_url: str, log: Log | None = None) -> None:
-        """Take the plan of the version.
+        """Make a Pooch of a plan.
 
         Args:
-            plan: its files, whole or in part; they will lie in `plan.folder.native`.
-            base_url: of a file without a mirror, which `get_url` names.
-            log: is told of mirrors that lie or fail.
+            plan: files of the version, all or some; they are stored in `plan.folder.native`.
+            base_url: address for files without a mirror, returned by `get_url`.
+            log: gets mirrors that fail or send wrong content.
         """
         super().__init__(
             path=plan.folder.native,
@@ -40,7 +40,7 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
         self._plan = plan
         self._files = {file.path: file for file in plan.files}
         self._log = log
-        self._one_at_a_time = threading.Lock()  # the folder is held by one fetch
+        self._lock = threading.Lock()  # a second fetch into the same folder would be refused
 
     def fetch(
         self,
@@ -49,47 +49,48 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
         downloader: Callable[..., Any] | None = None,
         progressbar: Any = False,  # noqa: FBT002 - Pooch's signature
     ) -> Any:
-        """Return the path of a file on this computer, or what the processor makes of it.
+        """Return the local path of a file, or the result of the processor.
 
         Args:
             fname: path in the manifest.
-            processor: as Pooch has it, e.g. `pooch.Unzip()`.
-            downloader: one of Pooch's or the user's; with it, Pooch's own fetch is used.
+            processor: a Pooch processor, e.g. `pooch.Unzip()`.
+            downloader: a Pooch downloader; if given, Pooch's own fetch is used.
             progressbar: true for tqdm's, or an object with `total` and `update`.
 
         Raises:
-            ValueError: the registry has no such file.
-            FetchError: no mirror gave the file; `.problems` has each one's reason.
+            ValueError: the dataset has no such file.
+            FetchError: no mirror gave the file; `.problems` has the reason of each.
         """
         if downloader is not None:
             return super().fetch(fname, processor, downloader, progressbar)
         self._assert_file_in_registry(fname)
-        place = self.abspath / fname
-        action = "fetch" if place.is_file() else "download"  # the words that processors know
+        path = self.abspath / fname
+        action = "fetch" if path.is_file() else "download"  # the words that processors know
         plan = replace(self._plan, files=(self._files[fname],), is_whole=False)
-        with self._one_at_a_time:
-            fetch(plan, log=self._log, progress=_teller(progressbar))
-        return str(place) if processor is None else processor(str(place), action, self)
+        with self._lock:
+            fetch(plan, log=self._log, progress=_progress_of(progressbar))
+        return str(path) if processor is None else processor(str(path), action, self)
 
 
 def _known_hash(known: str | None) -> str | None:
-    """Return a hash that Pooch can check, else None; ours are checked by `fetch`, of any kind."""
+    """Return a hash that Pooch can check, else None; `fetch` checks hashes of every kind."""
     return known if known is not None and known.startswith(HASHLIB_KINDS) else None
 
 
-def _teller(bar: Any) -> Progress | None:
+def _progress_of(bar: Any) -> Progress | None:
+    """Return a `progress` callback that updates a progress bar."""
     if not bar:
         return None
     if bar is True:
         import tqdm
 
         bar = tqdm.tqdm(unit="B", unit_scale=True)
-    told = 0
+    shown = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
+    def progress(done: int, total: int) -> None:
+        nonlocal shown
         bar.total = total
-        bar.update(done - told)
-        told = done
+        bar.update(done - shown)  # negative where a file starts again
+        shown = done
 
-    return tell
+    return progress

@@ -1,31 +1,50 @@
-"""What `intake.cat.sciml_data` is: the catalogue of the registry that the command line finds.
+"""Two catalogues: `intake.cat.sciml_data`, and the catalogue of ready files in a home.
 
-Intake loads it by the entry point `intake.catalogs`. It is read anew each time it is asked for,
-so that `SCIML_DATA_REGISTRY` may be set after Intake was imported.
+Intake finds the first by the entry point `intake.catalogs`. It is the catalogue of the registry in
+use, and is opened again on each access, so that `SCIML_DATA_REGISTRY` can be set after Intake was
+imported.
+
+The second is for users without sciml-data. It is made from a home, not from a registry, because
+the files of a split and their order are known only after conversion. It has an entry for each
+version and split, which the driver `netcdf` of intake-xarray reads. That driver ignores parameters
+such as `(version=…)` (in 2.0.0), so the entries have none. Paths are relative: a home behind a web
+server can be opened from there.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from sciml_data.curate.derive import metadata_of
 from sciml_data.errors import CallError
-from sciml_data.registry.layout import find_registry
+from sciml_data.home import Home
+from sciml_data.metadata import to_yaml
+from sciml_data.ready.convert import find_converted, shards_of_split
+from sciml_data.ready.open import rows_of
+from sciml_data.registry import Descriptor, Registry, find_registry, load_descriptor
 
-CATALOG = "catalog/sciml.yaml"
+if TYPE_CHECKING:
+    from sciml_data.registry import Converted
+
+REGISTRY_CATALOG = "catalog/sciml.yaml"
+READY_CATALOG = "catalog.yaml"
+HEADER = "# Written by `sciml-data catalog` from the converted datasets here: edits are lost.\n"
 
 
 def open_registry_catalog() -> Any:
-    """Return the Intake catalogue (V1) of the registry that the environment names.
+    """Return the Intake catalogue (V1) of the registry in use.
 
     Raises:
-        CallError: the registry has none.
+        CallError: the registry has no catalogue.
     """
     import intake
 
-    path = find_registry().root / CATALOG
+    path = find_registry().root / REGISTRY_CATALOG
     if not path.is_file():
         raise CallError(
-            f"the registry {path.parent.parent} has no {CATALOG}",
+            f"the registry {path.parent.parent} has no {REGISTRY_CATALOG}",
             untouched="nothing was read",
             hint="sciml-data derive --registry DIR",
         )
@@ -33,7 +52,68 @@ def open_registry_catalog() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Make `catalog` when it is asked for: importing this module opens nothing."""
+    """Open the catalogue when the entry point asks for `catalog`, not when this is imported."""
     if name != "catalog":
         raise AttributeError(name)
     return open_registry_catalog()
+
+
+def ready_catalog(registry: Registry, home: Home) -> str | None:
+    """Return the catalogue of a home as text; None if no dataset of the registry is converted.
+
+    Samples are omitted, and so are files converted with other than the default options.
+    """
+    sources: dict[str, Any] = {}
+    for dataset in registry.datasets():
+        for version in registry.versions(dataset):
+            folder = home.dataset(dataset, version)
+            if not folder.ready.is_dir():
+                continue
+            descriptor = load_descriptor(registry, dataset, version)
+            converted = find_converted(descriptor, folder)
+            if converted is not None:
+                sources |= dict(_entries(descriptor, converted, home.root))
+    if not sources:
+        return None
+    return HEADER + to_yaml(
+        {"metadata": {"version": 1, "title": home.root.name}, "sources": sources}
+    )
+
+
+def _entries(
+    descriptor: Descriptor, converted: Converted, root: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and source of each split, or of each table in a split with several tables."""
+    for split, names in shards_of_split(converted).items():
+        rows = rows_of([converted.root / name for name in names])
+        for dimension, paths in rows.items():
+            name = f"{descriptor.dataset}-{descriptor.version}-{split}"
+            if len(rows) > 1:
+                name += f"-{dimension.removesuffix('.nc')}"
+            yield (
+                name,
+                {
+                    "description": f"{descriptor.title} ({descriptor.version}, {split})",
+                    "driver": "netcdf",
+                    "args": _arguments(paths, dimension, root),
+                    "metadata": metadata_of(descriptor.document, descriptor.manifest),
+                },
+            )
+
+
+def _arguments(paths: Sequence[Path], dimension: str, root: Path) -> dict[str, Any]:
+    """Return the arguments of the driver, which make xarray open the files as `open_dataset` does.
+
+    Args:
+        paths: ready files, in order.
+        dimension: along which several files are concatenated.
+        root: folder of the catalogue.
+    """
+    urls = [f"{{{{ CATALOG_DIR }}}}/{path.relative_to(root).as_posix()}" for path in paths]
+    options: dict[str, Any] = {"engine": "h5netcdf"}
+    if len(urls) == 1:
+        return {"urlpath": urls[0], "chunks": {}, "xarray_kwargs": options}
+    options |= {"data_vars": "minimal", "coords": "minimal", "compat": "override"}
+    options |= {"join": "override", "combine_attrs": "override"}
+    concatenation = {"combine": "nested", "concat_dim": dimension}
+    return {"urlpath": urls, "chunks": {}, **concatenation, "xarray_kwargs": options}

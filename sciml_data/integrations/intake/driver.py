@@ -1,7 +1,11 @@
-"""The driver behind `catalog/sciml.yaml`, so that Intake opens what `open_dataset` opens.
+"""The driver and the reader behind a registry's catalogues: Intake opens what `open_dataset` opens.
 
-The form is Intake's V1 `sources:`: in Intake 2.0.9 it is the only one in which versions, bad
-options and lazy reading all work. Data are not fetched here; an error says what to type.
+`catalog/sciml.yaml` has Intake's V1 form and names `SciMLSource`. In Intake 2.0.9 it is the only
+form in which versions, errors about options, and lazy reading all work. `catalog/sciml.v2.yaml` has
+the V2 form and names `SciMLReader`; it has an entry for each version, because its options cannot
+differ between datasets.
+
+No data are fetched here: an error says what to type.
 """
 
 from __future__ import annotations
@@ -10,30 +14,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intake.readers.readers import BaseReader
 from intake.source.base import DataSource, Schema
 
 from sciml_data.errors import CallError
 from sciml_data.ready.open import open_dataset
-from sciml_data.registry.layout import find_registry
+from sciml_data.registry import find_registry
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
-    """One dataset of a registry as an Intake source.
+    """A dataset of a registry as an Intake V1 source.
 
     Args:
         dataset: id in the registry.
         version: version of the dataset; None or "" is the newest.
-        options: further keywords of `open_dataset` (view, split, sample, registry, home, and the
-            view's own).
-        metadata: what the catalogue says of the source.
+        options: further keywords of `open_dataset` (view, split, sample, registry, home, and those
+            of the view).
+        metadata: metadata of the source in the catalogue.
     """
 
     name = "sciml"
     container = "xarray"
-    version = "1"  # of the driver, as Intake wants it; the dataset's is in `_version`
+    version = "1"  # of the driver, which Intake requires; the dataset's version is `_version`
     partition_access = False
 
     def __init__(
@@ -44,7 +49,7 @@ class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
         metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        """Keep what is asked for; nothing is opened yet."""
+        """Store the arguments; nothing is opened yet."""
         super().__init__(metadata=metadata)
         self._dataset_id = dataset
         self._version = version or None
@@ -59,11 +64,11 @@ class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
         """Return the dataset lazily.
 
         Raises:
-            CallError: no such dataset, version or option, and all that are allowed are named; or
-                the data are not here, and what to type is said.
+            CallError: no such dataset, version or option, with a list of the allowed ones; or the
+                data are not on this computer, with the command that gets them.
         """
         if self._opened is None:
-            _refuse_other_registry(self._dataset_id, self._options)
+            _check_registry(self._dataset_id, self._options)
             self._opened = open_dataset(self._dataset_id, version=self._version, **self._options)
         return self._opened
 
@@ -87,19 +92,40 @@ class SciMLSource(DataSource):  # type: ignore[misc] # Intake ships no types
             self._opened = None
 
 
-def _refuse_other_registry(dataset: str, options: Mapping[str, Any]) -> None:
-    """Say so where a catalogue was read from afar, and the registry here lacks its dataset."""
-    is_afar = "registry" in options and options["registry"] is None
-    if is_afar and dataset not in (registry := find_registry()).datasets():
+class SciMLReader(BaseReader):  # type: ignore[misc] # Intake ships no types
+    """A version of a dataset as an Intake V2 reader; its keywords are those of `open_dataset`."""
+
+    output_instance = "xarray:Dataset"
+    func = "sciml_data.ready.open:open_dataset"
+
+    def to_dask(self, **options: Any) -> xr.Dataset:
+        """Return the dataset lazily, as the V1 source does."""
+        opened: xr.Dataset = self.read(**options)
+        return opened
+
+    def _read(self, dataset: str, **options: Any) -> xr.Dataset:
+        for name in ("registry", "home"):
+            if name in options:
+                options[name] = local_folder(str(options[name]))
+        return open_dataset(dataset, **options)
+
+
+def _check_registry(dataset: str, options: Mapping[str, Any]) -> None:
+    """Raise an error if the catalogue is remote and the local registry lacks its dataset."""
+    is_remote = "registry" in options and options["registry"] is None
+    if is_remote and dataset not in (registry := find_registry()).datasets():
         raise CallError(
-            f"the catalogue names {dataset}, and the registry {registry.root} has no such dataset",
+            f"the registry {registry.root} has no such dataset: {dataset}, which the catalogue has",
             untouched="nothing was read",
-            hint="get a copy of the registry that the catalogue is of, and set SCIML_DATA_REGISTRY "
-            "to it; `sciml-data get` needs it, too",
+            hint="copy the registry of the catalogue to this computer and set SCIML_DATA_REGISTRY; "
+            "`sciml-data get` needs it too",
         )
 
 
 def local_folder(address: str) -> Path | None:
-    """Return a folder on this computer; None, the built-in one, for a catalogue read from afar."""
+    """Return the folder of an address on this computer, or None for a remote address.
+
+    None is the registry in use: a catalogue that was read over HTTP has no folder here.
+    """
     local = address.removeprefix("file:")
     return None if "://" in local else Path(local)

@@ -1,0 +1,10 @@
+from .catalog import READY_CATALOG, open_registry_catalog, ready_catalog
+from .driver import SciMLReader, SciMLSource
+
+__all__ = [
+    "READY_CATALOG",
+    "SciMLReader",
+    "SciMLSource",
+    "open_registry_catalog",
+    "ready_catalog",
+]
