@@ -47,7 +47,7 @@ def test_help_loads_nothing_heavy() -> None:
 STUBS = sorted((ROOT / "sciml_data").rglob("__init__.pyi"))
 
 
-@pytest.mark.parametrize("stub", STUBS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("stub", STUBS, ids=lambda path: str(path.parent.relative_to(ROOT)))
 def test_public_names_of_a_package_exist(stub: Path) -> None:
     package = importlib.import_module(".".join(stub.parent.relative_to(ROOT).parts))
     tree = ast.parse(stub.read_text(encoding="utf-8"))
