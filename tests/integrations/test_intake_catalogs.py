@@ -256,9 +256,8 @@ def test_several_files_of_a_split_follow_one_another(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("intake_xarray")
-    from sciml_data.formats.hdf5_arrays import arrays
-
-    monkeypatch.setattr(arrays, "SHARD_BYTES", 16)  # two numbers in a file
+    shard_bytes = "sciml_data.formats.hdf5_arrays.format.SHARD_BYTES"
+    monkeypatch.setattr(shard_bytes, 16)  # two numbers in a file
     where: dict[str, Any] = {"version": "1.0", "registry": registry.root, "home": tmp_path}
     get_dataset("waves", mirrors=[f"file:{registry.root.parent / 'raw-1.0'}"], **where)
     assert len(convert_dataset("waves", **where).manifest) == 4

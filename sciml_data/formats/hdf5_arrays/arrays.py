@@ -1,16 +1,16 @@
-"""The heads of native arrays, held against what the descriptor says of them.
+"""Shapes and types of native arrays, compared with the descriptor.
 
-A problem is one of these kinds; a descriptor may name those it `tolerates` where a `*` stands:
+A problem has one of these kinds; a descriptor may name those with a `*` in `tolerates`:
 
-    missing      the file or the key is not there
-    unreadable   the file is no HDF5, or was cut short
-    shape        another shape than published, or one that the declared dimensions do not fit
-    dtype        another type than published, or one that is no number
+    missing      the file or the key does not exist
+    unreadable   the file is not HDF5, or was cut short
+    shape        another shape than published, or one that does not match the declared dimensions
+    dtype        another type than published, or not a number
     length *     the arrays of a split differ in their number of samples: the shortest counts
     finite *     not-a-number or infinity among the values
-    padding *    something else than zero where nothing should be
-    count        more entries are said to be used than there are, or fewer than none
-    values       values that the declared type does not hold
+    padding *    other values than zero in the padding
+    count        more used entries than the array has, or fewer than none
+    values       values that the declared type cannot hold
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from typing import Any
 import h5py
 
 from sciml_data.errors import Problem, nearest
-from sciml_data.formats.hdf5_arrays.options import Options
 from sciml_data.formats.interface import Native
+from sciml_data.formats.shards import missing_files
 
-SHARD_BYTES = 128 * 2**20  # native bytes of a ready file: quickly made again, few enough files
-NUMBERS = "biuf"  # kinds of NumPy types
+NUMERIC_KINDS = "biuf"  # of NumPy types
 TOLERABLE = ("length", "finite", "padding")
 
 
 @dataclass(frozen=True)
 class Array:
-    """One native array as the descriptor has it; None and an empty tuple are not known."""
+    """A native array in the descriptor; a shape of None and no dtypes mean "not published"."""
 
     variable: str
     file: str
@@ -43,7 +42,7 @@ class Array:
 
     @property
     def place(self) -> str:
-        """Return the file and key, as problems name them."""
+        """Return file and key, for messages."""
         return f"{self.file}:{self.key}"
 
     @property
@@ -54,7 +53,7 @@ class Array:
 
 @dataclass(frozen=True)
 class Head:
-    """An array with the shape and type that its file has; dropped dimensions are not counted."""
+    """An array with its actual shape and type, without the dimensions that are dropped."""
 
     array: Array
     shape: tuple[int, ...]
@@ -78,17 +77,17 @@ class Head:
 def read_heads(
     native: Native, *, split: str | None = None
 ) -> tuple[dict[str, list[Head]], list[Problem]]:
-    """Return the heads of each split that was fetched, and everything that is wrong with them.
+    """Return the heads of the arrays of each fetched split, and everything wrong with them.
 
     Args:
         native: files and descriptor.
-        split: only this one.
+        split: only this split; None takes all.
     """
     heads: dict[str, list[Head]] = {}
     problems: list[Problem] = []
-    wanted = {name: arrays_of(native, name) for name in native.block["arrays"]}
-    for name, arrays in wanted.items():
-        if split not in (None, name) or not any(one.file in native.paths for one in arrays):
+    declared = {name: arrays_of(native, name) for name in native.block["arrays"]}
+    for name, arrays in declared.items():
+        if split not in (None, name) or not any(array.file in native.paths for array in arrays):
             continue
         heads[name] = []
         for array in arrays:
@@ -96,8 +95,8 @@ def read_heads(
             heads[name] += [head] if head else []
         problems += _length_problems(heads[name])
     if not heads:
-        files = sorted({one.file for arrays in wanted.values() for one in arrays})
-        problems += [Problem("missing", file, "is not among the native files") for file in files]
+        files = {array.file for arrays in declared.values() for array in arrays}
+        problems += missing_files(native, files)
     tolerated = tolerated_kinds(native.block)
     return heads, [problem for problem in problems if problem.kind not in tolerated]
 
@@ -107,20 +106,14 @@ def arrays_of(native: Native, split: str) -> list[Array]:
     return [
         Array(
             variable,
-            one["file"],
-            one["key"],
-            tuple(one["shape"]) if "shape" in one else None,
-            tuple(one.get("dtype", ())),
+            block["file"],
+            block["key"],
+            tuple(block["shape"]) if "shape" in block else None,
+            tuple(block.get("dtype", ())),
             native.variables[variable],
         )
-        for variable, one in native.block["arrays"][split].items()
+        for variable, block in native.block["arrays"][split].items()
     ]
-
-
-def samples_per_shard(heads: list[Head], options: Options) -> int:
-    """Return how many samples a ready file of a split has."""
-    sample_bytes = sum(head.sample_bytes for head in heads)
-    return options.samples_per_shard or max(1, SHARD_BYTES // sample_bytes)
 
 
 def tolerated_kinds(block: Mapping[str, Any]) -> frozenset[str]:
@@ -134,14 +127,14 @@ def _read_head(native: Native, array: Array, problems: list[Problem]) -> Head | 
         return None
     try:
         with h5py.File(native.root / array.file, "r") as file:
-            found = file.get(array.key)
-            if not isinstance(found, h5py.Dataset):
+            data = file.get(array.key)
+            if not isinstance(data, h5py.Dataset):
                 keys = _keys(file)
                 message = f"the file has no such array{nearest(array.key, keys)}"
                 message += f"; it has {', '.join(keys) or 'none'}"
                 problems.append(Problem("missing", array.place, message))
                 return None
-            shape, dtype = found.shape, found.dtype
+            shape, dtype = data.shape, data.dtype
     except OSError as error:
         problem = Problem("unreadable", array.file, f"cannot be opened as HDF5: {error}")
         problems += [problem] if problem not in problems else []
@@ -153,7 +146,7 @@ def _read_head(native: Native, array: Array, problems: list[Problem]) -> Head | 
 
 def _keys(file: Any) -> list[str]:
     keys: list[str] = []
-    file.visititems(lambda key, one: keys.append(key) if isinstance(one, h5py.Dataset) else None)
+    file.visititems(lambda key, item: keys.append(key) if isinstance(item, h5py.Dataset) else None)
     return keys
 
 
@@ -165,7 +158,7 @@ def _shape_problems(array: Array, shape: tuple[int, ...]) -> list[Problem]:
         expected = _written(array.shape)
         pairs = zip(array.shape, shape, strict=False)
         fits = fits and len(shape) == len(array.shape)
-        fits = fits and all(known in (None, length) for known, length in pairs)
+        fits = fits and all(published in (None, length) for published, length in pairs)
     if not fits:
         message = f"{expected} expected, {_written(shape)} found"
         return [Problem("shape", array.place, message)]
@@ -179,7 +172,7 @@ def _written(shape: tuple[int | None, ...]) -> str:
 
 
 def _dtype_problems(array: Array, dtype: Any) -> list[Problem]:
-    if dtype.kind not in NUMBERS:
+    if dtype.kind not in NUMERIC_KINDS:
         return [Problem("dtype", array.place, f"numbers expected, {dtype} found")]
     if array.dtypes and str(dtype) not in array.dtypes:
         expected = " or ".join(array.dtypes)
@@ -189,10 +182,10 @@ def _dtype_problems(array: Array, dtype: Any) -> list[Problem]:
 
 def _length_problems(heads: list[Head]) -> list[Problem]:
     """Return a problem for each dimension in which the arrays of a split differ."""
-    found: dict[str, dict[int, list[str]]] = {}
+    by_dim: dict[str, dict[int, list[str]]] = {}
     for head in heads:
         for dim, length in zip(head.array.dims, head.shape, strict=True):
-            found.setdefault(dim, {}).setdefault(length, []).append(head.array.place)
+            by_dim.setdefault(dim, {}).setdefault(length, []).append(head.array.place)
     first = heads[0].array.dims[0] if heads else ""
     return [
         Problem(
@@ -200,7 +193,7 @@ def _length_problems(heads: list[Head]) -> list[Problem]:
             places[0],
             f"{dim} is {length} long here, and {min(set(lengths) - {length})} elsewhere",
         )
-        for dim, lengths in found.items()
+        for dim, lengths in by_dim.items()
         if len(lengths) > 1
         for length, places in lengths.items()
     ]
