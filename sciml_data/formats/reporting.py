@@ -51,6 +51,12 @@ def add_notices(dataset: xr.Dataset, lines: Iterable[str]) -> None:
         dataset.attrs[NOTICES] = "\n".join(both)
 
 
+def malformed_rows(problems: Sequence[Problem]) -> dict[str, int | str]:
+    """Return attributes of a ready file: the number of malformed rows, and which these are."""
+    count: dict[str, int | str] = {"rows_malformed": len(problems)}
+    return count | ({"malformed_rows": named(problems)} if problems else {})
+
+
 def stop_if_strict(
     problems: Sequence[Problem], *, strict: bool, wrong: str, untouched: str
 ) -> None:

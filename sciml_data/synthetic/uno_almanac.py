@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.uno_almanac.drugs import LIST_HEADER, SMILES_HEADER
+from sciml_data.formats.uno_almanac import LIST_HEADER, SMILES_HEADER, require_rdata
 from sciml_data.synthetic.hill import (
     ViabilityCurves,
     factor_features,
@@ -64,8 +64,6 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     Raises:
         CallError: a size is not valid, or rdata is not installed.
     """
-    from sciml_data.formats.uno_almanac.r_objects import require_rdata
-
     require_rdata()
     sizes = sample_sizes(block, DEFAULTS)
     drugs = dict(list(block["drugs"].items())[: sizes["drugs"]])

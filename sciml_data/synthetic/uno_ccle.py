@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.uno_ccle.curves import HEADER
-from sciml_data.formats.uno_ccle.images import PIXELS, SIDE
+from sciml_data.formats.uno_ccle import HEADER, PIXELS, SIDE
 from sciml_data.synthetic.hill import (
     AUC_DOSES,
     ViabilityCurves,

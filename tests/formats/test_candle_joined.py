@@ -19,8 +19,8 @@ import xarray as xr
 
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, candle_joined
-from sciml_data.formats.candle_joined import ready, store
-from sciml_data.formats.candle_joined.recover import Found, same_features
+from sciml_data.formats.candle_joined import hdf_store
+from sciml_data.formats.candle_joined.format import FeatureTable, canonical_by_features
 from sciml_data.formats.drug_response import text_of
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert
@@ -255,7 +255,7 @@ def test_nothing_is_unpickled(spoilt: Path, descriptor: Descriptor, tmp_path: Pa
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 @pytest.mark.parametrize("names", [["a", "b"], ["", "", ""], ["a", "b", "a"], ["Äpfel"]])
 def test_texts_of_a_pickled_list_are_those_that_went_in(names: list[str], protocol: int) -> None:
-    assert store.texts_of(pickle.dumps(names, protocol)) == names
+    assert hdf_store.texts_of(pickle.dumps(names, protocol)) == names
 
 
 def test_an_id_with_two_rows_of_features_is_named_and_left_out(
@@ -284,7 +284,7 @@ def test_blocks_of_any_size_find_the_same(
     sample: Path, descriptor: Descriptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read(sample, descriptor)
-    monkeypatch.setattr(ready, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("sciml_data.formats.candle_joined.format.ROWS_AT_ONCE", 7)
 
     assert read(sample, descriptor).identical(whole)
 
@@ -354,9 +354,9 @@ def test_an_option_that_there_is_not_is_refused(sample: Path, descriptor: Descri
 
 
 def test_nothing_and_minus_nothing_are_the_same_features() -> None:
-    found = Found(3)
+    table = FeatureTable(3)
     rows = np.array([[0.0, np.nan, 1.0], [-0.0, np.nan, 1.0], [0.0, 0.0, 1.0]], np.float32)
 
-    assert found.add(np.array([b"a", b"a", b"a"]), rows).tolist() == [0, 0, 1]
-    assert found.add(np.array([b"b"]), rows[1:2]).tolist() == [0]
-    assert same_features(found) == ("a", "a")
+    assert table.add(np.array([b"a", b"a", b"a"]), rows).tolist() == [0, 0, 1]
+    assert table.add(np.array([b"b"]), rows[1:2]).tolist() == [0]
+    assert canonical_by_features(table) == ("a", "a")

@@ -15,8 +15,7 @@ import xarray as xr
 
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, candle_tables
-from sciml_data.formats.candle_tables import rows
-from sciml_data.formats.candle_tables.entities import canonical_cell
+from sciml_data.formats.candle_tables import canonical_cell, responses
 from sciml_data.formats.drug_response import text_of
 from sciml_data.home import DatasetFolder
 from sciml_data.ready.convert import convert
@@ -436,7 +435,9 @@ def test_two_drugs_do_more_or_less_than_each_alone_and_their_order_does_not_coun
 
 
 def test_a_part_inside_a_line_has_no_rows(tables: Path) -> None:
-    part = rows.read_part(tables / SINGLE, rows.SINGLE, (120, 125), sources=["CCLE"], cell_names={})
+    part = responses.read_part(
+        tables / SINGLE, responses.SINGLE, (120, 125), sources=["CCLE"], cell_names={}
+    )
 
     assert len(part.rows.cell) == 0
     assert part.malformed == ()

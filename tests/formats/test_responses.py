@@ -24,6 +24,7 @@ from sciml_data.formats.drug_response import (
     text_of,
 )
 from sciml_data.ready.convert.shard import write_dataset
+from tests.support.problems import kinds_and_places
 
 CELLS = Entities(
     ids=("A.one", "B.one", "B.two"),
@@ -150,15 +151,17 @@ def test_a_source_that_was_not_announced_is_named() -> None:
 def test_an_id_that_comes_twice_is_named() -> None:
     twice = Entities(("A.x", "A.x"), ("x", "x"))
 
-    with pytest.raises(NativeFormatError, match=r"'A\.x' stands there more than once"):
+    with pytest.raises(NativeFormatError, match=r"'A\.x'") as error:
         join(rows(), CELLS, twice)
+    assert kinds_and_places(error) == [("twice", "drug")]
 
 
 def test_more_entities_than_indices_are_refused() -> None:
     ids = tuple(f"A.{number}" for number in range(NO_DRUG + 1))
 
-    with pytest.raises(NativeFormatError, match="65535 can be told apart"):
+    with pytest.raises(NativeFormatError, match="65535") as error:
         join(rows(), CELLS, Entities(ids, ids))
+    assert kinds_and_places(error) == [("count", "drug")]
 
 
 def test_no_rows_are_a_dataset_without_rows() -> None:

@@ -20,10 +20,11 @@ from sciml_data.bench.task.variants import choose_variant
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, uno_almanac
 from sciml_data.formats.drug_response import NO_DRUG, swapped, text_of
-from sciml_data.formats.uno_almanac.expression import mean_of_probes
+from sciml_data.formats.uno_almanac.r_files import mean_of_probes
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator
+from tests.support.problems import kinds_and_places
 
 pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
 pytest.importorskip("rdata", reason="the extra `uno` is not installed")
@@ -180,8 +181,9 @@ def test_a_cut_r_file_is_named(damaged: Path, block: dict[str, Any], part: str, 
     path = damaged / block[part]
     path.write_bytes(path.read_bytes()[:left])
 
-    with pytest.raises(NativeFormatError, match=f"damaged +{path.name}  no R data"):
+    with pytest.raises(NativeFormatError) as error:
         read(native_of(damaged, block))
+    assert kinds_and_places(error) == [("damaged", path.name)]
 
 
 def test_an_r_file_of_something_else_is_refused(damaged: Path, block: dict[str, Any]) -> None:
@@ -242,23 +244,24 @@ def test_a_drug_that_the_descriptor_does_not_know_is_named(
 def test_another_number_than_the_file_has_is_refused(sample: Path, block: dict[str, Any]) -> None:
     drugs = block["drugs"] | {"Capecitabine": {"nsc": "1", "name": "Capecitabine"}}
 
-    with pytest.raises(NativeFormatError, match="Capecitabine is NSC 712807 there and NSC 1"):
+    with pytest.raises(NativeFormatError, match="712807") as error:
         read(native_of(sample, {**block, "drugs": drugs}))
+    assert kinds_and_places(error) == [("number", "nci_TRE_small.rda: rowData$NSC2")]
 
 
 def test_a_key_that_leads_nowhere_is_a_malformed_row(
     sample: Path, block: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sciml_data.formats.uno_almanac import long_table
+    from sciml_data.formats.uno_almanac import r_files
 
-    honest = long_table._frames
+    honest = r_files._frames
 
     def lost(path: Path) -> Any:
         treatments, samples, assays, index = honest(path)
         index["colKey"][6] = 99
         return treatments, samples, assays, index
 
-    monkeypatch.setattr(long_table, "_frames", lost)
+    monkeypatch.setattr(r_files, "_frames", lost)
 
     dataset = read(native_of(sample, block))
 

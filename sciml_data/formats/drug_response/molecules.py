@@ -1,7 +1,7 @@
 """Features of drugs from their SMILES, by RDKit: named descriptors and Morgan fingerprints.
 
-Uno's own descriptors come from Dragon 7, commercial software whose values are not free to pass on;
-these can be made by anybody. RDKit comes with the extra `uno` and is imported where it is used.
+Uno's own descriptors come from Dragon 7, commercial software whose values must not be passed on;
+these can be computed by everybody. RDKit comes with the extra `uno` and is imported on first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.drug_response.rows import Features
+from sciml_data.formats.drug_response.responses import Features
 
 RADIUS = 2  # bonds around an atom: ECFP4, as in Uno's successors
 BITS = 2048  # as many as Uno's two fingerprints of 1,024 together
@@ -22,14 +22,14 @@ BITS = 2048  # as many as Uno's two fingerprints of 1,024 together
 
 @dataclass(frozen=True)
 class Molecules:
-    """What is known of molecules.
+    """Features of molecules.
 
     Attributes:
-        ids: those whose SMILES could be read, in the order given.
-        descriptors: (molecule, descriptor) float32; NaN where RDKit gives none, or more than 32
-            bits hold.
+        ids: those with a readable SMILES, in the given order.
+        descriptors: (molecule, descriptor) float32; NaN where RDKit gives no value, or one that is
+            too large for 32 bits.
         bits: (molecule, 2048) bool, Morgan fingerprints of radius 2, without chirality.
-        unreadable: ids whose SMILES is no molecule.
+        unreadable: ids with a SMILES that is not a molecule.
         software: name and version.
     """
 
@@ -41,26 +41,26 @@ class Molecules:
 
 
 def require_rdkit() -> None:
-    """Say which extra is missing.
+    """Raise an error if RDKit is not installed.
 
     Raises:
-        CallError: RDKit is not installed.
+        CallError: the hint names the extra to install.
     """
     try:
         import rdkit  # noqa: F401
     except ImportError as error:
         raise CallError(
-            "features of drugs are made of their SMILES by RDKit, which is not installed",
+            "RDKit, which computes features of drugs from their SMILES, is not installed",
             untouched="nothing was converted",
             hint="pip install 'sciml-data[uno]'",
         ) from error
 
 
-def molecules(smiles: Mapping[str, str]) -> Molecules:
-    """Return the features of molecules, each of its largest fragment: salts count without the acid.
+def molecular_features(smiles: Mapping[str, str]) -> Molecules:
+    """Return the features of molecules, each of its largest fragment: a salt without its acid.
 
     Args:
-        smiles: by id.
+        smiles: text by id.
 
     Raises:
         CallError: RDKit is not installed.
@@ -81,8 +81,8 @@ def molecules(smiles: Mapping[str, str]) -> Molecules:
         values = np.full((len(known), len(names)), np.nan)
         bits = np.zeros((len(known), BITS), np.bool_)
         for row, molecule in enumerate(known.values()):
-            found = describe(molecule, missingVal=np.nan, silent=True)
-            values[row] = [found[name] for name in names]
+            computed = describe(molecule, missingVal=np.nan, silent=True)
+            values[row] = [computed[name] for name in names]
             bits[row] = generator.GetFingerprintAsNumPy(molecule)
     values[~(np.abs(values) <= np.finfo(np.float32).max)] = np.nan
     return Molecules(
@@ -95,7 +95,7 @@ def molecules(smiles: Mapping[str, str]) -> Molecules:
 
 
 def largest_fragment(smiles: str) -> Any:
-    """Return the fragment of most heavy atoms as an RDKit molecule, None where there is none."""
+    """Return the fragment with most heavy atoms as an RDKit molecule, None for no molecule."""
     from rdkit import Chem
 
     molecule: Any = Chem.MolFromSmiles(smiles)

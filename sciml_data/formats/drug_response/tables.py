@@ -1,4 +1,4 @@
-"""Cells, drugs and rows as variables of a NetCDF file: units, attributes, encoding."""
+"""Cells, drugs and responses as variables of a NetCDF file: units, attributes, encoding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.drug_response.rows import NO_DRUG, Counts, Entities, Joined
+from sciml_data.formats.drug_response.responses import NO_DRUG, Counts, Entities, Joined
 
 CONVENTIONS = "CF-1.11"
 CHUNK_BYTES = 2**20
@@ -19,7 +19,7 @@ COMPRESSION_LEVEL = 4
 # UDUNITS-2 for -log10 of a concentration in mol/L: 6 is 1 micromol/L, a larger number is weaker.
 DOSE_UNITS = "-1 lg(re 1 mol L-1)"
 
-# What a row holds beside its indices: type and attributes.
+# Type and attributes of what a row has beside its indices.
 VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "auc": (
         "f4",
@@ -58,10 +58,10 @@ VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def responses_dataset(joined: Joined, counts: Counts) -> xr.Dataset:
-    """Return the rows as variables along `response`, and the lists that their indices mean.
+    """Return the rows as variables along `response`, and the lists that indices point into.
 
     `cell_index`, `drug1_index`, `drug2_index`, `study_index`: uint16; `source_index`: uint8. An
-    index has no fill value, so that it stays a whole number when it is opened.
+    index has no fill value, so that it stays an integer when the file is opened.
     """
     made: dict[str, xr.Variable] = {}
     for name, values in joined.columns.items():
@@ -95,10 +95,10 @@ def drugs_dataset(drugs: Entities) -> xr.Dataset:
 
 
 def merged(*datasets: xr.Dataset) -> xr.Dataset:
-    """Return datasets that share no variable as one; of an attribute the first counts."""
+    """Return datasets that share no variable as one; the first value of an attribute counts."""
     variables = {name: variable for part in datasets for name, variable in part.variables.items()}
     attributes = {key: value for part in reversed(datasets) for key, value in part.attrs.items()}
-    attributes.pop("shard_dimension", None)  # what has its tables with it is whole
+    attributes.pop("shard_dimension", None)  # a file with its tables is not one of several parts
     return _encoded(xr.Dataset(variables, attrs=attributes))
 
 
@@ -110,7 +110,7 @@ def text(dimension: str, values: Sequence[str], long_name: str) -> xr.Variable:
 
 
 def text_of(array: xr.DataArray | xr.Variable) -> list[str]:
-    """Return the strings of a variable of text, e.g. `text_of(dataset["cell_id"])`."""
+    """Return the strings of a variable of text, for example `text_of(dataset["cell_id"])`."""
     return [bytes(value).decode() for value in array.values]
 
 
@@ -128,10 +128,10 @@ def _index(name: str, sources: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _named(entities: Entities, kind: str) -> dict[str, xr.Variable]:
-    one = f"one name of the {kind} under all its ids"
+    meaning = f"one name of the {kind} under all its ids"
     columns = {
         f"{kind}_id": text(kind, entities.ids, f"{kind}, qualified by its source"),
-        f"{kind}_canonical": text(kind, entities.canonical, one),
+        f"{kind}_canonical": text(kind, entities.canonical, meaning),
     }
     for name, values in entities.texts.items():
         columns[name] = text(kind, values, name.replace("_", " "))
@@ -139,7 +139,7 @@ def _named(entities: Entities, kind: str) -> dict[str, xr.Variable]:
 
 
 def _matrix(entities: Entities, dims: tuple[str, str], name: str) -> dict[str, xr.Variable]:
-    """Return the features and their names; nothing where there are none."""
+    """Return the features and their names; nothing without features."""
     if entities.features is None:
         return {}
     values: NDArray[np.float32] = np.asarray(entities.features.values, np.float32)
@@ -174,7 +174,7 @@ def _require_not_infinite(entities: Entities, values: NDArray[np.float32], kind:
 
 
 def _encoded(dataset: xr.Dataset) -> xr.Dataset:
-    """Set how each variable is stored: compressed, in chunks of whole rows of about 1 MiB."""
+    """Set the encoding of each variable: compressed, in chunks of whole rows of about 1 MiB."""
     for variable in dataset.variables.values():
         encoding: dict[str, Any] = {"_FillValue": None}
         if variable.dtype.kind == "f":

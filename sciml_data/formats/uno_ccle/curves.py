@@ -1,10 +1,10 @@
-"""Dose response curves of the CCLE: a row for each (cell, compound), up to eight doses in it.
+"""Read dose response curves of the CCLE: a row for each (cell, compound), with up to eight doses.
 
-Activity is a percentage of the untreated control, 0 without effect, -100 with no cell alive; a
-dose is in micromoles a litre. Uno's table has the same 93,251 points on the scale of NCI-60, which
-is 1 untreated and -1 with no cell alive: 1 + 2 * activity / 100. That factor is inferred: Uno's
+Activity is a percentage of the untreated control: 0 without effect, -100 with no cell alive. A dose
+is in micromoles per litre. Uno's table has the same 93,251 points on the scale of NCI-60, which is
+1 untreated and -1 with no cell alive: 1 + 2 * activity / 100. That factor is inferred: Uno's
 "rescaled" table is not public any more, and its spread for CCLE is 2.07 times that of this file.
-Nothing is clipped: activities run from -239 to 190.
+Nothing is clipped; activities range from -239 to 190.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.drug_response.delimited import read_rows
+from sciml_data.formats.drug_response import read_rows
 
 HEADER = (
     "CCLE Cell Line Name",
@@ -42,13 +42,13 @@ class Points:
     """All points of all curves, one after the other.
 
     Attributes:
-        cell: (point,) full CCLE name, e.g. 22RV1_PROSTATE.
-        compound: (point,) name.
-        dose: (point,) float64, -log10(mol/L).
-        activity: (point,) float64, percent.
-        curves: how many rows they come from.
-        primary_names: of each cell, its name as usually written, e.g. 22Rv1.
-        targets: of each compound, the protein it acts on.
+        cell: (point) full CCLE name, for example 22RV1_PROSTATE.
+        compound: (point) name.
+        dose: (point) float64, -log10(mol/L).
+        activity: (point) float64, percent.
+        curves: number of rows that the points come from.
+        primary_names: by cell, its usual name, for example 22Rv1.
+        targets: by compound, the protein on which it acts.
     """
 
     cell: NDArray[np.object_]
@@ -64,7 +64,7 @@ def read_points(path: Path, problems: list[Problem]) -> Points:
     """Return the points of a file of curves; malformed rows are added to the problems.
 
     Raises:
-        NativeFormatError: the file has another header, or no good row.
+        NativeFormatError: the file has another header, or no usable row.
     """
     first: dict[tuple[str, str], str] = {}
     columns: list[tuple[str, str, float, float]] = []
@@ -98,16 +98,19 @@ def read_points(path: Path, problems: list[Problem]) -> Points:
 
 
 def growth(activity: NDArray[np.float64], convention: str) -> NDArray[np.float64]:
-    """Return the growth of an activity: 1 untreated; "rescaled" -1, "viability" 0 at -100 %."""
+    """Return growth for activity: 1 untreated; at -100 % -1 ("rescaled") or 0 ("viability")."""
     return 1.0 + SLOPES[convention] * activity / 100.0
 
 
 def _points(row: Mapping[str, str], before: str | None) -> list[tuple[float, float]]:
-    """Return dose and activity of each point; ValueError says what is wrong with a row.
+    """Return dose and activity of each point of a row.
 
     Args:
         row: fields by name.
-        before: where cell and compound stood already, None where they are new.
+        before: place of an earlier row with the same cell and compound, None for none.
+
+    Raises:
+        ValueError: says what is wrong with the row.
     """
     if before:
         raise ValueError(f"cell and compound are those of {before}")

@@ -1,7 +1,7 @@
-"""The rows of a part of a response table, by id: single drugs (TSV) and ALMANAC's pairs (CSV).
+"""Rows of a part of a response table, by id: single drugs (TSV) and ALMANAC's pairs (CSV).
 
-Dose is -log10(mol/L), growth 1 untreated, 0 stasis, -1 all killed: the single table has
-LOG_CONCENTRATION and percent, the paired one mol/L and percent.
+Dose is -log10(mol/L). Growth is 1 untreated, 0 stasis, -1 all cells killed. The table of single
+drugs has LOG_CONCENTRATION and percent, that of pairs mol/L and percent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError
-from sciml_data.formats.candle_tables.lines import (
+from sciml_data.formats.candle_tables.text_tables import (
     MISSING,
     Header,
     Malformed,
@@ -35,13 +35,13 @@ MOLAR = "M"  # CONCUNIT of a concentration in mol/L
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a part of a table, and what else there was.
+    """Rows of a part of a table.
 
     Attributes:
         rows: by id.
         malformed: rows that cannot be used.
-        not_valid: rows that upstream marks as not valid; they are not counted as read.
-        other_units: rows by a unit of concentration that is not mol/L.
+        not_valid: number of rows that upstream marks as not valid; they do not count as read.
+        other_units: number of rows by each unit of concentration other than mol/L.
     """
 
     rows: Rows
@@ -51,8 +51,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of response table: its columns of text and of numbers, and what makes rows of them."""
+class TableKind:
+    """A kind of response table: its columns of text and of numbers, and how they become rows."""
 
     texts: tuple[str, ...]
     numbers: tuple[str, ...]
@@ -61,30 +61,30 @@ class Kind:
 
 def read_part(
     path: Path,
-    kind: Kind,
-    extent: tuple[int, int],
+    kind: TableKind,
+    byte_range: tuple[int, int],
     *,
     sources: Collection[str],
     cell_names: Mapping[str, str],
 ) -> Part:
-    """Return the rows whose first byte lies in a part of a table.
+    """Return the rows whose first byte is in a part of a table.
 
     Args:
         path: of the table.
         kind: SINGLE or PAIRED.
-        extent: offsets of the first byte of the part and behind its last.
-        sources: all there may be; a row of another is malformed.
-        cell_names: name of a cell line in the paired table to its id.
+        byte_range: offsets of the first byte of the part and of the byte behind its last one.
+        sources: all possible sources; a row of another source is malformed.
+        cell_names: id of a cell line by its name in the table of pairs.
 
     Raises:
-        NativeFormatError: the table lacks columns, or cannot be read at all.
+        NativeFormatError: columns of the table are missing, or it cannot be read at all.
     """
     header = read_header(path, (*kind.texts, *kind.numbers))
-    start = max(extent[0], header.end)
+    start = max(byte_range[0], header.end)
     columns: list[dict[str, NDArray[Any]]] = []
     malformed: list[Malformed] = []
     not_valid, units, line = 0, Counter[str](), 1
-    for block in line_blocks(path, start, extent[1]):
+    for block in line_blocks(path, start, byte_range[1]):
         frame, bad = _frame(path, block, header, kind)
         if "VALID" in frame:
             is_valid = (frame["VALID"] == "Y").to_numpy()
@@ -97,41 +97,43 @@ def read_part(
         made = kind.rows_of(frame, cell_names)
         is_known = pd.Series(made["source"]).isin(sources).to_numpy()
         bad += [
-            Malformed(int(place), f"source {name!r} is not among the {len(sources)} known")
-            for place, name in zip(frame.index[~is_known], made["source"][~is_known], strict=True)
+            Malformed(int(position), f"source {name!r} is not among the {len(sources)} known")
+            for position, name in zip(
+                frame.index[~is_known], made["source"][~is_known], strict=True
+            )
         ]
         columns.append({name: values[is_known] for name, values in made.items()})
-        malformed += [Malformed(one.line + line, one.why) for one in sorted(bad, key=_by_line)]
+        malformed += [Malformed(row.line + line, row.wrong) for row in sorted(bad, key=_by_line)]
         line += block.count(b"\n")
     if malformed:
         before = lines_before(path, start)
-        malformed = [Malformed(one.line + before, one.why) for one in malformed]
+        malformed = [Malformed(row.line + before, row.wrong) for row in malformed]
     other = {unit: count for unit, count in sorted(units.items()) if count and unit != MOLAR}
     return Part(_together(columns, kind), tuple(malformed), not_valid, other)
 
 
-def _by_line(one: Malformed) -> int:
-    return one.line
+def _by_line(row: Malformed) -> int:
+    return row.line
 
 
 def _frame(
-    path: Path, block: bytes, header: Header, kind: Kind
+    path: Path, block: bytes, header: Header, kind: TableKind
 ) -> tuple[pd.DataFrame, list[Malformed]]:
-    """Return the usable rows of a block, indexed by their place in it, and the other rows."""
-    good, places, bad = well_formed(block, header, kind.numbers)
+    """Return the usable rows of a block, indexed by position in it, and the malformed rows."""
+    good, positions, bad = well_formed(block, header, kind.numbers)
     try:
         frame = _parsed(good, header, kind)
-    except (ValueError, UnicodeDecodeError):  # ParserError is one: a field that is no number
-        good, places, bad = well_formed(block, header, kind.numbers, look=True)
+    except (ValueError, UnicodeDecodeError):  # a ParserError is a ValueError: a field is no number
+        good, positions, bad = well_formed(block, header, kind.numbers, check_numbers=True)
         try:
             frame = _parsed(good, header, kind)
         except ValueError as error:
             raise NativeFormatError(f"{path.name} cannot be read: {error}") from error
-    frame.index = pd.Index(places)
+    frame.index = pd.Index(positions)
     return frame, bad
 
 
-def _parsed(block: bytes, header: Header, kind: Kind) -> pd.DataFrame:
+def _parsed(block: bytes, header: Header, kind: TableKind) -> pd.DataFrame:
     types: dict[str, Any] = dict.fromkeys(kind.texts, "category")
     types |= dict.fromkeys(kind.numbers, np.float64)
     if not block:
@@ -177,10 +179,10 @@ def _paired(frame: pd.DataFrame, cell_names: Mapping[str, str]) -> dict[str, NDA
     }
 
 
-SINGLE = Kind(
+SINGLE = TableKind(
     ("SOURCE", "DRUG_ID", "CELLNAME", "CONCUNIT"), ("LOG_CONCENTRATION", "GROWTH"), _single
 )
-PAIRED = Kind(
+PAIRED = TableKind(
     ("CELLNAME", "VALID", "SCREENER"),
     ("NSC1", "CONC1", "NSC2", "CONC2", "PERCENTGROWTH"),
     _paired,
@@ -188,25 +190,25 @@ PAIRED = Kind(
 
 
 def _objects(column: pd.Series[Any], name: Callable[[str], str] = str) -> NDArray[np.object_]:
-    """Return the text of a categorical column, each distinct one made once."""
-    names = np.array([*(name(str(one)) for one in column.cat.categories), ""], object)
+    """Return the text of a categorical column; `name` is called once per category."""
+    names = np.array([*(name(str(text)) for text in column.cat.categories), ""], object)
     return names[column.cat.codes.to_numpy()]
 
 
 def _nsc(column: pd.Series[Any]) -> NDArray[np.object_]:
-    """Return ``NSC.number``, "" where there is none."""
+    """Return `NSC.<number>`, "" for a missing number."""
     codes, numbers = pd.factorize(column.to_numpy())
     return np.array([*(f"NSC.{number:.0f}" for number in numbers), ""], object)[codes]
 
 
 def _dose(concentration: pd.Series[Any]) -> NDArray[np.float32]:
-    """Return -log10 of mol/L; of what is not above zero, not a number."""
+    """Return -log10 of mol/L; NaN if the concentration is not above zero."""
     values = concentration.to_numpy(np.float64)
     return -np.log10(np.where(values > 0, values, np.nan)).astype(np.float32)
 
 
-def _together(parts: list[dict[str, NDArray[Any]]], kind: Kind) -> Rows:
-    """Return the rows of all blocks as one; of no block, no rows."""
+def _together(parts: list[dict[str, NDArray[Any]]], kind: TableKind) -> Rows:
+    """Return the rows of all blocks as one table, which may be empty."""
     parts = parts or [kind.rows_of(_parsed(b"", Header((), "\t", 0), kind), {})]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     source = columns.pop("source")

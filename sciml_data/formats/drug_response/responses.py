@@ -1,4 +1,7 @@
-"""Join what was measured, by id, to the tables of cells and drugs, and count what is lost."""
+"""Join responses, given by ids, to the tables of cells and drugs, and count the rows that are lost.
+
+A format makes `Rows` by id and `Entities` of each kind; `join` returns the rows by index.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,26 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 
-NO_DRUG = 65535  # index that says: no second drug
-MOST = 65535  # entities of a kind: indices have 16 bits, and the last says that there is none
-MOST_SOURCES = 256  # their index has 8
+if TYPE_CHECKING:
+    import xarray as xr
+
+NO_DRUG = 65535  # index of a second drug that a row does not have
+MAX_ENTITIES = 65535  # of a kind: an index has 16 bits, and its last value is NO_DRUG
+MAX_SOURCES = 256  # their index has 8 bits
 MAY_BE_MISSING = ("dose2",)
-REASONS = ("cell", "drug1", "drug2", "value")  # a row is counted under the first that holds
+REASONS = ("cell", "drug1", "drug2", "value")  # for a lost row; the first one counts
 
 
 @dataclass(frozen=True)
 class Features:
-    """Numbers of each entity: `values` (entity, name) float32, NaN where missing, and `names`."""
+    """Features of entities: `values` (entity, name) float32, NaN where missing, and `names`."""
 
     values: NDArray[np.float32]
     names: tuple[str, ...]
@@ -30,12 +36,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Entities:
-    """Cell lines or drugs that rows may point to: those whose features are known.
+    """Cell lines or drugs with known features, to which rows may point.
 
     Attributes:
-        ids: source-qualified, as rows name them; each once.
+        ids: source-qualified, as in the rows; each once.
         canonical: one name for a cell line or a compound under all its ids.
-        texts: further columns of text by the name of the variable, "" where not known.
+        texts: further columns of text by the name of the variable, "" where unknown.
         features: expression of cells, descriptors of drugs.
         bits: (entity, bit) bool, fingerprints of drugs.
     """
@@ -57,7 +63,7 @@ class Rows:
         source: id of the source.
         study: id of the study.
         values: "auc" (and "published_part"), or "dose1", "growth" (and "dose2"); see `tables.py`.
-        drug2: id of the second drug, "" or None where there is none; None where no row has one.
+        drug2: id of the second drug, "" or None in rows without one; None if no row has one.
     """
 
     cell: NDArray[Any]
@@ -70,26 +76,26 @@ class Rows:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows of each source were read and kept, and why the others were not.
+    """The number of rows of each source that were read and kept, and why others were not.
 
-    `unknown` has the ids of a "cell" or "drug" that were not in its table, sorted.
+    `unknown` has the ids of each "cell" or "drug" that is not in its table, sorted.
     """
 
     by_source: Mapping[str, Mapping[str, int]]
     unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def total(self, what: str) -> int:
+    def total(self, kind: str) -> int:
         """Return the sum over sources of "read", "kept" or one of `REASONS`."""
-        return sum(counts.get(what, 0) for counts in self.by_source.values())
+        return sum(counts.get(kind, 0) for counts in self.by_source.values())
 
     def empty_sources(self) -> list[str]:
-        """Return a line for each source that had rows and keeps none."""
+        """Return a line for each source whose rows are all lost."""
         return [
-            f"source {name} is empty after the join: none of {found['read']} rows ("
-            + ", ".join(f"{reason} {found[reason]}" for reason in REASONS if reason in found)
+            f"source {name} is empty after the join: none of {counts['read']} rows ("
+            + ", ".join(f"{reason} {counts[reason]}" for reason in REASONS if reason in counts)
             + ")"
-            for name, found in self.by_source.items()
-            if found["read"] and not found["kept"]
+            for name, counts in self.by_source.items()
+            if counts["read"] and not counts["kept"]
         ]
 
     def attributes(self) -> dict[str, Any]:
@@ -106,7 +112,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Joined:
-    """Rows that were kept, by index: `columns` as in the ready file, and what indices mean."""
+    """Kept rows by index: `columns` as in the ready file, and the lists that indices point into."""
 
     columns: Mapping[str, NDArray[Any]]
     sources: tuple[str, ...]
@@ -121,20 +127,20 @@ def join(
     sources: Sequence[str] | None = None,
     studies: Sequence[str] | None = None,
 ) -> tuple[Joined, Counts]:
-    """Return the rows whose entities are all in the tables, and counts of the others.
+    """Return the rows whose entities are all in the tables, and counts of the other rows.
 
-    Rows with a dose always come with `drug2_index` and `dose2`: `NO_DRUG` and NaN for one drug.
+    Rows with a dose always get `drug2_index` and `dose2`: `NO_DRUG` and NaN for a single drug.
 
     Args:
-        rows: in any order, which is kept.
-        cells: table that `cell` is looked up in.
-        drugs: table that `drug1` and `drug2` are looked up in.
-        sources: all there may be, where rows come in many parts; None takes those of the rows.
+        rows: in any order, which stays.
+        cells: table that has `cell`.
+        drugs: table that has `drug1` and `drug2`.
+        sources: all possible sources, if rows come in many parts; None takes those of the rows.
         studies: the same for studies.
 
     Raises:
-        NativeFormatError: a source or study that is not among those named; ids that come twice; or
-            more of a kind than an index can tell apart.
+        NativeFormatError: a source or study is not among the given ones, a table has an id twice,
+            or a table has more entities than an index can hold.
     """
     _require_indexable(cells.ids, "cell")
     _require_indexable(drugs.ids, "drug")
@@ -159,12 +165,31 @@ def join(
     return Joined(kept, source_ids, study_ids), counts
 
 
-def _require_indexable(ids: Sequence[str], kind: str, most: int = MOST) -> None:
+def swapped(dataset: xr.Dataset) -> xr.Dataset:
+    """Return the dataset with first and second drug, and their doses, exchanged in every pair.
+
+    Both orders are the same measurement. Rows of one drug stay as they are.
+
+    Args:
+        dataset: ready dataset with doses.
+    """
+    is_pair = dataset["drug2_index"] != NO_DRUG
+    exchanged = {}
+    for name1, name2 in (("drug1_index", "drug2_index"), ("dose1", "dose2")):
+        first, second = dataset[name1], dataset[name2]
+        exchanged[name1] = first.where(~is_pair, second).astype(first.dtype)
+        exchanged[name2] = second.where(~is_pair, first).astype(second.dtype)
+    return dataset.assign(exchanged)
+
+
+def _require_indexable(ids: Sequence[str], kind: str, limit: int = MAX_ENTITIES) -> None:
     problems = []
-    if len(ids) > most:
-        problems.append(Problem("count", kind, f"{len(ids)} of them, {most} can be told apart"))
+    if len(ids) > limit:
+        problems.append(Problem("count", kind, f"{len(ids)} of them, an index holds {limit}"))
     twice = sorted(name for name, count in Counter(ids).items() if count > 1)
-    problems += [Problem("twice", kind, f"{name!r} stands there more than once") for name in twice]
+    problems += [
+        Problem("twice", kind, f"{name!r} is in the table more than once") for name in twice
+    ]
     if problems:
         raise NativeFormatError(
             f"the table of each {kind} cannot be indexed",
@@ -174,7 +199,7 @@ def _require_indexable(ids: Sequence[str], kind: str, most: int = MOST) -> None:
 
 
 def _positions(column: NDArray[Any], ids: Sequence[str]) -> NDArray[np.int32]:
-    """Return where in `ids` each value of a column is; -1 where nowhere."""
+    """Return the position in `ids` of each value of a column; -1 for a value that is not there."""
     import pandas as pd
 
     codes, known = pd.factorize(np.asarray(column, dtype=object))
@@ -183,7 +208,7 @@ def _positions(column: NDArray[Any], ids: Sequence[str]) -> NDArray[np.int32]:
 
 
 def _second_drug(rows: Rows, drugs: Entities) -> dict[str, NDArray[Any]]:
-    """Return index and dose of the second drug, where there is none `NO_DRUG` and NaN."""
+    """Return index and dose of the second drug: `NO_DRUG` and NaN in rows without one."""
     import pandas as pd
 
     if rows.drug2 is None:
@@ -195,7 +220,7 @@ def _second_drug(rows: Rows, drugs: Entities) -> dict[str, NDArray[Any]]:
 
 
 def _lacks_value(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Return where a number that a row needs is not finite; a second dose only with its drug."""
+    """Return the rows with a number that is not finite; a second dose needs its drug."""
     lacks = np.zeros(len(columns["cell_index"]), np.bool_)
     for name, values in columns.items():
         if values.dtype.kind != "f":
@@ -210,14 +235,14 @@ def _lacks_value(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
 def _indexed(
     column: NDArray[Any], known: Sequence[str] | None, kind: str
 ) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-    """Return the ids of a column and where among them each value is."""
+    """Return the ids of a column and the position of each value among them."""
     names = tuple(known) if known is not None else tuple(sorted({str(name) for name in column}))
-    _require_indexable(names, kind, MOST_SOURCES if kind == "source" else MOST)
+    _require_indexable(names, kind, MAX_SOURCES if kind == "source" else MAX_ENTITIES)
     places = _positions(column, names)
     if (places < 0).any():
         first = int(np.flatnonzero(places < 0)[0])
         raise NativeFormatError(
-            f"a {kind} is none of the {len(names)} that were expected",
+            f"a {kind} is not among the {len(names)} expected ones",
             problems=[Problem("unknown", f"row {first}", f"{kind} {column[first]!r}")],
             untouched="nothing was converted",
         )
@@ -227,14 +252,14 @@ def _indexed(
 def _counted(
     is_lost: Mapping[str, NDArray[np.bool_]], source: NDArray[np.int32], ids: Sequence[str]
 ) -> tuple[NDArray[np.bool_], dict[str, dict[str, int]]]:
-    """Return which rows are kept, and for each source how many are and why the others are not."""
+    """Return which rows are kept, and for each source the numbers kept and lost by reason."""
     keep = np.ones(len(source), np.bool_)
     by_source: dict[str, dict[str, int]] = {name: {} for name in ids}
 
-    def count(what: str, which: NDArray[np.bool_]) -> None:
+    def count(kind: str, which: NDArray[np.bool_]) -> None:
         for name, number in zip(ids, np.bincount(source[which], minlength=len(ids)), strict=True):
-            if number or what in {"read", "kept"}:
-                by_source[name][what] = int(number)
+            if number or kind in {"read", "kept"}:
+                by_source[name][kind] = int(number)
 
     count("read", keep)
     for reason in REASONS:
@@ -247,11 +272,11 @@ def _counted(
 
 
 def _unknown(rows: Rows, columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, ...]]:
-    """Return the ids that are in no table, by its kind."""
-    found: dict[str, set[str]] = {"cell": set(), "drug": set()}
+    """Return the ids that are not in the tables, by kind of table."""
+    unknown: dict[str, set[str]] = {"cell": set(), "drug": set()}
     for name in ("cell", "drug1", "drug2"):
         ids = getattr(rows, name)
         if ids is not None:
             lost = np.asarray(ids, dtype=object)[columns[f"{name}_index"] < 0]
-            found[name.rstrip("12")] |= {str(one) for one in lost}
-    return {kind: tuple(sorted(ids)) for kind, ids in found.items() if ids}
+            unknown[name.rstrip("12")] |= {str(entity) for entity in lost}
+    return {kind: tuple(sorted(ids)) for kind, ids in unknown.items() if ids}

@@ -1,10 +1,10 @@
 """Tables of a pandas HDFStore, read with h5py, a block of rows at a time.
 
-pandas keeps a table as one HDF5 dataset of records: columns of one type together in a field
-`values_block_N`, or a field for each column. What the columns of a block are called is pickled
-into an attribute. A pickle is a program, and running one from a downloaded file is not safe; so it
-is only looked through for the texts in it, and nothing is built or called. Where that gives no name
-for each column, columns have numbers. Shapes and types come from the data.
+pandas stores a table as one HDF5 dataset of records: columns of one type together in a field
+`values_block_N`, or a field for each column. The names of a block's columns are pickled into an
+attribute. A pickle is a program, and to run one from a downloaded file is not safe. So it is only
+searched for the texts in it; nothing is built or called. If that does not give a name for each
+column, columns have numbers. Shapes and types come from the data.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a store.
+    """A table of a store.
 
     Attributes:
         key: in the store.
         data: its records.
-        columns: name, field, and place in the field; None where the field is one column.
+        columns: name, field, and position in the field; None if the field is one column.
     """
 
     key: str
@@ -45,15 +45,15 @@ class Table:
         return int(self.data.shape[0])
 
     def blocks(self, rows: int) -> Iterator[NDArray[Any]]:
-        """Yield records, so many at a time."""
+        """Yield all records, `rows` at a time."""
         for first in range(0, len(self), rows):
             yield self.data[first : first + rows]
 
     def column(self, records: NDArray[Any], name: str) -> NDArray[Any]:
         """Return one column of records."""
-        _, field, place = next(one for one in self.columns if one[0] == name)
+        _, field, position = next(column for column in self.columns if column[0] == name)
         values = records[field]
-        return np.asarray(values if place is None else values[:, place])
+        return np.asarray(values if position is None else values[:, position])
 
     def numbers(self, records: NDArray[Any]) -> NDArray[np.float32]:
         """Return all columns of records: (row, column) float32."""
@@ -67,18 +67,18 @@ class Table:
 
 
 def open_table(file: h5py.File, key: str) -> Table | None:
-    """Return a table of a store, None where it has none of this key.
+    """Return a table of a store, None if the store does not have this key.
 
     Raises:
-        NativeFormatError: what is there is no table.
-        CallError: it needs a plug-in that is not installed.
+        NativeFormatError: the key is not a table.
+        CallError: the table needs a plug-in that is not installed.
     """
     if key not in file:
         return None
     group = file[key]
     data = group.get("table") if isinstance(group, h5py.Group) else None
     if not isinstance(data, h5py.Dataset) or data.dtype.names is None:
-        message = "is no table (HDFStore, format 'table'); the fixed format is not read"
+        message = "is not a table (HDFStore, format 'table'); the fixed format is not read"
         raise NativeFormatError(
             "the file is not laid out as expected",
             problems=[Problem("layout", key, message)],
@@ -94,41 +94,40 @@ def open_table(file: h5py.File, key: str) -> Table | None:
             columns.append((field, field, None))
             continue
         names = _names(data.attrs.get(f"{field}_kind"), shape[0], start=len(columns))
-        columns += [(name, field, place) for place, name in enumerate(names)]
+        columns += [(name, field, position) for position, name in enumerate(names)]
     return Table(key, data, tuple(columns))
 
 
 def texts_of(pickled: bytes) -> list[str]:
     """Return the texts that a pickle would push, in order, without running it.
 
-    What it would build or call stays unbuilt and uncalled. A text that it keeps under a number and
-    uses again comes again.
+    Nothing is built or called. A text in the pickle's memo that is used again is returned again.
     """
-    found: list[str] = []
-    kept: dict[int, str] = {}
+    texts: list[str] = []
+    memo: dict[int, str] = {}
     last: str | None = None
-    place: Any
-    for code, place, _ in pickletools.genops(pickled):
+    argument: Any
+    for code, argument, _ in pickletools.genops(pickled):
         if code.name in TEXTS:
-            last = str(place)
-            found.append(last)
+            last = str(argument)
+            texts.append(last)
         elif code.name in GETS:
-            last = kept.get(int(place))
-            found += [last] if last is not None else []
+            last = memo.get(int(argument))
+            texts += [last] if last is not None else []
         elif code.name in PUTS and last is not None:
-            kept[int(place)] = last
+            memo[int(argument)] = last
         elif code.name == "MEMOIZE":
-            kept[len(kept)] = last or ""
+            memo[len(memo)] = last or ""
         else:
             last = None
-    return found
+    return texts
 
 
 def _names(pickled: Any, count: int, *, start: int) -> list[str]:
-    """Return a name for each column of a field, or numbers where no text tells each apart."""
+    """Return a name for each column of a field, or numbers if the texts are not distinct names."""
     try:
         names = texts_of(bytes(pickled)) if isinstance(pickled, bytes) else []
-    except ValueError:  # no pickle
+    except ValueError:  # not a pickle
         names = []
     if len(names) == count == len(set(names)) and all(names):
         return names
@@ -136,21 +135,21 @@ def _names(pickled: Any, count: int, *, start: int) -> list[str]:
 
 
 def _require_filters(key: str, data: h5py.Dataset) -> None:
-    made = data.id.get_create_plist()
-    filters = [made.get_filter(number) for number in range(made.get_nfilters())]
-    lacking = [one for one in filters if not h5py.h5z.filter_avail(one[0])]
-    if not lacking:
+    properties = data.id.get_create_plist()
+    filters = [properties.get_filter(number) for number in range(properties.get_nfilters())]
+    missing = [each for each in filters if not h5py.h5z.filter_avail(each[0])]
+    if not missing:
         return
     try:
         import hdf5plugin  # noqa: F401 (registers its filters with HDF5)
     except ImportError as error:
-        names = ", ".join(f"{one[3].decode(errors='replace')} ({one[0]})" for one in lacking)
+        names = ", ".join(f"{each[3].decode(errors='replace')} ({each[0]})" for each in missing)
         raise CallError(
-            f"{key} is compressed with {names}, which HDF5 alone does not read",
+            f"{key} is compressed with {names}, which HDF5 alone cannot read",
             untouched="nothing was converted",
             hint="pip install 'sciml-data[uno]'",
         ) from error
-    if unknown := [one for one in lacking if not h5py.h5z.filter_avail(one[0])]:
+    if unknown := [each for each in missing if not h5py.h5z.filter_avail(each[0])]:
         raise NativeFormatError(
             f"{key} is compressed with filter {unknown[0][0]}, which hdf5plugin does not have"
         )

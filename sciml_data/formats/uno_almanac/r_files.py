@@ -1,0 +1,321 @@
+"""Tables of NCI-ALMANAC out of R data files: measurements, and expression of the cell lines.
+
+The package rdata converts data frames to pandas, but knows no S4 classes such as CoreGx's
+LongTable. Its parser keeps the slots of an S4 object as attributes; the functions here walk through
+what the parser returns.
+"""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sciml_data.errors import CallError, NativeFormatError, Problem
+from sciml_data.formats.drug_response import Entities, Features, Rows
+
+STARTS = (b"BZh", b"\x1f\x8b", b"\xfd7zXZ", b"RDX", b"RDA", b"RDB")  # compressed or not
+DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    KeyError,
+    IndexError,
+    AssertionError,
+    struct.error,
+    lzma.LZMAError,
+    zlib.error,
+)  # what the parser raises on other bytes than R data
+TREATMENTS = ("rowKey", "treatment1id", "treatment2id", "CONC1", "CONC2", "NSC2")
+SAMPLES = ("colKey", "CELLNAME")
+SENSITIVITY = (".sensitivity", "PERCENTGROWTH")
+METADATA = (".assay_metadata", "STUDY", "SCREENER")
+INDEX = ("rowKey", "colKey", ".sensitivity", ".assay_metadata")
+
+
+def require_rdata() -> None:
+    """Raise an error if rdata is not installed.
+
+    Raises:
+        CallError: the hint names the extra to install.
+    """
+    try:
+        import rdata  # noqa: F401
+    except ImportError as error:
+        raise CallError(
+            "the package rdata, which reads R data files, is not installed",
+            untouched="nothing was converted",
+            hint="pip install 'sciml-data[uno]'",
+        ) from error
+
+
+def read_measurements(path: Path, drugs: Mapping[str, str], problems: list[Problem]) -> Rows:
+    """Return all measurements of a CoreGx LongTable (TreatmentResponseExperiment), by id.
+
+        rowData    treatments: names of one drug or two, CONC1 and CONC2 in mol/L, NSC2, key rowKey
+        colData    samples: CELLNAME as in NCI-60, key colKey
+        assays     sensitivity (PERCENTGROWTH), assay_metadata (STUDY, SCREENER), with own keys
+        .intern    assayIndex: treatment, sample and rows of the assays that belong together
+
+    `growth` is PERCENTGROWTH / 100: 1 untreated, 0 stasis, -1 all cells killed. A dose is
+    -log10(mol/L), and NaN if the concentration is not above 0.
+
+    Args:
+        path: the R file.
+        drugs: NSC number by the drug's name in the file.
+        problems: measurements with a key that does not exist are added.
+
+    Raises:
+        NativeFormatError: the file is damaged, lacks a table, or has other NSC numbers.
+    """
+    treatments, samples, assays, index = _frames(path)
+    positions = {
+        "rowKey": _positions(index["rowKey"], treatments["rowKey"]),
+        "colKey": _positions(index["colKey"], samples["colKey"]),
+        ".sensitivity": _positions(index[".sensitivity"], assays[".sensitivity"]),
+        ".assay_metadata": _positions(index[".assay_metadata"], assays[".assay_metadata"]),
+    }
+    is_complete = np.all([position >= 0 for position in positions.values()], axis=0)
+    for row in np.flatnonzero(~is_complete).tolist():
+        lost = ", ".join(key for key, position in positions.items() if position[row] < 0)
+        place = f"{path.name}: measurement {row + 1}"
+        problems.append(Problem("malformed", place, f"leads to no {lost}"))
+    treatment, sample, sensitivity, metadata = (positions[key][is_complete] for key in INDEX)
+    if not len(treatment):
+        raise _refused(path, "empty", path.name, "there is no measurement")
+    drug2 = _second_ids(path, treatments, drugs)[treatment]
+    screeners = assays["SCREENER"][metadata]
+    return Rows(
+        cell=np.array([f"NCI60.{name}" for name in samples["CELLNAME"][sample]], dtype=object),
+        drug1=_ids(treatments["treatment1id"], drugs)[treatment],
+        drug2=drug2,
+        source=np.array([f"ALMANAC.{name}" for name in screeners], dtype=object),
+        study=assays["STUDY"][metadata],
+        values={
+            "dose1": _dose(treatments["CONC1"])[treatment],
+            "dose2": _dose(treatments["CONC2"])[treatment],
+            "growth": assays["PERCENTGROWTH"][sensitivity] / 100,
+        },
+    )
+
+
+def read_cells(path: Path, genes: Sequence[str] | None, used: Iterable[str]) -> Entities:
+    """Return the NCI-60 cell lines with their expression: log2 of GCRMA intensity (HG-U133A).
+
+    59 lines by 22,283 probes. The id of a line is the one in the rows with the same letters and
+    digits (LE:K_562 and NCI60.K-562). For a line without rows it is its name, with `-` for `_`.
+
+    Args:
+        path: the R file.
+        genes: symbols to keep, in their order; None keeps all, sorted. Of Uno's list, 915 of 942
+            genes have a probe with the symbols of the file.
+        used: ids of cells in the rows.
+
+    Raises:
+        NativeFormatError: the file is damaged, or one of its tables is missing.
+    """
+    objects = _read_objects(path)
+    lines = _frame(
+        path, objects.get("cellLineInfo"), dict.fromkeys(("Name", "Tissue"), "cellLineInfo")
+    )
+    symbols = _frame(path, objects.get("geneInfo"), {"Symbol": "geneInfo"})["Symbol"]
+    probes = _matrix(path, objects.get("gene"))
+    if probes.shape != (len(lines["Name"]), len(symbols)):
+        wrong = f"{len(lines['Name'])} x {len(symbols)} expected, {probes.shape} found"
+        raise _refused(path, "shape", f"{path.name}: gene", wrong)
+    if not np.isfinite(probes).all():
+        count = int((~np.isfinite(probes)).sum())
+        wrong = f"{count} values are not-a-number"
+        raise _refused(path, "missing", f"{path.name}: gene", wrong)
+    known = {_letters(name.partition(".")[2]): name for name in sorted(used)}
+    names = [str(name).partition(":")[2] for name in lines["Name"]]
+    canonical = tuple(_letters(name) for name in names)
+    return Entities(
+        ids=tuple(
+            known.get(key, f"NCI60.{name.replace('_', '-')}")
+            for key, name in zip(canonical, names, strict=True)
+        ),
+        canonical=canonical,
+        texts={"tissue": tuple(str(tissue) for tissue in lines["Tissue"])},
+        features=mean_of_probes(probes, symbols, genes),
+    )
+
+
+def mean_of_probes(
+    probes: NDArray[np.float64], symbols: NDArray[Any], genes: Sequence[str] | None
+) -> Features:
+    """Return (cell, gene) means of (cell, probe) over the probes of each symbol.
+
+    Args:
+        probes: (cell, probe) float64.
+        symbols: (probe) text, None for a probe without a gene.
+        genes: those to keep if they have a probe; None keeps all.
+    """
+    measured = sorted({symbol for symbol in symbols if symbol})
+    chosen = measured if genes is None else [gene for gene in genes if gene in set(measured)]
+    number = {gene: column for column, gene in enumerate(chosen)}
+    columns = np.array([number.get(symbol, len(chosen)) for symbol in symbols], dtype=np.int64)
+    sums = np.array([np.bincount(columns, row, minlength=len(chosen) + 1) for row in probes])
+    counts = np.bincount(columns, minlength=len(chosen) + 1)
+    means = sums[:, : len(chosen)] / counts[: len(chosen)]
+    return Features(means.astype(np.float32), tuple(f"GE_{gene}" for gene in chosen))
+
+
+def _frames(path: Path) -> tuple[dict[str, NDArray[Any]], ...]:
+    """Return treatments, samples, assays and the index between them."""
+    objects = _read_objects(path)
+    slots = _attributes(next(iter(objects.values()))) if objects else {}
+    assays = _named(slots["assays"]) if "assays" in slots else {}
+    intern = _named(slots[".intern"]) if ".intern" in slots else {}
+
+    def columns(of: Any, names: tuple[str, ...], place: str) -> dict[str, NDArray[Any]]:
+        return _frame(path, of, dict.fromkeys(names, place))
+
+    return (
+        columns(slots.get("rowData"), TREATMENTS, "rowData"),
+        columns(slots.get("colData"), SAMPLES, "colData"),
+        columns(assays.get("sensitivity"), SENSITIVITY, "assays$sensitivity")
+        | columns(assays.get("assay_metadata"), METADATA, "assays$assay_metadata"),
+        columns(intern.get("assayIndex"), INDEX, ".intern$assayIndex"),
+    )
+
+
+def _positions(wanted: NDArray[Any], keys: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the position of each wanted key, -1 for a key that does not exist."""
+    return np.asarray(pd.Index(keys).get_indexer(pd.Index(wanted)), dtype=np.intp)
+
+
+def _ids(names: NDArray[Any], drugs: Mapping[str, str]) -> NDArray[np.object_]:
+    """Return the id of each name, "" for no drug; a name without a known number stays."""
+    ids = [f"NSC.{drugs[name]}" if name in drugs else name or "" for name in names]
+    return np.array(ids, dtype=object)
+
+
+def _second_ids(
+    path: Path, treatments: Mapping[str, NDArray[Any]], drugs: Mapping[str, str]
+) -> NDArray[np.object_]:
+    """Return the id of each treatment's second drug, compared with the number in the file."""
+    ids = _ids(treatments["treatment2id"], drugs)
+    for name, number in zip(treatments["treatment2id"], treatments["NSC2"], strict=True):
+        if name in drugs and np.isfinite(number) and str(int(number)) != drugs[name]:
+            wrong = f"{name} is NSC {int(number)} here and NSC {drugs[name]} in native.drugs"
+            raise _refused(path, "number", f"{path.name}: rowData$NSC2", wrong)
+    return ids
+
+
+def _dose(concentration: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return -log10 of mol/L, NaN if the concentration is not above 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(concentration > 0, -np.log10(concentration), np.nan)
+
+
+def _matrix(path: Path, of: Any) -> NDArray[np.float64]:
+    if of is None or "dim" not in _attributes(of):
+        raise _refused(path, "missing", f"{path.name}: gene", "there is no matrix")
+    shape = _column(_attributes(of)["dim"])
+    return np.asarray(of.value, dtype=np.float64).reshape(tuple(shape), order="F")
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name in capitals; spellings differ in other signs."""
+    return "".join(letter for letter in name.upper() if letter.isalnum())
+
+
+def _read_objects(path: Path) -> dict[str, Any]:
+    """Return the objects of an .rda or .RData file by name.
+
+    Raises:
+        CallError: rdata is not installed.
+        NativeFormatError: the file is damaged, or not R data.
+    """
+    require_rdata()
+    import rdata
+
+    content = path.read_bytes()
+    if not content.startswith(STARTS):
+        raise _refused(path, "damaged", path.name, "not R data: another first byte")
+    try:
+        parsed = rdata.parser.parse_data(content, extension=path.suffix)
+    except DAMAGED as error:
+        wrong = f"not readable as R data: {type(error).__name__} {error}".strip()
+        raise _refused(path, "damaged", path.name, wrong) from error
+    return _pairs(parsed.object)
+
+
+def _pairs(node: Any) -> dict[str, Any]:
+    """Return a linked list of R as a mapping."""
+    values = {}
+    while node is not None and node.info.type.name == "LIST":
+        values[_target(node.tag).value.value.decode()] = node.value[0]
+        node = node.value[1]
+    return values
+
+
+def _attributes(of: Any) -> dict[str, Any]:
+    """Return the attributes of an R object: names of a vector, slots of an S4 object."""
+    return _pairs(of.attributes)
+
+
+def _named(of: Any) -> dict[str, Any]:
+    """Return the elements of a list of R by name."""
+    names = _attributes(of).get("names")
+    return dict(zip(_column(names), of.value, strict=True)) if names is not None else {}
+
+
+def _column(of: Any) -> NDArray[Any]:
+    """Return a vector of R: float64, int64, or objects for text and factors, None for NA."""
+    kind = of.info.type.name
+    if kind == "STR":
+        texts = [None if text.value is None else text.value.decode() for text in of.value]
+        return np.array(texts, dtype=object)
+    if kind not in ("INT", "REAL", "LGL"):
+        raise ValueError(f"a vector of text or numbers expected, {kind} found")
+    if "levels" in _attributes(of):
+        levels = _column(_attributes(of)["levels"])
+        codes = np.ma.filled(np.ma.asarray(of.value), 0)
+        return np.array([levels[code - 1] if code > 0 else None for code in codes], dtype=object)
+    return np.asarray(of.value, dtype=np.float64 if kind == "REAL" else np.int64)
+
+
+def _frame(path: Path, of: Any, wanted: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Return columns of a data frame.
+
+    Args:
+        path: of the file, for messages.
+        of: the data frame; None counts as one without columns.
+        wanted: by column, the place in the file, for messages.
+
+    Raises:
+        NativeFormatError: a column is missing.
+    """
+    columns = _named(of) if of is not None else {}
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        place = f"{path.name}: {wanted[missing[0]]}"
+        raise _refused(path, "missing", place, f"there is no {', '.join(missing)}")
+    return {name: _column(columns[name]) for name in wanted}
+
+
+def _refused(path: Path, kind: str, place: str, wrong: str) -> NativeFormatError:
+    """Return the error for a file that differs from what is expected."""
+    return NativeFormatError(
+        f"{path.name} cannot be read",
+        problems=[Problem(kind, place, wrong)],
+        untouched="nothing was converted",
+        hint="`sciml-data verify` compares the file with the published one",
+    )
+
+
+def _target(node: Any) -> Any:
+    """Return the object that a reference points to."""
+    while node.info.type.name == "REF":
+        node = node.referenced_object
+    return node
