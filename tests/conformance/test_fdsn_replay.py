@@ -21,8 +21,13 @@ from sciml_data.registry.stages import Fetched
 from sciml_data.testing.fdsn_events import EventTable, milliseconds, read_events
 from sciml_data.testing.fdsn_server import Fault, FdsnServer
 from sciml_data.transfer.protocols.fdsn import fetch_live
-from sciml_data.transfer.protocols.fdsn.table import box_of, half_open, merge_windows, read_window
-from sciml_data.transfer.protocols.fdsn.windows import read_period
+from sciml_data.transfer.protocols.fdsn.windows import (
+    box_of,
+    half_open,
+    merge_windows,
+    read_period,
+    read_window,
+)
 
 START, END = "1950-01-01", "2020-01-01"
 # Earthquakes with a magnitude, 32 <= latitude < 36, -120 <= longitude < -114, 1950-2019:

@@ -16,15 +16,18 @@ from sciml_data.errors import CallError
 from sciml_data.testing.fdsn_fetch import NOW, made_up_events
 from sciml_data.testing.fdsn_server import FdsnServer
 from sciml_data.transfer.protocols.fdsn import merge_windows
-from sciml_data.transfer.protocols.fdsn.table import (
+from sciml_data.transfer.protocols.fdsn.windows import (
     BodyError,
     Box,
+    Window,
     count_rows,
+    gaps,
     half_open,
     outdated,
+    read_period,
     read_window,
+    usable,
 )
-from sciml_data.transfer.protocols.fdsn.windows import Window, gaps, read_period, usable
 
 
 @pytest.mark.parametrize(

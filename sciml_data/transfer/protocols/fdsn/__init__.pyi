@@ -1,5 +1,5 @@
 from .live import fetch_live
 from .service import Clock
-from .table import merge_windows
+from .windows import merge_windows
 
 __all__ = ["Clock", "fetch_live", "merge_windows"]
