@@ -27,7 +27,7 @@ from sciml_data.testing.clones import fresh_user, typed
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.server import FileServer
 from sciml_data.testing.small_registry import change_descriptor
-from sciml_data.transfer.protocols.annex import feed, git
+from sciml_data.transfer.protocols.annex import git, run_batch
 
 GOT = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
 
@@ -74,7 +74,7 @@ def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
         f"{one.key} {one.entry.path}" for one in keyed(folder, tuple(descriptor.manifest or ()))
     ]
     command = ["annex", "fromkey", "--force", "--batch", "-z"]
-    timed("git annex fromkey --batch", lambda: feed(folder, command, lines))
+    timed("git annex fromkey --batch", lambda: run_batch(folder, command, lines))
     timed("git commit", lambda: git(folder, "commit", "--quiet", "-m", "all"))
 
 

@@ -15,7 +15,7 @@ from sciml_data.errors import CallError, DescriptorError, Problem
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import parse_manifest
-from sciml_data.transfer.protocols.annex import ProgramError, git, is_true, need
+from sciml_data.transfer.protocols.annex import ProgramError, git, git_succeeds, require_programs
 
 MOST_NAMED = 3  # files of a changed manifest
 
@@ -43,8 +43,8 @@ def changed_since(registry: Registry, reference: str) -> list[Problem]:
 
 def _commit(root: Path, reference: str) -> str:
     """Return the id of a commit, so that no reference is ever taken for an option."""
-    need("git")
-    if not is_true(root, "rev-parse", "--git-dir"):
+    require_programs("git")
+    if not git_succeeds(root, "rev-parse", "--git-dir"):
         raise CallError(
             f"{root} is in no git repository: what was published before is not known",
             untouched="nothing was compared",

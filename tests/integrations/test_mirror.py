@@ -27,7 +27,7 @@ from sciml_data.testing.clones import IDENTITY, fresh_user, typed
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
 from sciml_data.testing.server import FileServer
 from sciml_data.testing.small_registry import change_descriptor
-from sciml_data.transfer.protocols.annex import ProgramError, need
+from sciml_data.transfer.protocols.annex import ProgramError, require_programs
 from tests.support.paths import ROOT
 
 FILES = {
@@ -252,7 +252,7 @@ def test_without_git_annex_the_extra_is_named(
     assert "apt-get install git" in error.value.hint
     assert not (tmp_path / "m").exists()
     with pytest.raises(CallError, match="datalad"):
-        need("datalad")
+        require_programs("datalad")
 
 
 def test_update_finds_nothing_to_do_where_nothing_changed(tmp_path: Path, tiny: Descriptor) -> None:

@@ -271,7 +271,7 @@ def test_a_folder_that_is_no_dataset_is_said(
 
     with pytest.raises(FetchError) as error:
         fetch(plan, retry=RETRY)
-    assert "is no DataLad dataset" in str(error.value)
+    assert "is not a DataLad dataset" in str(error.value)
 
 
 def test_a_version_is_taken_from_its_tag_whatever_is_checked_out(

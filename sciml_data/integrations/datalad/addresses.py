@@ -16,7 +16,7 @@ from pathlib import Path
 from sciml_data.home import write_atomically
 from sciml_data.integrations.datalad.keys import Keyed
 from sciml_data.registry.descriptor import Descriptor, Mirror
-from sciml_data.transfer.protocols.annex import feed, git, is_true
+from sciml_data.transfer.protocols.annex import git, git_succeeds, run_batch
 
 NOTE = ".git/sciml-data"  # folder of our notes in a repository
 FIRST_COST = 101.0  # the first mirror; git-annex's own `web`, which asks at every address, has 200
@@ -53,7 +53,7 @@ def register(repository: Path, wanted: set[Address], *, name: str, log: Log) -> 
         ("unregisterurl", before - wanted, "taken back"),
     ):
         if these:
-            feed(
+            run_batch(
                 repository,
                 [*APPEND, "annex", verb, "--batch", "-z"],
                 (f"{key} {url}" for key, url in sorted(these)),
@@ -102,7 +102,7 @@ def set_remotes(repository: Path, wanted: Mapping[str, str]) -> list[str]:
         said = [f"urlinclude={glob}", f"cost={FIRST_COST + number}", "autoenable=true"]
         if before.get(name) == said:
             continue
-        if is_true(repository, "config", "--get", f"remote.{name}.annex-config-uuid"):
+        if git_succeeds(repository, "config", "--get", f"remote.{name}.annex-config-uuid"):
             git(repository, "annex", "enableremote", name, *said)
         else:
             git(repository, "annex", "initremote", name, "--sameas=web", "type=web", *said)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sciml_data.transfer.protocols.annex import EMAIL, NAME, git, is_true
+from sciml_data.transfer.protocols.annex import EMAIL, NAME, git, git_succeeds
 
 MAIN = "refs/heads/main"
 BUILD = "refs/sciml-data/build"  # of a commit that is being made; no clone sees it
@@ -60,7 +60,7 @@ def write_commit(
     )  # fmt: skip
     made = commit_of(repository, BUILD) or ""
     git(repository, "update-ref", "-d", BUILD)
-    is_same = parent is not None and is_true(repository, "diff", "--quiet", parent, made)
+    is_same = parent is not None and git_succeeds(repository, "diff", "--quiet", parent, made)
     return (parent, False) if parent is not None and is_same and not tag else (made, True)
 
 
@@ -72,7 +72,7 @@ def check_out(repository: Path) -> None:
 
 def commit_of(repository: Path, reference: str) -> str | None:
     """Return the commit that a reference names, or None."""
-    if not is_true(repository, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"):
+    if not git_succeeds(repository, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"):
         return None
     return git(repository, "rev-parse", f"{reference}^{{commit}}").decode().strip()
 

@@ -20,7 +20,7 @@ from sciml_data.errors import CallError
 from sciml_data.home import write_atomically
 from sciml_data.integrations.datalad.addresses import Log
 from sciml_data.integrations.datalad.superdataset import datasets_of, refuse_foreign, repository_id
-from sciml_data.transfer.protocols.annex import git, is_true, need
+from sciml_data.transfer.protocols.annex import git, git_succeeds, require_programs
 
 SUPERDATASET = "datasets"  # what the superdataset is called where it is published
 REFERENCES = ("refs/heads/main", "refs/heads/git-annex", "refs/tags")
@@ -52,7 +52,7 @@ def publish(
         CallError: git is missing, `root` is no mirror, or something else is in a place.
         ProgramError: git failed.
     """
-    need("git")
+    require_programs("git")
     refuse_foreign(root)
     to.mkdir(parents=True, exist_ok=True)
     found = []
@@ -109,11 +109,11 @@ def _references(repository: Path) -> str:
 
 
 def _has(repository: Path, reference: str) -> bool:
-    return is_true(repository, "rev-parse", "--verify", "--quiet", reference)
+    return git_succeeds(repository, "rev-parse", "--verify", "--quiet", reference)
 
 
 def _refuse_foreign_place(place: Path, name: str) -> None:
-    if not (place / "HEAD").is_file() or not is_true(
+    if not (place / "HEAD").is_file() or not git_succeeds(
         place, "config", "--file", "config", "--get", OURS, f"^{name}$"
     ):
         raise CallError(

@@ -36,7 +36,7 @@ from sciml_data.integrations.datalad.keys import STRONG, Keyed, keyed
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
 from sciml_data.registry.layout import version_key
 from sciml_data.registry.manifest import Manifest, parse_manifest
-from sciml_data.transfer.protocols.annex import ProgramError, git, is_true
+from sciml_data.transfer.protocols.annex import ProgramError, git, git_succeeds
 
 MAKING = "making"  # of our notes: datasets that are not whole yet
 UNFINISHED = "unfinished"  # of our notes: somebody is changing the repository, or was killed
@@ -152,7 +152,7 @@ def _commit(
 ) -> list[str]:
     """Commit and tag a version that is not there, or what is told of the newest one anew."""
     version = descriptor.version
-    is_there = is_true(repository, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}")
+    is_there = git_succeeds(repository, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}")
     tags = git(repository, "tag", "--list").decode().split()
     is_newest = all(version_key(tag) <= version_key(version) for tag in tags)
     if is_there and not is_newest:

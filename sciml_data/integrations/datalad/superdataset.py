@@ -35,7 +35,7 @@ from sciml_data.integrations.datalad.subdataset import (
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME, Descriptor
 from sciml_data.registry.layout import version_key
 from sciml_data.registry.manifest import read_manifest
-from sciml_data.transfer.protocols.annex import git, need
+from sciml_data.transfer.protocols.annex import git, require_programs
 
 ID_NAME = "superdataset"  # of our notes: DataLad's id of the superdataset; marks a mirror
 
@@ -67,7 +67,7 @@ def create(
         CallError: git or git-annex is missing, or the folder is somebody else's or finished.
         ProgramError: git or git-annex failed.
     """
-    need("git", "git-annex")
+    require_programs("git", "git-annex")
     if is_mirror(root):
         if commit_of(root, MAIN) is not None:
             raise CallError(
@@ -99,7 +99,7 @@ def update(
         DescriptorError: a version that is there is another one in the registry.
         ProgramError: git or git-annex failed.
     """
-    need("git", "git-annex")
+    require_programs("git", "git-annex")
     refuse_foreign(root)
     return _bring_all(root, versions, hashes, log)
 

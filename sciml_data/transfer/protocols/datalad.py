@@ -1,14 +1,15 @@
-"""Files of a DataLad dataset, `datalad:PLACE`: a clone on this computer, or whatever can be cloned.
+"""Files of a DataLad dataset, `datalad:PLACE`: a clone on this computer, or an address to clone.
 
     datalad:PLACE#DATASET/VERSION/PATH
 
-PLACE is a folder, or an address that `datalad clone` takes (https://…/ID.git, ria+https://…#~ID,
-ssh://…); it is the dataset itself or a superdataset that has it as DATASET. The tag VERSION says
-which file PATH is, else the branch that is checked out. git-annex brings the content, from whatever
-the dataset knows to have it, and holds it against its key; the stage above hashes it again.
+PLACE is a folder, or an address for `datalad clone` (https://…/ID.git, ria+https://…#~ID,
+ssh://…). It is the dataset itself, or a superdataset that contains it as DATASET. PATH is the file
+at the tag VERSION, or on the current branch if there is no such tag. git-annex fetches the content
+from any place that the dataset knows, and checks it against its key; `transfer.download` hashes it
+again.
 
-A clone on this computer keeps what was brought, as after `datalad get`. An address is cloned into a
-temporary folder, from which each file goes as soon as it was read.
+A clone on this computer keeps the fetched files, as after `datalad get`. An address is cloned into
+a temporary folder, from which each file is deleted as soon as it was read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sciml_data.errors import SciMLDataError
-from sciml_data.transfer.protocols.annex import Batch, git, is_true, need, run
+from sciml_data.transfer.protocols.annex import Batch, git, git_succeeds, require_programs, run
 from sciml_data.transfer.protocols.file import FileSource
 from sciml_data.transfer.protocols.source import (
     Body,
@@ -37,45 +38,45 @@ from sciml_data.transfer.protocols.source import (
 )
 
 SCHEME = "datalad"
-MOST_AT_ONCE = 4  # processes of git-annex, each of which fetches one file at a time
-LINK, REPOSITORY = "120000", b"160000 "  # modes in a tree of git
-POINTER = b"/annex/objects/"  # starts the text of an annexed file that is no link
+MAX_PROCESSES = 4  # of git-annex; each of them fetches one file at a time
+LINK, SUBMODULE = "120000", b"160000 "  # file modes in a git tree
+POINTER = b"/annex/objects/"  # start of an unlocked annexed file's blob
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:  # noqa: ARG001 (protocol)
     """Return the source of `datalad:` addresses."""
-    return DataladSource(min(connections, MOST_AT_ONCE))
+    return DataladSource(min(connections, MAX_PROCESSES))
 
 
 def place_address(text: str) -> str:
-    """Return `datalad:PLACE` of what a user wrote; a folder's path becomes absolute."""
+    """Return `datalad:PLACE` for a user's text; the path of a folder becomes absolute."""
     place = text.removeprefix(f"{SCHEME}:")
     is_address = "://" in place or ("@" in place and ":" in place)
     return f"{SCHEME}:{place if is_address else Path(place).expanduser().resolve()}"
 
 
 def folder_of(address: str) -> Path | None:
-    """Return the folder that `datalad:PLACE` names, or None where it is an address."""
+    """Return the folder in `datalad:PLACE`, or None if it is an address."""
     place = address.removeprefix(f"{SCHEME}:")
     return Path(place) if place.startswith("/") else None
 
 
 @dataclass
 class _Dataset:
-    """A repository that files are asked of.
+    """A clone from which files are read.
 
     Attributes:
-        root: of the clone.
-        is_own: whether the clone is ours, and what it brought need not stay.
-        free: processes that nobody asks at the moment; None stands for one not started.
-        trees: of each version, path -> (mode, object).
-        readers: of a key's content, how many there are.
-        locks: so that a key is brought once.
+        root: folder of the clone.
+        is_temporary: whether the clone is ours, and its files are deleted after reading.
+        free: fetchers that are not in use; None stands for one that was not started yet.
+        trees: path -> (mode, object) of each version.
+        readers: number of open files of each key; the content is deleted after the last.
+        locks: one for each key, so that two threads do not fetch it at the same time.
     """
 
     root: Path
-    is_own: bool
-    free: queue.SimpleQueue[_Bringer | None] = field(default_factory=queue.SimpleQueue)
+    is_temporary: bool
+    free: queue.SimpleQueue[_Fetcher | None] = field(default_factory=queue.SimpleQueue)
     trees: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     readers: Counter[str] = field(default_factory=Counter)
     locks: defaultdict[str, threading.Lock] = field(
@@ -83,48 +84,48 @@ class _Dataset:
     )
 
 
-class _Bringer:
-    """Two processes of git-annex: one says where a key's content lies, one brings it there."""
+class _Fetcher:
+    """Two processes of git-annex: one finds the content of a key, the other fetches it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._where = Batch(root, "annex", "contentlocation", "--batch")
         self._get = Batch(root, "annex", "get", "--batch-keys", "--json", "--json-error-messages")
 
-    def bring(self, key: str) -> Path:
-        """Return where a key's content lies, brought there if need be."""
+    def fetch(self, key: str) -> Path:
+        """Return the path of a key's content, after fetching it if necessary."""
         if place := self._where.ask(key):
             return self._root / place
         answer = self._get.ask(key)
         if place := self._where.ask(key):
             return self._root / place
-        said: list[str] = json.loads(answer or "{}").get("error-messages", [])
-        reasons = " ".join(" ".join(said).split())
-        raise SourceError(
-            f"git-annex does not bring it: {reasons or 'nothing is known to have it'}"
-        )
+        messages: list[str] = json.loads(answer or "{}").get("error-messages", [])
+        reasons = " ".join(" ".join(messages).split())
+        raise SourceError(f"git-annex cannot fetch it: {reasons or 'no known place has it'}")
 
     def close(self) -> None:
-        """End both."""
+        """End both processes."""
         self._get.close()
         self._where.close()
 
 
 class DataladSource:
-    """Clones that are made and read for one run."""
+    """The clones of one run."""
 
     def __init__(self, jobs: int) -> None:
-        """Take how many files git-annex may bring at once from one dataset."""
+        """Take the number of files that git-annex fetches at once from one dataset."""
         self._jobs = jobs
         self._datasets: dict[tuple[str, str], _Dataset | SourceError] = {}
         self._temporary: list[Path] = []
+        # Guards the clones and their trees. It is held while a dataset is cloned: other threads
+        # need the same clone and would have to wait for it anyway.
         self._lock = threading.Lock()
         self._files = FileSource()
 
     def open(
         self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
     ) -> Body:
-        """Let git-annex bring a file and open it at an offset; see `Source.open`."""
+        """Let git-annex fetch a file, and open it at an offset; see `Source.open`."""
         place, _, rest = url.removeprefix(f"{SCHEME}:").rpartition("#")
         name, version, path = (unquote(part) for part in rest.split("/", 2))
         try:
@@ -139,55 +140,57 @@ class DataladSource:
             raise SourceError(error.message) from error
 
     def close(self) -> None:
-        """End git-annex, and remove our clones."""
+        """End git-annex, and remove temporary clones."""
         for dataset in self._datasets.values():
             while isinstance(dataset, _Dataset) and not dataset.free.empty():
-                if bringer := dataset.free.get():
-                    bringer.close()
+                if fetcher := dataset.free.get():
+                    fetcher.close()
         for folder in self._temporary:
             remove_clone(folder)
 
     def _dataset(self, place: str, name: str) -> _Dataset:
-        """Return a dataset, cloned once where it is not on this computer; a failure is one, too."""
+        """Return a dataset, cloned once if it is not on this computer; a failure is kept."""
         with self._lock:
             if (place, name) not in self._datasets:
                 try:
                     self._datasets[place, name] = self._find(place, name)
                 except SciMLDataError as error:
                     self._datasets[place, name] = SourceError(error.message)
-            found = self._datasets[place, name]
-        if isinstance(found, SourceError):
-            raise found
-        return found
+            dataset = self._datasets[place, name]
+        if isinstance(dataset, SourceError):
+            raise dataset
+        return dataset
 
     def _find(self, place: str, name: str) -> _Dataset:
-        need("git", "git-annex")
+        require_programs("git", "git-annex")
         folder = folder_of(place)
-        if folder is not None and not is_true(folder, "rev-parse", "--git-dir"):
-            raise SourceError(f"{folder} is no DataLad dataset")
-        is_own = folder is None or git(folder, "rev-parse", "--is-bare-repository") == b"true\n"
-        root = self._clone(place) if folder is None or is_own else folder
-        if git(root, "ls-tree", "HEAD", name).startswith(REPOSITORY):
+        if folder is not None and not git_succeeds(folder, "rev-parse", "--git-dir"):
+            raise SourceError(f"{folder} is not a DataLad dataset")
+        is_temporary = (
+            folder is None or git(folder, "rev-parse", "--is-bare-repository") == b"true\n"
+        )
+        root = self._clone(place) if folder is None or is_temporary else folder
+        if git(root, "ls-tree", "HEAD", name).startswith(SUBMODULE):
             if not (root / name / ".git").exists():
-                need("datalad")
+                require_programs("datalad")
                 run(["datalad", "-l", "error", "get", "-n", name], root)
             root /= name
-        if not is_true(root, "config", "--get", "annex.uuid") and _has_annex(root):
-            git(root, "annex", "init", "--quiet")  # once: several processes would do it at once
-        dataset = _Dataset(root, is_own)
+        if not git_succeeds(root, "config", "--get", "annex.uuid") and _has_annex(root):
+            git(root, "annex", "init", "--quiet")  # now, or each process would do it at once
+        dataset = _Dataset(root, is_temporary)
         for _ in range(self._jobs):
             dataset.free.put(None)
         return dataset
 
     def _clone(self, place: str) -> Path:
-        need("datalad")
+        require_programs("datalad")
         folder = Path(tempfile.mkdtemp(prefix="sciml-data-clone-"))
         self._temporary.append(folder)
         run(["datalad", "-l", "error", "clone", place, "clone"], folder)
         return folder / "clone"
 
     def _look_up(self, dataset: _Dataset, version: str, path: str) -> str | bytes:
-        """Return the key of a file, or its content where git itself has it."""
+        """Return the key of a file, or its content if it is stored in git itself."""
         with self._lock:
             if version not in dataset.trees:
                 dataset.trees[version] = _tree(dataset.root, version)
@@ -205,12 +208,12 @@ class DataladSource:
         with self._lock:
             lock = dataset.locks[key]
         with lock:
-            bringer = dataset.free.get()
+            fetcher = dataset.free.get()
             try:
-                bringer = bringer or _Bringer(dataset.root)
-                content = bringer.bring(key)
+                fetcher = fetcher or _Fetcher(dataset.root)
+                content = fetcher.fetch(key)
             finally:
-                dataset.free.put(bringer)
+                dataset.free.put(fetcher)
             body = self._files.open(content.absolute().as_uri(), start=start, end=end, tag=tag)
             dataset.readers[key] += 1
 
@@ -218,15 +221,15 @@ class DataladSource:
             body.close()
             with lock:
                 dataset.readers[key] -= 1
-                if dataset.is_own and dataset.readers[key] == 0:
-                    content.parent.chmod(0o700)  # git-annex takes the right to write away
+                if dataset.is_temporary and dataset.readers[key] == 0:
+                    content.parent.chmod(0o700)  # git-annex makes it read-only
                     content.unlink()
 
         return replace(body, close=close)
 
 
 def remove_clone(folder: Path) -> None:
-    """Remove a clone, folders that may not be written among it."""
+    """Remove a clone, including its read-only folders."""
     for place, folders, _ in os.walk(folder):
         for name in folders:
             if not (path := Path(place, name)).is_symlink():
@@ -236,20 +239,20 @@ def remove_clone(folder: Path) -> None:
 
 def _has_annex(root: Path) -> bool:
     references = git(root, "for-each-ref", "--format=%(refname)").decode().split()
-    return any(one.endswith("/git-annex") for one in references)
+    return any(reference.endswith("/git-annex") for reference in references)
 
 
 def _tree(root: Path, version: str) -> dict[str, tuple[str, str]]:
-    """Return path -> (mode, object) of a version, of what is checked out where it has no tag."""
+    """Return path -> (mode, object) at the tag of a version, or at HEAD if there is no such tag."""
     tag = f"refs/tags/{version}"
-    which = tag if is_true(root, "rev-parse", "--verify", "--quiet", tag) else "HEAD"
-    listed = git(root, "ls-tree", "-r", "-z", "--full-tree", which).decode().split("\0")
-    rows = (row.split("\t", 1) for row in listed if row)
-    return {path: (said.split()[0], said.split()[2]) for said, path in rows}
+    which = tag if git_succeeds(root, "rev-parse", "--verify", "--quiet", tag) else "HEAD"
+    lines = git(root, "ls-tree", "-r", "-z", "--full-tree", which).decode().split("\0")
+    rows = (line.split("\t", 1) for line in lines if line)
+    return {path: (entry.split()[0], entry.split()[2]) for entry, path in rows}
 
 
 def _body_of(content: bytes, start: int, end: int | None) -> Body:
-    """Return a body of bytes that are here."""
+    """Return a body with bytes from the memory."""
     if start > len(content):
         raise RangeRefusedError(f"it has {len(content)} bytes")
     stop = len(content) if end is None else min(end, len(content))

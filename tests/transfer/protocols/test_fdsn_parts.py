@@ -39,7 +39,7 @@ from sciml_data.transfer.protocols.fdsn.windows import (
         ("2019-01-02", "2019-01-02", "--start is not before --end"),
         ("2020-01-02", "2019-01-02", "--start is not before --end"),
         ("1900-01-01", None, "is before 1932-01-01"),
-        (None, "2999-01-01", "lies in the future"),
+        (None, "2999-01-01", "is in the future"),
     ],
 )
 def test_a_period_that_cannot_be_is_a_wrong_call(

@@ -1,8 +1,9 @@
 """Fetch a period from an FDSN event service: every event once, and where each came from.
 
-Count the period; halve it until each window has few enough events; ask for the windows one after
-the other, each held against its own count; merge them by event id; ask again for what changed at
-the service meanwhile.
+The service limits the number of events in one answer. So the events of the period are counted, and
+the period is halved until each window has few enough of them. The windows are fetched one after the
+other, and each is compared with its own count. At the end they are merged by event id, and windows
+that changed at the service meanwhile are fetched again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched
 from sciml_data.transfer.protocols.fdsn.service import Clock, Service, find_service
-from sciml_data.transfer.protocols.fdsn.store import Held, WindowStore
+from sciml_data.transfer.protocols.fdsn.store import StoredWindow, WindowStore
 from sciml_data.transfer.protocols.fdsn.windows import (
     BodyError,
     Window,
@@ -36,9 +37,15 @@ from sciml_data.transfer.protocols.fdsn.windows import (
 )
 
 SUMMARY = "retrieval.json"  # in the dataset's folder: query, times, totals, windows
+# Share of the service's limit that a window may have: the rest is room for events that are added
+# between the count and the query.
+SHARE_OF_LIMIT = 0.75
+WINDOW_TRIES = 3  # counts and queries of one window, until both agree
+CACHE_S = 60.0  # the service answers an equal request from its cache for this time
+ROUNDS = 3  # of merging: the catalogue changes while it is fetched, but not forever
 
 
-def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to talk
+def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three callbacks
     descriptor: Descriptor,
     folder: DatasetFolder,
     *,
@@ -49,34 +56,34 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to tal
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Fetched:
-    """Return the events of a period, `start <= time < end`, as files of windows with a manifest.
+    """Fetch the events of a period, `start <= time < end`, as files of windows with a manifest.
 
-    Finished windows of an earlier fetch are used again; a period that was fetched whole is not
-    asked for at all. The folder is locked here: the caller must not hold its lock.
+    Finished windows of an earlier fetch are used again; a period that was fetched completely is not
+    requested again. The folder is locked here: the caller must not hold its lock.
 
     Args:
         descriptor: of a `live` version; its block `live` names the service and its parameters.
-        folder: where the windows go.
-        start: ISO 8601, UTC; None means the dataset's earliest.
+        folder: of the dataset.
+        start: ISO 8601, UTC; None means the beginning of the dataset.
         end: ISO 8601, UTC; None means now.
-        mirrors: addresses of replays, asked before the service itself.
-        log: is told of waits, reuse and changes, a sentence each.
-        progress: is told of (events so far, events expected) after each window.
-        clock: time, waiting and chance.
+        mirrors: URLs of replays, asked before the service itself.
+        log: gets lines about waits, used windows and changes.
+        progress: gets (events so far, events expected) after each window.
+        clock: time, waiting and random numbers.
 
     Raises:
-        CallError: the period cannot be.
-        FetchError: the service refuses, does not answer, or gives numbers that do not agree.
+        CallError: the period is not valid.
+        FetchError: the service refuses or does not answer, or its counts do not match its events.
     """
     live = descriptor.live
     if live is None:
-        raise FetchError(f"{descriptor.dataset} {descriptor.version} names no service")
+        raise FetchError(f"{descriptor.dataset} {descriptor.version} is not fetched from a service")
     clock = clock or Clock()
     period = read_period(start, end, earliest=live.earliest, now=clock.now())
     with folder.lock(f"fetch {descriptor.dataset} {descriptor.version}"):
         store = WindowStore(folder, live.parameters, log)
-        windows = of_period(period, store.held())
-        _say_reused(windows, clock.now(), log)
+        windows = of_period(period, store.load())
+        _log_reused(windows, clock.now(), log)
         summary = _finished(folder, period, windows)
         if summary is None:
             service, version = find_service(
@@ -98,19 +105,19 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three ways to tal
     return Fetched(descriptor, folder, manifest)
 
 
-def _identity(period: Window, windows: Sequence[Held]) -> dict[str, Any]:
-    """Return what makes two fetches the same: the period and the very windows."""
+def _identity(period: Window, windows: Sequence[StoredWindow]) -> dict[str, Any]:
+    """Return what two equal fetches have in common: the period and the windows."""
     return {
         "start": period.start.isoformat(),
         "end": period.end.isoformat(),
-        "windows": [one.as_json() for one in windows],
+        "windows": [stored.as_json() for stored in windows],
     }
 
 
 def _finished(
-    folder: DatasetFolder, period: Window, windows: Sequence[Held]
+    folder: DatasetFolder, period: Window, windows: Sequence[StoredWindow]
 ) -> dict[str, Any] | None:
-    """Return the summary of an earlier fetch of the same period whose windows all stand."""
+    """Return the summary of an earlier fetch of the same period, if all its windows exist."""
     path = folder.root / SUMMARY
     if not path.is_file():
         return None
@@ -119,26 +126,21 @@ def _finished(
     return summary if all(summary.get(key) == value for key, value in same.items()) else None
 
 
-def _say_reused(held: Sequence[Held], now: datetime, log: Log) -> None:
-    if not held:
+def _log_reused(windows: Sequence[StoredWindow], now: datetime, log: Log) -> None:
+    if not windows:
         return
-    oldest = min(one.retrieved for one in held)
+    events = sum(stored.events for stored in windows)
+    oldest = min(stored.retrieved for stored in windows)
     age = (now - oldest) // timedelta(days=1)
     log(
-        f"{len(held)} windows are used again, {sum(one.events for one in held)} events; the oldest "
-        f"was retrieved {oldest:%Y-%m-%dT%H:%M:%SZ}, {age} days ago"
+        f"{len(windows)} windows are used again, {events} events; the oldest was retrieved "
+        f"{oldest:%Y-%m-%dT%H:%M:%SZ}, {age} days ago"
     )
-
-
-SHARE_OF_LIMIT = 0.75  # a window of 15,000 leaves room for events added while it is asked for
-TRIES_OF_A_WINDOW = 3
-CACHED_S = 60.0  # the service answers the same question from memory for so long
-ROUNDS = 3  # of asking again for what changed at the service while it was being asked
 
 
 @dataclass(frozen=True)
 class PeriodFetch:
-    """One fetch of one period; windows are kept in the store as they arrive."""
+    """One fetch of one period; each window is stored as soon as it arrives."""
 
     service: Service
     store: WindowStore
@@ -147,18 +149,18 @@ class PeriodFetch:
     progress: Progress
     queries: list[str] = field(default_factory=list)
 
-    def run(self, held: Sequence[Held]) -> tuple[list[Held], dict[str, Any]]:
-        """Ask for what is missing, settle what changed meanwhile; return windows and totals."""
+    def run(self, stored: Sequence[StoredWindow]) -> tuple[list[StoredWindow], dict[str, Any]]:
+        """Fetch missing windows and those that changed meanwhile; return windows and totals."""
         started = self.service.clock.now()
         expected, _ = self.service.count(self.period)
         if expected == 0:
             raise FetchError(
                 f"the service has no event from {self.period}",
                 untouched="nothing was changed",
-                hint="ask for a longer period",
+                hint="choose a longer period",
             )
-        windows = list(held)
-        for gap in gaps(self.period, [one.window for one in held]):
+        windows = list(stored)
+        for gap in gaps(self.period, [each.window for each in stored]):
             windows += self._fill(gap, windows, expected)
         windows, events = self._settle(of_period(self.period, windows), started)
         return windows, {
@@ -168,104 +170,110 @@ class PeriodFetch:
             "events": events,
         }
 
-    def _fill(self, gap: Window, before: Sequence[Held], expected: int) -> list[Held]:
+    def _fill(
+        self, gap: Window, before: Sequence[StoredWindow], expected: int
+    ) -> list[StoredWindow]:
         """Return the windows that fill a gap, halved until each has few enough events."""
-        done: list[Held] = []
+        done: list[StoredWindow] = []
         waiting = [gap]
         while waiting:
             window = waiting.pop()
-            held = self._window(window)
-            if held is None:
+            stored = self._fetch_window(window)
+            if stored is None:
                 waiting += reversed(window.halves())
                 continue
-            done.append(held)
-            self.progress(sum(one.events for one in [*before, *done]), expected)
+            done.append(stored)
+            self.progress(sum(each.events for each in [*before, *done]), expected)
         return done
 
-    def _window(self, window: Window) -> Held | None:
-        """Return one window, fetched and held against its count; None where it has to be halved."""
+    def _fetch_window(self, window: Window) -> StoredWindow | None:
+        """Fetch one window and compare it with its count; None if it has to be halved."""
         problems: list[Problem] = []
-        for _ in range(TRIES_OF_A_WINDOW):
+        for _ in range(WINDOW_TRIES):
             if problems:
-                self.service.clock.sleep(CACHED_S)
-            at = self.service.clock.now()  # before it is counted: later changes are then found
-            counted, most = self.service.count(window)
-            fits = counted <= most * SHARE_OF_LIMIT or (
-                counted <= most and not window.can_be_halved
+                self.service.clock.sleep(CACHE_S)
+            # The time before the count, so that `_has_changed` finds every later change.
+            at = self.service.clock.now()
+            counted, limit = self.service.count(window)
+            fits = counted <= limit * SHARE_OF_LIMIT or (
+                counted <= limit and not window.can_be_halved
             )
             if not fits:
-                self._hold_divisible(window, counted, most)
+                self._check_can_be_halved(window, counted, limit)
                 return None
             answer = self.service.query(window) if counted else None
-            if counted and answer is None:  # more by now, or a limit lower than the service says
-                self._hold_divisible(window, counted, most)
+            if counted and answer is None:  # more by now, or the limit is lower than it says
+                self._check_can_be_halved(window, counted, limit)
                 return None
             body, url = (answer.body, answer.url) if answer else (b"", "")
-            reason = self._differs(body, counted)
+            reason = self._difference(body, counted)
             if not reason:
                 self.queries.append(url)
                 return self.store.put(window, body, events=counted, url=url, at=at)
-            self.log(f"window {window}: {reason}; asked again")
+            self.log(f"window {window}: {reason}; fetched again")
             problems.append(Problem("window", window.name, reason))
         raise FetchError(
-            f"the service does not give the events of {window} as it counts them",
+            f"the service does not send the number of events of {window} that it counts",
             problems=problems,
-            done=f"asked {TRIES_OF_A_WINDOW} times, {CACHED_S:.0f} s apart",
+            done=f"tried {WINDOW_TRIES} times, {CACHE_S:.0f} s apart",
             untouched="finished windows are kept",
-            hint="give the same command again later; it goes on from here",
+            hint="run the same command again later; it resumes",
         )
 
     @staticmethod
-    def _hold_divisible(window: Window, counted: int, most: int) -> None:
+    def _check_can_be_halved(window: Window, counted: int, limit: int) -> None:
         if not window.can_be_halved:
             raise FetchError(
-                f"{counted} events in one second, {window}; the service gives {most} at most",
+                f"{counted} events in one second, {window}; the service sends {limit} at most",
                 untouched="finished windows are kept",
             )
 
     @staticmethod
-    def _differs(body: bytes, counted: int) -> str:
+    def _difference(body: bytes, counted: int) -> str:
+        """Return how the events of an answer differ from their count, or an empty string."""
         try:
-            found = count_rows(body)
+            sent = count_rows(body)
         except BodyError as error:
             return f"the body is damaged: {error}"
-        return "" if found == counted else f"{counted} events counted, {found} sent"
+        return "" if sent == counted else f"{counted} events counted, {sent} sent"
 
-    def _settle(self, windows: list[Held], started: datetime) -> tuple[list[Held], dict[str, int]]:
-        """Hold the merged windows against the service's count; ask again for what changed."""
+    def _settle(
+        self, windows: list[StoredWindow], started: datetime
+    ) -> tuple[list[StoredWindow], dict[str, int]]:
+        """Compare the merged windows with the service's count; fetch changed windows again."""
         totals, stale = self._merge(windows)
         for _ in range(ROUNDS - 1):
             if totals["events"] == totals["counted_by_service"] and not stale:
                 break
-            changed = [one for one in windows if one in stale or self._has_changed(one)]
+            changed = [each for each in windows if each in stale or self._has_changed(each)]
             self.log(
                 f"{totals['events']} events merged, {totals['counted_by_service']} counted by the "
-                f"service: {len(changed)} windows changed there and are asked for again"
+                f"service: {len(changed)} windows changed there and are fetched again"
             )
-            self.service.clock.sleep(CACHED_S)
-            windows = self._ask_again(changed, windows, totals["counted_by_service"])
+            self.service.clock.sleep(CACHE_S)
+            windows = self._fetch_again(changed, windows, totals["counted_by_service"])
             totals, stale = self._merge(windows)
         if totals["events"] == totals["counted_by_service"] and not stale:
             return windows, totals
-        return windows, self._explained(totals, started)
+        return windows, self._allow_changes(totals, started)
 
-    def _ask_again(
-        self, changed: Sequence[Held], windows: Sequence[Held], expected: int
-    ) -> list[Held]:
-        kept = [one for one in windows if one not in changed]
-        for one in changed:
-            self.store.drop(one)
-            kept += self._fill(one.window, kept, expected)
-        return of_period(self.period, kept)
+    def _fetch_again(
+        self, changed: Sequence[StoredWindow], windows: Sequence[StoredWindow], expected: int
+    ) -> list[StoredWindow]:
+        current = [each for each in windows if each not in changed]
+        for stored in changed:
+            self.store.drop(stored)
+            current += self._fill(stored.window, current, expected)
+        return of_period(self.period, current)
 
-    def _merge(self, windows: Sequence[Held]) -> tuple[dict[str, int], list[Held]]:
-        """Return the totals over all windows, and those that hold an event's older state."""
-        paths = [(one, one.path) for one in windows if one.path is not None]
+    def _merge(self, windows: Sequence[StoredWindow]) -> tuple[dict[str, int], list[StoredWindow]]:
+        """Return the totals over all windows, and the windows with an older state of an event."""
+        paths = [(each, each.path) for each in windows if each.path is not None]
         tables = [read_window(path.read_bytes()) for _, path in paths]
         merged = merge_windows(tables)
         inside = half_open(merged, self.period, box_of(self.service.parameters))
         totals = {
-            "rows": sum(one.events for one in windows),
+            "rows": sum(each.events for each in windows),
             "events": len(merged),
             "counted_by_service": self.service.count(self.period)[0],
             "inside_half_open_box": len(inside),
@@ -273,35 +281,35 @@ class PeriodFetch:
         }
         return totals, [paths[number][0] for number in outdated(tables, merged)]
 
-    def _has_changed(self, one: Held) -> bool:
-        """Return whether events came, went or were revised since a window was retrieved."""
-        if self.service.count(one.window)[0] != one.events:
+    def _has_changed(self, stored: StoredWindow) -> bool:
+        """Return whether events were added, deleted or revised since a window was retrieved."""
+        if self.service.count(stored.window)[0] != stored.events:
             return True
-        return self._changed_since(one.retrieved, one.window) > 0
+        return self._changed_since(stored.retrieved, stored.window) > 0
 
     def _changed_since(self, time: datetime, window: Window) -> int:
         since = f"{time:%Y-%m-%dT%H:%M:%S}"
         return self.service.count(window, updatedafter=since, includedeleted="true")[0]
 
-    def _explained(self, totals: dict[str, int], started: datetime) -> dict[str, int]:
-        """Return the totals if they are off by no more than changed since the fetch began."""
+    def _allow_changes(self, totals: dict[str, int], started: datetime) -> dict[str, int]:
+        """Return the totals if no more events are missing than changed since the fetch began."""
         changed = self._changed_since(started, self.period)
-        said = (
+        counts = (
             f"{totals['events']} events merged, {totals['counted_by_service']} counted by the "
             f"service, {changed} changed there since {started:%Y-%m-%dT%H:%M:%SZ}"
         )
         if abs(totals["events"] - totals["counted_by_service"]) > changed:
             raise FetchError(
-                f"the windows do not add up: {said}",
-                done=f"what had changed was asked for {ROUNDS - 1} times more",
-                untouched="finished windows are kept, the published files were not changed",
-                hint="give the same command again later",
+                f"the windows do not add up: {counts}",
+                done=f"changed windows were fetched again {ROUNDS - 1} times",
+                untouched="finished windows are kept, published files were not changed",
+                hint="run the same command again later",
             )
-        self.log(f"the catalogue keeps changing: {said}; kept as it is")
+        self.log(f"the catalogue keeps changing: {counts}; accepted")
         return totals | {"changed_meanwhile": changed}
 
 
-def of_period(period: Window, held: Sequence[Held]) -> list[Held]:
-    """Return the windows that make up a period as far as they can, in the order of time."""
-    by_window = {one.window: one for one in held}
+def of_period(period: Window, stored: Sequence[StoredWindow]) -> list[StoredWindow]:
+    """Return the windows that fill a period, as far as they do, in the order of time."""
+    by_window = {each.window: each for each in stored}
     return [by_window[window] for window in usable(period, by_window)]

@@ -1,4 +1,4 @@
-"""The FDSN event service, asked politely: one question at a time, and again when it is busy.
+"""A client of an FDSN event service: one request at a time, and again when the service is busy.
 
 Parameters, limits and messages: https://earthquake.usgs.gov/fdsnws/event/1/ and its published
 source, usgs/earthquake-event-ws, src/lib/classes/fdsn/FDSNEventWebService.class.php.
@@ -24,21 +24,21 @@ from sciml_data.transfer.protocols.fdsn.windows import Window
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-LIMIT = 20_000  # events in one answer: FDSNEventWebService.class.php, `serviceLimit`
-LIMIT_WORDS = "exceeds search limit"  # of its HTTP 400, ibid., `handleSummaryQuery`
-PROBES = 3  # of an address that has not answered yet
-ATTEMPTS = 8  # with the waits below: about two minutes of an absent service
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-LONGEST_RETRY_AFTER_S = 600.0  # a service that asks for more is left for another day
-CONNECT_TIMEOUT_S, STALL_TIMEOUT_S = 10.0, 120.0
-LARGEST_BODY_BYTES = 64 << 20  # 20,000 rows of ComCat are about 4 MB
-NOTHING_THERE = frozenset({204, 404})  # `nodata=404` is another way to say that there is nothing
-TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+MAX_EVENTS = 20_000  # in one answer: FDSNEventWebService.class.php, `serviceLimit`
+LIMIT_MESSAGE = "exceeds search limit"  # in its HTTP 400, ibid., `handleSummaryQuery`
+PROBE_ATTEMPTS = 3  # to reach an address that has not answered yet
+ATTEMPTS = 8  # with the waits below: about two minutes without an answer
+FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
+MAX_RETRY_AFTER_S = 600.0  # a service that asks for a longer wait is given up
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 120.0
+MAX_BODY_BYTES = 64 << 20  # 20,000 rows of ComCat are about 4 MB
+NO_CONTENT = frozenset({204, 404})  # with `nodata=404` a service answers 404 instead of 204
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time, waiting and chance; tests put their own in."""
+    """Time, waiting and random numbers; tests replace them."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
@@ -47,7 +47,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the HTTP status, the decoded body, and the URL that was asked."""
+    """An HTTP status, the decoded body, and the URL of the request."""
 
     status: int
     body: bytes
@@ -55,8 +55,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Trouble:
-    """Why an attempt failed, and how long the service asks to be left alone, if it says so."""
+class _Failure:
+    """Why an attempt failed, and the wait that the service asks for, if any."""
 
     reason: str
     retry_after_s: float | None = None
@@ -68,22 +68,24 @@ def _new_pool() -> PoolManager:
     return urllib3.PoolManager(
         maxsize=1,
         headers={"User-Agent": f"sciml-data/{__version__}", "Accept-Encoding": "gzip"},
-        retries=urllib3.Retry(  # redirects only: waiting is ours
+        retries=urllib3.Retry(  # redirects only; `Service` waits and retries itself
             3, connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
         ),
-        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=STALL_TIMEOUT_S),
+        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
     )
 
 
 @dataclass(frozen=True)
 class Service:
-    """One address of the service, and what is asked of it every time.
+    """A service at one address, with the parameters of every request.
 
     Attributes:
         base: URL that ends in `/`; methods are appended to it.
         parameters: of every count and query (box, event type).
-        log: is told of every wait.
-        attempts: how often one question is put before it is given up.
+        log: gets a line for every wait.
+        clock: time, waiting and random numbers.
+        attempts: number of attempts of one request.
+        pool: connections.
     """
 
     base: str
@@ -97,76 +99,86 @@ class Service:
         """Return the service's version number.
 
         Raises:
-            FetchError: it cannot be reached, or what answers is no event service.
+            FetchError: the service cannot be reached, or the server is not an event service.
         """
-        answer = self._ask("version", {})
+        answer = self._request("version", {})
         text = answer.body.decode("utf-8", errors="replace").strip()
         if answer.status != 200 or not re.fullmatch(r"\d+(\.\d+)*", text):
-            raise _refused(answer, "no event service answers there")
+            raise _refused(answer, "not an event service")
         return text
 
     def count(self, window: Window, **more: str) -> tuple[int, int]:
-        """Return how many events a window has, both ends included, and how many one answer may.
+        """Count the events in a window, both ends included.
+
+        Args:
+            window: the period.
+            more: further parameters.
+
+        Returns:
+            The number of events, and the most events in one answer.
 
         Raises:
             FetchError: the service refuses, or does not answer.
         """
-        answer = self._ask(
+        answer = self._request(
             "count", {**self.parameters, **window.bounds, **more, "format": "geojson"}
         )
         if answer.status != 200:
             raise _refused(answer, "the service refuses to count")
         try:
-            found = json.loads(answer.body)
-            return int(found["count"]), int(found.get("maxAllowed", LIMIT))
+            counts = json.loads(answer.body)
+            return int(counts["count"]), int(counts.get("maxAllowed", MAX_EVENTS))
         except (ValueError, KeyError, TypeError) as error:
             raise _refused(answer, "the service's count cannot be read") from error
 
     def query(self, window: Window) -> Answer | None:
-        """Return a window's events as CSV, oldest first; None where they are too many at once.
+        """Return the events of a window as CSV, oldest first; None if they are too many.
 
         Raises:
             FetchError: the service refuses, or does not answer.
         """
-        asked = {**self.parameters, **window.bounds, "format": "csv", "orderby": "time-asc"}
-        answer = self._ask("query", asked)
-        if answer.status in NOTHING_THERE:
+        parameters = {**self.parameters, **window.bounds, "format": "csv", "orderby": "time-asc"}
+        answer = self._request("query", parameters)
+        if answer.status in NO_CONTENT:
             return Answer(answer.status, b"", answer.url)
-        if answer.status == 413 or (answer.status == 400 and LIMIT_WORDS in _text(answer)):
+        if answer.status == 413 or (answer.status == 400 and LIMIT_MESSAGE in _text(answer)):
             return None
         if answer.status != 200:
             raise _refused(answer, "the service refuses the query")
         return answer
 
-    def _ask(self, method: str, parameters: Mapping[str, str]) -> Answer:
+    def _request(self, method: str, parameters: Mapping[str, str]) -> Answer:
         url = self.base + method
         if parameters:
             url += "?" + urlencode(sorted(parameters.items()), safe=":,")
         attempt = 1
-        while isinstance(outcome := self._try(url), _Trouble):
-            asked_s = outcome.retry_after_s or 0.0
-            if attempt == self.attempts or asked_s > LONGEST_RETRY_AFTER_S:
+        while isinstance(outcome := self._try(url), _Failure):
+            retry_after_s = outcome.retry_after_s or 0.0
+            if attempt == self.attempts or retry_after_s > MAX_RETRY_AFTER_S:
                 reason = outcome.reason
-                if asked_s:
-                    reason += f", and it asks to be left alone for {asked_s:.0f} s"
+                if retry_after_s:
+                    reason += f", and it asks for a wait of {retry_after_s:.0f} s"
                 raise FetchError(
                     f"{self.base} does not answer: {reason}",
                     problems=[Problem("service", url, f"given up at attempt {attempt}")],
                     untouched="finished windows are kept",
-                    hint="give the same command again later; it goes on from here",
+                    hint="run the same command again later; it resumes",
                 )
-            wait_s = max(self._wait_s(attempt), asked_s)
-            self.log(f"{method}: {outcome.reason}; asked again in {wait_s:.0f} s")
+            wait_s = max(self._wait_s(attempt), retry_after_s)
+            self.log(f"{method}: {outcome.reason}; next attempt in {wait_s:.0f} s")
             self.clock.sleep(wait_s)
             attempt += 1
         return outcome
 
     def _wait_s(self, attempt: int) -> float:
-        """Return the seconds to wait: doubled each time, half of them by chance."""
-        longest = min(FIRST_WAIT_S * float(2 ** (attempt - 1)), LONGEST_WAIT_S)
+        """Return the seconds to wait: doubled each time, with jitter of up to one half.
+
+        Jitter: clients that failed together must not come back together.
+        """
+        longest = min(FIRST_WAIT_S * float(2 ** (attempt - 1)), MAX_WAIT_S)
         return longest * (0.5 + 0.5 * self.clock.chance())
 
-    def _try(self, url: str) -> Answer | _Trouble:
+    def _try(self, url: str) -> Answer | _Failure:
         import urllib3
 
         try:
@@ -174,10 +186,10 @@ class Service:
             with response:
                 body = _read(response)
         except urllib3.exceptions.HTTPError as error:
-            return _Trouble(_reason(error))
-        if response.status in TRY_AGAIN:
+            return _Failure(_reason(error))
+        if response.status in RETRIED:
             after = _retry_after_s(response.headers.get("Retry-After"), self.clock.now())
-            return _Trouble(f"HTTP {response.status}", after)
+            return _Failure(f"HTTP {response.status}", after)
         return Answer(response.status, body, url)
 
 
@@ -191,62 +203,69 @@ def find_service(
 ) -> tuple[Service, str]:
     """Return the first address that answers as an event service, and its version.
 
-    A mirror `http(s)://HOST/…` is asked under `HOST/…/<host of base>/<path of base>`, then under
-    `HOST/…/<path of base>`; after the mirrors, `base` itself. A folder of files cannot answer.
+    A mirror `http(s)://HOST/…` is tried under `HOST/…/<host of base>/<path of base>`, then under
+    `HOST/…/<path of base>`; after the mirrors, `base` itself.
+
+    Args:
+        base: URL of the service.
+        mirrors: URLs of replays; folders are skipped, they cannot answer queries.
+        parameters: of every request.
+        log: gets a line for each address and wait.
+        clock: time, waiting and random numbers.
 
     Raises:
-        FetchError: none answers; `.problems` has every address and its reason.
+        FetchError: no address answers; `.problems` has each of them with its reason.
     """
     problems = []
     for address in addresses(base, mirrors, log):
-        probe = Service(address, parameters, log, clock, PROBES)
+        probe = Service(address, parameters, log, clock, PROBE_ATTEMPTS)
         try:
             version = probe.version()
         except FetchError as error:
             problems.append(Problem("service", address, error.message))
             continue
         if address == base and mirrors:
-            log("no mirror answers as an event service")
-        log(f"{address} is asked, version {version}")
+            log("no mirror is an event service")
+        log(f"using {address}, version {version}")
         return Service(address, parameters, log, clock, pool=probe.pool), version
     raise FetchError(
         "no event service answers",
         problems=problems,
         done="every mirror and the service itself were tried",
-        untouched="what was fetched before is kept, nothing was changed",
+        untouched="nothing was changed",
         hint="without a network, name a mirror that replays the service: --mirror http://HOST:PORT",
     )
 
 
 def addresses(base: str, mirrors: Sequence[str], log: Callable[[str], None]) -> list[str]:
-    """Return where the service may be, in the order to ask; the last one is `base`."""
+    """Return the URLs at which the service may be, in the order to try; the last is `base`."""
     parts = urlsplit(base)
-    found = []
+    urls = []
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
-            log(f"mirror {mirror} is passed over: a folder of files cannot answer queries")
+            log(f"mirror {mirror} is skipped: a folder of files cannot answer queries")
             continue
         root = mirror.rstrip("/")
-        found += [f"{root}/{parts.netloc}{parts.path}", f"{root}{parts.path}"]
-    return [*found, base]
+        urls += [f"{root}/{parts.netloc}{parts.path}", f"{root}{parts.path}"]
+    return [*urls, base]
 
 
 def _read(response: BaseHTTPResponse) -> bytes:
-    """Return the decoded body; urllib3 holds its length against what the header promised."""
+    """Return the decoded body; urllib3 compares its length with Content-Length."""
     import urllib3
 
     blocks = []
     size_bytes = 0
     for block in response.stream(1 << 20, decode_content=True):
         size_bytes += len(block)
-        if size_bytes > LARGEST_BODY_BYTES:
-            raise urllib3.exceptions.HTTPError(f"the answer exceeds {LARGEST_BODY_BYTES} bytes")
+        if size_bytes > MAX_BODY_BYTES:
+            raise urllib3.exceptions.HTTPError(f"the answer exceeds {MAX_BODY_BYTES} bytes")
         blocks.append(block)
     return b"".join(blocks)
 
 
 def _reason(error: Exception) -> str:
-    """Return why an exception of urllib3 came about, without the pool and URL it also names."""
+    """Return the reason in an exception of urllib3, without the pool and the URL."""
     cause = getattr(error, "reason", None) or error
     return f"{type(cause).__name__}: {str(cause).split('): ')[-1]}"
 
@@ -267,10 +286,10 @@ def _text(answer: Answer) -> str:
 
 
 def _refused(answer: Answer, what: str) -> FetchError:
-    """Return an error with the service's own words, less the boilerplate after them."""
-    said = " ".join(_text(answer).split("Usage details")[0].split())[:500]
+    """Return an error with the service's own message, without the usage notes after it."""
+    message = " ".join(_text(answer).split("Usage details")[0].split())[:500]
     return FetchError(
         f"{what}: HTTP {answer.status}",
-        problems=[Problem("service", answer.url, said or "no words")],
+        problems=[Problem("service", answer.url, message or "no message")],
         untouched="finished windows are kept",
     )

@@ -1,10 +1,11 @@
-"""Windows on disk: each whole and provable, so that a fetch cut anywhere goes on where it was.
+"""Windows on disk: each complete and with its hash, so that an interrupted fetch can be resumed.
 
-<folder>/partial/comcat/<window>.csv   as the service sent it, while the period is not complete
-<folder>/native/comcat/<window>.csv    the same file, once the period is
+<folder>/partial/comcat/<window>.csv   as the service sent it, until the period is complete
+<folder>/native/comcat/<window>.csv    the same file, when the period is complete
 <folder>/windows/<window>.json         its URL, time of retrieval, number of events, size and sha256
 
-The JSON is written after the CSV: a window counts only with both. One without events has no CSV.
+The JSON is written after the CSV: a window counts only with both. A window without events has no
+CSV.
 """
 
 from __future__ import annotations
@@ -25,14 +26,21 @@ from sciml_data.registry.manifest import Entry, Manifest, hash_file
 from sciml_data.transfer.protocols.fdsn.windows import Window, read_time
 
 WINDOW_NAME = re.compile(r"\d{8}T\d{6}Z_\d{8}T\d{6}Z")
-FOLDER = "comcat"  # of native/, where the reader looks for the service's CSV files
+FOLDER = "comcat"  # in native/: the format reader expects the CSV files there
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredWindow:
     """A finished window: what the service sent for it, and when.
 
-    `path` is where its CSV lies now; None where the window has no events.
+    Attributes:
+        window: the period.
+        events: number of events.
+        size_bytes: of the CSV.
+        sha256: of the CSV, as `sha256:HEX`.
+        url: of the query.
+        retrieved: time of the query, UTC.
+        path: of the CSV; None if the window has no events.
     """
 
     window: Window
@@ -44,7 +52,7 @@ class Held:
     path: Path | None
 
     def as_json(self) -> dict[str, str | int]:
-        """Return what stands in the window's JSON, and in the list of the whole period."""
+        """Return the window's entry in its JSON, and in the summary of the period."""
         return {
             "window": self.window.name,
             "start": self.window.start.isoformat(),
@@ -59,61 +67,67 @@ class Held:
 
 @dataclass(frozen=True)
 class WindowStore:
-    """The windows in one dataset's folder that were asked for with the same `parameters`."""
+    """The windows in one dataset's folder that were fetched with the same `parameters`."""
 
     folder: DatasetFolder
     parameters: Mapping[str, str]
     log: Callable[[str], None]
 
-    def held(self) -> list[Held]:
-        """Return every finished window whose bytes still have their sha256.
+    def load(self) -> list[StoredWindow]:
+        """Return every finished window whose file still has its sha256.
 
-        A window that lost its file, or whose file changed, is forgotten; the file is set aside in
+        A window whose file is missing or changed is forgotten; a changed file is moved to
         quarantine.
         """
         for leftover in (self.folder.partial / FOLDER).glob(".*"):  # of a process that was killed
             leftover.unlink()
-        found = []
-        for sidecar in sorted(self._sidecars.glob("[!.]*.json")):
-            held = self._read(sidecar)
-            if held is not None:
-                found.append(held)
-        return found
+        windows = (self._read(path) for path in sorted(self._sidecars.glob("[!.]*.json")))
+        return [window for window in windows if window is not None]
 
-    def put(self, window: Window, body: bytes, *, events: int, url: str, at: datetime) -> Held:
-        """Keep a window's body, with where it came from and the time `at` which it did.
+    def put(
+        self, window: Window, body: bytes, *, events: int, url: str, at: datetime
+    ) -> StoredWindow:
+        """Store the body of a window's answer.
+
+        Args:
+            window: the period.
+            body: CSV; only stored if there are events.
+            events: number of events.
+            url: of the query.
+            at: time of the query, UTC.
 
         Raises:
-            NoSpaceError: the disk does not hold it.
+            NoSpaceError: the disk is full.
         """
-        kept = body if events else b""
+        content = body if events else b""
         path = self.folder.partial / FOLDER / f"{window.name}.csv" if events else None
-        digest = f"sha256:{hashlib.sha256(kept).hexdigest()}"
-        held = Held(window, events, len(kept), digest, url, at, path)
-        sidecar = {**held.as_json(), "parameters": dict(self.parameters)}
-        with _full_disk_said(self.folder.root):
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        stored = StoredWindow(window, events, len(content), digest, url, at, path)
+        sidecar = {**stored.as_json(), "parameters": dict(self.parameters)}
+        with _no_space_error(self.folder.root):
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary = path.with_name(f".{path.name}")
-                temporary.write_bytes(kept)
+                temporary.write_bytes(content)
                 publish(temporary, path)
             text = json.dumps(sidecar, indent=1) + "\n"
             write_atomically(self._sidecars / f"{window.name}.json", text)
-        return held
+        return stored
 
-    def drop(self, held: Held) -> None:
-        """Forget a window; a published file of it stays until the period is published again."""
-        (self._sidecars / f"{held.window.name}.json").unlink(missing_ok=True)
-        (self.folder.partial / FOLDER / f"{held.window.name}.csv").unlink(missing_ok=True)
+    def drop(self, stored: StoredWindow) -> None:
+        """Forget a window; its published file stays until the period is published again."""
+        name = stored.window.name
+        (self._sidecars / f"{name}.json").unlink(missing_ok=True)
+        (self.folder.partial / FOLDER / f"{name}.csv").unlink(missing_ok=True)
 
-    def publish(self, windows: Iterable[Held]) -> Manifest:
-        """Make native/ hold these windows and no others, and return their manifest.
+    def publish(self, windows: Iterable[StoredWindow]) -> Manifest:
+        """Move these windows, and no others, to native/, and return their manifest.
 
-        Windows of other periods go back to partial/, to be used again; a file of a window that was
-        dropped goes for good, newer windows hold its events.
+        Windows of other periods go back to partial/, for later use. The file of a window that was
+        dropped is deleted, because newer windows have its events.
         """
         native = self.folder.native / FOLDER
-        with_events = {held.window.name: held for held in windows if held.path is not None}
+        with_events = {stored.window.name: stored for stored in windows if stored.path is not None}
         native.mkdir(parents=True, exist_ok=True)
         for path in sorted(native.glob("*.csv")):
             if path.stem in with_events or not WINDOW_NAME.fullmatch(path.stem):
@@ -122,13 +136,13 @@ class WindowStore:
                 publish(path, self.folder.partial / FOLDER / path.name)
             else:
                 path.unlink()
-        for name, held in with_events.items():
-            if held.path is not None and held.path.parent != native:
-                publish(held.path, native / f"{name}.csv")
+        for name, stored in with_events.items():
+            if stored.path is not None and stored.path.parent != native:
+                publish(stored.path, native / f"{name}.csv")
         return Manifest(
             tuple(
-                Entry(f"{FOLDER}/{name}.csv", held.size_bytes, held.sha256)
-                for name, held in sorted(with_events.items())
+                Entry(f"{FOLDER}/{name}.csv", stored.size_bytes, stored.sha256)
+                for name, stored in sorted(with_events.items())
             )
         )
 
@@ -136,25 +150,25 @@ class WindowStore:
     def _sidecars(self) -> Path:
         return self.folder.root / "windows"
 
-    def _read(self, sidecar: Path) -> Held | None:
+    def _read(self, sidecar: Path) -> StoredWindow | None:
         try:
-            found = json.loads(sidecar.read_text(encoding="utf-8"))
-            window = Window(read_time(found["start"], "start"), read_time(found["end"], "end"))
-            retrieved = read_time(found["retrieved"], "retrieved")
-            events, size_bytes, digest = int(found["events"]), int(found["bytes"]), found["hash"]
-            url, parameters = str(found["url"]), found["parameters"]
+            entry = json.loads(sidecar.read_text(encoding="utf-8"))
+            window = Window(read_time(entry["start"], "start"), read_time(entry["end"], "end"))
+            retrieved = read_time(entry["retrieved"], "retrieved")
+            events, size_bytes, digest = int(entry["events"]), int(entry["bytes"]), entry["hash"]
+            url, parameters = str(entry["url"]), entry["parameters"]
         except (ValueError, KeyError, TypeError, CallError):
-            self.log(f"{sidecar.name} cannot be read; its window is asked for again")
+            self.log(f"{sidecar.name} cannot be read; its window is fetched again")
             sidecar.unlink()
             return None
         if parameters != dict(self.parameters) or window.name != sidecar.stem:
             return None
         path = self._find(window.name, digest) if events else None
         if events and path is None:
-            self.log(f"window {window}: its file is missing or changed; it is asked for again")
+            self.log(f"window {window}: its file is missing or changed; it is fetched again")
             sidecar.unlink()
             return None
-        return Held(window, events, size_bytes, digest, url, retrieved, path)
+        return StoredWindow(window, events, size_bytes, digest, url, retrieved, path)
 
     def _find(self, name: str, digest: str) -> Path | None:
         for place in (self.folder.partial, self.folder.native):
@@ -167,7 +181,7 @@ class WindowStore:
 
 
 @contextmanager
-def _full_disk_said(root: Path) -> Iterator[None]:
+def _no_space_error(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -176,5 +190,5 @@ def _full_disk_said(root: Path) -> Iterator[None]:
         raise NoSpaceError(
             f"the disk that holds {root} is full",
             untouched="finished windows are kept",
-            hint="free some space and give the same command again",
+            hint="make room, and run the same command again; it resumes",
         ) from error

@@ -1,10 +1,12 @@
-"""Periods of time, cut into windows that the service answers in one piece. No I/O.
+"""Windows of time that the service answers in one piece, and the events in each. No I/O.
 
-A window is half-open in our use, `start <= time < end`. The service's bounds are both inclusive,
-and its published source reads them to the whole second (usgs/earthquake-event-ws,
-src/lib/classes/pdl/WebService.class.php, `validateTime`: strtotime). Asking for `end` less a
-millisecond would therefore lose up to a second of events at every edge. So windows begin and end
-at whole seconds and are asked for with both ends; an event on an edge comes twice and is kept once.
+A window is half-open here, `start <= time < end`. The service includes both ends, and reads them to
+the whole second (its source: usgs/earthquake-event-ws, src/lib/classes/pdl/WebService.class.php,
+`validateTime`: strtotime). A request that ends a millisecond before `end` would therefore lose up
+to a second of events at every edge. So windows begin and end at whole seconds, and both ends are
+requested. An event on an edge comes twice and is stored once.
+
+The columns of a CSV are found by name: the service promises neither their order nor their number.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from sciml_data.errors import CallError
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORTEST = timedelta(seconds=1)  # the service reads bounds to the second
-TIME_FORM = "an ISO 8601 time to the second, UTC unless it says otherwise"
+MIN_LENGTH = timedelta(seconds=1)  # the service reads bounds to the second
+TIME_FORM = "an ISO 8601 time to the second (UTC unless it has a zone)"
 EXAMPLE = "sciml-data get tevolop_socal --version live --start 2019-07-01 --end 2019-08-01"
 
 
@@ -40,7 +42,7 @@ class Window:
 
     @property
     def bounds(self) -> dict[str, str]:
-        """Return the window as the service's parameters; a time without zone is UTC there."""
+        """Return the window as parameters of the service, for which a time without zone is UTC."""
         return {
             "starttime": f"{self.start:%Y-%m-%dT%H:%M:%S}",
             "endtime": f"{self.end:%Y-%m-%dT%H:%M:%S}",
@@ -48,13 +50,13 @@ class Window:
 
     @property
     def can_be_halved(self) -> bool:
-        """Return whether two windows of at least a second can be made of it."""
-        return self.end - self.start >= 2 * SHORTEST
+        """Return whether both halves would have at least a second."""
+        return self.end - self.start >= 2 * MIN_LENGTH
 
     def halves(self) -> tuple[Window, Window]:
-        """Return the window as two, cut at the whole second in the middle."""
-        seconds = (self.end - self.start) // SHORTEST
-        middle = self.start + (seconds // 2) * SHORTEST
+        """Return two windows that meet at the whole second in the middle."""
+        seconds = (self.end - self.start) // MIN_LENGTH
+        middle = self.start + (seconds // 2) * MIN_LENGTH
         return Window(self.start, middle), Window(middle, self.end)
 
     def __contains__(self, other: Window) -> bool:
@@ -65,35 +67,38 @@ class Window:
 
 
 def usable(period: Window, windows: Iterable[Window]) -> list[Window]:
-    """Return windows that lie in the period and do not overlap, in the order of time."""
+    """Return windows inside a period that do not overlap, in the order of time.
+
+    Of windows that overlap, the one that starts first is taken, and of these the longest.
+    """
     chosen: list[Window] = []
-    for window in sorted(windows, key=lambda one: (one.start, -one.end.timestamp())):
+    for window in sorted(windows, key=lambda window: (window.start, -window.end.timestamp())):
         if window in period and (not chosen or window.start >= chosen[-1].end):
             chosen.append(window)
     return chosen
 
 
 def gaps(period: Window, windows: Iterable[Window]) -> list[Window]:
-    """Return what of the period the windows leave open; they are sorted and do not overlap."""
+    """Return the parts of a period without a window; windows are sorted and do not overlap."""
     open_from = period.start
-    found = []
+    uncovered = []
     for window in windows:
         if open_from < window.start:
-            found.append(Window(open_from, window.start))
+            uncovered.append(Window(open_from, window.start))
         open_from = window.end
     if open_from < period.end:
-        found.append(Window(open_from, period.end))
-    return found
+        uncovered.append(Window(open_from, period.end))
+    return uncovered
 
 
 def read_period(start: str | None, end: str | None, *, earliest: str, now: datetime) -> Window:
-    """Return the period that a call asks for: start inclusive, end exclusive.
+    """Return the period between two times: start inclusive, end exclusive.
 
     Args:
         start: ISO 8601; None means `earliest`.
         end: ISO 8601; None means the present second.
-        earliest: ISO 8601, before which the dataset holds nothing.
-        now: the present, with its zone.
+        earliest: ISO 8601; the dataset has no event before it.
+        now: the present time, with its zone.
 
     Raises:
         CallError: a time cannot be read, or the period is empty, too early or in the future.
@@ -108,16 +113,20 @@ def read_period(start: str | None, end: str | None, *, earliest: str, now: datet
     if period.start >= period.end:
         wrong = f"--start is not before --end: {period}"
     elif period.start < first:
-        wrong = f"--start {start} is before {earliest}, the earliest that this dataset holds"
+        wrong = f"--start {start} is before {earliest}, when this dataset begins"
     elif period.end > present:
-        wrong = f"--end {end} lies in the future: now is {present:%Y-%m-%dT%H:%M:%SZ}"
+        wrong = f"--end {end} is in the future: now is {present:%Y-%m-%dT%H:%M:%SZ}"
     if wrong:
-        raise CallError(wrong, untouched="nothing was asked for", hint=EXAMPLE)
+        raise CallError(wrong, untouched="nothing was fetched", hint=EXAMPLE)
     return period
 
 
 def read_time(text: str, option: str) -> datetime:
-    """Return a time in UTC, whole seconds; `option` is named where the text cannot be read.
+    """Return a time in UTC, in whole seconds.
+
+    Args:
+        text: ISO 8601; without a zone it is UTC.
+        option: name of the option, for the error.
 
     Raises:
         CallError: not ISO 8601, or finer than a second.
@@ -128,8 +137,8 @@ def read_time(text: str, option: str) -> datetime:
         time = None
     if time is None or time.microsecond:
         raise CallError(
-            f"{option}: {TIME_FORM}, is expected, {text!r} found",
-            untouched="nothing was asked for",
+            f"{option}: {TIME_FORM} is expected, {text!r} found",
+            untouched="nothing was fetched",
             hint=EXAMPLE,
         )
     return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
@@ -139,12 +148,12 @@ NEEDED = ("time", "latitude", "longitude", "mag", "id", "updated")
 
 
 class BodyError(Exception):
-    """The body of an answer is no whole CSV of events: cut, or something else altogether."""
+    """The body of an answer is not a complete CSV file of events: cut off, or something else."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Half-open ranges in degrees: south and west edges belong to the box, the others do not."""
+    """Half-open ranges in degrees: only the south and west edges belong to the box."""
 
     south: float
     north: float
@@ -153,7 +162,7 @@ class Box:
 
 
 def box_of(parameters: Mapping[str, str]) -> Box:
-    """Return the half-open box of a service's parameters; without them, the whole Earth."""
+    """Return the half-open box in a service's parameters; without them it is the whole Earth."""
     return Box(
         south=float(parameters.get("minlatitude", "-inf")),
         north=float(parameters.get("maxlatitude", "inf")),
@@ -163,12 +172,13 @@ def box_of(parameters: Mapping[str, str]) -> Box:
 
 
 def count_rows(body: bytes) -> int:
-    """Return the number of events in a CSV body, after reading every field of it.
+    """Return the number of events in a CSV body, after reading all of its fields.
 
-    An empty body is none: a service may say "no events" so, or with the header alone.
+    An empty body has no events; neither has a header alone. Services use both.
 
     Raises:
-        BodyError: not UTF-8, no header of events, a row too short or too long, or a last line cut.
+        BodyError: not UTF-8, not a header of events, a row that is too short or too long, or a
+            last line that is cut off.
     """
     if not body:
         return 0
@@ -182,7 +192,7 @@ def count_rows(body: bytes) -> int:
     if missing:
         raise BodyError(f"its header has no column {', '.join(missing)}")
     if not text.endswith("\n"):
-        raise BodyError("its last line is cut")
+        raise BodyError("its last line is cut off")
     number = 0
     try:
         for row in rows:
@@ -196,12 +206,15 @@ def count_rows(body: bytes) -> int:
 
 
 def read_window(body: bytes) -> pd.DataFrame:
-    """Return one window's events as they came: times as datetime64 in UTC, the rest by name."""
+    """Return the events of one window, in the columns `NEEDED`.
+
+    Times are datetime64 in UTC, to the millisecond; coordinates (degrees) and magnitudes float64.
+    """
     import pandas as pd
 
     numbers = ("latitude", "longitude", "mag")
-    words = ("time", "id", "updated")
-    types = dict.fromkeys(numbers, "float64") | dict.fromkeys(words, "str")
+    texts = ("time", "id", "updated")
+    types = dict.fromkeys(numbers, "float64") | dict.fromkeys(texts, "str")
     table = pd.read_csv(io.BytesIO(body), usecols=list(NEEDED), dtype=types)
     for name in ("time", "updated"):
         table[name] = pd.to_datetime(table[name], format="ISO8601", utc=True).dt.as_unit("ms")
@@ -209,9 +222,9 @@ def read_window(body: bytes) -> pd.DataFrame:
 
 
 def merge_windows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return one row for each event id: the last updated, of equal ones that of the later window.
+    """Return one row for each event id: the one updated last, of equal ones that of the last table.
 
-    The rows are in the order of time; the column `window` is the position of the table they are of.
+    The rows are sorted by time. The column `window` is the position of the table of each row.
     """
     import pandas as pd
 
@@ -223,7 +236,7 @@ def merge_windows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def outdated(tables: Sequence[pd.DataFrame], merged: pd.DataFrame) -> list[int]:
-    """Return the positions of the windows that hold an older state of an event than another."""
+    """Return the positions of tables that have an older state of an event than another table."""
     newest = merged.set_index("id")["updated"]
     return [
         number
@@ -233,7 +246,7 @@ def outdated(tables: Sequence[pd.DataFrame], merged: pd.DataFrame) -> list[int]:
 
 
 def half_open(merged: pd.DataFrame, period: Window, box: Box) -> pd.DataFrame:
-    """Return the events inside the half-open period and box: those on the far edges are out."""
+    """Return the events inside the half-open period and box: those on the upper edges are not."""
     time, latitude, longitude = merged["time"], merged["latitude"], merged["longitude"]
     inside = (time >= period.start) & (time < period.end)
     inside &= (latitude >= box.south) & (latitude < box.north)
