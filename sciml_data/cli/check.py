@@ -33,7 +33,7 @@ Examples:
 )
 def command(registry: Path | None, since: str | None) -> None:
     """Check every descriptor, manifest, data card and task; print a line for each problem."""
-    from sciml_data.curate.published import changed_since
+    from sciml_data.curate.history import changed_since
     from sciml_data.registry.layout import find_registry
 
     searched = find_registry(registry)

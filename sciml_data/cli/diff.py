@@ -12,7 +12,7 @@ import click
 from sciml_data.cli.options import home_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.curate.diff import Difference, Values
+    from sciml_data.curate.diff import Difference, ValueChange
 
 MAX_FIELD_LETTERS = 100  # printed of a field's value; --json prints all
 MAX_FILES = 20  # printed of each kind of change
@@ -108,7 +108,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= MAX_FIELD_LETTERS else f"{text[:MAX_FIELD_LETTERS]}…"
 
 
-def _facts(values: Values) -> str:
+def _facts(values: ValueChange) -> str:
     sides: list[Mapping[str, Any]] = [values.before, values.after]
     if not all(sides):
         return "is new" if values.after else "is gone"

@@ -220,7 +220,7 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
         click.echo("the manifest is empty: give the folder of the files with --files", err=True)
     if native.get("reader") == "hdf5_arrays" and files is not None:
         arrays = propose_arrays(files, read_manifest(folder / "manifest.csv"))
-        _print("arrays that are not converted: ", arrays.left if arrays else ())
+        _print("arrays that are not converted: ", arrays.left_out if arrays else ())
     elif "format" in native:
         click.echo(
             "no format reads these files yet: they can be fetched, verified and mirrored only",

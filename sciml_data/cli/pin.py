@@ -71,11 +71,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing: bool) -> Pin:
-    from sciml_data.curate.pin import pin_fetched, pin_listing, refuse_to_pin
+    from sciml_data.curate.pin import check_pinnable, pin_fetched, pin_listing
     from sciml_data.transfer.listing import list_files
     from sciml_data.transfer.protocols.mirrors import user_mirrors
 
-    refuse_to_pin(descriptor)
+    check_pinnable(descriptor)
     folder = home.dataset(descriptor.dataset, descriptor.version)
     if not listing:
         with byte_bar(f"verify {descriptor.dataset}") as progress:

@@ -1,4 +1,4 @@
-"""Write what follows from the registry, so that no fact is typed twice.
+"""Write the files that follow from the registry, so that no fact is typed twice.
 
 datapackages/<id>/<version>/datapackage.json  `bytes` and `hash` of the files beside it
 checksums/<id>-<version>.sha256               for `sha256sum -c` in the folder of the native files
@@ -39,7 +39,7 @@ DERIVED_FOLDERS = ("checksums", "catalog")
 
 @dataclass(frozen=True)
 class Version:
-    """One version as the registry has it: its folder, raw descriptor and manifest."""
+    """A version as the registry has it: its folder, raw descriptor and manifest."""
 
     folder: Path
     document: Mapping[str, Any]
@@ -56,40 +56,42 @@ class Version:
         return str(self.document["version"])
 
 
-def derive(registry: Registry) -> dict[Path, str]:
+def derived_files(registry: Registry) -> dict[Path, str]:
     """Return the whole text of every derived file by its path; nothing is written.
 
     Raises:
-        CallError: the README asks for FAIR metrics, and the extra `fair` is not installed.
-        DescriptorError: a descriptor is not sound, apart from the sizes and hashes derived here.
+        CallError: the README has a table of FAIR metrics, and the extra `fair` is not installed.
+        DescriptorError: a descriptor is not valid, apart from the sizes and hashes derived here.
     """
-    found = {name: _versions(registry, name) for name in registry.datasets()}
-    found = {name: versions for name, versions in found.items() if versions}
-    every = [version for versions in found.values() for version in versions]
-    files = {version.folder / DESCRIPTOR_NAME: _refreshed(version) for version in every}
+    datasets = {name: _versions(registry, name) for name in registry.datasets()}
+    datasets = {name: versions for name, versions in datasets.items() if versions}
+    all_versions = [version for versions in datasets.values() for version in versions]
+    files = {version.folder / DESCRIPTOR_NAME: _refreshed(version) for version in all_versions}
     catalogs = registry.root / "catalog"
-    files[catalogs / "sciml.yaml"] = HEADER + to_yaml(_catalog_v1(found))
-    files[catalogs / "sciml.v2.yaml"] = HEADER + to_yaml(_catalog_v2(found))
-    for version in every:
+    files[catalogs / "sciml.yaml"] = HEADER + to_yaml(_catalog_v1(datasets))
+    files[catalogs / "sciml.v2.yaml"] = HEADER + to_yaml(_catalog_v2(datasets))
+    for version in all_versions:
         if checksums := _checksums(version):
             name = f"{version.name}-{version.version}.sha256"
             files[registry.root / "checksums" / name] = checksums
     readme = registry.root / "README.md"
-    if readme.is_file() and BEGIN in readme.read_text(encoding="utf-8"):
-        files[readme] = _readme(readme.read_text(encoding="utf-8"), found)
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        if BEGIN in text:
+            files[readme] = _readme(text, all_versions)
     return files
 
 
 def drift(registry: Registry) -> list[Problem]:
-    """Return every derived file that is missing, stale, or follows from nothing any more."""
-    files = derive(registry)
+    """Return every derived file that is missing, out of date, or no longer derived."""
+    files = derived_files(registry)
     problems = []
     for path, text in sorted(files.items()):
         place = path.relative_to(registry.root).as_posix()
         if not path.is_file():
-            problems.append(Problem("missing", place, "is not there"))
-        elif path.read_text(encoding="utf-8") != text:
-            line = _first_difference(path.read_text(encoding="utf-8"), text)
+            problems.append(Problem("missing", place, "does not exist"))
+        elif (current := path.read_text(encoding="utf-8")) != text:
+            line = _first_difference(current, text)
             problems.append(
                 Problem("stale", f"{place}:{line}", "does not follow from the registry")
             )
@@ -100,8 +102,8 @@ def drift(registry: Registry) -> list[Problem]:
 
 
 def write_derived(registry: Registry) -> list[Path]:
-    """Write every derived file that differs, remove what is left over; return what changed."""
-    files = derive(registry)
+    """Write every derived file that differs, remove left-over files; return the changed paths."""
+    files = derived_files(registry)
     changed = []
     for path, text in sorted(files.items()):
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -114,27 +116,26 @@ def write_derived(registry: Registry) -> list[Path]:
 
 
 def _versions(registry: Registry, dataset: str) -> list[Version]:
-    found = []
-    for version in registry.versions(dataset):
-        folder = registry.package(dataset, version)
-        problems = [one for one in check_descriptor(folder) if one.kind != "resource"]
+    versions = []
+    for name in registry.versions(dataset):
+        folder = registry.package(dataset, name)
+        # Sizes and hashes of resources may be out of date here: they are derived below.
+        problems = [problem for problem in check_descriptor(folder) if problem.kind != "resource"]
         if problems:
             raise DescriptorError(
-                f"{dataset}/{version}/{DESCRIPTOR_NAME} is not sound",
+                f"{dataset}/{name}/{DESCRIPTOR_NAME} is not valid",
                 problems=problems,
                 untouched="nothing was written",
                 hint="sciml-data check",
             )
         document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
-        manifest = folder / MANIFEST_NAME
-        found.append(
-            Version(folder, document, read_manifest(manifest) if manifest.is_file() else None)
-        )
-    return found
+        path = folder / MANIFEST_NAME
+        versions.append(Version(folder, document, read_manifest(path) if path.is_file() else None))
+    return versions
 
 
 def _refreshed(version: Version) -> str:
-    """Return the descriptor's text; as it stands unless a size or hash in it is stale."""
+    """Return the descriptor's text, unchanged unless a size or hash in it is out of date."""
     text = (version.folder / DESCRIPTOR_NAME).read_text(encoding="utf-8")
     document = json.loads(text)
     for resource in document["resources"]:
@@ -148,7 +149,7 @@ def _refreshed(version: Version) -> str:
 
 
 def _checksums(version: Version) -> str:
-    """Return the lines that `sha256sum -c` reads; entries with other hashes cannot stand there."""
+    """Return the lines that `sha256sum -c` reads; entries with other hashes are left out."""
     entries = version.manifest or ()
     return "".join(
         f"{entry.hash.removeprefix('sha256:')}  {entry.path}\n"
@@ -157,73 +158,80 @@ def _checksums(version: Version) -> str:
     )
 
 
-def _catalog_v1(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
-    """Return an Intake V1 catalogue: one source a dataset, its version and view as parameters.
+def _catalog_v1(datasets: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
+    """Return an Intake V1 catalogue: a source for each dataset, with its version as a parameter.
 
-    A version without a ready form cannot be opened, and stands in neither catalogue.
+    A version without a ready form cannot be opened, and is in neither catalogue.
     """
     sources = {}
-    for name, versions in _openable(found).items():
+    for name, versions in _openable(datasets).items():
+        newest = _newest(versions)
         parameters = {
-            "version": _choice("version of the dataset", [one.version for one in versions]),
+            "version": _choice("version of the dataset", [item.version for item in versions]),
             "view": _choice("another form, made when read", ["", *_views(versions)]),
             "split": _choice("one part of the files", ["", *_splits(versions)]),
         }
-        parameters["version"]["default"] = _latest(versions).version
+        parameters["version"]["default"] = newest.version
         sources[name] = {
-            "description": _latest(versions).document["title"],
+            "description": newest.document["title"],
             "driver": DRIVER,
             "parameters": parameters,
             "args": {"dataset": name, "registry": "{{ CATALOG_DIR }}/.."}
             | {parameter: f"{{{{ {parameter} }}}}" for parameter in parameters},
-            "metadata": metadata_of(_latest(versions).document, _latest(versions).manifest),
+            "metadata": catalog_metadata(newest.document, newest.manifest),
         }
     return {"metadata": {"version": 1, "title": "sciml-data"}, "sources": sources}
 
 
-def _catalog_v2(found: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
-    """Return an Intake V2 catalogue: one entry a version, the dataset's name for the newest."""
-    found = _openable(found)
+def _catalog_v2(datasets: Mapping[str, Sequence[Version]]) -> dict[str, Any]:
+    """Return an Intake V2 catalogue: an entry for each version, an alias for the newest."""
+    openable = _openable(datasets)
     entries = {
-        f"{name}-{one.version}": {
+        f"{name}-{version.version}": {
             "reader": READER,
-            "kwargs": {"dataset": name, "version": one.version, "registry": "{CATALOG_DIR}/.."},
+            "kwargs": {
+                "dataset": name,
+                "version": version.version,
+                "registry": "{CATALOG_DIR}/..",
+            },
             "output_instance": "xarray:Dataset",
-            "metadata": {"title": one.document["title"]} | metadata_of(one.document, one.manifest),
+            "metadata": {"title": version.document["title"]}
+            | catalog_metadata(version.document, version.manifest),
             "user_parameters": {},
         }
-        for name, versions in found.items()
-        for one in versions
+        for name, versions in openable.items()
+        for version in versions
     }
-    aliases = {name: f"{name}-{_latest(versions).version}" for name, versions in found.items()}
     return {
         "version": 2,
         "metadata": {"title": "sciml-data"},
-        "aliases": aliases,
+        "aliases": {
+            name: f"{name}-{_newest(versions).version}" for name, versions in openable.items()
+        },
         "user_parameters": {},
         "data": {},
         "entries": entries,
     }
 
 
-def _openable(found: Mapping[str, Sequence[Version]]) -> dict[str, list[Version]]:
-    """Return the versions that have a reader, of the datasets that have such a version."""
-    with_reader = {
-        name: [one for one in versions if "reader" in one.document["sciml"]["native"]]
-        for name, versions in found.items()
-    }
-    return {name: versions for name, versions in with_reader.items() if versions}
-
-
-def metadata_of(document: Mapping[str, Any], manifest: Manifest | None) -> dict[str, Any]:
-    """Return what catalogues say of a version."""
+def catalog_metadata(document: Mapping[str, Any], manifest: Manifest | None) -> dict[str, Any]:
+    """Return the metadata of a version in a catalogue."""
     return {
         "homepage": document.get("homepage", ""),
-        "license": [one["name"] for one in document["licenses"]],
+        "license": [licence["name"] for licence in document["licenses"]],
         "citation": document["sciml"]["citation"],
         "keywords": document["keywords"],
         "manifest": manifest.digest if manifest else "",
     }
+
+
+def _openable(datasets: Mapping[str, Sequence[Version]]) -> dict[str, list[Version]]:
+    """Return the versions that have a reader, of the datasets that have such a version."""
+    openable = {
+        name: [version for version in versions if "reader" in version.document["sciml"]["native"]]
+        for name, versions in datasets.items()
+    }
+    return {name: versions for name, versions in openable.items() if versions}
 
 
 def _choice(description: str, allowed: Sequence[str]) -> dict[str, Any]:
@@ -235,41 +243,46 @@ def _choice(description: str, allowed: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _latest(versions: Sequence[Version]) -> Version:
-    return ([one for one in versions if one.version != LIVE] or list(versions))[-1]
+def _newest(versions: Sequence[Version]) -> Version:
+    """Return the newest version; a live version only if there is no other."""
+    fixed = [version for version in versions if version.version != LIVE]
+    return (fixed or list(versions))[-1]
 
 
 def _views(versions: Sequence[Version]) -> list[str]:
-    readers = {one.document["sciml"]["native"]["reader"] for one in versions}
+    readers = {version.document["sciml"]["native"]["reader"] for version in versions}
     return sorted({view for reader in readers for view in views_of(load_format(reader))})
 
 
 def _splits(versions: Sequence[Version]) -> list[str]:
-    """Return the splits of the ready form: `native.arrays` has them where it is, else the files."""
-    blocks = [one.document["sciml"] for one in versions]
-    return sorted({s for one in blocks for s in one["native"].get("arrays", one["splits"])})
+    """Return the splits of the ready form: those of `native.arrays`, else those of the files."""
+    names: set[str] = set()
+    for version in versions:
+        block = version.document["sciml"]
+        names |= set(block["native"].get("arrays", block["splits"]))
+    return sorted(names)
 
 
-def _readme(text: str, found: Mapping[str, Sequence[Version]]) -> str:
-    every = [one for versions in found.values() for one in versions]
-    rows = [
-        f"| [{one.name}](datapackages/{one.name}/README.md) | {one.version} | {_size(one)} "
-        f"| {', '.join(licence['name'] for licence in one.document['licenses'])} "
-        f"| {one.document['title']} |"
-        for one in every
-    ]
+def _readme(text: str, versions: Sequence[Version]) -> str:
+    rows = []
+    for version in versions:
+        licences = ", ".join(licence["name"] for licence in version.document["licenses"])
+        rows.append(
+            f"| [{version.name}](datapackages/{version.name}/README.md) | {version.version} "
+            f"| {_size(version)} | {licences} | {version.document['title']} |"
+        )
     head = ["| dataset | version | native files | licence | what |", "|---|---|---|---|---|"]
-    text = _between(text, (BEGIN, END), [*head, *rows])
+    text = _replace_between(text, (BEGIN, END), [*head, *rows])
     if FAIR_BEGIN not in text:
         return text
     from sciml_data.metadata.fair import assess, markdown_table
 
-    descriptors = (descriptor_of(one.document, one.folder, one.manifest) for one in every)
-    table = markdown_table([assess(one) for one in descriptors])
-    return _between(text, (FAIR_BEGIN, FAIR_END), table)
+    descriptors = [descriptor_of(item.document, item.folder, item.manifest) for item in versions]
+    table = markdown_table([assess(descriptor) for descriptor in descriptors])
+    return _replace_between(text, (FAIR_BEGIN, FAIR_END), table)
 
 
-def _between(text: str, markers: tuple[str, str], lines: Sequence[str]) -> str:
+def _replace_between(text: str, markers: tuple[str, str], lines: Sequence[str]) -> str:
     begin, end = markers
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
@@ -278,26 +291,26 @@ def _between(text: str, markers: tuple[str, str], lines: Sequence[str]) -> str:
 
 def _size(version: Version) -> str:
     if version.manifest is None:
-        return "asked of a service" if version.document["sciml"]["trust"] == LIVE else "not pinned"
+        return "live service" if version.document["sciml"]["trust"] == LIVE else "not pinned"
     return f"{len(version.manifest)} files, {version.manifest.total_bytes / 1e6:,.1f} MB"
 
 
 def _left_over(registry: Registry, files: Mapping[Path, str]) -> list[Path]:
-    there = [
+    existing = [
         path
         for folder in DERIVED_FOLDERS
         for path in sorted((registry.root / folder).glob("*"))
         if path.suffix in (".sha256", ".yaml")
     ]
-    return [path for path in there if path not in files]
+    return [path for path in existing if path not in files]
 
 
 def _first_difference(old: str, new: str) -> int:
     """Return the number of the first line that differs."""
     pairs = zip(old.splitlines(), new.splitlines(), strict=False)
-    same = 0
-    for one, other in pairs:
-        if one != other:
+    number = 1
+    for old_line, new_line in pairs:
+        if old_line != new_line:
             break
-        same += 1
-    return same + 1
+        number += 1
+    return number

@@ -1,7 +1,8 @@
-"""What lies in a folder of native files: the hash of each, and the arrays of its HDF5 files.
+"""The content of a folder of native files: the hash of each, and the arrays of its HDF5 files.
 
 The arrays are proposed as the native block of the reader `hdf5_arrays`, with the variables of a
-ready form. Only heads are read for that. What a person has to say stands as `TO_FILL`.
+ready form. Only the heads of files are read for that. Texts that only a person can write are
+marked with `TO_FILL`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, unsa
 from sciml_data.registry.profile import TO_FILL
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, III.A: the first 8 bytes
-NUMBERS = "biuf"  # kinds of NumPy types that the reader takes (readers/hdf5_arrays/arrays.py)
-MOST_FILES = 32  # HDF5 files of which arrays are proposed: more are one file a sample, or so
-MOST_LEFT_NAMED = 10
+NUMBERS = "biuf"  # kinds of NumPy types that the reader accepts (formats/hdf5_arrays/arrays.py)
+MAX_FILES = 32  # HDF5 files with proposed arrays; more files usually hold a sample each
+MAX_NAMED = 10  # arrays that are left out
 SPLIT = re.compile(r"[a-z][a-z0-9_-]*")  # descriptor.schema.json, `splits`
 
 
 @dataclass(frozen=True)
-class Found:
-    """One array of numbers in an HDF5 file, with its native shape and type."""
+class NativeArray:
+    """An array of numbers in an HDF5 file, with its native shape and type."""
 
     file: str
     key: str
@@ -37,45 +38,73 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Arrays:
-    """What `hdf5_arrays` could read: its block, the splits, the variables, and what is left."""
+class Proposal:
+    """How `hdf5_arrays` could read a folder.
+
+    Attributes:
+        block: the native block of the descriptor.
+        splits: globs of each split.
+        variables: the variables of the ready form.
+        left_out: arrays that are not read, as text.
+    """
 
     block: Mapping[str, Any]
     splits: Mapping[str, Sequence[str]]
     variables: Mapping[str, Any]
-    left: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def take_inventory(folder: Path, progress: Progress | None = None) -> Manifest:
-    """Return the manifest of a folder, laid out as published, hashed with sha256.
+    """Return the manifest of a folder of native files, hashed with sha256.
 
     Args:
-        folder: of the native files; links are not followed.
-        progress: is told of (bytes read, bytes to read).
+        folder: folder with the layout that is published; links are not followed.
+        progress: called with (bytes read, bytes to read).
 
     Raises:
-        CallError: there are no files, or some have names that no manifest may have.
+        CallError: there are no files, or some have names that no manifest may contain.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     names = [path.relative_to(folder).as_posix() for path in paths]
     unsafe = [Problem("path", name, why) for name in names if (why := unsafe_because(name))]
-    if unsafe or not names:
-        empty = f"{folder} has no files" if folder.is_dir() else f"there is no folder {folder}"
+    if unsafe:
         raise CallError(
-            f"{folder} has paths that are refused" if unsafe else empty,
+            f"{folder} has paths that a manifest may not contain",
             problems=unsafe,
             untouched="nothing was written",
-            hint="rename them, for a manifest is read on every system" if unsafe
-            else "--files names the folder of the native files, laid out as they are published",
-        )  # fmt: skip
+            hint="rename these files: a manifest must be valid on every system",
+        )
+    if not names:
+        raise CallError(
+            f"{folder} has no files" if folder.is_dir() else f"no such folder: {folder}",
+            untouched="nothing was written",
+            hint="--files DIR: folder of the native files, in the layout that is published",
+        )
     meter = Meter(sum(path.stat().st_size for path in paths), progress)
-    return Manifest(
-        tuple(sorted(_entry(name, path, meter) for name, path in zip(names, paths, strict=True)))
-    )
+    entries = [_entry(name, path, meter) for name, path in zip(names, paths, strict=True)]
+    return Manifest(tuple(sorted(entries)))
+
+
+def propose_arrays(folder: Path, manifest: Manifest) -> Proposal | None:
+    """Return how `hdf5_arrays` could read a folder, or None if it cannot.
+
+    It can if there are a few HDF5 files, if each split holds arrays of the same names, and if these
+    have one length. A split is a folder, else a file, else all files together.
+    """
+    files = [entry.path for entry in manifest if _is_hdf5(folder / entry.path)]
+    if not 0 < len(files) <= MAX_FILES:
+        return None
+    arrays = [array for file in files for array in _arrays_of(folder, file)]
+    for groups in _groupings(files):
+        chosen = {split: _sample_arrays(arrays, members) for split, members in groups.items()}
+        names = [frozenset(variables) for variables in chosen.values()]
+        if names and names[0] and len(set(names)) == 1 and _are_alike(chosen):
+            return _proposal(chosen, groups, arrays)
+    return None
 
 
 def _entry(name: str, path: Path, meter: Meter) -> Entry:
-    """Return a file's entry; told of each block, because one file may take minutes."""
+    """Return a file's entry; progress is reported by block, because one file may take minutes."""
     digest, size_bytes = hashlib.sha256(), 0
     with path.open("rb") as stream:
         while block := stream.read(READ_BLOCK_BYTES):
@@ -85,130 +114,119 @@ def _entry(name: str, path: Path, meter: Meter) -> Entry:
     return Entry(name, size_bytes, f"sha256:{digest.hexdigest()}")
 
 
-def propose_arrays(folder: Path, manifest: Manifest) -> Arrays | None:
-    """Return how `hdf5_arrays` could read a folder, None where it could not.
-
-    It could where there are some HDF5 files, each split of them holds arrays of the same names, and
-    these have one length. A split is a folder, else a file, else all files together.
-    """
-    files = [entry.path for entry in manifest if _is_hdf5(folder / entry.path)]
-    if not 0 < len(files) <= MOST_FILES:
-        return None
-    arrays = [one for file in files for one in _arrays_of(folder, file)]
-    for grouped in _groupings(files):
-        chosen = {split: _samples(arrays, members) for split, members in grouped.items()}
-        names = [frozenset(one) for one in chosen.values()]
-        if names and names[0] and len(set(names)) == 1 and _is_alike(chosen):
-            return _proposal(chosen, grouped, arrays)
-    return None
-
-
 def _is_hdf5(path: Path) -> bool:
     with path.open("rb") as stream:
         return stream.read(len(SIGNATURE)) == SIGNATURE
 
 
-def _arrays_of(folder: Path, file: str) -> list[Found]:
-    """Return the arrays of numbers of a file; one that cannot be read has none."""
+def _arrays_of(folder: Path, file: str) -> list[NativeArray]:
+    """Return the arrays of numbers in a file; an unreadable file has none."""
     import h5py
 
-    found: list[Found] = []
+    arrays: list[NativeArray] = []
 
-    def note(key: str, one: object) -> None:
-        if isinstance(one, h5py.Dataset) and one.dtype.kind in NUMBERS and 0 not in one.shape:
-            found.append(Found(file, key, one.shape, str(one.dtype)))
+    def visit(key: str, item: object) -> None:
+        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in NUMBERS:
+            return
+        if item.shape and 0 not in item.shape:
+            arrays.append(NativeArray(file, key, item.shape, str(item.dtype)))
 
     try:
         with h5py.File(folder / file, "r") as opened:
-            opened.visititems(note)
+            opened.visititems(visit)
     except OSError:
         return []
-    return [one for one in found if one.shape]
+    return arrays
 
 
 def _groupings(files: Sequence[str]) -> Iterable[dict[str, list[str]]]:
-    """Yield the ways in which files may be splits, the likeliest first."""
+    """Yield the ways in which files may be splits, the most probable first."""
     by_folder: dict[str, list[str]] = {}
     by_file: dict[str, list[str]] = {}
     for file in files:
         path = PurePosixPath(file)
         by_folder.setdefault(path.parts[0] if len(path.parts) > 1 else "", []).append(file)
         by_file.setdefault(path.stem, []).append(file)
-    for grouped in (by_folder, by_file):
-        if len(grouped) > 1 and all(SPLIT.fullmatch(name) for name in grouped):
-            yield grouped
+    for groups in (by_folder, by_file):
+        if len(groups) > 1 and all(SPLIT.fullmatch(name) for name in groups):
+            yield groups
     yield {"all": list(files)}
 
 
-def _samples(arrays: Sequence[Found], members: Sequence[str]) -> dict[str, Found]:
-    """Return the arrays of a split by the name of their variable: those of the commonest length."""
-    inside = [one for one in arrays if one.file in members]
-    lengths = Counter(one.shape[0] for one in inside)
-    most = max(lengths, key=lambda length: (lengths[length], length), default=0)
-    chosen = [one for one in inside if one.shape[0] == most]
-    by_key = {_word(one.key): one for one in chosen}
+def _sample_arrays(arrays: Sequence[NativeArray], files: Sequence[str]) -> dict[str, NativeArray]:
+    """Return the arrays of a split by variable name: those of the commonest length.
+
+    A variable is named by the array's key, or by file and key if two files have the same key.
+    """
+    candidates = [array for array in arrays if array.file in files]
+    lengths = Counter(array.shape[0] for array in candidates)
+    commonest = max(lengths, key=lambda length: (lengths[length], length), default=0)
+    chosen = [array for array in candidates if array.shape[0] == commonest]
+    by_key = {_variable_name(array.key): array for array in chosen}
     if len(by_key) == len(chosen):
         return by_key
-    by_both = {_word(f"{PurePosixPath(one.file).stem}_{one.key}"): one for one in chosen}
+    by_both = {
+        _variable_name(f"{PurePosixPath(array.file).stem}_{array.key}"): array for array in chosen
+    }
     return by_both if len(by_both) == len(chosen) else {}
 
 
-def _is_alike(chosen: Mapping[str, Mapping[str, Found]]) -> bool:
-    """Return whether each variable has one type and, samples aside, one shape in all splits."""
+def _are_alike(chosen: Mapping[str, Mapping[str, NativeArray]]) -> bool:
+    """Return whether each variable has one type and, apart from its length, one shape."""
     kinds: dict[str, set[tuple[Any, ...]]] = {}
-    for split in chosen.values():
-        for name, one in split.items():
-            kinds.setdefault(name, set()).add((one.dtype, one.shape[1:]))
+    for variables in chosen.values():
+        for name, array in variables.items():
+            kinds.setdefault(name, set()).add((array.dtype, array.shape[1:]))
     return all(len(kind) == 1 for kind in kinds.values())
 
 
 def _proposal(
-    chosen: Mapping[str, Mapping[str, Found]],
-    grouped: Mapping[str, Sequence[str]],
-    arrays: Sequence[Found],
-) -> Arrays:
+    chosen: Mapping[str, Mapping[str, NativeArray]],
+    groups: Mapping[str, Sequence[str]],
+    arrays: Sequence[NativeArray],
+) -> Proposal:
     block = {
         split: {
             name: {
-                "file": one.file,
-                "key": one.key,
-                "shape": [None, *one.shape[1:]],
-                "dtype": [one.dtype],
+                "file": array.file,
+                "key": array.key,
+                "shape": [None, *array.shape[1:]],
+                "dtype": [array.dtype],
             }
-            for name, one in members.items()
+            for name, array in variables.items()
         }
-        for split, members in chosen.items()
+        for split, variables in chosen.items()
     }
-    taken = {one for members in chosen.values() for one in members.values()}
+    used = {array for variables in chosen.values() for array in variables.values()}
     names = next(iter(chosen.values()))
-    along = "sample" if "sample" not in names else "native_sample"
-    left = [f"{one.file}:{one.key} {one.shape}" for one in arrays if one not in taken]
-    more = [f"and {len(left) - MOST_LEFT_NAMED} more"] if len(left) > MOST_LEFT_NAMED else []
-    return Arrays(
+    dim = "sample" if "sample" not in names else "native_sample"
+    left_out = [f"{array.file}:{array.key} {array.shape}" for array in arrays if array not in used]
+    more = [f"and {len(left_out) - MAX_NAMED} more"] if len(left_out) > MAX_NAMED else []
+    return Proposal(
         block={"reader": "hdf5_arrays", "arrays": block},
-        splits={name: sorted(files) for name, files in grouped.items()},
+        splits={name: sorted(files) for name, files in groups.items()},
         variables={
-            along: {
-                "dims": [along],
+            dim: {
+                "dims": [dim],
                 "dtype": "int64",
                 "units": None,
                 "long_name": "place of the sample in the native file",
             },
-            **{name: _variable(one, along) for name, one in names.items()},
+            **{name: _variable(array, dim) for name, array in names.items()},
         },
-        left=(*left[:MOST_LEFT_NAMED], *more),
+        left_out=(*left_out[:MAX_NAMED], *more),
     )
 
 
-def _variable(one: Found, along: str) -> dict[str, Any]:
-    dims = [f"{TO_FILL}: name of the axis of length {length}" for length in one.shape[1:]]
+def _variable(array: NativeArray, dim: str) -> dict[str, Any]:
+    dims = [f"{TO_FILL}: name of the axis of length {length}" for length in array.shape[1:]]
     return {
-        "dims": [along, *dims],
-        "dtype": one.dtype,
+        "dims": [dim, *dims],
+        "dtype": array.dtype,
         "units": f"{TO_FILL}: unit (UDUNITS), or null if there is none",
         "long_name": f"{TO_FILL}: what the numbers are",
     }
 
 
-def _word(key: str) -> str:
+def _variable_name(key: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", key.lower()).strip("_")

@@ -1,6 +1,6 @@
-"""Start the folder of a new dataset: a descriptor and a card with the places that are to be filled.
+"""Start the folder of a new dataset: a descriptor and a card with the places that must be filled.
 
-What is left empty is found by `sciml-data check`, so that nothing is published half filled.
+`sciml-data check` finds every place that is still empty, so that nothing is published half filled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sciml_data.curate.inventory import Arrays, propose_arrays, take_inventory
+from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import write_atomically
 from sciml_data.progress import Progress
@@ -25,10 +25,12 @@ from sciml_data.registry.profile import PROFILE, TO_FILL
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder's name
 READER = re.compile(r"[a-z][a-z0-9_]*")  # descriptor.schema.json, `reader`
+HASH_PATTERN = "[a-z0-9]+:[0-9a-f]+(-[0-9]+:[0-9]+)?"
+CARD_NAME = "README.md"
 HEADINGS = {
     "What it is": "what was measured or simulated, over which region, time and range",
     "Instruments and processing": "what made the numbers, and every step since",
-    "Variables": "names, units, how missing is told, with the ready form's dimensions",
+    "Variables": "names, units, how missing values are marked, with the ready form's dimensions",
     "Licence": "as upstream states it; if it states none, say so and where you looked",
     "How to cite": "the words upstream asks for",
     "Gaps and flaws": "what is missing, known to be wrong, or not comparable over the whole",
@@ -48,78 +50,109 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
     files: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write the folder of a version, and the dataset's card where there is none yet.
+    """Write the folder of a version, and the dataset's card if there is none yet.
 
     Args:
-        root: the registry; made where it is not there.
-        dataset: id, lower case words joined by underscores.
+        root: the registry; it is made if it does not exist.
+        dataset: id of the dataset, lower case words joined by underscores.
         version: name of the version's folder.
         today: date of creation.
-        reader: module of `sciml_data/readers/` that reads the native format. None: the arrays of
-            HDF5 files are proposed; where there are none, `native.format` is to be filled.
-        like: a version that is there, whose descriptor and files are taken over.
-        stated: keys of the descriptor, and below "sciml" of its block, that are known already.
-        files: folder of the native files, laid out as published; the manifest is made of them.
-            None leaves it empty.
-        progress: is told of (bytes hashed, bytes to hash).
+        reader: format that reads the native files. None proposes the arrays of HDF5 files; without
+            such files, `native.format` has to be filled.
+        like: an existing version, whose descriptor and files are copied.
+        stated: known keys of the descriptor, and under "sciml" of its block.
+        files: folder of the native files in the layout that is published; the manifest lists them.
+            None leaves the manifest empty.
+        progress: called with (bytes hashed, bytes to hash).
 
     Returns:
         the files that were written.
 
     Raises:
-        CallError: a name is none, the version is there already, the other one is not, or the native
-            files may not stand in a manifest.
+        CallError: a name is not valid, the version exists, `like` does not exist, or the native
+            files may not be listed in a manifest.
     """
     folder = root / "datapackages" / dataset / version
-    _hold_names(dataset, version, reader)
+    _check_names(dataset, version, reader)
     if folder.exists():
         raise CallError(
-            f"{dataset} {version} is there already: {folder}",
+            f"{dataset} {version} already exists: {folder}",
             untouched="nothing was overwritten",
-            hint="a mend of a published dataset is a new version",
+            hint="a fix of a published dataset is a new version",
         )
-    found = take_inventory(files, progress) if files is not None else Manifest(())
-    manifest = found.dump()
+    inventory = take_inventory(files, progress) if files is not None else Manifest(())
+    manifest = inventory.dump()
     if like is None:
-        arrays = propose_arrays(files, found) if files is not None and reader is None else None
-        document = _descriptor(dataset, reader, arrays, stated or {})
+        proposal = propose_arrays(files, inventory) if files and not reader else None
+        document = _descriptor(dataset, reader, proposal, stated or {})
     else:
-        document = _like(root / "datapackages" / dataset, like, stated or {})
+        document = _descriptor_like(root / "datapackages" / dataset, like, stated or {})
     document |= {"version": version, "created": f"{today.isoformat()}T00:00:00Z"}
     document["resources"] = [manifest_resource(manifest), *document["resources"]]
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     written = {folder / MANIFEST_NAME: manifest, folder / DESCRIPTOR_NAME: text}
-    card = folder.parent / "README.md"
+    card = folder.parent / CARD_NAME
     if not card.exists():
         written[card] = _card(dataset)
-    copied = _copies(folder, like, document) if like else []
+    copied = _copy_resources(folder, like, document) if like else []
     for path, content in written.items():
         write_atomically(path, content)
     return [*written, *copied]
 
 
-def _hold_names(dataset: str, version: str, reader: str | None) -> None:
-    held = [
+def manifest_resource(manifest: str) -> dict[str, Any]:
+    """Return the entry of a manifest in the descriptor, with the manifest's size and hash."""
+    required = {"required": True}
+    return {
+        "name": "manifest",
+        "path": MANIFEST_NAME,
+        "title": "Every native file: path, size in bytes, hash",
+        "format": "csv",
+        "mediatype": "text/csv",
+        "encoding": "utf-8",
+        "bytes": len(manifest.encode()),
+        "hash": f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}",
+        "type": "table",
+        "schema": {
+            "fields": [
+                {"name": "path", "type": "string", "constraints": {**required, "unique": True}},
+                {"name": "bytes", "type": "integer", "constraints": {**required, "minimum": 0}},
+                {
+                    "name": "hash",
+                    "type": "string",
+                    "constraints": {**required, "pattern": HASH_PATTERN},
+                },
+            ]
+        },
+    }
+
+
+def _check_names(dataset: str, version: str, reader: str | None) -> None:
+    rules = [
         (dataset, NAME, "dataset id", "lower case words joined by underscores"),
         (version, VERSION, "version", "letters, digits, points, dashes and underscores"),
-        (reader or "any", READER, "reader", "the name of a module of sciml_data/readers/"),
+        (reader or "any", READER, "reader", "the name of a module in sciml_data/formats/"),
     ]
-    for name, pattern, what, form in held:
+    for name, pattern, kind, form in rules:
         if not pattern.fullmatch(name):
             raise CallError(
-                f"{name!r} is no {what}: {form} are expected",
+                f"{name!r} is not a valid {kind}, which is {form}",
                 untouched="nothing was written",
                 hint="sciml-data new my_dataset 1.0 --files RAW_DIR",
             )
 
 
 def _descriptor(
-    dataset: str, reader: str | None, arrays: Arrays | None, stated: Mapping[str, Any]
+    dataset: str, reader: str | None, proposal: Proposal | None, stated: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a descriptor in which everything that nobody said is empty."""
+    """Return a descriptor in which everything that nobody stated is empty."""
     block: dict[str, Any] = {"trust": "pinned", "citation": []}
-    if arrays is not None:
-        block |= {"native": arrays.block, "splits": arrays.splits, "variables": arrays.variables}
+    if proposal is not None:
+        block |= {
+            "native": proposal.block,
+            "splits": proposal.splits,
+            "variables": proposal.variables,
+        }
     else:
         block |= {
             "native": {"reader": reader} if reader else {"format": ""},
@@ -144,26 +177,28 @@ def _descriptor(
     }
 
 
-def _like(dataset: Path, like: str, stated: Mapping[str, Any]) -> dict[str, Any]:
-    """Return another version's descriptor, without its manifest."""
+def _descriptor_like(dataset: Path, like: str, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the descriptor of another version without its manifest."""
     path = dataset / like / DESCRIPTOR_NAME
     if not path.is_file():
-        known = sorted(one.parent.name for one in dataset.glob(f"*/{DESCRIPTOR_NAME}"))
+        known = sorted(
+            descriptor.parent.name for descriptor in dataset.glob(f"*/{DESCRIPTOR_NAME}")
+        )
+        hint = f"start {dataset.name} without --like"
         raise CallError(
             f"{dataset.name} has no version {like!r} to start from{nearest(like, known)}",
             untouched="nothing was written",
-            hint=f"--like takes one of {', '.join(known)}" if known
-            else f"without --like {dataset.name} is started anew",
-        )  # fmt: skip
+            hint=f"--like VERSION: {', '.join(known)}" if known else hint,
+        )
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    document["resources"] = [one for one in document["resources"] if one["name"] != "manifest"]
+    document["resources"] = [item for item in document["resources"] if item["name"] != "manifest"]
     document |= {key: value for key, value in stated.items() if key != "sciml"}
     document["sciml"] |= {"trust": "pinned", **stated.get("sciml", {})}
     return document
 
 
-def _copies(folder: Path, like: str, document: Mapping[str, Any]) -> list[Path]:
-    """Copy what another version has beside its manifest; return the copies."""
+def _copy_resources(folder: Path, like: str, document: Mapping[str, Any]) -> list[Path]:
+    """Copy the files that another version has beside its manifest; return the copies."""
     copied = []
     for resource in document["resources"][1:]:
         source = folder.parent / like / resource["path"]
@@ -172,41 +207,6 @@ def _copies(folder: Path, like: str, document: Mapping[str, Any]) -> list[Path]:
             copied[-1].parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copied[-1])
     return copied
-
-
-def manifest_resource(manifest: str) -> dict[str, Any]:
-    """Return the manifest's own entry in the descriptor, with the size and hash it has now."""
-    hash_pattern = "[a-z0-9]+:[0-9a-f]+(-[0-9]+:[0-9]+)?"
-    return {
-        "name": "manifest",
-        "path": MANIFEST_NAME,
-        "title": "Every native file: path, size in bytes, hash",
-        "format": "csv",
-        "mediatype": "text/csv",
-        "encoding": "utf-8",
-        "bytes": len(manifest.encode()),
-        "hash": f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}",
-        "type": "table",
-        "schema": {
-            "fields": [
-                {
-                    "name": "path",
-                    "type": "string",
-                    "constraints": {"required": True, "unique": True},
-                },
-                {
-                    "name": "bytes",
-                    "type": "integer",
-                    "constraints": {"required": True, "minimum": 0},
-                },
-                {
-                    "name": "hash",
-                    "type": "string",
-                    "constraints": {"required": True, "pattern": hash_pattern},
-                },
-            ]
-        },
-    }
 
 
 def _card(dataset: str) -> str:

@@ -1,7 +1,7 @@
-"""Turn what one user fetched on trust into what everybody holds: pin an unpinned version.
+"""Pin an unpinned version: record the checksums of fetched or listed files in the registry.
 
-The manifest goes into the registry's folder of the version, where a change of it is a change that
-others see and review. What is pinned never changes again.
+The manifest becomes a file of the version's folder, so that everybody verifies files against it,
+and a change of it can be reviewed. A pinned version never changes again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import errno
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,12 @@ from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.transfer.listing import Listing, deviations, read_listing
 from sciml_data.transfer.verification import load_fetched, verify
 
-READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+READ_ONLY_ERRORS = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What is to be pinned: the manifest, and the listing that it was held against."""
+    """A version to be pinned: its manifest, and the listing that the manifest was compared with."""
 
     descriptor: Descriptor
     manifest: Manifest
@@ -57,36 +58,27 @@ class Pin:
 def pin_fetched(
     descriptor: Descriptor, folder: DatasetFolder, *, progress: Progress | None = None
 ) -> Pin:
-    """Return the pin of a version that was fetched whole; files are read that were not verified.
+    """Return the pin of a completely fetched version; files that were not verified are read.
+
+    Args:
+        descriptor: the version.
+        folder: the version's folder in the home.
+        progress: called with (bytes read, bytes to read).
 
     Raises:
-        CallError: it is pinned, it is live, or nothing of it was fetched.
-        VerificationError: files of the listing were not fetched, or differ from what arrived.
-        ListingError: the listing is not what the descriptor expects.
+        CallError: the version is pinned or live, or nothing of it was fetched.
+        VerificationError: listed files were not fetched, or files changed since they were fetched.
+        ListingError: the listing differs from what the descriptor expects.
     """
-    listing = _kept_listing(descriptor, folder)
+    listing = _stored_listing(descriptor, folder)
     fetched = load_fetched(descriptor, folder)
     if fetched.is_synthetic:
         raise CallError(f"{folder.root} holds a synthetic sample", untouched="nothing was pinned")
-    there, listed = fetched.manifest.by_path, listing.by_path
-    problems = [
-        Problem("missing", path, f"{file.size_bytes} bytes are listed, nothing was fetched")
-        for path, file in listed.items()
-        if path not in there
-    ]
-    problems += [
-        Problem("size", path, f"{listed[path].size_bytes} bytes listed, {entry.size_bytes} fetched")
-        if path in listed
-        else Problem(
-            "unexpected", path, f"{entry.size_bytes} bytes were fetched, nothing is listed"
-        )
-        for path, entry in there.items()
-        if path not in listed or listed[path].size_bytes != entry.size_bytes
-    ]
+    problems = list(_listing_problems(listing, fetched.manifest))
     if problems:
         raise VerificationError(
-            f"what was fetched of {_name(descriptor)} is not what is listed: {len(problems)} of "
-            f"{len(listed)} files differ",
+            f"the fetched files of {_name(descriptor)} are not the listed ones: {len(problems)} "
+            f"of {len(listing.by_path)} files differ",
             problems=problems,
             untouched="nothing was pinned",
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}",
@@ -96,33 +88,33 @@ def pin_fetched(
 
 
 def pin_listing(descriptor: Descriptor, listing: Listing) -> Pin:
-    """Return the pin of a surveyed listing by its ETags; nothing need have been fetched.
+    """Return the pin of a listing by its ETags; the files need not have been fetched.
 
     Raises:
-        CallError: it is pinned, or it is live.
-        ListingError: files have an ETag that cannot be held, or none.
+        CallError: the version is pinned or live.
+        ListingError: files have no ETag, or an ETag that bytes cannot be verified against.
     """
-    refuse_to_pin(descriptor)
+    check_pinnable(descriptor)
     hashes = {file.path: file.etag_hash for file in listing.files}
     problems = [
-        Problem("etag", file.path, f"{file.etag or 'no ETag'} cannot be held against bytes")
+        Problem("etag", file.path, f"bytes cannot be verified against {file.etag or 'no ETag'}")
         for file in listing.files
         if hashes[file.path] is None
     ]
     if problems:
         raise ListingError(
-            f"{len(problems)} of {len(hashes)} files of {_name(descriptor)} have no ETag that can "
-            "be held: it is no md5, or parts of several usual sizes fit it",
+            f"{len(problems)} of {len(hashes)} files of {_name(descriptor)} have no ETag that "
+            "their bytes can be verified against: it is not an md5, or fits parts of several sizes",
             problems=problems,
             untouched="nothing was pinned",
             hint="fetch the files, which are hashed as they arrive, and pin without --listing",
         )
-    entries = (Entry(one.path, one.size_bytes, hashes[one.path] or "") for one in listing.files)
+    entries = [Entry(file.path, file.size_bytes, hashes[file.path] or "") for file in listing.files]
     return Pin(descriptor, Manifest(tuple(sorted(entries))), listing)
 
 
-def refuse_to_pin(descriptor: Descriptor) -> None:
-    """Raise CallError for a version that cannot be pinned any more, or ever."""
+def check_pinnable(descriptor: Descriptor) -> None:
+    """Raise CallError for a version that is pinned already, or that is live."""
     if descriptor.live is not None:
         raise CallError(
             f"{_name(descriptor)} is live: a service answers differently each time",
@@ -138,47 +130,48 @@ def refuse_to_pin(descriptor: Descriptor) -> None:
 
 
 def write_pin(pin: Pin, registry: Registry) -> list[Path]:
-    """Write a pin into a registry, and what follows from it; return the files that changed.
+    """Write a pin and its derived files into a registry; return the files that changed.
 
     Raises:
-        CallError: the registry may not be written to.
-        DescriptorError: the version would not be sound; nothing is written.
+        CallError: the registry is read-only.
+        DescriptorError: the version would not be valid; nothing is written.
     """
     folder = pin.descriptor.folder
-    _refuse_installed(registry)
-    _refuse_unsound(pin)
+    _check_writable(registry)
+    _check_valid(pin)
     try:
-        for name, text in pin.texts.items():  # the manifest first: a kill leaves it unpinned
+        # The manifest first: if the process is killed in between, the version is still unpinned.
+        for name, text in pin.texts.items():
             write_atomically(folder / name, text)
         derived = write_derived(registry)
     except OSError as error:
-        if error.errno not in READ_ONLY:
+        if error.errno not in READ_ONLY_ERRORS:
             raise
         raise _not_writable(registry) from error
     return [*(folder / name for name in pin.texts), *derived]
 
 
 def pull_request(pin: Pin) -> str:
-    """Return what a reviewer wants to know of a pin, as Markdown."""
+    """Return a summary of a pin for its reviewers, as Markdown."""
     files, size = len(pin.manifest), pin.manifest.total_bytes
     kinds = sorted({entry.hash.partition(":")[0] for entry in pin.manifest})
-    how = "computed from every byte as it arrived"
+    origin = "computed from every byte as it arrived"
     if kinds != ["sha256"]:
-        how = "ETags as listed; the files themselves were not read"
+        origin = "ETags as listed; the files themselves were not read"
     lines = [
         f"Pin {_name(pin.descriptor)}: {files} files, {format_bytes(size)}",
         "",
         f"- files: {files}, {size} bytes",
         f"- manifest: sha256 {pin.manifest.digest}",
-        f"- hashes: {', '.join(kinds)}, {how}",
+        f"- hashes: {', '.join(kinds)}, {origin}",
         f"- listed: {pin.listing.listed}, by {', '.join(_mirrors(pin.listing))}",
-        f"- {_held(pin)}",
+        f"- {_expectations(pin)}",
         "- to be done by hand: the table of versions in the dataset's card",
     ]
     return "\n".join(lines)
 
 
-def _held(pin: Pin) -> str:
+def _expectations(pin: Pin) -> str:
     expected = pin.descriptor.expected
     parts = [
         f"{glob}: {', '.join(f'{key} {value}' for key, value in wanted.items())}"
@@ -186,20 +179,21 @@ def _held(pin: Pin) -> str:
     ]
     if total := expected.get("total_bytes"):
         parts.append(f"{total['least']} to {total['most']} bytes in all")
-    return f"expected and found: {'; '.join(parts)}" if parts else "nothing was known beforehand"
+    return f"expected and found: {'; '.join(parts)}" if parts else "nothing was expected"
 
 
 def _mirrors(listing: Listing) -> list[str]:
     hosts = {urlsplit(file.url).netloc for file in listing.files}
-    return sorted(host or "a folder of whoever pinned it" for host in hosts)
+    return sorted(host or "a local folder" for host in hosts)
 
 
 def _name(descriptor: Descriptor) -> str:
     return f"{descriptor.dataset} {descriptor.version}"
 
 
-def _kept_listing(descriptor: Descriptor, folder: DatasetFolder) -> Listing:
-    refuse_to_pin(descriptor)
+def _stored_listing(descriptor: Descriptor, folder: DatasetFolder) -> Listing:
+    """Return the listing that was stored when the files were fetched."""
+    check_pinnable(descriptor)
     listing = read_listing(folder.listing)
     if listing is None:
         raise CallError(
@@ -208,17 +202,34 @@ def _kept_listing(descriptor: Descriptor, folder: DatasetFolder) -> Listing:
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}, or pin its "
             "listing with --listing",
         )
-    wrong = deviations(descriptor.expected, {one.path: one.size_bytes for one in listing.files})
+    sizes = {file.path: file.size_bytes for file in listing.files}
+    wrong = deviations(descriptor.expected, sizes)
     if wrong:
         raise ListingError(
-            f"the listing of {_name(descriptor)} is not what is expected",
-            problems=[Problem("expected", folder.listing.name, what) for what in wrong],
+            f"the listing of {_name(descriptor)} differs from what the descriptor expects",
+            problems=[Problem("expected", folder.listing.name, text) for text in wrong],
             untouched="nothing was pinned",
         )
     return listing
 
 
-def _refuse_unsound(pin: Pin) -> None:
+def _listing_problems(listing: Listing, fetched: Manifest) -> Iterator[Problem]:
+    """Yield the files that were listed or fetched only, or with different sizes."""
+    listed, entries = listing.by_path, fetched.by_path
+    for path, file in listed.items():
+        if path not in entries:
+            message = f"{file.size_bytes} bytes are listed, nothing was fetched"
+            yield Problem("missing", path, message)
+    for path, entry in entries.items():
+        size = entry.size_bytes
+        if path not in listed:
+            yield Problem("unexpected", path, f"{size} bytes were fetched, nothing is listed")
+        elif listed[path].size_bytes != size:
+            message = f"{listed[path].size_bytes} bytes listed, {size} fetched"
+            yield Problem("size", path, message)
+
+
+def _check_valid(pin: Pin) -> None:
     """Check the version as it will be, in a copy of its folder."""
     folder = pin.descriptor.folder
     with tempfile.TemporaryDirectory() as place:
@@ -229,20 +240,20 @@ def _refuse_unsound(pin: Pin) -> None:
         problems = check_descriptor(trial)
     if problems:
         raise DescriptorError(
-            f"{_name(pin.descriptor)} would not be sound if it were pinned",
+            f"{_name(pin.descriptor)} would not be valid if it were pinned",
             problems=problems,
             untouched="nothing was pinned",
         )
 
 
-def _refuse_installed(registry: Registry) -> None:
-    if registry.root.name == "_registry":
+def _check_writable(registry: Registry) -> None:
+    if registry.root.name == "_registry":  # inside the installed package
         raise _not_writable(registry)
 
 
 def _not_writable(registry: Registry) -> CallError:
     return CallError(
-        f"the registry {registry.root} is not one to write to",
+        f"the registry {registry.root} is read-only",
         untouched="nothing was pinned",
         hint="name a checkout of the registry with --registry DIR",
     )

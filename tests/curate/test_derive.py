@@ -119,7 +119,7 @@ def test_an_unsound_descriptor_stops_derive(registry: Registry) -> None:
     change_descriptor(package(registry), lambda document: document.update(title=""))
     before = manifest_of(registry.root)
 
-    with pytest.raises(DescriptorError, match=r"waves/1\.0/datapackage\.json is not sound"):
+    with pytest.raises(DescriptorError, match=r"waves/1\.0/datapackage\.json is not valid"):
         write_derived(registry)
     assert manifest_of(registry.root) == before
 

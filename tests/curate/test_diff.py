@@ -35,34 +35,34 @@ def test_files_are_added_removed_changed_or_renamed() -> None:
     before = manifest(entry("a", "1"), entry("b", "2"), entry("c", "3"), entry("d", "4"))
     after = manifest(entry("a", "1"), entry("b", "9", 5), entry("sub/c", "3"), entry("e", "5"))
 
-    found = compare_files(before, after)
+    changes = compare_files(before, after)
 
-    assert found.same == 1
-    assert found.changed == ("b",)
-    assert found.renamed == (("c", "sub/c"),)
-    assert found.removed == ("d",)
-    assert found.added == ("e",)
-    assert (found.bytes_before, found.bytes_after) == (12, 14)
+    assert changes.same == 1
+    assert changes.changed == ("b",)
+    assert changes.renamed == (("c", "sub/c"),)
+    assert changes.removed == ("d",)
+    assert changes.added == ("e",)
+    assert (changes.bytes_before, changes.bytes_after) == (12, 14)
 
 
 def test_of_two_files_with_the_same_bytes_each_is_renamed_once() -> None:
     before = manifest(entry("a", "1"), entry("b", "1"), entry("c", "1"))
     after = manifest(entry("x", "1"), entry("y", "1"))
 
-    found = compare_files(before, after)
+    changes = compare_files(before, after)
 
-    assert found.renamed == (("a", "x"), ("b", "y"))
-    assert (found.removed, found.added) == (("c",), ())
+    assert changes.renamed == (("a", "x"), ("b", "y"))
+    assert (changes.removed, changes.added) == (("c",), ())
 
 
 def test_hashes_of_two_kinds_do_not_tell_whether_bytes_differ() -> None:
     before = manifest(entry("a", "1"), entry("b", "1"))
     after = manifest(Entry("a", 3, f"md5:{'1' * 32}"), Entry("b", 4, f"md5:{'1' * 32}"))
 
-    found = compare_files(before, after)
+    changes = compare_files(before, after)
 
-    assert found.unknown == ("a",)
-    assert found.changed == ("b",)
+    assert changes.unknown == ("a",)
+    assert changes.changed == ("b",)
 
 
 def test_statistics_of_numbers_times_and_text() -> None:
@@ -111,7 +111,9 @@ def write_version(registry: Registry, raw: Path, version: str, heights: Any) -> 
 
     document = json.loads((folder / "datapackage.json").read_text())
     if "sample" not in document["sciml"]:
-        change_descriptor(folder, lambda one: one["sciml"].update(sample={"description": ""}))
+        change_descriptor(
+            folder, lambda document: document["sciml"].update(sample={"description": ""})
+        )
     change_descriptor(folder, describe)
 
 
@@ -130,7 +132,9 @@ def diff(registry: Registry, *arguments: str) -> Result:
     )
 
 
-def test_what_is_not_converted_is_said_with_what_to_type(registry: Registry, home: Home) -> None:
+def test_a_version_that_is_not_converted_is_named_with_what_to_type(
+    registry: Registry, home: Home
+) -> None:
     result = diff(registry, "1.0", "1.1")
     size = read_manifest(registry.package("waves", "1.0") / "manifest.csv").total_bytes
 
@@ -159,9 +163,9 @@ def test_values_are_compared_where_both_are_converted(registry: Registry, tmp_pa
         "values     train/height: mean 2 -> 3, max 3 -> 6",
         "values     3 of 4 variables are equal",
     ]
-    found = json.loads(diff(registry, "1.0", "1.1", "--json").stdout)
-    assert found["files"]["changed"] == ["train.h5"]
-    assert found["values"][0]["after"]["mean"] == 3.0
+    document = json.loads(diff(registry, "1.0", "1.1", "--json").stdout)
+    assert document["files"]["changed"] == ["train.h5"]
+    assert document["values"][0]["after"]["mean"] == 3.0
     assert "--no-values" not in result.stderr
     assert json.loads(diff(registry, "1.0", "1.1", "--json", "--no-values").stdout)["values"] == []
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sciml_data.curate.inventory import Arrays, propose_arrays, take_inventory
+from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.profile import TO_FILL
@@ -22,7 +22,7 @@ def write(path: Path, **arrays: Any) -> None:
             file[key.replace("__", "/")] = values
 
 
-def proposed(folder: Path) -> Arrays | None:
+def proposed(folder: Path) -> Proposal | None:
     return propose_arrays(folder, manifest_of(folder))
 
 
@@ -30,28 +30,28 @@ def test_files_are_hashed_and_their_bytes_counted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.bin").write_bytes(b"one")
     (tmp_path / "2.bin").write_bytes(b"twice")
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
-    found = take_inventory(tmp_path, lambda done, total: told.append((done, total)))
+    manifest = take_inventory(tmp_path, lambda done, total: calls.append((done, total)))
 
-    assert found == manifest_of(tmp_path)
-    assert told == [(5, 8), (8, 8)]
+    assert manifest == manifest_of(tmp_path)
+    assert calls == [(5, 8), (8, 8)]
 
 
 def test_the_bytes_of_a_large_file_are_counted_as_they_are_read(tmp_path: Path) -> None:
     (tmp_path / "large.bin").write_bytes(bytes(2_500_000))
-    told: list[int] = []
+    calls: list[int] = []
 
-    found = take_inventory(tmp_path, lambda done, _: told.append(done))
+    manifest = take_inventory(tmp_path, lambda done, _: calls.append(done))
 
-    assert found == manifest_of(tmp_path)
-    assert told == [1 << 20, 2 << 20, 2_500_000]
+    assert manifest == manifest_of(tmp_path)
+    assert calls == [1 << 20, 2 << 20, 2_500_000]
 
 
 def test_a_folder_without_files_has_no_inventory(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
-    for name, wrong in (("none", "there is no folder"), ("empty", "has no files")):
+    for name, wrong in (("none", "no such folder"), ("empty", "has no files")):
         with pytest.raises(CallError, match=wrong):
             take_inventory(tmp_path / name)
 
@@ -61,14 +61,14 @@ def test_folders_are_splits(tmp_path: Path) -> None:
         write(tmp_path / split / "x.h5", pictures=np.zeros((count, 4, 5), "f4"))
         write(tmp_path / split / "y.h5", labels=np.zeros(count, "i2"))
 
-    found = proposed(tmp_path)
+    proposal = proposed(tmp_path)
 
-    assert found is not None
-    assert found.splits == {
+    assert proposal is not None
+    assert proposal.splits == {
         "test": ["test/x.h5", "test/y.h5"],
         "train": ["train/x.h5", "train/y.h5"],
     }
-    assert found.block["arrays"]["train"] == {
+    assert proposal.block["arrays"]["train"] == {
         "pictures": {
             "file": "train/x.h5",
             "key": "pictures",
@@ -77,56 +77,56 @@ def test_folders_are_splits(tmp_path: Path) -> None:
         },
         "labels": {"file": "train/y.h5", "key": "labels", "shape": [None], "dtype": ["int16"]},
     }
-    assert list(found.variables) == ["sample", "pictures", "labels"]
-    assert found.variables["pictures"]["dims"] == [
+    assert list(proposal.variables) == ["sample", "pictures", "labels"]
+    assert proposal.variables["pictures"]["dims"] == [
         "sample",
         f"{TO_FILL}: name of the axis of length 4",
         f"{TO_FILL}: name of the axis of length 5",
     ]
-    assert found.left == ()
+    assert proposal.left_out == ()
 
 
 def test_files_with_the_same_arrays_are_splits(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(tmp_path / f"{split}.h5", x=np.zeros((3, 2)), more__y=np.zeros(3))
 
-    found = proposed(tmp_path)
+    proposal = proposed(tmp_path)
 
-    assert found is not None
-    assert set(found.block["arrays"]) == {"train", "test"}
-    assert set(found.variables) == {"sample", "x", "more_y"}
+    assert proposal is not None
+    assert set(proposal.block["arrays"]) == {"train", "test"}
+    assert set(proposal.variables) == {"sample", "x", "more_y"}
 
 
 def test_files_with_different_arrays_are_one_split(tmp_path: Path) -> None:
     write(tmp_path / "noise.h5", images=np.zeros((3, 2)))
     write(tmp_path / "clean.h5", images=np.zeros((3, 2), "f4"))
 
-    found = proposed(tmp_path)
+    proposal = proposed(tmp_path)
 
-    assert found is not None
-    assert set(found.block["arrays"]) == {"all"}
-    assert set(found.variables) == {"sample", "clean_images", "noise_images"}
+    assert proposal is not None
+    assert set(proposal.block["arrays"]) == {"all"}
+    assert set(proposal.variables) == {"sample", "clean_images", "noise_images"}
 
 
-def test_what_the_reader_does_not_take_stays_native(tmp_path: Path) -> None:
+def test_arrays_that_the_reader_does_not_take_stay_native(tmp_path: Path) -> None:
     write(tmp_path / "a.h5", x=np.zeros((3, 2)), y=np.zeros(3), axis=np.arange(2), name=b"text")
     (tmp_path / "notes.txt").write_text("words")
 
-    found = proposed(tmp_path)
+    proposal = proposed(tmp_path)
 
-    assert found is not None
-    assert set(found.variables) == {"sample", "x", "y"}
-    assert found.left == ("a.h5:axis (2,)",)
+    assert proposal is not None
+    assert set(proposal.variables) == {"sample", "x", "y"}
+    assert proposal.left_out == ("a.h5:axis (2,)",)
 
 
-def test_an_array_called_sample_is_no_axis(tmp_path: Path) -> None:
+def test_an_array_called_sample_is_not_an_axis(tmp_path: Path) -> None:
     write(tmp_path / "a.h5", sample=np.zeros((3, 2)))
 
-    found = proposed(tmp_path)
+    proposal = proposed(tmp_path)
 
-    assert found is not None
-    assert found.variables["native_sample"]["dims"] == ["native_sample"]
-    assert found.variables["sample"]["dims"][0] == "native_sample"
+    assert proposal is not None
+    assert proposal.variables["native_sample"]["dims"] == ["native_sample"]
+    assert proposal.variables["sample"]["dims"][0] == "native_sample"
 
 
 def test_without_arrays_nothing_is_proposed(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_flags_fill_places(tmp_path: Path) -> None:
             "path": "https://spdx.org/licenses/CC-BY-4.0.html",
         }
     ]
-    assert [one["title"] for one in document["contributors"]] == ["Ada Crew", "Bo Crew"]
+    assert [person["title"] for person in document["contributors"]] == ["Ada Crew", "Bo Crew"]
     assert document["sciml"]["mirrors"] == [
         {"name": "example.org", "prefixes": {"": "https://example.org/waves/"}}
     ]
@@ -107,8 +107,8 @@ def test_a_mirror_without_a_host_is_refused(tmp_path: Path) -> None:
     [
         (["--license", "MITT"], "'MITT' is not in the SPDX", "LicenseRef-not-stated"),
         (["--license", "mit"], "'mit' is not in the SPDX", "CC-BY-4.0"),
-        (["--reader", "earthquak"], "did you mean 'earthquake'?", "readers: "),
-        (["--files", "nowhere"], "there is no folder nowhere", "--files names the folder"),
+        (["--reader", "earthquak"], "did you mean 'earthquake'?", "earthquake"),
+        (["--files", "nowhere"], "no such folder: nowhere", "--files"),
         (["--like", "0.9"], "waves has no version '0.9' to start from", "without --like"),
     ],
 )
@@ -149,6 +149,6 @@ def test_on_a_terminal_it_asks_for_what_is_missing(tmp_path: Path, raw: Path) ->
     document = descriptor(root)
     assert document["title"] == "Heights of waves"
     assert document["keywords"] == ["waves", "ocean", "buoys"]
-    assert [one["title"] for one in document["contributors"]] == ["Ada Crew", "Bo Crew"]
+    assert [person["title"] for person in document["contributors"]] == ["Ada Crew", "Bo Crew"]
     assert len(document["sciml"]["native"]["arrays"]) == 2
     assert document["description"] == ""

@@ -1,4 +1,4 @@
-"""`sciml-data pin`: what was fetched on trust becomes what everybody holds."""
+"""`sciml-data pin`: checksums of fetched files become part of the registry."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def folder(registry: Registry, tmp_path: Path, home: Home) -> DatasetFolder:
-    """The home of the version, its listing kept: a folder is its mirror."""
+    """The folder of the version in the home, with a stored listing; its mirror is a folder."""
     write_files(tmp_path / "served", FILES)
     mirror = f"file:{tmp_path / 'served'}"
     return make_plan(load_descriptor(registry, "tiny"), home, mirrors=[mirror]).folder
 
 
 def arrive(folder: DatasetFolder, *paths: str) -> None:
-    """Lay files where fetch would, and write the manifest that fetch would."""
+    """Write the files and the manifest that a fetch would write."""
     write_files(folder.native, {path: FILES[path] for path in paths or FILES})
     folder.manifest.write_text(manifest_of(folder.native).dump(), encoding="utf-8")
 
 
 def pin(registry: Registry, *arguments: str) -> Result:
-    """Run the verb; our errors come out as they are."""
+    """Run the verb; errors of sciml-data are raised."""
     line = ("tiny", "--registry", str(registry.root), *arguments)
     result = CliRunner().invoke(pin_command, line)
     if isinstance(result.exception, SciMLDataError):
@@ -82,7 +82,7 @@ def state(registry: Registry) -> dict[str, bytes]:
     }
 
 
-def test_a_pin_leaves_a_registry_that_is_sound(registry: Registry, folder: DatasetFolder) -> None:
+def test_a_pin_leaves_a_valid_registry(registry: Registry, folder: DatasetFolder) -> None:
     arrive(folder)
 
     result = pin(registry)
@@ -127,7 +127,7 @@ def test_a_part_is_not_pinned(registry: Registry, folder: DatasetFolder) -> None
     with pytest.raises(VerificationError, match="1 of 4 files differ") as error:
         pin(registry)
 
-    problems = [(one.kind, one.place) for one in error.value.problems]
+    problems = [(problem.kind, problem.place) for problem in error.value.problems]
     assert problems == [("missing", "train/1.bin")]
     assert state(registry) == before
 
@@ -167,12 +167,12 @@ def test_a_listing_that_is_not_as_expected_is_not_pinned(
         pin(registry)
 
 
-def test_nothing_is_pinned_of_what_was_never_fetched(registry: Registry) -> None:
+def test_a_version_that_was_never_fetched_is_not_pinned(registry: Registry) -> None:
     with pytest.raises(CallError, match=r"nothing of tiny 1\.0 was fetched"):
         pin(registry)
 
 
-def test_what_is_pinned_is_never_pinned_again(registry: Registry, folder: DatasetFolder) -> None:
+def test_a_pinned_version_is_never_pinned_again(registry: Registry, folder: DatasetFolder) -> None:
     arrive(folder)
     pin(registry)
 
@@ -201,7 +201,7 @@ def test_a_wrong_name_says_what_there_is(
         )
 
 
-def test_a_split_without_files_would_not_be_sound(tmp_path: Path, home: Home) -> None:
+def test_a_split_without_files_would_not_be_valid(tmp_path: Path, home: Home) -> None:
     registry = tmp_path / "registry"
     descriptor = write_unpinned(
         registry, mirrors=[{"": "https://one.example/"}], splits={"none": ["none/*"]}
@@ -211,7 +211,7 @@ def test_a_split_without_files_would_not_be_sound(tmp_path: Path, home: Home) ->
     arrive(folder)
     before = state(Registry(registry))
 
-    with pytest.raises(DescriptorError, match="would not be sound") as error:
+    with pytest.raises(DescriptorError, match="would not be valid") as error:
         pin(Registry(registry))
 
     assert [problem.place for problem in error.value.problems] == ["$.sciml.splits.none"]
@@ -224,7 +224,7 @@ def test_the_registry_of_an_installed_wheel_is_not_written_to(
     arrive(folder)
     installed = registry.root.rename(registry.root.with_name("_registry"))
 
-    with pytest.raises(CallError, match="not one to write to") as error:
+    with pytest.raises(CallError, match="read-only") as error:
         pin(Registry(installed))
 
     assert "--registry DIR" in error.value.hint
@@ -240,11 +240,11 @@ def test_a_registry_that_may_not_be_written_to_says_so(
 
     monkeypatch.setattr("sciml_data.curate.pin.write_atomically", refuse)
 
-    with pytest.raises(CallError, match="not one to write to"):
+    with pytest.raises(CallError, match="read-only"):
         write_pin(pin_fetched(load_descriptor(registry, "tiny"), folder), registry)
 
 
-def test_a_kill_between_the_two_files_leaves_what_can_be_pinned_again(
+def test_after_a_kill_between_the_two_files_the_version_can_be_pinned(
     registry: Registry, folder: DatasetFolder
 ) -> None:
     arrive(folder)
@@ -281,22 +281,22 @@ def test_a_listing_is_pinned_by_its_etags(registry: Registry) -> None:
     assert drift(registry) == []
 
 
-def test_etags_that_cannot_be_held_are_not_pinned(registry: Registry) -> None:
+def test_etags_that_bytes_cannot_be_verified_against_are_not_pinned(registry: Registry) -> None:
     descriptor = load_descriptor(registry, "tiny")
 
     with pytest.raises(ListingError, match="2 of 3 files") as error:
         pin_listing(descriptor, listing(MD5, f"{MD5}-2", ""))
 
-    assert [(one.place, one.message) for one in error.value.problems] == [
-        ("train/1.bin", f"{MD5}-2 cannot be held against bytes"),
-        ("train/2.bin", "no ETag cannot be held against bytes"),
+    assert [(problem.place, problem.message) for problem in error.value.problems] == [
+        ("train/1.bin", f"bytes cannot be verified against {MD5}-2"),
+        ("train/2.bin", "bytes cannot be verified against no ETag"),
     ]
 
 
 def test_a_folder_has_no_etags_to_pin(registry: Registry, tmp_path: Path) -> None:
     write_files(tmp_path / "served", FILES)
 
-    with pytest.raises(ListingError, match="have no ETag that can be held"):
+    with pytest.raises(ListingError, match=r"4 of 4 files .* have no ETag"):
         pin(registry, "--listing", "--mirror", f"file:{tmp_path / 'served'}")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.curate.derive import metadata_of
+from sciml_data.curate.derive import catalog_metadata
 from sciml_data.errors import CallError
 from sciml_data.home import Home
 from sciml_data.metadata import to_yaml
@@ -96,7 +96,7 @@ def _entries(
                     "description": f"{descriptor.title} ({descriptor.version}, {split})",
                     "driver": "netcdf",
                     "args": _arguments(paths, dimension, root),
-                    "metadata": metadata_of(descriptor.document, descriptor.manifest),
+                    "metadata": catalog_metadata(descriptor.document, descriptor.manifest),
                 },
             )
 

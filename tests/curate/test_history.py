@@ -1,4 +1,4 @@
-"""`check --since`: what git has as pinned is as it was, in a real repository."""
+"""`check --since`: files of versions that git has as pinned do not change, in a real repository."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
 from sciml_data.curate.derive import write_derived
-from sciml_data.curate.published import changed_since
+from sciml_data.curate.history import changed_since
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
@@ -44,7 +44,7 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
-def found(registry: Registry, reference: str = "published") -> list[str]:
+def changes(registry: Registry, reference: str = "published") -> list[str]:
     return [str(problem) for problem in changed_since(registry, reference)]
 
 
@@ -53,7 +53,7 @@ def check(registry: Registry, *arguments: str) -> Result:
 
 
 def test_nothing_was_changed(registry: Registry) -> None:
-    assert found(registry) == []
+    assert changes(registry) == []
     assert check(registry, "--since", "published").exit_code == 0
 
 
@@ -68,26 +68,28 @@ def test_a_changed_hash_is_refused_even_after_derive_and_a_commit(registry: Regi
 
     assert result.stdout == (
         f"published  {PLACE}/manifest.csv  1 entries were changed (shore/2001.csv); "
-        "a mend is a new version; since published\n"
+        "a fix is a new version; since published\n"
     )
     assert getattr(result.exception, "exit_code", None) == 1
-    assert found(registry, "HEAD") == []
+    assert changes(registry, "HEAD") == []
 
 
-def test_what_is_not_committed_yet_is_found(registry: Registry) -> None:
+def test_a_change_that_is_not_committed_yet_is_found(registry: Registry) -> None:
     manifest = registry.package("waves", "1.0") / "manifest.csv"
     manifest.write_text(FILES.dump() + f"zz.csv,1,sha256:{'d' * 64}\n")
 
-    assert found(registry, "HEAD") == [
+    assert changes(registry, "HEAD") == [
         f"published  {PLACE}/manifest.csv  1 entries were changed (zz.csv); "
-        "a mend is a new version; since HEAD"
+        "a fix is a new version; since HEAD"
     ]
 
 
 def test_a_removed_version_is_refused(registry: Registry) -> None:
     shutil.rmtree(registry.root / "datapackages" / "waves")
 
-    assert found(registry) == [f"published  {PLACE}  a pinned version was removed since published"]
+    assert changes(registry) == [
+        f"published  {PLACE}  a pinned version was removed since published"
+    ]
 
 
 def test_a_version_cannot_be_unpinned(registry: Registry) -> None:
@@ -95,7 +97,7 @@ def test_a_version_cannot_be_unpinned(registry: Registry) -> None:
     (folder / "manifest.csv").unlink()
     change_descriptor(folder, lambda document: document["sciml"].update(trust="unpinned"))
 
-    assert found(registry) == [
+    assert changes(registry) == [
         f"published  {PLACE}/datapackage.json  trust was changed from pinned to unpinned "
         "since published",
         f"published  {PLACE}/manifest.csv  was removed since published",
@@ -105,10 +107,10 @@ def test_a_version_cannot_be_unpinned(registry: Registry) -> None:
 def test_a_file_that_the_descriptor_lists_stays_as_it_was(registry: Registry) -> None:
     (registry.package("waves", "1.0") / "buoys.csv").write_bytes(b"\xff")
 
-    assert found(registry) == [f"published  {PLACE}/buoys.csv  was changed since published"]
+    assert changes(registry) == [f"published  {PLACE}/buoys.csv  was changed since published"]
 
 
-def test_words_may_be_mended_and_versions_added(registry: Registry) -> None:
+def test_words_may_be_corrected_and_versions_added(registry: Registry) -> None:
     change_descriptor(
         registry.package("waves", "1.0"), lambda document: document.update(title="Sea waves")
     )
@@ -116,7 +118,7 @@ def test_words_may_be_mended_and_versions_added(registry: Registry) -> None:
     shutil.copytree(registry.package("waves", "1.0"), newer)
     (newer / "manifest.csv").write_text("path,bytes,hash\n")
 
-    assert found(registry) == []
+    assert changes(registry) == []
 
 
 def test_an_unpinned_version_may_change(registry: Registry) -> None:
@@ -125,23 +127,25 @@ def test_an_unpinned_version_may_change(registry: Registry) -> None:
     git(registry.root, "commit", "--all", "--quiet", "--message=not pinned")
     (folder / "manifest.csv").write_text("path,bytes,hash\n")
 
-    assert found(registry, "HEAD") == []
+    assert changes(registry, "HEAD") == []
 
 
 @pytest.mark.parametrize("reference", ["no-such-tag", "--all", ""])
-def test_what_is_no_commit_is_said(registry: Registry, reference: str) -> None:
+def test_an_unknown_commit_is_an_error(registry: Registry, reference: str) -> None:
     with pytest.raises(CallError, match="git has no commit"):
         changed_since(registry, reference)
 
 
-def test_a_registry_outside_of_git_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_outside_of_git_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
-    with pytest.raises(CallError, match="in no git repository"):
+    with pytest.raises(CallError, match="not in a git repository"):
         changed_since(small_registry(tmp_path / "alone"), "HEAD")
 
 
-def test_without_git_what_to_install_is_said(
+def test_without_git_the_error_says_what_to_install(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from sciml_data.cli import group
 from sciml_data.cli.check import check_registry
-from sciml_data.curate.derive import derive, write_derived
+from sciml_data.curate.derive import derived_files, write_derived
 from sciml_data.curate.new import HEADINGS, start_dataset
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry.descriptor import read_descriptor
@@ -48,7 +48,7 @@ def test_a_started_dataset_has_descriptor_manifest_and_card(tmp_path: Path) -> N
     assert document["sciml"]["native"] == {"reader": "earthquake"}
 
 
-def test_what_is_not_filled_is_found_by_check_and_nothing_else(tmp_path: Path) -> None:
+def test_check_finds_the_places_to_fill_and_nothing_else(tmp_path: Path) -> None:
     start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
 
     problems = check_registry(Registry(tmp_path))
@@ -71,7 +71,7 @@ def test_what_is_not_filled_is_found_by_check_and_nothing_else(tmp_path: Path) -
     assert {problem.kind for problem in problems} == {"to fill"}
 
 
-def test_what_is_written_as_to_be_written_never_passes(tmp_path: Path) -> None:
+def test_a_marked_place_never_passes(tmp_path: Path) -> None:
     registry = small_registry(tmp_path)
     change_descriptor(
         registry.package("waves", "1.0"),
@@ -86,11 +86,11 @@ def test_what_is_written_as_to_be_written_never_passes(tmp_path: Path) -> None:
     ]
     with pytest.raises(DescriptorError, match="1 problem"):
         read_descriptor(registry.package("waves", "1.0"))
-    with pytest.raises(DescriptorError, match="not sound"):
-        derive(registry)
+    with pytest.raises(DescriptorError, match="not valid"):
+        derived_files(registry)
 
 
-def test_a_dataset_that_nothing_reads_yet_can_be_started(tmp_path: Path) -> None:
+def test_a_dataset_without_a_reader_can_be_started(tmp_path: Path) -> None:
     start_dataset(tmp_path, "waves", "1.0", today=TODAY)
 
     document = json.loads((tmp_path / "datapackages/waves/1.0/datapackage.json").read_text())
@@ -101,10 +101,10 @@ def test_a_dataset_that_nothing_reads_yet_can_be_started(tmp_path: Path) -> None
     assert "datapackages/waves/1.0: $.sciml.variables" not in places
 
 
-def test_what_is_stated_need_not_be_filled(tmp_path: Path) -> None:
-    said = {"title": "Heights of waves", "sciml": {"citation": ["The crew (2001): Heights."]}}
+def test_stated_keys_need_not_be_filled(tmp_path: Path) -> None:
+    stated = {"title": "Heights of waves", "sciml": {"citation": ["The crew (2001): Heights."]}}
 
-    start_dataset(tmp_path, "waves", "1.0", today=TODAY, stated=said)
+    start_dataset(tmp_path, "waves", "1.0", today=TODAY, stated=stated)
 
     places = [problem.place for problem in check_registry(Registry(tmp_path))]
     assert not [place for place in places if place.endswith((".title", ".citation"))]
@@ -124,7 +124,7 @@ def test_a_version_can_be_started_like_another(tmp_path: Path) -> None:
 
     older, newer = (read_json(registry, version) for version in ("1.0", "1.1"))
     assert (newer["title"], newer["version"]) == (older["title"], "1.1")
-    assert [one["path"] for one in newer["resources"]] == ["manifest.csv", "buoys.csv"]
+    assert [resource["path"] for resource in newer["resources"]] == ["manifest.csv", "buoys.csv"]
     assert (registry.package("waves", "1.1") / "buoys.csv").read_text() == "buoy\n1\n"
     write_derived(registry)
     assert [str(problem) for problem in check_registry(registry)] == []
@@ -150,7 +150,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
     before = manifest_of(tmp_path)
 
-    with pytest.raises(CallError, match="is there already"):
+    with pytest.raises(CallError, match="already exists"):
         start_dataset(tmp_path, "waves", "1.0", reader="other", today=TODAY)
     assert manifest_of(tmp_path) == before
 
@@ -166,10 +166,8 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         ("waves", "1.0", "Earth-Quake"),
     ],
 )
-def test_names_that_cannot_be_are_refused(
-    tmp_path: Path, dataset: str, version: str, reader: str
-) -> None:
-    with pytest.raises(CallError, match=r"is no (dataset id|version|reader)"):
+def test_invalid_names_are_refused(tmp_path: Path, dataset: str, version: str, reader: str) -> None:
+    with pytest.raises(CallError, match=r"is not a valid (dataset id|version|reader)"):
         start_dataset(tmp_path, dataset, version, reader=reader, today=TODAY)
     assert not list(tmp_path.iterdir())
 
@@ -204,14 +202,14 @@ def test_native_files_that_may_not_stand_in_a_manifest_are_refused(tmp_path: Pat
     raw.mkdir()
     (raw / "back\\slash").write_bytes(b"")
 
-    with pytest.raises(CallError, match="refused"):
+    with pytest.raises(CallError, match="may not contain"):
         start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=raw)
 
     assert not (tmp_path / "datapackages").exists()
 
 
 def test_a_folder_without_files_makes_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="there is no folder"):
+    with pytest.raises(CallError, match="no such folder"):
         start_dataset(
             tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=tmp_path / "none"
         )
