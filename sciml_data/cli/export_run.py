@@ -30,19 +30,21 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
     from sciml_data.bench.record.runs import find_run
     from sciml_data.home import find_home
     from sciml_data.registry.layout import find_registry
-    from sciml_data.results.exports import RUN_FORMS, Ask
+    from sciml_data.results.exports import RUN_FORMS, ExportRequest
     from sciml_data.results.exports import export_run as export
 
     if form not in RUN_FORMS:
         _refuse_unknown(form, list(RUN_FORMS))
     found = RUN_FORMS[form]
-    not_accepted = {key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in found.takes}
+    not_accepted = {
+        key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in found.options
+    }
     refuse_options(form, options, DATASET_OPTIONS | not_accepted)
     to = options["to"]
-    if to is not None and not found.is_place:
+    if to is not None and not found.writes_target:
         check_output(Path(to))
     folder = find_run(find_home(options["home"]), name)
-    ask = Ask(
+    request = ExportRequest(
         folder,
         load_record(folder),
         find_registry(options["registry"]),
@@ -50,8 +52,8 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         org=options["org"],
         with_predictions=options["with_predictions"],
     )
-    text = export(form, ask)
-    if found.is_place:  # the export wrote the target itself, and returned its path
+    text = export(form, request)
+    if found.writes_target:  # the export wrote the target itself, and returned its path
         print_or_write(f"{text}\n", None)
     else:
         print_or_write(text, None if to is None else Path(to))

@@ -1,10 +1,9 @@
-"""A record in the forms of others: RO-Crate, MLflow, Every Eval Ever, the catalogue's YAML.
+"""Export a run in the forms of others: RO-Crate, MLflow, Every Eval Ever, the catalogue's YAML.
 
-Each form is a module that makes a document, or writes to a place, from a run's folder and record;
-what a form has no word for is lost, and docs/run-exports.md says what that is.
+`RUN_FORMS` lists the forms and `export_run` writes one. docs/run-exports.md says which facts of a
+record each form cannot hold.
 """
 
-from sciml_data.results.exports.forms import RUN_FORMS, export_run
-from sciml_data.results.exports.material import Ask
+import lazy_loader
 
-__all__ = ["RUN_FORMS", "Ask", "export_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

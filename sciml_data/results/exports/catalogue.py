@@ -1,8 +1,11 @@
-"""A benchmark, with a run as its result, as an entry of the working group's catalogue.
+"""Write a benchmark, with a run as its result, as an entry of the working group's catalogue.
 
-Fields and their types are those of `source/benchmarks-format.yaml` in mlcommons-science/benchmark;
-its `docs/benchmark-format.md` asks for every field, the word "unknown" where something is not
-known, and ASCII. Ratings are for reviewers: 0, which stands there for "not evaluated".
+Fields and types are those of `source/benchmarks-format.yaml` in mlcommons-science/benchmark. Its
+`docs/benchmark-format.md` requires every field, the word "unknown" for unknown values, and ASCII.
+Ratings are left to reviewers: 0 means "not evaluated" there.
+
+The YAML is not written by PyYAML, whose quotes and escapes differ: entries that the catalogue has
+already would change in every line.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.cite import to_bibtex
 from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.registry.descriptor import load_descriptor
-from sciml_data.results.exports.material import SOFTWARE, Ask, computed
+from sciml_data.results.exports.request import SOFTWARE, ExportRequest, computed_scores
 
 UNKNOWN = "unknown"
 NOT_RATED = {"rating": 0, "reason": "not evaluated"}
@@ -33,24 +36,24 @@ RATINGS = (
 Record = Mapping[str, Any]
 
 
-def export(ask: Ask) -> str:
-    """Return the entry as YAML, a list of one, to be put into the catalogue by pull request.
+def export(request: ExportRequest) -> str:
+    """Return the entry as YAML, a list of one entry, for a pull request to the catalogue.
 
     Raises:
-        SciMLDataError: the registry has no such benchmark or dataset, or what it says is not sound.
+        SciMLDataError: the registry lacks the benchmark or the dataset, or describes it invalidly.
     """
-    data, benchmark = ask.record["dataset"], ask.record["benchmark"]
-    task = load_task(ask.registry.runner(benchmark["name"]))
+    data, benchmark = request.record["dataset"], request.record["benchmark"]
+    task = load_task(request.registry.runner(benchmark["name"]))
     task = choose_variant(task, benchmark.get("variant"), data["id"])
-    facts = facts_of(load_descriptor(ask.registry, data["id"], data["version"]))
-    return to_yaml([to_catalogue(ask.record, task, facts)])
+    facts = facts_of(load_descriptor(request.registry, data["id"], data["version"]))
+    return to_yaml([to_catalogue(request.record, task, facts)])
 
 
 def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
-    """Return the entry; what neither registry nor record says is `unknown`.
+    """Return the entry; facts that neither registry nor record has are `unknown`.
 
     Args:
-        record: of a run that is a success.
+        record: of a successful run.
         task: the benchmark.
         facts: of the dataset.
     """
@@ -61,7 +64,7 @@ def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
         "version": record["code"]["version"],
         "last_updated": day,
         "expired": "no",
-        "valid": is_real,  # a boolean is asked for; a sample does not show that the data are there
+        "valid": is_real,  # a sample does not show that the data exist
         "valid_date": day if is_real else UNKNOWN,
         "name": f"{SOFTWARE} {task.name}",
         "url": REPOSITORY,
@@ -95,12 +98,12 @@ def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
 
 
 def to_yaml(value: Any) -> str:
-    """Return lists and mappings as YAML in ASCII; texts of several lines as blocks."""
+    """Return lists and mappings as ASCII YAML, with texts of several lines as blocks."""
     return "".join(f"{line}\n" for line in _lines(value))
 
 
 def _licences(facts: Facts) -> str:
-    names = [one.name if one.is_stated else "not stated" for one in facts.licences]
+    names = [licence.name if licence.is_stated else "not stated" for licence in facts.licences]
     return ", ".join(dict.fromkeys(names)) or UNKNOWN
 
 
@@ -116,12 +119,14 @@ def _notes(record: Record) -> str:
 
 
 def _result(record: Record) -> dict[str, str]:
-    """Return the run as a result; where its record is published, it does not say itself."""
+    """Return the run as a result; a record does not say where it is published."""
     if record["synthetic"]:
         return {"name": UNKNOWN, "url": UNKNOWN}
     headline = record["benchmark"]["headline_metric"]
     scores = [
-        f"{row['part']} {row['score']:.6g}" for key, row in computed(record) if key == headline
+        f"{row['part']} {row['score']:.6g}"
+        for key, row in computed_scores(record)
+        if key == headline
     ]
     name = (
         f"{record['model']['name']}, seed {record['seeds']['seed']}, {headline}: "
@@ -153,21 +158,21 @@ def _item_lines(item: Any) -> list[str]:
 
 
 def _scalar_lines(value: Any) -> list[str]:
-    """Return a text of several lines as a block, anything else as JSON, which YAML holds."""
+    """Return a text of several lines as a block, and any other value as JSON, which is YAML."""
     if isinstance(value, str) and _is_block(value):
         return ["|-", *value.split("\n")]
     text = json.dumps(value, ensure_ascii=False)
-    return ["".join(one if " " <= one <= "~" else _escape(one) for one in text)]
+    return ["".join(char if " " <= char <= "~" else _escape(char) for char in text)]
 
 
-def _escape(letter: str) -> str:
-    """Return a letter as YAML escapes it; JSON writes those beyond 16 bits as two."""
-    code = ord(letter)
+def _escape(char: str) -> str:
+    """Return a character as YAML escapes it; JSON would use two escapes beyond 16 bits."""
+    code = ord(char)
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def _is_block(text: str) -> bool:
-    """Return whether a block says exactly this: it cannot escape, nor begin or end with blanks."""
+    """Return whether a block can hold a text: it has no escapes and no outer white space."""
     lines = text.split("\n")
     is_plain = text.isascii() and all(line.isprintable() for line in lines)
     return len(lines) > 1 and is_plain and text == text.strip()

@@ -1,7 +1,7 @@
-"""A run's scores in the schema of Every Eval Ever, version 0.3.0.
+"""Write the scores of a run in the schema of Every Eval Ever, version 0.3.0.
 
-The schema (https://github.com/evaleval/every_eval_ever) is made for language models; its metric
-descriptor fits any score. What it asks of a model's deployment is answered as far as it applies.
+The schema (https://github.com/evaleval/every_eval_ever) is made for language models, but its metric
+descriptor fits any score. Its fields about a model's deployment are filled in as far as they apply.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from typing import Any
 
 from sciml_data.bench.record.record import canonical
 from sciml_data.metadata.addresses import landing_page_address
-from sciml_data.results.exports.material import (
+from sciml_data.results.exports.request import (
     SOFTWARE,
-    Ask,
-    computed,
+    ExportRequest,
+    computed_scores,
     definitions_of,
     milliseconds,
 )
 
 SCHEMA_VERSION = "0.3.0"
 UNKNOWN = "unknown"
-# How the schema spells a score without a bound.
+# The schema's values for a score without a bound.
 NO_MINIMUM, NO_MAXIMUM = "-Infinity", "Infinity"
 
 Record = Mapping[str, Any]
 
 
-def export(ask: Ask) -> str:
+def export(request: ExportRequest) -> str:
     """Return the document as JSON."""
-    made = to_every_eval_ever(ask.record, org=ask.org)
-    return json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = to_every_eval_ever(request.record, org=request.org)
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_every_eval_ever(record: Record, *, org: str | None) -> dict[str, Any]:
     """Return one evaluation with a result for each score that could be computed.
 
     Args:
-        record: of a run that is a success.
-        org: the organisation that ran it; None is written as unknown.
+        record: of a successful run.
+        org: organisation that made the run; None is written as unknown.
     """
     ended = str(milliseconds(record["timing"]["end_time"]) // 1000)
     model = f"{SOFTWARE}/{record['model']['name']}"
@@ -57,7 +57,7 @@ def to_every_eval_ever(record: Record, *, org: str | None) -> dict[str, Any]:
             ),
         },
         "model_info": _model(record, model, org),
-        "evaluation_results": [_result(record, key, row) for key, row in computed(record)],
+        "evaluation_results": [_result(record, key, row) for key, row in computed_scores(record)],
     }
 
 
@@ -161,7 +161,7 @@ def _metric(record: Record, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is known, each as a text: the schema wants no other type here."""
+    """Return the known values as texts, the only type that the schema allows here."""
     return {
         name: value if isinstance(value, str) else canonical(value)
         for name, value in values.items()

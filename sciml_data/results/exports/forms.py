@@ -1,33 +1,40 @@
-"""Which forms a run is exported in, and what each may be told."""
+"""The forms in which a run can be exported, by name.
+
+Each form names its module, which is imported only when the form is written. This module imports no
+benchmark code, so that listing the forms is fast.
+"""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sciml_data.errors import CallError, RecordError, nearest
-from sciml_data.results.exports.material import Ask
+
+if TYPE_CHECKING:
+    from sciml_data.results.exports.request import ExportRequest
 
 
 @dataclass(frozen=True)
 class RunForm:
-    """A form: its module, which has `export(ask) -> str`.
+    """A form, written by the function `export(request) -> str` of its module.
 
     Attributes:
-        module: below this package.
-        is_place: whether it is written to the place that `--to` names, and `export` returns what
-            came to be there; otherwise `export` returns a document.
-        to: what `--to` names, for hints.
-        statuses: of the runs it can tell of.
-        takes: options besides `--to`, `--home` and `--registry`.
+        module: name of the module in this package.
+        writes_target: whether `export` writes the target itself and returns its name; otherwise
+            `export` returns a document.
+        target: kind of target, as a hint for `--to`.
+        statuses: statuses of runs that the form can describe.
+        options: accepted options besides `--to`, `--home` and `--registry`.
     """
 
     module: str
-    is_place: bool
-    to: str
+    writes_target: bool
+    target: str
     statuses: tuple[str, ...]
-    takes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
 ENDED = ("success", "aborted", "failed")
@@ -41,34 +48,36 @@ RUN_FORMS: Mapping[str, RunForm] = {
 }
 
 
-def export_run(form: str, ask: Ask) -> str:
-    """Return a run's document in a form, or what came to be at the place it was written to.
+def export_run(form: str, request: ExportRequest) -> str:
+    """Export a run, and return the document or the name of the target that was written.
+
+    Args:
+        form: one of `RUN_FORMS`.
+        request: the run, and how it is exported.
 
     Raises:
-        CallError: there is no such form, a place is missing or taken, or a library is not there.
-        RecordError: the run has not ended, is no success where the form tells of scores only, or
-            its files are not as its record says.
+        CallError: no such form, the target is missing or exists, or a library is not installed.
+        RecordError: the run's status does not fit the form, or its files differ from its record.
     """
     if form not in RUN_FORMS:
         raise CallError(
-            f"there is no form {form!r} of a run{nearest(form, RUN_FORMS)}; "
-            f"there are {', '.join(RUN_FORMS)}",
+            f"no such form of a run: {form!r}{nearest(form, RUN_FORMS)}; "
+            f"known forms: {', '.join(RUN_FORMS)}",
             untouched="nothing was written",
         )
-    found = RUN_FORMS[form]
-    if found.is_place and ask.to is None:
+    run_form = RUN_FORMS[form]
+    if run_form.writes_target and request.to is None:
         raise CallError(
-            f"{form} is written to a place, and none is named",
+            f"{form} needs a target",
             untouched="nothing was written",
-            hint=f"--to {found.to}",
+            hint=f"--to {run_form.target}",
         )
-    status = ask.record["status"]
-    if status not in found.statuses:
+    status = request.record["status"]
+    if status not in run_form.statuses:
         raise RecordError(
-            f"a run that is {status} cannot be told as {form}, which tells of runs that are "
-            f"{', '.join(found.statuses)}",
+            f"the run is {status}; {form} describes runs that are {', '.join(run_form.statuses)}",
             untouched="nothing was written",
         )
-    module = importlib.import_module(f"sciml_data.results.exports.{found.module}")
-    make: Callable[[Ask], str] = module.export
-    return make(ask)
+    module = importlib.import_module(f"sciml_data.results.exports.{run_form.module}")
+    export: Callable[[ExportRequest], str] = module.export
+    return export(request)

@@ -1,7 +1,7 @@
-"""A run in an MLflow tracking store, beside an organisation's other runs.
+"""Write a run into an MLflow tracking store, beside the other runs of an organisation.
 
-MLflow keeps no schema of its own for science: parameters and tags are texts, metrics are numbers
-with a step. `record.json` goes along as an artifact and stays what counts.
+In MLflow, parameters and tags are texts and metrics are numbers with a step. `record.json` becomes
+an artifact of the run and remains authoritative.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from sciml_data.bench.record.record import canonical
 from sciml_data.bench.record.runs import MONITOR_NAME
 from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
-from sciml_data.results.exports.material import (
+from sciml_data.results.exports.request import (
     SOFTWARE,
-    Ask,
-    computed,
+    ExportRequest,
+    computed_scores,
     files_of,
     milliseconds,
     title_of,
@@ -29,10 +29,10 @@ from sciml_data.results.exports.material import (
 
 STATUSES = {"success": "FINISHED", "aborted": "KILLED", "failed": "FAILED"}
 SQLITE = "sqlite:///"
-# What one request of MLflow's REST API may hold (mlflow/utils/validation.py, 3.17).
-MOST_METRICS, MOST_PARAMS = 1000, 100
-LONGEST_VALUE, LONGEST_NOTE = 6000, 5000  # characters of a parameter, and of a tag
-LONGEST_DIGEST = 36  # of a dataset, in MLflow's tables
+# Limits of one request of MLflow's REST API (mlflow/utils/validation.py, 3.17).
+MAX_METRICS, MAX_PARAMS = 1000, 100
+MAX_PARAM, MAX_TAG = 6000, 5000  # characters of a parameter's and of a tag's value
+MAX_DIGEST = 36  # characters of a dataset's digest in MLflow's tables
 CURVE = (
     "train_loss",
     "validation_loss",
@@ -48,38 +48,38 @@ Record = Mapping[str, Any]
 Point = tuple[str, float, int, int]  # key, value, milliseconds since 1970, step
 
 
-def export(ask: Ask) -> str:
-    """Write the run into the store that `ask.to` names and return MLflow's id of it.
+def export(request: ExportRequest) -> str:
+    """Write the run into the store `request.to`, and return MLflow's id of the run.
 
     Raises:
-        CallError: MLflow is not installed, the store cannot be used, or has this run already.
-        RecordError: files of the run are not as its record says.
+        CallError: MLflow is not installed, the store cannot be used, or the run is in it already.
+        RecordError: files of the run differ from its record.
     """
-    files = files_of(ask)
-    client = _client(str(ask.to))
-    experiment = _experiment(client, ask.record, str(ask.to))
-    _refuse_twice(client, experiment, ask.record)
-    timing = ask.record["timing"]
+    files = files_of(request)
+    client = _client(str(request.to))
+    experiment = _experiment(client, request.record, str(request.to))
+    _refuse_duplicate(client, experiment, request.record)
+    timing = request.record["timing"]
     run = client.create_run(
         experiment,
         start_time=milliseconds(timing["start_time"]),
-        tags=tags_of(ask.record, org=ask.org),
-        run_name=ask.folder.name,
+        tags=tags_of(request.record, org=request.org),
+        run_name=request.folder.name,
     )
     identifier: str = run.info.run_id
-    _log(client, identifier, ask)
+    _log(client, identifier, request)
     for file in files:
-        if file.goes_along:
-            client.log_artifact(identifier, str(ask.folder / file.path))
+        if file.is_included:
+            client.log_artifact(identifier, str(request.folder / file.path))
     client.set_terminated(
-        identifier, STATUSES[ask.record["status"]], milliseconds(timing["end_time"])
+        identifier, STATUSES[request.record["status"]], milliseconds(timing["end_time"])
     )
     return identifier
 
 
 def params_of(record: Record) -> dict[str, str]:
-    """Return what was chosen: settings, seed, data, split, model."""
-    chosen = {
+    """Return the run's parameters: settings, seed, data, split and model."""
+    params = {
         "seed": record["seeds"]["seed"],
         "model": record["model"]["name"],
         "parameters": record["model"]["parameters"],
@@ -91,15 +91,15 @@ def params_of(record: Record) -> dict[str, str]:
         **{f"settings.{name}": value for name, value in record["settings"].items()},
     }
     return {
-        name: (value if isinstance(value, str) else canonical(value))[:LONGEST_VALUE]
-        for name, value in chosen.items()
+        name: (value if isinstance(value, str) else canonical(value))[:MAX_PARAM]
+        for name, value in params.items()
     }
 
 
 def tags_of(record: Record, *, org: str | None) -> dict[str, str]:
-    """Return what a run is found by, and what its scores rest on."""
+    """Return the tags by which a run is found, and the digests its scores depend on."""
     code = record["code"]
-    found = {
+    tags = {
         RUN_ID_TAG: record["run_id"],
         "sciml_data.record_digest": record["record_digest"],
         "sciml_data.synthetic": canonical(record["synthetic"]),
@@ -117,11 +117,11 @@ def tags_of(record: Record, *, org: str | None) -> dict[str, str]:
         "mlflow.source.git.commit": code["commit"],
         "mlflow.note.content": title_of(record),
     }
-    return {name: value[:LONGEST_NOTE] for name, value in found.items() if value is not None}
+    return {name: value[:MAX_TAG] for name, value in tags.items() if value is not None}
 
 
 def points_of(record: Record) -> Iterator[Point]:
-    """Yield every number: the curve by epoch, all else at the epoch that was scored."""
+    """Yield every number: the curve by epoch, and all others at the epoch that was scored."""
     for row in record["curve"]:
         for name in CURVE:
             if row[name] is not None:
@@ -133,8 +133,8 @@ def points_of(record: Record) -> Iterator[Point]:
 
 
 def _totals(record: Record) -> Iterator[tuple[str, Any]]:
-    """Yield what a run came to, also what is no number or not known."""
-    for key, row in computed(record):
+    """Yield scores and totals of a run, including values that are not numbers or unknown."""
+    for key, row in computed_scores(record):
         yield f"score/{row['part']}/{key}", row["score"]
         for name, score in row["baselines"].items():
             yield f"baseline/{name}/{row['part']}/{key}", score
@@ -153,22 +153,22 @@ def sample_points(table: Path) -> Iterator[Point]:
 
 
 def _client(to: str) -> Any:
-    """Return a client of the store; it tells nobody of its use.
+    """Return a client of the store, with MLflow's telemetry off.
 
     Raises:
-        CallError: MLflow or what its store needs is missing, or the address names no store.
+        CallError: MLflow or a library of its stores is not installed, or the address is invalid.
     """
     if to.startswith(SQLITE):
         folder = Path(to.removeprefix(SQLITE)).absolute().parent
         if not folder.is_dir():
             raise CallError(
-                f"the folder {folder} is not there",
+                f"no such folder: {folder}",
                 untouched="nothing was written",
                 hint=f"mkdir -p {folder}",
             )
     elif "://" not in to:
         raise CallError(
-            f"{to!r} is no address of an MLflow store",
+            f"{to!r} is not the address of an MLflow store",
             untouched="nothing was written",
             hint=f"--to {SQLITE}runs.db, or the http address of a tracking server",
         )
@@ -195,45 +195,45 @@ def _client(to: str) -> Any:
 
 
 def _experiment(client: Any, record: Record, to: str) -> str:
-    """Return the id of the benchmark's experiment; synthetic runs have one of their own."""
+    """Return the id of the benchmark's experiment; synthetic runs have a separate one."""
     benchmark = record["benchmark"]
     words = [SOFTWARE, benchmark["name"], benchmark.get("variant")]
     name = "/".join(word for word in words if word) + (
         " (synthetic)" if record["synthetic"] else ""
     )
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    place = None  # a server knows where its artifacts lie
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    place = None  # a server knows where its artifacts are
     if to.startswith(SQLITE):
         database = Path(to.removeprefix(SQLITE)).absolute()
         place = database.with_name(f"{database.stem}-artifacts").joinpath(*name.split("/")).as_uri()
     return str(client.create_experiment(name, artifact_location=place))
 
 
-def _refuse_twice(client: Any, experiment: str, record: Record) -> None:
-    found = client.search_runs(
+def _refuse_duplicate(client: Any, experiment: str, record: Record) -> None:
+    runs = client.search_runs(
         [experiment], filter_string=f"tags.`{RUN_ID_TAG}` = '{record['run_id']}'"
     )
-    if found:
+    if runs:
         raise CallError(
-            f"run {record['run_id'][:8]} is in this store already, as {found[0].info.run_id}",
+            f"run {record['run_id'][:8]} is in this store already, as {runs[0].info.run_id}",
             untouched="nothing was written",
         )
 
 
-def _log(client: Any, identifier: str, ask: Ask) -> None:
+def _log(client: Any, identifier: str, request: ExportRequest) -> None:
     from mlflow.entities import Metric, Param
 
-    points = points_of(ask.record)
-    if "monitor" in ask.record["outputs"]:
-        points = itertools.chain(points, sample_points(ask.folder / MONITOR_NAME))
-    for batch in _batches((Metric(*point) for point in points), MOST_METRICS):
+    points = points_of(request.record)
+    if "monitor" in request.record["outputs"]:
+        points = itertools.chain(points, sample_points(request.folder / MONITOR_NAME))
+    for batch in _batches((Metric(*point) for point in points), MAX_METRICS):
         client.log_batch(identifier, metrics=batch)
-    params = (Param(name, value) for name, value in params_of(ask.record).items())
-    for batch in _batches(params, MOST_PARAMS):
+    params = (Param(name, value) for name, value in params_of(request.record).items())
+    for batch in _batches(params, MAX_PARAMS):
         client.log_batch(identifier, params=batch)
-    client.log_inputs(identifier, datasets=[_dataset(ask.record)])
+    client.log_inputs(identifier, datasets=[_dataset(request.record)])
 
 
 def _dataset(record: Record) -> Any:
@@ -243,7 +243,7 @@ def _dataset(record: Record) -> Any:
     data = record["dataset"]
     dataset = Dataset(
         name=f"{data['id']} {data['version']} ({data['scale']})",
-        digest=data["manifest_digest"].partition(":")[2][:LONGEST_DIGEST],
+        digest=data["manifest_digest"].partition(":")[2][:MAX_DIGEST],
         source_type="synthetic" if record["synthetic"] else "http",
         source=canonical({"uri": landing_page_address(data["id"], data["version"])}),
     )

@@ -1,10 +1,11 @@
-"""A run as a Process Run Crate: read by the library, judged by the profile, whole or not there."""
+"""A run as a Process Run Crate: read by the library, checked by the profile, complete or absent."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,7 @@ from click.testing import CliRunner, Result
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.metadata.rocrate import METADATA_NAME
-from sciml_data.results.exports.crate_check import crate_problems
-from sciml_data.results.exports.run_crate import CONTEXT, PROFILE
+from sciml_data.results.exports.run_crate import CONTEXT, PROFILE, crate_problems
 from tests.support.run_samples import written_run
 
 RUN_ID = "urn:uuid:12345678-1234-4234-8234-123456789abc"
@@ -85,6 +85,30 @@ def test_predictions_go_along_where_they_are_asked_for(run: Path, tmp_path: Path
 
     assert (tmp_path / "crate" / "predictions.nc").is_file()
     assert graph_of(tmp_path / "crate")["predictions.nc"]["@type"] == "File"
+
+
+@pytest.mark.parametrize("name", ["new", "new.zip"])
+def test_a_crate_is_written_through_a_link_that_stays_a_link(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / name)
+
+    result = export(run, link)
+
+    assert (result.exit_code, result.exception) == (0, None)
+    assert link.is_symlink()
+    assert (tmp_path / name).exists()
+    assert zipfile.is_zipfile(tmp_path / name) == name.endswith(".zip")
+
+
+def test_a_crate_does_not_replace_a_pipe(run: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    result = export(run, tmp_path / "pipe")
+
+    assert isinstance(result.exception, CallError)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_zip_holds_the_same_and_is_the_same_bytes_each_time(run: Path, tmp_path: Path) -> None:
