@@ -29,7 +29,7 @@ import convert_granules
 import pandas as pd
 
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

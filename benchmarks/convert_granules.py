@@ -32,7 +32,7 @@ from page_cache import drop_from_page_cache
 
 from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of

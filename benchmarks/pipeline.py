@@ -38,7 +38,7 @@ import numpy as np
 from page_cache import drop_from_page_cache
 
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.ready.convert import convert, find_converted
+from sciml_data.ready import convert, find_converted
 from sciml_data.ready.patches import (
     Patches,
     PatchGrid,

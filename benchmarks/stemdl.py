@@ -35,8 +35,7 @@ from numpy.typing import NDArray
 from page_cache import drop_from_page_cache
 
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.ready.convert import convert, find_converted, shards_of_split
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, find_converted, open_ready, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Verified

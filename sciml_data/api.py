@@ -342,7 +342,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         ConversionError: ready files could not be made.
     """
     from sciml_data.formats import require_format
-    from sciml_data.ready.convert import convert
+    from sciml_data.ready import convert
 
     descriptor = describe(dataset, version=version, registry=registry)
     require_format(descriptor, find_home(home).dataset(dataset, descriptor.version).native)

@@ -31,7 +31,7 @@ def test_the_sample_goes_from_nothing_to_an_open_dataset() -> None:
 
 
 def test_public_names_stay_functions_after_the_stages_were_imported() -> None:
-    import sciml_data.ready.convert
+    import sciml_data.ready.conversion
     import sciml_data.transfer.verification
 
     modules = [

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import CallError, ConversionError, Problem
-from sciml_data.ready.convert import shards_of_split
+from sciml_data.ready import shards_of_split
 
 if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError, Problem
-from sciml_data.ready.convert import shards_of_split
+from sciml_data.ready import shards_of_split
 
 if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted

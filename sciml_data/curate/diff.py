@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.home import Home
-from sciml_data.ready.convert import find_converted, shards_of_split
+from sciml_data.ready import find_converted, shards_of_split
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 
@@ -259,7 +259,7 @@ def _compare_split(old: Converted, new: Converted, split: str) -> list[ValueChan
 
 def _split_statistics(converted: Converted, split: str) -> dict[str, dict[str, Any]]:
     """Return the statistics of every variable of a split; {} if there is no such split."""
-    from sciml_data.ready.open import open_ready
+    from sciml_data.ready import open_ready
 
     if split not in shards_of_split(converted):
         return {}

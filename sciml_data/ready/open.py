@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
 from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, find_home
-from sciml_data.ready.convert import find_converted, shards_of_split
+from sciml_data.ready.folder import find_converted, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 
@@ -214,7 +214,7 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
             untouched="nothing was read",
             hint="pip install 'sciml-data[cluster]'",
         )
-    parts = [_open_row(along, row) for along, row in rows_of(paths).items()]
+    parts = [_open_row(along, row) for along, row in files_by_dimension(paths).items()]
     if len(parts) == 1:
         return parts[0]
     whole = xr.merge(parts, compat="override", join="override", combine_attrs=combined_attributes)
@@ -225,7 +225,7 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     return whole
 
 
-def rows_of(paths: list[Path]) -> dict[str, list[Path]]:
+def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
     """Return the files by the dimension along which they follow one another, in their order."""
     import h5py
 

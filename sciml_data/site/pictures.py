@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.bench.plots import FIGURES_FOLDER
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.home import Home
-from sciml_data.ready.convert import convert, find_converted, shards_of_split
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, find_converted, open_ready, shards_of_split
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.synthetic.make import make_sample
 from sciml_data.transfer.verification import verify

@@ -23,8 +23,7 @@ from sciml_data.formats.candle_joined import hdf_store
 from sciml_data.formats.candle_joined.format import FeatureTable, canonical_by_features
 from sciml_data.formats.drug_response import text_of
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, open_ready
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert
-from sciml_data.ready.convert.folder import NOTES_NAME, ready_folder
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, open_ready
+from sciml_data.ready.folder import JOURNAL_NAME, ready_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
@@ -28,7 +27,7 @@ CHILD = """
 import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.home import DatasetFolder
 from sciml_data.registry.manifest import manifest_of
@@ -71,7 +70,7 @@ def test_a_conversion_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> No
     assert (said[0], process.returncode) == ("written\n", -signal.SIGKILL)
     verified = verified_in(root, sample)
     ready = ready_folder(verified.folder, options)
-    notes = (ready / NOTES_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
+    notes = (ready / JOURNAL_NAME).read_text(encoding="utf-8").splitlines(keepends=True)
     noted = [json.loads(line)["path"] for line in notes if line.endswith("\n")]
     before = {name: (ready / name).stat().st_mtime_ns for name in noted}
     told: list[str] = []

@@ -16,9 +16,9 @@ import xarray as xr
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, Shard, cbed_hdf5
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.ready.convert import convert, find_converted
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready import convert, find_converted
 from sciml_data.ready.open import declaration_problems, open_ready
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

@@ -23,9 +23,9 @@ from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.formats import Native, Shard, cbed_npz
 from sciml_data.formats.cbed_npz import MAX_FILE_BYTES, log_intensity, read_archive
 from sciml_data.home import Home
-from sciml_data.ready.convert import convert
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready import convert
 from sciml_data.ready.open import declaration_problems, open_ready
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

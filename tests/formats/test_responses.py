@@ -23,7 +23,7 @@ from sciml_data.formats.drug_response import (
     responses_dataset,
     text_of,
 )
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready.shards import write_dataset
 from tests.support.problems import kinds_and_places
 
 CELLS = Entities(

@@ -22,7 +22,7 @@ from sciml_data.formats import NOTICES, Native, scan_lmdb
 from sciml_data.formats.scan_lmdb import database as database_module
 from sciml_data.formats.scan_lmdb.database import DamagedError, Database
 from sciml_data.formats.scan_lmdb.layout import GENERATIONS, is_noise
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 

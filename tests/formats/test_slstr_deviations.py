@@ -16,7 +16,7 @@ from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, load_format, slstr_hdf5
 from sciml_data.formats.slstr_hdf5 import REFLECTIVE, SOLAR_IRRADIANCE, Options
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert, ready_folder
+from sciml_data.ready import convert, ready_folder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

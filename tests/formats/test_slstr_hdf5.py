@@ -16,7 +16,7 @@ import xarray as xr
 from sciml_data.formats import Native, slstr_hdf5
 from sciml_data.formats.slstr_hdf5 import BAYES_BITS, FLAGS, SCENE, parse_granule_name
 from sciml_data.formats.slstr_hdf5.ready import _crop
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.manifest import hash_file
 from sciml_data.synthetic import load_generator
 from sciml_data.testing.slstr_scenes import SHAPE, native_of, scene_path, shard_of, write_scenes

@@ -18,7 +18,7 @@ from sciml_data.formats.drug_response import NO_DRUG, molecular_features, text_o
 from sciml_data.formats.drug_response.molecules import BITS, largest_fragment
 from sciml_data.formats.uno_ccle.curves import growth, read_points
 from sciml_data.formats.uno_ccle.images import PIXELS, ccle_names, matches
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator

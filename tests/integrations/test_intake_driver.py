@@ -13,7 +13,7 @@ intake = pytest.importorskip("intake")
 from sciml_data.errors import CallError  # noqa: E402
 from sciml_data.home import Home  # noqa: E402
 from sciml_data.integrations.intake.driver import SciMLSource  # noqa: E402
-from sciml_data.ready.convert import convert  # noqa: E402 - after the skip
+from sciml_data.ready import convert  # noqa: E402 - after the skip
 from sciml_data.ready.open import open_dataset  # noqa: E402
 from sciml_data.registry.descriptor import load_descriptor  # noqa: E402
 from sciml_data.registry.layout import find_registry  # noqa: E402

@@ -17,7 +17,7 @@ import sciml_data
 from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert, find_converted, ready_folder, shards_of_split
+from sciml_data.ready import convert, find_converted, ready_folder, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
@@ -71,8 +71,8 @@ class Toy:
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     reader = Toy()
-    for module in ("conversion", "shard"):
-        monkeypatch.setattr(f"sciml_data.ready.convert.{module}.load_format", lambda _: reader)
+    for module in ("conversion", "shards"):
+        monkeypatch.setattr(f"sciml_data.ready.{module}.load_format", lambda _: reader)
     return reader
 
 

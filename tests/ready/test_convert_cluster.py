@@ -23,8 +23,8 @@ from distributed import Client, LocalCluster
 
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import cluster as stage
-from sciml_data.ready.convert import convert, find_converted
+from sciml_data.ready import cluster as stage
+from sciml_data.ready import convert, find_converted
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of
@@ -100,7 +100,7 @@ def test_a_scheduler_that_dies_ends_it_and_what_is_ready_is_kept(tmp_path: Path)
             time.sleep(0.05)
         told: list[str] = []
 
-        with pytest.raises(ConversionError, match="the cluster gave the work up"):
+        with pytest.raises(ConversionError, match="the cluster gave up"):
             convert(
                 verified(tmp_path / "scenes", root),
                 workers=str(file),
@@ -207,14 +207,14 @@ def test_workers_that_see_other_folders_or_have_other_software_are_named(
 
     assert [problem.kind for problem in error.value.problems] == ["unseen", "software"]
     assert "mounted under the same paths" in error.value.hint
-    assert "has HDF5 1.8.0, here is " in error.value.problems[1].message
+    assert "has HDF5 1.8.0, and not " in error.value.problems[1].message
 
 
 def test_a_worker_says_which_folder_it_does_not_see(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
 
-    assert stage.look([str(tmp_path), missing]) == ([missing], stage.software())
-    assert stage.look([str(tmp_path), str(tmp_path)])[0] == []
+    assert stage.inspect_worker([str(tmp_path), missing]) == ([missing], stage.software())
+    assert stage.inspect_worker([str(tmp_path), str(tmp_path)])[0] == []
 
 
 def test_without_dask_the_extra_is_named(

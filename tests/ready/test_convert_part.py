@@ -12,8 +12,7 @@ import xarray as xr
 import sciml_data
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder
-from sciml_data.ready.convert import convert, find_converted, ready_folder, shards_of_split
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, find_converted, open_ready, ready_folder, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of

@@ -15,9 +15,8 @@ import xarray as xr
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.formats.earthquake.grid import fortnights
 from sciml_data.home import Home
+from sciml_data.ready import convert, open_dataset, open_ready
 from sciml_data.ready import open as stage
-from sciml_data.ready.convert import convert
-from sciml_data.ready.open import open_dataset, open_ready
 from sciml_data.registry.descriptor import Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of

@@ -14,9 +14,9 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError
-from sciml_data.ready.convert.folder import write_manifest, write_record
-from sciml_data.ready.convert.shard import write_dataset
+from sciml_data.ready.folder import write_manifest, write_record
 from sciml_data.ready.open import combined_attributes, open_ready
+from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import Descriptor, Variable
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Converted

@@ -27,7 +27,7 @@ from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, RecordError, SciMLDataError
 from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.home import Home
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.ready.patches import Scenes, find_scenes
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry

@@ -17,8 +17,7 @@ import pytest
 from sciml_data.errors import CallError
 from sciml_data.formats.cbed_npz import log_intensity
 from sciml_data.home import Home
-from sciml_data.ready.convert import convert
-from sciml_data.ready.open import open_ready
+from sciml_data.ready import convert, open_ready
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator

@@ -87,8 +87,7 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
         SciMLDataError: whatever a stage finds wrong.
     """
     from sciml_data.bench.interface import load_runner, reads_files
-    from sciml_data.ready.convert import find_converted
-    from sciml_data.ready.open import open_ready
+    from sciml_data.ready import find_converted, open_ready
     from sciml_data.synthetic.make import sample_overrides
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
@@ -162,7 +161,7 @@ def _fetched(
 
 def _converted(fetched: Fetched, log: Log) -> Converted:
     """Return the ready files; each stage skips what it finds done."""
-    from sciml_data.ready.convert import convert
+    from sciml_data.ready import convert
     from sciml_data.transfer.verification import verify
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"

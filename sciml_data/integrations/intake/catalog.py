@@ -21,8 +21,7 @@ from sciml_data.curate.derive import catalog_metadata
 from sciml_data.errors import CallError
 from sciml_data.home import Home
 from sciml_data.metadata import to_yaml
-from sciml_data.ready.convert import find_converted, shards_of_split
-from sciml_data.ready.open import rows_of
+from sciml_data.ready import files_by_dimension, find_converted, shards_of_split
 from sciml_data.registry import Descriptor, Registry, find_registry, load_descriptor
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def _entries(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name and source of each split, or of each table in a split with several tables."""
     for split, names in shards_of_split(converted).items():
-        rows = rows_of([converted.root / name for name in names])
+        rows = files_by_dimension([converted.root / name for name in names])
         for dimension, paths in rows.items():
             name = f"{descriptor.dataset}-{descriptor.version}-{split}"
             if len(rows) > 1:

@@ -18,7 +18,7 @@ from intake.readers.readers import BaseReader
 from intake.source.base import DataSource, Schema
 
 from sciml_data.errors import CallError
-from sciml_data.ready.open import open_dataset
+from sciml_data.ready import open_dataset
 from sciml_data.registry import find_registry
 
 if TYPE_CHECKING:

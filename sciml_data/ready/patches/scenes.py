@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
-from sciml_data.ready.convert import shards_of_split
+from sciml_data.ready.folder import shards_of_split
 from sciml_data.ready.patches.heads import (
     SCENE_VALUES,
     Head,

@@ -12,7 +12,7 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.home import find_home
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.ready.patches import Patches, PatchGrid, find_scenes, list_patches, stream
 from sciml_data.ready.patches.memory import Pool
 from sciml_data.registry.descriptor import load_descriptor

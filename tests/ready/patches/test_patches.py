@@ -17,7 +17,7 @@ import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import find_home
-from sciml_data.ready.convert import convert
+from sciml_data.ready import convert
 from sciml_data.ready.patches import (
     Patches,
     PatchGrid,

@@ -1,4 +1,4 @@
-"""Shards on a Dask cluster: reached within seconds or not at all, and tried before it is used."""
+"""Workers of a Dask cluster: reached within seconds or not at all, and checked before use."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, ConversionError, Problem
-from sciml_data.ready.convert.shard import Task
-from sciml_data.ready.convert.work import WAITING_PER_WORKER, Workforce
+from sciml_data.ready.shards import QUEUED_PER_WORKER, ShardTask, WorkerPool
 
 if TYPE_CHECKING:
     from distributed import Client
 
 SCHEDULER_TIMEOUT_S = 5
-WORKERS_TIMEOUT_S = 60  # a queue may take its time to start the first
+WORKERS_TIMEOUT_S = 60  # a batch system may take a while to start the first worker
 UNTOUCHED = "nothing was converted"
-SOFTWARE = ("sciml_data", "numpy", "xarray", "h5py", "h5netcdf")  # what bytes come from
+SOFTWARE = ("sciml_data", "numpy", "xarray", "h5py", "h5netcdf")  # bytes depend on their versions
 
 
 @contextmanager
-def dask_workers(address: str, task: Task) -> Iterator[Workforce]:
-    """Yield the workers of a cluster, after a look at whether they can do the work.
+def open_cluster(address: str, task: ShardTask) -> Iterator[WorkerPool]:
+    """Yield the workers of a cluster as a pool, after a check that they make the same bytes.
 
     Args:
-        address: of the scheduler, ``tcp://HOST:PORT``, or a file that it wrote.
-        task: one that is to be made: its folders must be seen by every worker.
+        address: address of the scheduler, ``tcp://HOST:PORT``, or a file that it wrote.
+        task: a task; every worker must see its folders.
 
     Raises:
         CallError: the scheduler cannot be reached or has no workers, or Dask is not installed.
-        ConversionError: workers see other folders or have other software.
+        ConversionError: a worker has other software or does not see the folders.
     """
     client = _client(address)
     try:
         _wait_for_workers(client, address)
-        _try_workers(client, task)
+        _check_workers(client, task)
         threads = sum(client.nthreads().values())
         with client.get_executor(pure=False) as executor:
-            yield Workforce(executor, threads * WAITING_PER_WORKER)
+            yield WorkerPool(executor, threads * QUEUED_PER_WORKER)
     finally:
         client.close()
 
 
 def software() -> dict[str, str]:
-    """Return the versions of what the bytes of a ready file depend on, where this runs."""
+    """Return the versions of the software that the bytes of a ready file depend on."""
     import importlib
 
     import h5py
@@ -57,8 +56,11 @@ def software() -> dict[str, str]:
     return versions | {"HDF5": h5py.version.hdf5_version}
 
 
-def look(folders: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return what a worker cannot see (of the last folder: write), and its `software`."""
+def inspect_worker(folders: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the folders that a worker does not see, and its `software`; runs on a worker.
+
+    The last folder has to be writable, too.
+    """
     unseen = [folder for folder in folders if not Path(folder).is_dir()]
     if not unseen and not os.access(folders[-1], os.W_OK):
         unseen = [folders[-1]]
@@ -70,14 +72,15 @@ def _client(address: str) -> Client:
         from distributed import Client
     except ImportError as error:
         raise CallError(
-            "a cluster is used through Dask, which is not installed",
+            "a cluster needs Dask, which is not installed",
             untouched=UNTOUCHED,
             hint="pip install 'sciml-data[cluster]'",
         ) from error
     address = _address(address)
     try:
-        with ThreadPoolExecutor(1) as aside:  # where no event loop runs, as one does in a notebook
-            aside.submit(asyncio.run, _greet(address)).result()
+        # In a thread of its own: a notebook already runs an event loop in this thread.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _greet(address)).result()
         return Client(address, timeout=SCHEDULER_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise CallError(
@@ -88,7 +91,10 @@ def _client(address: str) -> Client:
 
 
 async def _greet(address: str) -> None:
-    """Exchange greetings with a scheduler: Dask's client waits for ever where none is returned."""
+    """Connect to a scheduler with a timeout.
+
+    Dask's client has no timeout for a server that accepts a connection and then sends nothing.
+    """
     from distributed.comm import connect
     from distributed.security import Security
 
@@ -99,7 +105,7 @@ async def _greet(address: str) -> None:
 
 
 def _address(text: str) -> str:
-    """Return the address, read from the scheduler's file where one is named."""
+    """Return an address as it is, or the address in the file of a scheduler."""
     path = Path(text)
     if "://" in text or (":" in text and not path.exists()):
         return text
@@ -109,7 +115,7 @@ def _address(text: str) -> str:
         raise CallError(
             f"--cluster {text!r} is neither an address nor the file of a Dask scheduler: {error}",
             untouched=UNTOUCHED,
-            hint="tcp://HOST:8786, or what `dask scheduler --scheduler-file scheduler.json` wrote",
+            hint="tcp://HOST:8786, or the file of `dask scheduler --scheduler-file scheduler.json`",
         ) from error
     return str(address)
 
@@ -121,40 +127,42 @@ def _wait_for_workers(client: Client, address: str) -> None:
         raise CallError(
             f"the Dask scheduler at {address} had no worker in {WORKERS_TIMEOUT_S:g} s",
             untouched=UNTOUCHED,
-            hint=f"dask worker {client.scheduler.address}",
+            hint=f"start one: dask worker {client.scheduler.address}",
         ) from error
 
 
-def _try_workers(client: Client, task: Task) -> None:
-    """Hold what every worker sees and runs against what we do."""
+def _check_workers(client: Client, task: ShardTask) -> None:
+    """Compare the folders and the software of every worker with those of this process."""
     folders = [str(path) for path in (task.native.root, task.native.folder, task.root)]
     try:
-        seen = client.run(look, folders)
+        reports = client.run(inspect_worker, folders)
     except ImportError as error:
         raise ConversionError(
-            f"a worker of the cluster cannot load what it needs: {error}",
+            f"a worker of the cluster cannot import its software: {error}",
             untouched=UNTOUCHED,
-            hint="every worker needs sciml-data, of the same version as here",
+            hint="install sciml-data for every worker, with the same version as here",
         ) from error
-    problems = [problem for worker in sorted(seen) for problem in _problems(worker, *seen[worker])]
+    problems = [
+        problem for worker in sorted(reports) for problem in _problems(worker, *reports[worker])
+    ]
     if problems:
         raise ConversionError(
-            f"{len({p.place for p in problems})} of the cluster's {len(seen)} workers cannot make "
-            "the files that this computer would make",
+            f"{len({p.place for p in problems})} of the cluster's {len(reports)} workers would not "
+            "make the same files as this computer",
             problems=problems,
             untouched=UNTOUCHED,
-            hint="the home and the registry must be mounted under the same paths on every computer "
-            "of the cluster, with the same software",
+            hint="home and registry must be mounted under the same paths on every computer of the "
+            "cluster, with the same software",
         )
 
 
 def _problems(worker: str, unseen: list[str], versions: dict[str, Any]) -> list[Problem]:
     ours = software()
     return [
-        Problem("unseen", worker, f"does not see the folder {folder}, or may not write there")
+        Problem("unseen", worker, f"does not see the folder {folder}, or permission denied")
         for folder in unseen
     ] + [
-        Problem("software", worker, f"has {name} {versions.get(name)}, here is {ours[name]}")
+        Problem("software", worker, f"has {name} {versions.get(name)}, and not {ours[name]}")
         for name in ours
         if versions.get(name) != ours[name]
     ]

@@ -1,0 +1,295 @@
+"""Convert verified native files to analysis-ready NetCDF-4, with the same bytes each time.
+
+A dataset is converted shard by shard, and a shard becomes a ready file. A shard is a pure function
+of its own native files and the options. So any `concurrent.futures` executor can make it, here or
+on a Dask cluster that sees the same folders. A file is written under a temporary name and renamed
+when it is complete. Files that were made before an interruption, or before more was fetched, are
+not made again.
+
+`convert` decides which files are missing. It keeps the state in `folder`, and has `shards` make the
+files.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sciml_data
+from sciml_data.errors import ConversionError, NativeFormatError, SciMLDataError
+from sciml_data.formats import Native, Shard, load_format, require_format
+from sciml_data.progress import Log, Progress, format_bytes
+from sciml_data.ready.folder import (
+    MANIFEST_NAME,
+    ReadyFolder,
+    file_notices,
+    find_converted,
+    ready_folder,
+)
+from sciml_data.ready.shards import (
+    ShardTask,
+    make_shards,
+    open_pool,
+    problems_of,
+    remove_temporaries,
+)
+from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.registry.stages import Converted, Verified
+
+MAX_INPUTS_NAMED = 16  # in the attributes of a ready file; larger numbers are only counted
+
+
+def convert(
+    verified: Verified,
+    *,
+    options: Mapping[str, Any] | None = None,
+    workers: int | str | Executor = 1,
+    again: bool = False,
+    log: Log | None = None,
+    progress: Progress | None = None,
+) -> Converted:
+    """Return the ready files of a dataset, and make those that do not exist.
+
+    An existing file is kept if its own native files, the options, the descriptor and the version of
+    the software are unchanged. So a part that was converted is not converted again when more has
+    been fetched.
+
+    Args:
+        verified: native files with the right bytes.
+        options: options of the format; None are its defaults.
+        workers: number of processes on this computer; or the address of the scheduler of a Dask
+            cluster, or the file that the scheduler wrote; or any executor, which is not shut down.
+            The bytes are the same for all of them.
+        again: make every file again.
+        log: callback that gets lines: kept files, notices of files, and the rate at the end.
+        progress: callback (native bytes done, native bytes in all).
+
+    Raises:
+        CallError: the dataset has no format, the format does not know an option, or the cluster
+            cannot be reached.
+        NativeFormatError: native files do not follow their format; all others were converted.
+        ConversionError: shards failed for another reason; `.problems` has each reason.
+    """
+    require_format(verified.descriptor, verified.root)
+    options, log = dict(options or {}), log or (lambda _: None)
+    native = _native(verified)
+    shards = load_format(native.block["reader"]).shards(native, options)
+    with verified.folder.lock("convert"):
+        folder, tasks = _plan(verified, native, shards, options)
+        if not again:
+            folder.find_existing()
+        if folder.is_complete:
+            log(f"nothing to convert: {len(shards)} ready files are there")
+        else:
+            if folder.entries:
+                log(_kept(folder))
+            _make_missing(folder, tasks, workers, log=log, progress=progress)
+    converted = find_converted(verified.descriptor, verified.folder, options)
+    if converted is None:
+        raise ConversionError(
+            f"the ready files in {folder.root} were removed while they were made",
+            untouched="native files were not changed",
+            hint="run the same command again, and let no other process change this folder",
+        )
+    return converted
+
+
+def _make_missing(
+    folder: ReadyFolder,
+    tasks: Mapping[str, ShardTask],
+    workers: int | str | Executor,
+    *,
+    log: Log,
+    progress: Progress | None,
+) -> None:
+    """Make the missing files and log the rate; failures are raised after all files were tried.
+
+    The pool is opened before the folder is changed. So files from before can still be opened if
+    there is no pool, for example because a cluster cannot be reached.
+    """
+    missing = [tasks[name] for name in folder.missing]
+    if not missing:  # only the record or the manifest is out of date
+        with folder.update():
+            return
+    folder.root.mkdir(parents=True, exist_ok=True)  # the pool checks that its workers see it
+    throughput = _Throughput(sum(task.inputs_bytes for task in missing), progress)
+    try:
+        with open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
+            throughput.started = time.monotonic()
+
+            def finished(task: ShardTask, entry: Entry) -> None:
+                add(entry)
+                for line in file_notices(task.target):
+                    log(f"{task.shard.name}: {line}")
+                throughput.count(task, entry)
+
+            failed = make_shards(missing, pool, finished)
+    except BaseException:
+        log(_kept(folder))
+        raise
+    finally:
+        if isinstance(workers, int):  # workers of other executors may still be writing
+            remove_temporaries(folder.root)
+    log(str(throughput))
+    if failed:
+        raise _failure(folder, failed, len(tasks))
+
+
+@dataclass
+class _Throughput:
+    """Bytes and time of a conversion.
+
+    Attributes:
+        total_bytes: native bytes to read.
+        progress: callback (native bytes done, native bytes in all).
+        started: monotonic time in seconds.
+        read_bytes: native bytes of finished files.
+        written_bytes: bytes of finished ready files.
+    """
+
+    total_bytes: int
+    progress: Progress | None
+    started: float = field(default_factory=time.monotonic)
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+    def count(self, task: ShardTask, entry: Entry) -> None:
+        """Add a finished file."""
+        self.read_bytes += task.inputs_bytes
+        self.written_bytes += entry.size_bytes
+        if self.progress is not None:
+            self.progress(self.read_bytes, self.total_bytes)
+
+    def __str__(self) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-6)
+        read, written = self.read_bytes, self.written_bytes
+        return (
+            f"converted {format_bytes(read)} of native files into {format_bytes(written)} "
+            f"in {seconds:.1f} s: "
+            f"{read / 1e6 / seconds:.1f} MB/s read, {written / 1e6 / seconds:.1f} MB/s written"
+        )
+
+
+def _kept(folder: ReadyFolder) -> str:
+    return f"{len(folder.entries)} of {len(folder.identities)} ready files are there and are kept"
+
+
+def _failure(
+    folder: ReadyFolder, failed: Sequence[tuple[ShardTask, Exception]], count: int
+) -> SciMLDataError:
+    """Return an error for all shards that failed; all problems are listed in a file, too."""
+    first = failed[0][1]
+    if count == 1 and isinstance(first, SciMLDataError):
+        return first
+    problems = sorted(
+        (problem for task, error in failed for problem in problems_of(task, error)),
+        key=lambda problem: (problem.place, problem.kind),
+    )
+    kind = ConversionError
+    if all(isinstance(error, NativeFormatError) for _, error in failed):
+        kind = NativeFormatError  # type: ignore[assignment] # siblings
+    path = folder.write_problems(problems)
+    error = kind(
+        f"{len(failed)} of {count} ready files could not be made",
+        problems=problems,
+        done="all others are ready and are kept",
+        untouched="native files were not changed",
+        hint=f"all {len(problems)} problems are listed in {path}",
+    )
+    error.__cause__ = first
+    return error
+
+
+# --- which files are made of what ----------------------------------------------------------------
+
+
+def _native(verified: Verified) -> Native:
+    descriptor = verified.descriptor
+    return Native(
+        root=verified.root,
+        folder=descriptor.folder,
+        block=descriptor.native,
+        paths=tuple(sorted(verified.manifest.by_path)),
+        variables=descriptor.document["sciml"]["variables"],
+        splits=descriptor.splits,
+    )
+
+
+def _plan(
+    verified: Verified, native: Native, shards: Sequence[Shard], options: Mapping[str, Any]
+) -> tuple[ReadyFolder, dict[str, ShardTask]]:
+    """Return the folder of the ready files, and the task of each file by name."""
+    record = _record(verified, shards, options)
+    root = ready_folder(verified.folder, options)
+    ancillary = {
+        resource["path"]: resource.get("hash")
+        for resource in verified.descriptor.document["resources"]
+        if resource["path"] != MANIFEST_NAME  # of native files: each shard has its own
+    }
+    tasks = {}
+    sharing = Counter(path for shard in shards for path in shard.inputs)
+    for shard in shards:
+        inputs = verified.manifest.select(shard.inputs)
+        tasks[shard.name] = ShardTask(
+            native=replace(native, paths=tuple(sorted(shard.inputs))),
+            shard=shard,
+            options=options,
+            attributes=_provenance(record, inputs),
+            root=root,
+            inputs_bytes=sum(entry.size_bytes // sharing[entry.path] for entry in inputs),
+        )
+    identities = {name: task.identity(ancillary) for name, task in tasks.items()}
+    return ReadyFolder(root, record, identities), tasks
+
+
+def _record(
+    verified: Verified, shards: Sequence[Shard], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the conversion record: from what and with what the ready files are made."""
+    descriptor = verified.descriptor
+    splits: dict[str, list[str]] = {}
+    for shard in shards:
+        splits.setdefault(shard.split, []).append(shard.name)
+    return {
+        "dataset": descriptor.dataset,
+        "version": descriptor.version,
+        "title": descriptor.title,
+        "references": list(descriptor.document["sciml"]["citation"]),
+        "licenses": [license_["name"] for license_ in descriptor.document["licenses"]],
+        "native": dict(descriptor.native),
+        "variables": descriptor.document["sciml"]["variables"],
+        "native_manifest_sha256": verified.manifest.digest,
+        "options": dict(options),
+        "is_synthetic": verified.is_synthetic,
+        "sciml_data": sciml_data.__version__,
+        "splits": splits,
+    }
+
+
+def _provenance(record: Mapping[str, Any], inputs: Manifest) -> dict[str, Any]:
+    """Return the attributes of a ready file that name its origin.
+
+    They have the digest of its own native files only. With the digest of the whole dataset, every
+    file would have to be made again when a file is added.
+    """
+    title = ("SYNTHETIC sample of: " if record["is_synthetic"] else "") + record["title"]
+    names = [f"{entry.hash}  {entry.path}" for entry in inputs]
+    if len(names) > MAX_INPUTS_NAMED:
+        names = [f"{len(names)} files"]
+    return {
+        "title": title,
+        "dataset": record["dataset"],
+        "dataset_version": record["version"],
+        "native_files": "\n".join(names),
+        "native_files_sha256": inputs.digest,
+        "conversion_options": json.dumps(record["options"], sort_keys=True),
+        "sciml_data_version": record["sciml_data"],
+        "synthetic": "true" if record["is_synthetic"] else "false",
+        "license": ", ".join(record["licenses"]),
+        "references": "\n".join(record["references"]),
+    }

@@ -1,0 +1,321 @@
+"""Make ready files from shards: one file, or many files with a pool of workers.
+
+A ready file is read, written under a temporary name, hashed and renamed. A pool gets only a few
+shards at a time. So neither this process nor a scheduler holds all of 29,300 shards, and an
+interrupt has little to wait for.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.errors import ConversionError, Problem, SciMLDataError
+from sciml_data.formats import Native, Shard, load_format
+from sciml_data.home import publish
+from sciml_data.registry.manifest import Entry, hash_file
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+TEMPORARY = ".{name}.{unique}.unfinished"  # beside the ready file, so that a rename is atomic
+TEMPORARY_GLOB = ".*.unfinished"
+QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
+QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+# --- a ready file --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A ready file to make, with all that its bytes depend on.
+
+    Attributes:
+        native: native files as the format sees them; `paths` has only those of the shard.
+        shard: name of the ready file, its split and its native files.
+        options: options of the format.
+        attributes: provenance, which is written into the file.
+        root: folder of the ready files.
+        inputs_bytes: size of the native files; a file that several shards share is divided.
+    """
+
+    native: Native
+    shard: Shard
+    options: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+    root: Path
+    inputs_bytes: int
+
+    @property
+    def target(self) -> Path:
+        """Return the path of the ready file."""
+        return self.root / self.shard.name
+
+    def identity(self, ancillary: Mapping[str, Any]) -> str:
+        """Return a digest of all that the bytes depend on, except for versions of libraries.
+
+        Args:
+            ancillary: hashes of the registry's own files that a format may read.
+        """
+        inputs = {
+            "attributes": self.attributes,  # they have the hashes of the native files
+            "native": self.native.block,
+            "variables": self.native.variables,
+            "ancillary": ancillary,
+            "split": self.shard.split,
+        }
+        text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), default=dict)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_shard(task: ShardTask) -> Entry:
+    """Make a ready file and return its entry of the manifest.
+
+    The content is a pure function of the native files and the task. The file appears only when it
+    is complete. The function runs in any process or computer that sees the folders.
+
+    Raises:
+        NativeFormatError: a native file does not follow its format.
+        ConversionError: this process does not see the folders.
+    """
+    _require_folders(task)
+    dataset = load_format(task.native.block["reader"]).read(task.native, task.shard, task.options)
+    dataset.attrs.update(task.attributes)
+    name = TEMPORARY.format(name=task.target.name, unique=uuid.uuid4().hex)
+    temporary = task.target.with_name(name)
+    try:
+        write_dataset(dataset, temporary)
+        entry = Entry(task.shard.name, temporary.stat().st_size, hash_file(temporary))
+        publish(temporary, task.target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return entry
+
+
+def write_dataset(dataset: xr.Dataset, path: Path) -> None:
+    """Write a dataset as NetCDF-4; the same dataset gives the same bytes at any time."""
+    _create_without_times(path)
+    dataset.to_netcdf(path, mode="a", engine="h5netcdf", format="NETCDF4")
+
+
+def remove_temporaries(root: Path) -> None:
+    """Remove unfinished files of processes that were killed."""
+    for path in root.rglob(TEMPORARY_GLOB):
+        path.unlink(missing_ok=True)
+
+
+def _require_folders(task: ShardTask) -> None:
+    """Raise an error if this process, perhaps on another computer, does not see the folders."""
+    unseen = [path for path in (task.native.root, task.root) if not path.is_dir()]
+    if unseen:
+        raise ConversionError(
+            "a worker does not see the folders of the data",
+            problems=[Problem("unseen", str(path), "is not a folder there") for path in unseen],
+            hint="mount the home under the same path on every computer of the cluster",
+        )
+
+
+def _create_without_times(path: Path) -> None:
+    """Create an empty HDF5 file without a creation time in its root group.
+
+    h5netcdf would write the time and has no option against it. Then no two files would be equal.
+    """
+    import h5py
+
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_obj_track_times(False)
+    in_order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED  # netCDF-4 requires it
+    creation.set_link_creation_order(in_order)
+    creation.set_attr_creation_order(in_order)
+    h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fcpl=creation).close()
+
+
+# --- many ready files ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorkerPool:
+    """An executor, and the largest number of shards that it gets at a time."""
+
+    executor: Executor
+    max_queued: int
+
+
+def open_pool(
+    workers: int | str | Executor, task: ShardTask, count: int
+) -> AbstractContextManager[WorkerPool]:
+    """Return a pool of workers as a context manager.
+
+    Args:
+        workers: number of processes, address or scheduler file of a Dask cluster, or an executor.
+        task: one of the tasks; a cluster is checked for its folders.
+        count: number of tasks.
+
+    Raises:
+        CallError: the cluster cannot be reached, or Dask is not installed.
+        ConversionError: workers of the cluster have other software or see other folders.
+    """
+    if isinstance(workers, Executor):
+        return nullcontext(WorkerPool(workers, QUEUED_AT_EXECUTOR))
+    if isinstance(workers, str):
+        from sciml_data.ready.cluster import open_cluster
+
+        return open_cluster(workers, task)
+    if min(workers, count) <= 1:
+        return _single_thread()
+    return _processes(min(workers, count))
+
+
+def make_shards(
+    tasks: Iterable[ShardTask], pool: WorkerPool, finished: Callable[[ShardTask, Entry], None]
+) -> list[tuple[ShardTask, Exception]]:
+    """Make all shards that can be made, and return those that failed with their errors.
+
+    Args:
+        tasks: shards to make.
+        pool: workers.
+        finished: callback that gets each finished shard, in this thread.
+
+    Raises:
+        ConversionError: no other shard can succeed: the disk is full, or the workers are gone.
+    """
+    failed: list[tuple[ShardTask, Exception]] = []
+    stop: ConversionError | None = None
+    left = iter(tasks)
+    running: dict[Future[Entry], ShardTask] = {}
+    try:
+        while True:
+            for task in islice(left, 0 if stop else pool.max_queued - len(running)):
+                running[pool.executor.submit(make_shard, task)] = task
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task, error = running.pop(future), _error(future)
+                if error is None:
+                    finished(task, future.result())
+                else:
+                    failed.append((task, error))
+                    stop = stop or _reason_to_stop(error)
+    finally:
+        for future in running:
+            future.cancel()
+    if stop is not None:
+        raise stop from failed[-1][1]
+    return failed
+
+
+def problems_of(task: ShardTask, error: Exception) -> tuple[Problem, ...]:
+    """Return the problems of a shard that failed; their place is the native file, if it has one."""
+    if isinstance(error, SciMLDataError) and error.problems:
+        return error.problems
+    place = task.shard.inputs[0] if len(task.shard.inputs) == 1 else task.shard.name
+    message = (
+        error.message if isinstance(error, SciMLDataError) else f"{type(error).__name__}: {error}"
+    )
+    return (Problem("failed", place, message),)
+
+
+def _error(future: Future[Entry]) -> Exception | None:
+    """Return why a shard failed; KeyboardInterrupt and SystemExit of a worker are raised here."""
+    if future.cancelled():
+        return CancelledError("cancelled")
+    error = future.exception()
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return error
+
+
+def _reason_to_stop(error: Exception) -> ConversionError | None:
+    """Return an error if no other shard can succeed, None if others may."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return _stopped(f"the disk of the ready files is full: {error}", "free some space, then ")
+    if isinstance(error, CancelledError):
+        return _stopped("the cluster gave up: its scheduler ended, or someone cancelled the work")
+    if isinstance(error, BrokenExecutor):
+        return _stopped(
+            "a process that makes ready files was killed, perhaps for lack of memory",
+            "use fewer --jobs, which need less memory, and ",
+        )
+    return None
+
+
+def _stopped(message: str, advice: str = "") -> ConversionError:
+    return ConversionError(
+        message,
+        done="no other ready files were begun",
+        untouched="native files and finished ready files are untouched",
+        hint=f"{advice}run the same command again: finished files are kept",
+    )
+
+
+@contextmanager
+def _single_thread() -> Iterator[WorkerPool]:
+    """Yield a pool of one thread, so that the main thread waits where an interrupt reaches it.
+
+    In the main thread a shard would delay the interrupt: HDF5 does not return to Python meanwhile.
+    """
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield WorkerPool(executor, 1)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[WorkerPool]:
+    """Yield a pool of processes that end with this context, or when this process is killed.
+
+    Each process listens at an end of a pipe. Only this process has the other end. When it is
+    closed, by this function or by the kernel after a kill, the processes end. Without the pipe,
+    they would outlive a `kill -9` and wait for work for ever. Processes are spawned, because a fork
+    copies locked locks of HDF5 and of threads.
+    """
+    context = get_context("spawn")
+    listener, lifeline = context.Pipe(duplex=False)
+    executor = ProcessPoolExecutor(
+        count, mp_context=context, initializer=_watch_parent, initargs=(listener,)
+    )
+    with listener, lifeline:
+        try:
+            yield WorkerPool(executor, count * QUEUED_PER_WORKER)
+        except BaseException:
+            lifeline.close()  # ends the processes at once, in the middle of a shard
+            raise
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def _watch_parent(listener: Connection) -> None:
+    """Set a worker up: ignore interrupts, which the parent handles, and end with the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        listener.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
