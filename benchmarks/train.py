@@ -129,7 +129,9 @@ def _engine(problem: Any, settings: Mapping[str, Any]) -> Callable[[], object]:
     steps = used.make_steps(
         problem, model, optimizer=optimizer, strategy=strategy, settings=settings
     )
-    return lambda: steps.train(used.share(strategy, lambda: _batches(problem, settings)))
+    return lambda: steps.train(
+        used.distribute_batches(strategy, lambda: _batches(problem, settings))
+    )
 
 
 def _fit(problem: Any, arrays: list[Any], settings: Mapping[str, Any]) -> Callable[[], object]:

@@ -191,7 +191,7 @@ def _trainer(case: Any, model: Any, batches: Callable[[], Any]) -> Callable[[], 
     steps = used.make_steps(
         problem, model, optimizer=optimizer, strategy=strategy, settings=case.settings
     )
-    return lambda: steps.train(used.share(strategy, batches))
+    return lambda: steps.train(used.distribute_batches(strategy, batches))
 
 
 def _squared_errors(targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
-"""What the figures of every benchmark share: the mark of synthetic data, losses, colours.
+"""Draw figures of a run, and what the figures of all benchmarks have in common.
 
-The mark is the engine's: no runner decides how visible it is.
+Runners import `save_figure`, `plot_losses` and the colours. The mark of synthetic data is drawn by
+`save_figure`, so that no runner can leave it out.
 """
 
 from __future__ import annotations
@@ -14,17 +15,25 @@ from sciml_data.bench.record import runs
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 
-FIGURES_FOLDER = "figures"  # of a run; where runners write
+FIGURES_FOLDER = "figures"  # in a run's folder
 MONITOR_FIGURE = "monitor.png"
 DOTS_PER_INCH = 130
 MONITOR_DOTS_PER_INCH = 120
 GREY = "#777777"
-# Paul Tol's bright scheme, told apart by the colour-blind as well.
+# Paul Tol's bright scheme, which colour-blind readers can distinguish too.
 PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833", "fresh": "#aa3377"}
 
 
 def save_figure(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a figure of a run and close it; one of synthetic data says so across the picture."""
+    """Write a figure to a PNG file, close it, and return the path.
+
+    A figure of synthetic data is marked across the whole picture.
+
+    Args:
+        figure: a matplotlib figure.
+        path: of the file.
+        record: of the run.
+    """
     from matplotlib import pyplot as plt
 
     if record["synthetic"]:
@@ -39,7 +48,12 @@ def save_figure(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
 
 
 def plot_losses(axes: Any, record: Mapping[str, Any]) -> None:
-    """Draw training and validation loss by epoch, and which epoch was chosen."""
+    """Draw training and validation loss by epoch, and mark the best epoch.
+
+    Args:
+        axes: of matplotlib.
+        record: of the run.
+    """
     epochs = [row["epoch"] for row in record["curve"]]
     for part in ("train", "validation"):
         values = [row[f"{part}_loss"] for row in record["curve"]]
@@ -50,12 +64,17 @@ def plot_losses(axes: Any, record: Mapping[str, Any]) -> None:
 
 
 def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Have the runner draw a run's figures, and return where they lie.
+    """Let a benchmark's runner draw the figures of a run, and return their paths.
 
-    A run that is no success has none, nor has one whose runner draws nothing.
+    A run that is not a success has no figures, and not every runner draws figures.
+
+    Args:
+        registry: that describes the benchmark.
+        folder: of the run.
+        record: of the run.
 
     Raises:
-        CallError: the registry has no such benchmark, or what draws is not installed.
+        CallError: no such benchmark, or a library for drawing is not installed.
     """
     if record["status"] != "success":
         return []
@@ -67,12 +86,14 @@ def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) ->
     except ModuleNotFoundError as error:
         raise CallError(
             f"the figures need {error.name}, which is not installed",
-            hint="pip install 'sciml-data[train]', or leave the figures out",
+            hint="pip install 'sciml-data[train]', or run without figures",
         ) from error
 
 
 def draw_monitor(folder: Path) -> list[Path]:
-    """Draw what a run took of its computer, and return where that lies; nothing if not watched.
+    """Draw the samples of the resource monitor, and return the path of the figure.
+
+    The list is empty if the run has no samples.
 
     Raises:
         CallError: matplotlib is not installed.
@@ -87,9 +108,9 @@ def draw_monitor(folder: Path) -> list[Path]:
     except ModuleNotFoundError as error:
         raise CallError(
             f"the figures need {error.name}, which is not installed",
-            hint="pip install 'sciml-data[train]', or leave the figures out",
+            hint="pip install 'sciml-data[train]', or run without figures",
         ) from error
-    except ValueError:  # a run that ended before its first sample
+    except ValueError:  # the run ended before its first sample
         return []
     path = folder / FIGURES_FOLDER / MONITOR_FIGURE
     path.parent.mkdir(exist_ok=True)

@@ -189,7 +189,7 @@ def test_a_run_tells_how_far_its_sample_is(home: Home, monkeypatch: pytest.Monke
     )
     lines: list[str] = []
 
-    staging._fetched(descriptor, home, mirrors=(), sample=staging.Sample(0), log=lines.append)
+    staging._fetch(descriptor, home, mirrors=(), sample=staging.Sample(0), log=lines.append)
 
     assert [line.partition(",")[0] for line in lines[1:]] == [
         f"sample: {done} of 3 parts" for done in (1, 2, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sciml_data.bench.monitoring.page_cache import NOT_ASKED
+from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED
 from sciml_data.bench.record.record import record_digest, schema_problems
 from sciml_data.bench.scoring.scores import metric_definition, target_rows
 from sciml_data.bench.task.settings import resolve_settings
@@ -42,7 +42,7 @@ def record_of(benchmark: str, **changed: Any) -> dict[str, Any]:
         "model": sample["model"] | {"best_epoch": EPOCHS},
         "settings": settings,
         "code": sample["code"] | {"commit": COMMIT, "is_dirty": False, "reason": None},
-        "timing": sample["timing"] | {"cache_clear": NOT_ASKED.to_json()},
+        "timing": sample["timing"] | {"cache_clear": NOT_REQUESTED.to_json()},
         "timeline": timeline(),
         "curve": [epoch(number) for number in range(1, EPOCHS + 1)],
         "metric_definitions": [metric_definition(metric) for metric in task.metrics],

@@ -105,7 +105,7 @@ def peak_memory_bytes() -> int:
     return kilobytes * 1024
 
 
-def unwatched(reason: str = "the run was not watched: --monitor 0") -> dict[str, Any]:
+def not_monitored(reason: str = "the run was not watched: --monitor 0") -> dict[str, Any]:
     """Return the groups of a record that a monitor fills, where there was none."""
     unknown = dict.fromkeys(("peak_device_memory_bytes", "cpu_s", "disk_read_bytes"))
     energy = {"measured": False, "method": None, "cpu_energy_j": None, "gpu_energy_j": None}

@@ -51,7 +51,7 @@ class CacheClear:
         return asdict(self)
 
 
-NOT_ASKED = CacheClear(
+NOT_REQUESTED = CacheClear(
     done=False, method=None, files=0, resident_fraction_after=None, reason="not asked for"
 )
 

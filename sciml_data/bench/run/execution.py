@@ -1,9 +1,9 @@
-"""One run, from a benchmark's name to its record.
+"""A run, from a request to its record.
 
-    stage -> prepare -> baselines -> train -> predict -> score -> record
+    stage -> prepare -> train -> predict -> score -> baselines -> record
 
-What several seeds share (data, problem, baselines) is made once, by `prepare`; `run_once` trains
-with one seed. A run that fails or is stopped leaves a record that says so.
+`prepare` does what runs with different seeds have in common: data, problem and baselines. Then
+`run_once` trains with a seed. A run that fails or is stopped leaves a record with the reason.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from sciml_data.bench.interface import Problem, check_problem, load_runner
 from sciml_data.bench.record import record as records
 from sciml_data.bench.record import runs
 from sciml_data.bench.run.interruptions import (
-    chief_missed,
-    losses_told,
-    recorded,
-    terminable,
-    watched,
+    lost_workers_raise,
+    monitoring,
+    recording_failures,
+    recording_lost_chief,
+    sigterm_as_interrupt,
 )
 from sciml_data.bench.run.journal import (
     Baselines,
     Journal,
     Outcome,
     Prepared,
-    assemble,
+    assemble_record,
     settings_digest,
 )
 from sciml_data.bench.run.request import (
     Request,
-    changed_names,
     check_backend,
     check_request,
-    resolve,
+    overridden_names,
+    settings_of,
 )
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
@@ -57,15 +57,18 @@ Log = Callable[[str], None]
 def prepare(
     request: Request, stage: Callable[[Task], Source], *, log: Log = lambda _text: None
 ) -> Prepared:
-    """Return everything that runs with different seeds share.
+    """Check a request, bring its data here, and make its problem and baselines.
 
     Args:
-        request: what is asked for.
-        stage: brings the task's dataset here (`staging.stage`).
-        log: told what is being done.
+        request: what to run.
+        stage: brings the task's dataset to this computer (see `staging.stage`).
+        log: gets a line for each step.
+
+    Returns:
+        Everything that runs with different seeds have in common.
 
     Raises:
-        SciMLDataError: whatever is wrong with the call, the data or the runner.
+        SciMLDataError: the request, the data or the runner is not valid.
     """
     marks = [timeline.mark(timeline.INIT_START)]
     task = check_request(request)
@@ -75,7 +78,7 @@ def prepare(
     check_backend(runner, task.name)
     strategy = used.make_strategy(request.strategy)
     split = load_split(task.folder, request.split or task.headline_split)
-    settings = resolve(task, request)
+    settings = settings_of(request, task)
     marks += [timeline.mark(timeline.INIT_STOP), timeline.mark(timeline.STAGING_START)]
     clock = _Clock()
     source = stage(task)
@@ -84,13 +87,13 @@ def prepare(
     log(f"preparing {task.name}, split {split.name}")
     problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
-    for line in getattr(problem, "messages", ()):
-        log(line)
+    for message in getattr(problem, "messages", ()):
+        log(message)
     return Prepared(
         task=task,
         split=split,
         settings=settings,
-        overridden=changed_names(request),
+        overridden=overridden_names(request),
         source=source,
         problem=problem,
         baselines=Baselines(
@@ -105,7 +108,7 @@ def prepare(
     )
 
 
-def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
+def run_once(  # noqa: PLR0913 - keyword-only options of the command line
     prepared: Prepared,
     seed: int,
     *,
@@ -118,63 +121,76 @@ def run_once(  # noqa: PLR0913 - the first two say what, the rest are keywords
     """Train with one seed, score, and write the record.
 
     Args:
-        prepared: see `prepare`.
-        seed: of weights, dropout and batch order.
-        home: the run's folder is made in it.
-        resume: folder of a run to go on with, or to begin: where processes share a run, each has
-            to be told the same, and it has to lie where all can read.
-        is_shared: whether `prepared` serves several runs.
-        monitor_s: seconds between samples of processor, memory and energy; 0 takes none.
-        log: told one line for each epoch.
+        prepared: returned by `prepare`.
+        seed: of the initial weights, of dropout and of the order of batches.
+        home: the run's folder is created in it.
+        resume: folder of a run to resume, or of a new run with a chosen name. If several processes
+            share a run, each needs the same folder, on storage that all can read.
+        is_shared: whether `prepared` is used for several runs.
+        monitor_s: seconds between samples of processor, memory and energy; 0 disables sampling.
+        log: gets a line for each epoch and each step.
 
     Returns:
         The run's folder; None in a worker process that is not the chief.
 
     Raises:
-        SciMLDataError: the run failed; its record has status `failed`.
-        KeyboardInterrupt: the run was stopped; its record has status `aborted`.
+        SciMLDataError: the run failed; its record has the status `failed` and the reason.
+        KeyboardInterrupt: the run was stopped; its record has the status `aborted`.
     """
     if not backend.current().is_chief(prepared.strategy):
-        with terminable(), chief_missed(resume), losses_told(prepared.task.name, resume):
+        with (
+            sigterm_as_interrupt(),
+            recording_lost_chief(resume),
+            lost_workers_raise(prepared.task.name, resume),
+        ):
             train(prepared.problem, _training(prepared, seed, resume))
-            _meet(prepared)
+            _wait_for_all(prepared)
         return None
     folder = resume or runs.new_run_folder(home, prepared.task.name, _label(prepared, seed))
     journal = Journal.begin(prepared, seed=seed, folder=folder, is_shared=is_shared)
-    with terminable(), DatasetFolder(folder).lock("run"), recorded(journal, _write, log):
-        outcome = _trained(journal, monitor_s, log)
+    with (
+        sigterm_as_interrupt(),
+        # Two processes that resume the same run would overwrite each other's state.
+        DatasetFolder(folder).lock("run"),
+        recording_failures(journal, _write, log),
+    ):
+        outcome = _timed_section(journal, monitor_s, log)
         log("computing the baselines")
         _write(journal, replace(outcome, baselines=prepared.baselines.scores()))
-        with contextlib.suppress(*backend.current().lost_errors()):  # nothing is left to lose
-            _meet(prepared)
+        # The record is complete, so a worker that is lost now does no harm.
+        with contextlib.suppress(*backend.current().worker_lost_errors()):
+            _wait_for_all(prepared)
     return folder
 
 
-def _trained(journal: Journal, monitor_s: float, log: Log) -> Outcome:
-    """Train, predict and score: what the measured time is of."""
+def _timed_section(journal: Journal, monitor_s: float, log: Log) -> Outcome:
+    """Train, predict and score: the timed and monitored section of a run."""
     prepared, folder = journal.prepared, journal.folder
-    with watched(journal, monitor_s):
+    with monitoring(journal, monitor_s):
         _write(journal, Outcome("running", "the run has not ended"))
-        with losses_told(prepared.task.name, folder):
+        with lost_workers_raise(prepared.task.name, folder):
             trained = train(
                 prepared.problem,
                 _training(prepared, journal.seed, folder),
-                on_epoch=lambda progress: _note(journal, progress, log),
+                on_epoch=lambda progress: _log_epoch(journal, progress, log),
             )
         journal.progress = trained.progress
         return _finish(journal, trained, log)
 
 
 def _label(prepared: Prepared, seed: int) -> str:
-    """Return what a run's folder is named after, its time aside."""
+    """Return the end of a new folder's name: variant, model, split and seed."""
     task = prepared.task
     variant = (task.variant, task.dataset) if task.variant else ()
     return "-".join([*variant, prepared.settings["model"], prepared.split.name, f"s{seed}"])
 
 
-def _meet(prepared: Prepared) -> None:
-    """Wait for all processes: one that leaves early would look like a lost one."""
-    backend.current().agree(prepared.strategy, 0.0)
+def _wait_for_all(prepared: Prepared) -> None:
+    """Wait for all processes of the run (a barrier).
+
+    A process that ended earlier would look like a lost worker to the others.
+    """
+    backend.current().broadcast_from_chief(prepared.strategy, 0.0)
 
 
 def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
@@ -190,7 +206,10 @@ def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
 
 
 def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
-    """Predict, store the predictions, and score what was stored."""
+    """Predict, store the predictions, and score the stored predictions.
+
+    The scores are computed from the file, so that `rescore` reads exactly the same values.
+    """
     prepared, folder = journal.prepared, journal.folder
     problem, clock = prepared.problem, _Clock()
     log("predicting and scoring every part")
@@ -223,15 +242,16 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
 
 
 def _predict(problem: Problem, model: Any, part: str, folder: Path) -> Predictions:
-    """Return the predictions; a problem that offers `predict_into` writes files of its own."""
-    into = getattr(problem, "predict_into", None)
-    if into is None:
+    """Return the predictions, by the problem's `predict_into` if it has this method."""
+    predict_into = getattr(problem, "predict_into", None)
+    if predict_into is None:
         return problem.predict(model, part)
-    predictions: Predictions = into(model, part, folder / runs.OUTPUTS_FOLDER)
+    predictions: Predictions = predict_into(model, part, folder / runs.OUTPUTS_FOLDER)
     return predictions
 
 
-def _note(journal: Journal, progress: Progress, log: Log) -> None:
+def _log_epoch(journal: Journal, progress: Progress, log: Log) -> None:
+    """Write the last epoch to the log file, the curve and the callback."""
     journal.progress = progress
     row = progress.curve[-1]
     rate = row["samples"] / row["train_s"]
@@ -253,19 +273,19 @@ def _write_curve(journal: Journal) -> None:
 
 
 def _write(journal: Journal, outcome: Outcome) -> None:
-    """Write the record; of a run that ended otherwise than well it says when."""
+    """Write the record; add the end of the run to its timeline if it failed or was aborted."""
     if outcome.status not in {"running", "success"}:
         journal.marks.append(timeline.mark(timeline.RUN_STOP, status="aborted"))
-    records.write_record(journal.folder, assemble(journal, outcome))
+    records.write_record(journal.folder, assemble_record(journal, outcome))
 
 
 class _Clock:
-    """Seconds since the last lap, by a clock that is never set back."""
+    """A stopwatch that uses a monotonic clock, which is never set back."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
 
     def lap(self) -> float:
-        """Return the seconds since the last call, or since the clock was made."""
+        """Return the seconds since the last call, or since the start."""
         before, self._last = self._last, time.perf_counter()
         return self._last - before

@@ -1,4 +1,12 @@
-"""What surrounds a run: one SIGTERM is enough, and whatever goes wrong is recorded."""
+"""What can end a run early: signals, errors, lost workers. The run's record has the reason.
+
+Each context manager here adds one kind of protection; `execution.run_once` combines them.
+
+When a process of a distributed run is gone, the other processes end as well. TensorFlow notices a
+closed connection at once, and a silent worker after 10 s without a heartbeat (measured with
+`pytest -m slow tests/bench/training/test_workers.py`: 2 s after the chief was killed, 10 s after
+another worker was).
+"""
 
 from __future__ import annotations
 
@@ -20,10 +28,26 @@ from sciml_data.errors import RecordError, SciMLDataError
 Log = Callable[[str], None]
 Write = Callable[[Journal, Outcome], None]
 
+# How long a worker waits for the chief to write the record itself. With the 10 s of a heartbeat
+# this is less than the 30 s that Slurm leaves between SIGTERM and SIGKILL (KillWait).
+CHIEF_WAIT_S = 15
+CHIEF_POLL_S = 0.5
+MAX_REASON_CHARACTERS = 500  # TensorFlow's messages can have thousands
+NODE = re.compile(r"^\{\{function_node [^}]*\}\} *")  # TensorFlow's prefix, useless to a reader
+
+
+class WorkerLostError(RecordError):
+    """Another process of the run is gone."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without TensorFlow's prefix, shortened."""
+    return NODE.sub("", str(error).partition("\n")[0])[:MAX_REASON_CHARACTERS]
+
 
 @contextlib.contextmanager
-def watched(journal: Journal, interval_s: float) -> Iterator[None]:
-    """Sample the machine meanwhile; what was sampled goes into the record."""
+def monitoring(journal: Journal, interval_s: float) -> Iterator[None]:
+    """Sample the machine during the block, if the interval in seconds is above 0."""
     if not interval_s:
         yield
         return
@@ -32,14 +56,20 @@ def watched(journal: Journal, interval_s: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recorded(journal: Journal, write: Write, log: Log) -> Iterator[None]:
-    """Leave a record of what went wrong, and let it go on its way."""
-    again = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
+def recording_failures(journal: Journal, write: Write, log: Log) -> Iterator[None]:
+    """Write the reason into the run's record if the block is interrupted or fails; re-raise.
+
+    Args:
+        journal: of the run.
+        write: writes the record.
+        log: gets the command that resumes an interrupted run.
+    """
+    resume = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
     try:
         yield
     except KeyboardInterrupt:
         write(journal, Outcome("aborted", "stopped by a signal"))
-        log(f"stopped; {again} goes on after the last whole epoch")
+        log(f"stopped; resume the run after its last whole epoch with: {resume}")
         raise
     except WorkerLostError as error:
         write(journal, Outcome("aborted", error.message))
@@ -53,11 +83,13 @@ def recorded(journal: Journal, write: Write, log: Log) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Treat SIGTERM, which batch systems send before they kill, like Ctrl-C, but only once.
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on the first SIGTERM, as on Ctrl-C, and ignore further ones.
 
-    Slurm sends it again while the record is being written.
+    Batch systems send SIGTERM before they kill a process. Slurm sends it again while the record is
+    being written, and a second interrupt would leave the record unwritten.
     """
+    # Python allows signal handlers in the main thread only.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -73,27 +105,18 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-CHIEF_S = 15  # how long a worker waits for the chief's own record before it takes it for lost
-STEP_S = 0.5
-NODE = re.compile(r"^\{\{function_node [^}]*\}\} *")  # TensorFlow's prefix, of no use to a reader
-
-
-class WorkerLostError(RecordError):
-    """Another process of the run is gone."""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, cut where it grows long."""
-    return NODE.sub("", str(error).partition("\n")[0])[:500]
-
-
 @contextlib.contextmanager
-def losses_told(benchmark: str, folder: Path | None) -> Iterator[None]:
-    """Raise `WorkerLostError` where a collective failed because a process is gone."""
+def lost_workers_raise(benchmark: str, folder: Path | None) -> Iterator[None]:
+    """Raise `WorkerLostError` if a collective operation fails because a process is gone.
+
+    Args:
+        benchmark: name, for the command that resumes the run.
+        folder: of the run, for the same command.
+    """
     try:
         yield
-    except backend.current().lost_errors() as error:
-        name = folder.name if folder else "latest"
+    except backend.current().worker_lost_errors() as error:
+        name = folder.name if folder else runs.LATEST
         raise WorkerLostError(
             f"a worker was lost: {first_line(error)}",
             done="the run ends as aborted",
@@ -103,24 +126,24 @@ def losses_told(benchmark: str, folder: Path | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def chief_missed(folder: Path | None) -> Iterator[None]:
-    """Write `aborted` into the record of a run whose chief is gone, in a process that is not it.
+def recording_lost_chief(folder: Path | None) -> Iterator[None]:
+    """Write `aborted` into a run's record if the block fails and the chief is gone too.
 
-    The chief writes it itself where it lives: it is waited for, and its word stands. With the 10 s
-    of a heartbeat that is less than the 30 s Slurm leaves between SIGTERM and SIGKILL (KillWait).
+    For workers that are not the chief. A chief that is alive writes the record itself, so the
+    worker waits for it first and writes only if the record still says `running`.
     """
     try:
         yield
     except (WorkerLostError, KeyboardInterrupt) as error:
         if folder is not None:
-            _mark(folder, getattr(error, "wrong", "stopped by a signal"))
+            _mark_aborted(folder, getattr(error, "message", "stopped by a signal"))
         raise
 
 
-def _mark(folder: Path, reason: str) -> None:
-    until = time.monotonic() + CHIEF_S
+def _mark_aborted(folder: Path, reason: str) -> None:
+    until = time.monotonic() + CHIEF_WAIT_S
     while (record := load_record(folder))["status"] == "running":
         if time.monotonic() > until:
             write_record(folder, {**record, "status": "aborted", "reason": reason})
             return
-        time.sleep(STEP_S)
+        time.sleep(CHIEF_POLL_S)

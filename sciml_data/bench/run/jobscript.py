@@ -1,4 +1,4 @@
-"""The job script of a benchmark's run under Slurm: a text, nothing is submitted."""
+"""Write the job script for a benchmark's run under Slurm. Nothing is submitted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from sciml_data.errors import CallError, Problem
 
-DIRECTIVE = re.compile(r"[A-Za-z0-9._:,@%+/=-]+")  # nothing that sbatch or a shell would read anew
+# Values with these characters only have no special meaning to sbatch or a shell.
+DIRECTIVE = re.compile(r"[A-Za-z0-9._:,@%+/=-]+")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a job asks Slurm for; None leaves the cluster's default."""
+    """The resources that a job requests, as sbatch(1) names them; None is the cluster's default."""
 
     nodes: int
     ntasks_per_node: int = 1
@@ -26,17 +27,17 @@ class Job:
 
 
 def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str | None) -> str:
-    """Return the script.
+    """Return the text of a job script.
 
     Args:
-        benchmark: names the job.
-        job: what is asked for.
-        run: words of the command that runs the benchmark, `--home` among them.
-        name: of the run's folder; None takes one that stays the same when the job is requeued, and
-            "" leaves it to `run`.
+        benchmark: name of the benchmark, for the name of the job.
+        job: resources.
+        run: words of the command that runs the benchmark, including `--home`.
+        name: of the run's folder. None chooses a name from the job's number, which stays the same
+            when the job is requeued. "" adds no name, because `run` has one.
 
     Raises:
-        CallError: a value cannot stand in a script, or the GPUs cannot be shared out.
+        CallError: a value has special characters, or GPUs cannot be divided among tasks.
     """
     _check(job)
     folder = '"slurm-${SLURM_JOB_ID}"' if name is None else shlex.quote(name)
@@ -50,15 +51,15 @@ def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str 
         *(f"#SBATCH --{key}={value}" for key, value in _directives(benchmark, job).items()),
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
-        f"# Written by `sciml-data sbatch {benchmark}`. All nodes have to share what --home names.",
+        f"# Written by `sciml-data sbatch {benchmark}`. All nodes must share the folder of --home.",
         "set -euo pipefail",
         "",
         f"run=({' '.join(map(shlex.quote, run))})",
         "",
-        "# One task brings the data here, so that the tasks of the run find them ready.",
+        "# One task brings the data here, before the tasks of the run read them.",
         f'srun --nodes=1 --ntasks=1 --ntasks-per-node=1{cpus} "${{run[@]}}" --stage-only',
         "",
-        "# A task that fails ends the others. A requeued job goes on after the last whole epoch.",
+        "# A task that fails ends the others. A requeued job resumes after the last whole epoch.",
         f"srun --kill-on-bad-exit=1 --distribution=block{cpus}{gpus} "
         f'"${{run[@]}}" --nodes {job.nodes}{named}',
     ]
@@ -66,7 +67,7 @@ def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str 
 
 
 def _directives(benchmark: str, job: Job) -> Mapping[str, object]:
-    wanted = {
+    directives = {
         "job-name": f"sciml-{benchmark}",
         "nodes": job.nodes,
         "ntasks-per-node": job.ntasks_per_node,
@@ -76,20 +77,20 @@ def _directives(benchmark: str, job: Job) -> Mapping[str, object]:
         "partition": job.partition,
         "account": job.account,
     }
-    return {key: value for key, value in wanted.items() if value is not None}
+    return {key: value for key, value in directives.items() if value is not None}
 
 
 def _check(job: Job) -> None:
     texts = {"time": job.time, "partition": job.partition, "account": job.account}
     problems = [
-        Problem("value", f"--{key}", f"{text!r} cannot stand in a job script")
+        Problem("value", f"--{key}", f"{text!r} has characters with a special meaning in a script")
         for key, text in texts.items()
         if text is not None and not DIRECTIVE.fullmatch(text)
     ]
     if job.gpus_per_node and job.gpus_per_node % job.ntasks_per_node:
-        message = f"{job.gpus_per_node} cannot be shared by {job.ntasks_per_node} tasks"
+        message = f"{job.gpus_per_node} GPUs cannot be divided among {job.ntasks_per_node} tasks"
         problems.append(Problem("value", "--gpus-per-node", message))
     if problems:
         raise CallError(
-            "the job cannot be asked for so", problems=problems, untouched="nothing was written"
+            "the job script cannot be written", problems=problems, untouched="nothing was written"
         )

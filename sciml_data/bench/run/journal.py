@@ -1,4 +1,11 @@
-"""From what a run knows to its record: names and groups, no computation but sums and ratios."""
+"""What is known of a run while it proceeds, and the record that is assembled from it.
+
+    Prepared  what runs with different seeds have in common
+    Journal   the course of a run: timeline, progress, monitor
+    Outcome   status, reason, and the scores of a success
+
+`assemble_record` arranges all of it as a record. It computes sums and ratios only.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +32,89 @@ from sciml_data.bench.training.timeline import Mark
 
 FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
 NO_STEADY_EPOCH = "no epoch after the first of a process"
+BaselineScores = Mapping[str, PartScores]
+
+
+class Baselines:
+    """The scores of the baselines, computed on the first call of `scores`.
+
+    The first call comes after the timed section of the first run, so that baselines do not count
+    in the time of a run.
+    """
+
+    def __init__(self, compute: Callable[[], BaselineScores]) -> None:
+        self._compute = compute
+        self._scores: BaselineScores | None = None
+        self.seconds: float | None = None
+
+    def scores(self) -> BaselineScores:
+        """Return the scores of each baseline."""
+        if self._scores is None:
+            began = time.perf_counter()
+            self._scores = self._compute()
+            self.seconds = time.perf_counter() - began
+        return self._scores
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What runs with different seeds have in common.
+
+    Attributes:
+        task: with the chosen variant.
+        split: of the dataset.
+        settings: resolved.
+        overridden: names of the settings that the caller has overridden.
+        source: the dataset.
+        problem: made by the runner.
+        baselines: of the problem.
+        strategy: returned by the backend's `make_strategy`.
+        durations: `staging_s` and `prepare_s` in seconds.
+        marks: the timeline so far.
+    """
+
+    task: Task
+    split: Split
+    settings: Mapping[str, Any]
+    overridden: tuple[str, ...]
+    source: Source
+    problem: Problem
+    baselines: Baselines
+    strategy: Any
+    durations: Mapping[str, float]
+    marks: tuple[Mark, ...] = ()
+
+
+def settings_digest(prepared: Prepared, seed: int) -> str:
+    """Return the digest of everything that determines a run's result except code and devices."""
+    variant = {"variant": prepared.task.variant} if prepared.task.variant else {}
+    return digest(
+        {
+            **variant,
+            "benchmark": prepared.task.name,
+            "dataset": prepared.source.manifest_digest,
+            "split": prepared.split.digest,
+            "seed": seed,
+            "settings": dict(prepared.settings),
+        }
+    )
 
 
 @dataclass
 class Journal:
-    """What is known of a run while it goes on."""
+    """The course of a run.
+
+    Attributes:
+        prepared: what it has in common with runs of other seeds.
+        seed: of the run.
+        folder: of the run.
+        run_id: a UUID; a resumed run keeps it.
+        start_time: ISO 8601, UTC.
+        is_shared: whether `prepared` is used for several runs.
+        marks: the timeline so far.
+        monitor: of the machine; None if there is no monitor.
+        progress: epochs done.
+    """
 
     prepared: Prepared
     seed: int
@@ -43,20 +128,19 @@ class Journal:
 
     @classmethod
     def begin(cls, prepared: Prepared, *, seed: int, folder: Path, is_shared: bool) -> Journal:
-        """Return the journal of a new run, or of one that is gone on with (its id stays).
+        """Return the journal of a new run, or of a resumed run, which keeps its id.
 
         Raises:
-            RecordError: the folder's record or state is not sound, or another run's.
+            RecordError: the folder's record or state is not valid, or belongs to another run.
         """
         if (folder / RECORD_NAME).is_file():
             record = load_record(folder)
-            run_id, marks = record["run_id"], timeline.go_on(record["timeline"])
+            run_id, marks = record["run_id"], timeline.resume_run(record["timeline"])
         else:
             run_id = str(uuid.uuid4())
             marks = timeline.begin_run(prepared.marks, is_shared=is_shared)
-        begun = next(mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START)
-        start = _utc(begun)
-        journal = cls(prepared, seed, folder, run_id, start, is_shared, marks)
+        start_ms = next(mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START)
+        journal = cls(prepared, seed, folder, run_id, _utc(start_ms), is_shared, marks)
         state = load_state(folder / runs.STATE_FOLDER, settings_digest(prepared, seed))
         if state is not None:
             journal.progress = Progress.from_json(state.progress)
@@ -65,7 +149,18 @@ class Journal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run stands: status, why, and what it came to if it is a success."""
+    """The status of a run, the reason if it is not a success, and its results if it is.
+
+    Attributes:
+        status: `running`, `success`, `failed` or `aborted`.
+        reason: why the run is not a success.
+        scores: of the model.
+        baselines: scores of each baseline.
+        parameters: number of trainable parameters.
+        predict_s: duration of the prediction in seconds.
+        score_s: duration of the scoring in seconds.
+        resumed_epochs: epochs that an earlier process had done.
+    """
 
     status: str
     reason: str | None
@@ -77,8 +172,8 @@ class Outcome:
     resumed_epochs: int = 0
 
 
-def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
-    """Return the record of a run as it stands, without its digest."""
+def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    """Return the record of a run in its present state, with an empty digest."""
     prepared = journal.prepared
     rows = metric_rows(prepared.task, outcome.scores, outcome.baselines)
     return {
@@ -110,7 +205,7 @@ def assemble(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "metrics": rows,
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
-        **(journal.monitor.summary() if journal.monitor else machine.unwatched()),
+        **(journal.monitor.summary() if journal.monitor else machine.not_monitored()),
         "facts": as_json(prepared.problem.diagnostics()),
         "outputs": _outputs(journal.folder),
         "verification": {"state": "unchecked", "checks": []},
@@ -183,9 +278,10 @@ def _timing(journal: Journal, outcome: Outcome) -> dict[str, Any]:
 
 
 def _time_to_train(journal: Journal, outcome: Outcome) -> float | None:
-    """Return the seconds from staging to the last score; None where not all of them were seen.
+    """Return the seconds from staging to the last score; None if the run was not continuous.
 
-    It is the interval of the run, with staging and preparation where these stood before it.
+    The interval is that of the run's timeline. Shared staging and preparation happened before it,
+    and are added.
     """
     if outcome.status != "success" or outcome.resumed_epochs:
         return None
@@ -197,7 +293,10 @@ def _time_to_train(journal: Journal, outcome: Outcome) -> float | None:
 
 
 def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
-    """Return samples of steady epochs over their wall time; the first epoch compiles."""
+    """Return samples per second of the steady epochs.
+
+    The first epoch of a process is left out, because it includes compilation.
+    """
     _, steady = _epochs(journal.progress.curve)
     seconds = sum(row["train_s"] for row in steady)
     samples = sum(row["samples"] for row in steady)
@@ -212,7 +311,7 @@ def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
 def _epochs(
     curve: Sequence[Mapping[str, Any]],
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Return the epochs that compiled, and the others."""
+    """Return (epochs that included compilation, the steady epochs)."""
     first = [row for row in curve if row["is_first_of_process"]]
     return first, [row for row in curve if not row["is_first_of_process"]]
 
@@ -234,63 +333,6 @@ def _outputs(folder: Path) -> dict[str, Any]:
 
 
 def _utc(time_ms: int) -> str:
-    """Return a time as ISO 8601."""
+    """Return milliseconds since 1970 as ISO 8601 in UTC."""
     time = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-BaselineScores = Mapping[str, PartScores]
-
-
-class Baselines:
-    """Scores of the baselines, computed when they are first asked for.
-
-    That is after the first run has ended, so they take nothing of its time.
-    """
-
-    def __init__(self, compute: Callable[[], BaselineScores]) -> None:
-        self._compute = compute
-        self._scores: BaselineScores | None = None
-        self.seconds: float | None = None
-
-    def scores(self) -> BaselineScores:
-        """Return the scores of each baseline."""
-        if self._scores is None:
-            began = time.perf_counter()
-            self._scores = self._compute()
-            self.seconds = time.perf_counter() - began
-        return self._scores
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Task, split, settings, data, problem and baselines; durations in seconds.
-
-    `marks` is the timeline up to here.
-    """
-
-    task: Task
-    split: Split
-    settings: Mapping[str, Any]
-    overridden: tuple[str, ...]
-    source: Source
-    problem: Problem
-    baselines: Baselines
-    strategy: Any
-    durations: Mapping[str, float]
-    marks: tuple[Mark, ...] = ()
-
-
-def settings_digest(prepared: Prepared, seed: int) -> str:
-    """Return the digest of all that decides a run's outcome, code and devices aside."""
-    variant = {"variant": prepared.task.variant} if prepared.task.variant else {}
-    return digest(
-        {
-            **variant,
-            "benchmark": prepared.task.name,
-            "dataset": prepared.source.manifest_digest,
-            "split": prepared.split.digest,
-            "seed": seed,
-            "settings": dict(prepared.settings),
-        }
-    )

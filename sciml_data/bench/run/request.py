@@ -1,4 +1,4 @@
-"""What a caller asks for, looked at whole before anything is fetched or run."""
+"""A caller's request for a run, and the checks that are made before anything is fetched or run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from sciml_data.registry.layout import Registry
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for.
+    """What to run, and on what.
 
     Attributes:
         benchmark: name of the benchmark.
-        registry: where it is described.
-        model, split: names; None takes the task's default and its headline split.
-        variant, dataset: of a benchmark that has variants; None takes the default.
+        registry: that describes it.
+        model: name; None means the task's default.
+        split: name; None means the task's headline split.
+        variant: name; None means the default, or no variant.
+        dataset: id; None means the task's or the variant's first dataset.
         overrides: `key=value` texts for the settings.
-        strategy: see `make_strategy`.
-        threads: of the backend; None leaves its choice.
-        backend: see `backend.choose`.
-        is_sample: whether it runs on a synthetic sample.
-        settings: those of a run that is gone on with; None resolves them.
-        overridden: the names among them that its caller had changed.
+        strategy: name of a distribution strategy, see `make_strategy`.
+        threads: of the backend; None leaves the backend's choice.
+        backend: name; see `backend.choose`.
+        is_sample: whether to run on a synthetic sample.
+        settings: of the run to resume, as its record has them; None resolves new ones.
+        overridden: names of the settings that the caller of the resumed run had overridden.
     """
 
     benchmark: str
@@ -51,12 +53,12 @@ class Request:
 
 
 def check_request(request: Request) -> Task:
-    """Return the task chosen, once everything that can be wrong with the call has been looked at.
+    """Return the chosen task, after checking the whole request and choosing the backend.
 
     Raises:
         CallError: unknown benchmark, variant, dataset, model, split, setting or strategy, or a
             backend that is not installed or not in use.
-        DescriptorError: the task is not sound.
+        DescriptorError: the task is not valid.
     """
     task = check_names(request)
     backend.choose(request.backend)
@@ -64,22 +66,22 @@ def check_request(request: Request) -> Task:
 
 
 def check_names(request: Request) -> Task:
-    """Return the task chosen, once every name of the request has been looked at; loads no backend.
+    """Return the chosen task, after checking every name in the request; imports no backend.
 
     Raises:
         CallError: unknown benchmark, variant, dataset, model, split, setting or strategy.
-        DescriptorError: the task is not sound.
+        DescriptorError: the task is not valid.
     """
     check_strategy(request.strategy)
     task = load_task(request.registry.runner(request.benchmark))
     task = choose_variant(task, request.variant, request.dataset)
-    resolve(task, request)
+    settings_of(request, task)
     load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task
 
 
-def resolve(task: Task, request: Request) -> Mapping[str, Any]:
-    """Return the settings asked for; see `resolve_settings`."""
+def settings_of(request: Request, task: Task) -> Mapping[str, Any]:
+    """Return the settings of a request; see `resolve_settings` for what it raises."""
     model = task.check_model(request.model or task.default_model)
     if request.settings is not None:
         return request.settings
@@ -95,21 +97,22 @@ def resolve(task: Task, request: Request) -> Mapping[str, Any]:
     return settings
 
 
-def changed_names(request: Request) -> tuple[str, ...]:
-    """Return the names of the settings that the caller changed."""
+def overridden_names(request: Request) -> tuple[str, ...]:
+    """Return the names of the settings that the caller has overridden."""
     names = (text.partition("=")[0].strip() for text in request.overrides)
     return request.overridden or tuple(dict.fromkeys(names))
 
 
 def check_backend(runner: RunnerModule, benchmark: str) -> None:
-    """Refuse a runner that does not run on the backend in use.
+    """Check that a runner supports the backend in use.
 
     Raises:
-        CallError: its `BACKENDS` does not name it.
+        CallError: its `BACKENDS` does not name the backend.
     """
-    known = tuple(getattr(runner, "BACKENDS", backend.MODULES))
-    if backend.name() not in known:
+    supported = tuple(getattr(runner, "BACKENDS", backend.MODULES))
+    if backend.name() not in supported:
         raise CallError(
-            f"benchmark {benchmark!r} runs on {', '.join(known)}, not on {backend.name()}",
+            f"benchmark {benchmark!r} runs on {' or '.join(supported)}, not on {backend.name()}",
             untouched="nothing was fetched or run",
+            hint=f"--backend {supported[0]}",
         )

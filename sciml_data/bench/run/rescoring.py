@@ -1,4 +1,8 @@
-"""Compute a run's scores again from its stored predictions, and hold them against its record."""
+"""Compute a run's scores again from its stored predictions, and compare them with its record.
+
+The baselines are computed again from the data. The observations that are stored beside the
+predictions are compared with the data, so that nobody can change both to get a better score.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,22 @@ from sciml_data.bench.task.variants import task_of
 from sciml_data.errors import Problem, RecordError
 from sciml_data.registry.layout import Registry
 
-# Between machines float64 sums differ in their order; 1e-6 is far below what a table prints.
+# Machines add float64 values in different orders. 1e-6 is above this rounding, and far below the
+# precision of a printed score.
 TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A score that is not what the record says; None where there is none."""
+    """A score that differs from the record.
+
+    Attributes:
+        part: of the split.
+        metric: metric key.
+        predictor: `model`, or the name of a baseline.
+        recorded: the score in the record; None if the record has no score.
+        computed: the score from the stored predictions; None if it could not be computed.
+    """
 
     part: str
     metric: str
@@ -37,8 +50,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A benchmark's problem, made anew from the data, and what its baselines predict and score."""
+class Rescorer:
+    """A benchmark's problem and its baselines, made again from the data.
+
+    Attributes:
+        task: with the variant and dataset of the record.
+        problem: made by the runner.
+        predictions: baseline -> part -> predictions.
+        scores: baseline -> part -> scores.
+    """
 
     task: Task
     problem: BenchmarkProblem
@@ -52,44 +72,51 @@ def rescore(
     *,
     stage: Callable[[Task], Source],
 ) -> tuple[int, list[Difference]]:
-    """Score a run again, bring its record's `verification` up to date, and say what differs.
+    """Score a run again, and write the outcome into its record's `verification`.
 
     Args:
         folder: of the run.
-        registry: where its benchmark is described.
-        stage: brings the dataset here (`staging.stage`).
+        registry: that describes its benchmark.
+        stage: brings the dataset to this computer (see `staging.stage`).
 
     Returns:
-        The number of scores compared, and those that differ.
+        (number of scores compared, the scores that differ).
 
     Raises:
-        RecordError: the run is no success, its files were changed, the data are others, or what it
-            says was observed is not what the data say.
+        RecordError: the run is not a success, its files were changed, the data or the split differ
+            from the record's, or the stored observations differ from the data.
     """
     record = load_record(folder)
     if record["status"] != "success":
-        raise RecordError(f"the run is {record['status']}: it has no scores to compute again")
+        raise RecordError(
+            f"the run has the status {record['status']}, so it has no scores to compute again"
+        )
     check_outputs(folder, record)
-    judge = make_judge(record, registry, stage=stage)
-    differences, problems = score_again(folder / runs.PREDICTIONS_NAME, record, judge)
+    rescorer = make_rescorer(record, registry, stage=stage)
+    differences, problems = score_again(folder / runs.PREDICTIONS_NAME, record, rescorer)
     checked = count_scores(record)
-    mark(folder, differences, checked, problems)
+    write_verification(folder, differences, checked, problems)
     if problems:
         raise RecordError(
-            "the run's observations are not those of the data",
+            "the stored observations differ from the data",
             problems=problems,
-            untouched="the record says that the check failed",
+            done="the failed check was written into the record",
         )
     return checked, differences
 
 
-def make_judge(
+def make_rescorer(
     record: Mapping[str, Any], registry: Registry, *, stage: Callable[[Task], Source]
-) -> Judge:
-    """Return what scores a run, from the data that its record names.
+) -> Rescorer:
+    """Make a benchmark's problem and baselines from the data that a record names.
+
+    Args:
+        record: of a run.
+        registry: that describes its benchmark.
+        stage: brings the dataset to this computer (see `staging.stage`).
 
     Raises:
-        RecordError: the data here, or the split, are others.
+        RecordError: the data or the split differ from the record's.
     """
     task = task_of(record, registry.runner(record["benchmark"]["name"]))
     split = load_split(task.folder, record["split"]["name"])
@@ -99,40 +126,44 @@ def make_judge(
     problem = check_problem(runner.prepare(source.dataset, split, record["settings"]), task.name)
     predictions = problem.baselines()
     scores = {name: score_parts(problem, task, parts) for name, parts in predictions.items()}
-    return Judge(task, problem, predictions, scores)
+    return Rescorer(task, problem, predictions, scores)
 
 
 def score_again(
-    path: Path, record: Mapping[str, Any], judge: Judge
+    path: Path, record: Mapping[str, Any], rescorer: Rescorer
 ) -> tuple[list[Difference], list[Problem]]:
-    """Return the scores that differ from a record, and what is not the data's.
+    """Compare stored predictions with a record and with the data.
 
     Args:
-        path: stored predictions of the run.
+        path: of the stored predictions.
         record: of the run.
-        judge: made from the data.
+        rescorer: made from the data.
+
+    Returns:
+        (scores that differ from the record, observations and sizes that differ from the data).
 
     Raises:
-        RecordError: the run stored no predictions.
+        RecordError: the run has no stored predictions.
     """
     stored = load_predictions(path)
-    rows = metric_rows(judge.task, score_parts(judge.problem, judge.task, stored), judge.scores)
-    found, stated = _scores(rows), _scores(record["metrics"])
+    scores = score_parts(rescorer.problem, rescorer.task, stored)
+    computed = _scores(metric_rows(rescorer.task, scores, rescorer.scores))
+    recorded = _scores(record["metrics"])
     differences = [
-        Difference(*key, stated.get(key), found.get(key))
-        for key in sorted({**found, **stated})
-        if not _are_equal(stated.get(key), found.get(key))
+        Difference(*key, recorded.get(key), computed.get(key))
+        for key in sorted({**computed, **recorded})
+        if not _are_equal(recorded.get(key), computed.get(key))
     ]
-    return differences, _data_problems(path.name, stored, record, judge)
+    return differences, _data_problems(path.name, stored, record, rescorer)
 
 
 def count_scores(record: Mapping[str, Any]) -> int:
-    """Return how many scores a record holds: the model's and every baseline's."""
+    """Return the number of scores in a record: those of the model and of every baseline."""
     return len(_scores(record["metrics"]))
 
 
-def sentence(checked: int, differences: Sequence[Difference]) -> str:
-    """Return what came of scoring again."""
+def outcome_message(checked: int, differences: Sequence[Difference]) -> str:
+    """Return the outcome of rescoring in words, for the record's `verification`."""
     return (
         f"{checked} scores computed again from stored predictions, tolerance {TOLERANCE:g}; "
         f"{len(differences)} differ"
@@ -140,41 +171,48 @@ def sentence(checked: int, differences: Sequence[Difference]) -> str:
 
 
 def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
-    """Hold the files beside a record against the hashes in it.
+    """Check a run's files against the hashes in its record.
 
     Raises:
-        RecordError: a file is missing or was changed since.
+        RecordError: a file is missing or was changed.
     """
     changed = []
-    for name, stated in record["outputs"].items():
-        path = folder / stated["path"]
+    for name, recorded in record["outputs"].items():
+        path = folder / recorded["path"]
         if not path.is_file():
             changed.append(f"{name} is missing")
         elif (
-            runs.describe_output(folder, stated["path"], stated["format"])["sha256"]
-            != stated["sha256"]
+            runs.describe_output(folder, recorded["path"], recorded["format"])["sha256"]
+            != recorded["sha256"]
         ):
             changed.append(f"{name} was changed")
     changed += [f"{path} is missing or was changed" for path in runs.changed_outputs(folder)]
     if changed:
         raise RecordError(
-            f"files of the run differ from its record: {'; '.join(changed)}",
+            f"files of the run do not match its record: {'; '.join(changed)}",
             untouched="nothing was scored",
         )
 
 
-def mark(
+def write_verification(
     folder: Path,
     differences: Sequence[Difference],
     checked: int,
     problems: Sequence[Problem] = (),
 ) -> dict[str, Any]:
-    """Write the outcome into the record's `verification`, and return the record."""
+    """Write the outcome of rescoring into a record's `verification`, and return the record.
+
+    Args:
+        folder: of the run.
+        differences: scores that differ from the record.
+        checked: number of scores compared.
+        problems: observations and sizes that differ from the data.
+    """
     record = load_record(folder)
     is_equal = not differences and not problems
-    message = "; ".join([sentence(checked, differences), *map(str, problems)])
+    message = "; ".join([outcome_message(checked, differences), *map(str, problems)])
     check = {"name": "rescore", "ok": is_equal, "message": message}
-    others = [found for found in record["verification"]["checks"] if found["name"] != "rescore"]
+    others = [check for check in record["verification"]["checks"] if check["name"] != "rescore"]
     record["verification"] = {
         "state": "rescored" if is_equal else "unchecked",
         "checks": [*others, check],
@@ -188,13 +226,13 @@ def _check_same_data(record: Mapping[str, Any], source: Source, split: Split) ->
         "split": (record["split"]["members_digest"], split.digest),
     }
     problems = [
-        Problem("digest", name, f"{stated} in the record, {found} here")
-        for name, (stated, found) in pairs.items()
-        if stated != found
+        Problem("digest", name, f"{recorded} in the record, {present} here")
+        for name, (recorded, present) in pairs.items()
+        if recorded != present
     ]
     if problems:
         raise RecordError(
-            "the run was made with other data than these",
+            "the data here differ from the data of the run",
             problems=problems,
             untouched="nothing was scored",
         )
@@ -215,38 +253,41 @@ def _are_equal(recorded: float | None, computed: float | None) -> bool:
 
 
 def _data_problems(
-    name: str, stored: Mapping[str, Predictions], record: Mapping[str, Any], judge: Judge
+    name: str, stored: Mapping[str, Predictions], record: Mapping[str, Any], rescorer: Rescorer
 ) -> list[Problem]:
-    """Return where stored observations, or the sizes of parts, are not the data's."""
+    """Return the parts with observations or sizes that differ from the data."""
     problems = []
-    for part, size in judge.problem.sizes.items():
-        stated = record["dataset"]["n_samples"].get(part)
-        if stated != int(size):
-            message = f"{stated} samples in the record, {int(size)} in the data"
+    for part, size in rescorer.problem.sizes.items():
+        recorded = record["dataset"]["n_samples"].get(part)
+        if recorded != int(size):
+            message = f"{recorded} samples in the record, {int(size)} in the data"
             problems.append(Problem("samples", f"{name}/{part}", message))
         if part not in stored:
             problems.append(Problem("part", f"{name}/{part}", "is missing"))
-        elif _has_other_observations(stored[part], part, judge):
-            message = "what was observed is not what the data say"
+        elif _has_other_observations(stored[part], part, rescorer):
+            message = "the stored observations differ from the data"
             problems.append(Problem("observed", f"{name}/{part}", message))
     return problems
 
 
-def _has_other_observations(stored: Predictions, part: str, judge: Judge) -> bool:
-    """Return whether every baseline, made from the data, observed something else."""
+def _has_other_observations(stored: Predictions, part: str, rescorer: Rescorer) -> bool:
+    """Return whether stored observations differ from those of every baseline.
+
+    The baselines' observations were made from the data just now. Baselines may leave different
+    observations out, so it is enough that one of them agrees.
+    """
     import numpy as np
 
-    given = getattr(judge.problem, "given", lambda predictions: predictions.observed)
-    found = np.asarray(given(stored), dtype="float64")
-    made = [given(parts[part]) for parts in judge.predictions.values() if part in parts]
-    return bool(made) and not any(
-        one.shape == found.shape
-        and np.allclose(
-            np.asarray(one, dtype="float64"),
-            found,
-            rtol=TOLERANCE,
-            atol=0,
-            equal_nan=True,
-        )
-        for one in made
+    given = getattr(rescorer.problem, "given", lambda predictions: predictions.observed)
+    observed = np.asarray(given(stored), dtype="float64")
+    of_baselines = [
+        np.asarray(given(parts[part]), dtype="float64")
+        for parts in rescorer.predictions.values()
+        if part in parts
+    ]
+    return bool(of_baselines) and not any(
+        other.shape == observed.shape
+        # No absolute tolerance: fluxes and energies may all be far below 1e-6 in their unit.
+        and np.allclose(other, observed, rtol=TOLERANCE, atol=0, equal_nan=True)
+        for other in of_baselines
     )

@@ -1,6 +1,6 @@
-"""Bring a benchmark's dataset to this computer: fetched, verified, converted, open.
+"""Bring a benchmark's dataset to this computer: fetch, verify, convert and open it.
 
-Every stage keeps what is there already, so a second run starts at once.
+Each stage skips the files that are already complete, so a second run starts at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.monitoring.page_cache import NOT_ASKED, CacheClear, clear_cached
+from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear, clear_cached
 from sciml_data.bench.task.task import Task
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
@@ -24,31 +24,37 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Sample:
-    """The synthetic sample that is asked for: its seed, and `KEY=VALUE` texts for its size."""
+    """The choice of a synthetic sample.
+
+    Attributes:
+        seed: of the generator.
+        overrides: `KEY=VALUE` texts that change the size of the sample.
+    """
 
     seed: int
     overrides: Sequence[str] = ()
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Sample | None:
-        """Return the sample that a record's `dataset` names; None for real data."""
+        """Return the sample in a record's `dataset`; None for real data."""
         seed = data["sample_seed"]
         return None if seed is None else cls(seed, tuple(data["sample_set"]))
 
 
 @dataclass(frozen=True)
 class Source:
-    """An open dataset, and what a record says of it.
+    """An open dataset, and its description for a record.
 
     Attributes:
-        dataset: the whole ready dataset, lazy; where the runner reads files, its `Converted`.
-        dataset_id, version: as the registry names them.
+        dataset: the ready dataset, read lazily; the `Converted` files if the runner reads files.
+        dataset_id: id in the registry.
+        version: in the registry.
         manifest_digest: of the native files, `sha256:hex`.
-        ready_digest: of the converted files; None where they are not on disk.
+        ready_digest: of the ready files, `sha256:hex`; None if they are not on disk.
         is_synthetic: whether the data were generated.
-        sample_seed: what they were generated from; None for real data.
-        sample_set: the `KEY=VALUE` texts of a sample that is not of the default size.
-        cache_clear: whether the ready files were put out of memory before they were opened.
+        sample_seed: seed of the generator; None for real data.
+        sample_set: `KEY=VALUE` texts of a sample that does not have the default size.
+        cache_clear: outcome of clearing the page cache before the ready files were opened.
     """
 
     dataset: xr.Dataset | Converted
@@ -59,10 +65,10 @@ class Source:
     is_synthetic: bool = False
     sample_seed: int | None = None
     sample_set: tuple[str, ...] = ()
-    cache_clear: CacheClear = NOT_ASKED
+    cache_clear: CacheClear = NOT_REQUESTED
 
 
-def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
+def stage(  # noqa: PLR0913 - keyword-only options of the command line
     task: Task,
     registry: Registry,
     *,
@@ -72,19 +78,19 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     clear_cache: bool = False,
     log: Log = lambda _text: None,
 ) -> Source:
-    """Return the task's dataset, open, doing only what was not done yet.
+    """Fetch, verify, convert and open a task's dataset; skip what is already done.
 
     Args:
-        task: names dataset and version, and the variant, which is the split of them that is opened.
-        registry: where they are described.
-        home: where they are kept.
-        mirrors: asked before those of the descriptor.
-        sample: of the synthetic data; None for the real ones.
-        clear_cache: put the ready files out of the page cache, so that they are read from disk.
-        log: told what is being done.
+        task: names the dataset, its version and, as variant, the group of ready files to open.
+        registry: that describes the dataset.
+        home: for the dataset's files.
+        mirrors: URLs to use before the descriptor's mirrors.
+        sample: to make instead of fetching real data.
+        clear_cache: drop the ready files from the page cache, so that they are read from disk.
+        log: gets a line for each step.
 
     Raises:
-        SciMLDataError: whatever a stage finds wrong.
+        SciMLDataError: a stage failed.
     """
     from sciml_data.bench.interface import load_runner, reads_files
     from sciml_data.ready import find_converted, open_ready
@@ -94,11 +100,11 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
     seed = None if sample is None else sample.seed
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     converted = find_converted(descriptor, folder)
-    if converted is None or not _is_of(converted, descriptor, home, sample):
-        fetched = _fetched(descriptor, home, mirrors=mirrors, sample=sample, log=log)
-        converted = _converted(fetched, log)
+    if converted is None or not _is_current(converted, descriptor, home, sample):
+        fetched = _fetch(descriptor, home, mirrors=mirrors, sample=sample, log=log)
+        converted = _convert(fetched, log)
     runner = load_runner(registry, task.name)
-    cleared = _cleared(converted, log) if clear_cache else NOT_ASKED
+    cache_clear = _clear_cache(converted, log) if clear_cache else NOT_REQUESTED
     return Source(
         dataset=converted if reads_files(runner) else open_ready(converted, split=task.variant),
         dataset_id=descriptor.dataset,
@@ -108,30 +114,32 @@ def stage(  # noqa: PLR0913 - the first two say what, the rest are keywords
         is_synthetic=converted.is_synthetic,
         sample_seed=seed,
         sample_set=sample_overrides(folder) if seed is not None else (),
-        cache_clear=cleared,
+        cache_clear=cache_clear,
     )
 
 
-def _cleared(converted: Converted, log: Log) -> CacheClear:
-    cleared = clear_cached(converted.root / entry.path for entry in converted.manifest)
-    if not cleared.done:
-        log(f"the page cache was not cleared: {cleared.reason}")
-    return cleared
+def _clear_cache(converted: Converted, log: Log) -> CacheClear:
+    cache_clear = clear_cached(converted.root / entry.path for entry in converted.manifest)
+    if not cache_clear.done:
+        log(f"the page cache was not cleared: {cache_clear.reason}")
+    return cache_clear
 
 
-def _is_of(converted: Converted, descriptor: Descriptor, home: Home, sample: Sample | None) -> bool:
-    """Return whether ready files were made of the native files that are wanted."""
+def _is_current(
+    converted: Converted, descriptor: Descriptor, home: Home, sample: Sample | None
+) -> bool:
+    """Return whether ready files were made from the native files of the descriptor or sample."""
     from sciml_data.synthetic.make import existing_sample
 
     if sample is not None:
-        kept = existing_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
-        return kept is not None and converted.native_digest == kept.manifest.digest
+        existing = existing_sample(descriptor, home, seed=sample.seed, overrides=sample.overrides)
+        return existing is not None and converted.native_digest == existing.manifest.digest
     if descriptor.manifest is None:
         return not converted.is_synthetic
     return converted.native_digest == descriptor.manifest.digest
 
 
-def _fetched(
+def _fetch(
     descriptor: Descriptor,
     home: Home,
     *,
@@ -139,7 +147,7 @@ def _fetched(
     sample: Sample | None,
     log: Log,
 ) -> Fetched:
-    """Return the native files; what is there already is neither fetched nor made again."""
+    """Return the native files; complete ones are neither fetched nor generated again."""
     from sciml_data.synthetic.make import make_sample, progress_lines
     from sciml_data.transfer.download import fetch
     from sciml_data.transfer.plan import make_plan
@@ -159,8 +167,8 @@ def _fetched(
     )
 
 
-def _converted(fetched: Fetched, log: Log) -> Converted:
-    """Return the ready files; each stage skips what it finds done."""
+def _convert(fetched: Fetched, log: Log) -> Converted:
+    """Verify and convert the native files."""
     from sciml_data.ready import convert
     from sciml_data.transfer.verification import verify
 

@@ -1,8 +1,8 @@
-"""Which of Keras' backends a run computes on.
+"""Choose the Keras backend of a run, and check strategies and TF_CONFIG without importing it.
 
-Keras takes its backend when it is first imported, so it is chosen before that. The loop
-(`loop.py`) is written once; what a backend does in its own way is a module with the functions of
-`Backend`: `tensorflow_backend.py` and `jax_backend.py`.
+Keras reads its backend from the environment at its first import, so the backend is chosen before.
+The training loop (`loop.py`) is the same for all backends. What differs is in a module with the
+functions of `Backend`: `tensorflow_backend.py` or `jax_backend.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ MODULES = {
     "jax": "sciml_data.bench.training.jax_backend",
 }
 EXTRAS = {"tensorflow": "train", "jax": "jax"}
-# One pass over shared batches -> (sum of losses, sum of weights, samples).
+STRATEGIES = ("auto", "default", "mirrored", "multiworker")
+CLUSTER_VARIABLE = "TF_CONFIG"
+# Refused, because a run would be slow and its record wrong without any error.
+KERAS_DISTRIBUTION = (
+    "keras.distribution is not supported: on TensorFlow it has no effect (every variable stays on "
+    "one device), and on JAX the engine uses one device"
+)
+# A pass over distributed batches returns (sum of losses, sum of weights, number of samples).
 Pass = Callable[[Iterable[Any]], tuple[float, float, int]]
 
 
@@ -38,27 +45,27 @@ class Steps:
 
 
 class Backend(Protocol):
-    """What the engine asks of a backend; a strategy is what `make_strategy` returned."""
+    """The functions of a backend's module; a strategy is what `make_strategy` returned."""
 
     def set_threads(self, threads: int | None) -> None:
-        """Limit the backend to so many threads; None leaves its choice."""
+        """Limit the number of the backend's threads; None leaves the backend's choice."""
 
     def make_strategy(
         self, name: str = "auto", environment: Mapping[str, str] | None = None
     ) -> Any:
-        """Return what to run on; it has a context manager `scope()` to build models in."""
+        """Return the strategy of a name; models are built in its context manager `scope()`."""
 
     def seed_everything(self, seed: int, *, deterministic: bool = False) -> None:
-        """Seed all generators; `deterministic` also forbids kernels without an order."""
+        """Seed all random generators; `deterministic` also selects deterministic kernels."""
 
     def is_chief(self, strategy: Any) -> bool:
-        """Return whether this process writes."""
+        """Return whether this is the process that writes files."""
 
-    def agree(self, strategy: Any, value: float) -> float:
-        """Return the chief's value in every process."""
+    def broadcast_from_chief(self, strategy: Any, value: float) -> float:
+        """Return the chief's value in every process. Each process waits for all others."""
 
-    def share(self, strategy: Any, make_batches: Callable[[], Any]) -> Iterable[Any]:
-        """Return one epoch as what the passes of `make_steps` take."""
+    def distribute_batches(self, strategy: Any, make_batches: Callable[[], Any]) -> Iterable[Any]:
+        """Return an epoch as the iterable that the passes of `make_steps` take."""
 
     def make_steps(
         self,
@@ -69,34 +76,35 @@ class Backend(Protocol):
         strategy: Any,
         settings: Mapping[str, Any],
     ) -> Steps:
-        """Compile the passes for one model and optimiser."""
+        """Compile the training and evaluation passes of a model and an optimiser."""
 
     def describe(self, strategy: Any) -> dict[str, Any]:
         """Return strategy, replicas, workers and device type, for the record."""
 
     def accelerators(self) -> dict[str, Any]:
-        """Return accelerators and threads, named as the record's `hardware` names them."""
+        """Return accelerators and threads, with the keys of the record's `hardware`."""
 
-    def lost_errors(self) -> tuple[type[BaseException], ...]:
-        """Return what is raised where another process of the run is gone."""
+    def worker_lost_errors(self) -> tuple[type[BaseException], ...]:
+        """Return the exceptions that are raised when another process of the run is gone."""
 
 
 def choose(name: str | None = None) -> str:
-    """Make Keras use a backend, and return its name.
+    """Set the backend that Keras will use, and return its name.
 
     Args:
-        name: of the backend; None takes KERAS_BACKEND, else TensorFlow.
+        name: of the backend; None means the variable KERAS_BACKEND, or TensorFlow if it is not set.
 
     Raises:
-        CallError: no such backend, it is not installed, or Keras is loaded with another.
+        CallError: no such backend, it is not installed, or Keras is loaded with another backend.
     """
     wanted = name or os.environ.get(VARIABLE) or DEFAULT
     if wanted not in MODULES:
         raise CallError(
-            f"there is no backend {wanted!r} here{nearest(wanted, MODULES)}",
+            f"no such backend: {wanted!r}{nearest(wanted, MODULES)}",
+            untouched="nothing was fetched or run",
             hint=f"--backend {' or '.join(MODULES)}",
         )
-    missing = [one for one in (wanted, "keras") if importlib.util.find_spec(one) is None]
+    missing = [module for module in (wanted, "keras") if importlib.util.find_spec(module) is None]
     if missing:
         raise CallError(
             f"training needs {' and '.join(missing)}, which "
@@ -107,16 +115,19 @@ def choose(name: str | None = None) -> str:
     loaded = sys.modules["keras"].config.backend() if "keras" in sys.modules else wanted
     if loaded != wanted:
         raise CallError(
-            f"Keras is loaded already, with backend {loaded!r} and not {wanted!r}",
+            f"Keras is already loaded with backend {loaded!r}, so it cannot use {wanted!r}",
             untouched="nothing was run",
-            hint=f"set {VARIABLE}={wanted} before Keras is imported, or use a process of its own",
+            hint=f"set {VARIABLE}={wanted} before Keras is imported, or use another process",
         )
     os.environ[VARIABLE] = wanted
     return wanted
 
 
 def name() -> str:
-    """Return the name of the backend in use, or chosen; Keras is imported only where neither."""
+    """Return the name of the backend that is in use or chosen.
+
+    Keras is imported only if neither is known, because its import takes seconds.
+    """
     if "keras" not in sys.modules and os.environ.get(VARIABLE):
         return os.environ[VARIABLE]
     import keras
@@ -125,34 +136,27 @@ def name() -> str:
 
 
 def current() -> Backend:
-    """Return the backend in use.
+    """Return the module of the backend in use.
 
     Raises:
-        CallError: Keras runs on one that the engine does not know.
+        CallError: Keras uses a backend that the engine does not support.
     """
     if name() not in MODULES:
         raise CallError(
-            f"Keras runs on {name()!r}, on which nothing here was made to run",
+            f"Keras uses backend {name()!r}, which is not supported",
+            untouched="nothing was run",
             hint=f"set {VARIABLE} to {' or '.join(MODULES)} before Keras is imported",
         )
     return cast("Backend", importlib.import_module(MODULES[name()]))
 
 
-STRATEGIES = ("auto", "default", "mirrored", "multiworker")
-CLUSTER_VARIABLE = "TF_CONFIG"
-KERAS_DISTRIBUTION = (
-    "keras.distribution is refused: on the TensorFlow backend it is accepted and does nothing "
-    "(every variable stays on one device), and on JAX the engine uses one device"
-)
-
-
 def check_strategy(name: str) -> tuple[str, int | None]:
-    """Return the word and the number of devices of a strategy's name, such as `mirrored:2`.
+    """Return (kind, number of devices or None) of a strategy's name, such as `mirrored:2`.
 
     Raises:
-        CallError: no such strategy; those of `keras.distribution` are refused with the reason.
+        CallError: no such strategy, or a strategy of `keras.distribution`.
     """
-    word, _, count = name.partition(":")
+    kind, _, count = name.partition(":")
     plain = name.lower().replace("_", "").replace("-", "").replace(".", "")
     if plain.startswith("kerasdistribution") or plain in {"dataparallel", "modelparallel"}:
         raise CallError(
@@ -160,35 +164,36 @@ def check_strategy(name: str) -> tuple[str, int | None]:
             untouched="nothing was run",
             hint="--strategy mirrored for the devices of one computer, multiworker for several",
         )
-    if word not in STRATEGIES or (
-        count and (word != "mirrored" or not count.isdecimal() or int(count) < 1)
+    if kind not in STRATEGIES or (
+        count and (kind != "mirrored" or not count.isdecimal() or int(count) < 1)
     ):
         raise CallError(
-            f"no such strategy: {name!r}{nearest(word, STRATEGIES)}",
+            f"no such strategy: {name!r}{nearest(kind, STRATEGIES)}",
+            untouched="nothing was run",
             hint="--strategy auto, default, mirrored, mirrored:N or multiworker",
         )
-    return word, int(count) if count else None
+    return kind, int(count) if count else None
 
 
-def refuse_keras_distribution() -> None:
-    """Refuse a distribution that was set with `keras.distribution.set_distribution`.
+def check_keras_distribution() -> None:
+    """Check that no distribution was set with `keras.distribution.set_distribution`.
 
     Raises:
-        CallError: one is set.
+        CallError: a distribution is set.
     """
     import keras
 
     chosen = keras.distribution.distribution()
     if chosen is not None:
         raise CallError(
-            f"{type(chosen).__name__} is set as Keras' distribution: {KERAS_DISTRIBUTION}",
+            f"{type(chosen).__name__} is the distribution of Keras: {KERAS_DISTRIBUTION}",
             untouched="nothing was run",
             hint="keras.distribution.set_distribution(None), and --strategy mirrored",
         )
 
 
 def cluster_workers(environment: Mapping[str, str]) -> int:
-    """Return how many workers TF_CONFIG names, 0 where it is not set.
+    """Return the number of workers in TF_CONFIG, 0 if the variable is not set.
 
     Raises:
         CallError: TF_CONFIG is not a JSON object with a cluster.
@@ -201,7 +206,7 @@ def cluster_workers(environment: Mapping[str, str]) -> int:
 
 
 def is_first_worker(environment: Mapping[str, str]) -> bool:
-    """Return whether TF_CONFIG, where it is set, makes this process the one that writes.
+    """Return whether this process writes files: it is the chief in TF_CONFIG, or the only process.
 
     Raises:
         CallError: TF_CONFIG is not a JSON object with a cluster and a task.
@@ -212,7 +217,7 @@ def is_first_worker(environment: Mapping[str, str]) -> bool:
     try:
         kind, index = document["task"]["type"], int(document["task"]["index"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CallError(f"{CLUSTER_VARIABLE} does not say which task this is: {error}") from error
+        raise CallError(f"{CLUSTER_VARIABLE} has no valid task: {error}") from error
     has_chief = bool(document["cluster"].get("chief"))
     return kind == "chief" or (kind == "worker" and index == 0 and not has_chief)
 

@@ -1,9 +1,9 @@
-"""A run's state after each epoch, in one file that is replaced in one step.
+"""The state of a run after each epoch, in a file that is replaced atomically.
 
-It holds everything the next epoch depends on: the model's variables (the generators of its dropout
-among them), the optimiser's, the best weights so far, and a small JSON of counters and the curve.
-The order of the batches is a function of seed and epoch and needs no state. So a killed run goes
-on from its last whole epoch as if nothing had happened.
+The file has everything that the next epoch depends on: the variables of the model (with the random
+generators of its dropout) and of the optimiser, the best weights so far, and the progress as JSON.
+The order of the batches is a function of seed and epoch, and needs no state. So a killed run can
+be resumed after its last whole epoch, with the same result as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ GROUPS = ("model", "optimizer", "best")
 
 @dataclass(frozen=True)
 class State:
-    """What an epoch leaves behind.
+    """The state of a run after an epoch.
 
     Attributes:
         model: values of `model.variables`, in their order.
         optimizer: values of `optimizer.variables`, in their order.
-        best: values of `model.weights` after the best epoch; empty where none was chosen yet.
-        progress: JSON-able counters and the curve.
-        settings_digest: what the run was run with; another run's state is refused by it.
+        best: values of `model.weights` after the best epoch; empty before the first choice.
+        progress: `Progress.to_json()`.
+        settings_digest: of the run, see `journal.settings_digest`; it identifies the state's run.
     """
 
     model: Arrays
@@ -47,7 +47,10 @@ class State:
 
 
 def save_state(folder: Path, state: State) -> Path:
-    """Write the state; a reader sees the one before or this one, never a part."""
+    """Write the state to `<folder>/state.npz`, and return the path.
+
+    A process that reads the file gets the old state or the new state, never a part of one.
+    """
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,11 @@ def save_state(folder: Path, state: State) -> Path:
 
 
 def load_state(folder: Path, settings_digest: str) -> State | None:
-    """Return the last state written, or None where there is none.
+    """Return the last state of a run, None if there is no state.
+
+    Args:
+        folder: of the state.
+        settings_digest: that the state must have.
 
     Raises:
         RecordError: the state belongs to a run with other settings, or cannot be read.
@@ -89,14 +96,14 @@ def load_state(folder: Path, settings_digest: str) -> State | None:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RecordError(
             f"the checkpoint cannot be read: {error}",
-            untouched="the run was left as it is",
-            hint="start the run anew, without --resume",
+            untouched="the run was not changed",
+            hint="start a new run, without --resume",
         ) from error
     if head["settings_digest"] != settings_digest:
         raise RecordError(
             "the checkpoint belongs to a run with other settings, data or seed",
-            untouched="the run was left as it is",
-            hint="resume with the options the run was started with, or start a new run",
+            untouched="the run was not changed",
+            hint="resume with the options that the run was started with, or start a new run",
         )
     return State(
         model=groups["model"],
@@ -115,18 +122,18 @@ def values_of(variables: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
 
 
 def restore(variables: Sequence[Any], values: Arrays) -> None:
-    """Assign values to Keras variables, all or none.
+    """Assign values to Keras variables, after checking all shapes.
 
     Raises:
-        RecordError: number or shapes differ: the values are another model's.
+        RecordError: number or shapes differ, so the values are those of another model.
     """
-    found = [tuple(value.shape) for value in values]
+    shapes = [tuple(value.shape) for value in values]
     expected = [tuple(variable.shape) for variable in variables]
-    if found != expected:
+    if shapes != expected:
         raise RecordError(
-            f"the checkpoint holds {len(found)} arrays of a model with {len(expected)}, "
-            "or their shapes differ",
-            untouched="nothing was assigned",
+            f"the checkpoint is of another model: it has {len(shapes)} arrays where "
+            f"{len(expected)} are expected, or arrays of other shapes",
+            untouched="no variable was changed",
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -1,7 +1,8 @@
-"""The JAX backend: one process, one device. Experimental; nothing here imports TensorFlow.
+"""The JAX backend, for one process and one device. It is experimental.
 
-The step is a pure function of the variables' values, compiled by XLA; the values are put back into
-Keras' variables after each pass, where checkpoints and predictions find them.
+A step is a pure function of the values of the variables, which XLA compiles. After each pass the
+values are assigned to the variables of Keras, because checkpoints and predictions read them there.
+Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any
 
 from sciml_data.bench.training.backend import (
     Steps,
+    check_keras_distribution,
     check_strategy,
     cluster_workers,
-    refuse_keras_distribution,
 )
 from sciml_data.errors import CallError, RecordError
 
-THREADS_VARIABLE = "NPROC"  # what XLA's CPU client sizes its thread pool by (jaxlib 0.10)
-ORDERED = "--xla_gpu_deterministic_ops=true"
+THREADS_VARIABLE = "NPROC"  # determines the size of XLA's thread pool on a CPU (jaxlib 0.10)
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
 
 
 @dataclass(frozen=True)
@@ -32,74 +33,82 @@ class OneDevice:
     kind: str
 
     def scope(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which nothing is different."""
+        """Return a context manager that does nothing."""
         return contextlib.nullcontext()
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit XLA's thread pool to so many threads; None leaves its choice.
+    """Limit the number of XLA's threads; None leaves XLA's choice.
 
     Raises:
-        CallError: JAX is loaded already, with another number.
+        CallError: JAX is already loaded with another number of threads.
     """
     if threads is None or os.environ.get(THREADS_VARIABLE) == str(threads):
         return
     if "jax" in sys.modules:
         raise CallError(
-            f"JAX is loaded already, with another number of threads than {threads}",
+            f"JAX is already loaded with another number of threads than {threads}",
+            untouched="nothing was run",
             hint=f"set {THREADS_VARIABLE}={threads} before Keras is imported",
         )
     os.environ[THREADS_VARIABLE] = str(threads)
 
 
 def make_strategy(name: str = "auto", environment: Mapping[str, str] | None = None) -> OneDevice:
-    """Return the first device; several devices or processes are refused.
+    """Return the first device.
 
     Raises:
-        CallError: anything but `auto` or `default` is asked for, or TF_CONFIG names workers.
+        CallError: the name is not `auto` or `default`, or TF_CONFIG has several workers.
     """
     import jax
 
     check_strategy(name)
-    refuse_keras_distribution()
+    check_keras_distribution()
     workers = cluster_workers(os.environ if environment is None else environment)
     if name not in {"auto", "default"} or workers > 1:
         raise CallError(
             f"the JAX backend runs in one process on one device, not with {name!r}"
             + (f" and {workers} workers" if workers > 1 else ""),
             untouched="nothing was run",
-            hint="--backend tensorflow runs on several",
+            hint="--backend tensorflow runs on several devices and processes",
         )
     return OneDevice(jax.devices()[0].platform)
 
 
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
-    """Seed Python, NumPy and Keras' generators.
+    """Seed Python, NumPy and the generators of Keras.
 
     Raises:
-        CallError: `deterministic` on a GPU, where XLA was not started so.
+        CallError: `deterministic` on a GPU, and XLA was not started with deterministic kernels.
     """
     import jax
     import keras
 
     on_gpu = jax.devices()[0].platform == "gpu"
-    if deterministic and on_gpu and ORDERED not in os.environ.get("XLA_FLAGS", ""):
-        raise CallError("deterministic=true on a GPU", hint=f"set XLA_FLAGS={ORDERED} before")
+    if deterministic and on_gpu and DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", ""):
+        raise CallError(
+            f"deterministic=true needs {DETERMINISTIC_FLAG} in XLA_FLAGS on a GPU",
+            untouched="nothing was run",
+            hint=f"set XLA_FLAGS={DETERMINISTIC_FLAG} before the process starts",
+        )
     keras.utils.set_random_seed(seed)
 
 
-def is_chief(strategy: OneDevice) -> bool:  # noqa: ARG001 - a backend's function
-    """Return True: there is one process."""
+def is_chief(strategy: OneDevice) -> bool:  # noqa: ARG001 - part of the interface `Backend`
+    """Return True, because there is only one process."""
     return True
 
 
-def agree(strategy: OneDevice, value: float) -> float:  # noqa: ARG001 - a backend's function
-    """Return the value: there is one process."""
+def broadcast_from_chief(
+    strategy: OneDevice,  # noqa: ARG001 - part of the interface `Backend`
+    value: float,
+) -> float:
+    """Return the value, because there is only one process."""
     return value
 
 
 def describe(strategy: OneDevice) -> dict[str, Any]:
-    """Return strategy, replicas, workers and device type, for the record."""
+    """Return the strategy's name, replicas, workers and device type, for the record."""
     return {
         "backend": "jax",
         "strategy": "default",
@@ -110,29 +119,29 @@ def describe(strategy: OneDevice) -> dict[str, Any]:
 
 
 def accelerators() -> dict[str, Any]:
-    """Return the accelerators JAX sees and the threads it was limited to."""
+    """Return accelerators and threads, with the keys of the record's `hardware`."""
     import jax
 
-    found = [device for device in jax.local_devices() if device.platform != "cpu"]
+    devices = [device for device in jax.local_devices() if device.platform != "cpu"]
     threads = os.environ.get(THREADS_VARIABLE, "")
     return {
-        "accelerators_per_node": len(found),
-        "accelerator_model_name": found[0].device_kind if found else None,
+        "accelerators_per_node": len(devices),
+        "accelerator_model_name": devices[0].device_kind if devices else None,
         "intra_op_threads": int(threads) if threads.isdigit() else None,
         "inter_op_threads": None,
     }
 
 
-def lost_errors() -> tuple[type[BaseException], ...]:
-    """Return nothing: there is no other process to lose."""
+def worker_lost_errors() -> tuple[type[BaseException], ...]:
+    """Return no exceptions, because there is only one process."""
     return ()
 
 
-def share(
-    strategy: OneDevice,  # noqa: ARG001 - a backend's function
+def distribute_batches(
+    strategy: OneDevice,  # noqa: ARG001 - part of the interface `Backend`
     make_batches: Callable[[], Any],
 ) -> Iterator[tuple[Any, ...]]:
-    """Return one epoch of batches (inputs, targets, weights) as NumPy arrays."""
+    """Return an epoch of batches (inputs, targets, weights) as NumPy arrays."""
     import jax
     import numpy as np
 
@@ -143,20 +152,23 @@ def share(
 def make_steps(
     problem: Any, model: Any, *, optimizer: Any, strategy: OneDevice, settings: Mapping[str, Any]
 ) -> Steps:
-    """Compile the passes for one model and optimiser, as `tensorflow_backend.make_steps` does."""
+    """Compile the training and evaluation passes of a model and an optimiser.
+
+    The gradient of a step is that of `tensorflow_backend.make_steps` with one replica.
+    """
     import jax
 
     del strategy
-    learn = jax.jit(_learning(problem, model, optimizer, clip=settings["clip_norm"]))
-    judge = jax.jit(_judging(problem, model))
+    train_step = jax.jit(_train_step(problem, model, optimizer, clip=settings["clip_norm"]))
+    evaluation_step = jax.jit(_evaluation_step(problem, model))
 
     def train(batches: Iterable[Any]) -> tuple[float, float, int]:
         groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
         state = tuple([variable.value for variable in group] for group in groups)
         sums = []
         for batch in batches:
-            state, found = learn(state, *batch)
-            sums.append(found)
+            state, step_sums = train_step(state, *batch)
+            sums.append(step_sums)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
@@ -165,13 +177,13 @@ def make_steps(
     def evaluate(batches: Iterable[Any]) -> tuple[float, float, int]:
         groups = (model.trainable_variables, model.non_trainable_variables)
         state = tuple([variable.value for variable in group] for group in groups)
-        return _total([judge(state, *batch) for batch in batches])
+        return _total([evaluation_step(state, *batch) for batch in batches])
 
     return Steps(train=train, evaluate=evaluate)
 
 
-def _learning(problem: Any, model: Any, optimizer: Any, *, clip: float) -> Callable[..., Any]:
-    """Return (state, inputs, targets, weights) -> (state after the step, sums)."""
+def _train_step(problem: Any, model: Any, optimizer: Any, *, clip: float) -> Callable[..., Any]:
+    """Return a function (state, inputs, targets, weights) -> (state after the step, sums)."""
     import jax
     import jax.numpy as jnp
 
@@ -180,18 +192,23 @@ def _learning(problem: Any, model: Any, optimizer: Any, *, clip: float) -> Calla
             trainable, others, inputs, training=True, return_losses=True
         )
         loss, weight = problem.sample_loss(targets, _as_float32(outputs), weights)
-        # A penalty counts once for each unit of weight, so that the mean has it once.
+        # A penalty of the model's layers is added once for each unit of weight, so that the
+        # division by the sum of weights leaves it once.
         return loss + sum(losses) * weight, (loss, weight, others)
 
     differentiate = jax.grad(total, has_aux=True)
 
-    def learn(state: Any, inputs: Any, targets: Any, weights: Any) -> Any:
+    def train_step(state: Any, inputs: Any, targets: Any, weights: Any) -> Any:
         trainable, others, moments = state
         gradients, (loss, weight, others) = differentiate(
             trainable, others, inputs, targets, weights
         )
+        # A batch without weight has the gradient 0; 0 / 0 would be NaN.
         safe = jnp.where(weight == 0, 1.0, weight)
-        means = [jnp.where(weight == 0, 0.0, one / safe).astype(one.dtype) for one in gradients]
+        means = [
+            jnp.where(weight == 0, 0.0, gradient / safe).astype(gradient.dtype)
+            for gradient in gradients
+        ]
         if clip > 0:
             norm = jnp.sqrt(sum(jnp.sum(jnp.square(mean)) for mean in means))
             means = [mean * (clip / jnp.maximum(norm, clip)) for mean in means]
@@ -199,22 +216,26 @@ def _learning(problem: Any, model: Any, optimizer: Any, *, clip: float) -> Calla
         sums = (loss, weight, jnp.asarray(problem.samples_in(weights)))
         return (trainable, others, moments), sums
 
-    return learn
+    return train_step
 
 
-def _judging(problem: Any, model: Any) -> Callable[..., Any]:
+def _evaluation_step(problem: Any, model: Any) -> Callable[..., Any]:
+    """Return a function (state, inputs, targets, weights) -> sums."""
     import jax.numpy as jnp
 
-    def judge(state: Any, inputs: Any, targets: Any, weights: Any) -> Any:
+    def evaluation_step(state: Any, inputs: Any, targets: Any, weights: Any) -> Any:
         outputs, _ = model.stateless_call(*state, inputs, training=False)
         loss, weight = problem.sample_loss(targets, _as_float32(outputs), weights)
         return loss, weight, jnp.asarray(problem.samples_in(weights))
 
-    return judge
+    return evaluation_step
 
 
 def _total(sums: list[Any]) -> tuple[float, float, int]:
-    """Return float64 sums over steps; only here does the host wait for the device.
+    """Return the sums over all steps in float64.
+
+    The values are fetched here all at once, so that the host waits for the device only once in a
+    pass.
 
     Raises:
         RecordError: there was no batch.
@@ -223,13 +244,13 @@ def _total(sums: list[Any]) -> tuple[float, float, int]:
     import numpy as np
 
     if not sums:
-        raise RecordError("a part of the split gave no batch")
+        raise RecordError("a part of the split has no batch")
     loss, weight, samples = np.asarray(jax.device_get(sums), np.float64).sum(axis=0)
     return float(loss), float(weight), int(samples)
 
 
 def _as_float32(outputs: Any) -> Any:
-    """Return model outputs as float32; under mixed precision they may come shorter."""
+    """Return model outputs as float32, in which losses are computed under mixed precision too."""
     import jax
     import jax.numpy as jnp
 

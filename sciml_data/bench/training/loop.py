@@ -1,8 +1,10 @@
-"""The training loop: one source for one device, several, several processes, and each backend.
+"""The training loop, for one device or several, one process or several, and for each backend.
 
-It is ours because `fit` of Keras 3 fails under MultiWorkerMirroredStrategy (keras-team/keras#20585,
-open; TensorFlow 2.20 and 2.21 with Keras 3.15), and because the moments between which time is taken
-must be exact. Only public API is used.
+Why not `model.fit` of Keras: it fails under MultiWorkerMirroredStrategy (keras-team/keras#20585,
+open; TensorFlow 2.20 and 2.21 with Keras 3.15). It clips gradients in each replica before their
+sum, so that the result depends on the number of devices (see `tensorflow_backend.make_steps`). And
+a benchmark has to take the time at exact points between training, validation and checkpoints. The
+loop uses only the public API of Keras.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from typing import Any
 from sciml_data.bench.interface import VALIDATION, Problem
 from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.training import backend
-from sciml_data.bench.training.backend import Backend, Pass, Steps, refuse_keras_distribution
+from sciml_data.bench.training.backend import Backend, Pass, Steps, check_keras_distribution
 from sciml_data.bench.training.checkpoint import State, load_state, restore, save_state, values_of
 from sciml_data.bench.training.schedule import Progress, advance, is_finished, learning_rate
 from sciml_data.bench.training.timeline import epoch_ms
 from sciml_data.errors import CallError, RecordError
 
-SEED_STRIDE = 10_000  # epochs that fit between the batch orders of two neighbouring run seeds
+# The seed of an epoch's batches is seed * SEED_STRIDE + epoch. So runs with different seeds have no
+# order of batches in common up to this number of epochs.
+SEED_STRIDE = 10_000
 Row = dict[str, Any]
 
 
@@ -34,10 +38,10 @@ class Training:
     Attributes:
         settings: resolved settings of the run.
         seed: of the initial weights, of dropout and of the order of batches.
-        strategy: what `make_strategy` returned.
-        lower_is_better: of the monitored value.
-        folder: where the state is kept, and gone on from; None keeps none.
-        settings_digest: marks the state as this run's.
+        strategy: returned by `make_strategy`.
+        lower_is_better: whether a lower monitored value is better.
+        folder: of the checkpoint, which is resumed if it exists; None writes no checkpoint.
+        settings_digest: identifies the checkpoint as this run's.
     """
 
     settings: Mapping[str, Any]
@@ -50,7 +54,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model with its best weights, and how it came to them."""
+    """The result of training.
+
+    Attributes:
+        model: with the weights of the best validation value.
+        progress: with the curve.
+        resumed_epochs: epochs that an earlier process had done.
+    """
 
     model: Any
     progress: Progress
@@ -58,8 +68,8 @@ class Trained:
 
 
 @dataclass
-class _Machine:
-    """The moving parts of a run."""
+class _Session:
+    """The mutable objects of a training; `best` has the best weights so far."""
 
     problem: Problem
     training: Training
@@ -76,38 +86,41 @@ def train(
     *,
     on_epoch: Callable[[Progress], None] = lambda _progress: None,
 ) -> Trained:
-    """Train, and return the model with the weights that were best by validation.
+    """Train a model, and return it with the weights of the best validation value.
 
     Args:
-        problem: what to learn.
-        training: how.
-        on_epoch: called in every process after each epoch; its row is the last of the curve.
+        problem: to train on.
+        training: how to train.
+        on_epoch: called in every process after each epoch, whose row is the last of the curve.
 
     Raises:
-        RecordError: the loss is no finite number, or the stored state is another run's.
-        CallError: the monitored metric is not among those of the problem.
+        RecordError: the loss is NaN or infinite, or the checkpoint is another run's.
+        CallError: the problem has no score of the monitored metric.
     """
-    machine = _build(problem, training)
-    progress = _resume(machine)
+    session = _build(problem, training)
+    progress = _resume(session)
     resumed = progress.epochs
     while not is_finished(progress, training.settings):
-        row = _epoch(machine, progress, is_first=progress.epochs == resumed)
+        row = _epoch(session, progress, is_first=progress.epochs == resumed)
         progress = advance(
             progress, row, training.settings, lower_is_better=training.lower_is_better
         )
-        _keep(machine, progress)
+        _save_checkpoint(session, progress)
         on_epoch(progress)
-    if machine.best:
-        restore(machine.model.weights, machine.best)
-    return Trained(machine.model, progress, resumed)
+    if session.best:
+        restore(session.model.weights, session.best)
+    return Trained(session.model, progress, resumed)
 
 
-def _build(problem: Problem, training: Training) -> _Machine:
+def _build(problem: Problem, training: Training) -> _Session:
     import keras
 
     used, settings = backend.current(), training.settings
-    refuse_keras_distribution()
+    check_keras_distribution()
+    # Seed before the model is built, so that the initial weights follow from the seed.
     used.seed_everything(training.seed, deterministic=settings["deterministic"])
+    # The policy is global in Keras. It is restored, so that a later run in this process is not
+    # affected.
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(settings["precision"])
     try:
@@ -116,51 +129,53 @@ def _build(problem: Problem, training: Training) -> _Machine:
             optimizer = keras.optimizers.get(settings["optimizer"])
             optimizer.learning_rate = settings["learning_rate"]
             optimizer.weight_decay = settings["weight_decay"] or None
+            # Create the moments now, inside the scope, so that a checkpoint can restore them.
             optimizer.build(model.trainable_variables)
     finally:
         keras.config.set_dtype_policy(policy)
     steps = used.make_steps(
         problem, model, optimizer=optimizer, strategy=training.strategy, settings=settings
     )
-    return _Machine(problem, training, model, optimizer, used, steps, best=[])
+    return _Session(problem, training, model, optimizer, used, steps, best=[])
 
 
-def _resume(machine: _Machine) -> Progress:
-    """Go on from the state in the training's folder, in every process from the same.
+def _resume(session: _Session) -> Progress:
+    """Restore the checkpoint in the training's folder, and return its progress.
 
     Raises:
-        RecordError: the state is another run's, or this process found another than the chief.
+        RecordError: the checkpoint is another run's, or is not the chief's checkpoint.
     """
-    training = machine.training
+    training = session.training
     state = None
     if training.folder is not None:
         state = load_state(training.folder, training.settings_digest)
     progress = Progress() if state is None else Progress.from_json(state.progress)
-    if (of_chief := int(machine.backend.agree(training.strategy, progress.epochs))) != (
-        progress.epochs
-    ):
+    # Processes with different states would train different models without an error.
+    chief_epochs = int(session.backend.broadcast_from_chief(training.strategy, progress.epochs))
+    if chief_epochs != progress.epochs:
         raise RecordError(
-            f"this process found the state after epoch {progress.epochs}, the chief that after "
-            f"epoch {of_chief}",
-            hint="all processes need the same home, on storage that they share",
+            f"this process has the checkpoint of epoch {progress.epochs}, the chief that of epoch "
+            f"{chief_epochs}",
+            untouched="nothing was trained",
+            hint="all processes need the same --home, on storage that they share",
         )
     if state is not None:
-        restore(machine.model.variables, state.model)
-        restore(machine.optimizer.variables, state.optimizer)
-        machine.best = list(state.best)
+        restore(session.model.variables, state.model)
+        restore(session.optimizer.variables, state.optimizer)
+        session.best = list(state.best)
     return progress
 
 
-def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
-    """Run one epoch and return its row of the curve; durations in seconds."""
-    training = machine.training
+def _epoch(session: _Session, progress: Progress, *, is_first: bool) -> Row:
+    """Train and validate for an epoch, and return its row of the curve; durations in seconds."""
+    training = session.training
     rate = learning_rate(training.settings, progress)
-    machine.optimizer.learning_rate.assign(rate)
+    session.optimizer.learning_rate.assign(rate)
     started, started_ms = time.perf_counter(), epoch_ms()
-    loss, samples = _pass(machine, machine.steps.train, machine.problem.parts[0], progress.epochs)
+    loss, samples = _pass(session, session.steps.train, session.problem.parts[0], progress.epochs)
     trained, trained_ms = time.perf_counter(), epoch_ms()
     _check_finite(loss, "training loss", progress.epochs + 1)
-    validation, monitored = _validate(machine, progress.epochs + 1)
+    validation, monitored = _validate(session, progress.epochs + 1)
     return {
         "epoch": progress.epochs + 1,
         "samples": samples,
@@ -177,53 +192,57 @@ def _epoch(machine: _Machine, progress: Progress, *, is_first: bool) -> Row:
     }
 
 
-def _pass(machine: _Machine, run: Pass, part: str, epoch: int) -> tuple[float, int]:
-    """Return the mean loss and the samples of one pass over a part."""
-    training = machine.training
+def _pass(session: _Session, run: Pass, part: str, epoch: int) -> tuple[float, int]:
+    """Return (mean loss, number of samples) of a pass over a part."""
+    training = session.training
     size = training.settings["batch_size"]
     seed = training.seed * SEED_STRIDE + epoch
-    batches = machine.backend.share(
-        training.strategy, lambda: machine.problem.batches(part, batch_size=size, seed=seed)
+    batches = session.backend.distribute_batches(
+        training.strategy, lambda: session.problem.batches(part, batch_size=size, seed=seed)
     )
     loss, weight, samples = run(batches)
     if not weight:
-        raise RecordError(f"part {part!r} of the split has nothing to train on or to judge by")
+        raise RecordError(f"part {part!r} of the split has no sample with a weight above 0")
     return loss / weight, samples
 
 
-def _validate(machine: _Machine, epoch: int) -> tuple[float | None, float | None]:
-    """Return the validation loss and the monitored value, the same in every process."""
-    problem, training = machine.problem, machine.training
+def _validate(session: _Session, epoch: int) -> tuple[float | None, float | None]:
+    """Return (validation loss, monitored value), the same in every process."""
+    problem, training = session.problem, session.training
     if VALIDATION not in problem.parts:
         return None, None
-    loss, _ = _pass(machine, machine.steps.evaluate, VALIDATION, 0)
+    # Always the order of epoch 0, so that the rounding of the sums is the same in each epoch.
+    loss, _ = _pass(session, session.steps.evaluate, VALIDATION, 0)
     _check_finite(loss, "validation loss", epoch)
     key = training.settings["monitor"]
     if key == LOSS:
         return loss, loss
-    scores = problem.score(problem.predict(machine.model, VALIDATION))
+    scores = problem.score(problem.predict(session.model, VALIDATION))
     if key not in scores:
         raise CallError(
-            f"monitor is {key!r}, which the benchmark does not score",
-            hint=f"monitor=loss, or one of {', '.join(scores)}",
+            f"the setting monitor is {key!r}, which is not a score of the benchmark",
+            hint=f"--set monitor=loss, or one of {', '.join(scores)}",
         )
-    value = machine.backend.agree(training.strategy, float(scores[key]))
+    # Rounding may differ between computers, and processes that choose different epochs as the best
+    # would stop at different epochs.
+    value = session.backend.broadcast_from_chief(training.strategy, float(scores[key]))
     _check_finite(value, key, epoch)
     return loss, value
 
 
-def _keep(machine: _Machine, progress: Progress) -> None:
-    training = machine.training
+def _save_checkpoint(session: _Session, progress: Progress) -> None:
+    """Remember the best weights, and let the chief write the checkpoint."""
+    training = session.training
     if progress.best_epoch == progress.epochs:
-        machine.best = values_of(machine.model.weights)
-    if training.folder is None or not machine.backend.is_chief(training.strategy):
+        session.best = values_of(session.model.weights)
+    if training.folder is None or not session.backend.is_chief(training.strategy):
         return
     save_state(
         training.folder,
         State(
-            model=values_of(machine.model.variables),
-            optimizer=values_of(machine.optimizer.variables),
-            best=machine.best,
+            model=values_of(session.model.variables),
+            optimizer=values_of(session.optimizer.variables),
+            best=session.best,
             progress=progress.to_json(),
             settings_digest=training.settings_digest,
         ),
@@ -234,6 +253,6 @@ def _check_finite(value: float, what: str, epoch: int) -> None:
     if not math.isfinite(value):
         raise RecordError(
             f"the {what} is {value} after epoch {epoch}: the run diverged",
-            untouched="the state after the epoch before it was kept",
-            hint="--set learning_rate=... smaller, or --set clip_norm=1",
+            untouched="the checkpoint of the epoch before was kept",
+            hint="set a smaller learning_rate, or --set clip_norm=1",
         )

@@ -1,4 +1,4 @@
-"""Batches of patches as a `tf.data.Dataset`."""
+"""Read batches of patches as a `tf.data.Dataset`."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from typing import Any
 
 from sciml_data.ready.patches import Patches, Wanted, packing, stream
 
-AHEAD = 2  # batches that are on their way to the device
+PREFETCH = 2  # batches that are read while the device computes
 
 
 def as_tf_dataset(patches: Patches, *, raw: bool = False, **options: Any) -> Any:
-    """Return one epoch as a `tf.data.Dataset` of (inputs, labels, weights).
+    """Return an epoch as a `tf.data.Dataset` of (inputs, labels, weights).
 
-    Each iteration gives the same epoch anew: for another one, make another dataset.
+    Each iteration over the dataset returns the same epoch. Make another dataset for another epoch.
 
     Args:
         patches: to read.
-        raw: give channels as the 16 bits that are stored; `packing` has what the model's first
-            layer needs. Half the bytes to copy and to send to a device.
-        **options: of `sciml_data.ready.patches.stream`.
+        raw: whether to return channels as the stored 16-bit integers, which are half the bytes to
+            copy and to send to a device. The model's first layer then needs the scales and offsets
+            of `packing`.
+        **options: of `sciml_data.ready.patches.stream`, such as batch_size, seed and epoch.
 
     Returns:
         inputs (batch, row, column, channel) float32 or int16, labels and weights (batch, row,
         column) uint8; the last batch may be smaller.
 
     Raises:
-        CallError: options that cannot be.
+        CallError: an option is not valid.
     """
     import tensorflow as tf
 
-    stream(patches, raw=raw, **options)  # refuses at once what cannot be
+    stream(patches, raw=raw, **options)  # checks the options now, not at the first iteration
     variables = options.get("variables", Wanted().variables)
     channels = len(packing(patches.scenes, variables).scale)
     plane = (None, patches.size, patches.size)
@@ -43,4 +44,4 @@ def as_tf_dataset(patches: Patches, *, raw: bool = False, **options: Any) -> Any
         for batch in stream(patches, raw=raw, **options):
             yield batch.inputs, batch.labels, batch.weights
 
-    return tf.data.Dataset.from_generator(epoch, output_signature=signature).prefetch(AHEAD)
+    return tf.data.Dataset.from_generator(epoch, output_signature=signature).prefetch(PREFETCH)

@@ -1,7 +1,7 @@
-"""Learning rate, choice of the best epoch, early stopping: plain arithmetic, no tensors.
+"""Learning-rate schedules, choice of the best epoch, and early stopping, without tensors.
 
-Everything is a function of the settings and of the validation values seen so far, so a resumed run
-decides as an uninterrupted one.
+Everything is a function of the settings and of the validation values so far. So a resumed run
+makes the same decisions as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-LEAST_GAIN = 1e-6  # relative; a smaller change of a float32 loss is rounding, not progress
+MIN_IMPROVEMENT = 1e-6  # relative; a smaller change of a float32 loss is rounding
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
-        epochs: whole epochs done.
-        best_value: the best monitored value so far, None before the first.
-        best_epoch: the epoch it was seen after, counted from 1; 0 before the first.
-        plateau_epochs: epochs without a better value since the best one or the last reduction.
-        reductions: how often the learning rate was reduced on a plateau.
-        curve: one row for each epoch.
+        epochs: number of whole epochs done.
+        best_value: best monitored value so far; None before the first epoch.
+        best_epoch: epoch of the best value, counted from 1; 0 before the first epoch.
+        plateau_epochs: epochs without improvement since the best value or the last reduction.
+        reductions: number of reductions of the learning rate on a plateau.
+        curve: a row for each epoch.
     """
 
     epochs: int = 0
@@ -40,16 +40,17 @@ class Progress:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Progress:
-        """Return what `to_json` was called on."""
+        """Return the progress that `to_json` made a document of."""
         return cls(**{**document, "curve": tuple(document["curve"])})
 
 
 def learning_rate(settings: Mapping[str, Any], progress: Progress) -> float:
     """Return the learning rate of the next epoch.
 
-    Warm-up rises linearly to the base rate; `cosine` falls to 0 over the epochs after it (one half
-    period, Loshchilov and Hutter 2017, equation 5 without restarts); `plateau` multiplies by
-    `plateau_factor` after each `plateau_patience` epochs without a better value.
+    During warm-up the rate rises linearly to the base rate. Then `constant` keeps the base rate.
+    `cosine` falls to 0 over the remaining epochs (Loshchilov and Hutter 2017, equation 5, without
+    restarts). `plateau` multiplies the rate by `plateau_factor` after each `plateau_patience`
+    epochs without improvement.
     """
     base, epoch, warmup = settings["learning_rate"], progress.epochs, settings["warmup_epochs"]
     if epoch < warmup:
@@ -73,8 +74,8 @@ def advance(
 
     Args:
         progress: before the epoch.
-        row: the epoch's row of the curve; `row["monitored"]` None means there is nothing to choose
-            by, and the last epoch counts as the best.
+        row: the epoch's row of the curve. If `row["monitored"]` is None, there is no validation
+            part, and the last epoch is the best.
         settings: of the run.
         lower_is_better: whether a lower monitored value is better.
     """
@@ -90,12 +91,12 @@ def advance(
 
 
 def is_finished(progress: Progress, settings: Mapping[str, Any]) -> bool:
-    """Return whether all epochs are done, or patience has run out."""
+    """Return whether all epochs are done, or early stopping ends the run."""
     return bool(progress.epochs >= settings["epochs"]) or has_stopped_early(progress, settings)
 
 
 def has_stopped_early(progress: Progress, settings: Mapping[str, Any]) -> bool:
-    """Return whether the last `patience` epochs brought no better value."""
+    """Return whether the last `patience` epochs had no improvement, before all epochs were done."""
     waited = progress.epochs - progress.best_epoch
     return bool(0 < settings["patience"] <= waited and progress.epochs < settings["epochs"])
 
@@ -104,4 +105,4 @@ def _is_better(value: float, best: float | None, *, lower_is_better: bool) -> bo
     if best is None:
         return True
     gain = best - value if lower_is_better else value - best
-    return gain > LEAST_GAIN * abs(best)
+    return gain > MIN_IMPROVEMENT * abs(best)

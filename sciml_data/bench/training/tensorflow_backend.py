@@ -1,4 +1,10 @@
-"""The TensorFlow backend: `tf.distribute` over devices and processes."""
+"""The TensorFlow backend: strategies of `tf.distribute`, distributed batches, compiled steps.
+
+Every global batch is divided into a piece for each replica, so that all replicas together process
+exactly the batches that a single device would process. TensorFlow's own sharding is not used: it
+infers the batch axis from the graph, which a runner's dataset may hide, and it can leave a replica
+without a row of a small last batch.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +19,20 @@ from sciml_data.bench.training.backend import (
     CLUSTER_VARIABLE,
     Pass,
     Steps,
+    check_keras_distribution,
     check_strategy,
     cluster_workers,
-    refuse_keras_distribution,
 )
 from sciml_data.errors import CallError, RecordError
 
+Step = Callable[..., tuple[Any, Any, Any]]
+PREFETCH = 2  # batches that are made while the device computes
+
 
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
-    """Seed Python, NumPy and TensorFlow; `deterministic` also forbids unordered kernels.
+    """Seed Python, NumPy and TensorFlow; `deterministic` also selects deterministic kernels.
 
-    The latter cannot be taken back in the same process (TensorFlow offers no way).
+    TensorFlow cannot disable deterministic kernels again in the same process.
     """
     import keras
     import tensorflow as tf
@@ -34,7 +43,7 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
 
 
 def accelerators() -> dict[str, Any]:
-    """Return the GPUs and TensorFlow's threads."""
+    """Return GPUs and threads, with the keys of the record's `hardware`."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -47,22 +56,19 @@ def accelerators() -> dict[str, Any]:
     }
 
 
-def lost_errors() -> tuple[type[BaseException], ...]:
-    """Return what a collective raises where a worker is gone."""
+def worker_lost_errors() -> tuple[type[BaseException], ...]:
+    """Return the exceptions that a collective operation raises when a worker is gone."""
     import tensorflow as tf
 
     errors = tf.errors
     return (errors.UnavailableError, errors.AbortedError, errors.CancelledError)
 
 
-AHEAD = 2  # batches that are made while the device works
-
-
 def set_threads(threads: int | None) -> None:
-    """Limit TensorFlow to so many threads; None leaves its choice.
+    """Limit the number of TensorFlow's threads; None leaves TensorFlow's choice.
 
     Raises:
-        CallError: TensorFlow is running already with another number.
+        CallError: TensorFlow is already running with another number of threads.
     """
     import tensorflow as tf
 
@@ -74,8 +80,9 @@ def set_threads(threads: int | None) -> None:
     except RuntimeError as error:
         if tf.config.threading.get_intra_op_parallelism_threads() != threads:
             raise CallError(
-                f"TensorFlow is running already, with another number of threads than {threads}",
-                hint="choose the number of threads before the first run of a process",
+                f"TensorFlow is already running with another number of threads than {threads}",
+                untouched="nothing was run",
+                hint="set the number of threads before the first run of a process",
             ) from error
 
 
@@ -83,33 +90,38 @@ def make_strategy(name: str = "auto", environment: Mapping[str, str] | None = No
     """Return the `tf.distribute` strategy of a name.
 
     Args:
-        name: `default` (one device), `mirrored` (all GPUs of this computer), `mirrored:N` (N
-            devices; N logical CPUs where there is no GPU), `multiworker` (the processes of
-            TF_CONFIG) or `auto`, which takes what TF_CONFIG and the GPUs ask for.
-        environment: variables to read TF_CONFIG from; the process's own by default.
+        name: `default` (one device), `mirrored` (all GPUs of this computer), `mirrored:N` (N GPUs,
+            or N logical CPUs on a computer without a GPU), `multiworker` (the processes of
+            TF_CONFIG) or `auto` (multiworker if TF_CONFIG names several workers, mirrored if there
+            are several GPUs, else default).
+        environment: variables to read TF_CONFIG from; None means those of the process.
 
     Raises:
-        CallError: no such strategy, or the computer does not offer what it needs.
+        CallError: no such strategy, or the computer does not have the devices.
     """
     import tensorflow as tf
 
-    word, count = check_strategy(name)
-    refuse_keras_distribution()
+    kind, count = check_strategy(name)
+    check_keras_distribution()
     workers = cluster_workers(os.environ if environment is None else environment)
-    if word == "auto":
+    if kind == "auto":
         several = len(tf.config.list_physical_devices("GPU")) > 1
-        word = "multiworker" if workers > 1 else "mirrored" if several else "default"
-    if word == "multiworker":
+        kind = "multiworker" if workers > 1 else "mirrored" if several else "default"
+    if kind == "multiworker":
         if workers < 1:
-            raise CallError(f"strategy multiworker needs {CLUSTER_VARIABLE} to name the workers")
+            raise CallError(
+                f"strategy multiworker needs the variable {CLUSTER_VARIABLE} with the workers",
+                untouched="nothing was run",
+                hint="start the run with srun, or set TF_CONFIG in each process",
+            )
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if word == "mirrored":
+    if kind == "mirrored":
         return tf.distribute.MirroredStrategy(_devices(count))
     return tf.distribute.get_strategy()
 
 
 def is_chief(strategy: Any) -> bool:
-    """Return whether this process writes: the first of a cluster, or the only one."""
+    """Return whether this process writes files: the first of a cluster, or the only process."""
     resolver = getattr(strategy, "cluster_resolver", None)
     if resolver is None or not resolver.cluster_spec().as_dict():
         return True
@@ -120,13 +132,17 @@ def is_chief(strategy: Any) -> bool:
 
 
 def describe(strategy: Any, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the strategy's name, replicas, processes and device type, for the record."""
+    """Return the strategy's name, replicas, workers and device type, for the record."""
     import tensorflow as tf
 
     workers = cluster_workers(os.environ if environment is None else environment)
-    words = {"MirroredStrategy": "mirrored", "CollectiveAllReduceStrategy": "multiworker"}
-    name = type(strategy).__name__.removesuffix("V1")
-    name = "multiworker" if name == "MultiWorkerMirroredStrategy" else words.get(name, "default")
+    # TensorFlow has two names for its multi-worker strategy.
+    names = {
+        "MirroredStrategy": "mirrored",
+        "CollectiveAllReduceStrategy": "multiworker",
+        "MultiWorkerMirroredStrategy": "multiworker",
+    }
+    name = names.get(type(strategy).__name__.removesuffix("V1"), "default")
     return {
         "backend": "tensorflow",
         "strategy": name,
@@ -136,16 +152,16 @@ def describe(strategy: Any, environment: Mapping[str, str] | None = None) -> dic
     }
 
 
-def share(strategy: Any, make_batches: Callable[[], Any]) -> Any:
-    """Return an iterable that hands each replica its piece of each global batch.
+def distribute_batches(strategy: Any, make_batches: Callable[[], Any]) -> Any:
+    """Return an iterable that gives each replica its piece of each global batch.
 
-    Elements are (inputs, targets, weights, is_real). A replica for which a small batch has no row
-    gets the batch's first row with weight 0 and `is_real` 0: every replica takes part in every
-    step, and the sums are unchanged.
+    Its elements are (inputs, targets, weights, is_real). If a small batch has no row for a replica,
+    the replica gets the first row of the batch with weight 0 and `is_real` 0. So every replica
+    takes part in every step, as collective operations need, and the sums are not changed.
 
     Args:
-        strategy: what `make_strategy` returned.
-        make_batches: makes one epoch of global batches; called once in each process.
+        strategy: returned by `make_strategy`.
+        make_batches: makes an epoch of global batches; called once in each process.
     """
     import tensorflow as tf
 
@@ -154,6 +170,7 @@ def share(strategy: Any, make_batches: Callable[[], Any]) -> Any:
         return as_dataset(make_batches()).map(lambda *batch: (*batch, tf.constant(1.0)))
 
     def pipeline(context: Any) -> Any:
+        # Each process makes all global batches, and cuts the pieces of its own replicas from them.
         own = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * own
         pieces = tf.data.Dataset.range(first, first + own)
@@ -167,11 +184,12 @@ def share(strategy: Any, make_batches: Callable[[], Any]) -> Any:
 
 
 def as_dataset(batches: Any) -> Any:
-    """Return batches as a `tf.data.Dataset`; one is returned as it is.
+    """Return batches as a `tf.data.Dataset`; a dataset is returned unchanged.
 
-    Others are read once, in a thread of their own: any iterable of (inputs, targets, weights) that
-    are arrays, or dicts or tuples of arrays. The first batch tells shapes and types; all but
-    the first axis must stay the same.
+    Args:
+        batches: a dataset, or an iterable of (inputs, targets, weights) that are arrays, or dicts
+            or tuples of arrays. An iterable is read once, in a thread of its own. Its first batch
+            determines types and shapes; in later batches only the first axis may differ.
 
     Raises:
         RecordError: there is no batch.
@@ -184,33 +202,38 @@ def as_dataset(batches: Any) -> Any:
     rest = iter(batches)
     first = next(rest, None)
     if first is None:
-        raise RecordError("a part of the split gave no batch")
+        raise RecordError("a part of the split has no batch")
 
-    def any_rows(value: Any) -> Any:
+    def spec(value: Any) -> Any:
         return tf.TensorSpec((None, *np.shape(value)[1:]), tf.as_dtype(value.dtype))
 
     return tf.data.Dataset.from_generator(
         lambda: map(tuple, itertools.chain([first], rest)),
-        output_signature=tf.nest.map_structure(any_rows, tuple(first)),
-    ).prefetch(AHEAD)
+        output_signature=tf.nest.map_structure(spec, tuple(first)),
+    ).prefetch(PREFETCH)
 
 
-def agree(strategy: Any, value: float) -> float:
-    """Return the chief's value in every process, so that all decide alike."""
+def broadcast_from_chief(strategy: Any, value: float) -> float:
+    """Return the chief's value in every process, so that all make the same decisions.
+
+    It is computed as a sum to which all replicas but the first add 0. So it is also a barrier:
+    each process waits until all others have called it.
+    """
     import tensorflow as tf
 
     if strategy.num_replicas_in_sync == 1:
         return value
 
-    def said(context: Any) -> Any:
+    def contribution(context: Any) -> Any:
         is_first = context.replica_id_in_sync_group == 0
         return tf.constant(value if is_first else 0.0, tf.float64)
 
-    values = strategy.experimental_distribute_values_from_function(said)
+    values = strategy.experimental_distribute_values_from_function(contribution)
     return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
 
 def _cut(batch: tuple[Any, ...], piece: Any, replicas: int) -> tuple[Any, ...]:
+    """Return a replica's piece of a batch, see `distribute_batches`."""
     import tensorflow as tf
 
     inputs, targets, weights = batch
@@ -233,20 +256,26 @@ def _devices(count: int | None) -> list[str] | None:
     gpus = tf.config.list_logical_devices("GPU") if tf.config.list_physical_devices("GPU") else []
     if gpus:
         if count is not None and count > len(gpus):
-            raise CallError(f"{count} devices were asked for; this computer has {len(gpus)} GPUs")
+            raise CallError(
+                f"strategy mirrored:{count} needs {count} GPUs, this computer has {len(gpus)}",
+                untouched="nothing was run",
+                hint=f"--strategy mirrored:{len(gpus)}",
+            )
         return [device.name for device in gpus[:count]]
     if count is None:
         raise CallError(
-            "strategy mirrored found no GPU", hint="--strategy mirrored:2 takes two logical CPUs"
+            "strategy mirrored needs a GPU, and this computer has none",
+            untouched="nothing was run",
+            hint="--strategy mirrored:2 uses two logical CPUs",
         )
     return _logical_cpus(count)
 
 
 def _logical_cpus(count: int) -> list[str]:
-    """Return the names of that many logical CPUs, splitting the first CPU if need be.
+    """Divide the first CPU into logical CPUs, and return their names.
 
     Raises:
-        CallError: TensorFlow is running already with fewer.
+        CallError: TensorFlow is already running with fewer logical CPUs.
     """
     import tensorflow as tf
 
@@ -256,39 +285,46 @@ def _logical_cpus(count: int) -> list[str]:
     except RuntimeError as error:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise CallError(
-                f"TensorFlow is running already, with fewer than {count} logical CPUs",
+                f"TensorFlow is already running with fewer than {count} logical CPUs",
+                untouched="nothing was run",
                 hint="choose the strategy before the first run of a process",
             ) from error
     return [f"CPU:{number}" for number in range(count)]
 
 
-Step = Callable[..., tuple[Any, Any, Any]]
-
-
 def make_steps(
     problem: Problem, model: Any, *, optimizer: Any, strategy: Any, settings: Mapping[str, Any]
 ) -> Steps:
-    """Compile the passes for one model, optimiser and strategy."""
+    """Compile the training and evaluation passes of a model, an optimiser and a strategy.
+
+    The gradient of a step is the sum of all replicas' gradients divided by the sum of all replicas'
+    weights. This is the gradient of the mean loss of the global batch, for any number of replicas
+    and any division of the batch. It is clipped after the sum. (Keras clips in each replica before
+    the sum, which makes the result depend on the number of devices: Keras 3.15,
+    `TFOptimizer._backend_update_step`.)
+    """
     import tensorflow as tf
 
     differentiate = _gradients(problem, model)
     apply = partial(_apply, optimizer=optimizer, model=model, clip=settings["clip_norm"])
     if settings["xla"]:
         differentiate = tf.function(differentiate, jit_compile=True)
-        if strategy.num_replicas_in_sync == 1:  # a sum over replicas cannot be compiled
+        if strategy.num_replicas_in_sync == 1:  # XLA cannot compile a sum over replicas
             apply = tf.function(apply, jit_compile=True)
 
-    def learn(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
+    def train_step(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
         gradients, loss, weight = differentiate(inputs, targets, weights)
         apply(gradients, weight)
         return loss, weight, _count(problem, weights, is_real)
 
-    def judge(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
+    def evaluation_step(
+        inputs: Any, targets: Any, weights: Any, is_real: Any
+    ) -> tuple[Any, Any, Any]:
         outputs = _as_float32(model(inputs, training=False))
         loss, weight = problem.sample_loss(targets, outputs, weights)
         return loss, weight, _count(problem, weights, is_real)
 
-    return Steps(train=_compile(strategy, learn), evaluate=_compile(strategy, judge))
+    return Steps(train=_compile(strategy, train_step), evaluate=_compile(strategy, evaluation_step))
 
 
 def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:
@@ -298,7 +334,8 @@ def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[
         with tf.GradientTape() as tape:
             outputs = _as_float32(model(inputs, training=True))
             loss, weight = problem.sample_loss(targets, outputs, weights)
-            # A penalty counts once for each unit of weight, so that the mean has it once.
+            # A penalty of the model's layers is added once for each unit of weight, so that
+            # the division by the sum of weights leaves it once.
             penalty = tf.add_n(model.losses) * weight if model.losses else 0.0
             total = loss + penalty
         variables = [variable.value for variable in model.trainable_variables]
@@ -309,7 +346,7 @@ def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[
 
 
 def _apply(gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: float) -> None:
-    """Apply the mean gradient of all replicas, clipped by its global norm."""
+    """Apply the mean gradient of all replicas, clipped to a global norm."""
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -322,13 +359,13 @@ def _apply(gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: flo
     ]
     if clip > 0:
         means, _ = tf.clip_by_global_norm(means, clip)
-    # The optimiser sums over the replicas once more, so each hands it an equal share.
-    shares = [mean / replicas for mean in means] if replicas > 1 else means
-    optimizer.apply(shares, model.trainable_variables)
+    # The optimiser adds up the gradients of all replicas again, so each gives it an equal share.
+    equal_shares = [mean / replicas for mean in means] if replicas > 1 else means
+    optimizer.apply(equal_shares, model.trainable_variables)
 
 
 def _compile(strategy: Any, function: Step) -> Pass:
-    """Return a pass over shared batches that calls a compiled step for each."""
+    """Return a pass over distributed batches that calls a compiled step for each batch."""
     import tensorflow as tf
 
     total = tf.distribute.ReduceOp.SUM
@@ -342,7 +379,9 @@ def _compile(strategy: Any, function: Step) -> Pass:
 
     def run(batches: Iterable[Any]) -> tuple[float, float, int]:
         loss = weight = samples = 0.0
-        for batch in batches:  # the float64 sums stay on the device until the pass is over
+        # The sums stay on the device until the pass ends: reading one would wait for the device.
+        # They are float64, because a float32 sum over an epoch loses digits.
+        for batch in batches:
             step_loss, step_weight, step_samples = compiled(batch)
             loss, weight, samples = loss + step_loss, weight + step_weight, samples + step_samples
         return float(loss), float(weight), int(samples)
@@ -357,7 +396,7 @@ def _count(problem: Problem, weights: Any, is_real: Any) -> Any:
 
 
 def _as_float32(outputs: Any) -> Any:
-    """Return model outputs as float32; under mixed precision they may come shorter."""
+    """Return model outputs as float32, in which losses are computed under mixed precision too."""
     import tensorflow as tf
 
     return tf.nest.map_structure(lambda output: tf.cast(output, tf.float32), outputs)

@@ -1,7 +1,7 @@
-"""When the parts of a run began and ended, under the keys of MLPerf's logs.
+"""When the sections of a run began and ended, with the keys of MLPerf's logs.
 
-Times are milliseconds since 1970 (UTC) that never fall within a process: the clock of the computer
-is read once, and a monotonic one tells how long ago that was.
+Times are in milliseconds since 1970 (UTC). Within a process they never decrease: the clock of the
+computer, which can be set back during a run, is read once; then a monotonic clock is used.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ INIT_START, INIT_STOP = "init_start", "init_stop"
 RUN_START, RUN_STOP = "run_start", "run_stop"
 STAGING_START, STAGING_STOP = "staging_start", "staging_stop"
 EVAL_START, EVAL_STOP = "eval_start", "eval_stop"
-# What a run that goes on keeps of the process before it: the run began once.
-KEPT = (INIT_START, INIT_STOP, RUN_START, STAGING_START, STAGING_STOP)
+# Marks that a resumed run inherits from its first process: a run begins only once.
+INHERITED = (INIT_START, INIT_STOP, RUN_START, STAGING_START, STAGING_STOP)
 
 Mark = dict[str, Any]
+# Time since 1970 at which the monotonic clock was 0.
 _ANCHOR_NS = time.time_ns() - time.perf_counter_ns()
 
 
@@ -28,23 +29,30 @@ def epoch_ms() -> int:
 
 
 def mark(key: str, **metadata: Any) -> Mark:
-    """Return one entry of a timeline: now."""
+    """Return a mark of the present time."""
     return {"key": key, "time_ms": epoch_ms(), "metadata": metadata}
 
 
 def begin_run(marks: Iterable[Mark], *, is_shared: bool) -> list[Mark]:
-    """Return the marks of a process that prepared data, with the begin of a run among them.
+    """Return the marks of a new run: those of its preparation, and the start of the run.
 
-    The measured time begins before staging, as the working group's policy asks ("Data State").
-    Where several runs share one staging, that of each begins now, and staging stays where it was.
+    The measured time begins before staging, as the working group's policy demands ("Data State").
+    If several runs share a staging, each of them begins now, and the marks of staging keep their
+    times.
+
+    Args:
+        marks: of the process that prepared the data.
+        is_shared: whether several runs share them.
     """
-    found = list(marks)
-    if is_shared or not any(one["key"] == STAGING_START for one in found):
-        return [*found, mark(RUN_START)]
-    place = next(number for number, one in enumerate(found) if one["key"] == STAGING_START)
-    return [*found[:place], {**found[place], "key": RUN_START}, *found[place:]]
+    preparation = list(marks)
+    keys = [entry["key"] for entry in preparation]
+    if is_shared or STAGING_START not in keys:
+        return [*preparation, mark(RUN_START)]
+    place = keys.index(STAGING_START)
+    start = {**preparation[place], "key": RUN_START}
+    return [*preparation[:place], start, *preparation[place:]]
 
 
-def go_on(marks: Iterable[Mapping[str, Any]]) -> list[Mark]:
-    """Return what the timeline of a run that is gone on with begins with."""
-    return [dict(one) for one in marks if one["key"] in KEPT]
+def resume_run(marks: Iterable[Mapping[str, Any]]) -> list[Mark]:
+    """Return the marks that a resumed run inherits."""
+    return [dict(entry) for entry in marks if entry["key"] in INHERITED]

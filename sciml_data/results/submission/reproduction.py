@@ -23,9 +23,9 @@ from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run.rescoring import (
     Difference,
     count_scores,
-    make_judge,
+    make_rescorer,
+    outcome_message,
     score_again,
-    sentence,
 )
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.scores import row_key
@@ -84,16 +84,16 @@ def rescore_packed(root: Path, registry: Registry, *, stage: Callable[[Task], So
         RecordError: the folder is invalid, was not checked, has no predictions, or the data differ.
     """
     tree = _checked_tree(root)
-    judge = make_judge(tree.records[1], registry, stage=stage)
+    rescorer = make_rescorer(tree.records[1], registry, stage=stage)
     differences: dict[str, list[Difference]] = {}
     problems: list[Problem] = []
     outcomes = {}
     for number, record in sorted(tree.records.items()):
         name = layout.record_name(number)
         path = tree.root / layout.predictions_name(number)
-        differences[name], data_problems = score_again(path, record, judge)
+        differences[name], data_problems = score_again(path, record, rescorer)
         problems += data_problems
-        message = sentence(count_scores(record), differences[name])
+        message = outcome_message(count_scores(record), differences[name])
         outcomes[name] = (not differences[name] and not data_problems, message)
     states = verification.mark(tree.root, "rescore", outcomes)
     scores = sum(map(count_scores, tree.records.values()))

@@ -8,7 +8,7 @@ import pytest
 
 from sciml_data.bench.monitoring import page_cache
 from sciml_data.bench.monitoring.page_cache import (
-    NOT_ASKED,
+    NOT_REQUESTED,
     CacheClear,
     clear_cached,
     resident_pages,
@@ -124,7 +124,7 @@ def test_a_refusal_of_the_system_is_a_reason_and_no_error(
 
 
 def test_nothing_asked_for_and_nothing_found_are_told_apart(tmp_path: Path) -> None:
-    assert NOT_ASKED.to_json() == {
+    assert NOT_REQUESTED.to_json() == {
         "done": False,
         "method": None,
         "files": 0,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml_data.bench.monitoring.machine import unwatched
-from sciml_data.bench.monitoring.page_cache import NOT_ASKED, CacheClear
+from sciml_data.bench.monitoring.machine import not_monitored
+from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear
 from sciml_data.bench.record.record import (
     RECORD_NAME,
     SCHEMA_PATH,
@@ -122,7 +122,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "predict_s": 0.1,
             "score_s": 0.1,
             "resumed_epochs": 0,
-            "cache_clear": CacheClear.to_json(NOT_ASKED),
+            "cache_clear": CacheClear.to_json(NOT_REQUESTED),
             "time_to_train_s": 0.9,
             "time_to_train_excl_staging_s": 0.8,
         },
@@ -150,7 +150,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "predict_samples_per_s": 10.0,
             "reason": "no epoch after the first of a process",
         },
-        **unwatched(),
+        **not_monitored(),
         "facts": {"shared_rows": 0},
         "outputs": {"predictions": output},
         "verification": {"state": "unchecked", "checks": []},
@@ -185,7 +185,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_a_number_that_is_none_is_not_written(tmp_path: Path, number: float) -> None:
-    record = sample_record(resources={**unwatched()["resources"], "cpu_s": number})
+    record = sample_record(resources={**not_monitored()["resources"], "cpu_s": number})
 
     with pytest.raises(RecordError, match="finite"):
         write_record(tmp_path, record)

@@ -172,8 +172,11 @@ def test_other_data_are_not_scored_against(done: Path) -> None:
 
     other = dataclasses.replace(points(), manifest_digest="sha256:" + "1" * 64)
 
-    with pytest.raises(RecordError, match="other data"):
+    with pytest.raises(RecordError) as error:
         rescore(done, REGISTRY, stage=lambda _: other)
+
+    places = [(problem.kind, problem.place) for problem in error.value.problems]
+    assert places == [("digest", "dataset")]
 
 
 def test_a_sample_is_marked_in_the_record_and_its_predictions(home: Home) -> None:

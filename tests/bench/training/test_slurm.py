@@ -173,12 +173,12 @@ def test_a_batch_script_and_a_step_of_one_task_are_no_cluster() -> None:
     [
         ({"SLURM_STEP_NUM_TASKS": "4"}, "contradict"),
         ({"SLURM_STEP_NODELIST": "node09"}, "contradict"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "two"}, "not understood"),
-        ({"SLURM_PROCID": "3"}, "SLURM_PROCID is 3 of 3"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "two"}, "not valid"),
+        ({"SLURM_PROCID": "3"}, "SLURM_PROCID is 3"),
         ({"SLURM_PROCID": ""}, "SLURM_PROCID"),
         ({"SLURM_JOB_ID": "x"}, "not a number"),
-        ({"SLURM_NODEID": "1"}, "node after node"),
-        ({"SLURM_STEP_TASKS_PER_NODE": "64,65", "SLURM_STEP_NUM_TASKS": "129"}, "have a port"),
+        ({"SLURM_NODEID": "1"}, "in blocks"),
+        ({"SLURM_STEP_TASKS_PER_NODE": "64,65", "SLURM_STEP_NUM_TASKS": "129"}, "ports"),
     ],
 )
 def test_variables_that_cannot_be_are_refused(changed: dict[str, str], said: str) -> None:
@@ -187,23 +187,23 @@ def test_variables_that_cannot_be_are_refused(changed: dict[str, str], said: str
 
 
 def test_a_cluster_is_joined_only_where_the_strategy_asks_for_it() -> None:
-    asked, not_asked, given_already = step(), step(), step(TF_CONFIG="{}")
+    needed, not_needed, already_set = step(), step(), step(TF_CONFIG="{}")
 
-    join_cluster(asked, "auto")
-    join_cluster(not_asked, "default")
-    join_cluster(given_already, "auto")
+    join_cluster(needed, "auto")
+    join_cluster(not_needed, "default")
+    join_cluster(already_set, "auto")
 
-    assert asked["TF_CONFIG"] == tf_config(step())
-    assert "TF_CONFIG" not in not_asked
-    assert given_already["TF_CONFIG"] == "{}"
+    assert needed["TF_CONFIG"] == tf_config(step())
+    assert "TF_CONFIG" not in not_needed
+    assert already_set["TF_CONFIG"] == "{}"
 
 
-def test_the_number_of_nodes_is_held_against_the_step() -> None:
+def test_the_number_of_nodes_has_to_be_that_of_the_step() -> None:
     check_nodes(step(), 2, benchmark="toy", strategy="auto")
 
-    with pytest.raises(CallError, match="Slurm started none here") as outside:
+    with pytest.raises(CallError, match="Slurm did not start") as outside:
         check_nodes({}, 2, benchmark="toy", strategy="auto")
-    with pytest.raises(CallError, match="this step of job 4711 has 2"):
+    with pytest.raises(CallError, match="job 4711, whose step has 2 nodes"):
         check_nodes(step(), 3, benchmark="toy", strategy="auto")
     with pytest.raises(CallError, match="'mirrored'"):
         check_nodes(step(), 2, benchmark="toy", strategy="mirrored")
@@ -217,7 +217,7 @@ def sbatch(*words: str) -> Result:
     return CliRunner().invoke(group, ["sbatch", *words, "--registry", str(REGISTRY)])
 
 
-def test_a_script_asks_stages_and_trains(tmp_path: Path) -> None:
+def test_a_script_requests_resources_stages_and_trains(tmp_path: Path) -> None:
     result = sbatch(
         "toy", "--seed", "3", "--nodes", "2", "--cpus-per-task", "4", "--time", "01:00:00",
         "--home", str(tmp_path),
@@ -239,13 +239,13 @@ def test_a_script_asks_stages_and_trains(tmp_path: Path) -> None:
     assert steps[1].endswith('--nodes 2 --name "slurm-${SLURM_JOB_ID}"')
 
 
-def test_the_gpus_of_a_node_are_shared_by_its_tasks() -> None:
+def test_the_gpus_of_a_node_are_divided_among_its_tasks() -> None:
     shared = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "2")
     uneven = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "3")
 
     assert "--gpus-per-task=2 " in shared.stdout
     assert isinstance(uneven.exception, CallError)
-    assert "cannot be shared by 3 tasks" in str(uneven.exception)
+    assert "cannot be divided among 3 tasks" in str(uneven.exception)
 
 
 def test_a_name_of_ones_own_is_kept(tmp_path: Path) -> None:
@@ -288,9 +288,9 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         (["toi"], "did you mean 'toy'"),
         (["toy", "--model", "smal"], "did you mean 'small'"),
         (["toy", "--stage-only"], "sets --stage-only itself"),
-        (["toy", "--time", "1:0\nrm -r x"], "cannot stand in a job script"),
-        (["toy", "--partition", "a b"], "cannot stand in a job script"),
-        (["toy", "--strategy", "data_parallel"], "keras.distribution is refused"),
+        (["toy", "--time", "1:0\nrm -r x"], "special meaning in a script"),
+        (["toy", "--partition", "a b"], "special meaning in a script"),
+        (["toy", "--strategy", "data_parallel"], "keras.distribution is not supported"),
         (["toy", "--name", "../x"], "cannot be named"),
         (["toy", "--resume", "latest"], "no such run"),
     ],

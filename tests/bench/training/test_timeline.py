@@ -98,7 +98,7 @@ def test_a_run_that_goes_on_began_once() -> None:
         {"key": key, "time_ms": 1, "metadata": {}} for key in ("run_start", "run_stop")
     ]
 
-    assert keys(timeline.go_on(before)) == ["run_start"]
+    assert keys(timeline.resume_run(before)) == ["run_start"]
 
 
 def test_baselines_are_computed_once_and_when_asked_for() -> None:
