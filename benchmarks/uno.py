@@ -109,13 +109,13 @@ def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> 
     runner = importlib.import_module("sciml_runner_uno.runner")
     model, joined = case.build(), case.build_joined()
     copy_weights(model, joined)
-    rows = case.judged
+    rows = case.evaluation
     inputs = case.rows.inputs(rows)
     pieces = [rows[first : first + size] for first in range(0, len(rows), size)]
     forward = _compiled(joined)
 
     def ours(built: Any) -> np.ndarray[Any, Any]:
-        return np.concatenate(list(runner.entity_wise(built, inputs, batch_size=size)))
+        return np.concatenate(list(runner.predict_by_entity(built, inputs, batch_size=size)))
 
     def theirs() -> np.ndarray[Any, Any]:
         found = [forward(case.join_inputs(case.rows.inputs(piece))) for piece in pieces]
@@ -244,14 +244,14 @@ def _use_memory(arguments: argparse.Namespace) -> None:
         model = case.build()
         _trainer(case, model, lambda: iter(batches))()
         runner = importlib.import_module("sciml_runner_uno.runner")
-        inputs = case.rows.inputs(case.judged)
-        list(runner.entity_wise(model, inputs, batch_size=size))
+        inputs = case.rows.inputs(case.evaluation)
+        list(runner.predict_by_entity(model, inputs, batch_size=size))
     else:
         model = case.build_joined()
         _trainer(case, model, lambda: map(case.join, batches))()
         forward = _compiled(model)
-        for first in range(0, len(case.judged), size):
-            forward(case.join_inputs(case.rows.inputs(case.judged[first : first + size])))
+        for first in range(0, len(case.evaluation), size):
+            forward(case.join_inputs(case.rows.inputs(case.evaluation[first : first + size])))
     peak = _peak()
     print(f"{peak / 1e6:.2f} GB, {(peak - before) / 1e6:.2f} GB more than with tables alone")
 

@@ -50,9 +50,12 @@ def make_case(arguments: argparse.Namespace) -> Any:
     responses = _responses(modules["data"], arguments)
     cells, drugs = responses.cells.tables, responses.drug_table.tables
     rows = modules["batches"].Rows(
-        responses, base=np.zeros(len(responses), "f4"), dose_scale=None, doubles=True,
+        responses,
+        base=np.zeros(len(responses), "f4"),
+        dose_scale=None,
+        duplicate_single_drugs=True,
         is_padded=backend.name() == "jax",
-    )  # fmt: skip
+    )
     has_doses = arguments.variant == "dose"
 
     def join_inputs(inputs: Any) -> Any:
@@ -73,7 +76,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
         settings=settings,
         rows=rows,
         train=np.arange(len(responses)),
-        judged=_judged(responses, arguments.evaluation_rows),
+        evaluation=_evaluation_rows(responses, arguments.evaluation_rows),
         join_inputs=join_inputs,
         join=lambda batch: (tuple(join_inputs(batch[0])), *batch[1:]),
         build=build,
@@ -150,7 +153,7 @@ def _responses(data: Any, arguments: argparse.Namespace) -> Any:
     )
 
 
-def _judged(responses: Any, count: int) -> Any:
+def _evaluation_rows(responses: Any, count: int) -> Any:
     """Return rows to evaluate on: any of AUC, as published; of doses all rows of some drugs.
 
     A part of the real data holds some 540 rows of each of its drugs, and 30 of AUC.

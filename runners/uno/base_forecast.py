@@ -1,4 +1,8 @@
-"""The forecast from means that our network corrects, made of what is known of rows to come."""
+"""The forecast from mean effects that the `pooled` network corrects.
+
+It uses only effects that rows to come will have too: those that most validation rows share with the
+training part.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +16,21 @@ from . import effects
 from .data import Floats, Responses
 
 if TYPE_CHECKING:
-    from .split import Layout, Rows
+    from .split import Rows, SplitParts
 
 MEANS, NOTHING = "means", "nothing"
 BASES = (MEANS, NOTHING)
 
 
 @dataclass(frozen=True)
-class Base:
-    """What a network's output is added to.
+class BaseForecast:
+    """The forecast that a network's output is added to.
 
     Attributes:
         values: (row,) float32.
-        kinds: effects that it is made of.
-        removed: kinds of entities whose effects it has on training rows alone.
-        spread: standard deviation of what it leaves of training rows; 1 for the reference.
+        kinds: kinds of effects that it is the sum of.
+        removed: kinds of entities whose effects it contains for training rows only.
+        spread: standard deviation of its errors on training rows; 1 for the reference.
     """
 
     values: Floats
@@ -35,33 +39,37 @@ class Base:
     spread: float
 
 
-def make_base(
-    responses: Responses, layout: Layout, used: Mapping[str, Rows], settings: Mapping[str, Any]
-) -> Base:
-    """Return the base of a split: effects that most rows of the validation part have.
+def make_base_forecast(
+    responses: Responses,
+    split: SplitParts,
+    training_entities: Mapping[str, Rows],
+    settings: Mapping[str, Any],
+) -> BaseForecast:
+    """Return the base forecast of a split.
 
-    Of a few held-out drugs a network would learn what each does, which says nothing of another. So
-    where training has fewer than `least_entities` of a held-out kind, their own effects are taken
-    out of what is trained on; what cells make of drugs is left to learn.
+    If cells or drugs are held out and training has only a few of them, a network would learn the
+    effect of each, which says nothing about those held out. So if training has fewer than
+    `least_entities` entities of a held-out kind, their own effects are part of the base of training
+    rows, and the network cannot learn them.
 
     Args:
         responses: all rows.
-        layout: the parts.
-        used: "cells" and "drugs" of the training part.
+        split: the parts.
+        training_entities: indices of the "cells" and "drugs" of the training part.
         settings: see task.toml.
     """
     if settings["model"] == "reference":
-        return Base(np.zeros(len(responses), np.float32), (), (), 1.0)
-    train = layout.parts["train"]
-    knows = {"cell": layout.knows_cell, "drug": layout.knows_drug}
+        return BaseForecast(np.zeros(len(responses), np.float32), (), (), 1.0)
+    train = split.parts["train"]
+    knows = {"cell": split.knows_cell, "drug": split.knows_drug}
     kinds = _kinds(knows, settings, has_doses=responses.doses.shape[1] > 0)
     values = _means(responses, train, kinds, settings)
-    least = settings["least_entities"] if settings["base"] == MEANS else 0
-    removed = _few(responses, knows, used, least)
+    min_entities = settings["least_entities"] if settings["base"] == MEANS else 0
+    removed = _scarce_kinds(responses, knows, training_entities, min_entities)
     if removed:
         values[train] = _means(responses, train, (*kinds, *removed), settings)[train]
     spread = float((responses.target[train] - values[train]).std())
-    return Base(values, kinds, removed, spread or 1.0)
+    return BaseForecast(values, kinds, removed, spread or 1.0)
 
 
 def _kinds(
@@ -69,29 +77,33 @@ def _kinds(
 ) -> tuple[str, ...]:
     if settings["base"] == NOTHING:
         return ()
-    wanted = {
+    is_used = {
         "cell": knows["cell"],
         "level": has_doses,
         "drug": knows["drug"],
         "dose": has_doses and knows["drug"],
     }
-    return tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
+    return tuple(kind for kind, use in is_used.items() if use)
 
 
-def _few(
-    responses: Responses, knows: Mapping[str, bool], used: Mapping[str, Rows], least: int
+def _scarce_kinds(
+    responses: Responses,
+    knows: Mapping[str, bool],
+    training_entities: Mapping[str, Rows],
+    min_entities: int,
 ) -> tuple[str, ...]:
-    """Return the held-out kinds of which training has fewer than so many."""
+    """Return the held-out kinds of which training has fewer than `min_entities` entities."""
     tables = {"cell": responses.cells, "drug": responses.drug_table}
     return tuple(
         kind
         for kind, table in tables.items()
-        if not knows[kind] and len(np.unique(table.codes[used[f"{kind}s"]])) < least
+        if not knows[kind]
+        and len(np.unique(table.codes[training_entities[f"{kind}s"]])) < min_entities
     )
 
 
 def _means(
     responses: Responses, train: Rows, kinds: tuple[str, ...], settings: Mapping[str, Any]
 ) -> Floats:
-    made = effects.forecasts(responses, train, {"base": kinds}, penalty=settings["shrinkage"])
-    return made["base"].astype(np.float32)
+    named = effects.forecasts(responses, train, {"base": kinds}, penalty=settings["shrinkage"])
+    return named["base"].astype(np.float32)

@@ -1,4 +1,4 @@
-"""What needs no network: means, ridge regression and gradient boosting on reduced features."""
+"""Baselines without a network: means, ridge regression, gradient boosting on PCA features."""
 
 from __future__ import annotations
 
@@ -28,66 +28,73 @@ DOSE_MEANS: Mapping[str, tuple[str, ...]] = {
     "dose_cell_mean": ("level", "drug", "dose", "cell"),
 }
 BOOSTING, RIDGE = "boosting", "ridge"
-MOST_FOR_AXES = 4000  # entities that principal axes are computed from
-BLOCK = 1 << 16  # rows whose features exist at once
+MAX_FOR_AXES = 4000  # entities that principal axes are computed from
+BLOCK = 1 << 16  # rows whose features are in memory at once
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
 def forecasts(
     responses: Responses,
     scaled: Scaled,
-    known: Mapping[str, Mapping[str, Rows]],
+    training: Mapping[str, Mapping[str, Rows]],
     settings: Mapping[str, Any],
     *,
-    facts: dict[str, Any],
+    notes: dict[str, Any],
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield name and forecast (row,) of all rows of each baseline.
+    """Yield name and forecast (row,), float32, of each baseline for all rows.
 
     Args:
         responses: all rows.
         scaled: features.
-        known: "parts", the rows of each, and "used", the training part's entities.
+        training: "parts": rows by part; "entities": "cells" and "drugs" of the training part.
         settings: see task.toml.
-        facts: what the record should say of a baseline is put in, or why one is left out.
+        notes: gets details of a baseline, or why it is skipped, for the record.
     """
-    train = known["parts"]["train"]
+    train = training["parts"]["train"]
     named = {**MEANS, **(DOSE_MEANS if responses.doses.shape[1] else {})}
     for name, kinds in named.items():
-        made = effects.forecasts(responses, train, {name: kinds}, penalty=settings["shrinkage"])
-        yield name, made[name].astype(np.float32)
-    reduced = reduce(scaled.cells, scaled.drugs, known["used"], most=settings["components"])
+        forecast = effects.forecasts(responses, train, {name: kinds}, penalty=settings["shrinkage"])
+        yield name, forecast[name].astype(np.float32)
+    reduced = reduce_features(
+        scaled.cells, scaled.drugs, training["entities"], max_components=settings["components"]
+    )
     options = {"penalty": settings["ridge_penalty"], "products": settings["ridge_products"]}
     yield RIDGE, ridge(responses, reduced, train, **options).astype(np.float32)
     missing = boosting_missing()
     if missing or not settings["boosting_trees"]:
-        facts[BOOSTING] = {"skipped": missing or "boosting_trees=0"}
+        notes[BOOSTING] = {"skipped": missing or "boosting_trees=0"}
         return
-    forecast, facts[BOOSTING] = boosting(
-        responses, lambda rows: row_features(responses, reduced, rows), known["parts"], settings
+    boosted, notes[BOOSTING] = boosting(
+        responses, lambda rows: row_features(responses, reduced, rows), training["parts"], settings
     )
-    yield BOOSTING, forecast.astype(np.float32)
+    yield BOOSTING, boosted.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """Principal components of cells and of drugs, of training entities' features.
+    """Principal components of the features, with axes from training entities.
 
-    cells: (cell, component) float32; drugs: (drug, component) float32.
+    Attributes:
+        cells: (cell, component) float32.
+        drugs: (drug, component) float32.
     """
 
     cells: Floats
     drugs: Floats
 
 
-def reduce(
+def reduce_features(
     cells: Mapping[str, npt.NDArray[Any]],
     drugs: Mapping[str, npt.NDArray[Any]],
-    used: Mapping[str, Rows],
+    training_entities: Mapping[str, Rows],
     *,
-    most: int,
+    max_components: int,
 ) -> Reduced:
-    """Return at most `most` components of each kind; see `_components`."""
-    return Reduced(_components(cells, used["cells"], most), _components(drugs, used["drugs"], most))
+    """Return at most `max_components` components of cells and of drugs; see `_components`."""
+    return Reduced(
+        _components(cells, training_entities["cells"], max_components),
+        _components(drugs, training_entities["drugs"], max_components),
+    )
 
 
 def row_features(
@@ -95,13 +102,13 @@ def row_features(
 ) -> Floats:
     """Return (row, feature) float32: components of cell and drugs, doses and their squares.
 
-    Of two drugs the components are added up, and the doses too, so their order does not matter.
+    Components and doses of two drugs are added, so their order does not matter.
 
     Args:
         responses: all rows.
-        reduced: components.
-        rows: which rows.
-        products: leading components of each kind whose products are features as well.
+        reduced: components of cells and drugs.
+        rows: indices of the wanted rows.
+        products: number of leading components of each kind whose products are features too.
     """
     cells = reduced.cells[responses.cell[rows]]
     padded = np.concatenate([reduced.drugs, np.zeros((1, reduced.drugs.shape[1]), np.float32)])
@@ -124,7 +131,7 @@ def row_features(
 def ridge(
     responses: Responses, reduced: Reduced, train: Rows, *, penalty: float, products: int
 ) -> npt.NDArray[np.float64]:
-    """Return the forecast of all rows by ridge regression."""
+    """Return the forecast (row,) of all rows by ridge regression."""
 
     def blocks(rows: Rows) -> Iterator[Rows]:
         return (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
@@ -149,7 +156,7 @@ def ridge(
 
 
 def boosting_missing() -> str | None:
-    """Return why gradient boosting cannot be had; None where it can."""
+    """Return why gradient boosting is not available; None if it is."""
     if importlib.util.find_spec("lightgbm") is not None:
         return None
     return "lightgbm is not installed: pip install 'sciml-data[uno]'"
@@ -161,21 +168,21 @@ def boosting(
     parts: Mapping[str, Rows],
     settings: Mapping[str, Any],
 ) -> tuple[npt.NDArray[np.float64], Mapping[str, Any]]:
-    """Return the forecast of all rows by LightGBM, and what it was fitted with.
+    """Return the forecast (row,) of all rows by LightGBM, and details for the record.
 
-    The number of trees is chosen by the validation part; the order of sums is fixed, so it can be
-    computed again.
+    The number of trees is chosen by the validation part. The order of sums is fixed, so results are
+    reproducible.
 
     Args:
         responses: all rows.
-        features: rows -> (row, feature) float32.
-        parts: "train", and "validation" to stop by.
+        features: function from indices of rows to (row, feature) float32.
+        parts: rows of "train", and of "validation" for early stopping.
         settings: `boosting_*` of task.toml.
     """
     import lightgbm
 
-    train = _some(parts["train"], settings["boosting_rows"])
-    judged = _some(parts.get("validation", parts["train"]), settings["boosting_rows"])
+    train = _evenly_spaced(parts["train"], settings["boosting_rows"])
+    validation = _evenly_spaced(parts.get("validation", parts["train"]), settings["boosting_rows"])
     options = {
         "objective": "regression",
         "learning_rate": settings["boosting_rate"],
@@ -191,13 +198,15 @@ def boosting(
         "num_threads": settings["boosting_threads"],
         "verbose": -1,
     }
-    known = lightgbm.Dataset(features(train), responses.target[train], free_raw_data=True)
-    shown = lightgbm.Dataset(features(judged), responses.target[judged], reference=known)
+    train_data = lightgbm.Dataset(features(train), responses.target[train], free_raw_data=True)
+    validation_data = lightgbm.Dataset(
+        features(validation), responses.target[validation], reference=train_data
+    )
     booster = lightgbm.train(
         options,
-        known,
+        train_data,
         num_boost_round=settings["boosting_trees"],
-        valid_sets=[shown],
+        valid_sets=[validation_data],
         callbacks=[lightgbm.early_stopping(50, verbose=False)],
     )
     pieces = [
@@ -212,40 +221,46 @@ def boosting(
     }
 
 
-def _some(rows: Rows, most: int) -> Rows:
-    """Return at most so many rows, evenly spaced; 0 takes all."""
-    if not most or len(rows) <= most:
+def _evenly_spaced(rows: Rows, limit: int) -> Rows:
+    """Return at most `limit` rows, evenly spaced; all rows if `limit` is 0."""
+    if not limit or len(rows) <= limit:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    return rows[np.linspace(0, len(rows) - 1, limit).astype(np.int64)]
 
 
-def _components(tables: Mapping[str, npt.NDArray[Any]], used: Rows, most: int) -> Floats:
-    """Return principal components of all entities, axes from the used ones, of unit variance."""
+def _components(
+    tables: Mapping[str, npt.NDArray[Any]], training: Rows, max_components: int
+) -> Floats:
+    """Return principal components (entity, component) of unit variance, with axes from training."""
     values = np.concatenate([np.asarray(table, np.float32) for table in tables.values()], axis=1)
-    used = _some(used, MOST_FOR_AXES)
-    known = values[used].astype(np.float64)
+    training = _evenly_spaced(training, MAX_FOR_AXES)
+    known = values[training].astype(np.float64)
     centre = known.mean(axis=0)
-    _, sizes, axes = _decomposed(known - centre, most)
-    kept = sizes > 1e-6 * max(sizes[0], 1e-12) if len(sizes) else np.zeros(0, bool)
-    scale = np.sqrt(len(used)) / np.maximum(sizes[kept], 1e-12)
-    turned = (axes[kept].T * scale).astype(np.float32)
-    return np.asarray(values @ turned - centre.astype(np.float32) @ turned, np.float32)
+    _, sizes, axes = _truncated_svd(known - centre, max_components)
+    # Axes of rounding noise are left out: unit variance would amplify them.
+    is_kept = sizes > 1e-6 * max(sizes[0], 1e-12) if len(sizes) else np.zeros(0, bool)
+    scale = np.sqrt(len(training)) / np.maximum(sizes[is_kept], 1e-12)
+    projection = (axes[is_kept].T * scale).astype(np.float32)
+    return np.asarray(values @ projection - centre.astype(np.float32) @ projection, np.float32)
 
 
-def _decomposed(
-    known: npt.NDArray[np.float64], most: int
+def _truncated_svd(
+    matrix: npt.NDArray[np.float64], max_components: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the leading singular vectors and values, by way of the smaller Gram matrix."""
-    count, width = known.shape
+    """Return the leading left singular vectors, singular values and right singular vectors.
+
+    They come from the eigenvectors of the smaller Gram matrix, which is cheaper than an SVD.
+    """
+    count, width = matrix.shape
     if count <= width:
-        values, vectors = np.linalg.eigh(known @ known.T)
-        order = np.argsort(values)[::-1][: min(most, count)]
+        values, vectors = np.linalg.eigh(matrix @ matrix.T)
+        order = np.argsort(values)[::-1][: min(max_components, count)]
         sizes = np.sqrt(np.maximum(values[order], 0.0))
         left = vectors[:, order]
-        right = (left.T @ known) / np.maximum(sizes, 1e-12)[:, None]
+        right = (left.T @ matrix) / np.maximum(sizes, 1e-12)[:, None]
         return left, sizes, right
-    values, vectors = np.linalg.eigh(known.T @ known)
-    order = np.argsort(values)[::-1][: min(most, width)]
+    values, vectors = np.linalg.eigh(matrix.T @ matrix)
+    order = np.argsort(values)[::-1][: min(max_components, width)]
     sizes = np.sqrt(np.maximum(values[order], 0.0))
     right = vectors[:, order].T
-    return known @ right.T / np.maximum(sizes, 1e-12), sizes, right
+    return matrix @ right.T / np.maximum(sizes, 1e-12), sizes, right

@@ -1,7 +1,7 @@
-"""Responses and tables of a ready dataset as arrays: rows of indices, entities once.
+"""Read responses and tables of a ready dataset as arrays.
 
-Nothing is joined. A row says which cell, which drugs at which doses, and what was measured; the
-features of cells and drugs stay in their tables.
+Features are not joined to rows. A row has the index of a cell line, indices and doses of drugs, and
+the measured response. The features of cells and drugs stay in their own tables.
 """
 
 from __future__ import annotations
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
 
 AUC, DOSE = "auc", "dose"
 TARGETS = {AUC: "auc", DOSE: "growth"}
-NO_SLOT = -1  # in `drugs`: there is no second drug
+NO_SLOT = -1  # in `drugs`: the slot is empty
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Entities:
-    """Cells or drugs: `ids` qualified by source, `names` the same under all of an entity's ids.
+    """Cells or drugs.
 
-    `tables` has the features by name: float32 (entity, feature) with NaN where missing, or bits as
-    uint8 (entity, bit). `codes` numbers the names: entities of one name share a number.
+    Attributes:
+        ids: qualified by source.
+        names: canonical names; ids of the same cell line or compound share a name.
+        tables: features by name: float32 (entity, feature) with NaN where missing, or bits as
+            uint8 (entity, bit).
+        codes: (entity,) number of the name.
     """
 
     ids: tuple[str, ...]
@@ -47,20 +51,21 @@ class Entities:
 
 @dataclass(frozen=True)
 class Responses:
-    """What was measured.
+    """All measured responses, with the tables of cells and drugs.
 
     Attributes:
         variant: `auc` or `dose`.
-        target: (row,) float32, area under the curve or growth.
+        target: (row,) float32, area under the dose response curve, or growth.
         cell: (row,) int32, index of the cell.
-        drugs: (row, slot) int32, indices of the drugs; `NO_SLOT` for no second drug. One slot
-            where nothing has a second drug and there is no dose.
-        doses: (row, slot) float32, -log10(mol/L), NaN for no drug; no slot without doses.
+        drugs: (row, slot) int32, indices of the drugs, `NO_SLOT` for an empty slot; one slot for
+            `auc`, two for `dose`.
+        doses: (row, slot) float32, -log10(mol/L), NaN for an empty slot; no slots for `auc`.
         source: (row,) index into `sources`.
         study: (row,) index into `studies`.
-        published: (row,) 0 train, 1 validation, 2 test; None where nothing was published.
-        cells, drug_table: the entities.
-        notes: attributes of the dataset that a record should have.
+        published: (row,) 0 train, 1 validation, 2 test; None if the dataset has no such parts.
+        cells: all cell lines.
+        drug_table: all drugs.
+        notes: attributes of the dataset for the record.
     """
 
     variant: str
@@ -91,21 +96,23 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
     """Return the rows and tables of a ready dataset.
 
     Args:
-        dataset: ready form; see `sciml_data/responses`.
+        dataset: ready form; see `sciml_data/formats/drug_response`.
         variant: `auc` or `dose`.
 
     Raises:
-        CallError: the dataset has no such target.
+        CallError: the dataset does not have the target of this variant.
         SciMLDataError: it has no features of cells or of drugs, or no row.
     """
     name = TARGETS[variant]
     if name not in dataset:
-        raise CallError(f"the dataset has no variable {name!r}: it is no dataset of {variant!r}")
+        raise CallError(f"the dataset has no variable {name!r}, which variant {variant!r} needs")
     target = dataset[name].to_numpy().astype(np.float32)
     cells = _entities(dataset, "cell", ("expression",))
     drug_table = _entities(dataset, "drug", ("descriptors", "fingerprints"))
     if not len(target) or not np.isfinite(target).all():
-        raise SciMLDataError(f"{name} has {len(target)} rows, or some that are not finite")
+        raise SciMLDataError(
+            f"{name} has no rows, or values that are not finite: {len(target)} rows"
+        )
     has_part = "published_part" in dataset
     return Responses(
         variant=variant,
@@ -125,24 +132,29 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
 
 
 def compounds(responses: Responses) -> Codes:
-    """Return (row, slot) numbers of the canonical compounds, `NO_SLOT` for no drug."""
+    """Return (row, slot) codes of the canonical compounds, `NO_SLOT` for an empty slot."""
     codes = np.append(responses.drug_table.codes, NO_SLOT)
     return np.asarray(codes[responses.drugs])
 
 
 def group_codes(responses: Responses) -> Codes:
-    """Return (row,) a number for each compound, or pair of compounds whatever their order."""
+    """Return (row,) a number for each compound, or pair of compounds in either order."""
     return pair_codes(compounds(responses), len(responses.drug_table))
 
 
 def pair_codes(slots: Codes, count: int) -> Codes:
-    """Return one number for each row of (row, slot) codes below `count`; order does not count."""
+    """Return (row,) a number for each combination of codes (row, slot), in any order of slots.
+
+    Args:
+        slots: codes below `count`, or -1.
+        count: number of codes.
+    """
     low, high = slots.min(axis=1), slots.max(axis=1)
     return np.asarray((low + 1) * np.int64(count + 1) + high)
 
 
-def row_words(responses: Responses) -> Hashes:
-    """Return a hash of each row: cell, drugs with doses in any order, source and study by id."""
+def row_hashes(responses: Responses) -> Hashes:
+    """Return (row,) a hash of cell, drugs with doses in any order, source and study by id."""
     table = responses.drug_table
     drug = np.append(hash_ids(table.ids, "drug"), np.uint64(0))[responses.drugs]
     if responses.doses.shape[1]:
@@ -183,7 +195,7 @@ def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Enti
         tables[name] = values
     if not tables:
         raise SciMLDataError(
-            f"the dataset has no features of any {kind}: {' or '.join(features)} is needed"
+            f"the dataset has no features of {kind}s: {' or '.join(features)} is needed"
         )
     names = tuple(text_of(dataset[f"{kind}_canonical"]))
     codes = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)[1]

@@ -1,8 +1,9 @@
-"""Forecasts from means: what a cell, a drug, or a drug at a dose does on average.
+"""Forecasts from additive mean effects: of a cell, a drug, or a drug at a dose.
 
-Effects are sums over a row's groups, each shrunken to 0 by `penalty` rows' worth of doubt (a ridge
-on indicators), fitted in turn until they stand. A group is nested in a wider one (an id in its
-canonical name, a dose in its drug), so what is seldom seen falls back on that.
+The model is ridge regression on one-hot codes: a row's value is the mean plus one effect for each
+factor. `penalty` shrinks each effect towards 0 as that many rows of value 0 would. Effects are
+fitted by backfitting, one factor after the other until they no longer change. Factors are nested
+(an id in its canonical name, a dose in its drug), so a rare group falls back on the wider one.
 """
 
 from __future__ import annotations
@@ -18,33 +19,41 @@ from .data import NO_SLOT, Responses, compounds, group_codes
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 Doubles: TypeAlias = npt.NDArray[np.float64]
-SWEEPS, TOLERANCE = 50, 1e-6  # times all effects are fitted in turn; until they move by less
-DOSE_STEP = 0.25  # of -log10(mol/L): doses nearer than half of it are one level
+MAX_SWEEPS = 50  # passes over all factors
+TOLERANCE = 1e-6  # largest change of an effect in the last pass
+DOSE_STEP = 0.25  # of -log10(mol/L): doses are rounded to multiples of it
 
 
 @dataclass(frozen=True)
-class Effects:
-    """A mean, and an effect for each number of each factor."""
+class AdditiveEffects:
+    """A mean, and an effect for each code of each factor.
+
+    Attributes:
+        mean: of the training rows.
+        effects: for each factor (code,) float64.
+    """
 
     mean: float
     effects: tuple[Doubles, ...]
 
     def predict(self, factors: Sequence[Codes]) -> Doubles:
-        """Return the sum of effects of rows; a number never seen has none."""
+        """Return the forecast of rows (row,) float64; an unknown code has effect 0."""
         total = np.full(len(factors[0]) if factors else 0, self.mean)
         for codes, effect in zip(factors, self.effects, strict=True):
             total += _gathered(effect, codes)
         return total
 
 
-def fit_effects(target: Doubles, factors: Sequence[Codes], *, penalty: float) -> Effects:
-    """Return effects fitted to rows by least squares with a penalty on each squared effect.
+def fit_additive_effects(
+    target: Doubles, factors: Sequence[Codes], *, penalty: float
+) -> AdditiveEffects:
+    """Return effects fitted by least squares with a penalty on each squared effect.
 
     Args:
         target: (row,).
-        factors: each (row,) or (row, slot) numbers from 0, `NO_SLOT` for none; effects of slots
-            are added up.
-        penalty: rows' worth of doubt in an effect.
+        factors: codes from 0 of each factor, (row,) or (row, slot); `NO_SLOT` for an empty slot.
+            The effects of slots are added.
+        penalty: weight of the squared effects, in rows.
     """
     mean = float(target.mean())
     effects = [np.zeros(int(codes.max()) + 1) for codes in factors]
@@ -52,26 +61,26 @@ def fit_effects(target: Doubles, factors: Sequence[Codes], *, penalty: float) ->
         _summed(codes, np.ones(len(target)), len(e))
         for codes, e in zip(factors, effects, strict=True)
     ]
-    rest = target - mean
-    for _ in range(SWEEPS):
-        moved = 0.0
+    residual = target - mean
+    for _ in range(MAX_SWEEPS):
+        largest_step = 0.0
         for number, (codes, count) in enumerate(zip(factors, counts, strict=True)):
             slots = 1 if codes.ndim == 1 else codes.shape[1]
-            doubt = penalty * effects[number]
-            step = (_summed(codes, rest, len(count)) - doubt) / (count + penalty) / slots
+            shrinkage = penalty * effects[number]
+            step = (_summed(codes, residual, len(count)) - shrinkage) / (count + penalty) / slots
             effects[number] = effects[number] + step
-            rest = rest - _gathered(step, codes)
-            moved = max(moved, float(np.abs(step).max(initial=0.0)))
-        if moved < TOLERANCE:
+            residual = residual - _gathered(step, codes)
+            largest_step = max(largest_step, float(np.abs(step).max(initial=0.0)))
+        if largest_step < TOLERANCE:
             break
-    return Effects(mean, tuple(effects))
+    return AdditiveEffects(mean, tuple(effects))
 
 
 def factors_of(responses: Responses) -> dict[str, list[Codes]]:
-    """Return the factors of all rows by what they are about: `cell`, `drug`, `level` and `dose`.
+    """Return the factors of all rows by kind: `cell`, `drug`, `level` and `dose`.
 
-    `level` is a dose of any drug; `dose` is a drug at a dose, a pair of drugs, and a pair at its
-    doses, each nested in `drug` and `level`.
+    `level` is a dose of any drug. `dose` is a drug at a dose, a pair of drugs, and a pair at its
+    doses; these are nested in `drug` and `level`.
     """
     cells = [responses.cells.codes[responses.cell]]
     if len(np.unique(responses.cells.codes)) < len(responses.cells):
@@ -79,43 +88,46 @@ def factors_of(responses: Responses) -> dict[str, list[Codes]]:
     drugs = [compounds(responses)]
     if len(np.unique(responses.drug_table.codes)) < len(responses.drug_table):
         drugs.append(responses.drugs.astype(np.int64))
-    made = {"cell": cells, "drug": drugs}
+    factors = {"cell": cells, "drug": drugs}
     if responses.doses.shape[1]:
-        levels = _levels(responses)
-        made |= {"level": [levels], "dose": _at_doses(responses, levels)}
-    return made
+        levels = _dose_levels(responses)
+        factors |= {"level": [levels], "dose": _at_doses(responses, levels)}
+    return factors
 
 
 def forecasts(
     responses: Responses, train: Codes, named: Mapping[str, Sequence[str]], *, penalty: float
 ) -> dict[str, Doubles]:
-    """Return for each name the forecast of all rows from the factors it names.
+    """Return forecasts (row,) of all rows by name.
 
     Args:
         responses: all rows.
-        train: rows to fit to.
-        named: name -> which of `factors_of` it uses; none is the mean.
-        penalty: see `fit_effects`.
+        train: rows that effects are fitted to.
+        named: kinds of factors by name of the forecast; without any it is the mean.
+        penalty: see `fit_additive_effects`.
     """
-    known = factors_of(responses)
+    by_kind = factors_of(responses)
     target = responses.target.astype(np.float64)
-    made = {}
+    named_forecasts = {}
     for name, kinds in named.items():
-        factors = [codes for kind in kinds for codes in known.get(kind, [])]
-        fitted = fit_effects(target[train], [codes[train] for codes in factors], penalty=penalty)
-        made[name] = fitted.predict(factors) if factors else np.full(len(target), fitted.mean)
-    return made
+        factors = [codes for kind in kinds for codes in by_kind.get(kind, [])]
+        fitted = fit_additive_effects(
+            target[train], [codes[train] for codes in factors], penalty=penalty
+        )
+        mean = np.full(len(target), fitted.mean)
+        named_forecasts[name] = fitted.predict(factors) if factors else mean
+    return named_forecasts
 
 
-def _levels(responses: Responses) -> Codes:
-    """Return each slot's dose as a number of steps, `NO_SLOT` for no drug."""
+def _dose_levels(responses: Responses) -> Codes:
+    """Return the dose of each slot as a multiple of `DOSE_STEP`, `NO_SLOT` for no drug."""
     steps = np.round(np.nan_to_num(responses.doses, nan=0.0) / DOSE_STEP).astype(np.int64)
     is_drug = responses.drugs != NO_SLOT
     return np.where(is_drug, steps - steps[is_drug].min(), NO_SLOT)
 
 
 def _at_doses(responses: Responses, levels: Codes) -> list[Codes]:
-    """Return the drug at each slot's dose, and each pair at both of its doses in any order."""
+    """Return factors: drugs at doses, pairs of drugs, and pairs at doses in any order."""
     at_dose = compounds(responses) * (levels.max() + 1) + levels
     at_dose = np.where(responses.drugs == NO_SLOT, NO_SLOT, at_dose)
     at_dose = _numbered(at_dose)
@@ -129,13 +141,13 @@ def _at_doses(responses: Responses, levels: Codes) -> list[Codes]:
 
 
 def _numbered(codes: Codes) -> Codes:
-    """Return codes numbered from 0; `NO_SLOT` stays."""
+    """Return codes renumbered from 0; `NO_SLOT` stays."""
     known = np.unique(codes[codes != NO_SLOT])
     return np.where(codes == NO_SLOT, NO_SLOT, np.searchsorted(known, codes))
 
 
 def _summed(codes: Codes, values: Doubles, count: int) -> Doubles:
-    """Return the sum of rows' values for each number."""
+    """Return the sum of the rows' values for each code (code,)."""
     total = np.zeros(count)
     for slot in _slots(codes):
         known = slot != NO_SLOT
@@ -144,7 +156,7 @@ def _summed(codes: Codes, values: Doubles, count: int) -> Doubles:
 
 
 def _gathered(effect: Doubles, codes: Codes) -> Doubles:
-    """Return the sum of each row's effects; 0 for a number beyond those that were fitted."""
+    """Return the sum of each row's effects (row,); a code that was not fitted has effect 0."""
     padded = np.append(effect, 0.0)
     total = np.zeros(len(codes))
     for slot in _slots(codes):

@@ -1,6 +1,6 @@
-"""Features as a model wants them: filled and scaled by what the training part's entities show.
+"""Fill and standardise features with the statistics of the training part's entities.
 
-Each entity of the training part counts once, however many rows it has. Bits stay bits.
+Each cell or drug of the training part counts once, however many rows it has. Bits are not scaled.
 """
 
 from __future__ import annotations
@@ -15,59 +15,81 @@ import numpy.typing as npt
 from .data import Entities, Floats
 
 if TYPE_CHECKING:
-    from .split import Layout, Rows
+    from .split import Rows, SplitParts
 
-LEAST_SPREAD = 1e-6  # standard deviation, relative to the mean's size, below which nothing is told
-BLOCK = 4096  # entities that are scaled at once, so that no second table is made
+MIN_SPREAD = 1e-6  # relative standard deviation; a feature with less counts as constant
+BLOCK = 4096  # entities that are scaled at once, so that no second table is in memory
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Tables of cells and drugs by name: float32 (entity, feature), or bits as uint8."""
+    """Scaled features.
+
+    Attributes:
+        cells: tables by name, float32 (cell, feature), or bits as uint8.
+        drugs: tables by name, float32 (drug, feature), or bits as uint8.
+        facts: width and scaling of each table, for the record.
+    """
 
     cells: Mapping[str, npt.NDArray[Any]]
     drugs: Mapping[str, npt.NDArray[Any]]
     facts: Mapping[str, Any]
 
 
-def scale(cells: Entities, drugs: Entities, used: Mapping[str, Rows], *, clip: float) -> Scaled:
-    """Return all features filled with training means and standardised by training entities.
+def scale(
+    cells: Entities, drugs: Entities, training_entities: Mapping[str, Rows], *, clip: float
+) -> Scaled:
+    """Return all features, standardised; missing values become the mean of training entities.
 
     Args:
         cells: table of cells.
         drugs: table of drugs.
-        used: "cells" and "drugs" of the training part, each index once.
-        clip: standard deviations beyond which a value is cut; 0 does not cut.
+        training_entities: indices of the "cells" and "drugs" of the training part.
+        clip: limit of a value in standard deviations; 0 is no limit.
     """
     facts: dict[str, Any] = {}
-    made: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    scaled: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for kind, entities in (("cells", cells), ("drugs", drugs)):
-        made[kind] = {}
+        scaled[kind] = {}
         for name, values in entities.tables.items():
             if values.dtype == np.uint8:
-                made[kind][name] = values
+                scaled[kind][name] = values
                 facts[name] = {"width": values.shape[1], "scaling": "none: bits"}
                 continue
-            made[kind][name], facts[name] = _standard(values, used[kind], clip)
-    return Scaled(made["cells"], made["drugs"], facts)
+            scaled[kind][name], facts[name] = _standardise(values, training_entities[kind], clip)
+    return Scaled(scaled["cells"], scaled["drugs"], facts)
 
 
 def dose_scale(doses: Floats, rows: Rows) -> tuple[float, float]:
-    """Return mean and standard deviation of all doses of the training part; 0, 1 without any."""
+    """Return mean and standard deviation of the doses of some rows; (0, 1) without any.
+
+    Args:
+        doses: (row, slot) -log10(mol/L), NaN for no drug.
+        rows: those of the training part.
+    """
     known = doses[rows][np.isfinite(doses[rows])].astype(np.float64)
     if not known.size:
         return 0.0, 1.0
     return float(known.mean()), float(known.std()) or 1.0
 
 
-def entities_of(layout: Layout, part: str, column: npt.NDArray[np.integer[Any]]) -> Rows:
-    """Return the entities that a part's rows name, each once, ascending."""
-    found = np.unique(column[layout.parts[part]])
-    return np.asarray(found[found >= 0], np.int64)
+def distinct_entities(split: SplitParts, part: str, column: npt.NDArray[np.integer[Any]]) -> Rows:
+    """Return the distinct entities of a part's rows, ascending.
+
+    Args:
+        split: the parts.
+        part: name of one.
+        column: (row,) or (row, slot) index of the entity; negative for none.
+    """
+    entities = np.unique(column[split.parts[part]])
+    return np.asarray(entities[entities >= 0], np.int64)
 
 
-def _standard(values: npt.NDArray[Any], used: Rows, clip: float) -> tuple[Floats, dict[str, Any]]:
-    known = values[used].astype(np.float64)
+def _standardise(
+    values: npt.NDArray[Any], training: Rows, clip: float
+) -> tuple[Floats, dict[str, Any]]:
+    """Return values (entity, feature) standardised by the training rows, and a description."""
+    known = values[training].astype(np.float64)
     is_known = np.isfinite(known)
     count = is_known.sum(axis=0)
     np.nan_to_num(known, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -79,8 +101,8 @@ def _standard(values: npt.NDArray[Any], used: Rows, clip: float) -> tuple[Floats
         where=count > 0,
     )
     spread = np.sqrt(squares)
-    tells = spread > LEAST_SPREAD * (1 + np.abs(mean))
-    factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=tells)
+    varies = spread > MIN_SPREAD * (1 + np.abs(mean))
+    factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies)
     standard = np.empty(values.shape, np.float32)
     missing = 0
     for first in range(0, len(values), BLOCK):
@@ -91,9 +113,9 @@ def _standard(values: npt.NDArray[Any], used: Rows, clip: float) -> tuple[Floats
         standard[first : first + BLOCK] = np.clip(filled, -clip, clip) if clip else filled
     return standard, {
         "width": values.shape[1],
-        "constant_in_training": int((~tells).sum()),
+        "constant_in_training": int((~varies).sum()),
         "missing_values": missing,
-        "scaling": f"mean and standard deviation of {len(used)} training entities; missing values "
-        "are the mean",
+        "scaling": f"mean and standard deviation of {len(training)} training entities; missing "
+        "values are the mean",
         "clip": clip,
     }

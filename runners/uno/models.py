@@ -1,11 +1,13 @@
-"""Towers for cells and drugs, and a head: the published network, and a smaller one of ours.
+"""The published network and a smaller one (`pooled`): towers for cells and drugs, and a head.
 
-A row of a batch says which cell and which drugs; features belong to entities. So a tower works on
-the distinct entities of a batch, and rows gather what they need of its output (`towers.py`). Where
-noise is drawn for each row (dropout), only what comes before it can be shared: the first product.
+A row of a batch names a cell and drugs, and features belong to these entities. So each tower is
+computed once for each distinct entity of a batch, and rows gather the outputs that they need
+(`towers.py`). With dropout that is drawn for each row, only the product before the first dropout
+can be shared.
 
-Everything is Keras layers and `keras.ops`. Parameters at Uno's widths (942 genes, 5,270 descriptors
-and for doses 2,048 bits): reference 16,224,001 (AUC) and 21,275,001 (dose), as published.
+All layers are from Keras and `keras.ops`. With Uno's features (942 genes, 5,270 descriptors, and
+2,048 bits for doses) the reference has 16,224,001 parameters (AUC) and 21,275,001 (dose), as
+published.
 """
 
 from __future__ import annotations
@@ -25,37 +27,37 @@ NOISY = "reference-noisy"
 def build_model(
     settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
 ) -> Any:
-    """Return the model that the settings name, built.
+    """Return the model of the settings, built.
 
     Args:
         settings: see task.toml.
-        tables: features of all entities; they are no weights of the model.
-        has_doses: whether rows have doses, and so slots for two drugs.
+        tables: features of all entities.
+        has_doses: whether rows have doses, and with them slots for two drugs.
         has_pairs: whether any row has a second drug.
     """
     kind = {REFERENCE: Reference, POOLED: Pooled}[settings["model"]]
     model = kind(settings, tables, has_doses=has_doses, has_pairs=has_pairs)
-    one = ops.zeros((1,), "int32")
-    batch = {"cell": one, "drug1": one, "base": ops.zeros((1,), "float32")}
+    index = ops.zeros((1,), "int32")
+    batch = {"cell": index, "drug1": index, "base": ops.zeros((1,), "float32")}
     if has_doses:
-        batch |= {"drug2": one, "dose1": batch["base"], "dose2": batch["base"]}
+        batch |= {"drug2": index, "dose1": batch["base"], "dose2": batch["base"]}
         batch["has_second"] = batch["base"]
-    model.call({**batch, "shared": {"cells": one, "drugs": one}})  # makes the weights
+    model.call({**batch, "shared": {"cells": index, "drugs": index}})  # creates the weights
     model.built = True
     return model
 
 
 class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
-    """What both networks share: terms of entities first, then rows made of them.
+    """Base class of both networks: compute terms of distinct entities, then combine them to rows.
 
-    Three methods are each network's own. They raise here, as Keras' own do: a Keras model is no
-    abstract base class.
+    Subclasses implement `cell_terms`, `drug_terms` and `combine`. These raise here, as the methods
+    of Keras do, because a Keras model cannot be an abstract base class.
     """
 
     def __init__(
         self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
     ) -> None:
-        # Layers cast what they take; bases and doses stay as they are whatever the precision.
+        # Layers cast their inputs themselves; base and doses stay float32 in every precision.
         super().__init__(name=f"uno_{settings['model']}", autocast=False)
         self.tables, self.has_doses, self.has_pairs = tables, has_doses, has_pairs
         self.dropout = float(settings["dropout"])
@@ -66,37 +68,50 @@ class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
         """Return (row, 1) float32.
 
         Args:
-            inputs: `cell`, `drug1`, … (row,) positions in `shared["cells"]` and
-                `shared["drugs"]`, which are indices of the tables; `dose1`, … (row,).
-            training: whether dropout is on; it always is where evaluation is to be noisy.
+            inputs: of a batch; see `Rows.inputs`.
+            training: whether to apply dropout; it is always applied if the setting `evaluation`
+                is `reference-noisy`.
         """
-        shared, is_on = inputs["shared"], self.dropout > 0 and bool(training or self.is_noisy)
+        shared = inputs["shared"]
+        use_dropout = self.dropout > 0 and bool(training or self.is_noisy)
         terms = {
-            **self.cell_terms(shared["cells"], is_on=is_on),
-            **self.drug_terms(shared["drugs"], is_on=is_on),
+            **self.cell_terms(shared["cells"], use_dropout=use_dropout),
+            **self.drug_terms(shared["drugs"], use_dropout=use_dropout),
         }
-        return self.rows(terms, inputs, is_on=is_on, is_training=bool(training))
+        return self.combine(terms, inputs, use_dropout=use_dropout, training=bool(training))
 
-    def rows(
-        self, terms: Mapping[str, Any], inputs: Mapping[str, Any], *, is_on: bool, is_training: bool
+    def combine(
+        self,
+        terms: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        use_dropout: bool,
+        training: bool,
     ) -> Any:
-        """Return (row, 1) from the terms of entities; `is_on` says whether dropout is."""
+        """Return (row, 1) from the terms of entities.
+
+        Args:
+            terms: of distinct entities, each (entity, width).
+            inputs: of a batch; see `Rows.inputs`.
+            use_dropout: whether to apply dropout.
+            training: whether the output is used in training.
+        """
         raise NotImplementedError
 
-    def cell_terms(self, cells: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return what rows gather of these cells, by name, each (cell, width)."""
+    def cell_terms(self, cells: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return terms by name, each (cell, width), from indices of cells (cell,)."""
         raise NotImplementedError
 
-    def drug_terms(self, drugs: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return what rows gather of these drugs, by name, each (drug, width)."""
+    def drug_terms(self, drugs: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return terms by name, each (drug, width), from indices of drugs (drug,)."""
         raise NotImplementedError
 
 
 class Reference(EntityModel):
-    """The published network (ECP-CANDLE/Benchmarks, Pilot1/Uno/uno_baseline_keras2.py), restated.
+    """The published network (ECP-CANDLE/Benchmarks, Pilot1/Uno/uno_baseline_keras2.py).
 
-    A tower for each kind of feature, both drugs through the same ones; all outputs and the doses
-    side by side into the head. ReLU, Glorot-normal weights, dropout after each layer.
+    A tower for each kind of feature, shared by both drugs; a head on the concatenated outputs and
+    doses. ReLU, Glorot-normal weights, dropout after each layer.
     """
 
     def __init__(
@@ -119,71 +134,96 @@ class Reference(EntityModel):
         self.head = Tower([first, *others], self.dropout, has_first=False, name="head")
         self.out = layers.Dense(1, kernel_initializer="glorot_normal", name="out")
 
-    def cell_terms(self, cells: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return the cells' part of the head's first product, or with noise that of the towers."""
-        return self._terms(self.cell_towers, self.tables.cell_rows(cells), ("cell",), is_on=is_on)
+    def cell_terms(self, cells: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return the cells' share of the head's first product.
 
-    def drug_terms(self, drugs: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return the drugs' parts of the head's first product, or with noise of the towers'."""
-        return self._terms(self.drug_towers, self.tables.drug_rows(drugs), self.slots, is_on=is_on)
+        With dropout: the first product of each tower.
+        """
+        return self._terms(
+            self.cell_towers, self.tables.cell_rows(cells), ("cell",), use_dropout=use_dropout
+        )
 
-    def rows(
-        self, terms: Mapping[str, Any], inputs: Mapping[str, Any], *, is_on: bool, is_training: bool
+    def drug_terms(self, drugs: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return the drugs' share of the head's first product, for each slot.
+
+        With dropout: the first product of each tower.
+        """
+        return self._terms(
+            self.drug_towers, self.tables.drug_rows(drugs), self.slots, use_dropout=use_dropout
+        )
+
+    def combine(
+        self,
+        terms: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        use_dropout: bool,
+        training: bool,
     ) -> Any:
-        """Return (row, 1): the head's first product put together, then the rest of the head."""
-        if is_on:
-            values = self._joined_noisy(terms, inputs)
+        """Return (row, 1): add up the shares of the head's first product, then apply the rest.
+
+        In evaluation without dropout, both orders of a pair are averaged, because the order of
+        drugs has no meaning.
+        """
+        if use_dropout:
+            values = self._first_product_with_dropout(terms, inputs)
         else:
             values = sum(take(terms[name], inputs[name]) for name in ("cell", *self.slots))
-        found = self._head(values, inputs, ("dose1", "dose2"), is_on=is_on)
-        if self.has_pairs and not is_on and not is_training:  # the order of drugs says nothing
+        output = self._head(values, inputs, ("dose1", "dose2"), use_dropout=use_dropout)
+        if self.has_pairs and not use_dropout and not training:
             other = sum(
                 take(terms[slot], inputs[name])
                 for slot, name in zip(self.slots, self.slots[::-1], strict=True)
             )
             values = take(terms["cell"], inputs["cell"]) + other
-            found = (found + self._head(values, inputs, ("dose2", "dose1"), is_on=False)) / 2
-        return found
+            output = (
+                output + self._head(values, inputs, ("dose2", "dose1"), use_dropout=False)
+            ) / 2
+        return output
 
     def _terms(
         self, towers: Mapping[str, Any], rows: Mapping[str, Any], blocks: tuple[str, ...],
-        *, is_on: bool,
+        *, use_dropout: bool,
     ) -> dict[str, Any]:  # fmt: skip
-        if is_on:
+        if use_dropout:
             return {name: tower.first(rows[name]) for name, tower in towers.items()}
         outputs = [
-            tower.rest(tower.first(rows[name]), is_on=False) for name, tower in towers.items()
+            tower.rest(tower.first(rows[name]), use_dropout=False) for name, tower in towers.items()
         ]
         whole = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
         return {block: self.join(whole, block=block) for block in blocks}
 
-    def _joined_noisy(self, terms: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+    def _first_product_with_dropout(
+        self, terms: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Any:
         total = 0.0
         kinds = {"cell": self.cell_towers, **dict.fromkeys(self.slots, self.drug_towers)}
         for block, towers in kinds.items():
             outputs = [
-                tower.rest(take(terms[name], inputs[block]), is_on=True)
+                tower.rest(take(terms[name], inputs[block]), use_dropout=True)
                 for name, tower in towers.items()
             ]
             total = total + self.join(ops.concatenate(outputs, axis=-1), block=block)
         return total
 
     def _head(
-        self, values: Any, inputs: Mapping[str, Any], doses: tuple[str, str], *, is_on: bool
+        self, values: Any, inputs: Mapping[str, Any], doses: tuple[str, str], *, use_dropout: bool
     ) -> Any:
         if self.has_doses:
-            given = ops.stack([inputs[name] for name in doses], -1)
-            values = values + self.join(given, block="doses")
+            columns = ops.stack([inputs[name] for name in doses], -1)
+            values = values + self.join(columns, block="doses")
         values = values + ops.cast(self.join.bias, values.dtype)
-        return ops.cast(self.out(self.head.rest(values, is_on=is_on)), "float32")
+        return ops.cast(self.out(self.head.rest(values, use_dropout=use_dropout)), "float32")
 
 
 class Pooled(EntityModel):
-    """Ours: smaller towers, drugs added up so that their order cannot matter, and products.
+    """A smaller network: drugs are summed, so that their order cannot matter.
 
-    What it says is added to a forecast that needs no features (`base`). Dropout in the towers is
-    drawn for each entity of a batch: each row's noise has the distribution it would have alone, so
-    the expected gradient is the same, and towers run once for each entity in training too.
+    A slot has the terms of its drug and dose, and their sum and product with the terms of the cell.
+    The output is a correction to a forecast that needs no features (`base`). Dropout in the towers
+    is drawn for each entity of a batch. The dropout of a single row has the same distribution as
+    if drawn for the row, so the expected gradient is the same, and towers are computed once for
+    each entity in training too.
     """
 
     def __init__(
@@ -201,25 +241,30 @@ class Pooled(EntityModel):
             for kind, count in tables.counts.items()
             if f"{kind}_id" in settings["knows"]
         }
-        self.input_noise = float(settings["input_dropout"])
+        self.input_dropout = float(settings["input_dropout"])
         first, *others = settings["head_widths"]
         self.join_row = layers.Dense(first, name="head_0")
         self.head = Tower([first, *others], self.dropout, has_first=False, name="head")
         self.out = layers.Dense(1, kernel_initializer="zeros", name="out")
 
-    def cell_terms(self, cells: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return the cells' side of the product."""
-        return {"cell": self._side("cell", cells, is_on=is_on)}
+    def cell_terms(self, cells: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return the cells' terms (cell, slot width)."""
+        return {"cell": self._terms_of("cell", cells, use_dropout=use_dropout)}
 
-    def drug_terms(self, drugs: Any, *, is_on: bool) -> dict[str, Any]:
-        """Return the drugs' side of the product, without its dose."""
-        return {"drug": self._side("drug", drugs, is_on=is_on)}
+    def drug_terms(self, drugs: Any, *, use_dropout: bool) -> dict[str, Any]:
+        """Return the drugs' terms (drug, slot width), without dose."""
+        return {"drug": self._terms_of("drug", drugs, use_dropout=use_dropout)}
 
-    def rows(
-        self, terms: Mapping[str, Any], inputs: Mapping[str, Any], *, is_on: bool, is_training: bool
+    def combine(
+        self,
+        terms: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        use_dropout: bool,
+        training: bool,
     ) -> Any:
-        """Return (row, 1): base and correction."""
-        del is_training
+        """Return (row, 1): base plus correction."""
+        del training
         cell, total = take(terms["cell"], inputs["cell"]), 0.0
         for number, name in enumerate(self.slots):
             drug = take(terms["drug"], inputs[name])
@@ -232,16 +277,16 @@ class Pooled(EntityModel):
                 slot = slot * ops.expand_dims(ops.cast(inputs["has_second"], slot.dtype), -1)
             total = total + slot
         values = self.join_row(ops.concatenate([ops.gelu(cell), total], -1))
-        found = ops.cast(self.out(self.head.rest(values, is_on=is_on)), "float32")
-        return ops.expand_dims(inputs["base"], -1) + self.scale * found
+        correction = ops.cast(self.out(self.head.rest(values, use_dropout=use_dropout)), "float32")
+        return ops.expand_dims(inputs["base"], -1) + self.scale * correction
 
-    def _side(self, kind: str, entities: Any, *, is_on: bool) -> Any:
+    def _terms_of(self, kind: str, entities: Any, *, use_dropout: bool) -> Any:
         rows = self.tables.cell_rows if kind == "cell" else self.tables.drug_rows
         tower = self.cell_tower if kind == "cell" else self.drug_tower
-        found = list(rows(entities).values())
-        values = ops.concatenate(found, axis=-1) if len(found) > 1 else found[0]
-        if is_on:
-            values = tower.quiet(values, self.input_noise)
+        features = list(rows(entities).values())
+        values = ops.concatenate(features, axis=-1) if len(features) > 1 else features[0]
+        if use_dropout:
+            values = tower.drop_inputs(values, self.input_dropout)
         dense = self.slot_cell if kind == "cell" else self.slot_drug
-        side = dense(tower.rest(tower.first(values), is_on=is_on))
-        return side + self.vectors[kind](entities) if kind in self.vectors else side
+        terms = dense(tower.rest(tower.first(values), use_dropout=use_dropout))
+        return terms + self.vectors[kind](entities) if kind in self.vectors else terms

@@ -1,4 +1,8 @@
-"""Uno as the engine sees it: parts, batches, predictions, baselines, scores and facts."""
+"""CANDLE-UNO, the benchmark: the response of cancer cell lines to drugs.
+
+`prepare` is the entry point of the engine. `Uno` implements the interface `Problem` of
+`sciml_data.bench.interface` with the modules beside this one.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,12 @@ from sciml_data.errors import CallError, nearest
 
 from . import baselines as simple
 from . import data, features, scores
-from . import split as parts
-from .base_forecast import BASES, make_base
+from .base_forecast import BASES, make_base_forecast
 from .batches import Rows, epoch_order
 from .data import Responses
 from .features import Scaled
-from .score_table import write_drugs
-from .split import TRAIN, Layout
+from .score_table import write_drug_scores
+from .split import TRAIN, SplitParts, describe_split, leakage, make_split
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,21 +32,21 @@ if TYPE_CHECKING:
 
 CLEAN, NOISY = "clean", "reference-noisy"
 EVALUATIONS = (CLEAN, NOISY)
-PREDICT_ROWS = 1 << 14  # rows of one pass through the head: about 65 MB of activations
-ENTITIES_AT_ONCE = 4096  # of one pass through a tower
+PREDICT_ROWS = 1 << 14  # in one pass through the head: about 65 MB of activations
+ENTITIES_PER_PASS = 4096  # through a tower
 
 
 def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Uno:
     """Return the benchmark on one dataset and split.
 
     Args:
-        dataset: ready form, of the variant that `settings["variant"]` names.
+        dataset: ready form of the variant `settings["variant"]`.
         split: stored rule.
         settings: see task.toml.
 
     Raises:
-        CallError: a setting names what does not exist, or the dataset has not what is asked for.
-        SciMLDataError: a part is left without a row.
+        CallError: the value of a setting is not valid, or the dataset lacks what it needs.
+        SciMLDataError: a part has no row.
     """
     for name, known in (("evaluation", EVALUATIONS), ("base", BASES)):
         if settings[name] not in known:
@@ -53,62 +56,64 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> U
                 untouched="nothing was trained",
             )
     responses = data.read_responses(dataset, settings["variant"])
-    layout = parts.lay_out(split, responses, settings["held_out"])
-    used = {
-        "cells": features.entities_of(layout, TRAIN, responses.cell),
-        "drugs": features.entities_of(layout, TRAIN, responses.drugs),
+    split_parts = make_split(split, responses, settings["held_out"])
+    training_entities = {
+        "cells": features.distinct_entities(split_parts, TRAIN, responses.cell),
+        "drugs": features.distinct_entities(split_parts, TRAIN, responses.drugs),
     }
-    scaled = features.scale(responses.cells, responses.drug_table, used, clip=settings["clip"])
-    return Uno(responses, layout, scaled, used, settings)
+    scaled = features.scale(
+        responses.cells, responses.drug_table, training_entities, clip=settings["clip"]
+    )
+    return Uno(responses, split_parts, scaled, training_entities, settings)
 
 
 def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: predicted and observed, drugs, curve; see `figures.py`."""
+    """Draw the run: predicted against observed, drugs, curve; see `figures.py`."""
     from .figures import draw
 
     return draw(run_folder, record)
 
 
 class Uno:
-    """The problem that the engine trains on; a sample is one response."""
+    """The problem that the engine trains on. A sample is one response."""
 
     def __init__(
         self,
         responses: Responses,
-        layout: Layout,
+        split: SplitParts,
         scaled: Scaled,
-        used: Mapping[str, npt.NDArray[np.int64]],
+        training_entities: Mapping[str, npt.NDArray[np.int64]],
         settings: Mapping[str, Any],
     ) -> None:
-        """Keep the arrays, and fit the forecast that the model corrects."""
-        self.responses, self.layout, self.scaled = responses, layout, scaled
-        self.used, self.settings = used, settings
-        self.parts = tuple(layout.parts)
-        self.base = make_base(responses, layout, used, settings)
+        """Store the arrays, and fit the forecast that the model corrects."""
+        self.responses, self.split, self.scaled = responses, split, scaled
+        self.training_entities, self.settings = training_entities, settings
+        self.parts = tuple(split.parts)
+        self.base = make_base_forecast(responses, split, training_entities, settings)
         self._groups: npt.NDArray[np.int64] | None = None
-        self._baseline_facts: dict[str, Any] = {}
+        self._baseline_notes: dict[str, Any] = {}
         is_reference = settings["model"] == "reference"
-        train = layout.parts[TRAIN]
+        train = split.parts[TRAIN]
         self.rows = Rows(
             responses,
             base=self.base.values,
             dose_scale=None if is_reference else features.dose_scale(responses.doses, train),
-            doubles=is_reference,
+            duplicate_single_drugs=is_reference,
             is_padded=_compiles_each_shape(settings),
         )
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Return the rows of each part."""
-        return {part: len(rows) for part, rows in self.layout.parts.items()}
+        """Return the number of rows of each part."""
+        return {part: len(rows) for part, rows in self.split.parts.items()}
 
     def build(self) -> Any:
-        """Return the model that the settings name."""
+        """Return the model of the settings."""
         from .models import build_model
         from .towers import Tables
 
-        known = {"cell_id": self.layout.knows_cell, "drug_id": self.layout.knows_drug}
-        knows = [name for name, is_so in known.items() if is_so and self.settings["id_vectors"]]
+        is_known = {"cell_id": self.split.knows_cell, "drug_id": self.split.knows_drug}
+        knows = [name for name, use in is_known.items() if use and self.settings["id_vectors"]]
         return build_model(
             {**self.settings, "knows": knows, "output_scale": self.base.spread},
             Tables(self.scaled.cells, self.scaled.drugs),
@@ -117,11 +122,11 @@ class Uno:
         )
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return one epoch; the training part in a new order, others in their own.
+        """Return one epoch: the training part shuffled, the others in order.
 
         See `Rows.batches` for the shapes.
         """
-        rows, is_train = self.layout.parts[part], part == TRAIN
+        rows, is_train = self.split.parts[part], part == TRAIN
         if not is_train:
             size = max(batch_size, self.settings["evaluation_batch"])
             return self.rows.batches(rows, batch_size=size, rng=self._evaluation_rng(seed))
@@ -133,7 +138,8 @@ class Uno:
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted squared errors and of weights.
 
-        Errors are in units of `base.spread`; 1 for the reference, whose loss is the published one.
+        Errors are in units of `base.spread`. For the reference that is 1, so that its loss is the
+        published loss.
         """
         from keras import ops
 
@@ -141,28 +147,29 @@ class Uno:
         return ops.sum(errors * weights), ops.sum(weights)
 
     def samples_in(self, weights: Any) -> Any:
-        """Return the rows of a batch."""
+        """Return the number of rows in a batch."""
         from keras import ops
 
         return ops.shape(weights)[0]
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return the model's predictions of a part; towers run once for each entity."""
+        """Return the model's predictions of a part; towers are computed once for each entity."""
         rows = self.scored(part)
         if self.settings["evaluation"] == NOISY:
-            found = [np.asarray(model(x)) for x, _, _ in self._evaluation_batches(rows)]
+            outputs = [np.asarray(model(x)) for x, _, _ in self._evaluation_batches(rows)]
         else:
-            found = list(self._predicted(model, rows))
-        return self._predictions(rows, np.concatenate(found)[:, 0])
+            inputs = self.rows.inputs(rows)
+            outputs = list(predict_by_entity(model, inputs, batch_size=PREDICT_ROWS))
+        return self._predictions(rows, np.concatenate(outputs)[:, 0])
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return what `predict` does, and write a table of the drugs under a folder."""
+        """Return the predictions, and write a table of drugs into a folder."""
         predictions = self.predict(model, part)
-        write_drugs(folder / f"drugs-{part}.csv", self.responses, predictions)
+        write_drug_scores(folder / f"drugs-{part}.csv", self.responses, predictions)
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the forecasts of every baseline for every part."""
+        """Return the predictions of each baseline for each part."""
         return {
             name: {
                 part: self._predictions(rows, forecast[rows])
@@ -180,12 +187,12 @@ class Uno:
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, features, baselines and counts, for the record."""
-        responses, layout = self.responses, self.layout
+        responses, split = self.responses, self.split
         return {
             "rows": {"all": len(responses), **responses.notes},
-            "parts": parts.describe(layout, responses),
-            "held_out_sources": list(layout.held_out),
-            "leakage": parts.leakage(layout, responses),
+            "parts": describe_split(split, responses),
+            "held_out_sources": list(split.held_out),
+            "leakage": leakage(split, responses),
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; the test part is not looked at before",
             "features": self.scaled.facts,
@@ -198,44 +205,41 @@ class Uno:
             "unit_of_loss": self.base.spread**2,
             "evaluation": self.settings["evaluation"],
             "scored_rows": {part: len(self.scored(part)) for part in self.parts},
-            "baselines": self._baseline_facts,
+            "baselines": self._baseline_notes,
         }
 
     def scored(self, part: str) -> npt.NDArray[np.int64]:
-        """Return the rows of a part that are predicted: all, of the training part evenly some."""
-        rows, most = self.layout.parts[part], self.settings["train_rows_scored"]
-        if part != TRAIN or len(rows) <= most:
+        """Return the rows of a part that are predicted: all, or a subset of training."""
+        rows, limit = self.split.parts[part], self.settings["train_rows_scored"]
+        if part != TRAIN or len(rows) <= limit:
             return rows
-        return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+        return rows[np.linspace(0, len(rows) - 1, limit).astype(np.int64)]
 
     def _forecasts(self) -> Iterator[tuple[str, data.Floats]]:
-        """Yield name and forecast of all rows of each baseline."""
+        """Yield name and forecast (row,) of all rows of each baseline."""
         return simple.forecasts(
             self.responses,
             self.scaled,
-            {"parts": self.layout.parts, "used": self.used},
+            {"parts": self.split.parts, "entities": self.training_entities},
             self.settings,
-            facts=self._baseline_facts,
+            notes=self._baseline_notes,
         )
-
-    def _predicted(
-        self, model: Any, rows: npt.NDArray[np.int64]
-    ) -> Iterator[npt.NDArray[np.floating]]:
-        """Yield (row, 1) predictions; see `entity_wise`."""
-        return entity_wise(model, self.rows.inputs(rows), batch_size=PREDICT_ROWS)
 
     def _evaluation_batches(self, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
         size = self.settings["evaluation_batch"]
         return self.rows.batches(rows, batch_size=size, rng=self._evaluation_rng(0))
 
     def _evaluation_rng(self, seed: int) -> np.random.Generator | None:
-        """Return what draws swaps and splits of doses in evaluation: nothing, but as published."""
+        """Return the generator of swapped pairs and divided doses in evaluation.
+
+        None, except for noisy evaluation as in the published code.
+        """
         return np.random.default_rng(seed) if self.settings["evaluation"] == NOISY else None
 
     def _predictions(
         self, rows: npt.NDArray[np.int64], predicted: npt.NDArray[np.floating]
     ) -> Predictions:
-        """Return predictions of rows; the axis `response` is that of the ready dataset."""
+        """Return predictions of rows; the axis `response` has the indices of the ready dataset."""
         return Predictions(
             observed=self.responses.target[rows],
             predicted=np.asarray(predicted, np.float32),
@@ -243,48 +247,49 @@ class Uno:
         )
 
 
-def entity_wise(
+def predict_by_entity(
     model: Any, inputs: Mapping[str, Any], *, batch_size: int
 ) -> Iterator[npt.NDArray[np.floating]]:
-    """Yield (row, 1) outputs: whole towers once for each entity, then rows in large batches.
+    """Yield outputs (row, 1): towers once for each entity, then rows in large batches.
 
     Args:
         model: either network.
-        inputs: of all rows at once; see `Rows.inputs`.
+        inputs: of all rows; see `Rows.inputs`.
         batch_size: rows of one pass through the head.
     """
-    terms = whole_terms(model, inputs["shared"])
+    terms = entity_terms(model, inputs["shared"])
     columns = {name: values for name, values in inputs.items() if name != "shared"}
     for first in range(0, len(inputs["cell"]), batch_size):
         batch = {name: values[first : first + batch_size] for name, values in columns.items()}
-        yield np.asarray(model.rows(terms, batch, is_on=False, is_training=False))
+        yield np.asarray(model.combine(terms, batch, use_dropout=False, training=False))
 
 
-def whole_terms(model: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the terms of these cells and drugs, without noise, so many entities at once.
+def entity_terms(model: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the terms of cells and drugs without dropout, computed in several passes.
 
     Args:
         model: either network.
-        shared: `cells` and `drugs`, indices of the tables.
+        shared: `cells` and `drugs`: indices of the tables.
     """
     from keras import ops
 
-    made: dict[str, Any] = {}
+    terms: dict[str, Any] = {}
     for terms_of, entities in (
         (model.cell_terms, shared["cells"]),
         (model.drug_terms, shared["drugs"]),
     ):
         pieces = [
-            terms_of(entities[first : first + ENTITIES_AT_ONCE], is_on=False)
-            for first in range(0, len(entities), ENTITIES_AT_ONCE)
+            terms_of(entities[first : first + ENTITIES_PER_PASS], use_dropout=False)
+            for first in range(0, len(entities), ENTITIES_PER_PASS)
         ]
         for name in pieces[0]:
-            found = [piece[name] for piece in pieces]
-            made[name] = found[0] if len(found) == 1 else ops.concatenate(found, axis=0)
-    return made
+            values = [piece[name] for piece in pieces]
+            terms[name] = values[0] if len(values) == 1 else ops.concatenate(values, axis=0)
+    return terms
 
 
 def _compiles_each_shape(settings: Mapping[str, Any]) -> bool:
+    """Return whether each new shape of a batch is compiled anew."""
     from sciml_data.bench.training import backend
 
     return bool(settings["xla"]) or backend.name() == "jax"

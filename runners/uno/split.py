@@ -1,8 +1,8 @@
-"""Which rows are in which part of a split, and what the parts share.
+"""Divide the rows into training, validation and test, and report what the parts share.
 
-A split here is a rule (`sciml_data/bench/task/shares.py`): given the rows of any dataset it gives
-the parts. `by` names what is hashed: `row`, `cell`, `drug` (each of a row's drugs), `drug_pair`;
-cells and drugs go by their canonical names, so one compound is never on two sides under two ids.
+A stored split is a rule (`sciml_data/bench/task/shares.py`) that applies to the rows of any
+dataset. `by` names what is hashed: `row`, `cell`, `drug` (each drug of a row) or `drug_pair`. Cells
+and drugs are hashed by their canonical names, so a compound with two ids is in one part only.
 """
 
 from __future__ import annotations
@@ -27,24 +27,29 @@ from sciml_data.bench.task.shares import (
 )
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
 
-from .data import NO_SLOT, Responses, compounds, group_codes, row_words
+from .data import NO_SLOT, Responses, compounds, group_codes, row_hashes
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PUBLISHED = (TRAIN, VALIDATION, TEST)  # in the order of their numbers in the ready files
-MOST_PERCENT = 50  # of rows, from which on the model is told what it knows of an entity
+# The model may use an entity's own effect if at least this percentage of validation rows share
+# their entity with the training part.
+MIN_SHARED_PERCENT = 50
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The rows of each part, ascending, and how they came to be there.
+class SplitParts:
+    """The rows of each part of a split.
 
-    `left_out` counts rows of no part; `held_out` names the sources that were left out to test on.
-    `knows_cell`, `knows_drug`: whether most rows of the validation part have a cell, or all their
-    drugs, that the training part has too.
+    Attributes:
+        parts: row numbers of each part, ascending.
+        left_out: number of rows that are in no part.
+        held_out: sources that are the test part of the split `study`.
+        knows_cell: whether most validation rows have a cell that is in the training part.
+        knows_drug: whether most validation rows have only drugs that are in the training part.
     """
 
     parts: Mapping[str, Rows]
@@ -54,18 +59,18 @@ class Layout:
     knows_drug: bool
 
 
-def lay_out(split: Split, responses: Responses, held_out: list[str]) -> Layout:
-    """Return the parts of a split.
+def make_split(split: Split, responses: Responses, held_out: list[str]) -> SplitParts:
+    """Return the rows of each part.
 
     Args:
         split: stored rule.
         responses: all rows.
-        held_out: sources to test on, of the split `study`; none takes the one drawn by hash.
+        held_out: sources to test on, of the split `study`; if empty, one is drawn by hash.
 
     Raises:
-        CallError: the dataset has not what the split divides by.
-        DescriptorError: the rule is not known.
-        SciMLDataError: a part is left without a row.
+        CallError: the dataset lacks what the split divides by.
+        DescriptorError: the split's rule is unknown.
+        SciMLDataError: a part has no row.
     """
     sources = _held_out(split, responses, held_out)
     numbers = _published(split, responses) if "published_part" in split.members[TRAIN] else None
@@ -73,7 +78,7 @@ def lay_out(split: Split, responses: Responses, held_out: list[str]) -> Layout:
         hashed = {part: member for part, member in split.members.items() if "from" in member}
         numbers = _by_shares(read_shares(split.name, hashed), responses)
     if sources:
-        numbers = _apart(numbers, responses, sources, list(split.members).index(TEST))
+        numbers = _assign_sources(numbers, responses, sources, list(split.members).index(TEST))
     parts = {part: np.flatnonzero(numbers == number) for number, part in enumerate(split.members)}
     if empty := [part for part, rows in parts.items() if not len(rows)]:
         raise SciMLDataError(
@@ -83,8 +88,8 @@ def lay_out(split: Split, responses: Responses, held_out: list[str]) -> Layout:
             untouched="nothing was trained",
             hint="--split row",
         )
-    knows = {kind: _knows(found, parts) for kind, found in _keys(responses).items()}
-    return Layout(
+    knows = {kind: _is_known(values, parts) for kind, values in _keys(responses).items()}
+    return SplitParts(
         parts,
         left_out=int((numbers == NO_PART).sum()),
         held_out=sources,
@@ -93,18 +98,18 @@ def lay_out(split: Split, responses: Responses, held_out: list[str]) -> Layout:
     )
 
 
-def leakage(layout: Layout, responses: Responses) -> dict[str, Any]:
-    """Return how many per cent of each part's rows have what the training part has too."""
+def leakage(split: SplitParts, responses: Responses) -> dict[str, Any]:
+    """Return for each part the percentage of rows that share entities with the training part."""
     keys = _keys(responses)
     report: dict[str, Any] = {
         part: {
-            f"{name}_shared_percent": _shared(values, rows, layout.parts[TRAIN])
+            f"{name}_shared_percent": _shared(values, rows, split.parts[TRAIN])
             for name, values in keys.items()
         }
-        for part, rows in layout.parts.items()
+        for part, rows in split.parts.items()
         if part != TRAIN
     }
-    report["rows_of_no_part"] = layout.left_out
+    report["rows_of_no_part"] = split.left_out
     report["meaning"] = (
         "per cent of the part's rows whose cell, drugs (all of them), pair, or cell with drugs is "
         "in a training row too; cells and compounds by canonical name, replicates whatever their "
@@ -113,8 +118,8 @@ def leakage(layout: Layout, responses: Responses) -> dict[str, Any]:
     return report
 
 
-def describe(layout: Layout, responses: Responses) -> dict[str, Any]:
-    """Return what each part holds, for the record."""
+def describe_split(split: SplitParts, responses: Responses) -> dict[str, Any]:
+    """Return rows, entities and sources of each part, for the record."""
     keys = _keys(responses)
     return {
         part: {"rows": len(rows)}
@@ -130,7 +135,7 @@ def describe(layout: Layout, responses: Responses) -> dict[str, Any]:
                 if count
             }
         }
-        for part, rows in layout.parts.items()
+        for part, rows in split.parts.items()
     }
 
 
@@ -138,15 +143,15 @@ def _by_shares(shares: Shares, responses: Responses) -> Parts:
     known = {"row": _rows, "cell": _cells, "drug": _drugs, "drug_pair": _pairs}
     if unknown := [name for name in shares.by if name not in known]:
         raise DescriptorError(
-            f"a split cannot be by {unknown[0]!r}{nearest(unknown[0], known)}; "
-            f"it can be by {', '.join(known)}"
+            f"the stored split is by {unknown[0]!r}{nearest(unknown[0], known)}; "
+            f"one of {', '.join(known)} is expected"
         )
     return common_parts(*(known[name](shares, responses) for name in shares.by))
 
 
 def _rows(shares: Shares, responses: Responses) -> Parts:
     return assign_parts(
-        to_unit_interval(combine_hashes(hash_ids([shares.salt]), row_words(responses))), shares
+        to_unit_interval(combine_hashes(hash_ids([shares.salt]), row_hashes(responses))), shares
     )
 
 
@@ -156,7 +161,7 @@ def _cells(shares: Shares, responses: Responses) -> Parts:
 
 
 def _drugs(shares: Shares, responses: Responses) -> Parts:
-    """Return the part of which all of a row's drugs are."""
+    """Return the part that all drugs of a row belong to."""
     of_drugs = assign_parts(
         to_unit_interval(hash_ids(responses.drug_table.names, shares.salt)), shares
     )
@@ -166,54 +171,62 @@ def _drugs(shares: Shares, responses: Responses) -> Parts:
 
 
 def _pairs(shares: Shares, responses: Responses) -> Parts:
-    """Return the part of each pair of compounds, or of the compound where there is one."""
-    words = hash_ids(responses.drug_table.names, shares.salt)
-    both = np.append(words, np.uint64(0))[responses.drugs].sum(axis=1, dtype=np.uint64)
+    """Return the part of each pair of compounds, or of the single compound."""
+    hashes = hash_ids(responses.drug_table.names, shares.salt)
+    both = np.append(hashes, np.uint64(0))[responses.drugs].sum(axis=1, dtype=np.uint64)
     count = (responses.drugs >= 0).sum(axis=1).astype(np.uint64)
     return assign_parts(to_unit_interval(combine_hashes(both, count)), shares)
 
 
 def _held_out(split: Split, responses: Responses, wanted: list[str]) -> tuple[str, ...]:
-    """Return the sources that a split keeps to test on; none where it keeps none."""
+    """Return the sources that are the test part; empty if the split is not by source."""
     salt = split.members.get(TEST, {}).get("source_salt")
     present = [responses.sources[number] for number in np.unique(responses.source)]
     if salt is None:
         if wanted:
-            raise CallError(f"held_out goes with split study, not with {split.name!r}")
+            raise CallError(
+                f"held_out is a setting of split study, and the split is {split.name!r}",
+                untouched="nothing was trained",
+            )
         return ()
     if len(present) < 2:
         raise CallError(
-            f"split {split.name!r} leaves a source out, and the dataset has one: {present[0]}",
+            f"split {split.name!r} holds out a source, and the dataset has only one: {present[0]}",
             untouched="nothing was trained",
         )
     if unknown := [name for name in wanted if name not in present]:
         raise CallError(
-            f"there is no source {unknown[0]!r}{nearest(unknown[0], present)}; there are "
+            f"the dataset has no source {unknown[0]!r}{nearest(unknown[0], present)}; it has "
             f"{', '.join(present)}",
             untouched="nothing was trained",
         )
     return tuple(wanted) or (present[int(np.argmin(hash_ids(present, salt)))],)
 
 
-def _apart(numbers: Parts, responses: Responses, sources: tuple[str, ...], part: int) -> Parts:
-    """Return that part for the rows of these sources, and the others as they are."""
-    is_held = np.isin(responses.source, [responses.sources.index(name) for name in sources])
-    return np.where(is_held, part, numbers).astype(np.int8)
+def _assign_sources(
+    numbers: Parts, responses: Responses, sources: tuple[str, ...], part: int
+) -> Parts:
+    """Return part numbers (row,) with the rows of these sources in `part`."""
+    is_held_out = np.isin(responses.source, [responses.sources.index(name) for name in sources])
+    return np.where(is_held_out, part, numbers).astype(np.int8)
 
 
 def _published(split: Split, responses: Responses) -> Parts:
     if responses.published is None:
         raise CallError(
-            f"split {split.name!r} is that of the published file, which this dataset is not from",
+            f"split {split.name!r} is stored in the published file; this dataset is not from it",
             untouched="nothing was trained",
-            hint="--split row is of the same kind",
+            hint="--split row is a random split of rows too",
         )
     order = [list(split.members).index(part) for part in PUBLISHED]
     return np.array(order, np.int8)[responses.published]
 
 
 def _keys(responses: Responses) -> dict[str, npt.NDArray[np.int64]]:
-    """Return numbers of what rows may share: (row,), or (row, slot) where all have to be known."""
+    """Return codes of everything that rows may share, by name: (row,) or (row, slot).
+
+    A row shares (row, slot) codes with the training part if all of its slots do.
+    """
     cells = responses.cells.codes[responses.cell]
     groups = np.unique(group_codes(responses), return_inverse=True)[1].astype(np.int64)
     return {
@@ -227,9 +240,13 @@ def _keys(responses: Responses) -> dict[str, npt.NDArray[np.int64]]:
 
 
 def _shared(values: npt.NDArray[np.int64], rows: Rows, train: Rows) -> float:
+    """Return the percentage of rows whose codes are all in the training part."""
     known = np.isin(values[rows], np.append(np.unique(values[train]), NO_SLOT))
     return round(100 * float(known.reshape(len(rows), -1).all(axis=1).mean()), 1)
 
 
-def _knows(values: npt.NDArray[np.int64], parts: Mapping[str, Rows]) -> bool:
-    return VALIDATION in parts and _shared(values, parts[VALIDATION], parts[TRAIN]) >= MOST_PERCENT
+def _is_known(values: npt.NDArray[np.int64], parts: Mapping[str, Rows]) -> bool:
+    return (
+        VALIDATION in parts
+        and _shared(values, parts[VALIDATION], parts[TRAIN]) >= MIN_SHARED_PERCENT
+    )

@@ -1,4 +1,4 @@
-"""What is computed for entities equals what is computed for joined rows, and has the right size."""
+"""Networks on distinct entities equal those on joined rows, and have the published sizes."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ def tables(variant: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def batch(variant: str, *, distinct: bool = True, seed: int = 1) -> dict[str, Any]:
-    """Return a batch's inputs: the distinct entities, or every row's own as if they were joined."""
+    """Return the inputs of a batch, with distinct entities or with one entity for each row."""
     random = np.random.default_rng(seed)
     cell = random.integers(0, CELLS, ROWS).astype("i4")
     slots = random.integers(0, DRUGS, (ROWS, 2 if variant == "dose" else 1)).astype("i4")
     inputs: dict[str, Any] = {"base": random.normal(size=ROWS).astype("f4")}
     if variant == "dose":
         doses = random.normal(size=(ROWS, 2)).astype("f4")
-        has = (random.random(ROWS) < 0.5).astype("f4")
-        inputs |= {"dose1": doses[:, 0], "dose2": doses[:, 1], "has_second": has}
+        has_second = (random.random(ROWS) < 0.5).astype("f4")
+        inputs |= {"dose1": doses[:, 0], "dose2": doses[:, 1], "has_second": has_second}
     if distinct:
         cells, inputs["cell"] = np.unique(cell, return_inverse=True)
         drugs, places = np.unique(slots, return_inverse=True)
@@ -83,7 +83,9 @@ def build(model: str, variant: str, *, has_pairs: bool = False, **changed: Any) 
         has_pairs=has_pairs,
     )
     random = np.random.default_rng(5)
-    for weight in built.trainable_variables:  # biases and zeros too, so that nothing is hidden
+    for (
+        weight
+    ) in built.trainable_variables:  # biases and zeros too, so that every weight has an effect
         weight.assign(weight + random.normal(0, 0.1, weight.shape))
     return built
 
@@ -99,15 +101,15 @@ def short_precision() -> Iterator[None]:
 
 def joined(reference: Any, variant: str) -> Any:
     cells, drugs = tables(variant)
-    made = joined_model(
+    network = joined_model(
         {name: table.shape[1] for name, table in cells.items()},
         {name: table.shape[1] for name, table in drugs.items()},
         tower_widths=settings("reference")["tower_widths"],
         head_widths=settings("reference")["head_widths"],
         has_doses=variant == "dose",
     )
-    copy_weights(reference, made)
-    return made
+    copy_weights(reference, network)
+    return network
 
 
 def gradients(model: Any, inputs: Any, weights: Any, **how: Any) -> list[Any]:
@@ -115,8 +117,8 @@ def gradients(model: Any, inputs: Any, weights: Any, **how: Any) -> list[Any]:
 
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.square(model(inputs, **how) - 0.3))
-    found = tape.gradient(loss, [weight.value for weight in weights])
-    return [tf.convert_to_tensor(one).numpy() for one in found]
+    computed = tape.gradient(loss, [weight.value for weight in weights])
+    return [tf.convert_to_tensor(gradient).numpy() for gradient in computed]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_the_reference_has_the_published_number_of_parameters(
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("variant", ["auc", "dose"])
-def test_the_reference_gives_what_it_gives_on_joined_rows(variant: str, training: bool) -> None:  # noqa: FBT001
+def test_the_reference_has_the_outputs_of_joined_rows(variant: str, training: bool) -> None:  # noqa: FBT001
     model = build("reference", variant)
     inputs = batch(variant)
     rows = joined_rows(*tables(variant), inputs)
@@ -163,7 +165,7 @@ def test_the_reference_gives_what_it_gives_on_joined_rows(variant: str, training
 
 
 @pytest.mark.parametrize("variant", ["auc", "dose"])
-def test_the_reference_has_the_gradients_it_has_on_joined_rows(variant: str) -> None:
+def test_the_reference_has_the_gradients_of_joined_rows(variant: str) -> None:
     model = build("reference", variant)
     other = joined(model, variant)
     inputs = batch(variant)
@@ -177,15 +179,15 @@ def test_the_reference_has_the_gradients_it_has_on_joined_rows(variant: str) -> 
         )
     )
     blocks = [own.pop(weight.path) for weight in model.join.kernels.values()]
-    whole = [np.concatenate(blocks), *own.values()]
+    computed = [np.concatenate(blocks), *own.values()]
     expected = gradients(other, rows, other.trainable_variables, training=True)
 
-    shapes = sorted(one.shape for one in whole)
-    assert shapes == sorted(one.shape for one in expected)
-    for one in whole:
-        same = [other for other in expected if other.shape == one.shape]
-        assert min(float(np.abs(one - other).max()) for other in same) < 1e-4 * (
-            1 + float(np.abs(one).max())
+    shapes = sorted(gradient.shape for gradient in computed)
+    assert shapes == sorted(gradient.shape for gradient in expected)
+    for gradient in computed:
+        same = [other for other in expected if other.shape == gradient.shape]
+        assert min(float(np.abs(gradient - other).max()) for other in same) < 1e-4 * (
+            1 + float(np.abs(gradient).max())
         )
 
 
@@ -196,20 +198,20 @@ def test_each_network_gives_the_same_for_distinct_entities_and_for_rows(
 ) -> None:
     built = build(model, variant)
 
-    found, expected = (built(batch(variant, distinct=d), training=True) for d in (True, False))
+    outputs, expected = (built(batch(variant, distinct=d), training=True) for d in (True, False))
     own, others = (
         gradients(built, batch(variant, distinct=d), built.trainable_variables, training=True)
         for d in (True, False)
     )
 
-    assert found.numpy() == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-5)
-    for one, other in zip(own, others, strict=True):
-        assert one == pytest.approx(other, rel=1e-3, abs=1e-4)
+    assert outputs.numpy() == pytest.approx(expected.numpy(), rel=1e-5, abs=1e-5)
+    for gradient, other in zip(own, others, strict=True):
+        assert gradient == pytest.approx(other, rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("variant", ["auc", "dose"])
-def test_the_first_product_is_shared_where_there_is_dropout(variant: str) -> None:
-    """Noise of which nothing is left to chance: dropout that keeps all but a millionth."""
+def test_the_first_product_is_shared_with_dropout(variant: str) -> None:
+    """A dropout rate of a millionth takes the path with dropout and changes nothing."""
     model = build("reference", variant, dropout=1e-6)
     inputs = batch(variant)
     rows = joined_rows(*tables(variant), inputs)
@@ -219,20 +221,20 @@ def test_the_first_product_is_shared_where_there_is_dropout(variant: str) -> Non
     assert model(inputs, training=True).numpy() == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
-def test_dropout_is_on_in_training_alone_unless_evaluation_is_to_be_noisy() -> None:
+def test_dropout_is_applied_in_training_and_in_noisy_evaluation_only() -> None:
     inputs = batch("auc")
     for evaluation, is_noisy in (("clean", False), ("reference-noisy", True)):
         model = build("reference", "auc", dropout=0.5, evaluation=evaluation)
         trained = [model(inputs, training=True).numpy() for _ in range(2)]
-        judged = [model(inputs, training=False).numpy() for _ in range(2)]
+        evaluated = [model(inputs, training=False).numpy() for _ in range(2)]
 
         assert not np.array_equal(*trained)
-        assert np.array_equal(*judged) != is_noisy
+        assert np.array_equal(*evaluated) != is_noisy
 
 
 def swapped(inputs: dict[str, Any]) -> dict[str, Any]:
     pairs = {"drug1": "drug2", "dose1": "dose2"}
-    both = pairs | {other: one for one, other in pairs.items()}
+    both = pairs | {second: first for first, second in pairs.items()}
     return {name: inputs[both.get(name, name)] for name in inputs}
 
 
@@ -241,14 +243,14 @@ def test_the_order_of_a_pair_does_not_matter_in_evaluation(model: str) -> None:
     built = build(model, "dose", has_pairs=True)
     inputs = batch("dose") | {"has_second": np.ones(ROWS, "f4")}
 
-    one, other = (built(given, training=False).numpy() for given in (inputs, swapped(inputs)))
+    first, second = (built(given, training=False).numpy() for given in (inputs, swapped(inputs)))
     learnt = [built(given, training=True).numpy() for given in (inputs, swapped(inputs))]
 
-    assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
+    assert first == pytest.approx(second, rel=1e-5, abs=1e-5)
     assert (np.abs(learnt[0] - learnt[1]).max() < 1e-5) == (model == "pooled")
 
 
-def test_what_stands_in_the_second_slot_of_a_single_drug_does_not_matter() -> None:
+def test_the_second_slot_of_a_single_drug_does_not_matter() -> None:
     model = build("pooled", "dose", has_pairs=True)
     inputs = batch("dose") | {"has_second": np.zeros(ROWS, "f4")}
     other = inputs | {"drug2": inputs["drug1"], "dose2": inputs["dose2"] * 3 + 1}
@@ -256,7 +258,7 @@ def test_what_stands_in_the_second_slot_of_a_single_drug_does_not_matter() -> No
     assert model(inputs).numpy() == pytest.approx(model(other).numpy())
 
 
-def test_features_are_no_weights() -> None:
+def test_features_are_not_weights() -> None:
     model = build("reference", "dose")
     shapes = {tuple(variable.shape) for variable in model.variables}
 
@@ -274,18 +276,20 @@ def test_in_bfloat16_outputs_are_those_of_float32_but_for_rounding(
     short.set_weights(full.get_weights())
 
     expected = full(inputs).numpy()
-    found = short(inputs).numpy()
-    whole = np.concatenate(list(module("runner").entity_wise(short, inputs, batch_size=25)))
+    rounded = short(inputs).numpy()
+    by_entity = np.concatenate(
+        list(module("runner").predict_by_entity(short, inputs, batch_size=25))
+    )
 
-    assert found.dtype == np.float32
+    assert rounded.dtype == np.float32
     largest = float(np.abs(expected).max())
-    assert found == pytest.approx(expected, abs=0.05 * largest)
-    assert whole == pytest.approx(found, abs=0.02 * largest)
-    assert np.abs(found - expected).max() > 0  # it is another precision
+    assert rounded == pytest.approx(expected, abs=0.05 * largest)
+    assert by_entity == pytest.approx(rounded, abs=0.02 * largest)
+    assert np.abs(rounded - expected).max() > 0  # the precision differs
 
 
 def test_the_base_is_not_rounded_in_bfloat16() -> None:
-    """A network that says nothing yet gives its base, to the last bit."""
+    """A network with an output of 0 predicts the base, to the last bit."""
     with short_precision():
         model = build("pooled", "auc")
     model.out.set_weights([np.zeros_like(weight) for weight in model.out.get_weights()])

@@ -1,4 +1,4 @@
-"""The Uno runner offers the engine what it asks for, on small datasets made here."""
+"""The Uno runner implements the engine interface, shown on small datasets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def source(task: Task) -> Source:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run of the dose variant."""
     request = Request(
         "uno", find_registry(), variant="dose", dataset="uno_almanac", split="drug",
@@ -85,21 +85,21 @@ def flat(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in inputs.items() if k != "shared"}, **inputs["shared"]}
 
 
-def test_what_it_prepares_is_a_problem(problem: Any) -> None:
+def test_prepare_returns_a_problem(problem: Any) -> None:
     assert check_problem(problem, "uno") is problem
     assert all(size > 0 for size in problem.sizes.values())
 
 
 def test_batches_are_a_function_of_the_seed(problem: Any) -> None:
-    one, again, other = (
+    first, again, other = (
         list(problem.batches("train", batch_size=50, seed=seed)) for seed in (3, 3, 4)
     )
 
-    for (first, target, _), (second, same, _) in zip(one, again, strict=True):
+    for (inputs, target, _), (repeated, same, _) in zip(first, again, strict=True):
         assert np.array_equal(target, same)
-        assert all(np.array_equal(flat(first)[k], flat(second)[k]) for k in flat(first))
-    assert not np.array_equal(one[0][1], other[0][1])
-    assert sum(len(batch[1]) for batch in one) == problem.sizes["train"]
+        assert all(np.array_equal(flat(inputs)[k], flat(repeated)[k]) for k in flat(inputs))
+    assert not np.array_equal(first[0][1], other[0][1])
+    assert sum(len(batch[1]) for batch in first) == problem.sizes["train"]
 
 
 def test_a_batch_names_each_entity_once_and_rows_point_to_it(problem: Any) -> None:
@@ -109,15 +109,17 @@ def test_a_batch_names_each_entity_once_and_rows_point_to_it(problem: Any) -> No
 
     assert len(np.unique(shared["cells"])) == len(shared["cells"]) < len(rows)
     assert np.array_equal(shared["cells"][inputs["cell"]], responses.cell[rows])
-    has = responses.drugs[rows, -1] >= 0
+    has_drug = responses.drugs[rows, -1] >= 0
     slot = f"drug{responses.drugs.shape[1]}"
-    assert np.array_equal(shared["drugs"][inputs[slot]][has], responses.drugs[rows, -1][has])
+    assert np.array_equal(
+        shared["drugs"][inputs[slot]][has_drug], responses.drugs[rows, -1][has_drug]
+    )
 
 
 def test_padding_adds_entities_that_no_row_points_to() -> None:
     rows = problem_of("auc", cells=400, drugs=200, rows=900).rows
     padded = type(rows)(**{**vars(rows), "is_padded": True})
-    plain, other = (one.inputs(np.arange(90)) for one in (rows, padded))
+    plain, other = (version.inputs(np.arange(90)) for version in (rows, padded))
 
     assert len(other["shared"]["cells"]) == 128 > len(plain["shared"]["cells"])
     assert np.array_equal(plain["cell"], other["cell"])
@@ -125,16 +127,16 @@ def test_padding_adds_entities_that_no_row_points_to() -> None:
 
 def test_doses_are_standardised_by_the_training_part() -> None:
     problem = problem_of("dose")
-    rows = problem.layout.parts["train"]
+    rows = problem.split.parts["train"]
     inputs = problem.rows.inputs(rows)
     known = np.concatenate([inputs["dose1"], inputs["dose2"][inputs["has_second"] > 0]])
 
     assert (float(known.mean()), float(known.std())) == pytest.approx((0, 1), abs=1e-4)
 
 
-def test_the_reference_splits_single_doses_and_swaps_pairs_in_training_alone() -> None:
+def test_the_reference_divides_single_doses_and_swaps_pairs_in_training_only() -> None:
     problem = problem_of("dose", model="reference")
-    rows = problem.layout.parts["train"]
+    rows = problem.split.parts["train"]
     drugs, doses = problem.responses.drugs[rows], problem.responses.doses[rows]
     single = drugs[:, 1] < 0
     still = problem.rows.inputs(rows)
@@ -145,29 +147,30 @@ def test_the_reference_splits_single_doses_and_swaps_pairs_in_training_alone() -
         amount = 10.0 ** -inputs["dose1"] + 10.0 ** -inputs["dose2"]
         assert amount[single] == pytest.approx(10.0 ** -doses[single, 0], rel=1e-4)
     assert np.array_equal(still["dose1"][~single], doses[~single, 0])
-    moved = drawn["dose1"][~single] != doses[~single, 0]
-    assert 0.2 < moved.mean() < 0.6
+    is_swapped = drawn["dose1"][~single] != doses[~single, 0]
+    assert 0.2 < is_swapped.mean() < 0.6
     assert still["dose1"][single] == pytest.approx(doses[single, 0] + np.log10(2), abs=1e-5)
 
 
 def test_features_are_scaled_by_training_entities_alone() -> None:
     problem = problem_of("auc", "clip=0", split="cell")
     table = problem.scaled.cells["expression"]
-    used, unused = problem.used["cells"], np.setdiff1d(np.arange(len(table)), problem.used["cells"])
+    used = problem.training_entities["cells"]
+    unused = np.setdiff1d(np.arange(len(table)), used)
 
     assert np.abs(table[used].mean(axis=0)).max() < 1e-5
     assert table[used].std(axis=0) == pytest.approx(1, abs=1e-4)
     assert np.abs(table[unused].mean(axis=0)).max() > 0.05
 
 
-def test_what_is_missing_or_the_same_in_all_training_entities_is_the_mean() -> None:
+def test_missing_values_and_constant_features_become_the_mean() -> None:
     entities = module("data").Entities(
         ("a", "b", "c"), ("a", "b", "c"),
         {"x": np.array([[1, np.nan, 5], [3, np.nan, 5], [9, 2, 7]], "f4")},
         np.arange(3),
     )  # fmt: skip
-    used = {"cells": np.array([0, 1]), "drugs": np.array([0, 1])}
-    scaled = module("features").scale(entities, entities, used, clip=4.0)
+    training = {"cells": np.array([0, 1]), "drugs": np.array([0, 1])}
+    scaled = module("features").scale(entities, entities, training, clip=4.0)
 
     assert scaled.cells["x"].tolist() == [[-1, 0, 0], [1, 0, 0], [4, 0, 0]]
     assert scaled.facts["x"]["constant_in_training"] == 2
@@ -175,19 +178,19 @@ def test_what_is_missing_or_the_same_in_all_training_entities_is_the_mean() -> N
 
 
 @pytest.mark.parametrize("model", ["pooled", "reference"])
-def test_predictions_of_whole_tables_are_those_of_batches(model: str) -> None:
+def test_predictions_by_entity_are_those_of_batches(model: str) -> None:
     problem = problem_of("dose", model=model)
     network = problem.build()
-    rows = problem.layout.parts["test"]
+    rows = problem.split.parts["test"]
 
-    found = problem.predict(network, "test")
+    predictions = problem.predict(network, "test")
     expected = network(problem.rows.inputs(rows), training=False).numpy()[:, 0]
 
-    assert found.predicted == pytest.approx(expected, rel=1e-4, abs=1e-5)
-    assert np.array_equal(found.observed, problem.responses.target[rows])
+    assert predictions.predicted == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert np.array_equal(predictions.observed, problem.responses.target[rows])
 
 
-def test_a_network_of_ours_begins_as_the_means_it_corrects() -> None:
+def test_the_pooled_network_begins_as_the_means_it_corrects() -> None:
     problem = problem_of("auc")
     base = problem.predict(problem.build(), "test").predicted
     expected = problem.baselines()["drug_cell_mean"]["test"].predicted
@@ -195,7 +198,7 @@ def test_a_network_of_ours_begins_as_the_means_it_corrects() -> None:
     assert base == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_held_out_cell_has_no_mean_in_what_is_corrected() -> None:
+def test_the_base_has_no_effects_of_held_out_entities() -> None:
     known = {
         split: problem_of("dose", split=split, cells=120, drugs=60, rows=2000).base.kinds
         for split in ("row", "cell", "drug", "cell+drug")
@@ -209,20 +212,20 @@ def test_a_held_out_cell_has_no_mean_in_what_is_corrected() -> None:
     }
 
 
-def test_effects_of_few_held_out_drugs_are_taken_out_of_training_alone() -> None:
+def test_effects_of_few_held_out_drugs_are_removed_from_training_only() -> None:
     few, enough = (
         problem_of(
             "auc",
             "base=means",
-            f"least_entities={least}",
+            f"least_entities={min_entities}",
             split="drug",
             cells=120,
             drugs=60,
             rows=2000,
         )
-        for least in (100, 5)
+        for min_entities in (100, 5)
     )
-    train, rest = few.layout.parts["train"], few.layout.parts["test"]
+    train, rest = few.split.parts["train"], few.split.parts["test"]
     left = few.responses.target[train] - few.rows.base[train]
     codes = few.responses.drug_table.codes[few.responses.drugs[train, 0]]
 
@@ -235,7 +238,7 @@ def test_effects_of_few_held_out_drugs_are_taken_out_of_training_alone() -> None
 def test_blocks_have_fewer_entities_and_every_row_once() -> None:
     problem = problem_of("auc", cells=200, drugs=100, rows=4000)
     batches = module("batches")
-    rows = problem.layout.parts["train"]
+    rows = problem.split.parts["train"]
 
     def distinct(together: int) -> float:
         order = batches.epoch_order(
@@ -260,11 +263,11 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 
     assert set(baselines) == names | more
     scores = [problem.score(parts["test"]) for parts in baselines.values()]
-    assert all(set(found) == {metric.id for metric in task.metrics} for found in scores)
-    assert scores[0]["mse"] > min(found["mse"] for found in scores)
+    assert all(set(by_metric) == {metric.id for metric in task.metrics} for by_metric in scores)
+    assert scores[0]["mse"] > min(by_metric["mse"] for by_metric in scores)
 
 
-def test_boosting_that_cannot_be_had_is_skipped_with_a_reason(
+def test_boosting_that_is_not_installed_is_skipped_with_a_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module("baselines"), "boosting_missing", lambda: "not installed")
@@ -274,44 +277,44 @@ def test_boosting_that_cannot_be_had_is_skipped_with_a_reason(
     assert problem.diagnostics()["baselines"]["boosting"] == {"skipped": "not installed"}
 
 
-def test_effects_are_found_again_from_rows_without_noise() -> None:
+def test_effects_are_recovered_from_rows_without_noise() -> None:
     random = np.random.default_rng(0)
     cell, drug = random.integers(0, 9, 4000), random.integers(0, 7, (4000, 2))
     cells, drugs = random.normal(size=9), random.normal(size=7)
     drug[:2000, 1] = -1
     target = cells[cell] + drugs[drug[:, 0]] + np.where(drug[:, 1] < 0, 0, drugs[drug[:, 1]])
 
-    fitted = module("effects").fit_effects(target, [cell, drug], penalty=1e-6)
+    fitted = module("effects").fit_additive_effects(target, [cell, drug], penalty=1e-6)
 
     assert fitted.predict([cell, drug]) == pytest.approx(target, abs=1e-2)
 
 
-def test_an_effect_of_few_rows_is_shrunken_and_an_unknown_one_is_nothing() -> None:
+def test_an_effect_of_few_rows_is_shrunk_and_an_unknown_one_is_zero() -> None:
     codes = np.array([0] * 50 + [1] * 50 + [2])
     target = np.array([1.0] * 50 + [-1.0] * 50 + [5.0])
-    fitted = module("effects").fit_effects(target, [codes], penalty=2.0)
+    fitted = module("effects").fit_additive_effects(target, [codes], penalty=2.0)
 
     assert fitted.effects[0][2] == pytest.approx((5.0 - target.mean()) / 3, rel=1e-3)
     assert fitted.predict([np.array([7])]).tolist() == [fitted.mean]
 
 
 def test_scores_are_those_of_the_definitions() -> None:
-    seen = np.array([0.0, 1.0, 2.0, 3.0] * 10)
-    said = seen + np.array([0.5, -0.5, 0.5, -0.5] * 10)
+    observed = np.array([0.0, 1.0, 2.0, 3.0] * 10)
+    predicted = observed + np.array([0.5, -0.5, 0.5, -0.5] * 10)
     groups = np.repeat([1, 2], 20)
-    found = module("scores").score(seen, said, groups)
+    scores = module("scores").score(observed, predicted, groups)
 
-    assert (found["mse"], found["mae"], found["r2"]) == pytest.approx((0.25, 0.5, 0.8))
-    assert (found["r2_per_drug"], found["drugs_scored"]) == pytest.approx((0.8, 2))
-    assert found["pearson"] == pytest.approx(np.corrcoef(seen, said)[0, 1])
-    assert found["r2_batch_averaged"] == pytest.approx(0.8, abs=1e-3)
+    assert (scores["mse"], scores["mae"], scores["r2"]) == pytest.approx((0.25, 0.5, 0.8))
+    assert (scores["r2_per_drug"], scores["drugs_scored"]) == pytest.approx((0.8, 2))
+    assert scores["pearson"] == pytest.approx(np.corrcoef(observed, predicted)[0, 1])
+    assert scores["r2_batch_averaged"] == pytest.approx(0.8, abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [("evaluation=noisy", "one of clean, reference-noisy"), ("base=mean", "did you mean 'means'")],
 )
-def test_settings_that_cannot_be_are_refused(override: str, message: str) -> None:
+def test_settings_that_are_not_valid_are_refused(override: str, message: str) -> None:
     with pytest.raises(CallError, match=message):
         problem_of("auc", override)
 
@@ -321,15 +324,15 @@ def test_noisy_evaluation_differs_from_a_clean_one() -> None:
     clean = problem_of("auc", "dropout=0.5", model="reference")
     network = problem.build()
 
-    one, other = (problem.predict(network, "test").predicted for _ in range(2))
+    first, second = (problem.predict(network, "test").predicted for _ in range(2))
 
-    assert not np.array_equal(one, other)
-    assert one.shape == clean.predict(clean.build(), "test").predicted.shape
+    assert not np.array_equal(first, second)
+    assert first.shape == clean.predict(clean.build(), "test").predicted.shape
 
 
-def test_a_run_is_recorded_with_its_leakage_and_scored_again(done: Path) -> None:
-    record = load_record(done)
-    again = rescoring.rescore(done, find_registry(), stage=source)
+def test_a_run_is_recorded_with_its_leakage_and_scored_again(run: Path) -> None:
+    record = load_record(run)
+    again = rescoring.rescore(run, find_registry(), stage=source)
 
     assert record["benchmark"]["variant"] == "dose"
     assert record["dataset"]["id"] == "uno_almanac"
@@ -338,13 +341,13 @@ def test_a_run_is_recorded_with_its_leakage_and_scored_again(done: Path) -> None
     assert again[1] == []
 
 
-def test_a_run_has_a_table_of_drugs_and_figures(done: Path) -> None:
-    with (done / runs.OUTPUTS_FOLDER / "drugs-train.csv").open(encoding="utf-8") as file:
+def test_a_run_has_a_table_of_drugs_and_figures(run: Path) -> None:
+    with (run / runs.OUTPUTS_FOLDER / "drugs-train.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    paths = module("runner").figures(done, load_record(done))
+    paths = module("runner").figures(run, load_record(run))
 
     assert (
-        sum(int(row["rows"]) for row in rows) == load_record(done)["dataset"]["n_samples"]["train"]
+        sum(int(row["rows"]) for row in rows) == load_record(run)["dataset"]["n_samples"]["train"]
     )
     assert {"observed.png", "curve.png"} <= {path.name for path in paths}
     assert all(path.stat().st_size > 5000 for path in paths)
@@ -352,38 +355,38 @@ def test_a_run_has_a_table_of_drugs_and_figures(done: Path) -> None:
 
 TRAINED_ON_SEVERAL = """
 import json
-from tests.test_uno_runner import problem_of
+from tests.runners.test_uno_runner import problem_of
 from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.bench.training.loop import Training, train
-found = []
+results = []
 for strategy in (make_strategy("mirrored:2", {}), make_strategy("default", {})):
     for model in ("pooled", "reference"):
         problem = problem_of("dose", "dropout=0", "input_dropout=0", model=model)
         trained = train(problem, Training(problem.settings, 0, strategy))
-        found.append([row[key] for row in trained.progress.curve
+        results.append([row[key] for row in trained.progress.curve
                       for key in ("train_loss", "validation_loss")])
-print(json.dumps(found))
+print(json.dumps(results))
 """
 TRAINED_ON_JAX = """
 import json, sys
-from tests.test_uno_runner import problem_of
-from sciml_data.bench import backend
+from tests.runners.test_uno_runner import problem_of
+from sciml_data.bench.training import backend
 from sciml_data.bench.training.loop import Training, train
 backend.choose("jax")
-found = []
+results = []
 for model, dropout in (("pooled", 0.1), ("reference", 0.1), ("reference", 0.0)):
     problem = problem_of("dose", f"dropout={dropout}", "learning_rate=0.01", model=model)
     strategy = backend.current().make_strategy("default", {})
     trained = train(problem, Training(problem.settings, 0, strategy))
     losses = [row["train_loss"] for row in trained.progress.curve]
     scores = problem.score(problem.predict(trained.model, "test"))
-    found.append([*losses, scores["mse"], problem.rows.is_padded])
-print(json.dumps(found))
+    results.append([*losses, scores["mse"], problem.rows.is_padded])
+print(json.dumps(results))
 """
 
 
-def said_by(code: str, **variables: str) -> Any:
-    """Return what a process of its own prints last."""
+def printed_by(code: str, **variables: str) -> Any:
+    """Return the last line that a new process prints, parsed as JSON."""
     root = str(ROOT)
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -396,16 +399,16 @@ def said_by(code: str, **variables: str) -> Any:
 
 @pytest.mark.slow
 def test_two_devices_have_the_losses_of_one() -> None:
-    pooled, reference, *alone = said_by(TRAINED_ON_SEVERAL)
+    pooled, reference, *alone = printed_by(TRAINED_ON_SEVERAL)
 
-    for found, expected in zip((pooled, reference), alone, strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)
+    for losses, expected in zip((pooled, reference), alone, strict=True):
+        assert losses == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="pip install 'sciml-data[jax]'")
 def test_both_networks_train_on_jax() -> None:
-    for first, last, mse, is_padded in said_by(TRAINED_ON_JAX, KERAS_BACKEND="jax"):
+    for first, last, mse, is_padded in printed_by(TRAINED_ON_JAX, KERAS_BACKEND="jax"):
         assert last < first
         assert np.isfinite(mse)
         assert is_padded

@@ -1,4 +1,4 @@
-"""Splits of Uno: what is held out is on one side, under all its names."""
+"""Splits of Uno: held-out entities are in one part, under all their ids."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def module(name: str) -> ModuleType:
 
 
 def responses(variant: str = "auc", dataset: xr.Dataset | None = None, **size: int) -> Any:
-    given = ready(variant, cells=120, drugs=60, rows=3000, **size) if dataset is None else dataset
-    return module("data").read_responses(given, variant)
+    source = ready(variant, cells=120, drugs=60, rows=3000, **size) if dataset is None else dataset
+    return module("data").read_responses(source, variant)
 
 
-def lay_out(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Any:
-    return module("split").lay_out(load_split(RUNNER, name), rows, list(held_out))
+def make_split(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Any:
+    return module("split").make_split(load_split(RUNNER, name), rows, list(held_out))
 
 
 def shared(name: str, rows: Any) -> Any:
-    return module("split").leakage(lay_out(name, rows), rows)
+    return module("split").leakage(make_split(name, rows), rows)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def dose() -> Any:
     return responses("dose")
 
 
-def test_the_splits_are_those_of_the_issue() -> None:
+def test_the_registry_has_seven_splits() -> None:
     assert split_names(RUNNER) == [
         "cell", "cell+drug", "drug", "drug_pair", "published", "row", "study",
     ]  # fmt: skip
@@ -60,12 +60,12 @@ def test_each_row_is_in_one_part_or_counted_as_in_none(
     auc: Any, dose: Any, name: str, variant: str
 ) -> None:
     rows = {"auc": auc, "dose": dose}[variant]
-    layout = lay_out(name, rows)
-    found = np.concatenate(list(layout.parts.values()))
+    divided = make_split(name, rows)
+    members = np.concatenate(list(divided.parts.values()))
 
-    assert len(found) == len(np.unique(found))
-    assert len(found) + layout.left_out == len(rows)
-    assert list(layout.parts) == ["train", "validation", "test"]
+    assert len(members) == len(np.unique(members))
+    assert len(members) + divided.left_out == len(rows)
+    assert list(divided.parts) == ["train", "validation", "test"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_each_row_is_in_one_part_or_counted_as_in_none(
         ("row", (), ("cells", "canonical_cells", "compounds")),
     ],
 )
-def test_what_is_held_out_is_on_one_side(
+def test_held_out_entities_are_in_one_part(
     dose: Any, name: str, none: tuple[str, ...], all_of: tuple[str, ...]
 ) -> None:
     report = shared(name, dose)["test"]
@@ -88,32 +88,32 @@ def test_what_is_held_out_is_on_one_side(
 
 
 def test_a_row_of_two_drugs_from_different_sides_is_in_no_part(dose: Any) -> None:
-    layout = lay_out("drug", dose)
+    divided = make_split("drug", dose)
     single = dose.drugs[:, 1] < 0
-    inside = np.concatenate(list(layout.parts.values()))
+    inside = np.concatenate(list(divided.parts.values()))
     outside = np.setdiff1d(np.arange(len(dose)), inside)
 
-    assert layout.left_out == len(outside) > 0
+    assert divided.left_out == len(outside) > 0
     assert not single[outside].any()
 
 
 def test_replicates_stay_together_under_row_and_others_do_not(auc: Any) -> None:
-    words = module("data").row_words(auc)
+    hashes = module("data").row_hashes(auc)
     keys = np.stack([auc.cell, auc.drugs[:, 0], auc.source], axis=1)
     unique = len(np.unique(keys, axis=0))
 
-    assert len(np.unique(words)) == unique
+    assert len(np.unique(hashes)) == unique
     assert shared("row", auc)["test"]["replicates_shared_percent"] > 0  # of the other source
 
 
-def test_a_row_keeps_its_part_when_the_dataset_is_put_in_another_order() -> None:
+def test_a_row_keeps_its_part_when_the_dataset_is_reordered() -> None:
     dataset = ready("dose", cells=60, drugs=20)
     order = np.random.default_rng(0).permutation(dataset.sizes["response"])
     first, other = responses("dose", dataset), responses("dose", dataset.isel(response=order))
 
     for name in ("row", "drug_pair", "cell+drug"):
-        one, two = (lay_out(name, rows).parts["test"] for rows in (first, other))
-        assert sorted(one.tolist()) == sorted(order[two].tolist())
+        kept, reordered = (make_split(name, rows).parts["test"] for rows in (first, other))
+        assert sorted(kept.tolist()) == sorted(order[reordered].tolist())
 
 
 def test_a_pair_is_in_one_part_whichever_drug_comes_first(dose: Any) -> None:
@@ -121,48 +121,48 @@ def test_a_pair_is_in_one_part_whichever_drug_comes_first(dose: Any) -> None:
     pairs = dose.drugs[:, 1] >= 0
 
     data = module("data")
-    assert np.array_equal(data.row_words(dose)[pairs], data.row_words(other)[pairs])
+    assert np.array_equal(data.row_hashes(dose)[pairs], data.row_hashes(other)[pairs])
     assert np.array_equal(data.group_codes(dose)[pairs], data.group_codes(other)[pairs])
 
 
 def test_a_source_is_left_out_and_may_be_chosen(auc: Any) -> None:
-    drawn = lay_out("study", auc)
-    chosen = [lay_out("study", auc, (name,)) for name in ("ONE", "TWO")]
+    drawn = make_split("study", auc)
+    chosen = [make_split("study", auc, (name,)) for name in ("ONE", "TWO")]
 
-    assert drawn.held_out in [layout.held_out for layout in chosen]
-    for layout in chosen:
-        number = auc.sources.index(layout.held_out[0])
-        assert set(auc.source[layout.parts["test"]]) == {number}
-        assert number not in auc.source[layout.parts["train"]]
-        cells = [set(auc.cells.codes[auc.cell[layout.parts[p]]]) for p in ("train", "validation")]
+    assert drawn.held_out in [divided.held_out for divided in chosen]
+    for divided in chosen:
+        number = auc.sources.index(divided.held_out[0])
+        assert set(auc.source[divided.parts["test"]]) == {number}
+        assert number not in auc.source[divided.parts["train"]]
+        cells = [set(auc.cells.codes[auc.cell[divided.parts[p]]]) for p in ("train", "validation")]
         assert not cells[0] & cells[1]
 
 
-def test_what_a_dataset_has_not_is_refused_by_name(auc: Any, dose: Any) -> None:
+def test_a_split_that_the_dataset_cannot_have_is_refused_by_name(auc: Any, dose: Any) -> None:
     one_source = replace(auc, source=np.zeros_like(auc.source))
 
-    with pytest.raises(CallError, match="the dataset has one: ONE"):
-        lay_out("study", one_source)
+    with pytest.raises(CallError, match="the dataset has only one: ONE"):
+        make_split("study", one_source)
     with pytest.raises(CallError, match="did you mean 'TWO'"):
-        lay_out("study", auc, ("TWOO",))
-    with pytest.raises(CallError, match="held_out goes with split study"):
-        lay_out("row", auc, ("ONE",))
+        make_split("study", auc, ("TWOO",))
+    with pytest.raises(CallError, match="held_out is a setting of split study"):
+        make_split("row", auc, ("ONE",))
     with pytest.raises(CallError, match="not from"):
-        lay_out("published", dose)
+        make_split("published", dose)
     with pytest.raises(CallError, match="no variable 'growth'"):
         responses("dose", ready("auc"))
 
 
 def test_the_published_parts_are_those_of_the_file(auc: Any) -> None:
-    layout = lay_out("published", auc)
+    divided = make_split("published", auc)
 
     for number, part in enumerate(("train", "validation", "test")):
-        assert layout.parts[part].tolist() == np.flatnonzero(auc.published == number).tolist()
+        assert divided.parts[part].tolist() == np.flatnonzero(auc.published == number).tolist()
 
 
 def test_a_part_without_a_row_is_an_error() -> None:
     with pytest.raises(SciMLDataError, match="without a row: the dataset has 1 cells"):
-        lay_out("cell", responses(dataset=ready("auc", cells=2)))
+        make_split("cell", responses(dataset=ready("auc", cells=2)))
 
 
 def test_an_unknown_rule_is_named(auc: Any) -> None:
@@ -172,14 +172,14 @@ def test_an_unknown_rule_is_named(auc: Any) -> None:
     split = Split("x", "", None, members, "")
 
     with pytest.raises(DescriptorError, match="did you mean 'cell'"):
-        module("split").lay_out(split, auc, [])
+        module("split").make_split(split, auc, [])
 
 
-def test_the_model_is_told_what_validation_rows_share(dose: Any) -> None:
+def test_the_split_knows_what_validation_rows_share(dose: Any) -> None:
     known = {}
     for name in ("row", "cell", "drug", "cell+drug"):
-        layout = lay_out(name, dose)
-        known[name] = (layout.knows_cell, layout.knows_drug)
+        divided = make_split(name, dose)
+        known[name] = (divided.knows_cell, divided.knows_drug)
 
     assert known == {
         "row": (True, True),

@@ -1,4 +1,4 @@
-"""Small datasets of the ready form, made here: what a cell and a drug say together, and noise."""
+"""Make small ready datasets whose responses depend on features of cell and drug, plus noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ SOURCES = ("ONE", "TWO")
 def ready(
     variant: str, *, cells: int = 40, drugs: int = 12, rows: int = 900, seed: int = 0
 ) -> xr.Dataset:
-    """Return a dataset: each name occurs in both sources; some descriptors are missing."""
+    """Return a ready dataset; each name is in both sources, and some descriptors are missing.
+
+    Args:
+        variant: `auc` or `dose`.
+        cells: number of cell lines.
+        drugs: number of drugs.
+        rows: number of responses.
+        seed: of all random numbers.
+    """
     random = np.random.default_rng(seed)
     cell_names = [f"LINE{number // 2}" for number in range(cells)]
     drug_names = [f"CID:{100 + number // 2}" for number in range(drugs)]
@@ -36,13 +44,13 @@ def ready(
     first, second = random.integers(0, drugs // 2, (2, rows)) * 2
     source = random.integers(0, 2, rows)
     cell, first, second = cell + source, first + source, second + source
-    answer = expression[cell, 0] * 0.05 + descriptors[first, 0] * 0.02
-    answer += 0.02 * (expression[cell, 1] - 3.0) * bits[first, 0] + random.normal(0, 0.02, rows)
-    shown = descriptors.copy()
-    shown[random.random(shown.shape) < 0.1] = np.nan
+    response = expression[cell, 0] * 0.05 + descriptors[first, 0] * 0.02
+    response += 0.02 * (expression[cell, 1] - 3.0) * bits[first, 0] + random.normal(0, 0.02, rows)
+    with_gaps = descriptors.copy()
+    with_gaps[random.random(with_gaps.shape) < 0.1] = np.nan
     ids = [f"{SOURCES[n % 2]}.{n}" for n in range(max(cells, drugs))]
-    values, drug2 = _values(variant, random, answer, (first, second), ids)
-    known = Rows(
+    values, drug2 = _values(variant, random, response, (first, second), ids)
+    responses = Rows(
         cell=np.array(ids, object)[cell],
         drug1=np.array(ids, object)[first],
         source=np.array(SOURCES, object)[source],
@@ -54,10 +62,10 @@ def ready(
     drug_table = Entities(
         tuple(ids[:drugs]),
         tuple(drug_names),
-        features=_named(shown, "d"),
+        features=_named(with_gaps, "d"),
         bits=bits if variant == "dose" else None,
     )
-    joined, counts = join(known, cell_table, drug_table, sources=SOURCES)
+    joined, counts = join(responses, cell_table, drug_table, sources=SOURCES)
     return merged(
         responses_dataset(joined, counts), cells_dataset(cell_table), drugs_dataset(drug_table)
     )
@@ -66,18 +74,18 @@ def ready(
 def _values(
     variant: str,
     random: np.random.Generator,
-    answer: np.ndarray[Any, Any],
+    response: np.ndarray[Any, Any],
     drugs: tuple[Any, Any],
     ids: list[str],
 ) -> tuple[dict[str, Any], Any]:
-    rows = len(answer)
+    rows = len(response)
     if variant == "auc":
         part = random.choice(3, rows, p=[0.8, 0.1, 0.1])
-        return {"auc": answer, "published_part": part}, None
+        return {"auc": response, "published_part": part}, None
     has_second = random.random(rows) < 0.4
     doses = random.choice([5.0, 6.0, 7.0, 8.0], (2, rows))
     dose2 = np.where(has_second, doses[1], np.nan)
-    growth = 1.0 - (answer + 1.0) / doses[0] - np.where(has_second, 1.0 / doses[1], 0.0)
+    growth = 1.0 - (response + 1.0) / doses[0] - np.where(has_second, 1.0 / doses[1], 0.0)
     drug2 = np.where(has_second, np.array(ids, object)[drugs[1]], "")
     return {"dose1": doses[0], "dose2": dose2, "growth": growth}, drug2
 
