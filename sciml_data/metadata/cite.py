@@ -1,6 +1,6 @@
 """How to cite a version of a dataset and this software: as text, BibTeX and CFF.
 
-The descriptor holds what upstream wants to be cited as sentences. A sentence of the form
+The descriptor has sentences that upstream asks to be cited with. A sentence of the form
 ``Authors (year): Title. Where.`` is split into its parts. Any other is passed on unchanged.
 """
 

@@ -25,8 +25,8 @@ from sciml_data.registry.manifest import Entry
 
 LICENCE_NOT_STATED = "LicenseRef-not-stated"
 OWN_LICENCE_PREFIX = "LicenseRef-"  # SPDX's prefix of licences that are not in its list
-# A page or export with more entries than this is of no use to a reader, and search engines cut it:
-# beyond, the manifest lists the files.
+# Pages and exports list up to this many files one by one. For more files they name the manifest,
+# so that a page stays readable.
 MAX_LISTED_FILES = 1000
 UNKNOWN_MEDIA_TYPE = "application/octet-stream"  # RFC 2046, 4.5.1: of no known type
 # IANA's registry of media types. HDF5 and NetCDF are not in it; these two are in common use.

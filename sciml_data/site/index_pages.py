@@ -81,7 +81,7 @@ def _dataset_table(versions: Sequence[Version]) -> Table:
         Column("dataset"), Column("version"), Column("size", is_number=True),
         Column("files pinned"), Column("licence"), Column("FAIR metrics passed", is_number=True),
     ]  # fmt: skip
-    caption = "Versions of datasets, with what is known of their files"
+    caption = "Versions of datasets, with what is known about their files"
     return make_table(caption, columns, list(map(_dataset_row, versions)), is_sortable=True)
 
 

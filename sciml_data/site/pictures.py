@@ -29,7 +29,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SAMPLE_PICTURE = "sample.png"
 PLANES = (("row", "column"), ("y", "x"), ("v", "u"))  # dimensions of images in the formats
 MAX_PANELS = 4  # fit beside each other
-MAX_VALUES = 200_000  # of a histogram: more take seconds and look the same
+MAX_VALUES = 200_000  # of a histogram
 MAX_LABEL = 34  # characters above a panel
 DOTS_PER_INCH = 100
 

@@ -44,12 +44,12 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
-def found(registry: Registry) -> list[tuple[str, str]]:
+def problems_of(registry: Registry) -> list[tuple[str, str]]:
     return [(problem.kind, problem.place) for problem in check_registry(registry)]
 
 
 def test_a_sound_registry_has_no_problem(registry: Registry) -> None:
-    assert found(registry) == []
+    assert problems_of(registry) == []
 
 
 def test_the_built_in_registry_has_no_problem() -> None:
@@ -71,7 +71,7 @@ def test_all_problems_of_all_parts_are_named_at_once(registry: Registry) -> None
     task.write_text(TASK.replace('"1.0"', '"9"').replace("years", "months"))
     (task.parent / "splits" / "years.json").write_text("{")
 
-    assert found(registry) == [
+    assert problems_of(registry) == [
         ("missing", "datapackages/tides/README.md"),
         ("missing", "datapackages/tides"),
         ("missing", "datapackages/waves/README.md"),
@@ -121,7 +121,7 @@ def test_a_dataset_without_descriptor_is_a_problem_of_its_folder(registry: Regis
     shutil.rmtree(registry.package("waves", "1.0"))
     (registry.root / "runners" / "surf" / "task.toml").unlink()
 
-    assert found(registry) == [("missing", "datapackages/waves")]
+    assert problems_of(registry) == [("missing", "datapackages/waves")]
 
 
 def test_the_command_prints_problems_and_exits_with_one(registry: Registry) -> None:
@@ -141,7 +141,7 @@ def test_a_published_figure_of_a_metric_that_is_none_is_named(registry: Registry
     file = registry.root / "runners" / "surf" / "published.toml"
     file.write_text('[[figure]]\nmetric = "bias"\n')
 
-    places = [place for _, place in found(registry)]
+    places = [place for _, place in problems_of(registry)]
 
     assert places
     assert all(place.startswith("runners/surf/published.toml: ") for place in places)

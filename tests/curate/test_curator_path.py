@@ -7,7 +7,7 @@ A block is marked by the words after its language:
     run slow      only by the slow test
     run background   goes on until the test is over
 
-A block of `text` is what the one before prints, or some lines of it; `…` ends a line that goes on.
+A block of `text` is the output of the block before it, or some of its lines; `…` shortens a line.
 The quick test runs `sciml-data …` and Python in this process, for speed; the slow one types all
 into a shell, as a reader would.
 """
@@ -69,12 +69,12 @@ def blocks(port: int) -> list[Block]:
 
 
 def test_the_page_has_blocks_to_run() -> None:
-    found = blocks(1)
+    quick = blocks(1)
 
-    assert sum("run" in block.marks for block in found) >= 12
-    assert sum(bool(block.file) for block in found) == 5
-    assert [block.language for block in found if "slow" in block.marks] == ["bash", "bash"]
-    assert all(block.language in {"bash", "python"} for block in found if "run" in block.marks)
+    assert sum("run" in block.marks for block in quick) >= 12
+    assert sum(bool(block.file) for block in quick) == 5
+    assert [block.language for block in quick if "slow" in block.marks] == ["bash", "bash"]
+    assert all(block.language in {"bash", "python"} for block in quick if "run" in block.marks)
 
 
 def test_the_quick_part_works_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_the_quick_part_works_as_written(tmp_path: Path, monkeypatch: pytest.Mon
             elif "run" in block.marks and not {"slow", "background"} & {*block.marks}:
                 printed = run_here(block, monkeypatch)
             elif block.language == "text":
-                lacking = [one for one in block.text.splitlines() if not is_in(one, printed)]
+                lacking = [text for text in block.text.splitlines() if not is_in(text, printed)]
                 assert lacking == [], printed
 
     assert (tmp_path / "croissant.json").stat().st_size > 1000
@@ -98,9 +98,9 @@ def test_the_quick_part_works_as_written(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def is_in(line: str, printed: str) -> bool:
-    """Return whether a line was printed; one that ends in `…` may go on."""
+    """Return whether a line was printed; a line that ends in `…` may continue."""
     if line.endswith("…"):
-        return any(one.startswith(line[:-1]) for one in printed.splitlines())
+        return any(text.startswith(line[:-1]) for text in printed.splitlines())
     return line in printed.splitlines()
 
 
@@ -113,13 +113,13 @@ def run_here(block: Block, monkeypatch: pytest.MonkeyPatch) -> str:
     for line in block.text.splitlines():
         verb, *arguments = shlex.split(line)
         if verb == "export":
-            for one in arguments:
-                name, _, value = one.partition("=")
+            for argument in arguments:
+                name, _, value = argument.partition("=")
                 monkeypatch.setenv(name, value.replace("$PWD", str(Path.cwd())))
         elif verb == "sciml-data":
             result = CliRunner().invoke(group, arguments)
-            found = getattr(result.exception, "exit_code", result.exit_code)
-            assert found == block.exit_code, f"{line}\n{result.output}\n{result.exception}"
+            code = getattr(result.exception, "exit_code", result.exit_code)
+            assert code == block.exit_code, f"{line}\n{result.output}\n{result.exception}"
             printed += result.output
         elif verb == "python":
             monkeypatch.setattr(sys, "argv", arguments)
@@ -137,7 +137,9 @@ def write(path: Path, text: str) -> None:
 
 @pytest.mark.slow
 def test_all_of_it_works_in_a_shell(tmp_path: Path) -> None:
-    if missing := [one for one in ("git-annex", "datalad") if not shutil.which(one, path=search())]:
+    if missing := [
+        name for name in ("git-annex", "datalad") if not shutil.which(name, path=search())
+    ]:
         pytest.skip(f"{' and '.join(missing)} not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""What follows from the registry is written once, and every drift from it is found."""
+"""Derived files follow from the registry, and every difference is found."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_drift_is_named_with_its_place(registry: Registry) -> None:
 
     problems = drift(registry)
 
-    assert [(one.kind, one.place.split(":")[0]) for one in problems] == [
+    assert [(problem.kind, problem.place.split(":")[0]) for problem in problems] == [
         ("stale", "catalog/sciml.yaml"),
         ("missing", "checksums/waves-1.0.sha256"),
         ("stale", "datapackages/waves/1.0/datapackage.json"),

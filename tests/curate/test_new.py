@@ -50,17 +50,17 @@ def test_arrays_are_proposed_and_what_is_left_is_named(tmp_path: Path, raw: Path
     assert descriptor(root)["sciml"]["native"]["reader"] == "hdf5_arrays"
     manifest = read_manifest(root / "datapackages/waves/1.0/manifest.csv")
     assert manifest == manifest_of(raw)
-    said = result.stderr.splitlines()
-    assert "arrays that are not converted: test.h5:axis (2,)" in said
+    lines = result.stderr.splitlines()
+    assert "arrays that are not converted: test.h5:axis (2,)" in lines
     assert (
         "to fill    datapackages/waves/1.0: $.sciml.variables.height.dims[1]  "
-        "name of the axis of length 2" in said
+        "name of the axis of length 2" in lines
     )
     checked = CliRunner().invoke(group, ["check", "--registry", str(root)])
     assert checked.exception
-    places = [line for line in said if line.startswith("to fill")]
+    places = [line for line in lines if line.startswith("to fill")]
     assert checked.stdout.splitlines() == places
-    assert said[-1].startswith(f"{len(places)} places to fill")
+    assert lines[-1].startswith(f"{len(places)} places to fill")
 
 
 def test_flags_fill_places(tmp_path: Path) -> None:

@@ -189,13 +189,13 @@ def test_a_live_version_cannot_be_pinned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [(["tinny"], "did you mean 'tiny'"), (["tiny", "--version", "2.0"], "it has 1.0")],
 )
 def test_a_wrong_name_says_what_there_is(
-    registry: Registry, arguments: list[str], said: str
+    registry: Registry, arguments: list[str], message: str
 ) -> None:
-    with pytest.raises(CallError, match=said):
+    with pytest.raises(CallError, match=message):
         CliRunner().invoke(
             pin_command, [*arguments, "--registry", str(registry.root)], catch_exceptions=False
         )

@@ -81,14 +81,16 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
     [
         (
             "FsF-F2-01M",
-            lambda one: one.update(contributors=[{"title": "The crew", "roles": ["creator"]}]),
+            lambda document: document.update(
+                contributors=[{"title": "The crew", "roles": ["creator"]}]
+            ),
             "no publisher",
             "ours",
         ),
         ("FsF-F3-01M", in_block(mirrors=[]), "no address of 2 of 2 entries", "upstream"),
         (
             "FsF-A1-01M",
-            lambda one: one["sciml"].pop("access_rights"),
+            lambda document: document["sciml"].pop("access_rights"),
             "does not say who may have the files",
             "ours",
         ),
@@ -111,19 +113,25 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         ("FsF-I2-01M", with_variable(units=None), "none of 1 variables has units", "ours"),
         (
             "FsF-I3-01M",
-            lambda one: one.update(sources=[{"title": "The buoys", "path": "in a drawer"}]),
+            lambda document: document.update(
+                sources=[{"title": "The buoys", "path": "in a drawer"}]
+            ),
             "no link to what the data are made of or described by in a drawer",
             "ours",
         ),
         (
             "FsF-R1.1-01M",
-            lambda one: one.update(licenses=[{"name": "LicenseRef-not-stated", "title": "sought"}]),
+            lambda document: document.update(
+                licenses=[{"name": "LicenseRef-not-stated", "title": "sought"}]
+            ),
             "not stated: sought",
             "upstream",
         ),
         (
             "FsF-R1.1-01M",
-            lambda one: one.update(licenses=[{"name": "CC0-9.9", "title": "of the future"}]),
+            lambda document: document.update(
+                licenses=[{"name": "CC0-9.9", "title": "of the future"}]
+            ),
             "stated, but not in SPDX's list: CC0-9.9",
             "upstream",
         ),
@@ -135,7 +143,9 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         ),
         (
             "FsF-R1.3-01M",
-            lambda one: one.update(contributors=[{"title": "The crew", "roles": ["publisher"]}]),
+            lambda document: document.update(
+                contributors=[{"title": "The crew", "roles": ["publisher"]}]
+            ),
             "Croissant without creator",
             "ours",
         ),
@@ -172,8 +182,8 @@ def broken(evidence: Evidence, change: Callable[[dict[str, Any]], object]) -> Ev
 
 def test_search_engines_are_served_by_what_is_read_back_from_the_page(tmp_path: Path) -> None:
     evidence = evidence_of(small(tmp_path))
-    remote = broken(evidence, lambda one: one.update({"@context": "https://schema.org/"}))
-    renamed = broken(evidence, lambda one: one.update(name="something else"))
+    remote = broken(evidence, lambda document: document.update({"@context": "https://schema.org/"}))
+    renamed = broken(evidence, lambda document: document.update(name="something else"))
     empty = dataclasses.replace(evidence, page=read_page("<html></html>"))
 
     run_check = CHECKS["FsF-F4-01M"]
@@ -185,7 +195,9 @@ def test_search_engines_are_served_by_what_is_read_back_from_the_page(tmp_path: 
 
 def test_a_formal_language_needs_json_ld_and_rdf_that_the_page_links(tmp_path: Path) -> None:
     evidence = evidence_of(small(tmp_path))
-    untyped = broken(evidence, lambda one: one.update({"@id": "https://example.org/else"}))
+    untyped = broken(
+        evidence, lambda document: document.update({"@id": "https://example.org/else"})
+    )
     unlinked = dataclasses.replace(evidence, page=Page(evidence.page.json_ld, ()))
 
     run_check = CHECKS["FsF-I1-01M"]
@@ -196,8 +208,12 @@ def test_a_formal_language_needs_json_ld_and_rdf_that_the_page_links(tmp_path: P
 
 def test_only_a_registered_identifier_is_persistent(tmp_path: Path) -> None:
     evidence = evidence_of(small(tmp_path))
-    doi = broken(evidence, lambda one: one.update(identifier="https://doi.org/10.5072/waves"))
-    ark = broken(evidence, lambda one: one.update(identifier="https://n2t.net/ark:/12345/waves"))
+    doi = broken(
+        evidence, lambda document: document.update(identifier="https://doi.org/10.5072/waves")
+    )
+    ark = broken(
+        evidence, lambda document: document.update(identifier="https://n2t.net/ark:/12345/waves")
+    )
 
     run_check = CHECKS[PERSISTENT]
     assert run_check(evidence).owner == "ours"
@@ -231,21 +247,21 @@ def test_content_that_nobody_has_pinned_is_described_where_its_sizes_are(tmp_pat
     assert unpinned(tmp_path / "known", bytes_each=5).status == "passed"
 
 
-def test_words_are_looked_up_in_their_vocabularies() -> None:
+def test_units_names_and_licences_are_looked_up() -> None:
     assert len(cf_standard_names()) == 5023
     assert cf_standard_names()["depth"] == "m"
     assert [name for name in ("MIT", "mit", "CC0-1.0", "MIT OR CC0-1.0", "X") if is_spdx(name)] == [
         "MIT",
         "CC0-1.0",
     ]
-    assert [one for one in ("km", "mW m-2 nm-1", "1", "dozens", "") if not is_unit(one)] == [
+    assert [text for text in ("km", "mW m-2 nm-1", "1", "dozens", "") if not is_unit(text)] == [
         "dozens"
     ]
     assert units_agree("degrees_north", "degree_north")
     assert not units_agree("km", "s")
 
 
-def test_a_report_counts_what_was_asked_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_report_counts_the_checked_metrics_and_says_what_to_do(tmp_path: Path) -> None:
     report = assess(small(tmp_path))
 
     text = report.to_text()
@@ -255,7 +271,7 @@ def test_a_report_counts_what_was_asked_and_says_what_to_do(tmp_path: Path) -> N
     assert "to do (ours): register a DOI" in text
     document = report.to_document()
     assert (document["passed"], document["asked"], document["percent"]) == (15, 16, 93.75)
-    statuses = {one["identifier"]: one["status"] for one in document["metrics"]}
+    statuses = {metric["identifier"]: metric["status"] for metric in document["metrics"]}
     assert statuses[PERSISTENT] == "failed"
 
 
@@ -263,7 +279,7 @@ def run(*arguments: str) -> Any:
     return CliRunner(catch_exceptions=True).invoke(command, list(arguments))
 
 
-def test_the_verb_reports_and_fails_below_what_is_asked_only(tmp_path: Path) -> None:
+def test_the_verb_fails_only_below_the_given_percentage(tmp_path: Path) -> None:
     small(tmp_path)
     registry = ("--registry", str(tmp_path / "registry"))
 
@@ -298,7 +314,7 @@ def test_the_verb_makes_no_folder_for_a_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("waves", "--all"), ("--all", "--version", "1.0")])
-def test_the_verb_wants_a_dataset_or_all(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_the_verb_needs_a_dataset_or_all(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     small(tmp_path)
 
     assert isinstance(
@@ -322,13 +338,15 @@ def test_a_readme_with_markers_has_the_table_and_drifts_with_the_registry(tmp_pa
         f"{FAIR_END}\nend\n"
     )
     change_descriptor(descriptor.folder, with_variable(units="smoots"))
-    assert [one.place.split(":")[0] for one in drift(registry)] == ["README.md"]
+    assert [problem.place.split(":")[0] for problem in drift(registry)] == ["README.md"]
 
 
-def test_the_readme_says_of_every_version_what_the_report_says() -> None:
+def test_the_readme_says_what_the_reports_say() -> None:
     registry = find_registry()
     table = (registry.root / "README.md").read_text().split(FAIR_BEGIN)[1].split(FAIR_END)[0]
-    versions = [(name, one) for name in registry.datasets() for one in registry.versions(name)]
+    versions = [
+        (name, version) for name in registry.datasets() for version in registry.versions(name)
+    ]
 
     rows: Mapping[tuple[str, str], str] = {
         (cells[1].strip(), cells[2].strip()): cells[3].strip()

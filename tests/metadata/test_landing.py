@@ -1,4 +1,4 @@
-"""A landing page is whole in itself, sound HTML, and says to programs what the exports say."""
+"""A landing page needs no other file, is valid HTML, and says to programs what exports say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSIONS = [
     (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
 ]
 every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
-# What a browser follows without being asked is none of these (HTML standard, link types).
+# Relations of links that a browser does not load (HTML standard, link types).
 NEVER_FETCHED = {"canonical", "cite-as", "type", "license", "author", "describedby", "item"}
 CARD = "https://example.org/cards/waves/README.md"
 
@@ -53,31 +53,32 @@ def elements(of: tuple[str, str]) -> Any:
 @every_version
 def test_a_page_is_html_without_an_error(of: tuple[str, str]) -> None:
     assert elements(of).get("lang") == "en"
-    assert [one.text for one in elements(of).iter("h1")] == [descriptor(of).title]
+    assert [heading.text for heading in elements(of).iter("h1")] == [descriptor(of).title]
 
 
 @every_version
 def test_a_page_asks_no_other_file_and_runs_no_script(of: tuple[str, str]) -> None:
-    found = elements(of)
+    root = elements(of)
 
-    assert [one.get("type") for one in found.iter("script")] == ["application/ld+json"]
-    assert [one for one in found.iter() if one.get("src") or one.get("srcset")] == []
-    assert {one.get("rel") for one in found.iter("link")} <= NEVER_FETCHED
-    assert re.findall(r"url\(|@import", "".join(one.text for one in found.iter("style"))) == []
-    assert [name for one in found.iter() for name in one.attrib if name.startswith("on")] == []
+    assert [item.get("type") for item in root.iter("script")] == ["application/ld+json"]
+    assert [item for item in root.iter() if item.get("src") or item.get("srcset")] == []
+    assert {item.get("rel") for item in root.iter("link")} <= NEVER_FETCHED
+    assert re.findall(r"url\(|@import", "".join(item.text for item in root.iter("style"))) == []
+    assert [name for item in root.iter() for name in item.attrib if name.startswith("on")] == []
 
 
 @every_version
 def test_headings_skip_no_level_and_tables_name_columns_and_rows(of: tuple[str, str]) -> None:
-    found = elements(of)
-    levels = [int(one.tag[1]) for one in found.iter() if re.fullmatch(r"h[1-6]", str(one.tag))]
+    root = elements(of)
+    headings = [item for item in root.iter() if re.fullmatch(r"h[1-6]", str(item.tag))]
+    levels = [int(heading.tag[1]) for heading in headings]
     steps = [after - before for before, after in pairwise(levels)]
 
     assert max(steps) <= 1
-    assert [one for one in found.iter("th") if one.get("scope") not in ("col", "row")] == []
-    names = [one.get("id") for one in found.iter() if one.get("id")]
+    assert [item for item in root.iter("th") if item.get("scope") not in ("col", "row")] == []
+    names = [item.get("id") for item in root.iter() if item.get("id")]
     assert sorted(set(names)) == sorted(names)
-    labels = {one.get("aria-labelledby") for one in found.iter("section")} - {None}
+    labels = {item.get("aria-labelledby") for item in root.iter("section")} - {None}
     assert labels == {
         "about",
         "get",
@@ -92,9 +93,9 @@ def test_headings_skip_no_level_and_tables_name_columns_and_rows(of: tuple[str, 
 
 
 @every_version
-def test_what_a_page_links_beside_itself_lies_there(of: tuple[str, str]) -> None:
-    targets = {one.get("href") for one in elements(of).iter() if one.get("href")}
-    relative = {one for one in targets if not re.match(r"[a-z]+:|#", one)}
+def test_files_that_a_page_links_beside_itself_exist(of: tuple[str, str]) -> None:
+    targets = {item.get("href") for item in elements(of).iter() if item.get("href")}
+    relative = {target for target in targets if not re.match(r"[a-z]+:|#", target)}
 
     assert relative <= set(page_folder(descriptor(of)))
     assert {"croissant.json", "datapackage.json", "dcat.ttl"} <= relative
@@ -106,29 +107,29 @@ def test_the_json_ld_of_a_page_is_that_of_the_export(of: tuple[str, str]) -> Non
 
 
 def test_typed_links_are_those_of_signposting() -> None:
-    found = read_page(page(("uno_almanac", "1.0"))).links
+    links = read_page(page(("uno_almanac", "1.0"))).links
     known = facts_of(descriptor(("uno_almanac", "1.0")))
 
-    by_relation = {rel: [href for one, href in found if one == rel] for rel, _ in found}
+    by_relation = {rel: [href for name, href in links if name == rel] for rel, _ in links}
     assert by_relation["cite-as"] == [known.identifier]
     assert by_relation["type"] == ["https://schema.org/AboutPage", "https://schema.org/Dataset"]
-    assert by_relation["license"] == [one.url for one in known.licences]
+    assert by_relation["license"] == [licence.url for licence in known.licences]
     assert by_relation["item"] == [
-        *(one.url for one in known.resources),
-        *(one.urls[0] for one in known.files),
+        *(resource.url for resource in known.resources),
+        *(file.urls[0] for file in known.files),
     ]
 
 
-def test_the_manifest_stands_for_many_files_and_no_licence_is_linked_that_is_not_stated() -> None:
+def test_the_manifest_replaces_many_files_and_an_unstated_licence_is_not_linked() -> None:
     known = facts_of(descriptor(("uno_ccle", "1.0")))
-    found = read_page(page(("uno_ccle", "1.0"))).links
+    links = read_page(page(("uno_ccle", "1.0"))).links
 
     assert len(known.files) > MAX_ITEM_LINKS
-    assert [href for rel, href in found if rel == "item"] == [one.url for one in known.resources]
-    assert [href for rel, href in found if rel == "license"] == ["https://spdx.org/licenses/MIT"]
+    assert [href for rel, href in links if rel == "item"] == [file.url for file in known.resources]
+    assert [href for rel, href in links if rel == "license"] == ["https://spdx.org/licenses/MIT"]
 
 
-def test_whatever_a_descriptor_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) -> None:
+def test_no_text_of_a_descriptor_or_a_card_becomes_markup(tmp_path: Path) -> None:
     folder = small_registry(tmp_path / "registry").package("waves", "1.0")
     hostile = '</script><script>alert("1")</script><!-- <script '
     change_descriptor(folder, lambda document: document.update(title=hostile, homepage="http://a"))
@@ -137,13 +138,13 @@ def test_whatever_a_descriptor_and_a_card_say_no_markup_comes_of_it(tmp_path: Pa
 
     html = landing_page(read_descriptor(folder))
 
-    assert [one.text for one in tree(html).iter("h1")] == [hostile]
-    assert [one.get("type") for one in tree(html).iter("script")] == ["application/ld+json"]
+    assert [heading.text for heading in tree(html).iter("h1")] == [hostile]
+    assert [script.get("type") for script in tree(html).iter("script")] == ["application/ld+json"]
     assert list(tree(html).iter("img")) == []
     assert read_page(html).json_ld[0]["name"] == hostile
 
 
-def test_the_links_of_a_card_lead_from_where_the_card_lies() -> None:
+def test_the_links_of_a_card_are_relative_to_the_card() -> None:
     text = (
         "# waves\n\n[near](1.0/a.csv) [far](https://b.org/) [here](#gaps)\n\n![buoy](x/buoy.png)\n"
     )

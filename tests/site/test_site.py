@@ -1,4 +1,4 @@
-"""A site is sound HTML, whole in its folder, asks nothing of others, and lets no text be markup."""
+"""A site is valid HTML, complete in its folder, loads nothing else, and escapes all texts."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def pages(of: dict[str, bytes]) -> dict[str, Any]:
 @pytest.fixture(params=["files", "real"])
 def site(request: pytest.FixtureRequest) -> dict[str, bytes]:
     """Return each of the two sites."""
-    found: dict[str, bytes] = request.getfixturevalue(request.param)
-    return found
+    either: dict[str, bytes] = request.getfixturevalue(request.param)
+    return either
 
 
 def call(*words: str) -> Result:
@@ -95,11 +95,11 @@ def test_pages_are_html_without_an_error_and_have_one_title(site: dict[str, byte
 
 
 def test_every_link_of_a_page_leads_to_a_file_and_a_place_in_it(site: dict[str, bytes]) -> None:
-    places = {name: {one.get("id") for one in page.iter()} for name, page in pages(site).items()}
+    places = {name: {item.get("id") for item in page.iter()} for name, page in pages(site).items()}
     broken = []
     for name, page in pages(site).items():
-        for one in page.iter():
-            for target in filter(None, (one.get("href"), one.get("src"))):
+        for item in page.iter():
+            for target in filter(None, (item.get("href"), item.get("src"))):
                 parts = urlsplit(target)
                 if parts.scheme:
                     continue
@@ -118,19 +118,19 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_place_in_it(site: dict[str, 
 def test_nothing_is_loaded_that_is_not_a_file_of_the_site(site: dict[str, bytes]) -> None:
     loaded = []
     for page in pages(site).values():
-        loaded += [one.get("src") for one in page.iter() if one.get("src")]
+        loaded += [item.get("src") for item in page.iter() if item.get("src")]
         loaded += [
-            one.get("href")
-            for one in page.iter("link")
-            if one.get("rel") in {"stylesheet", "icon", "preload", "manifest"}
+            item.get("href")
+            for item in page.iter("link")
+            if item.get("rel") in {"stylesheet", "icon", "preload", "manifest"}
         ]
-        assert [name for one in page.iter() for name in one.attrib if name[:2] == "on"] == []
-        assert [one for one in page.iter() if one.get("style") or one.get("srcset")] == []
-        types = {one.get("type") for one in page.iter("script") if not one.get("src")}
+        assert [name for item in page.iter() for name in item.attrib if name[:2] == "on"] == []
+        assert [item for item in page.iter() if item.get("style") or item.get("srcset")] == []
+        types = {item.get("type") for item in page.iter("script") if not item.get("src")}
         assert types <= {"application/ld+json", "application/json"}
 
     assert loaded
-    assert [one for one in loaded if urlsplit(one).scheme or one.startswith("/")] == []
+    assert [item for item in loaded if urlsplit(item).scheme or item.startswith("/")] == []
     assert not re.search(rb"url\(|@import|https?:", site["assets/site.css"])
     assert not re.search(rb"https?:|fetch\(|import\(", site["assets/site.js"])
 
@@ -139,18 +139,20 @@ def test_headings_skip_no_level_and_tables_have_captions_and_scopes(
     site: dict[str, bytes],
 ) -> None:
     for name, page in pages(site).items():
-        levels = [int(one.tag[1]) for one in page.iter() if re.fullmatch(r"h[1-6]", str(one.tag))]
+        levels = [
+            int(item.tag[1]) for item in page.iter() if re.fullmatch(r"h[1-6]", str(item.tag))
+        ]
         assert max((b - a for a, b in pairwise(levels)), default=0) <= 1, name
-        scopes = {one.get("scope") for one in page.iter("th")}
+        scopes = {item.get("scope") for item in page.iter("th")}
         assert scopes <= {"col", "row"}, name
-        names = [one.get("id") for one in page.iter() if one.get("id")]
+        names = [item.get("id") for item in page.iter() if item.get("id")]
         assert sorted(set(names)) == sorted(names), name
-        bare = [one for one in page.iter("table") if one.get("class") == "sortable"]
-        assert [one for one in bare if one[0].tag != "caption"] == [], name
-        assert [one for one in page.iter("img") if not one.get("alt")] == []
+        bare = [item for item in page.iter("table") if item.get("class") == "sortable"]
+        assert [item for item in bare if item[0].tag != "caption"] == [], name
+        assert [item for item in page.iter("img") if not item.get("alt")] == []
 
 
-def test_the_same_input_gives_the_same_bytes_whatever_the_order_of_sets(tmp_path: Path) -> None:
+def test_the_same_input_gives_the_same_bytes_for_every_order_of_sets(tmp_path: Path) -> None:
     home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
     site_runs(home)
     places = ["--registry", str(registry.root), "--home", str(home.root)]
@@ -190,7 +192,7 @@ def test_a_dataset_page_says_to_programs_what_its_landing_page_says(
     }
 
 
-def test_a_dataset_page_lies_at_the_identifier_of_its_version() -> None:
+def test_the_address_of_a_dataset_page_is_the_identifier_of_its_version() -> None:
     assert Frame(SITE).address(dataset_path("waves", "1.0")) == landing_page_address("waves", "1.0")
 
 
@@ -234,7 +236,7 @@ def test_a_log_is_added_where_somebody_says_who_ran(tmp_path: Path) -> None:
     assert "No log can be made" in files[f"runs/{IDS[2]}/index.html"].decode()
 
 
-def test_whatever_a_record_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) -> None:
+def test_no_text_of_a_record_or_a_card_becomes_markup(tmp_path: Path) -> None:
     registry, home = site_registry(tmp_path / "registry"), Home(tmp_path / "home")
     folder = registry.package("waves", "1.0")
     change_descriptor(folder, lambda document: document.update(title=HOSTILE))
@@ -253,16 +255,16 @@ def test_whatever_a_record_and_a_card_say_no_markup_comes_of_it(tmp_path: Path) 
     files = site_files(gather(registry, home), home)
 
     for name, page in pages(files).items():
-        assert [one for one in page.iter("img") if one.get("src") == "x"] == [], name
-        scripts = [(one.get("src"), one.get("type")) for one in page.iter("script")]
+        assert [item for item in page.iter("img") if item.get("src") == "x"] == [], name
+        scripts = [(item.get("src"), item.get("type")) for item in page.iter("script")]
         assert [src for src, kind in scripts if kind is None and "site.js" not in src] == []
-        assert "javascript:" not in {str(one.get("href"))[:11] for one in page.iter("a")}
+        assert "javascript:" not in {str(item.get("href"))[:11] for item in page.iter("a")}
         assert b"alert(2)>49" not in files[name]
-    entries = next(one.text for one in tree(files["index.html"]).iter("script") if one.get("id"))
+    entries = next(item.text for item in tree(files["index.html"]).iter("script") if item.get("id"))
     assert HOSTILE in json.loads(entries)["entries"][0]["title"]
 
 
-def test_runs_that_no_board_takes_are_said_on_the_page(tmp_path: Path) -> None:
+def test_a_page_says_why_runs_make_no_board(tmp_path: Path) -> None:
     home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
     for identifier, seed in zip(IDS, (0, 1), strict=False):
         seeds = {"seed": seed, "generators": [], "data_order": "x", "deterministic_ops": False}
@@ -276,8 +278,8 @@ def test_runs_that_no_board_takes_are_said_on_the_page(tmp_path: Path) -> None:
 
 
 def test_the_search_knows_everything_that_has_a_page(files: dict[str, bytes]) -> None:
-    found = next(one for one in tree(files["index.html"]).iter("script") if one.get("id"))
-    links = {entry["link"] for entry in json.loads(found.text)["entries"]}
+    script = next(item for item in tree(files["index.html"]).iter("script") if item.get("id"))
+    links = {entry["link"] for entry in json.loads(script.text)["entries"]}
 
     assert links == set(pages(files)) - {"index.html", "runs/index.html"}
 
@@ -289,9 +291,9 @@ def test_a_base_url_gives_canonical_links_and_a_site_map(tmp_path: Path) -> None
     files = site_files(content, home, options=options)
 
     canonical = {
-        one.get("href")
-        for one in tree(files["runs/index.html"]).iter("link")
-        if one.get("rel") == "canonical"
+        item.get("href")
+        for item in tree(files["runs/index.html"]).iter("link")
+        if item.get("rel") == "canonical"
     }
     assert canonical == {"https://example.org/science/runs/"}
     assert b"<loc>https://example.org/science/benchmarks/toy/</loc>" in files["sitemap.xml"]
@@ -309,7 +311,7 @@ def test_runs_are_named_by_folder_id_or_the_folder_above(tmp_path: Path) -> None
     assert ids(str(tmp_path / "home"), "real") == IDS
 
 
-def test_every_record_that_is_not_sound_is_named(tmp_path: Path) -> None:
+def test_every_invalid_record_is_named(tmp_path: Path) -> None:
     home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
     folders = site_runs(home)
     (folders[0] / "record.json").write_text("{}")
@@ -335,7 +337,7 @@ def test_two_records_of_one_run_are_refused_and_a_copy_is_one_run(tmp_path: Path
     assert [problem.kind for problem in error.value.problems] == ["duplicate"]
 
 
-def test_a_second_build_takes_away_what_it_does_not_write_and_leaves_what_is_of_others(
+def test_a_second_build_removes_old_files_and_leaves_those_of_others(
     tmp_path: Path,
 ) -> None:
     target = tmp_path / "public"
@@ -361,7 +363,7 @@ def test_a_file_of_others_is_not_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["index.html"]
 
 
-def test_a_list_of_files_that_was_tampered_with_takes_nothing_from_outside(tmp_path: Path) -> None:
+def test_a_manipulated_list_of_files_removes_nothing_outside(tmp_path: Path) -> None:
     target, outside = tmp_path / "public", tmp_path / "precious"
     outside.write_text("stays")
     write_site({"index.html": b"1"}, target)
@@ -388,7 +390,7 @@ def test_the_command_writes_a_site_and_prints_its_first_page(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--benchmark", "toi"], "no benchmark 'toi'"),
         (["--base-url", "example.org"], "not the address of a site"),
@@ -397,12 +399,12 @@ def test_the_command_writes_a_site_and_prints_its_first_page(tmp_path: Path) -> 
     ],
 )
 def test_a_wrong_call_exits_2_and_writes_nothing(
-    tmp_path: Path, words: list[str], said: str
+    tmp_path: Path, words: list[str], message: str
 ) -> None:
     result = call("--to", str(tmp_path / "out"), *words)
 
     assert isinstance(result.exception, CallError)
-    assert said in str(result.exception)
+    assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

@@ -28,7 +28,7 @@ from sciml_data.metadata.vocabularies import (
 )
 from sciml_data.registry.descriptor import Variable
 
-# Google's guide for datasets asks for 50 to 5,000 characters; below 100, nothing is explained.
+# Google's guide for datasets asks for 50 to 5,000 characters; our minimum is stricter.
 MIN_SUMMARY, MAX_SUMMARY = 100, 5000
 MIN_KEYWORDS = 3
 SCHEMA_ORG = "https://schema.org/"

@@ -27,8 +27,8 @@ from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor
 PAGE_NAME = "index.html"
 CARD_NAME = "README.md"
 SCHEMA_ORG = "https://schema.org/"
-# Files that the head links one by one. Signposting is for a few links: beyond, the manifest's link
-# has to do.
+# Up to this many native files are linked in the head one by one. For more files the link to the
+# manifest has to be enough.
 MAX_ITEM_LINKS = 100
 
 

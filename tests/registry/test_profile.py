@@ -1,4 +1,4 @@
-"""Descriptors name our profile, which extends that of Data Package v2 and stands at its address."""
+"""Descriptors name our profile, which extends that of Data Package v2."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sciml_data.testing.small_registry import change_descriptor, small_registry
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 PUBLIC = "https://datapackage.org/profiles/2.0/datapackage.json"
-# What the public profile of version 2.0 asks of a package, read off it: its only `required` is
+# What the public profile of version 2.0 requires of a package, copied from it: it only requires
 # `resources`, and each resource has a name and a path.
-ASKED = {"resources"}
-ASKED_OF_A_RESOURCE = {"name", "path"}
+REQUIRED = {"resources"}
+REQUIRED_OF_A_RESOURCE = {"name", "path"}
 
 
 def document(tmp_path: Path) -> dict[str, object]:
     folder = small_registry(tmp_path).package("waves", "1.0")
-    found: dict[str, object] = json.loads((folder / "datapackage.json").read_text())
-    return found
+    parsed: dict[str, object] = json.loads((folder / "datapackage.json").read_text())
+    return parsed
 
 
 def test_the_profile_names_its_own_address_and_what_it_extends() -> None:
@@ -32,9 +32,9 @@ def test_the_profile_names_its_own_address_and_what_it_extends() -> None:
     assert SCHEMA["allOf"] == [{"$ref": PUBLIC}]
 
 
-def test_the_profile_asks_for_all_that_the_public_one_asks_for() -> None:
-    assert set(SCHEMA["required"]) >= ASKED
-    assert set(SCHEMA["properties"]["resources"]["items"]["required"]) >= ASKED_OF_A_RESOURCE
+def test_the_profile_requires_all_that_the_public_profile_requires() -> None:
+    assert set(SCHEMA["required"]) >= REQUIRED
+    assert set(SCHEMA["properties"]["resources"]["items"]["required"]) >= REQUIRED_OF_A_RESOURCE
 
 
 def test_a_new_descriptor_names_our_profile(tmp_path: Path) -> None:

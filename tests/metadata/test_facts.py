@@ -1,4 +1,4 @@
-"""What exports are made of follows from the descriptor, and nothing is guessed."""
+"""Facts follow from the descriptor, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_a_version_is_identified_by_its_landing_page() -> None:
 def test_files_have_path_size_hash_type_and_addresses() -> None:
     known = facts("tevolop_socal", "1.0")
 
-    found = {file.path: file for file in known.files}["comcat/2015-2025_california.csv"]
-    assert dataclasses.asdict(found) == {
+    file = {file.path: file for file in known.files}["comcat/2015-2025_california.csv"]
+    assert dataclasses.asdict(file) == {
         "path": "comcat/2015-2025_california.csv",
         "size_bytes": 2914322,
         "hash": "sha256:f040b84535e0c54894d05aa076e69cad05d00423990bae821474248d2f204beb",
@@ -57,7 +57,7 @@ def test_files_have_path_size_hash_type_and_addresses() -> None:
     assert known.total_bytes == sum(file.size_bytes for file in known.files)
 
 
-def test_what_nobody_has_pinned_is_a_group_with_what_is_expected() -> None:
+def test_unpinned_files_are_groups_with_what_is_expected() -> None:
     known = facts("cloud_slstr_ds1")
 
     group = known.groups[0]
@@ -76,7 +76,7 @@ def test_without_expectations_the_splits_name_the_groups(tmp_path: Path) -> None
 
 
 def test_a_person_has_a_family_name_and_an_organisation_has_none() -> None:
-    assert [(one.family_name, one.is_person) for one in facts("uno_ccle").creators] == [
+    assert [(agent.family_name, agent.is_person) for agent in facts("uno_ccle").creators] == [
         (None, False),
         ("Zhu", True),
     ]
@@ -91,7 +91,7 @@ def test_a_licence_that_is_not_stated_has_no_address_and_says_where_it_was_sough
 
 
 def test_a_source_is_what_the_data_derive_from_unless_another_relation_is_stated() -> None:
-    relations = {one.identifier.value: one.relation for one in facts("uno_dose").related}
+    relations = {work.identifier.value: work.relation for work in facts("uno_dose").related}
 
     assert relations == {
         "http://ftp.mcs.anl.gov/pub/candle/public/benchmarks/Pilot1/combo/": "IsDerivedFrom",
@@ -130,7 +130,7 @@ def test_access_that_is_not_stated_is_not_open(tmp_path: Path) -> None:
     assert (known.access.rights, known.access_sentence) == (None, "not stated")
 
 
-def test_steps_of_a_person_stand_in_the_sentence_on_access(tmp_path: Path) -> None:
+def test_steps_of_a_person_are_part_of_the_sentence_on_access(tmp_path: Path) -> None:
     rights = {"rights": "restricted", "statement": "An account is needed."}
     steps = {"kind": "globus", "steps": ["Ask for an account.", "Start the transfer."]}
 

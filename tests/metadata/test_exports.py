@@ -1,4 +1,4 @@
-"""Every version of every dataset, in every form, held by the validator that others use."""
+"""Every version of every dataset, in every form, is valid for the validator that others use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSIONS = [
     (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
 ]
 every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
-# rdflib's parser of JSON-LD makes one of its own deprecated graphs.
+# rdflib's parser of JSON-LD uses a deprecated graph of its own.
 rdflib_warns = pytest.mark.filterwarnings(
     "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
 )
@@ -60,24 +60,24 @@ def test_mlcroissant_finds_no_error_and_lists_every_file_with_its_checksum(
     metadata = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata
 
     objects = {
-        one.name: one.sha256
-        for one in metadata.distribution
-        if isinstance(one, mlcroissant.FileObject)
+        item.name: item.sha256
+        for item in metadata.distribution
+        if isinstance(item, mlcroissant.FileObject)
     }
     assert objects == {
-        **{one.path: one.sha256 for one in known.resources},
+        **{resource.path: resource.sha256 for resource in known.resources},
         **{file.path: file.sha256 for file in known.files},
     }
-    sets = [one.name for one in metadata.distribution if isinstance(one, mlcroissant.FileSet)]
+    sets = [item.name for item in metadata.distribution if isinstance(item, mlcroissant.FileSet)]
     assert sets == [group.glob for group in known.groups]
     assert metadata.ctx.is_live_dataset is (of[1] == "live")
     assert metadata.ctx.conforms_to.value == "http://mlcommons.org/croissant/1.1"
-    warnings = [one for one in metadata.ctx.issues.warnings if "MAJOR.MINOR.PATCH" not in one]
+    warnings = [text for text in metadata.ctx.issues.warnings if "MAJOR.MINOR.PATCH" not in text]
     assert warnings == []
 
 
 @every_version
-def test_the_schema_of_datacite_holds_and_its_own_writer_writes_the_same_xml(
+def test_datacite_follows_its_schema_and_its_own_writer_writes_the_same_xml(
     of: tuple[str, str],
 ) -> None:
     schema = pytest.importorskip("datacite.schema45")
@@ -93,9 +93,9 @@ def parts(text: str) -> set[str]:
     """Return every element of an XML text that has a text, with its attributes."""
     root = ET.fromstring(text.encode())  # noqa: S314 - made here
     return {
-        f"{one.tag}{sorted(one.attrib.items())} {one.text.strip()}"
-        for one in root.iter()
-        if one.text and one.text.strip()
+        f"{element.tag}{sorted(element.attrib.items())} {element.text.strip()}"
+        for element in root.iter()
+        if element.text and element.text.strip()
     }
 
 
@@ -109,10 +109,11 @@ def test_schema_org_is_read_without_a_network_and_says_what_is_known(of: tuple[s
 
     subject, word = rdflib.URIRef(known.identifier), rdflib.Namespace(SCHEMA_ORG)
     assert str(graph.value(subject, word.name)) == known.title
-    sums = {str(one) for one in graph.objects(None, word.sha256)}
-    assert sums == {one.sha256 for one in known.resources} | {one.sha256 for one in known.files}
+    sums = {str(value) for value in graph.objects(None, word.sha256)}
+    beside = {resource.sha256 for resource in known.resources}
+    assert sums == beside | {file.sha256 for file in known.files}
     measured = {
-        str(graph.value(one, word.name)) for one in graph.objects(subject, word.variableMeasured)
+        str(graph.value(node, word.name)) for node in graph.objects(subject, word.variableMeasured)
     }
     assert measured == set(known.variables)
     assert len(list(graph.objects(subject, word.license))) == len(known.licences)
@@ -128,18 +129,18 @@ def test_rocrate_reads_the_crate_back(of: tuple[str, str], tmp_path: Path) -> No
 
     assert (crate.name, crate.version) == (known.title, "1.1")
     assert crate.root_dataset["identifier"] == known.identifier
-    found = {one.id: one.get("sha256") for one in crate.data_entities}
+    hashes = {entity.id: entity.get("sha256") for entity in crate.data_entities}
     expected = {file.urls[0]: file.sha256 for file in known.files if file.urls}
-    assert {url: found[url] for url in expected} == expected
+    assert {url: hashes[url] for url in expected} == expected
     assert dangling(to_rocrate(known)) == []
 
 
 def dangling(document: dict[str, Any]) -> list[str]:
-    """Return references of the root, other than to its sources, that no entity is."""
-    entities = {one["@id"]: one for one in document["@graph"]}
+    """Return references of the root, other than to its sources, that have no entity."""
+    entities = {entity["@id"]: entity for entity in document["@graph"]}
     root = {key: value for key, value in entities["./"].items() if key != "isBasedOn"}
     lists = [value for value in root.values() if isinstance(value, list)]
-    return [one["@id"] for inside in lists for one in inside if one["@id"] not in entities]
+    return [item["@id"] for items in lists for item in items if item["@id"] not in entities]
 
 
 @rdflib_warns

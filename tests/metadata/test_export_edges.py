@@ -1,4 +1,4 @@
-"""A licence that is not stated stays so, in the way of each vocabulary; and other edges."""
+"""A licence that is not stated stays so, in the way of each vocabulary; and other edge cases."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ def test_dcat_has_a_statement_of_rights_and_no_licence(unlicensed: Facts) -> Non
     dataset = to_dcat(unlicensed)["@graph"][0]
 
     assert "dct:license" not in dataset
-    assert [one["rdfs:label"][:17] for one in dataset["dct:rights"][1:]] == ["No licence stated"]
+    assert [right["rdfs:label"][:17] for right in dataset["dct:rights"][1:]] == [
+        "No licence stated"
+    ]
 
 
 def test_rocrate_has_an_entity_that_says_so(unlicensed: Facts) -> None:
-    entities = {one["@id"]: one for one in to_rocrate(unlicensed)["@graph"]}
+    entities = {entity["@id"]: entity for entity in to_rocrate(unlicensed)["@graph"]}
 
     (reference,) = entities["./"]["license"]
     assert entities[reference["@id"]]["name"] == "licence not stated"
@@ -84,18 +86,18 @@ def test_croissant_gives_md5_where_it_is_known_and_leaves_other_hashes_to_the_ma
     others = ["s3etag:" + "d" * 32 + "-2:8388608", "gitblob:" + "e" * 40]
     known = facts_of(with_hashes(tmp_path, [*kinds, *others]))
 
-    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+    items = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
 
-    sums = [(one.name, one.sha256 or one.md5) for one in found[:-1]]
+    sums = [(item.name, item.sha256 or item.md5) for item in items[:-1]]
     assert sums == [
         ("manifest.csv", known.resources[0].sha256),
         ("part/0.h5", "a" * 64),
         ("part/1.h5", "b" * 32),
         ("part/2.h5", "c" * 32),
     ]
-    assert found[-1].name == "part/*.h5"
-    assert "of each stand in the manifest" in found[-1].description
-    assert "2 files" in found[-1].description
+    assert items[-1].name == "part/*.h5"
+    assert "of each stand in the manifest" in items[-1].description
+    assert "2 files" in items[-1].description
 
 
 @rdflib_warns
@@ -104,9 +106,9 @@ def test_a_name_with_blanks_is_a_file_of_croissant(tmp_path: Path) -> None:
     files = {"two words/a b.h5": b"x", "two_words/a_b.h5": b"x"}
     known = facts_of(write_dataset(tmp_path, files, mirrors=[{"": "https://example.org/"}]))
 
-    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+    items = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
 
-    assert [(one.name, one.content_url) for one in found[1:]] == [
+    assert [(item.name, item.content_url) for item in items[1:]] == [
         ("two words/a b.h5", "https://example.org/two%20words/a%20b.h5"),
         ("two_words/a_b.h5", "https://example.org/two_words/a_b.h5"),
     ]
@@ -117,9 +119,9 @@ def test_thousands_of_files_are_a_set_and_the_manifest(tmp_path: Path) -> None:
     mlcroissant = pytest.importorskip("mlcroissant")
     known = facts_of(with_hashes(tmp_path, [f"sha256:{number:064x}" for number in range(1001)]))
 
-    found = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
+    items = mlcroissant.Dataset(jsonld=to_croissant(known)).metadata.distribution
 
-    assert [(type(one).__name__, one.name) for one in found] == [
+    assert [(type(item).__name__, item.name) for item in items] == [
         ("FileObject", "manifest.csv"),
         ("FileSet", "part/*.h5"),
     ]
@@ -146,9 +148,7 @@ def test_the_records_of_the_manifest_are_read_through_croissant() -> None:
     assert read == [(entry.path, entry.size_bytes) for entry in manifest]
 
 
-def test_what_nobody_is_known_to_have_made_or_published_is_said_to_be_unknown(
-    tmp_path: Path,
-) -> None:
+def test_an_unknown_creator_or_publisher_is_marked_as_unknown(tmp_path: Path) -> None:
     folder = small_registry(tmp_path).package("waves", "1.0")
 
     document = to_datacite(facts_of(read_descriptor(folder)))
