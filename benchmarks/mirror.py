@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sciml_data.integrations import datalad as mirror
-from sciml_data.integrations.datalad.keys import keyed
+from sciml_data.integrations import datalad
+from sciml_data.integrations.datalad.annex import annex_files
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.manifest import Entry, Manifest, hash_file
 from sciml_data.testing.clones import fresh_user, typed
@@ -71,7 +71,8 @@ def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "annex", "init", "--quiet")
     lines = [
-        f"{one.key} {one.entry.path}" for one in keyed(folder, tuple(descriptor.manifest or ()))
+        f"{one.key} {one.entry.path}"
+        for one in annex_files(folder, tuple(descriptor.manifest or ()))
     ]
     command = ["annex", "fromkey", "--force", "--batch", "-z"]
     timed("git annex fromkey --batch", lambda: run_batch(folder, command, lines))
@@ -86,10 +87,10 @@ def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
         tiny = describe(scratch, files, public.url, mirrors)
         root, www = scratch / "m", scratch / "www"
         print(f"{files} files, {mirrors} mirrors, load {os.getloadavg()[0]:.1f}")
-        timed("mirror create", lambda: mirror.create(root, {"tiny": [tiny]}, log=print))
-        timed("mirror update, no change", lambda: mirror.update(root, {"tiny": [tiny]}))
-        timed("mirror publish", lambda: mirror.publish(root, www))
-        timed("mirror publish, no change", lambda: mirror.publish(root, www))
+        timed("mirror create", lambda: datalad.create_mirror(root, {"tiny": [tiny]}, log=print))
+        timed("mirror update, no change", lambda: datalad.update_mirror(root, {"tiny": [tiny]}))
+        timed("mirror publish", lambda: datalad.publish_mirror(root, www))
+        timed("mirror publish, no change", lambda: datalad.publish_mirror(root, www))
         size = subprocess.run(
             ["du", "-sk", www / "tiny.git"], check=True, capture_output=True, text=True
         ).stdout.split()[0]
@@ -104,7 +105,7 @@ def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
         timed("datalad clone over HTTP", lambda: type_at(scratch, "datalad", "clone", address, "c"))
         print(f"requests of it               {len(website.requests):8d}")
         timed("datalad get of 10 files", lambda: type_at(scratch / "c", "datalad", "get", "real"))
-        timed("verify_clone", lambda: mirror.verify_clone(tiny, scratch / "c"))
+        timed("verify_clone", lambda: datalad.verify_clone(tiny, scratch / "c"))
     if fromkey:
         with_fromkey(scratch, tiny)
 

@@ -13,7 +13,7 @@ from sciml_data.cli.output import log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.integrations.datalad.subdataset import Hashes
+    from sciml_data.integrations.datalad import HashLookup
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 from_home_option = click.option(
@@ -68,12 +68,12 @@ def create(
     Each version is a tag. The default is all datasets with a pinned version. Repeat the command
     to resume an interrupted run.
     """
-    from sciml_data.integrations import datalad as mirror
+    from sciml_data.integrations import datalad
     from sciml_data.registry.layout import find_registry
 
-    versions = mirror.choose(find_registry(registry), datasets, version, log)
+    versions = datalad.select_versions(find_registry(registry), datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.create(folder, versions, hashes=hashes, log=log))
+    _print(datalad.create_mirror(folder, versions, hashes=hashes, log=log))
 
 
 @command.command(
@@ -101,16 +101,15 @@ def update(
     New versions are committed and tagged. New addresses are added, and removed ones deleted. The
     default is all datasets in the mirror; an ID that is not in the mirror is added.
     """
-    from sciml_data.integrations import datalad as mirror
-    from sciml_data.integrations.datalad.superdataset import refuse_foreign
+    from sciml_data.integrations import datalad
     from sciml_data.registry.layout import find_registry
 
-    refuse_foreign(folder)
-    versions = mirror.choose(
-        find_registry(registry), datasets or mirror.datasets_of(folder), None, log
+    datalad.check_is_mirror(folder)
+    versions = datalad.select_versions(
+        find_registry(registry), datasets or datalad.mirror_datasets(folder), None, log
     )
     hashes = _hashes(home, from_home=from_home)
-    _print(mirror.update(folder, versions, hashes=hashes, log=log))
+    _print(datalad.update_mirror(folder, versions, hashes=hashes, log=log))
 
 
 @command.command(
@@ -134,23 +133,22 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
 
     `datalad clone https://HOST/ID.git` clones a dataset, `…/datasets.git` the superdataset.
     """
-    from sciml_data.integrations import datalad as mirror
+    from sciml_data.integrations import datalad
 
-    published = mirror.publish(folder, to, ria=ria, log=log)
+    published = datalad.publish_mirror(folder, to, ria=ria, log=log)
     for repository in published:
         click.echo(repository.place)
     changed = sum(repository.is_new for repository in published)
     log(f"{changed} of {len(published)} repositories changed")
 
 
-def _hashes(home: Path | None, *, from_home: bool) -> Hashes:
+def _hashes(home: Path | None, *, from_home: bool) -> HashLookup:
     from sciml_data.home import find_home
-    from sciml_data.integrations.datalad import hashes_from
-    from sciml_data.integrations.datalad.superdataset import no_hashes
+    from sciml_data.integrations.datalad import no_hashes, sha256_from_home
 
     if home is not None and not from_home:
-        raise CallError("--home needs --from-home", untouched="nothing was made")
-    return hashes_from(find_home(home), log) if from_home else no_hashes
+        raise CallError("--home needs --from-home", untouched="no mirror was made")
+    return sha256_from_home(find_home(home), log) if from_home else no_hashes
 
 
 def _print(changes: Sequence[str]) -> None:

@@ -80,18 +80,18 @@ def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_js
     descriptor = api.describe(dataset, version=options["version"], registry=options["registry"])
     with byte_bar(f"verify {dataset}") as progress:
         clone = verify_clone(descriptor, root, jobs=options["jobs"], progress=progress)
-    total = len(clone.here) + len(clone.absent)
+    fetched, absent = clone.fetched, len(clone.absent)
     log(
-        f"clone of {descriptor.dataset} {descriptor.version}: {len(clone.here)} of {total} files, "
-        f"{format_bytes(clone.here.total_bytes)}, equal to the manifest; {len(clone.absent)} not "
-        "fetched, with keys equal to the manifest"
+        f"clone of {descriptor.dataset} {descriptor.version}: {len(fetched)} of "
+        f"{len(fetched) + absent} files, {format_bytes(fetched.total_bytes)}, equal to the "
+        f"manifest; {absent} not fetched, with keys equal to the manifest"
     )
     facts = {
         "folder": str(root),
-        "files": len(clone.here),
-        "bytes": clone.here.total_bytes,
-        "absent": len(clone.absent),
-        "manifest": clone.here.digest,
+        "files": len(fetched),
+        "bytes": fetched.total_bytes,
+        "absent": absent,
+        "manifest": fetched.digest,
     }
     click.echo(json.dumps(facts, indent=2) if as_json else root)
 

@@ -16,9 +16,8 @@ from click.testing import CliRunner
 from sciml_data.cli.mirror import command
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.home import Home
-from sciml_data.integrations import datalad as mirror
-from sciml_data.integrations.datalad.addresses import web_remotes
-from sciml_data.integrations.datalad.keys import keyed
+from sciml_data.integrations import datalad
+from sciml_data.integrations.datalad.annex import annex_files, web_remotes
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.descriptor import Mirror as Place
 from sciml_data.registry.layout import Registry
@@ -88,7 +87,7 @@ def test_a_mirror_registers_every_address_and_downloads_nothing(tmp_path: Path) 
             FILES,
             mirrors=[{"": f"{server.url}/"}, {"": "https://b.example.org/other/"}],
         )
-        made = mirror.create(tmp_path / "m", {"tiny": [tiny]})
+        made = datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
         asked = server.requests
 
     repository = tmp_path / "m" / "tiny"
@@ -106,7 +105,7 @@ def test_a_mirror_registers_every_address_and_downloads_nothing(tmp_path: Path) 
 def test_a_version_is_a_tag_and_what_describes_it_ordinary_files(
     tmp_path: Path, tiny: Descriptor, user: Path
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
 
     repository = tmp_path / "m" / "tiny"
     assert git(repository, "tag").split() == ["1.0"]
@@ -126,7 +125,7 @@ def test_the_same_version_is_the_same_commit_wherever_it_is_made(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
     for name in ("one", "two"):
-        mirror.create(tmp_path / name, {"tiny": [tiny]})
+        datalad.create_mirror(tmp_path / name, {"tiny": [tiny]})
 
     commits = [git(tmp_path / name / "tiny", "rev-parse", "main") for name in ("one", "two")]
     assert commits[0] == commits[1]
@@ -144,7 +143,7 @@ def test_keys_are_what_git_annex_makes_of_the_files_themselves(tmp_path: Path) -
         for path in FILES
     ]
 
-    assert [one.key for one in keyed(tmp_path, entries)] == calculated
+    assert [one.key for one in annex_files(tmp_path, entries)] == calculated
 
 
 @pytest.mark.parametrize(
@@ -162,7 +161,7 @@ def test_each_kind_of_hash_has_the_strongest_key_that_fits(
 ) -> None:
     git(tmp_path, "init", "--quiet", ".")
 
-    (found,) = keyed(tmp_path, [Entry("one/two.csv", 7, held)])
+    (found,) = annex_files(tmp_path, [Entry("one/two.csv", 7, held)])
 
     assert (found.key, found.is_weak) == (key, is_weak)
     assert found.link.startswith("../.git/annex/objects/")
@@ -177,12 +176,12 @@ def test_a_weak_hash_is_said_and_a_file_at_home_gives_a_strong_one(
     blob = "gitblob:f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f"  # `printf abc | git hash-object`
     tiny = with_hash(tiny, "a.csv", blob)
     said: list[str] = []
-    mirror.create(tmp_path / "weak", {"tiny": [tiny]}, log=said.append)
+    datalad.create_mirror(tmp_path / "weak", {"tiny": [tiny]}, log=said.append)
     write_files(home.dataset("tiny", "1.0").native, {"a.csv": b"abc"})
-    mirror.create(
+    datalad.create_mirror(
         tmp_path / "strong",
         {"tiny": [tiny]},
-        hashes=mirror.hashes_from(home, said.append),
+        hashes=datalad.sha256_from_home(home, said.append),
         log=said.append,
     )
 
@@ -192,7 +191,7 @@ def test_a_weak_hash_is_said_and_a_file_at_home_gives_a_strong_one(
         "SHA256E-s3--ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad.csv"
     )
     assert any("1 of 2 files are pinned by a hash that git-annex does not know" in s for s in said)
-    assert mirror.update(tmp_path / "strong", {"tiny": [tiny]}) == []  # the hash is kept
+    assert datalad.update_mirror(tmp_path / "strong", {"tiny": [tiny]}) == []  # the hash is kept
 
 
 def with_hash(descriptor: Descriptor, path: str, held: str) -> Descriptor:
@@ -224,20 +223,20 @@ def test_what_nobody_pinned_is_refused_by_name_and_left_out_otherwise(
     write_unpinned(tmp_path / "registry", mirrors=MIRRORS, dataset="loose")
     registry, said = Registry(tmp_path / "registry"), list[str]()
 
-    assert list(mirror.choose(registry, [], None, said.append)) == ["tiny"]
+    assert list(datalad.select_versions(registry, [], None, said.append)) == ["tiny"]
     assert "loose 1.0" in said[0]
-    with pytest.raises(CallError, match="nobody has pinned") as error:
-        mirror.choose(registry, ["tiny", "loose"], None, said.append)
+    with pytest.raises(CallError, match="needs pinned hashes") as error:
+        datalad.select_versions(registry, ["tiny", "loose"], None, said.append)
     assert "sciml-data pin loose" in error.value.hint
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path, tiny: Descriptor) -> None:
     write_files(tmp_path / "mine", {"thesis.tex": b"!"})
 
-    with pytest.raises(CallError, match="no empty folder"):
-        mirror.create(tmp_path / "mine", {"tiny": [tiny]})
-    with pytest.raises(CallError, match="no mirror"):
-        mirror.update(tmp_path / "mine", {"tiny": [tiny]})
+    with pytest.raises(CallError, match="is not an empty folder"):
+        datalad.create_mirror(tmp_path / "mine", {"tiny": [tiny]})
+    with pytest.raises(CallError, match="is not a mirror"):
+        datalad.update_mirror(tmp_path / "mine", {"tiny": [tiny]})
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
@@ -247,7 +246,7 @@ def test_without_git_annex_the_extra_is_named(
     monkeypatch.setattr("sciml_data.transfer.protocols.annex._path", lambda: str(tmp_path))
 
     with pytest.raises(CallError, match="git and git-annex cannot be started") as error:
-        mirror.create(tmp_path / "m", {"tiny": [tiny]})
+        datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     assert "sciml-data[datalad]" in error.value.hint
     assert "apt-get install git" in error.value.hint
     assert not (tmp_path / "m").exists()
@@ -256,17 +255,17 @@ def test_without_git_annex_the_extra_is_named(
 
 
 def test_update_finds_nothing_to_do_where_nothing_changed(tmp_path: Path, tiny: Descriptor) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     before = git(tmp_path / "m" / "tiny", "for-each-ref")
 
-    assert mirror.update(tmp_path / "m", {"tiny": [tiny]}) == []
+    assert datalad.update_mirror(tmp_path / "m", {"tiny": [tiny]}) == []
     assert git(tmp_path / "m" / "tiny", "for-each-ref") == before
 
 
 def test_update_registers_new_addresses_and_takes_old_ones_back(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     repository = tmp_path / "m" / "tiny"
     key = git(repository, "annex", "lookupkey", "empty.bin").strip()
     git(repository, "annex", "registerurl", key, "https://somebody.example.org/empty.bin")
@@ -277,13 +276,13 @@ def test_update_registers_new_addresses_and_takes_old_ones_back(
         ),
     )
 
-    changes = mirror.update(tmp_path / "m", {"tiny": [read_descriptor(tiny.folder)]})
+    changes = datalad.update_mirror(tmp_path / "m", {"tiny": [read_descriptor(tiny.folder)]})
 
     assert changes == [
-        "tiny: remote mirror-1 asks https://c.example.org/new/*",
+        "tiny: remote mirror-1 has the addresses https://c.example.org/new/*",
         "tiny: 4 addresses registered, 4 at c.example.org",
-        "tiny: 4 addresses taken back, 4 at b.example.org",
-        "tiny: what is told of it",
+        "tiny: 4 addresses removed, 4 at b.example.org",
+        "tiny: description updated",
         "superdataset: committed",
     ]
     assert urls(repository)["empty.bin"] == [
@@ -297,18 +296,18 @@ def test_update_registers_new_addresses_and_takes_old_ones_back(
 def test_update_adds_a_version_and_leaves_the_old_one_at_its_tag(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     repository = tmp_path / "m" / "tiny"
     before = git(repository, "rev-parse", "1.0")
     newer = new_version(tmp_path / "registry", "1.1", {"empty.bin": b"", "new.csv": b"new"})
 
-    changes = mirror.update(tmp_path / "m", {"tiny": [tiny, newer]})
+    changes = datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]})
 
     assert "tiny: version 1.1: 2 files" in changes
     assert git(repository, "rev-parse", "1.0") == before
     assert sorted(urls(repository)) == ["empty.bin", "new.csv"]
     assert "say" in git(repository, "ls-tree", "-r", "1.0")
-    assert mirror.update(tmp_path / "m", {"tiny": [tiny, newer]}) == []
+    assert datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]}) == []
     assert "| tiny | 1.0, 1.1 | 2 |" in (tmp_path / "m" / "README.md").read_text()
 
 
@@ -317,20 +316,20 @@ def test_an_older_version_that_comes_later_does_not_become_the_newest(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
     newer = new_version(tmp_path / "registry", "1.1", {"new.csv": b"new"})
-    mirror.create(tmp_path / "m", {"tiny": [newer]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [newer]})
 
-    mirror.update(tmp_path / "m", {"tiny": [tiny, newer]})
+    datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]})
 
     assert (tmp_path / "m" / "tiny" / "new.csv").is_symlink()
     assert git(tmp_path / "m" / "tiny", "tag").split() == ["1.0", "1.1"]
 
 
 def test_a_published_version_that_changed_is_refused(tmp_path: Path, tiny: Descriptor) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     changed = with_hash(tiny, "empty.bin", f"sha256:{'0' * 64}")
 
     with pytest.raises(DescriptorError, match="never changes") as error:
-        mirror.update(tmp_path / "m", {"tiny": [changed]})
+        datalad.update_mirror(tmp_path / "m", {"tiny": [changed]})
 
     assert [problem.place for problem in error.value.problems] == ["empty.bin"]
 
@@ -338,12 +337,12 @@ def test_a_published_version_that_changed_is_refused(tmp_path: Path, tiny: Descr
 def test_what_somebody_changed_in_the_mirror_is_not_overwritten(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     card = tmp_path / "m" / "tiny" / "README.md"
     card.write_text("mine")
 
-    with pytest.raises(CallError, match="somebody changed files"):
-        mirror.update(tmp_path / "m", {"tiny": [tiny]})
+    with pytest.raises(CallError, match="uncommitted changes"):
+        datalad.update_mirror(tmp_path / "m", {"tiny": [tiny]})
     assert card.read_text() == "mine"
 
 
@@ -354,23 +353,23 @@ class Stopped(Exception):  # noqa: N818 - it stands for a kill
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
-    ["keyed", "set_remotes", "register", "_commit", "check_out"],
+    ["annex_files", "set_remotes", "register_addresses", "_commit_version", "check_out"],
 )
 def test_a_create_that_was_cut_anywhere_goes_on(
     tmp_path: Path, tiny: Descriptor, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     whole = tmp_path / "whole"
-    mirror.create(whole, {"tiny": [tiny]})
+    datalad.create_mirror(whole, {"tiny": [tiny]})
 
     def stop(*_: object, **__: object) -> None:
         raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"sciml_data.integrations.datalad.subdataset.{step}", stop)
+        patch.setattr(f"sciml_data.integrations.datalad.mirror.{step}", stop)
         with pytest.raises(Stopped):
-            mirror.create(tmp_path / "m", {"tiny": [tiny]})
+            datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
 
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
 
     assert urls(tmp_path / "m" / "tiny") == urls(whole / "tiny")
     trees = [git(root / "tiny", "rev-parse", "main") for root in (whole, tmp_path / "m")]
@@ -379,43 +378,43 @@ def test_a_create_that_was_cut_anywhere_goes_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["register", "_commit", "check_out"])
+@pytest.mark.parametrize("step", ["register_addresses", "_commit_version", "check_out"])
 def test_an_update_that_was_cut_anywhere_goes_on(
     tmp_path: Path, tiny: Descriptor, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     newer = new_version(tmp_path / "registry", "1.1", {"new.csv": b"new"})
 
     def stop(*_: object, **__: object) -> None:
         raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"sciml_data.integrations.datalad.subdataset.{step}", stop)
+        patch.setattr(f"sciml_data.integrations.datalad.mirror.{step}", stop)
         with pytest.raises(Stopped):
-            mirror.update(tmp_path / "m", {"tiny": [tiny, newer]})
-    mirror.update(tmp_path / "m", {"tiny": [tiny, newer]})
+            datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]})
+    datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]})
 
     assert sorted(urls(tmp_path / "m" / "tiny")) == ["new.csv"]
     assert git(tmp_path / "m" / "tiny", "status", "--porcelain") == ""
-    assert mirror.update(tmp_path / "m", {"tiny": [tiny, newer]}) == []
+    assert datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]}) == []
 
 
 @pytest.mark.slow
 def test_native_files_keep_their_names_where_ours_would_clash(tmp_path: Path) -> None:
     tiny = write_dataset(tmp_path / "registry", {"README.md": b"# theirs"}, mirrors=MIRRORS)
 
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
 
     assert (tmp_path / "m" / "tiny" / "README.md").is_symlink()
     assert (tmp_path / "m" / "tiny" / "sciml-data" / "README.md").is_file()
-    assert mirror.update(tmp_path / "m", {"tiny": [tiny]}) == []
+    assert datalad.update_mirror(tmp_path / "m", {"tiny": [tiny]}) == []
 
 
 def test_a_file_that_git_cannot_hold_is_refused(tmp_path: Path) -> None:
     tiny = write_dataset(tmp_path / "registry", {"sub/.git/config": b"!"}, mirrors=MIRRORS)
 
     with pytest.raises(DescriptorError, match="cannot hold"):
-        mirror.create(tmp_path / "m", {"tiny": [tiny]})
+        datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
 
 
 def test_each_mirror_has_a_remote_of_its_own_urls() -> None:
@@ -442,18 +441,18 @@ def test_each_mirror_has_a_remote_of_its_own_urls() -> None:
 def test_a_published_mirror_that_did_not_change_stays_as_it_is(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     to = tmp_path / "www"
-    first = mirror.publish(tmp_path / "m", to)
+    first = datalad.publish_mirror(tmp_path / "m", to)
     inode = (to / "tiny.git").stat().st_ino
-    second = mirror.publish(tmp_path / "m", to)
+    second = datalad.publish_mirror(tmp_path / "m", to)
 
     assert [(one.name, one.is_new) for one in first] == [("tiny", True), ("datasets", True)]
     assert [one.is_new for one in second] == [False, False]
     assert (to / "tiny.git").stat().st_ino == inode
     newer = new_version(tmp_path / "registry", "1.1", {"new.csv": b"new"})
-    mirror.update(tmp_path / "m", {"tiny": [tiny, newer]})
-    assert [one.is_new for one in mirror.publish(tmp_path / "m", to)] == [True, True]
+    datalad.update_mirror(tmp_path / "m", {"tiny": [tiny, newer]})
+    assert [one.is_new for one in datalad.publish_mirror(tmp_path / "m", to)] == [True, True]
     assert git(to / "tiny.git", "tag").split() == ["1.0", "1.1"]
     assert sorted(path.name for path in to.iterdir()) == ["datasets.git", "tiny.git"]
 
@@ -462,22 +461,22 @@ def test_a_published_mirror_that_did_not_change_stays_as_it_is(
 def test_what_else_lies_where_a_mirror_is_published_is_left_alone(
     tmp_path: Path, tiny: Descriptor
 ) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     git(tmp_path, "init", "--quiet", "--bare", "www/tiny.git")
 
-    with pytest.raises(CallError, match="is not what `mirror publish` put there"):
-        mirror.publish(tmp_path / "m", tmp_path / "www")
+    with pytest.raises(CallError, match="was not published by"):
+        datalad.publish_mirror(tmp_path / "m", tmp_path / "www")
 
 
 @pytest.mark.slow
 def test_publishing_that_was_killed_goes_on(tmp_path: Path, tiny: Descriptor) -> None:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
     to = tmp_path / "www"
-    mirror.publish(tmp_path / "m", to)
+    datalad.publish_mirror(tmp_path / "m", to)
     (to / "tiny.git").rename(to / ".tiny.git.old")  # killed between the two renames
     (to / ".tiny.git.partial").mkdir()
 
-    published = mirror.publish(tmp_path / "m", to)
+    published = datalad.publish_mirror(tmp_path / "m", to)
 
     assert [one.is_new for one in published] == [False, False]
     assert sorted(path.name for path in to.iterdir()) == ["datasets.git", "tiny.git"]
@@ -505,8 +504,8 @@ def test_a_create_that_is_killed_while_it_registers_goes_on(tmp_path: Path, home
 
 @pytest.fixture
 def website(tmp_path: Path, tiny: Descriptor) -> Iterator[FileServer]:
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
-    mirror.publish(tmp_path / "m", tmp_path / "www")
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
+    datalad.publish_mirror(tmp_path / "m", tmp_path / "www")
     with FileServer(tmp_path / "www") as server:
         yield server
 

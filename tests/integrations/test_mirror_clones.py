@@ -14,7 +14,7 @@ from sciml_data.cli.get import command as get
 from sciml_data.cli.verify import command as verify
 from sciml_data.errors import CallError, FetchError, ListingError, VerificationError
 from sciml_data.home import Home
-from sciml_data.integrations import datalad as mirror
+from sciml_data.integrations import datalad
 from sciml_data.integrations.datalad import verify_clone
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.layout import Registry
@@ -69,9 +69,9 @@ def tiny(
 @pytest.fixture
 def website(tmp_path: Path, tiny: Descriptor) -> Iterator[FileServer]:
     """Serve the published mirror."""
-    mirror.create(tmp_path / "m", {"tiny": [tiny]})
-    mirror.publish(tmp_path / "m", tmp_path / "www")
-    mirror.publish(tmp_path / "m", tmp_path / "www" / "store", ria=True)
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
+    datalad.publish_mirror(tmp_path / "m", tmp_path / "www")
+    datalad.publish_mirror(tmp_path / "m", tmp_path / "www" / "store", ria=True)
     with FileServer(tmp_path / "www") as server:
         yield server
 
@@ -103,7 +103,7 @@ def test_stock_datalad_clones_and_gets_files_that_are_right(
     assert (tmp_path / "c" / "training" / "c.hdf").read_bytes() == FILES["training/c.hdf"]
     assert not (tmp_path / "c" / "inference" / "d.hdf").exists()
     held = verify_clone(tiny, tmp_path / "c")
-    assert [entry.path for entry in held.here] == ["training/a b.hdf", "training/c.hdf"]
+    assert [entry.path for entry in held.fetched] == ["training/a b.hdf", "training/c.hdf"]
     assert held.absent == ("empty.bin", "inference/d.hdf")
     fsck = typed("sha256sum", "-c", "--ignore-missing", "checksums.sha256", at=tmp_path / "c",
                  user=user)  # fmt: skip
@@ -139,7 +139,7 @@ def test_where_every_mirror_lies_stock_git_annex_keeps_nothing(
     assert got.returncode == 1
     assert "Verification of content failed" in got.stderr + got.stdout
     assert not (clone / "training" / "c.hdf").exists()
-    assert len(verify_clone(tiny, clone).here) == 0
+    assert len(verify_clone(tiny, clone).fetched) == 0
 
 
 @pytest.mark.slow
@@ -281,7 +281,7 @@ def test_a_version_is_taken_from_its_tag_whatever_is_checked_out(
     folder = tmp_path / "registry" / "datapackages" / "tiny" / "1.1"
     shutil.move(tmp_path / "other" / "datapackages" / "tiny" / "1.0", folder)
     change_descriptor(folder, lambda document: document.update(version="1.1"))
-    mirror.create(tmp_path / "m", {"tiny": [tiny, read_descriptor(folder)]})
+    datalad.create_mirror(tmp_path / "m", {"tiny": [tiny, read_descriptor(folder)]})
     plan = make_plan(tiny, home, mirrors=[f"datalad:{tmp_path / 'm'}"], include=["inference/d.hdf"])
 
     said: list[str] = []
@@ -338,7 +338,7 @@ def test_verify_accepts_a_clone_of_which_nothing_or_some_was_got(
     assert (facts["files"], facts["absent"], facts["bytes"]) == (2, 2, 1_570_000)
     unlocked = typed("git", "annex", "unlock", "training/c.hdf", at=clone, user=user)
     assert unlocked.returncode == 0, unlocked.stderr
-    assert len(verify_clone(tiny, clone).here) == 2
+    assert len(verify_clone(tiny, clone).fetched) == 2
 
 
 def test_verify_names_what_differs_in_a_clone(
@@ -366,7 +366,7 @@ def test_verify_names_what_differs_in_a_clone(
 
 
 def test_verify_of_a_folder_that_is_no_clone_is_refused(tiny: Descriptor, tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="is no clone"):
+    with pytest.raises(CallError, match="is not a clone"):
         verify_clone(tiny, tmp_path)
 
 
@@ -390,9 +390,9 @@ def test_a_fresh_user_clones_a_real_dataset_and_gets_files_that_verify_accepts(
     shutil.copytree(built_in, folder)
     with FileServer(shared / "mirror") as public, FileServer(tmp_path / "www") as website:
         change_descriptor(folder / "1.0", lambda document: redirect(document, public.url))
-        versions = mirror.choose(Registry(tmp_path / "registry"), [dataset], "1.0", print)
-        mirror.create(tmp_path / "m", versions)
-        mirror.publish(tmp_path / "m", tmp_path / "www")
+        versions = datalad.select_versions(Registry(tmp_path / "registry"), [dataset], "1.0", print)
+        datalad.create_mirror(tmp_path / "m", versions)
+        datalad.publish_mirror(tmp_path / "m", tmp_path / "www")
         asked = len(public.requests)
         cloned = typed("datalad", "clone", f"{website.url}/{dataset}.git", "c", at=tmp_path,
                        user=user)  # fmt: skip

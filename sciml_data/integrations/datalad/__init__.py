@@ -1,20 +1,12 @@
-"""DataLad mirrors of a registry: every file's name, size, hash and addresses, and no file.
+"""DataLad mirrors of a registry: names, sizes, hashes and addresses of all files, but no file.
 
-choose        which versions of which datasets
-keys          what git-annex holds a file by
-content       the ordinary files beside the data
-commit        a version as one commit, without a work tree
-addresses     URLs, and a `web` remote for each mirror
-subdataset    one dataset: versions as tags
-superdataset  all of them: create, update
-publish       for a static web server, or as a RIA store
-clone         what a clone holds, held against the registry's manifest
+annex        keys and addresses of files in git-annex
+repository   ordinary files of a DataLad dataset, and commits that need no work tree
+mirror       superdataset with a subdataset for each dataset: create and update
+publishing   static files for a web server, or a RIA store
+clone        check of a clone against the manifest of the registry
 """
 
-from sciml_data.integrations.datalad.choose import choose as choose
-from sciml_data.integrations.datalad.choose import hashes_from as hashes_from
-from sciml_data.integrations.datalad.clone import verify_clone as verify_clone
-from sciml_data.integrations.datalad.publish import publish as publish
-from sciml_data.integrations.datalad.superdataset import create as create
-from sciml_data.integrations.datalad.superdataset import datasets_of as datasets_of
-from sciml_data.integrations.datalad.superdataset import update as update
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,11 +1,12 @@
-"""A mirror as files that any static web server serves, and that `datalad clone` clones.
+"""Publish a mirror as static files: any web server serves them, and `datalad clone` clones them.
 
     PATH/datasets.git        superdataset, bare
     PATH/<dataset>.git       each dataset, bare
 
-or as a RIA store (PATH/<three letters>/<rest of DataLad's id>, and PATH/alias/<name>). Each holds
-one pack of objects and the lists that git's dumb HTTP reads: a clone is some ten requests. A
-repository is made beside its place and comes there by two renames; what has not changed stays.
+or as a RIA store (PATH/<three letters>/<rest of DataLad's id>, and PATH/alias/<name>). Each
+repository has a single pack of objects and the lists for git's dumb HTTP protocol, so that a clone
+takes about ten requests. A changed repository is made under a temporary name and takes its place by
+two renames.
 """
 
 from __future__ import annotations
@@ -18,75 +19,82 @@ from pathlib import Path
 
 from sciml_data.errors import CallError
 from sciml_data.home import write_atomically
-from sciml_data.integrations.datalad.addresses import Log
-from sciml_data.integrations.datalad.superdataset import datasets_of, refuse_foreign, repository_id
+from sciml_data.integrations.datalad.mirror import check_is_mirror, mirror_datasets, repository_id
+from sciml_data.progress import Log
 from sciml_data.transfer.protocols.annex import git, git_succeeds, require_programs
 
-SUPERDATASET = "datasets"  # what the superdataset is called where it is published
+SUPERDATASET = "datasets"  # published name of the superdataset
 REFERENCES = ("refs/heads/main", "refs/heads/git-annex", "refs/tags")
-OURS = "sciml-data.dataset"  # in the configuration of what we published
-STORE_LAYOUT, OBJECT_LAYOUT = "1", "2"  # of RIA: datalad/customremotes/ria_utils.py
+OURS = "sciml-data.dataset"  # setting in the git configuration of published repositories
+# Versions of the RIA layout, from datalad/customremotes/ria_utils.py.
+STORE_LAYOUT, OBJECT_LAYOUT = "1", "2"
 
 
 @dataclass(frozen=True)
-class Published:
-    """One repository at its place; `is_new` if it was not there, or was another one."""
+class PublishedRepository:
+    """A published repository.
+
+    Attributes:
+        name: of the dataset, or `datasets`.
+        place: folder of the bare repository.
+        is_new: whether it was missing or different before.
+    """
 
     name: str
     place: Path
     is_new: bool
 
 
-def publish(
+def publish_mirror(
     root: Path, to: Path, *, ria: bool = False, log: Log = lambda _: None
-) -> list[Published]:
-    """Put a mirror's repositories into a folder; the superdataset, which names them, comes last.
+) -> list[PublishedRepository]:
+    """Publish a mirror's repositories in a folder; the superdataset, which names them, is last.
 
     Args:
-        root: of the mirror.
+        root: folder of the mirror.
         to: folder that a web server serves.
-        ria: as a RIA store.
-        log: is told what goes on.
+        ria: publish as a RIA store.
+        log: gets a line for each changed repository.
 
     Raises:
-        CallError: git is missing, `root` is no mirror, or something else is in a place.
+        CallError: git is missing, `root` is not a mirror, or a target exists and is not ours.
         ProgramError: git failed.
     """
     require_programs("git")
-    refuse_foreign(root)
+    check_is_mirror(root)
     to.mkdir(parents=True, exist_ok=True)
-    found = []
+    published = []
     for name, repository in _repositories(root):
         identifier = repository_id(repository)
         place = to / identifier[:3] / identifier[3:] if ria else to / f"{name}.git"
         is_new = _publish(repository, place, name, log)
         if ria:
             _complete_store(to, place, name)
-        found.append(Published(name, place, is_new))
-    return found
+        published.append(PublishedRepository(name, place, is_new))
+    return published
 
 
 def _repositories(root: Path) -> Iterator[tuple[str, Path]]:
-    for name in datasets_of(root):
+    for name in mirror_datasets(root):
         yield name, root / name
     yield SUPERDATASET, root
 
 
 def _publish(repository: Path, place: Path, name: str, log: Log) -> bool:
-    """Make a bare repository at a place, and return whether it differs from what was there."""
-    partial, old = (place.with_name(f".{place.name}.{what}") for what in ("partial", "old"))
+    """Make a bare repository, and return whether it was missing or different before."""
+    partial, old = (place.with_name(f".{place.name}.{kind}") for kind in ("partial", "old"))
     if old.exists() and not place.exists():
-        old.rename(place)  # killed between the two renames
-    for left in (partial, old):
-        shutil.rmtree(left, ignore_errors=True)
+        old.rename(place)  # an earlier call was killed between the two renames
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     if place.exists():
-        _refuse_foreign_place(place, name)
+        _check_ours(place, name)
         if _references(place) == _references(repository):
             return False
     log(f"{name}: to {place}")
     partial.mkdir(parents=True)
     git(partial, "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-    specifications = [f"+{one}:{one}" for one in REFERENCES[:2] if _has(repository, one)]
+    specifications = [f"+{ref}:{ref}" for ref in REFERENCES[:2] if _has(repository, ref)]
     git(
         partial, "fetch", "--quiet", "--no-tags", str(repository.resolve()),
         *specifications, "+refs/tags/*:refs/tags/*",
@@ -112,19 +120,20 @@ def _has(repository: Path, reference: str) -> bool:
     return git_succeeds(repository, "rev-parse", "--verify", "--quiet", reference)
 
 
-def _refuse_foreign_place(place: Path, name: str) -> None:
+def _check_ours(place: Path, name: str) -> None:
+    """Raise an error if a folder was not published by `publish_mirror` for this dataset."""
     if not (place / "HEAD").is_file() or not git_succeeds(
         place, "config", "--file", "config", "--get", OURS, f"^{name}$"
     ):
         raise CallError(
-            f"{place} is there, and is not what `mirror publish` put there for {name}",
-            untouched="it was left alone",
-            hint="name another folder with --to",
+            f"{place} exists and was not published by `mirror publish` for {name}",
+            untouched="the folder was not changed",
+            hint="use another folder for --to",
         )
 
 
 def _complete_store(to: Path, place: Path, name: str) -> None:
-    """Write what makes a folder a RIA store, and a name for a dataset of it."""
+    """Write the layout files of a RIA store, and the alias of a dataset in it."""
     (to / "error_logs").mkdir(exist_ok=True)
     for folder, layout in ((to, STORE_LAYOUT), (place, OBJECT_LAYOUT)):
         if not (folder / "ria-layout-version").is_file():
