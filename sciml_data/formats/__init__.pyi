@@ -1,6 +1,13 @@
-from .interface import Format, Native, Shard, load_format, require_format, views_of
+from .interface import (
+    Format,
+    Native,
+    Shard,
+    load_format,
+    one_to_one,
+    require_format,
+    views_of,
+)
 from .reporting import NOTICES
-from .shards import one_to_one
 
 __all__ = [
     "NOTICES",

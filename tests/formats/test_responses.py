@@ -55,7 +55,7 @@ def rows(**changed: Any) -> Rows:
         "growth": np.array([0.5, 1.0, 0.2, -1.0]),
     }
     return Rows(
-        values=values,
+        measured=values,
         **{name: np.array(column, dtype=object) for name, column in columns.items() if column},
     )
 
@@ -93,7 +93,7 @@ def test_an_unknown_second_drug_is_a_reason_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", ["dose1", "dose2", "growth"])
 def test_a_number_that_is_missing_drops_its_row(name: str) -> None:
-    values = dict(rows().values)
+    values = dict(rows().measured)
     values[name] = np.array([np.nan, *values[name][1:]])
 
     joined, counts = join(rows(values=values), CELLS, DRUGS)
@@ -103,7 +103,7 @@ def test_a_number_that_is_missing_drops_its_row(name: str) -> None:
 
 
 def test_rows_of_one_drug_say_so_in_the_dose_form() -> None:
-    values = {name: rows().values[name] for name in ("dose1", "growth")}
+    values = {name: rows().measured[name] for name in ("dose1", "growth")}
 
     joined, _ = join(rows(drug2=None, values=values), CELLS, DRUGS)
 

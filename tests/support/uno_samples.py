@@ -55,7 +55,7 @@ def ready(
         drug1=np.array(ids, object)[first],
         source=np.array(SOURCES, object)[source],
         study=np.array(["s"] * rows, object),
-        values=values,
+        measured=values,
         drug2=drug2,
     )
     cell_table = Entities(tuple(ids[:cells]), tuple(cell_names), features=_named(expression, "g"))

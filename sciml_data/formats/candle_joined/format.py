@@ -30,9 +30,8 @@ from sciml_data.formats.drug_response import (
     merged,
     responses_dataset,
 )
-from sciml_data.formats.interface import Native, Shard
+from sciml_data.formats.interface import Native, Shard, missing_files, raise_if_any
 from sciml_data.formats.reporting import add_notices, named, notice, stop_if_strict
-from sciml_data.formats.shards import missing_files, raise_if_any
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

@@ -213,7 +213,7 @@ def _together(parts: list[dict[str, NDArray[Any]]], kind: TableKind) -> Rows:
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     source = columns.pop("source")
     values = {name: columns.pop(name) for name in ("dose1", "dose2", "growth")}
-    return Rows(source=source, study=_studies(source), values=values, **columns)
+    return Rows(source=source, study=_studies(source), measured=values, **columns)
 
 
 def study_of(source: str) -> str:

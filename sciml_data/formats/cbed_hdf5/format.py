@@ -18,8 +18,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sciml_data.formats.cbed_hdf5.stacks import NUMBERS, SPACE_GROUPS, STACK, read_stacks
-from sciml_data.formats.interface import Native, Shard
-from sciml_data.formats.shards import one_to_one
+from sciml_data.formats.interface import Native, Shard, one_to_one
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

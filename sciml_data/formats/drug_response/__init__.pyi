@@ -8,10 +8,14 @@ from .responses import (
     Features,
     Joined,
     Rows,
+    cells_dataset,
+    drugs_dataset,
     join,
+    merged,
+    responses_dataset,
     swapped,
+    text_of,
 )
-from .tables import cells_dataset, drugs_dataset, merged, responses_dataset, text_of
 
 __all__ = [
     "NO_DRUG",

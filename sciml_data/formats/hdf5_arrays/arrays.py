@@ -22,8 +22,7 @@ from typing import Any
 import h5py
 
 from sciml_data.errors import Problem, nearest
-from sciml_data.formats.interface import Native
-from sciml_data.formats.shards import missing_files
+from sciml_data.formats.interface import Native, missing_files
 
 NUMERIC_KINDS = "biuf"  # of NumPy types
 TOLERABLE = ("length", "finite", "padding")

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats.cbed_hdf5 import texts
-from sciml_data.formats.interface import Native, Shard
+from sciml_data.formats.interface import Native, Shard, no_split, same_name_problems
 from sciml_data.formats.reporting import add_notices
 from sciml_data.formats.scan_lmdb.database import Database
 from sciml_data.formats.scan_lmdb.samples import Sample, open_layout, read_samples
-from sciml_data.formats.shards import no_split, same_name_problems
 from sciml_data.registry.descriptor import match_paths
 from sciml_data.registry.options import option, parse_options
 

@@ -28,8 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.interface import Native, Shard
-from sciml_data.formats.shards import one_to_one
+from sciml_data.formats.interface import Native, Shard, one_to_one
 from sciml_data.formats.slstr_hdf5.granule import (
     BAYES_BITS,
     COLDEST_K,

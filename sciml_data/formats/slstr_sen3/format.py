@@ -26,8 +26,14 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import slstr_hdf5
-from sciml_data.formats.interface import Native, Shard
-from sciml_data.formats.shards import missing_files, no_split, raise_if_any, same_name_problems
+from sciml_data.formats.interface import (
+    Native,
+    Shard,
+    missing_files,
+    no_split,
+    raise_if_any,
+    same_name_problems,
+)
 from sciml_data.formats.slstr_sen3.tie_points import (
     Places,
     pixel_angles,

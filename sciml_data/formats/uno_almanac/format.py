@@ -31,9 +31,8 @@ from sciml_data.formats.drug_response import (
     require_rdkit,
     responses_dataset,
 )
-from sciml_data.formats.interface import Native, Shard
+from sciml_data.formats.interface import Native, Shard, missing_files, raise_if_any
 from sciml_data.formats.reporting import add_notices, malformed_rows, notice, stop_if_strict
-from sciml_data.formats.shards import missing_files, raise_if_any
 from sciml_data.formats.uno_almanac.r_files import read_cells, read_measurements, require_rdata
 from sciml_data.registry.options import option, parse_options
 

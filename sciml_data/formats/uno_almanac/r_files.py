@@ -99,7 +99,7 @@ def read_measurements(path: Path, drugs: Mapping[str, str], problems: list[Probl
         drug2=drug2,
         source=np.array([f"ALMANAC.{name}" for name in screeners], dtype=object),
         study=assays["STUDY"][metadata],
-        values={
+        measured={
             "dose1": _dose(treatments["CONC1"])[treatment],
             "dose2": _dose(treatments["CONC2"])[treatment],
             "growth": assays["PERCENTGROWTH"][sensitivity] / 100,

@@ -154,7 +154,7 @@ def _dose(native: Native, options: Options, shard: Shard) -> xr.Dataset:
         drug1=np.array([f"CCLE.{name}" for name in points.compound], dtype=object),
         source=source,
         study=source,
-        values={"dose1": points.dose, "growth": growth(points.activity, options.growth)},
+        measured={"dose1": points.dose, "growth": growth(points.activity, options.growth)},
     )
     joined, counts = join(rows, cells, drugs)
     known_without = {
@@ -194,7 +194,7 @@ def _auc_rows(native: Native, problems: list[Problem]) -> Rows:
         drug1=np.array([drug for _, drug in values], dtype=object),
         source=source,
         study=source,
-        values={"auc": np.array(list(values.values()))},
+        measured={"auc": np.array(list(values.values()))},
     )
 
 
