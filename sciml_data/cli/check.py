@@ -72,7 +72,7 @@ def check_registry(registry: Registry) -> list[Problem]:
 
 
 def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
-    from sciml_data.registry.profile import TO_FILL
+    from sciml_data.registry import TO_FILL
 
     place = f"datapackages/{dataset}/README.md"
     card = registry.root / place

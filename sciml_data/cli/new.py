@@ -148,7 +148,7 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _licence(name: str) -> dict[str, str]:
-    from sciml_data.registry.profile import TO_FILL
+    from sciml_data.registry import TO_FILL
 
     if name.startswith("LicenseRef-"):
         return {"name": name, "title": f"{TO_FILL}: where it was looked for, or what it says"}

@@ -17,8 +17,8 @@ from typing import Any
 
 from sciml_data.errors import CallError, Problem
 from sciml_data.progress import Meter, Progress
+from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, unsafe_because
-from sciml_data.registry.profile import TO_FILL
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, III.A: the first 8 bytes
 NUMBERS = "biuf"  # kinds of NumPy types that the reader accepts (formats/hdf5_arrays/arrays.py)

@@ -18,9 +18,9 @@ from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import write_atomically
 from sciml_data.progress import Progress
+from sciml_data.registry import PROFILE, TO_FILL
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
 from sciml_data.registry.manifest import Manifest
-from sciml_data.registry.profile import PROFILE, TO_FILL
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder's name

@@ -1,18 +1,71 @@
-from .descriptor import Descriptor, check_descriptor, load_descriptor
-from .layout import Registry, find_registry
-from .manifest import Manifest, read_manifest
-from .stages import Converted, Fetched, Plan, Verified
+from .descriptor import (
+    DESCRIPTOR_NAME,
+    MANIFEST_NAME,
+    PROFILE,
+    SCHEMA_PATH,
+    TO_FILL,
+    Descriptor,
+    LiveService,
+    Mirror,
+    Variable,
+    check_descriptor,
+    descriptor_of,
+    load_descriptor,
+    match_paths,
+    profile_problems,
+    read_descriptor,
+)
+from .layout import LIVE, REGISTRY_VARIABLE, Registry, find_registry, version_key
+from .manifest import (
+    READ_BLOCK_BYTES,
+    Entry,
+    Manifest,
+    clashes,
+    hash_file,
+    manifest_of,
+    parse_manifest,
+    read_manifest,
+    unsafe_because,
+)
+from .options import option, parse_options, value_like
+from .stages import Converted, Fetched, Plan, PlannedFile, Verified
 
 __all__ = [
+    "DESCRIPTOR_NAME",
+    "LIVE",
+    "MANIFEST_NAME",
+    "PROFILE",
+    "READ_BLOCK_BYTES",
+    "REGISTRY_VARIABLE",
+    "SCHEMA_PATH",
+    "TO_FILL",
     "Converted",
     "Descriptor",
+    "Entry",
     "Fetched",
+    "LiveService",
     "Manifest",
+    "Mirror",
     "Plan",
+    "PlannedFile",
     "Registry",
+    "Variable",
     "Verified",
     "check_descriptor",
+    "clashes",
+    "descriptor_of",
     "find_registry",
+    "hash_file",
     "load_descriptor",
+    "manifest_of",
+    "match_paths",
+    "option",
+    "parse_manifest",
+    "parse_options",
+    "profile_problems",
+    "read_descriptor",
     "read_manifest",
+    "unsafe_because",
+    "value_like",
+    "version_key",
 ]

@@ -1,16 +1,19 @@
-"""Read a `datapackage.json` into a frozen `Descriptor`, or say everything that is wrong with it.
+"""Read a `datapackage.json` into a frozen `Descriptor`, or list everything that is wrong with it.
 
-The document is a Frictionless Data Package v2 descriptor whose `sciml` block is held against
-our own profile (`profile.py`); what a schema cannot say (the folder's name, the
-manifest, mirrors and splits that cover no file) is checked here.
+The document is a Frictionless Data Package v2 descriptor with a block `sciml`. It has to follow our
+profile, a JSON Schema at a public address that the descriptor names in `$schema`. The profile is
+`descriptor.schema.json`; it extends the public profile of Data Package by `allOf`, as v2 asks for.
+What a schema cannot express is checked in Python: the folder's name, the manifest, mirrors and
+splits that cover no file.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,18 +21,37 @@ from urllib.parse import quote
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.registry.layout import LIVE, Registry
 from sciml_data.registry.manifest import Manifest, hash_file, read_manifest
-from sciml_data.registry.profile import profile_problems
 
 DESCRIPTOR_NAME = "datapackage.json"
 MANIFEST_NAME = "manifest.csv"
+PROFILE = "https://sciml-data.github.io/sciml-data/profiles/descriptor-1.json"
+SCHEMA_PATH = Path(__file__).with_name("descriptor.schema.json")
+TO_FILL = "(to be written)"  # marks text that a person has to write; not valid in a descriptor
+# By place, the text that a person has to write into a new descriptor.
+FIELDS = {
+    "$.title": "one line: what the data are",
+    "$.description": "100 letters or more: what was measured or simulated, where, when, how much",
+    "$.keywords": "three or more",
+    "$.licenses": "name (SPDX, or LicenseRef-not-stated) and title (then: where you looked)",
+    "$.sources": "origin of the data: title and path",
+    "$.contributors": "who made it: title, roles",
+    "$.sciml.citation": "the words upstream asks for, 20 letters or more",
+    "$.sciml.native.format": "what the files are, 20 letters or more; or name a reader",
+    "$.sciml.variables": "the ready form: dims, dtype, units, long_name of each",
+    "$.sciml.sample.description": "what the synthetic sample is; without one leave `sample` out",
+}
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """One place that holds the files: `prefixes` maps the start of a path to that of a URL.
+    """A place that holds the files of a dataset.
 
-    The longest prefix that fits wins; two mirrors may so hold one dataset under other folder names.
-    `s3` is the URI of the dataset's folder in a bucket, where the files lie in one.
+    Two mirrors may hold one dataset under different folder names.
+
+    Attributes:
+        name: of the mirror.
+        prefixes: by start of a manifest path, the start of its URL; the longest match counts.
+        s3: URI of the dataset's folder in a bucket, None if the mirror is not a bucket.
     """
 
     name: str
@@ -37,20 +59,29 @@ class Mirror:
     s3: str | None = None
 
     def prefix_of(self, path: str) -> str | None:
-        """Return the prefix by which a manifest path is found here, or None if there is none."""
-        return max((one for one in self.prefixes if path.startswith(one)), key=len, default=None)
+        """Return the longest prefix of a manifest path that the mirror has, None if it has none."""
+        matching = (prefix for prefix in self.prefixes if path.startswith(prefix))
+        return max(matching, key=len, default=None)
 
     def url(self, path: str) -> str | None:
-        """Return the URL of a manifest path here, or None where this mirror does not hold it."""
+        """Return the URL of a manifest path, None if the mirror does not have it."""
         prefix = self.prefix_of(path)
         return None if prefix is None else self.prefixes[prefix] + quote(path[len(prefix) :])
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable of the ready form, as declared; `splits` are those that have it, () all.
+    """A variable of the ready form, as the descriptor declares it.
 
-    One that is `is_optional` need not be there: some native files have it, others do not.
+    Attributes:
+        dims: names of the dimensions.
+        dtype: NumPy type of the opened variable, "S" for text of any length.
+        units: UDUNITS text, None for a variable without units.
+        long_name: CF attribute.
+        standard_name: CF attribute, None if there is none.
+        missing: how missing values are stored.
+        splits: names of the splits with this variable, () for all.
+        is_optional: whether the variable may be missing, since only some native files have it.
     """
 
     dims: tuple[str, ...]
@@ -65,7 +96,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class LiveService:
-    """A service that is asked instead of a folder of files."""
+    """A service that answers queries, instead of a folder of files."""
 
     protocol: str
     base: str
@@ -75,7 +106,7 @@ class LiveService:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What the registry says of one version of one dataset; `document` is the whole JSON."""
+    """The registry's entry for one version of a dataset; `document` is the whole JSON."""
 
     dataset: str
     version: str
@@ -95,22 +126,22 @@ class Descriptor:
 
     @property
     def access(self) -> Mapping[str, Any]:
-        """Return `kind` and `steps` of coming by the files, empty where mirrors give them."""
+        """Return `kind` and `steps` of manual access to the files; empty if mirrors have them."""
         access: Mapping[str, Any] = self.document["sciml"].get("access", {})
         return access
 
     @property
     def is_pinned(self) -> bool:
-        """Return whether every file's hash stands in the registry."""
+        """Return whether the registry has the hash of every file."""
         return self.trust == "pinned"
 
 
 def load_descriptor(registry: Registry, dataset: str, version: str | None = None) -> Descriptor:
-    """Return the descriptor of one version; None means the newest published one.
+    """Return the descriptor of one version; None takes the newest published one.
 
     Raises:
-        CallError: no such dataset or version.
-        DescriptorError: `.problems` has everything that is wrong, each with its place.
+        CallError: there is no such dataset or version.
+        DescriptorError: the descriptor is not valid; `.problems` has each place.
     """
     return read_descriptor(registry.package(dataset, version or registry.latest(dataset)))
 
@@ -124,7 +155,7 @@ def read_descriptor(folder: Path) -> Descriptor:
             f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
             problems=problems,
             untouched="nothing was fetched or changed",
-            hint="sciml-data check, after each mend",
+            hint="correct them, then run `sciml-data check`",
         )
     document = _document(folder, [])
     manifest_path = folder / MANIFEST_NAME
@@ -134,7 +165,7 @@ def read_descriptor(folder: Path) -> Descriptor:
 
 
 def check_descriptor(folder: Path) -> list[Problem]:
-    """Return every problem of a version's folder, each with its place; an empty list is good."""
+    """Return every problem of a version's folder with its place; an empty list means valid."""
     problems: list[Problem] = []
     document = _document(folder, problems)
     if problems:
@@ -150,11 +181,33 @@ def check_descriptor(folder: Path) -> list[Problem]:
 
 
 def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
-    """Return the paths that at least one glob fits; `*` does not stop at `/`, `**` is the same."""
+    """Return the paths that match at least one glob; `*` matches `/`, too, and equals `**`."""
     patterns = [pattern.replace("**", "*") for pattern in patterns]
     return [
         path for path in paths if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
     ]
+
+
+def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
+    """Return every place where a descriptor does not follow our profile.
+
+    A place that a person still has to write is of the kind "to fill", once per place.
+    """
+    errors = sorted(_validator().iter_errors(document), key=lambda error: error.json_path)
+    empty = {
+        error.json_path
+        for error in errors
+        if error.json_path in FIELDS and error.instance in ("", [], {})
+    }
+    marked = dict(_marked(document, "$"))
+    open_places = {**{place: FIELDS[place] for place in empty}, **marked}
+    problems = [Problem("to fill", place, hint) for place, hint in sorted(open_places.items())]
+    problems += [
+        Problem("schema", error.json_path, error.message)
+        for error in errors
+        if error.json_path not in open_places
+    ]
+    return problems or _related_problems(document)
 
 
 def _document(folder: Path, problems: list[Problem]) -> dict[str, Any]:
@@ -165,7 +218,7 @@ def _document(folder: Path, problems: list[Problem]) -> dict[str, Any]:
         problems.append(Problem("missing", DESCRIPTOR_NAME, "the folder has no descriptor"))
     except json.JSONDecodeError as error:
         place = f"{DESCRIPTOR_NAME}:{error.lineno}:{error.colno}"
-        problems.append(Problem("syntax", place, f"no JSON: {error.msg}"))
+        problems.append(Problem("syntax", place, f"not JSON: {error.msg}"))
     except UnicodeDecodeError as error:
         problems.append(Problem("syntax", DESCRIPTOR_NAME, f"not UTF-8: {error.reason}"))
     else:
@@ -183,7 +236,7 @@ def _name_problems(document: Mapping[str, Any], folder: Path) -> list[Problem]:
                 Problem(
                     "name",
                     f"$.{key}",
-                    f"the folder says {expected!r}, the descriptor {document.get(key)!r}",
+                    f"the folder is named {expected!r}, the descriptor has {document.get(key)!r}",
                 )
             )
     return problems
@@ -201,17 +254,17 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
         if not path.is_file():
             problems.append(Problem("missing", place, f"{relative} is not in the folder"))
             continue
-        found = {"bytes": path.stat().st_size, "hash": hash_file(path)}
+        actual = {"bytes": path.stat().st_size, "hash": hash_file(path)}
         problems += [
             Problem("resource", f"{place}.{key}", f"{relative} has {value}; see `derive`")
-            for key, value in found.items()
+            for key, value in actual.items()
             if resource.get(key) != value
         ]
     return problems
 
 
 def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
-    """Return where the native block and the rest promise different things."""
+    """Return the contradictions between the native block and the rest of the descriptor."""
     native, declared = block["native"], block["variables"]
     given = {
         "variables": declared,
@@ -220,10 +273,12 @@ def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
     }
     problems = [
         Problem(
-            "native", f"$.sciml.{key}", "is given, and native.format says that nothing reads it"
+            "native",
+            f"$.sciml.{key}",
+            "is given, but native.format says that nothing reads the files",
         )
-        for key, is_there in given.items()
-        if is_there and "format" in native
+        for key, is_given in given.items()
+        if is_given and "format" in native
     ]
     problems += [
         Problem("native", f"$.sciml.native.padded.{dim}", f"{counter} is not declared")
@@ -234,15 +289,15 @@ def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
         common = set(arrays) & set(declared)
         firsts = sorted({dim for name in common for dim in declared[name]["dims"][:1]})
         differing = set(arrays) ^ (set(declared) - set(firsts))
-        message = f"declared without an array, or the reverse: {', '.join(sorted(differing))}"
+        message = f"variables without an array, or the reverse: {', '.join(sorted(differing))}"
         if len(firsts) > 1:
             message = f"the variables differ in their first dimension: {', '.join(firsts)}"
         if differing or len(firsts) > 1:
             problems.append(Problem("native", f"$.sciml.native.arrays.{split}", message))
     return problems + [
         Problem("split", f"$.sciml.variables.{name}", f"there is no split {split!r}")
-        for name, one in declared.items()
-        for split in one.get("splits", ())
+        for name, variable in declared.items()
+        for split in variable.get("splits", ())
         if split not in block["splits"]
     ]
 
@@ -261,7 +316,7 @@ def _manifest(folder: Path, problems: list[Problem]) -> Manifest | None:
 def descriptor_of(
     document: Mapping[str, Any], folder: Path, manifest: Manifest | None
 ) -> Descriptor:
-    """Return a document that `check_descriptor` found sound as a descriptor."""
+    """Return a document without problems (see `check_descriptor`) as a descriptor."""
     block = document["sciml"]
     live = block.get("live")
     return Descriptor(
@@ -272,9 +327,9 @@ def descriptor_of(
         folder=folder,
         trust=block["trust"],
         native=block["native"],
-        mirrors=tuple(Mirror(**one) for one in block.get("mirrors", ())),
+        mirrors=tuple(Mirror(**mirror) for mirror in block.get("mirrors", ())),
         splits={name: tuple(globs) for name, globs in block["splits"].items()},
-        variables={name: _variable(one) for name, one in block["variables"].items()},
+        variables={name: _variable(declared) for name, declared in block["variables"].items()},
         sample=block.get("sample", {}),
         live=LiveService(**live) if live else None,
         manifest=manifest,
@@ -298,11 +353,15 @@ def _variable(block: Mapping[str, Any]) -> Variable:
 
 def _coverage_problems(descriptor: Descriptor, manifest: Manifest | None) -> list[Problem]:
     if descriptor.trust == LIVE:
-        return [] if descriptor.live else [Problem("live", "$.sciml.live", "no service is named")]
+        return (
+            []
+            if descriptor.live
+            else [Problem("live", "$.sciml.live", "a live version needs a service")]
+        )
     if manifest is None:
         if descriptor.trust == "unpinned":
             return []
-        return [Problem("missing", MANIFEST_NAME, "the dataset is pinned but has no manifest")]
+        return [Problem("missing", MANIFEST_NAME, "a pinned version needs a manifest")]
     paths = [entry.path for entry in manifest]
     return [*_uncovered_by_mirrors(descriptor, paths), *_empty_splits(descriptor, paths)]
 
@@ -318,8 +377,51 @@ def _uncovered_by_mirrors(descriptor: Descriptor, paths: Sequence[str]) -> list[
 
 def _empty_splits(descriptor: Descriptor, paths: Sequence[str]) -> list[Problem]:
     return [
-        Problem("split", f"$.sciml.splits.{name}", f"{glob!r} fits no file of the manifest")
+        Problem("split", f"$.sciml.splits.{name}", f"{glob!r} matches no file of the manifest")
         for name, globs in descriptor.splits.items()
         for glob in globs
         if not match_paths([glob], paths)
     ]
+
+
+def _marked(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every place with the marker of unwritten text, and what to write there."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _marked(inner, f"{place}.{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _marked(inner, f"{place}[{number}]")
+    elif isinstance(value, str) and TO_FILL in value:
+        yield place, value.replace(TO_FILL, "").strip(" :") or FIELDS.get(place, "write it")
+
+
+def _related_problems(document: Mapping[str, Any]) -> list[Problem]:
+    """Return the related works that neither sources nor citation name."""
+    texts = [*(source["path"] for source in document["sources"]), *document["sciml"]["citation"]]
+    return [
+        Problem(
+            "related",
+            f"$.sciml.related[{number}]",
+            f"neither sources nor citation name {related['identifier']}",
+        )
+        for number, related in enumerate(document["sciml"].get("related", ()))
+        if not any(related["identifier"] in text for text in texts)
+    ]
+
+
+@cache
+def _validator() -> Any:
+    """Return the validator of our profile, without the public profile that it extends.
+
+    That one would have to be downloaded. Ours asks for everything that it asks for, which
+    tests/metadata/test_export_profile.py proves.
+    """
+    import jsonschema
+    import referencing
+    from referencing.jsonschema import DRAFT202012
+
+    schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    extended = (schema["allOf"][0]["$ref"], DRAFT202012.create_resource({}))
+    known: Any = referencing.Registry().with_resources([extended])
+    return jsonschema.Draft202012Validator(schema, registry=known)

@@ -1,7 +1,7 @@
-"""Where the registry lies, and which datasets, versions and benchmarks it has.
+"""Find the registry, and list its datasets, versions and benchmarks.
 
-A registry is a folder with `datapackages/` and `runners/`. The folder names are the only index:
-nothing has to be listed anywhere.
+A registry is a folder with `datapackages/` and `runners/`. The names of its folders are the only
+index: nothing has to be listed anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from sciml_data.errors import CallError, nearest
 
 REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"
-LIVE = "live"  # the version whose files are asked of a service, and differ each time
+LIVE = "live"  # version whose files come from a service and differ each time
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Registry:
         return _folders(self.root / "datapackages")
 
     def versions(self, dataset: str) -> list[str]:
-        """Return the versions of one dataset, oldest first, `live` last.
+        """Return the versions of a dataset, oldest first, `live` last.
 
         Raises:
             CallError: the registry has no such dataset.
@@ -40,15 +40,15 @@ class Registry:
                 untouched="nothing was fetched or changed",
                 hint="`sciml-data list` prints every dataset and version",
             )
-        found = [
+        versions = [
             name
             for name in _folders(self.root / "datapackages" / dataset)
             if (self.root / "datapackages" / dataset / name / "datapackage.json").is_file()
         ]
-        return sorted(found, key=version_key)
+        return sorted(versions, key=version_key)
 
     def latest(self, dataset: str) -> str:
-        """Return the newest published version; `live` only where there is nothing else."""
+        """Return the newest published version; `live` only if there is no other one."""
         versions = self.versions(dataset)
         published = [version for version in versions if version != LIVE]
         if not versions:
@@ -56,10 +56,10 @@ class Registry:
         return (published or versions)[-1]
 
     def package(self, dataset: str, version: str) -> Path:
-        """Return the folder of one version.
+        """Return the folder of a version.
 
         Raises:
-            CallError: the registry has no such dataset or version; the versions are listed.
+            CallError: the registry has no such dataset or version; the error lists the versions.
         """
         versions = self.versions(dataset)
         if version not in versions:
@@ -77,7 +77,7 @@ class Registry:
         return [name for name in _folders(runners) if (runners / name / "task.toml").is_file()]
 
     def runner(self, benchmark: str) -> Path:
-        """Return the folder of one benchmark's runner.
+        """Return the folder of a benchmark's runner.
 
         Raises:
             CallError: the registry has no such benchmark.
@@ -94,11 +94,11 @@ class Registry:
 
 
 def find_registry(path: str | Path | None = None) -> Registry:
-    """Return the registry asked for, else the environment's, else the built-in one.
+    """Return the given registry, else the one that the environment names, else the built-in one.
 
     Args:
-        path: a registry folder; None looks at `SCIML_DATA_REGISTRY`, then takes the checkout's
-            own folders, or the copy that an installed wheel carries.
+        path: a registry folder. None takes the one in `SCIML_DATA_REGISTRY`, then the folders of
+            the checkout, or the copy in an installed wheel.
 
     Raises:
         CallError: the folder has no `datapackages/`.
@@ -107,18 +107,18 @@ def find_registry(path: str | Path | None = None) -> Registry:
         named = Path(path or os.environ[REGISTRY_VARIABLE])
         if not (named / "datapackages").is_dir():
             raise CallError(
-                f"{named} is no registry: it has no folder datapackages/",
+                f"{named} is not a registry: it has no folder datapackages/",
                 untouched="nothing was read",
                 hint="`sciml-data new ID VERSION --registry DIR` starts a registry",
             )
         return Registry(named.resolve())
     package = Path(__file__).resolve().parents[1]
-    carried = package / "_registry"
-    return Registry(carried if carried.is_dir() else package.parent)
+    in_wheel = package / "_registry"
+    return Registry(in_wheel if in_wheel.is_dir() else package.parent)
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key: numbers by value, words after numbers."""
+    """Return a sort key for versions: numbers by value, words behind numbers."""
     parts = re.split(r"[.\-_]", version)
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
 

@@ -1,7 +1,7 @@
-"""The list of a dataset's files: path, size and hash of each, as `manifest.csv`.
+"""The list of a dataset's files: path, size and hash of each, stored as `manifest.csv`.
 
-A manifest is written by software, never by hand. Its paths are relative and cannot leave the
-folder they are laid under: whoever reads a `Manifest` may join them to a root without asking.
+Software writes a manifest, nobody edits it by hand. Its paths are relative and cannot leave the
+folder that they are joined to, so code with a `Manifest` needs no further checks of paths.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ HASH_PATTERN = re.compile(
     r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|gitblob:[0-9a-f]{40}"
     r"|s3etag:[0-9a-f]{32}(-[1-9][0-9]*:[1-9][0-9]*)?"
 )
-LONGEST_PART_BYTES = 255  # of one path component, the limit of common Linux file systems
+MAX_COMPONENT_BYTES = 255  # of a path component, the limit of common Linux file systems
 
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One native or ready file: safe relative path, size in bytes, `kind:hex` hash."""
+    """A native or ready file: safe relative path, size in bytes, hash as `kind:hex`."""
 
     path: str
     size_bytes: int
@@ -67,7 +67,7 @@ class Manifest:
         return iter(self.entries)
 
     def select(self, paths: Iterable[str]) -> Manifest:
-        """Return the manifest of some of the paths; each must be known."""
+        """Return the manifest of some of the paths; each must be in this one."""
         return Manifest(tuple(sorted(self.by_path[path] for path in paths)))
 
     def dump(self) -> str:
@@ -80,16 +80,16 @@ class Manifest:
 
 
 def parse_manifest(text: str, *, name: str = "manifest.csv") -> Manifest:
-    """Return the manifest in a CSV text.
+    """Return the manifest in a CSV text, with its entries sorted by path.
 
     Raises:
         DescriptorError: `.problems` has every bad line with its number.
     """
     rows = list(csv.reader(io.StringIO(text)))
     if not rows or tuple(rows[0]) != COLUMNS:
-        found = ",".join(rows[0]) if rows else "an empty file"
-        problem = Problem("header", f"{name}:1", f"{','.join(COLUMNS)} expected, {found} found")
-        raise DescriptorError(f"{name} is no manifest", problems=[problem])
+        header = ",".join(rows[0]) if rows else "an empty file"
+        problem = Problem("header", f"{name}:1", f"{','.join(COLUMNS)} expected, {header} found")
+        raise DescriptorError(f"{name} is not a manifest", problems=[problem])
     entries: list[Entry] = []
     problems: list[Problem] = []
     for number, row in enumerate(rows[1:], start=2):
@@ -125,13 +125,13 @@ def manifest_of(root: Path) -> Manifest:
 
 
 def hash_file(path: Path, kind: str = "sha256") -> str:
-    """Return `kind:hex` of one file's bytes; `kind` is a hash name that hashlib knows."""
+    """Return `kind:hex` of a file's bytes; `kind` is the name of a hash in hashlib."""
     with path.open("rb") as stream:
         return f"{kind}:{hashlib.file_digest(stream, kind).hexdigest()}"
 
 
 def unsafe_because(path: str) -> str:
-    """Return why a path may not stand in a manifest, or an empty string if it may."""
+    """Return why a path is not allowed in a manifest, or an empty string if it is."""
     parts = path.split("/")
     if not path or path != unicodedata.normalize("NFC", path):
         return "is empty or not in Unicode normal form C"
@@ -141,8 +141,8 @@ def unsafe_because(path: str) -> str:
         return "has an empty, '.' or '..' component"
     if any(unicodedata.category(character).startswith("C") for character in path):
         return "has a control or unprintable character"
-    if any(len(part.encode()) > LONGEST_PART_BYTES for part in parts):
-        return f"has a component longer than {LONGEST_PART_BYTES} bytes"
+    if any(len(part.encode()) > MAX_COMPONENT_BYTES for part in parts):
+        return f"has a component longer than {MAX_COMPONENT_BYTES} bytes"
     return ""
 
 
@@ -161,20 +161,25 @@ def _entry(row: list[str], place: str, problems: list[Problem]) -> Entry | None:
     return Entry(path, int(size), digest) if len(problems) == before else None
 
 
-def clashes(found: Iterable[str], name: str) -> list[Problem]:
-    """Return a problem for each path that stands there twice, or is a file and a folder too."""
-    counts = Counter(iter(found))
-    paths = set(counts)
+def clashes(paths: Iterable[str], name: str) -> list[Problem]:
+    """Return a problem for each path that occurs twice, or is a file and a folder.
+
+    Args:
+        paths: of files.
+        name: of the list, for messages.
+    """
+    counts = Counter(iter(paths))  # a mapping by path would be taken for counts
+    distinct = set(counts)
     problems = [
-        Problem("path", name, f"{path!r} stands there {count} times")
+        Problem("path", name, f"{path!r} occurs {count} times")
         for path, count in sorted(counts.items())
         if count > 1
     ]
-    for path in sorted(paths):
+    for path in sorted(distinct):
         parents = path.split("/")[:-1]
         above = {"/".join(parents[:depth]) for depth in range(1, len(parents) + 1)}
         problems += [
             Problem("path", name, f"{parent!r} is a file and the folder of {path!r}")
-            for parent in sorted(above & paths)
+            for parent in sorted(above & distinct)
         ]
     return problems

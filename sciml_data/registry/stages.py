@@ -1,6 +1,8 @@
-"""What each stage hands to the next: frozen, so that no stage can be skipped.
+"""What each stage of the data path returns and the next one takes.
 
-Plan -> fetch -> Fetched -> verify -> Verified -> convert -> Converted -> open
+    Plan -> fetch -> Fetched -> verify -> Verified -> convert -> Converted -> open
+
+A function that needs verified files asks for a `Verified`, so no stage can be skipped by mistake.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from sciml_data.registry.manifest import Manifest
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file to fetch: where to (path under the native folder), how large, from where.
+    """A file to fetch.
 
-    `hash` is `kind:hex` or None where nobody has pinned one; `urls` are tried in order. `etag` is
-    what the mirror's own listing says of an unpinned file, in the form of the hash kinds `md5` and
-    `s3etag`: held beside the sha256 that is computed as the file arrives.
+    Attributes:
+        path: under the native folder.
+        size_bytes: expected size.
+        hash: `kind:hex`, None for a file that is not pinned.
+        urls: tried in this order.
+        etag: entry of the mirror's listing for an unpinned file, in the form of the hash kinds
+            `md5` and `s3etag`; it is checked in addition to the sha256 of the received bytes.
     """
 
     path: str
@@ -33,9 +39,15 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be fetched, and into which folder; `is_whole` unless a part was asked for.
+    """The files to fetch, and their folder.
 
-    `version_files` and `version_bytes` say how large the whole version is; 0 where nobody asked.
+    Attributes:
+        descriptor: of the version.
+        files: to fetch.
+        folder: of the version in the home.
+        is_whole: whether these are all files of the version.
+        version_files: number of all files of the version, 0 if it was not determined.
+        version_bytes: their size in bytes, 0 if it was not determined.
     """
 
     descriptor: Descriptor
@@ -53,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Native files that lie in `folder.native` under the names of `manifest`."""
+    """Native files in `folder.native`, under the names of `manifest`."""
 
     descriptor: Descriptor
     folder: DatasetFolder
@@ -68,7 +80,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Verified:
-    """Native files whose bytes were held against `manifest`."""
+    """Native files whose bytes agree with `manifest`."""
 
     descriptor: Descriptor
     folder: DatasetFolder
@@ -85,7 +97,7 @@ class Verified:
 class Converted:
     """Ready files in `root` under the names of `manifest`, made with `options`.
 
-    `native_digest` is the digest of the native manifest they were made from.
+    `native_digest` is the digest of the manifest of the native files that they were made of.
     """
 
     descriptor: Descriptor

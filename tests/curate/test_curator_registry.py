@@ -15,7 +15,7 @@ from sciml_data.bench.record.record import load_record
 from sciml_data.cli import group
 from sciml_data.curate.new import HEADINGS
 from sciml_data.errors import SciMLDataError
-from sciml_data.registry.profile import TO_FILL
+from sciml_data.registry import TO_FILL
 from sciml_data.testing.server import FileServer
 from tests.support.paths import TOY_REGISTRY
 

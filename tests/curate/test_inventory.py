@@ -11,8 +11,8 @@ import pytest
 
 from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError
+from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import manifest_of
-from sciml_data.registry.profile import TO_FILL
 
 
 def write(path: Path, **arrays: Any) -> None:

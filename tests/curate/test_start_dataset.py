@@ -15,10 +15,10 @@ from sciml_data.cli.check import check_registry
 from sciml_data.curate.derive import derived_files, write_derived
 from sciml_data.curate.new import HEADINGS, start_dataset
 from sciml_data.errors import CallError, DescriptorError
+from sciml_data.registry import TO_FILL
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import manifest_of, read_manifest
-from sciml_data.registry.profile import TO_FILL
 from sciml_data.testing.small_registry import change_descriptor, small_registry
 
 TODAY = datetime.date(2001, 2, 3)

@@ -18,6 +18,7 @@ from sciml_data.registry.manifest import (
     parse_manifest,
     unsafe_because,
 )
+from tests.support.problems import kinds_and_places
 
 HASHES = st.one_of(
     st.binary(min_size=32, max_size=32).map(lambda digest: f"sha256:{digest.hex()}"),
@@ -119,16 +120,33 @@ def test_a_path_that_is_a_file_and_a_folder_or_stands_twice_is_named() -> None:
     with pytest.raises(DescriptorError) as error:
         parse_manifest(text)
 
-    assert [one.message for one in error.value.problems] == [
-        "'c' stands there 2 times",
-        "'a' is a file and the folder of 'a/b'",
+    assert kinds_and_places(error) == [("path", "manifest.csv")] * 2
+    twice, both = (problem.message for problem in error.value.problems)
+    assert "'c'" in twice
+    assert "2 times" in twice
+    assert "'a'" in both
+    assert "'a/b'" in both
+
+
+def test_a_manifest_is_sorted_by_path_whatever_the_order_of_its_lines() -> None:
+    lines = [
+        f"{path},{size},md5:{'0' * 32}\n" for size, path in enumerate(["b", "a/z", "a/b", "B"])
     ]
+    text, in_order = ("path,bytes,hash\n" + "".join(rows) for rows in (lines, sorted(lines)))
+
+    manifest = parse_manifest(text)
+
+    assert [entry.path for entry in manifest] == ["B", "a/b", "a/z", "b"]
+    assert manifest.dump() == in_order
+    assert manifest.digest == parse_manifest(in_order).digest
+    assert manifest.digest == hashlib.sha256(in_order.encode()).hexdigest()
 
 
 @pytest.mark.parametrize("text", ["", "name,size\n", "path,bytes,hash,extra\n"])
 def test_another_header_is_no_manifest(text: str) -> None:
-    with pytest.raises(DescriptorError, match="is no manifest"):
+    with pytest.raises(DescriptorError, match="manifest") as error:
         parse_manifest(text)
+    assert kinds_and_places(error) == [("header", "manifest.csv:1")]
 
 
 def test_the_manifest_of_a_folder_has_its_files_and_no_links(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sciml_data.metadata.addresses import SITE
+from sciml_data.registry import PROFILE, SCHEMA_PATH, profile_problems
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.profile import PROFILE, SCHEMA_PATH, profile_problems
 from sciml_data.testing.small_registry import change_descriptor, small_registry
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))

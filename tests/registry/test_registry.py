@@ -79,5 +79,11 @@ def test_the_registry_is_the_one_asked_for_then_the_environments_then_the_built_
 
 
 def test_a_folder_without_datapackages_is_no_registry(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="is no registry"):
+    with pytest.raises(CallError, match="datapackages/"):
         find_registry(tmp_path)
+
+
+def test_a_registry_may_be_named_as_text(tmp_path: Path) -> None:
+    small_registry(tmp_path / "mine")
+
+    assert find_registry(str(tmp_path / "mine")) == find_registry(tmp_path / "mine")
