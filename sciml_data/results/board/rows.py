@@ -2,8 +2,8 @@
 
 A row is one metric of one model on one part of one split, with everything the number depends on:
 data, baseline, targets, time, energy, code and machine. Repeats of a run (other seeds, all else
-equal) become one row. If a seed was run more than once, only its first run counts, so that nobody
-gains by running again until the score is good.
+equal) become one row. If a seed was run more than once, only its first run counts, so that running
+again until the score is good has no effect.
 
 Rows are ranked among rows that share benchmark, data, split, part and metric. Synthetic rows and
 published figures have no rank. In every field, None means unknown or not measured.
@@ -184,12 +184,12 @@ class Row:
     Attributes:
         kind: `measured` (made from records) or `published` (reported by others, not rescored).
         benchmark: its name.
-        variant: task of the benchmark; None if it has only one.
+        variant: task of the benchmark; None for a benchmark with a single task.
         data: the data that were scored.
         metric: the metric.
         score: over the runs; None if a publication reports a cost without a score.
         targets: published targets for this metric, part and split.
-        baseline: the best one; None if there is none.
+        baseline: the best baseline; None if the run has no baselines.
         costs: time, speed and energy.
         made_by: model, machine, code, runs and submitter.
         state: `unchecked`, `self_checked`, `rescored` or `reproduced`: the lowest of the runs.

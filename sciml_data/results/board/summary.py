@@ -281,8 +281,8 @@ def _metrics(
 def _definition(record: Record, key: str) -> Mapping[str, Any]:
     """Return the definition of a metric; a key such as `rmse.a` belongs to metric `rmse`."""
     definitions = {block["metric_id"]: block for block in record["metric_definitions"]}
-    found: Mapping[str, Any] = definitions[key.partition(".")[0]]
-    return found
+    definition: Mapping[str, Any] = definitions[key.partition(".")[0]]
+    return definition
 
 
 def _metric_row(record: Record, key: str, part: str) -> Mapping[str, Any]:
@@ -490,7 +490,7 @@ def check_combinable(records: Sequence[Record], *, count_failed: bool = False) -
         raise CallError("no run was given", hint="name runs, as in `sciml-data show`")
     problems = [*_repeat_problems(records, count_failed=count_failed), *_duplicates(records)]
     if not any(record["status"] == SUCCESS for record in records):
-        problems.append(Problem("status", "all runs", "none is a success: there is no score"))
+        problems.append(Problem("status", "all runs", "no run is a success, so there is no score"))
     if problems:
         raise CallError(
             "these runs are not repeats of one run",

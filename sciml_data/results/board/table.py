@@ -1,4 +1,4 @@
-"""The tables of a board: which rows stand together, their columns, and how each cell reads.
+"""The tables of a board: which rows are shown together, their columns, and how each cell reads.
 
 A benchmark has up to three tables: measured on real data, published by others, and synthetic
 samples. Each column has a title, a function that returns a cell's text, and for numbers a function
@@ -67,12 +67,12 @@ def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[Table]]]:
         measured = [row for row in group if row.kind != PUBLISHED]
         real = [row for row in measured if not row.data.is_synthetic]
         synthetic = [row for row in measured if row.data.is_synthetic]
-        found = [
+        candidates = [
             Table(f"{name}: measured on real data", MEASURED_COLUMNS, real, None),
             Table(f"{name}: published by others", PUBLISHED_COLUMNS, published, NOT_COMPARABLE),
             Table(f"{name}: synthetic samples", MEASURED_COLUMNS, synthetic, SYNTHETIC),
         ]
-        yield name, [table for table in found if table.rows]
+        yield name, [table for table in candidates if table.rows]
 
 
 def number(value: float | None) -> str:

@@ -109,10 +109,10 @@ def files_of(request: ExportRequest) -> list[RunFile]:
 def _problems(request: ExportRequest, file: RunFile) -> list[Problem]:
     if not (request.folder / file.path).is_file():
         return [Problem("missing", file.path, "the record names it")]
-    found = describe_output(request.folder, file.path, file.form)["sha256"]
-    if found != file.sha256:
+    actual = describe_output(request.folder, file.path, file.form)["sha256"]
+    if actual != file.sha256:
         return [
-            Problem("changed", file.path, f"sha256 {file.sha256[:12]}… expected, {found[:12]}…")
+            Problem("changed", file.path, f"sha256 {file.sha256[:12]}… expected, {actual[:12]}…")
         ]
     return []
 

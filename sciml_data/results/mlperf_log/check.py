@@ -208,8 +208,8 @@ def _stop_problems(stop: Line, start: Line | None) -> Iterator[Problem]:
 def _epoch_problems(lines: Sequence[Line]) -> Iterator[Problem]:
     starts = [line for line in lines if line.event["key"] == "epoch_start"]
     for expected, line in enumerate(starts, start=1):
-        if (found := line.event["metadata"].get("epoch_num")) != expected:
-            yield Problem("order", line.place, f"epoch {expected} expected, {found} found")
+        if (actual := line.event["metadata"].get("epoch_num")) != expected:
+            yield Problem("order", line.place, f"epoch {expected} expected, {actual} found")
             return
 
 
@@ -228,22 +228,22 @@ def _disagreements(
         record: of the run.
         is_complete: False if some lines could not be read; keys are not counted then.
     """
-    found = _by_key(lines)
+    actual = _by_key(lines)
     try:
-        made = events_of(record, _submitter(found))
+        made = events_of(record, _submitter(actual))
         expected = _by_key(read_lines("\n".join(map(to_line, made)))[0])
     except (SciMLDataError, KeyError, TypeError) as error:
         wrong = error.message if isinstance(error, SciMLDataError) else f"{error!r} is missing"
         return [Problem("record", "record", f"no log can be made from it: {wrong}")]
     problems: list[Problem] = []
-    for key in dict.fromkeys([*expected, *found]):
-        theirs, ours = found.get(key, []), expected.get(key, [])
+    for key in dict.fromkeys([*expected, *actual]):
+        theirs, ours = actual.get(key, []), expected.get(key, [])
         if is_complete or len(ours) == len(theirs):
             problems += _key_problems(key, theirs, ours)
     return [
         problem
         for problem in problems
-        if not _is_caused_by_rescore(problem, found, expected, record)
+        if not _is_caused_by_rescore(problem, actual, expected, record)
     ]
 
 
@@ -254,14 +254,14 @@ def _by_key(lines: Sequence[Line]) -> dict[str, list[Line]]:
     return dict(groups)
 
 
-def _submitter(found: Mapping[str, Sequence[Line]]) -> Submitter:
+def _submitter(actual: Mapping[str, Sequence[Line]]) -> Submitter:
     """Return the submitter that the log names: a record has none to compare with."""
 
     def stated(key: str) -> Any:
-        return found[key][0].event["value"] if key in found else None
+        return actual[key][0].event["value"] if key in actual else None
 
     platform = (
-        found["submission_platform"][0].event["metadata"] if stated("submission_platform") else {}
+        actual["submission_platform"][0].event["metadata"] if stated("submission_platform") else {}
     )
     return Submitter(
         org=stated("submission_org") or "not stated",
@@ -273,12 +273,12 @@ def _submitter(found: Mapping[str, Sequence[Line]]) -> Submitter:
     )
 
 
-def _key_problems(key: str, found: Sequence[Line], expected: Sequence[Line]) -> Iterator[Problem]:
-    if len(found) != len(expected):
-        message = f"{len(expected)} expected by the record, {len(found)} found"
+def _key_problems(key: str, actual: Sequence[Line], expected: Sequence[Line]) -> Iterator[Problem]:
+    if len(actual) != len(expected):
+        message = f"{len(expected)} expected by the record, {len(actual)} found"
         yield Problem("differs", key, message)
         return
-    for theirs, ours in zip(found, expected, strict=True):
+    for theirs, ours in zip(actual, expected, strict=True):
         for place, message in _differences(_comparable(ours.event), _comparable(theirs.event)):
             yield Problem("differs", f"{theirs.place} {place}", message)
 
@@ -288,17 +288,17 @@ def _comparable(event: Mapping[str, Any]) -> dict[str, Any]:
     return {"time_ms": event["time_ms"], "value": event["value"], "metadata": metadata}
 
 
-def _differences(expected: Any, found: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _differences(expected: Any, actual: Any, place: str = "") -> Iterator[tuple[str, str]]:
     """Yield every place where two JSON values differ, with the expected and the found value."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in dict.fromkeys([*expected, *found]):
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in dict.fromkeys([*expected, *actual]):
             inner = f"{place}.{key}" if place else key
-            yield from _differences(expected.get(key), found.get(key), inner)
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for number, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
+            yield from _differences(expected.get(key), actual.get(key), inner)
+    elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for number, (ours, theirs) in enumerate(zip(expected, actual, strict=True)):
             yield from _differences(ours, theirs, f"{place}.{number}")
-    elif expected != found or isinstance(expected, bool) != isinstance(found, bool):
-        yield place, f"{_short(expected)} by the record, {_short(found)} found"
+    elif expected != actual or isinstance(expected, bool) != isinstance(actual, bool):
+        yield place, f"{_short(expected)} by the record, {_short(actual)} found"
 
 
 def _short(value: Any) -> str:
@@ -308,7 +308,7 @@ def _short(value: Any) -> str:
 
 def _is_caused_by_rescore(
     problem: Problem,
-    found: Mapping[str, Sequence[Line]],
+    actual: Mapping[str, Sequence[Line]],
     expected: Mapping[str, Sequence[Line]],
     record: Mapping[str, Any],
 ) -> bool:
@@ -318,6 +318,6 @@ def _is_caused_by_rescore(
     """
     if not problem.place.endswith("value.record_digest"):
         return False
-    digests = [side["result"][0].event["value"]["content_digest"] for side in (found, expected)]
+    digests = [side["result"][0].event["value"]["content_digest"] for side in (actual, expected)]
     is_same = bool(digests[0] == digests[1])
     return is_same and record["verification"]["state"] != "unchecked"

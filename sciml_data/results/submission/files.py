@@ -114,28 +114,28 @@ def parse_yaml(text: str) -> Any:
 def config_problems(text: str, expected: Mapping[str, Any]) -> list[Problem]:
     """Return where a `config.yaml` differs from what the records give."""
     try:
-        found = parse_yaml(text)
+        actual = parse_yaml(text)
     except RecordError as error:
         return [Problem("config", CONFIG, error.message)]
     return [
         Problem("config", f"{CONFIG}: {place}", message)
-        for place, message in _differences(expected, found)
+        for place, message in _differences(expected, actual)
     ]
 
 
-def _differences(expected: Any, found: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _differences(expected: Any, actual: Any, place: str = "") -> Iterator[tuple[str, str]]:
     """Yield (place, message) for every value in which two documents of plain values differ."""
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        for key in [*expected, *(key for key in found if key not in expected)]:
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        for key in [*expected, *(key for key in actual if key not in expected)]:
             below = f"{place}.{key}" if place else str(key)
-            if key not in found:
+            if key not in actual:
                 yield below, "is missing"
             elif key not in expected:
                 yield below, "is not known here"
             else:
-                yield from _differences(expected[key], found[key], below)
-    elif type(expected) is not type(found) or expected != found:
-        yield place or "document", f"{_short(expected)} expected, {_short(found)} found"
+                yield from _differences(expected[key], actual[key], below)
+    elif type(expected) is not type(actual) or expected != actual:
+        yield place or "document", f"{_short(expected)} expected, {_short(actual)} found"
 
 
 def _short(value: Any) -> str:
@@ -286,28 +286,32 @@ def read_system_file(path: Path) -> dict[str, str]:
     return document
 
 
-def system_problems(found: Any, record: Mapping[str, Any], terms: Terms) -> list[Problem]:
+def system_problems(actual: Any, record: Mapping[str, Any], terms: Terms) -> list[Problem]:
     """Return missing and unknown fields of a system description, and values unlike the record's."""
-    if not isinstance(found, dict):
+    if not isinstance(actual, dict):
         return [Problem("system", SYSTEM, "an object is expected")]
     problems = [
-        Problem("system", f"{SYSTEM}: {name}", "is missing") for name in FIELDS if name not in found
+        Problem("system", f"{SYSTEM}: {name}", "is missing")
+        for name in FIELDS
+        if name not in actual
     ]
     problems += [
         Problem("system", f"{SYSTEM}: {name}", f"unknown field{nearest(name, FIELDS)}")
-        for name in found
+        for name in actual
         if name not in FIELDS
     ]
     return problems + [
-        Problem("system", f"{SYSTEM}: {name}", f"{value!r} was recorded, {found[name]!r:.80} found")
+        Problem(
+            "system", f"{SYSTEM}: {name}", f"{value!r} was recorded, {actual[name]!r:.80} found"
+        )
         for name, value in known_fields(record, terms).items()
-        if name in found and not _agrees(name, value, found[name])
+        if name in actual and not _agrees(name, value, actual[name])
     ]
 
 
-def _agrees(name: str, known: str, found: Any) -> bool:
+def _agrees(name: str, known: str, actual: Any) -> bool:
     """Return whether a value is the known one; notes may continue after it."""
-    return found == known or (name.endswith("_notes") and str(found).startswith(f"{known}; "))
+    return actual == known or (name.endswith("_notes") and str(actual).startswith(f"{known}; "))
 
 
 # Logs and VERSION.txt

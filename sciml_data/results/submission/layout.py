@@ -228,19 +228,19 @@ def parse_json(text: str) -> Any:
 
 def _read_layout(tree: Tree) -> None:
     """Add problems of files that are missing, unknown, not plain files, or misnumbered."""
-    found = []
+    names = []
     for path in sorted(tree.root.rglob("*")):
         name = path.relative_to(tree.root).as_posix()
         if path.is_symlink() or not path.is_file():
             tree.add("layout", name, "only plain files are allowed here, no folder and no link")
         else:
-            found.append(name)
+            names.append(name)
     known = {*REQUIRED_FILES, *OPTIONAL_FILES}
-    for name in found:
+    for name in names:
         if name not in known and not NUMBERED.fullmatch(name):
             tree.add("layout", name, "a submission has no file with this name")
     for name in REQUIRED_FILES:
-        if name not in found:
+        if name not in names:
             tree.add("layout", name, "is missing")
     _count_runs(tree)
 
@@ -304,8 +304,8 @@ def _json(tree: Tree, name: str, schema: Path) -> dict[str, Any] | None:
 
 def _record(tree: Tree, name: str) -> dict[str, Any] | None:
     record = _json(tree, name, SCHEMA_PATH)
-    if record is not None and (found := record_digest(record)) != record["record_digest"]:
-        message = f"{record['record_digest']} expected, {found} found: the record was changed"
+    if record is not None and (actual := record_digest(record)) != record["record_digest"]:
+        message = f"{record['record_digest']} expected, {actual} found: the record was changed"
         tree.add("digest", f"{name}/record_digest", message)
     return record
 
@@ -333,14 +333,14 @@ def _read_manifest(tree: Tree) -> None:
     except (DescriptorError, UnicodeDecodeError) as error:
         tree.add("manifest", MANIFEST, str(error).splitlines()[0])
         return
-    found = own_manifest(tree.root).by_path
-    for name in sorted({*listed, *found}):
-        if listed.get(name) != found.get(name) and not _is_added_predictions(name, listed):
-            tree.add("manifest", name, _difference(name, listed, found))
+    actual = own_manifest(tree.root).by_path
+    for name in sorted({*listed, *actual}):
+        if listed.get(name) != actual.get(name) and not _is_added_predictions(name, listed):
+            tree.add("manifest", name, _difference(name, listed, actual))
 
 
-def _difference(name: str, listed: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    if name not in found:
+def _difference(name: str, listed: Mapping[str, Any], actual: Mapping[str, Any]) -> str:
+    if name not in actual:
         return "is listed and missing"
     if name not in listed:
         return "is not listed"

@@ -125,8 +125,8 @@ def _body(tree: Tree, verdict: Verdict, title: str) -> str:
     marks = [f"**{warning}**" for warning in verdict.warnings]
     checked = (
         f"`sciml-data submit check` accepts {verdict.runs} run"
-        f"{'s' if verdict.runs > 1 else ''}: state `{verdict.state}`. The path from this folder to "
-        "a verdict of your own stands in its README."
+        f"{'s' if verdict.runs > 1 else ''}: state `{verdict.state}`. The README of this folder "
+        "explains how to check it yourself."
     )
     return (
         "\n\n".join(

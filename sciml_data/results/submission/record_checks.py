@@ -66,9 +66,9 @@ def registry_problems(record: Record, registry: Registry, place: str) -> Iterato
     except SciMLDataError as error:
         yield Problem("benchmark", f"{place}/benchmark", error.message)
         return
-    if (found := runner_digest(runner)) != record["code"]["runner_digest"]:
+    if (actual := runner_digest(runner)) != record["code"]["runner_digest"]:
         message = (
-            f"{record['code']['runner_digest']} in the record, {found} here: another version of "
+            f"{record['code']['runner_digest']} in the record, {actual} here: another version of "
             f"the benchmark than that of sciml-data {record['code']['version']}"
         )
         yield Problem("runner", f"{place}/code/runner_digest", message)
@@ -181,10 +181,10 @@ def _definition_problems(record: Record, task: Task, place: str) -> Iterator[Pro
         "split/is_headline": split == task.headline_split,
     }
     for field, expected in pairs.items():
-        found: Any = record
+        actual: Any = record
         for key in field.split("/"):
-            found = found[key]
-        if found != expected:
+            actual = actual[key]
+        if actual != expected:
             yield Problem("definition", f"{place}/{field}", "is not what the registry says")
 
 
