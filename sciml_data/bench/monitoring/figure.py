@@ -1,4 +1,4 @@
-"""The samples of a run as a figure: a panel for each thing that was seen."""
+"""Draw the samples of a run: a panel for each kind of measurement."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 WIDTH_IN, PANEL_HEIGHT_IN = 7.0, 1.8
 GIB, MIB = 2.0**30, 2.0**20
-COLOURS = ("#0072b2", "#d55e00")  # Okabe and Ito's: told apart by all kinds of sight
+COLOURS = ("#0072b2", "#d55e00")  # Okabe and Ito's scheme, for colour-blind readers too
 STYLES = ("-", "--")
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """Lines that share an axis: label -> column, over `scale`; `is_rate` takes differences."""
+    """Lines on a common axis.
+
+    Attributes:
+        label: of the axis.
+        lines: label of a line -> column.
+        scale: divides the values.
+        is_rate: whether to draw the growth per second of a counter.
+    """
 
     label: str
     lines: Mapping[str, str]
@@ -56,16 +63,17 @@ PANELS = (
 
 
 def monitor_figure(table: Path) -> Figure:
-    """Return the panels that have data, over minutes since the run began; needs matplotlib.
+    """Return a matplotlib figure of the panels that have data, over minutes since the start.
 
-    A line breaks where a run was resumed, and where nothing could be read.
+    A line has gaps where the run was resumed, and where a value was not measured.
 
     Args:
-        table: `monitor.csv` of a run.
+        table: path of a run's `monitor.csv`.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no table of samples, or has none.
+        ImportError: matplotlib is not installed.
+        OSError: the table cannot be read.
+        ValueError: the file is not a table of samples, or has no samples.
     """
     from matplotlib.figure import Figure
 
@@ -102,23 +110,23 @@ def _minutes(samples: Sequence[Mapping[str, float | None]]) -> list[float]:
 
 
 def _lines(panel: _Panel, samples: Sequence[Mapping[str, float | None]]) -> dict[str, list[float]]:
-    """Return the values of each line that has any; NaN where there is none."""
-    found = {}
+    """Return the values of each line that has values; NaN where a value was not measured."""
+    lines = {}
     for label, name in panel.lines.items():
         values = _rates(samples, name) if panel.is_rate else column(samples, name)
         if any(value is not None for value in values):
-            found[label] = [
+            lines[label] = [
                 float("nan") if value is None else value / panel.scale for value in values
             ]
-    return found
+    return lines
 
 
 def _rates(samples: Sequence[Mapping[str, float | None]], name: str) -> list[float | None]:
-    """Return the growth of a counter a second; None at the first sample of each process."""
+    """Return the growth per second of a counter; None at the first sample of each process."""
     rates: list[float | None] = [None]
     for before, after in itertools.pairwise(samples):
         old, new = before[name], after[name]
         passed_s = (after["elapsed_s"] or 0.0) - (before["elapsed_s"] or 0.0)
-        is_one = before["process"] == after["process"] and passed_s > 0
-        rates.append((new - old) / passed_s if is_one and None not in (old, new) else None)  # type: ignore[operator]
+        is_same_process = before["process"] == after["process"] and passed_s > 0
+        rates.append((new - old) / passed_s if is_same_process and None not in (old, new) else None)  # type: ignore[operator]
     return rates

@@ -1,6 +1,6 @@
-"""What a run ran on and with: software, hardware, threads, code. Facts only; unknown is null.
+"""Software, hardware, code and memory of this process, for the record of a run.
 
-No host name, no user name and no absolute path goes into a record.
+Values that are not known are null. No host name, user name or absolute path goes into a record.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIBRARIES = (
     "h5py",
     "pandas",
 )
-# Variables that change what is computed or how fast, and nothing that names a person or a machine.
+# Variables that influence results or speed, and that do not name a person or a machine.
 ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
     "KERAS_BACKEND",
@@ -44,39 +44,41 @@ ENVIRONMENT = (
     "XLA_FLAGS",
 )
 GIT_TIMEOUT_S = 10
-# TensorFlow prints notes below this level to stderr while it starts; the talk there is ours.
+# These keep TensorFlow's messages off stderr, where sciml-data prints its own.
 LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPP_MAX_VLOG_LEVEL": "-1"}
 
 
 def import_tensorflow_quietly() -> None:
-    """Import TensorFlow, if it is there, with its notes kept off stderr.
+    """Import TensorFlow without its messages on stderr, if it is installed and the backend.
 
-    The environment may ask for them.
-
-    Some are written before any setting is looked at (absl, TensorFlow 2.21), hence the closed file
-    descriptor. Only a command may call this: a library leaves stderr and logging alone.
+    Nothing is done if the environment sets one of `LOG_LEVELS`. Only a command may call this,
+    because a library must not change stderr or logging.
     """
     if "tensorflow" in sys.modules or any(name in os.environ for name in LOG_LEVELS):
+        return
+    if os.environ.get(backend.VARIABLE, backend.DEFAULT) != "tensorflow":
         return
     if importlib.util.find_spec("tensorflow") is None:
         return
     os.environ.update(LOG_LEVELS)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    # absl writes some messages before it reads any setting (TensorFlow 2.21), so the descriptor of
+    # stderr is redirected during the import.
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
 def software() -> dict[str, Any]:
-    """Return versions of Python, the system and the libraries, and variables that matter."""
+    """Return versions of Python, the system and libraries, and variables that influence a run."""
     return {
         "python_version": platform.python_version(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -87,7 +89,7 @@ def software() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return processor, memory and accelerators of this computer, named as MLPerf names them."""
+    """Return processor, memory and accelerators of this computer, with the keys of MLPerf."""
     return {
         "host_processor_model_name": _processor(),
         "host_processor_core_count": os.cpu_count(),
@@ -98,7 +100,7 @@ def hardware() -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory this process has held so far."""
+    """Return the peak resident memory of this process in bytes."""
     import resource
 
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, getrusage(2)
@@ -106,7 +108,7 @@ def peak_memory_bytes() -> int:
 
 
 def not_monitored(reason: str = "the run was not watched: --monitor 0") -> dict[str, Any]:
-    """Return the groups of a record that a monitor fills, where there was none."""
+    """Return the groups `resources`, `monitor` and `energy` of a run without a monitor."""
     unknown = dict.fromkeys(("peak_device_memory_bytes", "cpu_s", "disk_read_bytes"))
     energy = {"measured": False, "method": None, "cpu_energy_j": None, "gpu_energy_j": None}
     return {
@@ -121,7 +123,7 @@ def not_monitored(reason: str = "the run was not watched: --monitor 0") -> dict[
 
 
 def code(runner: Path) -> dict[str, Any]:
-    """Return which code ran: the git commit of the checkout, and a digest of the runner's files.
+    """Return version, git commit of the checkout, and a digest of the runner's files.
 
     Args:
         runner: folder `runners/<benchmark>` of the registry in use.
@@ -137,7 +139,7 @@ def code(runner: Path) -> dict[str, Any]:
 
 
 def runner_digest(runner: Path) -> str:
-    """Return the hash of the names and bytes of a runner's code, task and splits."""
+    """Return the digest of names and bytes of a runner's code, task and splits."""
     files = sorted(
         [*runner.rglob("*.py"), *runner.glob("task.toml"), *runner.glob("splits/*.json")]
     )
@@ -149,7 +151,7 @@ def runner_digest(runner: Path) -> str:
 
 
 def _checkout(root: Path) -> tuple[str | None, bool | None, str | None]:
-    """Return (commit, whether files differ from it, why there is none)."""
+    """Return (commit, whether files differ from the commit, why there is no commit)."""
     if not (root / ".git").exists():
         return None, None, "not run from a git checkout"
     try:
@@ -163,7 +165,7 @@ def _checkout(root: Path) -> tuple[str | None, bool | None, str | None]:
 def _git(root: Path, *words: str) -> str:
     environment: Mapping[str, str] = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     done = subprocess.run(  # noqa: S603 - fixed words, no shell
-        ["git", "-C", str(root), *words],  # noqa: S607 - whichever git the user has
+        ["git", "-C", str(root), *words],  # noqa: S607 - the git in the user's PATH
         check=True,
         capture_output=True,
         text=True,
@@ -174,7 +176,7 @@ def _git(root: Path, *words: str) -> str:
 
 
 def _processor() -> str | None:
-    """Return the processor's name as Linux gives it."""
+    """Return the model name of the processor, as Linux has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""GPUs by NVIDIA's management library: utilisation, memory, power and energy.
+"""Utilisation, memory, power and energy of GPUs, read with NVIDIA's management library (NVML).
 
-A GPU is seen whole: what other processes do on it is in the figures. Those that the variable
+The values are those of whole GPUs, so they include other processes. GPUs that the variable
 CUDA_VISIBLE_DEVICES hides from the run are left out.
 """
 
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 MILLI = 1e-3
-# Power is integrated as a polygon; across a longer gap that would be a guess.
-LONGEST_GAP_S = 10.0
+# Power is integrated by the trapezoidal rule; over a longer gap that would be a guess.
+MAX_GAP_S = 10.0
 
 
 @dataclass(frozen=True)
 class GpuReading:
-    """All GPUs together; None where the library does not tell.
+    """Measurements of all GPUs together; None where the library has no value.
 
     Attributes:
         utilisation_percent: mean over the GPUs, 0 to 100.
-        memory_bytes: in use, summed.
-        power_w: summed.
-        energy_j: since the first reading, summed; None from the first failure on.
+        memory_bytes: memory in use, summed over the GPUs.
+        power_w: summed over the GPUs.
+        energy_j: since the first reading, summed over the GPUs; None after a failure.
     """
 
     utilisation_percent: float | None = None
@@ -39,9 +39,9 @@ class Gpus:
     """The GPUs that a run may use.
 
     Attributes:
-        count: how many; 0 also where the library is not there.
-        reason: why there is no energy, or none any more; None while it can be read.
-        method: how energy is known, for the record.
+        count: number of GPUs; 0 also if the library is not installed.
+        reason: why the energy is not known; None while it can be read.
+        method: how the energy is measured, for the record.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class Gpus:
         """Start the library and find the GPUs.
 
         Args:
-            nvml: the module `pynvml` (package nvidia-ml-py), or one that answers alike.
-            visible: what CUDA_VISIBLE_DEVICES says; None where it is not set.
-            now_s: by the clock that `read` is told of; now, by `time.perf_counter`, where None.
+            nvml: the module `pynvml` (package nvidia-ml-py), or one with the same functions; None
+                if it is not installed.
+            visible: value of CUDA_VISIBLE_DEVICES; None if it is not set.
+            now_s: time by the clock of `read`; None means `time.perf_counter`.
         """
         self.reason: str | None = None
         self.method = ""
@@ -76,11 +77,11 @@ class Gpus:
 
     @property
     def count(self) -> int:
-        """How many GPUs are seen."""
+        """Number of GPUs."""
         return len(self._handles)
 
     def read(self, now_s: float) -> GpuReading:
-        """Return what the GPUs do, and their energy so far."""
+        """Return the measurements at a time of the monotonic clock in seconds."""
         if not self._handles:
             return GpuReading()
         nvml = self._nvml
@@ -93,13 +94,13 @@ class Gpus:
         )
 
     def close(self) -> None:
-        """Let the library go."""
+        """Shut the library down."""
         if self._nvml is not None:
             with contextlib.suppress(*_errors(self._nvml)):
                 self._nvml.nvmlShutdown()
 
     def _begin(self) -> None:
-        """Take the counter where there is one (from Volta on), else power."""
+        """Choose the energy counter if the GPUs have one (from Volta on), else power."""
         named = f"{self.count} GPU{'s' if self.count != 1 else ''}, whole"
         self._last = self._counter_j()
         self._has_counter = self._last is not None
@@ -119,7 +120,7 @@ class Gpus:
         if now is None:
             self.reason = "NVML stopped telling the energy during the run"
             return None
-        if not self._has_counter and gap_s > LONGEST_GAP_S:
+        if not self._has_counter and gap_s > MAX_GAP_S:
             self.reason = f"power was not sampled for {gap_s:.0f} s"
             return None
         grown = now - self._last if self._has_counter else (now + self._last) / 2 * gap_s
@@ -134,15 +135,16 @@ class Gpus:
         total = self._sum(self._nvml.nvmlDeviceGetPowerUsage)
         return None if total is None else total * MILLI
 
-    def _sum(self, ask: Callable[[Any], float]) -> float | None:
+    def _sum(self, read: Callable[[Any], float]) -> float | None:
+        """Return the sum of a measurement over the GPUs; None if it fails for one of them."""
         try:
-            return float(sum(ask(handle) for handle in self._handles))
+            return float(sum(read(handle) for handle in self._handles))
         except _errors(self._nvml):
             return None
 
 
 def find_nvml() -> Any | None:
-    """Return the module `pynvml`, or None where nvidia-ml-py is not installed."""
+    """Return the module `pynvml`, or None if nvidia-ml-py is not installed."""
     try:
         return importlib.import_module("pynvml")
     except ImportError:
@@ -150,7 +152,7 @@ def find_nvml() -> Any | None:
 
 
 def _errors(nvml: Any) -> tuple[type[Exception], ...]:
-    """Return what the library raises; an old driver lacks functions, hence AttributeError."""
+    """Return the exceptions of the library; AttributeError because old drivers lack functions."""
     return (nvml.NVMLError, OSError, AttributeError)
 
 
@@ -163,7 +165,7 @@ def _handles(nvml: Any, visible: str | None) -> list[Any]:
 
 
 def _named(nvml: Any, every: Sequence[Any], name: str) -> Any | None:
-    """Return the GPU that a part of CUDA_VISIBLE_DEVICES names: a number, or the start of an id."""
+    """Return the GPU of an entry of CUDA_VISIBLE_DEVICES: a number, or the start of a UUID."""
     if name.isdigit():
         return every[int(name)] if int(name) < len(every) else None
     for handle in every:

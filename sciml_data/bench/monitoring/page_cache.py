@@ -1,8 +1,8 @@
-"""Drop files from the operating system's page cache, and look whether they are gone.
+"""Drop files from the page cache of the operating system, and check that they are gone.
 
-MLPerf asks that a run begins with caches cleared. `/proc/sys/vm/drop_caches` is for root; anybody
-may ask for single files with posix_fadvise(2), which is advice only: a file that is mapped, dirty,
-or on a file system that lives in memory stays. So only what mincore(2) confirms is believed.
+MLPerf demands that caches are cleared before a run. Only root may use `/proc/sys/vm/drop_caches`.
+Any user may use posix_fadvise(2) for single files, but it is only advice: pages of a file that is
+mapped, dirty, or in a file system in memory stay. So the result is checked with mincore(2).
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from pathlib import Path
 from typing import Any
 
 METHOD = "posix_fadvise(POSIX_FADV_DONTNEED), residency checked by mincore"
-LARGEST_RESIDENT_FRACTION = 0.0  # a clear cache holds no page at all
-# Pages that wait in a processor's list of new pages are passed over once; none was seen to last.
-MOST_TRIES = 3
-WINDOW_BYTES = 1 << 30  # mapped at once: a vector of 262,144 pages of 4 KiB
+MAX_RESIDENT_FRACTION = 0.0  # a cleared cache has no page of the files
+# The first try skips pages that are still in a processor's list of new pages. In tests the second
+# try always dropped them.
+MAX_TRIES = 3
+WINDOW_BYTES = 1 << 30  # mapped at once; the vector of mincore has 262,144 pages of 4 KiB
 MAP_FAILED = ctypes.c_void_p(-1).value
-RESIDENT = 1  # lowest bit of each byte that mincore writes; the others are reserved
+RESIDENT = 1  # lowest bit of each byte of mincore; the other bits are reserved
 TRUE_BYTES = bytes(byte & RESIDENT for byte in range(256))
 
 
 @dataclass(frozen=True)
 class CacheClear:
-    """What came of clearing: `timing.cache_clear` of a record.
+    """The outcome of clearing the cache: `timing.cache_clear` of a record.
 
     Attributes:
-        done: whether not one page of the files was in memory afterwards.
-        method: how they were dropped and checked; None where nothing was tried.
-        files: how many were asked for.
-        resident_fraction_after: pages in memory over pages of all files; None where not known.
-        reason: why it is not done; None where it is.
+        done: whether no page of the files was in memory afterwards.
+        method: how the files were dropped and checked; None if nothing was tried.
+        files: number of files.
+        resident_fraction_after: pages in memory divided by pages of all files; None if not known.
+        reason: why the cache was not cleared; None if it was.
     """
 
     done: bool
@@ -47,7 +48,7 @@ class CacheClear:
     reason: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as a record holds them."""
+        """Return the fields as a record has them."""
         return asdict(self)
 
 
@@ -59,10 +60,10 @@ NOT_REQUESTED = CacheClear(
 def clear_cached(paths: Iterable[Path]) -> CacheClear:
     """Drop files, and all files below folders, from the page cache of this computer.
 
-    Nothing is changed on disk and nothing raises: a cache that could not be cleared is a fact.
+    Files are not changed. A failure does not raise; it is in the outcome.
 
     Args:
-        paths: files and folders; a file that comes twice counts once.
+        paths: of files and folders; duplicates count once.
     """
     files = _files(paths)
     if not files:
@@ -71,59 +72,59 @@ def clear_cached(paths: Iterable[Path]) -> CacheClear:
         reason = "this system has no posix_fadvise"
         return CacheClear(False, None, len(files), None, reason)
     try:
-        resident, pages = _cleared(files)
+        resident, pages = _drop_all(files)
     except (OSError, AttributeError) as error:  # AttributeError: a C library without mincore
         return CacheClear(False, METHOD, len(files), None, _cause(error))
     fraction = resident / pages if pages else 0.0
-    if fraction <= LARGEST_RESIDENT_FRACTION:
+    if fraction <= MAX_RESIDENT_FRACTION:
         return CacheClear(True, METHOD, len(files), fraction, None)
     return CacheClear(False, METHOD, len(files), fraction, _why_resident(files, resident, pages))
 
 
 def resident_pages(path: Path) -> tuple[int, int]:
-    """Return how many pages of a file are in memory, and how many it has.
+    """Return (pages of a file in memory, all pages of the file).
 
-    Linux reports every page as resident to whoever neither owns the file nor may write it.
+    Linux reports every page as resident to users who neither own the file nor may write it.
 
     Raises:
-        OSError: it cannot be opened, mapped or asked about.
+        OSError: the file cannot be opened or mapped.
     """
     with path.open("rb") as stream:
         return _resident(stream.fileno())
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}  # an ordered set
     for path in paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found.update((one.resolve(), None) for one in inside if one.is_file())
-    return list(found)
+        files.update((file.resolve(), None) for file in inside if file.is_file())
+    return list(files)
 
 
-def _cleared(files: Sequence[Path]) -> tuple[int, int]:
-    """Drop every file; return pages that stayed in memory and pages in all."""
+def _drop_all(files: Sequence[Path]) -> tuple[int, int]:
+    """Drop every file, and return (pages that stayed in memory, all pages)."""
     resident, pages = 0, 0
     for path in files:
         with path.open("rb") as stream:
-            left, whole = _drop_and_look(stream.fileno())
-        resident, pages = resident + left, pages + whole
+            resident_of_file, pages_of_file = _drop_and_check(stream.fileno())
+        resident, pages = resident + resident_of_file, pages + pages_of_file
     return resident, pages
 
 
-def _drop_and_look(number: int) -> tuple[int, int]:
-    """Drop a file until nothing of it is left, or the tries are used up."""
-    found = (0, 0)
-    for _ in range(MOST_TRIES):
+def _drop_and_check(number: int) -> tuple[int, int]:
+    """Drop a file until no page is left in memory, at most `MAX_TRIES` times."""
+    counts = (0, 0)
+    for _ in range(MAX_TRIES):
         _drop(number)
-        found = _resident(number)
-        if found[0] == 0:
+        counts = _resident(number)
+        if counts[0] == 0:
             break
-    return found
+    return counts
 
 
 def _drop(number: int) -> None:
-    """Write what is dirty, since dirty pages are kept, and give the advice."""
-    with contextlib.suppress(OSError):  # a file system that may only be read has nothing dirty
+    """Write dirty pages to disk, because the kernel keeps them, and advise to drop the file."""
+    with contextlib.suppress(OSError):  # a read-only file system has no dirty pages
         os.fsync(number)
     os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -138,7 +139,7 @@ def _resident(number: int) -> tuple[int, int]:
 
 
 def _resident_window(number: int, start: int, length: int) -> int:
-    """Return the resident pages of a part of a file, which begins at a whole page."""
+    """Return the number of resident pages in a range of a file that starts at a page."""
     library = _library()
     address = library.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, number, start)
     if address == MAP_FAILED:
@@ -154,7 +155,7 @@ def _resident_window(number: int, start: int, length: int) -> int:
 
 @functools.cache
 def _library() -> Any:
-    """Return the C library; Python's own mmap does not tell the address that mincore asks for."""
+    """Return the C library; Python's own mmap does not give the address that mincore needs."""
     library = ctypes.CDLL(None, use_errno=True)
     library.mmap.restype = ctypes.c_void_p
     library.mmap.argtypes = [
@@ -180,12 +181,12 @@ def _system_error() -> OSError:
 
 
 def _cause(error: Exception) -> str:
-    said = error.strerror if isinstance(error, OSError) else None
-    return f"the system refused: {said or error}"
+    message = error.strerror if isinstance(error, OSError) else None
+    return f"the system refused: {message or error}"
 
 
 def _why_resident(files: Sequence[Path], resident: int, pages: int) -> str:
-    """Return the likeliest cause, which is all the system lets one see."""
+    """Return the likeliest cause; the system does not report the real one."""
     if not all(_is_ours(path) for path in files):
         return (
             "residency cannot be seen: the system tells it only to the owner of a file and to "

@@ -1,7 +1,7 @@
-"""What a process and its children take: CPU seconds, memory, bytes from and to disks.
+"""CPU time, memory and disk traffic of a process and its children.
 
-Linux adds a child's CPU time and disk bytes to its parent when the parent has waited for it, so
-the figures of a process and of its living children are those of all that ever belonged to it.
+Linux adds a child's CPU time and disk bytes to its parent when the parent has waited for it. So the
+sum over a process and its living children includes all children that have ended.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Usage:
-    """Counted since the process began, memory as it is now.
+    """Counters since the start of the process, and the present memory.
 
     Attributes:
         cpu_s: user and system time.
-        rss_bytes: resident memory, summed; pages that processes share count for each.
-        read_bytes, write_bytes: what went through the disks' queue, not what a cache served; None
-            where the system does not tell.
+        rss_bytes: resident memory, summed over processes; shared pages count for each process.
+        read_bytes: read from disks, not from the page cache; None if the system has no value.
+        write_bytes: written to disks; None if the system has no value.
     """
 
     cpu_s: float
@@ -31,10 +31,10 @@ class Usage:
 
 
 class ProcessTree:
-    """This process and everything it has started."""
+    """This process and all its descendants."""
 
     def __init__(self) -> None:
-        """Find this process.
+        """Open this process.
 
         Raises:
             ImportError: psutil, of the extra `train`, is not installed.
@@ -45,11 +45,12 @@ class ProcessTree:
         self._process = psutil.Process()
 
     def read(self) -> Usage:
-        """Return what the processes have taken until now."""
+        """Return the usage of all processes up to now."""
         cpu_s = _cpu_s(resource.RUSAGE_SELF) + _cpu_s(resource.RUSAGE_CHILDREN)
         usages = [self._usage(self._process)]
         for child in self._process.children(recursive=True):
-            with contextlib.suppress(self._psutil.Error):  # it has ended, or is another user's
+            # A child may have ended meanwhile, or belong to another user.
+            with contextlib.suppress(self._psutil.Error):
                 times = child.cpu_times()
                 usages.append(self._usage(child))
                 cpu_s += sum((times.user, times.system, times.children_user, times.children_system))
@@ -70,10 +71,10 @@ class ProcessTree:
 
 
 class Computer:
-    """The whole computer: how busy its processors are, how much memory is in use."""
+    """Processor load and memory of the whole computer."""
 
     def __init__(self) -> None:
-        """Note the time from which the first share is counted.
+        """Read the counters from which the first load is computed.
 
         Raises:
             ImportError: psutil is not installed.
@@ -84,25 +85,25 @@ class Computer:
         self._before = psutil.cpu_times()
 
     def cpu_percent(self) -> float | None:
-        """Return the busy share of all processors since the last call; None if no time passed."""
+        """Return the load of all processors since the last call in percent, None without time."""
         now, before = self._psutil.cpu_times(), self._before
         self._before = now
         passed = {name: getattr(now, name) - getattr(before, name) for name in now._fields}
-        for counted_twice in ("guest", "guest_nice"):  # Linux has them in user and nice, too
+        for counted_twice in ("guest", "guest_nice"):  # Linux includes them in user and nice
             passed.pop(counted_twice, None)
         whole = sum(passed.values())
         idle = passed["idle"] + passed.get("iowait", 0.0)
         return 100.0 * (whole - idle) / whole if whole > 0 else None
 
     def memory_used_bytes(self) -> int:
-        """Return the memory that is in use and could not be given to another program."""
+        """Return the memory in use that other programs cannot get, in bytes."""
         memory = self._psutil.virtual_memory()
         return int(memory.total - memory.available)
 
 
-def _cpu_s(whose: int) -> float:
+def _cpu_s(who: int) -> float:
     """Return user and system time of this process, or of the children it has waited for."""
-    usage = resource.getrusage(whose)
+    usage = resource.getrusage(who)
     return usage.ru_utime + usage.ru_stime
 
 

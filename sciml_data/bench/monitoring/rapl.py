@@ -1,8 +1,8 @@
-"""Energy of the processor packages, by the RAPL counters that Linux shows under powercap.
+"""Energy of the processor packages, read from the RAPL counters in Linux' powercap folder.
 
-A counter is a file `energy_uj` of microjoules that begins at zero again beyond
-`max_energy_range_uj`. Since Linux 5.10 only root may read it (CVE-2020-8694), and virtual machines
-seldom have one. A package is counted whole: whatever else the computer does is in the figure.
+A counter is a file `energy_uj` in microjoules, which wraps to zero beyond `max_energy_range_uj`.
+Since Linux 5.10 only root may read it (CVE-2020-8694), and virtual machines rarely have one. The
+energy is that of whole packages, so it includes all other programs on the computer.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POWERCAP = Path("/sys/class/powercap")
-# `intel-rapl-mmio:0` counts the same package once more; `intel-rapl:0:0` is a part of one.
-# AMD's counters come under the same names.
+# `intel-rapl-mmio:0` is the same package as `intel-rapl:0`, and `intel-rapl:0:0` a part of it. The
+# counters of AMD have the same names.
 ZONE = re.compile(r"intel-rapl:\d+")
-PACKAGE = "package"  # how the names of package zones begin; `psys` is the whole board
+PACKAGE = "package"  # start of the names of package zones; `psys` is the whole board
 MICRO = 1e-6
-# Two wraps between readings look like one. No package draws more for long; a range of 65,532 J,
-# the smallest in use, is safe for a minute by this.
-MOST_POWER_W = 1000.0
+# Two wraps between readings look like one, so readings must be frequent enough for the power of a
+# package, which stays below this value. The smallest range in use, 65,532 J, lasts a minute.
+MAX_POWER_W = 1000.0
 
 
 @dataclass
 class _Zone:
-    """A package's counter, as it was when last read."""
+    """A package's counter, with its last reading."""
 
     folder: Path
     range_uj: int
@@ -40,19 +40,19 @@ class _Zone:
 
 
 class Rapl:
-    """Joules of all packages since it was made.
+    """The energy of all packages since the creation of this object, in joules.
 
     Attributes:
-        reason: why there is no figure, or none any more; None while all counters can be read.
-        method: what is counted, for the record.
+        reason: why the energy is not known; None while all counters can be read.
+        method: how the energy is measured, for the record.
     """
 
     def __init__(self, root: Path = POWERCAP, *, now_s: float | None = None) -> None:
         """Open the counters.
 
         Args:
-            root: the folder that Linux calls /sys/class/powercap.
-            now_s: by the clock that `read` is told of; now, by `time.perf_counter`, where None.
+            root: the powercap folder of Linux.
+            now_s: time by the clock of `read`; None means `time.perf_counter`.
         """
         self.reason: str | None = None
         self._joules = 0.0
@@ -68,11 +68,15 @@ class Rapl:
         self.method = f"RAPL, {count} package{'s' if count != 1 else ''}, whole computer"
 
     def read(self, now_s: float) -> float | None:
-        """Return the joules so far; None from the first reading on that failed."""
+        """Return the energy so far in joules; None after a reading has failed.
+
+        Args:
+            now_s: time of a monotonic clock in seconds.
+        """
         if self.reason is not None:
             return None
         gap_s, self._last_s = now_s - self._last_s, now_s
-        if gap_s * MOST_POWER_W > min(zone.range_uj for zone in self._zones) * MICRO:
+        if gap_s * MAX_POWER_W > min(zone.range_uj for zone in self._zones) * MICRO:
             self.reason = f"RAPL counters may have wrapped twice in {gap_s:.0f} s without a sample"
             return None
         try:
@@ -84,14 +88,14 @@ class Rapl:
 
 
 def _zones(root: Path) -> list[_Zone]:
-    found = []
+    zones = []
     for folder in sorted(root.glob("intel-rapl:*")):
         if not ZONE.fullmatch(folder.name):
             continue
         if (folder / "name").read_text(encoding="ascii").startswith(PACKAGE):
             energy = _number(folder / "energy_uj")
-            found.append(_Zone(folder, _number(folder / "max_energy_range_uj"), energy))
-    return found
+            zones.append(_Zone(folder, _number(folder / "max_energy_range_uj"), energy))
+    return zones
 
 
 def _number(path: Path) -> int:
