@@ -415,7 +415,7 @@ def _validator() -> Any:
     """Return the validator of our profile, without the public profile that it extends.
 
     That one would have to be downloaded. Ours asks for everything that it asks for, which
-    tests/metadata/test_export_profile.py proves.
+    tests/registry/test_profile.py proves.
     """
     import jsonschema
     import referencing

@@ -12,14 +12,8 @@ from sciml_data.cli import group
 from sciml_data.metadata.cite import SOFTWARE, Work, parse_citation, to_bibtex, to_cff, to_text
 from sciml_data.metadata.facts import Citation, Facts, Identifier, facts_of, find_identifier
 from sciml_data.registry.descriptor import load_descriptor
-from sciml_data.registry.layout import find_registry
 from tests.support.paths import ROOT
-
-REGISTRY = find_registry()
-VERSIONS = [
-    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
-]
-every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
+from tests.support.versions import REGISTRY, every_version
 
 
 def facts(*of: str) -> Facts:

@@ -19,10 +19,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.testing.datasets import write_dataset
 from sciml_data.testing.small_registry import change_descriptor, small_registry
-
-rdflib_warns = pytest.mark.filterwarnings(
-    "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
-)
+from tests.support.versions import rdflib_warns
 
 
 @pytest.fixture(scope="module")

@@ -19,18 +19,9 @@ from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.metadata.rocrate import METADATA_NAME, to_rocrate
 from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import load_descriptor
-from sciml_data.registry.layout import find_registry
 from tests.support.paths import ROOT
+from tests.support.versions import REGISTRY, VERSIONS, every_version, rdflib_warns
 
-REGISTRY = find_registry()
-VERSIONS = [
-    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
-]
-every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
-# rdflib's parser of JSON-LD uses a deprecated graph of its own.
-rdflib_warns = pytest.mark.filterwarnings(
-    "ignore:ConjunctiveGraph is deprecated:DeprecationWarning"
-)
 SCHEMA_ORG = "https://schema.org/"
 
 

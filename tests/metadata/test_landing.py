@@ -16,15 +16,10 @@ from sciml_data.metadata.landing.card import card_html
 from sciml_data.metadata.landing.page import MAX_ITEM_LINKS, landing_page, page_folder
 from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
-from sciml_data.registry.layout import find_registry
 from sciml_data.testing.small_registry import change_descriptor, small_registry
+from tests.support.versions import REGISTRY, every_version
 
 html5lib = pytest.importorskip("html5lib")
-REGISTRY = find_registry()
-VERSIONS = [
-    (dataset, version) for dataset in REGISTRY.datasets() for version in REGISTRY.versions(dataset)
-]
-every_version = pytest.mark.parametrize("of", VERSIONS, ids=lambda of: f"{of[0]}-{of[1]}")
 # Relations of links that a browser does not load (HTML standard, link types).
 NEVER_FETCHED = {"canonical", "cite-as", "type", "license", "author", "describedby", "item"}
 CARD = "https://example.org/cards/waves/README.md"
