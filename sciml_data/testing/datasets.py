@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sciml_data.registry.descriptor import Descriptor, read_descriptor
+from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor, read_descriptor
 from sciml_data.registry.manifest import Entry, Manifest, hash_file
 
 
@@ -96,6 +96,14 @@ def write_unpinned(
     path.write_text(json.dumps(document), encoding="utf-8")
     (folder.parent / "README.md").write_text(f"# {dataset}\n", encoding="utf-8")
     return read_descriptor(folder)
+
+
+def change_descriptor(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Apply a function to the JSON of a descriptor, which it changes in place."""
+    path = folder / DESCRIPTOR_NAME
+    document = json.loads(path.read_text(encoding="utf-8"))
+    change(document)
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _document(dataset: str, manifest_path: Path) -> dict[str, object]:

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
 from sciml_data.registry.layout import Registry
-from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import FILES, small_registry
 
 
 @pytest.fixture

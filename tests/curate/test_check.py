@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from sciml_data.cli import group
 from sciml_data.cli.check import check_registry
 from sciml_data.registry.layout import Registry, find_registry
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 
 TASK = """
 [task]

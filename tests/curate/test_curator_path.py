@@ -32,8 +32,8 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli import group
-from sciml_data.testing.clones import fresh_user
 from sciml_data.testing.server import FileServer
+from tests.support.clones import fresh_user
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "add-a-dataset.md"

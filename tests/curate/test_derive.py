@@ -15,7 +15,8 @@ from sciml_data.curate.derive import BEGIN, END, drift, write_derived
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry.layout import Registry, find_registry
 from sciml_data.registry.manifest import manifest_of
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from sciml_data.curate.diff import compare_files, statistics
 from sciml_data.home import Home
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import Entry, Manifest, manifest_of, read_manifest
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 
 
 def entry(path: str, letter: str, size: int = 3) -> Entry:

@@ -14,7 +14,8 @@ from sciml_data.curate.derive import write_derived
 from sciml_data.curate.history import changed_since
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
-from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import FILES, small_registry
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 PLACE = "datapackages/waves/1.0"

@@ -19,7 +19,8 @@ from sciml_data.registry import TO_FILL
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import manifest_of, read_manifest
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 
 TODAY = datetime.date(2001, 2, 3)
 BUOYS = {"name": "buoys", "path": "buoys.csv"}

@@ -20,8 +20,7 @@ from sciml_data.registry.descriptor import check_descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import read_manifest
 from sciml_data.synthetic.make import make_sample, progress_lines
-from sciml_data.testing.datasets import write_files, write_unpinned
-from sciml_data.testing.small_registry import change_descriptor
+from sciml_data.testing.datasets import change_descriptor, write_files, write_unpinned
 
 ACCESS = {"kind": "globus", "steps": ["transfer the record by Globus", "sciml-data adopt tiny DIR"]}
 FILES = {"train/a.h5": b"a" * 10, "test/b.h5": b"b" * 20}

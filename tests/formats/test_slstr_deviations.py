@@ -22,7 +22,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import parse_options
 from sciml_data.registry.stages import Verified
-from sciml_data.testing.slstr_scenes import native_of, scene_path, write_scenes
+from tests.support.slstr_scenes import native_of, scene_path, write_scenes
 
 Change = Callable[[h5py.File], None]
 

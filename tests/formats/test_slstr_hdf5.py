@@ -19,7 +19,7 @@ from sciml_data.formats.slstr_hdf5.ready import _crop
 from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.manifest import hash_file
 from sciml_data.synthetic import load_generator
-from sciml_data.testing.slstr_scenes import SHAPE, native_of, scene_path, shard_of, write_scenes
+from tests.support.slstr_scenes import SHAPE, native_of, scene_path, shard_of, write_scenes
 
 
 @pytest.fixture(scope="module")

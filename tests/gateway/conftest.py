@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data.testing.buckets import Client, s3_client
-from sciml_data.testing.ceph import Ceph, read_cluster
+from tests.support.buckets import Client, s3_client
+from tests.support.ceph import Ceph, read_cluster
 
 CEPH_VARIABLE = "SCIML_DATA_CEPH"
 

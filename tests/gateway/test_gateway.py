@@ -22,11 +22,15 @@ import urllib3
 import sciml_data
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.manifest import read_manifest
-from sciml_data.testing.buckets import Client, make_public, put_folder
-from sciml_data.testing.ceph import Ceph, kill_gateway, start_gateway
 from sciml_data.testing.datasets import write_unpinned
-from sciml_data.testing.proxy import CountingProxy
-from sciml_data.testing.small_scenes import (
+from sciml_data.transfer.download.engine import RANGE_BYTES
+from sciml_data.transfer.protocols import Sources, Timeouts
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.s3 import list_bucket
+from tests.support.buckets import Client, make_public, put_folder
+from tests.support.ceph import Ceph, kill_gateway, start_gateway
+from tests.support.proxy import CountingProxy
+from tests.support.small_scenes import (
     BUCKET,
     DATASET,
     PREFIX,
@@ -35,10 +39,6 @@ from sciml_data.testing.small_scenes import (
     write_older,
     write_registry,
 )
-from sciml_data.transfer.download.engine import RANGE_BYTES
-from sciml_data.transfer.protocols import Sources, Timeouts
-from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.protocols.s3 import list_bucket
 
 pytestmark = pytest.mark.gateway
 

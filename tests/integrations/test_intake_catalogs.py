@@ -24,8 +24,9 @@ from sciml_data.errors import CallError  # noqa: E402
 from sciml_data.home import Home  # noqa: E402
 from sciml_data.registry.layout import REGISTRY_VARIABLE, Registry, find_registry  # noqa: E402
 from sciml_data.registry.manifest import manifest_of  # noqa: E402
+from sciml_data.testing.datasets import change_descriptor  # noqa: E402
 from sciml_data.testing.server import FileServer  # noqa: E402
-from sciml_data.testing.small_registry import change_descriptor, small_registry  # noqa: E402
+from tests.support.small_registry import small_registry  # noqa: E402
 
 # Intake 2.0.9 says this of every parameter of a catalogue; nothing of ours can be done about it.
 pytestmark = pytest.mark.filterwarnings("ignore:Shell command not executed:UserWarning")

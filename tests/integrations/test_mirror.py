@@ -22,11 +22,15 @@ from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.descriptor import Mirror as Place
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import Entry, hash_file
-from sciml_data.testing.clones import IDENTITY, fresh_user, typed
-from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
+from sciml_data.testing.datasets import (
+    change_descriptor,
+    write_dataset,
+    write_files,
+    write_unpinned,
+)
 from sciml_data.testing.server import FileServer
-from sciml_data.testing.small_registry import change_descriptor
 from sciml_data.transfer.protocols.annex import ProgramError, require_programs
+from tests.support.clones import IDENTITY, fresh_user, typed
 from tests.support.paths import ROOT
 
 FILES = {

@@ -18,16 +18,20 @@ from sciml_data.integrations import datalad
 from sciml_data.integrations.datalad import verify_clone
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.layout import Registry
-from sciml_data.testing.clones import IDENTITY, fresh_user, typed
-from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
+from sciml_data.testing.datasets import (
+    change_descriptor,
+    write_dataset,
+    write_files,
+    write_unpinned,
+)
 from sciml_data.testing.faults import lying, status, truncated, wrong_bytes
 from sciml_data.testing.server import FileServer
-from sciml_data.testing.small_registry import change_descriptor
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.verification import load_fetched
 from sciml_data.transfer.verification import verify as verify_home
+from tests.support.clones import IDENTITY, fresh_user, typed
 from tests.support.paths import ROOT
 
 FILES = {

@@ -17,8 +17,8 @@ from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Entry, Manifest
-from sciml_data.testing.datasets import write_dataset
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor, write_dataset
+from tests.support.small_registry import small_registry
 from tests.support.versions import rdflib_warns
 
 

@@ -19,9 +19,9 @@ from sciml_data.metadata.facts import (
 )
 from sciml_data.registry.descriptor import load_descriptor, read_descriptor
 from sciml_data.registry.layout import find_registry
-from sciml_data.testing.datasets import write_unpinned
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor, write_unpinned
 from tests.support.problems import kinds_and_places
+from tests.support.small_registry import small_registry
 
 
 def facts(dataset: str, version: str | None = None) -> Facts:

@@ -19,8 +19,8 @@ from sciml_data.metadata.fair.evidence import Page, read_page
 from sciml_data.metadata.vocabularies import cf_standard_names, is_spdx, is_unit, units_agree
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
 from sciml_data.registry.layout import Registry, find_registry
-from sciml_data.testing.datasets import write_unpinned
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor, write_unpinned
+from tests.support.small_registry import small_registry
 
 pytest.importorskip("cf_units")
 CHECKS = {metric.identifier: metric.check for metric in METRICS}

@@ -16,7 +16,8 @@ from sciml_data.metadata.landing.card import card_html
 from sciml_data.metadata.landing.page import MAX_ITEM_LINKS, landing_page, page_folder
 from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import Descriptor, load_descriptor, read_descriptor
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 from tests.support.versions import REGISTRY, every_version
 
 html5lib = pytest.importorskip("html5lib")

@@ -29,7 +29,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of
 from sciml_data.registry.stages import Verified
-from sciml_data.testing.slstr_scenes import write_many, write_scenes
+from tests.support.slstr_scenes import write_many, write_scenes
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.registry.stages import Converted, Verified
 from sciml_data.synthetic import load_generator
-from sciml_data.testing.slstr_scenes import SAMPLE, SEED, native_of, scene_path
+from tests.support.slstr_scenes import SAMPLE, SEED, native_of, scene_path
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Entry, manifest_of
 from sciml_data.registry.stages import Verified
-from sciml_data.testing.slstr_scenes import write_many
+from tests.support.slstr_scenes import write_many
 
 SCENES = 30
 # Prints the number of ready files each time that there is one more.

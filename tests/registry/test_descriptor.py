@@ -20,7 +20,8 @@ from sciml_data.registry.descriptor import (
     read_descriptor,
 )
 from sciml_data.registry.layout import find_registry
-from sciml_data.testing.small_registry import FILES, change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import FILES, small_registry
 
 GOLDEN = Path(__file__).parent / "golden"
 BUILT_IN = [

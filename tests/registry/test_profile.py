@@ -10,7 +10,8 @@ import pytest
 from sciml_data.metadata.addresses import SITE
 from sciml_data.registry import PROFILE, SCHEMA_PATH, profile_problems
 from sciml_data.registry.layout import find_registry
-from sciml_data.testing.small_registry import change_descriptor, small_registry
+from sciml_data.testing.datasets import change_descriptor
+from tests.support.small_registry import small_registry
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
 PUBLIC = "https://datapackage.org/profiles/2.0/datapackage.json"

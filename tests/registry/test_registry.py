@@ -8,7 +8,7 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import REGISTRY_VARIABLE, Registry, find_registry, version_key
-from sciml_data.testing.small_registry import small_registry
+from tests.support.small_registry import small_registry
 
 
 def with_versions(root: Path, *versions: str) -> Registry:

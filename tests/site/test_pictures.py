@@ -7,8 +7,8 @@ from pathlib import Path
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.site.pictures import read_picture, run_pictures, sample_picture
-from sciml_data.testing.small_registry import small_registry
 from tests.support.site_samples import png
+from tests.support.small_registry import small_registry
 
 
 def test_only_pictures_are_shown(tmp_path: Path) -> None:

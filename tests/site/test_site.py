@@ -32,7 +32,7 @@ from sciml_data.results.mlperf_log import Submitter, log_text
 from sciml_data.site import SiteOptions, gather, site_files, write_site
 from sciml_data.site.build import LIST_NAME
 from sciml_data.site.frame import Frame, dataset_path
-from sciml_data.testing.small_registry import change_descriptor
+from sciml_data.testing.datasets import change_descriptor
 from tests.support.run_samples import written_run
 from tests.support.site_samples import IDS, TOY_BENCHMARK, site_content, site_registry, site_runs
 

@@ -11,9 +11,9 @@ from typing import Any
 from sciml_data.home import Home
 from sciml_data.registry.layout import Registry
 from sciml_data.site import Content, gather
-from sciml_data.testing.small_registry import small_registry
 from tests.support.paths import TOY_REGISTRY
 from tests.support.run_samples import written_run
+from tests.support.small_registry import small_registry
 
 TOY = TOY_REGISTRY / "runners"
 TOY_BENCHMARK = {

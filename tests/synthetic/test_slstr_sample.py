@@ -16,7 +16,7 @@ from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.slstr_hdf5 import granules, orbit
 from sciml_data.synthetic.slstr_hdf5.label import bayes_bits
 from sciml_data.synthetic.slstr_hdf5.scene import Scene, make_scene
-from sciml_data.testing.slstr_scenes import SAMPLE, SHAPE, scene_path, write_scenes
+from tests.support.slstr_scenes import SAMPLE, SHAPE, scene_path, write_scenes
 
 REAL = (
     "S3A_SL_1_RBT____20170315T113420_20170315T113720_20170315T135348_0179_015_237_1439_SVL_O_NR_002"

@@ -12,7 +12,9 @@ import pytest
 from sciml_data.errors import FetchError
 from sciml_data.home import DatasetFolder, publish
 from sciml_data.testing.fdsn_events import milliseconds
-from sciml_data.testing.fdsn_fetch import (
+from sciml_data.testing.fdsn_server import FdsnServer
+from sciml_data.transfer.protocols.fdsn import store
+from tests.support.fdsn_fetch import (
     BUSY_DAY,
     NOW,
     START,
@@ -21,8 +23,6 @@ from sciml_data.testing.fdsn_fetch import (
     event_ids,
     made_up_events,
 )
-from sciml_data.testing.fdsn_server import FdsnServer
-from sciml_data.transfer.protocols.fdsn import store
 
 
 @pytest.fixture

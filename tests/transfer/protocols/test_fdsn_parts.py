@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml_data.errors import CallError
-from sciml_data.testing.fdsn_fetch import NOW, made_up_events
 from sciml_data.testing.fdsn_server import FdsnServer
 from sciml_data.transfer.protocols.fdsn import merge_windows
 from sciml_data.transfer.protocols.fdsn.windows import (
@@ -28,6 +27,7 @@ from sciml_data.transfer.protocols.fdsn.windows import (
     read_window,
     usable,
 )
+from tests.support.fdsn_fetch import NOW, made_up_events
 
 
 @pytest.mark.parametrize(

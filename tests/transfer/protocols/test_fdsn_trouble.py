@@ -15,7 +15,11 @@ from sciml_data.home import DatasetFolder
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.testing.fdsn_events import EventTable, milliseconds
-from sciml_data.testing.fdsn_fetch import (
+from sciml_data.testing.fdsn_server import Fault, FdsnServer
+from sciml_data.transfer.protocols.fdsn import fetch_live, service
+from sciml_data.transfer.protocols.fdsn.service import Service
+from sciml_data.transfer.protocols.fdsn.windows import Window
+from tests.support.fdsn_fetch import (
     END,
     NOW,
     START,
@@ -25,10 +29,6 @@ from sciml_data.testing.fdsn_fetch import (
     event_ids,
     made_up_events,
 )
-from sciml_data.testing.fdsn_server import Fault, FdsnServer
-from sciml_data.transfer.protocols.fdsn import fetch_live, service
-from sciml_data.transfer.protocols.fdsn.service import Service
-from sciml_data.transfer.protocols.fdsn.windows import Window
 
 
 @pytest.fixture

@@ -19,12 +19,16 @@ from moto.server import ThreadedMotoServer
 import sciml_data
 from sciml_data.cli import main
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.testing.buckets import put_folder, s3_client
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import lying, status, truncated
 from sciml_data.testing.handler import Request
 from sciml_data.testing.s3_server import S3Server
-from sciml_data.testing.small_scenes import (
+from sciml_data.transfer.download.engine import MIN_RANGES, RANGE_BYTES
+from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.s3 import list_bucket
+from tests.support.buckets import put_folder, s3_client
+from tests.support.small_scenes import (
     BUCKET,
     DATASET,
     PREFIX,
@@ -33,10 +37,6 @@ from sciml_data.testing.small_scenes import (
     write_older,
     write_registry,
 )
-from sciml_data.transfer.download.engine import MIN_RANGES, RANGE_BYTES
-from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
-from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.protocols.s3 import list_bucket
 
 NOWHERE = "http://127.0.0.1:1"  # nobody listens
 

@@ -24,8 +24,8 @@ from moto.server import ThreadedMotoServer
 
 from sciml_data.testing.datasets import write_files
 from sciml_data.testing.faults import cut, lying, status, truncated
-from sciml_data.testing.proxy import CountingProxy
 from sciml_data.testing.s3_server import S3Server
+from tests.support.proxy import CountingProxy
 
 BUCKET = "bucket"
 PART_BYTES = 5 << 20  # the least that S3 takes

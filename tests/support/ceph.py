@@ -2,9 +2,9 @@
 
 Ceph's object gateway is what the sites run that serve the datasets. The Debian packages are enough:
 
-    python -m sciml_data.testing.ceph check DIR   prints why none can be brought up, or nothing
-    python -m sciml_data.testing.ceph up DIR      prints the addresses; DIR must not exist
-    python -m sciml_data.testing.ceph down DIR    stops what `up` started, and removes DIR
+    python -m tests.support.ceph check DIR   prints why none can be brought up, or nothing
+    python -m tests.support.ceph up DIR      prints the addresses; DIR must not exist
+    python -m tests.support.ceph down DIR    stops what `up` started, and removes DIR
 
 Ports are free ones, so that clusters do not meet. One monitor, one OSD on a file, no manager: data
 are kept once. Everybody on the machine may use the owner's keys.
@@ -210,7 +210,7 @@ def _run(folder: Path, program: str, *arguments: str) -> str:
     with (folder / "commands.log").open("a", encoding="utf-8") as log:
         log.write(f"$ {program} {' '.join(arguments)}\n")
         log.flush()
-        done = subprocess.run(  # noqa: S603 (programs and words of this module)
+        done = subprocess.run(
             [program, *with_configuration, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             text=True, check=False, timeout=START_S,

@@ -39,6 +39,6 @@ def fresh_user(home: Path, *, has_identity: bool = True) -> dict[str, str]:
 
 def typed(*command: str, at: Path, user: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Return what came of a command that a user typed in a folder."""
-    return subprocess.run(  # noqa: S603 (tests start programs that they name)
+    return subprocess.run(
         command, cwd=at, env=dict(user), capture_output=True, text=True, check=False
     )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sciml_data.curate.derive import write_derived
 from sciml_data.curate.new import HEADINGS, start_dataset
-from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
+from sciml_data.registry.descriptor import MANIFEST_NAME
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.testing.datasets import change_descriptor
 
 DATASET, VERSION = "waves", "1.0"
 FILES = Manifest(
@@ -35,14 +34,6 @@ def small_registry(root: Path, *, reader: str = "earthquake") -> Registry:
     registry = Registry(root)
     write_derived(registry)
     return registry
-
-
-def change_descriptor(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Put a descriptor through a function that changes it in place."""
-    path = folder / DESCRIPTOR_NAME
-    document = json.loads(path.read_text(encoding="utf-8"))
-    change(document)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def _fill(document: dict[str, Any]) -> None:
