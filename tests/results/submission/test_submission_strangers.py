@@ -159,7 +159,7 @@ def test_an_unknown_repository_is_told_and_not_trusted(
 
     assert not has_whole_history(tmp_path)
     assert verdict["accepted"]
-    assert any("no whole history" in warning for warning in verdict["warnings"])
+    assert any("whole history is not here" in warning for warning in verdict["warnings"])
 
 
 def test_a_folder_without_a_submission_is_a_wrong_call(bench: Bench, tmp_path: Path) -> None:
