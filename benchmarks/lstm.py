@@ -73,12 +73,12 @@ def _pieces(
     series: Any, targets: Any, settings: Mapping[str, Any], batches: int
 ) -> Callable[[], float]:
     """Return a function that trains on pieces for some batches and gives samples a second."""
-    chunks = importlib.import_module("sciml_runner_tevolop.pieces")
-    parts = importlib.import_module("sciml_runner_tevolop.split")
+    pieces = importlib.import_module("sciml_runner_tevolop.pieces")
+    split = importlib.import_module("sciml_runner_tevolop.split")
     count, times = series.shape[:2]
-    cut = chunks.Cut(settings["warmup"], settings["piece"], 1)
-    part = parts.Part("train", np.ones(count, bool), cut.warmup + 1, times)
-    tensors = chunks.Tensors(
+    shape = pieces.PieceShape(settings["warmup"], settings["piece"], 1)
+    part = split.Part("train", np.ones(count, bool), shape.warmup + 1, times)
+    tensors = pieces.Tensors(
         local=series,
         shared=np.zeros((times, 0), np.float32),
         base=np.zeros_like(targets),
@@ -86,13 +86,14 @@ def _pieces(
         known=np.ones_like(targets),
         weights=np.ones((count, WINDOWS), np.float32),
     )
-    cutter = chunks.Cutter(tensors, part, cut, team=chunks.teams(np.arange(count), 1))
+    groups = pieces.location_groups(np.arange(count), 1)
+    reader = pieces.PieceReader(tensors, part, shape, groups=groups)
 
     def data() -> Iterator[Any]:
         while True:
-            yield from cutter.dataset(settings["batch_size"], rng=np.random.default_rng(0))
+            yield from reader.dataset(settings["batch_size"], rng=np.random.default_rng(0))
 
-    return _Trainer(settings, cut.length, batches).over(data())
+    return _Trainer(settings, shape.length, batches).over(data())
 
 
 def _windows(windows: Any, answers: Any, batch: int, trainer: _Trainer) -> Callable[[], float]:
@@ -124,7 +125,7 @@ class _Trainer:
         models = importlib.import_module("sciml_runner_tevolop.models")
         keras.utils.set_random_seed(0)
         self.batches = batches
-        self.model = models.build_model(settings, names=NAMES, together=1, length=length)
+        self.model = models.build_model(settings, names=NAMES, locations=1, length=length)
         self.optimizer = keras.optimizers.Adam(1e-3)
         self.optimizer.build(self.model.trainable_variables)
 

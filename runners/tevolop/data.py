@@ -1,8 +1,8 @@
-"""The catalogue by fortnights, and the forward windows that are to be forecast.
+"""The earthquake catalogue by fortnights, and the windows that are forecast.
 
-Fortnight t is the last one a forecast may look at; the window of length w it is about is
-t+1 .. t+w, so input and target never share a day. (In the published Temporal Fusion Transformer
-they do: "year back" one step ahead shares 25 of 26 fortnights with the input.)
+A forecast at fortnight t uses data up to and including t. Its target is the window t+1 .. t+w, so
+input and target never share a day. (In the published Temporal Fusion Transformer they do: "year
+back" one step ahead shares 25 of 26 fortnights with the input.)
 """
 
 from __future__ import annotations
@@ -30,32 +30,35 @@ WINDOWS = (1, 2, 4, 7, 13, 26, 52, 104)
 WINDOW_TITLES = (
     "2 weeks", "4 weeks", "2 months", "3 months", "6 months", "1 year", "2 years", "4 years",
 )  # fmt: skip
-# The published series begin after 25 fortnights (a year back must be whole) and a model first sees
-# 26 of them (cells 41 and 88), so fortnight 51 is the first that is forecast.
+# The published series begin after 25 fortnights (a year back must be complete), and a model needs
+# 26 of them as input (cells 41 and 88), so fortnight 51 is the first that is forecast.
 FIRST_FORECAST = 51
 REGULAR_FLOOR: Floor = "reference"
-GREATEST_COUNT = 20  # as many as the published list of earthquakes has
+GREATEST_COUNT = 20  # length of the published list of earthquakes
 
 
 @dataclass(frozen=True)
 class Fortnights:
-    """What happened in each pixel and fortnight, from 1950-01-04 on.
+    """Seismic activity in each pixel and fortnight, from 1950-01-04 on.
 
     Attributes:
-        start: (time) datetime64[D], first day of each fortnight.
-        magnitude: (time, pixel=2400) float32, of the summed energy; an empty day counts as the
-            energy of magnitude 0, so nothing is missing.
-        shown: (time, pixel) float32, the magnitude targets are made of: as `magnitude`, or with
-            floor "clean" NaN where nothing happened.
-        depth: (time, pixel) float32, km, energy-weighted, 0 where empty.
-        count, strong: (time, pixel) int32, earthquakes of any magnitude, and of 3.29 and more.
-        complete: (time) bool, False where the catalogue has a known gap.
-        fault_group: (pixel) int. latitude, longitude: (pixel) float64, degrees.
+        start: (time,) datetime64[D], first day of each fortnight.
+        magnitude: (time, pixel=2400) float32, magnitude of the summed energy; a day without
+            earthquakes counts as the energy of magnitude 0, so no value is missing.
+        target_magnitude: (time, pixel) float32, from which targets are computed: as `magnitude`,
+            or with floor "clean" NaN without earthquakes.
+        depth: (time, pixel) float32, km, energy-weighted, 0 without earthquakes.
+        count: (time, pixel) int32, earthquakes of any magnitude.
+        strong: (time, pixel) int32, earthquakes of magnitude 3.29 or more.
+        complete: (time,) bool, False where the catalogue has a known gap.
+        fault_group: (pixel,) int.
+        latitude: (pixel,) float64, degrees.
+        longitude: (pixel,) float64, degrees.
     """
 
     start: npt.NDArray[np.datetime64]
     magnitude: Floats
-    shown: Floats
+    target_magnitude: Floats
     depth: Floats
     count: npt.NDArray[np.integer]
     strong: npt.NDArray[np.integer]
@@ -74,15 +77,16 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
 
     Args:
         dataset: ready form of an earthquake catalogue.
-        end: day after the last that is used; None is the end of the catalogue.
-        floor: of the targets; inputs always have the regular one.
+        end: day after the last that is used; None uses all of the catalogue.
+        floor: magnitude of a day without earthquakes in targets: "reference" is 0, "clean" is
+            missing. Inputs always have "reference".
     """
     grid = fortnights(dataset, end=end, floor=REGULAR_FLOOR)
-    shown = grid if floor == REGULAR_FLOOR else fortnights(dataset, end=end, floor=floor)
+    targets = grid if floor == REGULAR_FLOOR else fortnights(dataset, end=end, floor=floor)
     return Fortnights(
         start=grid["time"].to_numpy().astype("M8[D]"),
         magnitude=grid["magnitude"].to_numpy(),
-        shown=shown["magnitude"].to_numpy(),
+        target_magnitude=targets["magnitude"].to_numpy(),
         depth=np.nan_to_num(grid["depth"].to_numpy()),
         count=grid["count"].to_numpy(),
         strong=grid["count_ge_3_29"].to_numpy(),
@@ -93,24 +97,24 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
     )
 
 
-def ahead(series: Floats) -> npt.NDArray[np.float32]:
+def windows_ahead(series: Floats) -> npt.NDArray[np.float32]:
     """Return the magnitude of the windows after each fortnight.
 
     Args:
-        series: (time, pixel) magnitudes, NaN where nothing happened.
+        series: (time, pixel) magnitudes, NaN without earthquakes.
 
     Returns:
-        (pixel, time, window=8) float32; NaN where the window is not whole, or nothing happened.
+        (pixel, time, window=8) float32; NaN if the window is incomplete or has no earthquakes.
     """
-    made = [window(series, length, direction="ahead", delay=1) for length in WINDOWS]
-    return np.ascontiguousarray(np.stack(made, axis=-1).transpose(1, 0, 2))
+    windows = [window(series, length, direction="ahead", delay=1) for length in WINDOWS]
+    return np.ascontiguousarray(np.stack(windows, axis=-1).transpose(1, 0, 2))
 
 
 def missing_share(complete: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return how much of each window lies in a known gap: (time, window=8), 0 to 1, NaN as `ahead`.
+    """Return the share of each window in known gaps: (time, window=8), NaN if incomplete.
 
     Args:
-        complete: (time) bool.
+        complete: (time,) bool, False in a gap of the catalogue.
     """
     gap = (~complete).astype(np.float32)
     sums = [window(gap, n, direction="ahead", delay=1, combine="sum") / n for n in WINDOWS]
@@ -118,7 +122,7 @@ def missing_share(complete: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
 
 
 def incomplete_fortnights(data: Fortnights) -> Mapping[str, Any]:
-    """Return how many fortnights a known gap of the catalogue touches, and which."""
+    """Return number, first and last of the fortnights with a known gap, for the record."""
     gaps = data.start[~data.complete]
     return {
         "count": len(gaps),
@@ -129,7 +133,12 @@ def incomplete_fortnights(data: Fortnights) -> Mapping[str, Any]:
 
 
 def greatest_earthquakes(dataset: xr.Dataset, *, before: Fortnights) -> list[Mapping[str, Any]]:
-    """Return the greatest earthquakes in the box within the fortnights."""
+    """Return the greatest earthquakes in the region and period of the fortnights.
+
+    Args:
+        dataset: ready form of an earthquake catalogue.
+        before: fortnights that define the period.
+    """
     kind, magnitude = dataset["event_type"].to_numpy(), dataset["magnitude"].to_numpy()
     time = dataset["time"].to_numpy().astype("M8[D]")
     place = pixel_of(dataset["latitude"].to_numpy(), dataset["longitude"].to_numpy())
@@ -149,5 +158,5 @@ def greatest_earthquakes(dataset: xr.Dataset, *, before: Fortnights) -> list[Map
 
 
 def end_of(data: Fortnights) -> npt.NDArray[np.datetime64]:
-    """Return the day after the last of each fortnight: (time) datetime64[D]."""
+    """Return the day after the last day of each fortnight: (time,) datetime64[D]."""
     return data.start + np.timedelta64(FORTNIGHT_DAYS, "D")

@@ -1,8 +1,8 @@
-"""What a model sees of each pixel and fortnight: only what was known when that fortnight ended.
+"""Input features of each pixel and fortnight, from data up to the end of that fortnight only.
 
-Magnitudes stand above the magnitude of an empty window of the same length, so that quiet is 0 in
-every window; counts stand as log(1 + count). Nothing is normalised by looking ahead: scale and
-centre come from the training pixels and dates alone.
+Magnitudes are relative to that of an empty window of the same length, so a quiet window is 0 at
+every length. Counts are log(1 + count). Features are standardised with mean and deviation of the
+training pixels and dates, so no information comes from later dates.
 """
 
 from __future__ import annotations
@@ -32,20 +32,22 @@ _Selection: TypeAlias = Callable[[Floats], Floats]
 BACK_WINDOWS = (1, 2, 4, 7, 13, 26)
 COUNT_WINDOWS = (1, 4, 13, 26)
 SLOW_WINDOWS = (52, 104)  # 2 and 4 years
-LIFE_WINDOW = 520  # 20 years: how lively a place is
+LIFE_WINDOW = 520  # 20 years: the long-term activity of a place
 NEIGHBOUR_RADII = (1, 3)  # pixels: squares of 3 x 3 and 7 x 7
 # The 14 "known" inputs of the published models less the two constants in time (cells 74 and 77).
 ENCODING_PERIODS = (8, 16, 32, 64)
-GREATEST = 6.0  # standard deviations; a rarer input is cut, so that no future one can explode
-RIDGE_LAGS = 26  # as many fortnights as the published models see
+MAX_DEVIATIONS = 6.0  # inputs are clipped, so that a rare future value cannot be extreme
+RIDGE_LAGS = 26  # fortnights, as in the published models
 
 
 @dataclass(frozen=True)
 class Features:
-    """Inputs of a model, scaled.
+    """Standardised inputs of a model.
 
-    local: (pixel, time, feature) float32. shared: (time, feature) float32, the same for every
-    pixel. names: of the local features, then of the shared ones.
+    Attributes:
+        local: (pixel, time, feature) float32.
+        shared: (time, feature) float32, equal for all pixels.
+        names: of the local features, then of the shared ones.
     """
 
     local: npt.NDArray[np.float32]
@@ -57,17 +59,17 @@ def make_features(
     grid: Fortnights, pixels: Indices, *, groups: Iterable[str], train: npt.NDArray[np.bool_],
     stop: int,
 ) -> Features:  # fmt: skip
-    """Return the features of some pixels, scaled with those of the training pixels before `stop`.
+    """Return the features of some pixels, standardised with training pixels and dates.
 
     Args:
         grid: all fortnights.
-        pixels: (pixel) their numbers.
+        pixels: (pixel,) numbers.
         groups: of features: "own", "neighbours", "slow", "faults", "region", "dates".
-        train: (pixel) whether it is a training pixel.
+        train: (pixel,) bool, whether it is a training pixel.
         stop: first fortnight after the training period.
 
     Raises:
-        CallError: a group is not known.
+        CallError: a group is unknown.
     """
     local: dict[str, Floats] = {}
     shared: dict[str, Floats] = {}
@@ -79,60 +81,61 @@ def make_features(
         else:
             known = [*LOCAL_GROUPS, *SHARED_GROUPS]
             raise CallError(
-                f"no group of features is called {group!r}{nearest(group, known)}",
-                hint=f"features: {', '.join(known)}",
+                f"features={group!r}{nearest(group, known)}; groups are {', '.join(known)}",
+                untouched="nothing was trained",
             )
     return Features(
-        local=_scaled(local, (len(pixels), len(grid)), lambda values: values[train, :stop]),
-        shared=_scaled(shared, (len(grid),), lambda values: values[:stop]),
+        local=_standardised(local, (len(pixels), len(grid)), lambda values: values[train, :stop]),
+        shared=_standardised(shared, (len(grid),), lambda values: values[:stop]),
         names=(*local, *shared),
     )
 
 
 def own_history(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
-    """Return magnitudes, counts and depth of the pixel itself: name -> (pixel, time)."""
+    """Return magnitudes, counts and depth of the pixel itself by name: (pixel, time)."""
     energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, pixels].astype(np.float64))
-    made = {f"magnitude_{steps}": _above_quiet(energy, steps) for steps in BACK_WINDOWS}
-    made |= {f"count_{n}": _log_count(grid.count[:, pixels], n) for n in COUNT_WINDOWS}
-    made |= {f"strong_{n}": _log_count(grid.strong[:, pixels], n) for n in COUNT_WINDOWS}
-    return made | {"depth": grid.depth[:, pixels].T}
+    features = {f"magnitude_{steps}": _above_quiet(energy, steps) for steps in BACK_WINDOWS}
+    features |= {f"count_{n}": _log_count(grid.count[:, pixels], n) for n in COUNT_WINDOWS}
+    features |= {f"strong_{n}": _log_count(grid.strong[:, pixels], n) for n in COUNT_WINDOWS}
+    return features | {"depth": grid.depth[:, pixels].T}
 
 
 def neighbours(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
-    """Return energy and counts of the squares around the pixel: name -> (pixel, time)."""
+    """Return energy and counts of the squares around the pixel by name: (pixel, time)."""
     quiet = float(FORTNIGHT_DAYS)
     excess = 10 ** (ENERGY_EXPONENT * grid.magnitude.astype(np.float64)) - quiet
-    made: dict[str, Floats] = {}
+    features: dict[str, Floats] = {}
     for radius in NEIGHBOUR_RADII:
         energy = _around(excess, radius)[:, pixels] + quiet
         count = _around(grid.count, radius)[:, pixels]
         strong = _around(grid.strong, radius)[:, pixels]
         label = 2 * radius + 1
-        made |= {f"magnitude_{n}_in_{label}": _above_quiet(energy, n) for n in COUNT_WINDOWS}
-        made |= {f"count_{n}_in_{label}": _log_count(count, n) for n in COUNT_WINDOWS}
-        made |= {f"strong_{n}_in_{label}": _log_count(strong, n) for n in COUNT_WINDOWS[-1:]}
-    return made
+        features |= {f"magnitude_{n}_in_{label}": _above_quiet(energy, n) for n in COUNT_WINDOWS}
+        features |= {f"count_{n}_in_{label}": _log_count(count, n) for n in COUNT_WINDOWS}
+        features |= {f"strong_{n}_in_{label}": _log_count(strong, n) for n in COUNT_WINDOWS[-1:]}
+    return features
 
 
 def slow(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
-    """Return what happened over years in and around the pixel: name -> (pixel, time).
+    """Return activity over years in and around the pixel by name: (pixel, time).
 
-    The longer the window, the more of it is the growth of the network: such features help where the
-    same dates are trained on, and mislead where later ones are forecast (measured; README.md).
+    The longer the window, the more it reflects the growth of the seismometer network. Such features
+    help if the same dates are in training, and mislead in forecasts of later dates (measured; see
+    README.md).
     """
     energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, pixels].astype(np.float64))
-    made: dict[str, Floats] = {f"magnitude_{n}": _above_quiet(energy, n) for n in SLOW_WINDOWS}
-    made[f"count_{SLOW_WINDOWS[-1]}"] = _log_count(grid.count[:, pixels], SLOW_WINDOWS[-1])
+    features: dict[str, Floats] = {f"magnitude_{n}": _above_quiet(energy, n) for n in SLOW_WINDOWS}
+    features[f"count_{SLOW_WINDOWS[-1]}"] = _log_count(grid.count[:, pixels], SLOW_WINDOWS[-1])
     for n in (SLOW_WINDOWS[-1], LIFE_WINDOW):
-        made[f"strong_{n}"] = _log_count(grid.strong[:, pixels], n)
+        features[f"strong_{n}"] = _log_count(grid.strong[:, pixels], n)
         for radius in NEIGHBOUR_RADII:
             around = _around(grid.strong, radius)[:, pixels]
-            made[f"strong_{n}_in_{2 * radius + 1}"] = _log_count(around, n)
-    return made
+            features[f"strong_{n}_in_{2 * radius + 1}"] = _log_count(around, n)
+    return features
 
 
 def faults(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
-    """Return the four static fault features of the published inputs: name -> (pixel, time)."""
+    """Return the four static fault features of the published inputs by name: (pixel, time)."""
     numbers = fault_features(grid.fault_group.reshape(ROWS, COLUMNS))[:, pixels]
     shape = (len(pixels), len(grid))
     return {
@@ -142,35 +145,37 @@ def faults(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
 
 
 def region(grid: Fortnights, training_pixels: Indices) -> dict[str, Floats]:
-    """Return how active the training pixels are as a whole: name -> (time)."""
+    """Return the activity of all training pixels together by name: (time,)."""
     own = own_history(grid, training_pixels)
-    made = {
+    features = {
         f"region_{name}": values.mean(axis=0)
         for name, values in own.items()
         if name.startswith(("magnitude", "count"))
     }
     energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, training_pixels].astype(np.float64))
-    made |= {f"region_magnitude_{n}": _above_quiet(energy, n).mean(axis=0) for n in SLOW_WINDOWS}
+    features |= {
+        f"region_magnitude_{n}": _above_quiet(energy, n).mean(axis=0) for n in SLOW_WINDOWS
+    }
     total = grid.strong[:, training_pixels].sum(axis=1, keepdims=True)
-    return made | {f"region_strong_{n}": _log_count(total, n)[0] for n in COUNT_WINDOWS}
+    return features | {f"region_strong_{n}": _log_count(total, n)[0] for n in COUNT_WINDOWS}
 
 
 def dates(grid: Fortnights, training_pixels: Indices) -> dict[str, Floats]:
-    """Return the published encodings of time: name -> (time).
+    """Return the published encodings of time by name: (time,).
 
-    Linear time, Legendre polynomials 2 to 4 of it, cosine and sine of 8, 16, 32 and 64 fortnights.
-    A model that has them can learn what happened when; pixels that share their dates with the
-    training pixels profit from that, a forecast of the future does not.
+    Linear time, its Legendre polynomials 2 to 4, cosine and sine of 8, 16, 32 and 64 fortnights. A
+    model can use them to memorise when earthquakes happened. That helps for pixels that share their
+    dates with training pixels, and not in forecasts of the future.
     """
     del training_pixels
     steps = np.arange(len(grid))
     linear = steps / max(len(grid) - 1, 1)
     legendre = np.polynomial.legendre.legvander(2 * linear - 1, 4)
-    made = {"date": linear} | {f"legendre_{n}": legendre[:, n] for n in (2, 3, 4)}
+    features = {"date": linear} | {f"legendre_{n}": legendre[:, n] for n in (2, 3, 4)}
     for period in ENCODING_PERIODS:
         angle = 2 * np.pi * steps / period
-        made |= {f"cosine_{period}": np.cos(angle), f"sine_{period}": np.sin(angle)}
-    return made
+        features |= {f"cosine_{period}": np.cos(angle), f"sine_{period}": np.sin(angle)}
+    return features
 
 
 LOCAL_GROUPS = {"own": own_history, "neighbours": neighbours, "slow": slow, "faults": faults}
@@ -180,11 +185,10 @@ SHARED_GROUPS = {"region": region, "dates": dates}
 def ridge_rows(grid: Fortnights, pixel: int) -> npt.NDArray[np.float64]:
     """Return the inputs of the ridge baseline for one pixel: (time, feature=84).
 
-    26 lags of magnitude, of log count and of log strong count, five back windows and the depth:
-    nothing but the pixel's own past, as the published models have it.
+    26 lags of magnitude, of log count and of log strong count, five back windows and the depth.
+    These are from the past of the pixel itself, as in the published models.
     """
-    one = np.array([pixel])
-    own = own_history(grid, one)
+    own = own_history(grid, np.array([pixel]))
     lagged = [own[name][0] for name in ("magnitude_1", "count_1", "strong_1")]
     columns = [_lag(series, lag) for series in lagged for lag in range(RIDGE_LAGS)]
     columns += [own[f"magnitude_{steps}"][0] for steps in BACK_WINDOWS[1:]]
@@ -192,34 +196,36 @@ def ridge_rows(grid: Fortnights, pixel: int) -> npt.NDArray[np.float64]:
 
 
 def ridge_blocks(grid: Fortnights, pixels: Indices) -> Iterator[npt.NDArray[np.float64]]:
-    """Return `ridge_rows` of each pixel, one after the other."""
+    """Return an iterator over `ridge_rows` of each pixel."""
     return (ridge_rows(grid, int(pixel)) for pixel in pixels)
 
 
 def trailing_sum(series: Floats, steps: int) -> npt.NDArray[np.float64]:
     """Return the sum over the last `steps` times: (time, ...) float64.
 
-    Before there are so many, what there is, scaled up: a rate is more use than nothing.
+    At the first times, the shorter sum is scaled up to `steps`, because an estimated rate is more
+    useful than a missing value.
     """
     values = np.asarray(series, np.float64)
     early = min(steps - 1, len(values))
     shape = (early, *([1] * (values.ndim - 1)))
-    grown = np.cumsum(values[:early], axis=0) * (steps / np.arange(1, early + 1)).reshape(shape)
-    return np.concatenate([grown, sliding_sums(values, steps)]) if len(values) >= steps else grown
+    scaled = np.cumsum(values[:early], axis=0) * (steps / np.arange(1, early + 1)).reshape(shape)
+    return np.concatenate([scaled, sliding_sums(values, steps)]) if len(values) >= steps else scaled
 
 
 def _above_quiet(energy: Floats, steps: int) -> npt.NDArray[np.float64]:
-    """Return (pixel, time) magnitude of the last `steps` fortnights above that of empty ones."""
+    """Return magnitude of the last `steps` fortnights relative to empty ones: (pixel, time)."""
     relative = trailing_sum(energy, steps) / (FORTNIGHT_DAYS * steps)
     return np.asarray(np.log10(np.maximum(relative, 1e-9)).T / ENERGY_EXPONENT)
 
 
 def _log_count(count: npt.NDArray[np.generic], steps: int) -> npt.NDArray[np.float64]:
+    """Return log(1 + count over the last `steps` fortnights): (pixel, time)."""
     return np.asarray(np.log1p(np.maximum(trailing_sum(count.astype(np.float64), steps), 0)).T)
 
 
 def _around(values: npt.NDArray[np.generic], radius: int) -> npt.NDArray[np.float64]:
-    """Return the sum over the square around each pixel, cut at the edge: (time, pixel)."""
+    """Return the sum over the square around each pixel: (time, pixel); zero beyond the edge."""
     image = values.reshape(-1, ROWS, COLUMNS).astype(np.float64)
     for axis in (1, 2):
         margin = [(0, 0)] * 3
@@ -233,14 +239,14 @@ def _lag(series: Floats, lag: int) -> Floats:
     return np.concatenate([np.zeros(lag), series[: len(series) - lag]]) if lag else series
 
 
-def _scaled(
+def _standardised(
     named: Mapping[str, Floats], shape: tuple[int, ...], training: _Selection
 ) -> npt.NDArray[np.float32]:
-    """Return the features side by side, with mean 0 and variance 1 over the training samples."""
-    made = np.zeros((*shape, len(named)), np.float32)
+    """Return features stacked along a new last axis, standardised with the training samples."""
+    stacked = np.zeros((*shape, len(named)), np.float32)
     for index, values in enumerate(named.values()):
         known = training(np.asarray(values))
         spread = float(known.std())
         standard = (values - float(known.mean())) / (spread if spread > 1e-6 else 1.0)
-        made[..., index] = np.clip(standard, -GREATEST, GREATEST)
-    return made
+        stacked[..., index] = np.clip(standard, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    return stacked

@@ -1,7 +1,7 @@
-"""Three pictures of a run: where, how well over time, how well by window.
+"""Figures of a run: map of the pixels, series of observed and predicted values, scores by window.
 
-They are drawn from the run's folder alone (predictions and record), and from the fault map that
-lies beside the dataset's description in the same registry.
+They are drawn from the run's folder (predictions and record), and from the fault map in the
+dataset's folder of the same registry.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .data import WINDOW_TITLES, WINDOWS
 
 FAULT_MAP = "pixel_fault_groups.csv"
 SERIES_WINDOWS = (1, 7, 26, 104)
-LEAST_WIDTH = 330  # fortnights; a shorter part gets as much room, for its dates to be read
+MIN_WIDTH = 330  # fortnights; a shorter part is drawn as wide, so that its dates are readable
 MODEL_COLOUR = "#cc3311"
 BASELINE_LOOKS = {
     "persistence": ("#0077bb", "s", "-"),
@@ -37,8 +37,8 @@ BASELINE_LOOKS = {
     "ridge": ("#009988", "^", "-"),
     "same_date_mean": ("#ee7733", "D", "--"),
 }
-NAMED_MAGNITUDE = 6.6  # earthquakes of this magnitude and more get their year on the map
-SHOWN_METRICS = {
+NAMED_MAGNITUDE = 6.6  # earthquakes from this magnitude on have their year on the map
+DRAWN_METRICS = {
     "nnse_averaged": "NNSE, mean over locations",
     "nnse_summed": "NNSE of the sum over locations",
 }
@@ -50,19 +50,19 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
     mpl.use("Agg")
     predictions = load_predictions(run_folder / PREDICTIONS_NAME)
-    made = {
+    drawn = {
         "map": _map(predictions, record),
         "series": _series(predictions, record),
         "nnse": _scores(record),
     }
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)
-    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in made.items()]
+    return [save_figure(figure, folder / f"{name}.png", record) for name, figure in drawn.items()]
 
 
 def _map(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> Any:
-    """Return the box with fault groups, the pixels of each part and the greatest earthquakes."""
-    figure, axes = _new(1, 1, size=(8.6, 6.0))
+    """Return a map of fault groups, pixels of each part, and the greatest earthquakes."""
+    figure, axes = _subplots(1, 1, size=(8.6, 6.0))
     chart = axes[0, 0]
     groups = _fault_groups(record)
     if groups is not None:
@@ -80,7 +80,7 @@ def _map(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> A
                 longitude[pixels], latitude[pixels], "s", ms=4.2, mew=0, alpha=0.85,
                 color=PART_COLOURS.get(part, "black"), label=label,
             )  # fmt: skip
-    _quakes(chart, record)
+    _draw_earthquakes(chart, record)
     chart.set(
         xlim=(WEST, EAST), ylim=(SOUTH, NORTH), xlabel="longitude, degrees east",
         ylabel="latitude, degrees north",
@@ -91,7 +91,7 @@ def _map(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> A
     return figure
 
 
-def _quakes(chart: Any, record: Mapping[str, Any]) -> None:
+def _draw_earthquakes(chart: Any, record: Mapping[str, Any]) -> None:
     quakes = record["facts"].get("greatest_earthquakes", [])
     if not quakes:
         return
@@ -112,10 +112,10 @@ def _quakes(chart: Any, record: Mapping[str, Any]) -> None:
 
 
 def _series(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -> Any:
-    """Return observed and predicted means over locations, a row for each of some windows."""
+    """Return observed and predicted means over locations, a row for each window length."""
     parts = list(predictions)
-    widths = [max(len(predictions[part].coords["time"]), LEAST_WIDTH) for part in parts]
-    figure, axes = _new(
+    widths = [max(len(predictions[part].coords["time"]), MIN_WIDTH) for part in parts]
+    figure, axes = _subplots(
         len(SERIES_WINDOWS),
         len(parts),
         size=(13.0, 9.0),
@@ -126,7 +126,7 @@ def _series(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -
     for row, steps in enumerate(SERIES_WINDOWS):
         index = WINDOWS.index(steps)
         for column, part in enumerate(parts):
-            _one_series(axes[row, column], predictions[part], index)
+            _draw_series(axes[row, column], predictions[part], index)
             axes[row, column].margins(x=0.01)
         axes[row, 0].set_ylabel(f"{WINDOW_TITLES[index]}\nmean magnitude")
     for column, part in enumerate(parts):
@@ -140,7 +140,7 @@ def _series(predictions: Mapping[str, Predictions], record: Mapping[str, Any]) -
     return figure
 
 
-def _one_series(chart: Any, values: Predictions, index: int) -> None:
+def _draw_series(chart: Any, values: Predictions, index: int) -> None:
     from matplotlib import dates
 
     known = np.isfinite(values.observed[..., index]).all(axis=0)
@@ -161,34 +161,34 @@ def _one_series(chart: Any, values: Predictions, index: int) -> None:
 
 
 def _scores(record: Mapping[str, Any]) -> Any:
-    """Return NNSE by window, the model beside the baselines: a column for each part."""
-    rows = [row for row in record["metrics"] if row["metric_id"] in SHOWN_METRICS]
+    """Return NNSE of model and baselines by window, a column for each part."""
+    rows = [row for row in record["metrics"] if row["metric_id"] in DRAWN_METRICS]
     parts = list(dict.fromkeys(row["part"] for row in rows))
-    figure, axes = _new(
-        len(SHOWN_METRICS),
+    figure, axes = _subplots(
+        len(DRAWN_METRICS),
         len(parts),
         size=(3.4 * len(parts) + 1.2, 7.2),
         sharex=True,
         sharey="row",
     )
-    for line, (metric, title) in enumerate(SHOWN_METRICS.items()):
+    for line, (metric, title) in enumerate(DRAWN_METRICS.items()):
         for column, part in enumerate(parts):
             chart = axes[line, column]
-            found = {
+            by_window = {
                 row["variant"]: row
                 for row in rows
                 if row["part"] == part and row["metric_id"] == metric
             }
-            _one_chart(chart, [found.get(f"w{steps}") for steps in WINDOWS], record)
+            _draw_scores(chart, [by_window.get(f"w{steps}") for steps in WINDOWS], record)
             if line == 0:
                 chart.set_title(part, fontsize=10)
         axes[line, 0].set_ylabel(title)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    figure.suptitle(f"{_title(record)}\nNNSE by forecast window; 0.5 is the mean of what was seen")
+    figure.suptitle(f"{_title(record)}\nNNSE by forecast window (0.5 = predicting the mean)")
     return figure
 
 
-def _one_chart(chart: Any, rows: list[Any], record: Mapping[str, Any]) -> None:
+def _draw_scores(chart: Any, rows: list[Any], record: Mapping[str, Any]) -> None:
     def values(name: str | None) -> list[float]:
         scores = [
             None if row is None else row["score"] if name is None else row["baselines"].get(name)
@@ -212,26 +212,28 @@ def _one_chart(chart: Any, rows: list[Any], record: Mapping[str, Any]) -> None:
     chart.grid(alpha=0.3)
 
 
-def _new(rows: int, columns: int, *, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:
+def _subplots(
+    rows: int, columns: int, *, size: tuple[float, float], **options: Any
+) -> tuple[Any, Any]:
     from matplotlib import pyplot as plt
 
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
 
 
 def _fault_groups(record: Mapping[str, Any]) -> np.ndarray[Any, Any] | None:
-    """Return the (row=40, column=60) fault map of this runner's registry, if it has one."""
+    """Return the fault map (row=40, column=60) of this runner's registry; None without one."""
     version = Path(record["dataset"]["id"]) / record["dataset"]["version"]
     path = Path(__file__).resolve().parents[2] / "datapackages" / version / FAULT_MAP
     return np.loadtxt(path, delimiter=",", dtype=int) if path.is_file() else None
 
 
 def _shades(groups: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return one of nine shades for each group; groups are many, and only borders matter."""
+    """Return a shade (0 to 8) for each group, so that neighbouring groups differ."""
     return np.asarray(groups * 5 % 9)
 
 
-def _same_pixels(one: Predictions, other: Predictions) -> bool:
-    return np.array_equal(one.coords["pixel"], other.coords["pixel"])
+def _same_pixels(first: Predictions, other: Predictions) -> bool:
+    return np.array_equal(first.coords["pixel"], other.coords["pixel"])
 
 
 def _title(record: Mapping[str, Any]) -> str:

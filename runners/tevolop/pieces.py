@@ -1,10 +1,10 @@
-"""Pieces of the series, cut when read: one pass over a piece trains on all its fortnights at once.
+"""Read pieces of the series as batches: one pass over a piece trains on all its fortnights.
 
-A window of 26 fortnights for each forecast, as the published code lays them out in memory, holds
-each number 26 times and yields one sample for 26 steps of work. Here a model is causal (what it
-says at fortnight t depends on nothing after t), so a piece of 26 + 104 fortnights yields 104
-samples; its first ones only warm the model up and have weight 0. Nothing but indices is made for an
-epoch.
+The published code stores a window of 26 fortnights for each forecast. That holds each number 26
+times, and 26 steps of a recurrent model yield one sample. Here models are causal: the output at
+fortnight t does not depend on later fortnights. So a piece of 26 + 104 fortnights yields 104
+samples. Its first 26 fortnights warm up the model and have weight 0. An epoch needs only the
+indices of its pieces in memory.
 """
 
 from __future__ import annotations
@@ -17,33 +17,40 @@ import numpy as np
 import numpy.typing as npt
 
 from .data import Floats
-from .split import Part, inside
+from .split import Part, windows_in_part
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How series are cut: fortnights that only warm up, those that are scored, pixels together.
+class PieceShape:
+    """The size of a piece.
 
-    `together` pixels are in one piece, for a model that looks from one location to another.
+    Attributes:
+        warmup: fortnights that warm up the model.
+        scored: fortnights after them, which are trained on or predicted.
+        locations: pixels in a piece; more than one for a model with attention over locations.
     """
 
     warmup: int
     scored: int
-    together: int
+    locations: int
 
     @property
     def length(self) -> int:
-        """Return the fortnights in a piece."""
+        """Return the number of fortnights in a piece."""
         return self.warmup + self.scored
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """What pieces are cut from; all float32.
+    """The series that pieces are read from; all float32.
 
-    local: (pixel, time, feature). shared: (time, feature). base: (pixel, time, window), what the
-    model corrects. targets: (pixel, time, window), scaled, 0 where missing. weights: (pixel,
-    window), of each sample there. known: (pixel, time, window), 1 where there is a target.
+    Attributes:
+        local: (pixel, time, feature) features of pixels.
+        shared: (time, feature) features that all pixels share.
+        base: (pixel, time, window) forecast that the model corrects, standardised.
+        targets: (pixel, time, window) standardised, 0 where missing.
+        known: (pixel, time, window) 1 where there is a target, else 0.
+        weights: (pixel, window) of the samples of a pixel.
     """
 
     local: npt.NDArray[np.float32]
@@ -54,110 +61,131 @@ class Tensors:
     weights: npt.NDArray[np.float32]
 
 
-def teams(order: npt.NDArray[np.intp], together: int) -> npt.NDArray[np.intp]:
-    """Return the pixels that stay together: (team, together).
+def location_groups(order: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.intp]:
+    """Return groups of pixels that are in a piece together: (group, size).
 
-    The last team is filled up with the first pixels of all.
+    The last group is filled up with the first pixels of `order`.
 
     Args:
-        order: (pixel) in which neighbours stand near each other.
-        together: pixels in a team.
+        order: (pixel,) pixels in an order in which neighbours are close.
+        size: pixels in a group.
     """
-    short = -len(order) % together
-    filled = np.concatenate([order, np.resize(order, short)]) if short else order
-    return filled.reshape(-1, together)
+    missing = -len(order) % size
+    filled = np.concatenate([order, np.resize(order, missing)]) if missing else order
+    return filled.reshape(-1, size)
 
 
-def pieces(
-    part: Part, cut: Cut, team_count: int, *, rng: np.random.Generator | None
+def piece_starts(
+    part: Part, shape: PieceShape, group_count: int, *, rng: np.random.Generator | None
 ) -> npt.NDArray[np.int32]:
-    """Return (piece, 2) int32: team, and the first fortnight that is scored.
+    """Return (piece, 2) int32: group of pixels, and first scored fortnight of each piece.
 
-    The pieces of a team cover every forecast of the part once. With `rng` each team is cut at
-    other places and the pieces are shuffled; without, they stand in order.
+    The pieces of a group cover each forecast of the part once. With `rng` each group has other
+    starts, and pieces are shuffled; without it they are in order.
+
+    Args:
+        part: of the split.
+        shape: size of a piece.
+        group_count: number of groups of pixels.
+        rng: draws starts and order.
     """
     first, last = part.first - 1, part.stop - 2
-    found = []
-    for team in range(team_count):
-        shift = int(rng.integers(cut.scored)) if rng is not None else 0
-        starts = np.arange(first - shift, last + 1, cut.scored)
-        found.append(np.stack([np.full_like(starts, team), starts], axis=1))
-    made = np.concatenate(found).astype(np.int32)
-    return rng.permutation(made) if rng is not None else made
+    of_groups = []
+    for group in range(group_count):
+        shift = int(rng.integers(shape.scored)) if rng is not None else 0
+        starts = np.arange(first - shift, last + 1, shape.scored)
+        of_groups.append(np.stack([np.full_like(starts, group), starts], axis=1))
+    pieces = np.concatenate(of_groups).astype(np.int32)
+    return rng.permutation(pieces) if rng is not None else pieces
 
 
-class Cutter:
-    """Cuts the pieces of one part out of tensors, and puts a model's output back in place."""
+class PieceReader:
+    """Reads the pieces of one part from tensors, and puts the outputs of a model back in place."""
 
     def __init__(
-        self, tensors: Tensors, part: Part, cut: Cut, *, team: npt.NDArray[np.intp]
+        self, tensors: Tensors, part: Part, shape: PieceShape, *, groups: npt.NDArray[np.intp]
     ) -> None:
-        """Hand the tensors over once; `team` is what `teams` returned."""
+        """Copy the series to TensorFlow once.
+
+        Args:
+            tensors: the series.
+            part: of the split.
+            shape: size of a piece.
+            groups: (group, location) pixels; see `location_groups`.
+        """
         import tensorflow as tf
 
-        self.cut, self.part, self.team = cut, part, team
+        self.shape, self.part, self.groups = shape, part, groups
         self._local, self._base = tf.constant(tensors.local), tf.constant(tensors.base)
         self._targets, self._known = tf.constant(tensors.targets), tf.constant(tensors.known)
-        self._shared, self._team = tf.constant(tensors.shared), tf.constant(team.astype(np.int32))
-        self._is_first = _is_first(team)
-        counts = self._is_first & part.has_pixel[team]
-        self._weights = tf.constant(tensors.weights[team] * counts[..., None].astype(np.float32))
-        self._inside = tf.constant(inside(part, len(tensors.shared)).astype(np.float32))
+        self._shared, self._groups = (
+            tf.constant(tensors.shared),
+            tf.constant(groups.astype(np.int32)),
+        )
+        self._is_first = _is_first(groups)
+        counts = self._is_first & part.has_pixel[groups]
+        self._weights = tf.constant(tensors.weights[groups] * counts[..., None].astype(np.float32))
+        within = windows_in_part(part, len(tensors.shared))
+        self._in_part = tf.constant(within.astype(np.float32))
 
     def dataset(self, batch_size: int, *, rng: np.random.Generator | None) -> Any:
         """Return one epoch of (inputs, targets, weights) as a `tf.data.Dataset`.
 
-        inputs: {"series": (batch, together, length, feature), "base": (batch, together, length,
-        8)}; targets, weights: (batch, together, length, 8); all float32.
+        inputs: {"series": (batch, location, length, feature), "base": (batch, location, length,
+        8)}; targets, weights: (batch, location, length, 8); all float32. With `rng` pieces are
+        random and shuffled.
         """
         import tensorflow as tf
 
-        found = pieces(self.part, self.cut, len(self.team), rng=rng)
-        data = tf.data.Dataset.from_tensor_slices(found).batch(batch_size)
-        return data.map(self._cut, num_parallel_calls=1, deterministic=True).prefetch(2)
+        pieces = piece_starts(self.part, self.shape, len(self.groups), rng=rng)
+        data = tf.data.Dataset.from_tensor_slices(pieces).batch(batch_size)
+        return data.map(self._read, num_parallel_calls=1, deterministic=True).prefetch(2)
 
     def assemble(self, forward: Callable[[Any], Any], *, batch_size: int, into: Floats) -> None:
-        """Write what a model says of the part into (pixel, time, window).
+        """Write the outputs of a model for the part into an array.
 
         Args:
-            forward: inputs of a batch -> (batch, together, length, 8).
+            forward: function from the inputs of a batch to (batch, location, length, 8).
             batch_size: pieces in one call of it.
-            into: what is written to, at the pixels and fortnights of this part.
+            into: (pixel, time, window); only pixels and fortnights of this part are written.
         """
-        found = pieces(self.part, self.cut, len(self.team), rng=None)
+        pieces = piece_starts(self.part, self.shape, len(self.groups), rng=None)
         last = 0
         for inputs, _targets, _weights in self.dataset(batch_size, rng=None):
             outputs = np.asarray(forward(inputs))
-            for (team, start), output in zip(found[last:], outputs, strict=False):
-                stop = min(start + self.cut.scored, into.shape[1])
-                mine = self._is_first[team]
-                said = output[mine, self.cut.warmup : self.cut.warmup + stop - start]
-                into[self.team[team][mine], max(start, 0) : stop] = said[:, max(-start, 0) :]
+            for (group, start), output in zip(pieces[last:], outputs, strict=False):
+                stop = min(start + self.shape.scored, into.shape[1])
+                is_first = self._is_first[group]
+                warmup = self.shape.warmup
+                predicted = output[is_first, warmup : warmup + stop - start]
+                pixels = self.groups[group][is_first]
+                into[pixels, max(start, 0) : stop] = predicted[:, max(-start, 0) :]
             last += len(outputs)
 
-    def _cut(self, piece: Any) -> tuple[Any, Any, Any]:
+    def _read(self, piece: Any) -> tuple[Any, Any, Any]:
+        """Return inputs, targets and weights of a batch of pieces (piece, 2)."""
         import tensorflow as tf
 
-        team, start = piece[:, 0], piece[:, 1]
-        steps = tf.range(self.cut.length) - self.cut.warmup
+        group, start = piece[:, 0], piece[:, 1]
+        steps = tf.range(self.shape.length) - self.shape.warmup
         wanted = start[:, None] + steps[None]
         time = tf.clip_by_value(wanted, 0, tf.shape(self._shared)[0] - 1)
-        shape = tf.stack([tf.shape(team)[0], self.cut.together, self.cut.length])
-        pixel = tf.broadcast_to(tf.gather(self._team, team)[:, :, None], shape)
+        shape = tf.stack([tf.shape(group)[0], self.shape.locations, self.shape.length])
+        pixel = tf.broadcast_to(tf.gather(self._groups, group)[:, :, None], shape)
         place = tf.stack([pixel, tf.broadcast_to(time[:, None, :], shape)], axis=-1)
         shared = tf.gather(self._shared, time)[:, None]
         shared = tf.broadcast_to(shared, tf.concat([shape, tf.shape(shared)[-1:]], axis=0))
         series = tf.concat([tf.gather_nd(self._local, place), shared], axis=-1)
         is_scored = tf.cast((wanted == time) & (steps >= 0)[None], tf.float32)[..., None]
-        within = (tf.gather(self._inside, time) * is_scored)[:, None]
-        weights = tf.gather(self._weights, team)[:, :, None] * within
+        within = (tf.gather(self._in_part, time) * is_scored)[:, None]
+        weights = tf.gather(self._weights, group)[:, :, None] * within
         weights *= tf.gather_nd(self._known, place)
         inputs = {"series": series, "base": tf.gather_nd(self._base, place)}
         return inputs, tf.gather_nd(self._targets, place), weights
 
 
-def _is_first(team: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Return where a pixel stands for the first time: (team, together) bool."""
-    first = np.zeros(team.size, np.bool_)
-    first[np.unique(team, return_index=True)[1]] = True
-    return first.reshape(team.shape)
+def _is_first(groups: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return whether it is a pixel's first place in the groups: (group, location) bool."""
+    first = np.zeros(groups.size, np.bool_)
+    first[np.unique(groups, return_index=True)[1]] = True
+    return first.reshape(groups.shape)

@@ -1,7 +1,10 @@
-"""TEvolOp as the engine sees it: parts, batches, predictions, baselines, scores and facts.
+"""TEvolOp, the benchmark: forecasts of earthquake activity in southern California.
 
-What a model says is a correction to the ridge forecast (setting `base`), so it starts as good as
-that and training can only be kept where validation says that it became better.
+`prepare` is the entry point of the engine. `Tevolop` implements the interface `Problem` of
+`sciml_data.bench.interface` with the modules beside this one.
+
+A model predicts a correction to the ridge forecast (setting `base`). So an untrained model is as
+good as the ridge, and the epoch is chosen by validation.
 """
 
 from __future__ import annotations
@@ -16,20 +19,27 @@ from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_pooled, nnse_s
 from sciml_data.bench.scoring.predictions import Predictions
 
 from . import data, forecasts, scaling
-from . import split as parts
 from .data import WINDOWS, Fortnights
 from .features import Features, make_features
 from .forecasts import Forecasts
-from .pieces import Cut, Cutter, Tensors, teams
-from .split import TRAIN, Layout
+from .pieces import PieceReader, PieceShape, Tensors, location_groups
+from .split import (
+    TRAIN,
+    SplitParts,
+    curve_order,
+    leakage,
+    make_split,
+    period_end,
+    windows_in_part,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from sciml_data.bench.task.split import Split
 
-BACKENDS = ("tensorflow",)  # chunks.py cuts its pieces with TensorFlow
-PREDICT_SEQUENCES = 512  # single-pixel pieces in one forward pass: about 250 MB of activations
+BACKENDS = ("tensorflow",)  # pieces.py reads with TensorFlow
+PREDICT_SEQUENCES = 512  # of single pixels in one forward pass: about 250 MB of activations
 
 
 def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Tevolop:
@@ -37,30 +47,30 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> T
 
     Args:
         dataset: ready form of `tevolop_socal`.
-        split: stored split; each part has a period and perhaps pixels.
+        split: stored split; each part has a period, and pixels if these are held out.
         settings: see task.toml.
 
     Raises:
-        CallError: a setting names what does not exist.
-        DescriptorError: the split cannot be laid out.
+        CallError: the value of a setting is not valid.
+        DescriptorError: the split has no valid periods.
     """
-    grid = data.read_fortnights(dataset, end=parts.period_end(split), floor=settings["floor"])
-    layout = parts.lay_out(split, grid)
-    train = layout.part(TRAIN)
+    grid = data.read_fortnights(dataset, end=period_end(split), floor=settings["floor"])
+    split_parts = make_split(split, grid)
+    train = split_parts.part(TRAIN)
     features = make_features(
         grid,
-        layout.pixels,
+        split_parts.pixels,
         groups=settings["features"],
         train=train.has_pixel,
         stop=train.stop,
     )
-    made = forecasts.make_forecasts(
+    targets = forecasts.make_forecasts(
         grid,
-        layout,
+        split_parts,
         penalty=settings["ridge_penalty"],
-        most_missing=settings["most_missing"],
+        max_missing=settings["most_missing"],
     )
-    problem = Tevolop(grid, layout, features, made, settings)
+    problem = Tevolop(grid, split_parts, features, targets, settings)
     problem.greatest = data.greatest_earthquakes(dataset, before=grid)
     return problem
 
@@ -73,62 +83,63 @@ def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 
 
 class Tevolop:
-    """The problem that the engine trains on; a sample is one pixel at one fortnight."""
+    """The problem that the engine trains on. A sample is one pixel at one fortnight."""
 
     def __init__(
         self,
         grid: Fortnights,
-        layout: Layout,
+        split: SplitParts,
         features: Features,
-        made: Forecasts,
+        targets: Forecasts,
         settings: Mapping[str, Any],
     ) -> None:
-        """Keep the arrays; tensors are made when the first batch is asked for."""
-        self.grid, self.layout, self.features = grid, layout, features
-        self.forecasts, self.settings = made, settings
-        self.parts = tuple(part.name for part in layout.parts)
-        together = min(settings["locations_together"], len(layout.pixels))
-        self.cut = Cut(settings["warmup"], settings["piece"], together)
+        """Store the arrays; tensors are created for the first batch."""
+        self.grid, self.split, self.features = grid, split, features
+        self.forecasts, self.settings = targets, settings
+        self.parts = tuple(part.name for part in split.parts)
+        locations = min(settings["locations_together"], len(split.pixels))
+        self.piece = PieceShape(settings["warmup"], settings["piece"], locations)
         self.scale = scaling.scale_of(self.forecasts.training_targets)
         self.greatest: list[Mapping[str, Any]] = []
-        self._cutters: dict[str, Cutter] = {}
+        self._readers: dict[str, PieceReader] = {}
         self._tensors: Tensors | None = None
         self._forward: tuple[Any, Any] | None = None
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """Samples of each part: pixels times fortnights with at least one target."""
+        """Return the samples of each part: pixels and fortnights with at least one target."""
         known = np.isfinite(self.forecasts.observed)
         return {
             part.name: int(
-                (known[part.has_pixel] & parts.inside(part, len(self.grid))).any(axis=-1).sum()
+                (known[part.has_pixel] & windows_in_part(part, len(self.grid))).any(axis=-1).sum()
             )
-            for part in self.layout.parts
+            for part in self.split.parts
         }
 
     def build(self) -> Any:
-        """Return the model that the settings name."""
+        """Return the model of the settings."""
         from .models import build_model
 
         return build_model(
             self.settings,
             names=self.features.names,
-            together=self.cut.together,
-            length=self.cut.length,
+            locations=self.piece.locations,
+            length=self.piece.length,
         )
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return one epoch; the training part in random pieces, the others in order.
+        """Return one epoch: the training part in random pieces, the others in order.
 
-        A batch is `batch_size` pieces; see `Cutter.dataset` for the shapes.
+        A batch is `batch_size` pieces; see `PieceReader.dataset` for the shapes.
         """
         rng = np.random.default_rng(seed) if part == TRAIN else None
-        return self._cutter(part).dataset(batch_size, rng=rng)
+        return self._reader(part).dataset(batch_size, rng=rng)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted losses and of weights.
 
-        Squared error, or beyond `huber` standard deviations (0: never) its tangent.
+        The loss is the squared error; beyond `huber` standard deviations (0: never) it continues as
+        its tangent.
         """
         from keras import ops
 
@@ -139,40 +150,44 @@ class Tevolop:
         return ops.sum(loss * weights), ops.sum(weights)
 
     def samples_in(self, weights: Any) -> Any:
-        """Return how many pixels and fortnights of a batch have a target."""
+        """Return the number of samples in a batch: pixels and fortnights with a target."""
         from keras import ops
 
         return ops.sum(ops.cast(ops.any(weights > 0, axis=-1), "int32"))
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return the model's forecasts of a whole part, in magnitudes; see `predictions_of`."""
+        """Return the model's forecasts of a whole part as magnitudes; see `predictions_of`."""
         forecast = np.zeros(self.forecasts.observed.shape, np.float32)
-        size = max(1, PREDICT_SEQUENCES // self.cut.together)
-        self._cutter(part).assemble(self._compiled(model), batch_size=size, into=forecast)
+        size = max(1, PREDICT_SEQUENCES // self.piece.locations)
+        self._reader(part).assemble(self._compiled(model), batch_size=size, into=forecast)
         return self.predictions_of(part, self.scale.magnitude(forecast))
 
     def predictions_of(self, part: str, forecast: data.Floats) -> Predictions:
-        """Return forecasts (pixel, time, window) of all pixels and times as those of a part.
+        """Return the predictions of a part from forecasts of all pixels and times.
 
-        Axes: pixel (number), time (first day of the first forecast fortnight), window (fortnights);
-        observed is NaN where the window does not lie in the part, or nothing is known.
+        Axes are pixel (number), time (first day of the window) and window (fortnights). Observed is
+        NaN if the window is not in the part, or its magnitude is unknown.
+
+        Args:
+            part: name of the part.
+            forecast: (pixel, time, window) magnitudes.
         """
-        chosen = self.layout.part(part)
-        within = parts.inside(chosen, len(self.grid))
-        seen = np.flatnonzero(within.any(axis=-1))
-        observed = self.forecasts.observed[chosen.has_pixel][:, seen]
+        chosen = self.split.part(part)
+        in_part = windows_in_part(chosen, len(self.grid))
+        times = np.flatnonzero(in_part.any(axis=-1))
+        observed = self.forecasts.observed[chosen.has_pixel][:, times]
         return Predictions(
-            observed=np.where(within[seen], observed, np.nan).astype(np.float32),
-            predicted=np.asarray(forecast[chosen.has_pixel][:, seen], np.float32),
+            observed=np.where(in_part[times], observed, np.nan).astype(np.float32),
+            predicted=np.asarray(forecast[chosen.has_pixel][:, times], np.float32),
             coords={
-                "pixel": self.layout.pixels[chosen.has_pixel],
-                "time": data.end_of(self.grid)[seen].astype("M8[ns]"),
+                "pixel": self.split.pixels[chosen.has_pixel],
+                "time": data.end_of(self.grid)[times].astype("M8[ns]"),
                 "window": np.array(WINDOWS),
             },
         )
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the forecasts of every baseline for every part."""
+        """Return the predictions of each baseline for each part."""
         return {
             name: {part: self.predictions_of(part, forecast) for part in self.parts}
             for name, forecast in self.forecasts.baselines.items()
@@ -181,7 +196,7 @@ class Tevolop:
     def score(self, predictions: Predictions) -> Mapping[str, float]:
         """Return every metric for each window (`.w26`), and the means of NNSE (`.mean`).
 
-        NaN where a window has no whole target in the part.
+        A metric is NaN if a window has no complete target in the part.
         """
         persistence = self._persistence_at(predictions)
         scores: dict[str, float] = {}
@@ -191,8 +206,8 @@ class Tevolop:
                 scores[f"{name}.w{steps}"] = metric(*pair)
             scores[f"skill_persistence.w{steps}"] = skill(*pair, persistence[..., index])
         for name in NNSE:
-            each = [value for key, value in scores.items() if key.startswith(f"{name}.w")]
-            known = [value for value in each if np.isfinite(value)]
+            of_windows = [value for key, value in scores.items() if key.startswith(f"{name}.w")]
+            known = [value for value in of_windows if np.isfinite(value)]
             scores[f"{name}.mean"] = float(np.mean(known)) if known else float("nan")
         return scores
 
@@ -200,9 +215,9 @@ class Tevolop:
         """Return pixels, leakage, features, scaling and gaps, for the record."""
         return {
             "pixels": {
-                part.name: int(part.has_pixel.sum()) for part in self.layout.parts
-            } | {"all": len(self.layout.pixels), "origin": self.layout.origin},
-            "leakage": parts.leakage(self.layout, self.grid),
+                part.name: int(part.has_pixel.sum()) for part in self.split.parts
+            } | {"all": len(self.split.pixels), "origin": self.split.origin},
+            "leakage": leakage(self.split, self.grid),
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; parts after it are not looked at before",
             "features": list(self.features.names),
@@ -219,13 +234,14 @@ class Tevolop:
         }  # fmt: skip
 
     def _persistence_at(self, predictions: Predictions) -> data.Floats:
-        rows = np.searchsorted(self.layout.pixels, predictions.coords["pixel"])
+        """Return the persistence forecast at the pixels and times of some predictions."""
+        rows = np.searchsorted(self.split.pixels, predictions.coords["pixel"])
         dates = predictions.coords["time"].astype("M8[D]")
         times = np.searchsorted(data.end_of(self.grid), dates)
         return self.forecasts.baselines["persistence"][np.ix_(rows, times)]
 
     def _compiled(self, model: Any) -> Any:
-        """Return the model as a compiled function, made once for the model last asked with."""
+        """Return the model as a compiled function; that of the last model is cached."""
         import tensorflow as tf
 
         if self._forward is None or self._forward[0] is not model:
@@ -233,16 +249,16 @@ class Tevolop:
             self._forward = (model, call)
         return self._forward[1]
 
-    def _cutter(self, part: str) -> Cutter:
+    def _reader(self, part: str) -> PieceReader:
         if self._tensors is None:
             self._tensors = self._make_tensors()
-        if part not in self._cutters:
-            order, chosen = parts.along_curve(self.layout.pixels), self.layout.part(part)
-            if self.cut.together == 1:  # nobody looks at a neighbour, so the others may stay away
+        if part not in self._readers:
+            order, chosen = curve_order(self.split.pixels), self.split.part(part)
+            if self.piece.locations == 1:  # without attention over locations, others are not needed
                 order = order[chosen.has_pixel[order]]
-            team = teams(order, self.cut.together)
-            self._cutters[part] = Cutter(self._tensors, chosen, self.cut, team=team)
-        return self._cutters[part]
+            groups = location_groups(order, self.piece.locations)
+            self._readers[part] = PieceReader(self._tensors, chosen, self.piece, groups=groups)
+        return self._readers[part]
 
     def _make_tensors(self) -> Tensors:
         targets = self.scale.standard(self.forecasts.observed)

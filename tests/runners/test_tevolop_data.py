@@ -1,4 +1,4 @@
-"""What TEvolOp forecasts, what it looks at, and which part a forecast belongs to."""
+"""TEvolOp: targets, input features, and the part that a forecast belongs to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sciml_data.bench.task.split import Split, load_split
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry.layout import find_registry
 
-TIMES, LIVELY = 240, 40
+TIMES, ACTIVE = 240, 40
 LOCAL = ("own", "neighbours", "slow", "faults")
 SHARED = ("region",)
 
@@ -25,20 +25,20 @@ def module(name: str) -> Any:
 
 
 def toy_grid(seed: int = 0) -> Any:
-    """Return fortnights in which only a block of 5 x 8 pixels ever stirs."""
+    """Return fortnights in which only a block of 5 x 8 pixels has earthquakes."""
     rng = np.random.default_rng(seed)
-    row, column = np.divmod(np.arange(LIVELY), 8)
-    lively = 60 * (row + 10) + column + 20
+    row, column = np.divmod(np.arange(ACTIVE), 8)
+    active = 60 * (row + 10) + column + 20
     count = np.zeros((TIMES, 2400), np.int32)
-    count[:, lively] = rng.poisson(0.6, (TIMES, LIVELY))
+    count[:, active] = rng.poisson(0.6, (TIMES, ACTIVE))
     energy = np.full((TIMES, 2400), 14.0)
-    energy[:, lively] += count[:, lively] * 10 ** (1.5 * rng.uniform(1, 5, (TIMES, LIVELY)))
+    energy[:, active] += count[:, active] * 10 ** (1.5 * rng.uniform(1, 5, (TIMES, ACTIVE)))
     magnitude = (np.log10(energy) / 1.5).astype(np.float32)
     first = np.datetime64("1950-01-04")
     return module("data").Fortnights(
         start=first + 14 * np.arange(TIMES),
         magnitude=magnitude,
-        shown=np.where(count > 0, magnitude, np.nan),
+        target_magnitude=np.where(count > 0, magnitude, np.nan),
         depth=np.where(count > 0, 8.0, 0.0).astype(np.float32),
         count=count,
         strong=(count > 1).astype(np.int32),
@@ -53,16 +53,16 @@ def split_of(**members: Any) -> Split:
     return Split("toy", "by hand", 0, members, "")
 
 
-def lively(grid: Any) -> np.ndarray:
+def active_pixels(grid: Any) -> np.ndarray:
     return np.flatnonzero(grid.count.sum(axis=0))
 
 
-def test_a_target_is_the_energy_of_the_fortnights_after_the_last_one_seen() -> None:
+def test_a_target_is_the_energy_of_the_fortnights_after_the_input() -> None:
     grid = toy_grid()
-    pixel = int(lively(grid)[0])
+    pixel = int(active_pixels(grid)[0])
     energy = 10 ** (1.5 * grid.magnitude[:, pixel].astype(float))
 
-    ahead = module("data").ahead(grid.magnitude[:, [pixel]])
+    ahead = module("data").windows_ahead(grid.magnitude[:, [pixel]])
 
     assert ahead.shape == (1, TIMES, 8)
     for index, steps in enumerate(module("data").WINDOWS):
@@ -71,7 +71,7 @@ def test_a_target_is_the_energy_of_the_fortnights_after_the_last_one_seen() -> N
 
 
 def test_an_incomplete_target_is_missing() -> None:
-    ahead = module("data").ahead(toy_grid().magnitude[:, :1])
+    ahead = module("data").windows_ahead(toy_grid().magnitude[:, :1])
 
     for index, steps in enumerate(module("data").WINDOWS):
         assert np.isfinite(ahead[0, :, index]).sum() == TIMES - steps
@@ -80,12 +80,12 @@ def test_an_incomplete_target_is_missing() -> None:
 
 def test_with_the_clean_floor_an_empty_window_is_missing() -> None:
     grid = toy_grid()
-    pixel = int(lively(grid)[0])
+    pixel = int(active_pixels(grid)[0])
 
-    ahead = module("data").ahead(grid.shown[:, [pixel]])
+    ahead = module("data").windows_ahead(grid.target_magnitude[:, [pixel]])
 
-    happened = grid.count[1:, pixel] > 0
-    assert np.isfinite(ahead[0, :-1, 0]).tolist() == happened.tolist()
+    has_earthquakes = grid.count[1:, pixel] > 0
+    assert np.isfinite(ahead[0, :-1, 0]).tolist() == has_earthquakes.tolist()
 
 
 def test_the_share_of_a_window_in_a_gap_is_known() -> None:
@@ -102,8 +102,8 @@ def test_the_share_of_a_window_in_a_gap_is_known() -> None:
 @pytest.mark.parametrize("group", [*LOCAL, *SHARED])
 def test_no_feature_looks_ahead(group: str) -> None:
     features, grid, changed = module("features"), toy_grid(0), toy_grid(1)
-    pixels, cut = lively(grid)[:12], 100
-    for name in ("magnitude", "shown", "depth", "count", "strong"):
+    pixels, cut = active_pixels(grid)[:12], 100
+    for name in ("magnitude", "target_magnitude", "depth", "count", "strong"):
         getattr(changed, name)[: cut + 1] = getattr(grid, name)[: cut + 1]
 
     make = {**features.LOCAL_GROUPS, **features.SHARED_GROUPS}[group]
@@ -118,7 +118,7 @@ def test_no_feature_looks_ahead(group: str) -> None:
 
 def test_the_ridge_does_not_look_ahead_either() -> None:
     features, grid, changed = module("features"), toy_grid(0), toy_grid(1)
-    pixel, cut = int(lively(grid)[0]), 100
+    pixel, cut = int(active_pixels(grid)[0]), 100
     for name in ("magnitude", "depth", "count", "strong"):
         getattr(changed, name)[: cut + 1] = getattr(grid, name)[: cut + 1]
 
@@ -130,23 +130,25 @@ def test_the_ridge_does_not_look_ahead_either() -> None:
 
 def test_scaling_knows_only_the_training_pixels_and_dates() -> None:
     features, grid, changed = module("features"), toy_grid(0), toy_grid(1)
-    pixels, stop = lively(grid)[:12], 90
+    pixels, stop = active_pixels(grid)[:12], 90
     train = np.arange(12) < 8
     for name in ("magnitude", "depth", "count", "strong"):
         getattr(changed, name)[:stop] = getattr(grid, name)[:stop]
 
-    def made(of: Any) -> Any:
-        return features.make_features(of, pixels, groups=["own", "region"], train=train, stop=stop)
+    def make(source: Any) -> Any:
+        return features.make_features(
+            source, pixels, groups=["own", "region"], train=train, stop=stop
+        )
 
-    np.testing.assert_array_equal(made(grid).local[:, :stop], made(changed).local[:, :stop])
-    known = made(grid).local[train, :stop]
-    np.testing.assert_allclose(known.mean(axis=(0, 1)), 0, atol=0.15)  # rare values are cut
-    assert made(grid).shared.shape == (TIMES, len(made(grid).names) - known.shape[-1])
+    np.testing.assert_array_equal(make(grid).local[:, :stop], make(changed).local[:, :stop])
+    known = make(grid).local[train, :stop]
+    np.testing.assert_allclose(known.mean(axis=(0, 1)), 0, atol=0.15)  # rare values are clipped
+    assert make(grid).shared.shape == (TIMES, len(make(grid).names) - known.shape[-1])
 
 
 def test_the_region_is_that_of_the_training_pixels() -> None:
     features, grid, changed = module("features"), toy_grid(0), toy_grid(0)
-    pixels = lively(grid)[:12]
+    pixels = active_pixels(grid)[:12]
     for name in ("magnitude", "count", "strong"):
         getattr(changed, name)[:, pixels[8:]] = 0
     train = np.arange(12) < 8
@@ -158,43 +160,43 @@ def test_the_region_is_that_of_the_training_pixels() -> None:
 
 
 def test_an_unknown_group_of_features_is_refused() -> None:
-    with pytest.raises(CallError, match="no group of features is called 'own2'"):
+    with pytest.raises(CallError, match="features='own2'"):
         module("features").make_features(
             toy_grid(), np.array([5]), groups=["own2"], train=np.array([True]), stop=50
         )
 
 
-def test_a_trailing_sum_is_scaled_up_while_it_is_not_whole() -> None:
+def test_a_trailing_sum_is_scaled_up_while_it_is_incomplete() -> None:
     sums = module("features").trailing_sum(np.array([1.0, 3.0, 5.0, 7.0]), 3)
 
     assert sums.tolist() == [3.0, 6.0, 9.0, 15.0]
     assert module("features").trailing_sum(np.array([1.0, 3.0]), 4).tolist() == [4.0, 8.0]
 
 
-def test_a_forecast_belongs_to_the_part_in_which_its_whole_window_lies() -> None:
-    parts = module("split")
-    part = parts.Part("train", np.ones(1, bool), 60, 80)
+def test_a_forecast_belongs_to_the_part_that_has_its_whole_window() -> None:
+    splits = module("split")
+    part = splits.Part("train", np.ones(1, bool), 60, 80)
 
-    inside = parts.inside(part, TIMES)
+    in_part = splits.windows_in_part(part, TIMES)
 
     for index, steps in enumerate(module("data").WINDOWS):
-        seen = np.flatnonzero(inside[:, index])
-        assert len(seen) == max(20 - steps + 1, 0)
-        if len(seen):
-            assert (seen[0] + 1, seen[-1] + steps) == (60, 79)
+        inputs = np.flatnonzero(in_part[:, index])
+        assert len(inputs) == max(20 - steps + 1, 0)
+        if len(inputs):
+            assert (inputs[0] + 1, inputs[-1] + steps) == (60, 79)
 
 
 def test_no_training_target_reaches_into_a_later_part() -> None:
-    parts = module("split")
+    splits = module("split")
     grid = toy_grid()
     border = str(grid.start[180])
-    layout = parts.lay_out(
+    divided = splits.make_split(
         split_of(
             train={"period": ["1950-01-04", border]}, validation={"period": [border, "1960-01-01"]}
         ),
         grid,
     )
-    targets = module("forecasts").make_forecasts(grid, layout, penalty=1e-3, most_missing=0.0)
+    targets = module("forecasts").make_forecasts(grid, divided, penalty=1e-3, max_missing=0.0)
 
     for index, steps in enumerate(module("data").WINDOWS):
         known = np.flatnonzero(np.isfinite(targets.training_targets[..., index]).any(axis=0))
@@ -202,63 +204,63 @@ def test_no_training_target_reaches_into_a_later_part() -> None:
 
 
 def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> None:
-    parts, grid = module("split"), toy_grid()
+    splits, grid = module("split"), toy_grid()
     grid.strong[100:, 7] = 50
     split = split_of(train={"period": ["1950-01-04", str(grid.start[100])]})
 
-    layout = parts.lay_out(split, grid)
+    divided = splits.make_split(split, grid)
 
-    assert 7 not in layout.pixels
-    assert set(lively(grid)) <= set(layout.pixels.tolist())
+    assert 7 not in divided.pixels
+    assert set(active_pixels(grid)) <= set(divided.pixels.tolist())
 
 
 def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
-    parts, grid = module("split"), toy_grid()
+    splits, grid = module("split"), toy_grid()
     grid.strong[:] = 0
 
-    layout = parts.lay_out(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
+    divided = splits.make_split(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
 
-    assert len(layout.pixels) == parts.BUSIEST
-    assert "the rule found 0 pixels" in layout.origin
+    assert len(divided.pixels) == splits.BUSIEST
+    assert "the rule found 0 pixels" in divided.origin
 
 
 def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> None:
-    parts, grid = module("split"), toy_grid()
+    splits, grid = module("split"), toy_grid()
     period = ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": [0, 1, 2], "period": period}, validation={"pixels": [3], "period": period}
     )
 
-    layout = parts.lay_out(split, grid)
+    divided = splits.make_split(split, grid)
 
-    train, validation = (layout.part(name).has_pixel for name in ("train", "validation"))
-    assert "not active in this catalogue" in layout.origin
+    train, validation = (divided.part(name).has_pixel for name in ("train", "validation"))
+    assert "not active in this catalogue" in divided.origin
     assert not (train & validation).any()
-    assert train.sum() == round(0.8 * len(layout.pixels))
+    assert train.sum() == round(0.8 * len(divided.pixels))
 
 
 def test_stored_pixels_that_are_active_are_used() -> None:
-    parts, grid = module("split"), toy_grid()
-    some, period = lively(grid), ["1950-01-04", "1960-01-01"]
+    splits, grid = module("split"), toy_grid()
+    active, period = active_pixels(grid), ["1950-01-04", "1960-01-01"]
     split = split_of(
-        train={"pixels": some[5:].tolist(), "period": period},
-        validation={"pixels": some[:5].tolist(), "period": period},
+        train={"pixels": active[5:].tolist(), "period": period},
+        validation={"pixels": active[:5].tolist(), "period": period},
     )
 
-    layout = parts.lay_out(split, grid)
+    divided = splits.make_split(split, grid)
 
-    assert layout.pixels[layout.part("validation").has_pixel].tolist() == some[:5].tolist()
-    assert parts.leakage(layout, grid)["validation"] == {
+    assert divided.pixels[divided.part("validation").has_pixel].tolist() == active[:5].tolist()
+    assert splits.leakage(divided, grid)["validation"] == {
         "dates_shared_percent": 100.0,
         "pixels_shared_percent": 0.0,
     }
 
 
-def test_a_split_without_sound_periods_is_refused_with_every_problem() -> None:
+def test_a_split_without_valid_periods_is_refused_with_every_problem() -> None:
     split = split_of(train={"period": ["2000-01-01", "1990-01-01"]}, validation={})
 
     with pytest.raises(DescriptorError) as error:
-        module("split").lay_out(split, toy_grid())
+        module("split").make_split(split, toy_grid())
 
     assert [problem.place for problem in error.value.problems] == ["toy: train", "toy: validation"]
 

@@ -1,4 +1,4 @@
-"""The reference models look back, never ahead, and start from the base forecast."""
+"""The reference models are causal and start from the base forecast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ keras = pytest.importorskip("keras")
 
 MODELS = ("lstm", "transformer", "tft")
 NAMES = ("magnitude_1", "count_1", "fault_0", "fault_1", "date")
-TOGETHER, LENGTH = 3, 7
+LOCATIONS, LENGTH = 3, 7
 SMALL = {"dense": 4, "units": 3, "head": 5, "width": 8, "heads": 2, "blocks": 1, "feed_forward": 8}
 RNG = np.random.default_rng(3)
 
@@ -39,7 +39,7 @@ def build(name: str, *, is_open: bool = True) -> Any:
     """Return a small model; `is_open` gives its last layer weights, as training would."""
     keras.utils.set_random_seed(0)
     settings = {"model": name, "dropout": 0.0} | SMALL
-    model = package().build_model(settings, names=NAMES, together=TOGETHER, length=LENGTH)
+    model = package().build_model(settings, names=NAMES, locations=LOCATIONS, length=LENGTH)
     if is_open:
         last = model.get_layer("windows")
         last.set_weights([RNG.normal(size=weight.shape) for weight in last.get_weights()])
@@ -48,48 +48,46 @@ def build(name: str, *, is_open: bool = True) -> Any:
 
 def pieces() -> dict[str, np.ndarray]:
     """Return two pieces of random series, static features static."""
-    series = RNG.normal(size=(2, TOGETHER, LENGTH, len(NAMES))).astype(np.float32)
+    series = RNG.normal(size=(2, LOCATIONS, LENGTH, len(NAMES))).astype(np.float32)
     series[..., 2:4] = series[:, :, :1, 2:4]
-    return {"series": series, "base": RNG.normal(size=(2, TOGETHER, LENGTH, 8)).astype(np.float32)}
+    return {"series": series, "base": RNG.normal(size=(2, LOCATIONS, LENGTH, 8)).astype(np.float32)}
 
 
-def say(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
+def predict(model: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(model(inputs, training=False))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_an_untrained_model_says_what_the_base_says(name: str) -> None:
+def test_an_untrained_model_predicts_the_base(name: str) -> None:
     inputs = pieces()
 
-    np.testing.assert_array_equal(inputs["base"], say(build(name, is_open=False), inputs))
+    np.testing.assert_array_equal(inputs["base"], predict(build(name, is_open=False), inputs))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_comes_later_changes_nothing_before(name: str) -> None:
+def test_later_inputs_do_not_change_earlier_outputs(name: str) -> None:
     model, inputs = build(name), pieces()
-    before = say(model, inputs)
+    before = predict(model, inputs)
     changed = {key: values.copy() for key, values in inputs.items()}
     changed["series"][:, :, 5:, [0, 1, 4]] += 3.0
 
-    after = say(model, changed)
+    after = predict(model, changed)
 
     np.testing.assert_allclose(before[:, :, :5], after[:, :, :5], atol=1e-5)
     assert np.abs(before[:, :, 5:] - after[:, :, 5:]).max() > 1e-3
 
 
-@pytest.mark.parametrize(("name", "looks_across"), [("lstm", 0), ("tft", 0), ("transformer", 1)])
-def test_only_the_transformer_looks_from_one_location_to_another(
-    name: str, looks_across: int
-) -> None:
+@pytest.mark.parametrize(("name", "has_attention"), [("lstm", 0), ("tft", 0), ("transformer", 1)])
+def test_only_the_transformer_has_attention_over_locations(name: str, has_attention: int) -> None:
     model, inputs = build(name), pieces()
-    before = say(model, inputs)
+    before = predict(model, inputs)
     changed = {key: values.copy() for key, values in inputs.items()}
     changed["series"][:, 0] += 1.0
 
-    difference = np.abs(say(model, changed) - before).max(axis=(0, 2, 3))
+    difference = np.abs(predict(model, changed) - before).max(axis=(0, 2, 3))
 
     assert difference[0] > 1e-3
-    assert (difference[1:] > 1e-5).any() == bool(looks_across)
+    assert (difference[1:] > 1e-5).any() == bool(has_attention)
 
 
 @pytest.mark.parametrize(
@@ -116,14 +114,14 @@ def test_static_features_are_left_out_of_variable_selection() -> None:
 
 def test_the_tft_does_without_static_features() -> None:
     settings = {"model": "tft", "dropout": 0.0} | SMALL
-    model = package().build_model(settings, names=NAMES[:2], together=1, length=4)
+    model = package().build_model(settings, names=NAMES[:2], locations=1, length=4)
 
     assert model.output_shape == (None, 1, 4, 8)
 
 
 def test_an_unknown_model_is_refused() -> None:
     with pytest.raises(Exception, match=r"no model is called 'lstn' .did you mean 'lstm'"):
-        package().build_model({"model": "lstn"}, names=NAMES, together=1, length=4)
+        package().build_model({"model": "lstn"}, names=NAMES, locations=1, length=4)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -132,7 +130,7 @@ def test_the_task_has_every_setting_a_model_asks_for(name: str) -> None:
     settings = resolve_settings(task, model=name, split="temporal")
 
     model = package().build_model(
-        settings, names=NAMES, together=settings["locations_together"], length=30
+        settings, names=NAMES, locations=settings["locations_together"], length=30
     )
 
     assert model.count_params() > 1000

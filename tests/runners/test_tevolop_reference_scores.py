@@ -1,4 +1,4 @@
-"""The baselines score on the real catalogue what an independent computation found.
+"""The baselines have the scores of an independent computation on the real catalogue.
 
 The expected values were computed from the same events with other code when the benchmark was
 planned (research notes, section 6); they are rounded to three digits there.
@@ -45,8 +45,8 @@ def ready(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).symlink_to(shared / "mirror" / url.removeprefix("https://"))
     native = Native(root, descriptor.folder, descriptor.native, tuple(paths))
-    reader = load_format("earthquake")
-    return reader.read(native, reader.shards(native, {})[0], {})
+    earthquake = load_format("earthquake")
+    return earthquake.read(native, earthquake.shards(native, {})[0], {})
 
 
 def prepared(ready: xr.Dataset, split: Split) -> Any:
@@ -72,10 +72,10 @@ def by_time(ready: xr.Dataset) -> Mapping[str, Mapping[str, float]]:
         name: {"pixels": pixels, "period": [start, end]} for name, (start, end) in PERIODS.items()
     }
     problem = prepared(ready, Split("by-time", "train before 2005", None, members, ""))
-    return {name: problem.score(made["test"]) for name, made in problem.baselines().items()}
+    return {name: problem.score(parts["test"]) for name, parts in problem.baselines().items()}
 
 
-def test_samples_are_as_many_as_the_published_sequences(spatial: Any) -> None:
+def test_there_are_as_many_samples_as_published_sequences(spatial: Any) -> None:
     assert spatial.sizes == {"train": 710_000, "validation": 177_500}
 
 

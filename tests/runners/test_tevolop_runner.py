@@ -1,4 +1,4 @@
-"""The TEvolOp runner offers the engine what it asks for, on a small catalogue made up here."""
+"""The TEvolOp runner implements the engine interface, shown on a small artificial catalogue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = ("dense=3", "units=2", "head=3", "piece=60", "batch_size=32", "features=
 
 @pytest.fixture(scope="module")
 def catalogue() -> xr.Dataset:
-    """Return a ready dataset of 1950 to mid-2026 in which 12 pixels stir now and then."""
+    """Return a ready dataset of 1950 to mid-2026 with earthquakes in 12 pixels."""
     rng = np.random.default_rng(5)
     days = (np.datetime64("2026-07-01") - np.datetime64("1950-01-01")).astype(int)
     day, pixel = np.divmod(np.flatnonzero(rng.random(days * PIXELS) < 0.03), PIXELS)
@@ -91,7 +91,7 @@ def models(problems: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_the_runner_offers_a_problem(problems: Mapping[str, Any], split: str) -> None:
+def test_prepare_returns_a_problem(problems: Mapping[str, Any], split: str) -> None:
     problem = check_problem(problems[split], "tevolop")
 
     assert problem.parts[:2] == ("train", "validation")
@@ -119,19 +119,19 @@ def test_the_order_of_an_epoch_is_a_function_of_its_seed(problems: Mapping[str, 
     assert not np.array_equal(first(3), first(4))
 
 
-def test_a_batch_holds_the_target_of_each_sample_beside_its_input(
+def test_a_batch_has_the_targets_of_its_samples(
     problems: Mapping[str, Any],
 ) -> None:
     problem = problems["temporal"]
     observed = problem.predictions_of("validation", problem.forecasts.observed).observed
 
-    seen = np.zeros(0)
+    in_batches = np.zeros(0)
     for _, targets, weights in problem.batches("validation", batch_size=16, seed=0):
         magnitude = problem.scale.magnitude(np.asarray(targets))
-        seen = np.append(seen, magnitude[np.asarray(weights) > 0])
+        in_batches = np.append(in_batches, magnitude[np.asarray(weights) > 0])
 
     known = observed[np.isfinite(observed)]
-    np.testing.assert_allclose(np.sort(known), np.sort(seen), rtol=1e-5)
+    np.testing.assert_allclose(np.sort(known), np.sort(in_batches), rtol=1e-5)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -142,14 +142,16 @@ def test_an_untrained_model_forecasts_as_the_ridge(
     ridge = problem.baselines()["ridge"]
 
     for part in problem.parts:
-        made = problem.predict(models[split], part)
+        predictions = problem.predict(models[split], part)
 
-        known = np.isfinite(made.observed)
-        np.testing.assert_allclose(made.predicted[known], ridge[part].predicted[known], atol=1e-4)
+        known = np.isfinite(predictions.observed)
+        np.testing.assert_allclose(
+            predictions.predicted[known], ridge[part].predicted[known], atol=1e-4
+        )
 
 
 @pytest.mark.slow
-def test_teams_of_locations_give_each_forecast_once(catalogue: xr.Dataset) -> None:
+def test_groups_of_locations_give_each_forecast_once(catalogue: xr.Dataset) -> None:
     runner = load_runner(find_registry(), "tevolop")
     small = ("locations_together=5", "width=4", "heads=1", "blocks=1", "feed_forward=4", "piece=60")
     settings = settings_of("spatial-400-100", *small, model="transformer")
@@ -163,24 +165,27 @@ def test_teams_of_locations_give_each_forecast_once(catalogue: xr.Dataset) -> No
 
     assert sum(counted) == problem.sizes["train"]
     ridge = problem.baselines()["ridge"]["validation"]
-    made = problem.predict(model, "validation")
-    known = np.isfinite(made.observed)
-    np.testing.assert_allclose(made.predicted[known], ridge.predicted[known], atol=1e-4)
+    predictions = problem.predict(model, "validation")
+    known = np.isfinite(predictions.observed)
+    np.testing.assert_allclose(predictions.predicted[known], ridge.predicted[known], atol=1e-4)
 
 
-def test_the_loss_is_squared_and_beyond_the_limit_linear(problems: Mapping[str, Any]) -> None:
+def test_the_loss_is_squared_and_linear_beyond_the_limit(problems: Mapping[str, Any]) -> None:
     problem = problems["temporal"]
-    truth, said = np.zeros((1, 3), np.float32), np.array([[1.0, 3.0, 9.0]], np.float32)
+    observed, predicted = np.zeros((1, 3), np.float32), np.array([[1.0, 3.0, 9.0]], np.float32)
     weights = np.array([[1.0, 2.0, 0.0]], np.float32)
-    tangent = type(problem).sample_loss
+    loss = type(problem).sample_loss
     limited = type("Limited", (), {"settings": {"huber": 2.0}})()
 
-    assert [float(value) for value in problem.sample_loss(truth, said, weights)] == [19.0, 3.0]
-    assert [float(value) for value in tangent(limited, truth, said, weights)] == [17.0, 3.0]
+    assert [float(value) for value in problem.sample_loss(observed, predicted, weights)] == [
+        19.0,
+        3.0,
+    ]
+    assert [float(value) for value in loss(limited, observed, predicted, weights)] == [17.0, 3.0]
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_score_is_one_that_the_task_defines(problems: Mapping[str, Any], split: str) -> None:
+def test_every_score_is_defined_by_the_task(problems: Mapping[str, Any], split: str) -> None:
     problem, task = problems[split], load_task(RUNNER)
     baselines = {
         name: score_parts(problem, task, parts) for name, parts in problem.baselines().items()
@@ -230,10 +235,10 @@ def test_facts_can_be_written_as_json(problems: Mapping[str, Any]) -> None:
 
 
 def record_of(problem: Any, parts: Mapping[str, Predictions]) -> dict[str, Any]:
-    """Return as much of a record as the figures look at."""
+    """Return the fields of a record that the figures use."""
     task = load_task(RUNNER)
     baselines = {
-        name: score_parts(problem, task, made) for name, made in problem.baselines().items()
+        name: score_parts(problem, task, of_parts) for name, of_parts in problem.baselines().items()
     }
     return {
         "synthetic": True,

@@ -1,14 +1,14 @@
 """The three reference models, as causal sequence models in Keras 3.
 
-All take pieces of series and a base forecast and return the base plus a correction, for every
-fortnight at once: what stands at fortnight t depends on nothing after t.
+All take pieces of series and a base forecast, and return the base plus a correction for all
+fortnights at once. They are causal: the output at fortnight t does not depend on later fortnights.
 
-    inputs  series: (batch, location, time, feature) float32, base: (batch, location, time,
-    window=8) output  (batch, location, time, window=8) float32, in standard deviations of the
-    targets
+    inputs   series  (batch, location, time, feature)   float32, standardised
+             base    (batch, location, time, window=8)  float32, standardised
+    output           (batch, location, time, window=8)  float32, standardised
 
-They are written on `keras.layers` and `keras.ops` alone. The last layer of each starts at 0, so an
-untrained model says what the base says.
+All layers are from `keras.layers` and `keras.ops`. The last layer of each model starts at 0, so an
+untrained model predicts the base.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ BODIES: Mapping[str, Body] = {
 
 
 def build_model(
-    settings: Mapping[str, Any], *, names: Sequence[str], together: int, length: int
+    settings: Mapping[str, Any], *, names: Sequence[str], locations: int, length: int
 ) -> Any:
     """Return a new model.
 
     Args:
-        settings: `model`, and the sizes that model asks for.
-        names: of the features, in order; those that begin with "fault_" do not change in time.
-        together: locations in a piece.
-        length: fortnights in a piece.
+        settings: `model`, and the sizes of that model.
+        names: of the features, in order; those that begin with "fault_" are constant in time.
+        locations: number of locations in a piece.
+        length: number of fortnights in a piece.
 
     Raises:
-        CallError: there is no such model.
+        CallError: the model is unknown.
     """
     import keras
 
     name = settings["model"]
     if name not in BODIES:
         raise CallError(f"no model is called {name!r}{nearest(name, BODIES)}")
-    series = keras.Input((together, length, len(names)), name="series")
-    base = keras.Input((together, length, len(WINDOWS)), name="base")
+    series = keras.Input((locations, length, len(names)), name="series")
+    base = keras.Input((locations, length, len(WINDOWS)), name="base")
     correction = BODIES[name](series, settings, names)
     output = keras.layers.Add(dtype="float32")([base, correction])
     return keras.Model({"series": series, "base": base}, output, name=name)

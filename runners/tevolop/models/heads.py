@@ -1,10 +1,10 @@
-"""What the models share: locations folded into the batch and back, and the last layer."""
+"""Parts that all models share: folding locations into the batch, and the last layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-WINDOW_COUNT = 8  # tests/runners/test_tevolop_models.py holds it against data.WINDOWS
+WINDOW_COUNT = 8  # equal to len(data.WINDOWS); tests/runners/test_tevolop_models.py checks it
 
 
 def fold(series: Any) -> Any:
@@ -22,7 +22,7 @@ def unfold(folded: Any, like: Any) -> Any:
 
 
 def correction(hidden: Any) -> Any:
-    """Return the eight windows of each fortnight, 0 before training: (..., window=8)."""
+    """Return the correction of all windows (..., window=8), which is 0 before training."""
     from keras import layers
 
     return layers.Dense(WINDOW_COUNT, kernel_initializer="zeros", name="windows")(hidden)

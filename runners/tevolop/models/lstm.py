@@ -2,7 +2,8 @@
 
 Sizes of the published one: Dense 32, LSTM 16, LSTM 16, Dense 64 (laszewsk/mlcommons,
 benchmarks/earthquake/feb-2022/notebooks/FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cells 121 to 123).
-Its recurrent activation selu, which can grow without bound over a long series, is tanh here.
+The published recurrent activation, selu, can grow without bound over a long series, so it is tanh
+here.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ LAYERS = 2
 
 
 def body(series: Any, settings: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the correction for every fortnight; see the package for the shapes.
+    """Return the correction for each fortnight; see the package for the shapes.
 
-    Settings: dense, units, head (sizes), dropout (of what the recurrent layers say).
+    Settings: dense, units, head (sizes), dropout (after the recurrent layers).
     """
     from keras import layers
 
