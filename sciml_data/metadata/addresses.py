@@ -24,6 +24,11 @@ def file_address(dataset: str, version: str, name: str) -> str:
 
     These files are the descriptor, the files that it names in `resources` (the manifest among
     them), and the exports.
+
+    Args:
+        dataset: id of the dataset.
+        version: version of the dataset.
+        name: path of the file, relative to the page.
     """
     return landing_page_address(dataset, version) + quote(name)
 

@@ -91,7 +91,12 @@ def make_chart(
 ) -> Chart | None:
     """Return a chart of lines, or None if no line has a finite point.
 
-    Of more than eight lines the first eight are drawn, and `left_out` counts the others.
+    Args:
+        identifier: id of the chart, unique in its page.
+        lines: the lines, of which the first eight are drawn; `Chart.left_out` counts the others.
+        title: title below the chart.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis.
     """
     finite = [Line(line.name, _finite(line.points)) for line in lines]
     finite = [line for line in finite if line.points]
@@ -187,7 +192,13 @@ def monitored_chart(record: Record) -> Chart | None:
 def comparison_chart(
     identifier: str, records: Sequence[Record], names: Sequence[str]
 ) -> Chart | None:
-    """Return the validation score or loss by epoch of several runs of one kind."""
+    """Return the validation score or loss by epoch of several comparable runs.
+
+    Args:
+        identifier: id of the chart, unique in its page.
+        records: records of the runs; the first names the monitored score.
+        names: name of each run in the legend.
+    """
     monitored = monitored_name(records[0])
     lines = [
         Line(name, _by_epoch(record, "monitored"))

@@ -63,7 +63,14 @@ def run_pictures(folder: Path, run_name: str) -> list[Picture]:
 
 
 def read_picture(content: bytes, *, name: str, alt: str, caption: str) -> Picture | None:
-    """Return a picture with its size, which browsers need; None if the bytes are not a PNG."""
+    """Return a picture with its size, which browsers need; None if the bytes are not a PNG.
+
+    Args:
+        content: bytes of the file.
+        name: file name of the picture beside its page.
+        alt: description for readers who cannot see the picture.
+        caption: text below the picture.
+    """
     if content[:8] != PNG_SIGNATURE or content[12:16] != b"IHDR":
         return None
     width, height = struct.unpack(">II", content[16:24])

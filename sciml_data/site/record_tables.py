@@ -59,7 +59,13 @@ class Group:
 
 
 def run_table(caption: str, runs: Sequence[Run], page: str) -> Table:
-    """Return a table of runs, with links from the page at the path `page`."""
+    """Return a table of runs with links to their pages.
+
+    Args:
+        caption: caption of the table.
+        runs: the runs, a row for each.
+        page: path of the page that shows the table; links are relative to it.
+    """
     return make_table(caption, RUN_COLUMNS, [_run_row(run, page) for run in runs], is_sortable=True)
 
 

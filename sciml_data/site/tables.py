@@ -59,7 +59,14 @@ def make_table(
     *,
     is_sortable: bool = False,
 ) -> Table:
-    """Return a table; plain texts become columns and cells."""
+    """Return a table.
+
+    Args:
+        caption: caption of the table.
+        columns: the columns; a plain text becomes a column of words.
+        rows: a list of cells for each row; a plain text becomes a cell.
+        is_sortable: let the site's script sort the table.
+    """
     return Table(
         caption,
         tuple(column if isinstance(column, Column) else Column(column) for column in columns),

@@ -104,7 +104,13 @@ def passed(reason: str) -> Finding:
 
 
 def failed(reason: str, remedy: str, owner: Owner) -> Finding:
-    """Return the finding of a metric that is not met."""
+    """Return the finding of a metric that is not met.
+
+    Args:
+        reason: what was found.
+        remedy: how it can be fixed.
+        owner: who can fix it, upstream or this registry.
+    """
     return Finding("failed", reason, remedy, owner)
 
 
