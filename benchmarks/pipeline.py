@@ -40,9 +40,9 @@ from page_cache import drop_from_page_cache
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready import convert, find_converted
 from sciml_data.ready.patches import (
+    BatchContent,
     Patches,
     PatchGrid,
-    Wanted,
     find_scenes,
     list_patches,
     read_batch,
@@ -282,8 +282,8 @@ def ways(home: Path, scenes: int) -> None:
             "h5py, sliced": partial(sliced, files, patches),
             "h5py, read_direct_chunk, zlib": partial(direct, files, patches),
             "ours, as stored": partial(as_stored, patches, arrays),
-            "ours, 9 channels side by side": partial(ours, patches, Wanted(raw=True)),
-            "ours, and unpacked to float32": partial(ours, patches, Wanted()),
+            "ours, 9 channels side by side": partial(ours, patches, BatchContent(raw=True)),
+            "ours, and unpacked to float32": partial(ours, patches, BatchContent()),
         }
         for name, way in known.items():
             taken = []
@@ -317,9 +317,9 @@ def as_stored(patches: Patches, arrays: dict[str, Any], number: int) -> None:
     read_window(patches.scenes, int(patches.scene[number]), window, arrays)
 
 
-def ours(patches: Patches, wanted: Wanted, number: int) -> None:
+def ours(patches: Patches, content: BatchContent, number: int) -> None:
     """Read a patch as the pipeline does."""
-    read_batch(patches, [number], wanted)
+    read_batch(patches, [number], content)
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ class Data:
 
     def _patches(self, part: str, grid: PatchGrid) -> Patches:
         min_valid = self.settings["least_valid"]
-        patches = list_patches(self._scenes_of(part), grid, least_valid=min_valid)
+        patches = list_patches(self._scenes_of(part), grid, min_valid=min_valid)
         if not len(patches) and part != TEST:
             raise SciMLDataError(
                 f"no patch of {self.settings['patch']} x {self.settings['patch']} pixels of the "

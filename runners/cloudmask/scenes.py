@@ -2,7 +2,7 @@
 
 Windows have the places of the published code. That code keeps the middle 176 pixels of each
 window and pads scenes with reflectance 0.5 and 270 K; here windows fade into each other, and the
-scene is mirrored beyond its edges (`sciml_data.ready.patches.tiles`).
+scene is mirrored beyond its edges (`sciml_data.ready.patches.windows`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.formats.slstr_hdf5 import FLAGS
-from sciml_data.ready.patches import Scenes, Wanted, blend, cut, stream_scenes, windows
+from sciml_data.ready.patches import (
+    BatchContent,
+    Scenes,
+    blend,
+    extract_windows,
+    stream_scenes,
+    window_grid,
+)
 
 from .channels import Floats
 
@@ -62,8 +69,8 @@ def read_scenes(scenes: Scenes, numbers: Sequence[int]) -> Iterator[Scene]:
     Raises:
         ConversionError: a file cannot be read, or has changed.
     """
-    wanted = Wanted(missing=float("nan"))
-    batches = stream_scenes(scenes.select(list(numbers)), wanted=wanted, threads=1, prefetch=1)
+    content = BatchContent(missing=float("nan"))
+    batches = stream_scenes(scenes.select(list(numbers)), content=content, threads=1, prefetch=1)
     for number, batch in zip(numbers, batches, strict=True):
         with h5py.File(scenes.paths[number], "r") as file:
             flags, bayes = file["flags"][0], file["bayes"][0]
@@ -96,9 +103,10 @@ def predict_scene(
         batch_size: number of windows in one call of `predict`.
     """
     rows, columns = channels.shape[:2]
-    tiles = windows((rows, columns), size=size, stride=step)
-    batches = [predict(batch) for batch in cut(tiles, channels, batch_size=batch_size)]
-    return blend(tiles, np.concatenate(batches))
+    grid = window_grid((rows, columns), size=size, stride=step)
+    windows = extract_windows(grid, channels, batch_size=batch_size)
+    batches = [predict(batch) for batch in windows]
+    return blend(grid, np.concatenate(batches))
 
 
 def predictor(model: Any) -> Predict:

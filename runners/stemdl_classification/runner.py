@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.ready.patches.streams import read_ahead
+from sciml_data.ready.patches import read_ahead
 
 from . import baselines as simple
 from . import losses, previews, scores

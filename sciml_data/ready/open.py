@@ -1,7 +1,7 @@
-"""Open ready files as an xarray.Dataset, held against what the descriptor declares.
+"""Open ready files as an `xarray.Dataset`, and check them against the descriptor.
 
-Nothing is read but the headers: values come when they are asked for. With dask installed they come
-as its arrays, chunked as in the file; without, as xarray's own lazy arrays.
+Only headers are read. Values are read on access: as dask arrays with the chunks of the file if dask
+is installed, otherwise as xarray's own lazy arrays.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from sciml_data.registry.stages import Converted
 
-SHARD_DIMENSION = "shard_dimension"  # attribute of ready files that follow one another along it
-LINES = ("native_files", "dropped_samples", NOTICES)  # attributes that are lines of text
-COUNTS = ("rows_", "samples_")  # attributes that are numbers of what was found
+SHARD_DIMENSION = "shard_dimension"  # attribute: files are concatenated along this dimension
+LINES = ("native_files", "dropped_samples", NOTICES)  # attributes with lines of text
+COUNTS = ("rows_", "samples_")  # prefixes of attributes with counts
 
 
 def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -44,24 +44,30 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     home: str | Path | None = None,
     **view_options: Any,
 ) -> xr.Dataset:
-    """Return a converted dataset, lazily.
+    """Open a converted dataset lazily.
+
+        events = open_dataset("tevolop_socal")
+        series = open_dataset("tevolop_socal", view="fortnights")
 
     Args:
         dataset: id in the registry, e.g. "tevolop_socal".
         version: None is the newest.
-        split: which one, where the ready files hold several.
-        view: one of the reader's views, e.g. "fortnights".
+        split: name of a split; required if the ready files have several.
+        view: a view of the format, e.g. "fortnights".
         sample: open the synthetic sample.
-        sample_seed: seed the sample was made with.
-        options: the reader's options that it was converted with; None are the defaults.
+        sample_seed: seed of the sample.
+        options: options of the conversion; None are the defaults.
         registry: registry folder, as text or Path; None as the command line finds it.
         home: folder of all data, as text or Path; None as the command line finds it.
         **view_options: arguments of the view.
 
+    Returns:
+        The variables that the descriptor declares, or those of the view.
+
     Raises:
-        CallError: no such dataset, version, split, view or option, it was not converted yet, or it
-            has no ready form.
-        ConversionError: the ready files are not what the descriptor declares.
+        CallError: dataset, version, split, view or option do not exist, the dataset was not
+            converted yet, or it has no ready form.
+        ConversionError: the ready files differ from the declarations of the descriptor.
     """
     descriptor = load_descriptor(find_registry(registry), dataset, version)
     seed = sample_seed if sample else None
@@ -77,41 +83,41 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
 def _not_ready(
     descriptor: Descriptor, folder: DatasetFolder, flags: str, options: Mapping[str, Any]
 ) -> CallError:
-    """Return what to type so that there are ready files: `get`, too, where nothing was fetched."""
+    """Return an error with the command that makes ready files, after `get` if that is needed."""
     which = f"{descriptor.dataset} --version {descriptor.version}{flags}"
     convert = f"sciml-data convert {which}"
     convert += "".join(f" --set {name}={value}" for name, value in options.items())
-    is_here = folder.native.is_dir()
+    is_fetched = folder.native.is_dir()
     return CallError(
         f"cannot open {descriptor.dataset} {descriptor.version}: no ready files in {folder.ready}"
-        + ("" if is_here else "; nothing was fetched"),
+        + ("" if is_fetched else "; it was not fetched"),
         untouched="nothing was read",
-        hint=convert if is_here else f"sciml-data get {which} && {convert}",
+        hint=convert if is_fetched else f"sciml-data get {which} && {convert}",
     )
 
 
 def open_ready(
     converted: Converted, *, split: str | None = None, view: str | None = None, **options: Any
 ) -> xr.Dataset:
-    """Return ready files as one dataset, lazily, or a view of it.
+    """Open ready files lazily as a dataset, or a view of it.
 
     Args:
-        converted: what `convert` returned.
-        split: which one, where the files hold several.
-        view: one of the reader's views.
+        converted: result of `convert` or `find_converted`.
+        split: name of a split; required if the files have several.
+        view: a view of the format.
         **options: arguments of the view.
 
     Raises:
-        CallError: no such split, view or option.
-        ConversionError: `.problems` has every variable that is not as declared.
+        CallError: split, view or option do not exist.
+        ConversionError: variables differ from the descriptor; `.problems` has all differences.
     """
     make_view = _view(converted, view, options)
-    split, paths = _chosen(converted, split)
+    split, paths = _files_of_split(converted, split)
     dataset = _open_files(paths)
     declared = converted.descriptor.variables
     problems = declaration_problems(
         dataset,
-        {name: one for name, one in declared.items() if not one.splits or split in one.splits},
+        {name: var for name, var in declared.items() if not var.splits or split in var.splits},
     )
     if problems:
         dataset.close()
@@ -128,38 +134,46 @@ def open_ready(
 def declaration_problems(dataset: xr.Dataset, variables: Mapping[str, Variable]) -> list[Problem]:
     """Return every difference between a dataset and its declared variables.
 
-    Names, dimensions, types and units are compared. Of text (declared "S") the length may be any,
-    and a date that was decoded has no units.
+    Names, dimensions, types and units are compared. Text (declared as "S") may have any length, and
+    decoded dates have no units.
+
+    Args:
+        dataset: an opened dataset.
+        variables: declarations by name.
     """
-    found = {str(name): variable for name, variable in dataset.variables.items()}
+    actual_variables = {str(name): variable for name, variable in dataset.variables.items()}
     problems = [
-        Problem("missing", name, "is declared, and not in the files")
-        for name, one in variables.items()
-        if name not in found and not one.is_optional
+        Problem("missing", name, "is declared but not in the files")
+        for name, declared in variables.items()
+        if name not in actual_variables and not declared.is_optional
     ]
-    for name, variable in found.items():
-        declared = variables.get(name)
-        if declared is None:
-            problems.append(Problem("unexpected", name, "is in the files, and not declared"))
+    for name, variable in actual_variables.items():
+        declaration = variables.get(name)
+        if declaration is None:
+            problems.append(Problem("unexpected", name, "is in the files but not declared"))
             continue
         dtype = "S" if variable.dtype.kind == "S" else str(variable.dtype)
         for kind, expected, actual in (
-            ("dims", declared.dims, tuple(map(str, variable.dims))),
-            ("dtype", declared.dtype, dtype),
-            ("units", declared.units, variable.attrs.get("units")),
+            ("dims", declaration.dims, tuple(map(str, variable.dims))),
+            ("dtype", declaration.dtype, dtype),
+            ("units", declaration.units, variable.attrs.get("units")),
         ):
             if expected != actual:
-                problems.append(Problem(kind, name, f"{expected} declared, {actual} found"))
+                problems.append(Problem(kind, name, f"{expected} declared, {actual} in the files"))
     return problems
 
 
 def _view(
     converted: Converted, view: str | None, options: Mapping[str, Any]
 ) -> Callable[..., xr.Dataset] | None:
-    """Return the view of this name, None for none; unknown options are named."""
+    """Return the function of a view, None without a view; check its name and options."""
     if view is None:
         if options:
-            raise CallError(f"without a view there are no options; {', '.join(options)} was given")
+            raise CallError(
+                f"unknown option {', '.join(options)}: only views have options",
+                untouched="nothing was read",
+                hint="pass `view=` with the name of a view",
+            )
         return None
     views = views_of(load_format(converted.descriptor.native["reader"]))
     if view not in views:
@@ -179,17 +193,19 @@ def _view(
     return views[view]
 
 
-def _chosen(converted: Converted, split: str | None) -> tuple[str, list[Path]]:
-    """Return the split, the only one where none is named, and its ready files."""
+def _files_of_split(converted: Converted, split: str | None) -> tuple[str, list[Path]]:
+    """Return the name and the ready files of a split; without a name, of the only split."""
     splits = shards_of_split(converted)
     if split is None and len(splits) == 1:
         split = next(iter(splits))
     if split not in splits:
-        asked = "a split has to be named" if split is None else f"there is no split {split!r}"
-        if split in converted.descriptor.splits:
-            asked = f"no file of split {split!r} was fetched and converted"
+        reason = f"there is no split {split!r}"
+        if split is None:
+            reason = "it has several splits, and none is named"
+        elif split in converted.descriptor.splits:
+            reason = f"no file of split {split!r} was fetched and converted"
         raise CallError(
-            f"cannot open {converted.descriptor.dataset}: {asked}",
+            f"cannot open {converted.descriptor.dataset}: {reason}",
             untouched="nothing was read",
             hint=f"splits: {', '.join(splits)}",
         )
@@ -197,10 +213,10 @@ def _chosen(converted: Converted, split: str | None) -> tuple[str, list[Path]]:
 
 
 def _open_files(paths: list[Path]) -> xr.Dataset:
-    """Return one file as it is; of several, those with one shard dimension follow one another.
+    """Open files as one dataset.
 
-    Files without a shard dimension are tables of their own, and so is each such row of files: they
-    are put together by their variables, which are of different names.
+    Files with the same shard dimension are concatenated along it. A file without a shard dimension
+    is a table. Tables and concatenated files are merged; their variables have different names.
     """
     import xarray as xr
 
@@ -210,11 +226,11 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
         return xr.open_dataset(paths[0], engine="h5netcdf", chunks=chunks)
     if not has_dask:
         raise CallError(
-            f"{len(paths)} files are opened as one with dask, which is not installed",
+            f"opening {len(paths)} files as one dataset needs dask, which is not installed",
             untouched="nothing was read",
             hint="pip install 'sciml-data[cluster]'",
         )
-    parts = [_open_row(along, row) for along, row in files_by_dimension(paths).items()]
+    parts = [_concatenated(name, group) for name, group in files_by_dimension(paths).items()]
     if len(parts) == 1:
         return parts[0]
     whole = xr.merge(parts, compat="override", join="override", combine_attrs=combined_attributes)
@@ -226,28 +242,32 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
 
 
 def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
-    """Return the files by the dimension along which they follow one another, in their order."""
+    """Return files grouped by their shard dimension, in order.
+
+    The key of a file without a shard dimension is its name, so it is in a group of its own.
+    """
     import h5py
 
-    rows: dict[str, list[Path]] = {}
+    groups: dict[str, list[Path]] = {}
     for path in paths:
         with h5py.File(path, "r") as file:
-            along = file.attrs.get(SHARD_DIMENSION, path.name)  # of a table its name: it is alone
-        rows.setdefault(along if isinstance(along, str) else along.decode(), []).append(path)
-    return rows
+            key = file.attrs.get(SHARD_DIMENSION, path.name)
+        groups.setdefault(key if isinstance(key, str) else key.decode(), []).append(path)
+    return groups
 
 
-def _open_row(along: str, paths: list[Path]) -> xr.Dataset:
+def _concatenated(dimension: str, paths: list[Path]) -> xr.Dataset:
+    """Open files of the same group, concatenated along a dimension."""
     import xarray as xr
 
     if len(paths) == 1:
         return xr.open_dataset(paths[0], engine="h5netcdf", chunks={})
-    # What does not follow `along` is the first file's; in the others it is not compared.
+    # Variables without the dimension come from the first file; comparing them would read them.
     return xr.open_mfdataset(
         paths,
         engine="h5netcdf",
         combine="nested",
-        concat_dim=along,
+        concat_dim=dimension,
         chunks={},
         data_vars="minimal",
         coords="minimal",
@@ -258,27 +278,29 @@ def _open_row(along: str, paths: list[Path]) -> xr.Dataset:
 
 
 def combined_attributes(parts: list[dict[str, Any]], context: Any = None) -> dict[str, Any]:  # noqa: ARG001 (xarray's)
-    """Return the attributes of files that are opened as one.
+    """Return the attributes of a dataset from those of its files.
 
-    The first file counts, but numbers whose name starts with `rows_` or `samples_` are summed, also
-    in an object of JSON, and the lines of native files and notices are those of all.
+    The first file counts, with three exceptions. Counts (`rows_...`, `samples_...`) are summed,
+    also inside a JSON object. Lines of native files and notices are joined. A digest that differs
+    between files is left out.
     """
-    together: dict[str, Any] = {}
+    combined: dict[str, Any] = {}
     names = dict.fromkeys(name for part in parts for name in part if name != SHARD_DIMENSION)
     for name in names:
         values = [part[name] for part in parts if name in part]
         if name.startswith(COUNTS):
-            together[name] = _summed(values)
+            combined[name] = _summed(values)
         elif name in LINES:
-            together[name] = "\n".join(
+            combined[name] = "\n".join(
                 dict.fromkeys(line for value in values for line in value.split("\n") if line)
             )
         elif name != "native_files_sha256" or len(set(values)) == 1:
-            together[name] = values[0]
-    return together
+            combined[name] = values[0]
+    return combined
 
 
 def _summed(values: list[Any]) -> Any:
+    """Return the sum of numbers, or of the numbers in JSON objects as JSON."""
     if not isinstance(values[0], str):
         return sum(values)
     total: dict[str, Any] = {}
@@ -288,6 +310,7 @@ def _summed(values: list[Any]) -> Any:
 
 
 def _add(total: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add the numbers of a nested mapping to those of another, in place."""
     for key, value in more.items():
         if isinstance(value, Mapping):
             _add(total.setdefault(key, {}), value)

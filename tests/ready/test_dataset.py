@@ -97,7 +97,7 @@ def test_what_differs_from_the_declaration_is_said_all_at_once(converted: Conver
         ("unexpected", "quality"),
         ("missing", "energy"),
     } == {(problem.kind, problem.place) for problem in error.value.problems}
-    assert "m declared, km found" in str(error.value)
+    assert "m declared, km in the files" in str(error.value)
 
 
 def test_what_was_not_converted_names_the_command_to_type(home: Home) -> None:

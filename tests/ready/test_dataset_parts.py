@@ -117,5 +117,5 @@ def test_without_dask_several_files_are_refused(
     converted = ready(descriptor, tmp_path / "ready", files)
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
 
-    with pytest.raises(CallError, match="2 files are opened as one with dask"):
+    with pytest.raises(CallError, match="needs dask"):
         open_ready(converted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sciml_data.ready.patches import Patches, Wanted, packing, stream
+from sciml_data.ready.patches import BatchContent, Patches, packing, stream
 
 PREFETCH = 2  # batches that are read while the device computes
 
@@ -31,7 +31,7 @@ def as_tf_dataset(patches: Patches, *, raw: bool = False, **options: Any) -> Any
     import tensorflow as tf
 
     stream(patches, raw=raw, **options)  # checks the options now, not at the first iteration
-    variables = options.get("variables", Wanted().variables)
+    variables = options.get("variables", BatchContent().variables)
     channels = len(packing(patches.scenes, variables).scale)
     plane = (None, patches.size, patches.size)
     signature = (

@@ -1,4 +1,4 @@
-"""Batches of patches: values, labels and weights."""
+"""Read batches of patches: values, labels and weights."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, nearest
 from sciml_data.ready.patches.grid import Patches
-from sciml_data.ready.patches.heads import Layout
-from sciml_data.ready.patches.memory import Pool
-from sciml_data.ready.patches.reading import Window, read_window
-from sciml_data.ready.patches.scenes import Scenes
+from sciml_data.ready.patches.reading import MemoryPool, Window, read_window
+from sciml_data.ready.patches.scenes import Layout, Scenes
 
 CHANNELS = ("reflectance", "brightness_temperature")
-NOT_KNOWN = 255  # label of a pixel without one: ready.py
+NO_LABEL = 255  # stored label of a pixel without a label
 Missing: TypeAlias = float | Sequence[float]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a batch is made of.
+class BatchContent:
+    """Content of a batch.
 
     Attributes:
-        variables: whose bands are the channels, one after the other.
-        label: 0, 1 or 255 for each pixel.
-        mask: 0 or 1 for each pixel.
-        missing: value of a channel where it is missing: one, or one for each channel.
-        raw: give channels as stored, 16 bits, for the model's first layer to scale.
+        variables: variables with the channels; their bands follow one another.
+        label: variable with the label of each pixel: 0, 1 or 255 (no label).
+        mask: variable with the mask of each pixel: 0 or 1.
+        missing: value of missing channels: a number, or a number for each channel.
+        raw: return channels as stored, as 16-bit integers, for a model that scales them.
     """
 
     variables: tuple[str, ...] = CHANNELS
@@ -42,14 +40,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches, or whole scenes.
+    """A batch of patches or whole scenes.
 
     Attributes:
-        inputs: (patch, row, column, channel) float32, reflectance of S1 to S6 (1) and brightness
-            temperature of S7 to S9 (K), `missing` where there is none; int16 if raw.
-        labels: (patch, row, column) uint8, 1 cloud, 0 clear, and 0 where the weight is 0.
-        weights: (patch, row, column) uint8, 1 where the pixel is valid and has a label.
-        index: (patch,) int64, numbers in `Patches`, or of scenes.
+        inputs: (patch, row, column, channel) float32, by default reflectance of S1 to S6 (no unit)
+            and brightness temperature of S7 to S9 (K); `missing` without a value; int16 if raw.
+        labels: (patch, row, column) uint8, 1 is cloud, 0 is clear; 0 where the weight is 0.
+        weights: (patch, row, column) uint8, 1 if the pixel is valid and has a label, else 0.
+        index: (patch,) int64, numbers of the patches in `Patches`, or of the scenes.
     """
 
     inputs: NDArray[Any]
@@ -64,9 +62,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Packing:
-    """How raw channels become values: stored times scale plus offset; `fill` is missing.
+    """Packing of raw channels: value = stored value * scale + offset.
 
-    scale and offset: (channel,) float32; fill: (channel,) int16.
+    Attributes:
+        scale: (channel,) float32.
+        offset: (channel,) float32.
+        fill: (channel,) int16, stored value of missing values.
     """
 
     scale: NDArray[np.float32]
@@ -75,7 +76,15 @@ class Packing:
 
 
 def packing(scenes: Scenes, variables: Sequence[str] = CHANNELS) -> Packing:
-    """Return what the first layer of a model needs to know of raw channels."""
+    """Return the packing of raw channels, which a model needs to scale them.
+
+    Args:
+        scenes: scenes.
+        variables: variables with the channels.
+
+    Raises:
+        CallError: a variable does not exist or is not packed.
+    """
     layouts = [_layout(scenes, name) for name in variables]
     bands = [layout.bands for layout in layouts]
 
@@ -89,20 +98,25 @@ def packing(scenes: Scenes, variables: Sequence[str] = CHANNELS) -> Packing:
     )
 
 
-def read_patch(patches: Patches, number: int, wanted: Wanted | None = None) -> Batch:
-    """Return one patch, as a batch of one."""
-    return read_batch(patches, [number], wanted)
+def read_patch(patches: Patches, number: int, content: BatchContent | None = None) -> Batch:
+    """Return a patch as a batch of one."""
+    return read_batch(patches, [number], content)
 
 
 def read_batch(
     patches: Patches,
     numbers: Sequence[int] | NDArray[np.integer[Any]],
-    wanted: Wanted | None = None,
+    content: BatchContent | None = None,
 ) -> Batch:
-    """Return patches by their numbers, in that order.
+    """Return patches by their numbers, in this order.
+
+    Args:
+        patches: patches.
+        numbers: (patch,) indices.
+        content: content of the batch; None is the default.
 
     Raises:
-        CallError: no such variable.
+        CallError: a variable does not exist.
         ConversionError: a file cannot be read; `.problems` names it.
     """
     index = np.asarray(numbers, np.int64)
@@ -113,24 +127,33 @@ def read_batch(
         )
         for number in index
     ]
-    return read_windows(patches.scenes, windows, wanted or Wanted(), index=index, pool=patches.pool)
+    content = content or BatchContent()
+    return read_windows(patches.scenes, windows, content, index=index, pool=patches.pool)
 
 
 def read_windows(
     scenes: Scenes,
     windows: Sequence[tuple[int, Window]],
-    wanted: Wanted,
+    content: BatchContent,
     *,
     index: NDArray[np.int64],
-    pool: Pool,
+    pool: MemoryPool,
 ) -> Batch:
-    """Return windows of scenes, all of one size, as a batch."""
+    """Return windows of scenes as a batch.
+
+    Args:
+        scenes: scenes.
+        windows: number of the scene, and window; all windows have the same size.
+        content: content of the batch.
+        index: (window,) numbers for `Batch.index`.
+        pool: memory for the batch.
+    """
     empty = pool.empty
-    layouts = {name: _layout(scenes, name) for name in wanted.variables}
-    _require_masks(scenes, (wanted.label, wanted.mask))
+    layouts = {name: _layout(scenes, name) for name in content.variables}
+    _require_masks(scenes, (content.label, content.mask))
     shape = (windows[0][1].rows, windows[0][1].columns)
     bands = sum(layout.bands for layout in layouts.values())
-    dtype = np.dtype(np.int16 if wanted.raw else np.float32)
+    dtype = np.dtype(np.int16 if content.raw else np.float32)
     inputs = empty((len(windows), *shape, bands), dtype)
     labels, weights = (empty((len(windows), *shape), np.dtype(np.uint8)) for _ in range(2))
     stored = {
@@ -138,43 +161,47 @@ def read_windows(
         for name, layout in layouts.items()
     }
     values = {name: empty(array.shape, np.dtype(np.float32)) for name, array in stored.items()}
-    missing = _missing(wanted.missing, layouts)
+    missing = _missing(content.missing, layouts)
     for number, (scene, window) in enumerate(windows):
-        masks = {wanted.label: labels[number], wanted.mask: weights[number]}
+        masks = {content.label: labels[number], content.mask: weights[number]}
         read_window(scenes, scene, window, {**stored, **masks})
-        if not wanted.raw:
+        if not content.raw:
             for name, layout in layouts.items():
                 _decode(stored[name], layout, values[name], missing[name])
-        _interleave((stored if wanted.raw else values).values(), inputs[number])
-        _leave_out(labels[number], weights[number])
+        _interleave((stored if content.raw else values).values(), inputs[number])
+        _mask_labels(labels[number], weights[number])
     return Batch(inputs, labels, weights, index)
 
 
 def _layout(scenes: Scenes, name: str) -> Layout:
+    """Return the layout of a packed variable."""
     layout = scenes.layouts.get(name)
     if layout is None or layout.fill is None:
-        known = [key for key, found in scenes.layouts.items() if found.fill is not None]
+        known = [key for key, other in scenes.layouts.items() if other.fill is not None]
         raise CallError(
-            f"{name!r} is no packed variable of the ready scenes{nearest(name, known)}",
+            f"{name!r} is not a packed variable of the ready scenes{nearest(name, known)}",
+            untouched="nothing was read",
             hint=f"variables: {', '.join(known)}",
         )
     return layout
 
 
 def _require_masks(scenes: Scenes, names: Sequence[str]) -> None:
+    """Raise an error if a variable has not the type of labels and masks: uint8 without bands."""
     masks = [
         n for n, layout in scenes.layouts.items() if (layout.dtype, layout.bands) == ("|u1", 1)
     ]
     for name in names:
         if name not in masks:
             raise CallError(
-                f"{name!r} is no label or mask of the ready scenes{nearest(name, masks)}",
+                f"{name!r} is not a label or mask of the ready scenes{nearest(name, masks)}",
+                untouched="nothing was read",
                 hint=f"labels and masks: {', '.join(masks)}",
             )
 
 
 def _missing(given: Missing, layouts: dict[str, Layout]) -> dict[str, NDArray[np.float32]]:
-    """Return by variable what stands for a missing value: (1,) if all bands agree, else (band,)."""
+    """Return the value of missing channels by variable: (1,) if all bands agree, else (band,)."""
     bands = [layout.bands for layout in layouts.values()]
     whole = np.broadcast_to(np.asarray(given, np.float32), (sum(bands),))
     parts = np.split(whole, np.cumsum(bands)[:-1])
@@ -190,7 +217,7 @@ def _decode(
     values: NDArray[np.float32],
     missing: NDArray[np.float32],
 ) -> None:
-    """Unpack as CF says, in single precision as xarray does for a scale of that type."""
+    """Unpack values by the CF convention in float32, as xarray does for a float32 scale."""
     np.multiply(stored, np.float32(layout.scale), out=values)
     values += np.float32(layout.offset)
     is_missing = stored == layout.fill
@@ -201,9 +228,10 @@ def _decode(
 
 
 def _interleave(parts: Any, out: NDArray[Any]) -> None:
-    """Put bands of several variables side by side, pixel by pixel.
+    """Put the bands of several variables side by side for each pixel.
 
-    Copied as wide items: a sixth of the time that slices along so short an axis take.
+    All bands of a pixel are copied as an item of type void. That takes a sixth of the time of
+    slices along the short band axis.
     """
     flat, start = out.reshape(-1, out.shape[-1]), 0
     for part in parts:
@@ -213,7 +241,7 @@ def _interleave(parts: Any, out: NDArray[Any]) -> None:
         start += bands
 
 
-def _leave_out(labels: NDArray[np.uint8], weights: NDArray[np.uint8]) -> None:
+def _mask_labels(labels: NDArray[np.uint8], weights: NDArray[np.uint8]) -> None:
     """Set weight 0 where there is no label, and label 0 where the weight is 0."""
-    weights &= labels != NOT_KNOWN
+    weights &= labels != NO_LABEL
     labels *= weights

@@ -1,16 +1,23 @@
-"""Pixels of one scene, straight from where its file has them.
+"""Read pixels of a scene at the known byte offsets of its chunks, into memory that is reused.
 
-HDF5's library does one thing at a time in a process. Offsets of chunks are known (`heads.py`), so
-the bytes are read with `pread`, which any number of threads may do at once, and are unpacked by
-zlib where they are compressed. CPU ms of a patch of 256 x 256 with all channels, label and mask
-from the page cache: h5py's slices 2.0, its `read_direct_chunk` 0.8, `preadv` into memory that is
-there 0.3; with gzip 5.2, 4.3 (left shuffled) and 3.8 (`benchmarks/pipeline.py --ways`).
+The HDF5 library does one thing at a time in a process. The offsets of chunks are known
+(`scenes.py`), so bytes are read with `preadv`, which any number of threads can do at once, and
+decompressed by zlib if needed. CPU time in ms of a patch of 256 x 256 with all channels, label and
+mask, from the page cache: 2.0 for slices of h5py, 0.8 for its `read_direct_chunk`, 0.3 for `preadv`
+into existing memory; with gzip 5.2, 4.3 (without unshuffling) and 3.8 (`benchmarks/pipeline.py
+--ways`).
+
+A batch of 32 patches has 75 MB. Memory of this size that comes new from the system costs as much
+CPU time as reading and unpacking: pages are cleared, and merged to huge pages. `MemoryPool` reuses
+it.
 """
 
 from __future__ import annotations
 
 import os
+import weakref
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import ConversionError, Problem
-from sciml_data.ready.patches.heads import Layout
-from sciml_data.ready.patches.scenes import Scenes
+from sciml_data.ready.patches.scenes import Layout, Scenes
+
+# TensorFlow uses an array with this alignment without a copy, and copies any other
+# (EIGEN_MAX_ALIGN_BYTES, tensorflow/python/lib/core/py_func.cc).
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
 class Window:
-    """Rows and columns of a scene; those beyond its edges are missing."""
+    """First row and column, and numbers of rows and columns, of a part of a scene.
+
+    It may reach beyond the edges of the scene; pixels there are missing.
+    """
 
     row: int
     column: int
@@ -35,14 +48,20 @@ class Window:
 
 @dataclass(frozen=True)
 class _Piece:
-    """What one chunk has of a window: where it lies, what of it, and where in the window it goes.
+    """The part of a window that is in a chunk.
 
-    rows and columns: (from, to) in the chunk; at: row and column in the window.
+    Attributes:
+        offset: of the chunk in the file, bytes.
+        size: of the chunk, bytes.
+        skipped_filters: bit mask of HDF5.
+        rows: first and end row in the chunk.
+        columns: first and end column in the chunk.
+        at: row and column in the window.
     """
 
     offset: int
     size: int
-    filters_left_out: int
+    skipped_filters: int
     rows: tuple[int, int]
     columns: tuple[int, int]
     at: tuple[int, int]
@@ -53,16 +72,18 @@ def read_window(
 ) -> None:
     """Fill arrays with the stored values of a window.
 
-    One file is opened, and closed again; the system is told of all reads before the first.
+    The file is opened and closed. The system gets notice of all reads before the first
+    (`posix_fadvise`), so that a disk or a network file system works on them at the same time.
 
     Args:
-        scenes: where everything lies.
+        scenes: scenes with the offsets of their chunks.
         scene: number of the scene.
-        window: what to read; where it is beyond the scene's edges the fill value is set, or 0.
-        into: by variable, an array (rows, columns[, bands]) of the stored type, C-contiguous.
+        window: part of the scene; pixels beyond its edges get the fill value, or 0.
+        into: by variable, a C-contiguous array (rows, columns[, bands]) of the stored type.
 
     Raises:
-        ConversionError: the file is gone, cut, changed or damaged; `.problems` names it.
+        ConversionError: the file does not exist, is truncated, damaged or was changed; `.problems`
+            names it.
     """
     path = scenes.paths[scene]
     try:
@@ -74,7 +95,7 @@ def read_window(
                 layout = scenes.layouts[name]
                 if _is_beyond(window, layout):
                     target[...] = 0 if layout.fill is None else layout.fill
-                for piece in _pieces(layout, scenes.places[name][scene], window):
+                for piece in _pieces(layout, scenes.chunks[name][scene], window):
                     os.posix_fadvise(file, piece.offset, piece.size, os.POSIX_FADV_WILLNEED)
                     jobs.append((layout, piece, target))
             for layout, piece, target in jobs:
@@ -83,20 +104,21 @@ def read_window(
             os.close(file)
     except (OSError, zlib.error, ValueError) as error:
         raise ConversionError(
-            f"a ready scene cannot be read: {path.name}",
+            f"cannot read the ready scene {path.name}",
             problems=[Problem("unreadable", str(path), f"{type(error).__name__}: {error}")],
             untouched="nothing was changed",
-            hint="convert the dataset again, and open it anew",
+            hint="sciml-data convert ID --again; then find the scenes again",
         ) from error
 
 
-def _require_unchanged(scenes: Scenes, scene: int, found: os.stat_result) -> None:
-    expected = (int(scenes.sizes[scene]), int(scenes.changed[scene]))
-    if (found.st_size, found.st_mtime_ns) != expected:
-        raise ValueError("it was written anew since the scenes were looked up")
+def _require_unchanged(scenes: Scenes, scene: int, state: os.stat_result) -> None:
+    expected = (int(scenes.sizes[scene]), int(scenes.mtimes[scene]))
+    if (state.st_size, state.st_mtime_ns) != expected:
+        raise ValueError("the file was written again after its header was read")
 
 
 def _is_beyond(window: Window, layout: Layout) -> bool:
+    """Return whether a window reaches beyond the edges of a scene."""
     return (
         min(window.row, window.column) < 0
         or window.row + window.rows > layout.shape[0]
@@ -104,21 +126,37 @@ def _is_beyond(window: Window, layout: Layout) -> bool:
     )
 
 
-def _pieces(layout: Layout, places: NDArray[np.int64], window: Window) -> Iterator[_Piece]:
-    """Yield what chunks have of a window, row of chunks by row of chunks."""
+def _pieces(layout: Layout, chunks: NDArray[np.int64], window: Window) -> Iterator[_Piece]:
+    """Yield the parts of a window by chunk, in rows of chunks.
+
+    Args:
+        layout: layout of the variable.
+        chunks: (chunk, 3) byte offset, bytes and mask of skipped filters.
+        window: part of the scene.
+    """
     across = layout.chunks[1]
     for row, rows, row_at in _cuts(window.row, window.rows, layout.chunk[0], layout.shape[0]):
         for column, columns, column_at in _cuts(
             window.column, window.columns, layout.chunk[1], layout.shape[1]
         ):
-            offset, size, left_out = places[row * across + column].tolist()
-            yield _Piece(offset, size, left_out, rows, columns, (row_at, column_at))
+            offset, size, skipped = chunks[row * across + column].tolist()
+            yield _Piece(offset, size, skipped, rows, columns, (row_at, column_at))
 
 
 def _cuts(
     start: int, length: int, chunk: int, extent: int
 ) -> Iterator[tuple[int, tuple[int, int], int]]:
-    """Yield along one axis: number of a chunk, from and to in it, where in the window."""
+    """Yield the parts of a window along an axis.
+
+    Args:
+        start: first pixel of the window.
+        length: pixels of the window.
+        chunk: pixels of a chunk.
+        extent: pixels of the scene.
+
+    Yields:
+        Number of the chunk, first and end pixel in it, and first pixel in the window.
+    """
     first, last = max(start, 0), min(start + length, extent)
     for number in range(first // chunk, -(-last // chunk)):
         low, high = max(first, number * chunk), min(last, (number + 1) * chunk)
@@ -126,6 +164,7 @@ def _cuts(
 
 
 def _read_piece(file: int, layout: Layout, piece: _Piece, *, target: NDArray[Any]) -> None:
+    """Read a part of a window; full rows without filters go into the target without a copy."""
     (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
     width = layout.chunk[1]
     if not layout.filters and (left, right) == (0, width) and width == target.shape[1]:
@@ -144,21 +183,21 @@ def _row_bytes(layout: Layout) -> int:
 
 
 def _fill(file: int, target: NDArray[Any], offset: int) -> None:
-    """Read as many bytes as an array has, whatever number a call gives."""
+    """Fill an array with bytes of a file; a call may return fewer bytes than requested."""
     left = target.data.cast("B")
     while left:
         count = os.preadv(file, [left], offset)
         if count == 0:
-            raise ValueError("the file ends before the pixels do")
+            raise ValueError("the file is truncated")
         left, offset = left[count:], offset + count
 
 
 def _unpacked(stored: bytes | memoryview, layout: Layout, piece: _Piece) -> NDArray[Any]:
-    """Return a chunk as an array; HDF5 leaves a filter out where it did not pay."""
+    """Return a chunk as an array; HDF5 skips a filter that does not make a chunk smaller."""
     dtype = np.dtype(layout.dtype)
     count = int(np.prod(layout.chunk_shape))
     for number, name in reversed(list(enumerate(layout.filters))):
-        if piece.filters_left_out >> number & 1:
+        if piece.skipped_filters >> number & 1:
             continue
         if name == "gzip":
             stored = zlib.decompress(stored, bufsize=count * dtype.itemsize)
@@ -168,9 +207,9 @@ def _unpacked(stored: bytes | memoryview, layout: Layout, piece: _Piece) -> NDAr
 
 
 def _unshuffled(stored: bytes | memoryview, dtype: np.dtype[Any]) -> bytes | memoryview:
-    """Return bytes in the order of the values: shuffle puts the first byte of each first.
+    """Undo HDF5's shuffle filter, which stores the first bytes of all values, then the second ones.
 
-    Two-byte values are put together by shifting, seventeen times as quick as turning the array.
+    Two-byte values are combined by shifts, which is seventeen times faster than a transpose.
     """
     planes = np.frombuffer(stored, np.uint8).reshape(dtype.itemsize, -1)
     if dtype.itemsize != 2 or dtype.byteorder == ">":
@@ -180,3 +219,48 @@ def _unshuffled(stored: bytes | memoryview, dtype: np.dtype[Any]) -> bytes | mem
     values |= planes[0]
     unshuffled: memoryview = values.data.cast("B")
     return unshuffled
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+class _Lease:
+    """Owner of an array in pooled memory; when it is collected, the memory is free again.
+
+    NumPy keeps the object behind `__array_interface__` alive as long as the array or a view exists.
+    """
+
+    def __init__(self, address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.__array_interface__ = {
+            "shape": shape,
+            "typestr": dtype.str,
+            "data": (address, False),
+            "version": 3,
+        }
+
+
+class MemoryPool:
+    """Memory for arrays that is used again, by any number of threads at once.
+
+    There is no lock: `pop` and `append` of a list are atomic.
+    """
+
+    def __init__(self) -> None:
+        """Begin without memory; blocks are kept by size in bytes."""
+        self._free: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return an aligned array with arbitrary values.
+
+        Its memory returns to the pool when neither the array nor a view of it exists.
+        """
+        size = int(np.prod(shape)) * dtype.itemsize
+        free = self._free[size]
+        try:
+            block = free.pop()
+        except IndexError:
+            block = np.empty(size + ALIGNMENT, np.uint8)
+        address = block.ctypes.data
+        lease = _Lease(address + -address % ALIGNMENT, shape, dtype)
+        weakref.finalize(lease, free.append, block).atexit = False
+        return np.asarray(lease)

@@ -1,51 +1,107 @@
-"""Ready scenes of one or several splits: when, where, in what light, and where their chunks lie.
+"""Find ready scenes: time, place and light of each, and the positions of its chunks in the file.
 
-What heads say is kept in `.scenes-*.npz` beside the files, one for each layout, so 29,300 of them
-are read once.
+The header of a file has all that is known without reading a pixel. Reading it takes 5 ms of CPU
+time, mostly in HDF5 (142 s for 29,300 files, measured once). Headers are therefore cached in
+`.scenes-*.npz` beside the files, in one cache for each layout.
+
+Headers have the byte offset of every chunk. So pixels are read without the HDF5 library, which does
+one thing at a time in a process, for any number of threads.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
+from sciml_data.formats.slstr_hdf5 import EPOCH
 from sciml_data.ready.folder import shards_of_split
-from sciml_data.ready.patches.heads import (
-    SCENE_VALUES,
-    Head,
-    Layout,
-    dump_layouts,
-    load_layouts,
-    read_head,
-)
-from sciml_data.ready.patches.store import Columns, Identities, identify, keep, load
+from sciml_data.ready.patches.cache import Columns, FileStats, load_rows, save_rows, stat_files
 from sciml_data.registry.stages import Converted
 
-STORE = ".scenes-{digest}.npz"
-STORES = STORE.format(digest="*")
-PLACES = "places_"  # and a variable's name: a column of the store
+CACHE_NAME = ".scenes-{digest}.npz"
+CACHE_GLOB = CACHE_NAME.format(digest="*")
+CHUNKS_PREFIX = "places_"  # followed by a variable's name: a column of the cache
+# Variables with a value for each scene; `formats/slstr_hdf5/ready.py` describes them.
+SCENE_VALUES = (
+    "time",
+    "platform",
+    "cycle",
+    "relative_orbit",
+    "orbit",
+    "frame",
+    "native_rows",
+    "illumination",
+    "lit_fraction",
+    "valid_fraction",
+)
+PIXEL_RANK = 3  # dimensions scene, row, column; channels also have a band
+FILTERS = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "gzip"}
+READABLE_FILTERS = ((), ("gzip",), ("shuffle", "gzip"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Storage of a variable in a file.
+
+    Attributes:
+        dtype: stored type.
+        shape: rows, columns, and bands if there are any.
+        chunk: rows and columns of a chunk; a chunk has all bands.
+        filters: filters of a chunk in the order in which they were applied.
+        scale: value = stored value * scale + offset; 1 if the variable is not packed.
+        offset: see `scale`; 0 if the variable is not packed.
+        fill: stored value of missing values; None if no value is missing.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    chunk: tuple[int, int]
+    filters: tuple[str, ...]
+    scale: float
+    offset: float
+    fill: int | None
+
+    @property
+    def bands(self) -> int:
+        """Return the number of bands, 1 for a variable without a band dimension."""
+        return self.shape[2] if len(self.shape) > 2 else 1
+
+    @property
+    def chunk_shape(self) -> tuple[int, ...]:
+        """Return rows, columns and bands of a chunk."""
+        return (*self.chunk, *self.shape[2:])
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Return the number of chunks along rows and columns."""
+        rows, columns = (math.ceil(self.shape[axis] / self.chunk[axis]) for axis in (0, 1))
+        return rows, columns
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Ready files, one scene each. All have the same layout.
+    """Ready files with a scene each, all with the same layout.
 
     Attributes:
-        paths: of the ready files.
-        split: (scene,) name of the split; "" where paths were given and not a dataset.
+        paths: ready files.
+        split: (scene,) name of the split; "" if the scenes were found by paths.
         granule: (scene,) name of the level-1 granule, text.
         values: (scene,) arrays of `SCENE_VALUES`, as in the files; time is datetime64[s], UTC.
-        layouts: by variable, how it lies in the files.
-        places: by variable, (scene, chunk, 3) int64: byte offset, bytes, filters left out.
-        sizes, changed: (scene,) int64, bytes and nanoseconds of the last change: a file that was
-            written anew meanwhile is not read.
+        layouts: layout of each variable with pixels.
+        chunks: by variable, (scene, chunk, 3) int64: byte offset, bytes, mask of skipped filters.
+        sizes: (scene,) int64, bytes of each file.
+        mtimes: (scene,) int64, modification times in ns. A file that was written again since is not
+            read, because its chunks may have moved.
     """
 
     paths: tuple[Path, ...]
@@ -53,9 +109,9 @@ class Scenes:
     granule: NDArray[np.str_]
     values: Mapping[str, NDArray[Any]]
     layouts: Mapping[str, Layout]
-    places: Mapping[str, NDArray[np.int64]]
+    chunks: Mapping[str, NDArray[np.int64]]
     sizes: NDArray[np.int64]
-    changed: NDArray[np.int64]
+    mtimes: NDArray[np.int64]
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -63,23 +119,23 @@ class Scenes:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return rows and columns of each scene, padding included."""
+        """Return rows and columns of each scene, with padding."""
         rows, columns = next(iter(self.layouts.values())).shape[:2]
         return rows, columns
 
     @property
     def time(self) -> NDArray[np.datetime64]:
-        """Return when each granule starts, UTC."""
+        """Return the start of each granule, UTC."""
         return self.values["time"]
 
     @property
     def orbit(self) -> NDArray[np.int32]:
-        """Return a running number of the orbit: scenes of one orbit of a platform share it."""
+        """Return a running number of the orbit: scenes of an orbit of a platform share it."""
         return self.values["orbit"]
 
     @property
     def platform(self) -> NDArray[np.int8]:
-        """Return the satellite: 0 is Sentinel-3A, 1 Sentinel-3B."""
+        """Return the satellite: 0 is Sentinel-3A, 1 is Sentinel-3B."""
         return self.values["platform"]
 
     @property
@@ -89,19 +145,19 @@ class Scenes:
 
     @property
     def native_rows(self) -> NDArray[np.int32]:
-        """Return the rows that were measured; rows beyond are padding."""
+        """Return the number of measured rows; later rows are padding."""
         return self.values["native_rows"]
 
     @property
     def valid_fraction(self) -> NDArray[np.float32]:
-        """Return the share of valid pixels."""
+        """Return the fraction of valid pixels."""
         return self.values["valid_fraction"]
 
     def select(self, which: Any) -> Scenes:
-        """Return some of the scenes, in the order asked for.
+        """Return a selection of the scenes, in the order of the selection.
 
         Args:
-            which: numbers of scenes, or a (scene,) array of bool.
+            which: indices of scenes, or a (scene,) array of bool.
         """
         numbers = np.arange(len(self))[which]
         return Scenes(
@@ -110,77 +166,91 @@ class Scenes:
             granule=self.granule[numbers],
             values={name: values[numbers] for name, values in self.values.items()},
             layouts=self.layouts,
-            places={name: places[numbers] for name, places in self.places.items()},
+            chunks={name: chunks[numbers] for name, chunks in self.chunks.items()},
             sizes=self.sizes[numbers],
-            changed=self.changed[numbers],
+            mtimes=self.mtimes[numbers],
         )
 
 
 def find_scenes(
-    source: Converted | Path | Iterable[Path], *, splits: str | Sequence[str] = ()
+    source: Converted | str | Path | Iterable[Path], *, splits: str | Sequence[str] = ()
 ) -> Scenes:
-    """Return the scenes of a converted dataset, or of files, sorted by file name in each split.
+    """Return the scenes of a converted dataset or of files, sorted by file name in each split.
 
     Args:
-        source: what `convert` or `find_converted` returned; or paths of ready files, kept in their
-            order; or a folder that has nothing but ready files of one layout.
-        splits: those wanted, of a converted dataset; none means all.
+        source: result of `convert` or `find_converted`; or paths of ready files, whose order is
+            kept; or a folder that contains only ready files of the same layout.
+        splits: splits of a converted dataset; the default is all.
 
     Raises:
-        CallError: no such split, or no file.
-        ConversionError: `.problems` names every file that cannot be read, or that differs in shape,
-            packing or variables from the others.
+        CallError: a split does not exist, or there is no file.
+        ConversionError: files cannot be read or differ in shape, packing or variables; `.problems`
+            names each file.
     """
     names = [splits] if isinstance(splits, str) else list(splits)
     paths, split = _paths(source, names)
     if not paths:
-        raise CallError("there are no ready scenes to read", hint="sciml-data convert")
-    files = identify(paths)
-    layouts, columns = _look_up(paths, files)
+        raise CallError(
+            "there are no ready scenes to read",
+            untouched="nothing was read",
+            hint="`sciml-data convert ID` makes them",
+        )
+    files = stat_files(paths)
+    layouts, columns = _headers(paths, files)
     return Scenes(
         paths=tuple(paths),
         split=np.array(split, np.str_),
         granule=np.char.decode(columns["granule"].astype(np.bytes_), "ascii"),
         values={name: columns[name] for name in SCENE_VALUES},
         layouts=layouts,
-        places={name: columns[PLACES + name] for name in layouts},  # type: ignore[misc]
+        chunks={name: columns[CHUNKS_PREFIX + name] for name in layouts},  # type: ignore[misc]
         sizes=files.sizes,
-        changed=files.changed,
+        mtimes=files.mtimes,
     )
 
 
 def _paths(
-    source: Converted | Path | Iterable[Path], names: list[str]
+    source: Converted | str | Path | Iterable[Path], names: list[str]
 ) -> tuple[list[Path], list[str]]:
+    """Return the paths of the scenes, and the split of each."""
     if not isinstance(source, Converted):
         if names:
-            raise CallError("splits are those of a converted dataset; paths were given")
-        paths = sorted(source.glob("*.nc")) if isinstance(source, Path) else list(source)
+            raise CallError(
+                "`splits` needs a converted dataset; paths were given", untouched="nothing was read"
+            )
+        if isinstance(source, str | Path):
+            paths = sorted(Path(source).glob("*.nc"))
+        else:
+            paths = [Path(path) for path in source]
         return paths, [""] * len(paths)
-    found = shards_of_split(source)
-    unknown = [name for name in names if name not in found]
+    files = shards_of_split(source)
+    unknown = [name for name in names if name not in files]
     if unknown:
         raise CallError(
-            f"no files of split {unknown[0]!r} were converted{nearest(unknown[0], found)}",
-            hint=f"splits: {', '.join(found)}",
+            f"no files of split {unknown[0]!r} were converted{nearest(unknown[0], files)}",
+            untouched="nothing was read",
+            hint=f"splits: {', '.join(files)}",
         )
-    pairs = [(source.root / file, name) for name in names or found for file in sorted(found[name])]
+    pairs = [(source.root / file, name) for name in names or files for file in sorted(files[name])]
     return [path for path, _ in pairs], [name for _, name in pairs]
 
 
-def _look_up(paths: Sequence[Path], files: Identities) -> tuple[dict[str, Layout], Columns]:
-    """Return layouts and columns of all files, from the stores as far as they know them."""
+# --- headers of many files, from caches ----------------------------------------------------------
+
+
+def _headers(paths: Sequence[Path], files: FileStats) -> tuple[dict[str, Layout], Columns]:
+    """Return the common layouts and the columns of all files, from caches if they have them."""
     folders = {path.parent for path in paths}
     folder = folders.pop() if len(folders) == 1 else None
     missing, known = set(range(len(paths))), []
-    for store in sorted(folder.glob(STORES)) if folder else ():
-        numbers, columns, note = load(store, files)
+    for cache in sorted(folder.glob(CACHE_GLOB)) if folder else ():
+        numbers, columns, text = load_rows(cache, files)
         if len(numbers) and missing.issuperset(numbers.tolist()):
             missing -= set(numbers.tolist())
-            known.append((note, numbers, columns))
+            known.append((text, numbers, columns))
     if missing:
-        known += _read(paths, sorted(missing))
-    _require_one(paths, [(note, numbers) for note, numbers, _ in known])
+        known += _read_headers(paths, sorted(missing))
+    _require_equal_layouts(paths, [(text, numbers) for text, numbers, _ in known])
     order = np.argsort(np.concatenate([numbers for _, numbers, _ in known]))
     joined = {
         name: np.concatenate([columns[name] for _, _, columns in known])[order]
@@ -188,21 +258,21 @@ def _look_up(paths: Sequence[Path], files: Identities) -> tuple[dict[str, Layout
     }
     if missing and folder:
         digest = hashlib.sha256(known[0][0].encode()).hexdigest()[:8]
-        keep(folder / STORE.format(digest=digest), files, joined, known[0][0])
-    return load_layouts(known[0][0]), joined
+        save_rows(folder / CACHE_NAME.format(digest=digest), files, joined, known[0][0])
+    return _load_layouts(known[0][0]), joined
 
 
-def _read(
+def _read_headers(
     paths: Sequence[Path], numbers: Sequence[int]
 ) -> list[tuple[str, NDArray[np.intp], Columns]]:
-    """Return layouts, numbers and columns of files, by layout."""
+    """Return layouts as text, numbers and columns of files, grouped by layout."""
     problems: list[Problem] = []
-    by_layout: dict[str, list[tuple[int, Head]]] = {}
+    by_layout: dict[str, list[tuple[int, Header]]] = {}
     for number in numbers:
-        head, wrong = read_head(paths[number])
-        problems += wrong
-        if head is not None:
-            by_layout.setdefault(dump_layouts(head.layouts), []).append((number, head))
+        header, of_file = read_header(paths[number])
+        problems += of_file
+        if header is not None:
+            by_layout.setdefault(_dump_layouts(header.layouts), []).append((number, header))
     if problems:
         raise ConversionError(
             f"ready files cannot be used: {len(problems)} problems in {len(numbers)} files",
@@ -216,26 +286,29 @@ def _read(
     ]
 
 
-def _columns(heads: Sequence[Head]) -> Columns:
+def _columns(headers: Sequence[Header]) -> Columns:
+    """Return the columns of a cache, with a row for each header."""
     columns: Columns = {
-        name: np.array([head.values[name] for head in heads]) for name in SCENE_VALUES
+        name: np.array([header.values[name] for header in headers]) for name in SCENE_VALUES
     }
-    columns["granule"] = np.array([head.granule.encode() for head in heads])
-    for name in heads[0].places:
-        columns[PLACES + name] = np.stack([head.places[name] for head in heads])
+    columns["granule"] = np.array([header.granule.encode() for header in headers])
+    for name in headers[0].chunks:
+        columns[CHUNKS_PREFIX + name] = np.stack([header.chunks[name] for header in headers])
     return columns
 
 
-def _require_one(paths: Sequence[Path], known: Sequence[tuple[str, NDArray[np.intp]]]) -> None:
-    """Refuse files of several layouts; the one that most have stands."""
+def _require_equal_layouts(
+    paths: Sequence[Path], known: Sequence[tuple[str, NDArray[np.intp]]]
+) -> None:
+    """Raise an error if layouts differ; files that differ from the most frequent are named."""
     texts = {text for text, _ in known}
     if len(texts) == 1:
         return
-    count = {text: sum(len(numbers) for one, numbers in known if one == text) for text in texts}
+    count = {text: sum(len(numbers) for other, numbers in known if other == text) for text in texts}
     usual = max(sorted(count), key=count.__getitem__)
-    expected = load_layouts(usual)
+    expected = _load_layouts(usual)
     problems = [
-        Problem("layout", paths[number].name, _difference(expected, load_layouts(text)))
+        Problem("layout", paths[number].name, _difference(expected, _load_layouts(text)))
         for text, numbers in known
         if text != usual
         for number in numbers
@@ -248,10 +321,143 @@ def _require_one(paths: Sequence[Path], known: Sequence[tuple[str, NDArray[np.in
     )
 
 
-def _difference(expected: Mapping[str, Layout], found: Mapping[str, Layout]) -> str:
+def _difference(expected: Mapping[str, Layout], actual: Mapping[str, Layout]) -> str:
     for name, layout in expected.items():
-        if name not in found:
+        if name not in actual:
             return f"has no {name}"
-        if layout != found[name]:
-            return f"{name}: {layout} expected, {found[name]} found"
-    return f"has besides {', '.join(sorted(set(found) - set(expected)))}"
+        if layout != actual[name]:
+            return f"{name}: expected {layout}, not {actual[name]}"
+    return f"has also {', '.join(sorted(set(actual) - set(expected)))}"
+
+
+def _dump_layouts(layouts: dict[str, Layout]) -> str:
+    """Return layouts as a line of JSON; equal layouts give equal text."""
+    return json.dumps({name: asdict(layout) for name, layout in layouts.items()}, sort_keys=True)
+
+
+def _load_layouts(text: str) -> dict[str, Layout]:
+    """Return layouts from the text of `_dump_layouts`."""
+    layouts = {}
+    for name, fields in json.loads(text).items():
+        for key in ("shape", "chunk", "filters"):
+            fields[key] = tuple(fields[key])
+        layouts[name] = Layout(**fields)
+    return layouts
+
+
+# --- the header of a file ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Header:
+    """All that is known of a file without reading a pixel.
+
+    Attributes:
+        granule: name of the level-1 granule.
+        values: values of `SCENE_VALUES`; time is datetime64[s].
+        layouts: layout of each variable with pixels.
+        chunks: by variable, (chunk, 3) int64: byte offset, bytes, mask of skipped filters; chunks
+            are ordered row by row.
+    """
+
+    granule: str
+    values: dict[str, Any]
+    layouts: dict[str, Layout]
+    chunks: dict[str, NDArray[np.int64]]
+
+
+def read_header(path: Path) -> tuple[Header | None, list[Problem]]:
+    """Return the header of a ready file; None and the problems if the file cannot be used."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _header(file, path.name)
+    except (OSError, KeyError, RuntimeError) as error:
+        return None, [Problem("unreadable", path.name, f"is not a ready scene: {error}")]
+
+
+def _header(file: Any, name: str) -> tuple[Header | None, list[Problem]]:
+    layouts, chunks, problems = {}, {}, []
+    for variable, dataset in _pixel_variables(file):
+        layout = _layout(dataset)
+        if layout is None:
+            problems.append(Problem("layout", f"{name}:{variable}", "is not chunked, or encoded"))
+            continue
+        of_variable = _chunks(dataset, layout)
+        if (of_variable[:, 1] == 0).any():
+            problems.append(Problem("layout", f"{name}:{variable}", "has chunks without data"))
+        layouts[variable], chunks[variable] = layout, of_variable
+    if not layouts and not problems:
+        problems.append(Problem("layout", name, "has no variable with pixels"))
+    if problems:
+        return None, problems
+    values = {key: _scalar(file.id, key) for key in SCENE_VALUES}
+    values["time"] = np.datetime64(EPOCH.replace(" ", "T"), "s") + np.timedelta64(
+        int(values["time"]), "s"
+    )
+    granule = _array(h5py.h5d.open(file.id, b"granule")).tobytes().decode()
+    return Header(granule.rstrip("\0"), values, layouts, chunks), []
+
+
+def _pixel_variables(file: Any) -> Iterator[tuple[str, Any]]:
+    """Yield variables with pixels by the low-level API, ten times faster than `file[name]`."""
+    for name in file:
+        dataset = h5py.h5d.open(file.id, name.encode())
+        if dataset.rank >= PIXEL_RANK and dataset.shape[0] == 1:
+            yield name, dataset
+
+
+def _layout(dataset: Any) -> Layout | None:
+    """Return the layout of a dataset, None if `reading` does not support it."""
+    plist = dataset.get_create_plist()
+    if plist.get_layout() != h5py.h5d.CHUNKED:
+        return None
+    codes = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
+    filters = tuple(FILTERS.get(code, str(code)) for code in codes)
+    chunk = plist.get_chunk()
+    if filters not in READABLE_FILTERS or chunk[0] != 1 or chunk[3:] != dataset.shape[3:]:
+        return None
+    scale, offset, fill = (
+        _attribute(dataset, name) for name in (b"scale_factor", b"add_offset", b"_FillValue")
+    )
+    is_packed = dataset.dtype.kind in "iu" and fill is not None
+    return Layout(
+        dtype=dataset.dtype.str,
+        shape=tuple(dataset.shape[1:]),
+        chunk=tuple(chunk[1:3]),
+        filters=filters,
+        scale=1.0 if scale is None else float(scale),
+        offset=0.0 if offset is None else float(offset),
+        fill=int(fill) if is_packed else None,
+    )
+
+
+def _chunks(dataset: Any, layout: Layout) -> NDArray[np.int64]:
+    """Return (chunk, 3) byte offset, bytes and mask of skipped filters; zeros without data."""
+    rows, columns = layout.chunks
+    chunks = np.zeros((rows * columns, 3), np.int64)
+
+    def add(info: Any) -> None:
+        row, column = (info.chunk_offset[axis + 1] // layout.chunk[axis] for axis in (0, 1))
+        chunks[row * columns + column] = (info.byte_offset, info.size, info.filter_mask)
+
+    dataset.chunk_iter(add)
+    return chunks
+
+
+def _scalar(file: Any, name: str) -> Any:
+    return _array(h5py.h5d.open(file, name.encode())).reshape(-1)[0]
+
+
+def _array(dataset: Any) -> NDArray[Any]:
+    values = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values
+
+
+def _attribute(dataset: Any, name: bytes) -> Any:
+    if not h5py.h5a.exists(dataset, name):
+        return None
+    attribute = h5py.h5a.open(dataset, name)
+    value = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(value)
+    return value.reshape(-1)[0]

@@ -14,7 +14,7 @@ from sciml_data.errors import CallError
 from sciml_data.home import find_home
 from sciml_data.ready import convert
 from sciml_data.ready.patches import Patches, PatchGrid, find_scenes, list_patches, stream
-from sciml_data.ready.patches.memory import Pool
+from sciml_data.ready.patches.reading import MemoryPool
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Verified
@@ -61,13 +61,13 @@ def test_batches_are_not_copied_on_their_way(
 
     lent: set[int] = set()
 
-    def noted(pool: Pool, shape: tuple[int, ...], dtype: Any) -> Any:
+    def noted(pool: MemoryPool, shape: tuple[int, ...], dtype: Any) -> Any:
         array = real(pool, shape, dtype)
         lent.add(array.ctypes.data)
         return array
 
-    real = Pool.empty
-    monkeypatch.setattr(Pool, "empty", noted)
+    real = MemoryPool.empty
+    monkeypatch.setattr(MemoryPool, "empty", noted)
     places = [
         {np.asarray(memoryview(tensor)).ctypes.data for tensor in batch}
         for batch in as_tf_dataset(patches, batch_size=4, seed=0)

@@ -19,14 +19,13 @@ from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import find_home
 from sciml_data.ready import convert
 from sciml_data.ready.patches import (
+    BatchContent,
     Patches,
     PatchGrid,
     Scenes,
-    Wanted,
     batch_indices,
     channel_statistics,
     find_scenes,
-    heads,
     list_patches,
     packing,
     read_batch,
@@ -144,8 +143,8 @@ def placed(patches: Patches, number: int) -> tuple[slice, slice, tuple[slice, sl
 
 
 def test_raw_channels_become_values_by_the_packing(patches: Patches) -> None:
-    values = read_batch(patches, [0, 25], Wanted(missing=np.nan)).inputs
-    raw = read_batch(patches, [0, 25], Wanted(raw=True)).inputs
+    values = read_batch(patches, [0, 25], BatchContent(missing=np.nan)).inputs
+    raw = read_batch(patches, [0, 25], BatchContent(raw=True)).inputs
     unpack = packing(patches.scenes)
     decoded = np.where(raw == unpack.fill, np.nan, raw * unpack.scale + unpack.offset)
 
@@ -156,8 +155,8 @@ def test_raw_channels_become_values_by_the_packing(patches: Patches) -> None:
 
 def test_missing_channels_get_the_value_asked_for(patches: Patches) -> None:
     means = np.arange(9, dtype=np.float32)
-    plain = read_batch(patches, [0], Wanted(missing=np.nan)).inputs
-    filled = read_batch(patches, [0], Wanted(missing=tuple(means.tolist()))).inputs
+    plain = read_batch(patches, [0], BatchContent(missing=np.nan)).inputs
+    filled = read_batch(patches, [0], BatchContent(missing=tuple(means.tolist()))).inputs
 
     np.testing.assert_array_equal(np.where(np.isnan(plain), means, plain), filled)
 
@@ -259,6 +258,7 @@ def test_an_epoch_goes_on_from_any_batch(patches: Patches) -> None:
 
 
 def test_no_file_stays_open_and_the_threads_end(patches: Patches) -> None:
+    gc.collect()  # files of earlier tests
     before = open_files()
     batches = stream(patches, batch_size=4, seed=0, threads=3)
     opened_now = [open_files() - before for _ in range(8) if next(batches)]
@@ -308,7 +308,7 @@ def test_selected_scenes_are_read_under_their_new_numbers(converted: Converted) 
     assert len(scenes.select(scenes.split == "inference")) == 1
 
 
-def test_heads_are_read_once(
+def test_headers_are_read_once(
     copied: list[Path], converted: Converted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = find_scenes(copied[0].parent)
@@ -318,8 +318,8 @@ def test_heads_are_read_once(
         read.append(path.name)
         return real(path)
 
-    real = heads.read_head
-    monkeypatch.setattr(scenes_module, "read_head", counted)
+    real = scenes_module.read_header
+    monkeypatch.setattr(scenes_module, "read_header", counted)
     again, part = find_scenes(copied), find_scenes(copied[1:])
     assert read == []
     os.utime(copied[1], ns=(0, 1))
@@ -328,18 +328,18 @@ def test_heads_are_read_once(
     assert [copied[1].name] == read
     same_scenes(first, again)
     same_scenes(first.select([1, 2]), part)
-    assert third.changed[1] == 1
+    assert third.mtimes[1] == 1
 
 
 def same_scenes(one: Scenes, other: Scenes) -> None:
     assert one.layouts == other.layouts
-    for name, places in one.places.items():
-        np.testing.assert_array_equal(places, other.places[name])
+    for name, chunks in one.chunks.items():
+        np.testing.assert_array_equal(chunks, other.chunks[name])
     for name, values in one.values.items():
         np.testing.assert_array_equal(values, other.values[name])
 
 
-def test_a_store_that_is_damaged_is_made_again(copied: list[Path]) -> None:
+def test_a_damaged_cache_is_replaced(copied: list[Path]) -> None:
     first = find_scenes(copied)
     for store in copied[0].parent.glob(".scenes-*"):
         store.write_bytes(store.read_bytes()[:100])
@@ -376,11 +376,11 @@ def test_a_damaged_chunk_is_named(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "damaged.nc"
     path.write_bytes(next(packed.root.glob("*.nc")).read_bytes())
     scenes = find_scenes([path])
-    offset = int(scenes.places["reflectance"][0, 0, 0])
+    offset = int(scenes.chunks["reflectance"][0, 0, 0])
     with path.open("r+b") as file:
         file.seek(offset)
         file.write(b"\0" * 64)
-    os.utime(path, ns=(0, int(scenes.changed[0])))
+    os.utime(path, ns=(0, int(scenes.mtimes[0])))
 
     with pytest.raises(ConversionError, match=r"damaged\.nc"):
         read_patch(list_patches(scenes, SMALL), 0)
@@ -423,9 +423,9 @@ def test_patches_with_too_little_that_is_valid_are_left_out(copied: list[Path]) 
     share = np.concatenate([read_mask_share(whole, number) for number in range(len(whole))])
     least = float(np.median(share))
     for _ in range(2):  # computed, then from the store
-        kept = list_patches(scenes, grid, least_valid=least)
-        assert kept.valid_share is not None
-        np.testing.assert_allclose(share[share >= np.float32(least)], kept.valid_share)
+        kept = list_patches(scenes, grid, min_valid=least)
+        assert kept.valid_fraction is not None
+        np.testing.assert_allclose(share[share >= np.float32(least)], kept.valid_fraction)
         assert 0 < len(kept) < len(whole)
     assert list(copied[0].parent.glob(".valid-*.npz"))
 
@@ -449,7 +449,7 @@ def test_edges_are_left_out_or_padded(edges: Any, expected: int) -> None:
 
 
 def test_statistics_are_those_of_valid_pixels(patches: Patches) -> None:
-    batch = read_batch(patches, range(len(patches)), Wanted(missing=np.nan))
+    batch = read_batch(patches, range(len(patches)), BatchContent(missing=np.nan))
     valid = batch.inputs[batch.weights == 1].astype(np.float64)
     found = channel_statistics(patches, threads=1)
     again = channel_statistics(patches, threads=3)
@@ -462,7 +462,9 @@ def test_statistics_are_those_of_valid_pixels(patches: Patches) -> None:
 
 
 def test_statistics_of_a_part_are_seeded(patches: Patches) -> None:
-    found = [channel_statistics(patches, most=5, seed=seed).mean.tolist() for seed in (0, 0, 1)]
+    found = [
+        channel_statistics(patches, max_patches=5, seed=seed).mean.tolist() for seed in (0, 0, 1)
+    ]
 
     assert found[0] == found[1] != found[2]
 

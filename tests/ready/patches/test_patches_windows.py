@@ -6,26 +6,32 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import CallError
-from sciml_data.ready.patches import blend, centre_weights, cut, smooth_weights, windows
+from sciml_data.ready.patches import (
+    blend,
+    centre_weights,
+    extract_windows,
+    smooth_weights,
+    window_grid,
+)
 
 SHAPES = [(1200, 1500), (1198, 1500), (96, 112), (40, 300), (1, 1)]
 
 
 def test_the_references_windows_are_the_published_ones() -> None:
-    tiles = windows((1200, 1500))
+    grid = window_grid((1200, 1500))
 
-    assert len(tiles) == 63
-    assert tiles.padding == ((56, 56), (82, 82))
-    assert sorted(set(tiles.row.tolist())) == [-56, 120, 296, 472, 648, 824, 1000]
+    assert len(grid) == 63
+    assert grid.padding == ((56, 56), (82, 82))
+    assert sorted(set(grid.row.tolist())) == [-56, 120, 296, 472, 648, 824, 1000]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_middles_of_the_windows_cover_each_pixel_once(shape: tuple[int, int]) -> None:
-    tiles = windows(shape)
+    grid = window_grid(shape)
     count = np.zeros(np.array(shape) + 1000, int)
-    border = (tiles.size - tiles.stride) // 2
-    for row, column in zip(tiles.row + 500 + border, tiles.column + 500 + border, strict=True):
-        count[row : row + tiles.stride, column : column + tiles.stride] += 1
+    border = (grid.size - grid.stride) // 2
+    for row, column in zip(grid.row + 500 + border, grid.column + 500 + border, strict=True):
+        count[row : row + grid.stride, column : column + grid.stride] += 1
 
     assert (count[500 : 500 + shape[0], 500 : 500 + shape[1]] == 1).all()
 
@@ -34,49 +40,49 @@ def test_the_middles_of_the_windows_cover_each_pixel_once(shape: tuple[int, int]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_cut_is_put_together_again(shape: tuple[int, int], weigh: object) -> None:
     assert callable(weigh)
-    tiles = windows(shape)
+    grid = window_grid(shape)
     scene = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    parts = list(cut(tiles, scene, batch_size=10))
+    parts = list(extract_windows(grid, scene, batch_size=10))
 
     np.testing.assert_allclose(
-        scene, blend(tiles, np.concatenate(parts), weigh(tiles)), rtol=1e-5, atol=1e-6
+        scene, blend(grid, np.concatenate(parts), weigh(grid)), rtol=1e-5, atol=1e-6
     )
     assert max(map(len, parts)) <= 10
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_constant_stays_a_constant(shape: tuple[int, int]) -> None:
-    tiles = windows(shape)
-    same = np.full((len(tiles), 256, 256), 0.7, np.float32)
+    grid = window_grid(shape)
+    same = np.full((len(grid), 256, 256), 0.7, np.float32)
 
-    np.testing.assert_allclose(np.full(shape, 0.7), blend(tiles, same), rtol=1e-6)
+    np.testing.assert_allclose(np.full(shape, 0.7), blend(grid, same), rtol=1e-6)
 
 
 def test_neighbours_fade_into_each_other() -> None:
-    tiles = windows((256, 352), size=256, stride=176)
-    per_tile = tiles.column.astype(np.float32)[:, None, None] * np.ones((1, 256, 256), np.float32)
-    found = blend(tiles, per_tile)
+    grid = window_grid((256, 352), size=256, stride=176)
+    per_tile = grid.column.astype(np.float32)[:, None, None] * np.ones((1, 256, 256), np.float32)
+    found = blend(grid, per_tile)
     steps = np.abs(np.diff(found, axis=1))
-    span = float(np.ptp(tiles.column))
+    span = float(np.ptp(grid.column))
 
     assert steps.max() < 0.03 * span
-    assert np.abs(np.diff(blend(tiles, per_tile, centre_weights(tiles)), axis=1)).max() == span
+    assert np.abs(np.diff(blend(grid, per_tile, centre_weights(grid)), axis=1)).max() == span
 
 
 def test_two_overlapping_weights_add_up_to_one() -> None:
-    along = smooth_weights(windows((400, 400)))[128]
+    along = smooth_weights(window_grid((400, 400)))[128]
 
     np.testing.assert_allclose(np.ones(80), along[:80] + along[176:], atol=1e-5)
 
 
 def test_channels_and_padding_are_kept() -> None:
-    tiles = windows((60, 70), size=32, stride=20)
+    grid = window_grid((60, 70), size=32, stride=20)
     scene = np.random.default_rng(0).integers(1, 100, (60, 70, 3)).astype(np.int16)
     reflected, edge, zero = (
-        np.concatenate(list(cut(tiles, scene, batch_size=64, padding=mode)))
+        np.concatenate(list(extract_windows(grid, scene, batch_size=64, padding=mode)))
         for mode in ("reflect", "edge", "constant")
     )
-    (above, _), (left, _) = tiles.padding
+    (above, _), (left, _) = grid.padding
 
     assert np.int16 == reflected.dtype
     np.testing.assert_array_equal(
@@ -84,16 +90,16 @@ def test_channels_and_padding_are_kept() -> None:
     )
     assert (edge[0, :above, left] == scene[0, 0]).all()
     assert (zero[0, :above] == 0).all()
-    np.testing.assert_allclose(scene, blend(tiles, reflected.astype(np.float32)), rtol=1e-5)
+    np.testing.assert_allclose(scene, blend(grid, reflected.astype(np.float32)), rtol=1e-5)
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    tiles = windows((60, 70), size=32, stride=20)
+    grid = window_grid((60, 70), size=32, stride=20)
     with pytest.raises(CallError, match="cover"):
-        windows((60, 70), size=32, stride=33)
+        window_grid((60, 70), size=32, stride=33)
     with pytest.raises(CallError, match="fit"):
-        next(cut(tiles, np.zeros((60, 71)), batch_size=1))
+        next(extract_windows(grid, np.zeros((60, 71)), batch_size=1))
     with pytest.raises(CallError, match="predictions"):
-        blend(tiles, np.zeros((len(tiles), 31, 32)))
-    with pytest.raises(CallError, match="leave pixels"):
-        blend(tiles, np.zeros((len(tiles), 32, 32)), np.zeros((32, 32), np.float32))
+        blend(grid, np.zeros((len(grid), 31, 32)))
+    with pytest.raises(CallError, match="weights are 0"):
+        blend(grid, np.zeros((len(grid), 32, 32)), np.zeros((32, 32), np.float32))
