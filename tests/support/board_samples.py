@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sciml_data.bench.record.record import record_digest
+from sciml_data.results.board import Row
+from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
 from tests.bench.record.test_record import sample_record
 
 REACHED_AT = 0.3
@@ -92,3 +95,18 @@ def put(record: Any, place: str, value: Any) -> None:
 def repeats(scores: Sequence[float | None], **changed: Any) -> list[Any]:
     """Return one run for each score, seeds from 0."""
     return [a_run(seed, score, **changed) for seed, score in enumerate(scores)]
+
+
+def of_model(name: str, scores: list[float | None], **changed: Any) -> list[Any]:
+    """Return one run of a model for each score, with run ids that differ between models."""
+    digits = f"{sum(map(ord, name)) + len(changed):04x}"
+    return [
+        {**record, "run_id": f"{digits}{record['run_id'][4:]}"}
+        for record in repeats(scores, **{"model.name": name, **changed})
+    ]
+
+
+def a_published_row(row: Row, **changed: Any) -> Row:
+    """Return a published figure about the metric of a row."""
+    source = Publication("somebody, somewhere 2020", None, "0.001 at best", "other data than these")
+    return replace(row, kind=PUBLISHED, state=NOT_RESCORED, published=source, **changed)

@@ -1,4 +1,4 @@
-"""Records of runs that never took place, for each benchmark from its task, to make logs of."""
+"""Made-up records of each benchmark, from its task, to write logs of."""
 
 from __future__ import annotations
 

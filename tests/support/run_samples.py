@@ -1,4 +1,4 @@
-"""The folder of a run that never took place, whole: record, log, curve, samples, predictions."""
+"""The folder of a made-up run: record, log, curve, monitor samples, predictions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def curve_row(epoch: int) -> dict[str, Any]:
 
 
 def written_run(folder: Path, **changed: Any) -> dict[str, Any]:
-    """Write a run into a folder and return its record; it is of tevolop, and real."""
+    """Write a run of tevolop on real data into a folder, and return its record."""
     folder.mkdir(parents=True, exist_ok=True)
     curve = [curve_row(1), curve_row(2)]
     (folder / runs.LOG_NAME).write_text("epoch 1/2\nepoch 2/2\n")

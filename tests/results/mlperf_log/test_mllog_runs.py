@@ -1,4 +1,4 @@
-"""Logs of runs that took place: alone, of several seeds, and gone on with."""
+"""Logs of real runs: a single run, several seeds, and a resumed run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Return a home with runs of two seeds that share their data, and one that was gone on with."""
+def runs_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Return a home with runs of two seeds that share their data, and a run that was resumed."""
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(staging, "stage", points)
@@ -32,9 +32,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(root)
 
 
-def test_the_log_of_each_run_passes_both_checks(kept: Home, tmp_path: Path) -> None:
+def test_the_log_of_each_run_passes_both_checks(runs_home: Home, tmp_path: Path) -> None:
     registry = find_registry(REGISTRY)
-    for folder in all_runs(kept):
+    for folder in all_runs(runs_home):
         record = load_record(folder)
         record["code"]["commit"] = COMMIT  # where the tests run there may be no git checkout
         path = tmp_path / f"{folder.name}.txt"
@@ -42,11 +42,11 @@ def test_the_log_of_each_run_passes_both_checks(kept: Home, tmp_path: Path) -> N
 
         assert check_lines(path.read_text(encoding="utf-8"), record) == []
         assert check_official(path, "toy", registry=registry) == []
-    assert len(all_runs(kept)) == 3
+    assert len(all_runs(runs_home)) == 3
 
 
-def test_data_that_seeds_share_are_staged_before_their_runs(kept: Home) -> None:
-    records = [load_record(folder) for folder in all_runs(kept)]
+def test_data_that_seeds_share_are_staged_before_their_runs(runs_home: Home) -> None:
+    records = [load_record(folder) for folder in all_runs(runs_home)]
     shared = [one for one in records if one["timing"]["is_staging_shared"]]
 
     orders = [[event.key for event in events_of(one, SUBMITTER)] for one in shared]
@@ -55,8 +55,10 @@ def test_data_that_seeds_share_are_staged_before_their_runs(kept: Home) -> None:
     assert all(keys.index("staging_stop") < keys.index("run_start") for keys in orders)
 
 
-def test_a_run_that_was_gone_on_with_says_so(kept: Home) -> None:
-    (record,) = [one for one in map(load_record, all_runs(kept)) if one["timing"]["resumed_epochs"]]
+def test_a_run_that_was_gone_on_with_says_so(runs_home: Home) -> None:
+    (record,) = [
+        one for one in map(load_record, all_runs(runs_home)) if one["timing"]["resumed_epochs"]
+    ]
 
     (start,) = [one for one in events_of(record, SUBMITTER) if one.key == "run_start"]
 

@@ -1,4 +1,4 @@
-"""N runs that are repeats become one summary; whatever is not a repeat is refused by its name."""
+"""Repeats of a run become one summary; other runs are refused, each with its difference."""
 
 from __future__ import annotations
 

@@ -1,11 +1,8 @@
-"""A board is made of records alone, ranks what is comparable, and nothing else."""
+"""The rows of a board: made from records alone, and ranked only if they are comparable."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,29 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml_data.bench.record.report import SYNTHETIC
-from sciml_data.errors import CallError, RecordError
+from sciml_data.errors import CallError
 from sciml_data.results.board import Row, board_rows, render
-from sciml_data.results.board.render import BOARD_SCHEMA
-from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
+from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED
 from sciml_data.results.board.table import MEASURED_COLUMNS, tables
-from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
+from tests.support.board_samples import (
+    a_published_row,
+    a_run,
+    a_run_of_two_metrics,
+    of_model,
+    repeats,
+)
 
 OTHER = "sha256:" + "c" * 64
-
-
-def of_model(name: str, scores: list[float | None], **changed: Any) -> list[Any]:
-    """Return repeats of a model, with ids that no other model's runs have."""
-    digits = f"{sum(map(ord, name)) + len(changed):04x}"
-    return [
-        {**record, "run_id": f"{digits}{record['run_id'][4:]}"}
-        for record in repeats(scores, **{"model.name": name, **changed})
-    ]
-
-
-def a_published(row: Row, **changed: Any) -> Row:
-    """Return a figure of others about the same metric as a row."""
-    source = Publication("somebody, somewhere 2020", None, "0.001 at best", "other data than these")
-    return replace(row, kind=PUBLISHED, state=NOT_RESCORED, published=source, **changed)
 
 
 def ranks(rows: list[Row]) -> dict[str, int | None]:
@@ -189,7 +176,7 @@ def test_a_synthetic_row_reaches_no_target_in_words() -> None:
 
 def test_a_published_figure_is_marked_and_never_ranked() -> None:
     (row,) = board_rows([a_run(0, 0.1)])
-    other = a_published(row, rank=None, ranked=None)
+    other = a_published_row(row, rank=None, ranked=None)
 
     rows = board_rows([a_run(0, 0.1)], [other])
 
@@ -206,7 +193,7 @@ def test_a_metric_that_others_published_has_a_row_too() -> None:
     second = {**records[0]["metrics"][0], "variant": "b", "score": 0.7}
     records[0]["metrics"].append(second)
     (row, *none) = board_rows(records)
-    of_second = a_published(row, metric=replace(row.metric, key="rmse.b"))
+    of_second = a_published_row(row, metric=replace(row.metric, key="rmse.b"))
 
     rows = board_rows(records, [of_second])
 
@@ -218,7 +205,7 @@ def test_a_metric_that_others_published_has_a_row_too() -> None:
 @pytest.mark.parametrize("changes", [{"split.name": "halves"}, {"synthetic": True}])
 def test_a_figure_asks_for_no_row_on_another_split_or_a_sample(changes: dict[str, Any]) -> None:
     (row,) = board_rows([a_run(0, 0.1)])
-    of_second = a_published(row, metric=replace(row.metric, key="rmse.b"))
+    of_second = a_published_row(row, metric=replace(row.metric, key="rmse.b"))
     record = a_run(0, 0.1, **changes)
     record["metrics"].append({**record["metrics"][0], "variant": "b"})
 
@@ -302,96 +289,3 @@ def test_rows_do_not_hang_on_the_order_of_records() -> None:
     ]
 
     assert board_rows(records) == board_rows(records[::-1])
-
-
-def full_board() -> list[Row]:
-    """Return rows of every kind."""
-    records = [
-        *of_model("a", [0.2, None, 0.3]),
-        *of_model("b|<b>", [0.1]),
-        *of_model("c", [0.1], synthetic=True),
-    ]
-    rows = board_rows(records, submitters={records[3]["run_id"]: "=1+1"})
-    return board_rows(records, [a_published(rows[0], rank=None, ranked=None)])
-
-
-def test_json_is_read_as_it_was_written() -> None:
-    rows = full_board()
-
-    assert rows == render.from_json(render.to_json(rows))
-    assert render.to_json(rows) == render.to_json(full_board())
-
-
-def test_the_schema_of_a_board_is_one_and_lets_nobody_rank_a_sample() -> None:
-    import jsonschema
-
-    schema = json.loads(BOARD_SCHEMA.read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
-    rows = full_board()
-    synthetic = next(at for at, row in enumerate(rows) if row.data.is_synthetic)
-    published = next(at for at, row in enumerate(rows) if row.kind == PUBLISHED)
-
-    for at in (synthetic, published):
-        document = json.loads(render.to_json(rows))
-        document["rows"][at]["rank"] = 1
-        with pytest.raises(RecordError) as error:
-            render.from_json(json.dumps(document))
-        assert [f"rows/{at}/rank"] == [problem.place for problem in error.value.problems]
-
-
-def flat(block: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a row by their dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in block.items():
-        if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def read_cell(cell: str, like: Any) -> Any:
-    """Return the value that a cell of CSV stands for."""
-    if cell == "":
-        return None
-    if isinstance(like, str):
-        return cell.removeprefix("'")
-    value = json.loads(cell)
-    return value if isinstance(like, int | float | bool) else tuple(value)
-
-
-def test_csv_has_every_value_of_the_rows() -> None:
-    rows = full_board()
-
-    lines = list(csv.DictReader(io.StringIO(render.to_csv(rows))))
-
-    for row, line in zip(rows, lines, strict=True):
-        for name, value in flat(asdict(row)).items():
-            if name == "targets":
-                assert [asdict(one) for one in row.targets] == [
-                    {**one, "reached_by_baselines": tuple(one["reached_by_baselines"])}
-                    for one in json.loads(line[name])
-                ]
-            elif name in line:
-                assert value == read_cell(line[name], value)
-            else:  # a part that no row of the board has, such as no baseline at all
-                assert value is None
-
-
-def test_a_text_that_others_sent_is_no_formula_and_no_markup() -> None:
-    rows = full_board()
-
-    assert "'=1+1" in render.to_csv(rows)
-    assert "b\\|&lt;b>" in render.to_markdown(rows)
-
-
-def test_markdown_has_as_many_cells_in_every_line_of_a_table() -> None:
-    lines = [line for line in render.to_markdown(full_board()).splitlines() if line[:1] == "|"]
-    cells = [line.replace("\\|", "").count("|") for line in lines]
-
-    assert {len(MEASURED_COLUMNS) + 1, 14} == set(cells)
-
-
-def test_a_board_of_nothing_says_so() -> None:
-    assert render.EMPTY in render.to_markdown([])
-    assert render.from_json(render.to_json([])) == []
