@@ -1,1 +1,11 @@
-"""Shipped for those who add datasets: servers with faults, on loopback."""
+"""For people who extend sciml-data: loopback servers with faults, and small datasets for tests.
+
+from sciml_data.testing import FileServer, faults
+
+with FileServer(folder) as server:
+server.add(faults.truncated(3), path="*.h5")
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

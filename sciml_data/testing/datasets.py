@@ -1,4 +1,4 @@
-"""Small datasets for tests: any files, described and pinned as the registry wants them."""
+"""Small datasets for tests: any files, with a descriptor and a manifest in a registry folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from sciml_data.registry.manifest import Entry, Manifest, hash_file
 
 
 def write_files(root: Path, files: Mapping[str, bytes]) -> None:
-    """Write contents under relative paths."""
+    """Write files below a folder.
+
+    Args:
+        root: the folder.
+        files: relative path -> content.
+    """
     for path, content in files.items():
-        place = root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(content)
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
 
 
 def write_dataset(
@@ -33,8 +38,8 @@ def write_dataset(
     Args:
         registry: folder; `datapackages/` is made in it.
         files: path in the manifest -> content.
-        mirrors: of each mirror, start of a path -> start of a URL.
-        splits: name -> globs; "all" has everything.
+        mirrors: for each mirror, prefix of a path -> prefix of a URL.
+        splits: name -> globs; a split "all" with every file is added.
         dataset: id.
     """
     folder = registry / "datapackages" / dataset / "1.0"
@@ -56,7 +61,7 @@ def write_dataset(
         ],
         "splits": {"all": ["**"], **{name: list(globs) for name, globs in (splits or {}).items()}},
         "variables": {"value": {"dims": ["x"], "dtype": "float32", "units": "1", "long_name": "v"}},
-        "sample": {"description": "Whatever the reader of the test writes.", "seed": 0},
+        "sample": {"description": "Files written by the format of a test.", "seed": 0},
     }
     (folder / "datapackage.json").write_text(json.dumps(document), encoding="utf-8")
     return read_descriptor(folder)
@@ -70,20 +75,20 @@ def write_unpinned(
     expected: Mapping[str, Any] | None = None,
     dataset: str = "tiny",
 ) -> Descriptor:
-    """Write version 1.0 of a dataset whose files nobody has pinned, and return its descriptor.
+    """Write an unpinned version 1.0 of a dataset, and return its descriptor.
 
     Args:
-        registry: folder; `datapackages/` is made in it, with a card.
-        mirrors: of each mirror, start of a path -> start of a URL; all hold `s3://bucket/`.
-        splits: name -> globs; "all" has everything.
-        expected: of a listing.
+        registry: folder; `datapackages/` is made in it, with a data card.
+        mirrors: for each mirror, prefix of a path -> prefix of a URL; all have `s3://bucket/`.
+        splits: name -> globs; a split "all" with every file is added.
+        expected: block `expected` of the descriptor: numbers and sizes of files.
         dataset: id.
     """
     folder = write_dataset(registry, {"note": b""}, dataset=dataset).folder
     (folder / "manifest.csv").rename(folder / "notes.csv")
     path = folder / "datapackage.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["resources"][0] |= {"name": "notes", "path": "notes.csv", "title": "Whatever"}
+    document["resources"][0] |= {"name": "notes", "path": "notes.csv", "title": "Notes"}
     document["sciml"] |= {
         "trust": "unpinned",
         "mirrors": [

@@ -1,6 +1,6 @@
-"""A table of events that is searched as the USGS event service searches its own.
+"""A table of earthquakes with the search of the USGS event service.
 
-Bounds are inclusive and read to the whole second, as in the service's published source
+Bounds are inclusive and have whole seconds, as in the published source of the service
 (usgs/earthquake-event-ws, FDSNIndex.class.php `getWhere`, WebService.class.php `validateTime`).
 Sorted by time, so that a query of 95 years of Southern California takes milliseconds.
 """
@@ -28,26 +28,26 @@ TEXT_HEADER = (
     "#EventID|Time|Latitude|Longitude|Depth/km|Author|Catalog|Contributor|ContributorID|MagType|"
     "Magnitude|MagAuthor|EventLocationName\n"
 )
-UPDATED_AFTER_MS = 30 * 86_400_000  # where a table says nothing: revised 30 days after the event
+UPDATED_AFTER_MS = 30 * 86_400_000  # default: revised 30 days after the event
 ORDERS = ("time", "time-asc", "magnitude", "magnitude-asc")
 
-Words = NDArray[np.object_]
+Texts = NDArray[np.object_]
 
 
 class BadParameterError(ValueError):
-    """A parameter that the service refuses with HTTP 400; the words are the service's kind."""
+    """A parameter that the service refuses with HTTP 400; the message is like the service's."""
 
 
 @dataclass(frozen=True)
 class EventTable:
-    """Events in the order of time, one array a column, all of one length.
+    """Events in the order of time; an array for each column, all of the same length.
 
     Attributes:
         time, updated: int64, milliseconds since 1970 in UTC.
         latitude, longitude: float64, degrees; depth: float64, km.
         magnitude: float64, NaN where not determined.
         magnitude_type, event_type, event_id: str.
-        is_deleted: bool; a deleted event is only found with `includedeleted`.
+        is_deleted: bool; deleted events are listed with `includedeleted` only.
     """
 
     time: NDArray[np.int64]
@@ -56,35 +56,41 @@ class EventTable:
     depth: NDArray[np.float64]
     magnitude: NDArray[np.float64]
     updated: NDArray[np.int64]
-    magnitude_type: Words
-    event_type: Words
-    event_id: Words
+    magnitude_type: Texts
+    event_type: Texts
+    event_id: Texts
     is_deleted: NDArray[np.bool_]
 
     def __len__(self) -> int:
-        """Return the number of events, deleted ones too."""
+        """Return the number of events, including deleted events."""
         return len(self.time)
 
     def take(self, index: NDArray[Any]) -> EventTable:
-        """Return the events at these places."""
+        """Return the events at these indices."""
         return EventTable(*(getattr(self, field.name)[index] for field in fields(self)))
 
     def changed(self, event_id: str, *, at: datetime, **columns: Any) -> EventTable:
-        """Return the table with one event revised at a time: moved, given a magnitude, deleted."""
+        """Return the table with a revised event.
+
+        Args:
+            event_id: of the event.
+            at: time of the revision.
+            columns: new values, e.g. `magnitude` or `is_deleted`.
+        """
         values: dict[str, Any] = {}
-        place = self.event_id == event_id
+        is_event = self.event_id == event_id
         for name, value in (columns | {"updated": milliseconds(at)}).items():
             column = getattr(self, name).copy()
-            column[place] = value
+            column[is_event] = value
             values[name] = column
         table = replace(self, **values)
         return table.take(np.argsort(table.time, kind="stable"))
 
     def find(self, parameters: Mapping[str, str]) -> NDArray[np.intp]:
-        """Return the places of the events that a query asks for, in its order.
+        """Return the indices of the events that match a query, in its order.
 
         Raises:
-            BadParameterError: a value is none of its kind.
+            BadParameterError: a value is not valid.
         """
         first, last = 0, len(self)
         if "starttime" in parameters:
@@ -93,79 +99,79 @@ class EventTable:
         if "endtime" in parameters:
             bound = _second(parameters, "endtime")
             last = int(np.searchsorted(self.time, bound, side="right"))
-        places = np.arange(first, max(first, last))
-        kept = self._fitting(parameters, slice(first, max(first, last)))
+        indices = np.arange(first, max(first, last))
+        matches = self._matching(parameters, slice(first, max(first, last)))
         order = parameters.get("orderby", "time")
         if order not in ORDERS:
             raise BadParameterError(f'Bad orderby value "{order}". Valid values are {ORDERS}.')
-        return _page(self._ordered(places[kept], order), parameters)
+        return _page(self._ordered(indices[matches], order), parameters)
 
-    def csv(self, places: NDArray[np.intp]) -> str:
-        """Return events as the service's 22 columns; what the table does not know stays empty."""
-        found = self.take(places)
+    def csv(self, indices: NDArray[np.intp]) -> str:
+        """Return events in the 22 columns of the service; columns not in the table are empty."""
+        events = self.take(indices)
         return CSV_HEADER + "".join(
             f"{time},{lat},{lon},{depth},{mag},{kind},,,,,{name[:2]},{name},{updated},"
             f'"Somewhere, CA",{event},,,,,reviewed,{name[:2]},{name[:2]}\n'
             for time, lat, lon, depth, mag, kind, name, updated, event in zip(
-                iso_times(found.time),
-                found.latitude.tolist(),
-                found.longitude.tolist(),
-                found.depth.tolist(),
-                _numbers(found.magnitude),
-                found.magnitude_type,
-                found.event_id,
-                iso_times(found.updated),
-                found.event_type,
+                iso_times(events.time),
+                events.latitude.tolist(),
+                events.longitude.tolist(),
+                events.depth.tolist(),
+                _numbers(events.magnitude),
+                events.magnitude_type,
+                events.event_id,
+                iso_times(events.updated),
+                events.event_type,
                 strict=True,
             )
         )
 
-    def text(self, places: NDArray[np.intp]) -> str:
-        """Return events as the FDSN text format."""
-        found = self.take(places)
+    def text(self, indices: NDArray[np.intp]) -> str:
+        """Return events in the FDSN text format."""
+        events = self.take(indices)
         return TEXT_HEADER + "".join(
             f"{name}|{time[:-1]}|{lat}|{lon}|{depth}|{name[:2]}|{name[:2]}|{name[:2]}|{name}|{kind}|{mag}"
             f"|{name[:2]}|Somewhere, CA\n"
             for name, time, lat, lon, depth, kind, mag in zip(
-                found.event_id,
-                iso_times(found.time),
-                found.latitude.tolist(),
-                found.longitude.tolist(),
-                found.depth.tolist(),
-                found.magnitude_type,
-                _numbers(found.magnitude),
+                events.event_id,
+                iso_times(events.time),
+                events.latitude.tolist(),
+                events.longitude.tolist(),
+                events.depth.tolist(),
+                events.magnitude_type,
+                _numbers(events.magnitude),
                 strict=True,
             )
         )
 
-    def _fitting(self, parameters: Mapping[str, str], part: slice) -> NDArray[np.bool_]:
-        kept = np.ones(len(self.time[part]), dtype=np.bool_)
+    def _matching(self, parameters: Mapping[str, str], part: slice) -> NDArray[np.bool_]:
+        matches = np.ones(len(self.time[part]), dtype=np.bool_)
         if parameters.get("includedeleted", "false") != "true":
-            kept &= ~self.is_deleted[part]
+            matches &= ~self.is_deleted[part]
         for name in ("latitude", "longitude", "depth", "magnitude"):
             column = getattr(self, name)[part]
             if f"min{name}" in parameters:
-                kept &= column >= _number(parameters, f"min{name}")
+                matches &= column >= _number(parameters, f"min{name}")
             if f"max{name}" in parameters:
-                kept &= column <= _number(parameters, f"max{name}")
+                matches &= column <= _number(parameters, f"max{name}")
         if "updatedafter" in parameters:
-            kept &= self.updated[part] >= _second(parameters, "updatedafter")
+            matches &= self.updated[part] >= _second(parameters, "updatedafter")
         if "eventtype" in parameters:
             types = [word.replace("_", " ") for word in parameters["eventtype"].split(",")]
-            kept &= np.isin(self.event_type[part].astype(str), types)
-        return kept
+            matches &= np.isin(self.event_type[part].astype(str), types)
+        return matches
 
-    def _ordered(self, places: NDArray[np.intp], order: str) -> NDArray[np.intp]:
+    def _ordered(self, indices: NDArray[np.intp], order: str) -> NDArray[np.intp]:
         if order.startswith("magnitude"):
-            places = places[np.argsort(np.nan_to_num(self.magnitude[places], nan=-99.0))]
-        return places if order.endswith("-asc") else places[::-1]
+            indices = indices[np.argsort(np.nan_to_num(self.magnitude[indices], nan=-99.0))]
+        return indices if order.endswith("-asc") else indices[::-1]
 
 
 def from_frame(frame: pd.DataFrame) -> EventTable:
     """Return the events of a pandas table with ComCat's column names.
 
-    `time`, `latitude`, `longitude`, `depth`, `mag`, `id` and `type` are needed; `magType` and
-    `updated` are taken where they are.
+    `time`, `latitude`, `longitude`, `depth`, `mag`, `id` and `type` are required; `magType` and
+    `updated` are optional.
     """
     import pandas as pd
 
@@ -195,17 +201,17 @@ def read_events(path: Path) -> EventTable:
     """Return the events of a CSV file with ComCat's column names, compressed or not."""
     import pandas as pd
 
-    wanted = ("time", "latitude", "longitude", "depth", "mag", "magType", "id", "type", "updated")
-    return from_frame(pd.read_csv(path, usecols=lambda name: name in wanted))
+    columns = ("time", "latitude", "longitude", "depth", "mag", "magType", "id", "type", "updated")
+    return from_frame(pd.read_csv(path, usecols=lambda name: name in columns))
 
 
 def milliseconds(time: datetime) -> int:
-    """Return a time as milliseconds since 1970 in UTC; one without zone is UTC."""
+    """Return a time as milliseconds since 1970 in UTC; a time without a zone is UTC."""
     return round(time.replace(tzinfo=time.tzinfo or UTC).timestamp() * 1000)
 
 
 def iso_times(times: NDArray[np.int64]) -> Sequence[str]:
-    """Return times as the service writes them, e.g. `2019-07-06T03:19:53.040Z`."""
+    """Return times in the format of the service, e.g. `2019-07-06T03:19:53.040Z`."""
     texts = np.datetime_as_string(times.astype("datetime64[ms]"))
     return [f"{text}Z" for text in texts.tolist()]
 
@@ -214,10 +220,10 @@ def _numbers(values: NDArray[np.float64]) -> list[str]:
     return ["" if value != value else str(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
 
 
-def _page(places: NDArray[np.intp], parameters: Mapping[str, str]) -> NDArray[np.intp]:
+def _page(indices: NDArray[np.intp], parameters: Mapping[str, str]) -> NDArray[np.intp]:
     offset = int(_number(parameters, "offset")) if "offset" in parameters else 1
-    places = places[offset - 1 :]
-    return places[: int(_number(parameters, "limit"))] if "limit" in parameters else places
+    indices = indices[offset - 1 :]
+    return indices[: int(_number(parameters, "limit"))] if "limit" in parameters else indices
 
 
 def _number(parameters: Mapping[str, str], name: str) -> float:
@@ -229,7 +235,7 @@ def _number(parameters: Mapping[str, str], name: str) -> float:
 
 
 def _second(parameters: Mapping[str, str], name: str) -> int:
-    """Return a time parameter as milliseconds, its part of a second cut off."""
+    """Return a time parameter as milliseconds, rounded down to whole seconds."""
     try:
         time = datetime.fromisoformat(parameters[name])
     except ValueError as error:

@@ -1,8 +1,9 @@
-"""A loopback replay of the USGS event service: any table of events behind its real manners.
+"""A loopback replay of the USGS event service from any table of events.
 
-Methods `count`, `query` and `version`; 20,000 events at most, refused in the service's words;
-bounds inclusive; unknown and repeated parameters refused; 204 for nothing. Faults are given
-beforehand and each is used up by the requests it fits. Every request is logged.
+It behaves like the real service: methods `count`, `query` and `version`; at most 20,000 events,
+with the service's message for more; inclusive bounds; errors for unknown and repeated parameters;
+204 for an empty result. Faults are set before the requests that they apply to. Every request is
+logged.
 
     with FdsnServer(read_events(path)) as server:
         fetch_live(..., mirrors=[server.url])
@@ -46,7 +47,7 @@ FORMATS = ("quakeml", "geojson", "csv", "kml", "kmlraw", "xml", "text", "cap")
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came: its method, its parameters, and the status it was answered with."""
+    """A request: its method, its parameters, and the status of the response."""
 
     method: str
     parameters: dict[str, str]
@@ -55,12 +56,12 @@ class Request:
 
 @dataclass
 class Fault:
-    """Something that goes wrong with the next `times` requests of a method.
+    """A fault of the next `times` requests of a method.
 
-    Kinds: `busy` (429) and `unavailable` (503), with `retry_after` as header where given; `cut`
-    (half the body, then the connection ends); `short` (the last event is left out, whole to look
-    at); `garbage` (a body that is no CSV); `stall` (half a body, then silence until the server
-    ends); `change` (the table is put through `change` first).
+    Kinds: `busy` (429) and `unavailable` (503), with `retry_after` as a header if given; `cut`
+    (half the body, then the connection is closed); `short` (the last event is missing, in a
+    complete response); `garbage` (a body that is not CSV); `stall` (half the body, then nothing
+    until the server stops); `change` (the function `change` changes the table first).
     """
 
     kind: str
@@ -75,17 +76,17 @@ class FdsnServer:
     """The service on a free port of 127.0.0.1; a context manager.
 
     Attributes:
-        table: what is served now; may be replaced at any time.
-        limit: events that one answer may have.
-        said_limit: what `count` names as the limit; None means the true one.
+        table: the served events; can be replaced at any time.
+        limit: largest number of events in a response.
+        declared_limit: limit in the response of `count`; None for `limit`.
         under: path before `/fdsnws/event/1/`, e.g. `/earthquake.usgs.gov`.
-        faults: what goes wrong, see `Fault`.
+        faults: faults of the next requests.
         log: every request so far, in order.
     """
 
     table: EventTable
     limit: int = LIMIT
-    said_limit: int | None = None
+    declared_limit: int | None = None
     under: str = ""
     port: int = 0
     faults: list[Fault] = field(default_factory=list)
@@ -112,12 +113,12 @@ class FdsnServer:
         """Return the address to give as a mirror."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def asked(self, method: str) -> list[Request]:
-        """Return the requests of one method that were answered with events, a number or nothing."""
-        return [one for one in self.log if one.method == method and one.status in (200, 204)]
+    def answered(self, method: str) -> list[Request]:
+        """Return the requests of a method with a successful response."""
+        return [r for r in self.log if r.method == method and r.status in (200, 204)]
 
     def next_fault(self, method: str) -> Fault | None:
-        """Return the fault that the present request meets, and use it up."""
+        """Return the fault of the current request, and count it."""
         with self._lock:
             for fault in self.faults:
                 if fault.times and fault.method == method:
@@ -128,16 +129,16 @@ class FdsnServer:
         return None
 
     def wait_for_end(self) -> None:
-        """Return when the server is ended."""
+        """Block until the server stops."""
         self._ended.wait()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection; what is asked is answered by `_answer`, what goes wrong is done here."""
+    """A connection: `_answer` makes the response, and faults are applied here."""
 
     service: FdsnServer
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body in one packet: two would wait for each other's receipt
+    wbufsize = -1  # headers and body in one packet: the second of two waits for an acknowledgement
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -177,42 +178,42 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = is_half
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: the requests are in the server's log."""
+        """Log nothing to stderr: the requests are in the server's log."""
 
 
 def _answer(
     service: FdsnServer, path: str, method: str, pairs: Sequence[tuple[str, str]]
 ) -> tuple[int, bytes]:
-    """Return the status and the body that the service would answer with."""
+    """Return the status and body of the service's response."""
     if not path.startswith(service.under + PATH) or method not in ("count", "query", "version"):
         return 404, b"Error 404: Not Found"
     if method == "version":
         return 200, VERSION.encode()
     try:
         parameters = _parameters(pairs)
-        places = service.table.find(parameters)
+        indices = service.table.find(parameters)
     except BadParameterError as error:
         return _refusal(str(error), path)
     if method == "count":
-        return 200, _count(len(places), service.said_limit or service.limit, parameters)
-    return _events(service, places, parameters, path)
+        return 200, _count(len(indices), service.declared_limit or service.limit, parameters)
+    return _events(service, indices, parameters, path)
 
 
 def _events(
-    service: FdsnServer, places: NDArray[np.intp], parameters: dict[str, str], path: str
+    service: FdsnServer, indices: NDArray[np.intp], parameters: dict[str, str], path: str
 ) -> tuple[int, bytes]:
-    if len(places) > service.limit:
-        words = f"{len(places)} matching events exceeds search limit of {service.limit}. "
-        return _refusal(words + "Modify the search to match fewer events.", path)
-    if not len(places):
+    if len(indices) > service.limit:
+        message = f"{len(indices)} matching events exceeds search limit of {service.limit}. "
+        return _refusal(message + "Modify the search to match fewer events.", path)
+    if not len(indices):
         return int(parameters.get("nodata", "204")), b""
     table = service.table
     render = table.csv if parameters.get("format") == "csv" else table.text
-    return 200, render(places).encode()
+    return 200, render(indices).encode()
 
 
 def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the parameters, each known and given once."""
+    """Return the parameters; raise an error for unknown and repeated names."""
     counts = Counter(name for name, _ in pairs)
     parameters = dict(pairs)
     for name, times in counts.items():
@@ -232,22 +233,22 @@ def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 def _count(number: int, limit: int, parameters: dict[str, str]) -> bytes:
     if parameters.get("format") != "geojson":
         return str(number).encode()
-    found: dict[str, Any] = {"count": number, "maxAllowed": limit}
+    answer: dict[str, Any] = {"count": number, "maxAllowed": limit}
     if number > limit:
-        found["error"] = f"{number} matching events exceeds search limit of {limit}."
-    return json.dumps(found).encode()
+        answer["error"] = f"{number} matching events exceeds search limit of {limit}."
+    return json.dumps(answer).encode()
 
 
-def _refusal(words: str, path: str) -> tuple[int, bytes]:
+def _refusal(message: str, path: str) -> tuple[int, bytes]:
     text = (
-        f"Error 400: Bad Request\n\n{words}\n\nUsage details are available from {PATH}\n\n"
+        f"Error 400: Bad Request\n\n{message}\n\nUsage details are available from {PATH}\n\n"
         f"Request:\n{path}\n\nService version:\n{VERSION}\n"
     )
     return 400, text.encode()
 
 
 def main() -> None:
-    """Serve a table of events until interrupted; the address is printed."""
+    """Serve a table of events until interrupted, and print the address."""
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with FdsnServer(read_events(Path(sys.argv[1])), port=port) as server:
         print(server.url, flush=True)  # noqa: T201 - the address is the program's output

@@ -1,9 +1,9 @@
-"""A loopback S3 gateway over a folder: what an anonymous reader of a public bucket sees.
+"""A loopback S3 gateway of a folder, for an anonymous reader of a public bucket.
 
-Path-style addresses, /BUCKET/KEY, of the files root/BUCKET/KEY: GET with ranges, HEAD and
-ListObjectsV2 in pages, ETags and errors as S3 words them; nothing can be written. Faults are those
-of `FileServer`: a status becomes an error of S3 (503 SlowDown, 403 AccessDenied), and the path of a
-listing is its bucket:
+The file root/BUCKET/KEY has the path-style address /BUCKET/KEY. GET with ranges, HEAD and
+ListObjectsV2 with pages are supported; ETags and errors have the form of S3; nothing can be
+written. Faults are those of `FileServer`: a status becomes an S3 error (503 SlowDown, 403
+AccessDenied), and the path of a listing is its bucket:
 
     with S3Server(folder, keys_per_page=2) as server:
         server.add(status(503, retry_after="1"), path="bucket", times=3)
@@ -31,13 +31,12 @@ from urllib.parse import parse_qsl, quote
 from xml.etree import ElementTree as ET
 
 from sciml_data.testing.faults import Fault
-from sciml_data.testing.handler import Handler, Request
-from sciml_data.testing.server import FileServer, serve
+from sciml_data.testing.server import FileServer, Handler, Request, serve
 
-MOST_KEYS = 1000  # on a page (ListObjectsV2, MaxKeys)
+MAX_KEYS = 1000  # on a page (ListObjectsV2, MaxKeys)
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 BLOCK_BYTES = 1 << 20
-AFTER_ALL = chr(0x10FFFF)  # behind every key of a folder
+LAST_CHARACTER = chr(0x10FFFF)  # sorts after every key of a folder
 # Status -> code and message (Amazon S3 API reference, "Error responses").
 ERRORS = {
     400: ("InvalidArgument", "Invalid Argument"),
@@ -53,7 +52,7 @@ NO_BUCKET = ("NoSuchBucket", "The specified bucket does not exist")
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a listing: keys, folders where a delimiter is given, and where the next starts."""
+    """A page of a listing: keys, folders for a delimiter, and the marker of the next page."""
 
     keys: Sequence[str]
     prefixes: Sequence[str]
@@ -64,10 +63,10 @@ class _Handler(Handler):
     owner: S3Server
 
     def respond(self, request: Request, fault: Fault) -> None:
-        """Answer with an object, a listing or an error."""
+        """Respond with an object, a listing or an error."""
         bucket, _, key = request.path.partition("/")
         if not bucket:
-            return self.refuse(request, HTTPStatus.FORBIDDEN, {})  # names of all buckets
+            return self.refuse(request, HTTPStatus.FORBIDDEN, {})  # a listing of all buckets
         if ".." in Path(request.path).parts:
             return self.refuse(request, HTTPStatus.BAD_REQUEST, {})
         if not (self.owner.root / bucket).is_dir():
@@ -81,7 +80,7 @@ class _Handler(Handler):
         return self.send_file(request, file, fault)
 
     def refuse(self, request: Request, code: int, headers: dict[str, str]) -> None:
-        """Answer with an error as S3 words it."""
+        """Respond with an error in the form of S3."""
         phrase = HTTPStatus(code).phrase
         body = _error(ERRORS.get(code, (phrase.replace(" ", ""), phrase)), request.path)
         request.status, request.range = code, None
@@ -95,18 +94,24 @@ class _Handler(Handler):
         if query.get("list-type") != "2":
             return self.refuse(request, HTTPStatus.NOT_IMPLEMENTED, {})
         try:
-            most = min(int(query.get("max-keys", MOST_KEYS)), self.owner.keys_per_page)
+            max_keys = min(int(query.get("max-keys", MAX_KEYS)), self.owner.keys_per_page)
             token = query.get("continuation-token")
             marker = query.get("start-after", "") if token is None else _text_of(token)
         except ValueError:
             return self.refuse(request, HTTPStatus.BAD_REQUEST, {})
         keys = self.owner.keys(bucket, again=token is None)
         page = list_page(
-            keys, query.get("prefix", ""), query.get("delimiter", ""), marker=marker, most=most
+            keys,
+            query.get("prefix", ""),
+            query.get("delimiter", ""),
+            marker=marker,
+            max_keys=max_keys,
         )
-        return self._xml(request, self._listing(bucket, query, page, most), fault)
+        return self._xml(request, self._listing(bucket, query, page, max_keys), fault)
 
-    def _listing(self, bucket: str, query: Mapping[str, str], page: Page, most: int) -> ET.Element:
+    def _listing(
+        self, bucket: str, query: Mapping[str, str], page: Page, max_keys: int
+    ) -> ET.Element:
         encode = quote if query.get("encoding-type") == "url" else str
         objects = [(key, self.owner.describe(bucket, key)) for key in page.keys]
         objects = [(key, described) for key, described in objects if described]
@@ -117,7 +122,7 @@ class _Handler(Handler):
             "Delimiter": query.get("delimiter", ""),
             "StartAfter": encode(query.get("start-after", "")),
             "EncodingType": query.get("encoding-type", ""),
-            "MaxKeys": str(most),
+            "MaxKeys": str(max_keys),
             "KeyCount": str(len(objects) + len(page.prefixes)),
             "IsTruncated": str(page.marker is not None).lower(),
             "ContinuationToken": query.get("continuation-token", ""),
@@ -138,15 +143,15 @@ class _Handler(Handler):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         body = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
-        told = {"Content-Type": "application/xml", **(headers or {})}
-        self.send_stream(request, io.BytesIO(body), size=len(body), headers=told, fault=fault)
+        headers = {"Content-Type": "application/xml", **(headers or {})}
+        self.send_stream(request, io.BytesIO(body), size=len(body), headers=headers, fault=fault)
 
 
 class S3Server(FileServer):
-    """Folders as public buckets on a free port of 127.0.0.1; a context manager.
+    """A server of folders as public buckets on a free port of 127.0.0.1; a context manager.
 
     Attributes:
-        keys_per_page: the most that a page of a listing has, whatever is asked for.
+        keys_per_page: largest number of keys on a page of a listing.
     """
 
     handler: ClassVar[type[Handler]] = _Handler
@@ -156,18 +161,18 @@ class S3Server(FileServer):
         root: Path,
         *,
         port: int = 0,
-        keys_per_page: int = MOST_KEYS,
+        keys_per_page: int = MAX_KEYS,
         part_bytes: Mapping[str, int] | None = None,
         send_buffer_bytes: int | None = None,
     ) -> None:
-        """Take the folder of the buckets.
+        """Make a server, which starts when the context is entered.
 
         Args:
-            root: has the folder of each bucket.
-            port: to listen on; 0 takes a free one.
-            keys_per_page: of a listing.
-            part_bytes: glob of BUCKET/KEY -> size of the parts in which such objects are uploaded,
-                which shows in their ETags; the first that fits counts.
+            root: folder with a folder for each bucket.
+            port: 0 uses a free port.
+            keys_per_page: largest number of keys on a page of a listing.
+            part_bytes: glob of BUCKET/KEY -> part size of a multipart upload, which determines the
+                ETag; the first matching glob is used.
             send_buffer_bytes: as for `FileServer`.
         """
         super().__init__(root, port=port, send_buffer_bytes=send_buffer_bytes)
@@ -177,11 +182,11 @@ class S3Server(FileServer):
         self._keys: dict[str, list[str]] = {}
 
     def relist(self) -> None:
-        """Let a listing under way see files that were added since its first page."""
+        """Let the next page of a listing include files that were added since its first page."""
         self._keys.clear()
 
     def keys(self, bucket: str, *, again: bool) -> list[str]:
-        """Return the keys of a bucket, sorted as S3 does: by the bytes of their UTF-8."""
+        """Return the keys of a bucket, sorted by their UTF-8 bytes as S3 does."""
         if again or bucket not in self._keys:
             top = self.root / bucket
             files = (file for file in top.rglob("*") if file.is_file())
@@ -189,7 +194,7 @@ class S3Server(FileServer):
         return self._keys.get(bucket, [])
 
     def describe(self, bucket: str, key: str) -> dict[str, str]:
-        """Return what a listing says of a key, or nothing where its file has gone."""
+        """Return the entry of a key in a listing; an empty one if its file was deleted."""
         file = self.root / bucket / key
         try:
             state = file.stat()
@@ -204,42 +209,44 @@ class S3Server(FileServer):
         }
 
     def etag(self, file: Path, state: os.stat_result) -> str:
-        """Return the md5 of a file, or of its parts' md5s and their number."""
+        """Return the md5 of a file, or the md5 of its parts' md5s and the number of parts."""
         version = (file, state.st_size, state.st_mtime_ns)
         if version not in self._etags:
             path = file.relative_to(self.root).as_posix()
-            fitting = (n for glob, n in self._part_bytes.items() if fnmatch.fnmatchcase(path, glob))
-            self._etags[version] = _etag(file, next(fitting, None))
+            sizes = (n for glob, n in self._part_bytes.items() if fnmatch.fnmatchcase(path, glob))
+            self._etags[version] = _etag(file, next(sizes, None))
         return self._etags[version]
 
 
-def list_page(keys: Sequence[str], prefix: str, delimiter: str, *, marker: str, most: int) -> Page:
-    """Return the page of sorted keys that starts behind a marker.
+def list_page(
+    keys: Sequence[str], prefix: str, delimiter: str, *, marker: str, max_keys: int
+) -> Page:
+    """Return the page of sorted keys that starts after a marker.
 
     Args:
-        keys: of the bucket, sorted.
-        prefix: of the keys wanted.
-        delimiter: keys with it behind the prefix are told as one folder each; "" for none.
-        marker: start behind it.
-        most: keys and folders on the page.
+        keys: all keys of the bucket, sorted.
+        prefix: prefix of the listed keys.
+        delimiter: keys that share the part up to it are listed as a folder; "" for none.
+        marker: last key or folder of the page before.
+        max_keys: largest number of keys and folders on the page.
     """
-    found: list[str] = []
+    listed: list[str] = []
     prefixes: list[str] = []
     for key in keys[max(bisect_left(keys, prefix), bisect_right(keys, marker)) :]:
-        if not key.startswith(prefix) or not most:
+        if not key.startswith(prefix) or not max_keys:
             break
         cut = key.find(delimiter, len(prefix)) if delimiter else -1
         folder = key[: cut + len(delimiter)] if cut >= 0 else ""
         if folder and folder in prefixes[-1:]:
             continue
-        if len(found) + len(prefixes) == most:
-            last = max([*found[-1:], *(f"{one}{AFTER_ALL}" for one in prefixes[-1:])])
-            return Page(found, prefixes, last)
+        if len(listed) + len(prefixes) == max_keys:
+            last = max([*listed[-1:], *(f"{name}{LAST_CHARACTER}" for name in prefixes[-1:])])
+            return Page(listed, prefixes, last)
         if folder:
             prefixes.append(folder)
         else:
-            found.append(key)
-    return Page(found, prefixes, None)
+            listed.append(key)
+    return Page(listed, prefixes, None)
 
 
 def _etag(file: Path, part_bytes: int | None) -> str:
@@ -276,7 +283,7 @@ def _token(marker: str) -> str:
 
 
 def _text_of(token: str) -> str:
-    """Return the marker of a token; raise ValueError for one that was not given out."""
+    """Return the marker of a token; raise ValueError for an invalid token."""
     return base64.urlsafe_b64decode(token.encode()).decode()
 
 

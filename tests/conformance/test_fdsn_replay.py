@@ -90,7 +90,7 @@ def test_no_earthquake_is_lost_or_doubled_also_after_a_kill(
         assert finished >= 20
 
         fetched = get(folder, server)
-        queries = server.asked("query")
+        queries = server.answered("query")
         sizes = [len(table.find(one.parameters)) for one in queries]
 
     tables = [read_window((fetched.root / entry.path).read_bytes()) for entry in fetched.manifest]

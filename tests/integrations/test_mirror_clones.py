@@ -24,7 +24,7 @@ from sciml_data.testing.datasets import (
     write_files,
     write_unpinned,
 )
-from sciml_data.testing.faults import lying, status, truncated, wrong_bytes
+from sciml_data.testing.faults import corrupted, status, truncated, wrong_bytes
 from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
@@ -115,7 +115,7 @@ def test_stock_datalad_clones_and_gets_files_that_are_right(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [wrong_bytes(5), truncated(3), lying(), status(404)])
+@pytest.mark.parametrize("fault", [wrong_bytes(5), truncated(3), corrupted(), status(404)])
 def test_a_mirror_that_lies_is_left_for_the_next_by_stock_git_annex(
     clone: Path,
     servers: tuple[FileServer, FileServer],

@@ -1,6 +1,6 @@
-"""Buckets for tests: a client, a bucket that everybody may list and read, objects in it.
+"""S3 buckets for tests: a client, a public bucket, and objects in it.
 
-The standard client, boto3, which only tests need: it comes with the dependency group `test`.
+The client is boto3, from the dependency group `test`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-PART_BYTES = 8 << 20  # what boto3 uploads large files in
-LARGE_BYTES = 16 << 20  # from this size on in parts
+PART_BYTES = 8 << 20  # part size of boto3's multipart uploads
+LARGE_BYTES = 16 << 20  # larger files are uploaded in parts
 
-Client = Any  # boto3 makes its classes when it runs
+Client = Any  # boto3 makes its classes at run time
 
 
 def s3_client(url: str, access_key: str = "", secret_key: str = "") -> Client:
-    """Return a path-style client of an endpoint; without keys an anonymous one."""
+    """Return a path-style client of an endpoint; without keys it is anonymous."""
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -33,7 +33,7 @@ def s3_client(url: str, access_key: str = "", secret_key: str = "") -> Client:
 
 
 def make_public(owner: Client, bucket: str) -> None:
-    """Make a bucket that everybody may list and read, by its policy."""
+    """Make a bucket with a policy that lets everybody list and read it."""
     statement = {
         "Effect": "Allow",
         "Principal": {"AWS": ["*"]},
@@ -48,7 +48,7 @@ def make_public(owner: Client, bucket: str) -> None:
 def put_folder(
     owner: Client, bucket: str, folder: Path, prefix: str = "", *, part_bytes: int = PART_BYTES
 ) -> None:
-    """Put all files of a folder under a prefix, large ones in parts; everybody may read each."""
+    """Upload the files of a folder under a prefix, large files in parts, all of them public."""
     from boto3.s3.transfer import TransferConfig
 
     parts = TransferConfig(LARGE_BYTES, multipart_chunksize=part_bytes, max_concurrency=2)

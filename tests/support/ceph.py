@@ -1,13 +1,13 @@
-"""A Ceph cluster of one node with S3 gateways on loopback, for tests against the real thing.
+"""A Ceph cluster with a single node and S3 gateways on loopback, for tests with a real gateway.
 
-Ceph's object gateway is what the sites run that serve the datasets. The Debian packages are enough:
+The sites that serve the datasets run Ceph's object gateway. The Debian packages are enough:
 
-    python -m tests.support.ceph check DIR   prints why none can be brought up, or nothing
+    python -m tests.support.ceph check DIR   prints why a cluster cannot be started, or nothing
     python -m tests.support.ceph up DIR      prints the addresses; DIR must not exist
-    python -m tests.support.ceph down DIR    stops what `up` started, and removes DIR
+    python -m tests.support.ceph down DIR    stops the daemons of `up`, and removes DIR
 
-Ports are free ones, so that clusters do not meet. One monitor, one OSD on a file, no manager: data
-are kept once. Everybody on the machine may use the owner's keys.
+Ports are free ports, so that several clusters can run. There is a monitor and an OSD on a file, but
+no manager; data have a single copy. Everybody on the machine can use the owner's keys.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ PROGRAMS = (
     "radosgw-admin",
 )
 STORE_BYTES = 24 << 30  # of the OSD's file, which is sparse
-FREE_BYTES = 24 << 30  # asked for: what the tests and benchmarks upload, and Ceph's own
+FREE_BYTES = 24 << 30  # needed for uploads of tests and benchmarks, and for Ceph itself
 START_S = 120.0  # for each daemon; they are up in 20 s on two idle cores
 STOP_S = 30.0
 ACCESS_KEY, SECRET_KEY = "owner", "ownerofthebuckets"
-# cephx stays on: without it a gateway waits for minutes and gives up. Pools have one copy, for
-# there is one OSD; the monitor is told that nearly full disks will do.
+# cephx stays on: without it a gateway waits for minutes and gives up. Pools have a single copy,
+# because there is a single OSD. The monitor accepts nearly full disks.
 CONFIGURATION = """\
 [global]
 fsid = {fsid}
@@ -97,7 +97,7 @@ class Ceph:
 
 
 def why_not(folder: Path) -> str:
-    """Return why no cluster can be brought up below a folder, or an empty text."""
+    """Return why a cluster cannot be started below a folder, or an empty text."""
     if os.geteuid() != 0:
         return "Ceph's daemons are started as root"
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -110,7 +110,7 @@ def why_not(folder: Path) -> str:
 
 
 def up(folder: Path, gateways: tuple[str, ...] = ("one", "two")) -> Ceph:
-    """Bring a cluster up in a new folder, and return it once its gateways answer."""
+    """Start a cluster in a new folder, and return it once its gateways respond."""
     folder = folder.absolute()
     for name in ("mon", "osd", "rgw"):
         (folder / name).mkdir(parents=True)
@@ -140,23 +140,23 @@ def up(folder: Path, gateways: tuple[str, ...] = ("one", "two")) -> Ceph:
 
 
 def read_cluster(folder: Path) -> Ceph:
-    """Return the cluster that was brought up in a folder."""
+    """Return the cluster that was started in a folder."""
     return Ceph(**json.loads((folder / "cluster.json").read_text(encoding="utf-8")))
 
 
 def start_gateway(ceph: Ceph, name: str) -> None:
-    """Start a gateway and wait until it answers."""
+    """Start a gateway and wait until it responds."""
     _run(Path(ceph.folder), "radosgw", "-n", f"client.{name}")
     _wait(lambda: _answers(ceph.urls[name]), f"the gateway {ceph.urls[name]}")
 
 
 def kill_gateway(ceph: Ceph, name: str) -> None:
-    """End a gateway at once, as a machine ends that fails."""
+    """Kill a gateway, like a machine that fails."""
     os.kill(int((Path(ceph.folder) / f"client.{name}.pid").read_text()), signal.SIGKILL)
 
 
 def down(folder: Path) -> None:
-    """Stop what was started in a folder, gateways first, and remove the folder."""
+    """Stop the daemons of a folder, gateways first, and remove the folder."""
     folder = folder.absolute()
     files = sorted(folder.glob("*.pid"), key=lambda file: ("client", "osd", "mon").index(
         file.name.partition(".")[0]
@@ -196,14 +196,14 @@ def _start_osd(folder: Path) -> None:
 
 
 def _allow(folder: Path, entity: str, **caps: str) -> None:
-    """Make a key with capabilities, and put it into the keyring."""
+    """Make a key with capabilities, and add it to the keyring."""
     words = [word for pair in caps.items() for word in pair]
     with (folder / "keyring").open("a", encoding="utf-8") as keyring:
         keyring.write(_run(folder, "ceph", "auth", "get-or-create", entity, *words))
 
 
 def _run(folder: Path, program: str, *arguments: str) -> str:
-    """Run a program of Ceph with the cluster's configuration, and return what it prints."""
+    """Run a program of Ceph with the cluster's configuration, and return its output."""
     with_configuration = [] if program in {"ceph-authtool", "monmaptool"} else [
         "-c", str(folder / "ceph.conf")
     ]  # fmt: skip
@@ -223,9 +223,9 @@ def _run(folder: Path, program: str, *arguments: str) -> str:
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
 
 
 def _answers(url: str) -> bool:
@@ -254,10 +254,10 @@ def _ends(pid: int) -> bool:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     verb, folder = sys.argv[1], Path(sys.argv[2] if len(sys.argv) > 2 else ".")
     if verb == "check":
-        print(why_not(folder))  # noqa: T201 (what was asked for)
+        print(why_not(folder))  # noqa: T201 (the output of the command)
     elif verb == "up":
         try:
             ceph = up(folder)
@@ -265,7 +265,7 @@ def main() -> None:
             shutil.copy(folder / "commands.log", f"{folder}.log")
             down(folder)
             raise
-        print(*ceph.urls.values(), sep="\n")  # noqa: T201 (what was asked for)
+        print(*ceph.urls.values(), sep="\n")  # noqa: T201 (the output of the command)
     else:
         down(folder)
 

@@ -1,4 +1,4 @@
-"""A user who has just installed git, git-annex and DataLad: an empty home, nothing configured."""
+"""A user with a new installation of git, git-annex and DataLad: an empty home, no settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Without this git-annex asks no server on loopback. In the environment, so that no file has it.
+# git-annex refuses servers on loopback without this. In the environment: no file is written.
 LOOPBACK = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "annex.security.allowed-ip-addresses",
@@ -26,19 +26,19 @@ def fresh_user(home: Path, *, has_identity: bool = True) -> dict[str, str]:
     """Return the environment of a user whose home is an empty folder.
 
     Args:
-        home: made if it is not there.
-        has_identity: whether git is told a name, by the environment.
+        home: made if it does not exist.
+        has_identity: whether the environment has a name and an e-mail address for git.
     """
     home.mkdir(parents=True, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    named = IDENTITY if has_identity else {}
-    return {**kept, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "PATH": path,
-            "GIT_CONFIG_NOSYSTEM": "1", **LOOPBACK, **named}  # fmt: skip
+    identity = IDENTITY if has_identity else {}
+    return {**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "PATH": path,
+            "GIT_CONFIG_NOSYSTEM": "1", **LOOPBACK, **identity}  # fmt: skip
 
 
 def typed(*command: str, at: Path, user: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Return what came of a command that a user typed in a folder."""
+    """Run a command of a user in a folder, and return its result."""
     return subprocess.run(
         command, cwd=at, env=dict(user), capture_output=True, text=True, check=False
     )

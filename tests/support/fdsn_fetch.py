@@ -1,4 +1,4 @@
-"""A fetch from the replayed event service: made-up events, a clock that stands, what was said."""
+"""Fetches from the replayed event service: generated events, a frozen clock, log lines."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from sciml_data.transfer.protocols.fdsn import Clock, fetch_live
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START, END = "2019-01-01", "2020-01-01"
-TOTAL = 402  # of the made-up events; a server with `limit=200` makes several windows of them
+TOTAL = 402  # generated events; a server with `limit=200` needs several windows for them
 BUSY_DAY = datetime(2019, 7, 6, tzinfo=UTC)
 
 
 def made_up_events(*, seed: int = 0) -> EventTable:
-    """Return earthquakes of 2019: half of them on one day, two on the edges of the year."""
+    """Return earthquakes of 2019: half of them on a single day, two at the ends of the year."""
     random = np.random.default_rng(seed)
     half = (TOTAL - 2) // 2
     start, end = pd.Timestamp(START, tz="UTC"), pd.Timestamp(END, tz="UTC")
@@ -51,28 +51,28 @@ def made_up_events(*, seed: int = 0) -> EventTable:
 
 
 @dataclass
-class StandingClock:
-    """A clock that stands, and notes how long it was asked to wait."""
+class FrozenClock:
+    """A clock that does not advance, and records the requested waits in seconds."""
 
     waits: list[float] = field(default_factory=list)
     now: datetime = NOW
 
     def clock(self) -> Clock:
-        """Return it in the form that the client takes."""
+        """Return the clock as the client expects it."""
         return Clock(now=lambda: self.now, sleep=self.waits.append, chance=lambda: 1.0)
 
 
 @dataclass
 class LiveFetch:
-    """`fetch_live` from one server into one folder; keeps what it was told."""
+    """Calls `fetch_live` from a server into a folder; stores log lines and progress."""
 
     server: FdsnServer
     folder: DatasetFolder
     live: Descriptor = field(
         default_factory=lambda: load_descriptor(find_registry(), "tevolop_socal", "live")
     )
-    clock: StandingClock = field(default_factory=StandingClock)
-    notices: list[str] = field(default_factory=list)
+    clock: FrozenClock = field(default_factory=FrozenClock)
+    lines: list[str] = field(default_factory=list)
     progress: list[tuple[int, int]] = field(default_factory=list)
 
     def __call__(self, start: str | None = START, end: str | None = END) -> Fetched:
@@ -83,27 +83,27 @@ class LiveFetch:
             start=start,
             end=end,
             mirrors=[self.server.url],
-            log=self.notices.append,
+            log=self.lines.append,
             progress=lambda *done: self.progress.append(done),
             clock=self.clock.clock(),
         )
 
     @property
     def summary(self) -> Any:
-        """Return what `retrieval.json` says."""
+        """Return the content of `retrieval.json`."""
         path = self.folder.root / "retrieval.json"
         return json.loads(path.read_text(encoding="utf-8"))
 
 
 def event_ids(fetched: Fetched) -> list[str]:
-    """Return the event ids in all files of the manifest, as they stand there."""
-    found = []
+    """Return the event ids in all files of the manifest, in their order."""
+    ids = []
     for entry in fetched.manifest:
-        found += [row["id"] for row in read_rows(fetched.root / entry.path)]
-    return found
+        ids += [row["id"] for row in read_rows(fetched.root / entry.path)]
+    return ids
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of one window's file."""
+    """Return the rows of the file of a window."""
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))

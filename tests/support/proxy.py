@@ -1,4 +1,4 @@
-"""A loopback TCP proxy that counts the bytes a server sends; for servers that keep no such log."""
+"""A loopback TCP proxy that counts the bytes a server sends, for servers without such a log."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Self
 from urllib.parse import urlsplit
 
 BLOCK_BYTES = 1 << 16
-SEND_BUFFER_BYTES = 64 << 10  # little lies between what is counted and what was received
+SEND_BUFFER_BYTES = 64 << 10  # small, so that counted bytes are close to received bytes
 
 
 class CountingProxy:
-    """Passes connections on to one server; a context manager.
+    """Forwards connections to a server; a context manager.
 
     Attributes:
-        received_bytes: given to clients so far, headers and all.
+        received_bytes: bytes sent to clients so far, including headers.
     """
 
     def __init__(self, url: str) -> None:
-        """Take the address of the server."""
+        """Make a proxy of the server at an address."""
         parts = urlsplit(url)
         self._server = (parts.hostname or "127.0.0.1", parts.port or 80)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -29,7 +29,7 @@ class CountingProxy:
 
     @property
     def url(self) -> str:
-        """Return the address to give to clients."""
+        """Return the address for clients."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -59,7 +59,7 @@ class CountingProxy:
                 if is_answer:
                     with self._lock:
                         self.received_bytes += len(block)
-        for one in (source, target):
+        for end in (source, target):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()

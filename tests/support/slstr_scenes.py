@@ -1,4 +1,4 @@
-"""Small synthetic scenes for tests of what reads CloudMask's granules."""
+"""Small synthetic scenes for tests of the format of CloudMask's granules."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SPLITS = {"training": ["training/**"], "inference": ["inference/**"]}
 
 
 def write_scenes(root: Path) -> Native:
-    """Write the sample of this module and return what a reader sees of it."""
+    """Write the sample of this module and return it as native files."""
     load_generator("slstr_hdf5").write_sample(root, {"sample": SAMPLE}, seed=SEED)
     return native_of(root)
 
 
 def native_of(root: Path, block: Mapping[str, Any] | None = None) -> Native:
-    """Return what a reader sees of a folder."""
+    """Return a folder as native files of the format."""
     paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    named = {"reader": "slstr_hdf5", **(block or {})}
-    return Native(root, root, named, tuple(paths), splits=SPLITS)
+    settings = {"reader": "slstr_hdf5", **(block or {})}
+    return Native(root, root, settings, tuple(paths), splits=SPLITS)
 
 
 def scene_path(native: Native, number: int) -> str:
@@ -52,7 +52,7 @@ def shard_of(native: Native, number: int) -> Shard:
 
 
 def write_many(root: Path, count: int) -> Native:
-    """Write as many training scenes as asked for: one scene's bytes under many times."""
+    """Write a number of training scenes: the bytes of a single scene with different times."""
     first = granules.write_scene(root, SEED, 0, "training", SHAPE)
     name = parse_granule_name(first.name)
     if name is None:

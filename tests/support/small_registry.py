@@ -1,4 +1,4 @@
-"""A registry with one small, sound dataset, to break in tests."""
+"""A registry with a small, valid dataset, which tests can break."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILES = Manifest(
 
 
 def small_registry(root: Path, *, reader: str = "earthquake") -> Registry:
-    """Return a registry that `check` and `derive --check` find nothing wrong with."""
+    """Return a registry that passes `check` and `derive --check`."""
     today = datetime.date(2001, 2, 3)
     start_dataset(root, DATASET, VERSION, reader=reader, today=today)
     folder = root / "datapackages" / DATASET / VERSION

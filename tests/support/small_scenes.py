@@ -1,7 +1,7 @@
-"""CloudMask's dataset at a size for tests: synthetic scenes, served as the real ones are.
+"""CloudMask's dataset at a size for tests: synthetic scenes with the addresses of real scenes.
 
-The descriptor is the registry's own but for the number and size of the files it expects and the
-hosts of its mirrors; buckets, keys and both namings of the folders stay.
+The descriptor is that of the registry, with another number and size of the expected files and other
+hosts of mirrors. Buckets, keys and the two names of each folder are the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sciml_data.registry.layout import find_registry
 DATASET, VERSION = "cloud_slstr_ds1", "1.0"
 BUCKET = "sciml-datasets"
 PREFIX = "es/cloud_slstr_ds1/"
-OLDER_NAMES = {"training": "one-day", "inference": "ssts"}  # of the folders, until 2026
+OLDER_NAMES = {"training": "one-day", "inference": "ssts"}  # names of the folders until 2026
 COUNTS = {"training": 3, "inference": 2}
 SHAPE = (96, 120)
 
@@ -35,12 +35,12 @@ def write_older(native: Path, root: Path) -> None:
 
 
 def write_registry(root: Path, native: Path, mirrors: Sequence[str]) -> None:
-    """Write a registry with the dataset, unpinned, expecting the number of files of a folder.
+    """Write a registry with the unpinned dataset, which expects the number of files in a folder.
 
     Args:
         root: folder of the registry.
         native: folder of the files.
-        mirrors: addresses of endpoints; each is a mirror under either naming.
+        mirrors: addresses of endpoints; each is a mirror with new and with older folder names.
     """
     folder = root / "datapackages" / DATASET / VERSION
     shutil.copytree(find_registry(None).root / "datapackages" / DATASET, folder.parent)

@@ -97,7 +97,7 @@ def test_cut_at_any_byte_ends_like_no_cut(
 ) -> None:
     first.requests.clear()
     (lone_plan.folder.native / NAME).unlink(missing_ok=True)
-    first.forget_faults()
+    first.clear_faults()
     for at in cuts:
         first.add(cut(at))
 

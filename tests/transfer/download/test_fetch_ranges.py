@@ -18,7 +18,7 @@ from sciml_data.errors import FetchError
 from sciml_data.home import Home
 from sciml_data.registry.stages import Fetched, Plan
 from sciml_data.testing.datasets import write_dataset, write_files
-from sciml_data.testing.faults import Fault, lying, range_ignored, stall, status
+from sciml_data.testing.faults import Fault, corrupted, range_ignored, stall, status
 from sciml_data.testing.server import FileServer, Request
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.partial_file import (
@@ -170,7 +170,7 @@ def test_a_range_that_lies_is_found_out_and_the_second_mirror_asked(
 ) -> None:
     let_helpers_come(first, 4)
     first.add(GOOD)
-    first.add(lying())
+    first.add(corrupted())
 
     fetched, said = get(plan)
 
@@ -212,7 +212,7 @@ def test_the_second_mirror_finishes_what_the_first_began(
 def test_the_second_mirror_starts_over_where_the_first_lied(
     plan: Plan, first: FileServer, second: FileServer
 ) -> None:
-    first.add(lying(), times=None)
+    first.add(corrupted(), times=None)
     first.when_sent(8 * RANGE, first.vanish)
 
     fetched, _ = get(plan)

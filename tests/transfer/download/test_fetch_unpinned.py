@@ -18,7 +18,7 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest, manifest_of, read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_files, write_unpinned
-from sciml_data.testing.faults import cut, lying, status
+from sciml_data.testing.faults import corrupted, cut, status
 from sciml_data.testing.s3_server import S3Server
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.partial_file import (
@@ -168,7 +168,7 @@ def test_what_came_another_way_is_hashed_and_its_etag_held(plan: Plan, server: S
 def test_bytes_that_do_not_fit_the_etag_are_refused(
     plan: Plan, server: S3Server, folder: DatasetFolder
 ) -> None:
-    server.add(lying(), path="bucket/a.bin", times=None)
+    server.add(corrupted(), path="bucket/a.bin", times=None)
 
     with pytest.raises(FetchError, match=r"1 of 3 files") as error:
         fetch(plan, retry=RETRY)
@@ -185,7 +185,7 @@ def test_bytes_that_do_not_fit_the_etag_are_refused(
 def test_an_etag_of_parts_is_held_and_the_assumed_part_size_told(
     plan: Plan, server: S3Server
 ) -> None:
-    server.add(lying(), path="bucket/deep/b.bin", times=None)
+    server.add(corrupted(), path="bucket/deep/b.bin", times=None)
 
     with pytest.raises(FetchError) as error:
         fetch(plan, retry=RETRY)

@@ -16,8 +16,8 @@ from sciml_data.home import DatasetFolder
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import status
-from sciml_data.testing.handler import Request
 from sciml_data.testing.s3_server import S3Server
+from sciml_data.testing.server import Request
 from sciml_data.transfer.listing import AcceptedListing, list_files, read_listing
 from sciml_data.transfer.protocols import Listed, SourceError, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy

@@ -52,7 +52,7 @@ def test_what_lies_on_the_far_edges_is_told_apart(get: LiveFetch) -> None:
 def test_no_query_asks_for_more_than_three_quarters_of_the_limit(get: LiveFetch) -> None:
     get()
 
-    sizes = [len(get.server.table.find(one.parameters)) for one in get.server.asked("query")]
+    sizes = [len(get.server.table.find(one.parameters)) for one in get.server.answered("query")]
     assert max(sizes) <= 150
     assert len(sizes) >= TOTAL / 150
 
@@ -61,7 +61,7 @@ def test_files_are_as_the_service_sent_them_and_the_manifest_fits(get: LiveFetch
     fetched = get()
 
     entry = fetched.manifest.entries[0]
-    query = get.server.asked("query")[0]
+    query = get.server.answered("query")[0]
     sent = get.server.table.csv(get.server.table.find(query.parameters)).encode()
     assert sent == (fetched.root / entry.path).read_bytes()
     assert fetched.manifest.dump() == get.folder.manifest.read_text(encoding="utf-8")
@@ -121,16 +121,16 @@ def test_a_second_get_of_the_same_period_asks_for_nothing(get: LiveFetch) -> Non
 
     assert asked == len(get.server.log)
     assert first.manifest == second.manifest
-    assert any("3 days ago" in log for log in get.notices)
+    assert any("3 days ago" in log for log in get.lines)
 
 
 def test_a_longer_period_only_asks_for_what_is_new(get: LiveFetch) -> None:
     get(START, "2019-07-01")
-    before = {one.parameters["starttime"] for one in get.server.asked("query")}
+    before = {one.parameters["starttime"] for one in get.server.answered("query")}
 
     fetched = get()
 
-    queries = get.server.asked("query")
+    queries = get.server.answered("query")
     assert before == {
         one.parameters["starttime"] for one in queries if one.parameters["starttime"] < "2019-07-01"
     }
@@ -144,22 +144,22 @@ def test_a_shorter_period_leaves_native_with_its_own_windows_and_loses_none(get:
 
     files = [path.relative_to(fetched.root).as_posix() for path in fetched.root.rglob("*.csv")]
     assert [entry.path for entry in fetched.manifest] == sorted(files)
-    asked = len(get.server.asked("query"))
+    asked = len(get.server.answered("query"))
     assert len(set(event_ids(get()))) == TOTAL
-    assert len(get.server.asked("query")) == asked
+    assert len(get.server.answered("query")) == asked
 
 
 def test_a_changed_window_is_set_aside_and_asked_for_again(get: LiveFetch) -> None:
     fetched = get()
     victim = fetched.root / fetched.manifest.entries[2].path
     victim.write_bytes(victim.read_bytes().replace(b"ml", b"mw", 1))
-    asked = len(get.server.asked("query"))
+    asked = len(get.server.answered("query"))
 
     again = get()
 
     assert fetched.manifest == again.manifest
-    assert asked + 1 == len(get.server.asked("query"))
-    assert any("missing or changed" in log for log in get.notices)
+    assert asked + 1 == len(get.server.answered("query"))
+    assert any("missing or changed" in log for log in get.lines)
 
 
 def test_a_sidecar_that_cannot_be_read_is_no_window(get: LiveFetch) -> None:
@@ -167,7 +167,7 @@ def test_a_sidecar_that_cannot_be_read_is_no_window(get: LiveFetch) -> None:
     next(iter((get.folder.root / "windows").glob("*.json"))).write_text("{", encoding="utf-8")
 
     assert len(set(event_ids(get()))) == TOTAL
-    assert any("cannot be read" in log for log in get.notices)
+    assert any("cannot be read" in log for log in get.lines)
 
 
 def test_windows_of_other_parameters_are_not_used(get: LiveFetch) -> None:
@@ -199,7 +199,7 @@ def test_a_fetch_that_ends_while_it_publishes_goes_on(
         patch.setattr(store, "publish", publish_two)
         with pytest.raises(KeyboardInterrupt):
             get()
-    asked = len(get.server.asked("query"))
+    asked = len(get.server.answered("query"))
 
     assert len(set(event_ids(get()))) == TOTAL
-    assert len(get.server.asked("query")) == asked
+    assert len(get.server.answered("query")) == asked

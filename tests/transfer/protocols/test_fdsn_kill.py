@@ -126,6 +126,6 @@ def test_what_a_killed_process_left_half_written_is_no_window(tmp_path: Path) ->
             log=lambda _: None,
         )
 
-    assert len(server.asked("query")) == 1
+    assert len(server.answered("query")) == 1
     assert not list(half.parent.iterdir())
     assert fetched.manifest.total_bytes == len(server.table.csv(np.arange(NUMBER)).encode())

@@ -24,8 +24,8 @@ from tests.support.fdsn_fetch import (
     NOW,
     START,
     TOTAL,
+    FrozenClock,
     LiveFetch,
-    StandingClock,
     event_ids,
     made_up_events,
 )
@@ -70,9 +70,9 @@ def test_a_service_that_stays_away_is_given_up_and_what_is_there_is_kept(get: Li
 
     assert len(get.clock.waits) == service.ATTEMPTS - 1
     assert "finished windows are kept" in str(error.value)
-    asked = len(get.server.asked("query"))
+    asked = len(get.server.answered("query"))
     assert len(set(event_ids(get()))) == TOTAL
-    all_queries = [one.parameters["starttime"] for one in get.server.asked("query")]
+    all_queries = [one.parameters["starttime"] for one in get.server.answered("query")]
     assert asked == 3
     assert len(all_queries) == len(set(all_queries))
 
@@ -106,7 +106,7 @@ def test_a_window_that_never_fits_its_count_is_reported_with_numbers(get: LiveFe
 
 
 def test_a_limit_lower_than_the_service_says_only_makes_more_windows(get: LiveFetch) -> None:
-    get.server.limit, get.server.said_limit = 100, 200
+    get.server.limit, get.server.declared_limit = 100, 200
 
     assert len(set(event_ids(get()))) == TOTAL
     assert 400 in {one.status for one in get.server.log}
@@ -194,7 +194,7 @@ def test_windows_that_changed_since_an_earlier_fetch_are_asked_for_again(get: Li
     fetched = get()
 
     assert first not in event_ids(fetched)
-    assert any("401 counted by the service" in log for log in get.notices)
+    assert any("401 counted by the service" in log for log in get.lines)
 
 
 def test_a_move_that_a_deletion_hides_from_the_counts_is_found(get: LiveFetch) -> None:
@@ -259,7 +259,7 @@ def test_no_service_at_all_names_every_address(tmp_path: Path) -> None:
     closed = "http://127.0.0.1:9"  # the discard port: nobody listens
     assert live.live is not None
     nowhere = dataclasses.replace(live.live, base=f"{closed}/fdsnws/event/1/")
-    notices: list[str] = []
+    lines: list[str] = []
 
     with pytest.raises(FetchError) as error:
         fetch_live(
@@ -268,9 +268,9 @@ def test_no_service_at_all_names_every_address(tmp_path: Path) -> None:
             start=START,
             end=END,
             mirrors=["file:/data", closed],
-            log=notices.append,
-            clock=StandingClock().clock(),
+            log=lines.append,
+            clock=FrozenClock().clock(),
         )
 
     assert len(error.value.problems) == 3
-    assert any("cannot answer queries" in log for log in notices)
+    assert any("cannot answer queries" in log for log in lines)

@@ -20,9 +20,9 @@ import sciml_data
 from sciml_data.cli import main
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.testing.datasets import write_files, write_unpinned
-from sciml_data.testing.faults import lying, status, truncated
-from sciml_data.testing.handler import Request
+from sciml_data.testing.faults import corrupted, status, truncated
 from sciml_data.testing.s3_server import S3Server
+from sciml_data.testing.server import Request
 from sciml_data.transfer.download.engine import MIN_RANGES, RANGE_BYTES
 from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -238,7 +238,7 @@ def test_a_mirror_that_lies_is_left_for_one_that_does_not(
     native: Path,
 ) -> None:
     use(one.url, two.url)
-    one.add(lying(), path=f"*{Path(scene(native)).name}", times=None)
+    one.add(corrupted(), path=f"*{Path(scene(native)).name}", times=None)
 
     got = sciml("get", DATASET)
 
@@ -263,7 +263,7 @@ def test_a_part_of_a_large_file_that_lies_is_found_out(
         mirrors = [{"": f"{server.url}/bucket/"} for server in (liar, other)]
         write_unpinned(tmp_path / "registry", mirrors=mirrors)
         monkeypatch.setenv("SCIML_DATA_REGISTRY", str(tmp_path / "registry"))
-        liar.add(lying(), path="bucket/large.bin")
+        liar.add(corrupted(), path="bucket/large.bin")
 
         got = sciml("get", "tiny")
 
@@ -405,7 +405,7 @@ def test_what_one_user_fetched_and_pinned_holds_for_the_next(
     assert got.code == 0, got.err
     assert contents(Home(other).dataset(DATASET, VERSION).native) == contents(native)
     assert all(request.path != BUCKET for request in one.requests)  # nothing was listed
-    one.add(lying(), path="*", times=None)
+    one.add(corrupted(), path="*", times=None)
     failed = sciml("get", DATASET, "--home", str(tmp_path / "third"), "--limit", "1")
     assert failed.code == 1
     assert "sha256" in failed.err

@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from sciml_data.testing.datasets import write_files
-from sciml_data.testing.faults import cut, lying, status, truncated
+from sciml_data.testing.faults import corrupted, cut, status, truncated
 from sciml_data.testing.s3_server import S3Server
 from tests.support.proxy import CountingProxy
 
@@ -236,7 +236,7 @@ def test_storms_and_refusals_are_said_as_s3_says_them(server: S3Server) -> None:
 
 
 def test_a_lying_range_has_the_right_length_and_no_right_byte(server: S3Server) -> None:
-    server.add(lying(), path=f"{BUCKET}/a.bin")
+    server.add(corrupted(), path=f"{BUCKET}/a.bin")
     asked = {"key": "a.bin", "Range": "bytes=10-19"}
 
     lie, truth = got(client(server.url), **asked), got(client(server.url), **asked)
