@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.formats.earthquake.events import EVENT_TYPES
-from sciml_data.formats.earthquake.grid import FORTNIGHT_DAYS, fortnights, pixel_of, window
+from sciml_data.formats.earthquake import EVENT_TYPES, FORTNIGHT_DAYS, fortnights, pixel_of, window
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
-from sciml_data.formats.earthquake.grid import (
+from sciml_data.formats.earthquake import (
     COLUMNS,
     ENERGY_EXPONENT,
     FORTNIGHT_DAYS,
     ROWS,
+    fault_features,
     sliding_sums,
 )
-from sciml_data.formats.earthquake.hilbert import fault_features
 
 from .data import Floats, Fortnights, Indices
 

@@ -15,7 +15,7 @@ import numpy as np
 from sciml_data.bench.plots import PART_COLOURS, save_figure
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
-from sciml_data.formats.earthquake.grid import (
+from sciml_data.formats.earthquake import (
     COLUMNS,
     EAST,
     NORTH,

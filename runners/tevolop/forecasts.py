@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring import baselines
-from sciml_data.formats.earthquake.grid import ENERGY_EXPONENT
+from sciml_data.formats.earthquake import ENERGY_EXPONENT
 
 from .data import FIRST_FORECAST, WINDOWS, Floats, Fortnights, missing_share, windows_ahead
 from .features import ridge_blocks, trailing_sum

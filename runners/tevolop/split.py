@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import DescriptorError, Problem
-from sciml_data.formats.earthquake.grid import COLUMNS, ROWS, active_pixels
-from sciml_data.formats.earthquake.hilbert import curve
+from sciml_data.formats.earthquake import COLUMNS, ROWS, active_pixels, hilbert_curve
 
 from . import data
 from .data import FIRST_FORECAST, WINDOWS, Fortnights, Indices
@@ -109,7 +108,7 @@ def is_spatial(split: SplitParts) -> bool:
 
 def curve_order(pixels: Indices) -> Indices:
     """Return the order of pixels along a space-filling curve, in which neighbours are close."""
-    walk = curve(COLUMNS, ROWS)
+    walk = hilbert_curve(COLUMNS, ROWS)
     rank = np.empty(ROWS * COLUMNS, np.intp)
     rank[COLUMNS * walk[:, 1] + walk[:, 0]] = np.arange(len(walk))
     return np.argsort(rank[pixels], kind="stable")

@@ -18,16 +18,16 @@ import pytest
 import xarray as xr
 
 from sciml_data.formats import Native, load_format
-from sciml_data.formats.earthquake.grid import (
+from sciml_data.formats.earthquake import (
     ENERGY_EXPONENT,
     PIXELS,
     active_pixels,
     energy_power,
+    fault_features,
     fortnights,
     pixel_of,
     window,
 )
-from sciml_data.formats.earthquake.hilbert import fault_features
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 

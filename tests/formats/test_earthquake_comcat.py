@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from sciml_data.errors import Problem
-from sciml_data.formats.earthquake.comcat import read_comcat
-from sciml_data.formats.earthquake.events import MAGNITUDE_TYPES, Events
+from sciml_data.formats.earthquake import MAGNITUDE_TYPES, Events, read_comcat
 
 HEADER = (
     "time,latitude,longitude,depth,mag,magType,nst,gap,dmin,rms,net,id,updated,place,type,"

@@ -10,22 +10,26 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sciml_data.errors import CallError
-from sciml_data.formats.earthquake.cell_days import cell_days
-from sciml_data.formats.earthquake.completeness import completeness_by_decade, maximum_curvature
+from sciml_data.formats.earthquake.catalogue import Catalogue, Gap
 from sciml_data.formats.earthquake.events import EVENT_TYPES, Events
+from sciml_data.formats.earthquake.format import (
+    completeness_by_decade,
+    maximum_curvature,
+    ready_dataset,
+)
 from sciml_data.formats.earthquake.grid import (
     PIXELS,
     active_pixels,
+    cell_days,
     energy_power,
+    fault_features,
     fortnights,
+    hilbert_curve,
     pixel_centres,
     pixel_of,
     sliding_sums,
     window,
 )
-from sciml_data.formats.earthquake.hilbert import curve, fault_features
-from sciml_data.formats.earthquake.merge import Catalogue, Gap
-from sciml_data.formats.earthquake.ready import ready_dataset
 
 GROUPS = np.zeros((40, 60), np.int32)
 FLOOR_OF_A_FORTNIGHT = np.log10(14) / 1.5
@@ -275,7 +279,7 @@ def test_each_decade_has_its_own_completeness() -> None:
 def test_the_curve_meets_each_pixel_once_and_only_steps_to_neighbours(
     width: int, height: int
 ) -> None:
-    walk = curve(width, height)
+    walk = hilbert_curve(width, height)
 
     assert width * height == len({tuple(step) for step in walk.tolist()})
     assert np.abs(np.diff(walk, axis=0)).sum(axis=1).max(initial=1) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import NativeFormatError
-from sciml_data.formats.earthquake.merge import read_catalogue
+from sciml_data.formats.earthquake.catalogue import read_catalogue
 
 HEAD = "#YYY/MM/DD HH:mm:SS.ss ET GT MAG  M    LAT     LON     DEPTH Q  EVID     NPH NGRM\n"
 OLD = {"name": "old", "format": "scedc", "files": "old/*.catalog"}

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sciml_data.formats.earthquake import fixed_width
-from sciml_data.formats.earthquake.events import EVENT_TYPES, MAGNITUDE_TYPES, QUALITIES, Events
-from sciml_data.formats.earthquake.scedc import SCEDC, SCEDC_UNTIL_2015, SCSN, read_scedc, read_scsn
+from sciml_data.formats.earthquake import (
+    EVENT_TYPES,
+    MAGNITUDE_TYPES,
+    QUALITIES,
+    Events,
+    fixed_width,
+    read_scedc,
+    read_scsn,
+)
+from sciml_data.formats.earthquake.scedc import SCEDC, SCEDC_UNTIL_2015, SCSN
 
 HEAD = "#YYY/MM/DD HH:mm:SS.ss ET GT MAG  M    LAT     LON     DEPTH Q  EVID     NPH NGRM\n"
 OLD_HEAD = "#YYY/MM/DD HH:mm:SS.ss ET MAG  M    LAT     LON     DEPTH Q  EVID     NPH NGRM\n"
@@ -20,6 +27,20 @@ LINE = "2019/07/06 03:19:53.04 eq  l 7.10 w    35.770 -117.599   8.0 A 38457511 
 OLD_LINE = "1992/06/28 11:57:34.13 le 7.30 w    34.200 -116.437   1.0 A  3031111   97    0\n"
 SCSN_LINE = "2019 01 01  01 39 57.67  33 30.35-116 47.65 A 0.8      5.00 45     0.10 38412384\n"
 SCSN_PART = {"event_type": "earthquake", "magnitude_type": "ml"}
+
+# SCEDC's format page (http://www.data.scec.org/ftp/catalogs/SCEC_DC, named in the head of each
+# file), and `lr` and `un`, which occur in files.
+MAGNITUDES_OF_THE_PAGE = {
+    "e": "me", "w": "mw", "b": "mb", "s": "ms", "l": "ml", "c": "mc", "h": "mh", "d": "md",
+    "n": "not_determined", "lr": "mlr", "un": "mun",
+}  # fmt: skip
+EVENTS_OF_THE_PAGE = {
+    "eq": "earthquake", "qb": "quarry_blast", "ex": "explosion", "nt": "nuclear_explosion",
+    "sn": "sonic_boom", "st": "subnet_trigger", "uk": "not_known",
+}  # fmt: skip
+# Until 2015 the event type says how far away an earthquake is: local, regional, teleseismic.
+DISTANCES_OF_THE_PAGE = {"le": "earthquake", "re": "earthquake", "ts": "earthquake"}
+DAYS_OF_2019 = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def closing(rows: int) -> str:
@@ -86,6 +107,82 @@ def test_quarry_blasts_are_told_from_earthquakes(tmp_path: Path) -> None:
     events = read(tmp_path, HEAD + LINE.replace(" eq ", " qb ") + closing(1))
 
     assert EVENT_TYPES[events.event_type[0]] == "quarry_blast"
+
+
+@pytest.mark.parametrize(("letter", "word"), MAGNITUDES_OF_THE_PAGE.items())
+@pytest.mark.parametrize("number", ["38457511", "105309165"])  # the longer one widens the line
+def test_each_magnitude_type_of_the_format_page_is_known(
+    tmp_path: Path, letter: str, word: str, number: str
+) -> None:
+    line = LINE.replace("7.10 w ", f"7.10 {letter:2}").replace("38457511", number)
+
+    events = read(tmp_path, HEAD + line + closing(1))
+
+    assert MAGNITUDE_TYPES[events.magnitude_type[0]] == word
+
+
+@pytest.mark.parametrize(("letters", "word"), EVENTS_OF_THE_PAGE.items())
+def test_each_event_type_of_the_format_page_is_known(
+    tmp_path: Path, letters: str, word: str
+) -> None:
+    events = read(tmp_path, HEAD + LINE.replace(" eq ", f" {letters} ") + closing(1))
+
+    assert EVENT_TYPES[events.event_type[0]] == word
+
+
+@pytest.mark.parametrize(("letters", "word"), (EVENTS_OF_THE_PAGE | DISTANCES_OF_THE_PAGE).items())
+def test_each_event_type_of_the_old_variant_is_known(
+    tmp_path: Path, letters: str, word: str
+) -> None:
+    events = read(tmp_path, OLD_HEAD + OLD_LINE.replace(" le ", f" {letters} ") + closing(1))
+
+    assert EVENT_TYPES[events.event_type[0]] == word
+
+
+@pytest.mark.parametrize(("month", "days"), list(enumerate(DAYS_OF_2019, start=1)))
+def test_the_last_day_of_a_month_is_a_date_and_the_day_after_is_not(
+    tmp_path: Path, month: int, days: int
+) -> None:
+    last, after = (LINE.replace("2019/07/06", f"2019/{month:02}/{day}") for day in (days, days + 1))
+
+    events = read(tmp_path, HEAD + last + closing(1))
+
+    assert str(events.time[0]) == f"2019-{month:02}-{days}T03:19:53.040"
+    assert problems_of(tmp_path, HEAD + after + closing(1)) == [("malformed", "year.catalog:2")]
+
+
+def test_a_leap_year_has_a_29th_of_february(tmp_path: Path) -> None:
+    events = read(tmp_path, HEAD + LINE.replace("2019/07/06", "2020/02/29") + closing(1))
+
+    assert str(events.time[0]) == "2020-02-29T03:19:53.040"
+    beyond = LINE.replace("2019/07/06", "2020/02/30")
+    assert problems_of(tmp_path, HEAD + beyond + closing(1)) == [("malformed", "year.catalog:2")]
+
+
+@pytest.mark.parametrize(
+    ("old", "last", "beyond"),
+    [
+        ("-117.599", "-180.000", "-180.001"),
+        ("-117.599", " 180.000", " 180.001"),
+        ("  35.770", "  90.000", "  90.001"),
+        ("  35.770", " -90.000", " -90.001"),
+        ("03:19:53.04", "23:59:60.99", "23:59:61.00"),
+        ("03:19:53.04", "23:59:53.04", "24:00:00.00"),
+        ("03:19:53.04", "23:59:53.04", "23:60:00.00"),
+        ("2019/07/06", "2019/01/01", "2019/00/01"),
+        ("2019/07/06", "2019/12/01", "2019/13/01"),
+        ("2019/07/06", "2019/07/01", "2019/07/00"),
+    ],
+)
+def test_the_last_possible_number_is_read_and_the_one_beyond_is_refused(
+    tmp_path: Path, old: str, last: str, beyond: str
+) -> None:
+    possible, impossible = LINE.replace(old, last), LINE.replace(old, beyond)
+
+    assert len(read(tmp_path, HEAD + possible + closing(1))) == 1
+    assert problems_of(tmp_path, HEAD + LINE + impossible + closing(2)) == [
+        ("malformed", "year.catalog:3")
+    ]
 
 
 def test_lines_of_unusual_width_are_read_and_stay_in_their_place(tmp_path: Path) -> None:
@@ -219,7 +316,7 @@ def test_every_number_that_fits_its_columns_is_read_back(
     ids=["scedc", "scedc-until-2015", "scsn"],
 )
 def test_whatever_letter_is_wrong_the_quick_way_reads_only_what_the_expression_reads(
-    layout: fixed_width.Layout, line: str
+    layout: fixed_width.LineFormat, line: str
 ) -> None:
     changed = [
         line[:place] + chr(letter) + line[place + 1 : -1]

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError
-from sciml_data.formats.earthquake.grid import fortnights
+from sciml_data.formats.earthquake import fortnights
 from sciml_data.home import Home
 from sciml_data.ready import convert, open_dataset, open_ready
 from sciml_data.ready import open as stage

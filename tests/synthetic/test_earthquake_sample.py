@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sciml_data.formats.earthquake.scedc import read_scedc
+from sciml_data.formats.earthquake import read_scedc
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic.earthquake import simulate, write_sample
 

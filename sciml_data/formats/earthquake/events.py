@@ -1,7 +1,7 @@
-"""One table of earthquakes, whatever catalogue they came from.
+"""The table of earthquakes that every catalogue is read into.
 
-The words for magnitude type, event type and quality are written as CF flags: a small integer for
-each word, the words beside it in the file.
+Magnitude type, event type and quality are CF flags: a small integer for each word; the ready file
+has the words beside them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EVENT_TYPES = (
     "not_known",
     "other",
 )
-# Location quality: SCEDC's letters, A best; Z is no quality listed. Since 2023 some rows say 0.75.
+# Location quality: SCEDC's letters, A best; Z is no quality listed. Since 2023 some rows have 0.75.
 QUALITIES = ("not_given", "A", "B", "C", "D", "Z", "0.75", "other")
 
 
@@ -53,11 +53,11 @@ class Events:
 
     Attributes:
         time: datetime64[ms], UTC, origin time.
-        latitude, longitude: float64, degrees north and east, as the catalogue gives them.
+        latitude, longitude: float64, degrees north and east, as in the catalogue.
         depth: float64, km below the catalogue's datum, positive down.
-        magnitude: float64, NaN where the catalogue could not determine one.
+        magnitude: float64, NaN where the catalogue has none.
         magnitude_type, event_type, quality: int8, positions in the tuples above.
-        event_id: bytes of fixed length, network code and number, e.g. b"ci38443183".
+        event_id: bytes of fixed length, network code and number, for example b"ci38443183".
     """
 
     time: NDArray[np.datetime64]
@@ -75,12 +75,12 @@ class Events:
         return len(self.time)
 
     def take(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Events:
-        """Return the events at these places."""
+        """Return the events at these positions, or where the mask is true."""
         return Events(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def concatenate(tables: Sequence[Events]) -> Events:
-    """Return the tables one after the other; no table at all gives an empty one."""
+    """Return all events of the tables in order; without tables an empty table."""
     if not tables:
         return no_events()
     if len(tables) == 1:
@@ -98,5 +98,5 @@ def no_events() -> Events:
 
 
 def known_or_other(word: str, words: tuple[str, ...]) -> int:
-    """Return the place of a word in its list, the place of "other" where it is not in it."""
+    """Return the position of a word in its list, or the position of "other"."""
     return words.index(word) if word in words else words.index("other")

@@ -1,9 +1,9 @@
-"""Fixed-width text to columns of numbers, without a Python loop over lines.
+"""Read fixed-width text into columns of numbers, without a Python loop over lines.
 
-Catalogues of this kind are tables of characters: every line has the same length and every field its
-place. Lines of the expected length are turned into a matrix of characters and each field is
-computed for all of them at once; the few others go through a regular expression, one by one.
-Whatever fits neither is reported with its line number.
+In such a catalogue every line has the same length, and every field its columns. Lines of the
+expected length become a matrix of characters, and each field is computed for all of them at once.
+The few other lines go through a regular expression, one by one. A line that matches neither is
+reported with its number.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS_RETURNED = re.compile(rb"### Number of rows returned: *(\d+)")
-ROWS_AT_ONCE = 4096  # of 81 bytes: what is turned over stays in the second-level cache
+ROWS_AT_ONCE = 4096  # of 81 bytes: a transposed block stays in the second-level cache
 NEWLINE, HASH, SPACE, MINUS, DOT, ZERO, RETURN = b"\n# -.0\r"
 Characters = NDArray[np.uint8]
 Fields = dict[str, NDArray[np.integer[Any]]]
 
 
 @dataclass(frozen=True)
-class Decimal:
-    """A right-aligned decimal number in columns start..stop with so many decimal places.
+class NumberField:
+    """A right-aligned decimal number in columns start..stop, with `places` decimal places.
 
-    `before` has the characters that may stand before the digits: blanks, a sign, both, none.
+    `before` has the characters that may precede the digits: blanks, a sign, both, or neither.
     """
 
     start: int
@@ -38,7 +38,7 @@ class Decimal:
 
 
 @dataclass(frozen=True)
-class Word:
+class WordField:
     """A word of one or two letters in columns start..stop, one of `known` (word -> flag)."""
 
     start: int
@@ -47,39 +47,39 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where the fields of a line are, and the same said as a regular expression.
+class LineFormat:
+    """The columns of a line's fields, and the same line as a regular expression.
 
     Attributes:
         width: characters in a line.
-        marks: characters which must stand at given columns.
-        fields: the fields by name. Decimals are read as integers, in units of the last place.
-        pattern: named groups for the same fields, for lines which are not `width` wide.
+        marks: by column, the character that has to be there.
+        fields: the fields by name. Numbers are read as integers, in units of the last place.
+        pattern: named groups for the same fields, for lines that are not `width` wide.
     """
 
     width: int
     marks: Mapping[int, str]
-    fields: Mapping[str, Decimal | Word]
+    fields: Mapping[str, NumberField | WordField]
     pattern: re.Pattern[str]
 
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a text: where each starts and how long it is; line n has index n - 1."""
+    """The lines of a text: start and length of each in bytes; line n has index n - 1."""
 
     text: Characters
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
     def string(self, index: int) -> str:
-        """Return one line; bytes which are not ASCII become replacement marks."""
+        """Return one line; bytes that are not ASCII become replacement characters."""
         start = int(self.starts[index])
         line = self.text[start : start + int(self.lengths[index])].tobytes()
         return line.decode("ascii", errors="replace")
 
 
 def split_lines(data: bytes) -> Lines:
-    """Return where the lines of a text are, with or without a last line feed."""
+    """Return the lines of a text, with or without a final line feed."""
     text = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(text == NEWLINE)
     if len(data) and (not len(ends) or ends[-1] != len(data) - 1):
@@ -92,35 +92,39 @@ def split_lines(data: bytes) -> Lines:
 
 
 def data_lines(lines: Lines) -> NDArray[np.intp]:
-    """Return the indices of the lines which are neither empty nor comments."""
+    """Return the indices of the lines that are neither empty nor comments."""
     filled = np.flatnonzero(lines.lengths > 0)
     return np.asarray(filled[lines.text[lines.starts[filled]] != HASH])
 
 
-def decode(lines: Lines, rows: NDArray[np.intp], layout: Layout) -> tuple[Fields, list[int]]:
-    """Return the fields of the given lines, and the lines which do not follow the layout.
+def decode(
+    lines: Lines, rows: NDArray[np.intp], line_format: LineFormat
+) -> tuple[Fields, list[int]]:
+    """Return the fields of the given lines, and the lines that do not follow the format.
 
     Returns:
-        The fields of the good lines, in the order of the text: int64, decimals in units of their
-        last place, words as flags, and `line`, the index of the line. Then the indices of the rest.
+        The fields of the good lines, in the order of the text: int64, numbers in units of their
+        last place, words as flags, and `line`, the index of the line. Then the indices of the other
+        lines.
     """
-    regular = rows[lines.lengths[rows] == layout.width]
-    fields, good = _decode_matrix(_matrix(lines, regular, layout.width), layout)
+    regular = rows[lines.lengths[rows] == line_format.width]
+    fields, good = _decode_matrix(_matrix(lines, regular, line_format.width), line_format)
     fields["line"] = regular
     fields = {name: column[good] for name, column in fields.items()}
     rest = np.setdiff1d(rows, regular[good], assume_unique=True)
     if not len(rest):
         return fields, []
-    others, bad = _decode_singly(lines, rest, layout)
+    others, bad = _decode_singly(lines, rest, line_format)
     merged = {name: np.concatenate([column, others[name]]) for name, column in fields.items()}
     order = np.argsort(merged["line"], kind="stable")
     return {name: column[order] for name, column in merged.items()}, bad
 
 
 def _matrix(lines: Lines, rows: NDArray[np.intp], width: int) -> Characters:
-    """Return (width, row) uint8: neighbouring lines are cut out of the text as one piece."""
+    """Return the characters of lines: (width, row) uint8."""
     starts = lines.starts[rows]
-    # a view of the text for each run of neighbours; an end mark after the last line is not needed
+    # Each run of neighbouring lines is one view of the text, without a copy per line. The last
+    # line may have no line feed.
     breaks = np.flatnonzero(np.diff(starts) != width + 1) + 1
     characters = np.empty((width, len(rows)), np.uint8)
     edges = [0, *breaks.tolist(), len(rows)]
@@ -134,13 +138,15 @@ def _matrix(lines: Lines, rows: NDArray[np.intp], width: int) -> Characters:
     return characters
 
 
-def _decode_matrix(characters: Characters, layout: Layout) -> tuple[Fields, NDArray[np.bool_]]:
+def _decode_matrix(
+    characters: Characters, line_format: LineFormat
+) -> tuple[Fields, NDArray[np.bool_]]:
     good = np.ones(characters.shape[1], np.bool_)
-    for column, mark in layout.marks.items():
+    for column, mark in line_format.marks.items():
         good &= characters[column] == ord(mark)
     fields: Fields = {}
-    for name, field in layout.fields.items():
-        if isinstance(field, Word):
+    for name, field in line_format.fields.items():
+        if isinstance(field, WordField):
             fields[name] = _flags(characters, field)
             good &= fields[name] >= 0
         else:
@@ -148,8 +154,8 @@ def _decode_matrix(characters: Characters, layout: Layout) -> tuple[Fields, NDAr
     return fields, good
 
 
-def _flags(characters: Characters, field: Word) -> NDArray[np.int8]:
-    """Return the flag of each word, -1 where it is not known."""
+def _flags(characters: Characters, field: WordField) -> NDArray[np.int8]:
+    """Return the flag of each word, -1 for an unknown word."""
     packed = np.zeros(characters.shape[1], np.uint32)
     for column in range(field.start, field.stop):
         packed = packed * 256 + characters[column]
@@ -161,8 +167,10 @@ def _flags(characters: Characters, field: Word) -> NDArray[np.int8]:
     return table[packed]
 
 
-def _scaled(characters: Characters, field: Decimal, good: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the number in units of its last place; lines where it is none leave `good`."""
+def _scaled(
+    characters: Characters, field: NumberField, good: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """Return the number in units of its last place; `good` becomes False for other text."""
     columns = list(range(field.start, field.stop))
     if field.places:
         point = field.stop - field.places - 1
@@ -183,7 +191,7 @@ def _scaled(characters: Characters, field: Decimal, good: NDArray[np.bool_]) -> 
                 is_minus = characters[column] == MINUS
                 known |= is_minus
                 negative = is_minus if negative is None else negative | is_minus
-            # once a number has begun there is no gap in it
+            # Blanks and signs may only precede the digits: the next column must be a digit, too.
             good &= known & (is_blank | (characters[column + 1] - np.uint8(ZERO) < 10))
             digit = np.where(is_digit, digit, 0)
         value = value * 10 + digit
@@ -191,30 +199,30 @@ def _scaled(characters: Characters, field: Decimal, good: NDArray[np.bool_]) -> 
 
 
 def _decode_singly(
-    lines: Lines, rows: NDArray[np.intp], layout: Layout
+    lines: Lines, rows: NDArray[np.intp], line_format: LineFormat
 ) -> tuple[Fields, list[int]]:
-    """Return the fields of lines of unusual width, read with the layout's expression."""
-    columns: dict[str, list[int]] = {name: [] for name in [*layout.fields, "line"]}
+    """Return the fields of lines of unusual width, read with the regular expression."""
+    columns: dict[str, list[int]] = {name: [] for name in [*line_format.fields, "line"]}
     bad = []
     for row in rows.tolist():
-        match = layout.pattern.fullmatch(lines.string(row).rstrip())
-        found = match and _fields_of(match, layout)
-        if not found:
+        match = line_format.pattern.fullmatch(lines.string(row).rstrip())
+        values = match and _fields_of(match, line_format)
+        if not values:
             bad.append(row)
             continue
-        for name, value in {**found, "line": row}.items():
+        for name, value in {**values, "line": row}.items():
             columns[name].append(value)
     return {name: np.array(column, np.int64) for name, column in columns.items()}, bad
 
 
-def _fields_of(match: re.Match[str], layout: Layout) -> dict[str, int] | None:
-    found = {}
-    for name, field in layout.fields.items():
+def _fields_of(match: re.Match[str], line_format: LineFormat) -> dict[str, int] | None:
+    values = {}
+    for name, field in line_format.fields.items():
         text = match[name]
-        if isinstance(field, Word):
+        if isinstance(field, WordField):
             if text not in field.known:
                 return None
-            found[name] = field.known[text]
+            values[name] = field.known[text]
         else:
-            found[name] = round(float(text) * 10**field.places)
-    return found
+            values[name] = round(float(text) * 10**field.places)
+    return values

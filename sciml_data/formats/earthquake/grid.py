@@ -1,12 +1,14 @@
-"""The benchmark's grid: 0.1 degree pixels, days, fortnights, and windows of fortnights.
+"""The benchmark's grid: 0.1 degree pixels, cell-days, fortnights, windows, static fault features.
 
-All of it as the reference defines it (laszewsk/mlcommons @ 4aa36db4, benchmarks/earthquake/apr2023/
-new.ipynb, cells 32, 37 and 41), except for what an empty day is: there it has the energy of an
-earthquake of magnitude 0 (floor "reference"), here it can also be empty (floor "clean").
+As the reference defines them (laszewsk/mlcommons @ 4aa36db4, benchmarks/earthquake/apr2023/
+new.ipynb, cells 30, 32, 37 and 41), but for empty days: there an empty day has the energy of an
+earthquake of magnitude 0 (floor "reference"), here it may also be empty (floor "clean").
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,21 +16,43 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sciml_data.errors import CallError
+from sciml_data.formats.earthquake.events import EVENT_TYPES, Events
 
 # Southern California: north-west corner, pixels to a degree, rows (from the north) and columns.
 NORTH, WEST, PIXELS_PER_DEGREE, ROWS, COLUMNS = 36.0, -120.0, 10, 40, 60
 SOUTH, EAST = NORTH - ROWS / PIXELS_PER_DEGREE, WEST + COLUMNS / PIXELS_PER_DEGREE
 PIXELS = ROWS * COLUMNS
-LARGE_MAGNITUDE = 3.29  # "Rundle multiplicity": events of at least this magnitude are counted apart
+LARGE_MAGNITUDE = 3.29  # "Rundle multiplicity": larger events are counted separately
 FORTNIGHT_DAYS = 14
 # Released energy grows as 10^(1.5 M) (Gutenberg and Richter 1956; reference cell 32).
 ENERGY_EXPONENT = 1.5
 # The reference keeps 25,567 days from 1950-01-01 and drops the first 25567 mod 14 = 3.
 FIRST_FORTNIGHT = "1950-01-04"
-# Cell 37: own count of at least 8 (> 7.1), or at least 35 (> 34.1) in the 3 x 3 pixels around.
-ACTIVE_OWN, ACTIVE_AROUND = 8, 35
+# Cell 37: a count of at least 8 (> 7.1) in the pixel, or 35 (> 34.1) in the 3 x 3 pixels around.
+MIN_COUNT_ACTIVE, MIN_COUNT_AROUND_ACTIVE = 8, 35
 
 Floor = Literal["clean", "reference"]
+Step = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CellDays:
+    """Days and pixels with at least one earthquake, in the order of day, then pixel.
+
+    Attributes:
+        day: int32, days since 1970-01-01.
+        pixel: int32, 0 to 2399.
+        magnitude: float32, of the summed energy.
+        depth: float32, km, weighted with energy; NaN where no event has a depth.
+        count, count_ge_3_29: int32, earthquakes of known magnitude, and of 3.29 and more.
+    """
+
+    day: NDArray[np.int32]
+    pixel: NDArray[np.int32]
+    magnitude: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    count: NDArray[np.int32]
+    count_ge_3_29: NDArray[np.int32]
 
 
 def pixel_of(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.int32]:
@@ -37,11 +61,19 @@ def pixel_of(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.int32]:
     Pixel 0 is the north-west corner, numbers grow eastward, then southward. The box is half-open:
     32 <= latitude < 36 and -120 <= longitude < -114 degrees.
 
-    One place in a hundred is printed on the edge of two pixels, and what binary fractions add to it
-    decides. In single precision, used here, 498 of the reference's 500 active pixels are found and
-    19 of the 20 largest earthquakes are in the pixel that it prints; the other is on an edge, of
-    1980-06-09. In double precision a third active pixel is missed, and with decimal fractions the
-    Landers earthquake leaves its pixel (tests/conformance/test_tevolop_reference.py).
+    One place in a hundred is printed on the edge of two pixels, where the rounding of binary
+    fractions decides. The single precision used here gives 498 of the reference's 500 active
+    pixels, and 19 of the 20 largest earthquakes are in the pixel that it prints; the other one, of
+    1980-06-09, is on an edge. Double precision misses a third active pixel, and with decimal
+    fractions the Landers earthquake leaves its pixel
+    (tests/conformance/test_tevolop_reference.py).
+
+    Args:
+        latitude: any shape, degrees north.
+        longitude: same shape, degrees east.
+
+    Returns:
+        Same shape, int32.
     """
     latitude, longitude = np.asarray(latitude), np.asarray(longitude)
     inside = (latitude >= SOUTH) & (latitude < NORTH) & (longitude >= WEST) & (longitude < EAST)
@@ -58,6 +90,41 @@ def pixel_centres() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return NORTH - (row + 0.5) / PIXELS_PER_DEGREE, WEST + (column + 0.5) / PIXELS_PER_DEGREE
 
 
+def in_benchmark(events: Events) -> NDArray[np.bool_]:
+    """Return which events count: earthquakes in the box with a known magnitude."""
+    is_earthquake = events.event_type == EVENT_TYPES.index("earthquake")
+    inside = pixel_of(events.latitude, events.longitude) >= 0
+    return np.asarray(is_earthquake & inside & np.isfinite(events.magnitude))
+
+
+def cell_days(events: Events) -> CellDays:
+    """Return the pixels and days with earthquakes; see `CellDays`.
+
+    The magnitude of a day is log10(sum of 10^(1.5 m)) / 1.5 over its earthquakes. Depth is weighted
+    with energy. Days without events are not stored: 0.5 % of all cell-days of 1950-2019 have any.
+    """
+    events = events.take(in_benchmark(events))
+    day = events.time.astype("M8[D]").astype(np.int64)
+    key = day * PIXELS + pixel_of(events.latitude, events.longitude)
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    starts = np.flatnonzero(np.diff(key, prepend=key[:1] - 1))
+    energy = 10 ** (ENERGY_EXPONENT * events.magnitude[order])
+    depth = events.depth[order]
+    large = events.magnitude[order] >= LARGE_MAGNITUDE
+    has_depth = np.where(np.isfinite(depth), energy, 0.0)
+    with np.errstate(invalid="ignore"):
+        mean_depth = _sums(np.nan_to_num(depth) * has_depth, starts) / _sums(has_depth, starts)
+    return CellDays(
+        day=(key[starts] // PIXELS).astype(np.int32),
+        pixel=(key[starts] % PIXELS).astype(np.int32),
+        magnitude=(np.log10(_sums(energy, starts)) / ENERGY_EXPONENT).astype(np.float32),
+        depth=mean_depth.astype(np.float32),
+        count=np.diff(starts, append=len(key)).astype(np.int32),
+        count_ge_3_29=_sums(large, starts, np.int32),
+    )
+
+
 def fortnights(
     dataset: xr.Dataset,
     *,
@@ -70,10 +137,10 @@ def fortnights(
     Args:
         dataset: the ready form of an earthquake catalogue.
         start: first day of the first fortnight.
-        end: day after the last one that may be used; None is the day of the last known event.
-            Only whole fortnights are given.
+        end: day after the last usable one; None takes the day of the last known event. Only whole
+            fortnights are returned.
         floor: "reference": a day without event has the energy of magnitude 0 and depth 0, as in the
-            published benchmark, so that no value is missing. "clean": it has neither.
+            published benchmark, so no value is missing. "clean": it has neither.
 
     Returns:
         Coordinates time (first day of the fortnight), pixel, latitude and longitude (of the pixel),
@@ -84,15 +151,14 @@ def fortnights(
         * depth: (time, pixel) float32, km, weighted with energy; NaN as magnitude.
         * count, count_ge_3_29: (time, pixel) int32, earthquakes.
         * observed: (time, pixel) bool, whether there was any earthquake.
-        * complete: (time) bool, False where a gap of the catalogue touches the fortnight: counts
-          and
-          small magnitudes are then too low.
+        * complete: (time) bool, False where a gap of the catalogue overlaps the fortnight: counts
+          and small magnitudes are too low there.
 
     Raises:
-        CallError: no such floor, or no whole fortnight between start and end.
+        CallError: there is no such floor, or no whole fortnight between start and end.
     """
     if floor not in ("clean", "reference"):
-        raise CallError(f"floor {floor!r} is not known", hint="floor is 'clean' or 'reference'")
+        raise CallError(f"unknown floor {floor!r}", hint="floor is 'clean' or 'reference'")
     first, steps = _period(dataset, start, end)
     days = dataset["cell_day_date"].to_numpy().astype("M8[D]")
     step = (days - first).astype(np.int64) // FORTNIGHT_DAYS
@@ -118,21 +184,21 @@ def window(
     delay: int = 0,
     combine: Literal["energy", "sum"] = "energy",
 ) -> NDArray[np.float32]:
-    """Return each step's window: the given series combined over `steps` neighbouring times.
+    """Return the series combined over a window of `steps` times for each time.
 
-    "back" windows end with the step itself, "ahead" windows start with it, or `delay` steps later
-    ("skip one year, then one year" is steps=26, delay=26).
+    A "back" window ends with its own time. An "ahead" window starts with its own time, or `delay`
+    steps later ("skip one year, then one year" is steps=26, delay=26).
 
     Args:
-        values: (time, ...) magnitudes or counts. NaN in a magnitude is no energy.
+        values: (time, ...) magnitudes or counts. NaN in a magnitude means no energy.
         steps: length of the window.
-        direction: where the window lies.
-        delay: steps between the labelled one and an "ahead" window, or after a "back" one.
+        direction: position of the window.
+        delay: steps between the time and the start of an "ahead" window, or the end of a "back"
+            one.
         combine: "energy": log10(sum of 10^(1.5 m)) / 1.5. "sum": plain sum.
 
     Returns:
-        The shape of `values`, float32; NaN where the window is not complete, and where it holds no
-        energy at all.
+        Shape of `values`, float32; NaN where the window is not complete or has no energy.
     """
     series = np.asarray(values, np.float64)
     if combine == "energy":
@@ -156,8 +222,15 @@ def window(
 def sliding_sums(series: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     """Return the sums over all windows of `steps` along the first axis.
 
-    Made from windows of 1, 2, 4 ... steps, not from a running sum: energies span 14 decades, and
-    what is left after a great earthquake is subtracted again is noise.
+    They are made of windows of 1, 2, 4 ... steps. A running sum would lose precision: energies span
+    14 decades, and subtracting a great earthquake again leaves noise.
+
+    Args:
+        series: (time, ...) float64.
+        steps: length of the window.
+
+    Returns:
+        (time - steps + 1, ...) float64.
     """
     windows = max(len(series) - steps + 1, 0)
     total: NDArray[np.float64] | None = None
@@ -179,25 +252,61 @@ def energy_power(magnitude: ArrayLike, power: float) -> NDArray[np.float64]:
 
 
 def active_pixels(
-    counts: ArrayLike, *, own: int = ACTIVE_OWN, around: int = ACTIVE_AROUND
+    counts: ArrayLike, *, own: int = MIN_COUNT_ACTIVE, around: int = MIN_COUNT_AROUND_ACTIVE
 ) -> NDArray[np.intp]:
     """Return the pixels with enough earthquakes of magnitude 3.29 and more.
 
-    A pixel is active with `own` of them, or with `around` of them in the 3 x 3 pixels of which it
-    is the middle; at the edge of the grid the nearest whole 3 x 3 pixels. The two numbers were
-    chosen by the reference so that 1950-2019 gives 500 pixels. Whoever wants to test a forecast
-    gives the counts of the training period only.
+    A pixel is active with `own` of them, or with `around` of them in the 3 x 3 pixels around it; at
+    the edge of the grid the nearest whole 3 x 3 pixels count. The reference chose the two numbers
+    so that 1950-2019 gives 500 pixels. For the test of a forecast, give the counts of the training
+    period only.
 
     Args:
-        counts: (..., pixel) numbers of such earthquakes, of any period; e.g. `count_ge_3_29` of
-        some
-            fortnights. All axes but the last are summed.
-        own: least number in the pixel.
-        around: least number in the 3 x 3 pixels.
+        counts: (..., pixel) numbers of such earthquakes in any period, for example `count_ge_3_29`
+            of some fortnights. All axes but the last are summed.
+        own: minimum count in the pixel.
+        around: minimum count in the 3 x 3 pixels.
+
+    Returns:
+        (active pixel) sorted pixel numbers.
     """
     total = np.asarray(counts).reshape(-1, ROWS, COLUMNS).sum(axis=0)
     blocks = np.lib.stride_tricks.sliding_window_view(total, (3, 3)).sum(axis=(2, 3))
     return np.flatnonzero((total >= own) | (np.pad(blocks, 1, mode="edge") >= around))
+
+
+def hilbert_curve(width: int, height: int) -> NDArray[np.int64]:
+    """Return a generalised Hilbert curve over a grid: (width * height, 2) int64, x and y.
+
+    A long rectangle is cut in two along its length. Otherwise the curve goes up one half of the
+    near side, along the far half, and down again. Halves are even where possible, so that
+    neighbours on the curve are neighbours in the grid.
+    """
+    along, across = ((width, 0), (0, height)) if width >= height else ((0, height), (width, 0))
+    return np.array(list(_walk((0, 0), along, across)), np.int64)
+
+
+def fault_features(groups: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return the four static fault features of each pixel.
+
+    The reference renumbers fault groups in the order in which a Hilbert curve first meets them, for
+    the grid as it is and mirrored (reference notebook, cells 30 and 32).
+
+    Args:
+        groups: (row=40, column=60) integers, fault group, row 0 in the north.
+
+    Returns:
+        (feature=4, pixel=2400) int32, groups renumbered from 0 in the order in which the curve
+        meets them: grid as it is, mirrored in y, in x, in both.
+    """
+    walk = hilbert_curve(groups.shape[1], groups.shape[0])
+    mirrored = (groups, groups[::-1], groups[:, ::-1], groups[::-1, ::-1])
+    return np.stack([_renumbered(groups, view[walk[:, 1], walk[:, 0]]) for view in mirrored])
+
+
+def _sums(values: NDArray[Any], starts: NDArray[np.intp], dtype: type = np.float64) -> NDArray[Any]:
+    """Return the sums between starts; NumPy's reduceat needs at least one start."""
+    return np.add.reduceat(values, starts, dtype=dtype) if len(starts) else values.astype(dtype)
 
 
 def _period(dataset: xr.Dataset, start: str, end: str | None) -> tuple[np.datetime64, int]:
@@ -217,7 +326,7 @@ def _period(dataset: xr.Dataset, start: str, end: str | None) -> tuple[np.dateti
 def _gridded(
     key: NDArray[np.int64], values: dict[str, NDArray[Any]], *, steps: int, floor: Floor
 ) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
-    """Return the (time, pixel) arrays; `key` is the place of each cell-day in them."""
+    """Return the (time, pixel) arrays; `key` is the flat position of each cell-day in them."""
 
     def sums(weights: NDArray[Any] | None = None) -> NDArray[Any]:
         return np.bincount(key, weights, minlength=steps * PIXELS).reshape(steps, PIXELS)
@@ -257,3 +366,51 @@ def _coordinates(dataset: xr.Dataset, time: NDArray[np.datetime64]) -> dict[str,
         "longitude": ("pixel", dataset["pixel_longitude"].to_numpy()),
         "fault_group": ("pixel", dataset["fault_group"].to_numpy()),
     }
+
+
+def _renumbered(groups: NDArray[np.integer], on_curve: NDArray[np.integer]) -> NDArray[np.int32]:
+    known, first = np.unique(on_curve, return_index=True)
+    rank = np.argsort(np.argsort(first)).astype(np.int32)
+    return rank[np.searchsorted(known, groups.ravel())]
+
+
+def _walk(start: Step, along: Step, across: Step) -> Iterator[Step]:
+    """Yield the pixels of the rectangle that two axis-parallel vectors span."""
+    length, breadth = abs(sum(along)), abs(sum(across))
+    if breadth == 1 or length == 1:
+        unit, steps = (_unit(along), length) if breadth == 1 else (_unit(across), breadth)
+        for step in range(steps):
+            yield _plus(start, _times(unit, step))
+        return
+    half_along = _half(along, length)
+    if 2 * length > 3 * breadth:
+        yield from _walk(start, half_along, across)
+        yield from _walk(_plus(start, half_along), _minus(along, half_along), across)
+        return
+    half_along, half_across = _times(_unit(along), length // 2), _half(across, breadth)
+    yield from _walk(start, half_across, half_along)
+    yield from _walk(_plus(start, half_across), along, _minus(across, half_across))
+    corner = _plus(_plus(start, _minus(along, _unit(along))), _minus(half_across, _unit(across)))
+    yield from _walk(corner, _times(half_across, -1), _times(_minus(along, half_along), -1))
+
+
+def _half(vector: Step, length: int) -> Step:
+    """Return half of the vector, one step longer if that makes it even and leaves a rest."""
+    half = length // 2
+    return _times(_unit(vector), half + 1 if half % 2 and length > 2 else half)
+
+
+def _unit(vector: Step) -> Step:
+    return (vector[0] > 0) - (vector[0] < 0), (vector[1] > 0) - (vector[1] < 0)
+
+
+def _times(vector: Step, factor: int) -> Step:
+    return vector[0] * factor, vector[1] * factor
+
+
+def _plus(first: Step, second: Step) -> Step:
+    return first[0] + second[0], first[1] + second[1]
+
+
+def _minus(first: Step, second: Step) -> Step:
+    return first[0] - second[0], first[1] - second[1]

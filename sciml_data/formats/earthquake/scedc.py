@@ -1,12 +1,13 @@
-"""Yearly catalogues of the Southern California Earthquake Data Center, in SCEDC and SCSN format.
+"""Read yearly catalogues of the Southern California Earthquake Data Center (SCEDC, SCSN format).
 
-Both are fixed-width text with `#` comments and end with the number of rows, so a cut file is known.
-The SCEDC format has two variants: until 2015 the event type held the distance class as well (`le`,
-`re`), since then there is a column GT of its own. Which one a file has is said by its header.
+Both formats are fixed-width text with `#` comments. A file ends with the number of its rows, so a
+file that was cut short is detected. The SCEDC format has two variants, which the header
+distinguishes: until 2015 the event type included the distance class (`le`, `re`), since then there
+is a separate column GT.
 
 SCEDC: UTC time to 0.01 s, event type, magnitude to 0.01 with its type, degrees to 0.001, km to 0.1.
-SCSN: the same events with degrees and minutes to 0.01', km to 0.01, magnitude to 0.1 and neither
-event type nor magnitude type; those are taken from the descriptor's part (`event_type`,
+SCSN: the same events with degrees and minutes to 0.01', km to 0.01, magnitude to 0.1, but neither
+event type nor magnitude type; these come from the descriptor's part (`event_type`,
 `magnitude_type`).
 """
 
@@ -29,14 +30,14 @@ from sciml_data.formats.earthquake.events import (
     Events,
     concatenate,
 )
-from sciml_data.formats.earthquake.fixed_width import Decimal, Layout, Lines, Word
+from sciml_data.formats.earthquake.fixed_width import LineFormat, Lines, NumberField, WordField
 
 NETWORK = b"ci"  # ComCat's name of this network's events: ci + EVID
-HEAD_BYTES = 2000  # the comments at the head of a file, of which the last names the columns
+HEAD_BYTES = 2000  # comments at the head of a file; the last one names the columns
 ID_DIGITS = 14  # room for EVID in the 16 bytes of an event id
 
-# Format description of SCEDC (linked from the head of each file); `lr` and `un` only occur in
-# files.
+# SCEDC's description of the format, to which the head of each file links. `lr` and `un` are not in
+# it, but occur in files.
 MAGNITUDE_LETTERS = {
     "n": "not_determined",
     "b": "mb",
@@ -64,39 +65,39 @@ EVENT_LETTERS = {
 }
 MAGNITUDE_FLAGS = {key: MAGNITUDE_TYPES.index(word) for key, word in MAGNITUDE_LETTERS.items()}
 EVENT_FLAGS = {key: EVENT_TYPES.index(word) for key, word in EVENT_LETTERS.items()}
-DISTANCE_FLAGS = {"l": 0, "r": 1, "t": 2}  # local, regional, teleseism: checked, not kept
+DISTANCE_FLAGS = {"l": 0, "r": 1, "t": 2}  # local, regional, teleseism: checked, not stored
 QUALITY_FLAGS = {word: QUALITIES.index(word) for word in ("A", "B", "C", "D", "Z", "0.75")}
 
 NUMBER = r"(?P<{}>-?\d+\.\d+)"
 CLOCK = {
-    "year": Decimal(0, 4, before=""),
-    "month": Decimal(5, 7, before=""),
-    "day": Decimal(8, 10, before=""),
+    "year": NumberField(0, 4, before=""),
+    "month": NumberField(5, 7, before=""),
+    "day": NumberField(8, 10, before=""),
 }
 
 
-def _scedc_layout(*, has_distance_class: bool) -> Layout:
+def _scedc_format(*, has_distance_class: bool) -> LineFormat:
     shift = 3 if has_distance_class else 0
-    fields: dict[str, Decimal | Word] = {
+    fields: dict[str, NumberField | WordField] = {
         **CLOCK,
-        "hour": Decimal(11, 13, before=""),
-        "minute": Decimal(14, 16, before=""),
-        "second": Decimal(17, 22, 2, before=""),
-        "event_type": Word(23, 25, EVENT_FLAGS),
-        "magnitude": Decimal(25 + shift, 30 + shift, 2),
-        "magnitude_type": Word(31 + shift, 33 + shift, MAGNITUDE_FLAGS),
-        "latitude": Decimal(34 + shift, 42 + shift, 3),
-        "longitude": Decimal(42 + shift, 51 + shift, 3),
-        "depth": Decimal(51 + shift, 57 + shift, 1),
-        "quality": Word(58 + shift, 59 + shift, QUALITY_FLAGS),
-        "number": Decimal(60 + shift, 68 + shift, before=" "),
-        "phases": Decimal(69 + shift, 73 + shift, before=" "),
-        "records": Decimal(74 + shift, 78 + shift, before=" "),
+        "hour": NumberField(11, 13, before=""),
+        "minute": NumberField(14, 16, before=""),
+        "second": NumberField(17, 22, 2, before=""),
+        "event_type": WordField(23, 25, EVENT_FLAGS),
+        "magnitude": NumberField(25 + shift, 30 + shift, 2),
+        "magnitude_type": WordField(31 + shift, 33 + shift, MAGNITUDE_FLAGS),
+        "latitude": NumberField(34 + shift, 42 + shift, 3),
+        "longitude": NumberField(42 + shift, 51 + shift, 3),
+        "depth": NumberField(51 + shift, 57 + shift, 1),
+        "quality": WordField(58 + shift, 59 + shift, QUALITY_FLAGS),
+        "number": NumberField(60 + shift, 68 + shift, before=" "),
+        "phases": NumberField(69 + shift, 73 + shift, before=" "),
+        "records": NumberField(74 + shift, 78 + shift, before=" "),
     }
     marks = {4: "/", 7: "/", 10: " ", 13: ":", 16: ":", 19: ".", 22: " ", 25: " "}
     marks |= {column + shift: " " for column in (30, 33, 57, 59, 68, 73)}
     if has_distance_class:
-        fields["distance"] = Word(27, 28, DISTANCE_FLAGS)
+        fields["distance"] = WordField(27, 28, DISTANCE_FLAGS)
         marks[26] = " "
     pattern = (
         r"(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) "
@@ -106,30 +107,30 @@ def _scedc_layout(*, has_distance_class: bool) -> Layout:
         rf"{NUMBER.format('longitude')} +{NUMBER.format('depth')} +"
         r"(?P<quality>\S+) +(?P<number>\d{1,14}) +(?P<phases>\d+) +(?P<records>\d+)"
     )
-    return Layout(78 + shift, marks, fields, re.compile(pattern))
+    return LineFormat(78 + shift, marks, fields, re.compile(pattern))
 
 
-SCEDC = _scedc_layout(has_distance_class=True)
-SCEDC_UNTIL_2015 = _scedc_layout(has_distance_class=False)
-SCSN = Layout(
+SCEDC = _scedc_format(has_distance_class=True)
+SCEDC_UNTIL_2015 = _scedc_format(has_distance_class=False)
+SCSN = LineFormat(
     width=80,
     marks={4: " ", 7: " ", 10: " ", 11: " ", 14: " ", 17: " ", 23: " ", 27: " "}
     | {37: " ", 43: " ", 45: " ", 49: " ", 71: " "},
     fields={
         **CLOCK,
-        "hour": Decimal(12, 14, before=""),
-        "minute": Decimal(15, 17, before=""),
-        "second": Decimal(18, 23, 2, before=""),
-        "latitude_degrees": Decimal(24, 27),
-        "latitude_minutes": Decimal(28, 33, 2, before=" "),
-        "longitude_degrees": Decimal(33, 37),
-        "longitude_minutes": Decimal(38, 43, 2, before=" "),
-        "quality": Word(44, 45, QUALITY_FLAGS),
-        "magnitude": Decimal(46, 49, 1),
-        "depth": Decimal(50, 59, 2),
-        "phases": Decimal(59, 62, before=" "),
-        "residual": Decimal(62, 71, 2, before=" "),
-        "number": Decimal(72, 80, before=" "),
+        "hour": NumberField(12, 14, before=""),
+        "minute": NumberField(15, 17, before=""),
+        "second": NumberField(18, 23, 2, before=""),
+        "latitude_degrees": NumberField(24, 27),
+        "latitude_minutes": NumberField(28, 33, 2, before=" "),
+        "longitude_degrees": NumberField(33, 37),
+        "longitude_minutes": NumberField(38, 43, 2, before=" "),
+        "quality": WordField(44, 45, QUALITY_FLAGS),
+        "magnitude": NumberField(46, 49, 1),
+        "depth": NumberField(50, 59, 2),
+        "phases": NumberField(59, 62, before=" "),
+        "residual": NumberField(62, 71, 2, before=" "),
+        "number": NumberField(72, 80, before=" "),
     },
     pattern=re.compile(
         r"(?P<year>\d{4}) (?P<month>\d\d) (?P<day>\d\d)  (?P<hour>\d\d) (?P<minute>\d\d) "
@@ -149,8 +150,8 @@ def read_scedc(
     tables = []
     for place in files:
         data = (root / place).read_bytes()
-        layout = SCEDC if b" ET GT MAG " in data[:HEAD_BYTES] else SCEDC_UNTIL_2015
-        fields = _read_rows(data, place, part, layout=layout, problems=problems)
+        line_format = SCEDC if b" ET GT MAG " in data[:HEAD_BYTES] else SCEDC_UNTIL_2015
+        fields = _read_rows(data, place, part, line_format=line_format, problems=problems)
         fields["latitude"] = fields["latitude"] / 1000
         fields["longitude"] = fields["longitude"] / 1000
         fields["magnitude"] = fields["magnitude"] / 100
@@ -167,7 +168,7 @@ def read_scsn(
     tables = []
     for place in files:
         data = (root / place).read_bytes()
-        fields = _read_rows(data, place, part, layout=SCSN, problems=problems)
+        fields = _read_rows(data, place, part, line_format=SCSN, problems=problems)
         for name in ("latitude", "longitude"):
             degrees, minutes = fields.pop(f"{name}_degrees"), fields.pop(f"{name}_minutes")
             fields[name] = np.where(degrees < 0, -1, 1) * (abs(degrees) * 6000 + minutes) / 6000
@@ -180,18 +181,23 @@ def read_scsn(
 
 
 def _read_rows(
-    data: bytes, place: str, part: Mapping[str, Any], *, layout: Layout, problems: list[Problem]
+    data: bytes,
+    place: str,
+    part: Mapping[str, Any],
+    *,
+    line_format: LineFormat,
+    problems: list[Problem],
 ) -> dict[str, NDArray[Any]]:
-    """Return the fields of all good lines; lines named as damaged in the part are passed over."""
+    """Return the fields of all good lines; lines that the part names as damaged are skipped."""
     damage = part.get("damage", {}).get(place, {})
     lines = fixed_width.split_lines(data)
     rows = fixed_width.data_lines(lines)
-    fields, bad = fixed_width.decode(lines, rows, layout)
-    passed_over = {line - 1 for line in damage.get("lines", ())}
+    fields, bad = fixed_width.decode(lines, rows, line_format)
+    skipped = {line - 1 for line in damage.get("lines", ())}
     problems += [
         Problem("malformed", f"{place}:{row + 1}", f"not in its format: {lines.string(row)!r}")
         for row in bad
-        if row not in passed_over
+        if row not in skipped
     ]
     problems += _row_count(data, place, lines, rows=len(fields["line"]) + len(bad), damage=damage)
     return dict(fields)
@@ -200,9 +206,9 @@ def _read_rows(
 def _row_count(
     data: bytes, place: str, lines: Lines, *, rows: int, damage: Mapping[str, Any]
 ) -> list[Problem]:
-    """Hold the number of data lines against the file's last line, or against the known damage."""
-    said = fixed_width.ROWS_RETURNED.search(data[-200:])
-    expected = damage["rows"] if damage else said and int(said[1])
+    """Compare the number of rows with the file's last line, or with the known damage."""
+    match = fixed_width.ROWS_RETURNED.search(data[-200:])
+    expected = damage["rows"] if damage else match and int(match[1])
     if expected == rows:
         return []
     at = f"{place}:{len(lines.starts)}"
@@ -214,7 +220,7 @@ def _row_count(
 
 
 def _events(fields: Mapping[str, NDArray[Any]], place: str, problems: list[Problem]) -> Events:
-    """Return the events whose numbers are possible; add a problem for each of the others."""
+    """Return the events with possible dates and places; add a problem for each other event."""
     time, possible = _times(fields)
     possible &= (abs(fields["latitude"]) <= 90) & (abs(fields["longitude"]) <= 180)
     for row in np.flatnonzero(~possible).tolist():
@@ -238,16 +244,15 @@ def _events(fields: Mapping[str, NDArray[Any]], place: str, problems: list[Probl
 def _times(
     fields: Mapping[str, NDArray[Any]],
 ) -> tuple[NDArray[np.datetime64], NDArray[np.bool_]]:
-    """Return origin times, and where date and time of day are possible."""
+    """Return origin times, and which dates and times of day are possible."""
     months = (fields["year"].astype(np.int64) - 1970) * 12 + fields["month"] - 1
     first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
     after = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64)
     days = first + fields["day"] - 1
     possible = (fields["month"] >= 1) & (fields["month"] <= 12)
     possible &= (fields["day"] >= 1) & (days < after)
-    possible &= (
-        (fields["hour"] < 24) & (fields["minute"] < 60) & (fields["second"] < 6100)
-    )  # SCEDC carries over: 60.99
+    # SCEDC rounds up to the next minute without carrying: seconds reach 60.99.
+    possible &= (fields["hour"] < 24) & (fields["minute"] < 60) & (fields["second"] < 6100)
     hundredths = (fields["hour"] * 60 + fields["minute"]) * 6000 + fields["second"]
     return (days * 86_400_000 + hundredths * 10).astype("M8[ms]"), possible
 

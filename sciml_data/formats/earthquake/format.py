@@ -1,46 +1,79 @@
-"""The analysis-ready form of a catalogue: events, cell-days, pixels, decades, gaps.
+"""Earthquake catalogues as one ready file `events.nc`: events, cell-days, pixels, decades, gaps.
 
-Names, units and flags follow the CF conventions 1.11. Names start with their dimension wherever two
-dimensions have the same quantity (`magnitude` of an event, `cell_day_magnitude` of a day in a
-pixel).
+SCEDC and SCSN yearly files and ComCat lists are merged by the rules of `catalogue.py`. Fortnights
+of the benchmark's grid are a view, made when the file is opened. The whole catalogue is kept, 32-37
+N and 122-114 W; cell-days cover the benchmark's box.
+
+Names, units and flags follow the CF conventions 1.11. If two dimensions have the same quantity, its
+name starts with the dimension (`magnitude` of an event, `cell_day_magnitude` of a day in a pixel).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.formats.earthquake import grid
-from sciml_data.formats.earthquake.cell_days import CellDays, cell_days, in_benchmark
-from sciml_data.formats.earthquake.completeness import completeness_by_decade
+from sciml_data.formats.earthquake.catalogue import Catalogue, Gap, read_catalogue
 from sciml_data.formats.earthquake.events import EVENT_TYPES, MAGNITUDE_TYPES, QUALITIES
-from sciml_data.formats.earthquake.merge import Catalogue, Gap
+from sciml_data.formats.interface import Native, Shard
 
+VIEWS: Mapping[str, Callable[..., xr.Dataset]] = MappingProxyType({"fortnights": grid.fortnights})
 CHUNK_ROWS = 1 << 17  # about 1 MiB of 8-byte numbers
 COMPRESSION_LEVEL = 1  # higher ones save 2 % and take twice as long: benchmarks/convert.py
 EPOCH = "1950-01-01 00:00:00"  # the reference's first day
+BIN_HUNDREDTHS = 10  # bins of 0.1, each from 0.05 below its magnitude to 0.04 above it
+CORRECTION = 0.2
 Variable = tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]
 
 
+def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """Return the one ready file that all native files make together.
+
+    Raises:
+        CallError: an option is given; this format has none.
+    """
+    if options:
+        raise CallError(
+            f"the conversion of earthquake catalogues has no options, but got {', '.join(options)}",
+            untouched="nothing was read",
+            hint="fortnights and their floor are options of `open_dataset`",
+        )
+    return (Shard("events.nc", native.split_of(native.paths[0]) or "all", native.paths),)
+
+
+def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:  # noqa: ARG001 (protocol)
+    """Return the merged catalogue, with attributes and encoding.
+
+    Raises:
+        NativeFormatError: `.problems` has every line that does not follow its format.
+    """
+    catalogue = read_catalogue(native.root, native.block["parts"], shard.inputs)
+    return ready_dataset(
+        catalogue, _read_fault_groups(native.folder / native.block["fault_groups"])
+    )
+
+
 def ready_dataset(catalogue: Catalogue, groups: NDArray[np.integer[Any]]) -> xr.Dataset:
-    """Return everything of a catalogue as one dataset, with attributes and encoding to be written.
+    """Return a catalogue as one dataset, with attributes and encoding.
 
     Args:
         catalogue: the merged table.
         groups: (row=40, column=60) integers, fault group of each pixel, row 0 in the north.
     """
-    kept = catalogue.events.take(in_benchmark(catalogue.events))
+    earthquakes = catalogue.events.take(grid.in_benchmark(catalogue.events))
     variables = {
         **_event_variables(catalogue),
-        **_cell_day_variables(cell_days(catalogue.events)),
+        **_cell_day_variables(grid.cell_days(catalogue.events)),
         **_pixel_variables(groups),
-        **_decade_variables(*completeness_by_decade(kept.time, kept.magnitude)),
+        **_decade_variables(*completeness_by_decade(earthquakes.time, earthquakes.magnitude)),
         **_gap_variables(catalogue.gaps),
     }
     dataset = xr.Dataset(variables, attrs=_attributes(catalogue))
@@ -49,11 +82,42 @@ def ready_dataset(catalogue: Catalogue, groups: NDArray[np.integer[Any]]) -> xr.
     return dataset
 
 
-def read_fault_groups(path: Path) -> NDArray[np.int32]:
+def completeness_by_decade(
+    time: NDArray[np.datetime64], magnitude: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the first year of each decade, and the magnitude above which it is complete.
+
+    Maximum curvature: the most frequent magnitude, plus 0.2, since that peak is a little below
+    completeness (Wiemer and Wyss 2000, BSSA 90, 859-869; the correction of Woessner and Wiemer
+    2005, BSSA 95, 684-698). Fast, and enough to see how different the decades are.
+
+    Args:
+        time: (event) origin times, sorted.
+        magnitude: (event) float64, known magnitudes only.
+
+    Returns:
+        (decade) int32 years, (decade) float32 magnitudes.
+    """
+    years = time.astype("M8[Y]").astype(np.int64) + 1970
+    decades = np.unique(years // 10 * 10)
+    magnitudes = [maximum_curvature(magnitude[years // 10 * 10 == decade]) for decade in decades]
+    return decades.astype(np.int32), np.array(magnitudes, np.float32)
+
+
+def maximum_curvature(magnitude: NDArray[np.float64]) -> float:
+    """Return the fullest bin of 0.1 magnitudes (the lowest of equal ones), plus 0.2."""
+    hundredths = np.round(magnitude * 100).astype(np.int64)
+    bins, counts = np.unique(
+        (hundredths + BIN_HUNDREDTHS // 2) // BIN_HUNDREDTHS, return_counts=True
+    )
+    return round(float(bins[np.argmax(counts)]) * BIN_HUNDREDTHS / 100 + CORRECTION, 1)
+
+
+def _read_fault_groups(path: Path) -> NDArray[np.int32]:
     """Return the fault group of each pixel: (row=40, column=60) int32, row 0 in the north.
 
     Raises:
-        NativeFormatError: the table has another shape or holds something that is no integer.
+        NativeFormatError: the table has another shape, or a value that is not an integer.
     """
     try:
         groups = np.loadtxt(path, delimiter=",", dtype=np.int32, ndmin=2)
@@ -61,8 +125,8 @@ def read_fault_groups(path: Path) -> NDArray[np.int32]:
         problems = [Problem("malformed", path.name, str(error))]
         raise NativeFormatError(f"cannot read {path.name}", problems=problems) from error
     if groups.shape != (grid.ROWS, grid.COLUMNS):
-        found = " x ".join(map(str, groups.shape))
-        message = f"{grid.ROWS} x {grid.COLUMNS} numbers expected, {found} found"
+        shape = " x ".join(map(str, groups.shape))
+        message = f"{grid.ROWS} x {grid.COLUMNS} numbers expected, {shape} found"
         problems = [Problem("shape", path.name, message)]
         raise NativeFormatError(f"cannot read {path.name}", problems=problems)
     return groups
@@ -72,54 +136,56 @@ def _event_variables(catalogue: Catalogue) -> dict[str, Variable]:
     events = catalogue.events
     where = {"coordinates": "time latitude longitude depth"}
 
-    def one(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
+    def column(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
         return ("event",), values, {"long_name": long_name, **attributes}
 
     return {
-        "time": one(events.time.astype("M8[ns]"), "origin time, UTC", standard_name="time"),
-        "latitude": one(
+        "time": column(events.time.astype("M8[ns]"), "origin time, UTC", standard_name="time"),
+        "latitude": column(
             events.latitude, "epicentre latitude", standard_name="latitude", units="degrees_north"
         ),
-        "longitude": one(
+        "longitude": column(
             events.longitude, "epicentre longitude", standard_name="longitude", units="degrees_east"
         ),
-        "depth": one(
+        "depth": column(
             events.depth.astype(np.float32),
             "hypocentre depth below the catalogue's datum",
             standard_name="depth",
             units="km",
             positive="down",
         ),
-        "magnitude": one(
+        "magnitude": column(
             events.magnitude, "magnitude, not a number where not determined", units="1", **where
         ),
-        "magnitude_type": one(
+        "magnitude_type": column(
             events.magnitude_type, "type of magnitude", **_flags(MAGNITUDE_TYPES), **where
         ),
-        "event_type": one(events.event_type, "type of event", **_flags(EVENT_TYPES), **where),
-        "quality": one(events.quality, "quality of location", **_flags(QUALITIES), **where),
-        "catalogue": one(
+        "event_type": column(events.event_type, "type of event", **_flags(EVENT_TYPES), **where),
+        "quality": column(events.quality, "quality of location", **_flags(QUALITIES), **where),
+        "catalogue": column(
             catalogue.part, "part of the native files", **_flags(catalogue.names), **where
         ),
-        "event_id": one(_trimmed(events.event_id), "network code and number of the event", **where),
+        "event_id": column(
+            _trimmed(events.event_id), "network code and number of the event", **where
+        ),
     }
 
 
-def _cell_day_variables(days: CellDays) -> dict[str, Variable]:
-    def one(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
+def _cell_day_variables(days: grid.CellDays) -> dict[str, Variable]:
+    def column(values: NDArray[Any], long_name: str, **attributes: Any) -> Variable:
         return ("cell_day",), values, {"long_name": long_name, **attributes}
 
     return {
-        "cell_day_date": one(days.day.astype("M8[D]").astype("M8[ns]"), "day, UTC"),
-        "cell_day_pixel": one(days.pixel, "pixel, 60 * row + column from the north-west corner"),
-        "cell_day_magnitude": one(
+        "cell_day_date": column(days.day.astype("M8[D]").astype("M8[ns]"), "day, UTC"),
+        "cell_day_pixel": column(days.pixel, "pixel, 60 * row + column from the north-west corner"),
+        "cell_day_magnitude": column(
             days.magnitude,
             "log10(sum of 10^(1.5 magnitude)) / 1.5 of the day's earthquakes",
             units="1",
         ),
-        "cell_day_depth": one(days.depth, "energy-weighted depth", units="km", positive="down"),
-        "cell_day_count": one(days.count, "earthquakes of known magnitude", units="1"),
-        "cell_day_count_ge_3_29": one(
+        "cell_day_depth": column(days.depth, "energy-weighted depth", units="km", positive="down"),
+        "cell_day_count": column(days.count, "earthquakes of known magnitude", units="1"),
+        "cell_day_count_ge_3_29": column(
             days.count_ge_3_29, "earthquakes of magnitude 3.29 and more", units="1"
         ),
     }
@@ -165,13 +231,13 @@ def _decade_variables(
 
 
 def _gap_variables(gaps: tuple[Gap, ...]) -> dict[str, Variable]:
-    def one(values: list[Any], dtype: str, long_name: str, **attributes: Any) -> Variable:
+    def column(values: list[Any], dtype: str, long_name: str, **attributes: Any) -> Variable:
         return ("gap",), np.array(values, dtype), {"long_name": long_name, **attributes}
 
     return {
-        "gap_start": one([gap.start for gap in gaps], "M8[ns]", "start of the gap, UTC"),
-        "gap_end": one([gap.end for gap in gaps], "M8[ns]", "end of the gap, UTC"),
-        "gap_complete_above": one(
+        "gap_start": column([gap.start for gap in gaps], "M8[ns]", "start of the gap, UTC"),
+        "gap_end": column([gap.end for gap in gaps], "M8[ns]", "end of the gap, UTC"),
+        "gap_complete_above": column(
             [gap.complete_above for gap in gaps],
             "f8",
             "least magnitude that the catalogue has in the gap",
@@ -185,7 +251,7 @@ def _flags(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _trimmed(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    """Return the ids without the columns that are empty in all of them."""
+    """Return the ids without trailing bytes that are empty in all of them."""
     characters = ids.view(np.uint8).reshape(len(ids), -1)
     width = int(np.flatnonzero(characters.any(axis=0)).max(initial=0)) + 1
     return np.ascontiguousarray(characters[:, :width]).view(f"S{width}").ravel()
