@@ -42,6 +42,23 @@ def test_a_command_of_the_documents_can_be_typed(line: str) -> None:
     command.make_context(verb, arguments)  # raises a usage error for what does not exist
 
 
+DOMAIN_WORDS = (
+    "dataset", "version", "descriptor", "manifest", "mirror", "source", "native", "ready", "split",
+    "sample", "pin", "registry", "home", "benchmark", "task", "runner", "run", "record", "board",
+    "submission", "card", "part", "view", "format",
+)  # fmt: skip
+
+
+def test_the_glossary_explains_each_word_of_the_domain_once() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w, -]+) \| \S.*\|$", text, re.MULTILINE)
+    words = [word for row in rows for word in row.split(", ") if row != "word"]
+
+    assert sorted(set(DOMAIN_WORDS) - set(words)) == []
+    assert len(words) == len(set(words))
+    assert (ROOT / "README.md").read_text(encoding="utf-8").count("docs/glossary.md") == 1
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text(encoding="utf-8"))
