@@ -13,8 +13,8 @@ from .run.staging import Sample, Source, stage
 from .scoring.predictions import Predictions, load_predictions
 from .task.settings import resolve_settings
 from .task.split import Split, load_split, split_names, write_split
-from .task.task import Task, load_task
-from .task.variants import choose_variant, datasets_of
+from .task.task import Task, datasets_of, load_task
+from .task.variants import choose_variant
 from .training.backend import is_first_worker
 from .training.slurm import check_nodes, join_cluster
 

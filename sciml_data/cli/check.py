@@ -126,8 +126,7 @@ def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     import json
 
-    from sciml_data.bench.task.task import load_task
-    from sciml_data.bench.task.variants import datasets_of
+    from sciml_data.bench.task.task import datasets_of, load_task
     from sciml_data.results.board.published import FILE_NAME, load_published
 
     runner = registry.runner(benchmark)

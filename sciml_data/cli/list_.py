@@ -47,8 +47,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
 def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
     """Return a row for each version and benchmark, and add errors of other entries to `wrong`."""
-    from sciml_data.bench.task.task import load_task
-    from sciml_data.bench.task.variants import datasets_of
+    from sciml_data.bench.task.task import datasets_of, load_task
     from sciml_data.registry.descriptor import load_descriptor
 
     rows = []

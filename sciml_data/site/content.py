@@ -9,8 +9,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME, load_record
 from sciml_data.bench.record.runs import all_runs, find_run
-from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import datasets_of
+from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sciml_data.bench.task.variants import datasets_of
+from sciml_data.bench.task.task import datasets_of
 from sciml_data.metadata.facts import Facts
 from sciml_data.metadata.fair import Finding, Report, assess
 from sciml_data.metadata.landing import DatasetPage, page_folder

@@ -1,8 +1,8 @@
 from .settings import resolve_settings
 from .shares import Shares, assign_parts, read_shares
 from .split import Split, load_split, split_names, write_split
-from .task import Metric, Target, Task, Variant, load_task
-from .variants import choose_variant, datasets_of, task_of
+from .task import Metric, Target, Task, Variant, datasets_of, load_task
+from .variants import choose_variant, task_of
 
 __all__ = [
     "Metric",

@@ -184,6 +184,12 @@ class Task:
         return model
 
 
+def datasets_of(task: Task) -> tuple[str, ...]:
+    """Return the id of every dataset that a task runs on, the default first."""
+    others = (name for variant in task.variants.values() for name in variant.datasets)
+    return tuple(dict.fromkeys([task.dataset, *others]))
+
+
 def load_task(runner: Path) -> Task:
     """Return the task that a runner's folder describes in task.toml.
 

@@ -71,12 +71,6 @@ def choose_variant(task: Task, variant: str | None = None, dataset: str | None =
     return _with_variant(task, name, dataset or chosen.datasets[0])
 
 
-def datasets_of(task: Task) -> tuple[str, ...]:
-    """Return the id of every dataset that a task runs on, the default first."""
-    others = (name for variant in task.variants.values() for name in variant.datasets)
-    return tuple(dict.fromkeys([task.dataset, *others]))
-
-
 def _without_variants(task: Task, variant: str | None, dataset: str | None) -> Task:
     if variant is not None:
         raise CallError(

@@ -14,8 +14,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import schema_problems
 from sciml_data.bench.task.split import load_split
-from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import datasets_of
+from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board.rows import (

@@ -21,8 +21,8 @@ from sciml_data.bench.monitoring.machine import runner_digest
 from sciml_data.bench.record.record import check_repeats
 from sciml_data.bench.scoring.scores import ROUNDING, metric_definition, target_rows
 from sciml_data.bench.task.split import load_split
-from sciml_data.bench.task.task import Task
-from sciml_data.bench.task.variants import datasets_of, task_of
+from sciml_data.bench.task.task import Task, datasets_of
+from sciml_data.bench.task.variants import task_of
 from sciml_data.errors import CallError, Problem, SciMLDataError
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import Registry

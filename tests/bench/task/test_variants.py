@@ -12,8 +12,8 @@ from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run import staging
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.settings import resolve_settings
-from sciml_data.bench.task.task import Task, load_task
-from sciml_data.bench.task.variants import choose_variant, datasets_of
+from sciml_data.bench.task.task import Task, datasets_of, load_task
+from sciml_data.bench.task.variants import choose_variant
 from sciml_data.cli import group
 from sciml_data.errors import CallError, DescriptorError
 from tests.support.paths import TOY_REGISTRY
