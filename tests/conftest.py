@@ -16,7 +16,7 @@ settings.load_profile("default")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests that want two devices first: TensorFlow takes its devices once a process."""
-    items.sort(key=lambda item: "test_distribute" not in item.nodeid)
+    items.sort(key=lambda item: "test_tensorflow_backend" not in item.nodeid)
 
 
 @pytest.fixture(autouse=True)

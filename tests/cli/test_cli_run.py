@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,36 +16,23 @@ from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.bench.run import execution, staging
 from sciml_data.bench.run.request import check_backend
 from sciml_data.bench.run.staging import Sample, Source
+from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend
 from sciml_data.cli import group
 from sciml_data.cli.run import read_seeds
 from sciml_data.errors import CallError, RecordError, SciMLDataError
 from sciml_data.registry.layout import Registry, find_registry
 from tests.support.paths import TOY_REGISTRY
+from tests.support.toy import toy_source
 
 REGISTRY = TOY_REGISTRY
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def points(*_: object, sample: Sample | None = None, **__: object) -> Source:
-    """Stand in for the stages up to the open dataset; they have tests of their own."""
-    import xarray as xr
-
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    is_sample = sample is not None
-    digest = f"sha256:{'1' if is_sample else '0'}" + "0" * 63
-    return Source(
-        dataset, "toy_points", "1.0", digest, None, is_sample, sample.seed if sample else None
-    )
-
-
 @pytest.fixture(autouse=True)
 def _points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "stage", points)
+    monkeypatch.setattr(staging, "stage", toy_source)
 
 
 def call(*words: str, home: Path) -> Result:
@@ -64,7 +50,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home with two real runs and one on a sample."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "stage", points)
+        patch.setattr(staging, "stage", toy_source)
         sample = call("run", "toy", "--sample", "--strategy", "default", home=home)
         seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=2", home=home)
     assert (sample.exception, seeds.exception) == (None, None)
@@ -172,9 +158,9 @@ def test_seeds_of_a_name_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     staged: list[Any] = []
 
-    def stage(*words: object, **options: Any) -> Source:
+    def stage(task: Task, *words: object, **options: Any) -> Source:
         staged.append(options["sample"])
-        return points(*words, **options)
+        return toy_source(task, *words, **options)
 
     monkeypatch.setattr(staging, "stage", stage)
 

@@ -8,7 +8,7 @@ import pytest
 
 from sciml_data.site.record_tables import part_tables, target_table
 from sciml_data.site.tables import format_field
-from tests.bench.record.test_record import sample_record
+from tests.support.records import sample_record
 
 
 @pytest.mark.parametrize(

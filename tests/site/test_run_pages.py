@@ -8,8 +8,8 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import load_task
 from sciml_data.cli.run import command as run_verb
 from sciml_data.site.run_pages import install_lines, remarks, run_command
-from tests.bench.record.test_record import sample_record
 from tests.support.paths import TOY_REGISTRY
+from tests.support.records import sample_record
 
 TOY = TOY_REGISTRY / "runners" / "toy"
 

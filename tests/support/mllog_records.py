@@ -12,7 +12,7 @@ from sciml_data.bench.task.task import Metric, Task, load_task
 from sciml_data.bench.task.variants import choose_variant
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import Submitter
-from tests.bench.record.test_record import HASH, sample_record
+from tests.support.records import HASH, sample_record
 
 SUBMITTER = Submitter("Uni of Example", "node-a")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

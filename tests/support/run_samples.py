@@ -9,7 +9,7 @@ from typing import Any
 from sciml_data.bench.monitoring.sampler import COLUMNS, HEADER
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import write_record
-from tests.bench.record.test_record import sample_record
+from tests.support.records import sample_record
 
 EPOCH_MS = 1_786_104_000_000  # 2026-08-07T12:00:00Z
 REAL = {

@@ -8,17 +8,16 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.bench.monitoring import machine
 from sciml_data.bench.record.record import record_digest
 from sciml_data.bench.run import staging
-from sciml_data.bench.run.staging import Sample, Source
 from sciml_data.cli import group
 from sciml_data.errors import SciMLDataError
 from sciml_data.registry.descriptor import load_descriptor
@@ -28,6 +27,7 @@ from sciml_data.results.submission.layout import own_manifest
 from sciml_data.results.submission.texts import policy_table
 from sciml_data.testing.datasets import write_dataset
 from tests.support.paths import TOY_REGISTRY
+from tests.support.toy import toy_source
 
 TOY = TOY_REGISTRY / "runners"
 NAMED = ("--org", "lab", "--system", "node-a", "--descriptor", "first")
@@ -78,29 +78,6 @@ class Bench:
         return dict(verdict)
 
 
-def points(digest: str) -> Callable[..., Source]:
-    """Return what stands in for the stages up to the open dataset; they have tests of their own."""
-
-    def stage(*_: object, sample: Sample | None = None, **__: object) -> Source:
-        import xarray as xr
-
-        random = np.random.default_rng(3)
-        inputs = random.normal(size=(330, 5)).astype("float32")
-        targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-        data = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-        stated = digest if sample is None else f"sha256:{'1' * 64}"
-        return Source(
-            data,
-            "toy_points",
-            "1.0",
-            stated,
-            is_synthetic=sample is not None,
-            sample_seed=None if sample is None else sample.seed,
-        )
-
-    return stage
-
-
 def git(folder: Path, *words: str) -> str:
     """Run git in a folder."""
     command = ["git", "-C", str(folder), *IDENTITY, *words]
@@ -125,7 +102,7 @@ def make_bench(root: Path, patch: pytest.MonkeyPatch) -> Bench:
     manifest = load_descriptor(Registry(registry), "toy_points", "1.0").manifest
     assert manifest is not None
     commit = repository(root / "code")
-    patch.setattr(staging, "stage", points(f"sha256:{manifest.digest}"))
+    patch.setattr(staging, "stage", partial(toy_source, digest=f"sha256:{manifest.digest}"))
     patch.setattr(machine, "_checkout", lambda _root: (commit, False, None))
     run = ["run", "toy", "--home", str(root / "home"), "--registry", str(registry)]
     run += ["--strategy", "default", "--set", "epochs=2"]

@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run import staging
-from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.bench.task.variants import choose_variant
 from sciml_data.cli import group
 from sciml_data.errors import CallError, DescriptorError
 from tests.support.paths import TOY_REGISTRY
+from tests.support.toy import toy_source
 
 TOY = TOY_REGISTRY / "runners" / "toy"
 VARIANTS = """
@@ -153,18 +153,6 @@ def test_what_breaks_the_form_is_named(tmp_path: Path, more: str, place: str) ->
     assert [place] == [problem.place for problem in error.value.problems]
 
 
-def points(task: Task, *_: object, **__: object) -> Source:
-    """Stand in for the stages; what is asked for is what a record says."""
-    import numpy as np
-    import xarray as xr
-
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    return Source(dataset, task.dataset, "1.0", f"sha256:{'0' * 64}")
-
-
 def call(*words: str, home: Path, registry: Path) -> Result:
     rest = ["--registry", str(registry), "--home", str(home)]
     return CliRunner().invoke(group, [*words, *rest])
@@ -174,7 +162,7 @@ def test_a_run_says_its_variant_and_is_shown_rescored_and_resumed_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorflow")
-    monkeypatch.setattr(staging, "stage", points)
+    monkeypatch.setattr(staging, "stage", toy_source)
     registry = write(tmp_path / "registry").parents[1]
     where = {"home": tmp_path / "home", "registry": registry}
 

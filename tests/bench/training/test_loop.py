@@ -10,36 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml_data.bench.interface import load_runner
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.settings import resolve_settings
-from sciml_data.bench.task.split import load_split
-from sciml_data.bench.task.task import load_task
 from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.errors import CallError, RecordError
-from sciml_data.registry.layout import Registry
-from tests.support.paths import TOY_REGISTRY
-
-REGISTRY = Registry(TOY_REGISTRY)
-TOY = REGISTRY.root / "runners" / "toy"
+from tests.support.toy import toy_problem
 
 
 class StoppedError(Exception):
     pass
-
-
-def toy_problem(model: str = "small", split: str = "thirds", **changed: Any) -> tuple[Any, Any]:
-    import xarray as xr
-
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    settings = {**resolve_settings(load_task(TOY), model=model, split=split), **changed}
-    runner = load_runner(REGISTRY, "toy")
-    return runner.prepare(dataset, load_split(TOY, split), settings), settings
 
 
 def training(settings: Mapping[str, Any], **changed: Any) -> Training:
@@ -121,7 +101,7 @@ def test_another_seed_gives_other_weights(whole: Trained) -> None:
 
 def test_the_best_weights_are_kept_and_patience_ends_the_run() -> None:
     problem, settings = toy_problem(epochs=9, patience=2, monitor="rmse.a")
-    worse_after_two = _Judged(problem, iter([3.0, 1.0, 2.0, 2.0]))
+    worse_after_two = _WithScores(problem, iter([3.0, 1.0, 2.0, 2.0]))
 
     trained = train(worse_after_two, training(settings))
     two_epochs = train(problem, training({**settings, "epochs": 2, "monitor": "loss"}))
@@ -177,7 +157,7 @@ def test_bfloat16_and_xla_train_as_well() -> None:
     assert plain == pytest.approx(compiled.progress.curve[-1]["train_loss"], rel=1e-3)
 
 
-class _Judged:
+class _WithScores:
     """A problem whose validation score is what the test says, epoch by epoch."""
 
     def __init__(self, problem: Any, values: Any) -> None:

@@ -1,17 +1,12 @@
-"""Slurm's variables become a TF_CONFIG; a job script is sound, quoted, and not submitted."""
+"""Slurm's variables become a TF_CONFIG."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import click
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,8 +21,7 @@ from sciml_data.bench.training.slurm import (
     read_step,
     tf_config,
 )
-from sciml_data.cli import group
-from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.errors import CallError
 from tests.support.paths import TOY_REGISTRY
 
 REGISTRY = TOY_REGISTRY
@@ -76,7 +70,7 @@ RANGES = st.lists(
 
 
 @given(st.lists(st.tuples(PREFIXES, RANGES, st.integers(1, 5)), min_size=1, max_size=4))
-def test_what_is_written_as_ranges_is_expanded_to_the_same_hosts(
+def test_hosts_written_as_ranges_are_expanded_to_the_same_hosts(
     parts: list[tuple[str, list[tuple[int, int]], int]],
 ) -> None:
     written, hosts = [], []
@@ -107,7 +101,7 @@ def test_any_text_is_expanded_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a,,b", "a[", "a[3-1]", "a[1-", "a b", "a[1-99999999]", "a[1-999]b[1-999]", "a[]"]
 )
-def test_what_is_no_list_of_hosts_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_list_of_hosts_is_refused(text: str) -> None:
     with pytest.raises(CallError):
         expand_hosts(text)
 
@@ -117,9 +111,9 @@ def test_every_task_is_a_worker_with_an_address_of_its_own() -> None:
 
     port = FIRST_PORT + 4711 * PORTS_OF_JOB % PORTS
     workers = [f"node09:{port}", f"node09:{port + 1}", f"node10:{port}"]
-    assert [one["cluster"] for one in configs] == [{"worker": workers}] * 3
-    assert [one["task"] for one in configs] == [{"type": "worker", "index": i} for i in range(3)]
-    assert [is_first_worker({"TF_CONFIG": json.dumps(one)}) for one in configs] == [
+    assert [made["cluster"] for made in configs] == [{"worker": workers}] * 3
+    assert [made["task"] for made in configs] == [{"type": "worker", "index": i} for i in range(3)]
+    assert [is_first_worker({"TF_CONFIG": json.dumps(made)}) for made in configs] == [
         True,
         False,
         False,
@@ -135,7 +129,11 @@ def test_jobs_with_near_numbers_share_no_port(job: int, later: int) -> None:
 
     both = ports(job), ports(job + later)
     assert not both[0] & both[1]
-    assert all(FIRST_UNPRIVILEGED <= port < FIRST_EPHEMERAL for one in both for port in one)
+    assert all(
+        FIRST_UNPRIVILEGED <= port < FIRST_EPHEMERAL
+        for ports_of_job in both
+        for port in ports_of_job
+    )
 
 
 def test_tasks_of_each_node_may_be_written_short() -> None:
@@ -169,7 +167,7 @@ def test_a_batch_script_and_a_step_of_one_task_are_no_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"SLURM_STEP_NUM_TASKS": "4"}, "contradict"),
         ({"SLURM_STEP_NODELIST": "node09"}, "contradict"),
@@ -181,8 +179,10 @@ def test_a_batch_script_and_a_step_of_one_task_are_no_cluster() -> None:
         ({"SLURM_STEP_TASKS_PER_NODE": "64,65", "SLURM_STEP_NUM_TASKS": "129"}, "ports"),
     ],
 )
-def test_variables_that_cannot_be_are_refused(changed: dict[str, str], said: str) -> None:
-    with pytest.raises(CallError, match=said):
+def test_variables_that_contradict_each_other_are_refused(
+    changed: dict[str, str], message: str
+) -> None:
+    with pytest.raises(CallError, match=message):
         tf_config(step(0, **changed))
 
 
@@ -208,111 +208,3 @@ def test_the_number_of_nodes_has_to_be_that_of_the_step() -> None:
     with pytest.raises(CallError, match="'mirrored'"):
         check_nodes(step(), 2, benchmark="toy", strategy="mirrored")
     assert "sciml-data sbatch toy --nodes 2" in outside.value.hint
-
-
-# --- the job script ---
-
-
-def sbatch(*words: str) -> Result:
-    return CliRunner().invoke(group, ["sbatch", *words, "--registry", str(REGISTRY)])
-
-
-def test_a_script_requests_resources_stages_and_trains(tmp_path: Path) -> None:
-    result = sbatch(
-        "toy", "--seed", "3", "--nodes", "2", "--cpus-per-task", "4", "--time", "01:00:00",
-        "--home", str(tmp_path),
-    )  # fmt: skip
-
-    lines = result.stdout.splitlines()
-    steps = [line for line in lines if line.startswith("srun ")]
-    (run,) = [line for line in lines if line.startswith("run=(")]
-    assert result.exit_code == 0
-    assert lines[0] == "#!/usr/bin/env bash"
-    assert {"#SBATCH --nodes=2", "#SBATCH --time=01:00:00", "#SBATCH --requeue"} <= set(lines)
-    assert " -m sciml_data run toy --seed 3 " in run
-    assert f"--home {tmp_path}" in run
-    assert "--threads 4" in run
-    assert len(steps) == 2
-    assert "--ntasks=1" in steps[0]
-    assert steps[0].endswith("--stage-only")
-    assert "--kill-on-bad-exit=1" in steps[1]
-    assert steps[1].endswith('--nodes 2 --name "slurm-${SLURM_JOB_ID}"')
-
-
-def test_the_gpus_of_a_node_are_divided_among_its_tasks() -> None:
-    shared = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "2")
-    uneven = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "3")
-
-    assert "--gpus-per-task=2 " in shared.stdout
-    assert isinstance(uneven.exception, CallError)
-    assert "cannot be divided among 3 tasks" in str(uneven.exception)
-
-
-def test_a_name_of_ones_own_is_kept(tmp_path: Path) -> None:
-    result = sbatch("toy", "--name", "first", "--home", str(tmp_path))
-
-    assert result.stdout.count("--name") == 1
-    assert result.stdout.splitlines()[-1].endswith("--nodes 1 --name first")
-
-
-@pytest.mark.parametrize("home", ["plain", "with space", 'it\'s; $(touch x) `y` "z"'])
-def test_a_script_is_quoted(tmp_path: Path, home: str) -> None:
-    """Run the script's own line in bash, with a stand-in for srun that prints its words."""
-    script = sbatch("toy", "--set", "epochs=2", "--home", str(tmp_path / home)).stdout
-    stand_in = 'srun() { printf "%s\\n" "$@"; }\nSLURM_JOB_ID=7\n'
-
-    done = subprocess.run(
-        ["bash"], input=stand_in + script, capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-
-    words = done.stdout.splitlines()
-    assert words.count(str((tmp_path / home).resolve())) == 2
-    assert words[-2:] == ["--name", "slurm-7"]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="apt-get install shellcheck")
-def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "job.sh"
-
-    result = sbatch("toy", "--gpus-per-node", "2", "--home", "a b", "--output", str(path))
-
-    assert result.exit_code == 0
-    assert result.stdout == ""
-    subprocess.run(["shellcheck", str(path)], check=True)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["toi"], "did you mean 'toy'"),
-        (["toy", "--model", "smal"], "did you mean 'small'"),
-        (["toy", "--stage-only"], "sets --stage-only itself"),
-        (["toy", "--time", "1:0\nrm -r x"], "special meaning in a script"),
-        (["toy", "--partition", "a b"], "special meaning in a script"),
-        (["toy", "--strategy", "data_parallel"], "keras.distribution is not supported"),
-        (["toy", "--name", "../x"], "cannot be named"),
-        (["toy", "--resume", "latest"], "no such run"),
-    ],
-)
-def test_a_wrong_call_writes_nothing(words: list[str], said: str) -> None:
-    result = sbatch(*words)
-
-    assert isinstance(result.exception, SciMLDataError)
-    assert result.exception.exit_code == 2
-    assert said in str(result.exception)
-    assert result.stdout == ""
-
-
-def test_an_option_that_run_does_not_know_is_refused() -> None:
-    result = sbatch("toy", "--modl", "small")
-
-    assert result.exit_code == 2
-    assert "--modl" in result.stderr
-
-
-def test_help_has_examples() -> None:
-    command = group.get_command(click.Context(group), "sbatch")
-
-    assert command is not None
-    assert "sciml-data sbatch" in (command.epilog or "")

@@ -1,43 +1,28 @@
-"""When a run began and ended is told in order, and baselines take nothing of its time."""
+"""The marks of a run are in order, and baselines do not count in its time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.journal import Baselines, Prepared
 from sciml_data.bench.run.request import Request
-from sciml_data.bench.run.staging import Source
-from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import timeline
 from sciml_data.home import Home
-from sciml_data.registry.layout import Registry
-from tests.support.paths import TOY_REGISTRY
+from tests.support.toy import REGISTRY, toy_source
 
-REGISTRY = Registry(TOY_REGISTRY)
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-def points(_: Task) -> Source:
-    import xarray as xr
-
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    return Source(dataset, "toy_points", "1.0", "sha256:" + "0" * 64)
 
 
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
     request = Request("toy", REGISTRY, strategy="default", overrides=("epochs=2",))
-    return prepare(request, points)
+    return prepare(request, toy_source)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +50,13 @@ def test_the_measured_time_begins_before_staging(record: Mapping[str, Any]) -> N
 
 
 def test_times_never_fall_over_timeline_and_curve(record: Mapping[str, Any]) -> None:
-    told = {mark["key"]: mark["time_ms"] for mark in record["timeline"]}
+    times_of = {mark["key"]: mark["time_ms"] for mark in record["timeline"]}
     names = ("start_time_ms", "train_stop_time_ms", "stop_time_ms")
     epochs = [row[name] for row in record["curve"] for name in names]
 
-    times = [told["staging_stop"], *epochs, told["eval_start"], told["run_stop"]]
+    times = [times_of["staging_stop"], *epochs, times_of["eval_start"], times_of["run_stop"]]
     assert sorted(times) == times
-    assert sorted(told.values()) == list(told.values())
+    assert sorted(times_of.values()) == list(times_of.values())
 
 
 def test_the_time_to_train_is_the_interval_of_the_run(record: Mapping[str, Any]) -> None:
@@ -93,7 +78,7 @@ def test_runs_that_share_their_staging_begin_after_it(prepared: Prepared) -> Non
     assert keys(marks) == ["init_start", "init_stop", "staging_start", "staging_stop", "run_start"]
 
 
-def test_a_run_that_goes_on_began_once() -> None:
+def test_a_resumed_run_began_once() -> None:
     before: list[timeline.Mark] = [
         {"key": key, "time_ms": 1, "metadata": {}} for key in ("run_start", "run_stop")
     ]
@@ -101,21 +86,21 @@ def test_a_run_that_goes_on_began_once() -> None:
     assert keys(timeline.resume_run(before)) == ["run_start"]
 
 
-def test_baselines_are_computed_once_and_when_asked_for() -> None:
-    asked: list[str] = []
+def test_baselines_are_computed_once_and_at_the_first_use() -> None:
+    calls: list[str] = []
 
     def compute() -> dict[str, Any]:
-        asked.append("now")
+        calls.append("now")
         return {"mean": {}}
 
     baselines = Baselines(compute)
 
-    assert (asked, baselines.seconds) == ([], None)
+    assert (calls, baselines.seconds) == ([], None)
     assert {"mean": {}} == baselines.scores() == baselines.scores()
-    assert (asked, baselines.seconds is not None) == (["now"], True)
+    assert (calls, baselines.seconds is not None) == (["now"], True)
 
 
-def test_what_was_not_asked_for_is_not_said_to_be_done(record: Mapping[str, Any]) -> None:
+def test_a_cache_that_was_not_cleared_is_recorded_as_such(record: Mapping[str, Any]) -> None:
     assert (
         record["timing"]["cache_clear"]["done"],
         record["timing"]["cache_clear"]["reason"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,19 +17,18 @@ import pytest
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run.execution import prepare, run_once
 from sciml_data.bench.run.request import Request
-from sciml_data.bench.run.staging import Source
 from sciml_data.bench.training.loop import Training, train
 from sciml_data.bench.training.tensorflow_backend import make_strategy
 from sciml_data.errors import SciMLDataError
 from sciml_data.home import Home
-from sciml_data.registry.layout import Registry
-from tests.support.paths import TOY_REGISTRY
+from tests.support.paths import ROOT
+from tests.support.ports import unused_ports
+from tests.support.toy import REGISTRY, toy_source
 
 SECONDS_TO_NOTICE = 60  # how soon a lost worker has to end the others
 PATIENCE_S = 600  # to start and to end, on a machine with much else to do
 EPOCHS = 15  # more than are reached before the kill
 LOSS_TOLERANCE = 1e-4  # relative, after that many: float32 sums over replicas differ in their order
-REGISTRY = Registry(TOY_REGISTRY)
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -47,11 +45,16 @@ class Worker:
                 [sys.executable, __file__, str(home), str(epochs)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "TF_CONFIG": cluster, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                env={
+                    **os.environ,
+                    "TF_CONFIG": cluster,
+                    "TF_CPP_MIN_LOG_LEVEL": "2",
+                    "PYTHONPATH": str(ROOT),
+                },
             )
 
     def ends(self) -> tuple[int, str]:
-        """Return exit code and what was said."""
+        """Return exit code and output."""
         code = self.process.wait(timeout=PATIENCE_S)
         return code, self.log.read_text()
 
@@ -72,16 +75,6 @@ def start(tmp_path: Path) -> Iterator[Any]:
     for worker in workers:
         worker.process.kill()
         worker.process.wait()
-
-
-def unused_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def folder_of(home: Home) -> Path:
@@ -124,14 +117,14 @@ def test_a_lost_worker_ends_every_process_and_the_run_goes_on(
 
     workers[lost].process.kill()
     began = time.monotonic()
-    code, said = workers[1 - lost].ends()
+    code, output = workers[1 - lost].ends()
     took = time.monotonic() - began
     aborted = load_record(folder_of(home))
     codes = [worker.ends()[0] for worker in start(EPOCHS)]
 
     record = load_record(folder_of(home))
     assert code == 1
-    assert "error: a worker was lost" in said
+    assert "error: a worker was lost" in output
     assert took < SECONDS_TO_NOTICE
     assert (aborted["status"], aborted["reason"][:17]) == ("aborted", "a worker was lost")
     assert (codes, record["status"]) == ([0, 0], "success")
@@ -146,30 +139,20 @@ def losses(record: Any) -> list[tuple[float, float]]:
 
 def uninterrupted() -> list[tuple[float, float]]:
     """Return the losses of the same run in one process."""
-    ready = prepare(wanted(EPOCHS), points)
+    ready = prepare(request(EPOCHS), toy_source)
     training = Training(settings=ready.settings, seed=0, strategy=make_strategy("default", {}))
     curve = train(ready.problem, training).progress.curve
     return losses({"curve": curve})
 
 
-def wanted(epochs: int, **changed: Any) -> Request:
+def request(epochs: int, **changed: Any) -> Request:
     return Request("toy", REGISTRY, overrides=(f"epochs={epochs}",), **changed)
-
-
-def points(_: object) -> Source:
-    import xarray as xr
-
-    random = np.random.default_rng(3)
-    inputs = random.normal(size=(330, 5)).astype("float32")
-    targets = np.tanh(inputs @ random.normal(size=(5, 2)).astype("float32"))
-    dataset = xr.Dataset({"inputs": (("row", "f"), inputs), "targets": (("row", "o"), targets)})
-    return Source(dataset, "toy_points", "1.0", "sha256:" + "0" * 64)
 
 
 if __name__ == "__main__":  # one process of the tests above
     own_home = Home(Path(sys.argv[1]))
     try:
-        ready = prepare(wanted(int(sys.argv[2]), threads=1), points)
+        ready = prepare(request(int(sys.argv[2]), threads=1), toy_source)
         run_once(ready, 0, home=own_home, resume=folder_of(own_home))
     except SciMLDataError as error:
         sys.exit(f"error: {error}")

@@ -12,8 +12,9 @@ from sciml_data.bench.run import staging
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import check_lines, check_official, events_of, log_text
-from tests.cli.test_cli_run import REGISTRY, call, points
+from tests.cli.test_cli_run import REGISTRY, call
 from tests.support.mllog_records import COMMIT, SUBMITTER, signed
+from tests.support.toy import toy_source
 
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -24,7 +25,7 @@ def runs_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Return a home with runs of two seeds that share their data, and a run that was resumed."""
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "stage", points)
+        patch.setattr(staging, "stage", toy_source)
         seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=1", home=root)
         one = call("run", "toy", "--sample", "--name", "once", "--set", "epochs=1", home=root)
         again = call("run", "toy", "--resume", "once", home=root)

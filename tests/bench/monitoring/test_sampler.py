@@ -1,4 +1,4 @@
-"""The monitor samples beside a run, never ends it, and says what it could not measure."""
+"""The monitor samples during a run, never ends it, and has a reason for each missing value."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ PATIENCE_S = 30.0
 QUICK_S = 0.01
 
 
-def busy_until(is_so: Callable[[], bool]) -> None:
-    """Use the processor until something is so."""
+def busy_until(is_true: Callable[[], bool]) -> None:
+    """Use the processor until a condition is true."""
     end_s = time.perf_counter() + PATIENCE_S
-    while not is_so():
-        assert time.perf_counter() < end_s, "it never came to be so"
+    while not is_true():
+        assert time.perf_counter() < end_s, "the condition never became true"
         sum(range(1000))
 
 
@@ -30,8 +30,8 @@ def has_rows(path: Path, count: int) -> Callable[[], bool]:
     return lambda: path.is_file() and path.read_bytes().count(b"\n") > count
 
 
-def watched(path: Path, **options: Any) -> Monitor:
-    """Return a monitor that has watched a busy process for three samples."""
+def sampled(path: Path, **options: Any) -> Monitor:
+    """Return a monitor that has taken three samples of a busy process."""
     monitor = Monitor(path, interval_s=QUICK_S, find_nvml=lambda: None, **options)
     rows = path.read_bytes().count(b"\n") if path.is_file() else 0
     with monitor:
@@ -45,7 +45,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_samples_are_rows_in_order_with_growing_cpu_seconds(table: Path) -> None:
-    monitor = watched(table)
+    monitor = sampled(table)
 
     rows = read_samples(table)
     seconds = [row["process_cpu_s"] for row in rows]
@@ -58,7 +58,7 @@ def test_samples_are_rows_in_order_with_growing_cpu_seconds(table: Path) -> None
 
 
 def test_the_summary_counts_the_rows_and_what_the_thread_cost(table: Path) -> None:
-    summary = watched(table).summary()
+    summary = sampled(table).summary()
 
     assert set(summary) == {"resources", "monitor", "energy"}
     assert summary["monitor"]["samples"] == len(read_samples(table))
@@ -96,10 +96,8 @@ def test_a_child_counts_while_it_lives_and_after(table: Path) -> None:
     assert monitor.summary()["resources"]["cpu_s"] > before
 
 
-def test_energy_that_cannot_be_read_is_not_measured_and_says_why(
-    table: Path, tmp_path: Path
-) -> None:
-    energy = watched(table, powercap=tmp_path / "absent").summary()["energy"]
+def test_energy_that_cannot_be_read_has_a_reason(table: Path, tmp_path: Path) -> None:
+    energy = sampled(table, powercap=tmp_path / "absent").summary()["energy"]
 
     assert energy == {
         "measured": False,
@@ -134,12 +132,12 @@ def test_energy_of_a_counter_is_measured_and_named(table: Path, tmp_path: Path) 
     assert energy["reason"] == "GPU: nvidia-ml-py is not installed"
 
 
-def test_a_resumed_run_goes_on_in_its_table_and_claims_no_sums(table: Path) -> None:
-    first = watched(table).summary()
+def test_a_resumed_run_continues_its_table_and_claims_no_sums(table: Path) -> None:
+    first = sampled(table).summary()
     with table.open("a") as stream:
         stream.write("1,179587")  # cut off by a kill
 
-    second = watched(table).summary()
+    second = sampled(table).summary()
 
     rows = read_samples(table)
     assert {1.0, 2.0} == {row["process"] for row in rows}
@@ -161,17 +159,17 @@ def test_an_exception_of_the_run_passes_and_the_table_is_whole(table: Path) -> N
 
 def test_a_table_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
     with Monitor(tmp_path / "absent" / "monitor.csv", find_nvml=lambda: None) as monitor:
-        went_on = True
+        was_entered = True
 
     summary = monitor.summary()
-    assert went_on
+    assert was_entered
     assert summary["monitor"] is None
     assert summary["resources"]["peak_host_memory_bytes"] > 0
     assert summary["resources"]["cpu_s"] >= 0
     assert "FileNotFoundError" in summary["energy"]["reason"]
 
 
-def test_a_table_with_other_columns_is_left_as_it_is(table: Path) -> None:
+def test_a_table_with_other_columns_is_not_changed(table: Path) -> None:
     table.write_text("a,b\n1,2\n")
     with Monitor(table, find_nvml=lambda: None) as monitor:
         pass
@@ -190,7 +188,7 @@ def test_a_library_that_breaks_does_not_end_the_run(table: Path) -> None:
     assert monitor.failure == "RuntimeError: no such driver"
 
 
-def test_a_monitor_that_is_off_writes_nothing_and_tells_the_resources(table: Path) -> None:
+def test_a_monitor_that_is_off_writes_nothing_and_has_the_resources(table: Path) -> None:
     with Monitor(table, interval_s=0) as monitor:
         sum(range(100_000))
 
@@ -201,7 +199,7 @@ def test_a_monitor_that_is_off_writes_nothing_and_tells_the_resources(table: Pat
     assert summary["energy"]["reason"] == "the monitor was off"
 
 
-def test_without_psutil_the_peak_memory_is_told_all_the_same(
+def test_without_psutil_the_peak_memory_is_known(
     table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
@@ -214,8 +212,8 @@ def test_without_psutil_the_peak_memory_is_told_all_the_same(
     assert "psutil" in summary["energy"]["reason"]
 
 
-def test_the_figure_has_a_panel_for_each_thing_that_was_seen(table: Path) -> None:
-    watched(table)
+def test_the_figure_has_a_panel_for_each_kind_of_measurement(table: Path) -> None:
+    sampled(table)
 
     figure = monitor_figure(table)
 

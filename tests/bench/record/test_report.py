@@ -1,0 +1,32 @@
+"""Reports show the model beside every baseline, and several runs by median and spread."""
+
+from __future__ import annotations
+
+from sciml_data.bench.record.report import SYNTHETIC, run_table, spread_table
+from tests.support.records import sample_record, seeded
+
+
+def test_the_table_has_the_model_beside_the_baseline_and_marks_the_better() -> None:
+    table = run_table(sample_record()).splitlines()
+
+    rows = [line.split() for line in table]
+    assert ["a", "0.5000", "0.2500*"] in rows
+    assert ["b", "0.1250*", "-"] in rows
+    assert "rmse.a, test: small 0.5000  baselines: mean 0.2500" in table
+    assert SYNTHETIC not in table
+
+
+def test_a_synthetic_run_says_so_first_and_last() -> None:
+    table = run_table(sample_record(synthetic=True)).splitlines()
+    spread = spread_table([sample_record(synthetic=True)]).splitlines()
+
+    assert (table[0], table[-1]) == (SYNTHETIC, SYNTHETIC)
+    assert (spread[0], spread[-1]) == (SYNTHETIC, SYNTHETIC)
+
+
+def test_several_runs_are_shown_as_median_and_spread() -> None:
+    records = [seeded(seed, score) for seed, score in enumerate([0.1, 0.2, 0.6])]
+
+    rows = [line.split() for line in spread_table(records).splitlines()]
+
+    assert ["test", "rmse.a", "0.2000", "0.2646", "0.1000", "0.6000", "0.2500"] in rows

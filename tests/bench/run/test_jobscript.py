@@ -1,0 +1,120 @@
+"""A job script is complete, quoted, and not submitted."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from sciml_data.cli import group
+from sciml_data.errors import CallError, SciMLDataError
+from tests.support.paths import TOY_REGISTRY
+
+
+def sbatch(*words: str) -> Result:
+    return CliRunner().invoke(group, ["sbatch", *words, "--registry", str(TOY_REGISTRY)])
+
+
+def test_a_script_requests_resources_stages_and_trains(tmp_path: Path) -> None:
+    result = sbatch(
+        "toy", "--seed", "3", "--nodes", "2", "--cpus-per-task", "4", "--time", "01:00:00",
+        "--home", str(tmp_path),
+    )  # fmt: skip
+
+    lines = result.stdout.splitlines()
+    steps = [line for line in lines if line.startswith("srun ")]
+    (run,) = [line for line in lines if line.startswith("run=(")]
+    assert result.exit_code == 0
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert {"#SBATCH --nodes=2", "#SBATCH --time=01:00:00", "#SBATCH --requeue"} <= set(lines)
+    assert " -m sciml_data run toy --seed 3 " in run
+    assert f"--home {tmp_path}" in run
+    assert "--threads 4" in run
+    assert len(steps) == 2
+    assert "--ntasks=1" in steps[0]
+    assert steps[0].endswith("--stage-only")
+    assert "--kill-on-bad-exit=1" in steps[1]
+    assert steps[1].endswith('--nodes 2 --name "slurm-${SLURM_JOB_ID}"')
+
+
+def test_the_gpus_of_a_node_are_divided_among_its_tasks() -> None:
+    shared = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "2")
+    uneven = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "3")
+
+    assert "--gpus-per-task=2 " in shared.stdout
+    assert isinstance(uneven.exception, CallError)
+    assert "cannot be divided among 3 tasks" in str(uneven.exception)
+
+
+def test_a_name_of_ones_own_is_kept(tmp_path: Path) -> None:
+    result = sbatch("toy", "--name", "first", "--home", str(tmp_path))
+
+    assert result.stdout.count("--name") == 1
+    assert result.stdout.splitlines()[-1].endswith("--nodes 1 --name first")
+
+
+@pytest.mark.parametrize("home", ["plain", "with space", 'it\'s; $(touch x) `y` "z"'])
+def test_a_script_is_quoted(tmp_path: Path, home: str) -> None:
+    """Run the script's own line in bash, with a stand-in for srun that prints its words."""
+    script = sbatch("toy", "--set", "epochs=2", "--home", str(tmp_path / home)).stdout
+    stand_in = 'srun() { printf "%s\\n" "$@"; }\nSLURM_JOB_ID=7\n'
+
+    done = subprocess.run(
+        ["bash"], input=stand_in + script, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+
+    words = done.stdout.splitlines()
+    assert words.count(str((tmp_path / home).resolve())) == 2
+    assert words[-2:] == ["--name", "slurm-7"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="apt-get install shellcheck")
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "job.sh"
+
+    result = sbatch("toy", "--gpus-per-node", "2", "--home", "a b", "--output", str(path))
+
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    subprocess.run(["shellcheck", str(path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["toi"], "did you mean 'toy'"),
+        (["toy", "--model", "smal"], "did you mean 'small'"),
+        (["toy", "--stage-only"], "sets --stage-only itself"),
+        (["toy", "--time", "1:0\nrm -r x"], "special meaning in a script"),
+        (["toy", "--partition", "a b"], "special meaning in a script"),
+        (["toy", "--strategy", "data_parallel"], "keras.distribution is not supported"),
+        (["toy", "--name", "../x"], "cannot be named"),
+        (["toy", "--resume", "latest"], "no such run"),
+    ],
+)
+def test_a_wrong_call_writes_nothing(words: list[str], message: str) -> None:
+    result = sbatch(*words)
+
+    assert isinstance(result.exception, SciMLDataError)
+    assert result.exception.exit_code == 2
+    assert message in str(result.exception)
+    assert result.stdout == ""
+
+
+def test_an_option_that_run_does_not_know_is_refused() -> None:
+    result = sbatch("toy", "--modl", "small")
+
+    assert result.exit_code == 2
+    assert "--modl" in result.stderr
+
+
+def test_help_has_examples() -> None:
+    command = group.get_command(click.Context(group), "sbatch")
+
+    assert command is not None
+    assert "sciml-data sbatch" in (command.epilog or "")
