@@ -19,7 +19,6 @@ The stages are imported inside the functions: `sciml-data describe` needs none o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,8 @@ from sciml_data.progress import Progress, format_bytes
 from sciml_data.registry import Descriptor, find_registry, load_descriptor
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from sciml_data.integrations.pooch import DatasetPooch
     from sciml_data.registry import Converted, Fetched, Plan, Verified
 

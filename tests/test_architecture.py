@@ -7,10 +7,13 @@ import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from sciml_data.cli import VERBS, group
 from tests.support.paths import ROOT
 
 SOURCES = sorted(
@@ -44,6 +47,12 @@ def test_help_loads_nothing_heavy() -> None:
     assert imported_by("-m", "sciml_data", "--help") & HEAVY == set()
 
 
+@pytest.mark.parametrize("arguments", ["list", "describe tevolop_socal"])
+def test_a_look_at_the_registry_loads_nothing_heavy(arguments: str) -> None:
+    """Descriptors are validated, which needs jsonschema; nothing needs arrays or requests."""
+    assert imported_by("-m", "sciml_data", *arguments.split()) & (HEAVY - {"jsonschema"}) == set()
+
+
 STUBS = sorted((ROOT / "sciml_data").rglob("__init__.pyi"))
 
 
@@ -59,6 +68,87 @@ def test_public_names_of_a_package_exist(stub: Path) -> None:
 
     assert sorted(package.__all__) == sorted(declared)
     assert [name for name in declared if not hasattr(package, name)] == []
+
+
+MODULES_FOR_ALL = {"sciml_data.errors", "sciml_data.home", "sciml_data.progress"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "sciml_data" / "cli").glob("*.py")), ids=lambda path: path.name
+)
+def test_the_command_line_imports_public_names_only(path: Path) -> None:
+    """What a verb can do, a script can do: each name is in the `__all__` of a package."""
+    imported = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("sciml_data")
+        and node.module not in MODULES_FOR_ALL
+        and not (node.module or "").startswith("sciml_data.cli")
+        for alias in node.names
+    ]
+    modules = [
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+
+    assert [module for module in modules if module.startswith("sciml_data")] == []
+    assert [
+        f"{module}.{name}"
+        for module, name in imported
+        if module is None or name not in getattr(importlib.import_module(module), "__all__", ())
+    ] == []
+
+
+# Private vocabulary of version 1, which the field's terms have replaced (docs/glossary.md has the
+# words that stay). Words that are a verb or a noun of everyday English are meant in any sense.
+PRIVATE_WORDS = (
+    "anew", "asked", "crew", "crowd", "extent", "facts", "found", "gate", "judged", "judge", "kept",
+    "lay out", "laid out", "levels", "lest", "lies", "mend", "mends", "moved", "none", "notice",
+    "one", "patience", "receipt", "rings", "said", "seen", "shown", "so many", "stands", "survey",
+    "team", "tell", "told", "turn", "turned", "whatever", "whose",
+    "go on with", "goes on", "gone on", "held against", "hold against", "is on",
+)  # fmt: skip
+PRIVATE_NAME = re.compile(rf"\b(least|most)_|\b({'|'.join(PRIVATE_WORDS)})\b")
+NOT_A_START = re.compile(
+    "(As|At|By|From|In|Of|On|Only|To|Under|What|Where|Which|Who|Whom|With) ", re.IGNORECASE
+)
+
+
+def commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and those below it, by what is typed."""
+    yield " ".join(path), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, (*path, name))
+
+
+COMMANDS = dict(commands(group))
+
+
+@pytest.mark.parametrize("typed", COMMANDS, ids=lambda typed: typed or "sciml-data")
+def test_help_is_in_the_terms_of_the_field(typed: str) -> None:
+    command = COMMANDS[typed]
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    helps = {option.opts[0]: option.help or "" for option in options}
+    texts = [command.help or "", command.short_help or "", *helps.values()]
+
+    assert [match[0] for text in texts if (match := PRIVATE_NAME.search(text.lower()))] == []
+    assert command.help
+    # A help text completes "This option sets ...": no preposition or pronoun begins it.
+    assert [name for name, text in helps.items() if not re.match(r"[A-Z]", text)] == []
+    assert [name for name, text in helps.items() if NOT_A_START.match(text)] == []
+
+
+def test_help_of_the_program_is_in_the_terms_of_the_field() -> None:
+    assert [text for text in VERBS.values() if PRIVATE_NAME.search(text.lower())] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

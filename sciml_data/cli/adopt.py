@@ -13,7 +13,7 @@ from sciml_data.cli.options import home_option, registry_option, version_option
 from sciml_data.cli.output import byte_bar, file_rows, log
 
 if TYPE_CHECKING:
-    from sciml_data.registry.stages import Fetched
+    from sciml_data.registry import Fetched
 
 
 @click.command(
@@ -77,10 +77,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     for independent files. Symbolic links in DIR, as git-annex makes them, are followed if their
     target is inside DIR; the home itself has no symbolic links.
     """
-    from sciml_data import api
+    from sciml_data import adopt_dataset
 
     with byte_bar(f"adopt {dataset}") as progress:
-        fetched = api.adopt_dataset(
+        fetched = adopt_dataset(
             dataset,
             folder,
             version=version,

@@ -48,10 +48,9 @@ def command(
     A run without a score is a miss and counts as the worst. An error is raised for runs with
     different data, splits or settings, for synthetic and real runs together, and for repeated runs.
     """
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import find_run, load_record
     from sciml_data.home import find_home, write_output
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.board import advised_runs, aggregate, summary_json, summary_text
 
     place, known = find_home(home), find_registry(registry)

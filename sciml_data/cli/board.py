@@ -57,7 +57,7 @@ def command(
     separate table. They are not ranked, and neither are results published elsewhere.
     """
     from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.board import board_rows, published_rows
 
     registry = find_registry(where["registry"])
@@ -89,8 +89,7 @@ def _format(rows: Sequence[Row], format_: str) -> str:
 
 def _paths(names: Sequence[str], home: Home) -> list[Path]:
     """Return the folders of runs and submissions for the arguments of the call."""
-    from sciml_data.bench.record.record import RECORD_NAME
-    from sciml_data.bench.record.runs import all_runs, find_run
+    from sciml_data.bench import RECORD_NAME, all_runs, find_run
     from sciml_data.results.submission import find_submissions
 
     if not names:
@@ -142,7 +141,7 @@ def _first(error: RecordError) -> str:
 
 
 def _run(folder: Path) -> Iterator[Entry]:
-    from sciml_data.bench.record.record import load_record
+    from sciml_data.bench import load_record
 
     yield load_record(folder), None
 

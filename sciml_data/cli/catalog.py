@@ -27,7 +27,7 @@ def command(registry: Path | None, home: Path | None) -> None:
     from sciml_data.errors import CallError
     from sciml_data.home import find_home, write_atomically
     from sciml_data.integrations.intake import READY_CATALOG, ready_catalog
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     place = find_home(home)
     text = ready_catalog(find_registry(registry), place)

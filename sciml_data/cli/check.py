@@ -13,7 +13,7 @@ from sciml_data.cli.output import log
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 if TYPE_CHECKING:
-    from sciml_data.registry.layout import Registry
+    from sciml_data.registry import Registry
 
 
 @click.command(
@@ -33,8 +33,8 @@ Examples:
 )
 def command(registry: Path | None, since: str | None) -> None:
     """Check every descriptor, manifest, data card and task; print a line for each problem."""
-    from sciml_data.curate.history import changed_since
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.curate import changed_since
+    from sciml_data.registry import find_registry
 
     searched = find_registry(registry)
     problems = check_registry(searched)
@@ -90,7 +90,7 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
     import json
 
     from sciml_data.formats import load_format
-    from sciml_data.registry.descriptor import DESCRIPTOR_NAME, check_descriptor
+    from sciml_data.registry import DESCRIPTOR_NAME, check_descriptor
 
     folder = registry.package(dataset, version)
     place = f"datapackages/{dataset}/{version}"
@@ -108,8 +108,8 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
 
 def _expected_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
     """Return where a manifest deviates from the sizes expected before it was pinned."""
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.transfer.listing import deviations
+    from sciml_data.registry import load_descriptor
+    from sciml_data.transfer import deviations
 
     descriptor = load_descriptor(registry, dataset, version)
     sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest or ()}
@@ -126,8 +126,8 @@ def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     import json
 
-    from sciml_data.bench.task.task import datasets_of, load_task
-    from sciml_data.results.board.published import FILE_NAME, load_published
+    from sciml_data.bench import datasets_of, load_task
+    from sciml_data.results.board import PUBLISHED_NAME, load_published
 
     runner = registry.runner(benchmark)
     place = f"runners/{benchmark}"
@@ -140,7 +140,7 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         load_published(task)
     except DescriptorError as error:
         published = error.problems or (Problem("published", "", error.message),)
-        problems += _at(f"{place}/{FILE_NAME}: ", published)
+        problems += _at(f"{place}/{PUBLISHED_NAME}: ", published)
     for dataset in datasets_of(task):
         try:
             registry.package(dataset, task.version)

@@ -33,10 +33,8 @@ def command(dataset: str, version: str | None, registry: Path | None, format_: s
 
     No dataset has a registered DOI; the citation has the address of its page instead.
     """
-    from sciml_data.metadata.facts import facts_of
-    from sciml_data.metadata.forms import CITATIONS, write_form
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.metadata import CITATIONS, facts_of, write_form
+    from sciml_data.registry import find_registry, load_descriptor
 
     facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
     click.echo(write_form(facts, CITATIONS[format_]), nl=False)

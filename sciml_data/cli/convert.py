@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     again. Converting twice gives the same bytes, on this computer or on a cluster. Existing ready
     files are reused, also after more of the dataset was fetched.
     """
-    from sciml_data import api
+    from sciml_data import convert_dataset
 
     if cluster is not None and jobs is not None:
         raise CallError(
@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             untouched="nothing was converted",
         )
     with byte_bar(f"convert {dataset}") as progress:
-        converted = api.convert_dataset(
+        converted = convert_dataset(
             dataset,
             version=version,
             sample=sample,

@@ -25,9 +25,9 @@ def command(registry: Path | None, *, check: bool) -> None:
 
     Prints the path of each file that changed.
     """
-    from sciml_data.curate.derive import drift, write_derived
+    from sciml_data.curate import drift, write_derived
     from sciml_data.errors import SciMLDataError
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     target = find_registry(registry)
     if not check:

@@ -11,7 +11,7 @@ import click
 from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
-    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry import Descriptor
 
 
 @click.command(
@@ -27,10 +27,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
     """Print a dataset's title, versions, size, licence, citation, variables, splits and mirrors."""
-    from sciml_data import api
+    from sciml_data import describe, versions
 
-    descriptor = api.describe(dataset, version=version, registry=registry)
-    facts = to_facts(descriptor, api.versions(dataset, registry=registry))
+    descriptor = describe(dataset, version=version, registry=registry)
+    facts = to_facts(descriptor, versions(dataset, registry=registry))
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False) if as_json else _text(facts))
 
 

@@ -12,7 +12,7 @@ import click
 from sciml_data.cli.options import home_option, registry_option
 
 if TYPE_CHECKING:
-    from sciml_data.curate.diff import Difference, ValueChange
+    from sciml_data.curate import Difference, ValueChange
 
 MAX_FIELD_LETTERS = 100  # printed of a field's value; --json prints all
 MAX_FILES = 20  # printed of each kind of change
@@ -54,10 +54,9 @@ def command(
     A file with the same bytes at another path counts as renamed. Values are compared by the
     statistics of each variable (count, missing, mean, min, max); every ready file is read once.
     """
-    from sciml_data.curate.diff import diff_versions
+    from sciml_data.curate import diff_versions
     from sciml_data.home import find_home
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry, load_descriptor
 
     registry = find_registry(places["registry"])
     other = find_registry(places["other_registry"]) if places["other_registry"] else registry

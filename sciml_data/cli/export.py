@@ -82,7 +82,7 @@ def command(form: str, name: str, **options: Any) -> None:
 
 
 def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
-    from sciml_data import api
+    from sciml_data import describe
     from sciml_data.metadata import facts_of, find_form, write_form
 
     refuse_options(form, options, RUN_OPTIONS)
@@ -90,7 +90,7 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
     to = None if options["to"] is None else Path(options["to"])
     if to is not None:
         check_output(to, file_name=export.file_name)
-    descriptor = api.describe(name, version=options["version"], registry=options["registry"])
+    descriptor = describe(name, version=options["version"], registry=options["registry"])
     print_or_write(write_form(facts_of(descriptor), export), to)
 
 

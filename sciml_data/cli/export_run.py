@@ -26,10 +26,9 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         CallError: no such format, run or target, or an option the format does not accept.
         RecordError: the run cannot be exported in this format.
     """
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import find_run, load_record
     from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.exports import RUN_FORMS, ExportRequest
     from sciml_data.results.exports import export_run as export
 

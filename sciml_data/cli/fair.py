@@ -12,8 +12,7 @@ from sciml_data.cli.options import registry_option, version_option
 from sciml_data.cli.output import check_output, print_or_write
 
 if TYPE_CHECKING:
-    from sciml_data.registry.descriptor import Descriptor
-    from sciml_data.registry.layout import Registry
+    from sciml_data.registry import Descriptor, Registry
 
 
 @click.command(
@@ -58,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     failed metric has a remedy and its owner: upstream or this registry. docs/fair.md describes
     every check.
     """
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     versions = _versions(find_registry(registry), dataset, version, is_all=is_all)
     if page is not None:
@@ -88,7 +87,7 @@ def _versions(
     registry: Registry, dataset: str | None, version: str | None, *, is_all: bool
 ) -> list[Descriptor]:
     from sciml_data.errors import CallError
-    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.registry import load_descriptor
 
     if is_all == (dataset is not None) or (is_all and version is not None):
         raise CallError(
@@ -107,7 +106,7 @@ def _versions(
 
 def _write_page(versions: list[Descriptor], page: Path) -> None:
     from sciml_data.errors import CallError
-    from sciml_data.metadata.landing.page import landing_page
+    from sciml_data.metadata.landing import landing_page
 
     if len(versions) != 1:
         raise CallError(

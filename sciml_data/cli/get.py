@@ -66,14 +66,14 @@ def command(
     again, and an interrupted transfer is resumed. For an unpinned version the listing of a mirror
     is checked against the expected sizes; later fetches must agree with that first listing.
     """
-    from sciml_data import api
+    from sciml_data import get_dataset
 
     if dry_run:
         _dry_run(dataset, options, sample=sample, as_json=as_json)
         return
     bar = part_bar(f"sample of {dataset}") if sample else byte_bar(f"get {dataset}")
     with bar as progress:
-        fetched = api.get_dataset(
+        fetched = get_dataset(
             dataset,
             **options,
             sample=sample,
@@ -86,7 +86,7 @@ def command(
 
 def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bool) -> None:
     """Print the plan of a fetch."""
-    from sciml_data import api
+    from sciml_data import plan_dataset
 
     refused = [name for name in ("start", "end", "sample_set") if options.pop(name)]
     if sample or refused:
@@ -95,7 +95,7 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
             f"--dry-run cannot be used with {', '.join(names)}", untouched="nothing was fetched"
         )
     del options["jobs"]
-    _print_plan(api.plan_dataset(dataset, **options, log=log), as_json=as_json)
+    _print_plan(plan_dataset(dataset, **options, log=log), as_json=as_json)
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from sciml_data.cli.options import registry_option
 from sciml_data.errors import DescriptorError
 
 if TYPE_CHECKING:
-    from sciml_data.registry.layout import Registry
+    from sciml_data.registry import Registry
 
 COLUMNS = ("kind", "name", "version", "files", "bytes", "title")
 
@@ -31,7 +31,7 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
     Entries that cannot be read are reported on stderr, and the exit code is 1.
     """
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     wrong: list[DescriptorError] = []
     rows = list_registry(find_registry(registry), wrong)
@@ -47,8 +47,8 @@ def command(registry: Path | None, *, as_json: bool) -> None:
 
 def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
     """Return a row for each version and benchmark, and add errors of other entries to `wrong`."""
-    from sciml_data.bench.task.task import datasets_of, load_task
-    from sciml_data.registry.descriptor import load_descriptor
+    from sciml_data.bench import datasets_of, load_task
+    from sciml_data.registry import load_descriptor
 
     rows = []
     for name in registry.datasets():

@@ -45,7 +45,7 @@ Examples:
     help="Log to check; exit with 1 if it has problems.",
 )
 @click.option("--benchmark", help="Benchmark of the checked log. Default: as the log says.")
-@click.option("--rules", help="Benchmark whose rules for the official checker are printed.")
+@click.option("--rules", help="Print the rules of this benchmark for the official checker.")
 @registry_option
 @home_option
 def command(run: str | None, **options: Any) -> None:
@@ -64,7 +64,7 @@ def command(run: str | None, **options: Any) -> None:
 
 
 def _print_rules(run: str | None, options: dict[str, Any]) -> None:
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.mlperf_log import registry_rules
 
     if run or options["file"]:
@@ -124,9 +124,8 @@ def _check(run: str | None, options: dict[str, Any]) -> None:
 
 
 def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
-    from sciml_data.registry.layout import find_registry
-    from sciml_data.results.mlperf_log import benchmark_of, check_official
-    from sciml_data.results.mlperf_log.lines import read_lines
+    from sciml_data.registry import find_registry
+    from sciml_data.results.mlperf_log import benchmark_of, check_official, read_lines
 
     events = [line.event for line in read_lines(text)[0]]
     try:
@@ -137,8 +136,7 @@ def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
 
 
 def _record(run: str, options: dict[str, Any]) -> dict[str, Any]:
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import find_run, load_record
     from sciml_data.home import find_home
 
     return load_record(find_run(find_home(options["home"]), run))

@@ -69,7 +69,7 @@ def create(
     to resume an interrupted run.
     """
     from sciml_data.integrations import datalad
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     versions = datalad.select_versions(find_registry(registry), datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
@@ -102,7 +102,7 @@ def update(
     default is all datasets in the mirror; an ID that is not in the mirror is added.
     """
     from sciml_data.integrations import datalad
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     datalad.check_is_mirror(folder)
     versions = datalad.select_versions(

@@ -20,7 +20,7 @@ NOT_STATED = "LicenseRef-not-stated"
 # Questions on a terminal for missing options; an empty answer leaves a place to fill.
 QUESTIONS = {
     "files": "folder of the native files, with the paths they are published under",
-    "title": "title, one line",
+    "title": "title, a single line",
     "description": "description (100 characters or more)",
     "license_": f"licence (SPDX identifier, or {NOT_STATED})",
     "creators": "creators of the data (a semicolon between names)",
@@ -53,7 +53,7 @@ Examples:
     "with arrays; other files have no ready form.",
 )
 @click.option("--like", metavar="VERSION", help="Version to copy the descriptor from.")
-@click.option("--title", help="Title of the dataset, one line.")
+@click.option("--title", help="Title of the dataset, a single line.")
 @click.option("--description", help="Description, 100 characters or more.")
 @click.option("--license", "license_", metavar="SPDX", help=f"SPDX licence, or {NOT_STATED}.")
 @click.option("--creator", "creators", multiple=True, help="Creator of the data. Can be repeated.")
@@ -100,9 +100,9 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
     import datetime
 
     from sciml_data.cli.output import byte_bar
-    from sciml_data.curate.new import start_dataset
+    from sciml_data.curate import start_dataset
     from sciml_data.formats import load_format
-    from sciml_data.registry.layout import Registry, find_registry
+    from sciml_data.registry import Registry, find_registry
 
     root = registry if registry is not None else find_registry().root
     files = given["files"]
@@ -164,7 +164,7 @@ def _licence(name: str) -> dict[str, str]:
 
 def _may_be_spdx(name: str) -> bool:
     """Return whether a licence is in the SPDX list; True if the list is not installed."""
-    from sciml_data.metadata.vocabularies import is_spdx
+    from sciml_data.metadata import is_spdx
 
     try:
         return is_spdx(name)
@@ -210,9 +210,8 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     import json
 
     from sciml_data.cli.check import check_registry
-    from sciml_data.curate.inventory import propose_arrays
-    from sciml_data.registry.descriptor import DESCRIPTOR_NAME
-    from sciml_data.registry.manifest import read_manifest
+    from sciml_data.curate import propose_arrays
+    from sciml_data.registry import DESCRIPTOR_NAME, read_manifest
 
     folder = registry.root / "datapackages" / dataset / version
     native = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))["sciml"]["native"]

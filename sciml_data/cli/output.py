@@ -90,7 +90,7 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
 def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a `progress` callback (parts done, all parts) for `make_sample`."""
     if not sys.stderr.isatty():
-        from sciml_data.synthetic.make import progress_lines
+        from sciml_data.synthetic import progress_lines
 
         yield progress_lines(doing, log)
         return

@@ -12,9 +12,9 @@ from sciml_data.cli.options import home_option, mirror_option, registry_option, 
 from sciml_data.cli.output import byte_bar, log
 
 if TYPE_CHECKING:
-    from sciml_data.curate.pin import Pin
+    from sciml_data.curate import Pin
     from sciml_data.home import Home
-    from sciml_data.registry.descriptor import Descriptor
+    from sciml_data.registry import Descriptor
 
 
 @click.command(
@@ -54,10 +54,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     registry and derived files are updated. From then on, other bytes are an error for every user.
     --listing pins the ETags of a mirror instead: a weaker check that needs no fetch.
     """
-    from sciml_data.curate.pin import pull_request, write_pin
+    from sciml_data.curate import pull_request, write_pin
     from sciml_data.home import find_home
-    from sciml_data.registry.descriptor import load_descriptor
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry, load_descriptor
 
     target = find_registry(registry)
     descriptor = load_descriptor(target, dataset, version)
@@ -71,9 +70,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _pin(descriptor: Descriptor, home: Home, mirrors: Sequence[str], *, listing: bool) -> Pin:
-    from sciml_data.curate.pin import check_pinnable, pin_fetched, pin_listing
-    from sciml_data.transfer.listing import list_files
-    from sciml_data.transfer.protocols.mirrors import user_mirrors
+    from sciml_data.curate import check_pinnable, pin_fetched, pin_listing
+    from sciml_data.transfer import list_files, user_mirrors
 
     check_pinnable(descriptor)
     folder = home.dataset(descriptor.dataset, descriptor.version)

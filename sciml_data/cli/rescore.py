@@ -15,9 +15,7 @@ from sciml_data.cli.options import home_option, mirror_option, registry_option
 from sciml_data.cli.output import log
 
 if TYPE_CHECKING:
-    from sciml_data.bench.run.rescoring import Difference
-    from sciml_data.bench.run.staging import Source
-    from sciml_data.bench.task.task import Task
+    from sciml_data.bench import Difference, Source, Task
 
 
 @click.command(
@@ -54,11 +52,9 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
 
 def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Rescore a run of the home, print the differences, and return whether there are none."""
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import find_run
-    from sciml_data.bench.run.rescoring import rescore
+    from sciml_data.bench import find_run, load_record, rescore
     from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     folder = find_run(find_home(options["home"]), run)
     data = load_record(folder)["dataset"]
@@ -78,7 +74,7 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
 
 def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Rescore every run of a submission, print the differences, return whether there are none."""
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.submission import load_packed_record, record_name, rescore_packed
 
     data = load_packed_record(folder / record_name(1))["dataset"]
@@ -103,18 +99,17 @@ def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
 
 def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> Source:
     """Fetch and convert the dataset of a record."""
-    from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
-    from sciml_data.bench.run import staging
+    from sciml_data.bench import Sample, import_tensorflow_quietly, stage
     from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
 
     import_tensorflow_quietly()
-    return staging.stage(
+    return stage(
         task,
         find_registry(options["registry"]),
         home=find_home(options["home"]),
         mirrors=options["mirrors"],
-        sample=staging.Sample.of(data),
+        sample=Sample.of(data),
         log=log,
     )
 

@@ -24,8 +24,7 @@ from sciml_data.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sciml_data.bench.run.request import Request
-    from sciml_data.bench.run.staging import Sample, Source
+    from sciml_data.bench import Request, Sample, Source
     from sciml_data.home import Home
 
     Log = Callable[[str], None]
@@ -109,8 +108,7 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     is scored. --resume resumes an interrupted run. In a Slurm step with several tasks, the tasks
     are the workers of a single run; the first worker writes and prints.
     """
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.report import run_table, spread_table
+    from sciml_data.bench import load_record, run_table, spread_table
     from sciml_data.home import find_home
 
     folders = _run(benchmark, options, find_home(options["home"]))
@@ -152,32 +150,19 @@ def read_seeds(text: str) -> list[int]:
 
 def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed; return the folders, an empty list in workers after the first."""
-    from sciml_data.bench.monitoring.machine import import_tensorflow_quietly
-    from sciml_data.bench.record import runs
-    from sciml_data.bench.run.execution import prepare, run_once
-    from sciml_data.bench.run.request import check_request
-    from sciml_data.bench.training import backend, slurm
-    from sciml_data.bench.training.backend import is_first_worker
+    from sciml_data.bench import named_run_folder, prepare, run_once
 
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
         _stage(request, options, home, sample, log)
         return []
-    if options["nodes"]:
-        slurm.check_nodes(
-            os.environ, options["nodes"], benchmark=benchmark, strategy=request.strategy
-        )
-    check_request(request)
-    slurm.join_cluster(os.environ, request.strategy)
-    worker_log = log if is_first_worker(os.environ) else _discard
-    if os.environ[backend.VARIABLE] == "tensorflow":
-        import_tensorflow_quietly()
+    worker_log = _join_workers(request, options["nodes"])
     stage = partial(_stage, request, options, home, sample, worker_log)
     prepared = prepare(request, lambda _task: stage(), log=worker_log)
     folders = []
     for seed in seeds:
         name = options["name"] and options["name"] + (f"-s{seed}" if len(seeds) > 1 else "")
-        folder = runs.named_run_folder(home, benchmark, name) if name else folder
+        folder = named_run_folder(home, benchmark, name) if name else folder
         folders.append(
             run_once(
                 prepared,
@@ -192,14 +177,33 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     return [folder for folder in folders if folder is not None]
 
 
+def _join_workers(request: Request, nodes: int | None) -> Log:
+    """Check the request, join the workers of a Slurm step, and return this worker's log."""
+    from sciml_data.bench import (
+        check_nodes,
+        check_request,
+        import_tensorflow_quietly,
+        is_first_worker,
+        join_cluster,
+    )
+    from sciml_data.bench.training import backend
+
+    if nodes:
+        check_nodes(os.environ, nodes, benchmark=request.benchmark, strategy=request.strategy)
+    check_request(request)
+    join_cluster(os.environ, request.strategy)
+    if os.environ[backend.VARIABLE] == "tensorflow":
+        import_tensorflow_quietly()
+    return log if is_first_worker(os.environ) else _discard
+
+
 def _stage(
     request: Request, options: dict[str, Any], home: Home, sample: Sample | None, log: Log
 ) -> Source:
     """Fetch and convert the data of the request, or its sample, and return them."""
-    from sciml_data.bench.run import staging
-    from sciml_data.bench.run.request import check_names
+    from sciml_data.bench import check_names, stage
 
-    return staging.stage(
+    return stage(
         check_names(request),
         request.registry,
         home=home,
@@ -214,16 +218,15 @@ def read_request(
     benchmark: str, options: dict[str, Any], home: Home
 ) -> tuple[Path | None, Request, list[int], Sample | None]:
     """Return (run to resume, request, seeds, synthetic sample)."""
-    from sciml_data.bench.run.request import Request
-    from sciml_data.bench.run.staging import Sample
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.bench import Request, Sample
+    from sciml_data.registry import find_registry
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
     registry = find_registry(options["registry"])
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
     if options["name"]:
-        from sciml_data.bench.record.runs import named_run_folder
+        from sciml_data.bench import named_run_folder
 
         named_run_folder(home, benchmark, options["name"])  # raises an error for an unusable name
     if options["seed"] is not None and options["seeds"]:
@@ -252,9 +255,7 @@ def _resumed(
     """Return the values of `read_request` for a resumed run, from its record."""
     from dataclasses import replace
 
-    from sciml_data.bench.record.record import load_record
-    from sciml_data.bench.record.runs import LATEST, find_run
-    from sciml_data.bench.run.staging import Sample
+    from sciml_data.bench import LATEST, Sample, find_run, load_record
 
     fixed = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
     given = [name for name in (*fixed, "sample_set") if options[name]]

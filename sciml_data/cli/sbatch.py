@@ -54,7 +54,7 @@ def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> N
     its first task, then trains in all tasks. A requeued job resumes its run. Every node must be
     able to read the home and this installation.
     """
-    from sciml_data.bench.run.jobscript import Job, write_job_script
+    from sciml_data.bench import Job, write_job_script
 
     benchmark, run, name = _run_words(words, threads=options["cpus_per_task"])
     script = write_job_script(benchmark, Job(**options), run, name=name)
@@ -69,7 +69,7 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
     Raises:
         CallError: `run` does not accept them, or the job script sets them itself.
     """
-    from sciml_data.bench.run.request import check_names
+    from sciml_data.bench import check_names
     from sciml_data.cli.run import command as run_command
     from sciml_data.cli.run import read_request
     from sciml_data.home import find_home

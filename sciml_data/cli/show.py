@@ -46,9 +46,7 @@ def command(
     Several runs that differ only in their seed are printed as median and spread. Runs with
     different data, or synthetic and real runs together, are an error.
     """
-    from sciml_data.bench.record.record import check_repeats, load_record
-    from sciml_data.bench.record.report import run_table, spread_table
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import check_repeats, find_run, load_record, run_table, spread_table
     from sciml_data.home import find_home
 
     place = find_home(home)
@@ -70,8 +68,8 @@ def _draw(
     folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
 ) -> list[Path]:
     """Draw the figures of a run, and return their paths."""
-    from sciml_data.bench.plots import draw_figures, draw_monitor
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.bench import draw_figures, draw_monitor
+    from sciml_data.registry import find_registry
 
     paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder)]
     if target is None:

@@ -78,9 +78,9 @@ def build(  # noqa: PLR0913 - one parameter an option
     opened from a disk or under any address, and loads nothing from other hosts. The same input
     gives the same bytes.
     """
-    from sciml_data.bench.plots import draw_figures
+    from sciml_data.bench import draw_figures
     from sciml_data.home import find_home
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.site import SiteOptions, gather, site_files, write_site
 
     _check_url(base_url)

@@ -61,7 +61,9 @@ Examples:
 @click.option("--poc-email", help="E-mail address of the point of contact.")
 @click.option("--contribution", type=PATH, help="Markdown file to include in the document.")
 @click.option(
-    "--system-file", type=PATH, help="JSON file with facts of the system that the records lack."
+    "--system-file",
+    type=PATH,
+    help="JSON file that describes the system, for fields that records lack.",
 )
 @click.option("--reference", metavar="RUN", help="Run of the reference model, for the table.")
 @click.option(
@@ -76,7 +78,7 @@ def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) ->
 
     The runs must be repeats that differ only in their seeds. Prints the folder.
     """
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import find_run
     from sciml_data.home import find_home
     from sciml_data.results.submission import Extras, Terms, pack_runs, read_system_file
 
@@ -124,7 +126,7 @@ def check(
     """
     from dataclasses import replace
 
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.submission import check_submission, runs_below
 
     folders, refused = _folders(folder, since)
@@ -168,7 +170,7 @@ Examples:
 @registry_option
 def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **options: Any) -> None:
     """Make a local branch of the submission in FOLDER. Nothing is pushed or sent."""
-    from sciml_data.registry.layout import find_registry
+    from sciml_data.registry import find_registry
     from sciml_data.results.submission import check_submission, commit_locally, make_pull_request
 
     if dry_run == (checkout is not None):
@@ -211,7 +213,7 @@ Examples:
 @home_option
 def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | None) -> None:
     """Check whether RUN, made independently, reproduces the rescored submission in FOLDER."""
-    from sciml_data.bench.record.runs import find_run
+    from sciml_data.bench import find_run
     from sciml_data.home import find_home
     from sciml_data.results.submission import TOLERANCE, compare_run
 
@@ -239,12 +241,7 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
     Raises:
         CallError: the folder has no submission.
     """
-    from sciml_data.results.submission import (
-        TERMS,
-        VERIFICATION,
-        changed_since,
-        find_submissions,
-    )
+    from sciml_data.results.submission import TERMS, VERIFICATION, changed_since, find_submissions
 
     if since is not None:
         changed = changed_since(folder, since)

@@ -56,18 +56,18 @@ def command(dataset: str, clone: Path | None, *, as_json: bool, **options: Any) 
     If only some files were fetched (--include, --split), only those are checked. Unknown files are
     reported and not touched. --repair moves changed files to quarantine and fetches them again.
     """
-    from sciml_data import api
+    from sciml_data import verify_dataset
 
     if clone is not None:
         _verify_clone(dataset, clone, options, as_json=as_json)
         return
     with byte_bar(f"{'repair' if options['repair'] else 'verify'} {dataset}") as progress:
-        verified = api.verify_dataset(dataset, **options, log=log, progress=progress)
+        verified = verify_dataset(dataset, **options, log=log, progress=progress)
     _print_verified(verified, as_json=as_json)
 
 
 def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_json: bool) -> None:
-    from sciml_data import api
+    from sciml_data import describe
     from sciml_data.integrations.datalad import verify_clone
     from sciml_data.progress import format_bytes
 
@@ -77,7 +77,7 @@ def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_js
             f"{', '.join(given)} cannot be used with --clone: a clone is only read",
             untouched="nothing was read",
         )
-    descriptor = api.describe(dataset, version=options["version"], registry=options["registry"])
+    descriptor = describe(dataset, version=options["version"], registry=options["registry"])
     with byte_bar(f"verify {dataset}") as progress:
         clone = verify_clone(descriptor, root, jobs=options["jobs"], progress=progress)
     fetched, absent = clone.fetched, len(clone.absent)

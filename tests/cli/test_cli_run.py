@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.record.record import load_record, write_record
-from sciml_data.bench.run import execution, staging
 from sciml_data.bench.run.request import check_backend
 from sciml_data.bench.run.staging import Sample, Source
 from sciml_data.bench.task.task import Task
@@ -32,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture(autouse=True)
 def _points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "stage", toy_source)
+    monkeypatch.setattr("sciml_data.bench.stage", toy_source)
 
 
 def call(*words: str, home: Path) -> Result:
@@ -50,7 +49,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home with two real runs and one on a sample."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "stage", toy_source)
+        patch.setattr("sciml_data.bench.stage", toy_source)
         sample = call("run", "toy", "--sample", "--strategy", "default", home=home)
         seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=2", home=home)
     assert (sample.exception, seeds.exception) == (None, None)
@@ -162,7 +161,7 @@ def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         staged.append(options["sample"])
         return toy_source(task, *words, **options)
 
-    monkeypatch.setattr(staging, "stage", stage)
+    monkeypatch.setattr("sciml_data.bench.stage", stage)
 
     words = ("--sample-seed", "3", "--sample-set", "rows=9", "--stage-only")
     result = call("run", "toy", "--sample", *words, home=tmp_path)
@@ -174,7 +173,7 @@ def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_worker_that_does_not_write_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "run_once", lambda *_, **__: None)
+    monkeypatch.setattr("sciml_data.bench.run_once", lambda *_, **__: None)
     cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
     task = {"type": "worker", "index": 1}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))

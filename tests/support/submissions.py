@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 
 from sciml_data.bench.monitoring import machine
 from sciml_data.bench.record.record import record_digest
-from sciml_data.bench.run import staging
 from sciml_data.cli import group
 from sciml_data.errors import SciMLDataError
 from sciml_data.registry.descriptor import load_descriptor
@@ -102,7 +101,7 @@ def make_bench(root: Path, patch: pytest.MonkeyPatch) -> Bench:
     manifest = load_descriptor(Registry(registry), "toy_points", "1.0").manifest
     assert manifest is not None
     commit = repository(root / "code")
-    patch.setattr(staging, "stage", partial(toy_source, digest=f"sha256:{manifest.digest}"))
+    patch.setattr("sciml_data.bench.stage", partial(toy_source, digest=f"sha256:{manifest.digest}"))
     patch.setattr(machine, "_checkout", lambda _root: (commit, False, None))
     run = ["run", "toy", "--home", str(root / "home"), "--registry", str(registry)]
     run += ["--strategy", "default", "--set", "epochs=2"]

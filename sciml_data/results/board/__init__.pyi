@@ -1,4 +1,4 @@
-from .published import advised_runs, load_published, published_rows
+from .published import PUBLISHED_NAME, advised_runs, load_published, published_rows
 from .render import (
     from_json,
     summary_json,
@@ -12,6 +12,7 @@ from .rows import Row, board_rows
 from .summary import Summary, aggregate
 
 __all__ = [
+    "PUBLISHED_NAME",
     "Row",
     "Summary",
     "advised_runs",

@@ -30,7 +30,7 @@ from sciml_data.results.board.rows import (
 )
 from sciml_data.results.board.summary import Energy
 
-FILE_NAME = "published.toml"
+PUBLISHED_NAME = "published.toml"
 PUBLISHED_SCHEMA = Path(__file__).with_name("published.schema.json")
 JOULES_PER_KWH = 3.6e6
 
@@ -72,19 +72,19 @@ def load_published(task: Task) -> Mapping[str, Any]:
     Raises:
         DescriptorError: the file is invalid; `.problems` has every place.
     """
-    path = task.folder / FILE_NAME
+    path = task.folder / PUBLISHED_NAME
     if not path.is_file():
         return {}
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is not TOML: {error}") from error
+        raise DescriptorError(f"{PUBLISHED_NAME} of {task.name!r} is not TOML: {error}") from error
     problems = schema_problems(document, PUBLISHED_SCHEMA, whole="document")
     if not problems:
         for number, figure in enumerate(document["figure"]):
             problems += _figure_problems(figure, task, f"figure[{number}]")
     if problems:
-        raise DescriptorError(f"{FILE_NAME} of {task.name!r} is invalid", problems=problems)
+        raise DescriptorError(f"{PUBLISHED_NAME} of {task.name!r} is invalid", problems=problems)
     return document
 
 

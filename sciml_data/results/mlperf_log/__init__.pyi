@@ -1,6 +1,6 @@
 from .check import check_lines
 from .events import events_of, log_text
-from .lines import parse_lines
+from .lines import parse_lines, read_lines
 from .official import check_official, registry_rules
 from .submitter import STATUSES, Submitter, application, benchmark_of
 
@@ -14,5 +14,6 @@ __all__ = [
     "events_of",
     "log_text",
     "parse_lines",
+    "read_lines",
     "registry_rules",
 ]

@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.bench.record.record import load_record
-from sciml_data.bench.run import staging
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.bench.task.variants import choose_variant
@@ -162,7 +161,7 @@ def test_a_run_says_its_variant_and_is_shown_rescored_and_resumed_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorflow")
-    monkeypatch.setattr(staging, "stage", toy_source)
+    monkeypatch.setattr("sciml_data.bench.stage", toy_source)
     registry = write(tmp_path / "registry").parents[1]
     where = {"home": tmp_path / "home", "registry": registry}
 

@@ -11,7 +11,7 @@ from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry.layout import Registry, find_registry
 from sciml_data.results.board.published import (
-    FILE_NAME,
+    PUBLISHED_NAME,
     advised_runs,
     load_published,
     published_rows,
@@ -50,7 +50,7 @@ def registry(tmp_path: Path) -> Registry:
 
 
 def write(registry: Registry, text: str) -> None:
-    (registry.runner("toy") / FILE_NAME).write_text(text, encoding="utf-8")
+    (registry.runner("toy") / PUBLISHED_NAME).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("benchmark", REGISTRY.benchmarks())

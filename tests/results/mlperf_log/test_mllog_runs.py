@@ -8,7 +8,6 @@ import pytest
 
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.record.runs import all_runs
-from sciml_data.bench.run import staging
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import check_lines, check_official, events_of, log_text
@@ -25,7 +24,7 @@ def runs_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Return a home with runs of two seeds that share their data, and a run that was resumed."""
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(staging, "stage", toy_source)
+        patch.setattr("sciml_data.bench.stage", toy_source)
         seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=1", home=root)
         one = call("run", "toy", "--sample", "--name", "once", "--set", "epochs=1", home=root)
         again = call("run", "toy", "--resume", "once", home=root)
