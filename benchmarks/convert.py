@@ -1,17 +1,17 @@
-r"""Time of converting: tevolop_socal against pandas, cloud_slstr_ds1 against a plain copy.
+r"""Conversion speed: tevolop_socal against pandas, cloud_slstr_ds1 against a copy of its files.
 
     python benchmarks/convert.py [NATIVE] [--repeat 5]
     python benchmarks/convert.py --dataset cloud_slstr_ds1 [--scenes 24] [--scratch DIR]
 
-The second needs nothing that is fetched and is explained in `convert_granules.py`.
+The second needs no download; `convert_granules.py` explains it.
 
-Of the first, NATIVE is the folder of the native files; else where `sciml-data get tevolop_socal`
-puts them. All run in this process, in turn, so that a busy computer troubles each; medians of CPU
-seconds (user and system, this process) and of wall seconds are printed. Conversion is everything
-from bytes on disk to a published ready folder: parse, check, merge, grid, compress, write, hash.
-pandas' C reader only turns the same text into columns (`sep=r"\s+"`, types inferred) and throws
-them away; `tokenise` is the same with one column kept (`usecols=[0]`), the least that a reader of
-the whole text can do.
+For the first, NATIVE is the folder of the native files; the default is the folder that `sciml-data
+get tevolop_socal` writes. All contenders run in this process, in turn, so that load of the computer
+affects each of them. Medians of CPU seconds (user and system, this process) and of wall seconds are
+printed. Conversion is everything from bytes on disk to a published ready folder: parse, check,
+merge, grid, compress, write, hash. pandas' C reader only parses the same text into columns
+(`sep=r"\s+"`, types inferred) and discards them. `tokenise` does the same and keeps one column
+(`usecols=[0]`), which is the minimum for a reader of the text.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
 
-GOAL = 3.0
+GOAL = 3.0  # CPU time of the conversion, relative to pandas
 
 
 def read_with_pandas(root: Path, *, columns: list[int] | None = None) -> None:
-    """Read every native file with pandas' C reader and drop the result."""
+    """Read every native file with pandas' C reader and discard the result."""
     for path in sorted(root.rglob("*.*")):
         if path.suffix == ".csv":
             pd.read_csv(path, usecols=columns, engine="c")
@@ -53,12 +53,12 @@ def read_with_pandas(root: Path, *, columns: list[int] | None = None) -> None:
                 engine="c",
                 quoting=csv.QUOTE_NONE,
                 low_memory=False,
-                on_bad_lines="skip",  # one line is torn
+                on_bad_lines="skip",  # one line is broken
             )
 
 
 def convert_once(verified: Verified) -> None:
-    """Convert everything anew."""
+    """Convert all files again."""
     convert(verified, again=True)
 
 
@@ -70,29 +70,37 @@ def measured(action: Callable[[], None]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run both in turn and print what they took."""
+    """Run all contenders in turn and print their times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = find_home().dataset("tevolop_socal", "1.0").native
-    parser.add_argument("native", type=Path, nargs="?", default=here)
+    default = find_home().dataset("tevolop_socal", "1.0").native
+    parser.add_argument("native", type=Path, nargs="?", default=default)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument(
         "--dataset", choices=("tevolop_socal", "cloud_slstr_ds1"), default="tevolop_socal"
     )
-    parser.add_argument("--scenes", type=int, default=24, help="of cloud_slstr_ds1")
-    parser.add_argument("--patches", type=int, default=100, help="read from each form")
-    parser.add_argument("--scratch", type=Path, help="where scenes are made: 8 GB")
-    asked = parser.parse_args()
-    if asked.dataset == "cloud_slstr_ds1":
+    parser.add_argument(
+        "--scenes", type=int, default=24, help="number of scenes of cloud_slstr_ds1"
+    )
+    parser.add_argument(
+        "--patches", type=int, default=100, help="number of patches to read from each form"
+    )
+    parser.add_argument("--scratch", type=Path, help="folder for the scenes (8 GB)")
+    options = parser.parse_args()
+    if options.dataset == "cloud_slstr_ds1":
         convert_granules.main(
-            convert_granules.Asked(asked.scratch, asked.scenes, asked.repeat, asked.patches)
+            convert_granules.Options(
+                options.scratch, options.scenes, options.repeat, options.patches
+            )
         )
         return
-    if not asked.native.is_dir():
-        parser.error(f"{asked.native} is not there: sciml-data get tevolop_socal --version 1.0")
+    if not options.native.is_dir():
+        parser.error(
+            f"no such folder: {options.native}; run: sciml-data get tevolop_socal --version 1.0"
+        )
     descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
     with tempfile.TemporaryDirectory() as scratch:
         folder = DatasetFolder(Path(scratch))
-        folder.native.symlink_to(asked.native.resolve())
+        folder.native.symlink_to(options.native.resolve())
         manifest = manifest_of(folder.native)
         verified = Verified(descriptor, folder, manifest)
         actions: dict[str, Callable[[], None]] = {
@@ -103,19 +111,21 @@ def main() -> None:
         for action in actions.values():  # imports, page cache
             action()
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
-        for _ in range(asked.repeat):
+        for _ in range(options.repeat):
             for name, action in actions.items():
                 taken[name].append(measured(action))
-    print(f"{manifest.total_bytes / 1e6:.1f} MB, {asked.repeat} runs, {os.cpu_count()} cores")
+    print(f"{manifest.total_bytes / 1e6:.1f} MB, {options.repeat} runs, {os.cpu_count()} cores")
     median = {
         name: [statistics.median(column) for column in zip(*runs, strict=True)]
         for name, runs in taken.items()
     }
     for name, (cpu, wall) in median.items():
         print(f"{name:<9} {cpu:6.2f} s CPU {wall:6.2f} s wall")
-    for yardstick in ("pandas", "tokenise"):
-        ratio = median["convert"][0] / median[yardstick][0]
-        print(f"convert / {yardstick}: {ratio:.2f} (goal: at most {GOAL} of pandas)")
+    for reference in ("pandas", "tokenise"):
+        ratio = median["convert"][0] / median[reference][0]
+        print(
+            f"convert / {reference}: {ratio:.2f} of its CPU time (goal: at most {GOAL} of pandas)"
+        )
 
 
 if __name__ == "__main__":

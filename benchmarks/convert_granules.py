@@ -1,11 +1,11 @@
 """Conversion of CloudMask's granules, for `convert.py --dataset cloud_slstr_ds1`.
 
-Synthetic scenes of full size, in the native HDF5, lie in a scratch folder: six different ones, the
-rest are links to their bytes under other names. Everything is done in turn, round by round, and
-medians are printed with ratios: copying the native files to the same disk (`shutil.copyfile` and
-fsync), converting in this process, and on one and on two processes that were started and warm.
-Native files come from the page cache in all of them; what is written is on the disk when the clock
-stops.
+Synthetic scenes of full size are made in a temporary folder, in the native HDF5 form. Six of them
+are different, and the others are hard links to these under other names. The contenders run in turn,
+round by round, and medians are printed with ratios: copying the native files to the same disk
+(`shutil.copyfile` and fsync), converting in this process, and converting in one and in two worker
+processes that are already running. Native files come from the page cache. All written data are on
+disk when the time is taken.
 """
 
 from __future__ import annotations
@@ -39,15 +39,22 @@ from sciml_data.registry.manifest import Manifest, manifest_of
 from sciml_data.registry.stages import Converted, Verified
 from sciml_data.synthetic.slstr_hdf5 import write_sample
 
-DIFFERENT = 6
-GOAL_SHARE = 0.40  # of the native size
+DIFFERENT = 6  # scenes that are not links
+GOAL_SHARE = 0.40  # size of the ready form, relative to native
 PATCH = 256
 Table = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for."""
+class Options:
+    """Options of the command line.
+
+    Attributes:
+        scratch: folder for the scenes; None uses the system's temporary folder.
+        scenes: number of scenes.
+        repeat: rounds.
+        patches: patches to read from each form.
+    """
 
     scratch: Path | None
     scenes: int
@@ -55,14 +62,14 @@ class Asked:
     patches: int
 
 
-def main(asked: Asked) -> None:
-    """Print all of it."""
-    with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch, ExitStack() as stack:
-        verified = make_scenes(Path(scratch), asked.scenes)
+def main(options: Options) -> None:
+    """Make the scenes, measure, and print the results."""
+    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch, ExitStack() as stack:
+        verified = make_scenes(Path(scratch), options.scenes)
         size_mb = verified.manifest.total_bytes / 1e6
-        print(f"{asked.scenes} scenes, {size_mb:.0f} MB, {os.cpu_count()} cores")
+        print(f"{options.scenes} scenes, {size_mb:.0f} MB, {os.cpu_count()} cores")
         pools = {count: stack.enter_context(warm_pool(verified, count)) for count in (1, 2)}
-        print_throughput(verified, pools, asked.repeat)
+        print_throughput(verified, pools, options.repeat)
         ready = {
             name: convert(verified, options={"compression": name}) for name in ("none", "gzip")
         }
@@ -70,11 +77,11 @@ def main(asked: Asked) -> None:
         for name, converted in ready.items():
             share = converted.manifest.total_bytes / verified.manifest.total_bytes
             print(f"size of the ready form, {name}: {share:.3f} of native (goal: {GOAL_SHARE})")
-        print_patches(verified, ready, asked.patches)
+        print_patches(verified, ready, options.patches)
 
 
 def make_scenes(root: Path, count: int) -> Verified:
-    """Write scenes of 1200 x 1500 pixels and return them as verified."""
+    """Write scenes of 1200 x 1500 pixels and return them as verified files."""
     folder = DatasetFolder(root / "data")
     sample = {"count": {"training": min(count, DIFFERENT)}, "shape": [1200, 1500], "processes": 2}
     write_sample(folder.native, {"sample": sample}, seed=0)
@@ -82,7 +89,7 @@ def make_scenes(root: Path, count: int) -> Verified:
     for number in range(len(different), count):
         source = different[number % len(different)]
         name = parse_granule_name(source.name)
-        assert name is not None  # noqa: S101 - the writer has just named it
+        assert name is not None  # noqa: S101 - our own writer has named it
         later = replace(name, start=name.start + timedelta(days=number))
         source.with_name(f"{later.stem}.hdf").hardlink_to(source)
     descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
@@ -91,14 +98,16 @@ def make_scenes(root: Path, count: int) -> Verified:
 
 @contextmanager
 def warm_pool(verified: Verified, processes: int) -> Iterator[Executor]:
-    """Yield processes that have converted before: libraries are loaded."""
+    """Yield worker processes that have converted before, so that their libraries are loaded."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        some = Manifest(tuple(islice(verified.manifest, 4 * processes)))
-        convert(elsewhere(replace(verified, manifest=some), f"warm-{processes}"), workers=pool)
+        first = Manifest(tuple(islice(verified.manifest, 4 * processes)))
+        convert(
+            with_own_folder(replace(verified, manifest=first), f"warm-{processes}"), workers=pool
+        )
         yield pool
 
 
-def elsewhere(verified: Verified, name: str) -> Verified:
+def with_own_folder(verified: Verified, name: str) -> Verified:
     """Return the same native files with a ready folder of their own."""
     folder = DatasetFolder(verified.folder.root.with_name(name))
     folder.root.mkdir(exist_ok=True)
@@ -121,7 +130,7 @@ def copy_all(verified: Verified) -> None:
 
 
 def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int) -> None:
-    """Print MB/s of native input and ratios."""
+    """Print MB/s of native input, and ratios to the copy."""
 
     def converting(workers: Any) -> Callable[[], object]:
         return lambda: convert(verified, workers=workers, again=True)
@@ -144,38 +153,39 @@ def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int
     median = {name: statistics.median(seconds) for name, seconds in taken.items()}
     for name, seconds in median.items():
         rate = verified.manifest.total_bytes / 1e6 / seconds
-        runs = " ".join(f"{one:.1f}" for one in taken[name])
+        runs = " ".join(f"{seconds:.1f}" for seconds in taken[name])
         ratio = median["copy"] / seconds
-        print(f"{name:<28} {rate:7.0f} MB/s of native, {ratio:.2f} of the copy ({runs} s)")
+        print(f"{name:<28} {rate:7.0f} MB/s of native, {ratio:.2f} times the copy ({runs} s)")
     per_scene = {
         name: statistics.median(cpu[name]) / len(verified.manifest)
         for name in ("copy", "this process")
     }
     for name, seconds in per_scene.items():
-        print(f"CPU seconds a scene, {name}: {seconds:.3f}")
+        print(f"CPU seconds per scene, {name}: {seconds:.3f}")
     print(f"2 processes / 1: {median['1 warm process'] / median['2 warm processes']:.2f}")
 
 
 def print_bytes(verified: Verified, alone: Converted, pool: Executor) -> None:
-    """Print whether pool and Dask make what one process makes."""
+    """Print whether a process pool and Dask write the same bytes as one process."""
     from distributed import LocalCluster
 
-    some = replace(verified, manifest=Manifest(tuple(islice(verified.manifest, DIFFERENT))))
+    subset = replace(verified, manifest=Manifest(tuple(islice(verified.manifest, DIFFERENT))))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as dask:
-        ways = {
-            name: convert(elsewhere(some, name), options=alone.options, workers=workers)
+        by_pool = {
+            name: convert(with_own_folder(subset, name), options=alone.options, workers=workers)
             for name, workers in (("pool", pool), ("Dask", dask.scheduler_address))
         }
-    for name, made in ways.items():
-        is_same = made.manifest.by_path.items() <= alone.manifest.by_path.items()
-        print(f"{len(made.manifest)} files of {name}: {'the same bytes' if is_same else 'DIFFER'}")
+    for name, converted in by_pool.items():
+        is_same = converted.manifest.by_path.items() <= alone.manifest.by_path.items()
+        outcome = "the same bytes" if is_same else "DIFFERENT"
+        print(f"{len(converted.manifest)} files of {name}: {outcome}")
 
 
 def print_patches(verified: Verified, ready: dict[str, Converted], count: int) -> None:
-    """Print the milliseconds of one patch, all bands as float32 with label and mask."""
+    """Print the milliseconds to read a patch: all bands as float32, label and mask."""
     folders = {
         "native": (verified.root, "*.hdf", native_patch),
-        **{name: (made.root, "*.nc", ready_patch) for name, made in ready.items()},
+        **{name: (form.root, "*.nc", ready_patch) for name, form in ready.items()},
     }
     random = np.random.default_rng(0)
     taken: dict[tuple[str, str], list[float]] = {}
@@ -193,24 +203,24 @@ def print_patches(verified: Verified, ready: dict[str, Converted], count: int) -
     for (name, state), seconds in taken.items():
         milliseconds = statistics.median(seconds) * 1e3
         ratio = statistics.median(taken["native", state]) * 1e3 / milliseconds
-        print(f"a patch from {name:<6} {state}: {milliseconds:6.2f} ms, {ratio:.2f} x native")
+        print(f"patch from {name:<6} {state}: {milliseconds:6.2f} ms, {ratio:.2f} x native speed")
 
 
 def native_patch(path: Path, row: int, column: int) -> list[NDArray[Any]]:
     """Return reflectance, brightness temperature and label of a native file's patch."""
-    at = np.s_[row : row + PATCH, column : column + PATCH]
+    window = np.s_[row : row + PATCH, column : column + PATCH]
     with h5py.File(path) as file:
-        channels = [file[key][at].astype(np.float32) for key in ("refs", "bts")]
-        return [*channels, file["bayes"][at] > 0]
+        channels = [file[key][window].astype(np.float32) for key in ("refs", "bts")]
+        return [*channels, file["bayes"][window] > 0]
 
 
 def ready_patch(path: Path, row: int, column: int) -> list[NDArray[Any]]:
-    """Return the same of a ready file, and what is valid."""
-    at = np.s_[0, row : row + PATCH, column : column + PATCH]
+    """Return the same of a ready file, and the mask of valid pixels."""
+    window = np.s_[0, row : row + PATCH, column : column + PATCH]
     with h5py.File(path) as file:
         channels = []
         for key in ("reflectance", "brightness_temperature"):
             packing = file[key].attrs
-            values = file[key][at] * np.float32(packing["scale_factor"])
+            values = file[key][window] * np.float32(packing["scale_factor"])
             channels.append(values + np.float32(packing["add_offset"]))
-        return [*channels, file["cloud"][at], file["valid"][at]]
+        return [*channels, file["cloud"][window], file["valid"][window]]

@@ -2,11 +2,11 @@
 
     python benchmarks/fuji.py PYTHON [DATASET…] [--fail-below 90] [--keep DIR]
 
-PYTHON is that of an environment where F-UJI is installed from its source folder, as editable.
-The pages are served on loopback as they will be published, except that the site's own address is
-replaced by the loopback one in every file. Of the native files, which are elsewhere, F-UJI asks for
-the start of a few; without a network it reads what lies beside the page only. Tika, whose server
-F-UJI would fetch from Maven, is left out.
+PYTHON is the interpreter of an environment where F-UJI is installed from its source folder, as
+editable. The pages are served on loopback as they will be published, except that the address of the
+site is replaced by the loopback address in all files. F-UJI requests the start of a few native
+files, which are on other servers; without a network it reads only the files beside the page. Tika
+is not used, because F-UJI would download its server from Maven.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 
 METRICS = "metrics_v0.8"
-PATIENCE_S = 300.0  # for the assessor to start, which reads its vocabularies, on a busy machine
+START_TIMEOUT_S = 300.0  # F-UJI reads its vocabularies first; this is enough on a busy machine
 FORM_TYPES = {
     form.file_name: form.media_type
     for formats in (*FORMS.values(), CITATIONS)
     for form in formats.values()
 }
-# The assessor's own settings and user are taken from its package; port and log folder are ours.
+# Settings and user are those of the F-UJI package, except for port and log folder.
 START = """
 import configparser, json, pathlib, sys
 import fuji_server
@@ -62,25 +62,25 @@ fuji.main()
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, with the media types that the page states."""
+    """Serve a folder with the media types that the landing page states."""
 
     def guess_type(self, path: Any) -> str:
-        """Return the type of an export as stated, else by its ending."""
+        """Return the stated media type of an export; of other files, the type of their suffix."""
         name = Path(path).name
         return FORM_TYPES.get(name) or mimetypes.guess_type(name)[0] or "text/html; charset=utf-8"
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
-        """Send a file; the assessor hangs up once it has read enough."""
+        """Send a file; F-UJI closes the connection when it has read enough."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().copyfile(source, outputfile)
 
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing."""
+        """Print no log line."""
 
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on loopback, and yield its address."""
+    """Serve a folder on loopback, and yield the address."""
     handler = functools.partial(Pages, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -90,13 +90,13 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def assessor(python: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """Start F-UJI, and yield its address and the header that it wants."""
+    """Start F-UJI, and yield its address and the authorization header."""
     with http.server.HTTPServer(("127.0.0.1", 0), Pages) as free:
         port = free.server_address[1]
     log = folder / "fuji.log"
     without_tika = {
         "TIKA_CLIENT_ONLY": "True",
-        "TIKA_SERVER_ENDPOINT": "http://127.0.0.1:9",  # nobody listens on the discard port
+        "TIKA_SERVER_ENDPOINT": "http://127.0.0.1:9",  # no server listens on the discard port
         "TIKA_LOG_PATH": str(folder),
     }
     with log.open("w") as stream:
@@ -110,7 +110,7 @@ def assessor(python: str, folder: Path) -> Iterator[tuple[str, str]]:
     try:
         address = f"http://127.0.0.1:{port}/fuji/api/v1"
         wait_for(address, process, log)
-        line = next(one for one in log.read_text().splitlines() if one.startswith("USER "))
+        line = next(line for line in log.read_text().splitlines() if line.startswith("USER "))
         user = ":".join(json.loads(line.removeprefix("USER ")))
         yield address, f"Basic {base64.b64encode(user.encode()).decode()}"
     finally:
@@ -119,8 +119,8 @@ def assessor(python: str, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the assessor answers."""
-    end = time.monotonic() + PATIENCE_S
+    """Wait until F-UJI answers."""
+    end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end and process.poll() is None:
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             urllib3.request("GET", f"{address}/openapi.json", retries=False, timeout=2)
@@ -129,9 +129,9 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     raise SystemExit(f"F-UJI did not start:\n{log.read_text()[-3000:]}")
 
 
-def lay_out(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, str, float]]:
-    """Write the folders of all versions; return each with our own count in percent."""
-    registry, found = find_registry(), []
+def write_pages(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, str, float]]:
+    """Write the landing pages of all versions; return dataset, version and our own score in %."""
+    registry, pages = find_registry(), []
     for dataset in registry.datasets():
         for version in registry.versions(dataset):
             if wanted and dataset not in wanted:
@@ -142,12 +142,12 @@ def lay_out(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, str, 
             for name, content in page_folder(descriptor).items():
                 text = content.replace(SITE.encode(), site.encode())
                 (place / name).write_bytes(text)
-            found.append((dataset, version, assess(descriptor).percent))
-    return found
+            pages.append((dataset, version, assess(descriptor).percent))
+    return pages
 
 
 def f_uji_result(service: tuple[str, str], page: str) -> dict[str, Any]:
-    """Return what F-UJI says of a page."""
+    """Return the assessment of a page by F-UJI."""
     address, header = service
     answer = urllib3.request(
         "POST",
@@ -165,18 +165,18 @@ def f_uji_result(service: tuple[str, str], page: str) -> dict[str, Any]:
     )
     if answer.status != 200:
         raise SystemExit(f"F-UJI answered {answer.status}: {answer.data[:2000]!r}")
-    found: dict[str, Any] = answer.json()
-    return found
+    assessment: dict[str, Any] = answer.json()
+    return assessment
 
 
-def row(dataset: str, version: str, ours: float, said: dict[str, Any]) -> str:
-    """Return a line of the table: the scores, and which tests failed, by metric."""
-    percent = said["summary"]["score_percent"]
+def row(dataset: str, version: str, ours: float, assessment: dict[str, Any]) -> str:
+    """Return a line of the table: the scores, and the failed tests."""
+    percent = assessment["summary"]["score_percent"]
     letters = " ".join(f"{letter} {percent[letter]:.1f}" for letter in "FAIR")
     failed = [
-        name + (" (no points)" if one["score"]["earned"] == one["score"]["total"] else "")
-        for one in said["results"]
-        for name, test in one["metric_tests"].items()
+        name + (" (no points)" if metric["score"]["earned"] == metric["score"]["total"] else "")
+        for metric in assessment["results"]
+        for name, test in metric["metric_tests"].items()
         if test["metric_test_status"] == "fail"
     ]
     return (
@@ -186,12 +186,14 @@ def row(dataset: str, version: str, ours: float, said: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print the table; return 1 where a score is below what is asked."""
+    """Print the table; return 1 if a score is below `--fail-below`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("python")
     parser.add_argument("datasets", nargs="*")
     parser.add_argument("--fail-below", type=float, default=0.0, metavar="PERCENT")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="write F-UJI's answers there")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="folder to write the answers of F-UJI to"
+    )
     options = parser.parse_intermixed_args()
     scores = []
     with tempfile.TemporaryDirectory() as name:
@@ -201,13 +203,13 @@ def main() -> int:
         with served(pages) as site, assessor(options.python, folder) as service:
             print("| dataset | version | F-UJI % | parts | tests failed | ours % |")
             print("|---|---|---|---|---|---|")
-            for dataset, version, ours in lay_out(pages, site, options.datasets):
-                said = f_uji_result(service, f"{site}/datasets/{dataset}/{version}/")
-                scores.append(said["summary"]["score_percent"]["FAIR"])
-                print(row(dataset, version, ours, said), flush=True)
+            for dataset, version, ours in write_pages(pages, site, options.datasets):
+                assessment = f_uji_result(service, f"{site}/datasets/{dataset}/{version}/")
+                scores.append(assessment["summary"]["score_percent"]["FAIR"])
+                print(row(dataset, version, ours, assessment), flush=True)
                 if options.keep:
                     options.keep.mkdir(parents=True, exist_ok=True)
-                    answer = json.dumps(said, indent=1)
+                    answer = json.dumps(assessment, indent=1)
                     (options.keep / f"{dataset}-{version}.json").write_text(answer)
     print(f"{len(scores)} pages, lowest score {min(scores):.2f} %", file=sys.stderr)
     return int(min(scores) < options.fail_below)

@@ -1,14 +1,13 @@
-"""Training speed of the TEvolOp LSTM: pieces cut when read, against windows laid out in memory.
+"""Training speed of the TEvolOp LSTM: pieces that are read in batches, against stored windows.
 
-Run `python benchmarks/lstm.py`; it prints samples a second of both loops, measured in turn in one
+Run `python benchmarks/lstm.py`. It prints samples per second of both loops, measured in turn in one
 process, and their ratio. A sample is one forecast: one location at one time.
 
-The loop it is held against is our own restatement of how the published notebook trains
-(laszewsk/mlcommons, FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cells 121 to 123 and 196): each window
-of 26 times is copied out, a batch is one window of each location, and only the last time of a
-window is forecast. Model, optimiser, features, precision and machine are the same in both. The
-notebook's batch of 400 windows is used, and one with as many samples as a batch of ours, since
-large batches are quicker.
+The other loop reimplements the training of the published notebook (laszewsk/mlcommons,
+FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cells 121 to 123 and 196): each window of 26 times is copied
+into memory, a batch is one window of each location, and only the last time of a window is forecast.
+Model, optimiser, features, precision and machine are the same in both. It runs with the notebook's
+batch of 400 windows, and with a batch of as many samples as ours, because large batches are faster.
 """
 
 from __future__ import annotations
@@ -27,14 +26,17 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import load_task
 from sciml_data.registry.layout import find_registry
 
-FEATURES, WINDOWS, SEQUENCE = 33, 8, 26  # of the temporal split's default; outputs; published Tseq
+FEATURES = 33  # of the default settings of the temporal split
+WINDOWS = 8  # outputs
+SEQUENCE = 26  # published length of an input window (Tseq)
 PUBLISHED_BATCH = 400
 NAMES = [f"feature_{index}" for index in range(FEATURES)]
-WARM_UP_STEPS = 3
+WARM_UP_STEPS = 3  # compilation, and the first memory allocations
+PIECES = "pieces"
 
 
 def main() -> None:
-    """Measure both loops by turns and print the medians."""
+    """Measure both loops in turn and print the medians."""
     arguments = _arguments()
     import tensorflow as tf
 
@@ -48,31 +50,34 @@ def main() -> None:
     targets = rng.normal(size=(*series.shape[:2], WINDOWS)).astype(np.float32)
 
     began = time.perf_counter()
-    windows, answers = _laid_out(series, targets)
+    windows, answers = _stored_windows(series, targets)
     print(
-        f"windows laid out: {windows.nbytes / 1e6:,.0f} MB in {time.perf_counter() - began:.1f} s, "
+        f"stored windows: {windows.nbytes / 1e6:,.0f} MB in {time.perf_counter() - began:.1f} s, "
         f"from {series.nbytes / 1e6:,.0f} MB"
     )
-    loops = {"pieces cut when read": _pieces(series, targets, settings, arguments.batches)}
+    loops = {PIECES: _pieces(series, targets, settings, arguments.batches)}
     for batch in (PUBLISHED_BATCH, settings["batch_size"] * settings["piece"]):
         trainer = _Trainer(settings, SEQUENCE, arguments.batches)
-        loops[f"windows laid out, batch {batch}"] = _windows(windows, answers, batch, trainer)
+        loops[f"stored windows, batch {batch}"] = _windows(windows, answers, batch, trainer)
     rates: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(arguments.rounds):
         for name, loop in loops.items():
             rates[name].append(loop())
-    ours = float(np.median(rates["pieces cut when read"]))
+    ours = float(np.median(rates[PIECES]))
     print(f"{arguments.threads} threads, {arguments.rounds} rounds of {arguments.batches} batches")
-    for name, found in rates.items():
-        middle = float(np.median(found))
-        spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        print(f"{name:34} {middle:10,.0f} samples/s ({spread})  ours is {ours / middle:.1f} x")
+    for name, values in rates.items():
+        median = float(np.median(values))
+        spread = f"{min(values):,.0f} to {max(values):,.0f}"
+        print(
+            f"{name:34} {median:10,.0f} samples/s ({spread}), pieces are {ours / median:.1f} times "
+            "as fast"
+        )
 
 
 def _pieces(
     series: Any, targets: Any, settings: Mapping[str, Any], batches: int
 ) -> Callable[[], float]:
-    """Return a function that trains on pieces for some batches and gives samples a second."""
+    """Return a function that trains on some batches of pieces and returns samples per second."""
     pieces = importlib.import_module("sciml_runner_tevolop.pieces")
     split = importlib.import_module("sciml_runner_tevolop.split")
     count, times = series.shape[:2]
@@ -97,7 +102,7 @@ def _pieces(
 
 
 def _windows(windows: Any, answers: Any, batch: int, trainer: _Trainer) -> Callable[[], float]:
-    """Return a function that trains on laid-out windows and gives samples a second."""
+    """Return a function that trains on some batches of windows and returns samples per second."""
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
@@ -130,7 +135,7 @@ class _Trainer:
         self.optimizer.build(self.model.trainable_variables)
 
     def over(self, data: Iterator[Any]) -> Callable[[], float]:
-        """Return a function that trains on some batches of the data and gives samples a second."""
+        """Return a function that trains on some batches and returns samples per second."""
         import tensorflow as tf
 
         step = tf.function(self._step, reduce_retracing=True)
@@ -156,8 +161,8 @@ class _Trainer:
         return tf.reduce_sum(tf.cast(weights[..., 0] > 0, tf.int32))
 
 
-def _laid_out(series: Any, targets: Any) -> tuple[Any, Any]:
-    """Return each window (sample, 26, feature) and what follows it (sample, 8), copied out."""
+def _stored_windows(series: Any, targets: Any) -> tuple[Any, Any]:
+    """Return copies of all windows (sample, 26, feature), and their targets (sample, 8)."""
     view = np.lib.stride_tricks.sliding_window_view(series, SEQUENCE, axis=1)
     windows = np.ascontiguousarray(view.transpose(0, 1, 3, 2)).reshape(-1, SEQUENCE, FEATURES)
     return windows, targets[:, SEQUENCE - 1 :].reshape(-1, WINDOWS)

@@ -1,11 +1,12 @@
-"""Seconds and bytes of a DataLad mirror of 20,000 files: create, update, publish, clone, get.
+"""Time and size of a DataLad mirror of 20,000 files: create, update, publish, clone, get.
 
     python benchmarks/mirror.py [--files 20000] [--mirrors 2] [--fromkey] [--scratch DIR]
 
-The files exist in the manifest alone: their sha256 are those of their numbers, their addresses are
-of example.org; nothing is downloaded. Ten that do exist, of 1 MB, are got from loopback in the end.
-`--fromkey` times `git annex fromkey` and `git commit` of the same keys, which the product does not
-use, beside it. Wall seconds of one run, and the processor's seconds of all processes started.
+Almost all files exist in the manifest only: their sha256 are those of their numbers, and their
+addresses are on example.org. Nothing is downloaded from there. Ten files of 1 MB exist, and are
+downloaded from loopback at the end. `--fromkey` also times `git annex fromkey` and `git commit`
+with the same keys, for comparison; the package does not use them. It prints the wall seconds of one
+run and the CPU seconds of all processes.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from sciml_data.testing.datasets import change_descriptor, write_dataset, write_
 from sciml_data.testing.server import FileServer
 from sciml_data.transfer.protocols.annex import git, run_batch
 
-GOT = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
+EXISTING = {f"real/{number}.bin": bytes([number]) * 1_000_000 for number in range(10)}
 
 
 def timed(name: str, call: Callable[[], object]) -> None:
-    """Print the wall and processor seconds of a call."""
+    """Print the wall and CPU seconds of a call."""
     before, since = os.times(), time.monotonic()
     call()
     after, wall_s = os.times(), time.monotonic() - since
@@ -41,13 +42,13 @@ def timed(name: str, call: Callable[[], object]) -> None:
 
 
 def describe(scratch: Path, files: int, url: str, mirrors: int) -> Descriptor:
-    """Return the descriptor of a dataset of so many files, ten of which exist at an address."""
+    """Return the descriptor of a dataset of `files` files, ten of which exist at `url`."""
     places = [
         {"": f"{url}/" if not n else f"https://{n}.example.org/data/"} for n in range(mirrors)
     ]
-    folder = write_dataset(scratch / "registry", GOT, mirrors=places).folder
-    numbers = range(files - len(GOT))
-    more = (
+    folder = write_dataset(scratch / "registry", EXISTING, mirrors=places).folder
+    numbers = range(files - len(EXISTING))
+    invented = (
         Entry(
             f"training/{number // 1000:03d}/granule_{number:06d}.hdf",
             167_404_096,
@@ -55,23 +56,25 @@ def describe(scratch: Path, files: int, url: str, mirrors: int) -> Descriptor:
         )
         for number in numbers
     )
-    known = read_descriptor(folder).manifest or ()
-    place = folder / "manifest.csv"
-    place.write_text(Manifest(tuple(sorted([*known, *more]))).dump(), encoding="utf-8")
-    size, found = place.stat().st_size, hash_file(place)
-    change_descriptor(folder, lambda one: one["resources"][0].update(bytes=size, hash=found))
+    existing = read_descriptor(folder).manifest or ()
+    manifest = folder / "manifest.csv"
+    manifest.write_text(Manifest(tuple(sorted([*existing, *invented]))).dump(), encoding="utf-8")
+    size, checksum = manifest.stat().st_size, hash_file(manifest)
+    change_descriptor(
+        folder, lambda package: package["resources"][0].update(bytes=size, hash=checksum)
+    )
     return read_descriptor(folder)
 
 
 def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
-    """Time what `git annex fromkey` and `git commit` take for the same files."""
+    """Time `git annex fromkey` and `git commit` of the same files."""
     folder = scratch / "fromkey"
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "annex", "init", "--quiet")
     lines = [
-        f"{one.key} {one.entry.path}"
-        for one in annex_files(folder, tuple(descriptor.manifest or ()))
+        f"{file.key} {file.entry.path}"
+        for file in annex_files(folder, tuple(descriptor.manifest or ()))
     ]
     command = ["annex", "fromkey", "--force", "--batch", "-z"]
     timed("git annex fromkey --batch", lambda: run_batch(folder, command, lines))
@@ -79,8 +82,8 @@ def with_fromkey(scratch: Path, descriptor: Descriptor) -> None:
 
 
 def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
-    """Print a line for each step."""
-    write_files(scratch / "files", GOT)
+    """Time each step and print a line for it."""
+    write_files(scratch / "files", EXISTING)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from tests.support.clones import fresh_user, typed
 
@@ -88,7 +91,7 @@ def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
     with FileServer(scratch / "files") as public, FileServer(scratch / "www") as website:
         tiny = describe(scratch, files, public.url, mirrors)
         root, www = scratch / "m", scratch / "www"
-        print(f"{files} files, {mirrors} mirrors, load {os.getloadavg()[0]:.1f}")
+        print(f"{files} files, {mirrors} mirrors, load average {os.getloadavg()[0]:.1f}")
         timed("mirror create", lambda: datalad.create_mirror(root, {"tiny": [tiny]}, log=print))
         timed("mirror update, no change", lambda: datalad.update_mirror(root, {"tiny": [tiny]}))
         timed("mirror publish", lambda: datalad.publish_mirror(root, www))
@@ -105,7 +108,7 @@ def measure(scratch: Path, files: int, mirrors: int, *, fromkey: bool) -> None:
 
         address = f"{website.url}/tiny.git"
         timed("datalad clone over HTTP", lambda: type_at(scratch, "datalad", "clone", address, "c"))
-        print(f"requests of it               {len(website.requests):8d}")
+        print(f"its HTTP requests            {len(website.requests):8d}")
         timed("datalad get of 10 files", lambda: type_at(scratch / "c", "datalad", "get", "real"))
         timed("verify_clone", lambda: datalad.verify_clone(tiny, scratch / "c"))
     if fromkey:

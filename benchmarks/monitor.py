@@ -1,11 +1,13 @@
-"""What the system monitor costs a run: a fixed load of the processor, with and without it.
+"""Overhead of the resource monitor: a fixed load of the processor, with and without it.
 
-Run `python benchmarks/monitor.py`. In turn, in one process: the load alone, sampled every second,
-and sampled ten times a second; medians of CPU seconds and of wall time, and their ratios to the
-load alone, and what the thread says a sample took it. On a computer busy with other work the load
-waits and is sampled more often for each second of its own: the CPU of a sample is then the figure
-to trust. The load is matrix products of NumPy on one thread and sums of Python, so that both
-who computes outside the interpreter's lock and who computes in it are held up where they are.
+Run `python benchmarks/monitor.py`. It runs the load in turn without the monitor, with a sample
+every second, and with ten samples per second, in one process. It prints medians of CPU seconds and
+wall time, their ratios to the load without the monitor, and the CPU time of a sample as the monitor
+reports it. On a busy computer the load waits and gets more samples for each of its own seconds; the
+CPU time of a sample is the reliable figure then.
+
+The load is matrix products of NumPy on one thread and sums in Python. So it measures the effect on
+code that holds Python's global interpreter lock and on code that releases it.
 """
 
 from __future__ import annotations
@@ -33,34 +35,36 @@ SIDE = 256
 
 
 def main() -> None:
-    """Measure by turns and print medians and ratios."""
+    """Measure in turn and print medians and ratios."""
     arguments = _arguments()
-    found: dict[float, list[tuple[float, float, float]]] = {one: [] for one in INTERVALS_S}
+    results: dict[float, list[tuple[float, float, float]]] = {
+        interval_s: [] for interval_s in INTERVALS_S
+    }
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.rounds + 1):
             for interval_s in INTERVALS_S:
                 table = Path(folder) / f"{number}-{interval_s}.csv"
                 measured = _measure(table, interval_s, arguments.steps)
                 if number:  # the first round warms up
-                    found[interval_s].append(measured)
+                    results[interval_s].append(measured)
     print(
-        f"{arguments.rounds} rounds of {arguments.steps} steps by turns, "
-        f"{len(psutil.pids())} processes on the computer"
+        f"{arguments.rounds} rounds of {arguments.steps} steps in turn, "
+        f"{len(psutil.pids())} processes on this computer"
     )
-    alone = [(cpu_s, wall_s) for cpu_s, wall_s, _ in found[ALONE]]
-    for interval_s, rows in found.items():
-        _tell(interval_s, rows, alone)
+    alone = [(cpu_s, wall_s) for cpu_s, wall_s, _ in results[ALONE]]
+    for interval_s, rows in results.items():
+        _print_row(interval_s, rows, alone)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=1000, help="Of the load; about 10 ms each.")
+    parser.add_argument("--steps", type=int, default=1000, help="Steps of the load (about 10 ms).")
     return parser.parse_args()
 
 
 def _measure(table: Path, interval_s: float, steps: int) -> tuple[float, float, float]:
-    """Return CPU and wall seconds of one load, and the monitor's own CPU seconds for a sample."""
+    """Return CPU and wall seconds of the load, and the monitor's CPU seconds per sample."""
     monitor = Monitor(table, interval_s=interval_s) if interval_s else None
     with monitor or contextlib.nullcontext():
         cpu_s, wall_s = time.process_time(), time.perf_counter()
@@ -68,8 +72,8 @@ def _measure(table: Path, interval_s: float, steps: int) -> tuple[float, float, 
         cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
     if monitor is None:
         return cpu_s, wall_s, 0.0
-    told = monitor.summary()["monitor"]
-    return cpu_s, wall_s, told["cost_fraction"] * wall_s / told["samples"]
+    summary = monitor.summary()["monitor"]
+    return cpu_s, wall_s, summary["cost_fraction"] * wall_s / summary["samples"]
 
 
 def _load(steps: int) -> None:
@@ -81,20 +85,20 @@ def _load(steps: int) -> None:
         sum(range(100_000))
 
 
-def _tell(
+def _print_row(
     interval_s: float,
     rows: Sequence[tuple[float, float, float]],
     alone: Sequence[tuple[float, float]],
 ) -> None:
     cpu_s, wall_s, sample_s = (statistics.median(values) for values in zip(*rows, strict=True))
     cpu, wall = (
-        statistics.median(row[part] / one[part] for row, one in zip(rows, alone, strict=True))
-        for part in (0, 1)
+        statistics.median(row[column] / base[column] for row, base in zip(rows, alone, strict=True))
+        for column in (0, 1)
     )
-    name = f"sampled each {interval_s:g} s" if interval_s else "alone"
+    name = f"sample every {interval_s:g} s" if interval_s else "no monitor"
     print(
         f"{name:<20} CPU {cpu_s:7.2f} s  wall {wall_s:7.2f} s  "
-        f"ratio of CPU {cpu:.3f}  of wall {wall:.3f}  a sample {1000 * sample_s:.2f} ms of CPU"
+        f"ratio of CPU {cpu:.3f}  of wall {wall:.3f}  CPU per sample {1000 * sample_s:.2f} ms"
     )
 
 

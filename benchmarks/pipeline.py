@@ -1,18 +1,19 @@
-"""Patches a second of our pipeline and of the reference's way of reading, on the same scenes.
+"""Reading speed of CloudMask's patches: our pipeline, against that of the published code.
 
     python benchmarks/pipeline.py [--home DIR] [--scenes 12] [--repeat 5]
     python benchmarks/pipeline.py --ways        # ways to read one patch, CPU ms
 
-Scenes of 1200 x 1500 pixels are made and converted in DIR (a scratch folder by default; 170 MB of
-native files each, and a third of that for three conversions). Every measurement is a process of its
-own, one after the other in turn: first an epoch with none of the files in the page cache (dropped
-by `posix_fadvise` after `fsync`), beginning with looking the files up; then two more. An epoch is
-the same number of patches of 256 x 256, 20 a scene, in batches of 32.
+Scenes of 1200 x 1500 pixels are made and converted in DIR (a temporary folder by default; 170 MB of
+native files each, and a third of that for three conversions). Each measurement is a new process,
+and contenders run in turn. The first epoch starts with no file in the page cache and includes
+finding the files; two more epochs follow. An epoch is the same number of patches of 256 x 256 for
+all contenders, 20 per scene, in batches of 32.
 
-The reference's way is stated anew from what is known of it: a generator for each native file reads
-it whole (reflectance is 64-bit) and scales it; two files are interleaved, patches of the centre
-crop extracted, kept in memory as float32 from the first epoch on, and shuffled in a buffer of one
-batch. Without that memory, which for the whole dataset would be 51 GB, is measured too.
+The pipeline of the published code is reimplemented from its description: a generator for each
+native file reads all of it (reflectance is 64-bit) and scales it; two files are interleaved;
+patches of the centre crop are extracted, cached in memory as float32 from the first epoch on, and
+shuffled in a buffer of one batch. It is measured without the cache too, because the whole dataset
+would need 51 GB.
 """
 
 from __future__ import annotations
@@ -55,17 +56,18 @@ from sciml_data.registry.stages import Verified
 from sciml_data.synthetic.make import make_sample
 
 BATCH, SIZE = 32, 256
-ROWS, COLUMNS = slice(88, 1112), slice(110, 1390)  # the reference's crop of 1200 x 1500
+ROWS, COLUMNS = slice(88, 1112), slice(110, 1390)  # published crop of 1200 x 1500
 STORED = ("reflectance", "brightness_temperature", "cloud", "valid")
 OPTIONS: dict[str, dict[str, str]] = {
     "none": {},
     "gzip": {"compression": "gzip"},
     "cropped": {"training_crop": "reference"},
 }
-# name -> conversion (None reads native files), what is handed on, as 16 bits?
+# By name: conversion (None reads native files), container of the batches, whether values stay
+# packed.
 CONTENDERS: dict[str, tuple[str | None, str, bool]] = {
-    "reference, memory": (None, "memory", False),
-    "reference": (None, "page cache", False),
+    "published, cached": (None, "memory", False),
+    "published": (None, "page cache", False),
     "ours, tf.data": ("none", "tf", False),
     "ours, tf.data, same pixels": ("cropped", "tf", False),
     "ours, tf.data, raw": ("none", "tf", True),
@@ -76,21 +78,21 @@ CONTENDERS: dict[str, tuple[str | None, str, bool]] = {
 GOALS = {"cold": 5.0, "warm": 3.0, "disk": 0.40}
 
 
-def described(scenes: int) -> Descriptor:
-    """Return ds1 with a sample of full-size training scenes."""
+def sample_descriptor(scenes: int) -> Descriptor:
+    """Return the descriptor of cloud_slstr_ds1 with a sample of full-size training scenes."""
     descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1")
     sample = {"count": {"training": scenes}, "shape": [1200, 1500]}
     return replace(descriptor, native={**descriptor.native, "sample": sample})
 
 
 def folder_of(home: Path, descriptor: Descriptor) -> DatasetFolder:
-    """Return where the sample lies."""
+    """Return the folder of the sample."""
     return find_home(home).dataset(descriptor.dataset, descriptor.version, sample_seed=0)
 
 
 def ready_files(home: Path, scenes: int, conversion: str) -> list[Path]:
     """Return the ready files of a conversion."""
-    descriptor = described(scenes)
+    descriptor = sample_descriptor(scenes)
     converted = find_converted(descriptor, folder_of(home, descriptor), OPTIONS[conversion])
     if converted is None:
         raise SystemExit(f"{conversion} was not converted")
@@ -99,11 +101,11 @@ def ready_files(home: Path, scenes: int, conversion: str) -> list[Path]:
 
 def native_files(home: Path, scenes: int) -> list[Path]:
     """Return the native files."""
-    return sorted(folder_of(home, described(scenes)).native.rglob("*.hdf"))
+    return sorted(folder_of(home, sample_descriptor(scenes)).native.rglob("*.hdf"))
 
 
 def reference_dataset(paths: list[Path], *, in_memory: bool) -> Any:
-    """Return the reference's pipeline; iterate it once for each epoch."""
+    """Return the published pipeline; iterate it once for each epoch."""
     import tensorflow as tf
 
     def scene(path: bytes) -> Any:
@@ -112,7 +114,7 @@ def reference_dataset(paths: list[Path], *, in_memory: bool) -> Any:
         yield np.concatenate([refs - 0.5, (bts - 270.0) / 22.0], axis=-1), bayes > 0
 
     def scenes(path: Any) -> Any:
-        # The published one wants 1200 rows, and stops at a granule of 1198.
+        # The published code requires 1200 rows and fails on a granule of 1198.
         signature = tuple(tf.TensorSpec((None, 1500, bands), tf.float32) for bands in (9, 1))
         return tf.data.Dataset.from_generator(scene, args=(path,), output_signature=signature)
 
@@ -139,10 +141,10 @@ def reference_dataset(paths: list[Path], *, in_memory: bool) -> Any:
     return dataset.prefetch(BATCH).shuffle(BATCH).batch(BATCH, drop_remainder=True)
 
 
-def our_epochs(paths: list[Path], *, handed: str, raw: bool) -> Callable[[int], Iterable[Any]]:
-    """Return what makes an epoch by its number; the files are looked up anew."""
+def our_epochs(paths: list[Path], *, container: str, raw: bool) -> Callable[[int], Iterable[Any]]:
+    """Return a function from the number of an epoch to its batches."""
     patches = list_patches(find_scenes(paths), PatchGrid())
-    if handed == "numpy":
+    if container == "numpy":
         return lambda epoch: (
             (batch.inputs, batch.labels)
             for batch in stream(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
@@ -153,17 +155,17 @@ def our_epochs(paths: list[Path], *, handed: str, raw: bool) -> Callable[[int], 
 
 
 def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
-    """Return what one contender took, in this process: seconds and CPU seconds of three epochs."""
-    conversion, handed, raw = CONTENDERS[name]
-    if handed != "numpy":
+    """Measure a contender in this process: wall and CPU seconds of three epochs, and memory."""
+    conversion, container, raw = CONTENDERS[name]
+    if container != "numpy":
         import tensorflow as tf
 
         tf.zeros(1).numpy()
     native = conversion is None
     paths = native_files(home, scenes) if native else ready_files(home, scenes, str(conversion))
     for path in paths:
-        for store in path.parent.glob(".*.npz"):
-            store.unlink()
+        for index in path.parent.glob(".*.npz"):  # stored by earlier measurements
+            index.unlink()
     drop_from_page_cache(paths)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     epochs: list[dict[str, float]] = []
@@ -172,10 +174,10 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
         if make is None:
             if native:
-                dataset = reference_dataset(paths, in_memory=handed == "memory")
+                dataset = reference_dataset(paths, in_memory=container == "memory")
                 make = lambda _number, dataset=dataset: dataset  # noqa: E731
             else:
-                make = our_epochs(paths, handed=handed, raw=raw)
+                make = our_epochs(paths, container=container, raw=raw)
         count = 0
         for inputs, *_ in make(number):
             count += int(inputs.shape[0])
@@ -191,8 +193,8 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
 
 
 def prepare(home: Path, scenes: int) -> None:
-    """Make the scenes and convert them, as far as they are not there; print their sizes."""
-    descriptor = described(scenes)
+    """Make and convert the scenes unless they exist; print their sizes."""
+    descriptor = sample_descriptor(scenes)
     made = make_sample(descriptor, find_home(home))
     verified = Verified(descriptor, made.folder, made.manifest, is_synthetic=True)
     native = made.manifest.total_bytes
@@ -209,57 +211,58 @@ def prepare(home: Path, scenes: int) -> None:
     for path in ready_files(home, scenes, "cropped"):
         with h5py.File(path, "r") as file:
             ready_clouds += int(np.count_nonzero(file["cloud"][:] == 1))
-    print(f"  pixels of cloud in the centre crop: native {native_clouds}, cropped {ready_clouds}")
+    print(f"  cloudy pixels in the centre crop: native {native_clouds}, cropped {ready_clouds}")
 
 
 def run_all(home: Path, scenes: int, repeat: int) -> dict[str, list[dict[str, Any]]]:
-    """Run every contender in a process of its own, in turn."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    """Run the contenders in turn, each in a new process."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     for _ in range(repeat):
         for name in CONTENDERS:
             arguments = ["--home", str(home), "--scenes", str(scenes), "--one", name]
             command = [sys.executable, __file__, *arguments]
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-            shown = subprocess.run(
+            done = subprocess.run(
                 command, stdout=subprocess.PIPE, text=True, check=True, env=environment
             )
-            found[name].append(json.loads(shown.stdout.splitlines()[-1]))
-    return found
+            results[name].append(json.loads(done.stdout.splitlines()[-1]))
+    return results
 
 
-def report(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Print medians, and how much quicker than the reference, which is its ratio in each round."""
+def report(results: dict[str, list[dict[str, Any]]]) -> None:
+    """Print median rates, and the medians of their ratios to the published pipeline."""
     median = statistics.median
 
     def rates(name: str, unit: str) -> tuple[list[float], list[float]]:
-        """Return patches for each second, of first epochs and of later ones, by round."""
-        cold = [run["epochs"][0]["patches"] / run["epochs"][0][unit] for run in found[name]]
+        """Return patches per second of the first epoch, and of the later ones, for each round."""
+        cold = [run["epochs"][0]["patches"] / run["epochs"][0][unit] for run in results[name]]
         warm = [
-            sum(e["patches"] for e in run["epochs"][1:]) / sum(e[unit] for e in run["epochs"][1:])
-            for run in found[name]
+            sum(epoch["patches"] for epoch in run["epochs"][1:])
+            / sum(epoch[unit] for epoch in run["epochs"][1:])
+            for run in results[name]
         ]
         return cold, warm
 
-    print("patches a second (CPU ms a patch), medians; memory taken besides the imports")
-    for name, runs in found.items():
+    print("patches per second (CPU ms per patch), medians; memory without that of the imports")
+    for name, runs in results.items():
         (cold, warm), (cold_cpu, warm_cpu) = rates(name, "wall"), rates(name, "cpu")
         grown = median(run["grown_mb"] for run in runs)
         print(
             f"{name:<27} first {median(cold):6.0f} ({1e3 / median(cold_cpu):6.2f})   "
             f"later {median(warm):6.0f} ({1e3 / median(warm_cpu):6.2f})   {grown:6.0f} MB"
         )
-    yardsticks = (
-        ("cold", "reference, memory"),
-        ("warm", "reference"),
-        ("warm", "reference, memory"),
+    references = (
+        ("cold", "published, cached"),
+        ("warm", "published"),
+        ("warm", "published, cached"),
     )
-    for kind, yardstick in yardsticks:
+    for kind, reference in references:
         goal = f"goal {GOALS[kind]:g}"
-        print(f"{kind}, times {yardstick!r} by wall and by CPU ({goal}), median of rounds")
+        print(f"{kind}, ratio to {reference!r} by wall and by CPU time ({goal}), median of rounds")
         for name in list(CONTENDERS)[2:]:
-            at = 0 if kind == "cold" else 1
+            index = 0 if kind == "cold" else 1
             pairs = {
-                unit: zip(rates(name, unit)[at], rates(yardstick, unit)[at], strict=True)
+                unit: zip(rates(name, unit)[index], rates(reference, unit)[index], strict=True)
                 for unit in ("wall", "cpu")
             }
             wall, cpu = (median(a / b for a, b in pairs[unit]) for unit in ("wall", "cpu"))
@@ -267,7 +270,7 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def ways(home: Path, scenes: int) -> None:
-    """Print the CPU time of ways to read the stored values of one patch from the page cache."""
+    """Print the CPU time of several ways to read a patch from the page cache."""
     for conversion in ("none", "gzip"):
         paths = ready_files(home, scenes, conversion)
         patches = list_patches(find_scenes(paths))
@@ -278,14 +281,14 @@ def ways(home: Path, scenes: int) -> None:
             for name, layout in patches.scenes.layouts.items()
             if name in STORED
         }
-        known: dict[str, Callable[[int], None]] = {
+        readers: dict[str, Callable[[int], None]] = {
             "h5py, sliced": partial(sliced, files, patches),
             "h5py, read_direct_chunk, zlib": partial(direct, files, patches),
             "ours, as stored": partial(as_stored, patches, arrays),
-            "ours, 9 channels side by side": partial(ours, patches, BatchContent(raw=True)),
+            "ours, 9 channels stacked": partial(ours, patches, BatchContent(raw=True)),
             "ours, and unpacked to float32": partial(ours, patches, BatchContent()),
         }
-        for name, way in known.items():
+        for name, way in readers.items():
             taken = []
             for number in numbers:
                 started = time.thread_time()
@@ -295,14 +298,14 @@ def ways(home: Path, scenes: int) -> None:
 
 
 def sliced(files: list[Any], patches: Patches, number: int) -> None:
-    """Read a patch as h5py does."""
+    """Read a patch by slicing h5py datasets."""
     row, column = int(patches.row[number]), int(patches.column[number])
     for name in STORED:
         files[patches.scene[number]][name][0, row : row + SIZE, column : column + SIZE]
 
 
 def direct(files: list[Any], patches: Patches, number: int) -> None:
-    """Read the chunks of a patch as they are stored; bytes are left shuffled."""
+    """Read and decompress the chunks of a patch; the shuffle filter is not undone."""
     row, column = int(patches.row[number]), int(patches.column[number])
     for name in STORED:
         stored = files[patches.scene[number]][name]
@@ -312,35 +315,37 @@ def direct(files: list[Any], patches: Patches, number: int) -> None:
 
 
 def as_stored(patches: Patches, arrays: dict[str, Any], number: int) -> None:
-    """Read a patch into arrays that are there."""
+    """Read the stored values of a patch into existing arrays."""
     window = Window(int(patches.row[number]), int(patches.column[number]), SIZE, SIZE)
     read_window(patches.scenes, int(patches.scene[number]), window, arrays)
 
 
 def ours(patches: Patches, content: BatchContent, number: int) -> None:
-    """Read a patch as the pipeline does."""
+    """Read a patch with the pipeline."""
     read_batch(patches, [number], content)
 
 
 def main() -> None:
-    """Prepare, measure and print."""
+    """Prepare the scenes, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--home", type=Path, help="kept; a scratch folder by default")
+    parser.add_argument(
+        "--home", type=Path, help="folder of the scenes, kept (a temporary folder by default)"
+    )
     parser.add_argument("--scenes", type=int, default=12)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--ways", action="store_true")
     parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(measure(asked.home, asked.scenes, asked.one)))
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.home, options.scenes, options.one)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        home = asked.home or Path(scratch)
-        prepare(home, asked.scenes)
-        if asked.ways:
-            ways(home, asked.scenes)
+        home = options.home or Path(scratch)
+        prepare(home, options.scenes)
+        if options.ways:
+            ways(home, options.scenes)
         else:
-            report(run_all(home, asked.scenes, asked.repeat))
+            report(run_all(home, options.scenes, options.repeat))
 
 
 if __name__ == "__main__":

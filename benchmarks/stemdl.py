@@ -1,16 +1,16 @@
-"""Stacks a second from STEMDL's native HDF5, from npz files and from the ready form.
+"""Reading speed of STEMDL's stacks: native HDF5 and npz files, against the ready form.
 
     python benchmarks/stemdl.py [--home DIR] [--repeat 5]
-    python benchmarks/stemdl.py --small        # seconds instead of minutes; for trying the script
-    python benchmarks/stemdl.py --codecs       # bytes and CPU ms of what all HDF5 libraries read
+    python benchmarks/stemdl.py --small        # seconds instead of minutes, to try the script
+    python benchmarks/stemdl.py --codecs       # bytes and CPU ms of the standard HDF5 filters
 
-Two samples are simulated and converted in DIR (a scratch folder by default, 3 GB in all; some 20
-minutes of both cores): `stemdl_cbed` with 512 pixels along each side as published, `stemdl_ds1`
-with an npz file for each stack. Every measurement is a process of its own, one after the other in
-turn: first an epoch with none of the files in the page cache (dropped by `posix_fadvise` after
-`fsync`), beginning with looking up what there is; then two more. An epoch is every stack of the
-training split once with its label, in an order drawn from a seed, one for all contenders of a
-dataset, which have to come to the same digest of values and labels in that order.
+Two samples are simulated and converted in DIR (a temporary folder by default, 3 GB; about 20
+minutes on both cores): `stemdl_cbed` with 512 pixels along each side as published, and `stemdl_ds1`
+with an npz file for each stack. Each measurement is a new process, and contenders run in turn. The
+first epoch starts with no file in the page cache and includes finding the stacks; two more epochs
+follow. An epoch reads every stack of the training split once with its label, in a random order. The
+order is equal for all contenders of a dataset, and so have to be the values and labels that they
+read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 SPLITS = {"stemdl_cbed": "train", "stemdl_ds1": "training"}
 COMPRESSIONS: dict[str, dict[str, str]] = {"none": {}, "gzip": {"compression": "gzip"}}
-# What every build of HDF5 reads and loses nothing.
+# Lossless filters that every build of HDF5 can read.
 CODECS: dict[str, dict[str, Any]] = {
     "none": {},
     "fletcher32 (a checksum)": {"fletcher32": True},
@@ -60,9 +60,9 @@ CODECS: dict[str, dict[str, Any]] = {
     "shuffle, gzip 1": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
     "shuffle, gzip 4": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
 }
-MOST_CODED = 64  # stacks
-EPOCHS = 3  # the first of them cold
-GOAL = 3.0  # ready, of npz
+MAX_CODED = 64  # stacks for `--codecs`
+EPOCHS = 3  # the first with a cold cache
+GOAL = 3.0  # rate of the ready form, relative to npz files
 
 Stack = NDArray[np.float32]
 Key = tuple[str, str]  # native file and name in it
@@ -71,7 +71,13 @@ Read = Callable[[Key], tuple[Stack, int]]
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to read: of which dataset, from which conversion (None: native), and how."""
+    """A way to read stacks.
+
+    Attributes:
+        dataset: id of the dataset.
+        conversion: key of `COMPRESSIONS`; None reads native files.
+        how: reader; see `reader_of`.
+    """
 
     dataset: str
     conversion: str | None
@@ -87,58 +93,58 @@ CONTENDERS: dict[str, Contender] = {
     "ready": Contender("stemdl_cbed", "none"),
     "ready, gzip": Contender("stemdl_cbed", "gzip"),
 }
-YARDSTICKS = {"stemdl_ds1": "npz files", "stemdl_cbed": "native HDF5"}
+REFERENCES = {"stemdl_ds1": "npz files", "stemdl_cbed": "native HDF5"}
 
 
-def described(dataset: str, *, small: bool) -> Descriptor:
-    """Return a dataset with the sample that is measured."""
+def sample_descriptor(dataset: str, *, small: bool) -> Descriptor:
+    """Return the descriptor of a dataset with the settings of the measured sample."""
     descriptor = load_descriptor(find_registry(), dataset)
     sample = (SMALL if small else SAMPLES)[dataset]
     return replace(descriptor, native={**descriptor.native, "sample": sample})
 
 
 def folder_of(home: Path, descriptor: Descriptor) -> DatasetFolder:
-    """Return where the sample lies."""
+    """Return the folder of the sample."""
     return find_home(home).dataset(descriptor.dataset, descriptor.version, sample_seed=0)
 
 
 def prepare(home: Path, *, small: bool) -> None:
-    """Make and convert the samples, as far as they are not there; print their sizes."""
+    """Make and convert the samples unless they exist; print their sizes."""
     for dataset in SAMPLES:
-        descriptor = described(dataset, small=small)
+        descriptor = sample_descriptor(dataset, small=small)
         started = time.monotonic()
         made = make_sample(descriptor, find_home(home))
         verified = Verified(descriptor, made.folder, made.manifest, is_synthetic=True)
         size = made.manifest.total_bytes
         print(f"{dataset}: {len(made.manifest)} native files, {size / 1e6:.1f} MB", end="")
-        print(f" (there after {time.monotonic() - started:.0f} s)")
+        print(f" (after {time.monotonic() - started:.0f} s)")
         for name, options in COMPRESSIONS.items():
             ready = convert(verified, options=options).manifest.total_bytes
             print(f"  ready, {name:<5} {ready / 1e6:8.1f} MB, {ready / size:.1%} of native")
 
 
-def ready_of(home: Path, one: Contender, *, small: bool) -> Any:
+def ready_of(home: Path, contender: Contender, *, small: bool) -> Any:
     """Return the conversion that a contender reads."""
-    descriptor = described(one.dataset, small=small)
-    options = COMPRESSIONS[one.conversion or "none"]
+    descriptor = sample_descriptor(contender.dataset, small=small)
+    options = COMPRESSIONS[contender.conversion or "none"]
     converted = find_converted(descriptor, folder_of(home, descriptor), options)
     if converted is None:
-        raise SystemExit(f"{one.dataset} was not converted")
+        raise SystemExit(f"{contender.dataset} was not converted")
     return converted
 
 
-def files_of(home: Path, one: Contender, *, small: bool) -> list[Path]:
+def files_of(home: Path, contender: Contender, *, small: bool) -> list[Path]:
     """Return the files of the training split that a contender reads."""
-    split = SPLITS[one.dataset]
-    if one.conversion is None:
-        native = folder_of(home, described(one.dataset, small=small)).native
+    split = SPLITS[contender.dataset]
+    if contender.conversion is None:
+        native = folder_of(home, sample_descriptor(contender.dataset, small=small)).native
         return sorted((native / split).iterdir())
-    converted = ready_of(home, one, small=small)
+    converted = ready_of(home, contender, small=small)
     return [converted.root / name for name in shards_of_split(converted)[split]]
 
 
 def reader_of(paths: Sequence[Path], how: str, converted: Any) -> tuple[list[Key], Read]:
-    """Return what there is to read, and what reads one of it; this is part of the first epoch."""
+    """Return the keys of all stacks, and a function that reads a stack; part of the first epoch."""
     if how == "npz":
         return npz_reader(paths)
     if how == "groups":
@@ -158,7 +164,7 @@ def npz_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
 
 
 def groups_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
-    """Read groups of native HDF5 files with plain h5py, each file opened once."""
+    """Read groups of native HDF5 files with h5py; each file is opened once."""
     files = {f"{path.parent.name}/{path.name}": h5py.File(path) for path in paths}
 
     def read(key: Key) -> tuple[Stack, int]:
@@ -169,27 +175,27 @@ def groups_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
 
 
 def ready_reader(paths: Sequence[Path]) -> tuple[list[Key], Read]:
-    """Read ready files with plain h5py, each opened once; labels are read at the beginning."""
+    """Read ready files with h5py; each file is opened once, and labels are read first."""
     where: dict[Key, tuple[Any, int, int]] = {}
     for path in paths:
         file = h5py.File(path)
         names = zip(lines(file["native_file"]), lines(file["native_sample"]), strict=True)
         groups = file["space_group"][...].tolist()
         stacks = file["cbed_stack"]
-        where |= {key: (stacks, at, groups[at]) for at, key in enumerate(names)}
+        where |= {key: (stacks, index, groups[index]) for index, key in enumerate(names)}
 
     def read(key: Key) -> tuple[Stack, int]:
-        stacks, at, group = where[key]
-        return stacks[at], group
+        stacks, index, group = where[key]
+        return stacks[index], group
 
     return list(where), read
 
 
 def xarray_reader(converted: Any) -> tuple[list[Key], Read]:
-    """Read one sample after the other through `open_dataset`."""
+    """Read single samples through `open_dataset`."""
     dataset = open_ready(converted, split=SPLITS[converted.descriptor.dataset])
     names = zip(dataset["native_file"].values, dataset["native_sample"].values, strict=True)
-    where = {(file.decode(), name.decode()): at for at, (file, name) in enumerate(names)}
+    where = {(file.decode(), name.decode()): index for index, (file, name) in enumerate(names)}
     groups = dataset["space_group"].values
     return list(where), lambda key: (
         dataset["cbed_stack"][where[key]].values,
@@ -198,7 +204,7 @@ def xarray_reader(converted: Any) -> tuple[list[Key], Read]:
 
 
 def lines(texts: Any) -> list[str]:
-    """Return text that NetCDF has as an array of letters."""
+    """Return strings from text that NetCDF stores as an array of letters."""
     return [row.tobytes().decode().rstrip("\0") for row in texts[...]]
 
 
@@ -208,10 +214,12 @@ def digits(stem: str) -> str:
 
 
 def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
-    """Return what one contender took, in this process: seconds and CPU seconds of each epoch."""
-    one = CONTENDERS[name]
-    paths = files_of(home, one, small=small)
-    converted = None if one.conversion is None else ready_of(home, one, small=small)
+    """Measure a contender in this process: wall and CPU seconds of each epoch, memory, digest."""
+    contender = CONTENDERS[name]
+    paths = files_of(home, contender, small=small)
+    converted = None
+    if contender.conversion is not None:
+        converted = ready_of(home, contender, small=small)
     drop_from_page_cache(paths)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     epochs: list[dict[str, float]] = []
@@ -220,7 +228,7 @@ def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
     for number in range(EPOCHS):
         wall, cpu = time.perf_counter(), time.process_time()
         if read is None:
-            keys, read = reader_of(paths, one.how, converted)
+            keys, read = reader_of(paths, contender.how, converted)
         for _ in stacks_in_order(keys, read, seed=number):
             pass
         taken = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -236,67 +244,68 @@ def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
 
 
 def stacks_in_order(keys: Sequence[Key], read: Read, seed: int) -> Iterator[tuple[Stack, int]]:
-    """Yield every stack with its label in the order of a seed, whatever order they came in."""
-    known = sorted(keys)
-    for at in np.random.default_rng(seed).permutation(len(known)):
-        yield read(known[at])
+    """Yield every stack with its label in a random order that depends on the seed only."""
+    ordered = sorted(keys)  # contenders find the stacks in different orders
+    for index in np.random.default_rng(seed).permutation(len(ordered)):
+        yield read(ordered[index])
 
 
 def run_all(home: Path, repeat: int, *, small: bool) -> dict[str, list[dict[str, Any]]]:
-    """Run every contender in a process of its own, in turn; their content has to be equal."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    """Run the contenders in turn, each in a new process, and check that they read the same."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
     for _ in range(repeat):
         for name in CONTENDERS:
             command = [sys.executable, __file__, "--home", str(home), "--one", name]
-            shown = subprocess.run(
+            done = subprocess.run(
                 command + ["--small"] * small, stdout=subprocess.PIPE, text=True, check=True
             )
-            found[name].append(json.loads(shown.stdout.splitlines()[-1]))
-    for dataset, yardstick in YARDSTICKS.items():
-        own = [name for name, one in CONTENDERS.items() if one.dataset == dataset]
-        digests = {run["digest"] for name in own for run in found[name]}
+            results[name].append(json.loads(done.stdout.splitlines()[-1]))
+    for dataset, reference in REFERENCES.items():
+        names = [name for name, item in CONTENDERS.items() if item.dataset == dataset]
+        digests = {run["digest"] for name in names for run in results[name]}
         if len(digests) != 1:
-            raise SystemExit(f"{', '.join(own)} differ in content or order")
-        print(f"{dataset}: content and order of all {len(own)} are equal to those of {yardstick}")
-    return found
+            raise SystemExit(f"{', '.join(names)} differ in content or order")
+        print(f"{dataset}: content and order of all {len(names)} equal those of {reference}")
+    return results
 
 
 def rates(runs: Sequence[Mapping[str, Any]], unit: str) -> tuple[list[float], list[float]]:
-    """Return stacks for each second of first epochs and of later ones, by round."""
+    """Return stacks per second of the first epoch, and of the later ones, for each round."""
     cold = [run["epochs"][0]["stacks"] / run["epochs"][0][unit] for run in runs]
     warm = [
-        sum(one["stacks"] for one in run["epochs"][1:])
-        / sum(one[unit] for one in run["epochs"][1:])
+        sum(epoch["stacks"] for epoch in run["epochs"][1:])
+        / sum(epoch[unit] for epoch in run["epochs"][1:])
         for run in runs
     ]
     return cold, warm
 
 
-def report(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Print medians, and how many times the yardstick: the median of the ratios of the rounds."""
+def report(results: dict[str, list[dict[str, Any]]]) -> None:
+    """Print median rates, and the medians of their ratios to the reference of the dataset."""
     median = statistics.median
-    print("stacks a second (CPU ms a stack), first epoch cold; times the yardstick: wall, CPU")
-    for name, runs in found.items():
-        yardstick = found[YARDSTICKS[CONTENDERS[name].dataset]]
-        said = [f"{name:<28}"]
-        for at, epoch in enumerate(("cold", "warm")):
-            wall, cpu = rates(runs, "wall")[at], rates(runs, "cpu")[at]
-            base_wall, base_cpu = rates(yardstick, "wall")[at], rates(yardstick, "cpu")[at]
-            times = median(a / b for a, b in zip(wall, base_wall, strict=True))
-            cpu_times = median(a / b for a, b in zip(cpu, base_cpu, strict=True))
+    print("stacks per second (CPU ms per stack); ratio to the reference by wall and by CPU time")
+    for name, runs in results.items():
+        reference = results[REFERENCES[CONTENDERS[name].dataset]]
+        columns = [f"{name:<28}"]
+        for index, epoch in enumerate(("cold", "warm")):
+            wall, cpu = rates(runs, "wall")[index], rates(runs, "cpu")[index]
+            base_wall = rates(reference, "wall")[index]
+            base_cpu = rates(reference, "cpu")[index]
+            wall_ratio = median(a / b for a, b in zip(wall, base_wall, strict=True))
+            cpu_ratio = median(a / b for a, b in zip(cpu, base_cpu, strict=True))
             rate = f"{median(wall):7.0f} ({1e3 / median(cpu):6.2f})"
-            said.append(f"{epoch} {rate} {times:5.2f} {cpu_times:5.2f}")
-        said.append(f"{median(run['grown_mb'] for run in runs):5.0f} MB")
-        print("   ".join(said))
-    print(f"goal: ready of npz at least {GOAL:g} times npz files")
+            columns.append(f"{epoch} {rate} {wall_ratio:5.2f} {cpu_ratio:5.2f}")
+        columns.append(f"{median(run['grown_mb'] for run in runs):5.0f} MB")
+        print("   ".join(columns))
+    print(f"goal: the ready form of npz files is at least {GOAL:g} times as fast as npz files")
 
 
 def codecs(home: Path, *, small: bool) -> None:
-    """Print bytes of stacks under each codec, and the CPU time to read one from the page cache."""
+    """Print size and reading time of a stack (CPU, from the page cache) for each codec."""
     for dataset in SAMPLES:
         paths = files_of(home, Contender(dataset, "none"), small=small)
         with h5py.File(paths[0]) as file:
-            count = min(MOST_CODED, len(file["cbed_stack"]))
+            count = min(MAX_CODED, len(file["cbed_stack"]))
             chosen = np.linspace(0, len(file["cbed_stack"]) - 1, count).astype(int)
             stacks = file["cbed_stack"][np.unique(chosen)]
         print(f"{dataset}: {len(stacks)} stacks of {stacks[0].nbytes / 1e6:.2f} MB")
@@ -308,36 +317,38 @@ def codecs(home: Path, *, small: bool) -> None:
                 stored = file["x"]
                 order = np.random.default_rng(0).permutation(len(stacks))
                 taken = []
-                for at in (*order, *order[::-1], *order):
+                for index in (*order, *order[::-1], *order):
                     started = time.thread_time()
-                    stored[at]
+                    stored[index]
                     taken.append(time.thread_time() - started)
                 share = stored.id.get_storage_size() / stacks.nbytes
             path.unlink()
             print(
-                f"  {name:<24} {share:6.1%} of the bytes, {1e3 * statistics.median(taken):6.2f} ms"
+                f"  {name:<24} {share:6.1%} of the size, {1e3 * statistics.median(taken):6.2f} ms"
             )
 
 
 def main() -> None:
-    """Prepare, measure and print."""
+    """Prepare the samples, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--home", type=Path, help="kept; a scratch folder by default")
+    parser.add_argument(
+        "--home", type=Path, help="folder of the samples, kept (a temporary folder by default)"
+    )
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--codecs", action="store_true")
     parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(measure(asked.home, asked.one, small=asked.small)))
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.home, options.one, small=options.small)))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        home = (asked.home or Path(scratch)) / ("small" if asked.small else "large")
-        prepare(home, small=asked.small)
-        if asked.codecs:
-            codecs(home, small=asked.small)
+        home = (options.home or Path(scratch)) / ("small" if options.small else "large")
+        prepare(home, small=options.small)
+        if options.codecs:
+            codecs(home, small=options.small)
         else:
-            report(run_all(home, asked.repeat, small=asked.small))
+            report(run_all(home, options.repeat, small=options.small))
 
 
 if __name__ == "__main__":

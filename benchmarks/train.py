@@ -1,11 +1,11 @@
 """Training speed of CloudMask's U-Net: the engine's loop, against `fit` of Keras.
 
-Run `python benchmarks/train.py`; it prints patches a second of both, measured in turn in one
-process, their ratio, and the arithmetic done a second. The loop reads its patches from the ready
-files of the synthetic sample as a run does; `fit` is handed the same patches as float32 arrays in
-memory, so what the loop loses to reading and decoding shows. Model (the published U-Net, 1,948,609
-parameters, behind a normalisation), optimiser, clipping, batch and precision are the same.
-`--backend jax` measures both on JAX.
+Run `python benchmarks/train.py`. It prints patches per second of both, measured in turn in one
+process, their ratio, and floating-point operations per second. The loop reads patches from the
+ready files of the synthetic sample, as a run does. `fit` gets the same patches as float32 arrays in
+memory, so the difference includes the time for reading and decoding. Model (the published U-Net,
+1,948,609 parameters, after a normalisation), optimiser, clipping, batch size and precision are the
+same. `--backend jax` measures both on JAX.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "xla": {"xla": True},
     "bfloat16": {"precision": "mixed_bfloat16"},
 }
-OURS, FIT = "ours, from disk", "fit, in memory"
+ENGINE, FIT = "engine, from disk", "fit, in memory"
 
 
 def main() -> None:
-    """Measure each variant by turns and print the medians."""
+    """Measure both loops in turn for each variant, and print the medians."""
     arguments = _arguments()
     used = backend.choose(arguments.backend)
     backend.current().set_threads(arguments.threads)
@@ -47,22 +47,24 @@ def main() -> None:
     arrays = [np.concatenate(part) for part in zip(*_batches(problem, settings), strict=True)]
     models = importlib.import_module("sciml_runner_cloudmask.models")
     size = arrays[0].shape[1]
-    flop = 6.0 * models.multiply_adds(models.reference(), size)  # forward, and two gradients
+    flop = 6.0 * models.multiply_adds(
+        models.reference(), size
+    )  # forward pass and two gradients, 2 FLOP each
     print(
         f"{used}, {arguments.threads} threads, {arguments.rounds} rounds of {len(arrays[0])} "
         f"patches of {size} x {size} in batches of {arguments.batch}; "
-        f"{flop / 1e9:.1f} GFLOP a patch (a multiplication and a sum are two)"
+        f"{flop / 1e9:.1f} GFLOP per patch (a multiplication and an addition are two)"
     )
     for name in arguments.variants.split(","):
-        changed = {**settings, **VARIANTS[name]}
-        loops = {OURS: _engine(problem, changed), FIT: _fit(problem, arrays[:2], changed)}
+        variant = {**settings, **VARIANTS[name]}
+        loops = {ENGINE: _engine(problem, variant), FIT: _fit(problem, arrays[:2], variant)}
         _compare(name, loops, count=len(arrays[0]), rounds=arguments.rounds, flop=flop)
 
 
 def _compare(
     name: str, loops: Mapping[str, Callable[[], object]], *, count: int, rounds: int, flop: float
 ) -> None:
-    """Measure one variant of both loops and print a line for each."""
+    """Measure both loops with one variant, and print a line for each."""
     rates: dict[str, list[float]] = {loop: [] for loop in loops}
     spent: dict[str, list[float]] = {loop: [] for loop in loops}
     for run in loops.values():
@@ -73,19 +75,19 @@ def _compare(
             loops[loop]()
             rates[loop].append(count / (time.perf_counter() - began))
             spent[loop].append((time.process_time() - before) / count)
-    for loop, found in rates.items():
-        middle = float(np.median(found))
+    for loop, values in rates.items():
+        median = float(np.median(values))
         print(
-            f"{name:9} {loop:15} {middle:8.2f} patches/s ({min(found):.2f} to {max(found):.2f})  "
-            f"{middle * flop / 1e9:8,.0f} GFLOP/s  {np.median(spent[loop]):.3f} CPU s/patch"
+            f"{name:9} {loop:17} {median:8.2f} patches/s ({min(values):.2f} to {max(values):.2f})  "
+            f"{median * flop / 1e9:8,.0f} GFLOP/s  {np.median(spent[loop]):.3f} CPU s/patch"
         )
-    clock = np.median([own / other for own, other in zip(rates[OURS], rates[FIT], strict=True)])
-    work = np.median([other / own for own, other in zip(spent[OURS], spent[FIT], strict=True)])
-    print(f"{name:9} ours is {clock:.3f} of fit by the clock, {work:.3f} by CPU seconds")
+    wall = np.median([own / other for own, other in zip(rates[ENGINE], rates[FIT], strict=True)])
+    cpu = np.median([other / own for own, other in zip(spent[ENGINE], spent[FIT], strict=True)])
+    print(f"{name:9} engine / fit: {wall:.3f} by wall time, {cpu:.3f} by CPU time")
 
 
 class _FewBatches:
-    """A problem whose epochs end after some batches."""
+    """A problem with short epochs of `count` batches."""
 
     def __init__(self, problem: Any, count: int) -> None:
         self._problem, self._count = problem, count
@@ -94,7 +96,7 @@ class _FewBatches:
         return getattr(self._problem, name)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return the first batches of an epoch."""
+        """Return the first `count` batches of an epoch."""
         epoch = self._problem.batches(part, batch_size=batch_size, seed=seed)
         return itertools.islice(epoch, self._count)
 
@@ -103,9 +105,13 @@ def _problem(arguments: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """Return CloudMask on its synthetic sample, and the settings of the published model."""
     registry = find_registry()
     task = load_task(registry.runner("cloudmask"))
-    changed = [f"patch={arguments.size}", f"step={arguments.size}", f"batch_size={arguments.batch}"]
+    overrides = [
+        f"patch={arguments.size}",
+        f"step={arguments.size}",
+        f"batch_size={arguments.batch}",
+    ]
     split = task.headline_split
-    settings = resolve_settings(task, changed, model="reference", split=split, is_sample=True)
+    settings = resolve_settings(task, overrides, model="reference", split=split, is_sample=True)
     source = stage(task, registry, home=find_home(arguments.home), sample=Sample(0), log=print)
     runner = load_runner(registry, "cloudmask")
     problem = runner.prepare(source.dataset, load_split(task.folder, split), settings)
@@ -117,7 +123,7 @@ def _batches(problem: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def _engine(problem: Any, settings: Mapping[str, Any]) -> Callable[[], object]:
-    """Return a function that trains for one epoch as `loop.py` does."""
+    """Return a function that trains for one epoch with the steps of the engine."""
     import keras
 
     used = backend.current()
@@ -135,7 +141,7 @@ def _engine(problem: Any, settings: Mapping[str, Any]) -> Callable[[], object]:
 
 
 def _fit(problem: Any, arrays: list[Any], settings: Mapping[str, Any]) -> Callable[[], object]:
-    """Return a function that calls `fit` for one epoch."""
+    """Return a function that calls `fit` of Keras for one epoch."""
     import keras
 
     model = _build(problem, settings["precision"])
@@ -163,7 +169,7 @@ def _build(problem: Any, precision: str) -> Any:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", choices=list(backend.MODULES), default="tensorflow")
-    parser.add_argument("--home", type=Path, help="where the sample is, or is made")
+    parser.add_argument("--home", type=Path, help="home folder of the sample")
     parser.add_argument("--variants", default=",".join(VARIANTS))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--batches", type=int, default=2)

@@ -1,21 +1,25 @@
-"""Speed of Uno's published network: computed for entities, against computed for joined rows.
+"""Speed of Uno's published network: computed for distinct entities, against joined rows.
 
-Run `python benchmarks/uno.py --variant auc` (or `dose`). All sides train the same network
+Run `python benchmarks/uno.py --variant auc` (or `dose`). All contenders train the same network
 (16,224,001 or 21,275,001 parameters) on the same rows in the same batches with the engine's loop,
-optimiser and loss, and are measured in turn in one process. Two joined sides are handed every
-feature of every row as float32: "in memory" gathers them from tables that lie in memory; "from a
-file" reads them with pandas from rows that were joined before and written to disk, as the reference
-does (`uno_joined.py`; training alone). Tables are random numbers at Uno's widths (`uno_case.py`),
-in the real sizes (1,593 cells and 1,779 drugs; 2,375 and 46,837) unless `--rows`, `--cells`,
-`--drugs` say less.
+optimiser and loss. They run in turn in one process:
 
-It prints samples a second, ratios by the clock and by CPU seconds, the multiply-adds that a row
-takes either way (`uno_work.py`: no machine can gain more by sharing), what the ready form takes on
-disk against joined rows (from the real counts, and of a file that it writes), and peak memory.
-Dropout is 0, as in the published dose configuration, or `--dropout 0.1`, as in that of AUC: noise
-is drawn for each row, so only the towers' first product can be shared then. `--blocks` trains on
-batches of few cells and drugs on all sides. `--bfloat16` adds the entity-wise side in that
-precision; the joined sides stay float32.
+* entity-wise: each tower once for each distinct cell or drug of a batch, as the runner does;
+* joined, in memory: all features of each row as float32, gathered from tables in memory;
+* joined, from a file: rows that were joined before and written to disk, read with pandas, as the
+  published code does (`uno_joined.py`; training only).
+
+Tables are random numbers with Uno's numbers of features (`uno_case.py`), in the real sizes (1,593
+cells and 1,779 drugs; 2,375 and 46,837) unless `--rows`, `--cells` or `--drugs` are smaller.
+
+The script prints samples per second, ratios of wall time and CPU time, multiply-adds per row
+(`uno_work.py`; they bound what sharing can gain), bytes on disk of the ready form and of joined
+rows (computed from the real counts, and of a file that it writes), and peak memory.
+
+Dropout is 0, as in the published dose configuration. `--dropout 0.1` is that of AUC: dropout is
+drawn for each row, so only the first product of each tower can be shared. `--blocks` trains on
+batches with few cells and drugs. `--bfloat16` adds the entity-wise contender in that precision; the
+joined contenders stay float32.
 """
 
 from __future__ import annotations
@@ -41,12 +45,12 @@ from uno_work import Network, gain
 
 from sciml_data.bench.training import backend
 
-OURS, SHORT = "entity-wise", "the same, bfloat16"
+OURS, BFLOAT16 = "entity-wise", "entity-wise, bfloat16"
 MEMORY, FILE = "joined, in memory", "joined, from a file"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all contenders and print the results."""
     arguments = _arguments()
     backend.choose(arguments.backend)
     backend.current().set_threads(arguments.threads)
@@ -60,13 +64,13 @@ def main() -> None:
         f"{len(case.rows.responses.drug_table):,} drugs, dropout {arguments.dropout:g}, "
         f"{'blocks' if arguments.blocks else 'mixed rows'}, {arguments.threads} threads, "
         f"{arguments.rounds} rounds, {arguments.backend}{', XLA' if arguments.xla else ''}, "
-        f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+        f"load average {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
     )
     for size in map(int, arguments.batches.split(",")):
         _compare_training(case, size, arguments)
         if arguments.evaluation_rows:
             _compare_evaluation(case, size, arguments)
-    print(f"load {os.getloadavg()[0]:.0f} at the end")
+    print(f"load average {os.getloadavg()[0]:.0f} at the end")
     for side in (OURS, MEMORY) if arguments.memory else ():
         _measure_memory(side, arguments)
 
@@ -78,13 +82,13 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
         case.rows.responses, case.train, rng=np.random.default_rng(1), together=together
     )[: size * arguments.steps]
     batches = list(case.rows.batches(order, batch_size=size))
-    what = f"training, batch {size:,}"
-    named = {
+    title = f"training, batch {size:,}"
+    distinct = {
         kind: round(np.mean([len(inputs["shared"][kind]) for inputs, _, _ in batches]))
         for kind in ("cells", "drugs")
     }
-    print(f"{what}: {named['cells']:,} cells, {named['drugs']:,} drugs in a batch")
-    print(f"{what}: {_gain(case, named, size, training=True)}")
+    print(f"{title}: {distinct['cells']:,} cells, {distinct['drugs']:,} drugs in a batch")
+    print(f"{title}: {_gain(case, distinct, size, training=True)}")
     with tempfile.TemporaryDirectory() as folder:
         file = JoinedFile(Path(folder) / "joined.h5", batches, case.join_inputs)
         loops = {
@@ -93,15 +97,15 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
             FILE: _trainer(case, case.build_joined(), file.read),
         }
         if arguments.bfloat16:
-            short = case.build("mixed_bfloat16")
-            loops[SHORT] = _trainer(case, short, lambda: iter(batches))
-        _in_turn(what, loops, len(order), rounds=arguments.rounds)
+            rounded = case.build("mixed_bfloat16")
+            loops[BFLOAT16] = _trainer(case, rounded, lambda: iter(batches))
+        _in_turn(title, loops, len(order), rounds=arguments.rounds)
         began = time.perf_counter()
         read = sum(len(targets) for _, targets, _ in file.read())
-        taken = time.perf_counter() - began
+        seconds = time.perf_counter() - began
         print(
-            f"{what}: reading the file alone {read / taken:,.0f} samples/s "
-            f"({file.size_bytes / taken / 1e6:,.0f} MB/s)"
+            f"{title}: reading the file only: {read / seconds:,.0f} samples/s "
+            f"({file.size_bytes / seconds / 1e6:,.0f} MB/s)"
         )
 
 
@@ -114,59 +118,66 @@ def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> 
     pieces = [rows[first : first + size] for first in range(0, len(rows), size)]
     forward = _compiled(joined)
 
-    def ours(built: Any) -> np.ndarray[Any, Any]:
+    def by_entity(built: Any) -> np.ndarray[Any, Any]:
         return np.concatenate(list(runner.predict_by_entity(built, inputs, batch_size=size)))
 
-    def theirs() -> np.ndarray[Any, Any]:
-        found = [forward(case.join_inputs(case.rows.inputs(piece))) for piece in pieces]
-        return np.concatenate([np.asarray(one) for one in found])
+    def joined_outputs() -> np.ndarray[Any, Any]:
+        outputs = [forward(case.join_inputs(case.rows.inputs(piece))) for piece in pieces]
+        return np.concatenate([np.asarray(output) for output in outputs])
 
-    loops: dict[str, Callable[[], Any]] = {OURS: partial(ours, model), MEMORY: theirs}
+    loops: dict[str, Callable[[], Any]] = {
+        OURS: partial(by_entity, model),
+        MEMORY: joined_outputs,
+    }
     if arguments.bfloat16:
-        short = case.build("mixed_bfloat16")
-        short.set_weights(model.get_weights())
-        loops[SHORT] = partial(ours, short)
-    what = f"evaluation, batch {size:,}"
-    named = {kind: len(entities) for kind, entities in inputs["shared"].items()}
-    print(f"{what}: {named['cells']:,} cells, {named['drugs']:,} drugs, for {len(rows):,} rows")
-    print(f"{what}: {_gain(case, named, len(rows), training=False)}")
-    found = _in_turn(what, loops, len(rows), rounds=arguments.rounds)
+        rounded = case.build("mixed_bfloat16")
+        rounded.set_weights(model.get_weights())
+        loops[BFLOAT16] = partial(by_entity, rounded)
+    title = f"evaluation, batch {size:,}"
+    distinct = {kind: len(entities) for kind, entities in inputs["shared"].items()}
+    print(f"{title}: {distinct['cells']:,} cells, {distinct['drugs']:,} drugs, {len(rows):,} rows")
+    print(f"{title}: {_gain(case, distinct, len(rows), training=False)}")
+    outputs = _in_turn(title, loops, len(rows), rounds=arguments.rounds)
     for side in (name for name in loops if name != MEMORY):
-        difference = float(np.abs(found[side] - found[MEMORY]).max())
-        spread_out = found[MEMORY].std()
-        print(f"{what}: {side}: outputs differ by {difference:.2g} at most, s.d. {spread_out:.2g}")
+        difference = float(np.abs(outputs[side] - outputs[MEMORY]).max())
+        deviation = outputs[MEMORY].std()
+        print(
+            f"{title}: {side}: largest difference of outputs {difference:.2g}, their standard "
+            f"deviation {deviation:.2g}"
+        )
 
 
 def _in_turn(
-    what: str, loops: Mapping[str, Callable[[], Any]], count: int, *, rounds: int
+    title: str, loops: Mapping[str, Callable[[], Any]], count: int, *, rounds: int
 ) -> dict[str, Any]:
-    """Run all by turns, print a line for each and the ratios; return what they gave last."""
+    """Run all contenders in turn, print rates and ratios, and return their last outputs."""
     taken: dict[str, list[tuple[float, float]]] = {side: [] for side in loops}
-    found = {side: run() for side, run in loops.items()}  # compiles
+    outputs = {side: run() for side, run in loops.items()}  # compiles
     for turn in range(rounds):
         for side in list(loops) if turn % 2 else list(loops)[::-1]:
             began = time.perf_counter(), time.process_time()
-            found[side] = loops[side]()
+            outputs[side] = loops[side]()
             taken[side].append((time.perf_counter() - began[0], time.process_time() - began[1]))
     seconds = {side: np.array(times) for side, times in taken.items()}
     for side, times in seconds.items():
         rates = count / times[:, 0]
         print(
-            f"{what:22} {side:20} {np.median(rates):10,.0f} samples/s ({min(rates):,.0f} to "
-            f"{max(rates):,.0f}), CPU ms a sample {np.median(times[:, 1]) / count * 1e3:.3f}"
+            f"{title:22} {side:22} {np.median(rates):10,.0f} samples/s ({min(rates):,.0f} to "
+            f"{max(rates):,.0f}), CPU ms per sample {np.median(times[:, 1]) / count * 1e3:.3f}"
         )
-    for ours in (side for side in loops if side in (OURS, SHORT)):
-        for theirs in (side for side in loops if side in (MEMORY, FILE)):
-            ratios = seconds[theirs] / seconds[ours]
-            (wall, cpu), least, most = np.median(ratios, 0), ratios.min(0), ratios.max(0)
+    for ours in (side for side in loops if side in (OURS, BFLOAT16)):
+        for joined in (side for side in loops if side in (MEMORY, FILE)):
+            ratios = seconds[joined] / seconds[ours]
+            (wall, cpu), low, high = np.median(ratios, 0), ratios.min(0), ratios.max(0)
             print(
-                f"{what:22} {ours} / {theirs}: {wall:.2f} ({least[0]:.2f} to {most[0]:.2f}), "
-                f"by CPU {cpu:.2f} ({least[1]:.2f} to {most[1]:.2f})"
+                f"{title:22} {ours} / {joined}: {wall:.2f} ({low[0]:.2f} to {high[0]:.2f}), "
+                f"by CPU time {cpu:.2f} ({low[1]:.2f} to {high[1]:.2f})"
             )
-    return found
+    return outputs
 
 
-def _gain(case: Any, named: Mapping[str, int], count: int, *, training: bool) -> str:
+def _gain(case: Any, distinct: Mapping[str, int], count: int, *, training: bool) -> str:
+    """Return the multiply-adds of both ways in a sentence."""
     responses, settings = case.rows.responses, case.settings
     cells, drugs = (
         tuple(table.shape[1] for table in entities.tables.values())
@@ -175,12 +186,12 @@ def _gain(case: Any, named: Mapping[str, int], count: int, *, training: bool) ->
     tower, head = tuple(settings["tower_widths"]), tuple(settings["head_widths"])
     slots = responses.drugs.shape[1]
     network = Network(cells, drugs, tower, head, slots, responses.doses.shape[1])
-    is_noisy = training and settings["dropout"] > 0
-    return gain(network, named, count, training=training, is_noisy=is_noisy)
+    has_dropout = training and settings["dropout"] > 0
+    return gain(network, distinct, count, training=training, has_dropout=has_dropout)
 
 
 def _trainer(case: Any, model: Any, batches: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function that trains on the batches as `loop.py` does."""
+    """Return a function that trains on the batches with the steps of the engine."""
     import keras
 
     used = backend.current()
@@ -207,6 +218,7 @@ def _count_rows(weights: Any) -> Any:
 
 
 def _compiled(model: Any) -> Callable[[Any], Any]:
+    """Return the forward pass of a model, compiled if the backend is TensorFlow."""
     if backend.name() == "jax":
         return lambda rows: model(rows, training=False)
     import tensorflow as tf
@@ -218,18 +230,19 @@ def _compiled(model: Any) -> Callable[[Any], Any]:
 
 
 def _measure_memory(side: str, arguments: argparse.Namespace) -> None:
-    """Print the peak of a process that only trains and evaluates one side."""
+    """Print the peak memory of a process that trains and evaluates only one contender."""
     size = max(map(int, arguments.batches.split(",")))
-    words = [sys.executable, __file__, "--memory-of", side, "--batches", str(size)]
+    command = [sys.executable, __file__, "--memory-of", side, "--batches", str(size)]
     for name in ("variant", "cells", "drugs", "rows", "dropout", "threads", "backend"):
         if getattr(arguments, name) is not None:
-            words += [f"--{name}", str(getattr(arguments, name))]
-    words += ["--evaluation-rows", str(4 * size), *(["--blocks"] if arguments.blocks else [])]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+            command += [f"--{name}", str(getattr(arguments, name))]
+    command += ["--evaluation-rows", str(4 * size), *(["--blocks"] if arguments.blocks else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     print(f"peak memory, batch {size}, {side:12} {done.stdout.strip()}")
 
 
 def _use_memory(arguments: argparse.Namespace) -> None:
+    """Train and evaluate one contender, and print the peak memory of this process (Linux)."""
     case = make_case(arguments)
     size = max(map(int, arguments.batches.split(",")))
     module = importlib.import_module("sciml_runner_uno.batches")
@@ -237,7 +250,7 @@ def _use_memory(arguments: argparse.Namespace) -> None:
     order = module.epoch_order(
         case.rows.responses, case.train, rng=np.random.default_rng(1), together=together
     )[: 2 * size]
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the recorded peak
     before = _peak()
     batches = list(case.rows.batches(order, batch_size=size))
     if arguments.memory_of == OURS:
@@ -253,11 +266,11 @@ def _use_memory(arguments: argparse.Namespace) -> None:
         for first in range(0, len(case.evaluation), size):
             forward(case.join_inputs(case.rows.inputs(case.evaluation[first : first + size])))
     peak = _peak()
-    print(f"{peak / 1e6:.2f} GB, {(peak - before) / 1e6:.2f} GB more than with tables alone")
+    print(f"{peak / 1e6:.2f} GB, {(peak - before) / 1e6:.2f} GB more than the tables")
 
 
 def _peak() -> int:
-    """Return the most memory this process has held, in kB (Linux)."""
+    """Return the peak memory of this process in kB (Linux)."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0])
 
@@ -266,20 +279,28 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--variant", choices=list(REAL), default="auc")
     parser.add_argument("--backend", choices=list(backend.MODULES), default="tensorflow")
-    parser.add_argument("--batches", default="512,4096", help="sizes, separated by commas")
-    parser.add_argument("--cells", type=int, help="rather than as many as there really are")
-    parser.add_argument("--drugs", type=int)
-    parser.add_argument("--rows", type=int)
+    parser.add_argument("--batches", default="512,4096", help="batch sizes, separated by commas")
+    parser.add_argument("--cells", type=int, help="number of cells (the real number by default)")
+    parser.add_argument("--drugs", type=int, help="number of drugs (the real number by default)")
+    parser.add_argument("--rows", type=int, help="number of rows (the real number by default)")
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--blocks", action="store_true", help="batches of few cells and drugs")
-    parser.add_argument("--xla", action="store_true", help="training of both sides by XLA")
-    parser.add_argument("--steps", type=int, default=4, help="of training in one round")
+    parser.add_argument(
+        "--blocks", action="store_true", help="use batches with few cells and drugs"
+    )
+    parser.add_argument(
+        "--xla", action="store_true", help="compile training of all contenders with XLA"
+    )
+    parser.add_argument("--steps", type=int, default=4, help="training steps in one round")
     parser.add_argument("--evaluation-rows", type=int, default=52_994)
-    parser.add_argument("--file-share", type=int, default=10, help="1/N of the rows in the file")
+    parser.add_argument(
+        "--file-share", type=int, default=10, help="write 1/N of the rows to the file"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bfloat16", action="store_true", help="measure ours in it as well")
-    parser.add_argument("--memory", action="store_true", help="measure peak memory as well")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="measure entity-wise in bfloat16 too"
+    )
+    parser.add_argument("--memory", action="store_true", help="measure peak memory too")
     parser.add_argument("--memory-of", choices=(OURS, MEMORY), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
-"""What `uno.py` measures on: Uno's tables, rows and networks, at the sizes of the real data.
+"""The case that `uno.py` measures: tables, rows and networks of Uno, in the sizes of the real data.
 
-Tables are random numbers at Uno's widths. Rows are spread over cells and drugs as the real ones
-are: evenly for AUC, by source for doses (most rows of NCI60 have few cells and many drugs).
+Tables are random numbers with Uno's numbers of features. Rows are distributed over cells and drugs
+like the real ones: uniformly for AUC, by source for doses (NCI60 has most rows, with few cells and
+many drugs).
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from sciml_data.bench.training import backend
 from sciml_data.registry.layout import find_registry
 
 GENES, DESCRIPTORS, BITS = 942, 5270, 2048
-# Rows, cells and drugs after the join; share, cells, drugs and whether pairs, of the dose variant's
-# sources: NCI60, ALMANAC, CTRP, GDSC, CCLE with gCSI (ECP-CANDLE/Benchmarks, Pilot1/Uno/README.md).
+# Rows, cells and drugs of the real data after the join.
 REAL = {"auc": (529_940, 1_593, 1_779), "dose": (25_303_046, 2_375, 46_837)}
+# Sources of the dose variant: share of rows, cells, drugs, and whether rows have pairs. They are
+# NCI60, ALMANAC, CTRP, GDSC, CCLE with gCSI (ECP-CANDLE/Benchmarks, Pilot1/Uno/README.md).
 SOURCES = (
     (0.6794, 59, 46_272, False),
     (0.1408, 60, 101, True),
@@ -36,7 +38,7 @@ SOURCES = (
 
 
 def make_case(arguments: argparse.Namespace) -> Any:
-    """Return tables, rows and makers of both networks, all from seed 0."""
+    """Return tables, rows, and functions that build both networks, all from seed 0."""
     registry = find_registry()
     load_runner(registry, "uno")
     modules = {
@@ -44,8 +46,8 @@ def make_case(arguments: argparse.Namespace) -> Any:
         for name in ("data", "batches", "models", "towers")
     }
     task = choose_variant(load_task(registry.runner("uno")), arguments.variant)
-    changed = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
-    settings = resolve_settings(task, changed, model="reference", split="row")
+    overrides = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
+    settings = resolve_settings(task, overrides, model="reference", split="row")
     settings |= {"knows": [], "output_scale": 1.0}
     responses = _responses(modules["data"], arguments)
     cells, drugs = responses.cells.tables, responses.drug_table.tables
@@ -62,7 +64,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
         return joined_rows(cells, drugs, inputs)
 
     def build(precision: str = "float32") -> Any:
-        return _under(
+        return _with_precision(
             precision,
             lambda: modules["models"].build_model(
                 settings,
@@ -91,28 +93,28 @@ def make_case(arguments: argparse.Namespace) -> Any:
     )
 
 
-def spread(
+def draw_rows(
     random: np.random.Generator, count: int, variant: str, sizes: tuple[int, int]
 ) -> tuple[Any, Any]:
-    """Return cell (row,) and drugs (row, slot): even for AUC, by source for doses."""
+    """Return cell (row,) and drugs (row, slot): uniform for AUC, by source for doses."""
     cells, drugs = sizes
     if variant == "auc":
         return random.integers(0, cells, count), random.integers(0, drugs, (count, 1))
-    shares, most_cells, most_drugs, is_pair = (
+    shares, source_cells, source_drugs, is_pair = (
         np.array(column) for column in zip(*SOURCES, strict=True)
     )
     source = random.choice(len(SOURCES), count, p=shares / shares.sum())
-    first = np.minimum(np.cumsum(most_cells) - most_cells, cells - 1)
-    cell = (first[source] + random.integers(0, most_cells[source])) % cells
-    start = np.minimum(np.cumsum(most_drugs) - most_drugs, drugs - 1)
-    width = np.minimum(most_drugs, drugs)
+    first = np.minimum(np.cumsum(source_cells) - source_cells, cells - 1)
+    cell = (first[source] + random.integers(0, source_cells[source])) % cells
+    start = np.minimum(np.cumsum(source_drugs) - source_drugs, drugs - 1)
+    width = np.minimum(source_drugs, drugs)
     slots = (start[source, None] + random.integers(0, width[source, None], (count, 2))) % drugs
     slots[~is_pair[source], 1] = -1
     return cell, slots
 
 
-def _under(precision: str, build: Any) -> Any:
-    """Return what `build` makes under a precision of Keras."""
+def _with_precision(precision: str, build: Any) -> Any:
+    """Return the result of `build()` under a dtype policy of Keras."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -124,7 +126,7 @@ def _under(precision: str, build: Any) -> Any:
 
 
 def _responses(data: Any, arguments: argparse.Namespace) -> Any:
-    """Return random tables at Uno's widths, and rows that are spread as the real ones are."""
+    """Return random tables with Uno's numbers of features, and rows."""
     random = np.random.default_rng(0)
     _, cells, drugs = REAL[arguments.variant]
     cells, drugs = arguments.cells or cells, arguments.drugs or drugs
@@ -133,7 +135,7 @@ def _responses(data: Any, arguments: argparse.Namespace) -> Any:
     if arguments.variant == "dose":
         tables["fingerprints"] = (random.random((drugs, BITS), np.float32) < 0.1).astype(np.uint8)
     expression = {"expression": random.standard_normal((cells, GENES), np.float32)}
-    cell, slots = spread(random, count, arguments.variant, (cells, drugs))
+    cell, slots = draw_rows(random, count, arguments.variant, (cells, drugs))
     doses = random.uniform(4, 10, slots.shape).astype(np.float32)
     doses = np.where(slots < 0, np.nan, doses) if arguments.variant == "dose" else doses[:, :0]
     return data.Responses(
@@ -154,9 +156,9 @@ def _responses(data: Any, arguments: argparse.Namespace) -> Any:
 
 
 def _evaluation_rows(responses: Any, count: int) -> Any:
-    """Return rows to evaluate on: any of AUC, as published; of doses all rows of some drugs.
+    """Return rows to evaluate on: random rows for AUC, all rows of some drugs for doses.
 
-    A part of the real data holds some 540 rows of each of its drugs, and 30 of AUC.
+    A part of the real data has about 540 rows of each of its drugs (doses), or 30 (AUC).
     """
     random = np.random.default_rng(2)
     if responses.variant == "auc":

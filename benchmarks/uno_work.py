@@ -1,7 +1,7 @@
-"""Multiply-adds that Uno's published network takes, for joined rows and for distinct entities.
+"""Multiply-adds of Uno's published network, for joined rows and for distinct entities.
 
-What sharing can gain at most follows from these, whatever the machine: the layers of the head
-behind its first are computed for every row. A multiplication and a sum count as one.
+They bound what sharing can gain on any machine, because all layers of the head but the first are
+computed for every row. A multiplication and an addition count as one.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Work:
-    """Multiply-adds of a forward pass, and those of layers on features among them.
+    """Multiply-adds of a forward pass, and the share of layers that have features as inputs.
 
-    A training step takes the forward pass, the gradient of the weights and that of the inputs:
-    three times the pass, less what nobody needs, the gradient of the features.
+    A training step computes the forward pass, the gradient of the weights and the gradient of the
+    inputs: three times the pass, minus the gradient of the features, which is not needed.
     """
 
     forward: int = 0
     on_features: int = 0
 
     def __add__(self, other: Work) -> Work:
-        """Return both together."""
+        """Return the sum of both."""
         return Work(self.forward + other.forward, self.on_features + other.on_features)
 
     def times(self, count: int) -> Work:
-        """Return the work of so many."""
+        """Return the work of `count` rows or entities."""
         return Work(self.forward * count, self.on_features * count)
 
     def amount(self, *, training: bool) -> int:
-        """Return the multiply-adds of a pass, or of a step."""
+        """Return the multiply-adds of a training step, or of a forward pass."""
         return 3 * self.forward - self.on_features if training else self.forward
 
 
@@ -40,12 +40,12 @@ class Network:
     """Widths of the published network.
 
     Attributes:
-        cells: features of a cell, by kind.
-        drugs: features of a drug, by kind.
+        cells: number of features of each kind of cell features.
+        drugs: number of features of each kind of drug features.
         tower: units of the layers of each tower.
         head: units of the layers of the head.
-        slots: drugs of a row.
-        doses: doses of a row.
+        slots: drugs in a row.
+        doses: doses in a row.
     """
 
     cells: tuple[int, ...]
@@ -64,21 +64,24 @@ class Network:
             + self._of_row()
         )
 
-    def shared(self, named: Mapping[str, int], rows: int, *, is_noisy: bool) -> tuple[Work, Work]:
-        """Return the work of a batch's distinct entities, and of its rows.
+    def shared(
+        self, distinct: Mapping[str, int], rows: int, *, has_dropout: bool
+    ) -> tuple[Work, Work]:
+        """Return the work of a batch's distinct entities, and that of its rows.
 
         Args:
-            named: how many "cells" and "drugs".
-            rows: of the batch.
-            is_noisy: noise of its own for each row, so that only the first products are shared.
+            distinct: number of "cells" and "drugs".
+            rows: number of rows.
+            has_dropout: whether dropout is drawn for each row, so that only the first products are
+                shared.
         """
         cell, drug, row = self._leads(self.cells), self._leads(self.drugs), self._of_row()
-        if is_noisy:
+        if has_dropout:
             row += self._rest(self.cells) + self._rest(self.drugs).times(self.slots)
         else:
             cell += self._rest(self.cells)
             drug += self._inside(self.drugs) + self._blocks(self.drugs).times(self.slots)
-        entities = cell.times(named["cells"]) + drug.times(named["drugs"])
+        entities = cell.times(distinct["cells"]) + drug.times(distinct["drugs"])
         return entities, row.times(rows)
 
     def _leads(self, features: Sequence[int]) -> Work:
@@ -100,28 +103,28 @@ class Network:
 
 
 def gain(
-    network: Network, named: Mapping[str, int], count: int, *, training: bool, is_noisy: bool
+    network: Network, distinct: Mapping[str, int], count: int, *, training: bool, has_dropout: bool
 ) -> str:
-    """Return a sentence: what a row takes either way, and what sharing can gain.
+    """Return the multiply-adds of a row in both ways, and the possible gain, in a sentence.
 
     Args:
         network: widths.
-        named: how many distinct "cells" and "drugs" the rows have.
-        count: of rows.
-        training: a step rather than a pass.
-        is_noisy: see `Network.shared`.
+        distinct: number of distinct "cells" and "drugs" of the rows.
+        count: number of rows.
+        training: whether to count a training step, else a forward pass.
+        has_dropout: see `Network.shared`.
     """
-    entities, rows = network.shared(named, count, is_noisy=is_noisy)
-    joined, shared, least = (
+    entities, rows = network.shared(distinct, count, has_dropout=has_dropout)
+    joined, shared, rows_only = (
         work.amount(training=training)
         for work in (network.joined().times(count), entities + rows, rows)
     )
     return (
-        f"M multiply-adds a row: joined {joined / count / 1e6:.1f}, entity-wise "
+        f"M multiply-adds per row: joined {joined / count / 1e6:.1f}, entity-wise "
         f"{shared / count / 1e6:.2f}, {joined / shared:.2f} times fewer "
-        f"({joined / least:.2f} if entities were free)"
+        f"({joined / rows_only:.2f} if entities were free)"
     )
 
 
 def _products(widths: Sequence[int]) -> int:
-    return sum(one * other for one, other in pairwise(widths))
+    return sum(width * following for width, following in pairwise(widths))

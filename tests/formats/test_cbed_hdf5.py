@@ -23,7 +23,7 @@ from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
-from tests.support.cbed_files import ATTRIBUTES, SHAPE, SIZE, One, stack, write_hdf5
+from tests.support.cbed_files import ATTRIBUTES, SHAPE, SIZE, Sample, stack, write_hdf5
 
 FILE = "train/batch_train_0.h5"
 
@@ -47,7 +47,7 @@ def native_of(root: Path) -> Native:
     )
 
 
-def read(root: Path, samples: dict[str, One] | None = None, **options: Any) -> xr.Dataset:
+def read(root: Path, samples: dict[str, Sample] | None = None, **options: Any) -> xr.Dataset:
     """Return the ready form of one file, as it comes back from the disk."""
     if samples is not None:
         write_hdf5(root / FILE, samples)
@@ -82,7 +82,7 @@ def texts(dataset: xr.Dataset, name: str) -> list[str]:
 
 
 def test_a_sample_comes_with_all_that_its_group_says(root: Path, descriptor: Descriptor) -> None:
-    dataset = read(root, {"sample_3_0": One()})
+    dataset = read(root, {"sample_3_0": Sample()})
 
     np.testing.assert_array_equal(dataset["cbed_stack"][0], stack(sum(map(ord, "sample_3_0"))))
     assert dataset["space_group"].values.tolist() == [2]
@@ -108,7 +108,7 @@ def test_a_sample_comes_with_all_that_its_group_says(root: Path, descriptor: Des
 
 
 def test_intensities_beyond_float16_and_zero_corners_stay_what_they_are(root: Path) -> None:
-    values = read(root, {"sample_0_0": One()})["cbed_stack"].values
+    values = read(root, {"sample_0_0": Sample()})["cbed_stack"].values
 
     assert values.dtype == np.float32
     assert values.max() > np.finfo(np.float16).max
@@ -121,7 +121,7 @@ def test_samples_are_in_the_order_of_their_numbers_with_gaps_and_missing_energie
 ) -> None:
     names = ["sample_10_0", "sample_2_3", "sample_2_1", "sample_0_0", "sample_2_10"]
 
-    dataset = read(root, dict.fromkeys(names, One()))
+    dataset = read(root, dict.fromkeys(names, Sample()))
 
     ordered = ["sample_0_0", "sample_2_1", "sample_2_3", "sample_2_10", "sample_10_0"]
     assert texts(dataset, "native_sample") == ordered
@@ -135,7 +135,7 @@ def test_samples_are_in_the_order_of_their_numbers_with_gaps_and_missing_energie
     ids=["bytes_", "str", "bytes", "int", "array"],
 )
 def test_the_label_may_be_bytes_text_or_a_number(root: Path, written: Any) -> None:
-    dataset = read(root, {"sample_0_0": One({"space_group": written})})
+    dataset = read(root, {"sample_0_0": Sample({"space_group": written})})
 
     assert dataset["space_group"].values.tolist() == [225]
 
@@ -146,7 +146,7 @@ def test_the_label_may_be_bytes_text_or_a_number(root: Path, written: Any) -> No
     ids=["bytes_", "str", "array"],
 )
 def test_material_and_formula_may_be_bytes_or_text(root: Path, written: Any) -> None:
-    dataset = read(root, {"sample_0_0": One({"material": written, "formula": written})})
+    dataset = read(root, {"sample_0_0": Sample({"material": written, "formula": written})})
 
     assert (texts(dataset, "material"), texts(dataset, "formula")) == (["mp-1"], ["mp-1"])
 
@@ -159,7 +159,7 @@ def test_vectors_of_longer_floats_and_other_shapes_come_as_numbers(root: Path) -
         "energy_keV": np.array([190.0], ">f4"),
     }
 
-    dataset = read(root, {"sample_0_0": One(changed)})
+    dataset = read(root, {"sample_0_0": Sample(changed)})
 
     assert dataset["lattice_length"].values.tolist() == [[5.25, 5.5, 9.75]]
     assert dataset["lattice_angle"].values.tolist() == [[90, 90, 120]]
@@ -168,14 +168,14 @@ def test_vectors_of_longer_floats_and_other_shapes_come_as_numbers(root: Path) -
 
 
 def test_stacks_of_the_other_byte_order_are_read(root: Path) -> None:
-    dataset = read(root, {"sample_0_0": One(stack=stack(7).astype(">f4"))})
+    dataset = read(root, {"sample_0_0": Sample(stack=stack(7).astype(">f4"))})
 
     np.testing.assert_array_equal(dataset["cbed_stack"][0], stack(7))
 
 
 def test_a_published_file_has_512_pixels(root: Path) -> None:
     whole = np.ones((3, 512, 512), np.float32)
-    write_hdf5(root / FILE, {"sample_0_0": One(stack=whole), "sample_1_0": One()}, size=None)
+    write_hdf5(root / FILE, {"sample_0_0": Sample(stack=whole), "sample_1_0": Sample()}, size=None)
 
     dataset = read(root)
 
@@ -184,7 +184,7 @@ def test_a_published_file_has_512_pixels(root: Path) -> None:
 
 
 def test_one_sample_is_one_chunk(root: Path) -> None:
-    read(root, {f"sample_{number}_0": One() for number in range(5)})
+    read(root, {f"sample_{number}_0": Sample() for number in range(5)})
 
     with h5py.File(root.parent / "ready.nc") as file:
         assert file["cbed_stack"].chunks == (1, *SHAPE)
@@ -250,7 +250,7 @@ BAD_ATTRIBUTES: list[tuple[str, dict[str, Any], str]] = [
 def test_a_stack_that_cannot_be_used_is_left_out_and_named(
     root: Path, kind: str, bad: Any, said: str
 ) -> None:
-    samples = {"sample_0_0": One(), "sample_1_0": One(stack=bad), "sample_2_0": One()}
+    samples = {"sample_0_0": Sample(), "sample_1_0": Sample(stack=bad), "sample_2_0": Sample()}
 
     dataset = read(root, samples)
 
@@ -268,7 +268,7 @@ def test_a_stack_that_cannot_be_used_is_left_out_and_named(
 def test_a_sample_without_label_or_material_is_left_out_and_named(
     root: Path, kind: str, changed: dict[str, Any], said: str
 ) -> None:
-    dataset = read(root, {"sample_0_0": One(), "sample_1_0": One(changed)})
+    dataset = read(root, {"sample_0_0": Sample(), "sample_1_0": Sample(changed)})
 
     assert texts(dataset, "native_sample") == ["sample_0_0"]
     assert dropped(dataset) == {kind: 1}
@@ -294,7 +294,7 @@ def test_a_sample_without_label_or_material_is_left_out_and_named(
 def test_what_can_be_done_without_is_missing_and_told(
     root: Path, name: str, attribute: str, value: Any, said: str
 ) -> None:
-    dataset = read(root, {"sample_0_0": One({attribute: value}), "sample_1_0": One()})
+    dataset = read(root, {"sample_0_0": Sample({attribute: value}), "sample_1_0": Sample()})
 
     missing = dataset[name].isnull() if name != "formula" else dataset[name] == b""
     assert missing[0].all()
@@ -306,18 +306,18 @@ def test_what_can_be_done_without_is_missing_and_told(
 
 
 def test_what_lacks_of_a_sample_that_is_left_out_is_not_told_again(root: Path) -> None:
-    bad = One({"formula": None}, _nan(stack()))
+    bad = Sample({"formula": None}, _nan(stack()))
 
-    dataset = read(root, {"sample_0_0": bad, "sample_1_0": One()})
+    dataset = read(root, {"sample_0_0": bad, "sample_1_0": Sample()})
 
     assert (dropped(dataset), noted(dataset)) == ({"finite": 1}, {})
 
 
 def test_strict_stops_with_every_sample_that_would_be_left_out(root: Path) -> None:
     samples = {
-        "sample_0_0": One({"space_group": np.bytes_("231")}),
-        "sample_1_0": One(stack=_nan(stack())),
-        "sample_2_0": One({"formula": None}),
+        "sample_0_0": Sample({"space_group": np.bytes_("231")}),
+        "sample_1_0": Sample(stack=_nan(stack())),
+        "sample_2_0": Sample({"formula": None}),
     }
 
     with pytest.raises(NativeFormatError, match="2 of 3 samples cannot be used") as error:
@@ -331,7 +331,7 @@ def test_strict_stops_with_every_sample_that_would_be_left_out(root: Path) -> No
 
 
 def test_a_file_none_of_whose_samples_can_be_used_has_none(root: Path) -> None:
-    dataset = read(root, {"sample_0_0": One(stack=_nan(stack()))})
+    dataset = read(root, {"sample_0_0": Sample(stack=_nan(stack()))})
 
     assert dataset["cbed_stack"].shape == (0, *SHAPE)
     assert dropped(dataset) == {"finite": 1}
@@ -400,7 +400,7 @@ def _group_for_a_stack(file: h5py.File) -> None:
 def test_what_is_no_sample_of_this_file_is_left_out_and_named(
     root: Path, kind: str, change: Callable[[h5py.File], None]
 ) -> None:
-    write_hdf5(root / FILE, {"sample_0_0": One()})
+    write_hdf5(root / FILE, {"sample_0_0": Sample()})
     with h5py.File(root / FILE, "a") as file:
         change(file)
 
@@ -411,7 +411,7 @@ def test_what_is_no_sample_of_this_file_is_left_out_and_named(
 
 
 def test_a_damaged_chunk_costs_its_sample_alone(root: Path) -> None:
-    write_hdf5(root / FILE, {"sample_0_0": One()})
+    write_hdf5(root / FILE, {"sample_0_0": Sample()})
     with h5py.File(root / FILE, "a") as file:
         group = file.create_group("sample_1_0")
         for key, value in ATTRIBUTES.items():
@@ -451,7 +451,7 @@ def test_a_file_that_cannot_be_opened_stops_itself_and_no_other(
 ) -> None:
     folder = home.dataset("stemdl_cbed", "1.0")
     for split in ("train", "dev", "test"):
-        write_hdf5(folder.native / split / f"batch_{split}_0.h5", {"sample_0_0": One()})
+        write_hdf5(folder.native / split / f"batch_{split}_0.h5", {"sample_0_0": Sample()})
     spoil(folder.native / "dev" / "batch_dev_0.h5")
 
     with pytest.raises(NativeFormatError) as error:
@@ -464,7 +464,7 @@ def test_a_file_that_cannot_be_opened_stops_itself_and_no_other(
 
 
 def test_a_file_cut_short_anywhere_is_refused(root: Path) -> None:
-    content = write_hdf5(root / FILE, {f"sample_{n}_0": One() for n in range(3)}).read_bytes()
+    content = write_hdf5(root / FILE, {f"sample_{n}_0": Sample() for n in range(3)}).read_bytes()
 
     for length in range(0, len(content), len(content) // 40):
         (root / FILE).write_bytes(content[:length])
@@ -476,7 +476,7 @@ def test_a_file_that_says_it_is_huge_takes_no_memory(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sciml_data.formats.cbed_hdf5.stacks.MAX_BYTES", 2 * 4 * 3 * SIZE * SIZE)
-    samples = {f"sample_{number}_0": One() for number in range(3)}
+    samples = {f"sample_{number}_0": Sample() for number in range(3)}
 
     assert len(read(root, dict(list(samples.items())[:2])).sample) == 2
     with pytest.raises(NativeFormatError) as error:
@@ -491,7 +491,7 @@ def test_a_file_that_says_it_is_huge_takes_no_memory(
 
 def test_each_native_file_is_a_ready_file_of_its_folders_split(root: Path) -> None:
     for path in ("train/batch_train_0.h5", "train/batch_train_1.h5", "dev/batch_dev_0.h5"):
-        write_hdf5(root / path, {"sample_0_0": One()})
+        write_hdf5(root / path, {"sample_0_0": Sample()})
 
     assert cbed_hdf5.shards(native_of(root), {}) == (
         Shard("dev-batch_dev_0.nc", "dev", ("dev/batch_dev_0.h5",)),
@@ -501,9 +501,9 @@ def test_each_native_file_is_a_ready_file_of_its_folders_split(root: Path) -> No
 
 
 def test_files_that_are_none_of_the_published_ones_are_all_named(root: Path) -> None:
-    write_hdf5(root / FILE, {"sample_0_0": One()})
-    write_hdf5(root / "train/again/batch_train_0.h5", {"sample_0_0": One()})
-    write_hdf5(root / "validation/batch_0.h5", {"sample_0_0": One()})
+    write_hdf5(root / FILE, {"sample_0_0": Sample()})
+    write_hdf5(root / "train/again/batch_train_0.h5", {"sample_0_0": Sample()})
+    write_hdf5(root / "validation/batch_0.h5", {"sample_0_0": Sample()})
     (root / "train" / "README.txt").write_text("readme")
 
     with pytest.raises(NativeFormatError) as error:
@@ -519,7 +519,7 @@ def test_files_that_are_none_of_the_published_ones_are_all_named(root: Path) -> 
 
 def test_options_that_are_not_understood_are_said_at_once(root: Path) -> None:
     with pytest.raises(CallError) as error:
-        read(root, {"sample_0_0": One()}, strict="yes", compresion="gzip", samples_per_shard=3)
+        read(root, {"sample_0_0": Sample()}, strict="yes", compresion="gzip", samples_per_shard=3)
 
     assert [one.place for one in error.value.problems] == [
         "compresion",
@@ -538,8 +538,8 @@ def two_files(home: Home) -> DatasetFolder:
     folder = home.dataset("stemdl_cbed", "1.0")
     for number in range(2):
         samples = {
-            "sample_0_0": One({"material": f"mp-{number}", "formula": "Si8" * (1 + number)}),
-            "sample_1_0": One({"space_group": np.bytes_("231")}),
+            "sample_0_0": Sample({"material": f"mp-{number}", "formula": "Si8" * (1 + number)}),
+            "sample_1_0": Sample({"space_group": np.bytes_("231")}),
         }
         write_hdf5(folder.native / "train" / f"batch_train_{number}.h5", samples)
     return folder
@@ -603,9 +603,9 @@ def test_compression_changes_the_bytes_and_no_value(
 
 
 def test_a_file_is_not_held_twice(root: Path) -> None:
-    read(root, {"sample_0_0": One()})  # what is imported for it is not counted
+    read(root, {"sample_0_0": Sample()})  # what is imported for it is not counted
     whole = np.ones((3, 512, 512), np.float32)
-    samples = {f"sample_{number}_0": One(stack=whole) for number in range(20)}
+    samples = {f"sample_{number}_0": Sample(stack=whole) for number in range(20)}
     path = write_hdf5(root / FILE, samples, size=None)
     native = native_of(root)
     (shard,) = cbed_hdf5.shards(native, {})

@@ -30,8 +30,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
-from tests.support.cbed_files import levels as random_levels
-from tests.support.cbed_files import npy, write_npz, write_zip
+from tests.support.cbed_files import log_intensities, npy, write_npz, write_zip
 
 LABEL = npy(np.array([2], np.int64))
 FILE = "training/sample-1.npz"
@@ -89,18 +88,18 @@ def test_stack_and_label_are_those_that_numpy_reads(root: Path) -> None:
 
 
 def test_packed_files_and_columns_first_are_read(root: Path) -> None:
-    np.savez_compressed(root / FILE, data=random_levels(5), label=np.array([7]))
+    np.savez_compressed(root / FILE, data=log_intensities(5), label=np.array([7]))
     np.savez(
         root / "training" / "sample-3.npz",
-        data=np.asfortranarray(random_levels(6)),
+        data=np.asfortranarray(log_intensities(6)),
         label=np.array(9, np.int32),
     )
 
     dataset = ready(root)
 
     assert dataset["space_group"].values.tolist() == [225, 7, 14, 9]
-    np.testing.assert_array_equal(dataset["cbed_stack"][1], random_levels(5))
-    np.testing.assert_array_equal(dataset["cbed_stack"][3], random_levels(6))
+    np.testing.assert_array_equal(dataset["cbed_stack"][1], log_intensities(5))
+    np.testing.assert_array_equal(dataset["cbed_stack"][3], log_intensities(6))
 
 
 def test_log_intensity_is_upstreams_formula() -> None:
@@ -138,7 +137,7 @@ def _changed(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
 
 
 def _with(at: tuple[int, int, int], value: float) -> Any:
-    values = random_levels()
+    values = log_intensities()
     values[at] = value
     return values
 
@@ -160,14 +159,14 @@ def _lying_bomb(path: Path) -> None:
     _bomb(path)
     content = bytearray(path.read_bytes())
     at = content.rindex(b"PK\1\2", 0, content.rindex(b"PK\1\2"))
-    struct.pack_into("<I", content, at + 24, len(npy(random_levels())))
+    struct.pack_into("<I", content, at + 24, len(npy(log_intensities())))
     path.write_bytes(content)
 
 
 def _twice(path: Path) -> None:
-    members = [("data.npy", npy(random_levels())), ("label.npy", LABEL)]
+    members = [("data.npy", npy(log_intensities())), ("label.npy", LABEL)]
     with pytest.warns(UserWarning, match="Duplicate name"):
-        write_zip(path, [*members, ("data.npy", npy(random_levels(1)))])
+        write_zip(path, [*members, ("data.npy", npy(log_intensities(1)))])
 
 
 def _encrypted(path: Path) -> None:
@@ -183,7 +182,7 @@ def _encrypted(path: Path) -> None:
 
 def _lzma(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("data.npy", npy(random_levels()))
+        archive.writestr("data.npy", npy(log_intensities()))
         archive.writestr("label.npy", LABEL)
 
 
@@ -194,13 +193,13 @@ def _flipped(content: bytes) -> bytes:
 
 
 PICKLE = pickle.dumps({"data": 1})
-DATA = npy(random_levels())
+DATA = npy(log_intensities())
 BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("size", _bomb, "data.npy says it has 20000000 bytes inflated, and 206608 at most are read"),
     ("unreadable", _lying_bomb, "cannot be read as npz"),
     ("size", _bytes(b"PK\3\4" + b"\0" * MAX_FILE_BYTES), "bytes, and 1048576 at most are read"),
     ("pickled", _npz(data=np.array([Trap()]), label=[2]), "data.npy has pickled objects"),
-    ("pickled", _npz(data=random_levels(), label=np.array([Trap()])), "label.npy has pickled"),
+    ("pickled", _npz(data=log_intensities(), label=np.array([Trap()])), "label.npy has pickled"),
     ("unreadable", _bytes(PICKLE), "cannot be read as npz"),
     ("unreadable", _bytes(DATA), "cannot be read as npz"),
     ("unreadable", _bytes(b""), "cannot be read as npz"),
@@ -235,19 +234,19 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
         _zip(("data.npy", DATA + b"more"), ("label.npy", LABEL)),
         "data.npy has 196612 bytes for 49152 values of 4",
     ),
-    ("missing", _npz(data=random_levels()), "has no label.npy; it has data.npy"),
-    ("missing", _npz(labels=[2], images=random_levels()), "has no data.npy and no label.npy"),
+    ("missing", _npz(data=log_intensities()), "has no label.npy; it has data.npy"),
+    ("missing", _npz(labels=[2], images=log_intensities()), "has no data.npy and no label.npy"),
     ("missing", _npz(), "has no data.npy and no label.npy; it has nothing"),
-    ("shape", _npz(data=random_levels()[:2], label=[2]), "data: (3, 128, 128) expected, (2,"),
-    ("shape", _npz(data=random_levels()[0], label=[2]), "data: (3, 128, 128) expected, (128,"),
-    ("shape", _npz(data=random_levels(), label=[2, 3]), "label: one number expected, (2,) found"),
-    ("dtype", _npz(data=random_levels().astype(np.float16), label=[2]), "data: float32 expected"),
-    ("dtype", _npz(data=random_levels().astype(np.uint8), label=[2]), "data: float32 expected"),
-    ("dtype", _npz(data=random_levels(), label=[2.0]), "label: int64 expected, float64"),
-    ("dtype", _npz(data=random_levels(), label=["2"]), "label: int64 expected, <U1"),
-    ("label", _npz(data=random_levels(), label=[0]), "label is 0, and 1 to 230 is expected"),
-    ("label", _npz(data=random_levels(), label=[231]), "label is 231, and 1 to 230 is expected"),
-    ("label", _npz(data=random_levels(), label=[-1]), "label is -1, and 1 to 230 is expected"),
+    ("shape", _npz(data=log_intensities()[:2], label=[2]), "data: (3, 128, 128) expected, (2,"),
+    ("shape", _npz(data=log_intensities()[0], label=[2]), "data: (3, 128, 128) expected, (128,"),
+    ("shape", _npz(data=log_intensities(), label=[2, 3]), "label: one number expected, (2,) found"),
+    ("dtype", _npz(data=log_intensities().astype(np.float16), label=[2]), "data: float32 expected"),
+    ("dtype", _npz(data=log_intensities().astype(np.uint8), label=[2]), "data: float32 expected"),
+    ("dtype", _npz(data=log_intensities(), label=[2.0]), "label: int64 expected, float64"),
+    ("dtype", _npz(data=log_intensities(), label=["2"]), "label: int64 expected, <U1"),
+    ("label", _npz(data=log_intensities(), label=[0]), "label is 0, and 1 to 230 is expected"),
+    ("label", _npz(data=log_intensities(), label=[231]), "label is 231, and 1 to 230 is expected"),
+    ("label", _npz(data=log_intensities(), label=[-1]), "label is -1, and 1 to 230 is expected"),
     ("finite", _npz(data=_with((1, 5, 5), np.nan), label=[2]), "1 pixels are no number or inf"),
     ("negative", _npz(data=_with((1, 5, 5), -1), label=[2]), "an intensity is -1, below zero"),
     ("range", _npz(data=_with((1, 5, 5), 256), label=[2]), "a level is 256, and 0 to 255"),
@@ -267,7 +266,7 @@ def test_a_file_that_is_not_as_published_is_left_out_and_named(
     dataset = ready(root)
 
     assert dataset["space_group"].values.tolist() == [225, 14]
-    np.testing.assert_array_equal(dataset["cbed_stack"][1], random_levels(14))
+    np.testing.assert_array_equal(dataset["cbed_stack"][1], log_intensities(14))
     assert dropped(dataset) == {kind: 1}
     assert (dataset.attrs["samples_read"], dataset.attrs["samples_kept"]) == (3, 2)
     assert dataset.attrs["dropped_samples"].startswith(f"{FILE}: ")
@@ -325,7 +324,7 @@ def test_whatever_is_changed_it_is_a_sample_or_a_problem(
 
 def _sound() -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, data=random_levels(), label=np.array([2]))
+    np.savez(stream, data=log_intensities(), label=np.array([2]))
     return stream.getvalue()
 
 

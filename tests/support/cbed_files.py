@@ -1,4 +1,4 @@
-"""Native files of STEMDL, small, written with plain h5py and NumPy as upstream's scripts do."""
+"""Write small native files of STEMDL with h5py and NumPy, as the upstream scripts do."""
 
 from __future__ import annotations
 
@@ -30,15 +30,20 @@ ATTRIBUTES: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class One:
-    """A sample to be written: attributes that differ (None: left out), and its patterns."""
+class Sample:
+    """A sample to be written.
+
+    Attributes:
+        attributes: those that differ from `ATTRIBUTES`; None leaves an attribute out.
+        stack: (3, y, x) patterns; None writes random ones.
+    """
 
     attributes: Mapping[str, Any] = field(default_factory=dict)
     stack: Any = None
 
 
 def stack(seed: int = 0, shape: Sequence[int] = SHAPE) -> NDArray[np.float32]:
-    """Return intensities with corners of exactly zero, beyond float16 in the middle."""
+    """Return intensities (3, y, x): zero in the corners, too large for float16 in the middle."""
     random = np.random.default_rng(seed)
     values = random.random(shape).astype(np.float32)
     rows, columns = np.indices(shape[1:]) - (shape[-1] - 1) / 2
@@ -47,25 +52,25 @@ def stack(seed: int = 0, shape: Sequence[int] = SHAPE) -> NDArray[np.float32]:
     return values
 
 
-def write_hdf5(path: Path, samples: Mapping[str, One], size: int | None = SIZE) -> Path:
-    """Write a file of samples; with a size it says that it is synthetic, and so small."""
+def write_hdf5(path: Path, samples: Mapping[str, Sample], size: int | None = SIZE) -> Path:
+    """Write an HDF5 file of samples; with a size it is marked as synthetic and of that size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         if size is not None:
             file.attrs["synthetic"] = True
             file.attrs["nominal_shape"] = np.array((3, size, size))
-        for name, one in samples.items():
+        for name, sample in samples.items():
             group = file.create_group(name)
             seed = sum(map(ord, name))
-            group["cbed_stack"] = stack(seed) if one.stack is None else one.stack
-            for key, value in {**ATTRIBUTES, **one.attributes}.items():
+            group["cbed_stack"] = stack(seed) if sample.stack is None else sample.stack
+            for key, value in {**ATTRIBUTES, **sample.attributes}.items():
                 if value is not None:
                     group.attrs[key] = value
     return path
 
 
-def levels(seed: int = 0) -> NDArray[np.float32]:
-    """Return a stack as the npz files have it."""
+def log_intensities(seed: int = 0) -> NDArray[np.float32]:
+    """Return a stack as in the npz files: scaled log intensities (3, 128, 128), 0 to 255."""
     random = np.random.default_rng(seed)
     return random.uniform(0, 255, (3, 128, 128)).astype(np.float32)
 
@@ -73,7 +78,7 @@ def levels(seed: int = 0) -> NDArray[np.float32]:
 def write_npz(path: Path, label: int = 2, data: Any = None, **more: Any) -> Path:
     """Write a sample as `numpy.savez` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = levels(label) if data is None else data
+    data = log_intensities(label) if data is None else data
     np.savez(path, data=data, label=np.array([label], np.int64), **more)
     return path
 
@@ -86,7 +91,7 @@ def npy(array: NDArray[Any]) -> bytes:
 
 
 def write_zip(path: Path, members: Sequence[tuple[str, bytes]], deflated: bool = False) -> Path:  # noqa: FBT001, FBT002
-    """Write any members as an npz file."""
+    """Write a zip archive of any members, such as a malformed npz file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
     with zipfile.ZipFile(path, "w", kind) as archive:
