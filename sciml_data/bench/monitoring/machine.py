@@ -158,7 +158,7 @@ def _checkout(root: Path) -> tuple[str | None, bool | None, str | None]:
         commit = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--", "sciml_data", "runners", "datapackages")
     except (OSError, subprocess.SubprocessError):
-        return None, None, "git could not say: no commit yet, or no git on this computer"
+        return None, None, "git reports no commit: there is no commit yet, or git is not installed"
     return commit.strip(), bool(changed.strip()), None
 
 

@@ -110,7 +110,7 @@ class Gpus:
         self.method = f"NVML power, integrated over the samples, {named}"
         self._last = self._power_w()
         if self._last is None:
-            self.reason = "NVML tells neither energy nor power of these GPUs"
+            self.reason = "NVML reports neither energy nor power of these GPUs"
 
     def _energy_j(self, now_s: float) -> float | None:
         if self.reason is not None or self._last is None:
@@ -118,7 +118,7 @@ class Gpus:
         gap_s, self._last_s = now_s - self._last_s, now_s
         now = self._counter_j() if self._has_counter else self._power_w()
         if now is None:
-            self.reason = "NVML stopped telling the energy during the run"
+            self.reason = "NVML stopped reporting the energy during the run"
             return None
         if not self._has_counter and gap_s > MAX_GAP_S:
             self.reason = f"power was not sampled for {gap_s:.0f} s"

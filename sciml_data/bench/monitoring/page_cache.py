@@ -189,12 +189,12 @@ def _why_resident(files: Sequence[Path], resident: int, pages: int) -> str:
     """Return the likeliest cause; the system does not report the real one."""
     if not all(_is_ours(path) for path in files):
         return (
-            "residency cannot be seen: the system tells it only to the owner of a file and to "
-            "whoever may write it"
+            "residency is not known: the system reports it to the owner of a file and to users "
+            "who may write it only"
         )
     return (
         f"{resident} of {pages} pages stayed in memory: files are mapped or being read by another "
-        "process, or lie on a file system that is itself in memory"
+        "process, or are on a file system in memory"
     )
 
 

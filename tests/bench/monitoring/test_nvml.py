@@ -83,7 +83,7 @@ def test_a_gpu_without_energy_and_power_has_load_and_memory() -> None:
     gpus = Gpus(Nvml(has_counter=False, has_power=False))
 
     assert gpus.read(1.0) == GpuReading(20.0, 1000.0, None, None)
-    assert gpus.reason == "NVML tells neither energy nor power of these GPUs"
+    assert gpus.reason == "NVML reports neither energy nor power of these GPUs"
 
 
 def test_a_counter_that_stops_ends_the_measurement_for_good() -> None:
@@ -94,7 +94,7 @@ def test_a_counter_that_stops_ends_the_measurement_for_good() -> None:
     nvml.has_counter = True
 
     assert gpus.read(2.0).energy_j is None
-    assert gpus.reason == "NVML stopped telling the energy during the run"
+    assert gpus.reason == "NVML stopped reporting the energy during the run"
 
 
 @pytest.mark.parametrize(
