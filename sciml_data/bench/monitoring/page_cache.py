@@ -189,8 +189,8 @@ def _why_resident(files: Sequence[Path], resident: int, pages: int) -> str:
     """Return the likeliest cause; the system does not report the real one."""
     if not all(_is_ours(path) for path in files):
         return (
-            "residency is not known: the system reports it to the owner of a file and to users "
-            "who may write it only"
+            "residency is not known: the system reports it only to the owner of a file, and to "
+            "users who may write it"
         )
     return (
         f"{resident} of {pages} pages stayed in memory: files are mapped or being read by another "

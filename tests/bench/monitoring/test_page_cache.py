@@ -90,17 +90,17 @@ def test_windows_add_up_to_the_whole_file(cached: Path, monkeypatch: pytest.Monk
     assert resident_pages(cached) == (PAGES, PAGES)
 
 
-def test_residency_that_cannot_be_seen_is_not_claimed(
+def test_residency_that_is_not_known_is_not_claimed(
     cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What Linux answers to whoever may not know: every page resident.
+    # The answer of Linux to a user who may not know: every page is resident.
     monkeypatch.setattr(page_cache, "_resident", lambda _number: (PAGES, PAGES))
     monkeypatch.setattr(page_cache, "_is_ours", lambda _path: False)
 
     found = clear_cached([cached])
 
     assert not found.done
-    assert "cannot be seen" in str(found.reason)
+    assert "is not known" in str(found.reason)
 
 
 def test_a_system_without_the_advice_says_so(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
