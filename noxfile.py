@@ -20,6 +20,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = "--constraint=constraints.txt"
+# Each process loads TensorFlow: about 1.5 GB.
+CORES = ("--numprocesses=auto", "--maxprocesses=4")
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
@@ -55,9 +57,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the quick tests; arguments after `--` go to pytest."""
+    """Run the quick tests on all cores, with coverage; arguments after `--` go to pytest."""
     install(session, "test", extras="all")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *(session.posargs or [*CORES, "--cov", "--cov-report="]))
+    if not session.posargs:
+        session.run("coverage", "report", "--format=total")  # fails below the floor of pyproject
 
 
 @nox.session(default=False)
@@ -72,6 +76,13 @@ def same(session: nox.Session) -> None:
     """Compare samples, scores and exports with another commit: `nox -s same -- COMMIT`."""
     install(session, "test", extras="all")
     session.run("python", "-m", "tests.support.same", *(session.posargs or ["HEAD"]))
+
+
+@nox.session(default=False)
+def mutation(session: nox.Session) -> None:
+    """Change the code that other claims rest on, spot by spot: a test has to fail each time."""
+    install(session, "test", "mutation", extras="all")
+    session.run("python", "-m", "tests.support.mutation", *session.posargs)
 
 
 @nox.session(default=False)

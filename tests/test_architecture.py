@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
+import grimp
 import pytest
 
 from sciml_data.cli import VERBS, group
@@ -19,6 +22,7 @@ from tests.support.paths import ROOT
 SOURCES = sorted(
     path for folder in ("sciml_data", "runners") for path in (ROOT / folder).rglob("*.py")
 )
+MOST_ENTRIES = 20  # of sciml_data/
 MOST_LINES_OF_FILE = 600  # typical modules have 100 to 450
 MOST_LINES_OF_FUNCTION = 40  # of its body, docstring aside
 # What --help may not load: each costs more than 100 ms (research: tooling, section 1.1).
@@ -171,6 +175,53 @@ def lines_of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     if not statements:
         return 0
     return (function.end_lineno or function.lineno) - statements[0].lineno + 1
+
+
+def children_graph(parent: str) -> dict[str, set[str]]:
+    """Return which direct children of a package import which others, anything below included.
+
+    Imports for type checking only do not count: they are never executed.
+    """
+    graph = import_graph()
+    depth = parent.count(".") + 2
+    edges: dict[str, set[str]] = {}
+    for importer in graph.find_descendants(parent):
+        child = ".".join(importer.split(".")[:depth])
+        imported = graph.find_modules_directly_imported_by(importer)
+        below = {name for name in imported if name.startswith(f"{parent}.")}
+        edges.setdefault(child, set()).update(".".join(name.split(".")[:depth]) for name in below)
+    return {child: imported - {child} for child, imported in edges.items()}
+
+
+@cache
+def import_graph() -> grimp.ImportGraph:
+    return grimp.build_graph("sciml_data", exclude_type_checking_imports=True, cache_dir=None)
+
+
+PACKAGES = sorted(
+    ".".join(path.parent.relative_to(ROOT).parts)
+    for path in (ROOT / "sciml_data").rglob("__init__.py")
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_parts_of_a_package_do_not_import_each_other_in_circles(package: str) -> None:
+    try:
+        graphlib.TopologicalSorter(children_graph(package)).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_cycle_would_be_found() -> None:
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+
+
+def test_the_top_of_the_package_can_be_read_at_a_glance() -> None:
+    entries = {path.name for path in (ROOT / "sciml_data").iterdir()}
+    entries -= {"__pycache__", "__init__.pyi"}  # the stub belongs to `__init__.py`
+
+    assert len(entries) <= MOST_ENTRIES
 
 
 def test_no_unfinished_work_is_marked_in_the_sources() -> None:

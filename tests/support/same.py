@@ -33,12 +33,13 @@ from tests.support.paths import ROOT
 VOLATILE = re.compile(
     r"^(run_id|record_digest|code\.(commit|is_dirty|reason|runner_digest)|timing\.|throughput\."
     r"|timeline\[\d+\]\.time_ms|resources\.|monitor\.|energy\.|curve\[\d+\]\.(\w+_s|\w+_ms)$"
-    r"|outputs\.(state|monitor|curve)\.|outputs\.predictions\.(sha256|size_bytes)$)"
+    r"|outputs\.(state|monitor|curve)\.|outputs\.(predictions|files)\.(sha256|size_bytes)$"
+    r"|facts\..*\.s_per_\w+$)"
 )
 # The same in the lines of an MLPerf log: commits and digests, times, and figures per second.
 LOG_VOLATILE = re.compile(
     r"time_ms$|metadata\.(lineno|file|runner_digest)$|_s$|per_s(econd)?$|throughput|run_id$"
-    r"|record_digest$|predictions_sha256$|commit"
+    r"|(record|content)_digest$|predictions_sha256$|commit"
 )
 FORMS = (
     ("croissant", "json"), ("datacite", "json"), ("datacite", "xml"), ("schema.org", "json"),
@@ -97,12 +98,16 @@ def run_facts(folder: Path, home: Path, words: Sequence[str]) -> Facts:
     facts |= {f"log {key}": value for key, value in _log_facts(shown[0])}
     dataset = record["dataset"]["id"]
     for path in sorted((home / dataset).rglob("*")):
-        if path.is_file() and path.parts[-2] != "ready" and {"native", "ready"} & set(path.parts):
+        is_kept = path.is_file() and not path.name.startswith(".")  # those are caches
+        if is_kept and {"native", "ready"} & set(path.relative_to(home).parts):
             facts[f"file {path.relative_to(home)}"] = _sha256(path)
     facts |= {f"prediction {key}": value for key, value in _arrays(run / "predictions.nc")}
     for path in sorted(run.glob("outputs/**/*")):
-        if path.is_file():
-            facts[f"file {path.relative_to(run)}"] = _sha256(path)
+        place = path.relative_to(run)
+        if path.suffix == ".nc":
+            facts |= {f"output {place} {key}": value for key, value in _arrays(path)}
+        elif path.is_file():
+            facts[f"output {place}"] = _sha256(path)
     return {key: value for key, value in facts.items() if not key.endswith("conversion.json")}
 
 
