@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,11 +33,14 @@ from sciml_data.ready.folder import (
     ready_folder,
 )
 from sciml_data.ready.shards import (
+    QUEUED_AT_EXECUTOR,
     ShardTask,
+    WorkerPool,
     make_shards,
-    open_pool,
     problems_of,
+    process_pool,
     remove_temporaries,
+    single_thread_pool,
 )
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Converted, Verified
@@ -119,7 +123,7 @@ def _make_missing(
     folder.root.mkdir(parents=True, exist_ok=True)  # the pool checks that its workers see it
     throughput = _Throughput(sum(task.inputs_bytes for task in missing), progress)
     try:
-        with open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
+        with _open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
             throughput.started = time.monotonic()
 
             def finished(task: ShardTask, entry: Entry) -> None:
@@ -293,3 +297,28 @@ def _provenance(record: Mapping[str, Any], inputs: Manifest) -> dict[str, Any]:
         "license": ", ".join(record["licenses"]),
         "references": "\n".join(record["references"]),
     }
+
+
+def _open_pool(
+    workers: int | str | Executor, task: ShardTask, count: int
+) -> AbstractContextManager[WorkerPool]:
+    """Return a pool of workers as a context manager.
+
+    Args:
+        workers: number of processes, address or scheduler file of a Dask cluster, or an executor.
+        task: one of the tasks; a cluster is checked for its folders.
+        count: number of tasks.
+
+    Raises:
+        CallError: the cluster cannot be reached, or Dask is not installed.
+        ConversionError: workers of the cluster have other software or see other folders.
+    """
+    if isinstance(workers, Executor):
+        return nullcontext(WorkerPool(workers, QUEUED_AT_EXECUTOR))
+    if isinstance(workers, str):
+        from sciml_data.ready.cluster import open_cluster
+
+        return open_cluster(workers, task)
+    if min(workers, count) <= 1:
+        return single_thread_pool()
+    return process_pool(min(workers, count))

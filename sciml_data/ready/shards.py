@@ -25,7 +25,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -166,31 +166,6 @@ class WorkerPool:
     max_queued: int
 
 
-def open_pool(
-    workers: int | str | Executor, task: ShardTask, count: int
-) -> AbstractContextManager[WorkerPool]:
-    """Return a pool of workers as a context manager.
-
-    Args:
-        workers: number of processes, address or scheduler file of a Dask cluster, or an executor.
-        task: one of the tasks; a cluster is checked for its folders.
-        count: number of tasks.
-
-    Raises:
-        CallError: the cluster cannot be reached, or Dask is not installed.
-        ConversionError: workers of the cluster have other software or see other folders.
-    """
-    if isinstance(workers, Executor):
-        return nullcontext(WorkerPool(workers, QUEUED_AT_EXECUTOR))
-    if isinstance(workers, str):
-        from sciml_data.ready.cluster import open_cluster
-
-        return open_cluster(workers, task)
-    if min(workers, count) <= 1:
-        return _single_thread()
-    return _processes(min(workers, count))
-
-
 def make_shards(
     tasks: Iterable[ShardTask], pool: WorkerPool, finished: Callable[[ShardTask, Entry], None]
 ) -> list[tuple[ShardTask, Exception]]:
@@ -274,7 +249,7 @@ def _stopped(message: str, advice: str = "") -> ConversionError:
 
 
 @contextmanager
-def _single_thread() -> Iterator[WorkerPool]:
+def single_thread_pool() -> Iterator[WorkerPool]:
     """Yield a pool of one thread, so that the main thread waits where an interrupt reaches it.
 
     In the main thread a shard would delay the interrupt: HDF5 does not return to Python meanwhile.
@@ -287,7 +262,7 @@ def _single_thread() -> Iterator[WorkerPool]:
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[WorkerPool]:
+def process_pool(count: int) -> Iterator[WorkerPool]:
     """Yield a pool of processes that end with this context, or when this process is killed.
 
     Each process listens at an end of a pipe. Only this process has the other end. When it is
