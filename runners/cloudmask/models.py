@@ -68,7 +68,7 @@ def whitening(statistics: Statistics) -> np.ndarray[Any, Any]:
 
 
 def build_model(settings: Mapping[str, Any], statistics: Statistics) -> Any:
-    """Return the model of the settings: channels (row, column, 9) to probability (row, column, 1).
+    """Return the configured model: channels (row, column, 9) to probability (row, column, 1).
 
     Rows and columns have to be multiples of 2^(number of widths - 1), which is 8 by default.
     """

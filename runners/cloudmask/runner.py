@@ -1,7 +1,7 @@
 """CloudMask, the benchmark: cloud or clear for each pixel of a satellite scene.
 
 `prepare` is the entry point of the engine. `CloudMask` implements the interface `Problem` of
-`sciml_data.bench.interface` with the modules beside this one.
+`sciml_data.bench.interface` with the other modules of this folder.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class CloudMask:
         return {part: len(patches) for part, patches in self.data.patches.items()}
 
     def build(self) -> Any:
-        """Return the model of the settings, with the normalisation of the training part."""
+        """Return the configured model, with the normalisation of the training part."""
         from .models import build_model
 
         return build_model(self.settings, self.data.training_pixels[0])

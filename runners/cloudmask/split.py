@@ -100,8 +100,11 @@ def make_split(split: Split, passes: Passes, is_inference: Flags) -> SplitParts:
     order = np.argsort(passes.granule, kind="stable")
     test = order[is_inference[order]]
     training = order[~is_inference[order]]
-    is_validation, kept, rule = rules[by](passes, training, test, (share, split.seed or 0))
-    parts = {TRAIN: training[kept & ~is_validation], VALIDATION: training[kept & is_validation]}
+    is_validation, is_used, rule = rules[by](passes, training, test, (share, split.seed or 0))
+    parts = {
+        TRAIN: training[is_used & ~is_validation],
+        VALIDATION: training[is_used & is_validation],
+    }
     if not all(len(scenes) for scenes in parts.values()):
         raise SciMLDataError(
             f"{len(training)} training scenes are too few for train and validation {rule}",
@@ -110,7 +113,7 @@ def make_split(split: Split, passes: Passes, is_inference: Flags) -> SplitParts:
         )
     if len(test):
         parts[TEST] = test
-    return SplitParts(parts, rule, int((~kept).sum()))
+    return SplitParts(parts, rule, int((~is_used).sum()))
 
 
 def leakage(split: SplitParts, passes: Passes) -> dict[str, Any]:
@@ -179,10 +182,10 @@ def _by_orbit(
     has_days = len(np.unique(days)) >= MIN_DAYS
     drawn = _draw(days if has_days else orbits, share, seed)
     is_validation = np.isin(days if has_days else orbits, drawn)
-    kept = is_validation | ~np.isin(orbits, orbits[is_validation])
-    kept &= ~np.isin(orbits, passes.orbits[test])
+    is_used = is_validation | ~np.isin(orbits, orbits[is_validation])
+    is_used &= ~np.isin(orbits, passes.orbits[test])
     unit = "whole days, no orbit on both sides" if has_days else "whole orbits (too few days)"
-    return is_validation, kept, f"by {unit}; none of an orbit of the test scenes"
+    return is_validation, is_used, f"by {unit}; none of an orbit of the test scenes"
 
 
 def _draw(units: npt.NDArray[np.int64], share: float, seed: int) -> npt.NDArray[np.int64]:

@@ -104,7 +104,7 @@ def build_model(
     classes: int,
     statistics: tuple[float, float],
 ) -> Any:
-    """Return the model of the settings, built.
+    """Return the configured model, built.
 
     Args:
         settings: `model`, `coordinates`, `head`, `orders`, `widths`, `blocks`, `dropout`,

@@ -1,7 +1,7 @@
 """STEMDL classification, the benchmark: the space group of a crystal from diffraction patterns.
 
 `prepare` is the entry point of the engine. `Classification` implements the interface `Problem` of
-`sciml_data.bench.interface` with the modules beside this one.
+`sciml_data.bench.interface` with the other modules of this folder.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Classification:
         return self._statistics
 
     def build(self) -> Any:
-        """Return the model of the settings."""
+        """Return the configured model."""
         from .models import build_model
 
         return build_model(

@@ -84,7 +84,7 @@ def build_model(
     scale: npt.NDArray[np.float64],
     offset: npt.NDArray[np.float64],
 ) -> Any:
-    """Return the model of the settings: (probe, y, x) to (row, column, channel).
+    """Return the configured model: (probe, y, x) to (row, column, channel).
 
     Args:
         settings: `model` and its sizes; see task.toml.

@@ -1,7 +1,7 @@
 """STEMDL reconstruction, the benchmark: potential and electron density from diffraction scans.
 
 `prepare` is the entry point of the engine. `Reconstruction` implements the interface `Problem` of
-`sciml_data.bench.interface` with the modules beside this one.
+`sciml_data.bench.interface` with the other modules of this folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
 
 
 def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: images beside the true ones, pixels, curve; see `figures.py`."""
+    """Draw the run: true and predicted images, pixels, curve; see `figures.py`."""
     from .figures import draw
 
     return draw(run_folder, record)
@@ -82,7 +82,7 @@ class Reconstruction:
         return (*learnt, LEGACY) if is_computed else learnt
 
     def build(self) -> Any:
-        """Return the model of the settings, with the scale of the training part."""
+        """Return the configured model, with the scale of the training part."""
         from .models import build_model
 
         statistics = self.data.statistics

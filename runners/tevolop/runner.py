@@ -1,7 +1,7 @@
 """TEvolOp, the benchmark: forecasts of earthquake activity in southern California.
 
 `prepare` is the entry point of the engine. `Tevolop` implements the interface `Problem` of
-`sciml_data.bench.interface` with the modules beside this one.
+`sciml_data.bench.interface` with the other modules of this folder.
 
 A model predicts a correction to the ridge forecast (setting `base`). So an untrained model is as
 good as the ridge, and the epoch is chosen by validation.
@@ -117,7 +117,7 @@ class Tevolop:
         }
 
     def build(self) -> Any:
-        """Return the model of the settings."""
+        """Return the configured model."""
         from .models import build_model
 
         return build_model(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from .data import Floats, Responses
 
-# Lists of distinct entities are padded to a multiple of this, if each new shape is compiled anew.
+# Lists of distinct entities are padded to a multiple of this, if each new shape is compiled.
 PADDING = 64
 MIN_SHARE, MAX_SHARE = 0.001, 0.999  # of a dose that is split in two, as in the published code
 Inputs = dict[str, Any]

@@ -27,7 +27,7 @@ NOISY = "reference-noisy"
 def build_model(
     settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
 ) -> Any:
-    """Return the model of the settings, built.
+    """Return the configured model, built.
 
     Args:
         settings: see task.toml.

@@ -1,7 +1,7 @@
 """CANDLE-UNO, the benchmark: the response of cancer cell lines to drugs.
 
 `prepare` is the entry point of the engine. `Uno` implements the interface `Problem` of
-`sciml_data.bench.interface` with the modules beside this one.
+`sciml_data.bench.interface` with the other modules of this folder.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Uno:
         return {part: len(rows) for part, rows in self.split.parts.items()}
 
     def build(self) -> Any:
-        """Return the model of the settings."""
+        """Return the configured model."""
         from .models import build_model
         from .towers import Tables
 
@@ -289,7 +289,7 @@ def entity_terms(model: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compiles_each_shape(settings: Mapping[str, Any]) -> bool:
-    """Return whether each new shape of a batch is compiled anew."""
+    """Return whether each new shape of a batch is compiled."""
     from sciml_data.bench.training import backend
 
     return bool(settings["xla"]) or backend.name() == "jax"

@@ -68,7 +68,7 @@ def test_no_orbit_and_no_day_is_on_both_sides_of_training(module: ModuleType) ->
 
 def test_scenes_of_an_orbit_of_the_test_scenes_are_not_trained_on(module: ModuleType) -> None:
     passes = month(module)
-    divided = make_split(module, passes, 25)  # an odd number: one orbit lies in both folders
+    divided = make_split(module, passes, 25)  # an odd number: one orbit is in both folders
     trained_on = np.concatenate([divided.parts["train"], divided.parts["validation"]])
     shared = module.leakage(divided, passes)["test"]
 
