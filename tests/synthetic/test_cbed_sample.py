@@ -20,6 +20,7 @@ from sciml_data.home import Home
 from sciml_data.ready import convert, open_ready
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Fetched
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.cbed_hdf5 import write_sample
 from sciml_data.synthetic.diffraction import simulation as crystals
@@ -30,7 +31,13 @@ pytest.importorskip("gemmi")
 pytest.importorskip("spglib")
 
 # Three crystals, which are simulated in seconds.
-TINY = {"groups": [225], "materials": 3, "energies": [100, 140], "size": 16, "processes": 1}
+TINY: dict[str, Any] = {
+    "groups": [225],
+    "materials": 3,
+    "energies": [100, 140],
+    "size": 16,
+    "processes": 1,
+}
 TWO: dict[str, Any] = {"groups": [2, 225], "materials": 10}
 FOLDERS = {"train": ["training"], "dev": ["validation"], "test": ["testing", "inference"]}
 
@@ -76,8 +83,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("sample") / "native")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Fetched:
+    """Simulate a tiny sample once for all quick tests."""
+    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
+    return make_sample(descriptor, Home(tmp_path_factory.mktemp("home")), overrides=overrides())
+
+
+@pytest.fixture
+def sample(fetched: Fetched) -> Path:
+    """Return the native files of the tiny sample."""
+    return fetched.root
+
+
+def stacks_of(root: Path) -> dict[tuple[str, str], Any]:
+    """Return the patterns of all stacks by split and name."""
+    return {(split, name): group["cbed_stack"][...] for split, name, group in groups_of(root)}
 
 
 def groups_of(root: Path) -> Iterator[tuple[str, str, h5py.Group]]:
@@ -88,11 +108,11 @@ def groups_of(root: Path) -> Iterator[tuple[str, str, h5py.Group]]:
 
 
 def test_plain_h5py_finds_what_upstreams_notebook_describes(sample: Path) -> None:
-    found = list(_described(sample))
+    stacks = list(_described(sample))
 
-    assert len(found) == 3 * 2
-    assert {shape for shape, _ in found} == {(3, 16, 16)}
-    assert all(kinds == KINDS for _, kinds in found)
+    assert len(stacks) == 3 * 2
+    assert {shape for shape, _ in stacks} == {(3, 16, 16)}
+    assert all(kinds == KINDS for _, kinds in stacks)
 
 
 # Of each attribute the type and shape with which h5py gives it back.
@@ -167,20 +187,29 @@ def test_materials_of_a_class_are_shared_out_six_two_two(
     assert len(set(numbers)) == len(numbers) == 2 * materials
 
 
-def test_the_bytes_depend_on_the_seed_alone(sample: Path, tmp_path: Path) -> None:
+def test_the_patterns_of_a_crystal_depend_on_the_seed_alone(sample: Path, tmp_path: Path) -> None:
+    # The highest energy sets the simulation's grid, so it has to be the same.
+    alone = {"materials": 1, "energies": [140]}
+    (same,) = stacks_of(write(tmp_path / "again", **alone)).values()
+    (other,) = stacks_of(write(tmp_path / "other", seed=1, **alone)).values()
+
+    assert same.tobytes() == stacks_of(sample)["train", "sample_0_1"].tobytes()
+    assert same.tobytes() != other.tobytes()
+
+
+@pytest.mark.slow
+def test_the_bytes_of_the_files_depend_on_the_seed_alone(sample: Path, tmp_path: Path) -> None:
     assert digests(write(tmp_path / "again")) == digests(sample)
     assert digests(write(tmp_path / "other", seed=1)) != digests(sample)
 
 
 @pytest.mark.slow
-def test_the_bytes_are_the_same_whatever_the_number_of_processes(
-    sample: Path, tmp_path: Path
-) -> None:
+def test_the_bytes_are_the_same_for_any_number_of_processes(sample: Path, tmp_path: Path) -> None:
     assert digests(write(tmp_path / "two", processes=2)) == digests(sample)
 
 
 @pytest.mark.usefixtures("quick")
-def test_files_have_so_many_materials_and_gaps_in_their_indices(tmp_path: Path) -> None:
+def test_files_have_a_number_of_materials_and_gaps_in_their_indices(tmp_path: Path) -> None:
     write(tmp_path / "native", groups=[2], materials=8, energies=[100], materials_per_file=5)
 
     names = {path.name: _names(path) for path in sorted((tmp_path / "native").rglob("*.h5"))}
@@ -200,17 +229,12 @@ def _names(path: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("quick")
-def test_progress_is_told_of_crystals(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_counts_crystals(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
 
-    write_sample(
-        tmp_path,
-        {"sample": TINY},
-        0,
-        progress=lambda done, total: told.append((done, total)),
-    )
+    write_sample(tmp_path, {"sample": TINY}, 0, progress=lambda *step: steps.append(step))
 
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(
@@ -228,9 +252,7 @@ def test_progress_is_told_of_crystals(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_a_sample_that_cannot_be_is_refused_by_what_is_wrong(
-    tmp_path: Path, wrong: Mapping[str, Any]
-) -> None:
+def test_an_invalid_setting_is_refused_by_name(tmp_path: Path, wrong: Mapping[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(CallError, match=f"no sample can be made with {name}"):
         write(tmp_path / "native", **wrong)
@@ -295,7 +317,7 @@ def test_a_folder_may_hold_two_parts(tmp_path: Path) -> None:
     assert counts == {"training": 6, "testing": 4}
 
 
-# --- the whole way -------------------------------------------------------------------------------
+# --- from the sample to the opened dataset -------------------------------------------------------
 
 
 def overrides(**changed: Any) -> list[str]:
@@ -305,12 +327,13 @@ def overrides(**changed: Any) -> list[str]:
     ]
 
 
-def test_the_sample_goes_all_the_way_and_comes_back_as_it_was_written(home: Home) -> None:
-    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
-    fetched = make_sample(descriptor, home, overrides=overrides())
+def test_the_sample_is_verified_converted_and_opened_as_it_was_written(fetched: Fetched) -> None:
     converted = convert(verify(fetched))
 
-    native = {(f"{split}/batch_{split}_0.h5", name): stack for split, name, stack in _all(fetched)}
+    native = {
+        (f"{split}/batch_{split}_0.h5", name): stack
+        for (split, name), stack in stacks_of(fetched.root).items()
+    }
     count = 0
     for split in ("train", "dev", "test"):
         with open_ready(converted, split=split) as dataset:
@@ -325,17 +348,12 @@ def test_the_sample_goes_all_the_way_and_comes_back_as_it_was_written(home: Home
     assert count == len(native) == 6
 
 
-def _all(fetched: Any) -> Iterator[tuple[str, str, Any]]:
-    for split, name, group in groups_of(fetched.root):
-        yield split, name, group["cbed_stack"][...]
-
-
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("version", ["1.0", "1.0a"])
-def test_the_npz_sample_of_both_versions_goes_all_the_way(home: Home, version: str) -> None:
+def test_the_npz_sample_of_both_versions_is_converted_and_opened(home: Home, version: str) -> None:
     descriptor = load_descriptor(find_registry(), "stemdl_ds1", version)
-    asked = ("groups=2", "materials=3", "energies=100,190", "processes=1")
-    converted = convert(verify(make_sample(descriptor, home, overrides=asked)))
+    settings = ("groups=2", "materials=3", "energies=100,190", "processes=1")
+    converted = convert(verify(make_sample(descriptor, home, overrides=settings)))
 
     with open_ready(converted, split="training") as dataset:
         assert dataset["cbed_stack"].shape == (2, 3, 128, 128)
@@ -344,5 +362,5 @@ def test_the_npz_sample_of_both_versions_goes_all_the_way(home: Home, version: s
     np.testing.assert_allclose(levels_of, [169.0, 168.1], rtol=1e-6)
 
 
-def test_levels_of_a_share_of_the_beam_use_the_lower_two_thirds_of_the_scale() -> None:
+def test_fractions_of_the_beam_use_the_lower_two_thirds_of_the_scale() -> None:
     assert log_intensity(np.ones(1, np.float32)).tolist() == [170]

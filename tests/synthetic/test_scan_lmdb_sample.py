@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 from sciml_data import adopt_dataset, convert_dataset, get_dataset, open_dataset, verify_dataset
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats.scan_lmdb.layout import is_noise
+from sciml_data.home import Home
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Fetched
+from sciml_data.synthetic import make_sample
 from sciml_data.synthetic.scan_lmdb import DEFAULTS, write_sample
 
 SMALL = {
-    "groups": [139, 221],  # quick ones
+    "groups": [187, 225],  # small cells, which are simulated in seconds
     "materials": 2,
     "energies": [100, 200],
     "size": 32,
@@ -37,19 +42,32 @@ DATABASES = ["batch_test_0.db", "batch_train_0.db", "batch_train_1.db"]
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the native files of a small sample."""
-    root = tmp_path_factory.mktemp("scans")
-    told: list[tuple[int, int]] = []
-    write_sample(
-        root, {"sample": SMALL}, 0, progress=lambda done, total: told.append((done, total))
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def fetched(sample_home: Path) -> Fetched:
+    """Simulate a small sample; this is the only simulation of the quick tests."""
+    steps: list[tuple[int, int]] = []
+    fetched = make_sample(
+        load_descriptor(find_registry(), "stemdl_reconst_ds1"),
+        Home(sample_home),
+        overrides=SETTINGS,
+        progress=lambda *step: steps.append(step),
     )
-    assert told == [(number, 4) for number in range(1, 5)]
-    return root
+    assert steps == [(number, 4) for number in range(1, 5)]
+    return fetched
+
+
+@pytest.fixture
+def sample(fetched: Fetched) -> Path:
+    """Return the native files of the small sample."""
+    return fetched.root
 
 
 def plain_samples(path: Path) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Read a database with the lmdb package, by what is published of its layout."""
+    """Read a database with the lmdb package, by the published description of its layout."""
     opened = lmdb.open(str(path), readonly=True, lock=False, readahead=False)
     with opened as environment, environment.begin() as transaction:
         content = dict(transaction.cursor())
@@ -60,14 +78,14 @@ def plain_samples(path: Path) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
     assert starts == ["cbed_", "2d_potential_"]
     assert types == [np.float16, np.float16]
     count = sum(key.startswith(b"cbed_") for key in content)
-    found = {}
+    samples = {}
     for number in range(count):
         scan, target = (
             np.frombuffer(content[f"{start}{number}".encode("ascii")], dtype).reshape(shape)
             for start, dtype, shape in zip(starts, types, shapes, strict=True)
         )
-        found[number] = scan, target
-    return found
+        samples[number] = scan, target
+    return samples
 
 
 def metas(path: Path) -> list[dict[str, Any]]:
@@ -92,10 +110,10 @@ def test_its_files_are_named_as_published(sample: Path) -> None:
 
 @pytest.mark.parametrize("name", DATABASES)
 def test_plain_lmdb_reads_what_is_published(sample: Path, name: str) -> None:
-    found = plain_samples(sample / name)
+    samples = plain_samples(sample / name)
 
-    assert len(found) == (4 if "test" in name else 2)
-    for scan, target in found.values():
+    assert len(samples) == (4 if "test" in name else 2)
+    for scan, target in samples.values():
         assert scan.shape == (9, 32, 32)
         assert target.shape == (1, 16, 16)
         wide = scan.astype(np.float64)
@@ -110,15 +128,15 @@ def test_plain_lmdb_reads_what_is_published(sample: Path, name: str) -> None:
 def test_no_material_is_in_train_and_test(sample: Path) -> None:
     materials = {name: {meta["material"] for meta in metas(sample / name)} for name in DATABASES}
 
-    assert {name: len(found) for name, found in materials.items()} == dict(
+    assert {name: len(names) for name, names in materials.items()} == dict(
         zip(DATABASES, (2, 1, 1), strict=True)
     )
     assert len(set.union(*materials.values())) == 4
-    assert {meta["space_group"] for meta in metas(sample / "batch_test_0.db")} == {139, 221}
+    assert {meta["space_group"] for meta in metas(sample / "batch_test_0.db")} == {187, 225}
 
 
 @pytest.mark.slow  # the simulation once more, by two processes
-def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
+def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(
     sample: Path, tmp_path: Path
 ) -> None:
     write_sample(tmp_path / "again", {"sample": {**SMALL, "processes": 2}}, 0)
@@ -131,7 +149,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_processes(
 @pytest.mark.parametrize(
     "wrong", [{"groups": [231]}, {"groups": []}, {"probes": 0}, {"view": 4}, {"databases": 0}]
 )
-def test_settings_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(CallError, match=next(iter(wrong))):
         write_sample(tmp_path / "root", {"sample": {**SMALL, **wrong}}, 0)
 
@@ -148,9 +166,8 @@ def test_a_users_folder_is_adopted_verified_converted_and_opened(sample: Path) -
         sample / "batch_train_0.db/data.mdb"
     )
     verify_dataset("stemdl_reconst_ds1", full=True)
-    told: list[str] = []
 
-    convert_dataset("stemdl_reconst_ds1", log=told.append)
+    convert_dataset("stemdl_reconst_ds1")
 
     with open_dataset("stemdl_reconst_ds1", split="train") as dataset:
         assert dict(dataset.sizes) == {
@@ -171,14 +188,18 @@ def test_a_users_folder_is_adopted_verified_converted_and_opened(sample: Path) -
         assert dataset["scan"].encoding["chunksizes"] == (1, 9, 32, 32)
 
 
-def test_a_sample_is_made_and_converted_with_its_settings() -> None:
-    fetched = get_dataset("stemdl_reconst_ds1", sample=True, sample_set=SETTINGS)
+def test_a_sample_is_made_and_converted_with_its_settings(
+    fetched: Fetched, sample_home: Path
+) -> None:
+    again = get_dataset("stemdl_reconst_ds1", sample=True, sample_set=SETTINGS, home=sample_home)
+    options = {"samples_per_shard": 3}
 
-    convert_dataset("stemdl_reconst_ds1", sample=True, options={"samples_per_shard": 3})
+    convert_dataset("stemdl_reconst_ds1", sample=True, options=options, home=sample_home)
 
+    assert again == fetched
     assert fetched.is_synthetic
     with open_dataset(
-        "stemdl_reconst_ds1", sample=True, split="test", options={"samples_per_shard": 3}
+        "stemdl_reconst_ds1", sample=True, split="test", options=options, home=sample_home
     ) as dataset:
         assert dataset.sizes["sample"] == 4
         assert dataset.attrs["synthetic"] == "true"
@@ -193,14 +214,14 @@ convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, progress
 """
 
 
-def test_a_killed_conversion_goes_on(sample: Path) -> None:
+def test_a_killed_conversion_is_resumed(sample: Path) -> None:
     adopt_dataset("stemdl_reconst_ds1", sample)
     subprocess.run([sys.executable, "-c", CONVERT], check=False)
-    told: list[str] = []
+    lines: list[str] = []
 
-    convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, log=told.append)
+    convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, log=lines.append)
 
-    assert told[0] == "1 of 4 ready files are there and are kept"
+    assert lines[0] == "1 of 4 ready files are there and are kept"
 
 
 def test_a_truncated_database_is_named_and_the_others_are_converted(
@@ -212,12 +233,11 @@ def test_a_truncated_database_is_named_and_the_others_are_converted(
         kept = len(content) // 2 if name == "batch_train_0.db" else len(content)
         (tmp_path / "mine" / name / "data.mdb").write_bytes(content[:kept])
     adopt_dataset("stemdl_reconst_ds1", tmp_path / "mine")
-    told: list[str] = []
 
     with pytest.raises(NativeFormatError, match="1 of 3 ready files could not be made") as error:
-        convert_dataset("stemdl_reconst_ds1", log=told.append)
+        convert_dataset("stemdl_reconst_ds1")
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert [(problem.kind, problem.place) for problem in error.value.problems] == [
         ("truncated", "batch_train_0.db/data.mdb")
     ]
     others = {"databases": "*test*"}

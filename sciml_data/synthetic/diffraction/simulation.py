@@ -1,7 +1,7 @@
 """Simulate the crystals of a sample and their patterns with several processes, in a fixed order.
 
-The patterns of a crystal depend only on the seed, its space group and its number. They are the same
-for any number of processes and any number of other crystals.
+The patterns of a crystal depend on the seed, its space group, its number and the energies. They are
+the same for any number of processes and any number of other crystals.
 """
 
 from __future__ import annotations
