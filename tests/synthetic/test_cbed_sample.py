@@ -189,7 +189,7 @@ def test_materials_of_a_class_are_shared_out_six_two_two(
 
 def test_the_patterns_of_a_crystal_depend_on_the_seed_alone(sample: Path, tmp_path: Path) -> None:
     # The highest energy sets the simulation's grid, so it has to be the same.
-    alone = {"materials": 1, "energies": [140]}
+    alone: dict[str, Any] = {"materials": 1, "energies": [140]}
     (same,) = stacks_of(write(tmp_path / "again", **alone)).values()
     (other,) = stacks_of(write(tmp_path / "other", seed=1, **alone)).values()
 
