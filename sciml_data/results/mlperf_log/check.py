@@ -237,9 +237,9 @@ def _disagreements(
         return [Problem("record", "record", f"no log can be made from it: {wrong}")]
     problems: list[Problem] = []
     for key in dict.fromkeys([*expected, *actual]):
-        theirs, ours = actual.get(key, []), expected.get(key, [])
-        if is_complete or len(ours) == len(theirs):
-            problems += _key_problems(key, theirs, ours)
+        logged, wanted = actual.get(key, []), expected.get(key, [])
+        if is_complete or len(wanted) == len(logged):
+            problems += _key_problems(key, logged, wanted)
     return [
         problem
         for problem in problems
@@ -278,9 +278,9 @@ def _key_problems(key: str, actual: Sequence[Line], expected: Sequence[Line]) ->
         message = f"{len(expected)} expected by the record, {len(actual)} found"
         yield Problem("differs", key, message)
         return
-    for theirs, ours in zip(actual, expected, strict=True):
-        for place, message in _differences(_comparable(ours.event), _comparable(theirs.event)):
-            yield Problem("differs", f"{theirs.place} {place}", message)
+    for line, wanted in zip(actual, expected, strict=True):
+        for place, message in _differences(_comparable(wanted.event), _comparable(line.event)):
+            yield Problem("differs", f"{line.place} {place}", message)
 
 
 def _comparable(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,8 +295,8 @@ def _differences(expected: Any, actual: Any, place: str = "") -> Iterator[tuple[
             inner = f"{place}.{key}" if place else key
             yield from _differences(expected.get(key), actual.get(key), inner)
     elif isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
-        for number, (ours, theirs) in enumerate(zip(expected, actual, strict=True)):
-            yield from _differences(ours, theirs, f"{place}.{number}")
+        for number, (wanted, item) in enumerate(zip(expected, actual, strict=True)):
+            yield from _differences(wanted, item, f"{place}.{number}")
     elif expected != actual or isinstance(expected, bool) != isinstance(actual, bool):
         yield place, f"{_short(expected)} by the record, {_short(actual)} found"
 

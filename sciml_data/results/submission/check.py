@@ -205,9 +205,9 @@ def _predictions_problems(tree: Tree, number: int, record: dict[str, Any]) -> It
 def _terms_problems(tree: Tree) -> Iterator[Problem]:
     """Yield where `submission.json` contradicts the records or the folder's path."""
     terms, records = tree.terms or {}, list(tree.records.values())
-    theirs = application(records[0]["benchmark"]["name"])
+    application_name = application(records[0]["benchmark"]["name"])
     expected = {
-        "application": theirs,
+        "application": application_name,
         "synthetic": records[0]["synthetic"],
         "runs": len(list(tree.root.glob("record-*.json"))),
     }
@@ -225,8 +225,10 @@ def _derived_problems(tree: Tree) -> Iterator[Problem]:
     """Yield where a file that is made from the records differs from what they give."""
     terms = terms_of(tree.terms or {})
     records = [tree.records[number] for number in sorted(tree.records)]
-    theirs = application(records[0]["benchmark"]["name"])
-    yield from config_problems(tree.texts[layout.CONFIG], config_document(records, terms, theirs))
+    application_name = application(records[0]["benchmark"]["name"])
+    yield from config_problems(
+        tree.texts[layout.CONFIG], config_document(records, terms, application_name)
+    )
     if policy_table(records, tree.reference) not in tree.texts[layout.README]:
         yield Problem("readme", layout.README, "does not contain the table that the records give")
     for number, text in tree.logs.items():

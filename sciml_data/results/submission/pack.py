@@ -87,8 +87,8 @@ def pack_runs(
     runs = [Run(folder, load_record(folder)) for folder in folders]
     runs.sort(key=lambda run: (run.record["seeds"]["seed"], run.record["run_id"]))
     _refuse(runs, terms)
-    theirs = application(runs[0].record["benchmark"]["name"])
-    place = to / terms.folder(theirs)
+    application_name = application(runs[0].record["benchmark"]["name"])
+    place = to / terms.folder(application_name)
     to.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".packing-", dir=to))
     try:
@@ -148,7 +148,7 @@ def _named(runs: Sequence[Run]) -> dict[str, Record]:
 def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> None:
     """Write every file of a submission."""
     records = [run.record for run in runs]
-    theirs = application(records[0]["benchmark"]["name"])
+    application_name = application(records[0]["benchmark"]["name"])
     reference = None
     if extras.reference is not None:
         reference = load_record(extras.reference)
@@ -166,7 +166,7 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     ]
     document = {
         "schema_version": "1.0",
-        "application": theirs,
+        "application": application_name,
         "division": "open",
         **terms.document(),
         "synthetic": records[0]["synthetic"],
@@ -177,7 +177,7 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     text = contribution_text(records, extras.contribution)
     pdf = contribution_pdf(text, records)
     _text(folder, layout.TERMS, _json(document))
-    _text(folder, layout.CONFIG, to_yaml(config_document(records, terms, theirs)))
+    _text(folder, layout.CONFIG, to_yaml(config_document(records, terms, application_name)))
     _text(folder, layout.SYSTEM, _json(system_description(records[0], terms, extras.system)))
     _text(folder, layout.VERSION, version_line(records[0], terms) + "\n")
     _text(folder, layout.CONTRIBUTION, text)
