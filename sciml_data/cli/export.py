@@ -5,15 +5,13 @@ The export of runs is a module of its own, because a dataset's export needs no b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, version_option
+from sciml_data.cli.options import home_option, refuse_options, registry_option, version_option
 from sciml_data.cli.output import check_output, print_or_write
-from sciml_data.errors import CallError
 
 # Options for runs only: parameter -> how it is typed.
 RUN_OPTIONS = {"home": "--home", "org": "--org", "with_predictions": "--with-predictions"}
@@ -92,20 +90,3 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
         check_output(to, file_name=export.file_name)
     descriptor = describe(name, version=options["version"], registry=options["registry"])
     print_or_write(write_form(facts_of(descriptor), export), to)
-
-
-def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
-    """Raise an error that lists all given options which a format does not accept.
-
-    Args:
-        form: name of the format.
-        options: values of all options.
-        refused: parameter -> how the option is typed.
-    """
-    given = [typed for key, typed in refused.items() if options[key] not in (None, False)]
-    if given:
-        raise CallError(
-            f"{form} does not accept {', '.join(given)}",
-            untouched="nothing was written",
-            hint="sciml-data export --help",
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sciml_data.cli.export import refuse_options
+from sciml_data.cli.options import refuse_options
 from sciml_data.cli.output import check_output, print_or_write
 from sciml_data.errors import CallError, nearest
 

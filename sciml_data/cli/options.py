@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from sciml_data.errors import CallError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,3 +61,20 @@ def dataset_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
+    """Raise an error that lists all given options which a format does not accept.
+
+    Args:
+        form: name of the format.
+        options: values of all options.
+        refused: parameter -> how the option is typed.
+    """
+    given = [typed for key, typed in refused.items() if options[key] not in (None, False)]
+    if given:
+        raise CallError(
+            f"{form} does not accept {', '.join(given)}",
+            untouched="nothing was written",
+            hint="sciml-data export --help",
+        )
