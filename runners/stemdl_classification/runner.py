@@ -147,7 +147,7 @@ class Classification:
         return losses.loss_sums(targets, predictions, weights, smoothing=smoothing)
 
     def samples_in(self, weights: Any) -> Any:
-        """Return the stacks of a batch."""
+        """Return the number of stacks in a batch."""
         from keras import ops
 
         return ops.shape(weights)[0]

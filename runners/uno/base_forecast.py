@@ -1,7 +1,7 @@
 """The forecast from mean effects that the `pooled` network corrects.
 
-It uses only effects that rows to come will have too: those that most validation rows share with the
-training part.
+It uses only effects that are known for held-out rows: those of cells and drugs that most validation
+rows share with the training part.
 """
 
 from __future__ import annotations
