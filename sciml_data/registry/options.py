@@ -66,7 +66,7 @@ def parse_options(declared: type[OptionsType], given: Mapping[str, Any]) -> Opti
         CallError: names that are not declared, or values of another type or out of range;
             `.problems` has each, with the nearest known name or word.
     """
-    known = {one.name: one for one in fields(declared) if one.init}
+    known = {each.name: each for each in fields(declared) if each.init}
     problems = [
         Problem("unknown", name, f"no such option{nearest(name, known)}")
         for name in given
@@ -158,8 +158,9 @@ def _accepted(declared: Field[Any]) -> str:
 
 def _help_lines(known: Sequence[Field[Any]]) -> Iterator[str]:
     """Yield a line for each option: its name, what it takes and what it does."""
-    for one in known:
-        yield f"  {one.name} ({_accepted(one).rstrip(',')}): {_limits(one).meaning}"
+    for declared in known:
+        accepted = _accepted(declared).rstrip(",")
+        yield f"  {declared.name} ({accepted}): {_limits(declared).meaning}"
     if not known:
         yield "  none"
 

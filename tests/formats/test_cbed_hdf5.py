@@ -23,7 +23,10 @@ from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
+from tests.support import native_files
 from tests.support.cbed_files import ATTRIBUTES, SHAPE, SIZE, Sample, stack, write_hdf5
+from tests.support.native_files import dropped, read_only_shard, reopened
+from tests.support.problems import kinds_and_places
 
 FILE = "train/batch_train_0.h5"
 
@@ -34,39 +37,20 @@ def descriptor() -> Descriptor:
 
 
 def native_of(root: Path) -> Native:
-    descriptor = load_descriptor(find_registry(), "stemdl_cbed", "1.0")
-    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    document = descriptor.document["sciml"]
-    return Native(
-        root,
-        root,
-        document["native"],
-        tuple(paths),
-        document["variables"],
-        document["splits"],
-    )
+    return native_files.native_of(root, load_descriptor(find_registry(), "stemdl_cbed", "1.0"))
 
 
 def read(root: Path, samples: dict[str, Sample] | None = None, **options: Any) -> xr.Dataset:
     """Return the ready form of one file, as it comes back from the disk."""
     if samples is not None:
         write_hdf5(root / FILE, samples)
-    native = native_of(root)
-    (shard,) = cbed_hdf5.shards(native, options)
-    dataset = cbed_hdf5.read(native, shard, options)
-    write_dataset(dataset, root.parent / "ready.nc")
-    with xr.open_dataset(root.parent / "ready.nc", engine="h5netcdf") as found:
-        return found.load()
+    dataset = read_only_shard(cbed_hdf5, native_of(root), **options)
+    return reopened(dataset, root.parent / "ready.nc")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "native"
-
-
-def dropped(dataset: xr.Dataset) -> dict[str, int]:
-    counts: dict[str, int] = json.loads(dataset.attrs["samples_dropped"])
-    return counts
 
 
 def noted(dataset: xr.Dataset) -> dict[str, int]:
@@ -323,7 +307,7 @@ def test_strict_stops_with_every_sample_that_would_be_left_out(root: Path) -> No
     with pytest.raises(NativeFormatError, match="2 of 3 samples cannot be used") as error:
         read(root, samples, strict=True)
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("label", f"{FILE}:sample_0_0"),
         ("finite", f"{FILE}:sample_1_0"),
     ]

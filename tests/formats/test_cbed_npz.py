@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import struct
 import tempfile
@@ -25,23 +24,21 @@ from sciml_data.formats.cbed_npz import MAX_FILE_BYTES, log_intensity, read_arch
 from sciml_data.home import Home
 from sciml_data.ready import convert
 from sciml_data.ready.open import declaration_problems, open_ready
-from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
+from tests.support import native_files
 from tests.support.cbed_files import log_intensities, npy, write_npz, write_zip
+from tests.support.native_files import dropped, read_only_shard, reopened
+from tests.support.problems import kinds_and_places
 
 LABEL = npy(np.array([2], np.int64))
 FILE = "training/sample-1.npz"
 
 
 def native_of(root: Path, version: str = "1.0a") -> Native:
-    document = load_descriptor(find_registry(), "stemdl_ds1", version).document["sciml"]
-    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    return Native(
-        root, root, document["native"], tuple(paths), document["variables"], document["splits"]
-    )
+    return native_files.native_of(root, load_descriptor(find_registry(), "stemdl_ds1", version))
 
 
 @pytest.fixture
@@ -54,16 +51,8 @@ def root(tmp_path: Path) -> Path:
 
 def ready(root: Path, **options: Any) -> xr.Dataset:
     """Return the one ready file as it comes back from the disk."""
-    native = native_of(root)
-    (shard,) = cbed_npz.shards(native, options)
-    write_dataset(cbed_npz.read(native, shard, options), root.parent / "ready.nc")
-    with xr.open_dataset(root.parent / "ready.nc", engine="h5netcdf") as found:
-        return found.load()
-
-
-def dropped(dataset: xr.Dataset) -> dict[str, int]:
-    counts: dict[str, int] = json.loads(dataset.attrs["samples_dropped"])
-    return counts
+    dataset = read_only_shard(cbed_npz, native_of(root), **options)
+    return reopened(dataset, root.parent / "ready.nc")
 
 
 # --- what is sound -------------------------------------------------------------------------------
@@ -338,7 +327,7 @@ def test_strict_stops_with_every_file_that_would_be_left_out(root: Path) -> None
     with pytest.raises(NativeFormatError, match="2 of 4 samples cannot be used") as error:
         ready(root, strict=True)
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("label", FILE),
         ("unreadable", "training/sample-3.npz"),
     ]
@@ -414,7 +403,7 @@ def test_files_without_a_running_number_or_a_split_are_all_named(root: Path) -> 
     with pytest.raises(NativeFormatError) as error:
         cbed_npz.shards(native_of(root), {})
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("split", "dev/sample-5.npz"),
         ("name", "training/README-1.md"),
         ("name", "training/sample.npz"),

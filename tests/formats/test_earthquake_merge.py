@@ -10,6 +10,7 @@ import pytest
 
 from sciml_data.errors import NativeFormatError
 from sciml_data.formats.earthquake.catalogue import read_catalogue
+from tests.support.problems import kinds_and_places
 
 HEAD = "#YYY/MM/DD HH:mm:SS.ss ET GT MAG  M    LAT     LON     DEPTH Q  EVID     NPH NGRM\n"
 OLD = {"name": "old", "format": "scedc", "files": "old/*.catalog"}
@@ -121,7 +122,7 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
             tmp_path, [OLD, NEW], [good, "old/2019.catalog", "new/2019.catalog", "stray.txt"]
         )
 
-    assert [(problem.kind, problem.place) for problem in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("unexpected", "stray.txt"),
         ("malformed", "old/2019.catalog:2"),
         ("truncated", "old/2019.catalog:2"),

@@ -20,6 +20,7 @@ from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.hdf5_arrays import graphene, multiple_scattering, water_clusters
 from sciml_data.synthetic.hdf5_arrays.graphene import PNG_SIGNATURE, grey_png
+from tests.support import native_files
 
 VARIABLES = {
     "image": {"dims": ["n", "row", "column"], "dtype": "float32", "long_name": "image"},
@@ -47,8 +48,7 @@ def native_of(
     block: Mapping[str, Any] = BLOCK,
     variables: Mapping[str, Any] = VARIABLES,
 ) -> Native:
-    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    return Native(root, root, block, tuple(paths), variables)
+    return native_files.native_of(root, block=block, variables=variables)
 
 
 def images(count: int) -> NDArray[np.float32]:

@@ -25,6 +25,8 @@ from sciml_data.formats.scan_lmdb.layout import GENERATIONS, is_noise
 from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from tests.support import native_files
+from tests.support.native_files import dropped
 
 SCAN, TARGET = (4, 32, 32), (1, 32, 32)
 Values = NDArray[np.float64]
@@ -94,18 +96,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def native_of(root: Path) -> Native:
-    """Return the folder as `convert` hands it to the reader."""
-    descriptor = load_descriptor(find_registry(), "stemdl_reconst_ds1")
-    return Native(
-        root=root,
-        folder=descriptor.folder,
-        block=descriptor.native,
-        paths=tuple(
-            sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-        ),
-        variables=descriptor.document["sciml"]["variables"],
-        splits=descriptor.splits,
-    )
+    return native_files.native_of(root, load_descriptor(find_registry(), "stemdl_reconst_ds1"))
 
 
 def read_all(root: Path, **options: Any) -> dict[str, xr.Dataset]:
@@ -119,11 +110,6 @@ def read_all(root: Path, **options: Any) -> dict[str, xr.Dataset]:
 def read_one(root: Path, **options: Any) -> xr.Dataset:
     (dataset,) = read_all(root, **options).values()
     return dataset
-
-
-def dropped(dataset: xr.Dataset) -> dict[str, int]:
-    counts: dict[str, int] = json.loads(dataset.attrs["samples_dropped"])
-    return counts
 
 
 def test_a_database_of_samples_is_read_as_published(root: Path) -> None:

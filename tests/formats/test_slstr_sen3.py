@@ -11,10 +11,11 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError, NativeFormatError
-from sciml_data.formats import Native, slstr_sen3
+from sciml_data.formats import slstr_sen3
 from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.formats.slstr_sen3.tie_points import Places, pixel_angles, pixel_places
 from sciml_data.synthetic import load_generator
+from tests.support.native_files import native_of, read_only_shard
 
 GRANULE = (
     "S3A_SL_1_RBT____20170315T113420_20170315T113720_20170315T135348_0179_015_237_1439_SVL_O_NR_002"
@@ -80,15 +81,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "native"
 
 
-def native_of(root: Path) -> Native:
-    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-    return Native(root, root, {}, tuple(paths))
-
-
 def read(root: Path, **options: Any) -> xr.Dataset:
-    native = native_of(root)
-    (shard,) = slstr_sen3.shards(native, options)
-    return slstr_sen3.read(native, shard, options)
+    return read_only_shard(slstr_sen3, native_of(root), **options)
 
 
 def problems_of(root: Path) -> list[tuple[str, str]]:

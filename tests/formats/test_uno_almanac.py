@@ -24,6 +24,8 @@ from sciml_data.formats.uno_almanac.r_files import mean_of_probes
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator
+from tests.support import native_files
+from tests.support.native_files import link_real_files, read_only_shard
 from tests.support.problems import kinds_and_places
 
 pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
@@ -58,31 +60,17 @@ def damaged(sample: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
     descriptor = load_descriptor(find_registry(), "uno_almanac", "1.0")
-    assert descriptor.manifest is not None
-    root = tmp_path_factory.mktemp("real")
-    for entry in descriptor.manifest:
-        source = shared / "mirror" / source_of(descriptor.mirrors[0].prefixes, entry.path)
-        (root / entry.path).parent.mkdir(parents=True, exist_ok=True)
-        (root / entry.path).symlink_to(source)
-    paths = tuple(sorted(descriptor.manifest.by_path))
-    return read(Native(root, descriptor.folder, descriptor.native, paths), strict=True)
-
-
-def source_of(prefixes: Any, path: str) -> str:
-    """Return where a file lies in the mirror: as in the URL, but names as they are."""
-    prefix = next(one for one in prefixes if path.startswith(one))
-    return str(prefixes[prefix]).removeprefix("https://") + path[len(prefix) :]
+    native = link_real_files(descriptor, shared / "mirror", tmp_path_factory.mktemp("real"))
+    return read(native, strict=True)
 
 
 def native_of(root: Path, block: dict[str, Any]) -> Native:
     folder = load_descriptor(find_registry(), "uno_almanac", "1.0").folder
-    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return Native(root, folder, block, tuple(sorted(path.as_posix() for path in found)))
+    return native_files.native_of(root, folder=folder, block=block)
 
 
 def read(native: Native, **options: Any) -> xr.Dataset:
-    (shard,) = uno_almanac.shards(native, options)
-    return uno_almanac.read(native, shard, options)
+    return read_only_shard(uno_almanac, native, **options)
 
 
 def test_one_drug_and_two_are_told_apart(dataset: xr.Dataset) -> None:
@@ -340,8 +328,8 @@ def test_each_network_says_the_same_of_a_real_pair_and_its_swap(
     assert len(pairs) == 1368
     assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
     assert one.std() > 0.01  # it tells pairs apart
-    for part, rows in straight.layout.parts.items():
-        assert rows.tolist() == other_way.layout.parts[part].tolist()
+    for part, rows in straight.split.parts.items():
+        assert rows.tolist() == other_way.split.parts[part].tolist()
 
 
 def problem_on(dataset: xr.Dataset, model: str) -> Any:

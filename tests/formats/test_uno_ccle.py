@@ -22,6 +22,8 @@ from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator
+from tests.support import native_files
+from tests.support.native_files import link_real_files, read_only_shard
 from tests.support.problems import kinds_and_places
 
 pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
@@ -50,16 +52,7 @@ def damaged(sample: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Native:
     descriptor = load_descriptor(find_registry(), "uno_ccle", "1.0")
-    assert descriptor.manifest is not None
-    root = tmp_path_factory.mktemp("real")
-    for entry in descriptor.manifest:
-        url = descriptor.mirrors[0].url(entry.path)
-        assert url is not None
-        target = root / entry.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(shared / "mirror" / url.removeprefix("https://"))
-    paths = tuple(sorted(descriptor.manifest.by_path))
-    return Native(root, descriptor.folder, descriptor.native, paths)
+    return link_real_files(descriptor, shared / "mirror", tmp_path_factory.mktemp("real"))
 
 
 @pytest.fixture(scope="session")
@@ -73,13 +66,11 @@ def real_points(real: Native) -> xr.Dataset:
 
 
 def native_of(root: Path, block: dict[str, Any]) -> Native:
-    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return Native(root, root, block, tuple(sorted(path.as_posix() for path in found)))
+    return native_files.native_of(root, block=block)
 
 
 def read(native: Native, form: str, **options: Any) -> xr.Dataset:
-    (shard,) = uno_ccle.shards(native, {"forms": form} | options)
-    return uno_ccle.read(native, shard, {"forms": form} | options)
+    return read_only_shard(uno_ccle, native, forms=form, **options)
 
 
 def edit_row(path: Path, line: int, change: Callable[[str], str]) -> None:

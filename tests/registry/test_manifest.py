@@ -114,7 +114,7 @@ def test_every_bad_line_is_named_with_its_number() -> None:
     with pytest.raises(DescriptorError) as error:
         parse_manifest(text)
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("path", "manifest.csv:3"),
         ("bytes", "manifest.csv:3"),
         ("hash", "manifest.csv:3"),

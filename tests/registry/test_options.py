@@ -9,6 +9,7 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.registry.options import option, parse_options, value_like
+from tests.support.problems import kinds_and_places
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Options:
 def problems_of(**given: Any) -> list[tuple[str, str]]:
     with pytest.raises(CallError) as error:
         parse_options(Options, given)
-    return [(one.kind, one.place) for one in error.value.problems]
+    return kinds_and_places(error)
 
 
 def test_options_that_are_not_given_have_their_defaults() -> None:
@@ -87,7 +88,7 @@ def test_everything_that_is_wrong_is_named_at_once_with_the_nearest_word() -> No
     with pytest.raises(CallError) as error:
         parse_options(Options, {"mode": "fsat", "flags": "x,y", "strct": True, "count": 1})
 
-    assert [(one.kind, one.place) for one in error.value.problems] == [
+    assert kinds_and_places(error) == [
         ("unknown", "strct"),
         ("value", "mode"),
         ("value", "flags"),

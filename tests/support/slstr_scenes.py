@@ -15,6 +15,7 @@ from sciml_data.formats import Native, Shard, slstr_hdf5
 from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.slstr_hdf5 import granules, orbit
+from tests.support import native_files
 
 SHAPE = (96, 112)
 SEED = 4
@@ -31,9 +32,8 @@ def write_scenes(root: Path) -> Native:
 
 def native_of(root: Path, block: Mapping[str, Any] | None = None) -> Native:
     """Return a folder as native files of the format."""
-    paths = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
     settings = {"reader": "slstr_hdf5", **(block or {})}
-    return Native(root, root, settings, tuple(paths), splits=SPLITS)
+    return native_files.native_of(root, block=settings, splits=SPLITS)
 
 
 def scene_path(native: Native, number: int) -> str:

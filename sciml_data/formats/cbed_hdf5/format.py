@@ -74,14 +74,14 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     count = len(stacks.names)
     columns: dict[str, NDArray[Any]] = {
         STACK: stacks.patterns,
-        "space_group": np.array([one.space_group for one in stacks.metadata], np.int16),
+        "space_group": np.array([sample.space_group for sample in stacks.metadata], np.int16),
         "native_file": texts([file] * count),
         "native_sample": texts(stacks.names),
-        "material": texts([one.material for one in stacks.metadata]),
-        "formula": texts([one.formula for one in stacks.metadata]),
+        "material": texts([sample.material for sample in stacks.metadata]),
+        "formula": texts([sample.formula for sample in stacks.metadata]),
     }
     for name, numbers in NUMBERS.items():
-        rows = [one.numbers[name] for one in stacks.metadata]
+        rows = [sample.numbers[name] for sample in stacks.metadata]
         columns[name] = np.array(rows, np.float32).reshape(count, *numbers.shape)
     more = {STACK: {"scaling": "none", "comment": "intensity as published; corners are zero"}}
     return stacked(columns, tally, chosen, variables=native.variables, more=more)

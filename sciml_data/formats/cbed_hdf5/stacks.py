@@ -233,8 +233,11 @@ def _with_patterns(
             tally.dropped.append(problem)
     dropped = {problem.place for problem in tally.dropped}
     tally.noted = [problem for problem in tally.noted if problem.place not in dropped]
-    names, metadata_of_usable = tuple(name for name, _ in usable), tuple(one for _, one in usable)
-    return Stacks(names, metadata_of_usable, patterns[: len(usable)])
+    return Stacks(
+        names=tuple(name for name, _ in usable),
+        metadata=tuple(metadata for _, metadata in usable),
+        patterns=patterns[: len(usable)],
+    )
 
 
 def _read_metadata(group: Any, place: str) -> tuple[SampleMetadata | Problem, list[Problem]]:

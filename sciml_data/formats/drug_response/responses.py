@@ -206,8 +206,8 @@ def join(
     study_ids, columns["study_index"] = _indexed(rows.study, studies, "study")
     keep, by_source = _counted(is_lost, columns["source_index"], source_ids)
     counts = Counts(by_source, _unknown(rows, columns))
-    kept = {name: values[keep] for name, values in columns.items()}
-    return Joined(kept, source_ids, study_ids), counts
+    columns = {name: values[keep] for name, values in columns.items()}
+    return Joined(columns, source_ids, study_ids), counts
 
 
 def swapped(dataset: xr.Dataset) -> xr.Dataset:
@@ -319,15 +319,15 @@ def _second_drug(rows: Rows, drugs: Entities) -> dict[str, NDArray[Any]]:
 
 def _lacks_value(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
     """Return the rows with a number that is not finite; a second dose needs its drug."""
-    lacks = np.zeros(len(columns["cell_index"]), np.bool_)
+    is_lost = np.zeros(len(columns["cell_index"]), np.bool_)
     for name, values in columns.items():
         if values.dtype.kind != "f":
             continue
         not_finite = ~np.isfinite(values)
         if name in MAY_BE_MISSING:
             not_finite &= columns["drug2_index"] != NO_DRUG
-        lacks |= not_finite
-    return lacks
+        is_lost |= not_finite
+    return is_lost
 
 
 def _indexed(

@@ -103,13 +103,13 @@ def ready_dataset(
     """
     whole = _padded(granule, shape)
     rows, columns = (_crop(length) if is_cropped else slice(0, length) for length in shape)
-    kept = _cut(whole, rows, columns)
+    cropped = _cut(whole, rows, columns)
     dataset = xr.Dataset(
         {
-            **_channel_variables(kept, options),
-            **_label_variables(kept, options),
-            **{name: _with_scene(variable) for name, variable in kept.extras.items()},
-            **_scene_variables(granule, kept, options),
+            **_channel_variables(cropped, options),
+            **_label_variables(cropped, options),
+            **{name: _with_scene(variable) for name, variable in cropped.extras.items()},
+            **_scene_variables(granule, cropped, options),
         },
         coords=_coordinates(rows, columns),
         attrs=_attributes(granule, options),
@@ -122,9 +122,9 @@ def ready_dataset(
 def _crop(length: int) -> slice:
     """Return the reference's centre crop of an axis: the whole patches that fit in the border."""
     patches = max((length - 2 * CROP_BORDER) // PATCH, min(length // PATCH, 1))
-    kept = patches * PATCH or length
-    start = (length - kept) // 2
-    return slice(start, start + kept)
+    size = patches * PATCH or length
+    start = (length - size) // 2
+    return slice(start, start + size)
 
 
 def _padded(granule: Granule, shape: tuple[int, int]) -> Granule:
@@ -320,44 +320,48 @@ def _packing(name: str, variable: xr.Variable) -> dict[str, Any]:
     }
 
 
-def _scene_variables(granule: Granule, kept: Granule, options: Options) -> dict[str, Variable]:
+def _scene_variables(granule: Granule, cropped: Granule, options: Options) -> dict[str, Variable]:
     """Return the variables along `scene`, of length one: time, orbit, light.
 
     Args:
         granule: as the native file has it.
-        kept: the pixels of the ready file.
+        cropped: the pixels of the ready file.
         options: flags that make a pixel invalid.
     """
     name = granule.name
-    filled = (kept.flags & FLAGS["unfilled"]) == 0
-    lit = float(((kept.flags & FLAGS["unlit"]) == 0)[filled].mean()) if filled.any() else 0.0
-    valid = float(((kept.flags & np.uint16(options.excluded_mask)) == 0).mean())
+    filled = (cropped.flags & FLAGS["unfilled"]) == 0
+    lit = float(((cropped.flags & FLAGS["unlit"]) == 0)[filled].mean()) if filled.any() else 0.0
+    valid = float(((cropped.flags & np.uint16(options.excluded_mask)) == 0).mean())
     illumination = int(lit > MAX_LIT_AT_NIGHT) + int(lit >= MIN_LIT_BY_DAY)
 
-    def one(value: Any, dtype: str, long_name: str, **attributes: Any) -> Variable:
+    def scalar(value: Any, dtype: str, long_name: str, **attributes: Any) -> Variable:
         return (SCENE,), np.array([value], dtype), {"long_name": long_name, **attributes}
 
     return {
-        "time": one(name.start, "M8[ns]", "start of the granule, UTC", standard_name="time"),
-        "time_end": one(name.stop, "M8[ns]", "end of the granule, UTC"),
-        "granule": one(name.stem.encode(), "S", "name of the level-1 granule"),
-        "platform": one(
+        "time": scalar(name.start, "M8[ns]", "start of the granule, UTC", standard_name="time"),
+        "time_end": scalar(name.stop, "M8[ns]", "end of the granule, UTC"),
+        "granule": scalar(name.stem.encode(), "S", "name of the level-1 granule"),
+        "platform": scalar(
             PLATFORMS.index(name.platform), "i1", "satellite", **_flag_words(PLATFORMS)
         ),
-        "cycle": one(name.cycle, "i4", "27-day cycle"),
-        "relative_orbit": one(name.relative_orbit, "i4", "orbit in the cycle, 1 to 385"),
-        "orbit": one(name.orbit, "i4", "running number of the orbit: (cycle - 1) 385 + relative"),
-        "frame": one(
+        "cycle": scalar(name.cycle, "i4", "27-day cycle"),
+        "relative_orbit": scalar(name.relative_orbit, "i4", "orbit in the cycle, 1 to 385"),
+        "orbit": scalar(
+            name.orbit, "i4", "running number of the orbit: (cycle - 1) 385 + relative"
+        ),
+        "frame": scalar(
             -1 if name.frame is None else name.frame,
             "i4",
             "seconds from the ascending node, -1 where the name does not say",
         ),
-        "native_rows": one(len(granule.bayes), "i4", "rows of the native file; more are padding"),
-        "illumination": one(
+        "native_rows": scalar(
+            len(granule.bayes), "i4", "rows of the native file; more are padding"
+        ),
+        "illumination": scalar(
             illumination, "i1", "day or night, by lit_fraction", **_flag_words(ILLUMINATION)
         ),
-        "lit_fraction": one(lit, "f4", "share of filled pixels in sunlight", units="1"),
-        "valid_fraction": one(valid, "f4", "share of pixels that are valid", units="1"),
+        "lit_fraction": scalar(lit, "f4", "share of filled pixels in sunlight", units="1"),
+        "valid_fraction": scalar(valid, "f4", "share of pixels that are valid", units="1"),
     }
 
 
