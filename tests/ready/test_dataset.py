@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sciml_data.formats.earthquake import fortnights
 from sciml_data.home import Home
 from sciml_data.ready import convert, open_dataset, open_ready
 from sciml_data.ready import open as stage
+from sciml_data.ready.open import combined_attributes
 from sciml_data.registry.descriptor import Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
@@ -182,3 +184,16 @@ def test_several_files_without_dask_name_what_to_install(tmp_path: Path, no_dask
         stage._open_files([path, path])
 
     assert "sciml-data[cluster]" in error.value.hint
+
+
+def test_counts_of_samples_are_summed_over_files() -> None:
+    parts = [
+        {"samples_read": 3, "samples_dropped": '{"finite": 1}', "dropped_samples": "a: x"},
+        {"samples_read": 4, "samples_dropped": '{"finite": 1, "label": 2}', "dropped_samples": "b"},
+    ]
+
+    together = combined_attributes(parts)
+
+    assert together["samples_read"] == 7
+    assert json.loads(together["samples_dropped"]) == {"finite": 2, "label": 2}
+    assert together["dropped_samples"] == "a: x\nb"

@@ -1,4 +1,4 @@
-"""A dataset that no program can fetch says how a person does; a sample tells how far it is."""
+"""Access to datasets that no program can fetch: the steps for a person are in every error."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sciml_data.bench.run import staging
 from sciml_data.cli.describe import command as describe_command
 from sciml_data.cli.get import command as get_command
 from sciml_data.errors import ListingError
 from sciml_data.home import Home
-from sciml_data.ready.open import combined_attributes
-from sciml_data.registry.descriptor import check_descriptor, load_descriptor
-from sciml_data.registry.layout import find_registry
+from sciml_data.registry.descriptor import check_descriptor
 from sciml_data.registry.manifest import read_manifest
-from sciml_data.synthetic.make import make_sample, progress_lines
 from sciml_data.testing.datasets import change_descriptor, write_files, write_unpinned
 
 ACCESS = {"kind": "globus", "steps": ["transfer the record by Globus", "sciml-data adopt tiny DIR"]}
@@ -129,80 +125,3 @@ def test_stemdl_cbed_says_that_globus_has_it_and_what_then(home: Home) -> None:
     assert "10.13139/OLCF/1510313" in result.exception.hint
     assert "sciml-data adopt stemdl_cbed DIR" in result.exception.hint
     assert "sciml-data get stemdl_cbed --sample" in result.exception.hint
-
-
-# --- how far a sample is -------------------------------------------------------------------------
-
-
-class Generator:
-    """Makes three parts, and tells each where it can."""
-
-    def write_sample(
-        self, root: Path, block: Mapping[str, Any], seed: int, *, progress: Any = None
-    ) -> None:
-        for number in range(3):
-            (root / f"{number}.txt").write_text(f"{seed} {block['reader']}")
-            if progress is not None:
-                progress(number + 1, 3)
-
-
-class Silent:
-    """Cannot tell."""
-
-    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
-        (root / "0.txt").write_text(f"{seed} {block['reader']}")
-
-
-def test_a_reader_that_can_tells_how_far_it_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
-    told: list[tuple[int, int]] = []
-
-    for seed, generator in enumerate((Generator(), Silent())):
-        monkeypatch.setattr(
-            "sciml_data.synthetic.make.load_generator", lambda _, one=generator: one
-        )
-        make_sample(descriptor, home, seed=seed, progress=lambda *parts: told.append(parts))
-
-    assert told == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_lines_come_now_and_then_with_the_time_that_is_left() -> None:
-    lines: list[str] = []
-    seconds = iter([0.0, 4.0, 11.0, 12.0, 30.0])
-    show = progress_lines("sample", lines.append, every_s=10, clock=lambda: next(seconds))
-
-    for done in (1, 2, 3, 5):
-        show(done, 8)
-
-    assert lines == [
-        "sample: 2 of 8 parts, 33 s left",
-        "sample: 5 of 8 parts, 18 s left",
-    ]
-
-
-def test_a_run_tells_how_far_its_sample_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
-    monkeypatch.setattr("sciml_data.synthetic.make.load_generator", lambda _: Generator())
-    monkeypatch.setattr(
-        progress_lines, "__kwdefaults__", {"every_s": 0.0, "clock": iter(range(99)).__next__}
-    )
-    lines: list[str] = []
-
-    staging._fetch(descriptor, home, mirrors=(), sample=staging.Sample(0), log=lines.append)
-
-    assert [line.partition(",")[0] for line in lines[1:]] == [
-        f"sample: {done} of 3 parts" for done in (1, 2, 3)
-    ]
-
-
-def test_counts_of_samples_are_summed_over_files() -> None:
-    parts = [
-        {"samples_read": 3, "samples_dropped": '{"finite": 1}', "dropped_samples": "a: x"},
-        {"samples_read": 4, "samples_dropped": '{"finite": 1, "label": 2}', "dropped_samples": "b"},
-    ]
-
-    together = combined_attributes(parts)
-
-    assert together["samples_read"] == 7
-    assert json.loads(together["samples_dropped"]) == {"finite": 2, "label": 2}
-    assert together["dropped_samples"] == "a: x\nb"
