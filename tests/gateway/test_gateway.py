@@ -29,6 +29,7 @@ from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import list_bucket
 from tests.support.buckets import Client, make_public, put_folder
 from tests.support.ceph import Ceph, kill_gateway, start_gateway
+from tests.support.downloads import contents
 from tests.support.proxy import CountingProxy
 from tests.support.small_scenes import (
     BUCKET,
@@ -72,11 +73,6 @@ def sciml(*words: str, log: Path) -> Ended:
     _, state, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(state)
     return Ended(process.returncode, log.read_text(), used.ru_maxrss * 1024)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -210,12 +210,12 @@ def test_without_a_network_what_is_here_is_enough(
     (tmp_path / "served").rename(tmp_path / "away")
     native = home.dataset("tiny", "1.0").native
     write_files(native, {"train/a 1.bin": b"one", "train/b.bin": b"longer"})
-    said: list[str] = []
+    lines: list[str] = []
 
-    plan = make_plan(unpinned, home, limit=1, split="train", log=said.append)
+    plan = make_plan(unpinned, home, limit=1, split="train", log=lines.append)
 
     assert [file.path for file in plan.files] == ["train/a 1.bin"]
-    assert said[-1].startswith("no mirror can be used; the listing of ")
+    assert lines[-1].startswith("no mirror can be used; the listing of ")
     with pytest.raises(ListingError, match=r"1 of 2 files of tiny 1\.0 are not here"):
         make_plan(unpinned, home, split="train")
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sciml_data.errors import FetchError
-from sciml_data.home import DatasetFolder, publish
+from sciml_data.home import publish
 from sciml_data.testing.fdsn_events import milliseconds
-from sciml_data.testing.fdsn_server import FdsnServer
 from sciml_data.transfer.protocols.fdsn import store
 from tests.support.fdsn_fetch import (
     BUSY_DAY,
@@ -21,14 +19,7 @@ from tests.support.fdsn_fetch import (
     TOTAL,
     LiveFetch,
     event_ids,
-    made_up_events,
 )
-
-
-@pytest.fixture
-def get(tmp_path: Path) -> Iterator[LiveFetch]:
-    with FdsnServer(made_up_events(), limit=200) as server:
-        yield LiveFetch(server, DatasetFolder(tmp_path / "live"))
 
 
 def test_every_event_of_the_period_arrives(get: LiveFetch) -> None:

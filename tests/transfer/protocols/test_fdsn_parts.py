@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -27,7 +27,7 @@ from sciml_data.transfer.protocols.fdsn.windows import (
     read_window,
     usable,
 )
-from tests.support.fdsn_fetch import NOW, made_up_events
+from tests.support.fdsn_fetch import NOW
 
 
 @pytest.mark.parametrize(
@@ -150,12 +150,6 @@ def test_far_edges_of_box_and_period_are_outside() -> None:
     assert half_open(rows, period, edges)["id"].tolist() == ["corner"]
 
 
-@pytest.fixture
-def server() -> Iterator[FdsnServer]:
-    with FdsnServer(made_up_events(), limit=200) as running:
-        yield running
-
-
 @pytest.mark.parametrize(
     ("question", "status", "words"),
     [
@@ -178,16 +172,20 @@ def server() -> Iterator[FdsnServer]:
     ],
 )
 def test_the_replay_answers_as_the_service(
-    server: FdsnServer, question: str, status: int, words: str
+    event_server: FdsnServer, question: str, status: int, words: str
 ) -> None:
-    response = urllib3.request("GET", f"{server.url}/fdsnws/event/1/{question}", retries=False)
+    response = urllib3.request(
+        "GET", f"{event_server.url}/fdsnws/event/1/{question}", retries=False
+    )
 
     assert status == response.status
     assert words in response.data.decode()
 
 
-def test_bounds_of_the_replay_are_inclusive_and_read_to_the_second(server: FdsnServer) -> None:
-    table = server.table
+def test_bounds_of_the_replay_are_inclusive_to_the_second(
+    event_server: FdsnServer,
+) -> None:
+    table = event_server.table
     exactly = {"starttime": "2019-01-01T00:00:00.999", "endtime": "2019-01-01T00:00:00.999"}
 
     assert table.event_id[table.find(exactly)].tolist() == ["ci00000001"]

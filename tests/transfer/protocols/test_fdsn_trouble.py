@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,12 +28,6 @@ from tests.support.fdsn_fetch import (
     event_ids,
     made_up_events,
 )
-
-
-@pytest.fixture
-def get(tmp_path: Path) -> Iterator[LiveFetch]:
-    with FdsnServer(made_up_events(), limit=200) as server:
-        yield LiveFetch(server, DatasetFolder(tmp_path / "live"))
 
 
 def test_a_busy_service_is_waited_for_longer_each_time(get: LiveFetch) -> None:

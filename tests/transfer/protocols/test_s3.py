@@ -120,7 +120,7 @@ def test_a_page_that_fails_is_asked_for_again(broken: bytes | SourceError) -> No
 
 
 @pytest.mark.parametrize(
-    ("pages", "said"),
+    ("pages", "message"),
     [
         ([page("data/a", following="t"), page("data/a")], "'data/a' is listed twice"),
         (
@@ -131,13 +131,13 @@ def test_a_page_that_fails_is_asked_for_again(broken: bytes | SourceError) -> No
     ],
     ids=["twice", "out of order", "same token"],
 )
-def test_pages_that_do_not_fit_together_are_refused(pages: Sequence[bytes], said: str) -> None:
-    with pytest.raises(UnsteadyListingError, match=said):
+def test_pages_that_do_not_fit_together_are_refused(pages: Sequence[bytes], message: str) -> None:
+    with pytest.raises(UnsteadyListingError, match=message):
         names(*pages)
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (b"<!doctype html><title>Index of /</title>", "not an S3 server"),
         (b"<?xml version='1.0'?><html/>", "<html> was sent"),
@@ -154,8 +154,8 @@ def test_pages_that_do_not_fit_together_are_refused(pages: Sequence[bytes], said
     ],
     ids=["html", "other xml", "other prefix", "size", "entities", "entities in UTF-16"],
 )
-def test_what_is_no_listing_is_refused_at_once(answer: bytes, said: str) -> None:
-    with pytest.raises(SourceError, match=said) as error:
+def test_what_is_no_listing_is_refused_at_once(answer: bytes, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as error:
         names(answer)
 
     assert not isinstance(error.value, TransientError)
@@ -203,13 +203,13 @@ def test_a_page_that_did_not_come_is_asked_for_again(server: S3Server, fault: Fa
 
 
 @pytest.mark.parametrize(
-    ("bucket", "said"),
+    ("bucket", "message"),
     [("bucket", r"403 Forbidden \(AccessDenied\)"), ("none", r"404 Not Found \(NoSuchBucket\)")],
 )
-def test_the_code_of_an_s3_error_is_named(server: S3Server, bucket: str, said: str) -> None:
+def test_the_code_of_an_s3_error_is_named(server: S3Server, bucket: str, message: str) -> None:
     server.add(status(403), path="bucket", times=None)
 
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         listed(f"{server.url}/{bucket}/")
 
 

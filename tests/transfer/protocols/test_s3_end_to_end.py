@@ -28,6 +28,7 @@ from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.s3 import list_bucket
 from tests.support.buckets import put_folder, s3_client
+from tests.support.downloads import contents
 from tests.support.small_scenes import (
     BUCKET,
     DATASET,
@@ -122,11 +123,6 @@ def use(tmp_path: Path, native: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
 @pytest.fixture
 def folder(home: Home) -> DatasetFolder:
     return home.dataset(DATASET, VERSION)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file())
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
 def scene(native: Path, number: int = 0) -> str:

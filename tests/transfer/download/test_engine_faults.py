@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,50 +30,31 @@ from sciml_data.testing.faults import (
 from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.protocols import Timeouts, TransientError
+from sciml_data.transfer.protocols import TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from tests.support.downloads import plan_from, quick_retry
 
 CONTENT = hashlib.shake_256(b"content").digest(3000)
 NAME = "dir/file.bin"
+FILES = {NAME: CONTENT}
 
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[tuple[FileServer, FileServer]]:
     """Return two mirrors of one file; faults are given to the first."""
-    write_files(tmp_path / "served", {NAME: CONTENT})
+    write_files(tmp_path / "served", FILES)
     with FileServer(tmp_path / "served") as first, FileServer(tmp_path / "served") as second:
         yield first, second
 
 
 @pytest.fixture
-def first(servers: tuple[FileServer, FileServer]) -> FileServer:
-    return servers[0]
-
-
-@pytest.fixture
-def second(servers: tuple[FileServer, FileServer]) -> FileServer:
-    return servers[1]
-
-
-@pytest.fixture
 def plan(tmp_path: Path, first: FileServer, second: FileServer, home: Home) -> Plan:
-    return plan_of(tmp_path, [first.url, second.url], home)
+    return plan_from(tmp_path, FILES, [first.url, second.url], home)
 
 
 @pytest.fixture
 def lone_plan(tmp_path: Path, first: FileServer, home: Home) -> Plan:
-    return plan_of(tmp_path, [first.url], home)
-
-
-def plan_of(tmp_path: Path, bases: Sequence[str], home: Home) -> Plan:
-    mirrors = [{"": f"{base}/"} for base in bases]
-    return make_plan(write_dataset(tmp_path / "registry", {NAME: CONTENT}, mirrors=mirrors), home)
-
-
-def quick(waits: list[float] | None = None, *, read_s: float = 20.0) -> RetryPolicy:
-    """Return a patience that notes its waits instead of waiting."""
-    noted = [] if waits is None else waits
-    return RetryPolicy(tries=4, pause=noted.append, timeouts=Timeouts(connect_s=20, read_s=read_s))
+    return plan_from(tmp_path, FILES, [first.url], home)
 
 
 def is_right(fetched: Fetched) -> bool:
@@ -84,7 +65,7 @@ def test_a_cut_goes_on_from_the_last_byte(lone_plan: Plan, first: FileServer) ->
     first.add(cut(1000))
     first.add(cut(500))
 
-    assert is_right(fetch(lone_plan, retry=quick()))
+    assert is_right(fetch(lone_plan, retry=quick_retry()))
 
     assert [request.range for request in first.requests] == [None, "bytes=1000-", "bytes=1500-"]
     assert first.bytes_sent == len(CONTENT)
@@ -101,21 +82,21 @@ def test_cut_at_any_byte_ends_like_no_cut(
     for at in cuts:
         first.add(cut(at))
 
-    assert is_right(fetch(lone_plan, retry=quick()))
+    assert is_right(fetch(lone_plan, retry=quick_retry()))
     assert first.bytes_sent == len(CONTENT)
 
 
 def test_a_stall_is_ended_and_gone_on_from(lone_plan: Plan, first: FileServer) -> None:
     first.add(stall(1000))
 
-    assert is_right(fetch(lone_plan, retry=quick(read_s=0.5)))
+    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=0.5)))
     assert first.bytes_sent == len(CONTENT)
 
 
 def test_a_drip_counts_as_a_stall(lone_plan: Plan, first: FileServer) -> None:
     first.add(drip(1000, pause_s=0.02))
 
-    assert is_right(fetch(lone_plan, retry=quick(read_s=0.5)))
+    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=0.5)))
     assert len(first.requests) == 2
 
 
@@ -126,7 +107,7 @@ def test_what_a_mirror_does_not_have_the_next_is_asked_for_at_once(
     waits: list[float] = []
     first.add(status(code), times=None)
 
-    assert is_right(fetch(plan, retry=quick(waits)))
+    assert is_right(fetch(plan, retry=quick_retry(waits)))
     assert (len(first.requests), waits) == (1, [])
 
 
@@ -134,7 +115,7 @@ def test_416_starts_from_the_beginning(lone_plan: Plan, first: FileServer) -> No
     write_files(lone_plan.folder.partial, {f"{NAME}.part": CONTENT[:100]})
     first.add(status(416))
 
-    assert is_right(fetch(lone_plan, retry=quick()))
+    assert is_right(fetch(lone_plan, retry=quick_retry()))
     assert [request.range for request in first.requests] == ["bytes=100-", None]
 
 
@@ -142,7 +123,7 @@ def test_416_for_ever_ends(plan: Plan, first: FileServer) -> None:
     write_files(plan.folder.partial, {f"{NAME}.part": CONTENT[:100]})
     first.add(status(416), times=None)
 
-    assert is_right(fetch(plan, retry=quick()))
+    assert is_right(fetch(plan, retry=quick_retry()))
     assert len(first.requests) == 2
 
 
@@ -151,7 +132,7 @@ def test_retry_after_is_honoured_and_bounded(lone_plan: Plan, first: FileServer)
     first.add(status(429, retry_after="7"))
     first.add(status(429, retry_after="100000"))
 
-    assert is_right(fetch(lone_plan, retry=quick(waits)))
+    assert is_right(fetch(lone_plan, retry=quick_retry(waits)))
     assert waits == [7, 60]
 
 
@@ -162,17 +143,17 @@ def test_a_storm_is_waited_out_longer_each_time(
     waits: list[float] = []
     first.add(status(code), times=3)
 
-    assert is_right(fetch(lone_plan, retry=quick(waits)))
+    assert is_right(fetch(lone_plan, retry=quick_retry(waits)))
     assert [(0.25 <= waits[0] <= 0.5), (0.5 <= waits[1] <= 1), (1 <= waits[2] <= 2)] == [True] * 3
 
 
 def test_a_storm_without_end_goes_to_the_next_mirror(plan: Plan, first: FileServer) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     first.add(status(503), times=None)
 
-    assert is_right(fetch(plan, retry=quick(), log=said.append))
+    assert is_right(fetch(plan, retry=quick_retry(), log=lines.append))
     assert len(first.requests) == 4
-    assert said == [f"mirror {first.url} failed: {NAME}: 503 Service Unavailable"]
+    assert lines == [f"mirror {first.url} failed: {NAME}: 503 Service Unavailable"]
 
 
 def test_waits_are_bounded() -> None:
@@ -187,18 +168,18 @@ def test_waits_are_bounded() -> None:
 def test_another_size_goes_to_the_next_mirror_before_its_bytes(
     plan: Plan, first: FileServer, fault: Fault
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     first.add(fault, times=None)
 
-    assert is_right(fetch(plan, retry=quick(), log=said.append))
+    assert is_right(fetch(plan, retry=quick_retry(), log=lines.append))
     assert len(first.requests) == 1
-    assert "sent wrong bytes" in said[0]
+    assert "sent wrong bytes" in lines[0]
 
 
 def test_a_body_that_does_not_end_is_stopped(plan: Plan, first: FileServer) -> None:
     first.add(lengthened(10_000_000, is_declared=False), times=None)
 
-    assert is_right(fetch(plan, retry=quick()))
+    assert is_right(fetch(plan, retry=quick_retry()))
     assert len(first.requests) == 1
     part = next(lone for lone in plan.folder.quarantine.rglob("*") if lone.is_file())
     assert part.stat().st_size <= len(CONTENT)
@@ -207,16 +188,16 @@ def test_a_body_that_does_not_end_is_stopped(plan: Plan, first: FileServer) -> N
 def test_wrong_bytes_are_quarantined_and_the_next_mirror_asked(
     plan: Plan, first: FileServer
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     first.add(wrong_bytes(17), times=None)
 
-    assert is_right(fetch(plan, retry=quick(), log=said.append))
+    assert is_right(fetch(plan, retry=quick_retry(), log=lines.append))
 
     wrong = CONTENT[:17] + bytes([CONTENT[17] ^ 1]) + CONTENT[18:]
     digest = hashlib.sha256(wrong).hexdigest()
     kept = plan.folder.quarantine / f"{NAME}.sha256-{digest[:12]}"
     assert kept.read_bytes() == wrong
-    assert said == [
+    assert lines == [
         f"mirror {first.url} sent wrong bytes: {NAME}: sha256 "
         f"{hashlib.sha256(CONTENT).hexdigest()[:12]}.. expected, sha256 {digest[:12]}.. found; "
         "what came is in quarantine"
@@ -230,7 +211,7 @@ def test_wrong_bytes_everywhere_publish_nothing(
     second.add(wrong_bytes(2999), times=None)
 
     with pytest.raises(FetchError) as error:
-        fetch(plan, retry=quick())
+        fetch(plan, retry=quick_retry())
 
     assert len(error.value.problems) == 2
     assert not (plan.folder.native / NAME).exists()
@@ -240,25 +221,25 @@ def test_wrong_bytes_everywhere_publish_nothing(
 def test_a_mirror_that_keeps_lying_is_left(tmp_path: Path, home: Home) -> None:
     files = {f"{number}.bin": CONTENT + bytes([number]) for number in range(8)}
     write_files(tmp_path / "served", files)
-    said: list[str] = []
+    lines: list[str] = []
     with FileServer(tmp_path / "served") as liar, FileServer(tmp_path / "served") as good:
         liar.add(wrong_bytes(5), times=None)
         descriptor = write_dataset(
             tmp_path / "registry", files, mirrors=[{"": f"{s.url}/"} for s in (liar, good)]
         )
 
-        fetch(make_plan(descriptor, home), jobs=1, retry=quick(), log=said.append)
+        fetch(make_plan(descriptor, home), jobs=1, retry=quick_retry(), log=lines.append)
 
         assert len(liar.requests) == 3
-    assert len(said) == 2
-    assert said[1] == f"mirror {liar.url} is not asked again: it sent wrong bytes 3 times"
+    assert len(lines) == 2
+    assert lines[1] == f"mirror {liar.url} is not asked again: it sent wrong bytes 3 times"
 
 
 def test_an_ignored_range_starts_from_the_beginning(lone_plan: Plan, first: FileServer) -> None:
     first.add(cut(1000))
     first.add(range_ignored())
 
-    assert is_right(fetch(lone_plan, retry=quick()))
+    assert is_right(fetch(lone_plan, retry=quick_retry()))
     assert [r.sent_bytes for r in first.requests] == [1000, len(CONTENT)]
 
 
@@ -269,7 +250,7 @@ def test_a_range_from_another_offset_is_not_taken(
     first.add(cut(1000))
     first.add(wrong_content_range(shift))
 
-    assert is_right(fetch(lone_plan, retry=quick()))
+    assert is_right(fetch(lone_plan, retry=quick_retry()))
     assert [r.range for r in first.requests] == [None, "bytes=1000-", None]
 
 
@@ -280,14 +261,14 @@ def test_a_server_that_cuts_and_ignores_ranges_is_not_asked_for_ever(
         first.add(cut(1000))
         first.add(status(416))
 
-    assert is_right(fetch(plan, retry=quick()))
+    assert is_right(fetch(plan, retry=quick_retry()))
     assert len(first.requests) <= 8
 
 
 def test_a_redirect_loop_goes_to_the_next_mirror(plan: Plan, first: FileServer) -> None:
     first.add(redirect(f"/{NAME}"), times=None)
 
-    assert is_right(fetch(plan, retry=quick()))
+    assert is_right(fetch(plan, retry=quick_retry()))
     assert len(first.requests) == 6
 
 
@@ -296,18 +277,18 @@ def test_a_mirror_that_is_away_is_left_after_two_tries(tmp_path: Path, home: Hom
     write_files(tmp_path / "served", files)
     with FileServer(tmp_path / "served") as away:
         pass
-    said: list[str] = []
+    lines: list[str] = []
     waits: list[float] = []
     with FileServer(tmp_path / "served") as good:
         descriptor = write_dataset(
             tmp_path / "registry", files, mirrors=[{"": f"{s.url}/"} for s in (away, good)]
         )
 
-        fetch(make_plan(descriptor, home), jobs=1, retry=quick(waits), log=said.append)
+        fetch(make_plan(descriptor, home), jobs=1, retry=quick_retry(waits), log=lines.append)
 
     assert len(waits) == 1
-    assert len(said) == 1
-    assert f"mirror {away.url} failed" in said[0]
+    assert len(lines) == 1
+    assert f"mirror {away.url} failed" in lines[0]
 
 
 def test_no_network_names_every_mirror_and_what_to_do(tmp_path: Path, home: Home) -> None:
@@ -316,7 +297,7 @@ def test_no_network_names_every_mirror_and_what_to_do(tmp_path: Path, home: Home
         urls = [one.url, two.url]
 
     with pytest.raises(FetchError) as error:
-        fetch(plan_of(tmp_path, urls, home), retry=quick())
+        fetch(plan_from(tmp_path, FILES, urls, home), retry=quick_retry())
 
     assert all(url in error.value.message for url in urls)
     assert "--mirror file:DIR" in error.value.hint
@@ -329,7 +310,7 @@ def test_a_second_mirror_goes_on_with_the_bytes_of_the_first(
     first.add(cut(1000))
     first.add(status(503), times=None)
 
-    assert is_right(fetch(plan, retry=quick()))
+    assert is_right(fetch(plan, retry=quick_retry()))
     assert [request.range for request in second.requests] == ["bytes=1000-"]
 
 
@@ -339,8 +320,8 @@ def test_a_mirror_is_not_blamed_for_the_bytes_of_another(
     """The first sends a wrong start and dies; the second is right from the beginning on."""
     write_files(plan.folder.partial, {f"{NAME}.part": b"wrong" * 100})
     first.add(status(404), times=None)
-    said: list[str] = []
+    lines: list[str] = []
 
-    assert is_right(fetch(plan, retry=quick(), log=said.append))
+    assert is_right(fetch(plan, retry=quick_retry(), log=lines.append))
     assert [request.range for request in second.requests] == ["bytes=500-", None]
-    assert not any("wrong bytes" in sentence for sentence in said)
+    assert not any("wrong bytes" in sentence for sentence in lines)

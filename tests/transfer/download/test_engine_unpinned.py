@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sciml_data.errors import FetchError
 from sciml_data.home import DatasetFolder, Home
@@ -21,12 +18,6 @@ from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.faults import corrupted, cut, status
 from sciml_data.testing.s3_server import S3Server
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.partial_file import (
-    hash_like,
-    hash_mismatch,
-    hashes_like,
-    new_hash,
-)
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
 PART = 1000
@@ -153,16 +144,27 @@ def test_what_is_there_is_neither_asked_for_nor_read(
     assert (server.requests, read) == ([], [])
 
 
+def test_a_whole_part_with_the_listed_etag_is_published_without_a_request(
+    plan: Plan, server: S3Server
+) -> None:
+    write_files(plan.folder.partial, {"a.bin.part": FILES["a.bin"]})
+
+    fetched = fetch(plan, retry=RETRY)
+
+    assert fetched.manifest == manifest(FILES)
+    assert "bucket/a.bin" not in {request.path for request in server.requests}
+
+
 def test_what_came_another_way_is_hashed_and_its_etag_held(plan: Plan, server: S3Server) -> None:
     write_files(plan.folder.native, {**FILES, "a.bin": b"x" * 700})
-    said: list[str] = []
+    lines: list[str] = []
 
-    fetched = fetch(plan, retry=RETRY, log=said.append)
+    fetched = fetch(plan, retry=RETRY, log=lines.append)
 
     assert fetched.manifest == manifest(FILES)
     assert [request.path for request in server.requests] == ["bucket/a.bin"]
-    assert len(said) == 1
-    assert said[0].startswith("a.bin differs from the listing")
+    assert len(lines) == 1
+    assert lines[0].startswith("a.bin differs from the listing")
 
 
 def test_bytes_that_do_not_fit_the_etag_are_refused(
@@ -288,47 +290,3 @@ def test_a_large_file_in_ranges_has_both_hashes_right(
     fetched = fetch(Plan(descriptor, (file,), folder), jobs=4, retry=RETRY, range_bytes=1 << 15)
 
     assert fetched.manifest == manifest({"b.bin": content})
-
-
-def expected_etag(content: bytes, part_bytes: int) -> str:
-    """Return an ETag of parts, worked out at once."""
-    parts = [content[at : at + part_bytes] for at in range(0, len(content), part_bytes)] or [b""]
-    md5s = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in parts)
-    whole = hashlib.md5(md5s, usedforsecurity=False).hexdigest()
-    return f"s3etag:{whole}-{len(parts)}:{part_bytes}"
-
-
-@given(st.binary(max_size=100), st.integers(1, 40), st.lists(st.integers(0, 100), max_size=4))
-def test_an_etag_of_parts_does_not_depend_on_the_blocks(
-    content: bytes, part_bytes: int, cuts: list[int]
-) -> None:
-    found = new_hash(f"s3etag:{'0' * 32}-1:{part_bytes}", len(content))
-    edges = [0, *sorted(cuts), len(content)]
-    for start, stop in itertools.pairwise(edges):
-        found.update(content[min(start, len(content)) : stop])
-
-    assert found.text() == expected_etag(content, part_bytes)
-
-
-def test_hashes_of_a_file_are_read_once_and_of_each_kind(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"hello")
-    md5 = "5d41402abc4b2a76b9719d911017c592"  # `printf hello | md5sum`
-
-    assert hash_like(path, f"s3etag:{md5}") == f"s3etag:{md5}"
-    assert hash_like(path, f"s3etag:{'0' * 32}-2:3") == expected_etag(b"hello", 3)
-    assert hashes_like(path, ("md5:", "gitblob:")) == [
-        f"md5:{md5}",
-        "gitblob:b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0",  # `printf hello | git hash-object`
-    ]
-
-
-def test_a_mismatch_is_readable() -> None:
-    assert hash_mismatch("md5:" + "a" * 32, "md5:" + "b" * 32) == (
-        "md5 aaaaaaaaaaaa.. expected, md5 bbbbbbbbbbbb.. found"
-    )
-
-
-def test_a_kind_that_cannot_be_computed_is_an_error() -> None:
-    with pytest.raises(FetchError, match="'crc32' cannot be computed"):
-        new_hash("crc32:00000000", 3)

@@ -1,4 +1,4 @@
-"""Verification: any single difference is found, all are told at once, repair mends them."""
+"""Verification: each difference is found, all are named at once, and repair corrects them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciml_data.errors import CallError, FetchError, VerificationError
-from sciml_data.home import Home
-from sciml_data.registry.descriptor import Descriptor
+from sciml_data.home import Home, lstat_inside
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files
-from sciml_data.transfer.download import fetch
+from sciml_data.transfer.download import fetch, requested_paths
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.verification import load_fetched, repair, verify
@@ -44,7 +46,7 @@ def fetched(plan: Plan) -> Fetched:
     return fetch(plan, retry=RETRY)
 
 
-def found(fetched: Fetched, *, full: bool = False) -> list[tuple[str, str]]:
+def differences_of(fetched: Fetched, *, full: bool = False) -> list[tuple[str, str]]:
     """Return (kind, path) of every difference."""
     try:
         verify(fetched, full=full)
@@ -67,17 +69,19 @@ def test_what_was_fetched_is_verified(fetched: Fetched, descriptor: Descriptor) 
     place=st.integers(0, 10_000),
     bit=st.integers(0, 7),
 )
-def test_one_flipped_bit_is_found(fetched: Fetched, path: str, place: int, bit: int) -> None:
+def test_one_flipped_bit_is_differences_of(
+    fetched: Fetched, path: str, place: int, bit: int
+) -> None:
     content = bytearray(FILES[path])
     content[place % len(content)] ^= 1 << bit
     (fetched.root / path).write_bytes(content)
 
-    assert found(fetched, full=True) == [("changed", path)]
+    assert differences_of(fetched, full=True) == [("changed", path)]
 
     (fetched.root / path).write_bytes(FILES[path])
 
 
-def test_every_difference_is_told_at_once(fetched: Fetched) -> None:
+def test_every_difference_is_named_at_once(fetched: Fetched) -> None:
     root = fetched.root
     (root / "a.bin").write_bytes(bytes(range(255)) + b"x")
     (root / "deep/b.bin").unlink()
@@ -116,29 +120,66 @@ def test_a_link_is_not_the_file(fetched: Fetched, tmp_path: Path) -> None:
     (fetched.root / "d.bin").unlink()
     (fetched.root / "d.bin").symlink_to(tmp_path / "served" / "d.bin")
 
-    assert found(fetched) == [("changed", "d.bin")]
+    assert differences_of(fetched) == [("changed", "d.bin")]
+
+
+def test_a_fifo_in_the_place_of_a_file_is_not_opened(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the size of the empty file; opening it would block until somebody writes to it."""
+    path = fetched.root / "deep/c.bin"
+    path.unlink()
+    os.mkfifo(path)
+    opened: list[Path] = []
+
+    def note(path: Path, expected: str) -> str:
+        opened.append(path)
+        return expected
+
+    monkeypatch.setattr("sciml_data.transfer.verification.hash_like", note)
+
+    assert differences_of(fetched) == [("changed", "deep/c.bin")]
+    assert differences_of(fetched, full=True) == [("changed", "deep/c.bin")]
+    assert path not in opened
+
+
+def test_a_file_that_becomes_a_link_before_it_is_read_is_not_followed(
+    fetched: Fetched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetched.root / "d.bin"
+
+    def plant(root: Path, name: str) -> os.stat_result | None:
+        state = lstat_inside(root, name)
+        if name == "d.bin" and not path.is_symlink():
+            path.unlink()
+            path.symlink_to(tmp_path / "served" / "d.bin")  # the same content
+        return state
+
+    monkeypatch.setattr("sciml_data.transfer.verification.lstat_inside", plant)
+
+    assert differences_of(fetched) == [("changed", "d.bin")]
 
 
 def test_a_linked_folder_is_not_followed(fetched: Fetched, tmp_path: Path) -> None:
     (fetched.root / "deep").rename(tmp_path / "elsewhere")
     (fetched.root / "deep").symlink_to(tmp_path / "elsewhere")
 
-    assert found(fetched) == [
+    assert differences_of(fetched) == [
         ("unexpected", "deep"),
         ("changed", "deep/b.bin"),
         ("changed", "deep/c.bin"),
     ]
 
 
-def test_what_stands_in_the_receipt_is_not_read_unless_asked(fetched: Fetched) -> None:
-    """The same size, mtime and inode: only reading tells."""
+def test_a_file_in_the_stat_cache_is_not_read_unless_full(fetched: Fetched) -> None:
+    """The same size, mtime and inode: only reading shows the difference."""
     path = fetched.root / "a.bin"
     state = path.stat()
     path.write_bytes(bytes(256))
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
-    assert found(fetched) == []
-    assert found(fetched, full=True) == [("changed", "a.bin")]
+    assert differences_of(fetched) == []
+    assert differences_of(fetched, full=True) == [("changed", "a.bin")]
 
 
 def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> None:
@@ -149,11 +190,11 @@ def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> Non
     os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
     other.replace(path)
 
-    assert found(fetched) == [("changed", "a.bin")]
+    assert differences_of(fetched) == [("changed", "a.bin")]
 
 
 def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_files(plan.folder.native, FILES)  # came another way: no receipt
+    write_files(plan.folder.native, FILES)  # came another way: no stat cache
     fetched = load_fetched(plan.descriptor, plan.folder)
     verify(fetched)
     read: list[Path] = []
@@ -176,23 +217,39 @@ def test_a_home_that_may_only_be_read_is_verified(
 
     monkeypatch.setattr("sciml_data.transfer.download.local_files.append", refuse)
 
-    assert found(fetched) == []
+    assert differences_of(fetched) == []
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_progress_counts_the_bytes_of_the_files_that_are_read(
+    fetched: Fetched, *, full: bool
+) -> None:
+    (fetched.root / "a.bin").write_bytes(FILES["a.bin"])  # another mtime: it is read again
+    shown: list[tuple[int, int]] = []
+
+    verify(fetched, full=full, jobs=1, progress=lambda done, total: shown.append((done, total)))
+
+    total = sum(map(len, FILES.values())) if full else len(FILES["a.bin"])
+    assert shown[0][0] > 0
+    assert {each for _, each in shown} == {total}
+    assert shown[-1] == (total, total)
+    assert [done for done, _ in shown] == sorted({done for done, _ in shown})
 
 
 def test_repair_quarantines_and_fetches(fetched: Fetched, plan: Plan) -> None:
     (fetched.root / "a.bin").write_bytes(b"changed")
     (fetched.root / "d.bin").unlink()
-    said: list[str] = []
+    lines: list[str] = []
 
-    verified = repair(fetched, plan, retry=RETRY, log=said.append)
+    verified = repair(fetched, plan, retry=RETRY, log=lines.append)
 
     assert {entry.path for entry in verified.manifest} == set(FILES)
     assert {p: (fetched.root / p).read_bytes() for p in FILES} == FILES
     assert (fetched.folder.quarantine / "a.bin.changed").read_bytes() == b"changed"
-    assert len(said) == 1
+    assert len(lines) == 1
 
 
-def test_repair_mends_what_only_reading_finds(fetched: Fetched, plan: Plan) -> None:
+def test_repair_corrects_what_only_reading_finds(fetched: Fetched, plan: Plan) -> None:
     path = fetched.root / "a.bin"
     state = path.stat()
     path.write_bytes(bytes(256))
@@ -215,26 +272,69 @@ def test_repair_without_a_mirror_says_which_file(
     assert [problem.place for problem in error.value.problems] == ["a.bin"]
 
 
-def test_a_part_is_held_against_what_was_asked_for(descriptor: Descriptor, home: Home) -> None:
+def test_a_part_is_compared_with_what_was_requested(descriptor: Descriptor, home: Home) -> None:
     folder = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY).folder
 
     verified = verify(load_fetched(descriptor, folder))
     assert [entry.path for entry in verified.manifest] == ["deep/b.bin", "deep/c.bin"]
 
     (folder.native / "deep/b.bin").unlink()
-    assert found(load_fetched(descriptor, folder)) == [("missing", "deep/b.bin")]
+    assert differences_of(load_fetched(descriptor, folder)) == [("missing", "deep/b.bin")]
 
 
-def test_other_files_of_the_manifest_beside_a_part_are_held_too(
+def test_a_part_stays_a_part_after_its_repair(descriptor: Descriptor, home: Home) -> None:
+    folder = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY).folder
+    (folder.native / "deep/b.bin").unlink()
+
+    repair(load_fetched(descriptor, folder), make_plan(descriptor, home), retry=RETRY)
+
+    assert requested_paths(folder) == {"deep/b.bin", "deep/c.bin"}
+    assert set(load_fetched(descriptor, folder).manifest.by_path) == {"deep/b.bin", "deep/c.bin"}
+
+
+def test_a_whole_dataset_stays_whole_after_its_repair(
+    descriptor: Descriptor, plan: Plan, fetched: Fetched
+) -> None:
+    (fetched.root / "a.bin").unlink()
+
+    repair(fetched, plan, retry=RETRY)
+
+    assert requested_paths(fetched.folder) is None
+    (fetched.root / "d.bin").unlink()
+    again = load_fetched(descriptor, fetched.folder)
+    assert differences_of(again) == [("missing", "d.bin")]
+
+
+def test_files_that_came_another_way_are_all_expected_after_a_repair(
+    descriptor: Descriptor, plan: Plan
+) -> None:
+    write_files(plan.folder.native, {**FILES, "a.bin": b"wrong"})
+
+    repair(load_fetched(descriptor, plan.folder), plan, retry=RETRY)
+
+    (plan.folder.native / "d.bin").unlink()
+    assert differences_of(load_fetched(descriptor, plan.folder)) == [("missing", "d.bin")]
+
+
+def test_the_manifest_of_the_registry_counts_once_there_is_one(
+    descriptor: Descriptor, fetched: Fetched
+) -> None:
+    """The folder of a version that was unpinned when it was fetched has a manifest of its own."""
+    fetched.folder.manifest.write_text(Manifest(()).dump())
+
+    assert load_fetched(descriptor, fetched.folder).manifest == descriptor.manifest
+
+
+def test_other_files_of_the_manifest_beside_a_part_are_checked_too(
     descriptor: Descriptor, home: Home
 ) -> None:
     folder = fetch(make_plan(descriptor, home, split="deep"), retry=RETRY).folder
     write_files(folder.native, {"a.bin": b"wrong", "d.bin": FILES["d.bin"]})
 
-    assert found(load_fetched(descriptor, folder)) == [("changed", "a.bin")]
+    assert differences_of(load_fetched(descriptor, folder)) == [("changed", "a.bin")]
 
 
-def test_a_fetch_that_failed_misses_what_was_asked_for(
+def test_a_fetch_that_failed_misses_what_was_requested(
     descriptor: Descriptor, home: Home, tmp_path: Path
 ) -> None:
     for path in FILES:
@@ -243,7 +343,7 @@ def test_a_fetch_that_failed_misses_what_was_asked_for(
     with pytest.raises(FetchError):
         fetch(plan, retry=RETRY)
 
-    assert found(load_fetched(descriptor, plan.folder)) == [("missing", "a.bin")]
+    assert differences_of(load_fetched(descriptor, plan.folder)) == [("missing", "a.bin")]
 
 
 def test_what_was_never_fetched_cannot_be_verified(descriptor: Descriptor, home: Home) -> None:
@@ -251,6 +351,19 @@ def test_what_was_never_fetched_cannot_be_verified(descriptor: Descriptor, home:
         load_fetched(descriptor, home.dataset("tiny", "1.0"))
 
     assert error.value.hint == "sciml-data get tiny --version 1.0"
+    with pytest.raises(CallError) as error:
+        load_fetched(descriptor, home.dataset("tiny", "1.0", sample_seed=1))
+    assert error.value.hint == "sciml-data get tiny --version 1.0 --sample"
+
+
+def test_changed_files_of_a_live_version_are_fetched_again_with_get(home: Home) -> None:
+    descriptor = load_descriptor(find_registry(), "tevolop_socal", "live")
+    manifest = Manifest((Entry("comcat/window.csv", 3, f"sha256:{'0' * 64}"),))
+
+    with pytest.raises(VerificationError) as error:
+        verify(Fetched(descriptor, home.dataset("tevolop_socal", "live"), manifest))
+
+    assert "get tevolop_socal --version live --start" in error.value.hint
 
 
 class Generator:
@@ -288,6 +401,19 @@ def test_a_sample_is_marked_and_verified(
     assert fetched.folder.root != home.dataset("tiny", "1.0").root
 
 
+def test_a_changed_sample_is_made_again_with_get(
+    descriptor: Descriptor, home: Home, generator: Generator
+) -> None:
+    fetched = make_sample(descriptor, home)
+    (fetched.root / "one.txt").write_text("edited")
+
+    with pytest.raises(VerificationError) as error:
+        verify(fetched)
+
+    assert "get tiny --version 1.0 --sample" in error.value.hint
+    assert generator.calls == 1
+
+
 def test_a_sample_is_used_again(descriptor: Descriptor, home: Home, generator: Generator) -> None:
     first = make_sample(descriptor, home)
 
@@ -315,7 +441,7 @@ def test_a_sample_that_is_not_whole_is_made_again(
 
         again = make_sample(descriptor, home)
 
-        assert found(again) == []
+        assert differences_of(again) == []
         assert again.manifest == made.manifest
         if (made.folder.root / "away").exists():
             break

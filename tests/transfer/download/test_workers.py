@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -11,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sciml_data.errors import FetchError
 from sciml_data.home import Home
@@ -21,48 +18,40 @@ from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import Fault, corrupted, range_ignored, stall, status
 from sciml_data.testing.server import FileServer, Request
 from sciml_data.transfer.download import fetch
-from sciml_data.transfer.download.partial_file import (
-    RangeJournal,
-    Span,
-    merge_spans,
-    missing_spans,
-    split_span,
-)
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from tests.support.downloads import plan_from, quick_retry
 
 RANGE = 1 << 16
 NAME = "dir/large.bin"
 CONTENT = random.Random(0).randbytes(16 * RANGE + 17)  # noqa: S311 (no secret)
-RETRY = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
+FILES = {NAME: CONTENT}
+RETRY = quick_retry()
 GOOD = Fault("none")
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Iterator[FileServer]:
-    write_files(tmp_path / "first", {NAME: CONTENT})
-    with FileServer(tmp_path / "first", send_buffer_bytes=RANGE) as server:
-        yield server
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[FileServer]:
-    write_files(tmp_path / "second", {NAME: CONTENT})
-    with FileServer(tmp_path / "second", send_buffer_bytes=RANGE) as server:
-        yield server
+def servers(tmp_path: Path) -> Iterator[tuple[FileServer, FileServer]]:
+    """Return two mirrors of one large file, each with a small buffer."""
+    for name in ("first", "second"):
+        write_files(tmp_path / name, FILES)
+    with (
+        FileServer(tmp_path / "first", send_buffer_bytes=RANGE) as first,
+        FileServer(tmp_path / "second", send_buffer_bytes=RANGE) as second,
+    ):
+        yield first, second
 
 
 @pytest.fixture
 def plan(tmp_path: Path, first: FileServer, second: FileServer, home: Home) -> Plan:
-    mirrors = [{"": f"{server.url}/"} for server in (first, second)]
-    return make_plan(write_dataset(tmp_path / "registry", {NAME: CONTENT}, mirrors=mirrors), home)
+    return plan_from(tmp_path, FILES, [first.url, second.url], home)
 
 
 def get(plan: Plan, *, jobs: int = 4, retry: RetryPolicy = RETRY) -> tuple[Fetched, list[str]]:
-    said: list[str] = []
-    fetched = fetch(plan, jobs=jobs, retry=retry, log=said.append, range_bytes=RANGE)
-    return fetched, said
+    lines: list[str] = []
+    fetched = fetch(plan, jobs=jobs, retry=retry, log=lines.append, range_bytes=RANGE)
+    return fetched, lines
 
 
 def is_right(fetched: Fetched) -> bool:
@@ -85,10 +74,10 @@ def test_ranges_of_one_file_are_fetched_at_once(plan: Plan, first: FileServer) -
     """The first answer waits in its middle until three others were asked for."""
     let_helpers_come(first, 4)
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert said == []
+    assert lines == []
     # The owner's first connection ends where it gave the rest away.
     assert 4 <= len({request.connection for request in first.requests}) <= 5
     asked = starts(first)
@@ -128,7 +117,7 @@ def test_a_file_that_changes_between_two_ranges_starts_again(
     first.add(Fault("cut", at=5 * RANGE))
     first.when_sent(5 * RANGE, lambda: newer.replace(served))
 
-    fetched, said = get(plan, jobs=1)
+    fetched, lines = get(plan, jobs=1)
 
     assert is_right(fetched)
     assert [(request.range, request.status) for request in first.requests] == [
@@ -136,7 +125,7 @@ def test_a_file_that_changes_between_two_ranges_starts_again(
         (f"bytes={5 * RANGE}-", 200),
         (None, 200),
     ]
-    assert (said, second.requests) == ([], [])
+    assert (lines, second.requests) == ([], [])
 
 
 def test_a_server_that_ignores_ranges_gives_the_file_to_one_worker(
@@ -145,10 +134,10 @@ def test_a_server_that_ignores_ranges_gives_the_file_to_one_worker(
     let_helpers_come(first, 2, wait_s=0.3)  # nobody comes where the first was refused a range
     first.add(range_ignored(), times=None)
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert said == []
+    assert lines == []
     assert max(request.sent_bytes for request in first.requests) == len(CONTENT)
 
 
@@ -159,10 +148,10 @@ def test_a_server_that_refuses_ranges_gives_the_file_to_one_worker(
     first.add(GOOD)
     first.add(status(416), times=3)
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert said == []
+    assert lines == []
 
 
 def test_a_range_that_lies_is_found_out_and_the_second_mirror_asked(
@@ -172,11 +161,11 @@ def test_a_range_that_lies_is_found_out_and_the_second_mirror_asked(
     first.add(GOOD)
     first.add(corrupted())
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert len(said) == 1
-    assert said[0].startswith(f"mirror {first.url} sent wrong bytes: {NAME}: sha256 ")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"mirror {first.url} sent wrong bytes: {NAME}: sha256 ")
     (kept,) = (path for path in plan.folder.quarantine.rglob("*") if path.is_file())
     assert kept.stat().st_size == len(CONTENT)
     assert second.bytes_sent >= len(CONTENT)
@@ -188,10 +177,10 @@ def test_a_helper_that_stalls_loses_its_range_only(plan: Plan, first: FileServer
     first.add(stall(100))
     retry = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(20, 0.5))
 
-    fetched, said = get(plan, retry=retry)
+    fetched, lines = get(plan, retry=retry)
 
     assert is_right(fetched)
-    assert said == []
+    assert lines == []
     assert first.bytes_sent <= len(CONTENT) + 8 * RANGE  # buffers of the cut request, and rounding
 
 
@@ -201,11 +190,11 @@ def test_the_second_mirror_finishes_what_the_first_began(
     let_helpers_come(first, 4)
     first.when_sent(8 * RANGE, first.vanish)
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert len(said) == 1
-    assert said[0].startswith(f"mirror {first.url} failed: ")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"mirror {first.url} failed: ")
     assert 0 < second.bytes_sent < len(CONTENT)
 
 
@@ -243,20 +232,20 @@ def test_what_is_noted_is_not_fetched_again(plan: Plan, first: FileServer, torn:
     notes = f"0 {2 * RANGE}\n{5 * RANGE} {len(CONTENT)}\n{torn}"
     write_part(plan, with_gap(2 * RANGE, 5 * RANGE), notes)
 
-    fetched, said = get(plan, jobs=1)
+    fetched, lines = get(plan, jobs=1)
 
     assert is_right(fetched)
-    assert said == []
+    assert lines == []
     assert sum(request.sent_bytes for request in first.requests) == 3 * RANGE
 
 
 def test_notes_that_lie_cost_a_second_try(plan: Plan, first: FileServer) -> None:
     write_part(plan, bytes(len(CONTENT)), f"0 {len(CONTENT)}\n")
 
-    fetched, said = get(plan)
+    fetched, lines = get(plan)
 
     assert is_right(fetched)
-    assert said == []  # no mirror is blamed
+    assert lines == []  # no mirror is blamed
     assert first.bytes_sent >= len(CONTENT)
 
 
@@ -267,6 +256,20 @@ def test_a_part_without_notes_counts_to_its_end(plan: Plan, first: FileServer) -
 
     assert is_right(fetched)
     assert min(starts(first)) == 10 * RANGE
+
+
+def test_a_part_that_is_shorter_than_its_journal_counts_to_its_end(
+    plan: Plan, first: FileServer
+) -> None:
+    """As after a power cut: the journal was on the disk, the bytes were not."""
+    write_part(plan, CONTENT[: 2 * RANGE], f"0 {5 * RANGE}\n")
+
+    fetched, lines = get(plan)
+
+    assert is_right(fetched)
+    assert lines == []
+    assert min(starts(first)) == 2 * RANGE
+    assert not plan.folder.quarantine.exists()
 
 
 def test_a_whole_part_is_published_without_a_request(plan: Plan, first: FileServer) -> None:
@@ -304,49 +307,6 @@ def test_an_interrupt_in_a_helper_stops_all(plan: Plan, first: FileServer) -> No
         fetch(plan, jobs=4, retry=RETRY, progress=interrupt, range_bytes=RANGE)
 
     assert is_right(get(plan)[0])
-
-
-SPANS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=8)
-
-
-@given(SPANS)
-def test_spans_and_holes_are_each_others_rest(spans: list[Span]) -> None:
-    covered = {byte for start, stop in spans for byte in range(start, stop)}
-
-    found = merge_spans(spans)
-
-    assert {byte for start, stop in found for byte in range(start, stop)} == covered
-    rest = {byte for start, stop in missing_spans(found, 40) for byte in range(start, stop)}
-    assert rest == set(range(40)) - covered
-
-
-@given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 30))
-def test_ranges_cover_a_span_and_end_at_multiples(start: int, length: int, size: int) -> None:
-    found = list(split_span((start, start + length), size))
-
-    assert [byte for a, b in found for byte in range(a, b)] == list(range(start, start + length))
-    assert all(stop % size == 0 for _, stop in found[:-1])
-
-
-@given(SPANS, st.integers(0, 40))
-def test_notes_cut_anywhere_say_nothing_that_was_not_noted(
-    tmp_path_factory: pytest.TempPathFactory, spans: list[Span], lost: int
-) -> None:
-    path = tmp_path_factory.mktemp("notes") / "notes"
-    notes = RangeJournal(path)
-    for span in spans:
-        notes.add(span)
-    notes.close()
-    if spans:
-        os.truncate(path, max(path.stat().st_size - lost, 0))
-
-    found = RangeJournal(path).spans()
-
-    assert found == (
-        None
-        if not spans
-        else next(m for n in range(len(spans), -1, -1) if (m := merge_spans(spans[:n])) == found)
-    )
 
 
 MEASURED = """

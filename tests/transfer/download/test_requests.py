@@ -20,6 +20,7 @@ from sciml_data.transfer.download.requests import RateLimiter
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from tests.support.downloads import contents, plan_from, quick_retry
 
 FILES = {f"{number:03}.bin": b"%d" % number * 100 for number in range(100)}
 GOOD = Fault("none")
@@ -34,31 +35,8 @@ def servers(tmp_path: Path) -> Iterator[tuple[FileServer, FileServer]]:
 
 
 @pytest.fixture
-def first(servers: tuple[FileServer, FileServer]) -> FileServer:
-    return servers[0]
-
-
-@pytest.fixture
-def second(servers: tuple[FileServer, FileServer]) -> FileServer:
-    return servers[1]
-
-
-@pytest.fixture
 def plan(tmp_path: Path, first: FileServer, home: Home) -> Plan:
-    return plan_of(tmp_path, [first], home)
-
-
-def plan_of(tmp_path: Path, servers: list[FileServer], home: Home) -> Plan:
-    mirrors = [{"": f"{server.url}/"} for server in servers]
-    return make_plan(write_dataset(tmp_path / "registry", FILES, mirrors=mirrors), home)
-
-
-def retry(waits: list[float]) -> RetryPolicy:
-    return RetryPolicy(tries=4, last_tries=6, pause=waits.append, timeouts=TIMEOUTS)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in root.iterdir()}
+    return plan_from(tmp_path, FILES, [first.url], home)
 
 
 def storm(server: FileServer, refusals: int, answers: int) -> None:
@@ -72,14 +50,14 @@ def test_a_storm_of_hundreds_is_outlasted_while_others_are_answered(
     plan: Plan, first: FileServer
 ) -> None:
     waits: list[float] = []
-    said: list[str] = []
+    lines: list[str] = []
     storm(first, refusals=300, answers=100)
 
-    fetched = fetch(plan, retry=retry(waits), log=said.append)
+    fetched = fetch(plan, retry=quick_retry(waits, last_tries=6), log=lines.append)
 
     assert contents(fetched.root) == FILES
     assert len(first.requests) == 400
-    assert said == []
+    assert lines == []
     assert len(waits) <= 300
 
 
@@ -87,20 +65,20 @@ def test_a_mirror_that_only_refuses_is_left_for_all_files(
     tmp_path: Path, first: FileServer, second: FileServer, home: Home
 ) -> None:
     waits: list[float] = []
-    said: list[str] = []
+    lines: list[str] = []
     first.add(status(503, retry_after="3"), times=None)
 
     fetched = fetch(
-        plan_of(tmp_path, [first, second], home),
+        plan_from(tmp_path, FILES, [first.url, second.url], home),
         jobs=8,
-        retry=retry(waits),
-        log=said.append,
+        retry=quick_retry(waits, last_tries=6),
+        log=lines.append,
     )
 
     assert contents(fetched.root) == FILES
     assert waits == [3.0] * 3  # rounds, whoever refused in them
     assert len(first.requests) <= 8 * 4 + 8
-    assert [sentence.rpartition(": ")[2] for sentence in said] == ["503 Service Unavailable"]
+    assert [sentence.rpartition(": ")[2] for sentence in lines] == ["503 Service Unavailable"]
 
 
 def test_the_only_mirror_is_given_more_time_and_then_left(plan: Plan, first: FileServer) -> None:
@@ -108,7 +86,7 @@ def test_the_only_mirror_is_given_more_time_and_then_left(plan: Plan, first: Fil
     first.add(status(429), times=None)
 
     with pytest.raises(FetchError, match=r"100 of 100 files") as error:
-        fetch(plan, jobs=1, retry=retry(waits))
+        fetch(plan, jobs=1, retry=quick_retry(waits, last_tries=6))
 
     assert len(waits) == 5
     assert len(first.requests) == 6
@@ -128,7 +106,7 @@ def test_one_waits_for_all(plan: Plan, first: FileServer) -> None:
     first.before = meet
     first.add(status(503, retry_after="9"), times=8)
 
-    fetched = fetch(plan, jobs=8, retry=retry(waits))
+    fetched = fetch(plan, jobs=8, retry=quick_retry(waits, last_tries=6))
 
     assert contents(fetched.root) == FILES
     assert waits in ([9.0], [9.0, 9.0])
@@ -266,7 +244,7 @@ def test_the_layout_that_gave_a_file_is_asked_first(
     plan = make_plan(descriptor, home, mirrors=[first.url])
     assert all(file.urls[0].endswith(f"origin.example/x/{file.path}") for file in plan.files)
 
-    fetched = fetch(plan, jobs=1, retry=retry([]))
+    fetched = fetch(plan, jobs=1, retry=quick_retry(last_tries=6))
 
     assert contents(fetched.root) == FILES
     assert [request.status for request in first.requests] == [404] + [200] * len(FILES)
@@ -282,13 +260,13 @@ def test_a_file_that_lies_elsewhere_is_still_found(
     )
     plan = make_plan(descriptor, home, mirrors=[first.url])
 
-    assert contents(fetch(plan, jobs=1, retry=retry([])).root) == FILES
+    assert contents(fetch(plan, jobs=1, retry=quick_retry(last_tries=6)).root) == FILES
 
 
 def test_connections_outlive_errors(plan: Plan, first: FileServer) -> None:
     first.add(status(404), times=5)
 
     with pytest.raises(FetchError, match="5 of 100"):
-        fetch(dataclasses.replace(plan), jobs=1, retry=retry([]))
+        fetch(dataclasses.replace(plan), jobs=1, retry=quick_retry(last_tries=6))
 
     assert first.connections == 1

@@ -7,7 +7,6 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,47 +15,15 @@ from sciml_data.errors import FetchError, LockedError, NoSpaceError
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
-from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.testing.datasets import write_files
 from sciml_data.testing.server import FileServer, Request
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import Timeouts
-from sciml_data.transfer.protocols.retry import RetryPolicy
+from tests.support.downloads import FOUR_FILES, contents, quick_retry
 
-FILES = {
-    "a.bin": bytes(range(256)) * 40,
-    "deep/er/b.bin": b"B" * 70_000,
-    "deep/c.bin": b"c" * 1_500_000,
-    "empty.bin": b"",
-}
-RETRY = RetryPolicy(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FileServer]:
-    write_files(tmp_path / "served", FILES)
-    with FileServer(tmp_path / "served") as server:
-        yield server
-
-
-@pytest.fixture
-def descriptor(tmp_path: Path, server: FileServer) -> Descriptor:
-    return write_dataset(
-        tmp_path / "registry", FILES, mirrors=[{"": f"{server.url}/"}], splits={"deep": ["deep/**"]}
-    )
-
-
-@pytest.fixture
-def plan(descriptor: Descriptor, home: Home) -> Plan:
-    return make_plan(descriptor, home)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+FILES = FOUR_FILES
+RETRY = quick_retry(tries=3)
 
 
 @pytest.mark.parametrize("path", ["../evil.bin", "/evil.bin", "a/../../evil.bin", "a//b", ""])

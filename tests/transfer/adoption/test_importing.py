@@ -35,6 +35,7 @@ from sciml_data.transfer.adoption import adopt
 from sciml_data.transfer.download import StatCache
 from sciml_data.transfer.listing import read_listing
 from sciml_data.transfer.verification import load_fetched, verify
+from tests.support.downloads import contents
 
 FILES = {"train/0.bin": b"0123456789", "train/1.bin": b"9876543210", "test/a.bin": b"a"}
 MEMORY = Path("/dev/shm")  # noqa: S108 (another file system, in folders of our own)
@@ -70,14 +71,6 @@ def source(tmp_path: Path) -> Path:
     """The folder of a user."""
     write_files(tmp_path / "mine", FILES)
     return tmp_path / "mine"
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def run(*arguments: str) -> Result:
@@ -154,10 +147,10 @@ def test_everything_that_differs_is_named_at_once_and_nothing_is_adopted(
     (source / "train/0.bin").write_bytes(b"012345678x")
     (source / "train/1.bin").unlink()
     write_files(source, {"notes.txt": b"mine", "train/2.bin": b"2"})
-    told: list[str] = []
+    lines: list[str] = []
 
     with pytest.raises(VerificationError) as error:
-        adopt(pinned, home, source, copy=copy, log=told.append)
+        adopt(pinned, home, source, copy=copy, log=lines.append)
 
     assert problems_of(error) == [
         ("unexpected", "notes.txt"),
@@ -167,8 +160,8 @@ def test_everything_that_differs_is_named_at_once_and_nothing_is_adopted(
     ]
     assert "sha256" in error.value.problems[1].message
     assert "--ignore GLOB" in error.value.hint
-    assert told[1] == "3 problems were found already; the other files are checked, too:"
-    assert "  missing    train/1.bin  10 bytes expected" in told
+    assert lines[1] == "3 problems were found already; the other files are checked, too:"
+    assert "  missing    train/1.bin  10 bytes expected" in lines
     folder = home.dataset("tiny", "1.0")
     assert not folder.native.exists()
     with pytest.raises(CallError, match="is not in"):

@@ -7,14 +7,12 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sciml_data.errors import FetchError
 from sciml_data.home import Home
-from sciml_data.progress import format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_dataset, write_files
@@ -23,43 +21,11 @@ from sciml_data.testing.server import FileServer
 from sciml_data.transfer.download import fetch
 from sciml_data.transfer.download.partial_file import hash_like
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.protocols import Timeouts
 from sciml_data.transfer.protocols.retry import RetryPolicy
+from tests.support.downloads import FOUR_FILES, contents, quick_retry
 
-FILES = {
-    "a.bin": bytes(range(256)) * 40,
-    "deep/er/b.bin": b"B" * 70_000,
-    "deep/c.bin": b"c" * 1_500_000,
-    "empty.bin": b"",
-}
-RETRY = RetryPolicy(tries=3, pause=lambda _: None, timeouts=Timeouts(connect_s=20, read_s=20))
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[FileServer]:
-    write_files(tmp_path / "served", FILES)
-    with FileServer(tmp_path / "served") as server:
-        yield server
-
-
-@pytest.fixture
-def descriptor(tmp_path: Path, server: FileServer) -> Descriptor:
-    return write_dataset(
-        tmp_path / "registry", FILES, mirrors=[{"": f"{server.url}/"}], splits={"deep": ["deep/**"]}
-    )
-
-
-@pytest.fixture
-def plan(descriptor: Descriptor, home: Home) -> Plan:
-    return make_plan(descriptor, home)
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
+FILES = FOUR_FILES
+RETRY = quick_retry(tries=3)
 
 
 def test_every_file_arrives_whole(plan: Plan, descriptor: Descriptor) -> None:
@@ -136,13 +102,13 @@ def test_files_that_came_another_way_are_taken_over(plan: Plan, server: FileServ
 def test_a_changed_file_is_quarantined_and_fetched(plan: Plan) -> None:
     fetch(plan, retry=RETRY)
     (plan.folder.native / "a.bin").write_bytes(b"changed")
-    said: list[str] = []
+    lines: list[str] = []
 
-    fetch(plan, retry=RETRY, log=said.append)
+    fetch(plan, retry=RETRY, log=lines.append)
 
     assert contents(plan.folder.native) == FILES
     assert list(contents(plan.folder.quarantine).values()) == [b"changed"]
-    assert "a.bin differs from the manifest" in said[0]
+    assert "a.bin differs from the manifest" in lines[0]
 
 
 def test_few_connections_carry_many_files(plan: Plan, server: FileServer) -> None:
@@ -188,12 +154,12 @@ def test_a_whole_part_is_published_without_a_mirror(plan: Plan) -> None:
 def test_a_wrong_part_is_not_trusted(plan: Plan, server: FileServer, part: bytes) -> None:
     """The mirror is not blamed for bytes that it did not send."""
     write_files(plan.folder.partial, {"a.bin.part": part})
-    said: list[str] = []
+    lines: list[str] = []
 
-    fetch(plan, retry=RETRY, log=said.append)
+    fetch(plan, retry=RETRY, log=lines.append)
 
     assert contents(plan.folder.native) == FILES
-    assert said == []
+    assert lines == []
 
 
 def test_a_file_that_changed_between_two_answers_starts_again(
@@ -226,12 +192,12 @@ def test_a_part_of_a_dataset_is_noted(descriptor: Descriptor, home: Home) -> Non
 def test_progress_ends_at_the_total(plan: Plan, server: FileServer) -> None:
     write_files(plan.folder.partial, {"a.bin.part": FILES["a.bin"][:5]})
     server.add(cut(70), path="deep/c.bin")
-    told: list[tuple[int, int]] = []
+    lines: list[tuple[int, int]] = []
 
-    fetch(plan, retry=RETRY, progress=lambda done, total: told.append((done, total)))
+    fetch(plan, retry=RETRY, progress=lambda done, total: lines.append((done, total)))
 
     total = sum(map(len, FILES.values()))
-    assert told[-1] == (total, total)
+    assert lines[-1] == (total, total)
 
 
 def test_an_interrupt_stops_all_and_keeps_the_parts(plan: Plan, server: FileServer) -> None:
@@ -292,11 +258,3 @@ def test_other_hashes_hold_a_file_too(
     fetched = fetch(dataclasses.replace(plan, files=(file,)), retry=RETRY)
 
     assert hash_like(fetched.root / "hello", f"{kind}:") == f"{kind}:{expected}"
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (14_468_028, "14.5 MB"), (10**13, "10.0 TB")],
-)
-def test_sizes_are_readable(size: int, words: str) -> None:
-    assert format_bytes(size) == words

@@ -1,4 +1,4 @@
-"""Trust on first use: which listing counts, and what is said of those that do not."""
+"""Trust on first use: which listing is accepted, and what is logged about the others."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ def descriptor(tmp_path: Path) -> Descriptor:
 
 
 class Asked:
-    """Surveys, and keeps what was said."""
+    """Lists the files, and keeps the log lines."""
 
     def __init__(self, descriptor: Descriptor, folder: DatasetFolder) -> None:
         self.descriptor = descriptor
         self.folder = folder
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def __call__(self, *bases: str) -> AcceptedListing:
-        self.said.clear()
+        self.lines.clear()
         return list_files(
             self.descriptor,
             self.folder,
             bases=bases,
-            log=self.said.append,
+            log=self.lines.append,
             retry=RETRY,
         )
 
@@ -90,7 +90,7 @@ def test_the_first_listing_that_is_as_expected_is_kept(ask: Asked, tmp_path: Pat
 
     assert [one.path for one in found.listing.files] == sorted(FILES)
     assert read_listing(ask.folder.listing) == found.listing
-    assert ask.said == [
+    assert ask.lines == [
         "tiny 1.0 is unpinned: asking its mirrors for a listing",
         "mirror one lists 6 files, 43 bytes, as expected",
     ]
@@ -119,7 +119,7 @@ def test_files_that_are_missing_are_named_where_another_mirror_has_them(
     found = ask()
 
     assert len(found.listing.files) == 6
-    assert ask.said[1:] == [
+    assert ask.lines[1:] == [
         "mirror one is skipped: train/**: 4 files expected, 3 listed; missing: train/2.bin",
         "mirror two lists 6 files, 43 bytes, as expected",
     ]
@@ -136,7 +136,7 @@ def test_the_other_folder_name_is_tried(ask: Asked, tmp_path: Path) -> None:
 
     assert [one.path for one in found.listing.files] == sorted(FILES)
     assert found.urls("train/1.bin")[0] == f"{(tmp_path / 'two').as_uri()}/one-day/1.bin"
-    assert ask.said[1:3] == [
+    assert ask.lines[1:3] == [
         "mirror one is skipped: it lists no file of the dataset",
         "mirror two is skipped: train/**: 4 files expected, 0 listed; missing: "
         "train/0.bin, train/1.bin, train/2.bin, train/3.bin",
@@ -178,7 +178,7 @@ def test_that_nothing_is_expected_is_said(ask: Asked, tmp_path: Path) -> None:
 
     ask()
 
-    assert ask.said[-1].endswith("2 bytes, and the registry does not say what to expect")
+    assert ask.lines[-1].endswith("2 bytes, and the registry does not say what to expect")
 
 
 def test_a_folder_name_that_only_some_files_have_does_not_do(ask: Asked, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_folder_name_that_only_some_files_have_does_not_do(ask: Asked, tmp_pat
     found = ask()
 
     assert len(found.listing.files) == 6
-    assert ask.said[2].startswith("mirror two is skipped: not as first listed: gone train/")
+    assert ask.lines[2].startswith("mirror two is skipped: not as first listed: gone train/")
 
 
 @pytest.mark.parametrize(
@@ -298,8 +298,8 @@ def test_a_mirror_that_differs_is_passed_over_while_the_first_one_is_as_it_was(
     found = ask((tmp_path / "part").as_uri())
 
     assert len(found.listing.files) == 6
-    assert "train/2.bin" in ask.said[1]
-    assert ask.said[2].endswith(f"as first listed on {found.listing.listed}")
+    assert "train/2.bin" in ask.lines[1]
+    assert ask.lines[2].endswith(f"as first listed on {found.listing.listed}")
 
 
 def test_without_any_mirror_the_kept_listing_counts(ask: Asked, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_without_any_mirror_the_kept_listing_counts(ask: Asked, tmp_path: Path) 
 
     assert found.listing == kept
     assert [one.place for one in found.objections] == ["one", "two", "two-old"]
-    assert ask.said[-1] == f"no mirror can be used; the listing of {kept.listed} counts"
+    assert ask.lines[-1] == f"no mirror can be used; the listing of {kept.listed} counts"
 
 
 def test_empty_folders_of_a_bucket_are_no_files(
@@ -429,7 +429,7 @@ def test_a_mirror_that_does_not_list_is_still_asked_for_files_last(
     urls = found.urls("train/0.bin")
     assert urls[0].startswith((tmp_path / "one").as_uri())
     assert "http://web.example/train/0.bin" in urls
-    assert "mirror http://web.example is skipped: 404 Not Found" in ask.said
+    assert "mirror http://web.example is skipped: 404 Not Found" in ask.lines
 
 
 def test_a_kept_listing_that_was_edited_is_refused(ask: Asked, tmp_path: Path) -> None:
@@ -485,10 +485,10 @@ def test_the_second_endpoint_is_asked_where_the_first_lacks_files(
 
     found = ask_servers()
 
-    assert ask_servers.said[1] == (
+    assert ask_servers.lines[1] == (
         "mirror stfc is skipped: train/**: 4 files expected, 3 listed; missing: train/2.bin"
     )
-    assert ask_servers.said[-1] == "mirror osn-old lists 6 files, 43 bytes, as expected"
+    assert ask_servers.lines[-1] == "mirror osn-old lists 6 files, 43 bytes, as expected"
     assert found.urls("train/2.bin") == (f"{servers[1].url}/bucket/data/one-day/2.bin",)
     assert found.urls("train/1.bin") == (
         f"{servers[1].url}/bucket/data/one-day/1.bin",
@@ -523,7 +523,7 @@ def test_an_endpoint_that_is_gone_is_passed_over(
     found = ask_servers()
 
     assert found.urls("train/0.bin")[0].startswith(servers[1].url)
-    assert "stfc is skipped: 503 Service Unavailable (SlowDown)" in ask_servers.said[1]
+    assert "stfc is skipped: 503 Service Unavailable (SlowDown)" in ask_servers.lines[1]
 
 
 def test_a_file_added_between_two_pages_is_listed_in_the_end(

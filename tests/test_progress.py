@@ -1,0 +1,29 @@
+"""Progress: bytes are counted for a callback, and sizes are written for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from sciml_data.progress import Meter, format_bytes
+
+
+def test_bytes_are_added_and_taken_back() -> None:
+    calls: list[tuple[int, int]] = []
+    meter = Meter(10, lambda done, total: calls.append((done, total)))
+
+    for size in (4, 0, -4, 10):
+        meter.advance(size)
+
+    assert calls == [(4, 10), (0, 10), (10, 10)]
+
+
+def test_without_a_callback_nothing_is_counted() -> None:
+    Meter(10, None).advance(4)
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (14_468_028, "14.5 MB"), (10**13, "10.0 TB")],
+)
+def test_sizes_are_readable(size: int, words: str) -> None:
+    assert format_bytes(size) == words
