@@ -67,8 +67,8 @@ class Database:
         """
         if (problem := head_problem(self._path)) is not None:
             raise DamagedError(*problem)
-        self._ask(b"")
-        return list(self._listed())
+        self._request(b"")
+        return list(self._key_answers())
 
     def value(self, key: bytes) -> bytes | None:
         """Return a value, None if there is no such key.
@@ -76,7 +76,7 @@ class Database:
         Raises:
             DamagedError: the value cannot be read; other values may be readable.
         """
-        self._ask(key)
+        self._request(key)
         kind, text = self._answer()
         return text if kind == b"v" else None
 
@@ -86,15 +86,15 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def _ask(self, key: bytes) -> None:
+    def _request(self, key: bytes) -> None:
         stdin, _ = self._pipes()
         try:
             stdin.write(key.hex().encode() + b"\n")
             stdin.flush()
         except OSError as error:
-            raise self._died() from error
+            raise self._exit_error() from error
 
-    def _listed(self) -> Iterator[bytes]:
+    def _key_answers(self) -> Iterator[bytes]:
         while key := self._answer()[1]:
             yield key
 
@@ -102,11 +102,11 @@ class Database:
         _, stdout = self._pipes()
         head = stdout.read(HEADER.size)
         if len(head) < HEADER.size:
-            raise self._died()
+            raise self._exit_error()
         kind, size_bytes = HEADER.unpack(head)
         text = stdout.read(size_bytes)
         if len(text) < size_bytes:
-            raise self._died()
+            raise self._exit_error()
         if kind == b"!":
             self._end()
             raise DamagedError("unreadable", f"LMDB says: {text.decode(errors='replace')}")
@@ -126,7 +126,7 @@ class Database:
             raise DamagedError("unreadable", "the process that reads it has no pipes")
         return stdin, stdout
 
-    def _died(self) -> DamagedError:
+    def _exit_error(self) -> DamagedError:
         """Return why the process ended; the next request starts another one."""
         process = self._process
         output, code = b"", 0

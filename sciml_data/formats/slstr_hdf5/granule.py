@@ -61,19 +61,19 @@ BRIGHTNESS_TEMPERATURE_OFFSET_K = 283.73
 REFLECTANCE_STEP = 5e-5
 REFLECTANCE_OFFSET = 1.5
 PACKED_FILL = -32768
-PACKED_MOST = 32767
+PACKED_MAX = 32767
 
 # Colder than any cloud top, hotter than any ground a thermal channel can follow (they saturate
 # near 320 K: ESA, SLSTR user guide, "Radiometric Resolution").
 COLDEST_K, HOTTEST_K = 150.0, 350.0
 # The ranges that the packing holds in 16 bits.
 BRIGHTNESS_TEMPERATURE_RANGE = (
-    BRIGHTNESS_TEMPERATURE_OFFSET_K - PACKED_MOST * BRIGHTNESS_TEMPERATURE_STEP_K,
-    BRIGHTNESS_TEMPERATURE_OFFSET_K + PACKED_MOST * BRIGHTNESS_TEMPERATURE_STEP_K,
+    BRIGHTNESS_TEMPERATURE_OFFSET_K - PACKED_MAX * BRIGHTNESS_TEMPERATURE_STEP_K,
+    BRIGHTNESS_TEMPERATURE_OFFSET_K + PACKED_MAX * BRIGHTNESS_TEMPERATURE_STEP_K,
 )
 REFLECTANCE_RANGE = (
-    REFLECTANCE_OFFSET - PACKED_MOST * REFLECTANCE_STEP,
-    REFLECTANCE_OFFSET + PACKED_MOST * REFLECTANCE_STEP,
+    REFLECTANCE_OFFSET - PACKED_MAX * REFLECTANCE_STEP,
+    REFLECTANCE_OFFSET + PACKED_MAX * REFLECTANCE_STEP,
 )
 # Air alone scatters 3 % and more of green light under any sun (Rayleigh optical depth 0.094 at 555
 # nm, Hansen and Travis 1974, Space Sci. Rev. 16, 527, eq. 2.30): a pixel with less in S1 is
@@ -83,7 +83,7 @@ MIN_LIT_S1 = 0.02
 # Bits of bayes_in, as the level-1 product names them (flag_meanings of flags_in.nc); 16 to 128 are
 # spare.
 BAYES_BITS = {"single_low": 1, "single_moderate": 2, "dual_low": 4, "dual_moderate": 8}
-NOT_COMPUTED = 255  # every pixel of a granule of 2017; its _FillValue does not say so
+NOT_COMPUTED = 255  # bayes_in of a pixel without a mask; the files declare no _FillValue
 
 # Flags of a pixel, with their bits; by default the last three do not exclude it.
 FLAGS = {
