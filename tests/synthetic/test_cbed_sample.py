@@ -32,7 +32,7 @@ pytest.importorskip("spglib")
 
 # Three crystals, which are simulated in seconds.
 TINY: dict[str, Any] = {
-    "groups": [225],
+    "groups": [123],
     "materials": 3,
     "energies": [100, 140],
     "size": 16,

@@ -46,6 +46,7 @@ def test_a_scene_depends_on_its_number_only(native: Native, tmp_path: Path) -> N
     assert hash_file(native.root / scene_path(native, 3)) == hash_file(alone)
 
 
+@pytest.mark.slow  # processes that are spawned import everything again
 def test_two_processes_make_the_same_sample(native: Native, tmp_path: Path) -> None:
     load_generator("slstr_hdf5").write_sample(
         tmp_path, {"sample": SAMPLE | {"processes": 2}}, seed=4
