@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import dataset_options
+from sciml_data.cli.options import (
+    dataset_argument,
+    home_option,
+    registry_option,
+    sample_option,
+    seed_option,
+    version_option,
+)
 from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.errors import CallError
 
@@ -26,7 +33,12 @@ Examples:
   sciml-data convert cloud_slstr_ds2 --cluster scheduler.json
 """
 )
-@dataset_options
+@dataset_argument
+@version_option
+@sample_option
+@seed_option
+@registry_option
+@home_option
 @click.option(
     "--set",
     "given",

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import dataset_options, mirror_option, sample_set_option
+from sciml_data.cli.options import (
+    dataset_argument,
+    home_option,
+    mirror_option,
+    registry_option,
+    sample_option,
+    sample_set_option,
+    seed_option,
+    version_option,
+)
 from sciml_data.cli.output import byte_bar, file_rows, log, part_bar
 from sciml_data.errors import CallError
 
@@ -28,7 +37,12 @@ Examples:
   sciml-data get tevolop_socal --version live --start 2020-01-01 --end 2021-01-01
 """
 )
-@dataset_options
+@dataset_argument
+@version_option
+@sample_option
+@seed_option
+@registry_option
+@home_option
 @sample_set_option
 @mirror_option
 @click.option(

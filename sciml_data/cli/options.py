@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from sciml_data.errors import CallError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
+dataset_argument = click.argument("dataset")
 registry_option = click.option(
     "--registry",
     type=click.Path(path_type=Path),
@@ -47,20 +46,6 @@ sample_set_option = click.option(
     metavar="KEY=VALUE",
     help="Size of the synthetic sample. Can be repeated. A wrong KEY lists the known keys.",
 )
-
-
-def dataset_options(command: Command) -> Command:
-    """Add DATASET, --version, --sample, --sample-seed, --registry and --home to a verb."""
-    for option in (
-        home_option,
-        registry_option,
-        seed_option,
-        sample_option,
-        version_option,
-        click.argument("dataset"),
-    ):
-        command = option(command)
-    return command
 
 
 def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, str]) -> None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import dataset_options, mirror_option
+from sciml_data.cli.options import (
+    dataset_argument,
+    home_option,
+    mirror_option,
+    registry_option,
+    sample_option,
+    seed_option,
+    version_option,
+)
 from sciml_data.cli.output import byte_bar, log
 from sciml_data.errors import CallError
 
@@ -26,7 +34,12 @@ Examples:
   sciml-data verify tevolop_socal --version 1.0 --clone DIR
 """
 )
-@dataset_options
+@dataset_argument
+@version_option
+@sample_option
+@seed_option
+@registry_option
+@home_option
 @mirror_option
 @click.option(
     "--full",
