@@ -110,7 +110,13 @@ class Home:
     def dataset(
         self, dataset: str, version: str, *, sample_seed: int | None = None
     ) -> DatasetFolder:
-        """Return the folder of a version, or of the sample made with a seed."""
+        """Return the folder of a version, or of a synthetic sample.
+
+        Args:
+            dataset: its id.
+            version: its version.
+            sample_seed: seed of the sample; None means the published data.
+        """
         name = version if sample_seed is None else f"{version}-sample-{sample_seed}"
         return DatasetFolder(self.root / dataset / name)
 

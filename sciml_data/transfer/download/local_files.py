@@ -131,7 +131,13 @@ class StatCache:
                     self._rows[path] = row
 
     def has(self, path: str, expected: str, state: os.stat_result) -> bool:
-        """Return whether a file with this status had the expected hash."""
+        """Return whether a file is known to have a hash.
+
+        Args:
+            path: in the manifest.
+            expected: the hash, as `kind:value`.
+            state: present status of the file.
+        """
         return self._rows.get(path) == _row(state, expected)
 
     def hash_of(self, path: str, state: os.stat_result) -> str | None:

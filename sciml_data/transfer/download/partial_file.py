@@ -343,8 +343,8 @@ class PartialFile:
         self._journal = RangeJournal(folder.partial / journal_name(file.path))
         self._has_journal = has_journal
         self._has_old_journal = False
-        # Guards the counters and spans below. It is never held while a file is read, written or
-        # hashed, so that workers do not wait for each other's bytes.
+        # Guards the counters, the spans and the journal. It is never held while content is read,
+        # written or hashed, so that workers do not wait for each other's bytes.
         self._lock = threading.Lock()
         self._descriptor = _open(self.path)
         self._written: list[Span] = []  # merged; in the journal, too
@@ -383,6 +383,8 @@ class PartialFile:
             if self._is_hashing or offset != self._hashed_bytes:
                 return  # `_catch_up` reads these bytes back later
             self._is_hashing = True
+        # Without the lock: hashing a block takes longer than the others should wait. The flag
+        # keeps all other threads away from the hashes meanwhile.
         self._update_hashes(block)
         with self._lock:
             self._is_hashing = False

@@ -102,6 +102,7 @@ class RateLimiter:
         """
         ticket = object()
         with self._changed:
+            # Only the first in the queue may begin, so that nobody overtakes.
             self._queue.insert(self._random_position(), ticket)
             try:
                 while self._queue[0] is not ticket or self._is_closed():
@@ -111,7 +112,7 @@ class RateLimiter:
                 return self._round
             finally:
                 self._queue.remove(ticket)
-                self._changed.notify_all()
+                self._changed.notify_all()  # the next in the queue may begin, too
 
     def release(self, acquired_round: int, *, is_refused: bool = False) -> None:
         """End a request; after the first refusal of a round, this thread has to wait for all."""
@@ -195,11 +196,23 @@ class Mirrors:
         return [urls[best], *urls[:best], *urls[best + 1 :]]
 
     def record_success(self, mirror: str, urls: Sequence[str], url: str) -> None:
-        """Record which of a file's URLs, in the order of the plan, a mirror has."""
+        """Record the layout of a mirror, for `sort_urls`.
+
+        Args:
+            mirror: name of the mirror.
+            urls: of a file at this mirror, in the order of the plan.
+            url: the one under which the mirror has the file.
+        """
         self._layouts[mirror, len(urls)] = urls.index(url)
 
     def record_wrong_bytes(self, mirror: str, path: str, error: WrongBytesError) -> None:
-        """Count a file with wrong content; after several, the mirror is dropped."""
+        """Count a file with wrong content; after several, the mirror is dropped.
+
+        Args:
+            mirror: name of the mirror.
+            path: of the file.
+            error: what was wrong.
+        """
         with self._lock:
             self._wrong_files[mirror] += 1
             line = f"mirror {mirror} sent wrong bytes: {path}: {error.message}"
@@ -212,7 +225,14 @@ class Mirrors:
     def record_failure(
         self, mirror: str, path: str, error: SourceError, *, is_dropped: bool
     ) -> None:
-        """Record that a mirror did not give a file, and whether it is dropped for all others."""
+        """Record that a mirror did not give a file.
+
+        Args:
+            mirror: name of the mirror.
+            path: of the file.
+            error: the reason.
+            is_dropped: whether the mirror is not asked for other files either.
+        """
         with self._lock:
             line = f"mirror {mirror} failed: {path}: {error.message}"
             self._log_once(mirror, error.message, line)
@@ -314,6 +334,8 @@ class Requests:
                 refusal = self._refusal(error)
                 raise
             finally:
+                # Release before the wait: others must see the refusal, and may finish their
+                # requests while this thread waits.
                 self._limiter.release(acquired_round, is_refused=refusal is not None)
                 if refusal is not None:
                     self._wait_for_all(refusal)
@@ -333,6 +355,7 @@ class Requests:
     def is_refused_for_good(self, error: TransientError) -> bool:
         """Return whether the mirror has refused so often that it is dropped."""
         retry = self._context.retry
+        # With another mirror to try there is no reason to wait long for this one.
         max_rounds = retry.last_tries if self._address.is_last else retry.tries
         if error.is_unreachable and not self._context.mirrors.has_answered(self._address.mirror):
             max_rounds = min(max_rounds, SILENT_TRIES)

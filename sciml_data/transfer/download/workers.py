@@ -55,14 +55,16 @@ class WorkerPool:
         """Return the next task, and wait until there is one; None ends the worker."""
         with self.changed:
             while not self._stop.is_set():
+                # Whole files first: they need no second request, and no helper.
                 if self._files:
                     self._begun += 1
                     return self._files.popleft()
+                # Then the download with the most bytes left, which would be the last to end.
                 for shared in sorted(self._shared, key=SharedDownload.left_bytes, reverse=True):
                     if (task := shared.next_task()) is not None:
                         return task
                 if self._begun == 0:
-                    break
+                    break  # nobody is downloading, so nothing to help with will come
                 self._idle += 1
                 self.changed.wait()
                 self._idle -= 1
@@ -212,6 +214,8 @@ class SharedDownload:
                 self._pool.changed.wait()
             if not self._todo:
                 return None
+            # Alone, the owner takes a whole span with one request. With helpers around, or idle
+            # workers who will be, it takes one range, as they do.
             if self._failures >= MAX_FAILURES:
                 self._own = ByteRange(*self._todo.popleft())
             elif self._is_split or self._pool.has_idle:
@@ -230,6 +234,7 @@ class SharedDownload:
 
     def _put_back(self, byte_range: ByteRange) -> None:
         if byte_range.start < byte_range.stop:
+            # In front: the hash needs the first missing bytes first.
             self._todo.appendleft((byte_range.start, byte_range.stop))
 
     def _split(self, own: ByteRange) -> None:

@@ -170,6 +170,11 @@ def head(path: str, url: str, sources: Sources) -> ListedFile:
 
     The ETag is stored as a weak one (`W/`): it shows a change, but is not an md5 of the bytes.
 
+    Args:
+        path: of the file in the dataset.
+        url: of the file.
+        sources: sends the request.
+
     Raises:
         SourceError: there is no such file, or the server does not say its size.
     """

@@ -72,6 +72,11 @@ def git_succeeds(folder: Path, *arguments: str) -> bool:
 def run(command: Sequence[str], folder: Path, *, stdin: bytes = b"") -> bytes:
     """Run a program in a folder and return its output.
 
+    Args:
+        command: program and arguments.
+        folder: in which it runs.
+        stdin: its input.
+
     Raises:
         ProgramError: the program failed.
     """

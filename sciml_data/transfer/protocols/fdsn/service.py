@@ -238,7 +238,13 @@ def find_service(
 
 
 def addresses(base: str, mirrors: Sequence[str], log: Callable[[str], None]) -> list[str]:
-    """Return the URLs at which the service may be, in the order to try; the last is `base`."""
+    """Return the URLs at which the service may be, in the order to try.
+
+    Args:
+        base: URL of the service; it comes last.
+        mirrors: URLs of replays; folders are skipped.
+        log: gets a line for each skipped folder.
+    """
     parts = urlsplit(base)
     urls = []
     for mirror in mirrors:

@@ -246,7 +246,13 @@ def outdated(tables: Sequence[pd.DataFrame], merged: pd.DataFrame) -> list[int]:
 
 
 def half_open(merged: pd.DataFrame, period: Window, box: Box) -> pd.DataFrame:
-    """Return the events inside the half-open period and box: those on the upper edges are not."""
+    """Return the events inside a half-open period and box: those on the upper edges are not.
+
+    Args:
+        merged: events, as `merge_windows` returns them.
+        period: start inclusive, end exclusive.
+        box: in degrees, south and west inclusive.
+    """
     time, latitude, longitude = merged["time"], merged["latitude"], merged["longitude"]
     inside = (time >= period.start) & (time < period.end)
     inside &= (latitude >= box.south) & (latitude < box.north)
