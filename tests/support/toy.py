@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from click.testing import CliRunner, Result
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.run.request import Request
@@ -12,6 +14,7 @@ from sciml_data.bench.run.staging import Sample, Source
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
+from sciml_data.cli import group
 from sciml_data.registry.layout import Registry
 from tests.support.paths import TOY_REGISTRY
 
@@ -22,6 +25,11 @@ REGISTRY = Registry(TOY_REGISTRY)
 RUNNER = TOY_REGISTRY / "runners" / "toy"
 DIGEST = "sha256:" + "0" * 64  # of the native files that do not exist
 SAMPLE_DIGEST = "sha256:" + "1" * 64
+
+
+def run_cli(*words: str, home: Path) -> Result:
+    """Run the command line in the toy registry, as typed."""
+    return CliRunner().invoke(group, [*words, "--registry", str(TOY_REGISTRY), "--home", str(home)])
 
 
 def toy_data() -> xr.Dataset:

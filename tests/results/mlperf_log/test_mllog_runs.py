@@ -11,9 +11,9 @@ from sciml_data.bench.record.runs import all_runs
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import check_lines, check_official, events_of, log_text
-from tests.cli.test_cli_run import REGISTRY, call
 from tests.support.mllog_records import COMMIT, SUBMITTER, signed
-from tests.support.toy import toy_source
+from tests.support.paths import TOY_REGISTRY
+from tests.support.toy import run_cli, toy_source
 
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -25,15 +25,15 @@ def runs_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sciml_data.bench.stage", toy_source)
-        seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=1", home=root)
-        one = call("run", "toy", "--sample", "--name", "once", "--set", "epochs=1", home=root)
-        again = call("run", "toy", "--resume", "once", home=root)
+        seeds = run_cli("run", "toy", "--seeds", "0-1", "--set", "epochs=1", home=root)
+        one = run_cli("run", "toy", "--sample", "--name", "once", "--set", "epochs=1", home=root)
+        again = run_cli("run", "toy", "--resume", "once", home=root)
     assert [seeds.exception, one.exception, again.exception] == [None, None, None]
     return Home(root)
 
 
 def test_the_log_of_each_run_passes_both_checks(runs_home: Home, tmp_path: Path) -> None:
-    registry = find_registry(REGISTRY)
+    registry = find_registry(TOY_REGISTRY)
     for folder in all_runs(runs_home):
         record = load_record(folder)
         record["code"]["commit"] = COMMIT  # where the tests run there may be no git checkout

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.record.record import load_record, write_record
@@ -22,9 +22,8 @@ from sciml_data.cli.run import read_seeds
 from sciml_data.errors import CallError, RecordError, SciMLDataError
 from sciml_data.registry.layout import Registry, find_registry
 from tests.support.paths import TOY_REGISTRY
-from tests.support.toy import toy_source
+from tests.support.toy import run_cli, toy_source
 
-REGISTRY = TOY_REGISTRY
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -32,11 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(autouse=True)
 def _points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sciml_data.bench.stage", toy_source)
-
-
-def call(*words: str, home: Path) -> Result:
-    rest = ["--registry", str(REGISTRY), "--home", str(home)]
-    return CliRunner().invoke(group, [*words, *rest])
 
 
 def talked(result: Result) -> str:
@@ -50,8 +44,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sciml_data.bench.stage", toy_source)
-        sample = call("run", "toy", "--sample", "--strategy", "default", home=home)
-        seeds = call("run", "toy", "--seeds", "0-1", "--set", "epochs=2", home=home)
+        sample = run_cli("run", "toy", "--sample", "--strategy", "default", home=home)
+        seeds = run_cli("run", "toy", "--seeds", "0-1", "--set", "epochs=2", home=home)
     assert (sample.exception, seeds.exception) == (None, None)
     return home
 
@@ -61,7 +55,7 @@ def runs_of(home: Path) -> list[str]:
 
 
 def test_a_run_prints_its_table_and_its_folder(tmp_path: Path) -> None:
-    result = call("run", "toy", "--set", "epochs=1", home=tmp_path)
+    result = run_cli("run", "toy", "--set", "epochs=1", home=tmp_path)
 
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
@@ -72,7 +66,7 @@ def test_a_run_prints_its_table_and_its_folder(tmp_path: Path) -> None:
 
 
 def test_json_is_the_record(kept: Path) -> None:
-    result = call("show", "latest", "--json", home=kept)
+    result = run_cli("show", "latest", "--json", home=kept)
 
     assert json.loads(result.stdout)["benchmark"]["name"] == "toy"
 
@@ -80,7 +74,7 @@ def test_json_is_the_record(kept: Path) -> None:
 def test_several_seeds_are_shown_as_median_and_spread(kept: Path) -> None:
     real = runs_of(kept)[1:]
 
-    result = call("show", *real, home=kept)
+    result = run_cli("show", *real, home=kept)
 
     assert result.exit_code == 0
     assert "2 runs, seeds 0, 1" in result.stdout
@@ -88,15 +82,15 @@ def test_several_seeds_are_shown_as_median_and_spread(kept: Path) -> None:
 
 
 def test_synthetic_and_real_runs_are_not_mixed(kept: Path) -> None:
-    result = call("show", *runs_of(kept), home=kept)
+    result = run_cli("show", *runs_of(kept), home=kept)
 
     assert isinstance(result.exception, CallError)
     assert {"synthetic", "data"} <= {problem.kind for problem in result.exception.problems}
 
 
 def test_show_draws_the_figures_and_copies_them(kept: Path, tmp_path: Path) -> None:
-    result = call("show", "latest", "--figures", str(tmp_path / "drawn"), home=kept)
-    without = call("show", "latest", "--no-figures", home=kept)
+    result = run_cli("show", "latest", "--figures", str(tmp_path / "drawn"), home=kept)
+    without = run_cli("show", "latest", "--no-figures", home=kept)
 
     drawn = [str(tmp_path / "drawn" / name) for name in ("scores.txt", "monitor.png")]
     assert result.stdout.splitlines()[-2:] == drawn
@@ -105,7 +99,7 @@ def test_show_draws_the_figures_and_copies_them(kept: Path, tmp_path: Path) -> N
 
 
 def test_rescore_finds_the_scores_again(kept: Path) -> None:
-    result = call("rescore", runs_of(kept)[0], home=kept)
+    result = run_cli("rescore", runs_of(kept)[0], home=kept)
 
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "18 scores recomputed, 0 differ from the record"
@@ -117,7 +111,7 @@ def test_rescore_exits_1_where_a_score_differs(kept: Path) -> None:
     record["metrics"][0]["score"] += 1e-3
     write_record(folder, record)
 
-    result = call("rescore", str(folder), "--json", home=kept)
+    result = run_cli("rescore", str(folder), "--json", home=kept)
 
     assert result.exit_code == 1
     assert len(json.loads(result.stdout)["differences"]) == 1
@@ -126,7 +120,7 @@ def test_rescore_exits_1_where_a_score_differs(kept: Path) -> None:
 def test_a_finished_run_can_be_gone_on_with(kept: Path) -> None:
     before = load_record(kept / "runs" / "toy" / runs_of(kept)[1])
 
-    result = call("run", "toy", "--resume", before["run_id"], "--json", home=kept)
+    result = run_cli("run", "toy", "--resume", before["run_id"], "--json", home=kept)
 
     after = json.loads(result.stdout)
     assert after["run_id"] == before["run_id"]
@@ -138,9 +132,9 @@ def test_a_finished_run_can_be_gone_on_with(kept: Path) -> None:
 def test_a_run_of_a_name_is_gone_on_with(tmp_path: Path) -> None:
     words = ("run", "toy", "--name", "mine", "--set", "epochs=1", "--json")
 
-    first = json.loads(call(*words, home=tmp_path).stdout)
-    again = json.loads(call(*words, home=tmp_path).stdout)
-    other = call(*words, "--seed", "1", home=tmp_path)
+    first = json.loads(run_cli(*words, home=tmp_path).stdout)
+    again = json.loads(run_cli(*words, home=tmp_path).stdout)
+    other = run_cli(*words, "--seed", "1", home=tmp_path)
 
     assert runs_of(tmp_path) == ["mine"]
     assert first["run_id"] == again["run_id"]
@@ -149,7 +143,7 @@ def test_a_run_of_a_name_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_seeds_of_a_name_have_folders_of_their_own(tmp_path: Path) -> None:
-    call("run", "toy", "--name", "m", "--seeds", "3-4", "--set", "epochs=1", home=tmp_path)
+    run_cli("run", "toy", "--name", "m", "--seeds", "3-4", "--set", "epochs=1", home=tmp_path)
 
     assert runs_of(tmp_path) == ["m-s3", "m-s4"]
 
@@ -164,7 +158,7 @@ def test_staging_alone_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("sciml_data.bench.stage", stage)
 
     words = ("--sample-seed", "3", "--sample-set", "rows=9", "--stage-only")
-    result = call("run", "toy", "--sample", *words, home=tmp_path)
+    result = run_cli("run", "toy", "--sample", *words, home=tmp_path)
 
     assert (result.exit_code, result.stdout, staged) == (0, "", [Sample(3, ("rows=9",))])
     assert runs_of(tmp_path) == []
@@ -178,7 +172,7 @@ def test_a_worker_that_does_not_write_says_nothing(
     task = {"type": "worker", "index": 1}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
 
-    result = call("run", "toy", "--strategy", "default", "--json", home=tmp_path)
+    result = run_cli("run", "toy", "--strategy", "default", "--json", home=tmp_path)
 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
@@ -191,7 +185,7 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
 
     with pytest.raises(CallError, match="'tevolop' runs on tensorflow, not on jax"):
         check_backend(tevolop, "tevolop")
-    check_backend(load_runner(Registry(REGISTRY), "toy"), "toy")
+    check_backend(load_runner(Registry(TOY_REGISTRY), "toy"), "toy")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +220,7 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
 def test_a_wrong_call_exits_2_and_says_what_is_wrong(
     tmp_path: Path, words: list[str], said: str
 ) -> None:
-    result = call(*words, home=tmp_path)
+    result = run_cli(*words, home=tmp_path)
 
     assert isinstance(result.exception, SciMLDataError)
     assert result.exception.exit_code == 2
@@ -244,7 +238,7 @@ def test_without_tensorflow_the_extra_is_named(
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
 
-    result = call("run", "toy", home=tmp_path)
+    result = run_cli("run", "toy", home=tmp_path)
 
     assert isinstance(result.exception, CallError)
     assert result.exception.hint == "pip install 'sciml-data[train]'"
