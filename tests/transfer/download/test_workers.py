@@ -316,7 +316,6 @@ from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.transfer.download import fetch
 from sciml_data.home import Home
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.protocols.retry import RetryPolicy
 fetch(make_plan(read_descriptor(Path(sys.argv[1])), Home(Path(sys.argv[2]))), jobs=8)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """  # not ru_maxrss: that is inherited from whoever starts a program
