@@ -13,6 +13,44 @@ from typing import Any
 
 from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 
+# Keys of the tables in task.toml, and the types of their values.
+TOP_TABLES = {
+    "task": dict,
+    "model": dict,
+    "settings": dict,
+    "metric": list,
+    "target": list,
+    "variant": dict,
+}
+TASK_KEYS = {"name": str, "title": str, "dataset": str, "version": str, "headline_split": str}
+TASK_OPTIONAL = {"description": str, "headline_metric": str, "variant": str}
+VARIANT_KEYS = {"datasets": list}
+VARIANT_OPTIONAL = {
+    "title": str,
+    "headline_split": str,
+    "headline_metric": str,
+    "default_model": str,
+    "splits": list,
+    "settings": dict,
+}
+MODEL_KEYS = {"default": str}
+MODEL_OPTIONAL = {"names": list}
+METRIC_KEYS = {
+    "id": str,
+    "name": str,
+    "version": str,
+    "unit": str,
+    "lower_is_better": bool,
+    "formula": str,
+}
+METRIC_OPTIONAL = {"min": (int, float), "max": (int, float)}
+TARGET_KEYS = {"metric": str, "part": str, "value": (int, float), "source": str}
+TARGET_OPTIONAL = {"split": str, "comparison": str, "variant": str, "dataset": str}
+NUMBER = "a number"
+TYPE_NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
+COMPARISONS = (">=", "<=")
+SETTING_GROUPS = ("model", "split", "sample", "dataset")
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -249,44 +287,6 @@ def _metric(block: Mapping[str, Any]) -> Metric:
     return Metric(**named, minimum=block.get("min"), maximum=block.get("max"))
 
 
-TOP = {
-    "task": dict,
-    "model": dict,
-    "settings": dict,
-    "metric": list,
-    "target": list,
-    "variant": dict,
-}
-TASK_KEYS = {"name": str, "title": str, "dataset": str, "version": str, "headline_split": str}
-TASK_OPTIONAL = {"description": str, "headline_metric": str, "variant": str}
-VARIANT_KEYS = {"datasets": list}
-VARIANT_OPTIONAL = {
-    "title": str,
-    "headline_split": str,
-    "headline_metric": str,
-    "default_model": str,
-    "splits": list,
-    "settings": dict,
-}
-MODEL_KEYS = {"default": str}
-MODEL_OPTIONAL = {"names": list}
-METRIC_KEYS = {
-    "id": str,
-    "name": str,
-    "version": str,
-    "unit": str,
-    "lower_is_better": bool,
-    "formula": str,
-}
-METRIC_OPTIONAL = {"min": (int, float), "max": (int, float)}
-TARGET_KEYS = {"metric": str, "part": str, "value": (int, float), "source": str}
-TARGET_OPTIONAL = {"split": str, "comparison": str, "variant": str, "dataset": str}
-NUMBER = "a number"
-TYPE_NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
-COMPARISONS = (">=", "<=")
-SETTING_GROUPS = ("model", "split", "sample", "dataset")
-
-
 def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
     """Return every problem of the document in a task.toml.
 
@@ -295,7 +295,7 @@ def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
         folder: name of the runner's folder, which has to be the name of the task.
     """
     problems = _table_problems(
-        "", document, {key: TOP[key] for key in ("task", "model", "metric")}, TOP
+        "", document, {key: TOP_TABLES[key] for key in ("task", "model", "metric")}, TOP_TABLES
     )
     if problems:
         return problems
