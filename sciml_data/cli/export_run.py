@@ -34,13 +34,13 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
 
     if form not in RUN_FORMS:
         _refuse_unknown(form, list(RUN_FORMS))
-    found = RUN_FORMS[form]
+    run_form = RUN_FORMS[form]
     not_accepted = {
-        key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in found.options
+        key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in run_form.options
     }
     refuse_options(form, options, DATASET_OPTIONS | not_accepted)
     to = options["to"]
-    if to is not None and not found.writes_target:
+    if to is not None and not run_form.writes_target:
         check_output(Path(to))
     folder = find_run(find_home(options["home"]), name)
     request = ExportRequest(
@@ -52,7 +52,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         with_predictions=options["with_predictions"],
     )
     text = export(form, request)
-    if found.writes_target:  # the export wrote the target itself, and returned its path
+    if run_form.writes_target:  # the export wrote the target itself, and returned its path
         print_or_write(f"{text}\n", None)
     else:
         print_or_write(text, None if to is None else Path(to))

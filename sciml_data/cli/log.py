@@ -119,8 +119,8 @@ def _check(run: str | None, options: dict[str, Any]) -> None:
     if problems:
         click.echo(f"{path.name}: {len(problems)} problems", err=True)
         sys.exit(1)
-    held = ["MLCommons' checker", "the check of its lines"] + ["the run's record"] * bool(run)
-    click.echo(f"{path.name} passes {', '.join(held)}")
+    passed = ["MLCommons' checker", "the check of its lines"] + ["the run's record"] * bool(run)
+    click.echo(f"{path.name} passes {', '.join(passed)}")
 
 
 def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
