@@ -1,4 +1,5 @@
 from .interface import (
+    NOTICES,
     Format,
     Native,
     Shard,
@@ -7,7 +8,6 @@ from .interface import (
     require_format,
     views_of,
 )
-from .reporting import NOTICES
 
 __all__ = [
     "NOTICES",

@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 from sciml_data.errors import Problem
 from sciml_data.formats import cbed_hdf5
 from sciml_data.formats.cbed_hdf5 import SPACE_GROUPS, STACK, stack_problem, stacked, texts
-from sciml_data.formats.interface import Native, Shard, no_split, raise_if_any
-from sciml_data.formats.reporting import Tally
+from sciml_data.formats.interface import Native, Shard, Tally, no_split, raise_if_any
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sciml_data.bench.task.variants import choose_variant
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, uno_almanac
 from sciml_data.formats.drug_response import NO_DRUG, swapped, text_of
-from sciml_data.formats.uno_almanac.r_files import mean_of_probes
+from sciml_data.formats.uno_almanac import mean_of_probes
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator
@@ -240,16 +240,14 @@ def test_another_number_than_the_file_has_is_refused(sample: Path, block: dict[s
 def test_a_key_that_leads_nowhere_is_a_malformed_row(
     sample: Path, block: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sciml_data.formats.uno_almanac import r_files
-
-    honest = r_files._frames
+    honest = uno_almanac._frames
 
     def lost(path: Path) -> Any:
         treatments, samples, assays, index = honest(path)
         index["colKey"][6] = 99
         return treatments, samples, assays, index
 
-    monkeypatch.setattr(r_files, "_frames", lost)
+    monkeypatch.setattr(uno_almanac, "_frames", lost)
 
     dataset = read(native_of(sample, block))
 

@@ -15,7 +15,7 @@ import xarray as xr
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, uno_ccle
 from sciml_data.formats.drug_response import NO_DRUG, molecular_features, text_of
-from sciml_data.formats.drug_response.molecules import BITS, largest_fragment
+from sciml_data.formats.drug_response.inputs import BITS, largest_fragment
 from sciml_data.formats.uno_ccle.curves import growth, read_points
 from sciml_data.formats.uno_ccle.images import PIXELS, ccle_names, matches
 from sciml_data.ready.shards import write_dataset

@@ -30,8 +30,16 @@ from sciml_data.formats.drug_response import (
     merged,
     responses_dataset,
 )
-from sciml_data.formats.interface import Native, Shard, missing_files, raise_if_any
-from sciml_data.formats.reporting import add_notices, named, notice, stop_if_strict
+from sciml_data.formats.interface import (
+    Native,
+    Shard,
+    add_notices,
+    missing_files,
+    named,
+    notice,
+    raise_if_any,
+    stop_if_strict,
+)
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

@@ -40,8 +40,16 @@ from sciml_data.formats.drug_response import (
     join,
     responses_dataset,
 )
-from sciml_data.formats.interface import Native, Shard, missing_files
-from sciml_data.formats.reporting import MAX_IN_NOTICE, add_notices, named, notice, stop_if_strict
+from sciml_data.formats.interface import (
+    MAX_IN_NOTICE,
+    Native,
+    Shard,
+    add_notices,
+    missing_files,
+    named,
+    notice,
+    stop_if_strict,
+)
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from sciml_data.formats.interface import Native, Shard, one_to_one
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
-    from sciml_data.formats.reporting import Tally
+    from sciml_data.formats.interface import Tally
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 SAMPLE = "sample"

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.reporting import Tally
+from sciml_data.formats.interface import Tally
 
 STACK = "cbed_stack"
 NAME = re.compile(r"sample_(\d{1,9})_(\d{1,9})", re.ASCII)

@@ -1,5 +1,4 @@
-from .delimited import read_rows
-from .molecules import Molecules, molecular_features, require_rdkit
+from .inputs import Molecules, molecular_features, read_rows, require_rdkit
 from .responses import (
     NO_DRUG,
     REASONS,

@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats.cbed_hdf5 import texts
-from sciml_data.formats.interface import Native, Shard, no_split, same_name_problems
-from sciml_data.formats.reporting import add_notices
+from sciml_data.formats.interface import Native, Shard, add_notices, no_split, same_name_problems
 from sciml_data.formats.scan_lmdb.database import Database
 from sciml_data.formats.scan_lmdb.samples import Sample, open_layout, read_samples
 from sciml_data.registry.descriptor import match_paths
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
-    from sciml_data.formats.reporting import Tally
+    from sciml_data.formats.interface import Tally
     from sciml_data.formats.scan_lmdb.layout import Layout
 
 SHARD_BYTES = 256 * 2**20  # native bytes of a ready file: eight samples of 16 x 16 probes

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
-from sciml_data.formats.reporting import Tally
+from sciml_data.formats.interface import Tally
 from sciml_data.formats.scan_lmdb.database import DamagedError, Database
 from sciml_data.formats.scan_lmdb.layout import HEADER_KEYS, Layout, Quantity, is_noise, read_layout
 

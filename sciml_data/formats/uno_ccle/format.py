@@ -36,8 +36,14 @@ from sciml_data.formats.drug_response import (
     require_rdkit,
     responses_dataset,
 )
-from sciml_data.formats.interface import Native, Shard
-from sciml_data.formats.reporting import add_notices, malformed_rows, notice, stop_if_strict
+from sciml_data.formats.interface import (
+    Native,
+    Shard,
+    add_notices,
+    malformed_rows,
+    notice,
+    stop_if_strict,
+)
 from sciml_data.formats.uno_ccle.curves import Points, growth, read_points
 from sciml_data.formats.uno_ccle.images import (
     ccle_names,

@@ -1,19 +1,22 @@
-"""Features of drugs from their SMILES, by RDKit: named descriptors and Morgan fingerprints.
+"""Inputs of drug responses: rows of small text tables, and features of molecules from SMILES.
 
-Uno's own descriptors come from Dragon 7, commercial software whose values must not be passed on;
-these can be computed by everybody. RDKit comes with the extra `uno` and is imported on first use.
+Features are named descriptors and Morgan fingerprints by RDKit. Uno's own descriptors come from
+Dragon 7, commercial software whose values must not be passed on; these can be computed by
+everybody. RDKit comes with the extra `uno` and is imported on first use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.formats.drug_response.responses import Features
 
 RADIUS = 2  # bonds around an atom: ECFP4, as in Uno's successors
@@ -103,3 +106,57 @@ def largest_fragment(smiles: str) -> Any:
         return None
     fragments = Chem.GetMolFrags(molecule, asMols=True)
     return max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms())
+
+
+# --- text tables ---------------------------------------------------------------------------------
+
+
+def read_rows(
+    path: Path,
+    header: Sequence[str],
+    delimiter: str,
+    problems: list[Problem],
+    *,
+    encoding: str = "utf-8",
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of a text table: its place ("file:line"), and its fields by name.
+
+    A malformed row is not fatal: it becomes a problem, and the other rows are read.
+
+    Args:
+        path: table of text with a first line of names.
+        header: the expected names, all of them and in this order.
+        delimiter: between the fields; a field may be in quotation marks.
+        problems: a row with more or fewer fields is added here and skipped.
+        encoding: of the text.
+
+    Raises:
+        NativeFormatError: the file is empty, is not text, or has another header.
+    """
+    try:
+        lines = path.read_text(encoding=encoding).splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise _refused(
+            path, f"not {encoding} text: {error.reason} at byte {error.start}"
+        ) from error
+    rows = csv.reader(lines, delimiter=delimiter)
+    actual = next(rows, None)
+    if actual is None:
+        raise _refused(path, "is empty")
+    if actual != list(header):
+        raise _refused(path, f"the header {list(header)} is expected, {actual[:20]} found")
+    for row in rows:
+        place = f"{path.name}:{rows.line_num}"
+        if len(row) == len(header):
+            yield place, dict(zip(header, row, strict=True))
+        elif row:
+            message = f"{len(header)} fields expected, {len(row)} found"
+            problems.append(Problem("malformed", place, message))
+
+
+def _refused(path: Path, wrong: str) -> NativeFormatError:
+    return NativeFormatError(
+        f"{path.name} cannot be read",
+        problems=[Problem("malformed", path.name, wrong)],
+        untouched="nothing was converted",
+    )
