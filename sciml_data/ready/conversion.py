@@ -83,6 +83,7 @@ def convert(
     options, log = dict(options or {}), log or (lambda _: None)
     native = _native(verified)
     shards = load_format(native.block["reader"]).shards(native, options)
+    # Two conversions of the same folder would remove each other's files.
     with verified.folder.lock("convert"):
         folder, tasks = _plan(verified, native, shards, options)
         if not again:

@@ -104,6 +104,7 @@ def make_sample(
     require_format(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     block, marker = _block_and_marker(descriptor, seed, overrides)
+    # Two processes would write to the same `partial` folder; the second gets an error at once.
     with folder.lock(f"make the sample of {descriptor.dataset}"):
         if _matches(_read_marker(folder), marker) and folder.manifest.is_file():
             fetched = load_fetched(descriptor, folder)

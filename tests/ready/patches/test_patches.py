@@ -1,4 +1,4 @@
-"""Patches of ready scenes: values as in the files, each once an epoch, by threads that end."""
+"""Patches of ready scenes: values of the files, each patch once an epoch, threads that end."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def open_files() -> int:
 
 
 def reading_threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name.startswith("patches")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("patches")]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_patches_hold_what_xarray_decodes(packed: Converted, grid: PatchGrid) ->
     patches = list_patches(scenes, grid)
     expected = [opened(path) for path in scenes.paths]
     chosen = np.random.default_rng(1).permutation(len(patches))[:12]
-    seen = 0
+    valid_pixels = 0
     for number, patch in zip(chosen, read_each(patches, chosen), strict=True):
         rows, columns, inside = placed(patches, int(number))
         window = expected[patches.scene[number]].isel(row=rows, column=columns)
@@ -124,8 +124,8 @@ def test_patches_hold_what_xarray_decodes(packed: Converted, grid: PatchGrid) ->
         assert (weight == patch.weights[0][inside]).all()
         assert (np.where(weight, window["cloud"].values, 0) == patch.labels[0][inside]).all()
         assert patch.weights[0].sum() == weight.sum()  # nothing counts beyond the scene
-        seen += int(weight.sum())
-    assert seen > 0
+        valid_pixels += int(weight.sum())
+    assert valid_pixels > 0
 
 
 def read_each(patches: Patches, numbers: Any) -> Iterator[Any]:
@@ -153,7 +153,7 @@ def test_raw_channels_become_values_by_the_packing(patches: Patches) -> None:
     assert np.isnan(values).any()
 
 
-def test_missing_channels_get_the_value_asked_for(patches: Patches) -> None:
+def test_missing_channels_get_the_given_value(patches: Patches) -> None:
     means = np.arange(9, dtype=np.float32)
     plain = read_batch(patches, [0], BatchContent(missing=np.nan)).inputs
     filled = read_batch(patches, [0], BatchContent(missing=tuple(means.tolist()))).inputs
@@ -183,15 +183,15 @@ def test_a_batch_is_of_the_whole_split(patches: Patches) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_number_of_threads_changes_nothing(patches: Patches, threads: int) -> None:
     expected = list(stream(patches, batch_size=8, seed=0, threads=2))
-    found = list(stream(patches, batch_size=8, seed=0, threads=threads, prefetch=2))
+    batches = list(stream(patches, batch_size=8, seed=0, threads=threads, prefetch=2))
 
-    for one, other in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(one.index, other.index)
-        np.testing.assert_array_equal(one.inputs, other.inputs)
-        np.testing.assert_array_equal(one.labels, other.labels)
+    for batch, other in zip(expected, batches, strict=True):
+        np.testing.assert_array_equal(batch.index, other.index)
+        np.testing.assert_array_equal(batch.inputs, other.inputs)
+        np.testing.assert_array_equal(batch.labels, other.labels)
 
 
-def test_what_is_kept_of_a_batch_is_not_written_over(patches: Patches) -> None:
+def test_a_batch_in_use_is_not_overwritten(patches: Patches) -> None:
     corners = [
         (int(batch.index[-1]), batch.inputs[-1, :3, :3], batch.labels[-1, :3])
         for batch in stream(patches, batch_size=4, seed=0, prefetch=1)
@@ -204,7 +204,7 @@ def test_what_is_kept_of_a_batch_is_not_written_over(patches: Patches) -> None:
         np.testing.assert_array_equal(expected.labels[0, :3], labels)
 
 
-def test_memory_is_used_again_once_nothing_lies_in_it(patches: Patches) -> None:
+def test_memory_of_released_batches_is_used_again(patches: Patches) -> None:
     shape, dtype = (2, 64, 64, 9), np.dtype(np.float32)
     first = patches.pool.empty(shape, dtype)
     address, part = first.ctypes.data, first[0, 0]
@@ -232,25 +232,25 @@ def test_ranks_share_an_epoch_without_repetition(patches: Patches) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_ranks_step_together_where_the_rest_is_dropped(ranks: int) -> None:
-    found = [
+def test_ranks_have_equal_batches_if_the_remainder_is_dropped(ranks: int) -> None:
+    of_ranks = [
         batch_indices(61, batch_size=4, seed=0, ranks=(rank, ranks), drop_remainder=True)
         for rank in range(ranks)
     ]
-    kept = 61 - 61 % (4 * ranks)
+    used = 61 - 61 % (4 * ranks)
 
-    assert {kept // (4 * ranks)} == {len(batches) for batches in found}
-    assert {4} == {len(batch) for batches in found for batch in batches}
+    assert {used // (4 * ranks)} == {len(batches) for batches in of_ranks}
+    assert {4} == {len(batch) for batches in of_ranks for batch in batches}
 
 
-def test_the_last_batch_has_the_rest(patches: Patches) -> None:
+def test_the_last_batch_has_the_remainder(patches: Patches) -> None:
     sizes = [len(batch) for batch in stream(patches, batch_size=25, seed=0)]
     dropped = [len(batch) for batch in stream(patches, batch_size=25, seed=0, drop_remainder=True)]
 
     assert (sizes, dropped) == ([25, 25, 10], [25, 25])
 
 
-def test_an_epoch_goes_on_from_any_batch(patches: Patches) -> None:
+def test_an_epoch_is_resumed_from_any_batch(patches: Patches) -> None:
     whole = in_order(patches, batch_size=9, seed=1, epoch=4)
 
     assert whole[27:] == in_order(patches, batch_size=9, seed=1, epoch=4, start_batch=3)
@@ -280,17 +280,17 @@ def test_threads_end_when_an_epoch_does_or_is_closed(patches: Patches) -> None:
     assert reading_threads() == []
 
 
-def test_scenes_tell_what_they_are_chosen_by(converted: Converted) -> None:
+def test_scenes_have_the_values_of_their_files(converted: Converted) -> None:
     scenes = find_scenes(converted, splits="training")
     expected = [opened_scene(path) for path in scenes.paths]
 
     assert (len(scenes), scenes.shape) == (2, SHAPE)
     assert {"training"} == set(scenes.split.tolist())
     for name in ("orbit", "platform", "illumination", "native_rows", "valid_fraction"):
-        found = getattr(scenes, name)
-        assert [one[name].values[0] for one in expected] == found.tolist()
-    assert (np.concatenate([one["time"].values for one in expected]) == scenes.time).all()
-    assert [one["granule"].values[0].decode() for one in expected] == scenes.granule.tolist()
+        values = getattr(scenes, name)
+        assert [scene[name].values[0] for scene in expected] == values.tolist()
+    assert (np.concatenate([scene["time"].values for scene in expected]) == scenes.time).all()
+    assert [scene["granule"].values[0].decode() for scene in expected] == scenes.granule.tolist()
 
 
 def opened_scene(path: Path) -> xr.Dataset:
@@ -326,16 +326,16 @@ def test_headers_are_read_once(
     third = find_scenes(copied)
 
     assert [copied[1].name] == read
-    same_scenes(first, again)
-    same_scenes(first.select([1, 2]), part)
+    assert_same(first, again)
+    assert_same(first.select([1, 2]), part)
     assert third.mtimes[1] == 1
 
 
-def same_scenes(one: Scenes, other: Scenes) -> None:
-    assert one.layouts == other.layouts
-    for name, chunks in one.chunks.items():
+def assert_same(scenes: Scenes, other: Scenes) -> None:
+    assert scenes.layouts == other.layouts
+    for name, chunks in scenes.chunks.items():
         np.testing.assert_array_equal(chunks, other.chunks[name])
-    for name, values in one.values.items():
+    for name, values in scenes.values.items():
         np.testing.assert_array_equal(values, other.values[name])
 
 
@@ -344,10 +344,10 @@ def test_a_damaged_cache_is_replaced(copied: list[Path]) -> None:
     for store in copied[0].parent.glob(".scenes-*"):
         store.write_bytes(store.read_bytes()[:100])
 
-    same_scenes(first, find_scenes(copied))
+    assert_same(first, find_scenes(copied))
 
 
-def test_files_that_cannot_be_used_are_all_named(copied: list[Path]) -> None:
+def test_all_unusable_files_are_named(copied: list[Path]) -> None:
     copied[0].write_bytes(copied[0].read_bytes()[:5000])
     copied[2].write_bytes(b"no HDF5")
 
@@ -356,7 +356,7 @@ def test_files_that_cannot_be_used_are_all_named(copied: list[Path]) -> None:
     assert [copied[0].name, copied[2].name] == [p.place for p in caught.value.problems]
 
 
-def test_a_file_that_was_cut_or_changed_is_named_when_it_is_read(copied: list[Path]) -> None:
+def test_a_truncated_or_changed_file_is_named_when_it_is_read(copied: list[Path]) -> None:
     patches = list_patches(find_scenes(copied), SMALL)
     state = copied[1].stat()
     with copied[1].open("r+b") as file:
@@ -395,7 +395,7 @@ def test_scenes_of_several_shapes_are_refused(copied: list[Path], tmp_path: Path
     assert [odd.name] == [problem.place for problem in caught.value.problems]
 
 
-def test_a_chunk_that_gzip_did_not_pay_for_is_read(copied: list[Path]) -> None:
+def test_a_chunk_with_a_skipped_filter_is_read(copied: list[Path]) -> None:
     path = copied[0]
     with h5py.File(path, "r+") as file:
         stored = file["cloud"][...]
@@ -416,17 +416,17 @@ def test_a_chunk_that_gzip_did_not_pay_for_is_read(copied: list[Path]) -> None:
     assert patch.weights.any()
 
 
-def test_patches_with_too_little_that_is_valid_are_left_out(copied: list[Path]) -> None:
+def test_patches_with_too_few_valid_pixels_are_left_out(copied: list[Path]) -> None:
     grid = PatchGrid(size=64, stride=50, origin=(0, 3), edges="pad")
     scenes = find_scenes(copied)
     whole = list_patches(scenes, grid)
     share = np.concatenate([read_mask_share(whole, number) for number in range(len(whole))])
-    least = float(np.median(share))
+    min_valid = float(np.median(share))
     for _ in range(2):  # computed, then from the store
-        kept = list_patches(scenes, grid, min_valid=least)
-        assert kept.valid_fraction is not None
-        np.testing.assert_allclose(share[share >= np.float32(least)], kept.valid_fraction)
-        assert 0 < len(kept) < len(whole)
+        selected = list_patches(scenes, grid, min_valid=min_valid)
+        assert selected.valid_fraction is not None
+        np.testing.assert_allclose(share[share >= np.float32(min_valid)], selected.valid_fraction)
+        assert 0 < len(selected) < len(whole)
     assert list(copied[0].parent.glob(".valid-*.npz"))
 
 
@@ -451,30 +451,30 @@ def test_edges_are_left_out_or_padded(edges: Any, expected: int) -> None:
 def test_statistics_are_those_of_valid_pixels(patches: Patches) -> None:
     batch = read_batch(patches, range(len(patches)), BatchContent(missing=np.nan))
     valid = batch.inputs[batch.weights == 1].astype(np.float64)
-    found = channel_statistics(patches, threads=1)
+    statistics = channel_statistics(patches, threads=1)
     again = channel_statistics(patches, threads=3)
 
-    assert (~np.isnan(valid)).sum(0).tolist() == found.count.tolist()
-    np.testing.assert_allclose(np.nanmean(valid, axis=0), found.mean, rtol=1e-5)
-    np.testing.assert_allclose(np.nanstd(valid, axis=0), found.std, rtol=1e-5)
-    np.testing.assert_array_equal(found.mean, again.mean)
-    assert found.patches == 60
+    assert (~np.isnan(valid)).sum(0).tolist() == statistics.count.tolist()
+    np.testing.assert_allclose(np.nanmean(valid, axis=0), statistics.mean, rtol=1e-5)
+    np.testing.assert_allclose(np.nanstd(valid, axis=0), statistics.std, rtol=1e-5)
+    np.testing.assert_array_equal(statistics.mean, again.mean)
+    assert statistics.patches == 60
 
 
-def test_statistics_of_a_part_are_seeded(patches: Patches) -> None:
-    found = [
+def test_statistics_of_a_subset_are_seeded(patches: Patches) -> None:
+    means = [
         channel_statistics(patches, max_patches=5, seed=seed).mean.tolist() for seed in (0, 0, 1)
     ]
 
-    assert found[0] == found[1] != found[2]
+    assert means[0] == means[1] != means[2]
 
 
 def test_whole_scenes_come_one_by_one(converted: Converted) -> None:
     scenes = find_scenes(converted)
-    found = list(stream_scenes(scenes))
+    batches = list(stream_scenes(scenes))
 
-    assert [batch.index.tolist() for batch in found] == [[0], [1], [2]]
-    for batch, path in zip(found, scenes.paths, strict=True):
+    assert [batch.index.tolist() for batch in batches] == [[0], [1], [2]]
+    for batch, path in zip(batches, scenes.paths, strict=True):
         expected = opened(path)["brightness_temperature"].values
         np.testing.assert_array_equal(np.nan_to_num(expected, nan=0.0), batch.inputs[0, ..., 6:])
 
@@ -489,12 +489,12 @@ def test_whole_scenes_come_one_by_one(converted: Converted) -> None:
         {"label": "flags"},
     ],
 )
-def test_what_cannot_be_is_refused(patches: Patches, wrong: dict[str, Any]) -> None:
+def test_invalid_numbers_are_refused(patches: Patches, wrong: dict[str, Any]) -> None:
     with pytest.raises(CallError):
         next(stream(patches, **{"batch_size": 4, "seed": 0, **wrong}))
 
 
-def test_splits_that_there_are_not_are_refused(converted: Converted) -> None:
+def test_unknown_splits_are_refused(converted: Converted) -> None:
     with pytest.raises(CallError, match="did you mean 'training'"):
         find_scenes(converted, splits=["trainin"])
     with pytest.raises(CallError):

@@ -1,4 +1,4 @@
-"""A part converted, then more: what is the same is kept, and the bytes do not tell the way."""
+"""The folder of ready files: unchanged files are kept, and the bytes do not depend on the order."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def inodes(converted: Converted) -> dict[str, tuple[int, int]]:
 
 def test_what_was_converted_is_kept_when_more_was_fetched(whole: Verified, tmp_path: Path) -> None:
     before = inodes(convert(part_of(whole, 0, 5)))
-    said: list[str] = []
+    lines: list[str] = []
 
-    after = convert(whole, log=said.append)
+    after = convert(whole, log=lines.append)
 
     assert len(before) == 2
     assert inodes(after).items() >= before.items()
-    assert said[0] == "2 of 7 ready files are there and are kept"
+    assert lines[0] == "2 of 7 ready files are there and are kept"
     elsewhere = DatasetFolder(tmp_path / "elsewhere")
     elsewhere.root.mkdir()
     elsewhere.native.symlink_to(whole.root)
@@ -80,7 +80,7 @@ def test_a_ready_file_names_its_own_native_files_only(whole: Verified) -> None:
         assert whole.manifest.digest not in dataset.attrs.values()
 
 
-def test_files_that_are_not_wanted_any_more_are_removed(whole: Verified) -> None:
+def test_files_that_do_not_belong_to_the_folder_any_more_are_removed(whole: Verified) -> None:
     convert(whole)
 
     smaller = convert(part_of(whole, 1))
@@ -88,7 +88,7 @@ def test_files_that_are_not_wanted_any_more_are_removed(whole: Verified) -> None
     assert len(smaller.manifest) == len(inodes(smaller)) == 1
 
 
-def test_a_changed_native_file_makes_its_own_ready_file_only(
+def test_a_changed_native_file_makes_only_its_own_ready_file_again(
     whole: Verified, scenes: Path, tmp_path: Path
 ) -> None:
     before = convert(whole)
@@ -102,7 +102,7 @@ def test_a_changed_native_file_makes_its_own_ready_file_only(
     assert len(after.items() - first.items()) == 1
 
 
-def test_another_version_of_the_software_makes_all_anew(
+def test_another_version_of_the_software_makes_all_files_again(
     whole: Verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = part_of(whole, 0, 1)
@@ -112,23 +112,23 @@ def test_another_version_of_the_software_makes_all_anew(
     assert not inodes(convert(part)).items() & before.items()
 
 
-def test_what_was_cut_short_or_removed_since_is_made_again(whole: Verified) -> None:
+def test_truncated_and_removed_files_are_made_again(whole: Verified) -> None:
     part = part_of(whole, 0, 1, 2)
     converted = convert(part)
-    kept, short, gone = sorted(converted.root.glob("*.nc"))
+    whole_file, short, gone = sorted(converted.root.glob("*.nc"))
     short.write_bytes(short.read_bytes()[:-1])
     gone.unlink()
     (converted.root / "manifest.csv").unlink()  # as a process leaves it that is killed
-    before = kept.stat().st_ino
+    before = whole_file.stat().st_ino
 
     again = convert(part)
 
-    assert kept.stat().st_ino == before
+    assert whole_file.stat().st_ino == before
     assert converted.manifest == again.manifest
     assert hash_file(short) == again.manifest.by_path[short.name].hash
 
 
-def test_a_note_that_was_torn_costs_one_file(whole: Verified) -> None:
+def test_an_incomplete_journal_line_costs_one_file(whole: Verified) -> None:
     part = part_of(whole, 0, 1, 2)
     converted = convert(part)
     notes = converted.root / "shards.jsonl"
@@ -143,7 +143,7 @@ def test_a_note_that_was_torn_costs_one_file(whole: Verified) -> None:
     assert converted.manifest == again.manifest
 
 
-def test_what_a_killed_process_left_is_removed(whole: Verified) -> None:
+def test_temporary_files_of_a_killed_process_are_removed(whole: Verified) -> None:
     part = part_of(whole, 0)
     root = ready_folder(whole.folder, {})
     root.mkdir(parents=True)
@@ -166,7 +166,7 @@ def test_splits_have_the_names_of_the_descriptor(whole: Verified) -> None:
     assert list(as_one) == ["all"]
 
 
-def test_a_split_of_which_nothing_was_converted_is_told_from_one_that_is_none(
+def test_a_split_without_files_is_distinguished_from_an_unknown_split(
     whole: Verified,
 ) -> None:
     converted = convert(part_of(whole, 0))
@@ -181,11 +181,11 @@ def test_while_more_is_made_nothing_incomplete_can_be_opened(
     whole: Verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convert(part_of(whole, 0))
-    found: list[Converted | None] = []
+    existing: list[Converted | None] = []
 
     convert(
         whole,
-        progress=lambda *_: found.append(find_converted(whole.descriptor, whole.folder)),
+        progress=lambda *_: existing.append(find_converted(whole.descriptor, whole.folder)),
     )
 
-    assert found == [None] * 6
+    assert existing == [None] * 6

@@ -1,4 +1,4 @@
-"""Crystals at random: labels proved, room for atoms, planes that tell the beam."""
+"""Random crystals: confirmed labels, room for atoms, planes that give the beam."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLE_GROUPS = [
 
 
 def groups_found(crystal: Crystal) -> set[int]:
-    """Return the groups that spglib finds at three precisions, in Å, that did not prove them."""
+    """Return the groups that spglib finds at three precisions, in Å, that did not choose them."""
     cell = (
         cell_axes(crystal.lengths, crystal.angles),
         [site.xyz for site in crystal.sites],
@@ -31,8 +31,8 @@ def groups_found(crystal: Crystal) -> set[int]:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        found = [spglib.get_symmetry_dataset(cell, symprec=p) for p in (5e-2, 1e-2, 1e-4)]
-    return {one.number for one in found}
+        datasets = [spglib.get_symmetry_dataset(cell, symprec=p) for p in (5e-2, 1e-2, 1e-4)]
+    return {dataset.number for dataset in datasets}
 
 
 def distances(crystal: Crystal) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -77,19 +77,19 @@ def test_crystals_follow_from_group_number_and_seed_alone() -> None:
 
 def test_a_crystal_is_called_by_its_group_and_number() -> None:
     crystal = make_crystal(62, 4, seed=0)
-    counts = [int("".join(filter(str.isdigit, one))) for one in crystal.formula.split()]
+    counts = [int("".join(filter(str.isdigit, part))) for part in crystal.formula.split()]
 
     assert crystal.material == "syn-062-004"
     assert sum(counts) == len(crystal.sites)
 
 
 @pytest.mark.parametrize(("space_group", "number"), [(0, 0), (231, 0), (62, -1)])
-def test_what_cannot_be_is_refused(space_group: int, number: int) -> None:
+def test_a_group_or_number_that_does_not_exist_is_refused(space_group: int, number: int) -> None:
     with pytest.raises(ValueError, match="no crystal"):
         make_crystal(space_group, number, seed=0)
 
 
-def test_silicon_stands_on_the_origin_of_its_setting() -> None:
+def test_silicon_has_the_origin_of_its_setting() -> None:
     silicon = diamond()
 
     assert len(silicon.sites) == 8  # 16 on the other origin, of the same group

@@ -49,7 +49,7 @@ def test_every_year_has_a_file_that_is_marked_synthetic_and_read_without_problem
 def test_magnitudes_follow_gutenberg_and_richter() -> None:
     magnitude = simulate(0).magnitude
 
-    # Aki's estimate of b, with the least magnitude known
+    # Aki's estimate of b, with the known minimum of magnitudes
     b_value = np.log10(np.e) / (magnitude.mean() - 2.3)
     assert pytest.approx(b_value, abs=0.02) == 1.0
 

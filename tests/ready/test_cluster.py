@@ -79,7 +79,7 @@ def test_a_cluster_a_pool_and_one_process_make_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_dies_ends_it_and_what_is_ready_is_kept(tmp_path: Path) -> None:
+def test_a_dead_scheduler_ends_the_conversion_and_finished_files_are_kept(tmp_path: Path) -> None:
     file, log = tmp_path / "scheduler.json", (tmp_path / "log").open("w")
     root = tmp_path / "data"
     many = write_many(root / "native", 20)
@@ -98,20 +98,20 @@ def test_a_scheduler_that_dies_ends_it_and_what_is_ready_is_kept(tmp_path: Path)
         while not file.exists() or not file.stat().st_size:
             assert scheduler.poll() is None
             time.sleep(0.05)
-        told: list[str] = []
+        lines: list[str] = []
 
         with pytest.raises(ConversionError, match="the cluster gave up"):
             convert(
                 verified(tmp_path / "scenes", root),
                 workers=str(file),
-                log=told.append,
+                log=lines.append,
                 progress=lambda *_: scheduler.kill(),
             )
 
-    assert "of 20 ready files are there and are kept" in told[-1]
+    assert "of 20 ready files are there and are kept" in lines[-1]
 
 
-def test_the_schedulers_file_is_as_good_as_its_address(
+def test_the_file_of_a_scheduler_works_like_its_address(
     scenes: Path, thread_cluster: LocalCluster, tmp_path: Path
 ) -> None:
     path = tmp_path / "scheduler.json"
@@ -122,7 +122,7 @@ def test_the_schedulers_file_is_as_good_as_its_address(
     assert len(converted.manifest) == 7
 
 
-def test_no_scheduler_at_the_address_is_told_within_seconds(
+def test_an_address_without_scheduler_is_refused_within_seconds(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SCHEDULER_TIMEOUT_S", 0.5)
@@ -134,7 +134,7 @@ def test_no_scheduler_at_the_address_is_told_within_seconds(
         convert(verified(scenes, tmp_path / "dask"), workers=f"tcp://127.0.0.1:{port}")
 
 
-def test_a_scheduler_that_accepts_and_says_nothing_is_told_within_seconds(
+def test_a_scheduler_that_does_not_answer_is_refused_within_seconds(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SCHEDULER_TIMEOUT_S", 0.5)
@@ -145,7 +145,7 @@ def test_a_scheduler_that_accepts_and_says_nothing_is_told_within_seconds(
             convert(verified(scenes, tmp_path / "dask"), workers=f"tcp://127.0.0.1:{port}")
 
 
-def test_what_was_ready_can_be_opened_after_a_cluster_was_not_there(
+def test_ready_files_can_be_opened_after_a_cluster_was_unreachable(
     scenes: Path, tmp_path: Path
 ) -> None:
     whole = verified(scenes, tmp_path / "data")
@@ -161,7 +161,7 @@ def test_what_was_ready_can_be_opened_after_a_cluster_was_not_there(
 
 
 @pytest.mark.parametrize("text", ["scheduler.json", "no address", "ftp://host:1"])
-def test_what_is_neither_address_nor_file_is_refused(
+def test_a_text_that_is_neither_address_nor_file_is_refused(
     scenes: Path, tmp_path: Path, text: str
 ) -> None:
     with pytest.raises(CallError) as error:
@@ -178,7 +178,7 @@ def test_a_file_that_no_scheduler_wrote_is_refused(scenes: Path, tmp_path: Path)
         convert(verified(scenes, tmp_path / "dask"), workers=str(path))
 
 
-def test_a_scheduler_without_workers_is_told(
+def test_a_scheduler_without_workers_is_refused(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "WORKERS_TIMEOUT_S", 0.2)
@@ -194,7 +194,7 @@ def test_a_scheduler_without_workers_is_told(
 def test_workers_that_see_other_folders_or_have_other_software_are_named(
     scenes: Path, thread_cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker is a thread of this process here, so what it says is put into its mouth."""
+    """The worker is a thread of this process here, so its report is replaced."""
     theirs = stage.software() | {"HDF5": "1.8.0"}
     monkeypatch.setattr(
         Client,
@@ -210,7 +210,7 @@ def test_workers_that_see_other_folders_or_have_other_software_are_named(
     assert "has HDF5 1.8.0, and not " in error.value.problems[1].message
 
 
-def test_a_worker_says_which_folder_it_does_not_see(tmp_path: Path) -> None:
+def test_a_worker_reports_the_folders_that_it_does_not_see(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
 
     assert stage.inspect_worker([str(tmp_path), missing]) == ([missing], stage.software())

@@ -1,4 +1,4 @@
-"""Shards given out a few at a time; failures, interrupts and kills leave nothing half-made."""
+"""Shards are queued a few at a time; failures, interrupts and kills leave no unfinished file."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class Counting(Executor):
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(3)
         self.waiting: set[Future[Any]] = set()
-        self.most = 0
+        self.max_waiting = 0
 
     def submit(self, *arguments: Any, **keywords: Any) -> Future[Any]:
         future = self._pool.submit(*arguments, **keywords)
-        self.waiting = {one for one in self.waiting if not one.done()} | {future}
-        self.most = max(self.most, len(self.waiting))
+        self.waiting = {other for other in self.waiting if not other.done()} | {future}
+        self.max_waiting = max(self.max_waiting, len(self.waiting))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
@@ -86,7 +86,7 @@ class Counting(Executor):
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> list[str]:
-    """Let shards of these names fail; return a list that is told each that was tried."""
+    """Let shards of these names fail; return a list of the shards that were tried."""
     tried: list[str] = []
 
     def make(task: ShardTask) -> Entry:
@@ -99,7 +99,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> li
     return tried
 
 
-def test_only_a_few_of_very_many_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_few_of_many_shards_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, {})
     made: list[str] = []
 
@@ -108,12 +108,12 @@ def test_only_a_few_of_very_many_are_handed_out(monkeypatch: pytest.MonkeyPatch)
             tasks(5000), WorkerPool(executor, 6), lambda task, _: made.append(task.shard.name)
         )
 
-    assert executor.most <= 6
+    assert executor.max_waiting <= 6
     assert failed == []
     assert len(set(made)) == 5000
 
 
-def test_whatever_is_wrong_with_a_file_the_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_other_shards_are_made_after_any_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     native = NativeFormatError("no", problems=[Problem("shape", "1.hdf:bts", "too small")])
     errors = {"1.nc": native, "3.nc": KeyError("bts"), "5.nc": OSError(errno.EIO, "broken disk")}
     tried = failing(monkeypatch, errors)
@@ -122,14 +122,14 @@ def test_whatever_is_wrong_with_a_file_the_others_are_made(monkeypatch: pytest.M
         failed = make_shards(tasks(8), WorkerPool(executor, 1), lambda *_: None)
 
     assert len(tried) == 8
-    assert [problem for one in failed for problem in shards.problems_of(*one)] == [
+    assert [problem for task, error in failed for problem in shards.problems_of(task, error)] == [
         Problem("shape", "1.hdf:bts", "too small"),
         Problem("failed", "3.hdf", "KeyError: 'bts'"),
         Problem("failed", "5.hdf", "OSError: [Errno 5] broken disk"),
     ]
 
 
-def test_a_full_disk_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_the_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = failing(monkeypatch, {"1.nc": OSError(errno.ENOSPC, "No space left on device")})
 
     with ThreadPoolExecutor(1) as executor, pytest.raises(ConversionError, match="is full"):
@@ -138,7 +138,7 @@ def test_a_full_disk_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tried == ["0.nc", "1.nc"]
 
 
-def test_an_interrupt_waits_for_what_is_begun_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_waits_only_for_running_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = failing(monkeypatch, {})
 
     def interrupt(*_: Any) -> None:
@@ -179,9 +179,9 @@ def read_until(process: subprocess.Popen[str], ready: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the pids of all processes below one."""
+    """Return the pids of all descendants of a process."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [one for child in map(int, listed) for one in (child, *descendants(child))]
+    return [pid_ for child in map(int, listed) for pid_ in (child, *descendants(child))]
 
 
 def is_running(pid: int) -> bool:
@@ -204,7 +204,9 @@ def ready_inodes(root: Path) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_after_kill_9_no_worker_is_left_and_only_the_rest_is_made(folder: DatasetFolder) -> None:
+def test_after_kill_9_no_worker_is_left_and_only_missing_files_are_made(
+    folder: DatasetFolder,
+) -> None:
     process = start(folder)
     read_until(process, 10)
     workers = descendants(process.pid)
@@ -217,9 +219,9 @@ def test_after_kill_9_no_worker_is_left_and_only_the_rest_is_made(folder: Datase
     assert len(before) >= 10
 
     again = start(folder)
-    out, said = again.communicate(timeout=60)
+    out, log = again.communicate(timeout=60)
 
-    assert again.returncode == 0, said
+    assert again.returncode == 0, log
     after = ready_inodes(root)
     made = len(out.splitlines())
     assert len(after) == SCENES
@@ -240,13 +242,13 @@ def manifest_of_ready(root: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_an_interrupt_ends_it_at_once_with_nothing_half_made(folder: DatasetFolder) -> None:
+def test_an_interrupt_ends_the_conversion_without_unfinished_files(folder: DatasetFolder) -> None:
     process = start(folder)
     read_until(process, 10)
     workers = descendants(process.pid)
     at = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, log = process.communicate(timeout=20)
 
     assert time.monotonic() - at < 5
     assert process.returncode != 0
@@ -254,19 +256,19 @@ def test_an_interrupt_ends_it_at_once_with_nothing_half_made(folder: DatasetFold
     root = ready_folder(folder, {})
     assert not list(root.glob(".*"))
     assert not (root / "manifest.csv").exists()
-    kept = len(ready_inodes(root))
-    assert 10 <= kept < SCENES
-    assert f" of {SCENES} ready files are there and are kept" in said
+    finished = len(ready_inodes(root))
+    assert 10 <= finished < SCENES
+    assert f" of {SCENES} ready files are there and are kept" in log
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_is_told_and_what_is_ready_is_kept(folder: DatasetFolder) -> None:
+def test_a_killed_worker_is_an_error_and_finished_files_are_kept(folder: DatasetFolder) -> None:
     process = start(folder)
     read_until(process, 10)
     worker = max(descendants(process.pid))
     os.kill(worker, signal.SIGKILL)
-    _, said = process.communicate(timeout=20)
+    _, log = process.communicate(timeout=20)
 
     assert process.returncode != 0
-    assert "was killed" in said
+    assert "was killed" in log
     assert not list(ready_folder(folder, {}).glob(".*"))

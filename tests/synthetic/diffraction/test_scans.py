@@ -1,4 +1,4 @@
-"""Scans and what lies under them, against sums over a cell and position-averaged patterns."""
+"""Scans and their target images, against sums over a cell and position-averaged patterns."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def test_the_mean_potential_is_that_of_the_atoms_forward_scattering() -> None:
     cell = Window((0.3, 0.1), CELL)
     forward = 8 * gemmi.Element("Si").c4322.calculate_sf(0.0)
 
-    found = mean_potential(silicon(), cell, 48)
+    potential = mean_potential(silicon(), cell, 48)
 
-    assert found.mean() == pytest.approx(POTENTIAL_PER_FACTOR * forward / 5.431**3, rel=1e-5)
+    assert potential.mean() == pytest.approx(POTENTIAL_PER_FACTOR * forward / 5.431**3, rel=1e-5)
 
 
 def test_the_electron_density_holds_all_electrons() -> None:
-    found = electron_density(silicon(), Window((0.3, 0.1), CELL), 48)
+    density = electron_density(silicon(), Window((0.3, 0.1), CELL), 48)
 
-    assert found.mean() * 5.431**3 == pytest.approx(8 * 14, rel=5e-4)
-    assert found.min() > -0.01 * found.max()
+    assert density.mean() * 5.431**3 == pytest.approx(8 * 14, rel=5e-4)
+    assert density.min() > -0.01 * density.max()
 
 
 def test_potential_and_density_peak_where_atoms_stand() -> None:
@@ -95,11 +95,11 @@ def test_a_scan_of_the_whole_cell_averages_to_the_position_averaged_pattern() ->
     averaged = position_averaged(slab, 100, angle, size=64)
 
     assert mean.sum() == pytest.approx(averaged.sum(), rel=0.01)
-    coarse, wanted = (one.reshape(16, 4, 16, 4).sum(axis=(1, 3)) for one in (mean, averaged))
+    coarse, wanted = (image.reshape(16, 4, 16, 4).sum(axis=(1, 3)) for image in (mean, averaged))
     assert np.abs(coarse - wanted).sum() / wanted.sum() < 0.02  # edges of discs blur differently
 
 
-def test_only_overlapping_discs_tell_where_the_probe_stands() -> None:
+def test_only_overlapping_discs_depend_on_the_place_of_the_probe() -> None:
     slab = silicon()
     places = Window((0.2, 0.4), CELL).centres(3)
 
@@ -110,7 +110,7 @@ def test_only_overlapping_discs_tell_where_the_probe_stands() -> None:
     assert variation(overlapping) > 0.1
 
 
-def test_a_probe_one_cell_on_sees_the_same() -> None:
+def test_a_probe_a_cell_further_has_the_same_pattern() -> None:
     slab = silicon()
     places = np.array([[0.4, 1.1], [0.4 + CELL, 1.1], [0.4, 1.1 - CELL], [0.9, 1.1]])
 
@@ -121,7 +121,7 @@ def test_a_probe_one_cell_on_sees_the_same() -> None:
     assert np.abs(elsewhere - here).max() > 1e-4
 
 
-def test_a_scan_has_what_is_promised() -> None:
+def test_a_scan_has_the_documented_shapes_and_types() -> None:
     crystal = rock_salt(b_iso=0.5)
 
     made = scan(crystal, 120, size=64, probes=3, view=24, orientation=1)
@@ -129,7 +129,7 @@ def test_a_scan_has_what_is_promised() -> None:
     targets = (made.potential, made.electron_density, made.legacy_target)
     assert made.patterns.shape == (9, 64, 64)
     assert [target.shape for target in targets] == [(24, 24)] * 3
-    assert {one.dtype.name for one in (made.patterns, *targets)} == {"float32"}
+    assert {array.dtype.name for array in (made.patterns, *targets)} == {"float32"}
     assert made.plane.hkl == (2, 2, 0)
     assert made.energy_kev == 120
     assert made.semi_angle >= bragg_angle(made.plane)

@@ -231,8 +231,8 @@ def test_a_truncated_database_is_named_and_the_others_are_converted(
     for name in DATABASES:
         content = (sample / name / "data.mdb").read_bytes()
         (tmp_path / "mine" / name).mkdir(parents=True)
-        kept = len(content) // 2 if name == "batch_train_0.db" else len(content)
-        (tmp_path / "mine" / name / "data.mdb").write_bytes(content[:kept])
+        size = len(content) // 2 if name == "batch_train_0.db" else len(content)
+        (tmp_path / "mine" / name / "data.mdb").write_bytes(content[:size])
     adopt_dataset("stemdl_reconst_ds1", tmp_path / "mine")
 
     with pytest.raises(NativeFormatError, match="1 of 3 ready files could not be made") as error:

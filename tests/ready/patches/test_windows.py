@@ -1,4 +1,4 @@
-"""Windows on whole scenes: they cover each pixel, and what they say is put together."""
+"""Windows on whole scenes: they cover each pixel, and their predictions are combined."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_references_windows_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_middles_of_the_windows_cover_each_pixel_once(shape: tuple[int, int]) -> None:
+def test_the_centres_of_the_windows_cover_each_pixel_once(shape: tuple[int, int]) -> None:
     grid = window_grid(shape)
     count = np.zeros(np.array(shape) + 1000, int)
     border = (grid.size - grid.stride) // 2
@@ -38,7 +38,7 @@ def test_the_middles_of_the_windows_cover_each_pixel_once(shape: tuple[int, int]
 
 @pytest.mark.parametrize("weigh", [smooth_weights, centre_weights])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_is_cut_is_put_together_again(shape: tuple[int, int], weigh: object) -> None:
+def test_extracted_windows_are_blended_to_the_scene(shape: tuple[int, int], weigh: object) -> None:
     assert callable(weigh)
     grid = window_grid(shape)
     scene = np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -60,16 +60,16 @@ def test_a_constant_stays_a_constant(shape: tuple[int, int]) -> None:
 
 def test_neighbours_fade_into_each_other() -> None:
     grid = window_grid((256, 352), size=256, stride=176)
-    per_tile = grid.column.astype(np.float32)[:, None, None] * np.ones((1, 256, 256), np.float32)
-    found = blend(grid, per_tile)
-    steps = np.abs(np.diff(found, axis=1))
+    per_window = grid.column.astype(np.float32)[:, None, None] * np.ones((1, 256, 256), np.float32)
+    image = blend(grid, per_window)
+    steps = np.abs(np.diff(image, axis=1))
     span = float(np.ptp(grid.column))
 
     assert steps.max() < 0.03 * span
-    assert np.abs(np.diff(blend(grid, per_tile, centre_weights(grid)), axis=1)).max() == span
+    assert np.abs(np.diff(blend(grid, per_window, centre_weights(grid)), axis=1)).max() == span
 
 
-def test_two_overlapping_weights_add_up_to_one() -> None:
+def test_two_overlapping_weights_sum_to_one() -> None:
     along = smooth_weights(window_grid((400, 400)))[128]
 
     np.testing.assert_allclose(np.ones(80), along[:80] + along[176:], atol=1e-5)
@@ -93,7 +93,7 @@ def test_channels_and_padding_are_kept() -> None:
     np.testing.assert_allclose(scene, blend(grid, reflected.astype(np.float32)), rtol=1e-5)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_arrays_of_other_shapes_are_refused() -> None:
     grid = window_grid((60, 70), size=32, stride=20)
     with pytest.raises(CallError, match="cover"):
         window_grid((60, 70), size=32, stride=33)

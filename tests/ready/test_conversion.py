@@ -1,4 +1,4 @@
-"""Conversion: the same bytes each time, nothing made twice, nothing half-made to be seen."""
+"""Conversion: the same bytes each time, no file made twice, no unfinished file visible."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def converted(sample: Verified) -> Converted:
 
 
 class Toy:
-    """A reader of three shards of which each can be told to fail."""
+    """A reader of three shards of which each can be made to fail."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -96,7 +96,7 @@ def test_converting_twice_gives_the_same_bytes(
     assert converted.manifest.digest == again.manifest.digest
 
 
-def test_a_ready_file_does_not_remember_when_it_was_made(converted: Converted) -> None:
+def test_a_ready_file_has_no_creation_time(converted: Converted) -> None:
     # HDF5 file format 3.0, IV.A.1.b: bit 5 of a header's flags says that times follow
     data = (converted.root / "events.nc").read_bytes()
     root_group = data.index(b"OHDR\x02")
@@ -111,7 +111,7 @@ def test_the_manifest_has_the_hash_of_every_ready_file(converted: Converted) -> 
     assert entry.size_bytes == (converted.root / "events.nc").stat().st_size
 
 
-def test_a_ready_file_says_where_it_comes_from(sample: Verified, converted: Converted) -> None:
+def test_a_ready_file_names_its_origin(sample: Verified, converted: Converted) -> None:
     with xr.open_dataset(converted.root / "events.nc", engine="h5netcdf") as dataset:
         attributes = dataset.attrs
 
@@ -125,7 +125,7 @@ def test_a_ready_file_says_where_it_comes_from(sample: Verified, converted: Conv
     assert attributes["Conventions"] == "CF-1.11"
 
 
-def test_every_variable_has_a_name_for_people_and_flags_have_a_meaning_each(
+def test_every_variable_has_a_long_name_and_every_flag_a_meaning(
     converted: Converted,
 ) -> None:
     with xr.open_dataset(converted.root / "events.nc", engine="h5netcdf") as dataset:
@@ -151,18 +151,18 @@ def test_only_gzip_and_shuffle_are_used_so_that_any_hdf5_library_reads_the_file(
     assert {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE} == filters
 
 
-def test_what_is_ready_is_not_made_again(toy: Toy, toy_files: Verified) -> None:
+def test_existing_ready_files_are_not_made_again(toy: Toy, toy_files: Verified) -> None:
     first = convert(toy_files)
-    said: list[str] = []
+    lines: list[str] = []
 
-    second = convert(toy_files, log=said.append)
+    second = convert(toy_files, log=lines.append)
 
     assert toy.made == ["a.nc", "b.nc", "c.nc"]
     assert first == second
-    assert said == ["nothing to convert: 3 ready files are there"]
+    assert lines == ["nothing to convert: 3 ready files are there"]
 
 
-def test_after_a_cut_only_the_missing_files_are_made(toy: Toy, toy_files: Verified) -> None:
+def test_after_a_failure_only_the_missing_files_are_made(toy: Toy, toy_files: Verified) -> None:
     toy.failing = {"b.nc"}
     with pytest.raises(NativeFormatError):
         convert(toy_files)
@@ -191,7 +191,7 @@ def test_a_file_that_could_not_be_made_leaves_nothing_behind(
     assert left == {"conversion.json", "shards.jsonl", "problems.txt"}
 
 
-def test_all_shards_are_tried_and_every_problem_is_said_at_once(
+def test_all_shards_are_tried_and_all_problems_are_named_at_once(
     toy: Toy, toy_files: Verified
 ) -> None:
     toy.failing = {"a.nc", "c.nc"}
@@ -203,7 +203,7 @@ def test_all_shards_are_tried_and_every_problem_is_said_at_once(
     assert toy.made == ["a.nc", "b.nc", "c.nc"]
 
 
-def test_other_native_files_are_converted_anew(toy: Toy, toy_files: Verified) -> None:
+def test_changed_native_files_are_converted_again(toy: Toy, toy_files: Verified) -> None:
     first = convert(toy_files)
     (toy_files.root / "text").write_text("changed\n", encoding="ascii")
     changed = Verified(toy_files.descriptor, toy_files.folder, manifest_of(toy_files.root))
@@ -215,7 +215,7 @@ def test_other_native_files_are_converted_anew(toy: Toy, toy_files: Verified) ->
     assert first.native_digest != second.native_digest
 
 
-def test_again_makes_every_file_anew(toy: Toy, toy_files: Verified) -> None:
+def test_again_makes_every_file_again(toy: Toy, toy_files: Verified) -> None:
     convert(toy_files)
     convert(toy_files, again=True)
 
@@ -227,9 +227,9 @@ def test_each_set_of_options_has_a_folder_of_its_own(toy: Toy, toy_files: Verifi
     scaled = convert(toy_files, options={"scale": 2})
 
     assert plain.root != scaled.root
-    found = find_converted(toy_files.descriptor, toy_files.folder, {"scale": 2})
-    assert found is not None
-    assert dict(found.options) == {"scale": 2}
+    existing = find_converted(toy_files.descriptor, toy_files.folder, {"scale": 2})
+    assert existing is not None
+    assert dict(existing.options) == {"scale": 2}
     with xr.open_dataset(scaled.root / "a.nc", engine="h5netcdf") as dataset:
         assert dataset["x"].to_numpy().tolist() == [0, 2, 4]
 
@@ -250,20 +250,20 @@ def test_an_executor_of_the_callers_makes_the_shards(toy: Toy, toy_files: Verifi
     assert len(converted.manifest) == 3
 
 
-def test_throughput_is_told(toy: Toy, toy_files: Verified) -> None:
-    said: list[str] = []
+def test_throughput_is_logged(toy: Toy, toy_files: Verified) -> None:
+    lines: list[str] = []
 
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
-    convert(toy_files, log=said.append, progress=lambda *sizes: told.append(sizes))
+    convert(toy_files, log=lines.append, progress=lambda *sizes: steps.append(sizes))
 
-    (line,) = said
+    (line,) = lines
     assert line.startswith("converted 6 bytes of native files into ")
     assert line.endswith("MB/s written")
-    assert told == [(2, 6), (4, 6), (6, 6)]  # one file that three shards share
+    assert steps == [(2, 6), (4, 6), (6, 6)]  # one file that three shards share
 
 
-def test_an_option_that_the_reader_does_not_know_is_refused(sample: Verified) -> None:
+def test_an_option_that_the_format_does_not_know_is_refused(sample: Verified) -> None:
     with pytest.raises(CallError, match="floor"):
         convert(sample, options={"floor": "clean"})
 

@@ -1,4 +1,4 @@
-"""The size of a sample, set from the command line."""
+"""Samples: settings from the command line, reuse of existing samples, progress."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sciml_data.bench.run import staging
 from sciml_data.cli.get import command as get_command
 from sciml_data.errors import CallError
 from sciml_data.home import Home
-from sciml_data.registry.descriptor import Descriptor
-from sciml_data.synthetic.make import existing_sample, make_sample, sample_overrides
+from sciml_data.registry.descriptor import Descriptor, load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic.make import (
+    existing_sample,
+    make_sample,
+    progress_lines,
+    sample_overrides,
+)
 from sciml_data.testing.datasets import write_dataset
 
 
 class Generator:
-    """Writes as many files as it is told, and counts how often."""
+    """Writes the number of files in its settings, and counts its calls."""
 
     written = 0
 
@@ -64,7 +71,7 @@ def test_settings_are_set_by_dotted_names(
     assert generator.written == 1
 
 
-def test_a_sample_is_used_in_the_size_it_has_until_another_is_asked_for(
+def test_an_existing_sample_is_used_until_other_settings_are_given(
     descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     large = names(descriptor, home, "count.train=4")
@@ -77,7 +84,7 @@ def test_a_sample_is_used_in_the_size_it_has_until_another_is_asked_for(
     assert generator.written == 2
 
 
-def test_what_is_kept_is_told_while_another_process_works_there(
+def test_an_existing_sample_is_found_while_another_process_holds_the_lock(
     descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     made = make_sample(descriptor, home, overrides=("count.train=4",))
@@ -90,14 +97,14 @@ def test_what_is_kept_is_told_while_another_process_works_there(
     assert generator.written == 1
 
 
-def test_what_is_not_understood_is_said_all_at_once(
+def test_all_wrong_overrides_are_named_at_once(
     descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     with pytest.raises(CallError, match="--sample-set") as error:
         make_sample(descriptor, home, overrides=("count.trian=3", "noise=much", "shape"))
 
-    said = [problem.message for problem in error.value.problems]
-    assert said == [
+    messages = [problem.message for problem in error.value.problems]
+    assert messages == [
         "no such setting (did you mean 'count.train'?)",
         "a number is expected, not 'much'",
         "expected KEY=VALUE",
@@ -107,7 +114,7 @@ def test_what_is_not_understood_is_said_all_at_once(
     assert not (home.root / "tiny").exists()
 
 
-def test_the_size_of_a_sample_goes_with_a_sample(
+def test_settings_of_a_sample_need_the_option_for_samples(
     descriptor: Descriptor, tmp_path: Path, generator: Generator
 ) -> None:
     words = [descriptor.dataset, "--registry", str(tmp_path / "registry"), "--home", str(tmp_path)]
@@ -119,7 +126,7 @@ def test_the_size_of_a_sample_goes_with_a_sample(
     assert generator.written == 1
 
 
-def test_a_sample_tells_what_it_was_made_with(
+def test_the_overrides_of_a_sample_make_it_again(
     descriptor: Descriptor, home: Home, generator: Generator
 ) -> None:
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=0)
@@ -132,3 +139,71 @@ def test_a_sample_tells_what_it_was_made_with(
     assert texts == ("count.train=3", "count.test=1", "shape=7,8", "noise=0.5")
     other = Home(home.root / "other")
     assert make_sample(descriptor, other, overrides=texts).manifest == first.manifest
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+class GeneratorWithProgress:
+    """Makes three parts and reports each."""
+
+    def write_sample(
+        self, root: Path, block: Mapping[str, Any], seed: int, *, progress: Any = None
+    ) -> None:
+        for number in range(3):
+            (root / f"{number}.txt").write_text(f"{seed} {block['reader']}")
+            if progress is not None:
+                progress(number + 1, 3)
+
+
+class GeneratorWithoutProgress:
+    """Has no argument `progress`."""
+
+    def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
+        (root / "0.txt").write_text(f"{seed} {block['reader']}")
+
+
+def test_a_generator_with_progress_reports_its_parts(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
+    steps: list[tuple[int, int]] = []
+
+    for seed, generator in enumerate((GeneratorWithProgress(), GeneratorWithoutProgress())):
+        monkeypatch.setattr(
+            "sciml_data.synthetic.make.load_generator", lambda _, chosen=generator: chosen
+        )
+        make_sample(descriptor, home, seed=seed, progress=lambda *parts: steps.append(parts))
+
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_is_logged_at_intervals_with_the_time_that_is_left() -> None:
+    lines: list[str] = []
+    seconds = iter([0.0, 4.0, 11.0, 12.0, 30.0])
+    show = progress_lines("sample", lines.append, every_s=10, clock=lambda: next(seconds))
+
+    for done in (1, 2, 3, 5):
+        show(done, 8)
+
+    assert lines == [
+        "sample: 2 of 8 parts, 33 s left",
+        "sample: 5 of 8 parts, 18 s left",
+    ]
+
+
+def test_a_run_logs_the_progress_of_its_sample(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = load_descriptor(find_registry(), "stemdl_cbed")
+    monkeypatch.setattr(
+        "sciml_data.synthetic.make.load_generator", lambda _: GeneratorWithProgress()
+    )
+    monkeypatch.setattr(
+        progress_lines, "__kwdefaults__", {"every_s": 0.0, "clock": iter(range(99)).__next__}
+    )
+    lines: list[str] = []
+
+    staging._fetch(descriptor, home, mirrors=(), sample=staging.Sample(0), log=lines.append)
+
+    assert [line.partition(",")[0] for line in lines[1:]] == [
+        f"sample: {done} of 3 parts" for done in (1, 2, 3)
+    ]

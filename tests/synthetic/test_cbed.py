@@ -157,7 +157,7 @@ def test_intensity_is_a_share_of_the_beam_and_nothing_outside_the_circle(sample:
 
 
 @pytest.mark.usefixtures("quick")
-def test_materials_are_in_one_part_each_and_classes_in_all(tmp_path: Path) -> None:
+def test_a_material_is_in_one_split_and_a_class_in_all(tmp_path: Path) -> None:
     sample = write(tmp_path / "native", **TWO)
     parts: dict[str, set[str]] = {}
     classes: dict[str, set[bytes]] = {}
@@ -167,7 +167,7 @@ def test_materials_are_in_one_part_each_and_classes_in_all(tmp_path: Path) -> No
 
     assert sorted(parts) == ["dev", "test", "train"]
     assert sum(map(len, parts.values())) == len(set().union(*parts.values())) == 20
-    assert all(found == {b"2", b"225"} for found in classes.values())
+    assert all(groups == {b"2", b"225"} for groups in classes.values())
 
 
 @pytest.mark.parametrize(
@@ -280,14 +280,14 @@ def write_npz_sample(root: Path, folders: Mapping[str, Sequence[str]], **changed
 
 
 @pytest.mark.usefixtures("quick")
-def test_npz_files_count_on_over_train_test_and_dev(tmp_path: Path) -> None:
+def test_npz_files_are_numbered_through_train_test_and_dev(tmp_path: Path) -> None:
     write_npz_sample(tmp_path, FOLDERS, groups=[225])
 
-    found = {
+    numbers = {
         folder.name: sorted(int(path.stem.split("-")[1]) for path in folder.iterdir())
         for folder in tmp_path.iterdir()
     }
-    assert found == {
+    assert numbers == {
         "training": [0, 1, 2, 3, 4, 5],
         "testing": [6],
         "inference": [7],
@@ -309,7 +309,7 @@ def test_plain_numpy_finds_levels_and_the_label_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_folder_may_hold_two_parts(tmp_path: Path) -> None:
+def test_a_folder_can_have_two_splits(tmp_path: Path) -> None:
     folders = {"train": ["training"], "dev": ["testing"], "test": ["testing"]}
     write_npz_sample(tmp_path, folders, groups=[225])
 

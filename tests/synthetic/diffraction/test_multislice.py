@@ -51,9 +51,9 @@ def disc_pattern(crystal: Crystal, hkl: tuple[int, int, int]) -> Floats:
     return pattern[1:, 1:].astype(np.float64)
 
 
-def difference(one: Floats, two: Floats) -> float:
+def difference(first: Floats, second: Floats) -> float:
     """Return the sum of differences over the sum."""
-    return float(np.abs(one - two).sum() / one.sum())
+    return float(np.abs(first - second).sum() / first.sum())
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_a_plane_wave_through_silicon_is_as_abtem_has_it() -> None:
     intensities = np.abs(exit_waves(thick, 100, STRAIGHT)[0]) ** 2
     lengths = np.linalg.norm(thick.vectors, axis=2) * 5.431
 
-    found = [intensities[np.isclose(lengths, math.sqrt(n))].mean() for n in (0, 8, 16)]
+    computed = [intensities[np.isclose(lengths, math.sqrt(n))].mean() for n in (0, 8, 16)]
 
     assert thick.thickness == pytest.approx(97.758)
-    assert found == pytest.approx([0.4938, 0.1043, 0.0088], rel=0.012)
+    assert computed == pytest.approx([0.4938, 0.1043, 0.0088], rel=0.012)
 
 
 @pytest.mark.parametrize("z_dir", [(0, 0, 1), (1, 0, 0), (1, 1, 1), (2, 1, 0)])
@@ -116,10 +116,10 @@ def test_a_crystal_that_scatters_once_obeys_kinematics(
     computed = np.abs(exit_waves(thick, 200, tilt)[0]) ** 2
 
     expected = kinematic(crystal, thick, z_dir, tilt[0])
-    seen = np.linalg.norm(thick.vectors, axis=2) < 2.3
-    seen[0, 0] = False
+    inside = np.linalg.norm(thick.vectors, axis=2) < 2.3
+    inside[0, 0] = False
 
-    assert difference(expected[seen], computed[seen]) < 0.005
+    assert difference(expected[inside], computed[inside]) < 0.005
 
 
 def kinematic(crystal: Crystal, thick: Slab, z_dir: tuple[int, int, int], tilt: Floats) -> Floats:
@@ -131,7 +131,7 @@ def kinematic(crystal: Crystal, thick: Slab, z_dir: tuple[int, int, int], tilt: 
     axes = cell_axes(crystal.lengths, crystal.angles)
     layer = thick.layer
     # The layer's own vectors in the beam's frame: two in its plane, and the step to the next.
-    rising = np.stack([*(np.append(one, one @ layer.slope) for one in layer.axes)])
+    rising = np.stack([*(np.append(axis, axis @ layer.slope) for axis in layer.axes)])
     step = np.append(layer.shift, layer.height + layer.shift @ layer.slope)
     reciprocal = np.linalg.inv(np.stack([*rising, step])).T
     assert abs(np.linalg.det(reciprocal)) == pytest.approx(1 / abs(np.linalg.det(axes)))
@@ -217,22 +217,23 @@ def test_single_precision_is_enough() -> None:
     thick = slab(crystal, (1, 1, 0))
     single = np.abs(exit_waves(thick, 100, TILTED)[0]) ** 2
 
-    turned = np.exp(1j * interaction(100) * thick.potentials.astype(np.float64))
+    transmissions = np.exp(1j * interaction(100) * thick.potentials.astype(np.float64))
     inside = (thick.vectors**2).sum(axis=2) <= thick.limit**2
-    turned = fft.ifft2(fft.fft2(turned) * inside)
+    transmissions = fft.ifft2(fft.fft2(transmissions) * inside)
     waves = thick.vectors + TILTED[0]
-    kept = (waves**2).sum(axis=2) <= thick.limit**2
+    limited = (waves**2).sum(axis=2) <= thick.limit**2
     heights = [height for height, _ in thick.layer.slices]
     heights.append(heights[0] + thick.layer.height)
-    spectrum = np.zeros(kept.shape, dtype=np.complex128)
+    spectrum = np.zeros(limited.shape, dtype=np.complex128)
     spectrum[0, 0] = 1
     for _ in range(thick.repeats):
-        for number, one in enumerate(turned):
+        for number, transmission in enumerate(transmissions):
             way = -0.5 * wavelength(100) * (waves**2).sum(axis=2)
             phase = way * (heights[number + 1] - heights[number])
-            if number == len(turned) - 1:
+            if number == len(transmissions) - 1:
                 phase = phase + waves @ thick.layer.shift
-            spectrum = fft.fft2(fft.ifft2(spectrum) * one) * np.exp(2j * math.pi * phase) * kept
+            spectrum = fft.fft2(fft.ifft2(spectrum) * transmission)
+            spectrum *= np.exp(2j * math.pi * phase) * limited
 
     assert np.abs(single - np.abs(spectrum) ** 2).max() < 2e-6
 
@@ -258,7 +259,7 @@ def test_energy_changes_patterns_and_not_angles() -> None:
     assert difference(low.patterns.astype(float), high.patterns.astype(float)) > 0.1
 
 
-def test_an_energy_is_worked_out_alike_alone_and_with_others() -> None:
+def test_an_energy_gives_the_same_bytes_alone_and_with_others() -> None:
     crystal = diamond(b_iso=0.5)
 
     alone = next(cbed_stacks(crystal, [190], size=16))
@@ -268,13 +269,13 @@ def test_an_energy_is_worked_out_alike_alone_and_with_others() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 6, 63])
-def test_patterns_of_no_use_are_refused(size: int) -> None:
+def test_an_odd_or_small_size_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="even number"):
         next(cbed_stacks(diamond(), [100], size=size))
 
 
 @pytest.mark.parametrize(("size", "pixel"), [(512, 0.01), (256, 0.02), (128, 0.04), (64, 0.04)])
-def test_sizes_cover_what_is_stated(size: int, pixel: float) -> None:
+def test_pixels_have_the_stated_size(size: int, pixel: float) -> None:
     assert pixel_size_of(size) == pytest.approx(pixel)
 
 

@@ -1,10 +1,10 @@
-"""Opening ready files: lazily, as declared, or not at all."""
+"""Opening ready files: lazily, as declared, several files as one dataset."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,15 @@ from sciml_data.formats.earthquake import fortnights
 from sciml_data.home import Home
 from sciml_data.ready import convert, open_dataset, open_ready
 from sciml_data.ready import open as stage
+from sciml_data.ready.folder import write_manifest, write_record
 from sciml_data.ready.open import combined_attributes
-from sciml_data.registry.descriptor import Variable, load_descriptor
+from sciml_data.ready.shards import write_dataset
+from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Converted, Verified
 from sciml_data.synthetic import load_generator
+from sciml_data.testing.datasets import write_unpinned
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +45,11 @@ def converted(sample_home: Path) -> Converted:
 
 @pytest.fixture
 def no_dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make dask look as if it were not installed."""
-    found = importlib.util.find_spec
+    """Hide dask."""
+    find_spec = importlib.util.find_spec
 
     def without(name: str, package: str | None = None) -> Any:
-        return None if name == "dask" else found(name, package)
+        return None if name == "dask" else find_spec(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     return iter(())
@@ -55,8 +58,8 @@ def no_dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def declaring(converted: Converted, **variables: Variable | None) -> Converted:
     """Return the same files with some variables declared otherwise, None for not at all."""
     declared = dict(converted.descriptor.variables) | variables
-    kept = {name: variable for name, variable in declared.items() if variable is not None}
-    return replace(converted, descriptor=replace(converted.descriptor, variables=kept))
+    present = {name: variable for name, variable in declared.items() if variable is not None}
+    return replace(converted, descriptor=replace(converted.descriptor, variables=present))
 
 
 def test_a_converted_dataset_is_opened_as_declared(converted: Converted, sample_home: Path) -> None:
@@ -78,7 +81,7 @@ def test_no_values_are_read_without_dask_either(converted: Converted, no_dask: N
         assert not dataset["magnitude"].variable._in_memory
 
 
-def test_what_differs_from_the_declaration_is_said_all_at_once(converted: Converted) -> None:
+def test_all_differences_from_the_declaration_are_named_at_once(converted: Converted) -> None:
     known = converted.descriptor.variables
     wrong = declaring(
         converted,
@@ -102,7 +105,7 @@ def test_what_differs_from_the_declaration_is_said_all_at_once(converted: Conver
     assert "m declared, km in the files" in str(error.value)
 
 
-def test_what_was_not_converted_names_the_command_to_type(home: Home) -> None:
+def test_a_dataset_that_was_not_fetched_needs_two_commands(home: Home) -> None:
     with pytest.raises(CallError) as error:
         open_dataset("tevolop_socal", version="1.0")
 
@@ -111,7 +114,7 @@ def test_what_was_not_converted_names_the_command_to_type(home: Home) -> None:
     assert error.value.exit_code == 2
 
 
-def test_what_was_fetched_has_only_to_be_converted(home: Home) -> None:
+def test_a_fetched_dataset_needs_only_the_conversion(home: Home) -> None:
     home.dataset("tevolop_socal", "1.0").native.mkdir(parents=True)
 
     with pytest.raises(CallError) as error:
@@ -120,7 +123,7 @@ def test_what_was_fetched_has_only_to_be_converted(home: Home) -> None:
     assert error.value.hint == "sciml-data convert tevolop_socal --version 1.0"
 
 
-def test_a_sample_that_was_not_converted_names_its_own_command(home: Home) -> None:
+def test_a_sample_that_was_not_converted_needs_its_own_command(home: Home) -> None:
     with pytest.raises(CallError) as error:
         open_dataset("tevolop_socal", version="1.0", sample=True, sample_seed=7)
 
@@ -131,11 +134,11 @@ def test_a_view_is_made_with_its_options(converted: Converted) -> None:
     with open_ready(converted) as dataset:
         expected = fortnights(dataset, floor="reference", start="2000-01-01")
 
-    found = open_ready(converted, view="fortnights", floor="reference", start="2000-01-01")
+    view = open_ready(converted, view="fortnights", floor="reference", start="2000-01-01")
 
-    xr.testing.assert_identical(expected, found)
-    assert found.attrs["synthetic"] == "true"
-    assert found.attrs["floor"] == "reference"
+    xr.testing.assert_identical(expected, view)
+    assert view.attrs["synthetic"] == "true"
+    assert view.attrs["floor"] == "reference"
 
 
 def test_a_view_that_does_not_exist_names_the_nearest(converted: Converted) -> None:
@@ -143,7 +146,7 @@ def test_a_view_that_does_not_exist_names_the_nearest(converted: Converted) -> N
         open_ready(converted, view="fortnigths")
 
 
-def test_an_option_that_a_view_does_not_have_is_refused_with_those_it_has(
+def test_an_option_that_a_view_does_not_have_is_refused_with_the_known_ones(
     converted: Converted,
 ) -> None:
     with pytest.raises(CallError) as error:
@@ -158,14 +161,14 @@ def test_options_without_a_view_are_refused(converted: Converted) -> None:
         open_ready(converted, floor="clean")
 
 
-def test_a_split_that_does_not_exist_is_refused_with_those_there_are(converted: Converted) -> None:
+def test_a_split_that_does_not_exist_is_refused_with_the_known_ones(converted: Converted) -> None:
     with pytest.raises(CallError) as error:
         open_ready(converted, split="train")
 
     assert error.value.hint == "splits: all"
 
 
-def test_files_of_one_split_follow_one_another(tmp_path: Path) -> None:
+def test_files_of_a_split_are_concatenated(tmp_path: Path) -> None:
     pytest.importorskip("dask")
     paths = [tmp_path / "a.nc", tmp_path / "b.nc"]
     for number, path in enumerate(paths):
@@ -192,8 +195,107 @@ def test_counts_of_samples_are_summed_over_files() -> None:
         {"samples_read": 4, "samples_dropped": '{"finite": 1, "label": 2}', "dropped_samples": "b"},
     ]
 
-    together = combined_attributes(parts)
+    combined = combined_attributes(parts)
 
-    assert together["samples_read"] == 7
-    assert json.loads(together["samples_dropped"]) == {"finite": 2, "label": 2}
-    assert together["dropped_samples"] == "a: x\nb"
+    assert combined["samples_read"] == 7
+    assert json.loads(combined["samples_dropped"]) == {"finite": 2, "label": 2}
+    assert combined["dropped_samples"] == "a: x\nb"
+
+
+# --- a split in many files -----------------------------------------------------------------------
+
+FLOAT = Variable(("visit",), "float64", None, "measured")
+DECLARED = {
+    "measured": FLOAT,
+    "place_index": Variable(("visit",), "int64", None, "where"),
+    "height": replace(FLOAT, dims=("place",)),
+    "name": Variable(("kind",), "S", None, "of a kind"),
+}
+
+
+def visits(measured: Sequence[float], **attributes: Any) -> xr.Dataset:
+    variables = {
+        "measured": ("visit", np.array(measured)),
+        "place_index": ("visit", np.arange(len(measured))),
+        "name": ("kind", np.array([b"one", b"two"])),
+    }
+    return xr.Dataset(variables, attrs={"shard_dimension": "visit", **attributes})
+
+
+def places(height: Sequence[float]) -> xr.Dataset:
+    return xr.Dataset({"height": ("place", list(height))}, attrs={"shard_dimension": "place"})
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Descriptor:
+    written = write_unpinned(tmp_path / "registry", mirrors=[{"": "https://one.example/"}])
+    return replace(written, variables=DECLARED)
+
+
+def ready(descriptor: Descriptor, root: Path, files: dict[str, xr.Dataset]) -> Converted:
+    root.mkdir()
+    for name, dataset in files.items():
+        write_dataset(dataset, root / name)
+    manifest = manifest_of(root)
+    write_record(root, {"splits": {"all": list(files)}})
+    write_manifest(root, manifest)
+    return Converted(descriptor, root, manifest, "")
+
+
+def test_files_of_two_dimensions_are_opened_as_one(descriptor: Descriptor, tmp_path: Path) -> None:
+    files = {
+        "places-0.nc": places([10.0]),
+        "places-1.nc": places([20.0, 30.0]),
+        "visits-0.nc": visits([1.0, 2.0], rows_read=3, native_files="a\nb", notices="x"),
+        "visits-1.nc": visits([3.0], rows_read=1, native_files="b\nc"),
+    }
+
+    with open_ready(ready(descriptor, tmp_path / "ready", files)) as dataset:
+        assert dataset["measured"].values.tolist() == [1.0, 2.0, 3.0]
+        assert dataset["place_index"].values.tolist() == [0, 1, 0]
+        assert dataset["height"].values.tolist() == [10.0, 20.0, 30.0]
+        assert dataset["name"].values.tolist() == [b"one", b"two"]
+        assert dataset.attrs["rows_read"] == 4
+        assert dataset.attrs["native_files"] == "a\nb\nc"
+        assert dataset.attrs["notices"] == "x"
+        assert "shard_dimension" not in dataset.attrs
+
+
+def test_a_table_in_a_single_file_is_merged(descriptor: Descriptor, tmp_path: Path) -> None:
+    table = places([10.0, 20.0])
+    del table.attrs["shard_dimension"]
+    files = {"places.nc": table, "visits-0.nc": visits([1.0]), "visits-1.nc": visits([])}
+
+    with open_ready(ready(descriptor, tmp_path / "ready", files)) as dataset:
+        assert dict(dataset.sizes) == {"place": 2, "visit": 1, "kind": 2}
+        assert not dataset["measured"].variable._in_memory
+
+
+def test_counts_in_json_are_summed_and_a_digest_that_differs_is_left_out() -> None:
+    parts: list[dict[str, Any]] = [
+        {
+            "rows_by_source": json.dumps({"a": {"read": 2}}),
+            "native_files_sha256": "1",
+            "title": "t",
+        },
+        {"rows_by_source": json.dumps({"a": {"read": 3}, "b": {"kept": 1}})},
+        {"native_files_sha256": "2", "title": "another", "rows_kept": np.int64(5)},
+    ]
+
+    combined = combined_attributes(parts)
+
+    assert json.loads(combined["rows_by_source"]) == {"a": {"read": 5}, "b": {"kept": 1}}
+    assert combined["rows_kept"] == 5
+    assert combined["title"] == "t"
+    assert "native_files_sha256" not in combined
+
+
+def test_without_dask_several_files_are_refused(
+    descriptor: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"places.nc": places([1.0]), "visits.nc": visits([1.0])}
+    converted = ready(descriptor, tmp_path / "ready", files)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+
+    with pytest.raises(CallError, match="needs dask"):
+        open_ready(converted)

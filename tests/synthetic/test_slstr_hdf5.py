@@ -55,7 +55,7 @@ def test_two_processes_make_the_same_sample(native: Native, tmp_path: Path) -> N
     assert manifest_of(native.root) == manifest_of(tmp_path)
 
 
-def test_no_two_of_many_scenes_have_one_name() -> None:
+def test_no_two_of_many_scenes_have_the_same_name() -> None:
     names = [
         granules.choose_frame(np.random.default_rng([0, number]), number, seed=0)
         for number in range(0, 2000, 7)
@@ -70,7 +70,7 @@ def test_a_file_is_as_large_as_a_published_one_for_its_pixels(native: Native) ->
     assert 93 * SHAPE[0] * SHAPE[1] + 4096 == (native.root / scene_path(native, 0)).stat().st_size
 
 
-def test_a_sample_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_invalid_settings_are_refused(tmp_path: Path) -> None:
     wrong = {"count": {"trainig": 1}, "shape": [8, 8]}
 
     with pytest.raises(CallError, match=r"count .* shape"):
@@ -79,7 +79,7 @@ def test_a_sample_that_cannot_be_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_say_when_and_where_as_published_ones_do() -> None:
+def test_names_have_time_and_place_like_published_names() -> None:
     name = parse_granule_name(f"a/{REAL}.SEN3")
 
     assert name is not None
