@@ -317,7 +317,7 @@ def _open_pool(
     if isinstance(workers, Executor):
         return nullcontext(WorkerPool(workers, QUEUED_AT_EXECUTOR))
     if isinstance(workers, str):
-        from sciml_data.ready.cluster import open_cluster
+        from sciml_data.ready.dask_cluster import open_cluster
 
         return open_cluster(workers, task)
     if min(workers, count) <= 1:

@@ -1,10 +1,11 @@
 """The folder of the ready files of a dataset, for one set of options, and the files about them.
 
-<ready>/<digest of the options>/events.nc        ready files, named by the format <ready>/<digest of
-the options>/manifest.csv     written last: the folder is complete <ready>/<digest of the
-options>/conversion.json  record: from what, with what, files of each split <ready>/<digest of the
-options>/shards.jsonl     journal: each ready file, and the digest of its inputs <ready>/<digest of
-the options>/problems.txt     why missing files could not be made
+<ready>/<digest of the options>/
+events.nc ...     ready files, named by the format
+manifest.csv      written last: the folder is complete
+conversion.json   record: from which files, with which software, and the files of each split
+shards.jsonl      journal: each ready file, and the digest of its inputs
+problems.txt      why missing files could not be made
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 LMDB maps the file into memory and follows page numbers without a look at the file's length: for a
 page beyond the end, a failing disk or a damaged page number the system ends the process with a
-signal. So `child.py` reads, and passes keys and values through a pipe.
+signal. So `reader_process.py` reads, and passes keys and values through a pipe.
 
 Before that, the head of the file is compared with its length. LMDB's two meta pages say how many
 pages are in use. The layout is that of LMDB's data format 1 (LMDB 0.9, `mdb.c`: MDB_page,
@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from sciml_data.errors import CallError, SciMLDataError
-from sciml_data.formats.scan_lmdb.child import HEADER
+from sciml_data.formats.scan_lmdb.reader_process import HEADER
 
-CHILD = Path(__file__).with_name("child.py")
+CHILD = Path(__file__).with_name("reader_process.py")
 MAGIC, FORMAT = 0xBEEFC0DE, 1
 META = struct.Struct("<16x II QQ I44x I2xHQQQQQ QQ")  # the page header, then MDB_meta
 PAGE_SIZES = frozenset(2**power for power in range(8, 17))  # LMDB writes 512 bytes to 64 KiB

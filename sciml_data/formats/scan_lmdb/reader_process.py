@@ -1,7 +1,8 @@
 """A program that reads an LMDB database for another process: a damaged page ends only this one.
 
-It runs as a file, `child.py PATH` with PATH the data file, and so imports nothing of this package.
-A line on stdin is a key in hexadecimal; an empty line asks for all keys. Each answer on stdout:
+It runs as a file, `reader_process.py PATH` with PATH the data file, and so imports nothing of this
+package. A line on stdin is a key in hexadecimal; an empty line asks for all keys. Each answer on
+stdout:
 
     1 byte   v value, k a key (as many as there are, then an empty one), - no such key, ! error
     uint64   size in bytes of the text that follows
