@@ -23,8 +23,8 @@ from distributed import Client, LocalCluster
 
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import DatasetFolder
-from sciml_data.ready import cluster as stage
 from sciml_data.ready import convert, find_converted
+from sciml_data.ready import dask_cluster as stage
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of
