@@ -34,7 +34,7 @@ VOLATILE = re.compile(
     r"^(run_id|record_digest|code\.(commit|is_dirty|reason|runner_digest)|timing\.|throughput\."
     r"|timeline\[\d+\]\.time_ms|resources\.|monitor\.|energy\.|curve\[\d+\]\.(\w+_s|\w+_ms)$"
     r"|outputs\.(state|monitor|curve)\.|outputs\.(predictions|files)\.(sha256|size_bytes)$"
-    r"|facts\..*\.s_per_\w+$)"
+    r"|facts\..*(\.s_per_\w+|_s)$)"
 )
 # The same in the lines of an MLPerf log: commits and digests, times, and figures per second.
 LOG_VOLATILE = re.compile(
