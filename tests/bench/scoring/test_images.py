@@ -170,3 +170,59 @@ def test_images_that_do_not_belong_together_are_refused() -> None:
     broken[0, 1, 1] = np.nan
     with pytest.raises(SciMLDataError, match="1 of 9 pixels"):
         images.errors(np.zeros((1, 3, 3)), broken)
+
+
+def test_an_image_without_peaks_is_matched_with_nothing() -> None:
+    some, none = np.array([[3.0, 4.0], [8.0, 9.0]]), np.zeros((0, 2))
+
+    missed = images.match_peaks(some, none, radius=1.0, pixel=0.5)
+    false = images.match_peaks(none, some, radius=1.0, pixel=0.5)
+
+    assert (missed.distances.shape, missed.missed, missed.false) == ((0,), 2, 0)
+    assert (missed.true_count, missed.predicted_count) == (2, 0)
+    assert (false.distances.shape, false.missed, false.false) == ((0,), 0, 2)
+    assert (false.true_count, false.predicted_count) == (0, 2)
+
+
+def test_a_pair_at_the_radius_is_matched_and_one_beyond_is_not() -> None:
+    true = np.array([[0.0, 0.0]])
+
+    at = images.match_peaks(true, np.array([[0.0, 2.0]]), radius=1.0, pixel=0.5)
+    beyond = images.match_peaks(true, np.array([[0.0, 2.1]]), radius=1.0, pixel=0.5)
+
+    assert at.distances.tolist() == [1.0]
+    assert (beyond.distances.tolist(), beyond.missed, beyond.false) == ([], 1, 1)
+
+
+@pytest.mark.parametrize("place", [(14.3, 20.0), (20.0, 14.3), (17.7, 22.4)])
+def test_a_peak_is_refined_along_each_axis_in_the_right_direction(
+    place: tuple[float, float],
+) -> None:
+    pytest.importorskip("skimage")
+
+    (found,) = images.peaks(bumps([place]), min_distance=3)
+
+    assert found == pytest.approx(place, abs=0.05)
+
+
+def test_small_values_have_scores_as_large_ones_do() -> None:
+    true, predicted = noise(0, 3, 16, 16), noise(1, 3, 16, 16)
+
+    large = images.pearson(true, predicted)
+    small = images.pearson(1e-3 * true, 1e-3 * predicted)
+
+    assert small == pytest.approx(large, abs=1e-9)
+    assert images.errors(1e-3 * true, 1e-3 * predicted)["relative_l2"] == pytest.approx(
+        images.errors(true, predicted)["relative_l2"]
+    )
+
+
+def test_the_interval_is_that_of_its_seed_and_needs_two_groups() -> None:
+    values, groups = noise(2, 12), np.repeat(np.arange(2), 6)
+
+    assert images.mean_interval(values, groups) == images.mean_interval(values, groups, seed=0)
+    assert images.mean_interval(values, groups, seed=3) == images.mean_interval(
+        values, groups, seed=3
+    )
+    assert np.isfinite(list(images.mean_interval(values, groups).values())).all()
+    assert np.isnan(list(images.mean_interval(values, np.zeros(12)).values())).all()
