@@ -1,4 +1,4 @@
-"""One SLSTR granule in memory, whatever format it came in: name, channels, cloud mask, flags.
+"""One SLSTR granule in memory, from any native format: name, channels, cloud mask, flags.
 
 A missing value is not-a-number here and a flag says why. No fill value of a native file gets past
 this form.

@@ -105,7 +105,7 @@ def fetch(
         try:
             call.run(range_bytes)
         finally:
-            # Also after an error: the next call has to hold these files against the same hashes.
+            # Also after an error: the next call checks these files against the same hashes.
             save_manifest(plan, call.hashes)
     if call.problems:
         raise _failure(plan, call.problems)
