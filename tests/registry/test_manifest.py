@@ -138,7 +138,7 @@ def test_a_path_that_is_a_file_and_a_folder_or_stands_twice_is_named() -> None:
     assert "'a/b'" in both
 
 
-def test_a_manifest_is_sorted_by_path_whatever_the_order_of_its_lines() -> None:
+def test_a_manifest_is_sorted_by_path_for_any_order_of_its_lines() -> None:
     lines = [
         f"{path},{size},md5:{'0' * 32}\n" for size, path in enumerate(["b", "a/z", "a/b", "B"])
     ]
