@@ -138,7 +138,7 @@ def differences(
 
     The arguments are those of `verify`.
     """
-    cache = StatCache(fetched.folder)
+    cache = StatCache(fetched.folder.stat_cache, fetched.folder.native)
     problems: list[Problem] = []
     to_read: list[Entry] = []
     for entry in fetched.manifest:

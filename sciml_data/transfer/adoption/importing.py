@@ -200,7 +200,7 @@ def _import_files(
         NoSpaceError: the disk has no room for the copies.
     """
     staging = work.staging
-    cache = StatCache(staging)
+    cache = StatCache(staging.stat_cache, staging.native)
     staging.native.mkdir(parents=True, exist_ok=True)
     _remove_others(staging.native, files)
     places = {path: make_parents_inside(staging.native, path) for path in files}

@@ -126,7 +126,7 @@ class _FetchCall:
 
     def run(self, range_bytes: int) -> None:
         plan = self.plan
-        with _saved(StatCache(plan.folder)) as cache:
+        with _saved(StatCache(plan.folder.stat_cache, plan.folder.native)) as cache:
             save_request(plan)
             self.hashes, missing, self.problems = check_existing(
                 plan, cache, jobs=self.jobs, log=self.log

@@ -108,23 +108,29 @@ def save_manifest(plan: Plan, hashes: Mapping[str, str]) -> None:
 
 
 class StatCache:
-    """Hashes of files in `native/`, with size, mtime and inode; safe to use from several threads.
+    """Hashes of the files in a folder, with size, mtime and inode; safe in several threads.
 
     A file whose status is unchanged is not hashed again, as in git's index. The cache is a file
     with one JSON list per line; the last line of a path counts. A line that a kill cut off is
     ignored, and costs the hashing of one file.
     """
 
-    def __init__(self, folder: DatasetFolder) -> None:
-        """Read the cache of a dataset's folder; an unreadable one counts as empty."""
-        self._folder = folder
+    def __init__(self, file: Path, root: Path) -> None:
+        """Read the cache; an unreadable one counts as empty.
+
+        Args:
+            file: the cache.
+            root: folder of the files.
+        """
+        self._file = file
+        self._root = root
         # Guards the rows and the file: publisher threads add entries at the same time.
         self._lock = threading.Lock()
         self._rows: dict[str, Row] = {}
         self._unsaved: list[str] = []
         self._lines = 0
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            for line in folder.stat_cache.read_text(encoding="utf-8").splitlines():
+            for line in file.read_text(encoding="utf-8").splitlines():
                 self._lines += 1
                 with contextlib.suppress(ValueError, TypeError):
                     path, *row = json.loads(line)
@@ -149,7 +155,7 @@ class StatCache:
 
     def add(self, path: str, actual: str) -> None:
         """Add the hash of a file, with its present status."""
-        row = _row((self._folder.native / path).lstat(), actual)
+        row = _row((self._root / path).lstat(), actual)
         with self._lock:
             self._rows[path] = row
             self._unsaved.append(json.dumps([path, *row]))
@@ -171,12 +177,12 @@ class StatCache:
         self._lines += len(lines)
         if self._lines > MAX_LINES_PER_FILE * len(self._rows) + SAVE_INTERVAL:
             rows = (json.dumps([path, *row]) for path, row in self._rows.items())
-            write_atomically(self._folder.stat_cache, "\n".join([*rows, ""]))
+            write_atomically(self._file, "\n".join([*rows, ""]))
             self._lines = len(self._rows)
             return
         # The empty first line ends one that an earlier kill cut off. No fsync: a lost line only
         # costs the hashing of a file.
-        append(self._folder.stat_cache, "\n".join(["", *lines, ""]))
+        append(self._file, "\n".join(["", *lines, ""]))
 
 
 def append(path: os.PathLike[str], text: str) -> None:

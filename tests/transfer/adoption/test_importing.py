@@ -103,7 +103,7 @@ def test_what_was_hashed_is_not_hashed_again_by_verify(
 ) -> None:
     fetched = adopt(pinned, home, source)
 
-    receipt = StatCache(fetched.folder)
+    receipt = StatCache(fetched.folder.stat_cache, fetched.folder.native)
     for entry in fetched.manifest:
         assert receipt.has(entry.path, entry.hash, (fetched.root / entry.path).lstat())
 

@@ -54,11 +54,11 @@ def test_the_stat_cache_knows_a_file_until_its_status_changes(plan: Plan) -> Non
     write_files(plan.folder.native, {"a.bin": b"abc"})
     path = plan.folder.native / "a.bin"
     actual = hash_file(path)
-    cache = StatCache(plan.folder)
+    cache = StatCache(plan.folder.stat_cache, plan.folder.native)
     cache.add("a.bin", actual)
     cache.save()
 
-    again = StatCache(plan.folder)
+    again = StatCache(plan.folder.stat_cache, plan.folder.native)
     assert again.has("a.bin", actual, path.lstat())
     assert again.hash_of("a.bin", path.lstat()) == actual
     assert not again.has("a.bin", f"sha256:{'0' * 64}", path.lstat())
@@ -73,7 +73,7 @@ def test_the_stat_cache_is_rewritten_before_it_grows_without_end(
 ) -> None:
     monkeypatch.setattr("sciml_data.transfer.download.local_files.SAVE_INTERVAL", 2)
     write_files(plan.folder.native, {"a.bin": b"abc", "b.bin": b""})
-    cache = StatCache(plan.folder)
+    cache = StatCache(plan.folder.stat_cache, plan.folder.native)
 
     for number in range(40):
         cache.add("ab"[number % 2] + ".bin", f"sha256:{number:064}")
@@ -81,7 +81,10 @@ def test_the_stat_cache_is_rewritten_before_it_grows_without_end(
     lines = [line for line in plan.folder.stat_cache.read_text().splitlines() if line]
     assert len(lines) <= MAX_LINES_PER_FILE * 2 + 2
     state = (plan.folder.native / "b.bin").lstat()
-    assert StatCache(plan.folder).hash_of("b.bin", state) == f"sha256:{39:064}"
+    assert (
+        StatCache(plan.folder.stat_cache, plan.folder.native).hash_of("b.bin", state)
+        == f"sha256:{39:064}"
+    )
 
 
 def test_only_regular_files_of_the_right_size_exist(plan: Plan) -> None:
@@ -97,7 +100,7 @@ def test_a_fifo_in_the_place_of_a_file_is_moved_away_and_not_opened(plan: Plan) 
     lines: list[str] = []
 
     hashes, missing, problems = check_existing(
-        plan, StatCache(plan.folder), jobs=1, log=lines.append
+        plan, StatCache(plan.folder.stat_cache, plan.folder.native), jobs=1, log=lines.append
     )
 
     assert (hashes, problems) == ({}, [])
@@ -108,7 +111,7 @@ def test_a_fifo_in_the_place_of_a_file_is_moved_away_and_not_opened(plan: Plan) 
 
 def test_an_unpinned_file_is_known_by_its_sha256_only(unpinned: Plan) -> None:
     path = unpinned.folder.native / "a.bin"
-    cache = StatCache(unpinned.folder)
+    cache = StatCache(unpinned.folder.stat_cache, unpinned.folder.native)
     cache.add("a.bin", hash_file(path, "md5"))
 
     hashes, _, _ = check_existing(unpinned, cache, jobs=1, log=print)
@@ -117,7 +120,7 @@ def test_an_unpinned_file_is_known_by_its_sha256_only(unpinned: Plan) -> None:
 
 
 def test_a_cached_file_of_another_size_than_the_listed_one_is_moved_away(unpinned: Plan) -> None:
-    cache = StatCache(unpinned.folder)
+    cache = StatCache(unpinned.folder.stat_cache, unpinned.folder.native)
     cache.add("a.bin", hash_file(unpinned.folder.native / "a.bin"))
     longer = dataclasses.replace(unpinned.files[0], size_bytes=unpinned.files[0].size_bytes + 1)
 
