@@ -14,6 +14,7 @@ there is to fix. The command line prints `str(error)` and exits with `error.exit
     ├── VerificationError          files differ from the manifest
     ├── NativeFormatError          a native file does not follow its format
     ├── ConversionError            conversion failed, or ready files are not as declared
+    ├── JsonError                  a JSON file cannot be read, or is beyond the limits
     └── RecordError                a run or its record is not valid
 """
 
@@ -123,6 +124,19 @@ class NativeFormatError(SciMLDataError):
 
 class ConversionError(SciMLDataError):
     """Conversion failed, or the ready files are not as the descriptor declares them."""
+
+
+class JsonError(SciMLDataError):
+    """A JSON file cannot be read: missing, not JSON, or beyond the limits of `home.read_json`.
+
+    Attributes:
+        kind: `missing`, `file` (not a readable plain file), `size`, `utf-8`, `json` or `nan`.
+    """
+
+    def __init__(self, message: str, *, kind: str = "json") -> None:
+        """Store the message and the kind."""
+        super().__init__(message, untouched="the file was not changed")
+        self.kind = kind
 
 
 class RecordError(SciMLDataError):

@@ -20,15 +20,21 @@ one that somebody put there could lead anywhere.
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sciml_data.errors import FetchError, LockedError
+from sciml_data.errors import FetchError, JsonError, LockedError
 
 HOME_VARIABLE = "SCIML_DATA_HOME"
+MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
+MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
+MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,139 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     publish(temporary, path)
+
+
+def read_small_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> bytes:
+    """Return the content of a plain file that a stranger may have made.
+
+    A pipe or a device is not read: opening a pipe waits for its writer, maybe forever.
+
+    Args:
+        path: of the file; a symbolic link to a plain file is followed.
+        max_bytes: largest size in bytes.
+
+    Raises:
+        JsonError: no such file, not a plain file, permission denied, or too large.
+    """
+    try:
+        # A pipe without a writer blocks the open without O_NONBLOCK; plain files ignore it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise JsonError(f"no such file: {path.name}", kind="missing") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise JsonError(f"{path.name} cannot be read: {reason}", kind="file") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise JsonError(f"{path.name} is not a plain file", kind="file")
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
+        # One byte more than allowed: the size from fstat may be outdated after the read.
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise JsonError(f"{path.name} has more than {max_bytes:,} bytes", kind="size")
+    return content
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """Return the JSON document in a file that a stranger may have made; see `parse_json`.
+
+    Args:
+        path: of the file; a symbolic link to a plain file is followed.
+        max_bytes: largest size in bytes.
+
+    Raises:
+        JsonError: the file cannot be read, or its content is not JSON within the limits.
+    """
+    return parse_json(read_small_file(path, max_bytes=max_bytes), name=path.name)
+
+
+def parse_json(content: bytes | str, *, name: str) -> Any:
+    """Return a JSON document; anything that later code could not handle is refused.
+
+    Refused are, besides what is not JSON or not UTF-8: NaN and infinite numbers, whole numbers of
+    more than 40 digits, more than 64 levels of nesting, an object with the same key twice, and
+    texts that cannot be written as UTF-8 (half of a surrogate pair).
+
+    Args:
+        content: UTF-8 bytes, or text.
+        name: of the file, for messages.
+
+    Raises:
+        JsonError: the content is refused; `.kind` says why.
+    """
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        document = json.loads(
+            text, parse_int=_whole_number, parse_constant=_not_finite, object_pairs_hook=_once
+        )
+        _check_values(document)
+    except UnicodeDecodeError as error:
+        message = f"{name} is not UTF-8: {error.reason} at byte {error.start}"
+        raise JsonError(message, kind="utf-8") from error
+    except _RefusedError as error:
+        raise JsonError(f"{name}: {error}", kind=error.kind) from error
+    except RecursionError as error:
+        raise JsonError(f"{name} is nested more than {MAX_JSON_DEPTH} levels deep") from error
+    except ValueError as error:
+        raise JsonError(f"{name} is not JSON: {error}") from error
+    return document
+
+
+class _RefusedError(ValueError):
+    """Why a JSON value is refused: a sentence, and the kind of `JsonError`."""
+
+    def __init__(self, message: str, kind: str = "json") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_JSON_DIGITS:
+        raise _RefusedError(f"a whole number has {len(digits):,} digits")
+    return int(digits)
+
+
+def _not_finite(word: str) -> None:
+    raise _RefusedError(f"{word} is not a number in JSON", "nan")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; Python would silently keep the last of two equal keys."""
+    block = dict(pairs)
+    if len(block) != len(pairs):
+        raise _RefusedError("an object has the same key twice")
+    return block
+
+
+def _check_values(document: Any) -> None:
+    """Refuse values that are valid JSON and still no later code could handle.
+
+    A loop and not a recursion, so that the depth of a document cannot break the check of it.
+    """
+    level = [document]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.keys()
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            elif isinstance(value, float) and not math.isfinite(value):  # 1e999
+                raise _RefusedError("a number is too large to be stored", "nan")
+            elif isinstance(value, str) and not value.isascii():
+                _check_text(value)
+        if not below:
+            return
+        level = below
+    raise _RefusedError(f"nested more than {MAX_JSON_DEPTH} levels deep")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _RefusedError("a text has half of a surrogate pair") from error
 
 
 def write_output(path: Path, text: str) -> None:

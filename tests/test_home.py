@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data.errors import LockedError
+from sciml_data.errors import JsonError, LockedError
 from sciml_data.home import (
     HOME_VARIABLE,
     Home,
     find_home,
     publish,
+    read_json,
     write_atomically,
     write_output,
 )
@@ -140,3 +142,74 @@ def test_an_output_follows_a_link_and_leaves_it_a_link(tmp_path: Path, *, exists
     assert link.is_symlink()
     assert target.read_text(encoding="utf-8") == "new"
     assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+NOT_JSON = {
+    "text": (b"not at all", "json"),
+    "empty": (b"", "json"),
+    "half": (b'{"a": [1, 2', "json"),
+    "two documents": (b"{} {}", "json"),
+    "latin-1": ('{"a": "Übung"}'.encode("latin-1"), "utf-8"),
+    "utf-16": ('{"a": 1}'.encode("utf-16"), "utf-8"),
+    "byte order mark": (b"\xef\xbb\xbf{}", "json"),
+    "NaN": (b'{"a": [NaN]}', "nan"),
+    "-Infinity": (b'{"a": -Infinity}', "nan"),
+    "1e999": (b'{"a": -1e999}', "nan"),
+    "5,000 digits": (b'{"a": ' + b"9" * 5000 + b"}", "json"),
+    "41 digits": (b'{"a": ' + b"9" * 41 + b"}", "json"),
+    "200,000 levels": (b"[" * 200_000 + b"]" * 200_000, "json"),
+    "66 levels": (b'{"a":' * 65 + b"[]" + b"}" * 65, "json"),
+    "a key twice": (b'{"a": 1, "a": 2}', "json"),
+    "half a character": (b'{"a": "\\ud800"}', "json"),
+    "half a character in a key": (b'{"\\udfff": 1}', "json"),
+}
+
+
+@pytest.mark.parametrize(("content", "kind"), NOT_JSON.values(), ids=NOT_JSON)
+def test_json_that_later_code_could_not_handle_is_refused(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+
+    with pytest.raises(JsonError) as error:
+        read_json(path)
+
+    assert error.value.kind == kind
+    assert "a.json" in error.value.message
+
+
+def test_json_within_the_limits_is_read(tmp_path: Path) -> None:
+    document = {"a": [1.5, None, True, "\x1b é 🌍"], "b": 10**39, "c": {"d": -0.0, "e": []}}
+    for _ in range(60):
+        document = {"a": document}
+    (tmp_path / "a.json").write_text(json.dumps(document), encoding="utf-8")
+
+    assert document == read_json(tmp_path / "a.json")
+
+
+def test_a_json_file_beyond_its_size_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('"' + "a" * 100 + '"', encoding="utf-8")
+
+    assert len(read_json(tmp_path / "a.json", max_bytes=102)) == 100
+    with pytest.raises(JsonError) as error:
+        read_json(tmp_path / "a.json", max_bytes=101)
+    assert error.value.kind == "size"
+
+
+def test_only_plain_files_are_read_as_json(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to("loop")
+
+    found = {}
+    for name in ("pipe", "folder", "link", "loop", "nothing", "a\0b"):
+        with pytest.raises(JsonError) as error:
+            read_json(tmp_path / name)
+        found[name] = error.value.kind
+
+    assert found == {
+        **dict.fromkeys(("pipe", "folder", "link", "loop", "a\0b"), "file"),
+        "nothing": "missing",
+    }
