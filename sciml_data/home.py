@@ -2,15 +2,20 @@
 
 Everything that sciml-data stores is in one folder, the home:
 
-<home>/<dataset>/<version>/native/      files as published; every file here is complete and correct
-<home>/<dataset>/<version>/partial/     files being downloaded; no other stage reads them
-<home>/<dataset>/<version>/quarantine/  files with wrong content, for inspection
-<home>/<dataset>/<version>/receipt.json hashes of verified files, with their size, mtime and inode
-<home>/<dataset>/<version>/listing.csv  first listing of an unpinned version by a mirror
-<home>/<dataset>/<version>/manifest.csv manifest of a sample, a live or an unpinned version
-<home>/<dataset>/<version>/ready/       converted files, one folder for each set of options
-<home>/<dataset>/<version>-sample-<seed>/  the same for a synthetic sample
-<home>/runs/<benchmark>/                runs and their records
+<home>/data/<dataset>/<version>/             published data
+<home>/samples/<dataset>/<version>/<seed>/   synthetic samples
+<home>/runs/<benchmark>/<run>/               runs and their records
+
+So no dataset can take the place of a run, and no version that of a sample, whatever their names.
+The folder of a version or a sample has:
+
+native/       files as published; every file here is complete and correct
+partial/      files being downloaded; no other stage reads them
+quarantine/   files with wrong content, for inspection
+ready/        converted files, one folder for each set of options
+receipt.json  hashes of verified files, with their size, mtime and inode
+listing.csv   first listing of an unpinned version by a mirror
+manifest.csv  manifest of a sample, a live or an unpinned version
 
 A reader never sees half a file: content is written under a temporary name, flushed to the disk,
 and then renamed. Symbolic links below `native/`, `partial/` and `quarantine/` are refused, because
@@ -23,6 +28,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,13 +41,20 @@ HOME_VARIABLE = "SCIML_DATA_HOME"
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
 MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
 MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
+SEED_NAME = re.compile(r"-?[0-9]+")  # name of a sample's folder
 
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """The folder of one version, or of one sample, of a dataset."""
+    """The folder of one version, or of one sample, of a dataset.
+
+    Attributes:
+        root: the folder.
+        sample_seed: seed of the sample; None for a version.
+    """
 
     root: Path
+    sample_seed: int | None = None
 
     @property
     def native(self) -> Path:
@@ -123,8 +136,16 @@ class Home:
             version: its version.
             sample_seed: seed of the sample; None means the published data.
         """
-        name = version if sample_seed is None else f"{version}-sample-{sample_seed}"
-        return DatasetFolder(self.root / dataset / name)
+        if sample_seed is None:
+            return DatasetFolder(self.root / "data" / dataset / version)
+        place = self.root / "samples" / dataset / version / str(sample_seed)
+        return DatasetFolder(place, sample_seed=sample_seed)
+
+    def sample_seeds(self, dataset: str, version: str) -> list[int]:
+        """Return the seeds of the samples that have a folder, in order."""
+        folder = self.root / "samples" / dataset / version
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted(int(name) for name in names if SEED_NAME.fullmatch(name))
 
     def runs(self, benchmark: str) -> Path:
         """Return the folder of a benchmark's runs."""

@@ -63,7 +63,7 @@ def test_registry_and_home_are_text_or_path(
         assert sciml_data.versions("tevolop_socal", registry=registry) == ["1.0", "live"]
         assert sciml_data.describe("tevolop_socal", registry=registry).version == "1.0"
     plans = [sciml_data.plan_dataset("tevolop_socal", **each) for each in (as_text, as_path)]
-    assert [plan.folder.root for plan in plans] == [tmp_path / "here/tevolop_socal/1.0"] * 2
+    assert [plan.folder.root for plan in plans] == [tmp_path / "here/data/tevolop_socal/1.0"] * 2
     made = [
         sciml_data.get_dataset("tevolop_socal", sample=True, **each).root
         for each in (as_text, as_path)

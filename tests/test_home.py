@@ -40,9 +40,17 @@ def test_the_home_is_the_one_asked_for_then_the_environments_then_the_users(
 def test_a_sample_lies_apart_from_the_real_data(home: Home) -> None:
     real, sample = home.dataset("waves", "1.0"), home.dataset("waves", "1.0", sample_seed=3)
 
-    assert real.root == home.root / "waves" / "1.0"
-    assert sample.root != real.root
-    assert not sample.root.is_relative_to(real.root)
+    assert real.root == home.root / "data" / "waves" / "1.0"
+    assert sample.root == home.root / "samples" / "waves" / "1.0" / "3"
+
+
+def test_the_seeds_of_the_samples_in_a_home_are_found(home: Home) -> None:
+    for seed in (10, 2, -1):
+        home.dataset("waves", "1.0", sample_seed=seed).root.mkdir(parents=True)
+    (home.root / "samples" / "waves" / "1.0" / "notes").mkdir()
+
+    assert home.sample_seeds("waves", "1.0") == [-1, 2, 10]
+    assert home.sample_seeds("waves", "2.0") == []
 
 
 def test_another_process_is_told_that_the_folder_is_held(home: Home) -> None:

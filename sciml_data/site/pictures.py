@@ -108,10 +108,7 @@ def _converted(
     descriptor: Descriptor, home: Home, *, is_made: bool
 ) -> tuple[Converted | None, int]:
     """Return the ready files of the sample with the lowest seed, and the seed."""
-    folder = home.dataset(descriptor.dataset, descriptor.version)
-    prefix = f"{descriptor.version}-sample-"
-    endings = [path.name.removeprefix(prefix) for path in folder.root.parent.glob(f"{prefix}*")]
-    for seed in sorted(int(ending) for ending in endings if ending.isdigit()):
+    for seed in home.sample_seeds(descriptor.dataset, descriptor.version):
         place = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
         if (converted := find_converted(descriptor, place)) is not None:
             return converted, seed

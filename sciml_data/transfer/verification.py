@@ -48,7 +48,7 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
         return Fetched(descriptor, folder, read_manifest(folder.manifest), is_synthetic)
     requested = requested_paths(folder)
     if has_own or descriptor.manifest is None or not (folder.native.is_dir() or requested):
-        flag = "" if folder.root.name == descriptor.version else " --sample"
+        flag = "" if folder.sample_seed is None else f" --sample --sample-seed {folder.sample_seed}"
         raise CallError(
             f"{descriptor.dataset} {descriptor.version} is not in {folder.root}",
             untouched="nothing was read or changed",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import sciml_data
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, hdf5_arrays
+from sciml_data.home import Home
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.hdf5_arrays import graphene, multiple_scattering, water_clusters
@@ -358,7 +359,7 @@ def test_a_dataset_without_a_reader_says_so_and_where_its_files_lie(
     for call in calls:
         with pytest.raises(CallError, match="has no ready form") as error:
             call()
-        assert str(tmp_path / "home" / dataset / "1.0" / "native") in str(error.value)
+        assert str(Home(tmp_path / "home").dataset(dataset, "1.0").native) in str(error.value)
     assert not (tmp_path / "home").exists()
 
 
