@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -139,19 +139,9 @@ def differences(
     The arguments are those of `verify`.
     """
     cache = StatCache(fetched.folder.stat_cache, fetched.folder.native)
-    problems: list[Problem] = []
-    to_read: list[Entry] = []
-    for entry in fetched.manifest:
-        problem = _problem_without_reading(fetched.root, entry)
-        if problem is not None:
-            problems.append(problem)
-        elif full or not cache.has(entry.path, entry.hash, (fetched.root / entry.path).lstat()):
-            to_read.append(entry)
-    meter = Meter(sum(entry.size_bytes for entry in to_read), progress)
-    with ThreadPoolExecutor(jobs) as pool:
-        results = pool.map(partial(_read, fetched.root, cache, meter), to_read)
-        problems += [problem for problem in results if problem is not None]
-    cache.save()
+    problems = changed_files(
+        fetched.root, fetched.manifest, cache, full=full, jobs=jobs, progress=progress
+    )
     known = fetched.manifest.by_path
     problems += [
         Problem(UNEXPECTED, path, what) for path, what in _walk(fetched.root) if path not in known
@@ -159,8 +149,43 @@ def differences(
     return sorted(problems, key=lambda problem: (problem.place, problem.kind))
 
 
-def _problem_without_reading(root: Path, entry: Entry) -> Problem | None:
-    """Return what is wrong with a file, as far as its path, type and size show."""
+def changed_files(
+    root: Path,
+    manifest: Iterable[Entry],
+    cache: StatCache,
+    *,
+    full: bool = False,
+    jobs: int = 2,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """Return one problem for each listed file that is missing or changed.
+
+    Args:
+        root: folder of the files.
+        manifest: entries of the files to check.
+        cache: correct files are added to it, changed ones removed.
+        full: hash also files that the cache knows.
+        jobs: number of files to read in parallel.
+        progress: gets (bytes done, total bytes).
+    """
+    problems: list[Problem] = []
+    to_read: list[tuple[Entry, os.stat_result]] = []
+    for entry in manifest:
+        state = _state_or_problem(root, entry)
+        if isinstance(state, Problem):
+            problems.append(state)
+        elif full or not cache.has(entry.path, entry.hash, state):
+            to_read.append((entry, state))
+    meter = Meter(sum(entry.size_bytes for entry, _ in to_read), progress)
+    with ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(partial(_read, root, cache, meter), to_read)
+        problems += [problem for problem in results if problem is not None]
+    cache.save()
+    return problems
+
+
+def _state_or_problem(root: Path, entry: Entry) -> os.stat_result | Problem:
+    """Return the status of a file, or what is wrong as far as path, type and size show."""
     try:
         state = lstat_inside(root, entry.path)
     except FetchError as error:
@@ -174,19 +199,23 @@ def _problem_without_reading(root: Path, entry: Entry) -> Problem | None:
         return Problem(
             CHANGED, entry.path, f"{entry.size_bytes} bytes expected, {state.st_size} found"
         )
-    return None
+    return state
 
 
-def _read(root: Path, cache: StatCache, meter: Meter, entry: Entry) -> Problem | None:
-    """Hash one file; a correct one is added to the cache."""
+def _read(
+    root: Path, cache: StatCache, meter: Meter, file: tuple[Entry, os.stat_result]
+) -> Problem | None:
+    """Hash one file; a correct one is added to the cache with its status from before."""
+    entry, state = file
     try:
         actual = hash_like(root / entry.path, entry.hash)
     except OSError as error:
         return Problem(CHANGED, entry.path, f"cannot be read: {error.strerror}")
     meter.advance(entry.size_bytes)
     if actual != entry.hash:
+        cache.forget(entry.path)
         return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, actual))
-    cache.add(entry.path, actual)
+    cache.add(entry.path, actual, state)
     return None
 
 

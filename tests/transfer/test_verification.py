@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.transfer.download import fetch, requested_paths
+from sciml_data.transfer.download.partial_file import hash_like
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.verification import load_fetched, repair, verify
@@ -157,7 +159,7 @@ def test_a_file_that_becomes_a_link_before_it_is_read_is_not_followed(
 
     monkeypatch.setattr("sciml_data.transfer.verification.lstat_inside", plant)
 
-    assert differences_of(fetched) == [("changed", "d.bin")]
+    assert differences_of(fetched, full=True) == [("changed", "d.bin")]
 
 
 def test_a_linked_folder_is_not_followed(fetched: Fetched, tmp_path: Path) -> None:
@@ -207,17 +209,49 @@ def test_a_second_verification_reads_nothing(plan: Plan, monkeypatch: pytest.Mon
     assert read == []
 
 
+def test_a_change_that_a_full_check_found_is_not_forgotten(fetched: Fetched) -> None:
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    path.write_bytes(bytes(256))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    differences_of(fetched, full=True)
+
+    assert differences_of(fetched) == [("changed", "a.bin")]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("interval", [1, 200])
 def test_a_home_that_may_only_be_read_is_verified(
-    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch, number: int, interval: int
 ) -> None:
     fetched.folder.stat_cache.unlink()
 
     def refuse(*_: object) -> None:
-        raise PermissionError
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("sciml_data.transfer.download.local_files.append", refuse)
+    monkeypatch.setattr("sciml_data.transfer.download.local_files.SAVE_INTERVAL", interval)
 
     assert differences_of(fetched) == []
+
+
+def test_a_file_that_is_written_to_while_it_is_hashed_is_hashed_again(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched.folder.stat_cache.unlink()
+    path = fetched.root / "a.bin"
+
+    def hash_and_change(read: Path, expected: str) -> str:
+        actual = hash_like(read, expected)
+        if read == path:
+            path.write_bytes(bytes(256))
+        return actual
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sciml_data.transfer.verification.hash_like", hash_and_change)
+        assert differences_of(fetched) == []
+
+    assert differences_of(fetched) == [("changed", "a.bin")]
 
 
 @pytest.mark.parametrize("full", [False, True])

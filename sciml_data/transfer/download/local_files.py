@@ -11,6 +11,7 @@ native/       the files; the `Publisher` moves them here
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -49,6 +50,9 @@ SAVE_INTERVAL = 200
 MAX_LINES_PER_FILE = 2
 FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
 MAX_WAITING = 64  # complete files that wait for an fsync; then `Publisher.add` blocks
+
+# What a system answers to a write into a home that is only read, as a mount or by permissions.
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 Row = list[str | int]  # of the stat cache: kind, size, mtime in ns, inode, hash
 
@@ -153,9 +157,23 @@ class StatCache:
             return None
         return str(row[-1])
 
-    def add(self, path: str, actual: str) -> None:
-        """Add the hash of a file, with its present status."""
-        row = _row((self._root / path).lstat(), actual)
+    def add(self, path: str, actual: str, state: os.stat_result | None = None) -> None:
+        """Add the hash of a file.
+
+        Args:
+            path: in the manifest.
+            actual: the hash, as `kind:value`.
+            state: status of the file before it was hashed: a file that was written to meanwhile is
+                hashed again next time. None is the present status, of a file that nobody writes to.
+        """
+        self._set(path, _row(state or (self._root / path).lstat(), actual))
+
+    def forget(self, path: str) -> None:
+        """Remove a file with another content, which may have kept its size, mtime and inode."""
+        if path in self._rows:
+            self._set(path, [])
+
+    def _set(self, path: str, row: Row) -> None:
         with self._lock:
             self._rows[path] = row
             self._unsaved.append(json.dumps([path, *row]))
@@ -168,11 +186,18 @@ class StatCache:
         Raises:
             OSError: the disk is full or fails.
         """
-        with self._lock, contextlib.suppress(PermissionError):
+        with self._lock:
             if self._unsaved:
                 self._write()
 
     def _write(self) -> None:
+        try:
+            self._write_lines()
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+
+    def _write_lines(self) -> None:
         lines, self._unsaved = self._unsaved, []
         self._lines += len(lines)
         if self._lines > MAX_LINES_PER_FILE * len(self._rows) + SAVE_INTERVAL:
