@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -31,9 +32,9 @@ PARTLY = {
         r"NamedHash|MultipartETag|x_\w*hash|x__short|x__part_bytes|x_is_verifiable"
     )
 }
+STRING = re.compile(r"f?\"[^\"]*\"")
 # Arguments of our errors that only a person reads.
-PROSE_ARGUMENT = re.compile(r"^(hint|untouched)=")
-SENTENCE = re.compile(r"f?\"[^\"]* [^\"]*\"")
+PROSE_ARGUMENT = re.compile(rf",?\s*\b(hint|untouched)=(None|({STRING.pattern}\s*)+)")
 
 
 def main() -> None:
@@ -46,6 +47,7 @@ def main() -> None:
     counts: dict[str, Counter[str]] = {}
     gaps: list[str] = []
     accepted = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))["mutant"]
+    used: set[int] = set()
     for line in listed.splitlines():
         name, _, status = line.strip().rpartition(": ")
         if not name or status == "not checked":  # of a run that was interrupted
@@ -55,11 +57,13 @@ def main() -> None:
             continue
         is_killed = status in ("killed", "timeout")  # an endless loop is noticed
         diff = "" if is_killed else diff_of(name)
-        kind = "killed" if is_killed else kind_of(diff, accepted)
+        kind = "killed" if is_killed else kind_of(name, diff, accepted, used)
         counts.setdefault(module, Counter())[kind] += 1
         if kind == "survived":
             gaps.append(f"{name}\n{diff}")
     print("\n".join(gaps))
+    for entry in (entry for number, entry in enumerate(accepted) if number not in used):
+        print(f"accepts nothing in this run: {entry['from']!r} to {entry['to']!r}")
     sys.exit(report(counts))
 
 
@@ -70,34 +74,65 @@ def diff_of(name: str) -> str:
     return "\n".join(line for line in lines if line[:1] in ("-", "+"))
 
 
-def kind_of(diff: str, accepted: list[dict[str, str]]) -> str:
-    """Return what a mutant that no test noticed is: text, accepted or survived."""
-    if is_text(diff):
+def kind_of(name: str, diff: str, accepted: list[dict[str, str]], used: set[int]) -> str:
+    """Return what a mutant that no test noticed is: text, accepted or survived.
+
+    Args:
+        name: of the mutant: module, function and number.
+        diff: of the mutant.
+        accepted: entries of `accepted_mutants.toml`.
+        used: gets the indices of the entries that accept the mutant.
+    """
+    before, after = _sides(diff)
+    if is_text(before, after):
         return "text"
-    if any(entry["change"].strip() in diff for entry in accepted):
-        return "accepted"
-    return "survived"
+    matching = {
+        number for number, entry in enumerate(accepted) if accepts(entry, name, before, after)
+    }
+    used |= matching
+    return "accepted" if matching else "survived"
 
 
-def is_text(diff: str) -> bool:
-    """Return whether a mutant changes nothing but words that a person reads."""
-    before = [line[1:].strip() for line in diff.splitlines() if line.startswith("-")]
-    after = [line[1:].strip() for line in diff.splitlines() if line.startswith("+")]
-    if all(PROSE_ARGUMENT.match(line) for line in before):
-        return True
-    if len(before) != len(after):
+def accepts(entry: dict[str, str], name: str, before: str, after: str) -> bool:
+    """Return whether the entry's replacement, made once, is the whole mutant."""
+    if not fnmatchcase(name.removeprefix("sciml_data."), entry.get("where", "*")):
         return False
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    return all(
-        SENTENCE.search(old)
-        and (_without_marks(old) == _without_marks(new) or SENTENCE.sub("None", old) == new)
-        for old, new in changed
+    old, new = entry["from"], entry["to"]
+    places = (place.start() for place in re.finditer(re.escape(old), before))
+    return any(before[:place] + new + before[place + len(old) :] == after for place in places)
+
+
+def is_text(before: str, after: str) -> bool:
+    """Return whether a mutant changes nothing but words that a person reads."""
+    if _without_prose(before) == _without_prose(after):
+        return True
+    for literal in STRING.finditer(before):
+        if " " in literal.group() and after.startswith(before[: literal.start()]):
+            kept = before[literal.end() :]
+            changed = after[literal.start() : len(after) - len(kept)]
+            marked = changed == "None" or _without_marks(changed) == _without_marks(literal.group())
+            if marked and after.endswith(kept):
+                return True
+    return False
+
+
+def _sides(diff: str) -> tuple[str, str]:
+    """Return the removed and the added lines of a diff, each joined with single spaces."""
+    removed, added = (
+        " ".join(" ".join(line[1:] for line in diff.splitlines() if line[0] == sign).split())
+        for sign in "-+"
     )
+    return removed, added
 
 
-def _without_marks(line: str) -> str:
-    """Return a line without what mutmut puts into strings: XX at both ends, another case."""
-    return line.replace("XX", "").lower()
+def _without_prose(code: str) -> str:
+    """Return code without arguments that only a person reads, and the comma after the last."""
+    return re.sub(r",?\s*\)", ")", PROSE_ARGUMENT.sub("", code)).strip(", ")
+
+
+def _without_marks(literal: str) -> str:
+    """Return a string without what mutmut puts into it: XX at both ends, another case."""
+    return literal.replace("XX", "").lower()
 
 
 def report(counts: dict[str, Counter[str]]) -> int:

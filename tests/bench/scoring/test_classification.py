@@ -43,6 +43,19 @@ def test_a_class_that_was_not_declared_counts_as_wrong() -> None:
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
 
 
+def test_a_class_that_was_only_predicted_has_no_part_in_macro_f1() -> None:
+    scores = classification.scores(certain([2, 2], [2, 14]), LABELS)
+
+    assert scores["macro_f1"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("number", [4, 5])
+def test_of_five_classes_or_fewer_the_true_one_is_always_in_the_top5(number: int) -> None:
+    labels = np.arange(number)
+
+    assert classification.scores(certain([0, 1], [1, 2], labels), labels)["top5"] == 1.0
+
+
 def test_top5_looks_at_five_and_ties_do_not_count_for_it() -> None:
     labels = np.arange(10)
     probabilities = np.tile(np.arange(10.0), (3, 1))
@@ -96,9 +109,20 @@ def test_an_interval_is_the_same_each_time_and_holds_the_score() -> None:
         classification.intervals(y_true, y_pred, np.arange(300) // 3) for _ in range(2)
     )
     low, high = first["macro_f1"]
+    units = np.arange(300) // 3
 
-    assert first == second
+    assert first == second == classification.intervals(y_true, y_pred, units, seed=0)
+    assert first != classification.intervals(y_true, y_pred, units, seed=1)
     assert low < classification.macro_f1(y_true, y_pred, np.arange(5)) < high
+
+
+def test_a_resample_is_scored_over_the_classes_that_it_contains() -> None:
+    # A unit of each class: most resamples lack a class, and what they contain is right.
+    classes = np.arange(3)
+
+    found = classification.intervals(classes, classes, classes)
+
+    assert found == {"macro_f1": (1.0, 1.0), "top1": (1.0, 1.0)}
 
 
 def test_rows_of_classes_are_precision_recall_f1_and_counts() -> None:
@@ -114,6 +138,28 @@ def test_a_confusion_has_the_truth_in_rows() -> None:
     table = classification.confusion(np.array([2, 2, 14]), np.array([2, 14, 14]), LABELS[:2])
 
     assert table.tolist() == [[1, 1], [0, 1]]
+
+
+def test_a_confusion_has_a_row_for_a_label_that_does_not_occur() -> None:
+    table = classification.confusion(np.array([14]), np.array([2]), LABELS)
+
+    assert table.tolist() == [[0] * 4, [1, 0, 0, 0], [0] * 4, [0] * 4]
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    classification.require_sklearn()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+    with pytest.raises(CallError, match="scikit-learn") as error:
+        classification.require_sklearn()
+
+    assert "sciml-data[train,stemdl]" in str(error.value)
+
+
+@pytest.mark.parametrize("labels", [[14, 2], [2, 2]])
+def test_labels_out_of_order_or_twice_are_refused(labels: list[int]) -> None:
+    with pytest.raises(CallError, match="ascending"):
+        ClassPredictions(np.array([2]), np.zeros((1, 2)), np.array(labels))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +52,42 @@ def test_summed_nnse_is_that_of_the_sum_of_the_series() -> None:
 def test_pooled_nnse_has_one_mean_for_all_values() -> None:
     # The mean of all is 2: SS = 26, SSE = 19.
     assert pytest.approx(forecast.nnse_pooled(OBSERVED, PREDICTED)) == 26 / 45
+
+
+def test_a_single_observation_has_no_variation() -> None:
+    observed = np.array([[5.0, np.nan], [np.nan, 5.0]])
+
+    scores = forecast.nnse(observed, np.array([[5.0, 0.0], [0.0, 6.0]]))
+
+    assert np.isnan(scores[0])
+    assert scores[1] == 0.0
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_nnse_does_not_depend_on_the_unit(factor: float) -> None:
+    assert forecast.nnse(factor * OBSERVED, factor * PREDICTED) == pytest.approx(
+        forecast.nnse(OBSERVED, PREDICTED)
+    )
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        forecast.nnse_averaged,
+        forecast.nnse_summed,
+        forecast.nnse_pooled,
+        forecast.mean_squared_error,
+    ],
+)
+def test_values_of_single_precision_are_added_up_in_double_precision(metric: Any) -> None:
+    random = np.random.default_rng(0)
+    observed, predicted = random.normal(1e3, 1.0, (2, 20, 500)).astype(np.float32)
+
+    expected = metric(observed.astype(float), predicted.astype(float))
+
+    assert metric(observed, predicted) == expected
+    assert metric(observed.astype(float), predicted) == expected
+    assert metric(observed, predicted.astype(float)) == expected
 
 
 @given(arrays(float, 9, elements=numbers), arrays(float, 9, elements=numbers))
@@ -127,6 +165,7 @@ def test_skill_is_0_for_the_reference_itself_and_1_for_the_truth() -> None:
     assert forecast.skill(OBSERVED, reference, reference) == 0.0
     assert forecast.skill(OBSERVED, OBSERVED, reference) == 1.0
     assert forecast.skill(OBSERVED, OBSERVED + 2.0, reference) == -3.0
+    assert forecast.skill(OBSERVED, OBSERVED + 1.0, OBSERVED + 2.0) == 0.75
 
 
 def test_skill_against_a_reference_without_error_is_not_defined() -> None:

@@ -61,6 +61,40 @@ def test_a_constant_image_correlates_with_nothing() -> None:
     assert np.isnan(scores[1])
 
 
+def test_the_correlation_with_a_constant_true_image_is_not_defined() -> None:
+    with np.errstate(all="raise"):
+        assert np.isnan(images.pearson(np.full((1, 9, 9), 5.0), noise(0, 1, 9, 9))).all()
+
+
+@pytest.mark.parametrize("value", [7.3, 1e6 + 0.3])
+def test_rounding_errors_of_constant_images_correlate_with_nothing(value: float) -> None:
+    # The mean of such an image is not its value, so its deviations are not 0.
+    assert images.pearson(noise(0, 64, 9, 9), np.full((64, 9, 9), value)).tolist() == [0.0] * 64
+
+
+@pytest.mark.parametrize(("deviation", "score"), [(1.5e-9, 0.0), (2.5e-9, 1.0)])
+def test_an_image_is_constant_if_it_varies_by_less_than_1e_9(
+    deviation: float, score: float
+) -> None:
+    pattern = np.indices((1, 8, 8)).sum(axis=0) % 2 * 2.0 - 1.0
+
+    assert images.pearson(pattern, 1 + deviation * pattern) == pytest.approx([score])
+
+
+def test_an_image_of_large_values_does_not_make_others_constant() -> None:
+    observed = noise(0, 2, 9, 9)
+    predicted = observed * np.array([1.0, 1e12])[:, None, None]
+
+    assert images.pearson(observed, predicted) == pytest.approx([1.0, 1.0])
+
+
+def test_rounding_does_not_lead_outside_of_the_bounds_of_a_correlation() -> None:
+    observed = noise(0, 500, 9, 9)
+
+    assert images.pearson(observed, observed).max() <= 1.0
+    assert images.pearson(observed, -observed).min() >= -1.0
+
+
 def test_ssim_of_one_window_is_that_of_wang_and_others() -> None:
     observed, predicted = noise(0, 1, 7, 7), noise(1, 1, 7, 7)  # as large as the window
     span = np.ptp(observed)
@@ -94,6 +128,36 @@ def test_low_bumps_edges_and_flat_images_have_no_peaks() -> None:
 
     assert images.peaks(image, min_distance=3) == pytest.approx(np.array([[20.0, 20.0]]), abs=0.01)
     assert images.peaks(np.ones((9, 9)), min_distance=2).shape == (0, 2)
+
+
+def test_only_the_outermost_pixels_have_no_peaks() -> None:
+    found = images.peaks(bumps([(1, 20)]), min_distance=3)
+
+    assert found == pytest.approx(np.array([[1.0, 20.0]]), abs=0.01)
+
+
+def test_of_two_near_peaks_the_higher_one_is_found() -> None:
+    image = bumps([(20, 18)], width=1.0) + 0.9 * bumps([(20, 23)], width=1.0)
+
+    assert len(images.peaks(image, min_distance=3)) == 2
+    assert images.peaks(image, min_distance=7) == pytest.approx(np.array([[20.0, 18.0]]), abs=0.05)
+
+
+@pytest.mark.parametrize(("height", "number"), [(0.2, 1), (0.3, 2)])
+def test_a_peak_rises_by_a_share_of_the_range_whatever_the_unit(height: float, number: int) -> None:
+    image = bumps([(20, 20)]) + height * bumps([(8, 8)])
+
+    assert len(images.peaks(100 + 10 * image, min_distance=3)) == number
+
+
+def test_a_peak_is_not_refined_along_an_axis_without_change() -> None:
+    ridge = np.tile(bumps([(10.3, 10.3)], size=20)[10], (20, 1))
+
+    found = images.peaks(ridge, min_distance=3)
+
+    assert len(found)
+    assert (found[:, 0] % 1 == 0).all()
+    assert found[:, 1] == pytest.approx([10.3] * len(found), abs=0.05)
 
 
 def test_displaced_peaks_are_matched_and_measured() -> None:
@@ -155,6 +219,7 @@ def test_the_interval_draws_whole_groups() -> None:
 
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    images.require_libraries()
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     with pytest.raises(CallError, match="scikit-image") as error:
@@ -164,12 +229,14 @@ def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_images_that_do_not_belong_together_are_refused() -> None:
-    with pytest.raises(CallError, match="shape"):
+    with pytest.raises(CallError, match=r"\(2, 3, 3\), predicted \(2, 3, 4\)"):
         images.errors(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)))
     broken = np.zeros((1, 3, 3))
     broken[0, 1, 1] = np.nan
     with pytest.raises(SciMLDataError, match="1 of 9 pixels"):
         images.errors(np.zeros((1, 3, 3)), broken)
+    with pytest.raises(SciMLDataError, match="2 of 9 pixels"):
+        images.errors(broken, broken)
 
 
 def test_an_image_without_peaks_is_matched_with_nothing() -> None:
@@ -194,6 +261,22 @@ def test_a_pair_at_the_radius_is_matched_and_one_beyond_is_not() -> None:
     assert (beyond.distances.tolist(), beyond.missed, beyond.false) == ([], 1, 1)
 
 
+def test_a_pair_at_the_radius_is_preferred_to_a_nearer_index_beyond_it() -> None:
+    true, predicted = np.array([[0.0, 0.0]]), np.array([[0.0, 9.0], [0.0, 2.0]])
+
+    match = images.match_peaks(true, predicted, radius=1.0, pixel=0.5)
+
+    assert match.distances.tolist() == [1.0]
+
+
+def test_a_pair_within_a_large_radius_is_preferred_to_one_beyond_it() -> None:
+    true, predicted = np.array([[0.0, 0.0]]), np.array([[0.0, 40.0], [0.0, 200.0]])
+
+    match = images.match_peaks(true, predicted, radius=50.0, pixel=1.0)
+
+    assert match.distances.tolist() == [40.0]
+
+
 @pytest.mark.parametrize("place", [(14.3, 20.0), (20.0, 14.3), (17.7, 22.4)])
 def test_a_peak_is_refined_along_each_axis_in_the_right_direction(
     place: tuple[float, float],
@@ -215,14 +298,27 @@ def test_small_values_have_scores_as_large_ones_do() -> None:
     assert images.errors(1e-3 * true, 1e-3 * predicted)["relative_l2"] == pytest.approx(
         images.errors(true, predicted)["relative_l2"]
     )
+    assert images.ssim(1e-3 * true, 1e-3 * predicted) == pytest.approx(
+        images.ssim(true, predicted), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("types", ["ff", "fd", "df"])
+def test_images_of_single_precision_are_scored_in_double_precision(types: str) -> None:
+    single = [1e3 + noise(seed, 3, 16, 16).astype(np.float32) for seed in (0, 1)]
+    double = [values.astype(float) for values in single]
+    true, predicted = (values.astype(kind) for values, kind in zip(single, types, strict=True))
+
+    assert images.errors(true, predicted) == images.errors(double[0], double[1])
+    assert np.array_equal(images.pearson(true, predicted), images.pearson(double[0], double[1]))
 
 
 def test_the_interval_is_that_of_its_seed_and_needs_two_groups() -> None:
-    values, groups = noise(2, 12), np.repeat(np.arange(2), 6)
+    values, groups = noise(2, 40), np.repeat(np.arange(20), 2)
+    nothing = images.mean_interval(values, np.zeros(40))
 
     assert images.mean_interval(values, groups) == images.mean_interval(values, groups, seed=0)
-    assert images.mean_interval(values, groups, seed=3) == images.mean_interval(
-        values, groups, seed=3
-    )
-    assert np.isfinite(list(images.mean_interval(values, groups).values())).all()
-    assert np.isnan(list(images.mean_interval(values, np.zeros(12)).values())).all()
+    assert images.mean_interval(values, groups) != images.mean_interval(values, groups, seed=3)
+    assert np.isfinite(list(images.mean_interval(values, groups % 2).values())).all()
+    assert list(nothing) == ["low", "high"]
+    assert np.isnan(list(nothing.values())).all()

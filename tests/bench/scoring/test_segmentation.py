@@ -47,6 +47,23 @@ def test_one_half_is_positive_and_just_below_is_not() -> None:
     assert (segmentation.level_of(half) >= segmentation.OFFSET).tolist() == [True, False]
 
 
+def test_probabilities_at_and_beyond_the_ends_have_the_outermost_levels() -> None:
+    ends = np.array([0.0, 1.0, -1e-6, 1 + 1e-6])  # rounding may lead beyond
+
+    with np.errstate(all="raise"):
+        levels = segmentation.level_of(ends)
+
+    assert levels.tolist() == [0, segmentation.LEVELS - 1, 0, segmentation.LEVELS - 1]
+
+
+def test_the_level_of_a_probability_does_not_depend_on_its_type() -> None:
+    single = np.random.default_rng(5).random(100_000, np.float32)
+
+    assert np.array_equal(
+        segmentation.level_of(single), segmentation.level_of(single.astype(float))
+    )
+
+
 def test_probabilities_of_many_pixels_are_scored_as_without_levels() -> None:
     rng = np.random.default_rng(3)
     logit = rng.normal(1.0, 3.0, 2_000_000)
@@ -82,10 +99,17 @@ def test_bins_have_the_mean_prediction_and_the_observed_share() -> None:
     )
 
     assert pixels.tolist() == [2, *[0] * 8, 2]
+    assert pixels.dtype == np.int64
     assert [lower[0], lower[9]] == pytest.approx([0.0, 0.9])
     assert [share[0], share[9]] == pytest.approx([0.5, 1.0])
     assert [mean[0], mean[9]] == pytest.approx([0.05, 0.95], abs=2e-3)
     assert np.isnan(mean[1:9]).all()
+
+
+def test_a_bin_of_one_pixel_counts_in_the_calibration_error() -> None:
+    scores = scored(np.array([0.05, 0.95]), np.ones(2, bool), np.ones(2, bool))
+
+    assert scores["calibration_error"] == pytest.approx((0.95 + 0.05) / 2, abs=2e-3)
 
 
 def test_a_mask_of_one_class_has_no_kuiper_skill() -> None:
@@ -112,6 +136,15 @@ def test_scenes_are_summed_up_by_mean_median_worst_and_best() -> None:
     assert segmentation.by_scene(positive, total, "accuracy") == pytest.approx(
         {"mean": (0.75 + 0.25 + 0.75) / 3, "median": 0.75, "worst": 0.25, "best": 0.75}
     )
+
+
+def test_scenes_without_pixels_have_no_summary() -> None:
+    nothing = np.zeros((2, segmentation.LEVELS), int)
+
+    summary = segmentation.by_scene(nothing, nothing, "accuracy")
+
+    assert list(summary) == ["mean", "median", "worst", "best"]
+    assert np.isnan(list(summary.values())).all()
 
 
 def test_a_pixel_without_a_probability_is_an_error_where_it_counts() -> None:
