@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,34 @@ def test_climatology_of_an_unknown_series_is_the_mean_of_all() -> None:
     forecast = baselines.climatology(training, like=training)
 
     assert forecast[1, :, 0].tolist() == [2.0, 2.0]
+
+
+def test_climatology_of_each_window_counts_its_own_observations() -> None:
+    nan = np.nan
+    training = np.array([[[1.0, nan], [nan, nan]], [[5.0, nan], [8.0, 4.0]]])
+
+    forecast = baselines.climatology(training, like=training[:, :1])
+
+    assert forecast[:, 0].tolist() == [[1.0, 4.0], [6.5, 4.0]]
+
+
+@pytest.mark.parametrize("baseline", [baselines.climatology, baselines.same_date_mean])
+def test_means_of_single_precision_are_added_up_in_double_precision(baseline: Any) -> None:
+    training = RNG.normal(1e3, 1.0, (500, 500, 1)).astype(np.float32)
+
+    expected = baseline(training.astype(float), like=training)
+
+    assert np.array_equal(baseline(training, like=training), expected)
+
+
+def test_same_date_mean_is_of_the_series_that_are_observed_then() -> None:
+    unobserved = np.full((2, 400, 1), np.nan)
+    training = np.concatenate([np.array([[[1.0], [np.nan]], [[3.0], [7.0]]]), unobserved], axis=1)
+
+    forecast = baselines.same_date_mean(training, like=training[:1])
+
+    assert forecast[0, :2, 0].tolist() == [2.0, 7.0]
+    assert np.isnan(forecast[0, 2:]).all()
 
 
 def test_same_date_mean_is_what_the_training_series_showed_then() -> None:
@@ -113,6 +143,28 @@ def test_a_feature_that_never_changes_does_no_harm() -> None:
     line = baselines.fit_ridge([(features, targets)], penalty=1e-9)
 
     np.testing.assert_allclose(line.predict(features), targets, atol=1e-6)
+    assert line.scale[1] == 1.0
+
+
+@pytest.mark.parametrize(("spread", "is_constant"), [(0.5e-9, True), (1.5e-9, False)])
+def test_a_feature_is_constant_if_it_varies_by_less_than_1e_9(
+    spread: float, *, is_constant: bool
+) -> None:
+    features = spread * np.array([[-1.0], [1.0]] * 4)
+
+    line = baselines.fit_ridge([(features, features / spread)], penalty=0.1)
+
+    assert line.scale == pytest.approx([1.0 if is_constant else spread], rel=1e-6)
+
+
+def test_features_are_standardised_over_the_rows_of_the_target_known_in_most() -> None:
+    features, targets = RNG.normal(size=(60, 3)), RNG.normal(size=(60, 3))
+    targets[20:, 0] = targets[50:, 2] = np.nan
+
+    line = baselines.fit_ridge([(features, targets)], penalty=0.3)
+
+    np.testing.assert_allclose(line.centre, features.mean(axis=0))
+    np.testing.assert_allclose(line.scale, features.std(axis=0))
 
 
 def test_a_ridge_without_samples_is_refused() -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
+from sciml_data.bench.scoring.predictions import (
+    DEFLATE_LEVEL,
+    Predictions,
+    load_predictions,
+    save_predictions,
+)
 from sciml_data.errors import RecordError
 
 
@@ -32,6 +38,41 @@ def test_predictions_are_read_as_they_were_stored(tmp_path: Path) -> None:
     assert np.dtype("float32") == found["test"].predicted.dtype
     for name, values in axes.items():
         assert values.tolist() == found["test"].coords[name].tolist()
+
+
+def test_predictions_are_compressed_and_marked_as_synthetic_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "on the way" / "a.nc"
+
+    save_predictions(path, {"test": tiny_predictions()}, synthetic=False)
+    with h5py.File(path) as file:
+        packing = [
+            (file[name].compression, file[name].compression_opts, file[name].shuffle)
+            for name in ("test/observed", "test/predicted")
+        ]
+        assert file.attrs["synthetic"] == 0
+    save_predictions(path, {"fresh": tiny_predictions()}, synthetic=True)
+
+    assert packing == [("gzip", DEFLATE_LEVEL, True)] * 2
+    with h5py.File(path) as file:
+        assert file.attrs["synthetic"] == 1
+        assert set(file) == {"fresh"}
+
+
+def test_predictions_do_not_need_netcdf4(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netcdf4 = pytest.importorskip("netCDF4")
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("netCDF4 opened a file")
+
+    monkeypatch.setattr(netcdf4, "Dataset", refuse)
+    save_predictions(tmp_path / "a.nc", {"test": tiny_predictions()}, synthetic=True)
+
+    assert list(load_predictions(tmp_path / "a.nc")) == ["test"]
+
+
+def test_predictions_that_were_never_stored_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"missing\.nc"):
+        load_predictions(tmp_path / "missing.nc")
 
 
 def test_predictions_whose_axes_are_not_named_are_refused() -> None:

@@ -162,3 +162,18 @@ def test_bounds_allow_for_rounding_and_for_nothing_more() -> None:
 
     assert score_of(high + ROUNDING / 2).value is not None
     assert score_of(high + 3 * ROUNDING).value is None
+
+
+def test_a_score_at_its_lower_bound_counts_and_bounds_may_be_open() -> None:
+    task = load_task(TOY)
+    closed = replace(task.metric("rmse"), minimum=0.0, maximum=None)
+    task = replace(task, metrics=(closed, task.metric("explained")))
+
+    def score_of(value: float) -> Score:
+        problem: Any = Scored({"rmse.a": value})
+        return score_parts(problem, task, {"test": tiny_predictions()})["test"]["rmse.a"]
+
+    assert score_of(0.0).value == 0.0
+    assert score_of(-ROUNDING / 2).value == -ROUNDING / 2
+    assert score_of(-3 * ROUNDING).value is None
+    assert score_of(1e300).value == 1e300
