@@ -17,7 +17,17 @@ from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.results.board import Summary, aggregate, summary_json, summary_text
 from sciml_data.results.board.render import SUMMARY_SCHEMA, summary_from_json
-from sciml_data.results.board.summary import MACHINE, OLYMPIC, headline_of, spread_of
+from sciml_data.results.board.summary import (
+    MACHINE,
+    NO_ENERGY,
+    NOT_RECORDED,
+    OLYMPIC,
+    PICKED_BY_SCORE,
+    SEVERAL_MACHINES,
+    check_combinable,
+    headline_of,
+    spread_of,
+)
 from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
 
 OTHER = "sha256:" + "c" * 64
@@ -38,6 +48,12 @@ CHANGES: dict[str, tuple[str, Any]] = {
 
 def kinds(error: CallError | RecordError) -> list[str]:
     return [problem.kind for problem in error.problems]
+
+
+def place_of(error: CallError, kind: str) -> str:
+    """Return where the one problem of a kind is."""
+    (place,) = [problem.place for problem in error.problems if problem.kind == kind]
+    return place
 
 
 def only(summary: Summary) -> Any:
@@ -62,6 +78,7 @@ def test_two_runs_have_a_plain_mean_that_says_so() -> None:
 
     assert pytest.approx(0.15) == found.olympic_mean
     assert "fewer than three" in found.olympic_method
+    assert found.std == pytest.approx(0.005**0.5)  # by hand: (0.05^2 + 0.05^2) / 1
 
 
 def test_all_values_are_kept_in_the_order_of_seeds() -> None:
@@ -113,6 +130,25 @@ def test_a_failed_run_is_refused_unless_it_is_to_count() -> None:
     assert found.misses == 1
 
 
+def test_a_failed_run_reaches_no_target_whatever_it_left_behind() -> None:
+    runs = [a_run(0, 0.1), a_run(1, 0.2, status="failed", reason="no memory")]
+
+    (target,) = aggregate(runs, count_failed=True).targets
+
+    assert runs[1]["targets"][0]["is_reached"]
+    assert (target.reached, target.missed, target.seconds) == (1, 1, (10.0, None))
+
+
+def test_failed_runs_are_only_combined_on_request() -> None:
+    runs = [a_run(0, 0.1), a_run(1, 0.2, status="failed", reason="no memory")]
+
+    check_combinable(runs, count_failed=True)
+    with pytest.raises(CallError) as error:
+        check_combinable(runs)
+
+    assert kinds(error.value) == ["status"]
+
+
 def test_a_run_that_still_runs_is_never_counted() -> None:
     with pytest.raises(CallError) as error:
         aggregate([a_run(0, 0.1), a_run(1, 0.2, status="running")], count_failed=True)
@@ -153,13 +189,17 @@ def test_a_run_that_comes_twice_is_refused() -> None:
         aggregate([a_run(0, 0.1), a_run(0, 0.1)])
 
     assert {"run", "seed"} == set(kinds(error.value))
+    assert place_of(error.value, "run") == "00000000"
 
 
 def test_a_run_under_another_name_is_known_by_its_curve() -> None:
     losses = [{"train_loss": 0.6437281}, {"train_loss": 0.5120394}]
 
-    with pytest.raises(CallError, match="it is the same run"):
-        aggregate([a_run(0, 0.1, curve=losses), a_run(1, 0.1, curve=losses)])
+    with pytest.raises(CallError, match="it is the same run") as error:
+        aggregate([a_run(0, 0.1, curve=losses), a_run(1 << 96, 0.1, curve=losses)])
+
+    assert kinds(error.value) == ["run"]
+    assert place_of(error.value, "run") == "00000001"
 
 
 def test_no_run_at_all_is_refused() -> None:
@@ -175,6 +215,19 @@ def test_the_time_to_target_counts_a_miss_as_endless() -> None:
     assert target.seconds == (30.0, 10.0, None)  # the run of 5 s missed
     assert (target.median_s, target.reached, target.missed) == (30.0, 2, 1)
     assert target.reached_by_baselines == ("mean",)
+
+
+def test_times_to_target_have_an_olympic_mean_on_one_machine() -> None:
+    times = [30.0, 10.0, 40.0, 21.0]
+    runs = [a_run(seed, 0.1, seconds=time) for seed, time in enumerate(times)]
+    elsewhere = a_run(4, 0.1, **{"hardware.accelerator_model_name": "another"})
+
+    (target,) = aggregate(runs).targets
+    (mixed,) = aggregate([*runs, elsewhere]).targets
+
+    # by hand: 10 and 40 go; (21 + 30) / 2 = 25.5
+    assert (target.median_s, target.olympic_mean_s, target.reason) == (25.5, 25.5, None)
+    assert (mixed.median_s, mixed.olympic_mean_s, mixed.reason) == (None, None, SEVERAL_MACHINES)
 
 
 def test_a_target_that_most_runs_miss_has_no_time() -> None:
@@ -199,8 +252,35 @@ def test_seconds_of_several_machines_are_not_put_together() -> None:
         summary.time_to_train.median,
         summary.time_to_train.reason,
     ) == (None, "the runs were on machines of several kinds")
+    assert summary.time_to_train.values == (10.0, 10.0)
     assert summary.targets[0].median_s is None
     assert pytest.approx(0.15) == only(summary).median
+
+
+def test_a_quantity_that_no_run_recorded_says_so() -> None:
+    speed = aggregate(repeats([0.1, 0.2])).throughput
+
+    assert (speed.values, speed.median, speed.reason) == ((None, None), None, NOT_RECORDED)
+
+
+def test_runs_without_a_word_of_energy_have_none() -> None:
+    energy = aggregate(repeats([0.1, 0.2], energy=None)).energy
+
+    assert (energy.is_measured, energy.cpu_j, energy.reason) == (False, None, NO_ENERGY)
+
+
+def test_joules_are_medians_and_not_of_several_machines() -> None:
+    block = {"measured": True, "method": "NVML", "reason": None}
+    runs = [
+        a_run(seed, 0.1, energy={**block, "cpu_energy_j": cpu, "gpu_energy_j": gpu})
+        for seed, (cpu, gpu) in enumerate([(7.0, 100.0), (1.0, 900.0), (9.0, 500.0)])
+    ]
+    elsewhere = [*runs[:2], {**runs[2], "hardware": {**runs[2]["hardware"], MACHINE[0]: "other"}}]
+
+    energy, mixed = aggregate(runs).energy, aggregate(elsewhere).energy
+
+    assert (energy.cpu_j, energy.gpu_j, energy.reason) == (7.0, 500.0, None)
+    assert (mixed.is_measured, mixed.gpu_j, mixed.reason) == (False, None, SEVERAL_MACHINES)
 
 
 def test_energy_says_how_it_was_measured_or_that_it_was_not() -> None:
@@ -270,6 +350,15 @@ def test_machines_are_told_apart(place: str, value: object) -> None:
     assert not aggregate([same, other]).is_one_machine
 
 
+def test_a_distribution_without_a_backend_is_that_of_tensorflow() -> None:
+    old = a_run(0, 0.1)
+    assert "backend" not in old["distribution"]
+    runs = {name: a_run(1, 0.2, **{"distribution.backend": name}) for name in ("tensorflow", "jax")}
+
+    assert aggregate([old, runs["tensorflow"]]).is_one_machine
+    assert not aggregate([old, runs["jax"]]).is_one_machine
+
+
 def test_the_state_is_that_of_the_run_checked_least() -> None:
     checked = a_run(0, 0.1, **{"verification.state": "rescored"})
 
@@ -281,7 +370,7 @@ def test_one_run_is_the_best_of_one() -> None:
     summary = aggregate([a_run(0, 0.1)])
 
     assert summary.best is not None
-    assert summary.best.of == 1
+    assert (summary.best.of, summary.best.remark) == (1, None)
     assert "best of 1" in summary_text(summary)
 
 
@@ -300,6 +389,13 @@ def test_the_best_run_is_named_the_best_of_n_beside_all_of_them() -> None:
     assert only(summary).median == 0.3
     assert "best of 3" in text
     assert "too good by chance" in text
+
+
+def test_the_best_of_two_is_remarked_on() -> None:
+    best = aggregate(repeats([0.4, 0.1]), best_of=True).best
+
+    assert best is not None
+    assert (best.of, best.remark) == (2, PICKED_BY_SCORE)
 
 
 def test_nothing_is_called_best_unless_it_is_asked_for() -> None:
