@@ -16,6 +16,7 @@ from sciml_data.registry.manifest import (
     hash_file,
     manifest_of,
     parse_manifest,
+    read_manifest,
     unsafe_because,
 )
 from tests.support.problems import kinds_and_places
@@ -83,6 +84,7 @@ def test_no_path_of_any_characters_that_is_let_through_leaves_its_folder(path: s
         "/etc/passwd",
         "~/secret",
         "C:/windows",
+        "c:/windows",
         "a\\..\\b",
         "a//b",
         "a/./b",
@@ -100,6 +102,12 @@ def test_hostile_paths_are_refused(path: str) -> None:
     with pytest.raises(DescriptorError) as error:
         parse_manifest(text)
     assert [problem.kind for problem in error.value.problems] == ["path"]
+
+
+def test_a_component_may_have_255_bytes_and_no_more() -> None:
+    assert not unsafe_because(f"a/{'x' * 255}")
+    assert not unsafe_because(f"{'é' * 127}x/a")
+    assert unsafe_because(f"{'é' * 128}/a")
 
 
 def test_every_bad_line_is_named_with_its_number() -> None:
@@ -138,6 +146,17 @@ def test_a_path_that_is_a_file_and_a_folder_or_stands_twice_is_named() -> None:
     assert "'a/b'" in both
 
 
+def test_a_folder_at_any_depth_is_no_file() -> None:
+    digest = f"md5:{'0' * 32}"
+
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(f"path,bytes,hash\na/b/c/d,1,{digest}\na/b,1,{digest}\na/bc,1,{digest}\n")
+
+    (problem,) = error.value.problems
+    assert "'a/b' " in problem.message
+    assert "'a/b/c/d'" in problem.message
+
+
 def test_a_manifest_is_sorted_by_path_for_any_order_of_its_lines() -> None:
     lines = [
         f"{path},{size},md5:{'0' * 32}\n" for size, path in enumerate(["b", "a/z", "a/b", "B"])
@@ -157,6 +176,17 @@ def test_another_header_is_no_manifest(text: str) -> None:
     with pytest.raises(DescriptorError, match="manifest") as error:
         parse_manifest(text)
     assert kinds_and_places(error) == [("header", "manifest.csv:1")]
+    assert text.strip() in error.value.problems[0].message
+
+
+def test_a_problem_of_a_manifest_is_in_the_file_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "ready.csv"
+    path.write_text(f"path,bytes,hash\né.csv,1,md5:{'0' * 32}\nshort.csv,2\n", encoding="utf-8")
+
+    with pytest.raises(DescriptorError) as error:
+        read_manifest(path)
+
+    assert kinds_and_places(error) == [("columns", "ready.csv:3")]
 
 
 def test_the_manifest_of_a_folder_has_its_files_and_no_links(tmp_path: Path) -> None:
