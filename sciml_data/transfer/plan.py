@@ -13,7 +13,7 @@ from sciml_data.errors import CallError, ListingError, nearest
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, match_paths
-from sciml_data.registry.manifest import read_manifest
+from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.listing.choose import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
@@ -117,12 +117,17 @@ def _listed_files(accepted: AcceptedListing, folder: DatasetFolder) -> dict[str,
         file.path: PlannedFile(
             file.path,
             file.size_bytes,
-            known[file.path].hash if file.path in known else None,
+            _stored_hash(known.get(file.path), file.size_bytes),
             accepted.urls(file.path),
             file.etag_hash,
         )
         for file in accepted.listing.files
     }
+
+
+def _stored_hash(entry: Entry | None, size_bytes: int) -> str | None:
+    """Return the hash of a file that was fetched before, unless it is of another size."""
+    return entry.hash if entry is not None and entry.size_bytes == size_bytes else None
 
 
 def _refuse_missing(

@@ -25,7 +25,7 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.transfer.download.engine import fetch
-from sciml_data.transfer.download.local_files import StatCache, requested_paths
+from sciml_data.transfer.download.local_files import StatCache, drop_contradicted, requested_paths
 from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
 from sciml_data.transfer.protocols.retry import RetryPolicy
 
@@ -115,6 +115,7 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
     # `fetch` takes the lock itself, so it is released in between. Another process can at most
     # fetch the missing files first; they are then found correct.
     with fetched.folder.lock("repair the files"):
+        plan = drop_contradicted(plan, log or (lambda _: None))
         for path in changed:
             if lstat_inside(fetched.root, path) is not None:
                 wrong = fetched.root / path
@@ -128,6 +129,8 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
             is_whole=requested_paths(fetched.folder) is None,
         )
         fetch(part, jobs=jobs, progress=progress, log=log, retry=retry)
+    if fetched.descriptor.manifest is None:
+        fetched = load_fetched(fetched.descriptor, fetched.folder)  # `fetch` adds to the manifest
     return verify(fetched, jobs=jobs, progress=progress)
 
 
@@ -140,13 +143,31 @@ def differences(
     """
     cache = StatCache(fetched.folder.stat_cache, fetched.folder.native)
     problems = changed_files(
-        fetched.root, fetched.manifest, cache, full=full, jobs=jobs, progress=progress
+        fetched.root, _expected(fetched), cache, full=full, jobs=jobs, progress=progress
     )
     known = fetched.manifest.by_path
     problems += [
         Problem(UNEXPECTED, path, what) for path, what in _walk(fetched.root) if path not in known
     ]
     return sorted(problems, key=lambda problem: (problem.place, problem.kind))
+
+
+def _expected(fetched: Fetched) -> Iterable[Entry]:
+    """Return the entries of the manifest, for an unpinned version with the sizes that are listed.
+
+    The manifest of such a version says what was received, and the listing what exists.
+    """
+    folder = fetched.folder
+    if fetched.descriptor.manifest is not None or not folder.listing.is_file():
+        return fetched.manifest
+    from sciml_data.transfer.listing.listing import read_listing
+
+    listing = read_listing(folder.listing)
+    sizes = {file.path: file.size_bytes for file in listing.files} if listing is not None else {}
+    return [
+        replace(entry, size_bytes=sizes.get(entry.path, entry.size_bytes))
+        for entry in fetched.manifest
+    ]
 
 
 def changed_files(

@@ -25,6 +25,7 @@ from sciml_data.transfer.download.local_files import (
     Publisher,
     StatCache,
     check_existing,
+    drop_contradicted,
     fetched_manifest,
     save_manifest,
     save_request,
@@ -32,7 +33,6 @@ from sciml_data.transfer.download.local_files import (
 from sciml_data.transfer.download.partial_file import (
     MIB,
     PartialFile,
-    hash_problem,
     is_verifiable,
     received_bytes,
 )
@@ -125,7 +125,7 @@ class _FetchCall:
     problems: list[Problem] = field(default_factory=list)
 
     def run(self, range_bytes: int) -> None:
-        plan = self.plan
+        self.plan = plan = drop_contradicted(self.plan, self.log)
         with _saved(StatCache(plan.folder.stat_cache, plan.folder.native)) as cache:
             save_request(plan)
             self.hashes, missing, self.problems = check_existing(
@@ -306,8 +306,7 @@ def _fetch_file(file: PlannedFile, context: FetchContext) -> list[Problem]:
             context.meter.advance(partial.received_bytes)
             problems = _from_mirrors(file, partial, context)
             if not problems:
-                partial.delete_journal()
-                context.publisher.add(partial.path, file.path, partial.hashes()[0])
+                context.publisher.add(partial.complete())
     except StoppedError:
         raise
     except FetchError as error:
@@ -320,7 +319,7 @@ def _fetch_file(file: PlannedFile, context: FetchContext) -> list[Problem]:
 def _from_mirrors(file: PlannedFile, partial: PartialFile, context: FetchContext) -> list[Problem]:
     """Download a file from the first mirror that has it; return the problems if none has."""
     is_complete = partial.received_bytes >= file.size_bytes and is_verifiable(file)
-    if is_complete and not hash_problem(file, partial.hashes()):
+    if is_complete and not partial.problem():
         return []  # the last run was killed between the last byte and publishing
     problems = []
     groups = itertools.groupby(file.urls, key=lambda url: mirror_of(url, file.path, file.urls))
@@ -429,8 +428,7 @@ class Attempt:
             self._download_shared()
         elif self._partial.received_bytes < self._file.size_bytes:
             self._requests.download(ByteRange(self._partial.received_bytes, self._file.size_bytes))
-        wrong = hash_problem(self._file, self._partial.hashes())
-        if wrong:
+        if wrong := self._partial.problem():
             if self._context.is_unpinned and self._file.hash is not None:
                 wrong = f"not what was fetched first: {wrong}"
             raise WrongBytesError(f"{wrong}; what came is in quarantine", is_in_file=True)

@@ -18,6 +18,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -36,8 +37,10 @@ from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.download.partial_file import (
     LABEL_LENGTH,
     UNPINNED,
+    CompleteFile,
+    content_problem,
     expected_hashes,
-    hash_problem,
+    hash_like,
     hashes_like,
 )
 
@@ -109,6 +112,53 @@ def save_manifest(plan: Plan, hashes: Mapping[str, str]) -> None:
     merged = entries | dict(fetched_manifest(plan, hashes).by_path)
     if merged != entries:
         write_atomically(path, Manifest(tuple(sorted(merged.values()))).dump())
+
+
+def drop_contradicted(plan: Plan, log: Log) -> Plan:
+    """Forget stored hashes of files that cannot have the listed size.
+
+    The stored manifest of an unpinned version says what an earlier call received. It is no evidence
+    against a mirror that sends what is listed.
+
+    Args:
+        plan: of the version, with listed sizes; a pinned one is returned unchanged.
+        log: gets a line for each hash that is dropped.
+
+    Returns:
+        The plan, in which these files have no hash.
+    """
+    if plan.descriptor.manifest is not None or not plan.folder.manifest.is_file():
+        return plan
+    entries = dict(read_manifest(plan.folder.manifest).by_path)
+    dropped = {
+        file.path: reason
+        for file in plan.files
+        if file.path in entries
+        and (reason := _contradiction(entries[file.path], file, plan.folder))
+    }
+    if not dropped:
+        return plan
+    kept = (entry for path, entry in sorted(entries.items()) if path not in dropped)
+    write_atomically(plan.folder.manifest, Manifest(tuple(kept)).dump())
+    for path, reason in dropped.items():
+        log(f"{path}: {reason}: the listing counts, and the stored hash is dropped")
+    files = (replace(file, hash=None) if file.path in dropped else file for file in plan.files)
+    return replace(plan, files=tuple(files))
+
+
+def _contradiction(entry: Entry, file: PlannedFile, folder: DatasetFolder) -> str:
+    """Return how a stored entry contradicts the listed size of a file, or an empty string."""
+    listed = f"{file.size_bytes} bytes are listed"
+    if entry.size_bytes != file.size_bytes:
+        return f"{listed}, {entry.size_bytes} are in {folder.manifest.name}"
+    with contextlib.suppress(FetchError, OSError):
+        state = lstat_inside(folder.native, file.path)
+        if state is None or not stat.S_ISREG(state.st_mode) or state.st_size == file.size_bytes:
+            return ""
+        # The file may have been edited since; then its hash is another one, and the entry is right.
+        if hash_like(folder.native / file.path, entry.hash) == entry.hash:
+            return f"{listed}, its stored hash is that of {state.st_size} bytes"
+    return ""
 
 
 class StatCache:
@@ -268,7 +318,7 @@ def check_existing(
     with ThreadPoolExecutor(jobs) as pool:
         results = pool.map(lambda file: _hash_existing(file, plan.folder), unknown)
         for file, actual in zip(unknown, results, strict=True):
-            if actual is not None and not hash_problem(file, actual):
+            if actual is not None and not content_problem(file, file.size_bytes, actual):
                 cache.add(file.path, actual[0])
                 hashes[file.path] = actual[0]
                 continue
@@ -283,12 +333,13 @@ def check_existing(
 
 def _cached_hash(file: PlannedFile, cache: StatCache, state: os.stat_result) -> str | None:
     """Return the hash of a file that was correct before and has not changed since."""
+    if not _has_right_size(state, file):
+        return None
     if file.hash is not None:
         return file.hash if cache.has(file.path, file.hash, state) else None
     # Without a pinned hash, only a sha256 identifies the file.
     known = cache.hash_of(file.path, state)
-    is_identity = known is not None and known.startswith(UNPINNED)
-    return known if is_identity and state.st_size == file.size_bytes else None
+    return known if known is not None and known.startswith(UNPINNED) else None
 
 
 def _hash_existing(file: PlannedFile, folder: DatasetFolder) -> list[str] | None:
@@ -333,16 +384,10 @@ class Publisher:
         self._renamed: list[tuple[str, str]] = []  # path and hash; the rename may not be on disk
         self.published: dict[str, str] = {}
 
-    def add(self, partial: Path, path: str, actual: str) -> None:
-        """Queue a complete file for publishing; nobody may write to it any more.
-
-        Args:
-            partial: where the file is now.
-            path: its path in the manifest.
-            actual: its hash.
-        """
+    def add(self, complete: CompleteFile) -> None:
+        """Queue a complete file for publishing; nobody may write to it any more."""
         self._slots.acquire()
-        self._pool.submit(self._publish, partial, path, actual)
+        self._pool.submit(self._publish, complete)
 
     def start_flush(self, partial: Path) -> None:
         """Queue an fsync of a large file that is still being written."""
@@ -357,16 +402,16 @@ class Publisher:
         with self._lock:
             self._record_renamed()
 
-    def _publish(self, partial: Path, path: str, actual: str) -> None:
+    def _publish(self, complete: CompleteFile) -> None:
         try:
-            fsync_path(partial, flags=os.O_NOFOLLOW)
-            partial.replace(make_parents_inside(self._folder.native, path))
+            _flush(complete)
+            complete.place.replace(make_parents_inside(self._folder.native, complete.path))
             with self._lock:
-                self._renamed.append((path, actual))
+                self._renamed.append((complete.path, complete.hash))
                 if len(self._renamed) >= SAVE_INTERVAL:
                     self._record_renamed()
         except (OSError, FetchError) as error:
-            self._failed(path, error)
+            self._failed(complete.path, error)
         finally:
             self._slots.release()
 
@@ -379,6 +424,20 @@ class Publisher:
             self._cache.add(path, actual)
             self.published[path] = actual
         self._cache.save()
+
+
+def _flush(complete: CompleteFile) -> None:
+    """Return when the bytes of a complete file are on the disk.
+
+    Raises:
+        FetchError: something was written after the hash was checked.
+    """
+    fsync_path(complete.place, flags=os.O_NOFOLLOW)
+    if (size_bytes := complete.place.lstat().st_size) != complete.size_bytes:
+        raise FetchError(
+            f"{complete.place} had {complete.size_bytes} bytes when its hash was checked, "
+            f"it has {size_bytes} now"
+        )
 
 
 def _fsync_quietly(partial: Path) -> None:

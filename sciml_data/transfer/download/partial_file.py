@@ -16,6 +16,7 @@ import re
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -170,13 +171,52 @@ def is_verifiable(file: PlannedFile) -> bool:
     return file.hash is not None or file.etag is not None
 
 
-def hash_problem(file: PlannedFile, hashes: list[str]) -> str:
-    """Return what is wrong with the hashes of a file, or an empty string.
+@dataclass(frozen=True)
+class CompleteFile:
+    """A file with its planned size and hashes; only `complete_file` makes one.
+
+    Attributes:
+        place: where the file is now.
+        path: its path in the manifest.
+        size_bytes: its size.
+        hash: the hash that identifies it, as `kind:value`.
+    """
+
+    place: Path
+    path: str
+    size_bytes: int
+    hash: str
+
+
+def complete_file(
+    file: PlannedFile, place: Path, size_bytes: int, hashes: list[str]
+) -> CompleteFile:
+    """Return a file as complete. Every file passes here before it is published.
 
     Args:
-        file: has the hashes that are expected.
-        hashes: the actual ones, in the order of `expected_hashes`.
+        file: the planned file.
+        place: where its bytes are now.
+        size_bytes: their number.
+        hashes: of the bytes, in the order of `expected_hashes`.
+
+    Raises:
+        FetchError: the size or a hash is not the planned one.
     """
+    if problem := content_problem(file, size_bytes, hashes):
+        raise FetchError(problem)
+    return CompleteFile(place, file.path, size_bytes, hashes[0])
+
+
+def content_problem(file: PlannedFile, size_bytes: int, hashes: list[str]) -> str:
+    """Return how size or hashes differ from those of a planned file, or an empty string.
+
+    Args:
+        file: has the size and the hashes that are expected.
+        size_bytes: the actual size.
+        hashes: the actual hashes, in the order of `expected_hashes`.
+    """
+    if size_bytes != file.size_bytes:
+        return f"{file.size_bytes} bytes expected, {size_bytes} found"
     for expected, actual in zip(expected_hashes(file), hashes, strict=True):
         if expected not in {UNPINNED, actual}:
             mismatch = hash_mismatch(expected, actual)
@@ -359,9 +399,20 @@ class PartialFile:
             self.close()
             raise
 
-    def hashes(self) -> list[str]:
-        """Return the hashes of a complete file, in the order of `expected_hashes`."""
-        return [each.text() for each in self._hashes]
+    def problem(self) -> str:
+        """Return what is wrong with the size or the hashes; empty if the file is complete."""
+        return content_problem(self._file, self._size_bytes(), self._texts())
+
+    def complete(self) -> CompleteFile:
+        """Remove the journal and return the file as complete; nobody may write to it any more.
+
+        Raises:
+            FetchError: the size or a hash is not the planned one.
+        """
+        complete = complete_file(self._file, self.path, self._size_bytes(), self._texts())
+        if self._has_journal or self._has_old_journal:
+            self._journal.delete()
+        return complete
 
     def missing(self) -> list[Span]:
         """Return the spans that are not written."""
@@ -425,16 +476,11 @@ class PartialFile:
 
     def quarantine(self) -> None:
         """Move the bytes to quarantine, named by their hash, and start with an empty file."""
-        label = self.hashes()[0][:LABEL_LENGTH]
+        label = self._texts()[0][:LABEL_LENGTH]
         move_to_quarantine(self._folder, self.path, self._file.path, label=label)
         os.close(self._descriptor)
         self._descriptor = _open(self.path)
         self.restart()
-
-    def delete_journal(self) -> None:
-        """Remove the journal of a complete file that is about to be published."""
-        if self._has_journal or self._has_old_journal:
-            self._journal.delete()
 
     def close(self) -> None:
         """Close the file; the bytes that arrived stay."""
@@ -446,6 +492,14 @@ class PartialFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _size_bytes(self) -> int:
+        """Return the size of the file on the disk, or of its hashed part if that is shorter."""
+        return min(os.fstat(self._descriptor).st_size, self._hashed_bytes)
+
+    def _texts(self) -> list[str]:
+        """Return the hashes of the hashed part, in the order of `expected_hashes`."""
+        return [each.text() for each in self._hashes]
 
     def _resume(self) -> None:
         """Hash the bytes that an earlier run has left."""

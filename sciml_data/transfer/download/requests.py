@@ -376,15 +376,18 @@ class Requests:
     def _request(self, byte_range: ByteRange) -> None:
         """Send one request and write what it brings of a range."""
         self._check_stop()
+        start = byte_range.start
         end = byte_range.stop if byte_range.stop < self._file.size_bytes else None
         source = self._context.sources.of(self._address.url)
-        body = source.open(self._address.url, start=byte_range.start, end=end, tag=self._tag)
+        body = source.open(self._address.url, start=start, end=end, tag=self._tag)
         with contextlib.closing(body):
             self._limiter.record_answer()
             self._context.mirrors.record_answer(self._address.mirror)
             self._check_body(body, byte_range)
             self._receive(body, byte_range)
-        if byte_range.start < byte_range.stop and byte_range.start != body.stop:
+        # A server may limit the size of its answers, but not so far that a file takes for ever.
+        is_limited = byte_range.start == body.stop and body.stop - start >= READ_BYTES
+        if byte_range.start < byte_range.stop and not is_limited:
             raise TransientError(
                 f"the answer ended after {byte_range.start} of {self._file.size_bytes} bytes"
             )
@@ -395,7 +398,12 @@ class Requests:
         if body.size_bytes not in {None, expected}:
             wrong = f"it has {body.size_bytes} bytes, {expected} expected"
             raise WrongBytesError(wrong, is_in_file=False)
+        if body.stop is not None and body.stop > expected:
+            wrong = f"it has {body.stop} bytes or more, {expected} expected"
+            raise WrongBytesError(wrong, is_in_file=False)
         self._check_listed_tag(body.tag)
+        if byte_range.start and self._tag is None and not is_verifiable(self._file):
+            raise ChangedError("nothing tells whether it is the same file as in the last answer")
         if body.start != byte_range.start or (self._tag is not None and body.tag != self._tag):
             # The whole file comes instead of a range. A small file starts again with it; of a large
             # one, the owner has to stop its helpers first.
@@ -438,12 +446,14 @@ class Requests:
 
     def _receive(self, body: Body, byte_range: ByteRange) -> None:
         speed = _SpeedCheck(self._context.retry)
-        journaled = offset = byte_range.start
+        journaled = offset = sent = byte_range.start
+        end = self._file.size_bytes if body.stop is None else body.stop
         try:
-            while offset < byte_range.stop and (block := body.read(READ_BYTES)):
+            while offset < min(byte_range.stop, end) and (block := body.read(READ_BYTES)):
                 self._check_stop()
+                sent = offset + len(block)
                 # The range may have been shortened meanwhile, for a helper.
-                block_in_range = block[: self._advance(byte_range, len(block))]
+                block_in_range = block[: self._advance(byte_range, offset, min(sent, end))]
                 self._partial.write(offset, block_in_range)
                 offset += len(block_in_range)
                 self._context.meter.advance(len(block_in_range))
@@ -454,19 +464,28 @@ class Requests:
         finally:
             byte_range.start = offset
             self._mark_written(journaled, offset)
-        if body.size_bytes is None and offset == self._file.size_bytes and body.read(1):
-            raise WrongBytesError(f"more than {offset} bytes were sent", is_in_file=True)
+        is_whole = body.size_bytes is None and offset == self._file.size_bytes
+        if sent > self._file.size_bytes or (is_whole and body.read(1)):
+            raise WrongBytesError(
+                f"more than {self._file.size_bytes} bytes were sent", is_in_file=True
+            )
 
     def _mark_written(self, start: int, stop: int) -> None:
         """Record written bytes, and start to flush them before the last fsync has to wait."""
         if self._partial.mark_written(start, stop):
             self._context.publisher.start_flush(self._partial.path)
 
-    def _advance(self, byte_range: ByteRange, size_bytes: int) -> int:
-        """Count bytes as received, and return how many of them belong to a range."""
+    def _advance(self, byte_range: ByteRange, offset: int, end: int) -> int:
+        """Count bytes as received, and return how many of them belong to a range.
+
+        Args:
+            byte_range: the range; for a shared download its start moves on.
+            offset: of the first byte.
+            end: offset after the last byte.
+        """
         if self.shared is not None:
-            return self.shared.advance(byte_range, size_bytes)
-        return min(size_bytes, byte_range.stop - byte_range.start)
+            return self.shared.advance(byte_range, end - offset)
+        return min(end, byte_range.stop) - offset
 
     def _check_stop(self) -> None:
         self._context.check_stop()
