@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from sciml_data.transfer.download import fetch, requested_paths
 from sciml_data.transfer.download.partial_file import hash_like
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.verification import load_fetched, repair, verify
+from sciml_data.transfer.verification import differences, load_fetched, repair, verify
 
 FILES = {"a.bin": bytes(range(256)), "deep/b.bin": b"b" * 1000, "deep/c.bin": b"", "d.bin": b"dd"}
 RETRY = RetryPolicy(tries=2, pause=lambda _: None)
@@ -63,6 +65,8 @@ def test_what_was_fetched_is_verified(fetched: Fetched, descriptor: Descriptor) 
     assert isinstance(verified, Verified)
     assert verified.manifest == descriptor.manifest
     assert verified.root == fetched.root
+    assert verified.descriptor == descriptor
+    assert not verified.is_synthetic
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -104,6 +108,8 @@ def test_every_difference_is_named_at_once(fetched: Fetched) -> None:
     messages = [problem.message for problem in error.value.problems]
     assert messages[0].startswith("sha256 40aff2e9d2d8.. expected, sha256 ")
     assert messages[1:3] == ["1000 bytes expected", "0 bytes expected, 6 found"]
+    assert "symbolic link" in messages[3]
+    assert "0 bytes" in messages[4]
     assert error.value.hint == "sciml-data verify tiny --version 1.0 --repair"
 
 
@@ -171,6 +177,7 @@ def test_a_linked_folder_is_not_followed(fetched: Fetched, tmp_path: Path) -> No
         ("changed", "deep/b.bin"),
         ("changed", "deep/c.bin"),
     ]
+    assert all("deep" in problem.message for problem in differences(fetched)[1:])
 
 
 def test_a_file_in_the_stat_cache_is_not_read_unless_full(fetched: Fetched) -> None:
@@ -181,7 +188,52 @@ def test_a_file_in_the_stat_cache_is_not_read_unless_full(fetched: Fetched) -> N
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
     assert differences_of(fetched) == []
+    assert differences(fetched) == []
     assert differences_of(fetched, full=True) == [("changed", "a.bin")]
+
+
+def test_repair_does_not_read_a_file_in_the_stat_cache_unless_full(
+    fetched: Fetched, plan: Plan
+) -> None:
+    path = fetched.root / "a.bin"
+    state = path.stat()
+    path.write_bytes(bytes(256))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    repair(fetched, plan, retry=RETRY)
+
+    assert path.read_bytes() == bytes(256)
+
+
+@pytest.mark.parametrize("check", ["verify", "differences", "repair"])
+def test_as_many_files_are_read_at_once_as_are_allowed(
+    fetched: Fetched, plan: Plan, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    def read_with(jobs: int, hash_file: Callable[[Path, str], str]) -> None:
+        fetched.folder.stat_cache.unlink(missing_ok=True)
+        monkeypatch.setattr("sciml_data.transfer.verification.hash_like", hash_file)
+        checks: dict[str, Callable[..., object]] = {
+            "verify": verify,
+            "differences": differences,
+            "repair": partial(repair, plan=plan),
+        }
+        checks[check](fetched, jobs=jobs)
+
+    threads: set[int] = set()
+    barrier = threading.Barrier(len(FILES))
+
+    def note(path: Path, expected: str) -> str:
+        threads.add(threading.get_ident())
+        return hash_like(path, expected)
+
+    def wait_for_others(path: Path, expected: str) -> str:
+        barrier.wait(timeout=30)
+        return hash_like(path, expected)
+
+    read_with(1, note)
+    read_with(len(FILES), wait_for_others)
+
+    assert len(threads) == 1
 
 
 def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> None:
@@ -294,6 +346,31 @@ def test_repair_corrects_what_only_reading_finds(fetched: Fetched, plan: Plan) -
     assert path.read_bytes() == FILES["a.bin"]
 
 
+def test_repair_passes_on_how_to_fetch_and_to_whom_to_report(
+    fetched: Fetched, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fetched.root / "a.bin").write_bytes(b"changed")
+    options: list[dict[str, Any]] = []
+    shown: list[tuple[int, int]] = []
+    lines: list[str] = []
+
+    def note(part: Plan, **given: Any) -> Fetched:
+        options.append(given)
+        return fetch(part, **given)
+
+    def show(done: int, total: int) -> None:
+        shown.append((done, total))
+
+    log = lines.append
+    monkeypatch.setattr("sciml_data.transfer.verification.fetch", note)
+    repair(fetched, plan, full=True, jobs=3, progress=show, log=log, retry=RETRY)
+
+    assert options == [{"jobs": 3, "progress": show, "log": log, "retry": RETRY}]
+    # Of reading all but the file that has another size, then of fetching that one.
+    read = sum(map(len, FILES.values())) - len(FILES["a.bin"])
+    assert {total for _, total in shown} == {read, len(FILES["a.bin"])}
+
+
 def test_repair_without_a_mirror_says_which_file(
     fetched: Fetched, plan: Plan, tmp_path: Path
 ) -> None:
@@ -387,7 +464,7 @@ def test_what_was_never_fetched_cannot_be_verified(descriptor: Descriptor, home:
     assert error.value.hint == "sciml-data get tiny --version 1.0"
     with pytest.raises(CallError) as error:
         load_fetched(descriptor, home.dataset("tiny", "1.0", sample_seed=1))
-    assert error.value.hint == "sciml-data get tiny --version 1.0 --sample"
+    assert error.value.hint == "sciml-data get tiny --version 1.0 --sample --sample-seed 1"
 
 
 def test_changed_files_of_a_live_version_are_fetched_again_with_get(home: Home) -> None:
@@ -433,6 +510,16 @@ def test_a_sample_is_marked_and_verified(
     assert '"seed": 7' in (fetched.folder.root / "SYNTHETIC.json").read_text()
     assert not fetched.folder.partial.exists()
     assert fetched.folder.root != home.dataset("tiny", "1.0").root
+
+
+def test_a_sample_without_its_manifest_is_not_taken_for_the_dataset(
+    descriptor: Descriptor, home: Home, generator: Generator
+) -> None:
+    fetched = make_sample(descriptor, home)
+    fetched.folder.manifest.unlink()
+
+    with pytest.raises(CallError):
+        load_fetched(descriptor, fetched.folder)
 
 
 def test_a_changed_sample_is_made_again_with_get(

@@ -6,19 +6,27 @@ import errno
 import hashlib
 import itertools
 import os
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sciml_data.errors import FetchError
+from sciml_data.registry.manifest import READ_BLOCK_BYTES
+from sciml_data.registry.stages import PlannedFile
 from sciml_data.transfer.download.partial_file import (
     RangeJournal,
     Span,
+    expected_hashes,
     hash_like,
     hash_mismatch,
+    hash_problem,
     hashes_like,
+    is_verifiable,
     merge_spans,
     missing_spans,
     new_hash,
@@ -102,15 +110,98 @@ def test_hashes_of_a_file_are_read_once_and_of_each_kind(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(
+    "kind", ["sha256:", "md5:", "gitblob:", "s3etag:", f"s3etag:{'0' * 32}-2:3"]
+)
+def test_hashes_are_computed_where_they_are_forbidden_for_security(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allow(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*arguments: Any, usedforsecurity: bool = True) -> Any:
+            if usedforsecurity is not False:
+                raise ValueError("disabled for FIPS")
+            return make(*arguments, usedforsecurity=usedforsecurity)
+
+        return made
+
+    expected = new_hash(kind, 5)
+    expected.update(b"hello")
+    for name in ("new", "md5"):
+        monkeypatch.setattr(hashlib, name, allow(getattr(hashlib, name)))
+    found = new_hash(kind, 5)
+    found.update(b"hello")
+
+    assert found.text() == expected.text()
+
+
+def test_a_file_is_hashed_in_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as stream:
+        stream.truncate(16 * READ_BLOCK_BYTES)
+    tracemalloc.start()
+    try:
+        found = hash_like(path, "sha256:")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert found == f"sha256:{hashlib.sha256(bytes(16 * READ_BLOCK_BYTES)).hexdigest()}"
+    assert peak < 4 * READ_BLOCK_BYTES
+
+
+def planned(expected: str | None, etag: str | None = None) -> PlannedFile:
+    return PlannedFile("a.bin", 5, expected, ("https://localhost/a.bin",), etag)
+
+
+SHA256, MD5 = f"sha256:{'1' * 64}", f"md5:{'2' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("file", "kinds", "is_known"),
+    [
+        (planned(SHA256), (SHA256,), True),
+        (planned(SHA256, MD5), (SHA256,), True),
+        (planned(None, MD5), ("sha256:", MD5), True),
+        (planned(None), ("sha256:",), False),
+    ],
+)
+def test_a_file_has_the_hashes_that_are_known_of_it(
+    file: PlannedFile, kinds: tuple[str, ...], *, is_known: bool
+) -> None:
+    assert expected_hashes(file) == kinds
+    assert is_verifiable(file) is is_known
+
+
+def test_a_hash_that_differs_is_a_problem_and_one_that_is_only_computed_is_none() -> None:
+    other = f"sha256:{'3' * 64}"
+
+    assert hash_problem(planned(SHA256), [SHA256]) == ""
+    assert hash_problem(planned(None), [other]) == ""
+    assert hash_problem(planned(None, MD5), [other, MD5]) == ""
+    assert hash_problem(planned(SHA256), [other]) == hash_mismatch(SHA256, other)
+    listed = hash_problem(planned(None, MD5), [other, f"md5:{'4' * 32}"])
+    assert listed != hash_mismatch(MD5, f"md5:{'4' * 32}")
+    assert hash_mismatch(MD5, f"md5:{'4' * 32}") in listed
+
+
+def test_a_mismatch_names_the_size_of_parts_that_is_assumed() -> None:
+    found = hash_mismatch(f"s3etag:{'a' * 32}-2:1000", f"s3etag:{'b' * 32}-2:1000")
+
+    assert found.startswith("s3etag aaaaaaaaaaaa.. expected, s3etag bbbbbbbbbbbb.. found")
+    assert "1000 bytes" in found
+    assert "bytes" not in hash_mismatch(f"s3etag:{'a' * 32}", f"s3etag:{'b' * 32}")
+
+
 def test_a_mismatch_is_readable() -> None:
     assert hash_mismatch("md5:" + "a" * 32, "md5:" + "b" * 32) == (
         "md5 aaaaaaaaaaaa.. expected, md5 bbbbbbbbbbbb.. found"
     )
 
 
-def test_a_kind_that_cannot_be_computed_is_an_error() -> None:
+@pytest.mark.parametrize("expected", ["crc32:00000000", "crc32:00000000-2:1000"])
+def test_a_kind_that_cannot_be_computed_is_an_error(expected: str) -> None:
     with pytest.raises(FetchError, match="'crc32' cannot be computed"):
-        new_hash("crc32:00000000", 3)
+        new_hash(expected, 3)
 
 
 def test_a_link_is_not_hashed(tmp_path: Path) -> None:
