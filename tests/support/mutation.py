@@ -30,6 +30,7 @@ ACCEPTED = Path(__file__).with_name("accepted_mutants.toml")
 PARTLY = {
     "sciml_data.transfer.download.partial_file": re.compile(
         r"NamedHash|MultipartETag|x_\w*hash|x__short|x__part_bytes|x_is_verifiable"
+        r"|x_content_problem|x_complete_file"
     )
 }
 STRING = re.compile(r"f?\"[^\"]*\"")

@@ -19,12 +19,14 @@ from sciml_data.errors import FetchError
 from sciml_data.registry.manifest import READ_BLOCK_BYTES
 from sciml_data.registry.stages import PlannedFile
 from sciml_data.transfer.download.partial_file import (
+    CompleteFile,
     RangeJournal,
     Span,
+    complete_file,
+    content_problem,
     expected_hashes,
     hash_like,
     hash_mismatch,
-    hash_problem,
     hashes_like,
     is_verifiable,
     merge_spans,
@@ -172,16 +174,29 @@ def test_a_file_has_the_hashes_that_are_known_of_it(
     assert is_verifiable(file) is is_known
 
 
-def test_a_hash_that_differs_is_a_problem_and_one_that_is_only_computed_is_none() -> None:
+def test_a_size_or_hash_that_differs_is_a_problem_and_one_that_is_only_computed_is_none() -> None:
+    other, listed = f"sha256:{'3' * 64}", f"md5:{'4' * 32}"
+
+    assert content_problem(planned(SHA256), 5, [SHA256]) == ""
+    assert content_problem(planned(None), 5, [other]) == ""
+    assert content_problem(planned(None, MD5), 5, [other, MD5]) == ""
+    assert content_problem(planned(SHA256), 6, [SHA256]) == "5 bytes expected, 6 found"
+    assert content_problem(planned(SHA256), 5, [other]) == hash_mismatch(SHA256, other)
+    problem = content_problem(planned(None, MD5), 5, [other, listed])
+    assert problem != hash_mismatch(MD5, listed)
+    assert hash_mismatch(MD5, listed) in problem
+
+
+def test_a_file_is_complete_with_the_hash_that_identifies_it(tmp_path: Path) -> None:
     other = f"sha256:{'3' * 64}"
 
-    assert hash_problem(planned(SHA256), [SHA256]) == ""
-    assert hash_problem(planned(None), [other]) == ""
-    assert hash_problem(planned(None, MD5), [other, MD5]) == ""
-    assert hash_problem(planned(SHA256), [other]) == hash_mismatch(SHA256, other)
-    listed = hash_problem(planned(None, MD5), [other, f"md5:{'4' * 32}"])
-    assert listed != hash_mismatch(MD5, f"md5:{'4' * 32}")
-    assert hash_mismatch(MD5, f"md5:{'4' * 32}") in listed
+    complete = complete_file(planned(None, MD5), tmp_path / "a.bin.part", 5, [other, MD5])
+
+    assert complete == CompleteFile(tmp_path / "a.bin.part", "a.bin", 5, other)
+    for size, hashes in ((6, [SHA256]), (5, [other])):
+        with pytest.raises(FetchError) as error:
+            complete_file(planned(SHA256), tmp_path, size, hashes)
+        assert error.value.message == content_problem(planned(SHA256), size, hashes)
 
 
 def test_a_mismatch_names_the_size_of_parts_that_is_assumed() -> None:
