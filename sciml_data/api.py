@@ -19,11 +19,12 @@ The stages are imported inside the functions: `sciml-data describe` needs none o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from sciml_data.errors import CallError
-from sciml_data.home import find_home
+from sciml_data.home import DatasetFolder, Home, find_home
 from sciml_data.progress import Progress, format_bytes
 from sciml_data.registry import Descriptor, find_registry, load_descriptor
 
@@ -252,6 +253,8 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     sample_seed: int = 0,
     full: bool = False,
     repair: bool = False,
+    ready: bool = False,
+    options: Mapping[str, Any] | None = None,
     mirrors: Sequence[str] = (),
     jobs: int = 2,
     registry: str | Path | None = None,
@@ -267,7 +270,10 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
         sample: check the synthetic sample.
         sample_seed: seed of the sample.
         full: read every byte, also of files that did not change since the last check.
-        repair: fetch missing and changed files again; a sample is made again.
+        repair: fetch missing and changed files again; a sample is made again, and ready files are
+            converted again.
+        ready: check the ready files, too; native files may be absent then.
+        options: options of the conversion of the ready files to check; None checks all sets.
         mirrors: addresses to try first in a repair, e.g. ``file:DIR``.
         jobs: number of files to read in parallel.
         registry: registry folder.
@@ -275,34 +281,71 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
         log: gets a line for each step of a repair.
         progress: gets bytes (read, to read).
 
+    Returns:
+        The native files; `.ready` has the sets of ready files that were checked.
+
     Raises:
-        CallError: no such dataset or version, it was never fetched, or a live version cannot be
-            repaired.
+        CallError: no such dataset or version, it was never fetched, there are no ready files to
+            check, or a live version cannot be repaired.
         VerificationError: `.problems` has every file that is missing, changed or unknown.
     """
+    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
+    folder = root.dataset(dataset, descriptor.version, sample_seed=sample_seed if sample else None)
+    reading: _Reading = {"full": full, "jobs": jobs, "progress": progress}
+
+    def native() -> Verified:
+        if repair:
+            return _repair_native(descriptor, root, folder, mirrors, log, reading)
+        from sciml_data.transfer import load_fetched, verify
+
+        return verify(load_fetched(descriptor, folder), **reading)
+
+    if not ready:
+        return native()
+    from sciml_data.ready import repair_ready, verify_with_ready
+
+    if repair:
+        verified = native()
+        sets = repair_ready(verified, options=options, log=log, **reading)
+        return replace(verified, ready=sets)
+    return verify_with_ready(descriptor, folder, native, options=options, **reading)
+
+
+class _Reading(TypedDict):
+    """How files are read for a check: the keywords that checks of all files share."""
+
+    full: bool
+    jobs: int
+    progress: Progress | None
+
+
+def _repair_native(
+    descriptor: Descriptor,
+    home: Home,
+    folder: DatasetFolder,
+    mirrors: Sequence[str],
+    log: Log | None,
+    reading: _Reading,
+) -> Verified:
+    """Fetch or make missing and changed native files again."""
     from sciml_data.transfer import load_fetched, make_plan, verify
     from sciml_data.transfer import repair as repair_files
 
-    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
-    seed = sample_seed if sample else None
-    fetched = load_fetched(descriptor, root.dataset(dataset, descriptor.version, sample_seed=seed))
-    if not repair:
-        return verify(fetched, full=full, jobs=jobs, progress=progress)
-    if seed is not None:
+    fetched = load_fetched(descriptor, folder)
+    if folder.sample_seed is not None:
         from sciml_data.synthetic import make_sample
 
-        fetched = make_sample(descriptor, root, seed=seed)
-        return verify(fetched, full=full, jobs=jobs, progress=progress)
+        return verify(make_sample(descriptor, home, seed=folder.sample_seed), **reading)
+    name = f"{descriptor.dataset} {descriptor.version}"
     if descriptor.live is not None:
         raise CallError(
-            f"{dataset} {descriptor.version} cannot be repaired: "
-            "the service may answer differently today",
+            f"{name} cannot be repaired: the service may answer differently today",
             untouched="nothing was changed",
-            hint=f"sciml-data get {dataset} --version {descriptor.version} --start … --end … "
-            "fetches the changed periods again",
+            hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version} --start … "
+            "--end … fetches the changed periods again",
         )
-    plan = make_plan(descriptor, root, mirrors=mirrors)
-    return repair_files(fetched, plan, full=full, jobs=jobs, log=log, progress=progress)
+    plan = make_plan(descriptor, home, mirrors=mirrors)
+    return repair_files(fetched, plan, log=log, **reading)
 
 
 def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords

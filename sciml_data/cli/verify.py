@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Examples:
   sciml-data verify tevolop_socal --version 1.0
   sciml-data verify tevolop_socal --version 1.0 --full
+  sciml-data verify tevolop_socal --version 1.0 --ready
   sciml-data verify tevolop_socal --version 1.0 --repair --mirror file:../mirror
   sciml-data verify tevolop_socal --version 1.0 --clone DIR
 """
@@ -46,7 +47,23 @@ Examples:
     is_flag=True,
     help="Read every byte, also of files that did not change since the last check.",
 )
-@click.option("--repair", is_flag=True, help="Fetch missing and changed files again.")
+@click.option(
+    "--ready",
+    is_flag=True,
+    help="Check the ready files, too: those of every conversion, or of the options in --set.",
+)
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of the conversion of the ready files to check. Can be repeated.",
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Fetch missing and changed files again; with --ready, convert again.",
+)
 @click.option(
     "--clone",
     type=click.Path(path_type=Path),
@@ -63,14 +80,25 @@ Examples:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the folder, number of files and digest as JSON."
 )
-def command(dataset: str, clone: Path | None, *, as_json: bool, **options: Any) -> None:
+def command(
+    dataset: str, clone: Path | None, given: Sequence[str], *, as_json: bool, **options: Any
+) -> None:
     """Check every file against the manifest, and list all that are missing, changed or unknown.
 
     If only some files were fetched (--include, --split), only those are checked. Unknown files are
     reported and not touched. --repair moves changed files to quarantine and fetches them again.
+    --ready checks the converted files against the hashes that they had when they were made.
     """
     from sciml_data import verify_dataset
+    from sciml_data.cli.convert import read_options
 
+    if given and not options["ready"]:
+        raise CallError(
+            "--set needs --ready: native files have no options",
+            untouched="nothing was read",
+            hint=f"sciml-data verify {dataset} --ready --set {given[0]}",
+        )
+    options["options"] = read_options(given) if given else None
     if clone is not None:
         _verify_clone(dataset, clone, options, as_json=as_json)
         return
@@ -84,7 +112,13 @@ def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_js
     from sciml_data.integrations.datalad import verify_clone
     from sciml_data.progress import format_bytes
 
-    names = {"sample": "--sample", "repair": "--repair", "home": "--home", "mirrors": "--mirror"}
+    names = {
+        "sample": "--sample",
+        "repair": "--repair",
+        "ready": "--ready",
+        "home": "--home",
+        "mirrors": "--mirror",
+    }
     if given := [typed for name, typed in names.items() if options[name]]:
         raise CallError(
             f"{', '.join(given)} cannot be used with --clone: a clone is only read",
@@ -116,22 +150,37 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
     whole = descriptor.manifest
     part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
+    has_ready = verified.folder.ready.is_dir() and not verified.ready
     log(
-        f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} files, "
-        f"{format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
+        f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} native "
+        f"files, {format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
+        + ("; ready files were not checked: --ready" if has_ready else "")
     )
-    if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "folder": str(verified.root),
-                    "synthetic": verified.is_synthetic,
-                    "files": len(verified.manifest),
-                    "bytes": verified.manifest.total_bytes,
-                    "manifest": verified.manifest.digest,
-                },
-                indent=2,
-            )
+    for converted in verified.ready:
+        options = " ".join(f"{name}={value}" for name, value in converted.options.items())
+        log(
+            f"{len(converted.manifest)} ready files, "
+            f"{format_bytes(converted.manifest.total_bytes)}, equal to their manifest "
+            f"({options or 'default options'})"
         )
-    else:
-        click.echo(verified.root)
+    click.echo(json.dumps(_facts(verified), indent=2) if as_json else verified.root)
+
+
+def _facts(verified: Verified) -> dict[str, Any]:
+    return {
+        "folder": str(verified.root),
+        "synthetic": verified.is_synthetic,
+        "files": len(verified.manifest),
+        "bytes": verified.manifest.total_bytes,
+        "manifest": verified.manifest.digest,
+        "ready": [
+            {
+                "folder": str(converted.root),
+                "options": dict(converted.options),
+                "files": len(converted.manifest),
+                "bytes": converted.manifest.total_bytes,
+                "manifest": converted.manifest.digest,
+            }
+            for converted in verified.ready
+        ],
+    }

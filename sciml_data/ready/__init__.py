@@ -5,6 +5,7 @@ folder       folder of the ready files, its record, journal and manifest
 shards       making of ready files, by processes, threads or a cluster
 cluster      workers of a Dask cluster
 open         ready files -> xarray.Dataset
+verification ready files against the hashes of their manifest
 patches      patches and windows of ready scenes
 """
 

@@ -1,13 +1,24 @@
 from .conversion import convert
-from .folder import find_converted, ready_folder, shards_of_split
+from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
 from .open import files_by_dimension, open_dataset, open_ready
+from .verification import (
+    ready_problems,
+    repair_ready,
+    require_unchanged,
+    verify_with_ready,
+)
 
 __all__ = [
     "convert",
     "files_by_dimension",
+    "find_all_converted",
     "find_converted",
     "open_dataset",
     "open_ready",
     "ready_folder",
+    "ready_problems",
+    "repair_ready",
+    "require_unchanged",
     "shards_of_split",
+    "verify_with_ready",
 ]

@@ -22,7 +22,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sciml_data
-from sciml_data.errors import ConversionError, NativeFormatError, SciMLDataError
+from sciml_data.errors import (
+    MAX_PRINTED_PROBLEMS,
+    ConversionError,
+    NativeFormatError,
+    Problem,
+    SciMLDataError,
+)
 from sciml_data.formats import Native, Shard, load_format, require_format
 from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.ready.folder import (
@@ -60,8 +66,10 @@ def convert(
     """Return the ready files of a dataset, and make those that do not exist.
 
     An existing file is kept if its own native files, the options, the descriptor and the version of
-    the software are unchanged. So a part that was converted is not converted again when more has
-    been fetched.
+    the software are unchanged, and if it still has the hash that it had when it was made. It is not
+    read for that while its size, mtime and inode are unchanged. A changed or truncated file is
+    named in the log and made again. So a part that was converted is not converted again when more
+    has been fetched.
 
     Args:
         verified: native files with the right bytes.
@@ -70,7 +78,8 @@ def convert(
             cluster, or the file that the scheduler wrote; or any executor, which is not shut down.
             The bytes are the same for all of them.
         again: make every file again.
-        log: callback that gets lines: kept files, notices of files, and the rate at the end.
+        log: callback that gets lines: changed files, kept files, notices of files, and the rate at
+            the end.
         progress: callback (native bytes done, native bytes in all).
 
     Raises:
@@ -87,7 +96,7 @@ def convert(
     with verified.folder.lock("convert"):
         folder, tasks = _plan(verified, native, shards, options)
         if not again:
-            folder.find_existing()
+            _log_problems(folder.find_existing(), log)
         if folder.is_complete:
             log(f"nothing to convert: {len(shards)} ready files are there")
         else:
@@ -102,6 +111,14 @@ def convert(
             hint="run the same command again, and let no other process change this folder",
         )
     return converted
+
+
+def _log_problems(problems: Sequence[Problem], log: Log) -> None:
+    """Log which ready files are made again because they are missing or changed."""
+    for problem in problems[:MAX_PRINTED_PROBLEMS]:
+        log(f"{problem.place} is {problem.kind} ({problem.message}): it is made again")
+    if len(problems) > MAX_PRINTED_PROBLEMS:
+        log(f"{len(problems) - MAX_PRINTED_PROBLEMS} more ready files are made again")
 
 
 def _make_missing(

@@ -5,6 +5,7 @@ events.nc ...     ready files, named by the format
 manifest.csv      written last: the folder is complete
 conversion.json   record: from which files, with which software, and the files of each split
 shards.jsonl      journal: each ready file, and the digest of its inputs
+verified.jsonl    stat cache: hashes of ready files with their size, mtime and inode
 problems.txt      why missing files could not be made
 """
 
@@ -13,23 +14,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sciml_data.errors import Problem, SciMLDataError, VerificationError
 from sciml_data.formats import NOTICES
-from sciml_data.home import DatasetFolder, write_atomically
-from sciml_data.registry.manifest import Entry, Manifest, read_manifest
+from sciml_data.home import DatasetFolder, read_json, write_atomically
+from sciml_data.registry.manifest import HASH_PATTERN, Entry, Manifest, read_manifest
 from sciml_data.registry.stages import Converted
+from sciml_data.transfer.download.local_files import StatCache
 
 if TYPE_CHECKING:
-    from sciml_data.errors import Problem
     from sciml_data.registry.descriptor import Descriptor
 
 MANIFEST_NAME = "manifest.csv"
 RECORD_NAME = "conversion.json"
 JOURNAL_NAME = "shards.jsonl"
 PROBLEMS_NAME = "problems.txt"
+STAT_CACHE_NAME = "verified.jsonl"
 DIGEST_LETTERS = 12  # of sha256, for the name of the folder; the record has the options in full
 
 
@@ -51,26 +54,66 @@ def find_converted(
         descriptor: descriptor of the dataset.
         folder: folder of the dataset in the home.
         options: options of the conversion; None are the defaults.
+
+    Raises:
+        VerificationError: the record or the manifest of the ready files is damaged.
     """
-    root = ready_folder(folder, options or {})
+    return _load(descriptor, folder, ready_folder(folder, options or {}))
+
+
+def find_all_converted(descriptor: Descriptor, folder: DatasetFolder) -> list[Converted]:
+    """Return the ready files of every set of options; incomplete ones are left out.
+
+    Args:
+        descriptor: descriptor of the dataset.
+        folder: folder of the dataset in the home.
+
+    Raises:
+        VerificationError: a record or a manifest of ready files is damaged.
+    """
+    roots = sorted(path.parent for path in folder.ready.glob(f"*/{RECORD_NAME}"))
+    return [
+        converted for root in roots if (converted := _load(descriptor, folder, root)) is not None
+    ]
+
+
+def _load(descriptor: Descriptor, folder: DatasetFolder, root: Path) -> Converted | None:
+    """Return the ready files in a folder, None if they are incomplete."""
     record = read_record(root)
     if record is None or not (root / MANIFEST_NAME).is_file():
         return None
-    return Converted(
-        descriptor=descriptor,
-        root=root,
-        manifest=read_manifest(root / MANIFEST_NAME),
-        native_digest=record["native_manifest_sha256"],
-        is_synthetic=record["is_synthetic"],
-        options=record["options"],
-    )
+    try:
+        manifest = read_manifest(root / MANIFEST_NAME)
+    except (SciMLDataError, UnicodeDecodeError) as error:
+        raise _damaged(root / MANIFEST_NAME, str(error)) from error
+    try:
+        return Converted(
+            descriptor=descriptor,
+            root=root,
+            manifest=manifest,
+            native_digest=record["native_manifest_sha256"],
+            is_synthetic=record["is_synthetic"],
+            options=dict(record["options"]),
+            sample_seed=folder.sample_seed,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(root / RECORD_NAME, f"{type(error).__name__}: {error}") from error
 
 
 def shards_of_split(converted: Converted, split: str | None = None) -> dict[str, list[str]]:
-    """Return the names of the ready files by split; of one split if `split` is given."""
+    """Return the names of the ready files by split; of one split if `split` is given.
+
+    Raises:
+        VerificationError: the record of the ready files is damaged.
+    """
     record = read_record(converted.root) or {"splits": {}}
     splits: dict[str, list[str]] = record["splits"]
     return {name: files for name, files in splits.items() if split in (None, name)}
+
+
+def ready_stat_cache(root: Path) -> StatCache:
+    """Return the stat cache of the ready files in a folder."""
+    return StatCache(root / STAT_CACHE_NAME, root)
 
 
 def file_notices(path: Path) -> list[str]:
@@ -83,12 +126,31 @@ def file_notices(path: Path) -> list[str]:
 
 
 def read_record(root: Path) -> dict[str, Any] | None:
-    """Return the conversion record of a folder, None if no conversion was begun."""
+    """Return the conversion record of a folder, None if no conversion was begun.
+
+    Raises:
+        VerificationError: the record is damaged.
+    """
     path = root / RECORD_NAME
     if not path.is_file():
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record: dict[str, Any] = read_json(path)
+        names = [name for files in record["splits"].values() for name in files]
+    except (SciMLDataError, AttributeError, TypeError, KeyError) as error:
+        raise _damaged(path, str(error)) from error
+    if not all(isinstance(name, str) for name in names):
+        raise _damaged(path, "a name of a file is not text")
     return record
+
+
+def _damaged(path: Path, message: str) -> VerificationError:
+    return VerificationError(
+        f"the ready files in {path.parent} cannot be used: {path.name} is damaged",
+        problems=[Problem("changed", path.name, message)],
+        untouched="nothing was changed",
+        hint="convert the dataset again: sciml-data convert ID",
+    )
 
 
 # --- for the conversion --------------------------------------------------------------------------
@@ -107,11 +169,12 @@ class ReadyFolder:
     def __init__(
         self, root: Path, record: Mapping[str, Any], identities: Mapping[str, str]
     ) -> None:
-        """Describe the folder; no file is read or written."""
+        """Describe the folder; no file but the stat cache is read."""
         self.root = root
         self.record = record
         self.identities = identities
         self.entries: dict[str, Entry] = {}
+        self._stat_cache = ready_stat_cache(root)
 
     @property
     def missing(self) -> list[str]:
@@ -121,16 +184,44 @@ class ReadyFolder:
     @property
     def is_complete(self) -> bool:
         """Return whether all files exist, and record and manifest agree with them."""
-        has_manifest = (self.root / MANIFEST_NAME).is_file()
-        return has_manifest and read_record(self.root) == self.record and not self.missing
+        if self.missing:
+            return False
+        try:
+            is_recorded = read_record(self.root) == self.record
+        except VerificationError:
+            return False
+        return is_recorded and self._read_manifest() == _manifest(self.entries.values())
 
-    def find_existing(self) -> None:
-        """Fill `entries` with the files of the journal that need not be made again."""
-        for entry, identity in _read_journal(self.root):
-            path = self.root / entry.path
-            is_same = self.identities.get(entry.path) == identity
-            if is_same and path.is_file() and path.stat().st_size == entry.size_bytes:
-                self.entries[entry.path] = entry
+    def find_existing(self) -> list[Problem]:
+        """Fill `entries` with the files of the journal that need not be made again.
+
+        Returns:
+            Files that were made before and are missing or changed now, and the manifest if it
+            differs from the hashes that the files had when they were made.
+        """
+        from sciml_data.transfer.verification import CHANGED, changed_files
+
+        journal = {entry.path: (entry, identity) for entry, identity in _read_journal(self.root)}
+        made = [
+            entry
+            for name, (entry, identity) in journal.items()
+            if self.identities.get(name) == identity
+        ]
+        problems = changed_files(self.root, made, self._stat_cache)
+        changed = {problem.place for problem in problems}
+        self.entries = {entry.path: entry for entry in made if entry.path not in changed}
+        is_listed = (self.root / MANIFEST_NAME).is_file()
+        if is_listed and self._read_manifest() != _manifest(entry for entry, _ in journal.values()):
+            message = "differs from the hashes that the files had when they were made"
+            problems.append(Problem(CHANGED, MANIFEST_NAME, message))
+        return problems
+
+    def _read_manifest(self) -> Manifest | None:
+        """Return the manifest, None if it is damaged or the folder was not complete."""
+        try:
+            return read_manifest(self.root / MANIFEST_NAME)
+        except (OSError, UnicodeDecodeError, SciMLDataError):
+            return None
 
     @contextmanager
     def update(self) -> Iterator[Callable[[Entry], None]]:
@@ -152,8 +243,13 @@ class ReadyFolder:
                 journal.write(self._journal_line(entry))
                 journal.flush()
                 self.entries[entry.path] = entry
+                with suppress(OSError):  # of another computer, and not visible here yet
+                    self._stat_cache.add(entry.path, entry.hash)
 
-            yield add
+            try:
+                yield add
+            finally:
+                self._stat_cache.save()
         if not self.missing:
             write_manifest(self.root, self.entries.values())
 
@@ -180,12 +276,16 @@ def write_record(root: Path, record: Mapping[str, Any]) -> None:
 
 def write_manifest(root: Path, entries: Iterable[Entry]) -> None:
     """Write the manifest of a folder, which marks it as complete."""
-    write_atomically(root / MANIFEST_NAME, Manifest(tuple(sorted(entries))).dump())
+    write_atomically(root / MANIFEST_NAME, _manifest(entries).dump())
+
+
+def _manifest(entries: Iterable[Entry]) -> Manifest:
+    return Manifest(tuple(sorted(entries)))
 
 
 def _clear(root: Path, keep: Collection[str]) -> None:
     """Remove all files but those to keep; the manifest goes first, so the folder is incomplete."""
-    kept = {*keep, RECORD_NAME, JOURNAL_NAME}
+    kept = {*keep, RECORD_NAME, JOURNAL_NAME, STAT_CACHE_NAME}
     (root / MANIFEST_NAME).unlink(missing_ok=True)
     for path in sorted(root.rglob("*"), reverse=True):  # files before their folders
         if path.is_dir():
@@ -196,11 +296,17 @@ def _clear(root: Path, keep: Collection[str]) -> None:
 
 
 def _read_journal(root: Path) -> Iterator[tuple[Entry, str]]:
-    """Yield ready files and the digests of their inputs; an incomplete last line is ignored."""
+    """Yield ready files and the digests of their inputs.
+
+    Incomplete and damaged lines are ignored, and their files made again.
+    """
     path = root / JOURNAL_NAME
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         if line.endswith("\n"):
-            fields = json.loads(line)
-            yield Entry(fields["path"], fields["bytes"], fields["hash"]), fields["of"]
+            with suppress(ValueError, TypeError, KeyError):
+                fields = json.loads(line)
+                entry = Entry(str(fields["path"]), int(fields["bytes"]), str(fields["hash"]))
+                if HASH_PATTERN.fullmatch(entry.hash):
+                    yield entry, str(fields["of"])

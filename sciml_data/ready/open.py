@@ -67,6 +67,8 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     Raises:
         CallError: dataset, version, split, view or option do not exist, the dataset was not
             converted yet, or it has no ready form.
+        VerificationError: a ready file is missing or changed; `.problems` names it. A file is read
+            for this once, and again when its size, mtime or inode has changed.
         ConversionError: the ready files differ from the declarations of the descriptor.
     """
     descriptor = load_descriptor(find_registry(registry), dataset, version)
@@ -109,10 +111,15 @@ def open_ready(
 
     Raises:
         CallError: split, view or option do not exist.
+        VerificationError: a ready file of the split is missing or changed; `.problems` names it.
         ConversionError: variables differ from the descriptor; `.problems` has all differences.
     """
+    from sciml_data.ready.verification import require_unchanged
+
     make_view = _view(converted, view, options)
-    split, paths = _files_of_split(converted, split)
+    split, names = _files_of_split(converted, split)
+    require_unchanged(converted, names)
+    paths = [converted.root / name for name in names]
     dataset = _open_files(paths)
     declared = converted.descriptor.variables
     problems = declaration_problems(
@@ -193,8 +200,8 @@ def _view(
     return views[view]
 
 
-def _files_of_split(converted: Converted, split: str | None) -> tuple[str, list[Path]]:
-    """Return the name and the ready files of a split; without a name, of the only split."""
+def _files_of_split(converted: Converted, split: str | None) -> tuple[str, list[str]]:
+    """Return the name and the names of the files of a split; without a name, of the only split."""
     splits = shards_of_split(converted)
     if split is None and len(splits) == 1:
         split = next(iter(splits))
@@ -209,7 +216,7 @@ def _files_of_split(converted: Converted, split: str | None) -> tuple[str, list[
             untouched="nothing was read",
             hint=f"splits: {', '.join(splits)}",
         )
-    return split, [converted.root / name for name in splits[split]]
+    return split, splits[split]
 
 
 def _open_files(paths: list[Path]) -> xr.Dataset:

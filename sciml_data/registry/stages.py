@@ -80,12 +80,21 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Verified:
-    """Native files whose bytes agree with `manifest`."""
+    """Native files whose bytes agree with `manifest`.
+
+    Attributes:
+        descriptor: of the version.
+        folder: of the version or sample in the home.
+        manifest: path, size and hash of each native file.
+        is_synthetic: whether the native files are a sample.
+        ready: sets of ready files that were checked, too.
+    """
 
     descriptor: Descriptor
     folder: DatasetFolder
     manifest: Manifest
     is_synthetic: bool = False
+    ready: tuple[Converted, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -97,7 +106,14 @@ class Verified:
 class Converted:
     """Ready files in `root` under the names of `manifest`, made with `options`.
 
-    `native_digest` is the digest of the manifest of the native files that they were made of.
+    Attributes:
+        descriptor: of the version.
+        root: folder of the files.
+        manifest: path, size and hash of each file when it was made.
+        native_digest: digest of the manifest of the native files that they were made of.
+        is_synthetic: whether the native files are a sample.
+        options: options of the conversion.
+        sample_seed: seed of the sample; None for published data.
     """
 
     descriptor: Descriptor
@@ -106,3 +122,4 @@ class Converted:
     native_digest: str
     is_synthetic: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    sample_seed: int | None = None

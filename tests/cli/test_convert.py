@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli.convert import command, read_options
-from sciml_data.errors import CallError
+from sciml_data.cli.verify import command as verify_command
+from sciml_data.errors import CallError, VerificationError
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic.make import make_sample
+from tests.support.damage import flip
 
 
 @pytest.fixture
@@ -39,6 +41,58 @@ def test_json_names_every_file_with_its_hash() -> None:
 
     assert file["path"] == "events.nc"
     assert file["hash"].startswith("sha256:")
+
+
+@pytest.mark.usefixtures("_sample")
+def test_a_changed_ready_file_is_named_and_converted_again() -> None:
+    first = CliRunner().invoke(command, ["tevolop_socal", "--sample"], catch_exceptions=False)
+    flip(Path(first.stdout.strip()) / "events.nc")
+
+    again = CliRunner().invoke(command, ["tevolop_socal", "--sample"], catch_exceptions=False)
+
+    assert again.exit_code == 0
+    assert again.stderr.startswith("events.nc is changed")
+    assert "nothing to convert" not in again.stderr
+
+
+@pytest.mark.usefixtures("_sample")
+def test_verify_says_which_files_it_covered() -> None:
+    words = ["tevolop_socal", "--sample"]
+    fresh = CliRunner().invoke(verify_command, words, catch_exceptions=False)
+    CliRunner().invoke(command, words, catch_exceptions=False)
+    native = CliRunner().invoke(verify_command, words, catch_exceptions=False)
+    ready = CliRunner().invoke(
+        verify_command, [*words, "--ready", "--json"], catch_exceptions=False
+    )
+
+    assert "ready" not in fresh.stderr
+    assert native.stderr.endswith("ready files were not checked: --ready\n")
+    assert "1 ready files, 2.7 MB, equal to their manifest (default options)" in ready.stderr
+    (of_options,) = json.loads(ready.stdout)["ready"]
+    assert (of_options["files"], of_options["options"]) == (1, {})
+
+
+@pytest.mark.usefixtures("_sample")
+def test_verify_ready_fails_for_a_changed_file_and_repairs_it() -> None:
+    words = ["tevolop_socal", "--sample"]
+    folder = CliRunner().invoke(command, words, catch_exceptions=False).stdout.strip()
+    flip(Path(folder) / "events.nc")
+
+    with pytest.raises(VerificationError, match=r"ready files"):
+        CliRunner().invoke(verify_command, [*words, "--ready"], catch_exceptions=False)
+    repaired = CliRunner().invoke(
+        verify_command, [*words, "--ready", "--repair"], catch_exceptions=False
+    )
+
+    assert repaired.exit_code == 0
+    assert "events.nc is changed" in repaired.stderr
+
+
+def test_options_of_a_conversion_are_of_ready_files() -> None:
+    with pytest.raises(CallError, match="--ready"):
+        CliRunner().invoke(
+            verify_command, ["tevolop_socal", "--set", "a=1"], catch_exceptions=False
+        )
 
 
 @pytest.mark.usefixtures("_sample")

@@ -74,10 +74,10 @@ def test_what_is_to_come_is_said_before_it_is_fetched(server: FileServer, home: 
 
 def test_a_limit_is_a_part(home: Home) -> None:
     run(get_command, "tiny", "--limit", "2")
-    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 of 3 files")
+    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 of 3 native files")
 
     run(get_command, "tiny", "--limit", "3")
-    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 3 of 3 files")
+    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 3 of 3 native files")
 
 
 def test_json_names_every_file(home: Home) -> None:
@@ -214,7 +214,7 @@ def test_verify_says_how_much_is_right(home: Home) -> None:
     result = run(verify_command, "tiny")
 
     assert result.stdout == f"{home.dataset('tiny', '1.0').native}\n"
-    assert result.stderr == "tiny 1.0: 2 of 3 files, 3.0 kB, equal to the manifest\n"
+    assert result.stderr == "tiny 1.0: 2 of 3 native files, 3.0 kB, equal to the manifest\n"
 
 
 def test_verify_repair_mends(home: Home) -> None:

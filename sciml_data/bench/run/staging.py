@@ -1,6 +1,8 @@
 """Bring a benchmark's dataset to this computer: fetch, verify, convert and open it.
 
-Each stage skips the files that are already complete, so a second run starts at once.
+Each stage skips the files that are already complete, so a second run starts at once. Ready files
+are checked before every run: a file is hashed if its size, mtime or inode differs from the moment
+when it was last hashed. A changed file is made again from the native files.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear, clear_cached
 from sciml_data.bench.task.task import Task
-from sciml_data.home import Home
+from sciml_data.errors import MAX_PRINTED_PROBLEMS, VerificationError
+from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.stages import Converted, Fetched
@@ -50,7 +53,9 @@ class Source:
         dataset_id: id in the registry.
         version: in the registry.
         manifest_digest: of the native files, `sha256:hex`.
-        ready_digest: of the ready files, `sha256:hex`; None if they are not on disk.
+        ready_digest: sha256 of the manifest of the ready files, `sha256:hex`. When the run began,
+            every file had the hash in the manifest: it was hashed, or its size, mtime and inode
+            were those of the moment when it was hashed last. None if there are no files.
         is_synthetic: whether the data were generated.
         sample_seed: seed of the generator; None for real data.
         sample_set: `KEY=VALUE` texts of a sample that does not have the default size.
@@ -93,13 +98,13 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         SciMLDataError: a stage failed.
     """
     from sciml_data.bench.interface import load_runner, reads_files
-    from sciml_data.ready import find_converted, open_ready
+    from sciml_data.ready import open_ready
     from sciml_data.synthetic.make import sample_overrides
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
     seed = None if sample is None else sample.seed
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
-    converted = find_converted(descriptor, folder)
+    converted = _find_unchanged(descriptor, folder, log)
     if converted is None or not _is_current(converted, descriptor, home, sample):
         fetched = _fetch(descriptor, home, mirrors=mirrors, sample=sample, log=log)
         converted = _convert(fetched, log)
@@ -123,6 +128,21 @@ def _clear_cache(converted: Converted, log: Log) -> CacheClear:
     if not cache_clear.done:
         log(f"the page cache was not cleared: {cache_clear.reason}")
     return cache_clear
+
+
+def _find_unchanged(descriptor: Descriptor, folder: DatasetFolder, log: Log) -> Converted | None:
+    """Return the ready files, None if they do not exist or must be made again."""
+    from sciml_data.ready import find_converted, require_unchanged
+
+    try:
+        converted = find_converted(descriptor, folder)
+        if converted is not None:
+            require_unchanged(converted)
+    except VerificationError as error:
+        log("\n".join([error.message, *map(str, error.problems[:MAX_PRINTED_PROBLEMS])]))
+        log("they are made again from the native files")
+        return None
+    return converted
 
 
 def _is_current(

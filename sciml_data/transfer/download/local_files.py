@@ -54,8 +54,8 @@ MAX_LINES_PER_FILE = 2
 FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
 MAX_WAITING = 64  # complete files that wait for an fsync; then `Publisher.add` blocks
 
-# What a system answers to a write into a home that is only read, as a mount or by permissions.
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+# A home that may only be read, or a full disk: a stat cache that is not written only costs time.
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 Row = list[str | int]  # of the stat cache: kind, size, mtime in ns, inode, hash
 
@@ -231,10 +231,12 @@ class StatCache:
                 self._write()
 
     def save(self) -> None:
-        """Write what was added; in a read-only home nothing is written, and files are hashed again.
+        """Write what was added, except to a full disk or in a read-only home.
+
+        Files that are not written are hashed again by the next process.
 
         Raises:
-            OSError: the disk is full or fails.
+            OSError: the disk fails.
         """
         with self._lock:
             if self._unsaved:
@@ -244,7 +246,7 @@ class StatCache:
         try:
             self._write_lines()
         except OSError as error:
-            if error.errno not in READ_ONLY:
+            if error.errno not in UNWRITABLE:
                 raise
 
     def _write_lines(self) -> None:
