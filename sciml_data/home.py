@@ -240,6 +240,24 @@ def write_atomically(path: Path, text: str) -> None:
     publish(temporary, path)
 
 
+def why_not_plain(path: Path) -> str:
+    """Return why a path is not a plain file; an empty text if it is one.
+
+    For folders of strangers, in which a link could lead anywhere and a pipe blocks its reader.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "no such file"
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        return getattr(error, "strerror", None) or str(error)
+    if stat.S_ISREG(mode):
+        return ""
+    if stat.S_ISLNK(mode):
+        return "is a symbolic link, which is not followed"
+    return "is a folder, not a file" if stat.S_ISDIR(mode) else "is a pipe, socket or device"
+
+
 def read_small_file(path: Path, *, max_bytes: int = MAX_JSON_BYTES) -> bytes:
     """Return the content of a plain file that a stranger may have made.
 

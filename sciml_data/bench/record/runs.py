@@ -5,16 +5,32 @@ A run is found by its path, its folder's name, the first characters of its id, o
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
 import re
+import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME, load_record
-from sciml_data.errors import CallError, nearest
-from sciml_data.home import Home, write_atomically
-from sciml_data.registry.manifest import manifest_of, read_manifest
+from sciml_data.errors import (
+    CallError,
+    DescriptorError,
+    FetchError,
+    JsonError,
+    RecordError,
+    nearest,
+)
+from sciml_data.home import Home, lstat_inside, read_small_file, why_not_plain, write_atomically
+from sciml_data.registry.manifest import (
+    Entry,
+    hash_file,
+    manifest_of,
+    parse_manifest,
+    unsafe_because,
+)
 
 LATEST = "latest"
 STATE_FOLDER = "checkpoint"
@@ -128,12 +144,56 @@ def write_outputs_manifest(folder: Path) -> None:
 
 
 def changed_outputs(folder: Path) -> list[str]:
-    """Return the paths of the benchmark's own files that do not match their manifest."""
-    if not (folder / OUTPUTS_NAME).is_file():
+    """Return the paths of the benchmark's own files that do not match their manifest.
+
+    Raises:
+        RecordError: the manifest cannot be read.
+    """
+    if why_not_plain(folder / OUTPUTS_NAME) == "no such file":
         return []
-    existing = manifest_of(folder / OUTPUTS_FOLDER).by_path
-    listed = read_manifest(folder / OUTPUTS_NAME)
-    return [entry.path for entry in listed if existing.get(entry.path) != entry]
+    try:
+        text = read_small_file(folder / OUTPUTS_NAME).decode("utf-8")
+        listed = parse_manifest(text, name=OUTPUTS_NAME)
+    except (JsonError, DescriptorError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "message", str(error))
+        raise RecordError(f"{OUTPUTS_NAME} of {folder.name} cannot be read: {reason}") from error
+    return [entry.path for entry in listed if not _is_entry(folder / OUTPUTS_FOLDER, entry)]
+
+
+def why_not_output(folder: Path, stated: Mapping[str, Any]) -> str:
+    """Return why a run has no such file as its record states; an empty text if it has.
+
+    Only the name, the kind and the size are compared. A record of a stranger can name any path, so
+    a path that leaves the folder is refused before the file is looked at.
+
+    Args:
+        folder: of the run.
+        stated: entry of the record's `outputs`.
+    """
+    if reason := unsafe_because(stated["path"]):
+        return f"its path {stated['path']!r:.80} {reason}"
+    for parent in reversed((Path(stated["path"])).parents[:-1]):
+        if (folder / parent).is_symlink():
+            return f"{parent} is a symbolic link, which is not followed"
+    path = folder / stated["path"]
+    if reason := why_not_plain(path):
+        return "is missing" if reason == "no such file" else reason
+    size = path.lstat().st_size
+    expected = stated["size_bytes"]
+    return "" if size == expected else f"was changed: {expected:,} bytes expected, {size:,} found"
+
+
+def _is_entry(root: Path, entry: Entry) -> bool:
+    """Return whether a file matches its manifest; only a file of the right size is read."""
+    try:
+        status = lstat_inside(root, entry.path)
+    except FetchError:  # a link on the way
+        return False
+    is_plain = status is not None and stat.S_ISREG(status.st_mode) and not root.is_symlink()
+    if status is None or not is_plain or status.st_size != entry.size_bytes:
+        return False
+    kind = entry.hash.partition(":")[0]
+    return kind == "sha256" and hash_file(root / entry.path) == entry.hash
 
 
 def describe_output(folder: Path, name: str, form: str) -> dict[str, Any]:

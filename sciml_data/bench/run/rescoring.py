@@ -92,6 +92,11 @@ def rescore(
             f"the run has the status {record['status']}, so it has no scores to compute again"
         )
     check_outputs(folder, record)
+    if record["outputs"].get("predictions", {}).get("path") != runs.PREDICTIONS_NAME:
+        raise RecordError(
+            f"the record names no {runs.PREDICTIONS_NAME}, so there is nothing to score",
+            untouched="nothing was scored",
+        )
     rescorer = make_rescorer(record, registry, stage=stage)
     differences, problems = score_again(folder / runs.PREDICTIONS_NAME, record, rescorer)
     checked = count_scores(record)
@@ -143,10 +148,21 @@ def score_again(
         (scores that differ from the record, observations and sizes that differ from the data).
 
     Raises:
-        RecordError: the run has no stored predictions.
+        RecordError: there are no stored predictions, or they are not of this split.
     """
     stored = load_predictions(path)
-    scores = score_parts(rescorer.problem, rescorer.task, stored)
+    _check_parts(path.name, stored, rescorer)
+    try:
+        scores = score_parts(rescorer.problem, rescorer.task, stored)
+        problems = _data_problems(path.name, stored, record, rescorer)
+    except RecordError:
+        raise
+    # A benchmark's code may index by coordinates that a stranger wrote.
+    except (LookupError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
+        raise RecordError(
+            f"{path.name} cannot be scored: {type(error).__name__} {error!s:.200}",
+            untouched="nothing was scored",
+        ) from error
     computed = _scores(metric_rows(rescorer.task, scores, rescorer.scores))
     recorded = _scores(record["metrics"])
     differences = [
@@ -154,7 +170,7 @@ def score_again(
         for key in sorted({**computed, **recorded})
         if not _are_equal(recorded.get(key), computed.get(key))
     ]
-    return differences, _data_problems(path.name, stored, record, rescorer)
+    return differences, problems
 
 
 def count_scores(record: Mapping[str, Any]) -> int:
@@ -176,22 +192,29 @@ def check_outputs(folder: Path, record: Mapping[str, Any]) -> None:
     Raises:
         RecordError: a file is missing or was changed.
     """
-    changed = []
-    for name, recorded in record["outputs"].items():
-        path = folder / recorded["path"]
-        if not path.is_file():
-            changed.append(f"{name} is missing")
-        elif (
-            runs.describe_output(folder, recorded["path"], recorded["format"])["sha256"]
-            != recorded["sha256"]
-        ):
-            changed.append(f"{name} was changed")
-    changed += [f"{path} is missing or was changed" for path in runs.changed_outputs(folder)]
-    if changed:
+    problems = [
+        Problem("output", name, message)
+        for name, recorded in record["outputs"].items()
+        if (message := _output_problem(folder, recorded))
+    ]
+    problems += [
+        Problem("output", path, "is missing or was changed")
+        for path in runs.changed_outputs(folder)
+    ]
+    if problems:
         raise RecordError(
-            f"files of the run do not match its record: {'; '.join(changed)}",
+            "files of the run do not match its record",
+            problems=problems,
             untouched="nothing was scored",
         )
+
+
+def _output_problem(folder: Path, recorded: Mapping[str, Any]) -> str:
+    """Return why a file does not match its entry in the record; an empty text if it does."""
+    if reason := runs.why_not_output(folder, recorded):
+        return reason
+    found = runs.describe_output(folder, recorded["path"], recorded["format"])
+    return "" if found["sha256"] == recorded["sha256"] else "was changed"
 
 
 def write_verification(
@@ -268,6 +291,28 @@ def _data_problems(
             message = "the stored observations differ from the data"
             problems.append(Problem("observed", f"{name}/{part}", message))
     return problems
+
+
+def _check_parts(name: str, stored: Mapping[str, Predictions], rescorer: Rescorer) -> None:
+    """Check that each part has axes of the same number as the baselines have.
+
+    Raises:
+        RecordError: `.problems` has every part.
+    """
+    problems = []
+    for part, values in stored.items():
+        shapes = {
+            parts[part].observed.shape for parts in rescorer.predictions.values() if part in parts
+        }
+        if part not in rescorer.problem.sizes:
+            problems.append(Problem("part", f"{name}/{part}", "is no part of the split"))
+        elif shapes and values.observed.ndim not in {len(shape) for shape in shapes}:
+            message = f"has shape {values.observed.shape}; {sorted(shapes)[0]} is that of the data"
+            problems.append(Problem("shape", f"{name}/{part}", message))
+    if problems:
+        raise RecordError(
+            f"{name} is not of this split", problems=problems, untouched="nothing was scored"
+        )
 
 
 def _has_other_observations(stored: Predictions, part: str, rescorer: Rescorer) -> bool:

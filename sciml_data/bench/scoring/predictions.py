@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import RecordError
+from sciml_data.errors import Problem, RecordError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,15 +101,58 @@ def load_predictions(path: Path) -> dict[str, Predictions]:
     """Return the stored predictions of each part.
 
     Raises:
-        RecordError: no such file.
+        RecordError: no such file, or it is not a file of predictions; `.problems` names file and
+            variable.
     """
-    import xarray as xr
+    from sciml_data.bench.scoring.stored_file import file_problems
 
-    if not path.is_file():
+    if problems := file_problems(path):
         raise RecordError(
-            f"the run has no stored predictions: no such file: {path.name}",
+            f"{path.name} is not a file of predictions",
+            problems=problems,
+            untouched="nothing was scored",
             hint="a run that stopped before scoring has no predictions; see `status` in its record",
         )
+    try:
+        return _load(path)
+    # HDF5, h5netcdf and xarray report damaged files by errors of many types, in no documented list.
+    except Exception as error:
+        first = str(error).partition("\n")[0]
+        raise RecordError(
+            f"{path.name} cannot be read: {type(error).__name__} {first:.200}",
+            untouched="nothing was scored",
+        ) from error
+
+
+def value_problems(name: str, parts: Mapping[str, Predictions]) -> list[Problem]:
+    """Return where predictions are missing or infinite; a diverged model has such predictions.
+
+    Args:
+        name: of the file, for the problem's place.
+        parts: part -> predictions.
+    """
+    import numpy as np
+
+    problems = []
+    for part, values in parts.items():
+        known = np.isfinite(values.observed)
+        missing = int((known & ~np.isfinite(values.predicted)).sum())
+        infinite = int(np.isinf(values.predicted).sum() + np.isinf(values.observed).sum())
+        place = f"{name}/{part}"
+        if values.predicted.size and not np.isfinite(values.predicted).any():
+            problems.append(Problem("predictions", f"{place}/predicted", "has no finite value"))
+        elif missing:
+            message = f"{missing:,} of {int(known.sum()):,} observations have no prediction"
+            problems.append(Problem("predictions", f"{place}/predicted", message))
+        elif infinite:
+            message = f"{infinite:,} values are infinite"
+            problems.append(Problem("predictions", place, message))
+    return problems
+
+
+def _load(path: Path) -> dict[str, Predictions]:
+    import xarray as xr
+
     with xr.open_dataset(path, engine="h5netcdf") as root:
         parts = str(root.attrs["parts"]).split(",")
     loaded = {}

@@ -6,7 +6,7 @@
 | json, missing, type, unknown, schema, nan | records and terms with their schemas |
 | digest | each record with its own digest |
 | manifest | each file with the list of sizes and hashes |
-| predictions | each predictions file with the digest in its record |
+| predictions | each predictions file: digest in its record, format, names, shapes, values |
 | log | each log with the official checker, our check, its record and the terms |
 | terms, config, readme, system, version, contribution | files made from records with the records |
 | benchmark, dataset, split, runner, definition | records with the registry of whoever checks |
@@ -28,7 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import sciml_data
-from sciml_data.errors import Problem, SciMLDataError
+from sciml_data.bench.scoring.predictions import load_predictions, value_problems
+from sciml_data.bench.scoring.stored_file import MAX_FILE_BYTES
+from sciml_data.errors import JsonError, Problem, RecordError, SciMLDataError
+from sciml_data.home import parse_json, read_small_file, why_not_plain
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import hash_file
 from sciml_data.results.board.summary import STATES
@@ -42,13 +45,7 @@ from sciml_data.results.submission.files import (
     system_problems,
     version_line,
 )
-from sciml_data.results.submission.layout import (
-    NotFiniteError,
-    Terms,
-    Tree,
-    parse_json,
-    read_tree,
-)
+from sciml_data.results.submission.layout import Terms, Tree, read_tree
 from sciml_data.results.submission.record_checks import (
     KnownRuns,
     code_problems,
@@ -134,7 +131,8 @@ def check_submission(
         problems += _guarded(_derived_problems(tree), "records")
     problems = list(dict.fromkeys(problems))
     records = [layout.record_name(number) for number in tree.records]
-    if (tree.root / layout.MANIFEST).is_file() and records:
+    can_be_marked = why_not_plain(tree.root / layout.VERIFICATION) in {"", "no such file"}
+    if not why_not_plain(tree.root / layout.MANIFEST) and records and can_be_marked:
         outcome = (not problems, f"{len(problems)} problems")
         verification.mark(tree.root, "submit check", dict.fromkeys(records, outcome))
     return Verdict(
@@ -170,7 +168,10 @@ def _guarded(problems: Iterator[Problem], place: str) -> Iterator[Problem]:
     """
     try:
         yield from problems
-    except (SciMLDataError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (
+        *(SciMLDataError, LookupError, TypeError, ValueError),
+        *(ArithmeticError, AttributeError, RecursionError),
+    ) as error:
         reason = (
             error.message
             if isinstance(error, SciMLDataError)
@@ -194,12 +195,37 @@ def _predictions_problems(tree: Tree, number: int, record: dict[str, Any]) -> It
         )
         return
     path = tree.root / name
-    if path.is_file() and not path.is_symlink():
-        if (found := hash_file(path)) != f"sha256:{stated['sha256']}":
-            message = f"sha256:{stated['sha256']} in the record, {found} found"
-            yield Problem("predictions", name, message)
-    elif tree.terms is not None and tree.terms["predictions"]["stored"]:
+    reason = why_not_plain(path)
+    if not reason:
+        yield from _content_problems(path, stated, record)
+    # What is not a plain file is a problem of the layout already.
+    elif reason == "no such file" and tree.terms and tree.terms["predictions"]["stored"]:
         yield Problem("predictions", name, "is missing, but the terms say that it is stored")
+
+
+def _content_problems(
+    path: Path, stated: dict[str, Any], record: dict[str, Any]
+) -> Iterator[Problem]:
+    """Yield why a file is not the predictions of a record; it is opened last, under limits."""
+    size = path.lstat().st_size
+    if size != stated["size_bytes"]:  # before the hash, for which the whole file is read
+        message = f"{stated['size_bytes']:,} bytes in the record, {size:,} found"
+        yield Problem("predictions", path.name, message)
+        return
+    if size <= MAX_FILE_BYTES and (found := hash_file(path)) != f"sha256:{stated['sha256']}":
+        message = f"sha256:{stated['sha256']} in the record, {found} found"
+        yield Problem("predictions", path.name, message)
+        return
+    try:
+        stored = load_predictions(path)
+    except RecordError as error:
+        yield from error.problems or [Problem("predictions", path.name, error.message)]
+        return
+    parts = set(record["dataset"]["n_samples"])
+    for part in sorted(parts ^ set(stored)):
+        message = "is missing" if part in parts else "is no part of the record's split"
+        yield Problem("predictions", f"{path.name}/{part}", message)
+    yield from value_problems(path.name, stored)
 
 
 def _terms_problems(tree: Tree) -> Iterator[Problem]:
@@ -238,9 +264,10 @@ def _derived_problems(tree: Tree) -> Iterator[Problem]:
         message = f"{version!r} expected, {tree.texts[layout.VERSION].strip()!r:.80} found"
         yield Problem("version", layout.VERSION, message)
     try:
-        yield from system_problems(parse_json(tree.texts[layout.SYSTEM]), records[0], terms)
-    except (NotFiniteError, ValueError) as error:
-        yield Problem("system", layout.SYSTEM, f"is not JSON: {error}")
+        system = parse_json(tree.texts[layout.SYSTEM], name=layout.SYSTEM)
+        yield from system_problems(system, records[0], terms)
+    except JsonError as error:
+        yield Problem("system", layout.SYSTEM, error.message)
     yield from _contribution_problems(tree)
     if tree.reference is not None:
         yield from _reference_problems(records[0], tree.reference)
@@ -252,7 +279,7 @@ def _contribution_problems(tree: Tree) -> Iterator[Problem]:
     contents = []
     for name in (layout.CONTRIBUTION_PDF, layout.CONTRIBUTION_PDF_AS_IN_POLICY):
         path = tree.root / name
-        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        content = b"" if why_not_plain(path) else _content_of(path)
         contents.append(content)
         if not content.startswith(b"%PDF-"):
             yield Problem("contribution", name, "is not a PDF")
@@ -260,6 +287,14 @@ def _contribution_problems(tree: Tree) -> Iterator[Problem]:
             yield Problem("contribution", name, f"was not made from {layout.CONTRIBUTION}")
     if contents[0] != contents[1]:
         yield Problem("contribution", name, f"differs from {layout.CONTRIBUTION_PDF}")
+
+
+def _content_of(path: Path) -> bytes:
+    """Return the content of a file; an empty one if it is too large to be a contribution."""
+    try:
+        return read_small_file(path)
+    except JsonError:
+        return b""
 
 
 def _reference_problems(record: dict[str, Any], reference: dict[str, Any]) -> Iterator[Problem]:

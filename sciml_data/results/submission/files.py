@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, Problem, RecordError, nearest
+from sciml_data.errors import CallError, JsonError, Problem, RecordError, nearest
+from sciml_data.home import read_json
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.registry.layout import Registry
 from sciml_data.results import mlperf_log
@@ -278,9 +279,9 @@ def read_system_file(path: Path) -> dict[str, str]:
         CallError: the file does not exist, or is not a JSON object of texts.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CallError(f"the system description {path.name} cannot be read: {error}") from error
+        document = read_json(path)
+    except JsonError as error:
+        raise CallError(f"the system description cannot be read: {error.message}") from error
     if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
         raise CallError(f"{path.name}: an object of texts is expected, such as {FIELDS[4]}: '2'")
     return document

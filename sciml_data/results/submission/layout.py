@@ -11,7 +11,9 @@ to be printed. `read_tree` reads data only, trusts no file, and lists everything
 
 from __future__ import annotations
 
-import json
+import csv
+import itertools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,8 +26,15 @@ from sciml_data.bench.record.record import (
     record_digest,
     schema_validator,
 )
-from sciml_data.errors import CallError, DescriptorError, Problem, RecordError
-from sciml_data.registry.manifest import Manifest, manifest_of, read_manifest
+from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, RecordError
+from sciml_data.home import parse_json, read_small_file, why_not_plain
+from sciml_data.registry.manifest import (
+    Entry,
+    Manifest,
+    hash_file,
+    manifest_of,
+    parse_manifest,
+)
 
 TERMS = "submission.json"  # what the submitter states: names, status, contact
 MANIFEST = "manifest.csv"  # path, size and hash of every file except itself and the verdict
@@ -60,7 +69,7 @@ STATUSES = {
     "cloud": "Available cloud",
     "preview": "Preview",
 }
-MAX_TEXT_BYTES = 64 << 20  # of one text file; the largest record so far has 2 MB
+MAX_FILES = 40_000  # three for each of 9,999 runs, and ten more
 TERMS_SCHEMA_PATH = Path(__file__).with_name("submission.schema.json")
 # What `ABSOLUTE_PATH` does not match: Windows paths, file URLs, and `~/`.
 OTHER_PATHS = re.compile(r"\b[A-Za-z]:\\\w|\bfile://|(?<!\S)~/\w")
@@ -136,10 +145,6 @@ class Terms:
         return asdict(self)
 
 
-class NotFiniteError(ValueError):
-    """A JSON text has NaN or Infinity, which JSON does not allow."""
-
-
 @dataclass
 class Tree:
     """A submission's folder as read. `problems` grows during reading.
@@ -173,13 +178,16 @@ class Tree:
 
 
 def is_submission(folder: Path) -> bool:
-    """Return whether a folder is a packed submission."""
-    return (folder / TERMS).is_file()
+    """Return whether a folder is a packed submission, or claims to be one.
+
+    Terms that are a link or a pipe count, so that the check of the folder names them.
+    """
+    return os.path.lexists(folder / TERMS) and not (folder / TERMS).is_dir()
 
 
 def find_submissions(folder: Path) -> list[Path]:
     """Return the folders of all submissions in a folder (or the folder itself), sorted."""
-    return sorted(path.parent for path in folder.rglob(TERMS) if path.is_file())
+    return sorted(path.parent for path in folder.rglob(TERMS) if is_submission(path.parent))
 
 
 def read_tree(root: Path) -> Tree:
@@ -191,7 +199,7 @@ def read_tree(root: Path) -> Tree:
         record = _record(tree, record_name(number))
         if record is not None:
             tree.records[number] = record
-    if (tree.root / REFERENCE).is_file():
+    if _is_plain(tree.root / REFERENCE):
         tree.reference = _record(tree, REFERENCE)
     for number in _numbers(tree, "result"):
         tree.logs[number] = _text(tree, result_name(number)) or ""
@@ -209,32 +217,18 @@ def own_manifest(root: Path) -> Manifest:
     )
 
 
-def parse_json(text: str) -> Any:
-    """Return a JSON document.
-
-    Raises:
-        NotFiniteError: the text contains NaN or Infinity.
-        ValueError: the text is not JSON.
-    """
-
-    def refuse(word: str) -> None:
-        raise NotFiniteError(f"{word} is not a number in JSON")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
 def _read_layout(tree: Tree) -> None:
     """Add problems of files that are missing, unknown, not plain files, or misnumbered."""
     names = []
-    for path in sorted(tree.root.rglob("*")):
-        name = path.relative_to(tree.root).as_posix()
-        if path.is_symlink() or not path.is_file():
-            tree.add("layout", name, "only plain files are allowed here, no folder and no link")
+    # Folders are refused, and not searched: their content cannot be part of a submission.
+    paths = list(itertools.islice(tree.root.iterdir(), MAX_FILES + 1))
+    if len(paths) > MAX_FILES:
+        tree.add("layout", tree.root.name, f"has more than {MAX_FILES:,} files")
+    for path in sorted(paths):
+        if reason := why_not_plain(path):
+            tree.add("layout", path.name, f"{reason}; only plain files are allowed here")
         else:
-            names.append(name)
+            names.append(path.name)
     known = {*REQUIRED_FILES, *OPTIONAL_FILES}
     for name in names:
         if name not in known and not NUMBERED.fullmatch(name):
@@ -262,7 +256,7 @@ def _numbers(tree: Tree, word: str) -> list[int]:
 
 
 def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    return not why_not_plain(path)
 
 
 def _text(tree: Tree, name: str) -> str | None:
@@ -270,11 +264,11 @@ def _text(tree: Tree, name: str) -> str | None:
     path = tree.root / name
     if not _is_plain(path):
         return None
-    if path.stat().st_size > MAX_TEXT_BYTES:
-        tree.add("layout", name, f"has more than {MAX_TEXT_BYTES:,} bytes")
-        return None
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_file(path).decode("utf-8")
+    except JsonError as error:
+        tree.add("layout", name, error.message)
+        return None
     except UnicodeDecodeError as error:
         tree.add("layout", name, f"is not UTF-8: {error.reason} at byte {error.start}")
         return None
@@ -290,12 +284,9 @@ def _json(tree: Tree, name: str, schema: Path) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        document = parse_json(text)
-    except NotFiniteError as error:
-        tree.add("nan", name, str(error))
-        return None
-    except ValueError as error:
-        tree.add("json", name, f"is not JSON: {error}")
+        document = parse_json(text, name=name)
+    except JsonError as error:
+        tree.add("nan" if error.kind == "nan" else "json", name, error.message)
         return None
     problems = _schema_problems(document, schema, name)
     tree.problems += problems
@@ -325,26 +316,34 @@ def _schema_problems(document: Any, schema: Path, name: str) -> list[Problem]:
 
 def _read_manifest(tree: Tree) -> None:
     """Add a problem for every file whose size or hash differs from the manifest's."""
-    path = tree.root / MANIFEST
-    if not _is_plain(path):
+    text = _text(tree, MANIFEST)
+    if text is None:
         return
     try:
-        listed: Mapping[str, Any] = read_manifest(path).by_path
-    except (DescriptorError, UnicodeDecodeError) as error:
-        tree.add("manifest", MANIFEST, str(error).splitlines()[0])
+        listed = parse_manifest(text, name=MANIFEST).by_path
+    except (DescriptorError, ValueError, csv.Error) as error:
+        tree.add("manifest", MANIFEST, f"is not a manifest: {str(error).splitlines()[0]:.200}")
         return
-    actual = own_manifest(tree.root).by_path
-    for name in sorted({*listed, *actual}):
-        if listed.get(name) != actual.get(name) and not _is_added_predictions(name, listed):
-            tree.add("manifest", name, _difference(name, listed, actual))
+    actual = {path.name: path for path in tree.root.iterdir() if _is_plain(path)}
+    for name in sorted({*listed, *actual} - {MANIFEST, VERIFICATION}):
+        message = _difference(listed.get(name), actual.get(name))
+        if message and not _is_added_predictions(name, listed):
+            tree.add("manifest", name, message)
 
 
-def _difference(name: str, listed: Mapping[str, Any], actual: Mapping[str, Any]) -> str:
-    if name not in actual:
+def _difference(listed: Entry | None, actual: Path | None) -> str:
+    """Return how a file differs from its entry; only a file of the listed size is read."""
+    if actual is None:
         return "is listed and missing"
-    if name not in listed:
+    if listed is None:
         return "is not listed"
-    return "was changed: its size or hash is not the listed one"
+    size = actual.lstat().st_size
+    if size != listed.size_bytes:
+        return f"has {size:,} bytes, {listed.size_bytes:,} are listed"
+    kind = listed.hash.partition(":")[0]
+    if kind != "sha256":
+        return f"is listed with a hash of kind {kind}, not sha256"
+    return "" if hash_file(actual) == listed.hash else "was changed: its hash is not the listed one"
 
 
 def _is_added_predictions(name: str, listed: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ each run counts once, whoever submits it again.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import subprocess
@@ -23,7 +22,8 @@ from sciml_data.bench.scoring.scores import ROUNDING, metric_definition, target_
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, datasets_of
 from sciml_data.bench.task.variants import task_of
-from sciml_data.errors import CallError, Problem, SciMLDataError
+from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
+from sciml_data.home import read_json, why_not_plain
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.results.submission.layout import find_submissions
@@ -320,11 +320,11 @@ def elsewhere_problems(
 
 def _identifiers_in(path: Path) -> list[str]:
     """Return the identifiers of an unchecked record; an empty list if it is invalid."""
-    if path.is_symlink():
+    if why_not_plain(path):
         return []
     try:
-        identifiers = _identifiers(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        identifiers = _identifiers(read_json(path))
+    except (JsonError, LookupError, TypeError, AttributeError):
         return []
     return [identifier for identifier in identifiers.values() if identifier]
 

@@ -31,6 +31,7 @@ from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import CallError, Problem, RecordError
+from sciml_data.home import why_not_plain
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board.summary import STATES
 from sciml_data.results.submission import layout, verification
@@ -116,9 +117,9 @@ def _checked_tree(root: Path) -> layout.Tree:
             hint=f"sciml-data submit check {root.name}",
         )
     missing = [
-        Problem("predictions", layout.predictions_name(number), "no such file")
+        Problem("predictions", layout.predictions_name(number), reason)
         for number in tree.records
-        if not (tree.root / layout.predictions_name(number)).is_file()
+        if (reason := why_not_plain(tree.root / layout.predictions_name(number)))
     ]
     if missing:
         raise RecordError(

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data import __version__
-from sciml_data.errors import RecordError
-from sciml_data.home import write_atomically
+from sciml_data.errors import JsonError, RecordError
+from sciml_data.home import read_json, write_atomically
 from sciml_data.registry.manifest import hash_file
 from sciml_data.results.board.summary import STATES
 from sciml_data.results.submission.layout import MANIFEST, VERIFICATION, read_tree
@@ -103,7 +103,7 @@ def _order(check: Mapping[str, Any]) -> int:
 def _load(root: Path) -> dict[str, dict[str, Any]]:
     """Return the checks of each record; empty if the file is invalid or the folder has changed."""
     try:
-        document = json.loads((root / VERIFICATION).read_text(encoding="utf-8"))
+        document = read_json(root / VERIFICATION)
         is_current = document["manifest_digest"] == hash_file(root / MANIFEST)
         records = dict(document["records"]) if is_current else {}
         return {
@@ -111,7 +111,7 @@ def _load(root: Path) -> dict[str, dict[str, Any]]:
             for name, block in records.items()
             if {result["name"] for result in block["checks"]} <= {*CHECKS}
         }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, JsonError, ValueError, TypeError, LookupError, AttributeError):
         return {}
 
 
