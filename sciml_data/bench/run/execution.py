@@ -40,7 +40,7 @@ from sciml_data.bench.run.request import (
     overridden_names,
     settings_of,
 )
-from sciml_data.bench.run.staging import Source
+from sciml_data.bench.run.staging import Source, unchanged_data
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.bench.scoring.scores import PartScores, score_parts
 from sciml_data.bench.task.settings import LOSS
@@ -85,7 +85,8 @@ def prepare(
     staging_s = clock.lap()
     marks.append(timeline.mark(timeline.STAGING_STOP))
     log(f"preparing {task.name}, split {split.name}")
-    problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
+    with unchanged_data(source):
+        problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
     prepare_s = clock.lap()
     for message in getattr(problem, "messages", ()):
         log(message)
@@ -142,6 +143,7 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
             sigterm_as_interrupt(),
             recording_lost_chief(resume),
             lost_workers_raise(prepared.task.name, resume),
+            unchanged_data(prepared.source),
         ):
             train(prepared.problem, _training(prepared, seed, resume))
             _wait_for_all(prepared)
@@ -154,9 +156,11 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
         DatasetFolder(folder).lock("run"),
         recording_failures(journal, _write, log),
     ):
-        outcome = _timed_section(journal, monitor_s, log)
-        log("computing the baselines")
-        _write(journal, replace(outcome, baselines=prepared.baselines.scores()))
+        with unchanged_data(prepared.source):
+            outcome = _timed_section(journal, monitor_s, log)
+            log("computing the baselines")
+            baselines = prepared.baselines.scores()
+        _write(journal, replace(outcome, baselines=baselines))
         # The record is complete, so a worker that is lost now does no harm.
         with contextlib.suppress(*backend.current().worker_lost_errors()):
             _wait_for_all(prepared)

@@ -16,7 +16,7 @@ from sciml_data.bench.interface import Problem as BenchmarkProblem
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record, write_record
-from sciml_data.bench.run.staging import Source
+from sciml_data.bench.run.staging import Source, unchanged_data
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import PartScores, metric_rows, row_key, score_parts
 from sciml_data.bench.task.split import Split, load_split
@@ -128,8 +128,10 @@ def make_rescorer(
     source = stage(task)
     _check_same_data(record, source, split)
     runner = load_runner(registry, task.name)
-    problem = check_problem(runner.prepare(source.dataset, split, record["settings"]), task.name)
-    predictions = problem.baselines()
+    with unchanged_data(source):
+        prepared = runner.prepare(source.dataset, split, record["settings"])
+        problem = check_problem(prepared, task.name)
+        predictions = problem.baselines()
     scores = {name: score_parts(problem, task, parts) for name, parts in predictions.items()}
     return Rescorer(task, problem, predictions, scores)
 

@@ -7,13 +7,19 @@ when it was last hashed. A changed file is made again from the native files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear, clear_cached
 from sciml_data.bench.task.task import Task
-from sciml_data.errors import MAX_PRINTED_PROBLEMS, VerificationError
+from sciml_data.errors import (
+    MAX_PRINTED_PROBLEMS,
+    Problem,
+    SciMLDataError,
+    VerificationError,
+)
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
@@ -60,6 +66,7 @@ class Source:
         sample_seed: seed of the generator; None for real data.
         sample_set: `KEY=VALUE` texts of a sample that does not have the default size.
         cache_clear: outcome of clearing the page cache before the ready files were opened.
+        files: the ready files; None if they are not on disk.
     """
 
     dataset: xr.Dataset | Converted
@@ -71,6 +78,7 @@ class Source:
     sample_seed: int | None = None
     sample_set: tuple[str, ...] = ()
     cache_clear: CacheClear = NOT_REQUESTED
+    files: Converted | None = None
 
 
 def stage(  # noqa: PLR0913 - keyword-only options of the command line
@@ -120,6 +128,49 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         sample_seed=seed,
         sample_set=sample_overrides(folder) if seed is not None else (),
         cache_clear=cache_clear,
+        files=converted,
+    )
+
+
+@contextlib.contextmanager
+def unchanged_data(source: Source) -> Iterator[None]:
+    """Raise an error that names the ready files which change while the block reads them.
+
+    A changed file shows as an error of HDF5 or of a reader that does not name it, or not at all:
+    then the block has used values that nobody checked. A file that was removed after it was read
+    did no harm.
+
+    Args:
+        source: the data that the block reads.
+
+    Raises:
+        VerificationError: files were changed, or the block failed and files are missing.
+    """
+    try:
+        yield
+    except SciMLDataError:  # it says itself what is wrong
+        raise
+    except Exception as error:
+        if problems := _problems(source):
+            raise _changed_while_read(source, problems) from error
+        raise
+    if problems := [problem for problem in _problems(source) if problem.kind != "missing"]:
+        raise _changed_while_read(source, problems)
+
+
+def _problems(source: Source) -> list[Problem]:
+    from sciml_data.ready import ready_problems
+
+    return [] if source.files is None else ready_problems(source.files)
+
+
+def _changed_while_read(source: Source, problems: Sequence[Problem]) -> VerificationError:
+    return VerificationError(
+        f"{len(problems)} ready files of {source.dataset_id} {source.version} were changed while "
+        "they were read",
+        problems=problems,
+        untouched="the files were left as they are",
+        hint="run the same command again: it makes the files again from the native files",
     )
 
 

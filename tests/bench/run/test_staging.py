@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sciml_data.bench.run.staging import Sample, Source, stage
+from sciml_data.bench.record.record import load_record
+from sciml_data.bench.record.runs import all_runs
+from sciml_data.bench.run.execution import run_once
+from sciml_data.bench.run.journal import Prepared
+from sciml_data.bench.run.staging import Sample, Source, stage, unchanged_data
 from sciml_data.bench.task.task import load_task
+from sciml_data.bench.training.loop import Trained, train
+from sciml_data.errors import VerificationError
 from sciml_data.home import Home
 from sciml_data.ready import find_converted, ready_problems
+from sciml_data.ready.folder import write_record
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.manifest import hash_file
-from tests.support.damage import DAMAGE
+from sciml_data.registry.manifest import hash_file, manifest_of
+from sciml_data.registry.stages import Converted
+from sciml_data.testing.datasets import write_files
+from tests.support.damage import DAMAGE, flip
 from tests.support.paths import ROOT
+from tests.support.toy import toy_source
 
 FILE = "events.nc"
 
@@ -69,3 +82,81 @@ def test_a_damaged_list_of_the_ready_files_is_written_again(tmp_path: Path, name
 
     assert staged(home, lines).ready_digest == first.ready_digest
     assert any(name in line for line in lines)
+
+
+# --- while a run reads ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Return a source with two ready files of a few bytes, which nobody opens."""
+    root = tmp_path / "ready"
+    write_files(root, {"a.nc": b"a" * 100, "b.nc": b"b" * 100})
+    manifest = manifest_of(root)
+    write_record(root, {"splits": {"all": ["a.nc", "b.nc"]}})
+    descriptor = load_descriptor(find_registry(), "tevolop_socal", "1.0")
+    source = replace(toy_source(), files=Converted(descriptor, root, manifest, ""))
+    with unchanged_data(source):
+        pass
+    return source
+
+
+def path_of(source: Source, name: str) -> Path:
+    assert source.files is not None
+    return source.files.root / name
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("failure", [OSError("HDF5"), RuntimeError("HDF5"), KeyError("x")])
+def test_a_failure_in_the_middle_names_the_changed_file(
+    source: Source, damage: Callable[[Path], None], failure: Exception
+) -> None:
+    def read() -> None:
+        with unchanged_data(source):
+            damage(path_of(source, "a.nc"))
+            raise failure
+
+    with pytest.raises(VerificationError) as error:
+        read()
+
+    assert [problem.place for problem in error.value.problems] == ["a.nc"]
+    assert error.value.__cause__ is failure
+
+
+def test_a_failure_with_unchanged_files_is_not_renamed(source: Source) -> None:
+    with pytest.raises(OSError, match="memory"), unchanged_data(source):
+        raise OSError("memory")
+
+
+def test_a_change_is_noticed_at_the_end_even_if_nothing_failed(source: Source) -> None:
+    with pytest.raises(VerificationError, match="while they were read"), unchanged_data(source):
+        flip(path_of(source, "b.nc"))
+
+
+def test_files_that_were_removed_or_written_again_after_they_were_read_do_no_harm(
+    source: Source,
+) -> None:
+    with unchanged_data(source):
+        path_of(source, "a.nc").unlink()
+        path_of(source, "b.nc").unlink()
+        path_of(source, "b.nc").write_bytes(b"b" * 100)
+
+
+# Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_run_of_which_data_changed_is_recorded_as_failed(
+    prepared: Prepared, source: Source, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_and_flip(*arguments: Any, **options: Any) -> Trained:
+        flip(path_of(source, "a.nc"))
+        return train(*arguments, **options)
+
+    monkeypatch.setattr("sciml_data.bench.run.execution.train", train_and_flip)
+
+    with pytest.raises(VerificationError, match="while they were read"):
+        run_once(replace(prepared, source=source), 0, home=home)
+
+    (folder,) = all_runs(home)
+    record = load_record(folder)
+    assert record["status"] == "failed"
+    assert "changed while they were read" in record["reason"]
