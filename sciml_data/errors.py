@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_PRINTED_PROBLEMS = 20  # a screenful; the rest is counted, and `.problems` has them all
+MAX_PRINTED_CHARACTERS = 2000  # of a text that a server sent
 MIN_SIMILARITY = 0.5  # of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter
 
 
@@ -141,6 +142,15 @@ class JsonError(SciMLDataError):
 
 class RecordError(SciMLDataError):
     """A run or its record is missing, incomplete or inconsistent."""
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text as one line without control characters, cut to a length.
+
+    A server could otherwise move the cursor, or write lines that look like ours.
+    """
+    line = " ".join(text[: 4 * MAX_PRINTED_CHARACTERS].split())[:MAX_PRINTED_CHARACTERS]
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

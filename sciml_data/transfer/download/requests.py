@@ -30,7 +30,13 @@ from sciml_data.transfer.download.workers import (
 )
 from sciml_data.transfer.protocols.mirrors import Sources
 from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
-from sciml_data.transfer.protocols.source import Body, SourceError, TransientError
+from sciml_data.transfer.protocols.source import (
+    UNREADABLE,
+    Body,
+    SourceError,
+    TransientError,
+    unreadable,
+)
 
 # Share of requests that may be queued anywhere, also before those that wait already.
 ANYWHERE_SHARE = 0.25
@@ -379,7 +385,10 @@ class Requests:
         start = byte_range.start
         end = byte_range.stop if byte_range.stop < self._file.size_bytes else None
         source = self._context.sources.of(self._address.url)
-        body = source.open(self._address.url, start=start, end=end, tag=self._tag)
+        try:
+            body = source.open(self._address.url, start=start, end=end, tag=self._tag)
+        except UNREADABLE as error:
+            raise unreadable(error) from error
         with contextlib.closing(body):
             self._limiter.record_answer()
             self._context.mirrors.record_answer(self._address.mirror)

@@ -19,10 +19,12 @@ from sciml_data.transfer.protocols.mirrors import Sources
 from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
 from sciml_data.transfer.protocols.s3 import UnsteadyListingError, list_bucket
 from sciml_data.transfer.protocols.source import (
+    UNREADABLE,
     Listed,
     RangeRefusedError,
     SourceError,
     TransientError,
+    unreadable,
 )
 
 # Listings of one mirror before it is given up. Two in a row must be equal: a bucket that is being
@@ -82,6 +84,8 @@ class ListingClient:
             return MirrorAnswer(place, {}, error.message)
         except SourceError as error:
             return MirrorAnswer(place, {}, error.message)
+        except UNREADABLE as error:
+            return MirrorAnswer(place, {}, unreadable(error).message)
 
     def _list_twice(self, place: Mirror) -> Files:
         """Return a listing that came twice in a row.

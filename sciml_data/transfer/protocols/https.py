@@ -9,23 +9,34 @@ than `read`.
 
 from __future__ import annotations
 
+import http.client
+import io
 import re
+import socket
 import threading
+import time
 import urllib.request
+from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3 import exceptions
+from urllib3 import connection, exceptions
 
 from sciml_data import __version__
+from sciml_data.transfer.protocols.retry import retry_after_s
 from sciml_data.transfer.protocols.source import (
+    MAX_DIGITS,
+    UNREADABLE,
     Body,
     RangeRefusedError,
     Source,
     SourceError,
     Timeouts,
     TransientError,
+    unreadable,
+    whole_number,
 )
 
 MAX_REDIRECTS = 5  # the number that curl's documentation calls usual; a loop ends here
@@ -33,13 +44,95 @@ REDIRECTS = {301, 302, 303, 307, 308}
 RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
 BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
+MAX_QUOTED = 80  # characters of a header in an error message
 MAX_HOSTS = 16  # hosts whose connections are kept open at once
+# An entity tag or date that is sent back in If-Range: of one line and a sensible length.
+TAG_PATTERN = re.compile(r"[\x20-\x7e\x80-\xff]{1,1024}")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # never reached through a proxy
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:
     """Return the source of `http:` and `https:` URLs."""
     return HttpSource(connections, timeouts)
+
+
+class _TimedStream(io.RawIOBase):
+    """The bytes of a connection until a deadline.
+
+    The timeout of a socket counts from the last byte. A server that sends a byte now and then would
+    never exceed it.
+    """
+
+    def __init__(self, stream: io.RawIOBase, sock: socket.socket) -> None:
+        """Take the stream of the socket; the socket's timeout becomes that of a whole step."""
+        self._stream = stream
+        self._socket = sock
+        self._step_s = sock.gettimeout()
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a step: all headers, or one piece of the body."""
+        self._deadline = None if self._step_s is None else time.monotonic() + self._step_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._deadline is not None:
+            left_s = self._deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("timed out")
+            self._socket.settimeout(left_s)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer with one deadline for all headers, and one for each piece of the body.
+
+    The length of a line (65,536 bytes) and the number of headers (100) are limited by http.client.
+    """
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._timed = _TimedStream(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._timed)
+
+    def read(self, amt: int | None = None) -> bytes:
+        self._timed.restart()
+        return super().read(amt)
+
+    def read1(self, n: int = -1) -> bytes:
+        self._timed.restart()
+        return super().read1(n)
+
+
+class _TimedConnection(connection.HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _TimedTlsConnection(connection.HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _TimedPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TimedTlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
+
+
+def with_deadlines(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    """Let the read timeout of a manager's connections count for all headers of an answer together.
+
+    It counts for each call of `read` and `read1` as well.
+    """
+    manager.pool_classes_by_scheme = {"http": _TimedPool, "https": _TimedTlsPool}
+    return manager
 
 
 class HttpSource:
@@ -89,9 +182,7 @@ class HttpSource:
             if response.status not in REDIRECTS:
                 return response
             response.close()
-            target = urljoin(url, response.headers.get("Location", ""))
-            _check_redirect(url, target)
-            url = target
+            url = redirected(url, response)
         raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
 
     def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
@@ -102,6 +193,8 @@ class HttpSource:
             )
         except (exceptions.SSLError, exceptions.LocationValueError, exceptions.ProxyError) as error:
             raise SourceError(str(error)) from error
+        except exceptions.ReadTimeoutError as error:
+            raise TransientError("no answer in time", is_unreachable=True) from error
         except exceptions.HTTPError as error:
             raise _transient(error) from error
 
@@ -117,11 +210,34 @@ class HttpSource:
             return self._pools[proxy]
 
     def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
+        count, timeout = self._connections, self._timeout
         if proxy is not None:
-            return urllib3.ProxyManager(
-                proxy, MAX_HOSTS, maxsize=self._connections, timeout=self._timeout
+            manager: urllib3.PoolManager = urllib3.ProxyManager(
+                proxy, MAX_HOSTS, maxsize=count, timeout=timeout
             )
-        return urllib3.PoolManager(MAX_HOSTS, maxsize=self._connections, timeout=self._timeout)
+        else:
+            manager = urllib3.PoolManager(MAX_HOSTS, maxsize=count, timeout=timeout)
+        return with_deadlines(manager)
+
+
+def redirected(url: str, response: urllib3.BaseHTTPResponse) -> str:
+    """Return the address to which an answer redirects.
+
+    Raises:
+        SourceError: there is no address, or it is not valid or not allowed.
+    """
+    location = response.headers.get("Location")
+    if location is None:
+        # S3 answers so for a bucket of another region, and names the region.
+        region = response.headers.get("x-amz-bucket-region", "")
+        where = f"; the bucket is in the region {region[:40]}" if region else ""
+        raise SourceError(f"{response.status} redirects without an address{where}")
+    try:
+        target = urljoin(url, location)
+        _check_redirect(url, target)
+    except ValueError as error:
+        raise SourceError(f"redirected to an address that is not valid: {error}") from error
+    return target
 
 
 def _check_redirect(url: str, target: str) -> None:
@@ -141,7 +257,8 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise RangeRefusedError(reason)
     if status in RETRIED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientError(reason, retry_after_s=_retry_after_s(response), is_busy=status in BUSY)
+        after_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+        raise TransientError(reason, retry_after_s=after_s, is_busy=status in BUSY)
     raise SourceError(reason)
 
 
@@ -160,36 +277,30 @@ def _s3_code(response: urllib3.BaseHTTPResponse) -> str:
     return f" ({code[1].decode()})" if code else ""
 
 
-def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float | None:
-    """Return the wait that the server asks for in Retry-After: seconds or a date."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    try:
-        return urllib3.Retry().parse_retry_after(value)
-    except exceptions.InvalidHeader:
-        return None
-
-
 def _content_range(
     response: urllib3.BaseHTTPResponse, start: int
 ) -> tuple[int, int | None, int | None]:
     """Return the offsets of the body's first byte and after its last one, and the file's size."""
     if response.status == HTTPStatus.OK:
-        length = response.headers.get("Content-Length", "")
-        size_bytes = int(length) if length.isdecimal() else None
+        length = response.headers.get("Content-Length", "").strip()
+        size_bytes = whole_number(length)
+        if size_bytes is None and length.isdecimal():
+            raise SourceError(f"its Content-Length has {len(length)} digits")
         return 0, size_bytes, size_bytes
     content_range = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range.strip())
+    number = f"([0-9]{{1,{MAX_DIGITS}}})"
+    match = re.fullmatch(rf"bytes {number}-{number}/({number}|\*)", content_range.strip())
     if match is None or int(match[1]) != start or int(match[2]) < start:
-        raise RangeRefusedError(f"bytes from {start} requested, {content_range!r} sent")
+        sent = content_range[:MAX_QUOTED]
+        raise RangeRefusedError(f"bytes from {start} requested, {sent!r} sent")
     return start, int(match[2]) + 1, None if match[3] == "*" else int(match[3])
 
 
 def _tag(response: urllib3.BaseHTTPResponse) -> str | None:
     """Return a value for If-Range: a strong ETag, else the date of the last change."""
     etag = response.headers.get("ETag", "")
-    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
+    tag = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    return tag if TAG_PATTERN.fullmatch(tag) else None
 
 
 def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
@@ -197,6 +308,8 @@ def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
         return response.read1(max_bytes, decode_content=False)
     except exceptions.HTTPError as error:
         raise _transient(error) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _transient(error: exceptions.HTTPError) -> TransientError:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from sciml_data.transfer.protocols.source import Timeouts, TransientError
 
@@ -50,3 +53,23 @@ class RetryPolicy:
         # Jitter: clients that failed together must not come back together.
         wait_s = longest * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
         return max(min(error.retry_after_s or 0.0, self.max_retry_after_s), wait_s)
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Return the wait that a server asks for in its header Retry-After.
+
+    Args:
+        value: seconds or a date (RFC 9110, section 10.2.3); None if there is no such header.
+        now: the present time, with its zone.
+
+    Returns:
+        Seconds, infinite for a number of hundreds of digits; None if the value is neither.
+    """
+    text = (value or "").strip()
+    if re.fullmatch("[0-9]+", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # no date, or none in a calendar
+        return None

@@ -9,15 +9,22 @@ listing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sciml_data.errors import FetchError
+from sciml_data.errors import FetchError, printable
+
+MAX_DIGITS = 18  # of a number that a server sends: such a number fits into 64 bits
 
 
 class SourceError(FetchError):
     """This URL does not give the file; a second request would not help."""
+
+    def __init__(self, message: str) -> None:
+        """Store the reason, which may contain text of a server."""
+        super().__init__(printable(message))
 
 
 class RangeRefusedError(SourceError):
@@ -99,6 +106,21 @@ class Timeouts:
 
     connect_s: float = 10.0
     read_s: float = 30.0
+
+
+def whole_number(text: str) -> int | None:
+    """Return a number that a server sent; None if it is not a number of at most 18 digits."""
+    return int(text) if re.fullmatch(f"[0-9]{{1,{MAX_DIGITS}}}", text) else None
+
+
+# What parsers raise for an answer that is malformed in a way that nobody has thought of. It must
+# fail one mirror, and not the call: the next mirror is asked.
+UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, RecursionError)
+
+
+def unreadable(error: Exception) -> SourceError:
+    """Return the error for an answer over which a parser stumbled."""
+    return SourceError(f"its answer cannot be read: {type(error).__name__}: {error}")
 
 
 class Source(Protocol):

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sciml_data import __version__
-from sciml_data.errors import FetchError, Problem
+from sciml_data.errors import FetchError, Problem, printable
 from sciml_data.home import DatasetFolder, write_atomically
 from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
@@ -41,6 +41,7 @@ SUMMARY = "retrieval.json"  # in the dataset's folder: query, times, totals, win
 # between the count and the query.
 SHARE_OF_LIMIT = 0.75
 WINDOW_TRIES = 3  # counts and queries of one window, until both agree
+MAX_WINDOWS = 20_000  # of a period: more than ComCat needs for all its events
 CACHE_S = 60.0  # the service answers an equal request from its cache for this time
 ROUNDS = 3  # of merging: the catalogue changes while it is fetched, but not forever
 
@@ -177,6 +178,12 @@ class PeriodFetch:
         done: list[StoredWindow] = []
         waiting = [gap]
         while waiting:
+            if len(done) > MAX_WINDOWS:
+                raise FetchError(
+                    f"the service sends too few events at once: {MAX_WINDOWS} windows are not "
+                    f"enough for {gap}",
+                    untouched="finished windows are kept",
+                )
             window = waiting.pop()
             stored = self._fetch_window(window)
             if stored is None:
@@ -233,8 +240,10 @@ class PeriodFetch:
         """Return how the events of an answer differ from their count, or an empty string."""
         try:
             sent = count_rows(body)
+            if sent:
+                read_window(body)
         except BodyError as error:
-            return f"the body is damaged: {error}"
+            return printable(f"the body is damaged: {error}")
         return "" if sent == counted else f"{counted} events counted, {sent} sent"
 
     def _settle(

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from sciml_data import __version__
-from sciml_data.errors import FetchError, Problem
+from sciml_data.errors import FetchError, Problem, printable
 from sciml_data.transfer.protocols.fdsn.windows import Window
+from sciml_data.transfer.protocols.retry import retry_after_s
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -32,6 +32,12 @@ FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
 MAX_RETRY_AFTER_S = 600.0  # a service that asks for a longer wait is given up
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 120.0
 MAX_BODY_BYTES = 64 << 20  # 20,000 rows of ComCat are about 4 MB
+MAX_COUNT_BYTES = 1 << 16  # of the answer with a count or a version, which are single lines
+MAX_COUNT = 10**9  # events; ComCat has some 5 million of all times
+BLOCK_BYTES = 1 << 16  # read at once: compressed, they may be a thousand times as large
+MIN_BYTES_PER_S = 1024.0  # an answer slower than this, after a read timeout, counts as stalled
+VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
+MAX_REDIRECTS = 4  # requests in a chain of redirects
 NO_CONTENT = frozenset({204, 404})  # with `nodata=404` a service answers 404 instead of 204
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -65,14 +71,15 @@ class _Failure:
 def _new_pool() -> PoolManager:
     import urllib3
 
-    return urllib3.PoolManager(
+    from sciml_data.transfer.protocols.https import with_deadlines
+
+    manager = urllib3.PoolManager(
         maxsize=1,
         headers={"User-Agent": f"sciml-data/{__version__}", "Accept-Encoding": "gzip"},
-        retries=urllib3.Retry(  # redirects only; `Service` waits and retries itself
-            3, connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False
-        ),
+        retries=False,  # `Service` follows, waits and retries itself
         timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
     )
+    return with_deadlines(manager)
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ class Service:
         """
         answer = self._request("version", {})
         text = answer.body.decode("utf-8", errors="replace").strip()
-        if answer.status != 200 or not re.fullmatch(r"\d+(\.\d+)*", text):
+        if answer.status != 200 or not VERSION_PATTERN.fullmatch(text):
             raise _refused(answer, "not an event service")
         return text
 
@@ -127,8 +134,8 @@ class Service:
             raise _refused(answer, "the service refuses to count")
         try:
             counts = json.loads(answer.body)
-            return int(counts["count"]), int(counts.get("maxAllowed", MAX_EVENTS))
-        except (ValueError, KeyError, TypeError) as error:
+            return _number(counts["count"]), _number(counts.get("maxAllowed", MAX_EVENTS))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise _refused(answer, "the service's count cannot be read") from error
 
     def query(self, window: Window) -> Answer | None:
@@ -182,15 +189,32 @@ class Service:
         import urllib3
 
         try:
-            response = self.pool.request("GET", url, preload_content=False)
-            with response:
-                body = _read(response)
-        except urllib3.exceptions.HTTPError as error:
+            with self._follow(url) as response:
+                body = _read(response, MAX_BODY_BYTES if "/query" in url else MAX_COUNT_BYTES)
+        except FetchError as error:
+            return _Failure(error.message)
+        except (urllib3.exceptions.HTTPError, ValueError, ArithmeticError) as error:
             return _Failure(_reason(error))
         if response.status in RETRIED:
-            after = _retry_after_s(response.headers.get("Retry-After"), self.clock.now())
+            after = retry_after_s(response.headers.get("Retry-After"), self.clock.now())
             return _Failure(f"HTTP {response.status}", after)
         return Answer(response.status, body, url)
+
+    def _follow(self, url: str) -> BaseHTTPResponse:
+        """Return the first answer that is no redirect; the body of a redirect is not read.
+
+        Raises:
+            SourceError: a redirect is refused.
+        """
+        from sciml_data.transfer.protocols.https import REDIRECTS, redirected
+
+        for _ in range(MAX_REDIRECTS):
+            response = self.pool.request("GET", url, preload_content=False)
+            if response.status not in REDIRECTS:
+                return response
+            response.close()
+            url = redirected(url, response)
+        raise FetchError(f"redirected more than {MAX_REDIRECTS - 1} times")
 
 
 def find_service(
@@ -256,35 +280,42 @@ def addresses(base: str, mirrors: Sequence[str], log: Callable[[str], None]) -> 
     return [*urls, base]
 
 
-def _read(response: BaseHTTPResponse) -> bytes:
-    """Return the decoded body; urllib3 compares its length with Content-Length."""
+def _read(response: BaseHTTPResponse, max_bytes: int) -> bytes:
+    """Return the decoded body; urllib3 compares its length with Content-Length.
+
+    Raises:
+        HTTPError: the body is too long, too slow, cut off or not compressed as it says.
+    """
     import urllib3
 
-    blocks = []
-    size_bytes = 0
-    for block in response.stream(1 << 20, decode_content=True):
-        size_bytes += len(block)
-        if size_bytes > MAX_BODY_BYTES:
-            raise urllib3.exceptions.HTTPError(f"the answer exceeds {MAX_BODY_BYTES} bytes")
-        blocks.append(block)
-    return b"".join(blocks)
+    body = bytearray()
+    since = time.monotonic()
+    while block := response.read1(BLOCK_BYTES, decode_content=True):
+        body += block
+        elapsed_s = time.monotonic() - since
+        if len(body) > max_bytes:
+            raise urllib3.exceptions.HTTPError(f"the answer exceeds {max_bytes} bytes")
+        if elapsed_s > READ_TIMEOUT_S + len(body) / MIN_BYTES_PER_S:
+            raise urllib3.exceptions.HTTPError(f"only {len(body)} bytes came in {elapsed_s:.0f} s")
+    return bytes(body)
+
+
+def _number(value: object) -> int:
+    """Return a number of events.
+
+    Raises:
+        ValueError: it is not a number of events.
+    """
+    number = int(value) if isinstance(value, str) and len(value) < 10 else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_COUNT:
+        raise ValueError("a number of events is expected")
+    return number
 
 
 def _reason(error: Exception) -> str:
     """Return the reason in an exception of urllib3, without the pool and the URL."""
     cause = getattr(error, "reason", None) or error
-    return f"{type(cause).__name__}: {str(cause).split('): ')[-1]}"
-
-
-def _retry_after_s(value: str | None, now: datetime) -> float | None:
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    return printable(f"{type(cause).__name__}: {str(cause).split('): ')[-1]}")
 
 
 def _text(answer: Answer) -> str:
@@ -293,7 +324,7 @@ def _text(answer: Answer) -> str:
 
 def _refused(answer: Answer, what: str) -> FetchError:
     """Return an error with the service's own message, without the usage notes after it."""
-    message = " ".join(_text(answer).split("Usage details")[0].split())[:500]
+    message = printable(_text(answer).split("Usage details")[0])[:500]
     return FetchError(
         f"{what}: HTTP {answer.status}",
         problems=[Problem("service", answer.url, message or "no message")],

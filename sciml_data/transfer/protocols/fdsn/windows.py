@@ -209,15 +209,23 @@ def read_window(body: bytes) -> pd.DataFrame:
     """Return the events of one window, in the columns `NEEDED`.
 
     Times are datetime64 in UTC, to the millisecond; coordinates (degrees) and magnitudes float64.
+
+    Raises:
+        BodyError: a number or a time cannot be read, or an event has no id.
     """
     import pandas as pd
 
     numbers = ("latitude", "longitude", "mag")
     texts = ("time", "id", "updated")
     types = dict.fromkeys(numbers, "float64") | dict.fromkeys(texts, "str")
-    table = pd.read_csv(io.BytesIO(body), usecols=list(NEEDED), dtype=types)
-    for name in ("time", "updated"):
-        table[name] = pd.to_datetime(table[name], format="ISO8601", utc=True).dt.as_unit("ms")
+    try:
+        table = pd.read_csv(io.BytesIO(body), usecols=list(NEEDED), dtype=types)
+        for name in ("time", "updated"):
+            table[name] = pd.to_datetime(table[name], format="ISO8601", utc=True).dt.as_unit("ms")
+    except (ValueError, ArithmeticError) as error:  # pandas' own errors are ValueErrors
+        raise BodyError(f"a number or a time cannot be read: {error}") from error
+    if table[list(texts)].isna().any(axis=None):
+        raise BodyError("an event has no id, or no time")
     return table
 
 
