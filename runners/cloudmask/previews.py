@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml_data.errors import RecordError
+from sciml_data.formats import open_netcdf
+
 from .channels import CHANNELS, Floats
 from .pixel_counts import ILLUMINATION
 from .scenes import Scene
@@ -78,11 +81,11 @@ class PreviewWriter:
 
 def load_previews(path: Path) -> Mapping[str, xr.Dataset]:
     """Return the previews by illumination; `probability` is in units of 1/250."""
-    with xr.open_dataset(path, engine="h5netcdf") as root:
+    with open_netcdf(path, error=RecordError) as root:
         names = [name for name in str(root.attrs["scenes"]).split(",") if name]
     loaded = {}
     for name in names:
-        with xr.open_dataset(path, engine="h5netcdf", group=name) as dataset:
+        with open_netcdf(path, group=name, error=RecordError) as dataset:
             loaded[name] = dataset.load()
     return loaded
 

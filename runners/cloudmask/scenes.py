@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.errors import ConversionError
+from sciml_data.formats import open_hdf5
 from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.ready.patches import (
     BatchContent,
@@ -72,7 +73,7 @@ def read_scenes(scenes: Scenes, numbers: Sequence[int]) -> Iterator[Scene]:
     content = BatchContent(missing=float("nan"))
     batches = stream_scenes(scenes.select(list(numbers)), content=content, threads=1, prefetch=1)
     for number, batch in zip(numbers, batches, strict=True):
-        with h5py.File(scenes.paths[number], "r") as file:
+        with open_hdf5(scenes.paths[number], error=ConversionError) as file:
             flags, bayes = file["flags"][0], file["bayes"][0]
             row, column = file["row"][:], file["column"][:]
         yield Scene(

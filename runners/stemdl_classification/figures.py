@@ -16,6 +16,8 @@ from sciml_data.bench.plots import GREY, PART_COLOURS, plot_losses, save_figure
 from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import load_predictions
 from sciml_data.bench.scoring.scores import row_key
+from sciml_data.errors import RecordError
+from sciml_data.formats import open_netcdf
 
 from .previews import FILE_NAME
 from .scores import class_predictions_of, group_rows, system_table
@@ -41,7 +43,7 @@ def draw(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
     }
     previews = run_folder / OUTPUTS_FOLDER / FILE_NAME
     if previews.is_file():
-        with xr.open_dataset(previews, engine="h5netcdf") as stacks:
+        with open_netcdf(previews, error=RecordError) as stacks:
             drawn = {"patterns": _patterns(stacks.load(), record), **drawn}
     folder = run_folder / "figures"
     folder.mkdir(exist_ok=True)

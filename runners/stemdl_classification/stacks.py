@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import CallError, ConversionError, Problem
+from sciml_data.formats import open_hdf5
 from sciml_data.ready import shards_of_split
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ class Stacks:
         for file in np.unique(self.file[numbers]):
             places = np.flatnonzero(self.file[numbers] == file)
             try:
-                with h5py.File(self.paths[file], "r") as opened:
+                with open_hdf5(self.paths[file], error=ConversionError) as opened:
                     stored = opened[STACK]
                     for place in places:
                         stored.read_direct(values, int(self.row[numbers[place]]), int(place))
-            except (OSError, KeyError, ValueError, TypeError) as error:
+            except ConversionError as error:
                 raise _unreadable(self.paths[file], error) from error
         return values
 
@@ -132,8 +132,8 @@ def find_stacks(converted: Converted) -> Stacks:
     for folder, path in places:
         try:
             files.append(ReadyFile(folder, path, _read_head(path)))
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            problems.append(Problem("unreadable", path.name, f"{type(error).__name__}: {error}"))
+        except ConversionError as error:
+            problems += error.problems
     files = [file for file in files if len(file.head[GROUP])]
     problems += _differences(files)
     if problems:
@@ -172,7 +172,7 @@ def _concatenate(files: list[ReadyFile], dataset: str) -> Stacks:
 
 def _read_head(path: Path) -> dict[str, Any]:
     """Return labels, names and shapes of a file, without its patterns."""
-    with h5py.File(path, "r") as opened:
+    with open_hdf5(path, error=ConversionError) as opened:
         stack = opened[STACK]
         if len(stack.shape) != 4 or stack.shape[1] != 3 or stack.shape[2] != stack.shape[3]:
             raise ValueError(f"{STACK} has shape {stack.shape}; (sample, 3, y, y) was expected")
@@ -220,10 +220,10 @@ def _differences(files: list[ReadyFile]) -> list[Problem]:
     return problems
 
 
-def _unreadable(path: Path, error: Exception) -> ConversionError:
+def _unreadable(path: Path, error: ConversionError) -> ConversionError:
     return ConversionError(
         f"ready stacks cannot be read: {path.name}",
-        problems=[Problem("unreadable", path.name, f"{type(error).__name__}: {error}")],
+        problems=error.problems,
         untouched="nothing was changed",
         hint="convert the dataset again: sciml-data convert DATASET --again",
     )

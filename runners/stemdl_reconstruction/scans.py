@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError, Problem
+from sciml_data.formats import open_hdf5, open_netcdf, report_damage
 from sciml_data.ready import shards_of_split
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ class Scans:
         for file in np.unique(self.file[chosen]):
             places = np.flatnonzero(self.file[chosen] == file)
             try:
-                with h5py.File(self.paths[file], "r") as opened:
+                with open_hdf5(self.paths[file], error=ConversionError) as opened:
                     stored = opened[variable]
                     for place in places:
                         stored.read_direct(values, int(self.row[chosen[place]]), int(place))
-            except (OSError, KeyError, ValueError, TypeError) as error:
+            except ConversionError as error:
                 raise _unreadable(self.paths[file], error) from error
         return values
 
@@ -159,7 +159,10 @@ def find_scans(converted: Converted) -> Scans:
 def _read_head(path: Path) -> dict[str, Any]:
     """Return names, shapes and attributes of a file, without its arrays."""
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        with (
+            report_damage(path.name, ConversionError),
+            open_netcdf(path, error=ConversionError) as dataset,
+        ):
             count = dataset.sizes["sample"]
             pixel = dataset.get("pixel_size")
             return {
@@ -173,7 +176,7 @@ def _read_head(path: Path) -> dict[str, Any]:
                 else np.broadcast_to(pixel.to_numpy().astype(np.float64), (count,)),
                 **{name: _texts(dataset, name, count) for name in TEXTS},
             }
-    except (OSError, KeyError, ValueError) as error:
+    except ConversionError as error:
         raise _unreadable(path, error) from error
 
 
@@ -202,10 +205,10 @@ def _require_same_shapes(paths: Sequence[Path], heads: Sequence[Mapping[str, Any
         )
 
 
-def _unreadable(path: Path, error: Exception) -> ConversionError:
+def _unreadable(path: Path, error: ConversionError) -> ConversionError:
     return ConversionError(
         f"ready scans cannot be read: {path.name}",
-        problems=[Problem("unreadable", path.name, f"{type(error).__name__}: {error}")],
+        problems=error.problems,
         untouched="nothing was changed",
         hint="convert the dataset again: sciml-data convert stemdl_reconst_ds1 --again",
     )

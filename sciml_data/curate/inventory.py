@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sciml_data.errors import CallError, Problem
+from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.progress import Meter, Progress
 from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, unsafe_because
@@ -120,8 +120,14 @@ def _is_hdf5(path: Path) -> bool:
 
 
 def _arrays_of(folder: Path, file: str) -> list[NativeArray]:
-    """Return the arrays of numbers in a file; an unreadable file has none."""
+    """Return the arrays of numbers in a file; an unreadable file has none.
+
+    Raises:
+        NativeFormatError: the file names other files, or declares more than it can hold.
+    """
     import h5py
+
+    from sciml_data.formats import open_hdf5
 
     arrays: list[NativeArray] = []
 
@@ -132,9 +138,11 @@ def _arrays_of(folder: Path, file: str) -> list[NativeArray]:
             arrays.append(NativeArray(file, key, item.shape, str(item.dtype)))
 
     try:
-        with h5py.File(folder / file, "r") as opened:
+        with open_hdf5(folder / file, file) as opened:
             opened.visititems(visit)
-    except OSError:
+    except NativeFormatError as error:
+        if any(problem.kind != "unreadable" for problem in error.problems):
+            raise
         return []
     return arrays
 

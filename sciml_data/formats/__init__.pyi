@@ -1,3 +1,4 @@
+from .hdf5_files import open_hdf5, open_netcdf, open_netcdf_files, report_damage
 from .interface import (
     NOTICES,
     Format,
@@ -16,6 +17,10 @@ __all__ = [
     "Shard",
     "load_format",
     "one_to_one",
+    "open_hdf5",
+    "open_netcdf",
+    "open_netcdf_files",
+    "report_damage",
     "require_format",
     "views_of",
 ]

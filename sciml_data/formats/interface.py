@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
 
 PACKAGE = "sciml_data.formats"
-NOT_FORMATS = {"drug_response", "interface"}  # shared by formats
+NOT_FORMATS = {"drug_response", "hdf5_files", "interface"}  # shared by formats
 NOTICES = "notices"  # attribute of a ready file: lines that are logged when the file is made
 MAX_IN_NOTICE = 5  # problems that one logged line names; the others are counted
 MAX_NAMED = 1000  # problems that the attributes of one ready file name

@@ -34,12 +34,12 @@ from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.ready.folder import (
     MANIFEST_NAME,
     ReadyFolder,
-    file_notices,
     find_converted,
     ready_folder,
 )
 from sciml_data.ready.shards import (
     QUEUED_AT_EXECUTOR,
+    MadeShard,
     ShardTask,
     WorkerPool,
     make_shards,
@@ -144,11 +144,11 @@ def _make_missing(
         with _open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
             throughput.started = time.monotonic()
 
-            def finished(task: ShardTask, entry: Entry) -> None:
-                add(entry)
-                for line in file_notices(task.target):
+            def finished(task: ShardTask, made: MadeShard) -> None:
+                add(made.entry)
+                for line in made.notices:
                     log(f"{task.shard.name}: {line}")
-                throughput.count(task, entry)
+                throughput.count(task, made.entry)
 
             failed = make_shards(missing, pool, finished)
     except BaseException:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import Problem, SciMLDataError, VerificationError
-from sciml_data.formats import NOTICES
 from sciml_data.home import DatasetFolder, read_json, write_atomically
 from sciml_data.registry.manifest import HASH_PATTERN, Entry, Manifest, read_manifest
 from sciml_data.registry.stages import Converted
@@ -114,15 +113,6 @@ def shards_of_split(converted: Converted, split: str | None = None) -> dict[str,
 def ready_stat_cache(root: Path) -> StatCache:
     """Return the stat cache of the ready files in a folder."""
     return StatCache(root / STAT_CACHE_NAME, root)
-
-
-def file_notices(path: Path) -> list[str]:
-    """Return the lines that a ready file has about its own conversion."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        text = file.attrs.get(NOTICES, "")
-    return (text if isinstance(text, str) else text.decode()).splitlines()
 
 
 def read_record(root: Path) -> dict[str, Any] | None:

@@ -227,10 +227,12 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     """
     import xarray as xr
 
+    from sciml_data.formats import open_netcdf
+
     has_dask = importlib.util.find_spec("dask") is not None
     if len(paths) == 1:
         chunks: dict[str, int] | None = {} if has_dask else None
-        return xr.open_dataset(paths[0], engine="h5netcdf", chunks=chunks)
+        return open_netcdf(paths[0], chunks=chunks, error=ConversionError)
     if not has_dask:
         raise CallError(
             f"opening {len(paths)} files as one dataset needs dask, which is not installed",
@@ -253,11 +255,11 @@ def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
 
     The key of a file without a shard dimension is its name, so it is in a group of its own.
     """
-    import h5py
+    from sciml_data.formats import open_hdf5
 
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, error=ConversionError) as file:
             key = file.attrs.get(SHARD_DIMENSION, path.name)
         groups.setdefault(key if isinstance(key, str) else key.decode(), []).append(path)
     return groups
@@ -265,14 +267,14 @@ def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
 
 def _concatenated(dimension: str, paths: list[Path]) -> xr.Dataset:
     """Open files of the same group, concatenated along a dimension."""
-    import xarray as xr
+    from sciml_data.formats import open_netcdf, open_netcdf_files
 
     if len(paths) == 1:
-        return xr.open_dataset(paths[0], engine="h5netcdf", chunks={})
+        return open_netcdf(paths[0], chunks={}, error=ConversionError)
     # Variables without the dimension come from the first file; comparing them would read them.
-    return xr.open_mfdataset(
+    return open_netcdf_files(
         paths,
-        engine="h5netcdf",
+        error=ConversionError,
         combine="nested",
         concat_dim=dimension,
         chunks={},

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import ConversionError, Problem, SciMLDataError
-from sciml_data.formats import Native, Shard, load_format
+from sciml_data.formats import NOTICES, Native, Shard, load_format
 from sciml_data.home import publish
 from sciml_data.registry.manifest import Entry, hash_file
 
@@ -93,8 +93,16 @@ class ShardTask:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_shard(task: ShardTask) -> Entry:
-    """Make a ready file and return its entry of the manifest.
+@dataclass(frozen=True)
+class MadeShard:
+    """A finished ready file: its entry of the manifest, and what its format has to say about it."""
+
+    entry: Entry
+    notices: tuple[str, ...]
+
+
+def make_shard(task: ShardTask) -> MadeShard:
+    """Make a ready file.
 
     The content is a pure function of the native files and the task. The file appears only when it
     is complete. The function runs in any process or computer that sees the folders.
@@ -114,7 +122,7 @@ def make_shard(task: ShardTask) -> Entry:
         publish(temporary, task.target)
     finally:
         temporary.unlink(missing_ok=True)
-    return entry
+    return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()))
 
 
 def write_dataset(dataset: xr.Dataset, path: Path) -> None:
@@ -167,7 +175,7 @@ class WorkerPool:
 
 
 def make_shards(
-    tasks: Iterable[ShardTask], pool: WorkerPool, finished: Callable[[ShardTask, Entry], None]
+    tasks: Iterable[ShardTask], pool: WorkerPool, finished: Callable[[ShardTask, MadeShard], None]
 ) -> list[tuple[ShardTask, Exception]]:
     """Make all shards that can be made, and return those that failed with their errors.
 
@@ -182,7 +190,7 @@ def make_shards(
     failed: list[tuple[ShardTask, Exception]] = []
     stop: ConversionError | None = None
     left = iter(tasks)
-    running: dict[Future[Entry], ShardTask] = {}
+    running: dict[Future[MadeShard], ShardTask] = {}
     try:
         while True:
             for task in islice(left, 0 if stop else pool.max_queued - len(running)):
@@ -215,7 +223,7 @@ def problems_of(task: ShardTask, error: Exception) -> tuple[Problem, ...]:
     return (Problem("failed", place, message),)
 
 
-def _error(future: Future[Entry]) -> Exception | None:
+def _error(future: Future[MadeShard]) -> Exception | None:
     """Return why a shard failed; KeyboardInterrupt and SystemExit of a worker are raised here."""
     if future.cancelled():
         return CancelledError("cancelled")

@@ -212,9 +212,8 @@ def test_a_compression_without_its_plug_in_says_what_to_install(
         return found(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda _: False)
 
-    with pytest.raises(CallError, match=r"x_train_0 is compressed with blosc .*32001") as error:
+    with pytest.raises(CallError, match=r"_\w+/table is compressed with blosc .*32001") as error:
         read(tmp_path / "one", descriptor)
 
     assert error.value.hint == "pip install 'sciml-data[uno]'"
@@ -338,7 +337,7 @@ def test_what_is_no_hdf5_and_what_is_not_there_is_said(
     spoilt: Path, descriptor: Descriptor
 ) -> None:
     (spoilt / FILE).write_bytes(b"<html>not found</html>")
-    with pytest.raises(NativeFormatError, match="cannot be opened as HDF5"):
+    with pytest.raises(NativeFormatError, match="cannot be read as HDF5"):
         read(spoilt, descriptor)
 
     with pytest.raises(NativeFormatError, match="is not among the native files"):

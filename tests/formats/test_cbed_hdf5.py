@@ -337,27 +337,6 @@ def _soft_link(file: h5py.File) -> None:
     file["sample_9_9"] = h5py.SoftLink("/sample_0_0")
 
 
-def _external_link(file: h5py.File) -> None:
-    file["sample_9_9"] = h5py.ExternalLink("other.h5", "/sample_0_0")
-
-
-def _linked_stack(file: h5py.File) -> None:
-    file.create_group("sample_9_9")["cbed_stack"] = h5py.ExternalLink("other.h5", "/x")
-
-
-def _external_bytes(file: h5py.File) -> None:
-    external = [("/etc/hostname", 0, h5py.h5f.UNLIMITED)]
-    file.create_group("sample_9_9").create_dataset(
-        "cbed_stack", SHAPE, np.float32, external=external
-    )
-
-
-def _virtual(file: h5py.File) -> None:
-    layout = h5py.VirtualLayout(SHAPE, np.float32)
-    layout[...] = h5py.VirtualSource("other.h5", "x", SHAPE)
-    file.create_group("sample_9_9").create_virtual_dataset("cbed_stack", layout)
-
-
 def _never_written(file: h5py.File) -> None:
     file.create_group("sample_9_9").create_dataset("cbed_stack", SHAPE, np.float32)
 
@@ -374,10 +353,6 @@ def _group_for_a_stack(file: h5py.File) -> None:
         ("missing", _group_for_a_stack),
         ("name", _other_name),
         ("link", _soft_link),
-        ("link", _external_link),
-        ("link", _linked_stack),
-        ("link", _external_bytes),
-        ("link", _virtual),
         ("empty", _never_written),
     ],
 )

@@ -18,7 +18,7 @@ from sciml_data.errors import ConversionError, NativeFormatError, Problem
 from sciml_data.formats import Native, Shard
 from sciml_data.home import DatasetFolder
 from sciml_data.ready import convert, ready_folder, shards
-from sciml_data.ready.shards import ShardTask, WorkerPool, make_shards
+from sciml_data.ready.shards import MadeShard, ShardTask, WorkerPool, make_shards
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Entry, manifest_of
@@ -89,11 +89,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, errors: dict[str, Exception]) -> li
     """Let shards of these names fail; return a list of the shards that were tried."""
     tried: list[str] = []
 
-    def make(task: ShardTask) -> Entry:
+    def make(task: ShardTask) -> MadeShard:
         tried.append(task.shard.name)
         if task.shard.name in errors:
             raise errors[task.shard.name]
-        return entry_of(task)
+        return MadeShard(entry_of(task), ())
 
     monkeypatch.setattr(shards, "make_shard", make)
     return tried

@@ -151,12 +151,12 @@ def value_problems(name: str, parts: Mapping[str, Predictions]) -> list[Problem]
 
 
 def _load(path: Path) -> dict[str, Predictions]:
-    import xarray as xr
+    from sciml_data.formats import open_netcdf
 
-    with xr.open_dataset(path, engine="h5netcdf") as root:
+    with open_netcdf(path, error=RecordError) as root:
         parts = str(root.attrs["parts"]).split(",")
     loaded = {}
     for part in parts:
-        with xr.open_dataset(path, engine="h5netcdf", group=part) as dataset:
+        with open_netcdf(path, group=part, error=RecordError) as dataset:
             loaded[part] = from_dataset(dataset.load())
     return loaded

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import Problem
+from sciml_data.errors import Problem, RecordError
 from sciml_data.home import why_not_plain
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ def file_problems(path: Path) -> list[Problem]:
 
 
 def _content_problems(path: Path) -> list[Problem]:
-    import h5py
+    from sciml_data.formats import open_hdf5
 
     problems: list[Problem] = []
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, error=RecordError) as file:
             parts, message = _parts(file)
             if message:
                 return [Problem("predictions", path.name, message)]
@@ -71,6 +71,11 @@ def _content_problems(path: Path) -> list[Problem]:
                 problems += _part_problems(file[part], f"{path.name}/{part}")
             if not problems:
                 problems += _size_problems(file, parts, path.name)
+    except RecordError as error:
+        problems += [
+            Problem("predictions", problem.place.replace(":", "/", 1), problem.message)
+            for problem in error.problems
+        ]
     # The HDF5 library reports damage by errors of many types, and by no documented list of them.
     except Exception as error:  # noqa: BLE001
         first = str(error).partition("\n")[0]

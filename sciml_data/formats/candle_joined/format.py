@@ -30,6 +30,7 @@ from sciml_data.formats.drug_response import (
     merged,
     responses_dataset,
 )
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.interface import (
     Native,
     Shard,
@@ -185,13 +186,8 @@ def _ready_dataset(native: Native) -> tuple[xr.Dataset, list[Problem]]:
     Raises:
         NativeFormatError: tables are missing, or differ in length.
     """
-    path = native.root / native.block["file"]
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        problem = Problem("unreadable", path.name, f"cannot be opened as HDF5: {error}")
-        raise NativeFormatError("the file cannot be read", problems=[problem]) from error
-    with file:
+    place = native.block["file"]
+    with open_hdf5(native.root / place, place) as file:
         parts = _parts(file, native.block["parts"])
         first = next(iter(parts.values()))
         content = _Content(

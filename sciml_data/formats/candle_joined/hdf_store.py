@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import recfunctions
 from numpy.typing import NDArray
 
-from sciml_data.errors import CallError, NativeFormatError, Problem
+from sciml_data.errors import NativeFormatError, Problem
 
 INDEX = "index"  # field of the row labels
 TEXTS = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
@@ -71,7 +71,6 @@ def open_table(file: h5py.File, key: str) -> Table | None:
 
     Raises:
         NativeFormatError: the key is not a table.
-        CallError: the table needs a plug-in that is not installed.
     """
     if key not in file:
         return None
@@ -84,7 +83,6 @@ def open_table(file: h5py.File, key: str) -> Table | None:
             problems=[Problem("layout", key, message)],
             untouched="nothing was converted",
         )
-    _require_filters(key, data)
     columns: list[tuple[str, str, int | None]] = []
     for field in data.dtype.names:
         if field == INDEX:
@@ -132,24 +130,3 @@ def _names(pickled: Any, count: int, *, start: int) -> list[str]:
     if len(names) == count == len(set(names)) and all(names):
         return names
     return [str(number) for number in range(start, start + count)]
-
-
-def _require_filters(key: str, data: h5py.Dataset) -> None:
-    properties = data.id.get_create_plist()
-    filters = [properties.get_filter(number) for number in range(properties.get_nfilters())]
-    missing = [each for each in filters if not h5py.h5z.filter_avail(each[0])]
-    if not missing:
-        return
-    try:
-        import hdf5plugin  # noqa: F401 (registers its filters with HDF5)
-    except ImportError as error:
-        names = ", ".join(f"{each[3].decode(errors='replace')} ({each[0]})" for each in missing)
-        raise CallError(
-            f"{key} is compressed with {names}, which HDF5 alone cannot read",
-            untouched="nothing was converted",
-            hint="pip install 'sciml-data[uno]'",
-        ) from error
-    if unknown := [each for each in missing if not h5py.h5z.filter_avail(each[0])]:
-        raise NativeFormatError(
-            f"{key} is compressed with filter {unknown[0][0]}, which hdf5plugin does not have"
-        )

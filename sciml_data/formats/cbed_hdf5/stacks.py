@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.formats.hdf5_files import DAMAGED, open_hdf5
 from sciml_data.formats.interface import Tally
 
 STACK = "cbed_stack"
 NAME = re.compile(r"sample_(\d{1,9})_(\d{1,9})", re.ASCII)
 PIXELS = 512  # along each side, as published
 SHAPE_ATTRIBUTE = "nominal_shape"  # of synthetic files, which may be smaller; real ones have none
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises of damage
 MAX_BYTES = 8 * 2**30  # of stacks in a file; published files have 0.5 GiB on average
 SPACE_GROUPS = (1, 230)  # first and last number of the International Tables
 ORIENTATIONS, AXES = 3, 3
@@ -99,16 +99,13 @@ def read_stacks(path: Path, place: str, block: Mapping[str, Any]) -> tuple[Stack
     Raises:
         NativeFormatError: the file is not HDF5, was cut short, or has no sample.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            names = sorted(file, key=_by_number)
-            shape = _expected_shape(file, block)
-            tally = Tally(len(names))
-            heads = list(_heads(file, place, shape, tally))
-            _require_samples(place, names, len(heads), shape)
-            return _with_patterns(file, place, heads, shape=shape, tally=tally), tally
-    except DAMAGED as error:
-        raise _unusable(place, f"cannot be read as HDF5: {error}") from error
+    with open_hdf5(path, place) as file:
+        names = sorted(file, key=_by_number)
+        shape = _expected_shape(file, block)
+        tally = Tally(len(names))
+        heads = list(_heads(file, place, shape, tally))
+        _require_samples(place, names, len(heads), shape)
+        return _with_patterns(file, place, heads, shape=shape, tally=tally), tally
 
 
 def stack_problem(stack: NDArray[np.float32], place: str) -> Problem | None:

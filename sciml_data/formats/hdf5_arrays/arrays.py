@@ -21,7 +21,8 @@ from typing import Any
 
 import h5py
 
-from sciml_data.errors import Problem, nearest
+from sciml_data.errors import NativeFormatError, Problem, nearest
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.interface import Native, missing_files
 
 NUMERIC_KINDS = "biuf"  # of NumPy types
@@ -125,7 +126,7 @@ def _read_head(native: Native, array: Array, problems: list[Problem]) -> Head | 
         problems.append(Problem("missing", array.file, "is not among the native files"))
         return None
     try:
-        with h5py.File(native.root / array.file, "r") as file:
+        with open_hdf5(native.root / array.file, array.file) as file:
             data = file.get(array.key)
             if not isinstance(data, h5py.Dataset):
                 keys = _keys(file)
@@ -134,9 +135,8 @@ def _read_head(native: Native, array: Array, problems: list[Problem]) -> Head | 
                 problems.append(Problem("missing", array.place, message))
                 return None
             shape, dtype = data.shape, data.dtype
-    except OSError as error:
-        problem = Problem("unreadable", array.file, f"cannot be opened as HDF5: {error}")
-        problems += [problem] if problem not in problems else []
+    except NativeFormatError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
         return None
     wrong = _shape_problems(array, shape) + _dtype_problems(array, dtype)
     problems += wrong

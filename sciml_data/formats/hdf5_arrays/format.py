@@ -26,13 +26,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats.hdf5_arrays.arrays import Head, read_heads, tolerated_kinds
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.interface import Native, Shard
 from sciml_data.registry.options import option, parse_options
 
@@ -145,10 +145,10 @@ def _read(native: Native, head: Head, samples: slice, problems: list[Problem]) -
     declared = np.dtype(array.declared["dtype"])
     shape = (samples.stop - samples.start, *head.shape[1:])
     try:
-        with h5py.File(native.root / array.file, "r") as file:
+        with open_hdf5(native.root / array.file, array.place) as file:
             values = file[array.key][samples].reshape(shape)
-    except OSError as error:
-        problems.append(Problem("unreadable", array.place, f"cannot be read: {error}"))
+    except NativeFormatError as error:
+        problems += error.problems
         values = np.zeros(shape, declared)
     converted = values if values.dtype == declared else _converted(values, declared)
     if converted is None:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.interface import Native, Shard, one_to_one
 from sciml_data.formats.slstr_hdf5.granule import (
     BAYES_BITS,
@@ -111,16 +112,16 @@ def header_problems(path: Path, place: str, tolerated: frozenset[str]) -> list[P
     if parse_granule_name(place) is None:
         problems.append(Problem("name", place, NOT_A_NAME))
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, place) as file:
             problems += _key_problems(file, place)
-    except OSError as error:
-        problems.append(Problem("unreadable", place, f"cannot be opened as HDF5: {error}"))
+    except NativeFormatError as error:
+        problems += error.problems
     return [problem for problem in problems if problem.kind not in tolerated]
 
 
 def nominal_shape(path: Path) -> tuple[int, int]:
     """Return the rows and columns of a whole granule; a synthetic file has its own."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return _nominal(file)
 
 
@@ -139,12 +140,15 @@ def read_granule(
     name = parse_granule_name(place)
     if problems or name is None:
         return None, problems
-    with h5py.File(path, "r") as file:
-        temperature = file["bts"][...].astype(np.float32, copy=False)
-        reflectance = file["refs"][...].astype(np.float32)
-        bayes = file["bayes"][..., 0]
-        summary = file["summary"][..., 0]
-        problems += _quantity_problems(file, place, quantity)
+    try:
+        with open_hdf5(path, place) as file:
+            temperature = file["bts"][...].astype(np.float32, copy=False)
+            reflectance = file["refs"][...].astype(np.float32)
+            bayes = file["bayes"][..., 0]
+            summary = file["summary"][..., 0]
+            problems += _quantity_problems(file, place, quantity)
+    except NativeFormatError as error:
+        return None, [*problems, *error.problems]
     unfilled = _unfilled(temperature)
     temperature[unfilled] = np.nan
     reflectance[unfilled] = np.nan

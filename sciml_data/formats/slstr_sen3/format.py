@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import slstr_hdf5
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.interface import (
     Native,
     Shard,
@@ -137,23 +139,21 @@ def _read_product(root: Path, folder: str) -> tuple[slstr_hdf5.Granule | None, l
     """Return a granule, None if it cannot be read, and everything that is wrong with it."""
     files: dict[str, h5py.File] = {}
     problems: list[Problem] = []
-    try:
+    granule: slstr_hdf5.Granule | None = None
+    with ExitStack() as stack:
         for name in VARIABLES:
             try:
-                files[name] = h5py.File(root / folder / name, "r")
-            except OSError as error:
-                problems.append(Problem("unreadable", f"{folder}/{name}", str(error)))
+                opened = open_hdf5(root / folder / name, f"{folder}/{name}")
+                files[name] = stack.enter_context(opened)
+            except NativeFormatError as error:
+                problems += error.problems
         problems += _layout_problems(files, folder)
-        if problems:
-            return None, problems
-        granule = _granule(files, folder)
-        kelvin = granule.brightness_temperature
-        return granule, slstr_hdf5.temperature_problems(
-            kelvin, f"{folder}/S7_BT_in.nc to S9_BT_in.nc"
-        )
-    finally:
-        for file in files.values():
-            file.close()
+        if not problems:
+            granule = _granule(files, folder)
+            kelvin = granule.brightness_temperature
+            place = f"{folder}/S7_BT_in.nc to S9_BT_in.nc"
+            problems += slstr_hdf5.temperature_problems(kelvin, place)
+    return granule, problems
 
 
 def _layout_problems(files: Mapping[str, h5py.File], folder: str) -> list[Problem]:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
+from sciml_data.formats.hdf5_files import open_hdf5
 from sciml_data.formats.slstr_hdf5 import EPOCH
 from sciml_data.ready.folder import shards_of_split
 from sciml_data.ready.patches.cache import Columns, FileStats, load_rows, save_rows, stat_files
@@ -369,10 +370,10 @@ class Header:
 def read_header(path: Path) -> tuple[Header | None, list[Problem]]:
     """Return the header of a ready file; None and the problems if the file cannot be used."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, error=ConversionError) as file:
             return _header(file, path.name)
-    except (OSError, KeyError, RuntimeError) as error:
-        return None, [Problem("unreadable", path.name, f"is not a ready scene: {error}")]
+    except ConversionError as error:
+        return None, list(error.problems)
 
 
 def _header(file: Any, name: str) -> tuple[Header | None, list[Problem]]:

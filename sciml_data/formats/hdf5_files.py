@@ -1,0 +1,319 @@
+"""Open HDF5 and NetCDF files of strangers: nothing outside the file is read, nothing is inflated.
+
+An HDF5 file can name other files: as raw storage of an array (external storage), as the source of a
+virtual dataset, or as the target of a link. HDF5 opens these without a question, so a downloaded
+file could have a private file of this computer copied into a ready file. It can also ask for a
+filter that HDF5 then loads as a program from a folder of plug-ins, and declare arrays of terabytes
+in a kilobyte, as chunks that were never written or that deflate to nothing.
+
+So each file is walked before a value is read, and refused by name if an object has any of that:
+
+    link     external storage, virtual dataset, external or user-defined link, or a soft link that
+             leads to no object of the file
+    filter   a filter that neither HDF5, h5py nor hdf5plugin has
+    size     arrays that are much larger than the file: see `MAX_EXPANSION`
+    objects  more objects, or deeper groups, than a file of arrays has
+
+The walk follows hard links, each object once, so links in circles end. Soft links lead to objects
+that have a hard link as well. Object and region references are harmless: they lead to objects of
+the same file. Attributes cannot be stored outside of the file.
+
+These functions are the only place where HDF5 and NetCDF files are opened for reading; a test
+compares the sources. NetCDF-3 files are not read at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+from h5py import h5d, h5g, h5l, h5o, h5z
+
+from sciml_data.errors import CallError, NativeFormatError, Problem, SciMLDataError
+from sciml_data.progress import format_bytes
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# A file may declare FREE_BYTES, and MAX_EXPANSION times its own size on top. Deflate makes up to
+# 1,032 times fewer bytes of constants, measurements hardly 10 times fewer, and a mask or sparse
+# counts beside them 100. The free part is for small files in which constants dominate; it fits into
+# any computer's memory.
+MAX_EXPANSION = 200
+FREE_BYTES = 256 * 2**20
+MAX_OBJECTS = 100_000  # files of STEMDL have 320; a walk of this many takes 10 seconds
+MAX_DEPTH = 64  # of groups
+UNTOUCHED = "nothing of it was used"
+MAX_NAMED = 20  # problems of one file; more are not searched for
+# Filters that HDF5 and h5py have without a plug-in. `h5z.filter_avail` is not asked about others,
+# because HDF5 would load plug-ins to answer.
+BUILT_IN_FILTERS = frozenset(
+    {
+        h5z.FILTER_DEFLATE,
+        h5z.FILTER_SHUFFLE,
+        h5z.FILTER_FLETCHER32,
+        h5z.FILTER_SZIP,
+        h5z.FILTER_NBIT,
+        h5z.FILTER_SCALEOFFSET,
+        h5z.FILTER_LZF,
+    }
+)
+# What h5py raises of damaged files. A TypeError comes of types that NumPy does not have, a
+# SystemError of a failed call in Cython, a MemoryError of a length that cannot be true.
+DAMAGED = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    SystemError,
+)
+
+# Files without a problem. A run opens its ready files again and again, and a walk costs as much as
+# reading a few variables. The time of the last change of the inode cannot be set by a program.
+_checked: set[tuple[int, ...]] = set()
+
+
+@contextmanager
+def open_hdf5(
+    path: Path,
+    place: str = "",
+    *,
+    error: type[SciMLDataError] = NativeFormatError,
+) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, after a check that it is complete in itself.
+
+    The file is closed at the end of the context. What h5py raises of damage inside the context
+    becomes the given error, too.
+
+    Args:
+        path: of the file.
+        place: its name in messages; the default is the file's name.
+        error: class of the error.
+
+    Raises:
+        SciMLDataError: of the given class; `.problems` names each object that is refused, or says
+            why the file cannot be read.
+        CallError: a filter comes with hdf5plugin, which is not installed.
+    """
+    place = place or path.name
+    with report_damage(place, error), h5py.File(path, "r") as file:
+        _require_complete(file, path, place, error)
+        yield file
+
+
+def open_netcdf(
+    path: Path,
+    *,
+    group: str | None = None,
+    chunks: Any = None,
+    error: type[SciMLDataError] = NativeFormatError,
+) -> xr.Dataset:
+    """Open a NetCDF-4 file lazily, after the check of `open_hdf5`.
+
+    Args:
+        path: of the file.
+        group: of the file; None is the root.
+        chunks: as in `xarray.open_dataset`; None does not use dask.
+        error: class of the error.
+
+    Raises:
+        SciMLDataError: of the given class, as `open_hdf5`.
+    """
+    import xarray as xr
+
+    with open_hdf5(path, error=error):  # held open: xarray opens it again
+        return xr.open_dataset(path, engine="h5netcdf", group=group, chunks=chunks)
+
+
+def open_netcdf_files(
+    paths: Sequence[Path],
+    *,
+    error: type[SciMLDataError] = NativeFormatError,
+    **options: Any,
+) -> xr.Dataset:
+    """Open NetCDF-4 files as one dataset by `xarray.open_mfdataset`, each after the check.
+
+    Args:
+        paths: of the files.
+        error: class of the error.
+        **options: keywords of `xarray.open_mfdataset`.
+
+    Raises:
+        SciMLDataError: of the given class, as `open_hdf5`.
+    """
+    import xarray as xr
+
+    for path in paths:
+        with open_hdf5(path, error=error):
+            pass
+    with report_damage(str(paths[0].parent), error):
+        return xr.open_mfdataset(paths, engine="h5netcdf", **options)
+    raise AssertionError  # `report_damage` ends nothing silently
+
+
+@contextmanager
+def report_damage(place: str, error: type[SciMLDataError] = NativeFormatError) -> Iterator[None]:
+    """Raise what h5py and xarray raise of damaged files as an error that names the file.
+
+    Args:
+        place: name of the file in messages.
+        error: class of the error.
+
+    Raises:
+        SciMLDataError: of the given class.
+    """
+    try:
+        yield
+    except DAMAGED as damage:
+        # HDF5's own trace, on further lines, helps nobody.
+        reason = f"{type(damage).__name__}: {damage}".partition("\n")[0]
+        problem = Problem("unreadable", place, f"cannot be read as HDF5: {reason}")
+        message = f"{place} cannot be used"
+        raise error(message, problems=[problem], untouched=UNTOUCHED) from damage
+
+
+def _require_complete(file: h5py.File, path: Path, place: str, error: type[SciMLDataError]) -> None:
+    """Raise an error unless a file is complete in itself; an unchanged file is walked once."""
+    state = path.stat()
+    key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    if key in _checked:
+        return
+    if problems := _Walk(place, state.st_size).problems_of(file):
+        raise error(f"{place} cannot be used", problems=problems, untouched=UNTOUCHED)
+    _checked.add(key)
+
+
+@dataclass
+class _Walk:
+    """A walk through all objects of a file.
+
+    Attributes:
+        place: name of the file in messages.
+        size_bytes: of the file.
+        found: problems so far.
+        declared: name and declared bytes of the largest array, and the sum of all.
+    """
+
+    place: str
+    size_bytes: int
+    found: list[Problem] = field(default_factory=list)
+    largest: tuple[int, str] = (0, "")
+    declared_bytes: int = 0
+
+    def problems_of(self, file: h5py.File) -> list[Problem]:
+        """Return everything for which the file is refused."""
+        soft = self._hard_links(file.id)
+        # Only now: to resolve a soft link could lead through an external link into another file.
+        if not self.found:
+            for name in soft:
+                self._soft_link(file.id, name)
+        allowed = FREE_BYTES + MAX_EXPANSION * self.size_bytes
+        if self.declared_bytes > allowed:
+            message = (
+                f"the arrays have {format_bytes(self.declared_bytes)} by their shapes, the file "
+                f"has {format_bytes(self.size_bytes)}; at most {format_bytes(allowed)} are accepted"
+            )
+            self._add("size", self.largest[1], message)
+        return self.found
+
+    def _hard_links(self, root: h5g.GroupID) -> list[bytes]:
+        """Visit every object, by its hard links, and return the paths of soft links."""
+        soft: list[bytes] = []
+        visited: set[int] = set()
+        pending = [(root, b"", 0)]
+        while pending and len(self.found) < MAX_NAMED:
+            group, path, depth = pending.pop()
+            if depth > MAX_DEPTH:
+                self._add("objects", path, f"groups are more than {MAX_DEPTH} deep")
+                break
+            links = _links(group, MAX_OBJECTS - len(visited))
+            if links is None:
+                self._add("objects", path, f"the file has more than {MAX_OBJECTS} objects")
+                break
+            for name, kind, address in links:
+                at = path + b"/" + name if path else name
+                if kind == h5l.TYPE_SOFT:
+                    soft.append(at)
+                elif kind != h5l.TYPE_HARD:
+                    self._add("link", at, "is an external link, which is not followed")
+                elif address not in visited:
+                    visited.add(address)
+                    below = self._object(h5o.open(group, name), at)
+                    pending += [(below, at, depth + 1)] if below is not None else []
+        return soft
+
+    def _object(self, item: Any, path: bytes) -> h5g.GroupID | None:
+        """Check an array; return a group, which is to be visited."""
+        if isinstance(item, h5d.DatasetID):
+            self._dataset(item, path)
+        return item if isinstance(item, h5g.GroupID) else None
+
+    def _dataset(self, dataset: h5d.DatasetID, path: bytes) -> None:
+        properties = dataset.get_create_plist()
+        if properties.get_layout() == h5d.VIRTUAL:
+            self._add("link", path, "is a virtual dataset: its values are in other files")
+            return
+        if properties.get_external_count():
+            name = properties.get_external(0)[0].decode(errors="replace")
+            self._add("link", path, f"its values are in another file, {name!r}, which is not read")
+            return
+        for number in range(properties.get_nfilters()):
+            code, _, _, name = properties.get_filter(number)
+            if code not in BUILT_IN_FILTERS:
+                self._plugin(code, name.decode(errors="replace"), path)
+        shape = dataset.get_space().get_simple_extent_dims() or ()  # None of an empty dataspace
+        declared = math.prod(shape) * int(dataset.get_type().get_size())
+        self.declared_bytes += declared
+        self.largest = max(self.largest, (declared, _text(path)))
+
+    def _plugin(self, code: int, name: str, path: bytes) -> None:
+        """Refuse a filter that hdf5plugin does not have; the others it registers when imported."""
+        try:
+            import hdf5plugin
+        except ImportError as error:
+            raise CallError(
+                f"{self.place}:{_text(path)} is compressed with {name} ({code}), which HDF5 alone "
+                "cannot read",
+                untouched=UNTOUCHED,
+                hint="pip install 'sciml-data[uno]'",
+            ) from error
+        if code not in hdf5plugin.FILTERS.values():
+            message = f"needs the filter {name!r} ({code}): no plug-in is loaded for a data file"
+            self._add("filter", path, message)
+
+    def _soft_link(self, root: h5g.GroupID, path: bytes) -> None:
+        try:
+            h5o.open(root, path)
+        except DAMAGED:
+            self._add("link", path, "is a soft link that leads to no object of the file")
+
+    def _add(self, kind: str, path: bytes | str, message: str) -> None:
+        text = path if isinstance(path, str) else _text(path)
+        self.found.append(Problem(kind, f"{self.place}:{text}", message))
+
+
+def _links(group: h5g.GroupID, limit: int) -> list[tuple[bytes, int, Any]] | None:
+    """Return name, kind and address of each link of a group; None if there are more than a limit.
+
+    The number that the group states is not asked for: it may be wrong, and a damaged list endless.
+    """
+    found: list[tuple[bytes, int, Any]] = []
+
+    def add(name: bytes, info: Any) -> bool | None:
+        found.append((name, info.type, info.u))  # `info` is used again for the next link
+        return True if len(found) > limit else None  # anything but None ends the list
+
+    group.links.iterate(add, info=True)
+    return found if len(found) <= limit else None
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="replace")
