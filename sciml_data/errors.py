@@ -71,6 +71,15 @@ class SciMLDataError(Exception):
         self.untouched = untouched
         self.hint = hint
 
+    @property
+    def first_line(self) -> str:
+        """Return the message and the first problem as one line, for a list of failures."""
+        if not self.problems:
+            return self.message
+        first, *others = self.problems
+        more = f" and {len(others)} more" if others else ""
+        return f"{self.message}: {first.kind} {first.place}: {first.message}{more}"
+
     def __str__(self) -> str:
         """Return the parts as lines; the hint comes last, after an empty line."""
         lines = [self.message]

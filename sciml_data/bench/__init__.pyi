@@ -4,7 +4,7 @@ from .monitoring.sampler import Monitor
 from .plots import draw_figures, draw_monitor
 from .record.record import RECORD_NAME, check_repeats, load_record
 from .record.report import run_table, spread_table
-from .record.runs import LATEST, all_runs, find_run, named_run_folder
+from .record.runs import LATEST, all_runs, find_run, find_runs, named_run_folder
 from .run.execution import prepare, run_once
 from .run.jobscript import Job, write_job_script
 from .run.request import Request, check_names, check_request
@@ -43,6 +43,7 @@ __all__ = [
     "draw_figures",
     "draw_monitor",
     "find_run",
+    "find_runs",
     "import_tensorflow_quietly",
     "is_first_worker",
     "join_cluster",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.output import log_left_out
 
 
 @click.command(
@@ -48,13 +49,15 @@ def command(
     A run without a score is a miss and counts as the worst. An error is raised for runs with
     different data, splits or settings, for synthetic and real runs together, and for repeated runs.
     """
-    from sciml_data.bench import find_run, load_record
+    from sciml_data.bench import find_runs
     from sciml_data.home import find_home, write_output
     from sciml_data.registry import find_registry
     from sciml_data.results.board import advised_runs, aggregate, summary_json, summary_text
 
     place, known = find_home(home), find_registry(registry)
-    records = [load_record(find_run(place, run)) for run in runs]
+    found, left_out = find_runs(place, runs)
+    log_left_out(left_out)
+    records = [record for _, record in found]
     benchmark = records[0]["benchmark"]["name"]
     summary = aggregate(
         records,

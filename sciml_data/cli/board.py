@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.output import log, print_or_write
-from sciml_data.errors import Problem, RecordError
+from sciml_data.cli.output import log, log_left_out, print_or_write
 
 if TYPE_CHECKING:
-    from sciml_data.home import Home
+    from sciml_data.errors import Problem
     from sciml_data.results.board import Row
 
-Entry = tuple[dict[str, Any], str | None]  # record, organisation that submitted it
 OMITTED = "not successful, or a later run with a seed that ran before"
 FORMATS = ("markdown", "csv", "json", "html")
 
@@ -55,26 +53,28 @@ def command(
     Repeats of a run share a row: median and spread, the best baseline, and how the row was
     verified. Rows with the same benchmark, data, split and metric are ranked. Synthetic runs have a
     separate table. They are not ranked, and neither are results published elsewhere.
+
+    A run or submission that is not valid is left out, with its reason on stderr.
     """
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
     from sciml_data.results.board import board_rows, published_rows
+    from sciml_data.results.submission import collect
 
     registry = find_registry(where["registry"])
-    published = published_rows(registry, [benchmark] if benchmark else None)
-    entries = [
-        (record, organisation)
-        for record, organisation in _load_records(_paths(names, find_home(where["home"])))
-        if benchmark in {None, record["benchmark"]["name"]}
-    ]
+    invalid: list[Problem] = []
+    published = published_rows(registry, [benchmark] if benchmark else None, left_out=invalid)
+    runs, left_out = collect(find_home(where["home"]), names)
+    log_left_out([*invalid, *left_out])
+    runs = [run for run in runs if benchmark in {None, run.record["benchmark"]["name"]}]
     rows = board_rows(
-        [record for record, _ in entries],
+        [run.record for run in runs],
         published,
-        submitters={record["run_id"]: name for record, name in entries if name},
+        submitters={run.record["run_id"]: run.organisation for run in runs if run.organisation},
     )
     on_board = {run_id for row in rows for run_id in row.made_by.run_ids}
-    if omitted := len(entries) - len(on_board):
-        log(f"{omitted} of {len(entries)} runs are not on the board: {OMITTED}")
+    if omitted := len(runs) - len(on_board):
+        log(f"{omitted} of {len(runs)} runs are not on the board: {OMITTED}")
     text = _format(rows, format_)
     print_or_write(text, output)
 
@@ -85,70 +85,3 @@ def _format(rows: Sequence[Row], format_: str) -> str:
     if format_ == "html":
         return to_html(rows, is_page=True)
     return {"markdown": to_markdown, "csv": to_csv, "json": to_json}[format_](rows)
-
-
-def _paths(names: Sequence[str], home: Home) -> list[Path]:
-    """Return the folders of runs and submissions for the arguments of the call."""
-    from sciml_data.bench import RECORD_NAME, all_runs, find_run
-    from sciml_data.results.submission import find_submissions
-
-    if not names:
-        return all_runs(home)
-    folders: list[Path] = []
-    for name in names:
-        path = Path(name).expanduser()
-        if path.is_dir() and not (path / RECORD_NAME).is_file():
-            folders += sorted(record.parent for record in path.rglob(RECORD_NAME))
-            folders += find_submissions(path)
-        else:
-            folders.append(find_run(home, name))
-    return list(dict.fromkeys(path.resolve() for path in folders))
-
-
-def _load_records(folders: Sequence[Path]) -> list[Entry]:
-    """Return the records of all folders.
-
-    Raises:
-        RecordError: some records are not valid; `.problems` has the reason for each.
-    """
-    from sciml_data.results.submission import is_submission
-
-    entries: list[Entry] = []
-    problems: list[Problem] = []
-    for folder in folders:
-        try:
-            entries += _packed(folder) if is_submission(folder) else _run(folder)
-        except RecordError as error:
-            problems.append(Problem("record", folder.name, _first(error)))
-    if problems:
-        raise RecordError(
-            "some records are not valid",
-            problems=problems,
-            untouched="no board was written",
-            hint="give only the valid runs; `sciml-data submit check FOLDER` lists all problems of "
-            "a submission",
-        )
-    return entries
-
-
-def _first(error: RecordError) -> str:
-    """Return the first problem of a record as a single line: a board can have hundreds of runs."""
-    if not error.problems:
-        return error.message
-    first, *others = error.problems
-    more = f" and {len(others)} more" if others else ""
-    return f"{first.kind} {first.place}: {first.message}{more}"
-
-
-def _run(folder: Path) -> Iterator[Entry]:
-    from sciml_data.bench import load_record
-
-    yield load_record(folder), None
-
-
-def _packed(root: Path) -> Iterator[Entry]:
-    """Yield the records of a submission, with the verification states found by local checks."""
-    from sciml_data.results.submission import packed_runs
-
-    for run in packed_runs(root):
-        yield run.record, run.organisation

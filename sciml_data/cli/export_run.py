@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.cli.options import refuse_options
-from sciml_data.cli.output import check_output, print_or_write
+from sciml_data.cli.output import check_output, log_one_left_out, print_or_write
 from sciml_data.errors import CallError, nearest
 
 # Options for datasets only, and options that some formats of a run accept: parameter -> as typed.
@@ -42,7 +42,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
     to = options["to"]
     if to is not None and not run_form.writes_target:
         check_output(Path(to))
-    folder = find_run(find_home(options["home"]), name)
+    folder = find_run(find_home(options["home"]), name, on_left_out=log_one_left_out)
     request = ExportRequest(
         folder,
         load_record(folder),

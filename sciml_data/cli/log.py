@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.output import print_or_write
+from sciml_data.cli.output import log_one_left_out, print_or_write
 from sciml_data.errors import CallError, Problem, SciMLDataError
 
 
@@ -139,4 +139,4 @@ def _record(run: str, options: dict[str, Any]) -> dict[str, Any]:
     from sciml_data.bench import find_run, load_record
     from sciml_data.home import find_home
 
-    return load_record(find_run(find_home(options["home"]), run))
+    return load_record(find_run(find_home(options["home"]), run, on_left_out=log_one_left_out))

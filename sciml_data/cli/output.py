@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import CallError
+from sciml_data.errors import MAX_PRINTED_PROBLEMS, CallError, Problem
 
 if TYPE_CHECKING:
     from sciml_data.registry import Manifest
@@ -25,6 +25,24 @@ def log(line: str) -> None:
     import click
 
     click.echo(line, err=True)
+
+
+def log_left_out(problems: Sequence[Problem]) -> None:
+    """Print how many entries were left out, and the reason for each, to stderr."""
+    is_of_runs = not {problem.kind for problem in problems} & {"dataset", "benchmark"}
+    one, many = ("run", "runs") if is_of_runs else ("entry", "entries")
+    lines = [f"{problem.place}: {problem.message}" for problem in problems]
+    if len(lines) == 1:
+        log(f"1 {one} left out: {lines[0]}")
+    elif lines:
+        more = len(lines) - MAX_PRINTED_PROBLEMS
+        shown = lines[:MAX_PRINTED_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        log("\n  ".join([f"{len(lines)} {many} left out:", *shown]))
+
+
+def log_one_left_out(problem: Problem) -> None:
+    """Print why an entry was left out, to stderr."""
+    log_left_out([problem])
 
 
 def file_rows(manifest: Manifest) -> list[dict[str, Any]]:

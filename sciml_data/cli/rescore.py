@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, mirror_option, registry_option
-from sciml_data.cli.output import log
+from sciml_data.cli.output import log, log_one_left_out
 
 if TYPE_CHECKING:
     from sciml_data.bench import Difference, Source, Task
@@ -56,7 +56,7 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
 
-    folder = find_run(find_home(options["home"]), run)
+    folder = find_run(find_home(options["home"]), run, on_left_out=log_one_left_out)
     data = load_record(folder)["dataset"]
     checked, differences = rescore(
         folder,

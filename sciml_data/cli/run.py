@@ -18,7 +18,7 @@ from sciml_data.cli.options import (
     sample_set_option,
     seed_option,
 )
-from sciml_data.cli.output import log
+from sciml_data.cli.output import log, log_one_left_out
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def _resumed(
             untouched="the run was not changed",
         )
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
-    folder = find_run(home, name)
+    folder = find_run(home, name, on_left_out=log_one_left_out)
     record = load_record(folder)
     if record["benchmark"]["name"] != benchmark:
         raise CallError(f"run {folder.name} belongs to benchmark {record['benchmark']['name']!r}")

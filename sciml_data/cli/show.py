@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.output import log_left_out
 
 
 @click.command(
@@ -46,12 +47,13 @@ def command(
     Several runs that differ only in their seed are printed as median and spread. Runs with
     different data, or synthetic and real runs together, are an error.
     """
-    from sciml_data.bench import check_repeats, find_run, load_record, run_table, spread_table
+    from sciml_data.bench import check_repeats, find_runs, run_table, spread_table
     from sciml_data.home import find_home
 
     place = find_home(home)
-    folders = [find_run(place, run) for run in runs]
-    records = [load_record(folder) for folder in folders]
+    found, left_out = find_runs(place, runs)
+    log_left_out(left_out)
+    records = [record for _, record in found]
     several = len(records) > 1
     if several:
         check_repeats(records)
@@ -60,7 +62,7 @@ def command(
     else:
         click.echo(spread_table(records) if several else run_table(records[0]))
     if not no_figures and not as_json and not several:
-        for path in _draw(folders[0], records[0], registry, figures):
+        for path in _draw(found[0][0], records[0], registry, figures):
             click.echo(path)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.output import log
+from sciml_data.cli.output import log, log_left_out
 
 if TYPE_CHECKING:
     from sciml_data.results.mlperf_log import Submitter
@@ -76,7 +76,7 @@ def build(  # noqa: PLR0913 - one parameter an option
 
     RUN_OR_FOLDER selects runs by id, path or folder. Default: all runs in the home. The site can be
     opened from a disk or under any address, and loads nothing from other hosts. The same input
-    gives the same bytes.
+    gives the same bytes. An entry that is not valid is left out, with its reason on stderr.
     """
     from sciml_data.bench import draw_figures
     from sciml_data.home import find_home
@@ -87,6 +87,7 @@ def build(  # noqa: PLR0913 - one parameter an option
     submitter = _submitter(org, system)
     source, place = find_registry(registry), find_home(home)
     content = gather(source, place, wanted=runs, benchmarks=benchmarks)
+    log_left_out(content.left_out)
     # The folders of submissions belong to other people: no figure is drawn into them.
     own = [run for run in content.runs if run.organisation is None]
     for run in own if draw else ():

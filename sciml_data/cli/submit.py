@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.output import log_one_left_out
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) ->
     from sciml_data.results.submission import Extras, Terms, pack_runs, read_system_file
 
     place = find_home(home)
-    folders = [find_run(place, run) for run in runs]
+    folders = [find_run(place, run, on_left_out=log_one_left_out) for run in runs]
     given = {key: options[key] for key in Terms.__dataclass_fields__}
     extras = Extras(
         contribution=_own_text(options["contribution"]),
@@ -218,7 +219,9 @@ def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | Non
     from sciml_data.results.submission import TOLERANCE, compare_run
 
     width = TOLERANCE if tolerance is None else tolerance
-    problems = compare_run(folder, find_run(find_home(home), run), tolerance=width)
+    problems = compare_run(
+        folder, find_run(find_home(home), run, on_left_out=log_one_left_out), tolerance=width
+    )
     for problem in problems:
         click.echo(problem)
     click.echo(f"not reproduced: {len(problems)} problems" if problems else "reproduced")

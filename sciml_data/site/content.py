@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, load_record
-from sciml_data.bench.record.runs import all_runs, find_run
 from sciml_data.bench.task.task import Task, datasets_of, load_task
-from sciml_data.errors import Problem, RecordError
+from sciml_data.errors import DescriptorError, Problem
 from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
-from sciml_data.results.submission import find_submissions, is_submission, packed_runs
+from sciml_data.results.board import load_published
+from sciml_data.results.submission import collect
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that gets a page; runs are sorted by time, the newest first."""
+    """Everything that gets a page, and the runs that were left out.
+
+    Runs are sorted by time, the newest first.
+    """
 
     registry: Registry
     datasets: tuple[Descriptor, ...]
     tasks: tuple[Task, ...]
     runs: tuple[Run, ...]
+    left_out: tuple[Problem, ...] = ()
 
     def runs_of(self, benchmark: str) -> tuple[Run, ...]:
         """Return the runs of a benchmark."""
@@ -92,71 +95,44 @@ def gather(
 
     Raises:
         CallError: there is no such benchmark or run.
-        DescriptorError: a descriptor or a task is not valid.
-        RecordError: records are not valid, or two records have one run id; `.problems` has each.
+        RecordError: none of the wanted runs is valid; `.problems` has each.
     """
     names = list(dict.fromkeys(benchmarks)) or registry.benchmarks()
-    tasks = tuple(load_task(registry.runner(name)) for name in names)
+    left_out: list[Problem] = []
+    tasks = tuple(_tasks(registry, names, left_out))
     used = {dataset for task in tasks for dataset in datasets_of(task)}
-    folders = [folder for name in wanted for folder in _run_folders(home, name)]
-    runs = _load_runs(folders if wanted else all_runs(home))
+    stored, broken = collect(home, wanted)
+    runs = [Run(item.path, item.record, item.organisation) for item in stored]
+    runs.sort(key=lambda run: (run.record["timing"]["start_time"], run.id), reverse=True)
+    datasets = tuple(_descriptors(registry, used if benchmarks else registry.datasets(), left_out))
     return Content(
         registry=registry,
-        datasets=tuple(_descriptors(registry, used if benchmarks else registry.datasets())),
+        datasets=datasets,
         tasks=tasks,
         runs=tuple(run for run in runs if not benchmarks or run.benchmark in names),
+        left_out=(*left_out, *broken),
     )
 
 
-def _descriptors(registry: Registry, datasets: Iterable[str]) -> Iterator[Descriptor]:
+def _tasks(registry: Registry, names: Iterable[str], left_out: list[Problem]) -> Iterator[Task]:
+    """Yield the benchmarks; one that is described invalidly is added to `left_out`."""
+    for name in names:
+        folder = registry.runner(name)
+        try:
+            task = load_task(folder)
+            load_published(task)
+            yield task
+        except DescriptorError as error:
+            left_out.append(Problem("benchmark", name, error.first_line))
+
+
+def _descriptors(
+    registry: Registry, datasets: Iterable[str], left_out: list[Problem]
+) -> Iterator[Descriptor]:
+    """Yield every version; one that is described invalidly is added to `left_out`."""
     for dataset in sorted(set(datasets) & set(registry.datasets())):
         for version in registry.versions(dataset):
-            yield load_descriptor(registry, dataset, version)
-
-
-def _run_folders(home: Home, name: str) -> list[Path]:
-    """Return the folders of runs and submissions that a name or a path stands for."""
-    path = Path(name).expanduser()
-    if path.is_dir() and not (path / RECORD_NAME).is_file():
-        folders = sorted(record.parent for record in path.rglob(RECORD_NAME))
-        folders += find_submissions(path)
-        if folders:
-            return folders
-    return [find_run(home, name)]
-
-
-def _runs_in(folder: Path) -> Iterator[Run]:
-    """Yield the run of a folder, or the runs of a submission."""
-    if not is_submission(folder):
-        yield Run(folder / RECORD_NAME, load_record(folder))
-        return
-    for packed in packed_runs(folder):
-        yield Run(packed.path, packed.record, packed.organisation)
-
-
-def _load_runs(folders: Iterable[Path]) -> list[Run]:
-    """Return the runs, the newest first; the same record in two folders is one run."""
-    runs: dict[str, Run] = {}
-    problems = []
-    for folder in dict.fromkeys(folder.resolve() for folder in folders):
-        try:
-            loaded = list(_runs_in(folder))
-        except RecordError as error:
-            first = f": {error.problems[0]}" if error.problems else ""
-            problems.append(Problem("record", folder.name, f"{error.message}{first}"))
-            continue
-        for run in loaded:
-            known = runs.setdefault(run.id, run)
-            if known.record["record_digest"] != run.record["record_digest"]:
-                message = f"the record in {known.folder.name} differs, but has the same run id"
-                problems.append(Problem("duplicate", folder.name, message))
-    if problems:
-        raise RecordError(
-            f"{len(problems)} records cannot be shown",
-            problems=problems,
-            untouched="no page was written",
-            hint="name the runs to show, or move these runs out of the home",
-        )
-    return sorted(
-        runs.values(), key=lambda run: (run.record["timing"]["start_time"], run.id), reverse=True
-    )
+            try:
+                yield load_descriptor(registry, dataset, version)
+            except DescriptorError as error:
+                left_out.append(Problem("dataset", f"{dataset} {version}", error.first_line))

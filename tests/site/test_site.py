@@ -7,6 +7,7 @@ import json
 import os
 import posixpath
 import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -311,30 +312,59 @@ def test_runs_are_named_by_folder_id_or_the_folder_above(tmp_path: Path) -> None
     assert ids(str(tmp_path / "home"), "real") == IDS
 
 
-def test_every_invalid_record_is_named(tmp_path: Path) -> None:
+def test_every_invalid_record_is_named_and_the_rest_has_pages(tmp_path: Path) -> None:
     home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
     folders = site_runs(home)
     (folders[0] / "record.json").write_text("{}")
     text = (folders[1] / "record.json").read_text()
     (folders[1] / "record.json").write_text(text.replace('"score": 0.5', '"score": 0.75'))
 
-    with pytest.raises(RecordError) as error:
-        gather(registry, home)
+    content = gather(registry, home)
 
-    assert {problem.place for problem in error.value.problems} == {"real", "made-up"}
+    assert {problem.place for problem in content.left_out} == {"real", "made-up"}
+    assert [run.id for run in content.runs] == [IDS[2]]
+    assert f"runs/{IDS[2]}/index.html" in site_files(content, home)
 
 
-def test_two_records_of_one_run_are_refused_and_a_copy_is_one_run(tmp_path: Path) -> None:
+def test_no_site_is_made_of_named_runs_of_which_none_is_left(tmp_path: Path) -> None:
     home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
-    written_run(home.runs("toy") / "a", run_id=IDS[0], benchmark=TOY_BENCHMARK)
-    written_run(home.runs("toy") / "b", run_id=IDS[0], benchmark=TOY_BENCHMARK)
-    assert len(gather(registry, home).runs) == 1
-    written_run(home.runs("toy") / "b", run_id=IDS[0], benchmark=TOY_BENCHMARK, facts={"other": 1})
+    (site_runs(home)[0] / "record.json").write_text("{}")
 
     with pytest.raises(RecordError) as error:
-        gather(registry, home)
+        gather(registry, home, wanted=["real"])
 
-    assert [problem.kind for problem in error.value.problems] == ["duplicate"]
+    assert [problem.place for problem in error.value.problems] == ["real"]
+
+
+def test_a_run_has_one_page_and_other_records_of_it_are_named(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    for name in ("a", "b", "c"):
+        facts = {"other": 1} if name == "c" else {}
+        folder = home.runs("toy") / name
+        written_run(folder, run_id=IDS[0], benchmark=TOY_BENCHMARK, facts=facts)
+
+    content = gather(registry, home)
+
+    assert [run.folder.name for run in content.runs] == ["a"]
+    assert [(p.kind, p.place) for p in content.left_out] == [("duplicate", "b"), ("duplicate", "c")]
+
+
+def test_a_broken_dataset_or_benchmark_costs_only_itself(tmp_path: Path) -> None:
+    home, registry = Home(tmp_path / "home"), site_registry(tmp_path / "registry")
+    first = registry.package("waves", "1.0")
+    shutil.copytree(first, first.with_name("2.0"))
+    shutil.copytree(registry.runner("toy"), registry.root / "runners" / "broken")
+    change_descriptor(registry.package("waves", "2.0"), lambda document: document.pop("title"))
+    (registry.root / "runners" / "broken" / "task.toml").write_text("name = [", encoding="utf-8")
+
+    content = gather(registry, home)
+
+    assert [(p.kind, p.place) for p in content.left_out] == [
+        ("benchmark", "broken"),
+        ("dataset", "waves 2.0"),
+    ]
+    assert [task.name for task in content.tasks] == ["toy"]
+    assert "index.html" in site_files(content, home)
 
 
 def test_a_second_build_removes_old_files_and_leaves_those_of_others(

@@ -6,6 +6,7 @@ from .record import (
     digest,
     load_record,
     record_digest,
+    record_problems,
     schema_problems,
     write_record,
 )
@@ -16,6 +17,7 @@ from .runs import (
     PREDICTIONS_NAME,
     all_runs,
     find_run,
+    find_runs,
     named_run_folder,
     new_run_folder,
 )
@@ -31,10 +33,12 @@ __all__ = [
     "check_repeats",
     "digest",
     "find_run",
+    "find_runs",
     "load_record",
     "named_run_folder",
     "new_run_folder",
     "record_digest",
+    "record_problems",
     "run_table",
     "schema_problems",
     "spread_table",

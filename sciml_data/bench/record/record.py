@@ -10,17 +10,18 @@ records of runs, because only the scores of repeats may be summarised together.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, Problem, RecordError
-from sciml_data.home import write_atomically
+from sciml_data.errors import CallError, JsonError, Problem, RecordError
+from sciml_data.home import read_json, why_not_plain, write_atomically
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
@@ -97,29 +98,55 @@ def load_record(folder: Path) -> dict[str, Any]:
     """Return the record of a run's folder.
 
     Raises:
-        RecordError: there is no record, it does not follow its schema, or it was changed since it
-            was written.
+        RecordError: there is no record, it is a link, it is not JSON within the limits of
+            `home.read_json`, it does not follow its schema, it contradicts itself, or it was
+            changed since it was written; `.problems` names every place.
     """
     path = folder / RECORD_NAME
+    if reason := why_not_plain(path):
+        raise RecordError(f"{folder.name} is not the folder of a run: {RECORD_NAME}: {reason}")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        record = read_json(path)
+    except JsonError as error:
         raise RecordError(
-            f"{folder.name} is not the folder of a run: no such file: {RECORD_NAME}"
+            f"the record of {folder.name} cannot be read: {error.message}",
+            untouched="the file was not changed",
         ) from error
-    except ValueError as error:
-        raise RecordError(f"the record of {folder.name} is not JSON: {error}") from error
-    problems = schema_problems(record)
-    if not problems and (actual := record_digest(record)) != record["record_digest"]:
-        message = f"{record['record_digest']} expected, {actual} found"
-        problems = [Problem("digest", "record_digest", message)]
-    if problems:
+    if problems := record_problems(record):
         raise RecordError(
             f"the record of {folder.name} is not valid",
             problems=problems,
             untouched="the file was not changed",
         )
     return dict(record)
+
+
+def record_problems(record: Any) -> list[Problem]:
+    """Return every place where a record breaks its schema, its digest, or contradicts itself."""
+    if problems := schema_problems(record):
+        return problems
+    problems = list(_contradictions(record))
+    if (actual := record_digest(record)) != record["record_digest"]:
+        message = f"{record['record_digest']} expected, {actual} found"
+        problems.append(Problem("digest", "record_digest", message))
+    return problems
+
+
+def _contradictions(record: Record) -> Iterator[Problem]:
+    """Yield where a record that follows its schema names something that it does not have."""
+    defined = {block["metric_id"] for block in record["metric_definitions"]}
+    for number, row in enumerate(record["metrics"]):
+        if row["metric_id"] not in defined:
+            message = f"metric {row['metric_id']!r:.80} is not defined"
+            yield Problem("metric", f"metrics/{number}/metric_id", message)
+    for name in record["settings_overridden"]:
+        if name not in record["settings"]:
+            yield Problem("setting", "settings_overridden", f"no setting {name!r:.80}")
+    for name in ("start_time", "end_time"):
+        try:
+            datetime.datetime.fromisoformat(record["timing"][name])
+        except ValueError:
+            yield Problem("time", f"timing/{name}", "is not a time in ISO 8601")
 
 
 def schema_problems(

@@ -8,18 +8,21 @@ from __future__ import annotations
 import csv
 import datetime
 import hashlib
+import itertools
+import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, load_record
+from sciml_data.bench.record.record import RECORD_NAME, SUCCESS, load_record
 from sciml_data.errors import (
     CallError,
     DescriptorError,
     FetchError,
     JsonError,
+    Problem,
     RecordError,
     nearest,
 )
@@ -42,6 +45,8 @@ OUTPUTS_FOLDER = "outputs"  # the benchmark's own files
 OUTPUTS_NAME = "outputs.csv"  # manifest of these files
 WEIGHTS_NAME = "best.weights.h5"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MISSING = "is missing"
+NO_RUN_LEFT = "no valid run is left"
 MIN_ID_CHARACTERS = 4  # of a run id that find a run; fewer could be the start of a name
 
 
@@ -92,35 +97,71 @@ def named_run_folder(home: Home, benchmark: str, name: str) -> Path:
     return home.runs(benchmark) / name
 
 
+def stored_runs(home: Home) -> tuple[list[tuple[Path, dict[str, Any]]], list[Problem]]:
+    """Return the runs of a home, oldest first, and why other folders with a record are left out.
+
+    A record alone is not a run: anybody can write one, and copy it here. What a run wrote has its
+    curve and its log beside the record, and is in the folder of its benchmark.
+
+    Returns:
+        ((folder, record) of each run, a problem for each folder that is left out).
+    """
+    runs, problems = [], []
+    for folder in _folders(home):
+        try:
+            runs.append((folder, load_run(folder)))
+        except RecordError as error:
+            problems.append(Problem("run", folder.name, error.first_line))
+    return runs, problems
+
+
 def all_runs(home: Home) -> list[Path]:
-    """Return the folders of all runs that have a record, oldest first."""
-    records = home.runs("x").parent.glob(f"*/*/{RECORD_NAME}")
-    return sorted(
-        (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
-    )
+    """Return the folders of all runs of a home, oldest first; see `stored_runs`."""
+    return [folder for folder, _ in stored_runs(home)[0]]
 
 
-def find_run(home: Home, name: str) -> Path:
+def load_run(folder: Path) -> dict[str, Any]:
+    """Return the record in a folder of a home, after checking that a run wrote it.
+
+    Raises:
+        RecordError: the record is not valid, or files that a run writes are not beside it.
+    """
+    record = load_record(folder)
+    if problems := list(_missing_files(folder, record)):
+        raise RecordError(
+            f"{folder.name} was not written by a run",
+            problems=problems,
+            untouched="nothing was changed",
+            hint="remove the folder, or give its path if you trust the record",
+        )
+    return record
+
+
+def find_run(
+    home: Home, name: str, *, on_left_out: Callable[[Problem], None] = lambda _problem: None
+) -> Path:
     """Return the folder of a run.
 
     Args:
         home: of the runs.
         name: path of the run's folder, the folder's name, the first characters of the run's id,
             `latest`, or `<benchmark>/latest`.
+        on_left_out: called for each folder that is passed over because its record does not hold.
 
     Raises:
         CallError: no such run, or several runs have an id that begins with `name`.
     """
     path = Path(name).expanduser()
-    if (path / RECORD_NAME).is_file():
+    if os.path.lexists(path / RECORD_NAME):
         return path.resolve()
-    runs = all_runs(home)
+    folders = _folders(home)
     benchmark, _, last = name.rpartition("/")
     if last == LATEST:
-        matches = [run for run in runs if benchmark in {"", run.parent.name}][-1:]
+        newest_first = [run for run in reversed(folders) if benchmark in {"", run.parent.name}]
+        matches = list(itertools.islice(_sound(newest_first, on_left_out), 1))
     else:
-        matches = [run for run in runs if run.name == name]
-        matches = matches or [run for run in runs if _has_id(run, name)]
+        matches = [run for run in folders if run.name == name]
+        matches = matches or [run for run in _sound(folders, on_left_out) if _has_id(run, name)]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -128,12 +169,83 @@ def find_run(home: Home, name: str) -> Path:
             f"{len(matches)} runs have an id that begins with {name!r}",
             hint="give more characters of the id, or the folder's name",
         )
-    names = [run.name for run in runs]
+    names = [run.name for run in folders]
     raise CallError(
         f"no such run: {name!r}{nearest(name, names)}; "
-        f"this home has {len(runs)} run{'s' if len(runs) != 1 else ''}",
+        f"this home has {len(folders)} run{'s' if len(folders) != 1 else ''}",
         hint="give a folder, a folder's name, the first characters of a run id, or `latest`",
     )
+
+
+def find_runs(
+    home: Home, names: Iterable[str]
+) -> tuple[list[tuple[Path, dict[str, Any]]], list[Problem]]:
+    """Return named runs, and why others of them are left out.
+
+    Args:
+        home: of the runs.
+        names: of runs, see `find_run`.
+
+    Returns:
+        ((folder, record) of each run, a problem for each run that is left out).
+
+    Raises:
+        CallError: no such run.
+        RecordError: no run is left.
+    """
+    runs = []
+    problems: list[Problem] = []
+    for name in names:
+        folder = find_run(home, name, on_left_out=problems.append)
+        try:
+            runs.append((folder, load_record(folder)))
+        except RecordError as error:
+            problems.append(Problem("run", folder.name, error.first_line))
+    if problems and not runs:
+        raise RecordError(NO_RUN_LEFT, problems=problems, untouched="nothing was written")
+    return runs, problems
+
+
+def _folders(home: Home) -> list[Path]:
+    """Return the folders of a home that have a record, whatever it is, oldest first."""
+    records = home.runs("x").parent.glob(f"*/*/{RECORD_NAME}")
+    return sorted(
+        (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
+    )
+
+
+def _sound(folders: Iterable[Path], on_left_out: Callable[[Problem], None]) -> Iterator[Path]:
+    """Yield the folders that are runs."""
+    for folder in folders:
+        try:
+            load_run(folder)
+        except RecordError as error:
+            on_left_out(Problem("run", folder.name, error.first_line))
+        else:
+            yield folder
+
+
+def _missing_files(folder: Path, record: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield files of a run that are missing, or are not those of its record.
+
+    Large files may have been removed to save space. A run that has not ended has newer files than
+    its record, so only a success is compared with them.
+    """
+    if (name := record["benchmark"]["name"]) != folder.parent.name:
+        message = f"of {name!r:.80}, in the folder of {folder.parent.name}"
+        yield Problem("benchmark", RECORD_NAME, message)
+    outputs = record["outputs"]
+    for stated in outputs.values() if record["status"] == SUCCESS else ():
+        reason = why_not_output(folder, stated)
+        if reason and reason != MISSING:
+            yield Problem("output", f"{stated['path']:.80}", reason)
+    if record["status"] != SUCCESS and not record["curve"]:
+        return  # a run that stopped in its first epoch has written nothing else
+    for file in (LOG_NAME, CURVE_NAME):
+        if reason := why_not_plain(folder / file):
+            yield Problem("output", file, reason)
+    if record["status"] == SUCCESS and "curve" not in outputs:
+        yield Problem("output", CURVE_NAME, "the record does not name it")
 
 
 def write_outputs_manifest(folder: Path) -> None:
@@ -177,7 +289,7 @@ def why_not_output(folder: Path, stated: Mapping[str, Any]) -> str:
             return f"{parent} is a symbolic link, which is not followed"
     path = folder / stated["path"]
     if reason := why_not_plain(path):
-        return "is missing" if reason == "no such file" else reason
+        return MISSING if reason == "no such file" else reason
     size = path.lstat().st_size
     expected = stated["size_bytes"]
     return "" if size == expected else f"was changed: {expected:,} bytes expected, {size:,} found"

@@ -35,23 +35,34 @@ PUBLISHED_SCHEMA = Path(__file__).with_name("published.schema.json")
 JOULES_PER_KWH = 3.6e6
 
 
-def published_rows(registry: Registry, benchmarks: Iterable[str] | None = None) -> list[Row]:
+def published_rows(
+    registry: Registry,
+    benchmarks: Iterable[str] | None = None,
+    *,
+    left_out: list[Problem] | None = None,
+) -> list[Row]:
     """Return the published figures of benchmarks, in the order of their files.
 
     Args:
         registry: describes the benchmarks.
         benchmarks: names; None for all benchmarks of the registry.
+        left_out: gets a problem for each benchmark whose files are invalid; None raises instead.
 
     Raises:
         CallError: the registry has no such benchmark.
         DescriptorError: a published.toml is invalid; `.problems` has every place.
     """
-    names = registry.benchmarks() if benchmarks is None else benchmarks
-    return [
-        _row(figure, task)
-        for task in (load_task(registry.runner(name)) for name in names)
-        for figure in load_published(task).get("figure", [])
-    ]
+    rows: list[Row] = []
+    for name in registry.benchmarks() if benchmarks is None else benchmarks:
+        folder = registry.runner(name)
+        try:
+            task = load_task(folder)
+            rows += [_row(figure, task) for figure in load_published(task).get("figure", [])]
+        except DescriptorError as error:
+            if left_out is None:
+                raise
+            left_out.append(Problem("benchmark", name, error.first_line))
+    return rows
 
 
 def advised_runs(registry: Registry, benchmark: str) -> int | None:

@@ -1,11 +1,10 @@
 from .check import Verdict, check_submission
+from .collection import collect, find_submissions, is_submission
 from .files import read_system_file
 from .layout import (
     TERMS,
     VERIFICATION,
     Terms,
-    find_submissions,
-    is_submission,
     load_packed_record,
     record_name,
 )
@@ -19,7 +18,7 @@ from .pull_request import (
 )
 from .record_checks import runs_below
 from .reproduction import TOLERANCE, Rescored, compare_run, rescore_packed
-from .verification import PackedRun, packed_runs
+from .verification import StoredRun, packed_runs
 
 __all__ = [
     "TERMS",
@@ -27,13 +26,14 @@ __all__ = [
     "VERIFICATION",
     "Changes",
     "Extras",
-    "PackedRun",
     "PullRequest",
     "Rescored",
+    "StoredRun",
     "Terms",
     "Verdict",
     "changed_since",
     "check_submission",
+    "collect",
     "commit_locally",
     "compare_run",
     "find_submissions",

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -175,19 +174,6 @@ class Tree:
     def add(self, kind: str, place: str, message: str) -> None:
         """Add a problem."""
         self.problems.append(Problem(kind, place, message))
-
-
-def is_submission(folder: Path) -> bool:
-    """Return whether a folder is a packed submission, or claims to be one.
-
-    Terms that are a link or a pipe count, so that the check of the folder names them.
-    """
-    return os.path.lexists(folder / TERMS) and not (folder / TERMS).is_dir()
-
-
-def find_submissions(folder: Path) -> list[Path]:
-    """Return the folders of all submissions in a folder (or the folder itself), sorted."""
-    return sorted(path.parent for path in folder.rglob(TERMS) if is_submission(path.parent))
 
 
 def read_tree(root: Path) -> Tree:

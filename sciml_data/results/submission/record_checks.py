@@ -26,7 +26,7 @@ from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 from sciml_data.home import read_json, why_not_plain
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import Registry
-from sciml_data.results.submission.layout import find_submissions
+from sciml_data.results.submission.collection import find_submissions
 
 Record = Mapping[str, Any]
 GIT_TIMEOUT_S = 120  # a merge base of a large repository on a slow disk takes a while

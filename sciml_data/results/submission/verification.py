@@ -34,18 +34,18 @@ SCHEMA_VERSION = "1.0"
 
 
 @dataclass(frozen=True)
-class PackedRun:
-    """A run of a submission.
+class StoredRun:
+    """A run of a home or of a submission.
 
     Attributes:
         path: file of the record.
-        record: its state is the one that checks found here, not the one it claims.
-        organisation: of the submitter.
+        record: in a submission, its state is the one that checks found here, not the one it claims.
+        organisation: of the submitter; None for a run of a home.
     """
 
     path: Path
     record: dict[str, Any]
-    organisation: str
+    organisation: str | None = None
 
 
 def states(root: Path) -> dict[str, str]:
@@ -115,7 +115,7 @@ def _load(root: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def packed_runs(root: Path) -> Iterator[PackedRun]:
+def packed_runs(root: Path) -> Iterator[StoredRun]:
     """Yield the runs of a submission.
 
     Raises:
@@ -128,4 +128,4 @@ def packed_runs(root: Path) -> Iterator[PackedRun]:
     for name, record in tree.named_records.items():
         verification = {**record["verification"], "state": checked.get(name, STATES[0])}
         with_state = {**record, "verification": verification}
-        yield PackedRun(tree.root / name, with_state, str(tree.terms["org"]))
+        yield StoredRun(tree.root / name, with_state, str(tree.terms["org"]))

@@ -10,12 +10,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from sciml_data.bench.record.record import write_record
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.results.board import from_json
 from tests.support.board_samples import a_run, repeats
 from tests.support.paths import TOY_REGISTRY
+from tests.support.run_samples import write_as_run
 
 TOY = TOY_REGISTRY
 
@@ -30,8 +30,7 @@ def keep(home: Path, records: list[Any]) -> list[Path]:
     folders = []
     for record in records:
         folder = home / "runs" / record["benchmark"]["name"] / record["run_id"]
-        folder.mkdir(parents=True)
-        write_record(folder, record)
+        write_as_run(folder, record)
         folders.append(folder)
     return folders
 
@@ -80,28 +79,43 @@ def test_a_folder_and_a_run_in_it_are_one_run(tmp_path: Path) -> None:
     assert row.score.runs == 2
 
 
-def test_a_copy_of_a_run_is_refused(tmp_path: Path) -> None:
+def test_a_copy_of_a_run_counts_once_and_is_named(tmp_path: Path) -> None:
     keep(tmp_path / "one", [a_run(0, 0.1)])
     keep(tmp_path / "two", [a_run(0, 0.1)])
+    (copy,) = (path.parent.name for path in (tmp_path / "two").rglob("record.json"))
 
-    result = call(str(tmp_path), home=tmp_path / "none")
+    result = call(str(tmp_path), "--format", "json", home=tmp_path / "none")
 
-    assert isinstance(result.exception, CallError)
-    assert [problem.kind for problem in result.exception.problems] == ["run"]
+    assert f"1 run left out: {copy}: a copy of" in result.stderr
+    assert [row.score.runs for row in read(result)] == [1]
 
 
-def test_every_record_that_was_touched_is_named_and_nothing_is_written(tmp_path: Path) -> None:
-    for folder in keep(tmp_path, repeats([0.125, 0.25, 0.375]))[:2]:
+def test_every_record_that_was_touched_is_named_counted_and_left_out(tmp_path: Path) -> None:
+    touched = keep(tmp_path, repeats([0.125, 0.25, 0.375]))[:2]
+    for folder in touched:
         path = folder / "record.json"
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace('"score": 0.', '"score": 0.0'), encoding="utf-8")
+
+    result = call("--format", "json", home=tmp_path)
+
+    assert result.exit_code == 0
+    assert [row.score.runs for row in read(result)] == [1]
+    head, *lines = result.stderr.splitlines()
+    assert head == "2 runs left out:"
+    assert [line.split(":")[0].strip() for line in lines] == [folder.name for folder in touched]
+    assert all("digest" in line for line in lines)
+
+
+def test_a_board_of_named_runs_of_which_none_is_left_is_an_error(tmp_path: Path) -> None:
+    (folder,) = keep(tmp_path, [a_run(0, 0.1)])
+    (folder / "record.json").write_text("[]", encoding="utf-8")
     output = tmp_path / "board.md"
 
-    result = call("--output", str(output), home=tmp_path)
+    result = call(str(tmp_path), "--output", str(output), home=tmp_path / "none")
 
     assert isinstance(result.exception, RecordError)
-    assert len(result.exception.problems) == 2
-    assert all(one.message.startswith("digest") for one in result.exception.problems)
+    assert [problem.place for problem in result.exception.problems] == [folder.name]
     assert not output.exists()
 
 
