@@ -21,12 +21,17 @@ there is to fix. The command line prints `str(error)` and exits with `error.exit
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_PRINTED_PROBLEMS = 20  # a screenful; the rest is counted, and `.problems` has them all
 MAX_PRINTED_CHARACTERS = 2000  # of a text that a server sent
 MIN_SIMILARITY = 0.5  # of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter
+
+
+# No byte more can be written, and waiting does not help: the disk is full, or the user's share is.
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,13 @@ class JsonError(SciMLDataError):
 
 class RecordError(SciMLDataError):
     """A run or its record is missing, incomplete or inconsistent."""
+
+
+def full_disk(error: OSError) -> str:
+    """Return why no byte more can be written; an empty string if the error is another one."""
+    if error.errno not in FULL_DISK:
+        return ""
+    return "the disk quota is exceeded" if error.errno == errno.EDQUOT else "the disk is full"
 
 
 def printable(text: str) -> str:

@@ -25,6 +25,7 @@ one that somebody put there could lead anywhere.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -38,6 +39,7 @@ from typing import Any
 from sciml_data.errors import FetchError, JsonError, LockedError
 
 HOME_VARIABLE = "SCIML_DATA_HOME"
+NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
 MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
 MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
@@ -419,6 +421,11 @@ def fsync_path(path: Path, *, flags: int = 0) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems (SMB, VirtualBox, some of FUSE) cannot flush a folder. After a power cut
+        # a new name may then be missing there, but no file under it is incomplete.
+        if error.errno not in NO_FSYNC or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
     finally:
         os.close(descriptor)
 

@@ -7,7 +7,6 @@ interrupt has little to wait for.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -33,7 +32,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import ConversionError, Problem, SciMLDataError
+from sciml_data.errors import FULL_DISK, ConversionError, Problem, SciMLDataError
 from sciml_data.formats import NOTICES, Native, Shard, load_format
 from sciml_data.home import publish
 from sciml_data.registry.manifest import Entry, hash_file
@@ -45,7 +44,6 @@ TEMPORARY = ".{name}.{unique}.unfinished"  # beside the ready file, so that a re
 TEMPORARY_GLOB = ".*.unfinished"
 QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
 QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 # --- a ready file --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sciml_data.errors import CallError, NoSpaceError, Problem, VerificationError
+from sciml_data.errors import CallError, NoSpaceError, Problem, VerificationError, full_disk
 from sciml_data.home import (
     DatasetFolder,
     Home,
@@ -284,7 +284,7 @@ def _check_file(
     try:
         actual = _read(file, copied, expected or UNPINNED, work, meter)
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if full_disk(error):
             raise
         return Problem(CHANGED, path, f"cannot be read: {error.strerror}")
     if actual is None:

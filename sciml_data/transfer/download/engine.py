@@ -7,7 +7,6 @@ mirrors in order, and `Attempt` (one file from one URL until its hash is right).
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import threading
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError
+from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError, full_disk
 from sciml_data.home import DatasetFolder
 from sciml_data.progress import Log, Meter, Progress, format_bytes
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, unsafe_because
@@ -64,7 +63,6 @@ MIN_RANGES = 2  # a file of this many ranges is large: several workers may downl
 # While a mirror gives other files, one file is refused this many times `RetryPolicy.tries` before
 # it fails: a busy mirror refuses at random, and that says little about the file.
 REFUSALS_FACTOR = 10
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
 def fetch(
@@ -142,7 +140,7 @@ class _FetchCall:
 
         def failed(path: str, error: Exception) -> None:
             failures.append((path, error))
-            if isinstance(error, OSError) and error.errno in NO_SPACE:
+            if isinstance(error, OSError) and full_disk(error):
                 stop.set()  # no other file will fit either
                 workers.wake()
 
@@ -281,12 +279,13 @@ def _disk_problem(error: OSError, path: str, folder: DatasetFolder) -> Problem:
     Raises:
         NoSpaceError: the disk is full, so that no other file can be written either.
     """
-    if error.errno not in NO_SPACE:
+    reason = full_disk(error)
+    if not reason:
         return Problem("failed", path, f"cannot be written: {error}")
     state = os.statvfs(folder.root)
     free = format_bytes(state.f_bavail * state.f_frsize)
     raise NoSpaceError(
-        f"the disk of {folder.root} is full: {free} were left when {path} arrived",
+        f"{reason} in {folder.root}: {free} of the disk were free when {path} arrived",
         done=f"the bytes of it that arrived are kept in {folder.partial}",
         untouched="complete files are kept",
         hint="make room, or use another folder with --home; the same command then resumes",

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from sciml_data.errors import FetchError, Problem
+from sciml_data.errors import FULL_DISK, FetchError, Problem
 from sciml_data.home import (
     DatasetFolder,
     fsync_path,
@@ -55,7 +55,7 @@ FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this w
 MAX_WAITING = 64  # complete files that wait for an fsync; then `Publisher.add` blocks
 
 # A home that may only be read, or a full disk: a stat cache that is not written only costs time.
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL_DISK)
 
 Row = list[str | int]  # of the stat cache: kind, size, mtime in ns, inode, hash
 
@@ -263,8 +263,8 @@ class StatCache:
 
 
 def append(path: os.PathLike[str], text: str) -> None:
-    """Append text to a file with one write call."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Append text to a file with one write call; the umask decides about a new file's mode."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         os.write(descriptor, text.encode())
     finally:

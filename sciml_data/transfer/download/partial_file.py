@@ -31,6 +31,8 @@ MIB = 1 << 20
 FLUSH_BYTES = 16 * MIB
 # What open() says of a symbolic link, a folder, a socket or a device.
 NOT_REGULAR = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+# The umask takes bits away: in a shared home another member of the group may resume the download.
+NEW_FILE_MODE = 0o666
 UNPINNED = "sha256:"  # kind of hash that is computed for a file without a pinned hash
 LABEL_LENGTH = 19  # "sha256:" and 12 digits: enough to tell files in quarantine apart
 
@@ -327,7 +329,7 @@ class RangeJournal:
     def _append(self, line: bytes) -> None:
         if self._descriptor is None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, 0o644)
+            self._descriptor = os.open(self._path, flags, NEW_FILE_MODE)
             os.write(self._descriptor, b"\n")  # ends a line that an earlier kill cut off
         os.write(self._descriptor, line)  # one write call: lines of two threads do not mix
 
@@ -549,7 +551,7 @@ def _open(path: Path) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     wrong = f"{path} is not a regular file; links are not followed"
     try:
-        descriptor = os.open(path, flags, 0o644)
+        descriptor = os.open(path, flags, NEW_FILE_MODE)
     except OSError as error:
         if error.errno not in NOT_REGULAR:
             raise

@@ -107,7 +107,7 @@ def test_a_full_disk_in_the_middle_keeps_what_came(descriptor: Descriptor, tmp_p
             if not filler.exists():
                 filler.write_bytes(b"f" * 900_000)
 
-        with pytest.raises(NoSpaceError, match="is full"):
+        with pytest.raises(NoSpaceError):
             fetch(plan, jobs=1, retry=RETRY, progress=fill)
 
         published = contents(plan.folder.native) if plan.folder.native.exists() else {}

@@ -10,7 +10,6 @@ CSV.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import re
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sciml_data.errors import CallError, NoSpaceError
+from sciml_data.errors import CallError, NoSpaceError, full_disk
 from sciml_data.home import DatasetFolder, publish, write_atomically
 from sciml_data.registry.manifest import Entry, Manifest, hash_file
 from sciml_data.transfer.protocols.fdsn.windows import Window, read_time
@@ -185,10 +184,10 @@ def _no_space_error(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not (reason := full_disk(error)):
             raise
         raise NoSpaceError(
-            f"the disk that holds {root} is full",
+            f"{reason} in {root}",
             untouched="finished windows are kept",
             hint="make room, and run the same command again; it resumes",
         ) from error
