@@ -6,6 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from sciml_data.errors import CallError, FetchError, VerificationError
 from sciml_data.home import Home, lstat_inside
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.registry.manifest import Entry, Manifest, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
-from sciml_data.testing.datasets import write_dataset, write_files
+from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
 from sciml_data.transfer.download import fetch, requested_paths
 from sciml_data.transfer.download.partial_file import hash_like
+from sciml_data.transfer.listing.listing import ListedFile, new_listing, save_listing
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.verification import differences, load_fetched, repair, verify
@@ -425,6 +427,59 @@ def test_files_that_came_another_way_are_all_expected_after_a_repair(
 
     (plan.folder.native / "d.bin").unlink()
     assert differences_of(load_fetched(descriptor, plan.folder)) == [("missing", "d.bin")]
+
+
+@pytest.fixture
+def unpinned(tmp_path: Path, plan: Plan) -> Plan:
+    """Return the same files as a version without a manifest in the registry, fetched."""
+    descriptor = write_unpinned(tmp_path / "unpinned", mirrors=[{"": "https://localhost/"}])
+    files = tuple(replace(file, hash=None) for file in plan.files)
+    unpinned = Plan(descriptor, files, plan.folder)
+    fetch(unpinned, retry=RETRY)
+    return unpinned
+
+
+def store_another_size(plan: Plan, path: str) -> Fetched:
+    """Change the size of a file in the manifest of an unpinned version; return the version."""
+    entries = read_manifest(plan.folder.manifest)
+    wrong = (replace(one, size_bytes=one.size_bytes + (one.path == path)) for one in entries)
+    plan.folder.manifest.write_text(Manifest(tuple(wrong)).dump())
+    return load_fetched(plan.descriptor, plan.folder)
+
+
+@pytest.mark.parametrize("has_log", [True, False])
+def test_repair_corrects_a_stored_size_that_contradicts_the_plan(
+    unpinned: Plan, *, has_log: bool
+) -> None:
+    right = read_manifest(unpinned.folder.manifest)
+    wrong = store_another_size(unpinned, "a.bin")
+    lines: list[str] = []
+
+    repaired = repair(wrong, unpinned, retry=RETRY, log=lines.append if has_log else None)
+
+    assert differences_of(wrong) == [("changed", "a.bin")]
+    assert repaired.manifest == right == read_manifest(unpinned.folder.manifest)
+    assert all(line.startswith("a.bin") for line in lines)
+    assert bool(lines) is has_log
+
+
+def test_listed_sizes_are_expected_of_an_unpinned_version(unpinned: Plan) -> None:
+    listed = [
+        ListedFile("a.bin", 256, "", "", unpinned.files[0].urls[0]),
+        ListedFile("d.bin", 3, "", "", unpinned.files[0].urls[0]),
+    ]
+    wrong = store_another_size(unpinned, "a.bin")
+    save_listing(new_listing(listed), unpinned.folder.listing)
+
+    # The listing does not name the files in `deep`: their sizes are those of the manifest.
+    assert differences_of(wrong) == [("changed", "d.bin")]
+
+
+def test_a_listing_has_no_say_in_a_pinned_version(fetched: Fetched, plan: Plan) -> None:
+    listed = ListedFile("a.bin", 3, "", "", plan.files[0].urls[0])
+    save_listing(new_listing([listed]), fetched.folder.listing)
+
+    assert differences_of(fetched) == []
 
 
 def test_the_manifest_of_the_registry_counts_once_there_is_one(
