@@ -39,6 +39,7 @@ from sciml_data.progress import format_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
+    from xarray.backends import BackendEntrypoint
 
 # A file may declare FREE_BYTES, and MAX_EXPANSION times its own size on top. Deflate makes up to
 # 1,032 times fewer bytes of constants, measurements hardly 10 times fewer, and a mask or sparse
@@ -114,6 +115,7 @@ def open_netcdf(
     *,
     group: str | None = None,
     chunks: Any = None,
+    engine: str | type[BackendEntrypoint] = "h5netcdf",
     error: type[SciMLDataError] = NativeFormatError,
 ) -> xr.Dataset:
     """Open a NetCDF-4 file lazily, after the check of `open_hdf5`.
@@ -122,6 +124,7 @@ def open_netcdf(
         path: of the file.
         group: of the file; None is the root.
         chunks: as in `xarray.open_dataset`; None does not use dask.
+        engine: that reads the file, a name or class of xarray.
         error: class of the error.
 
     Raises:
@@ -130,12 +133,13 @@ def open_netcdf(
     import xarray as xr
 
     with open_hdf5(path, error=error):  # held open: xarray opens it again
-        return xr.open_dataset(path, engine="h5netcdf", group=group, chunks=chunks)
+        return xr.open_dataset(path, engine=engine, group=group, chunks=chunks)
 
 
 def open_netcdf_files(
     paths: Sequence[Path],
     *,
+    engine: str | type[BackendEntrypoint] = "h5netcdf",
     error: type[SciMLDataError] = NativeFormatError,
     **options: Any,
 ) -> xr.Dataset:
@@ -143,6 +147,7 @@ def open_netcdf_files(
 
     Args:
         paths: of the files.
+        engine: that reads the files, a name or class of xarray.
         error: class of the error.
         **options: keywords of `xarray.open_mfdataset`.
 
@@ -155,7 +160,7 @@ def open_netcdf_files(
         with open_hdf5(path, error=error):
             pass
     with report_damage(str(paths[0].parent), error):
-        return xr.open_mfdataset(paths, engine="h5netcdf", **options)
+        return xr.open_mfdataset(paths, engine=engine, **options)
     raise AssertionError  # `report_damage` ends nothing silently
 
 

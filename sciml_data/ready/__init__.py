@@ -6,6 +6,7 @@ shards       making of ready files, by processes, threads or a cluster
 cluster      workers of a Dask cluster
 open         ready files -> xarray.Dataset
 verification ready files against the hashes of their manifest
+lazy_values  values that fail by name if their file changed after it was opened
 patches      patches and windows of ready scenes
 """
 

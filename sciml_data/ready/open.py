@@ -228,11 +228,12 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     import xarray as xr
 
     from sciml_data.formats import open_netcdf
+    from sciml_data.ready.lazy_values import ReadyEngine
 
     has_dask = importlib.util.find_spec("dask") is not None
     if len(paths) == 1:
         chunks: dict[str, int] | None = {} if has_dask else None
-        return open_netcdf(paths[0], chunks=chunks, error=ConversionError)
+        return open_netcdf(paths[0], chunks=chunks, engine=ReadyEngine, error=ConversionError)
     if not has_dask:
         raise CallError(
             f"opening {len(paths)} files as one dataset needs dask, which is not installed",
@@ -268,12 +269,14 @@ def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
 def _concatenated(dimension: str, paths: list[Path]) -> xr.Dataset:
     """Open files of the same group, concatenated along a dimension."""
     from sciml_data.formats import open_netcdf, open_netcdf_files
+    from sciml_data.ready.lazy_values import ReadyEngine
 
     if len(paths) == 1:
-        return open_netcdf(paths[0], chunks={}, error=ConversionError)
+        return open_netcdf(paths[0], chunks={}, engine=ReadyEngine, error=ConversionError)
     # Variables without the dimension come from the first file; comparing them would read them.
     return open_netcdf_files(
         paths,
+        engine=ReadyEngine,
         error=ConversionError,
         combine="nested",
         concat_dim=dimension,
