@@ -9,7 +9,9 @@ The functions share these keywords:
     version: version of the dataset; None is the newest published version.
     sample: use the synthetic sample instead of the published data; sample_seed is its seed.
     registry: registry folder, as text or Path; None is SCIML_DATA_REGISTRY, then the built-in one.
-    home: folder of all data, as text or Path; None is SCIML_DATA_HOME, then the user's data folder.
+    home: folder of all data, as text or Path; or several, of which all but the first are shared
+        homes that are only read; or the result of `sciml_data.home.find_home`. None is
+        SCIML_DATA_HOME, then the user's data folder.
     log: callback that gets a line of text for each step.
     progress: callback (done, total).
 
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sciml_data.errors import CallError
-from sciml_data.home import DatasetFolder, Home, find_home
+from sciml_data.home import DatasetFolder, Home, HomePath, find_home
 from sciml_data.progress import Progress, format_bytes
 from sciml_data.registry import Descriptor, find_registry, load_descriptor
 
@@ -85,7 +87,7 @@ def plan_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     split: str | None = None,
     limit: int | None = None,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
     log: Log | None = None,
 ) -> Plan:
     """Return the files, sizes and URLs of a fetch; no file is fetched and nothing is stored.
@@ -111,7 +113,7 @@ def plan_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
 
     return make_plan(
         describe(dataset, version=version, registry=registry),
-        find_home(home),
+        find_home(home, log=log),
         mirrors=_addresses(mirrors, via),
         include=include,
         split=split,
@@ -137,7 +139,8 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     end: str | None = None,
     jobs: int = 8,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
+    wait: bool = True,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
@@ -159,6 +162,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         jobs: number of parallel requests.
         registry: registry folder.
         home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
         log: gets mirrors that fail, and the listing of an unpinned version.
         progress: gets bytes (done, total), or parts of a sample (done, total). A live version
             reports through `log` only.
@@ -169,7 +173,10 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
         FetchError: a file could not be fetched, or no mirror lists the expected files of an
             unpinned version; `.problems` has the reason of every mirror.
     """
-    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
+    descriptor, root = (
+        describe(dataset, version=version, registry=registry),
+        find_home(home, wait=wait, log=log),
+    )
     selection = {"include": include, "split": split, "limit": limit}
     period = {"start": start, "end": end}
     _check_keywords(descriptor, selection, period, sample_set, sample=sample)
@@ -207,7 +214,8 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
     ignore: Sequence[str] = (),
     jobs: int = 2,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
+    wait: bool = True,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Fetched:
@@ -222,6 +230,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
         jobs: number of files to read in parallel.
         registry: registry folder.
         home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
         log: gets a line for each step.
         progress: gets bytes (read, to read).
 
@@ -235,7 +244,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
 
     return adopt(
         describe(dataset, version=version, registry=registry),
-        find_home(home),
+        find_home(home, wait=wait, log=log),
         Path(folder),
         copy=copy,
         ignore=ignore,
@@ -258,7 +267,8 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     mirrors: Sequence[str] = (),
     jobs: int = 2,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
+    wait: bool = True,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Verified:
@@ -278,6 +288,7 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
         jobs: number of files to read in parallel.
         registry: registry folder.
         home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
         log: gets a line for each step of a repair.
         progress: gets bytes (read, to read).
 
@@ -289,7 +300,8 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
             check, or a live version cannot be repaired.
         VerificationError: `.problems` has every file that is missing, changed or unknown.
     """
-    descriptor, root = describe(dataset, version=version, registry=registry), find_home(home)
+    descriptor = describe(dataset, version=version, registry=registry)
+    root = find_home(home, wait=wait, log=log)
     folder = root.dataset(dataset, descriptor.version, sample_seed=sample_seed if sample else None)
     reading: _Reading = {"full": full, "jobs": jobs, "progress": progress}
 
@@ -358,7 +370,8 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     workers: int | str | Executor = 1,
     again: bool = False,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
+    wait: bool = True,
     log: Log | None = None,
     progress: Progress | None = None,
 ) -> Converted:
@@ -375,6 +388,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         again: convert every file again.
         registry: registry folder.
         home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
         log: gets reused files, failures, and the rate.
         progress: gets bytes of native files (done, total).
 
@@ -397,6 +411,8 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         sample_seed=sample_seed,
         registry=registry,
         home=home,
+        wait=wait,
+        log=log,
     )
     return convert(
         verified,
@@ -414,7 +430,7 @@ def pooch(
     *,
     mirrors: Sequence[str] = (),
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
     log: Log | None = None,
 ) -> DatasetPooch:
     """Return a dataset's native files as a `pooch.Pooch` that fetches and verifies as we do.
@@ -444,7 +460,7 @@ def pooch(
             hint="pip install 'sciml-data[pooch]'",
         ) from error
     descriptor = describe(dataset, version=version, registry=registry)
-    plan = make_plan(descriptor, find_home(home), mirrors=mirrors, log=log)
+    plan = make_plan(descriptor, find_home(home, log=log), mirrors=mirrors, log=log)
     page = landing_page_address(descriptor.dataset, descriptor.version)
     return DatasetPooch(plan, base_url=page, log=log)
 

@@ -10,7 +10,8 @@ there is to fix. The command line prints `str(error)` and exits with `error.exit
     │   ├── ListingError           no mirror lists the files that are expected
     │   │   └── UpstreamChangedError   a mirror lists other files than at first
     │   ├── NoSpaceError           the disk is full
-    │   └── LockedError            another process works in the same folder
+    │   ├── LockedError            another process works in the same folder
+    │   └── NotWritableError       a folder is read-only, or belongs to somebody else
     ├── VerificationError          files differ from the manifest
     ├── NativeFormatError          a native file does not follow its format
     ├── ConversionError            conversion failed, or ready files are not as declared
@@ -127,6 +128,10 @@ class NoSpaceError(FetchError):
 
 class LockedError(FetchError):
     """Another process works in the dataset's folder."""
+
+
+class NotWritableError(FetchError):
+    """A folder is on a read-only file system, or this user may not write to it."""
 
 
 class VerificationError(SciMLDataError):

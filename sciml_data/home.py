@@ -17,6 +17,9 @@ receipt.json  hashes of verified files, with their size, mtime and inode
 listing.csv   first listing of an unpinned version by a mirror
 manifest.csv  manifest of a sample, a live or an unpinned version
 
+Homes can be stacked: a home of one's own, in which everything new is written, and behind it shared
+homes of a site or a group, which are only read.
+
 A reader never sees half a file: content is written under a temporary name, flushed to the disk,
 and then renamed. Symbolic links below `native/`, `partial/` and `quarantine/` are refused, because
 one that somebody put there could lead anywhere.
@@ -30,20 +33,46 @@ import json
 import math
 import os
 import re
+import socket
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import FetchError, JsonError, LockedError
+from sciml_data.errors import FetchError, JsonError, LockedError, NotWritableError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from sciml_data.progress import Log
 
 HOME_VARIABLE = "SCIML_DATA_HOME"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
 MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
 MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
+RUNS_VARIABLE = "SCIML_DATA_RUNS"
+STAT_CACHE_NAME = "receipt.json"
+LOCK_NAME, SOFT_LOCK_NAME = ".lock", ".lock.soft"
+HOLDER_NAME = ".lock.holder"  # who has the lock
+POLL_S = 0.2  # a waiting process asks this often; a fetch or conversion takes far longer
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 SEED_NAME = re.compile(r"-?[0-9]+")  # name of a sample's folder
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What to do while another process works on the same data.
+
+    Attributes:
+        is_on: wait until the other process is done; otherwise fail at once.
+        log: gets a line that names the other process.
+    """
+
+    is_on: bool = True
+    log: Log = lambda _line: None
 
 
 @dataclass(frozen=True)
@@ -51,17 +80,40 @@ class DatasetFolder:
     """The folder of one version, or of one sample, of a dataset.
 
     Attributes:
-        root: the folder.
+        root: the folder in the user's own home; everything is written here.
+        shared: the same folder in homes that are only read. Its files are used where `root` has
+            none.
         sample_seed: seed of the sample; None for a version.
+        waiting: what `lock` does while another process works in the folder.
     """
 
     root: Path
+    shared: tuple[Path, ...] = ()
     sample_seed: int | None = None
+    waiting: Waiting = field(default=Waiting(), compare=False)
+
+    @property
+    def files_root(self) -> Path:
+        """The folder that has the native files, their manifest and their listing."""
+        for place in (self.root, *self.shared):
+            if (place / "native").is_dir():
+                return place
+        return self.root
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the native files are in a shared home, which is only read."""
+        return bool(self.shared) and self.files_root != self.root
+
+    @property
+    def own(self) -> DatasetFolder:
+        """The folder without shared homes, to write native files into."""
+        return replace(self, shared=())
 
     @property
     def native(self) -> Path:
         """Published files, each verified before it was moved here."""
-        return self.root / "native"
+        return self.files_root / "native"
 
     @property
     def partial(self) -> Path:
@@ -75,58 +127,75 @@ class DatasetFolder:
 
     @property
     def ready(self) -> Path:
-        """Converted files."""
+        """Converted files that were made in this home."""
         return self.root / "ready"
+
+    @property
+    def ready_places(self) -> tuple[Path, ...]:
+        """The folders to search for converted files, in order."""
+        return tuple(place / "ready" for place in (self.root, *self.shared))
 
     @property
     def stat_cache(self) -> Path:
         """Hashes of verified files; an unchanged file is not hashed again."""
-        return self.root / "receipt.json"
+        return self.root / STAT_CACHE_NAME
 
     @property
     def manifest(self) -> Path:
         """Manifest of fetched files, for samples and for versions without one in the registry."""
-        return self.root / "manifest.csv"
+        return self.files_root / "manifest.csv"
 
     @property
     def listing(self) -> Path:
         """First listing of an unpinned version by a mirror."""
-        return self.root / "listing.csv"
+        return self.files_root / "listing.csv"
 
     @contextlib.contextmanager
-    def lock(self, purpose: str, *, timeout_s: float = 0.0) -> Iterator[None]:
-        """Lock the folder against other processes on this computer.
+    def lock(self, purpose: str, *, waits: bool = True) -> Iterator[None]:
+        """Lock the folder against other processes, and wait while another one has locked it.
 
         Two processes that fetch into one folder would write to the same partial files.
 
         Args:
-            purpose: what the folder is locked for; part of the error message.
-            timeout_s: seconds to wait for another process; 0 does not wait.
+            purpose: what the folder is locked for, e.g. "fetch waves 1.0"; part of messages.
+            waits: whether waiting makes sense; `Waiting.is_on` must allow it, too.
 
         Raises:
-            LockedError: another process has locked the folder.
+            LockedError: another process has locked the folder, and waiting is off.
+            NotWritableError: the folder cannot be written.
         """
-        import filelock
-
-        self.root.mkdir(parents=True, exist_ok=True)
-        lock_path = self.root / ".lock"
         try:
-            # The operating system releases the lock when a process is killed: no stale locks.
-            with filelock.FileLock(lock_path, timeout=timeout_s):
-                yield
-        except filelock.Timeout as error:
-            raise LockedError(
-                f"cannot {purpose}: another process works in {self.root}",
-                untouched="nothing was changed",
-                hint="wait for it to end, or use another folder with --home",
-            ) from error
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = _acquire(self.root, purpose, self.waiting if waits else Waiting(is_on=False))
+        except OSError as error:
+            if error.errno in NOT_WRITABLE:
+                raise not_writable(purpose, self.root) from error
+            raise
+        holder = self.root / HOLDER_NAME
+        try:
+            _write_holder(holder, purpose)
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                holder.unlink()
+            lock.release()
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folder in which sciml-data stores everything."""
+    """The folder in which sciml-data stores everything, and shared homes below it.
+
+    Attributes:
+        root: the user's own home; everything is written here.
+        shared: homes that are only read, in the order in which they are searched.
+        runs_root: folder of the runs; None is `runs` in `root`.
+        waiting: what to do while another process works on the same data.
+    """
 
     root: Path
+    shared: tuple[Path, ...] = ()
+    runs_root: Path | None = None
+    waiting: Waiting = field(default=Waiting(), compare=False)
 
     def dataset(
         self, dataset: str, version: str, *, sample_seed: int | None = None
@@ -138,31 +207,143 @@ class Home:
             version: its version.
             sample_seed: seed of the sample; None means the published data.
         """
-        if sample_seed is None:
-            return DatasetFolder(self.root / "data" / dataset / version)
-        place = self.root / "samples" / dataset / version / str(sample_seed)
-        return DatasetFolder(place, sample_seed=sample_seed)
+        path = f"data/{dataset}/{version}"
+        if sample_seed is not None:
+            path = f"samples/{dataset}/{version}/{sample_seed}"
+        root, *shared = (place / path for place in (self.root, *self.shared))
+        return DatasetFolder(root, tuple(shared), sample_seed, self.waiting)
+
+    def versions(self, dataset: str) -> list[str]:
+        """Return the versions of a dataset that have a folder in this home or a shared one."""
+        folders = [place / "data" / dataset for place in (self.root, *self.shared)]
+        return sorted({entry.name for each in folders if each.is_dir() for entry in each.iterdir()})
 
     def sample_seeds(self, dataset: str, version: str) -> list[int]:
         """Return the seeds of the samples that have a folder, in order."""
-        folder = self.root / "samples" / dataset / version
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        folders = [place / "samples" / dataset / version for place in (self.root, *self.shared)]
+        names = {entry.name for each in folders if each.is_dir() for entry in each.iterdir()}
         return sorted(int(name) for name in names if SEED_NAME.fullmatch(name))
+
+    @property
+    def runs_folder(self) -> Path:
+        """The folder of all runs."""
+        return self.runs_root or self.root / "runs"
 
     def runs(self, benchmark: str) -> Path:
         """Return the folder of a benchmark's runs."""
-        return self.root / "runs" / benchmark
+        return self.runs_folder / benchmark
 
 
-def find_home(path: str | Path | None = None) -> Home:
-    """Return the home at a path, else at `SCIML_DATA_HOME`, else in the user's data folder."""
-    if path is None and HOME_VARIABLE in os.environ:
-        path = os.environ[HOME_VARIABLE]
-    if path is None:
+HomePath: TypeAlias = "Home | str | Path | Sequence[str | Path] | None"
+
+
+def find_home(
+    path: HomePath = None,
+    *,
+    runs: str | Path | None = None,
+    wait: bool | None = None,
+    log: Log | None = None,
+) -> Home:
+    """Return the home at a path, else at `SCIML_DATA_HOME`, else in the user's data folder.
+
+    Args:
+        path: a folder; or several, of which the first is the user's own and the others are shared
+            homes that are only read; or a home, which is returned with the other arguments
+            applied. `SCIML_DATA_HOME` may have several folders, too, separated as in `PATH`.
+        runs: folder of the runs; None is `SCIML_DATA_RUNS`, then `runs` in the own home.
+        wait: whether to wait while another process works on the same data; None is yes.
+        log: gets a line when that happens.
+    """
+    home = path if isinstance(path, Home) else _home_at(path)
+    runs = runs or (None if home.runs_root else os.environ.get(RUNS_VARIABLE))
+    waiting = Waiting(
+        home.waiting.is_on if wait is None else wait, home.waiting.log if log is None else log
+    )
+    return replace(home, runs_root=_absolute(runs) if runs else home.runs_root, waiting=waiting)
+
+
+def _home_at(path: str | Path | Sequence[str | Path] | None) -> Home:
+    folders = [path] if isinstance(path, str | Path) else list(path or ())
+    # An empty variable, or an empty part of one, is as good as none.
+    folders = folders or [p for p in os.environ.get(HOME_VARIABLE, "").split(os.pathsep) if p]
+    if not folders:
         import platformdirs
 
-        path = platformdirs.user_data_path("sciml-data")
-    return Home(Path(path).expanduser().resolve())
+        folders = [platformdirs.user_data_path("sciml-data")]
+    own, *shared = map(_absolute, folders)
+    return Home(own, tuple(shared))
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().resolve()
+
+
+def _acquire(root: Path, purpose: str, waiting: Waiting) -> BaseFileLock:
+    """Return the acquired lock of a folder.
+
+    Raises:
+        LockedError: another process has it, and waiting is off.
+        OSError: the folder cannot be written.
+    """
+    import filelock
+
+    # The operating system releases the first kind when a process is killed. Some file systems
+    # (NFS without a lock daemon, some FUSE) have no such locks. There a file is the lock. It names
+    # its process, so the lock of a process that was killed on this computer is taken over.
+    kinds: list[tuple[type[BaseFileLock], str]] = [
+        (filelock.FileLock, LOCK_NAME),
+        (filelock.SoftFileLock, SOFT_LOCK_NAME),
+    ]
+    for kind, name in kinds:
+        lock = kind(root / name)
+        try:
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                _wait(lock, root, purpose, waiting)
+        except OSError as error:
+            if error.errno in NO_LOCKS and kind is filelock.FileLock:
+                continue
+            raise
+        return lock
+    raise AssertionError("unreachable: the last kind of lock is returned or raises an error")
+
+
+def _wait(lock: BaseFileLock, root: Path, purpose: str, waiting: Waiting) -> None:
+    holder = _holder(root / HOLDER_NAME)
+    if not waiting.is_on:
+        raise LockedError(
+            f"cannot {purpose}: {holder} works in {root}",
+            untouched="nothing was changed",
+            hint="wait for it to end, or use another folder with --home",
+        )
+    waiting.log(f"waiting for {holder}, which works in {root} (--no-wait fails instead)")
+    lock.acquire(timeout=-1, poll_interval=POLL_S)
+
+
+def _write_holder(path: Path, purpose: str) -> None:
+    """Write who has the lock, for the messages of others; without it they name no process."""
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose}
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps(holder) + "\n", encoding="utf-8")
+
+
+def _holder(path: Path) -> str:
+    """Return the process that has the lock in words."""
+    with contextlib.suppress(OSError, JsonError, KeyError, TypeError):
+        holder = read_json(path)
+        return f"process {holder['pid']} on {holder['host']} ({holder['purpose']})"
+    return "another process"
+
+
+def not_writable(purpose: str, root: Path) -> NotWritableError:
+    """Return the error of a folder that this user cannot write, or that is read-only."""
+    return NotWritableError(
+        f"cannot {purpose}: {root} is not writable",
+        untouched="nothing was changed",
+        hint="put a home of your own before a shared one: --home MINE --home SHARED; "
+        "runs can have a folder of their own: --runs DIR",
+    )
 
 
 def lstat_inside(root: Path, path: str) -> os.stat_result | None:

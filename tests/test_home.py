@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 from sciml_data.errors import JsonError, LockedError
 from sciml_data.home import (
     HOME_VARIABLE,
+    RUNS_VARIABLE,
+    DatasetFolder,
     Home,
     find_home,
     publish,
@@ -54,7 +57,19 @@ def test_the_seeds_of_the_samples_in_a_home_are_found(home: Home) -> None:
 
 
 def test_another_process_is_told_that_the_folder_is_held(home: Home) -> None:
-    folder = home.dataset("waves", "1.0")
+    folder = find_home(home, wait=False).dataset("waves", "1.0")
+    holder = hold(folder)
+    with holder:
+        with pytest.raises(LockedError, match="cannot verify waves"), folder.lock("verify waves"):
+            pass
+        assert holder.stdin is not None
+        holder.stdin.close()
+    with folder.lock("verify waves"):
+        assert folder.root.is_dir()
+
+
+def hold(folder: DatasetFolder, *, preload: str = "") -> subprocess.Popen[bytes]:
+    """Return a process that has locked a folder until its standard input is closed."""
     program = (
         "import sys; from pathlib import Path\n"
         "from sciml_data.home import DatasetFolder\n"
@@ -63,19 +78,106 @@ def test_another_process_is_told_that_the_folder_is_held(home: Home) -> None:
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, str(folder.root)],
+        env={**os.environ, "LD_PRELOAD": preload},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == b"held\n"
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    return holder
 
-        with pytest.raises(LockedError, match="cannot verify waves"), folder.lock("verify waves"):
-            pass
-        holder.stdin.close()
+
+def test_a_process_waits_for_the_other_one_and_names_it(home: Home) -> None:
+    lines: list[str] = []
+    holder = hold(home.dataset("waves", "1.0"))
+    assert holder.stdin is not None
+
+    def log(line: str) -> None:
+        lines.append(line)
+        assert holder.stdin is not None
+        holder.stdin.close()  # only now does the other process end
+
+    with holder, find_home(home, log=log).dataset("waves", "1.0").lock("verify waves"):
+        (line,) = lines
+    assert line.startswith(f"waiting for process {holder.pid} on ")
+    assert "(fetch waves 1.0)" in line
+
+
+def test_the_lock_of_a_killed_process_is_free(home: Home) -> None:
+    folder = find_home(home, wait=False).dataset("waves", "1.0")
+    with hold(folder) as holder:
+        holder.kill()
     with folder.lock("verify waves"):
-        assert folder.root.is_dir()
+        pass
+
+
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def test_a_file_is_the_lock_where_the_file_system_has_no_locks(
+    home: Home, tmp_path: Path, error: str
+) -> None:
+    preload = compiled(tmp_path, f"int flock(int f, int o) {{ errno = {error}; return -1; }}")
+    folder = home.dataset("waves", "1.0")
+    program = (
+        "import sys; from sciml_data.home import find_home\n"
+        "with find_home(sys.argv[1], wait=False).dataset('waves', '1.0').lock('verify'): pass\n"
+    )
+    command = [sys.executable, "-c", program, str(home.root)]
+
+    def verify() -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "LD_PRELOAD": preload}
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+    with hold(folder, preload=preload) as holder:
+        held = verify()
+        holder.kill()
+    after_kill = verify()
+
+    assert "LockedError: cannot verify: process" in held.stderr
+    assert after_kill.returncode == 0, after_kill.stderr
+
+
+def compiled(folder: Path, function: str) -> str:
+    """Return a shared library with one C function, to be loaded before all others."""
+    if (compiler := shutil.which("gcc")) is None:
+        pytest.skip("needs a C compiler")
+    source, library = folder / "preload.c", folder / "preload.so"
+    source.write_text(f"#include <errno.h>\n#include <sys/file.h>\n{function}\n")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    return str(library)
+
+
+def test_the_first_home_is_written_and_the_others_are_only_read(tmp_path: Path) -> None:
+    mine, site = tmp_path / "mine", tmp_path / "site"
+    stacked = find_home([mine, site])
+    folder = stacked.dataset("waves", "1.0")
+    assert folder.native == mine / "data/waves/1.0/native"
+
+    (site / "data/waves/1.0/native").mkdir(parents=True)
+
+    assert folder.is_shared
+    assert folder.native == site / "data/waves/1.0/native"
+    assert folder.manifest == site / "data/waves/1.0/manifest.csv"
+    assert folder.partial == mine / "data/waves/1.0/partial"
+    assert folder.ready_places == (mine / "data/waves/1.0/ready", site / "data/waves/1.0/ready")
+    assert folder.own.native == mine / "data/waves/1.0/native"
+    assert stacked.versions("waves") == ["1.0"]
+    (mine / "data/waves/1.0/native").mkdir(parents=True)
+    assert not folder.is_shared
+
+
+def test_homes_and_runs_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, f"{tmp_path / 'mine'}:{tmp_path / 'site'}:")
+    monkeypatch.setenv(RUNS_VARIABLE, str(tmp_path / "runs"))
+
+    home = find_home()
+
+    assert (home.root, home.shared) == (tmp_path / "mine", (tmp_path / "site",))
+    assert home.runs("waves") == tmp_path / "runs" / "waves"
+    assert find_home(runs=tmp_path / "other").runs("waves") == tmp_path / "other" / "waves"
+    monkeypatch.setenv(RUNS_VARIABLE, "")
+    assert find_home().runs("waves") == tmp_path / "mine" / "runs" / "waves"
 
 
 def test_a_published_file_replaces_the_one_that_was_there(tmp_path: Path) -> None:

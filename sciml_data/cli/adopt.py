@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, version_option
+from sciml_data.cli.options import home_option, registry_option, version_option, wait_option
 from sciml_data.cli.output import byte_bar, file_rows, log
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ Examples:
 @version_option
 @registry_option
 @home_option
+@wait_option
 @click.option(
     "--link/--copy",
     "link",
@@ -57,10 +58,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     folder: Path,
     version: str | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
     ignore: Sequence[str],
     *,
     link: bool,
+    wait: bool,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -89,6 +91,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             jobs=jobs,
             registry=registry,
             home=home,
+            wait=wait,
             log=log,
             progress=progress,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out
 
 
@@ -33,11 +33,13 @@ Examples:
 )
 @registry_option
 @home_option
+@runs_option
 def command(
     runs: tuple[str, ...],
     output: Path | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
+    runs_folder: Path | None,
     *,
     as_json: bool,
     **counting: Any,
@@ -54,7 +56,7 @@ def command(
     from sciml_data.registry import find_registry
     from sciml_data.results.board import advised_runs, aggregate, summary_json, summary_text
 
-    place, known = find_home(home), find_registry(registry)
+    place, known = find_home(home, runs=runs_folder), find_registry(registry)
     found, left_out = find_runs(place, runs)
     log_left_out(left_out)
     records = [record for _, record in found]

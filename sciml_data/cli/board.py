@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out, print_or_write
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ Examples:
 )
 @registry_option
 @home_option
+@runs_option
 def command(
     names: tuple[str, ...], benchmark: str | None, format_: str, output: Path | None, **where: Any
 ) -> None:
@@ -64,7 +65,7 @@ def command(
     registry = find_registry(where["registry"])
     invalid: list[Problem] = []
     published = published_rows(registry, [benchmark] if benchmark else None, left_out=invalid)
-    runs, left_out = collect(find_home(where["home"]), names)
+    runs, left_out = collect(find_home(where["home"], runs=where["runs_folder"]), names)
     log_left_out([*invalid, *left_out])
     runs = [run for run in runs if benchmark in {None, run.record["benchmark"]["name"]}]
     rows = board_rows(

@@ -18,7 +18,7 @@ Examples:
 )
 @registry_option
 @home_option
-def command(registry: Path | None, home: Path | None) -> None:
+def command(registry: Path | None, home: tuple[Path, ...]) -> None:
     """Write catalog.yaml into the home, with an entry for every converted version and split.
 
     Intake with intake-xarray opens it, from the folder or from a web server that serves the folder.

@@ -16,6 +16,7 @@ from sciml_data.cli.options import (
     sample_option,
     seed_option,
     version_option,
+    wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.errors import CallError
@@ -39,6 +40,7 @@ Examples:
 @seed_option
 @registry_option
 @home_option
+@wait_option
 @click.option(
     "--set",
     "given",
@@ -66,12 +68,13 @@ def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
     sample_seed: int,
     given: Sequence[str],
     *,
     sample: bool,
     strict: bool,
+    wait: bool,
     jobs: int | None,
     cluster: str | None,
     again: bool,
@@ -99,6 +102,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             options=read_options((*given, "strict=true") if strict else given),
             registry=registry,
             home=home,
+            wait=wait,
             workers=cluster or jobs or 1,
             again=again,
             log=log,

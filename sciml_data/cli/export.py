@@ -10,11 +10,22 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, refuse_options, registry_option, version_option
+from sciml_data.cli.options import (
+    home_option,
+    refuse_options,
+    registry_option,
+    runs_option,
+    version_option,
+)
 from sciml_data.cli.output import check_output, print_or_write
 
 # Options for runs only: parameter -> how it is typed.
-RUN_OPTIONS = {"home": "--home", "org": "--org", "with_predictions": "--with-predictions"}
+RUN_OPTIONS = {
+    "home": "--home",
+    "runs_folder": "--runs",
+    "org": "--org",
+    "with_predictions": "--with-predictions",
+}
 
 
 @click.command(
@@ -39,6 +50,7 @@ Run (RUN is a path, an id or `latest`):
 @version_option
 @registry_option
 @home_option
+@runs_option
 @click.option(
     "--format",
     "format_",

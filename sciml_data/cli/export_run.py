@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sciml_data.cli.options import refuse_options
+from sciml_data.cli.options import home_of, refuse_options
 from sciml_data.cli.output import check_output, log_one_left_out, print_or_write
 from sciml_data.errors import CallError, nearest
 
@@ -27,7 +27,6 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         RecordError: the run cannot be exported in this format.
     """
     from sciml_data.bench import find_run, load_record
-    from sciml_data.home import find_home
     from sciml_data.registry import find_registry
     from sciml_data.results.exports import RUN_FORMS, ExportRequest
     from sciml_data.results.exports import export_run as export
@@ -42,7 +41,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
     to = options["to"]
     if to is not None and not run_form.writes_target:
         check_output(Path(to))
-    folder = find_run(find_home(options["home"]), name, on_left_out=log_one_left_out)
+    folder = find_run(home_of(options), name, on_left_out=log_one_left_out)
     request = ExportRequest(
         folder,
         load_record(folder),

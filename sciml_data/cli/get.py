@@ -16,6 +16,7 @@ from sciml_data.cli.options import (
     sample_set_option,
     seed_option,
     version_option,
+    wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log, part_bar
 from sciml_data.errors import CallError
@@ -43,6 +44,7 @@ Examples:
 @seed_option
 @registry_option
 @home_option
+@wait_option
 @sample_set_option
 @mirror_option
 @click.option(
@@ -108,7 +110,7 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
         raise CallError(
             f"--dry-run cannot be used with {', '.join(names)}", untouched="nothing was fetched"
         )
-    del options["jobs"]
+    del options["jobs"], options["wait"]
     _print_plan(plan_dataset(dataset, **options, log=log), as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
 from sciml_data.errors import CallError, Problem, SciMLDataError
 
@@ -48,6 +48,7 @@ Examples:
 @click.option("--rules", help="Print the rules of this benchmark for the official checker.")
 @registry_option
 @home_option
+@runs_option
 def command(run: str | None, **options: Any) -> None:
     """Print the MLPerf log of RUN (a path, an id or `latest`), or check a log.
 
@@ -137,6 +138,5 @@ def _official(path: Path, text: str, options: dict[str, Any]) -> list[Problem]:
 
 def _record(run: str, options: dict[str, Any]) -> dict[str, Any]:
     from sciml_data.bench import find_run, load_record
-    from sciml_data.home import find_home
 
-    return load_record(find_run(find_home(options["home"]), run, on_left_out=log_one_left_out))
+    return load_record(find_run(home_of(options), run, on_left_out=log_one_left_out))

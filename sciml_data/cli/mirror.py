@@ -59,7 +59,7 @@ def create(
     datasets: Sequence[str],
     version: str | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
     *,
     from_home: bool,
 ) -> None:
@@ -92,7 +92,7 @@ def update(
     folder: Path,
     datasets: Sequence[str],
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
     *,
     from_home: bool,
 ) -> None:
@@ -142,11 +142,11 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     log(f"{changed} of {len(published)} repositories changed")
 
 
-def _hashes(home: Path | None, *, from_home: bool) -> HashLookup:
+def _hashes(home: tuple[Path, ...], *, from_home: bool) -> HashLookup:
     from sciml_data.home import find_home
     from sciml_data.integrations.datalad import no_hashes, sha256_from_home
 
-    if home is not None and not from_home:
+    if home and not from_home:
         raise CallError("--home needs --from-home", untouched="no mirror was made")
     return sha256_from_home(find_home(home), log) if from_home else no_hashes
 

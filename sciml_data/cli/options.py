@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.errors import CallError
+
+if TYPE_CHECKING:
+    from sciml_data.home import Home
 
 dataset_argument = click.argument("dataset")
 registry_option = click.option(
@@ -19,7 +22,21 @@ registry_option = click.option(
 home_option = click.option(
     "--home",
     type=click.Path(path_type=Path),
-    help="Folder of all data and runs. Default: SCIML_DATA_HOME, then the user's data folder.",
+    multiple=True,
+    help="Folder of all data and runs. Repeated: further folders are shared homes, which are only "
+    "read. Default: SCIML_DATA_HOME, then the user's data folder.",
+)
+runs_option = click.option(
+    "--runs",
+    "runs_folder",
+    type=click.Path(path_type=Path),
+    help="Folder of the runs. Default: SCIML_DATA_RUNS, then `runs` in the home.",
+)
+wait_option = click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Wait while another process works on the same data, or fail at once.",
 )
 version_option = click.option("--version", help="Version of the dataset. Default: the newest.")
 mirror_option = click.option(
@@ -48,6 +65,15 @@ sample_set_option = click.option(
 )
 
 
+def home_of(options: Mapping[str, Any]) -> Home:
+    """Return the home that the options --home, --runs and --wait of a verb describe."""
+    from sciml_data.cli.output import log
+    from sciml_data.home import find_home
+
+    wait = options.get("wait")
+    return find_home(options["home"], runs=options["runs_folder"], wait=wait, log=log)
+
+
 def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, str]) -> None:
     """Raise an error that lists all given options which a format does not accept.
 
@@ -56,7 +82,7 @@ def refuse_options(form: str, options: Mapping[str, Any], refused: Mapping[str, 
         options: values of all options.
         refused: parameter -> how the option is typed.
     """
-    given = [typed for key, typed in refused.items() if options[key] not in (None, False)]
+    given = [typed for key, typed in refused.items() if options[key] not in (None, False, ())]
     if given:
         raise CallError(
             f"{form} does not accept {', '.join(given)}",

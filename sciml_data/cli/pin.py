@@ -42,7 +42,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
     mirrors: Sequence[str],
     *,
     listing: bool,

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_option, mirror_option, registry_option
+from sciml_data.cli.options import (
+    home_of,
+    home_option,
+    mirror_option,
+    registry_option,
+    runs_option,
+    wait_option,
+)
 from sciml_data.cli.output import log, log_one_left_out
 
 if TYPE_CHECKING:
@@ -30,6 +37,8 @@ Examples:
 @mirror_option
 @registry_option
 @home_option
+@runs_option
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(run: str, *, as_json: bool, **options: Any) -> None:
     """Recompute the scores of RUN (a path, an id or `latest`) and compare them with its record.
@@ -53,10 +62,9 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
 def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Rescore a run of the home, print the differences, and return whether there are none."""
     from sciml_data.bench import find_run, load_record, rescore
-    from sciml_data.home import find_home
     from sciml_data.registry import find_registry
 
-    folder = find_run(find_home(options["home"]), run, on_left_out=log_one_left_out)
+    folder = find_run(home_of(options), run, on_left_out=log_one_left_out)
     data = load_record(folder)["dataset"]
     checked, differences = rescore(
         folder,
@@ -107,7 +115,7 @@ def _stage(task: Task, data: Mapping[str, Any], options: Mapping[str, Any]) -> S
     return stage(
         task,
         find_registry(options["registry"]),
-        home=find_home(options["home"]),
+        home=find_home(options["home"], runs=options["runs_folder"], wait=options["wait"], log=log),
         mirrors=options["mirrors"],
         sample=Sample.of(data),
         log=log,

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import (
+    home_of,
     home_option,
     mirror_option,
     registry_option,
+    runs_option,
     sample_option,
     sample_set_option,
     seed_option,
+    wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
 from sciml_data.errors import CallError
@@ -99,6 +102,8 @@ Examples:
 )
 @registry_option
 @home_option
+@runs_option
+@wait_option
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
 def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     """Train and score BENCHMARK; print the scores beside every baseline, then the run's folder.
@@ -109,9 +114,12 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     are the workers of a single run; the first worker writes and prints.
     """
     from sciml_data.bench import load_record, run_table, spread_table
-    from sciml_data.home import find_home
 
-    folders = _run(benchmark, options, find_home(options["home"]))
+    folders = _run(
+        benchmark,
+        options,
+        home_of(options),
+    )
     if not folders:  # staged only, or a worker that does not write
         return
     records = [load_record(folder) for folder in folders]

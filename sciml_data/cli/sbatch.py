@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli.options import home_of
 from sciml_data.cli.output import log, print_or_write
 from sciml_data.errors import CallError
 
@@ -72,7 +73,6 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
     from sciml_data.bench import check_names
     from sciml_data.cli.run import command as run_command
     from sciml_data.cli.run import read_request
-    from sciml_data.home import find_home
 
     given = run_command.make_context("sciml-data run", list(words)).params
     if decided := [word for name, word in DECIDED.items() if given[name]]:
@@ -80,17 +80,19 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
             f"the job script sets {', '.join(decided)} itself",
             untouched="nothing was written",
         )
-    home, benchmark = find_home(given["home"]), given["benchmark"]
+    home, benchmark = home_of(given), given["benchmark"]
     resumed, request, _, _ = read_request(benchmark, given, home)
     check_names(request)
-    own: dict[str, Path | str] = {"--home": home.root}
+    own: list[tuple[str, Path | str]] = [("--home", each) for each in (home.root, *home.shared)]
+    if home.runs_root:
+        own.append(("--runs", home.runs_root))
     if resumed:  # `latest` would mean another run once the job has begun
-        own["--resume"] = resumed.name
+        own.append(("--resume", resumed.name))
     if given["registry"]:
-        own["--registry"] = given["registry"].expanduser().resolve()
-    passed = _without([*words], {*own, "--name"})
+        own.append(("--registry", given["registry"].expanduser().resolve()))
+    passed = _without([*words], {"--name", *(option for option, _ in own)})
     run = [sys.executable, "-m", "sciml_data", "run", *passed]
-    run += [str(word) for pair in own.items() for word in pair]
+    run += [str(word) for pair in own for word in pair]
     if threads and not given["threads"]:
         run += ["--threads", str(threads)]
     return benchmark, run, "" if given["resume"] else given["name"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out
 
 
@@ -33,14 +33,15 @@ Examples:
 @click.option("--no-figures", is_flag=True, help="Print the scores only.")
 @registry_option
 @home_option
+@runs_option
 def command(
     runs: tuple[str, ...],
     figures: Path | None,
     registry: Path | None,
-    home: Path | None,
     *,
     as_json: bool,
     no_figures: bool,
+    **places: Any,
 ) -> None:
     """Print the scores of RUN (a path, an id or `latest`) and draw its figures.
 
@@ -48,9 +49,8 @@ def command(
     different data, or synthetic and real runs together, are an error.
     """
     from sciml_data.bench import check_repeats, find_runs, run_table, spread_table
-    from sciml_data.home import find_home
 
-    place = find_home(home)
+    place = home_of(places)
     found, left_out = find_runs(place, runs)
     log_left_out(left_out)
     records = [record for _, record in found]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ Examples:
 @click.option("--draw", is_flag=True, help="Draw the figures of the runs first.")
 @registry_option
 @home_option
+@runs_option
 def build(  # noqa: PLR0913 - one parameter an option
     runs: tuple[str, ...],
     target: Path,
@@ -67,7 +68,8 @@ def build(  # noqa: PLR0913 - one parameter an option
     org: str | None,
     system: str | None,
     registry: Path | None,
-    home: Path | None,
+    home: tuple[Path, ...],
+    runs_folder: Path | None,
     *,
     samples: bool,
     draw: bool,
@@ -85,7 +87,7 @@ def build(  # noqa: PLR0913 - one parameter an option
 
     _check_url(base_url)
     submitter = _submitter(org, system)
-    source, place = find_registry(registry), find_home(home)
+    source, place = find_registry(registry), find_home(home, runs=runs_folder)
     content = gather(source, place, wanted=runs, benchmarks=benchmarks)
     log_left_out(content.left_out)
     # The folders of submissions belong to other people: no figure is drawn into them.

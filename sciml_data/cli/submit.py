@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out
 from sciml_data.errors import CallError
 
@@ -74,16 +74,21 @@ Examples:
 )
 @click.option("--allow-dirty", is_flag=True, help="Accept runs of code with uncommitted changes.")
 @home_option
-def pack(runs: Sequence[str], *, to: Path, home: Path | None, **options: Any) -> None:
+@runs_option
+def pack(
+    runs: Sequence[str],
+    *,
+    to: Path,
+    **options: Any,
+) -> None:
     """Write RUNS (paths, ids or `latest`) as `{org}/{application}/{system}/{descriptor}`.
 
     The runs must be repeats that differ only in their seeds. Prints the folder.
     """
     from sciml_data.bench import find_run
-    from sciml_data.home import find_home
     from sciml_data.results.submission import Extras, Terms, pack_runs, read_system_file
 
-    place = find_home(home)
+    place = home_of(options)
     folders = [find_run(place, run, on_left_out=log_one_left_out) for run in runs]
     given = {key: options[key] for key in Terms.__dataclass_fields__}
     extras = Extras(
@@ -212,15 +217,21 @@ Examples:
     help="Allowed deviation as a fraction of the median.",
 )
 @home_option
-def compare(folder: Path, run: str, *, tolerance: float | None, home: Path | None) -> None:
+@runs_option
+def compare(
+    folder: Path,
+    run: str,
+    *,
+    tolerance: float | None,
+    **places: Any,
+) -> None:
     """Check whether RUN, made independently, reproduces the rescored submission in FOLDER."""
     from sciml_data.bench import find_run
-    from sciml_data.home import find_home
     from sciml_data.results.submission import TOLERANCE, compare_run
 
     width = TOLERANCE if tolerance is None else tolerance
     problems = compare_run(
-        folder, find_run(find_home(home), run, on_left_out=log_one_left_out), tolerance=width
+        folder, find_run(home_of(places), run, on_left_out=log_one_left_out), tolerance=width
     )
     for problem in problems:
         click.echo(problem)

@@ -17,6 +17,7 @@ from sciml_data.cli.options import (
     sample_option,
     seed_option,
     version_option,
+    wait_option,
 )
 from sciml_data.cli.output import byte_bar, log
 from sciml_data.errors import CallError
@@ -41,6 +42,7 @@ Examples:
 @seed_option
 @registry_option
 @home_option
+@wait_option
 @mirror_option
 @click.option(
     "--full",

@@ -26,10 +26,12 @@ from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
     ConversionError,
     NativeFormatError,
+    NotWritableError,
     Problem,
     SciMLDataError,
 )
 from sciml_data.formats import Native, Shard, load_format, require_format
+from sciml_data.home import DatasetFolder
 from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.ready.folder import (
     MANIFEST_NAME,
@@ -92,17 +94,23 @@ def convert(
     options, log = dict(options or {}), log or (lambda _: None)
     native = _native(verified)
     shards = load_format(native.block["reader"]).shards(native, options)
-    # Two conversions of the same folder would remove each other's files.
-    with verified.folder.lock("convert"):
-        folder, tasks = _plan(verified, native, shards, options)
-        if not again:
-            _log_problems(folder.find_existing(), log)
-        if folder.is_complete:
+    folder, tasks = _plan(verified, native, shards, options)
+    if again or not _is_in_shared_home(verified.folder, folder, log):
+        try:
+            # Two conversions of the same folder would remove each other's files.
+            with verified.folder.lock("convert"):
+                if not again:
+                    _log_problems(folder.find_existing(), log)
+                if folder.is_complete:
+                    log(f"nothing to convert: {len(shards)} ready files are there")
+                else:
+                    if folder.entries:
+                        log(_kept(folder))
+                    _make_missing(folder, tasks, workers, log=log, progress=progress)
+        except NotWritableError:
+            if again or folder.find_existing() or not folder.is_complete:
+                raise
             log(f"nothing to convert: {len(shards)} ready files are there")
-        else:
-            if folder.entries:
-                log(_kept(folder))
-            _make_missing(folder, tasks, workers, log=log, progress=progress)
     converted = find_converted(verified.descriptor, verified.folder, options)
     if converted is None:
         raise ConversionError(
@@ -111,6 +119,16 @@ def convert(
             hint="run the same command again, and let no other process change this folder",
         )
     return converted
+
+
+def _is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bool:
+    """Return whether a shared home has all files that a folder of the user's own should have."""
+    for place in dataset.ready_places[1:] if not own.root.is_dir() else ():
+        shared = ReadyFolder(place / own.root.name, own.record, own.identities)
+        if not shared.find_existing() and shared.is_complete:
+            log(f"nothing to convert: {len(shared.entries)} ready files are in {shared.root}")
+            return True
+    return False
 
 
 def _log_problems(problems: Sequence[Problem], log: Log) -> None:

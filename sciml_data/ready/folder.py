@@ -39,15 +39,21 @@ DIGEST_LETTERS = 12  # of sha256, for the name of the folder; the record has the
 
 
 def ready_folder(folder: DatasetFolder, options: Mapping[str, Any]) -> Path:
-    """Return the folder of the ready files for a set of options."""
+    """Return the folder in the user's own home of the ready files for a set of options."""
+    return folder.ready / _folder_name(options)
+
+
+def _folder_name(options: Mapping[str, Any]) -> str:
     text = json.dumps(dict(options), sort_keys=True, separators=(",", ":"))
-    return folder.ready / hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS]
 
 
 def find_converted(
     descriptor: Descriptor, folder: DatasetFolder, options: Mapping[str, Any] | None = None
 ) -> Converted | None:
     """Return the ready files for a set of options, None if they do not exist or are incomplete.
+
+    Those of the user's own home come first, then those of shared homes.
 
     Args:
         descriptor: descriptor of the dataset.
@@ -57,7 +63,10 @@ def find_converted(
     Raises:
         VerificationError: the record or the manifest of the ready files is damaged.
     """
-    return _load(descriptor, folder, ready_folder(folder, options or {}))
+    for place in folder.ready_places:
+        if converted := _load(descriptor, folder, place / _folder_name(options or {})):
+            return converted
+    return None
 
 
 def find_all_converted(descriptor: Descriptor, folder: DatasetFolder) -> list[Converted]:
@@ -70,7 +79,11 @@ def find_all_converted(descriptor: Descriptor, folder: DatasetFolder) -> list[Co
     Raises:
         VerificationError: a record or a manifest of ready files is damaged.
     """
-    roots = sorted(path.parent for path in folder.ready.glob(f"*/{RECORD_NAME}"))
+    found: dict[str, Path] = {}
+    for place in folder.ready_places:
+        for path in place.glob(f"*/{RECORD_NAME}"):
+            found.setdefault(path.parent.name, path.parent)
+    roots = [root for _, root in sorted(found.items())]
     return [
         converted for root in roots if (converted := _load(descriptor, folder, root)) is not None
     ]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from sciml_data import __version__
-from sciml_data.errors import CallError, Problem, nearest
+from sciml_data.errors import CallError, NotWritableError, Problem, nearest
 from sciml_data.formats import require_format
 from sciml_data.home import DatasetFolder, Home, publish, write_atomically
 from sciml_data.progress import Log, Progress
@@ -104,14 +104,29 @@ def make_sample(
     require_format(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     block, marker = _block_and_marker(descriptor, seed, overrides)
-    # Two processes would write to the same `partial` folder; the second gets an error at once.
-    with folder.lock(f"make the sample of {descriptor.dataset}"):
-        if _matches(_read_marker(folder), marker) and folder.manifest.is_file():
-            fetched = load_fetched(descriptor, folder)
-            if not differences(fetched):
+    if folder.is_shared and (fetched := _unchanged(descriptor, folder, marker)):
+        return fetched
+    # Two processes would write to the same `partial` folder; the second waits, then finds it done.
+    try:
+        with folder.own.lock(f"make the sample of {descriptor.dataset}"):
+            if fetched := _unchanged(descriptor, folder.own, marker):
                 return fetched
-        _write(block, folder, marker, progress)
+            _write(block, folder.own, marker, progress)
+    except NotWritableError:
+        if fetched := _unchanged(descriptor, folder, marker):
+            return fetched
+        raise
     return load_fetched(descriptor, folder)
+
+
+def _unchanged(
+    descriptor: Descriptor, folder: DatasetFolder, marker: Mapping[str, Any]
+) -> Fetched | None:
+    """Return the sample in a folder; None if it has other settings or files, or none."""
+    if not _matches(_read_marker(folder), marker) or not folder.manifest.is_file():
+        return None
+    fetched = load_fetched(descriptor, folder)
+    return None if differences(fetched) else fetched
 
 
 def existing_sample(
@@ -269,7 +284,7 @@ def _write(
 
 def _read_marker(folder: DatasetFolder) -> Any:
     """Return the marker of a sample's folder, None if there is no marker."""
-    path = folder.root / MARKER_NAME
+    path = folder.files_root / MARKER_NAME
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, VerificationError
-from sciml_data.home import DatasetFolder, lstat_inside, move_to_quarantine
+from sciml_data.home import DatasetFolder, lstat_inside, move_to_quarantine, not_writable
 from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, read_manifest
@@ -42,7 +42,7 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
     Raises:
         CallError: nothing was ever fetched into the folder.
     """
-    is_synthetic = (folder.root / MARKER_NAME).is_file()
+    is_synthetic = (folder.files_root / MARKER_NAME).is_file()
     has_own = is_synthetic or descriptor.manifest is None
     if has_own and folder.manifest.is_file():
         return Fetched(descriptor, folder, read_manifest(folder.manifest), is_synthetic)
@@ -112,6 +112,8 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
     problems = differences(fetched, full=full, jobs=jobs, progress=progress)
     changed = [problem.place for problem in problems if problem.kind == CHANGED]
     wanted = {problem.place for problem in problems if problem.kind in {MISSING, CHANGED}}
+    if wanted and fetched.folder.is_shared:
+        raise not_writable("repair the files", fetched.folder.files_root)
     # `fetch` takes the lock itself, so it is released in between. Another process can at most
     # fetch the missing files first; they are then found correct.
     with fetched.folder.lock("repair the files"):
@@ -141,7 +143,7 @@ def differences(
 
     The arguments are those of `verify`.
     """
-    cache = StatCache(fetched.folder.stat_cache, fetched.folder.native)
+    cache = StatCache.of(fetched.folder)
     problems = changed_files(
         fetched.root, _expected(fetched), cache, full=full, jobs=jobs, progress=progress
     )

@@ -26,7 +26,15 @@ from sciml_data.errors import (
     RecordError,
     nearest,
 )
-from sciml_data.home import Home, lstat_inside, read_small_file, why_not_plain, write_atomically
+from sciml_data.home import (
+    NOT_WRITABLE,
+    Home,
+    lstat_inside,
+    not_writable,
+    read_small_file,
+    why_not_plain,
+    write_atomically,
+)
 from sciml_data.registry.manifest import (
     Entry,
     hash_file,
@@ -69,6 +77,10 @@ def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
             folder.mkdir(parents=True)  # atomic, so two processes never get the same folder
         except FileExistsError:
             continue
+        except OSError as error:
+            if error.errno in NOT_WRITABLE:
+                raise not_writable("run", home.runs_folder) from error
+            raise
         return folder
     raise CallError(
         f"there are a thousand runs with the name {now}-{label}",
@@ -208,7 +220,7 @@ def find_runs(
 
 def _folders(home: Home) -> list[Path]:
     """Return the folders of a home that have a record, whatever it is, oldest first."""
-    records = home.runs("x").parent.glob(f"*/*/{RECORD_NAME}")
+    records = home.runs_folder.glob(f"*/*/{RECORD_NAME}")
     return sorted(
         (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
     )

@@ -153,7 +153,7 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
     with (
         sigterm_as_interrupt(),
         # Two processes that resume the same run would overwrite each other's state.
-        DatasetFolder(folder).lock("run"),
+        DatasetFolder(folder).lock("run", waits=False),
         recording_failures(journal, _write, log),
     ):
         with unchanged_data(prepared.source):

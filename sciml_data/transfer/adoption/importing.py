@@ -90,7 +90,7 @@ def adopt(  # noqa: PLR0913 - the dataset, the folder, how to import it, and two
     """
     log = log or (lambda _: None)
     root = _check_source(descriptor, home, source)
-    folder = home.dataset(descriptor.dataset, descriptor.version)
+    folder = home.dataset(descriptor.dataset, descriptor.version).own
     with folder.lock(f"adopt {root}"):
         _check_target(descriptor, folder)
         match = match_folder(descriptor, root, folder, ignore=ignore, skip=home.root)

@@ -12,10 +12,17 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sciml_data.errors import FetchError, NoSpaceError, Problem, SciMLDataError, full_disk
+from sciml_data.errors import (
+    FetchError,
+    NoSpaceError,
+    NotWritableError,
+    Problem,
+    SciMLDataError,
+    full_disk,
+)
 from sciml_data.home import DatasetFolder
 from sciml_data.progress import Log, Meter, Progress, format_bytes
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, unsafe_because
@@ -24,6 +31,7 @@ from sciml_data.transfer.download.local_files import (
     Publisher,
     StatCache,
     check_existing,
+    complete_hashes,
     drop_contradicted,
     fetched_manifest,
     save_manifest,
@@ -94,20 +102,38 @@ def fetch(
         FetchError: a file could not be fetched; `.problems` has each file with each mirror's
             reason.
         NoSpaceError: the disk has no room for the missing files.
-        LockedError: another process works in the folder.
+        NotWritableError: files are missing, and the folder cannot be written.
+        LockedError: another process works in the folder, and waiting is off.
     """
     _check_paths(plan)
+    if plan.folder.is_shared:
+        if fetched := _existing(plan, jobs):
+            return fetched
+        plan = replace(plan, folder=plan.folder.own)
     call = _FetchCall(plan, jobs, progress, log or (lambda _: None), retry or RetryPolicy())
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
-    with plan.folder.lock(f"fetch {name}"):
-        try:
-            call.run(range_bytes)
-        finally:
-            # Also after an error: the next call checks these files against the same hashes.
-            save_manifest(plan, call.hashes)
+    try:
+        with plan.folder.lock(f"fetch {name}"):
+            try:
+                call.run(range_bytes)
+            finally:
+                # Also after an error: the next call checks these files against the same hashes.
+                save_manifest(plan, call.hashes)
+    except NotWritableError:
+        if fetched := _existing(plan, jobs):
+            return fetched
+        raise
     if call.problems:
         raise _failure(plan, call.problems)
     return Fetched(plan.descriptor, plan.folder, fetched_manifest(plan, call.hashes))
+
+
+def _existing(plan: Plan, jobs: int) -> Fetched | None:
+    """Return the planned files if all exist and are correct; nothing is changed."""
+    hashes = complete_hashes(plan, jobs=jobs)
+    if hashes is None:
+        return None
+    return Fetched(plan.descriptor, plan.folder, fetched_manifest(plan, hashes))
 
 
 @dataclass
@@ -124,7 +150,7 @@ class _FetchCall:
 
     def run(self, range_bytes: int) -> None:
         self.plan = plan = drop_contradicted(self.plan, self.log)
-        with _saved(StatCache(plan.folder.stat_cache, plan.folder.native)) as cache:
+        with _saved(StatCache.of(plan.folder)) as cache:
             save_request(plan)
             self.hashes, missing, self.problems = check_existing(
                 plan, cache, jobs=self.jobs, log=self.log

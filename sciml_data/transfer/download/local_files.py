@@ -24,6 +24,7 @@ from typing import Self
 
 from sciml_data.errors import FULL_DISK, FetchError, Problem
 from sciml_data.home import (
+    STAT_CACHE_NAME,
     DatasetFolder,
     fsync_path,
     lstat_inside,
@@ -81,7 +82,7 @@ def requested_paths(folder: DatasetFolder) -> set[str] | None:
     It is None as well if no request is stored.
     """
     try:
-        text = (folder.root / REQUEST_NAME).read_text(encoding="utf-8")
+        text = (folder.files_root / REQUEST_NAME).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     paths = json.loads(text)["paths"]
@@ -169,12 +170,13 @@ class StatCache:
     ignored, and costs the hashing of one file.
     """
 
-    def __init__(self, file: Path, root: Path) -> None:
+    def __init__(self, file: Path, root: Path, *, inherited: Path | None = None) -> None:
         """Read the cache; an unreadable one counts as empty.
 
         Args:
             file: the cache.
             root: folder of the files.
+            inherited: cache of the same files in a shared home, which is only read.
         """
         self._file = file
         self._root = root
@@ -183,12 +185,25 @@ class StatCache:
         self._rows: dict[str, Row] = {}
         self._unsaved: list[str] = []
         self._lines = 0
+        for source in (inherited, file):
+            self._lines = 0 if source is None else self._load(source)
+
+    @classmethod
+    def of(cls, folder: DatasetFolder) -> Self:
+        """Return the cache of a dataset's native files."""
+        shared = folder.files_root / STAT_CACHE_NAME if folder.is_shared else None
+        return cls(folder.stat_cache, folder.native, inherited=shared)
+
+    def _load(self, file: Path) -> int:
+        """Read a cache, and return its number of lines."""
+        lines = []
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                self._lines += 1
-                with contextlib.suppress(ValueError, TypeError):
-                    path, *row = json.loads(line)
-                    self._rows[path] = row
+            lines = file.read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError):
+                path, *row = json.loads(line)
+                self._rows[path] = row
+        return len(lines)
 
     def has(self, path: str, expected: str, state: os.stat_result) -> bool:
         """Return whether a file is known to have a hash.
@@ -331,6 +346,35 @@ def check_existing(
             log(f"{file.path} differs from the {authority}; it was moved to {moved}")
             missing.append(file)
     return hashes, missing, problems
+
+
+def complete_hashes(plan: Plan, *, jobs: int) -> dict[str, str] | None:
+    """Return the hashes of the planned files if all exist and are correct, else None.
+
+    Nothing is written but the stat cache, and that only where it can be: the files may be in a
+    home that is only read.
+    """
+    cache = StatCache.of(plan.folder)
+    hashes: dict[str, str] = {}
+    unknown: list[PlannedFile] = []
+    for file in plan.files:
+        with contextlib.suppress(FetchError):
+            state = lstat_inside(plan.folder.native, file.path)
+            if state is not None and (known := _cached_hash(file, cache, state)):
+                hashes[file.path] = known
+            elif _has_right_size(state, file):
+                unknown.append(file)
+    if len(hashes) + len(unknown) < len(plan.files):
+        return None
+    with ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(lambda file: _hash_existing(file, plan.folder), unknown)
+        for file, actual in zip(unknown, results, strict=True):
+            if actual is None or content_problem(file, file.size_bytes, actual):
+                return None
+            hashes[file.path] = actual[0]
+            cache.add(file.path, actual[0])
+    cache.save()
+    return hashes
 
 
 def _cached_hash(file: PlannedFile, cache: StatCache, state: os.stat_result) -> str | None:

@@ -103,8 +103,8 @@ def list_files(
     for problem in _objections(descriptor, answers[:-1], listing):
         log(f"mirror {problem.place} is skipped: {problem.message}")
     log(_acceptance(descriptor, answer, stored))
-    if keep and stored is None:
-        save_listing(listing, folder.listing)
+    if keep and not folder.own.listing.is_file():
+        save_listing(listing, folder.own.listing)
     asked = [answer.place for answer in answers]
     rest = tuple(mirror for mirror in descriptor.mirrors if mirror not in asked)
     return AcceptedListing(listing, (answer, *answers[:-1]), rest)
@@ -129,7 +129,7 @@ def _is_accepted(
             problems=problems,
             untouched="nothing was fetched, and existing files were not changed",
             hint="changed files are a new version of the dataset. To start over with the present "
-            f"listing, move {folder.root} away",
+            f"listing, move {folder.files_root} away",
         )
     is_expected = not deviations(descriptor.expected, answer.sizes)
     return not problems and not answer.empty_prefixes and is_expected

@@ -27,7 +27,7 @@ from sciml_data.errors import (
     SciMLDataError,
     VerificationError,
 )
-from sciml_data.home import Home
+from sciml_data.home import Home, find_home
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of, read_manifest
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
@@ -423,11 +423,12 @@ def test_a_home_inside_the_folder_is_not_looked_into(pinned: Descriptor, source:
 
 
 def test_one_process_at_a_time(pinned: Descriptor, home: Home, source: Path) -> None:
+    hurried = find_home(home, wait=False)
     with (
         home.dataset("tiny", "1.0").lock("test"),
         pytest.raises(LockedError, match="cannot adopt"),
     ):
-        adopt(pinned, home, source)
+        adopt(pinned, hurried, source)
 
 
 def test_a_file_that_is_written_to_meanwhile_is_named(

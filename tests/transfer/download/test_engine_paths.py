@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sciml_data.errors import FetchError, LockedError, NoSpaceError
-from sciml_data.home import Home
+from sciml_data.home import Home, Waiting
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.testing.datasets import write_files
@@ -123,8 +123,12 @@ def test_a_full_disk_in_the_middle_keeps_what_came(descriptor: Descriptor, tmp_p
 
 
 def test_a_held_folder_is_left_alone(plan: Plan, server: FileServer) -> None:
-    with plan.folder.lock("test"), pytest.raises(LockedError, match="another process"):
-        fetch(plan, retry=RETRY)
+    hurried = dataclasses.replace(plan.folder, waiting=Waiting(is_on=False))
+    with plan.folder.lock("test"), pytest.raises(LockedError) as error:
+        fetch(dataclasses.replace(plan, folder=hurried), retry=RETRY)
+
+    assert f"process {os.getpid()} on" in error.value.message
+    assert "(test)" in error.value.message
 
     assert server.requests == []
 
@@ -136,7 +140,7 @@ def test_of_two_processes_one_fetches_and_one_is_told(
     second: list[subprocess.CompletedProcess[str]] = []
     command = [
         *(sys.executable, "-m", "sciml_data", "get", "tiny", "--version", "1.0"),
-        *("--registry", str(tmp_path / "registry"), "--home", str(tmp_path / "home")),
+        *("--registry", str(tmp_path / "registry"), "--home", str(tmp_path / "home"), "--no-wait"),
     ]
 
     def start_second(request: Request) -> None:
@@ -149,5 +153,6 @@ def test_of_two_processes_one_fetches_and_one_is_told(
 
     assert contents(plan.folder.native) == FILES
     assert second[0].returncode == 1
-    assert "another process works in" in second[0].stderr
+    assert "(fetch tiny 1.0) works in" in second[0].stderr
+    assert f"process {os.getpid()} on" in second[0].stderr
     assert server.bytes_sent == sum(map(len, FILES.values()))

@@ -81,6 +81,7 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three callbacks
         raise FetchError(f"{descriptor.dataset} {descriptor.version} is not fetched from a service")
     clock = clock or Clock()
     period = read_period(start, end, earliest=live.earliest, now=clock.now())
+    folder = folder.own
     with folder.lock(f"fetch {descriptor.dataset} {descriptor.version}"):
         store = WindowStore(folder, live.parameters, log)
         windows = of_period(period, store.load())
