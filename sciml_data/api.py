@@ -507,15 +507,14 @@ def _check_keywords(
 
 
 def _log_plan(plan: Plan, log: Log) -> None:
-    from sciml_data.transfer import existing_paths
+    from sciml_data.transfer import amounts_left, existing_paths
 
     existing = existing_paths(plan)
-    left = sum(file.size_bytes for file in plan.files if file.path not in existing)
     log(
         f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
         f"{plan.version_files} files, {format_bytes(plan.total_bytes)} of "
-        f"{format_bytes(plan.version_bytes)}; {len(existing)} present, {format_bytes(left)} "
-        f"to fetch to {plan.folder.native}"
+        f"{format_bytes(plan.version_bytes)}; {len(existing)} present, "
+        f"{amounts_left(plan, existing)}, to {plan.folder.native}"
     )
 
 

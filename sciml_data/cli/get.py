@@ -79,8 +79,10 @@ def command(
     """Fetch a dataset and print the folder of its native files.
 
     Mirrors are tried in order until a file has the right hash. Complete files are not fetched
-    again, and an interrupted transfer is resumed. For an unpinned version the listing of a mirror
-    is checked against the expected sizes; later fetches must agree with that first listing.
+    again, and an interrupted transfer is resumed. Files that another version in the home has
+    are taken from there; if they are hard links, they are read-only under both names. For an
+    unpinned version the listing of a mirror is checked against the expected sizes; later
+    fetches must agree with that first listing.
     """
     from sciml_data import get_dataset
 
@@ -117,7 +119,7 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
 def _print_plan(plan: Plan, *, as_json: bool) -> None:
     """Print state, size, path and first URL of each file; then the total."""
     from sciml_data.progress import format_bytes
-    from sciml_data.transfer import existing_paths
+    from sciml_data.transfer import amounts_left, existing_paths
 
     existing = existing_paths(plan)
     if as_json:
@@ -128,6 +130,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
                 "hash": file.hash,
                 "etag": file.etag,
                 "present": file.path in existing,
+                "copy": str(plan.copies[file.path].place) if file.path in plan.copies else None,
                 "urls": file.urls,
             }
             for file in plan.files
@@ -136,13 +139,15 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
         return
     width = max(len(file.path) for file in plan.files)
     for file in plan.files:
-        state = "present" if file.path in existing else "fetch"
-        url = file.urls[0] if file.urls else "-"
+        state, url = "fetch", file.urls[0] if file.urls else "-"
+        if file.path in existing:
+            state = "present"
+        elif file.path in plan.copies:
+            state, url = "copy", plan.copies[file.path].place.as_uri()
         click.echo(f"{state:<7}  {format_bytes(file.size_bytes):>11}  {file.path:<{width}}  {url}")
-    left = sum(file.size_bytes for file in plan.files if file.path not in existing)
     click.echo(
         f"total  {len(plan.files)} files, {format_bytes(plan.total_bytes)} "
-        f"({plan.total_bytes} bytes); {len(existing)} present, {format_bytes(left)} to fetch"
+        f"({plan.total_bytes} bytes); {len(existing)} present, {amounts_left(plan, existing)}"
     )
 
 

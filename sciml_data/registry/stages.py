@@ -38,6 +38,26 @@ class PlannedFile:
 
 
 @dataclass(frozen=True)
+class StoredCopy:
+    """A verified file of another version of the dataset, which has the content of a planned one.
+
+    Attributes:
+        place: where it is.
+        version: to which it belongs.
+        is_own: whether it is in the user's own home, and not in a shared one.
+    """
+
+    place: Path
+    version: str
+    is_own: bool = True
+
+    @property
+    def source(self) -> str:
+        """Return where the bytes come from, as messages say it."""
+        return f"version {self.version}" + ("" if self.is_own else " in a shared home")
+
+
+@dataclass(frozen=True)
 class Plan:
     """The files to fetch, and their folder.
 
@@ -48,6 +68,7 @@ class Plan:
         is_whole: whether these are all files of the version.
         version_files: number of all files of the version, 0 if it was not determined.
         version_bytes: their size in bytes, 0 if it was not determined.
+        copies: files of other versions with the content of planned ones, by the planned path.
     """
 
     descriptor: Descriptor
@@ -56,6 +77,7 @@ class Plan:
     is_whole: bool = True
     version_files: int = 0
     version_bytes: int = 0
+    copies: Mapping[str, StoredCopy] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:

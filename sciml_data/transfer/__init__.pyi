@@ -1,7 +1,7 @@
 from .adoption import adopt
 from .download import existing_paths, fetch
 from .listing import deviations, list_files
-from .plan import make_plan
+from .plan import amounts_left, make_plan
 from .protocols import RetryPolicy, Source, user_mirrors
 from .protocols.fdsn import fetch_live
 from .verification import load_fetched, repair, verify
@@ -10,6 +10,7 @@ __all__ = [
     "RetryPolicy",
     "Source",
     "adopt",
+    "amounts_left",
     "deviations",
     "existing_paths",
     "fetch",

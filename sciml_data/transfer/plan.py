@@ -7,14 +7,14 @@ registry does not pin are listed by its mirrors (see `sciml_data.transfer.listin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sciml_data.errors import CallError, ListingError, nearest
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.progress import Log
+from sciml_data.progress import Log, format_bytes
 from sciml_data.registry.descriptor import Descriptor, match_paths
 from sciml_data.registry.manifest import Entry, read_manifest
-from sciml_data.registry.stages import Plan, PlannedFile
+from sciml_data.registry.stages import Plan, PlannedFile, StoredCopy
 from sciml_data.transfer.listing.choose import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
 from sciml_data.transfer.protocols.retry import RetryPolicy
@@ -73,14 +73,51 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
     chosen = _choose_paths(descriptor, list(files), include, split)[:limit]
     if accepted is not None and accepted.objections:
         _refuse_missing(descriptor, [files[path] for path in chosen], folder, accepted)
+    planned = tuple(files[path] for path in chosen)
     return Plan(
         descriptor,
-        tuple(files[path] for path in chosen),
+        planned,
         folder,
         is_whole=len(chosen) == len(files),
         version_files=len(files),
         version_bytes=sum(file.size_bytes for file in files.values()),
+        copies=_copies(descriptor, home, planned),
     )
+
+
+def amounts_left(plan: Plan, existing: Collection[str]) -> str:
+    """Return what is missing: `1 file to fetch, 8 bytes; 314.7 MB from version 1.0`.
+
+    Args:
+        plan: the planned files.
+        existing: paths that are here.
+    """
+    missing = [file for file in plan.files if file.path not in existing]
+    to_fetch = [file for file in missing if file.path not in plan.copies]
+    size = format_bytes(sum(file.size_bytes for file in to_fetch))
+    parts = [f"{len(to_fetch)} file{'s' * (len(to_fetch) != 1)} to fetch, {size}"]
+    amounts: dict[str, int] = {}
+    for file in missing:
+        if (copy := plan.copies.get(file.path)) is not None:
+            amounts[copy.source] = amounts.get(copy.source, 0) + file.size_bytes
+    parts += [f"{format_bytes(size)} from {source}" for source, size in amounts.items()]
+    return "; ".join(parts)
+
+
+def _copies(
+    descriptor: Descriptor, home: Home, files: Sequence[PlannedFile]
+) -> dict[str, StoredCopy]:
+    """Return files of other versions in the home with the content of planned ones, by path."""
+    if not set(home.versions(descriptor.dataset)) - {descriptor.version} and not home.shared:
+        return {}
+    from sciml_data.transfer.download.stored_copies import stored_copies
+
+    stored = stored_copies(descriptor, home)
+    return {
+        file.path: stored[known]
+        for file in files
+        if (known := file.hash or file.etag) is not None and known in stored
+    }
 
 
 def _refuse_live(descriptor: Descriptor) -> None:

@@ -67,8 +67,8 @@ def test_what_is_to_come_is_said_before_it_is_fetched(server: FileServer, home: 
 
     assert isinstance(failed.exception, FetchError)
     assert failed.stderr.splitlines()[0] == (
-        "tiny 1.0: 2 of 3 files, 1.5 kB of 3.5 kB; 1 present, 1.0 kB to fetch "
-        f"to {home.dataset('tiny', '1.0').native}"
+        "tiny 1.0: 2 of 3 files, 1.5 kB of 3.5 kB; 1 present, 1 file to fetch, "
+        f"1.0 kB, to {home.dataset('tiny', '1.0').native}"
     )
 
 
@@ -98,7 +98,7 @@ def test_a_dry_run_prints_a_table_and_fetches_nothing(server: FileServer, home: 
         f"present    500 bytes  test/c.bin   {server.url}/test/c.bin",
         f"fetch         1.0 kB  train/a.bin  {server.url}/train/a.bin",
         f"fetch         2.0 kB  train/b.bin  {server.url}/train/b.bin",
-        "total  3 files, 3.5 kB (3500 bytes); 1 present, 3.0 kB to fetch",
+        "total  3 files, 3.5 kB (3500 bytes); 1 present, 2 files to fetch, 3.0 kB",
     ]
     assert len(server.requests) == asked
     assert not (home.dataset("tiny", "1.0").native / "train").exists()

@@ -48,6 +48,7 @@ def run_as(user: int, function: Callable[[], object], *, umask: int = 0o002) -> 
             os.setgid(GROUP)
             os.setuid(user)
             os.umask(umask)
+            os.environ["XDG_CONFIG_HOME"] = "/nonexistent"  # pytest's is closed to others
             function()
             code = 0
         except BaseException:  # noqa: BLE001 - the child must not return into pytest

@@ -69,13 +69,18 @@ def test_a_part_then_the_whole_then_a_pin(home: Home, registry: Registry) -> Non
     part = run(get_command, "tiny", "--split", "train", "--limit", "2")
     assert fetched(home) == ["train/0.bin", "train/1.bin"]
     assert read_manifest(folder.manifest) == manifest_of(folder.native)
-    assert "2 of 10 files, 20 bytes of 76 bytes; 0 present, 20 bytes to fetch" in part.stderr
+    assert (
+        "2 of 10 files, 20 bytes of 76 bytes; 0 present, 2 files to fetch, 20 bytes" in part.stderr
+    )
     assert "pin it" not in part.stderr
-    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 files")
+    assert run(verify_command, "tiny").stderr.startswith("tiny 1.0: 2 native files")
 
     whole = run(get_command, "tiny")
     assert fetched(home) == sorted(FILES)
-    assert "10 of 10 files, 76 bytes of 76 bytes; 2 present, 56 bytes to fetch" in whole.stderr
+    assert (
+        "10 of 10 files, 76 bytes of 76 bytes; 2 present, 8 files to fetch, 56 bytes"
+        in whole.stderr
+    )
     assert "sciml-data pin tiny --version 1.0" in whole.stderr
     assert read_manifest(folder.manifest) == manifest_of(folder.native)
 

@@ -36,10 +36,11 @@ from sciml_data.home import (
 from sciml_data.progress import Log, Meter, Progress, format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest
-from sciml_data.registry.stages import Fetched
+from sciml_data.registry.stages import Fetched, StoredCopy
 from sciml_data.transfer.adoption.matching import FolderMatch, LocalFile, match_folder
 from sciml_data.transfer.download.local_files import REQUEST_NAME, StatCache
-from sciml_data.transfer.download.partial_file import UNPINNED, hash_mismatch, new_hash
+from sciml_data.transfer.download.partial_file import UNPINNED, hash_like, hash_mismatch, new_hash
+from sciml_data.transfer.download.stored_copies import place_copy, stored_copies
 from sciml_data.transfer.listing.listing import save_listing
 from sciml_data.transfer.verification import CHANGED, UNEXPECTED, load_fetched
 
@@ -96,7 +97,8 @@ def adopt(  # noqa: PLR0913 - the dataset, the folder, how to import it, and two
         match = match_folder(descriptor, root, folder, ignore=ignore, skip=home.root)
         _log_match(match, log, root)
         staging = DatasetFolder(folder.partial / STAGING)
-        work = _Import(staging, match.expected, copy=copy, jobs=jobs)
+        stored = stored_copies(descriptor, home) if copy else {}
+        work = _Import(staging, match.expected, copy=copy, jobs=jobs, stored=stored)
         hashes, wrong = _import_files(match.files, work, progress)
         problems = [*match.problems, *wrong]
         if problems:
@@ -180,6 +182,7 @@ class _Import:
         expected: hash that a path must have, if it is known.
         copy: copy the files instead of making hard links.
         jobs: number of files to read in parallel.
+        stored: files of other versions in the home, by hash; these are not copied again.
         stop: set when all threads have to end.
     """
 
@@ -187,6 +190,7 @@ class _Import:
     expected: Mapping[str, str]
     copy: bool
     jobs: int
+    stored: Mapping[str, StoredCopy] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -214,7 +218,10 @@ def _import_files(
     }
     missing = {path: file for path, file in files.items() if path not in hashes}
     if work.copy:
-        _check_space(missing, staging)
+        _check_space(
+            [file for path, file in missing.items() if work.expected.get(path) not in work.stored],
+            staging,
+        )
     meter = Meter(sum(file.size_bytes for file in missing.values()), progress)
     problems: list[Problem] = []
 
@@ -280,7 +287,9 @@ def _check_file(
 ) -> str | Problem:
     """Return the hash of a file, which is read once and, if requested, copied at the same time."""
     expected = work.expected.get(path)
-    copied = place.with_name(f"{place.name}.copy") if work.copy else None
+    # What another version has is read and compared, but not copied a second time.
+    is_copied = work.copy and expected not in work.stored
+    copied = place.with_name(f"{place.name}.copy") if is_copied else None
     try:
         actual = _read(file, copied, expected or UNPINNED, work, meter)
     except OSError as error:
@@ -293,11 +302,24 @@ def _check_file(
         if copied is not None:
             copied.unlink()
         return Problem(CHANGED, path, hash_mismatch(expected, actual))
-    if copied is not None:
-        # On the disk before it gets its name: the stat cache lists it next.
-        fsync_path(copied, flags=os.O_NOFOLLOW)
-        copied.replace(place)
+    if work.copy:
+        _publish_copy(file, place, actual, work)
     return actual
+
+
+def _publish_copy(file: LocalFile, place: Path, actual: str, work: _Import) -> None:
+    """Give a copy its name; of content that another version has, no second copy is made."""
+    copied = place.with_name(f"{place.name}.copy")
+    stored = work.stored.get(actual)
+    if stored is not None:
+        place_copy(stored, copied)
+        # The other version was verified once; its disk may have lost a bit since then.
+        if hash_like(copied, actual) != actual:
+            copied.unlink()
+            shutil.copyfile(file.place, copied)
+    # On the disk before it gets its name: the stat cache lists it next.
+    fsync_path(copied, flags=os.O_NOFOLLOW)
+    copied.replace(place)
 
 
 def _read(
@@ -309,7 +331,9 @@ def _read(
         before = os.fstat(source.fileno())
         if not stat.S_ISREG(before.st_mode):
             return None
-        copy = stack.enter_context(copied.open("wb")) if copied else None
+        if copied is not None:
+            copied.unlink(missing_ok=True)  # left by a kill; it may be a hard link
+        copy = stack.enter_context(copied.open("xb")) if copied else None
         digest = new_hash(kind, before.st_size)
         while block := source.read(READ_BLOCK_BYTES):
             if work.stop.is_set():
@@ -338,8 +362,8 @@ def _remove_others(root: Path, files: Mapping[str, LocalFile]) -> None:
             Path(top).rmdir()
 
 
-def _check_space(missing: Mapping[str, LocalFile], staging: DatasetFolder) -> None:
-    need = sum(file.size_bytes for file in missing.values())
+def _check_space(missing: Sequence[LocalFile], staging: DatasetFolder) -> None:
+    need = sum(file.size_bytes for file in missing)
     free = shutil.disk_usage(staging.root).free
     if need > free:
         raise NoSpaceError(

@@ -155,9 +155,52 @@ class _FetchCall:
             self.hashes, missing, self.problems = check_existing(
                 plan, cache, jobs=self.jobs, log=self.log
             )
+            missing = self._take_copies(missing, cache)
             _check_space(missing, plan.folder)
             self._download(missing, cache, range_bytes)
             _remove_empty(plan.folder)
+
+    def _take_copies(self, missing: list[PlannedFile], cache: StatCache) -> list[PlannedFile]:
+        """Take files that other versions have, and return those that have to be fetched.
+
+        Raises:
+            NoSpaceError: the disk is full.
+        """
+        copies = self.plan.copies
+        wanted = [file for file in missing if file.path in copies]
+        if not wanted:
+            return missing
+        from sciml_data.transfer.download.stored_copies import take_copy
+
+        failures: list[tuple[str, Exception]] = []
+
+        def take(file: PlannedFile) -> None:
+            try:
+                publisher.add(take_copy(file, copies[file.path], self.plan.folder))
+            except (OSError, FetchError) as error:
+                failures.append((file.path, error))
+
+        with (
+            Publisher(
+                self.plan.folder, cache, lambda path, error: failures.append((path, error))
+            ) as publisher,
+            ThreadPoolExecutor(self.jobs, "copy") as pool,
+        ):
+            list(pool.map(take, wanted))
+        self.hashes |= publisher.published
+        for path, error in failures:
+            if isinstance(error, OSError) and full_disk(error):
+                _disk_problem(error, path, self.plan.folder)
+            source = copies[path].source
+            self.log(f"{path} cannot be taken from {source}, and is fetched: {error}")
+        self._log_copies([file for file in wanted if file.path in publisher.published])
+        return [file for file in missing if file.path not in publisher.published]
+
+    def _log_copies(self, taken: Sequence[PlannedFile]) -> None:
+        for source in sorted({self.plan.copies[file.path].source for file in taken}):
+            files = [file for file in taken if self.plan.copies[file.path].source == source]
+            size = format_bytes(sum(file.size_bytes for file in files))
+            self.log(f"taken from {source}: {len(files)} files, {size}")
 
     def _download(self, missing: Sequence[PlannedFile], cache: StatCache, range_bytes: int) -> None:
         """Download the missing files, large ones first, so that none is left alone at the end."""

@@ -215,6 +215,10 @@ class StatCache:
         """
         return self._rows.get(path) == _row(state, expected)
 
+    def hashes(self) -> dict[str, str]:
+        """Return the last known hash of each file by path; `has` tells whether it still holds."""
+        return {path: str(row[-1]) for path, row in self._rows.items() if row}
+
     def hash_of(self, path: str, state: os.stat_result) -> str | None:
         """Return the hash that a file with this status had, or None if it is unknown."""
         row = self._rows.get(path)

@@ -123,7 +123,7 @@ def test_an_unpinned_folder_counts_from_then_on(
     runner = CliRunner()
     assert runner.invoke(verify_command, ["tiny", "--full"]).exit_code == 0
     again = runner.invoke(get_command, ["tiny", "--mirror", f"file:{source}"])
-    assert "3 present, 0 bytes to fetch" in again.stderr
+    assert "3 present, 0 files to fetch" in again.stderr
     pin = runner.invoke(pin_command, ["tiny", "--registry", str(registry)])
     assert pin.stdout.startswith("Pin tiny 1.0: 3 files, 21 bytes\n")
     (source / "test/a.bin").write_bytes(b"b")  # the other name of the same file
