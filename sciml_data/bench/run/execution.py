@@ -47,6 +47,11 @@ from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
+from sciml_data.bench.training.checkpoint import (
+    drop_previous,
+    remove_leftovers,
+    replace_damaged,
+)
 from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.home import DatasetFolder, Home, write_atomically
@@ -156,6 +161,7 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
         DatasetFolder(folder).lock("run", waits=False),
         recording_failures(journal, _write, log),
     ):
+        _clean_up(journal, log)
         with unchanged_data(prepared.source):
             outcome = _timed_section(journal, monitor_s, log)
             log("computing the baselines")
@@ -165,6 +171,14 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
         with contextlib.suppress(*backend.current().worker_lost_errors()):
             _wait_for_all(prepared)
     return folder
+
+
+def _clean_up(journal: Journal, log: Log) -> None:
+    """Remove what a killed process left, and a state that cannot be read."""
+    remove_leftovers(journal.folder)
+    if journal.damage:
+        log(f"{journal.damage}; resumed after epoch {journal.progress.epochs} instead")
+        replace_damaged(journal.folder / runs.STATE_FOLDER)
 
 
 def _timed_section(journal: Journal, monitor_s: float, log: Log) -> Outcome:
@@ -233,6 +247,7 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
         timeline.mark(timeline.RUN_STOP, status="success"),
     ]
     trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
+    drop_previous(folder / runs.STATE_FOLDER)
     _write_curve(journal)
     return Outcome(
         "success",

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from sciml_data.bench.training import backend, timeline
 from sciml_data.bench.training.checkpoint import FILE, load_state
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.bench.training.timeline import Mark
+from sciml_data.errors import RecordError
 
 FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
 NO_STEADY_EPOCH = "no epoch after the first of a process"
@@ -114,6 +116,7 @@ class Journal:
         marks: the timeline so far.
         monitor: of the machine; None if there is no monitor.
         progress: epochs done.
+        damage: why the last state of a resumed run could not be read; empty if it could.
     """
 
     prepared: Prepared
@@ -125,6 +128,7 @@ class Journal:
     marks: list[timeline.Mark] = field(default_factory=list)
     monitor: Monitor | None = None
     progress: Progress = field(default_factory=Progress)
+    damage: str = ""
 
     @classmethod
     def begin(cls, prepared: Prepared, *, seed: int, folder: Path, is_shared: bool) -> Journal:
@@ -133,17 +137,23 @@ class Journal:
         Raises:
             RecordError: the folder's record or state is not valid, or belongs to another run.
         """
-        if (folder / RECORD_NAME).is_file():
+        if os.path.lexists(folder / RECORD_NAME):
             record = load_record(folder)
             run_id, marks = record["run_id"], timeline.resume_run(record["timeline"])
         else:
             run_id = str(uuid.uuid4())
             marks = timeline.begin_run(prepared.marks, is_shared=is_shared)
-        start_ms = next(mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START)
-        journal = cls(prepared, seed, folder, run_id, _utc(start_ms), is_shared, marks)
+        starts = [mark["time_ms"] for mark in marks if mark["key"] == timeline.RUN_START]
+        if not starts:
+            raise RecordError(
+                f"the record of {folder.name} does not say when the run began",
+                untouched="the run was not changed",
+                hint="start a new run, without --resume",
+            )
+        journal = cls(prepared, seed, folder, run_id, _utc(starts[0]), is_shared, marks)
         state = load_state(folder / runs.STATE_FOLDER, settings_digest(prepared, seed))
         if state is not None:
-            journal.progress = Progress.from_json(state.progress)
+            journal.progress, journal.damage = Progress.from_json(state.progress), state.damage
         return journal
 
 

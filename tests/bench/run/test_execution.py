@@ -96,6 +96,60 @@ def test_the_state_of_another_seed_is_not_resumed(prepared: Prepared, done: Path
         run_once(prepared, 5, home=Home(done), resume=done)
 
 
+def test_a_run_with_a_damaged_state_is_resumed_from_the_one_before(
+    prepared: Prepared, done: Path, home: Home
+) -> None:
+    folder = stopped_after(prepared, 2, home)
+    state = folder / "checkpoint" / "state.npz"
+    state.write_bytes(state.read_bytes()[:-100])
+    leftover = folder / "checkpoint" / ".state.npz.999999999"
+    leftover.write_bytes(b"half")
+    lines: list[str] = []
+
+    run_once(prepared, 0, home=home, resume=folder, log=lines.append)
+
+    record, whole = load_record(folder), load_record(done)
+    assert "state.npz" in lines[0]
+    assert "resumed after epoch 1" in lines[0]
+    assert record["timing"]["resumed_epochs"] == 1
+    assert losses(whole) == losses(record)
+    for group in SAME:
+        assert whole[group] == record[group], group
+    assert not leftover.exists()
+    assert sorted(path.name for path in state.parent.iterdir()) == [
+        "best.weights.h5",
+        "state.npz",
+    ]
+
+
+def test_a_run_without_any_sound_state_is_a_sentence_and_stays_as_it_is(
+    prepared: Prepared, home: Home
+) -> None:
+    folder = stopped_after(prepared, 1, home)
+    (folder / "checkpoint" / "state.npz").write_bytes(b"")
+    before = (folder / "record.json").read_bytes()
+
+    with pytest.raises(RecordError, match=r"state\.npz"):
+        run_once(prepared, 0, home=home, resume=folder)
+
+    assert (folder / "record.json").read_bytes() == before
+
+
+def stopped_after(prepared: Prepared, epochs: int, home: Home) -> Path:
+    """Run until the end of an epoch, stop as Ctrl-C does, and return the folder."""
+    lines: list[str] = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        if line.startswith(f"epoch {epochs}/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_once(prepared, 0, home=home, log=stop)
+    (folder,) = all_runs(home)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("epochs_before", [0, 2])
 def test_a_killed_run_goes_on_and_ends_with_the_same_scores(
