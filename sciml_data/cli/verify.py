@@ -152,11 +152,11 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
     whole = descriptor.manifest
     part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
-    has_ready = verified.folder.ready.is_dir() and not verified.ready
+    has_ready = any(place.is_dir() for place in verified.folder.ready_places)
     log(
         f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} native "
         f"files, {format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
-        + ("; ready files were not checked: --ready" if has_ready else "")
+        + ("; ready files were not checked: --ready" if has_ready and not verified.ready else "")
     )
     for converted in verified.ready:
         options = " ".join(f"{name}={value}" for name, value in converted.options.items())

@@ -37,6 +37,7 @@ from sciml_data.ready.folder import (
     MANIFEST_NAME,
     ReadyFolder,
     find_converted,
+    own_stat_cache,
     ready_folder,
 )
 from sciml_data.ready.shards import (
@@ -124,10 +125,17 @@ def convert(
 def _is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bool:
     """Return whether a shared home has all files that a folder of the user's own should have."""
     for place in dataset.ready_places[1:] if not own.root.is_dir() else ():
-        shared = ReadyFolder(place / own.root.name, own.record, own.identities)
-        if not shared.find_existing() and shared.is_complete:
+        shared = ReadyFolder(
+            place / own.root.name,
+            own.record,
+            own.identities,
+            own_stat_cache(dataset, place / own.root.name),
+        )
+        problems = shared.find_existing()
+        if not problems and shared.is_complete:
             log(f"nothing to convert: {len(shared.entries)} ready files are in {shared.root}")
             return True
+        _log_problems(problems, log)
     return False
 
 

@@ -5,7 +5,8 @@ events.nc ...     ready files, named by the format
 manifest.csv      written last: the folder is complete
 conversion.json   record: from which files, with which software, and the files of each split
 shards.jsonl      journal: each ready file, and the digest of its inputs
-verified.jsonl    stat cache: hashes of ready files with their size, mtime and inode
+verified.jsonl    stat cache: hashes of ready files with their size, mtime and inode; that of files
+                  in a shared home is <digest of the options>.verified.jsonl in the user's own
 problems.txt      why missing files could not be made
 """
 
@@ -107,6 +108,7 @@ def _load(descriptor: Descriptor, folder: DatasetFolder, root: Path) -> Converte
             is_synthetic=record["is_synthetic"],
             options=dict(record["options"]),
             sample_seed=folder.sample_seed,
+            own_stat_cache=own_stat_cache(folder, root),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(root / RECORD_NAME, f"{type(error).__name__}: {error}") from error
@@ -123,9 +125,24 @@ def shards_of_split(converted: Converted, split: str | None = None) -> dict[str,
     return {name: files for name, files in splits.items() if split in (None, name)}
 
 
-def ready_stat_cache(root: Path) -> StatCache:
-    """Return the stat cache of the ready files in a folder."""
-    return StatCache(root / STAT_CACHE_NAME, root)
+def ready_stat_cache(root: Path, own: Path | None = None) -> StatCache:
+    """Return the stat cache of the ready files in a folder.
+
+    Args:
+        root: the folder.
+        own: file in the user's own home to write to, if the folder is in a shared home.
+    """
+    cache = root / STAT_CACHE_NAME
+    return StatCache(own or cache, root, inherited=cache if own else None)
+
+
+def own_stat_cache(folder: DatasetFolder, root: Path) -> Path | None:
+    """Return the file for the stat cache of a shared home's files; None for the user's own files.
+
+    It is not in a folder of ready files: such a folder would hide that of the shared home.
+    """
+    is_own = root.parent == folder.ready
+    return None if is_own else folder.ready / f"{root.name}.{STAT_CACHE_NAME}"
 
 
 def read_record(root: Path) -> dict[str, Any] | None:
@@ -170,14 +187,25 @@ class ReadyFolder:
     """
 
     def __init__(
-        self, root: Path, record: Mapping[str, Any], identities: Mapping[str, str]
+        self,
+        root: Path,
+        record: Mapping[str, Any],
+        identities: Mapping[str, str],
+        own: Path | None = None,
     ) -> None:
-        """Describe the folder; no file but the stat cache is read."""
+        """Describe the folder; no file but the stat cache is read.
+
+        Args:
+            root: see the class, as for `record` and `identities`.
+            record: of the conversion.
+            identities: of the files.
+            own: stat cache in the user's own home, if the folder is in a shared home.
+        """
         self.root = root
         self.record = record
         self.identities = identities
         self.entries: dict[str, Entry] = {}
-        self._stat_cache = ready_stat_cache(root)
+        self._stat_cache = ready_stat_cache(root, own)
 
     @property
     def missing(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 The manifest has the hash that each file had when it was made. A file is read once; afterwards it
 counts as unchanged while its size, mtime and inode are those of that moment (the stat cache
-`verified.jsonl` beside the files). `convert` fills the stat cache with the files that it makes.
+`verified.jsonl`, beside the files or in the user's own home). `convert` fills the stat cache with
+the files that it makes.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def ready_problems(
     problems += changed_files(
         converted.root,
         [entry for entry in converted.manifest if entry.path in wanted],
-        ready_stat_cache(converted.root),
+        ready_stat_cache(converted.root, converted.own_stat_cache),
         full=full,
         jobs=jobs,
         progress=progress,

@@ -136,6 +136,8 @@ class Converted:
         is_synthetic: whether the native files are a sample.
         options: options of the conversion.
         sample_seed: seed of the sample; None for published data.
+        own_stat_cache: stat cache of these files in the user's own home, if `root` is in a shared
+            home, which is only read.
     """
 
     descriptor: Descriptor
@@ -145,3 +147,4 @@ class Converted:
     is_synthetic: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     sample_seed: int | None = None
+    own_stat_cache: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import sciml_data
 from sciml_data.errors import CallError, VerificationError
-from sciml_data.home import DatasetFolder, Home
+from sciml_data.home import HOME_VARIABLE, DatasetFolder, Home
 from sciml_data.ready import find_converted, ready_folder, ready_problems
 from sciml_data.ready.folder import STAT_CACHE_NAME
 from sciml_data.registry.stages import Converted
@@ -288,3 +289,61 @@ def test_the_stat_cache_is_kept_with_the_files(converted: Converted) -> None:
     rows = [json.loads(line) for line in lines if line]
     assert rows[-1][-1] == converted.manifest.by_path[FILE].hash
     assert rows[-1][3] == (converted.root / FILE).stat().st_mtime_ns
+
+
+# --- shared homes ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Return a shared home with the ready files, behind the own home of this test."""
+    site = Home(tmp_path / "site")
+    shutil.copytree(made, site.root)
+    monkeypatch.setenv(HOME_VARIABLE, f"{tmp_path / 'home'}{os.pathsep}{site.root}")
+    return site
+
+
+def state_of(home: Home) -> dict[str, tuple[int, int]]:
+    """Return what any write into a home changes."""
+    paths = [home.root, *home.root.rglob("*")]
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+
+def test_shared_files_are_hashed_once_and_the_own_home_remembers_it(
+    site: Home, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(site)
+    open_and_close()  # the copy has other inodes than its stat cache
+    monkeypatch.setattr("sciml_data.transfer.verification.hash_like", lambda *_: "another hash")
+
+    open_and_close()
+
+    assert state_of(site) == before
+    (cache,) = home.dataset(DATASET, "1.0", sample_seed=0).ready.iterdir()
+    assert cache.name.endswith(".verified.jsonl")
+
+
+def test_a_changed_shared_file_is_named_and_converted_into_the_own_home(
+    site: Home, home: Home
+) -> None:
+    (path,) = site.dataset(DATASET, "1.0", sample_seed=0).ready.glob(f"*/{FILE}")
+    flip(path)
+    before = state_of(site)
+    with pytest.raises(VerificationError, match=str(site.root)):
+        open_and_close()
+
+    again, lines = convert_again()
+
+    assert lines[0].startswith(FILE)
+    assert again.root.is_relative_to(home.root)
+    assert state_of(site) == before
+    open_and_close()
+
+
+def test_an_own_stat_cache_does_not_hide_the_shared_files(site: Home) -> None:
+    open_and_close()
+
+    again, lines = convert_again()
+
+    assert again.root.is_relative_to(site.root)
+    assert lines == [f"nothing to convert: 1 ready files are in {again.root}"]

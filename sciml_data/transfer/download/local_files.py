@@ -270,6 +270,7 @@ class StatCache:
 
     def _write_lines(self) -> None:
         lines, self._unsaved = self._unsaved, []
+        self._file.parent.mkdir(parents=True, exist_ok=True)  # files may be in a shared home
         self._lines += len(lines)
         if self._lines > MAX_LINES_PER_FILE * len(self._rows) + SAVE_INTERVAL:
             rows = (json.dumps([path, *row]) for path, row in self._rows.items())
