@@ -21,8 +21,7 @@ Homes can be stacked: a home of one's own, in which everything new is written, a
 homes of a site or a group, which are only read.
 
 A reader never sees half a file: content is written under a temporary name, flushed to the disk,
-and then renamed. Symbolic links below `native/`, `partial/` and `quarantine/` are refused, because
-one that somebody put there could lead anywhere.
+and then renamed.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import FetchError, JsonError, LockedError, NotWritableError
+from sciml_data.errors import JsonError, LockedError, NotWritableError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -346,63 +345,6 @@ def not_writable(purpose: str, root: Path) -> NotWritableError:
     )
 
 
-def lstat_inside(root: Path, path: str) -> os.stat_result | None:
-    """Return the status of a file below a folder, or None if there is no such file.
-
-    A path in a manifest cannot leave its folder, but a symbolic link on the way could lead out of
-    it. Such a link is refused, not followed.
-
-    Args:
-        root: the folder; only the path below it is checked for links.
-        path: relative path with `/` between its parts, as in a manifest.
-
-    Raises:
-        FetchError: a folder in the path is a symbolic link or a file.
-    """
-    place = root
-    *folders, name = path.split("/")
-    for folder in folders:
-        place /= folder
-        if (state := _lstat(place)) is None:
-            return None
-        _refuse_unless_folder(place, state)
-    return _lstat(place / name)
-
-
-def make_parents_inside(root: Path, path: str) -> Path:
-    """Create the folders of a path below a folder, and return the whole path.
-
-    Raises:
-        FetchError: a folder in the path is a symbolic link or a file.
-    """
-    if _lstat(root) is None:  # one lstat is cheaper than mkdir for a folder that exists
-        root.mkdir(parents=True, exist_ok=True)
-    place = root
-    *folders, name = path.split("/")
-    for folder in folders:
-        place /= folder
-        if _lstat(place) is None:
-            place.mkdir(exist_ok=True)  # another thread may have created it just now
-        # Looked at again after mkdir: what another process put there is not followed either.
-        _refuse_unless_folder(place, place.lstat())
-    return place / name
-
-
-def move_to_quarantine(folder: DatasetFolder, wrong: Path, path: str, *, label: str) -> Path:
-    """Move a file with wrong content to quarantine and return its new path; nothing is deleted.
-
-    Args:
-        folder: of the dataset.
-        wrong: the file to move, on the same file system.
-        path: its path in the manifest.
-        label: end of its new name, e.g. its hash.
-    """
-    suffix = "".join(c if c.isalnum() else "-" for c in label)
-    target = make_parents_inside(folder.quarantine, f"{path}.{suffix}")
-    wrong.replace(target)
-    return target
-
-
 def publish(partial: Path, final: Path) -> None:
     """Rename a complete file to its final path, atomically and durably.
 
@@ -609,16 +551,3 @@ def fsync_path(path: Path, *, flags: int = 0) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _lstat(place: Path) -> os.stat_result | None:
-    try:
-        return place.lstat()
-    except FileNotFoundError:
-        return None
-
-
-def _refuse_unless_folder(place: Path, state: os.stat_result) -> None:
-    if not stat.S_ISDIR(state.st_mode):
-        what = "a symbolic link, which is not followed" if stat.S_ISLNK(state.st_mode) else "a file"
-        raise FetchError(f"{place} is not a folder: it is {what}")

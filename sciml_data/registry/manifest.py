@@ -1,7 +1,8 @@
 """The list of a dataset's files: path, size and hash of each, stored as `manifest.csv`.
 
 Software writes a manifest, nobody edits it by hand. Its paths are relative and cannot leave the
-folder that they are joined to, so code with a `Manifest` needs no further checks of paths.
+folder that they are joined to, so code with a `Manifest` needs no further checks of paths. The
+functions at the end use such a path below a folder and follow no symbolic link on the way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +20,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sciml_data.errors import DescriptorError, Problem
+from sciml_data.errors import DescriptorError, FetchError, Problem
+from sciml_data.home import DatasetFolder
 
 COLUMNS = ("path", "bytes", "hash")
 READ_BLOCK_BYTES = 1 << 20  # 1 MiB: larger blocks gain nothing (research: tooling, section 7)
@@ -183,3 +187,76 @@ def clashes(paths: Iterable[str], name: str) -> list[Problem]:
             for parent in sorted(above & distinct)
         ]
     return problems
+
+
+# --- paths of a manifest below a folder ----------------------------------------------------------
+
+
+def lstat_inside(root: Path, path: str) -> os.stat_result | None:
+    """Return the status of a file below a folder, or None if there is no such file.
+
+    A path in a manifest cannot leave its folder, but a symbolic link on the way could lead out of
+    it. Such a link is refused, not followed.
+
+    Args:
+        root: the folder; only the path below it is checked for links.
+        path: relative path with `/` between its parts, as in a manifest.
+
+    Raises:
+        FetchError: a folder in the path is a symbolic link or a file.
+    """
+    place = root
+    *folders, name = path.split("/")
+    for folder in folders:
+        place /= folder
+        if (state := _lstat(place)) is None:
+            return None
+        _refuse_unless_folder(place, state)
+    return _lstat(place / name)
+
+
+def make_parents_inside(root: Path, path: str) -> Path:
+    """Create the folders of a path below a folder, and return the whole path.
+
+    Raises:
+        FetchError: a folder in the path is a symbolic link or a file.
+    """
+    if _lstat(root) is None:  # one lstat is cheaper than mkdir for a folder that exists
+        root.mkdir(parents=True, exist_ok=True)
+    place = root
+    *folders, name = path.split("/")
+    for folder in folders:
+        place /= folder
+        if _lstat(place) is None:
+            place.mkdir(exist_ok=True)  # another thread may have created it just now
+        # Looked at again after mkdir: what another process put there is not followed either.
+        _refuse_unless_folder(place, place.lstat())
+    return place / name
+
+
+def move_to_quarantine(folder: DatasetFolder, wrong: Path, path: str, *, label: str) -> Path:
+    """Move a file with wrong content to quarantine and return its new path; nothing is deleted.
+
+    Args:
+        folder: of the dataset.
+        wrong: the file to move, on the same file system.
+        path: its path in the manifest.
+        label: end of its new name, e.g. its hash.
+    """
+    suffix = "".join(c if c.isalnum() else "-" for c in label)
+    target = make_parents_inside(folder.quarantine, f"{path}.{suffix}")
+    wrong.replace(target)
+    return target
+
+
+def _lstat(place: Path) -> os.stat_result | None:
+    try:
+        return place.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_unless_folder(place: Path, state: os.stat_result) -> None:
+    if not stat.S_ISDIR(state.st_mode):
+        what = "a symbolic link, which is not followed" if stat.S_ISLNK(state.st_mode) else "a file"
+        raise FetchError(f"{place} is not a folder: it is {what}")

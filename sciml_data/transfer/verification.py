@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, VerificationError
-from sciml_data.home import DatasetFolder, lstat_inside, move_to_quarantine, not_writable
+from sciml_data.home import DatasetFolder, not_writable
 from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
-from sciml_data.registry.manifest import Entry, read_manifest
+from sciml_data.registry.manifest import Entry, lstat_inside, move_to_quarantine, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.transfer.download.engine import fetch
 from sciml_data.transfer.download.local_files import StatCache, drop_contradicted, requested_paths

@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sciml_data.errors import CallError, FetchError, VerificationError
-from sciml_data.home import Home, lstat_inside
+from sciml_data.home import Home
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.manifest import Entry, Manifest, read_manifest
+from sciml_data.registry.manifest import Entry, Manifest, lstat_inside, read_manifest
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned

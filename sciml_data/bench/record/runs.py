@@ -29,7 +29,6 @@ from sciml_data.errors import (
 from sciml_data.home import (
     NOT_WRITABLE,
     Home,
-    lstat_inside,
     not_writable,
     read_small_file,
     why_not_plain,
@@ -38,6 +37,7 @@ from sciml_data.home import (
 from sciml_data.registry.manifest import (
     Entry,
     hash_file,
+    lstat_inside,
     manifest_of,
     parse_manifest,
     unsafe_because,

@@ -17,12 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, SciMLDataError, VerificationError
-from sciml_data.home import lstat_inside
 from sciml_data.integrations.datalad.annex import key_problem
 from sciml_data.integrations.datalad.repository import FOLDER, ordinary_names
 from sciml_data.progress import Meter, Progress
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
-from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.registry.manifest import Entry, Manifest, lstat_inside
 from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
 from sciml_data.transfer.verification import CHANGED, MISSING, UNEXPECTED
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sciml_data.errors import CallError, DescriptorError, LockedError, Problem
-from sciml_data.home import Home, lstat_inside, write_atomically
+from sciml_data.home import Home, write_atomically
 from sciml_data.integrations.datalad.annex import (
     STATE_FOLDER,
     STRONG,
@@ -52,7 +52,7 @@ from sciml_data.registry.descriptor import (
     load_descriptor,
 )
 from sciml_data.registry.layout import Registry, version_key
-from sciml_data.registry.manifest import Manifest, parse_manifest, read_manifest
+from sciml_data.registry.manifest import Manifest, lstat_inside, parse_manifest, read_manifest
 from sciml_data.transfer.download.partial_file import hashes_like
 from sciml_data.transfer.protocols.annex import ProgramError, git, git_succeeds, require_programs
 

@@ -25,17 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sciml_data.errors import CallError, NoSpaceError, Problem, VerificationError, full_disk
-from sciml_data.home import (
-    DatasetFolder,
-    Home,
-    fsync_path,
-    make_parents_inside,
-    publish,
-    write_atomically,
-)
+from sciml_data.home import DatasetFolder, Home, fsync_path, publish, write_atomically
 from sciml_data.progress import Log, Meter, Progress, format_bytes
 from sciml_data.registry.descriptor import Descriptor
-from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest
+from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, make_parents_inside
 from sciml_data.registry.stages import Fetched, StoredCopy
 from sciml_data.transfer.adoption.matching import FolderMatch, LocalFile, match_folder
 from sciml_data.transfer.download.local_files import REQUEST_NAME, StatCache

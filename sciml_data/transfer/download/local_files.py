@@ -23,17 +23,16 @@ from pathlib import Path
 from typing import Self
 
 from sciml_data.errors import FULL_DISK, FetchError, Problem
-from sciml_data.home import (
-    STAT_CACHE_NAME,
-    DatasetFolder,
-    fsync_path,
+from sciml_data.home import STAT_CACHE_NAME, DatasetFolder, fsync_path, write_atomically
+from sciml_data.progress import Log
+from sciml_data.registry.manifest import (
+    Entry,
+    Manifest,
     lstat_inside,
     make_parents_inside,
     move_to_quarantine,
-    write_atomically,
+    read_manifest,
 )
-from sciml_data.progress import Log
-from sciml_data.registry.manifest import Entry, Manifest, read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile
 from sciml_data.transfer.download.partial_file import (
     LABEL_LENGTH,

@@ -21,8 +21,13 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from sciml_data.errors import FetchError
-from sciml_data.home import DatasetFolder, lstat_inside, make_parents_inside, move_to_quarantine
-from sciml_data.registry.manifest import READ_BLOCK_BYTES
+from sciml_data.home import DatasetFolder
+from sciml_data.registry.manifest import (
+    READ_BLOCK_BYTES,
+    lstat_inside,
+    make_parents_inside,
+    move_to_quarantine,
+)
 from sciml_data.registry.stages import PlannedFile
 
 MIB = 1 << 20

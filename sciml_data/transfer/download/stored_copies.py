@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sciml_data.errors import FetchError
-from sciml_data.home import DatasetFolder, Home, lstat_inside, make_parents_inside
+from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.descriptor import Descriptor
+from sciml_data.registry.manifest import lstat_inside, make_parents_inside
 from sciml_data.registry.stages import PlannedFile, StoredCopy
 from sciml_data.transfer.download.local_files import StatCache
 from sciml_data.transfer.download.partial_file import (
