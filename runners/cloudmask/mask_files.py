@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml_data.ready import write_netcdf
+
 from .channels import Floats
 from .scenes import Scene
 
@@ -88,7 +90,6 @@ def write_mask(
     folder: Path, scene: Scene, probability: Floats, attributes: Mapping[str, Any]
 ) -> Path:
     """Write `<folder>/<granule>.nc` and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{scene.granule}.nc"
-    mask_dataset(scene, probability, attributes).to_netcdf(path, engine="h5netcdf")
+    write_netcdf(mask_dataset(scene, probability, attributes), path)
     return path

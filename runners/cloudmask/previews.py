@@ -17,6 +17,7 @@ import xarray as xr
 
 from sciml_data.errors import RecordError
 from sciml_data.formats import open_netcdf
+from sciml_data.ready import write_netcdf
 
 from .channels import CHANNELS, Floats
 from .pixel_counts import ILLUMINATION
@@ -61,10 +62,9 @@ class PreviewWriter:
 
     def write(self, path: Path) -> Path:
         """Write all previews, each as a group of the file, and return the path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         lights = sorted(self._previews, reverse=True)
         names = [ILLUMINATION[light] for light in lights]
-        xr.Dataset(attrs={"scenes": ",".join(names)}).to_netcdf(path, engine="h5netcdf", mode="w")
+        groups: dict[str, xr.Dataset] = {}
         for group, light in zip(names, lights, strict=True):
             preview = self._previews[light]
             dataset = xr.Dataset(
@@ -74,8 +74,10 @@ class PreviewWriter:
                 },
                 attrs={"granule": preview["granule"]},
             )
-            packing = {name: {"zlib": True, "complevel": 4} for name in VARIABLES}
-            dataset.to_netcdf(path, engine="h5netcdf", mode="a", group=group, encoding=packing)
+            for name in VARIABLES:
+                dataset[name].encoding = {"zlib": True, "complevel": 4}
+            groups[group] = dataset
+        write_netcdf(xr.Dataset(attrs={"scenes": ",".join(names)}), path, groups)
         return path
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from sciml_data.ready import write_netcdf
+
 from .patterns import Patterns
 from .space_groups import systems_of
 from .stacks import Numbers
@@ -44,8 +46,8 @@ def write_previews(
             "name": ("stack", _names(patterns, numbers[chosen])),
         }
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.to_netcdf(path, engine="h5netcdf", encoding={"level": {"zlib": True}})
+    dataset["level"].encoding = {"zlib": True}
+    write_netcdf(dataset, path)
 
 
 def _choose(groups: npt.NDArray[np.int64]) -> Numbers:

@@ -1,6 +1,7 @@
 from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
 from .open import files_by_dimension, open_dataset, open_ready
+from .shards import write_netcdf
 from .verification import (
     ready_problems,
     repair_ready,
@@ -21,4 +22,5 @@ __all__ = [
     "require_unchanged",
     "shards_of_split",
     "verify_with_ready",
+    "write_netcdf",
 ]

@@ -7,9 +7,12 @@ interrupt has little to wait for.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import resource
+import shutil
 import signal
 import threading
 import uuid
@@ -44,6 +47,10 @@ TEMPORARY = ".{name}.{unique}.unfinished"  # beside the ready file, so that a re
 TEMPORARY_GLOB = ".*.unfinished"
 QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
 QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
+DRIVER = "stdio"  # of HDF5: the default one refuses the symbolic links in /proc
+COPY_BYTES = 16 * 2**20
+METADATA_BYTES = 2**20  # of headers and indices of chunks, beside the arrays
+MEMORY_NAME_LETTERS = 60  # of at most 249 bytes; the name is only shown in /proc
 
 
 # --- a ready file --------------------------------------------------------------------------------
@@ -115,7 +122,7 @@ def make_shard(task: ShardTask) -> MadeShard:
     name = TEMPORARY.format(name=task.target.name, unique=uuid.uuid4().hex)
     temporary = task.target.with_name(name)
     try:
-        write_dataset(dataset, temporary)
+        _write(temporary, dataset, {})
         entry = Entry(task.shard.name, temporary.stat().st_size, hash_file(temporary))
         publish(temporary, task.target)
     finally:
@@ -123,10 +130,76 @@ def make_shard(task: ShardTask) -> MadeShard:
     return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()))
 
 
-def write_dataset(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset as NetCDF-4; the same dataset gives the same bytes at any time."""
-    _create_without_times(path)
-    dataset.to_netcdf(path, mode="a", engine="h5netcdf", format="NETCDF4")
+def write_netcdf(
+    dataset: xr.Dataset, path: Path, groups: Mapping[str, xr.Dataset] | None = None
+) -> None:
+    """Write a dataset as NetCDF-4; the same content gives the same bytes at any time.
+
+    The file appears under its name when it is complete; an older one is replaced.
+
+    Args:
+        dataset: content of the root group, with the encoding of its variables.
+        path: of the file; its folder is made.
+        groups: name -> content of further groups.
+
+    Raises:
+        OSError: the disk, the quota or the limit of file sizes does not allow that many bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(TEMPORARY.format(name=path.name, unique=uuid.uuid4().hex))
+    try:
+        _write(temporary, dataset, groups or {})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, dataset: xr.Dataset, groups: Mapping[str, xr.Dataset]) -> None:
+    """Write a file as NetCDF-4, in memory first, from which the finished bytes are copied.
+
+    HDF5 cannot close a file that it could not write to the end: on a full disk it would print
+    traces, and end the process by a segmentation fault.
+    """
+    from xarray.backends import H5NetCDFStore
+
+    _require_file_size(path, (dataset, *groups.values()))
+    memory = os.memfd_create(path.name[:MEMORY_NAME_LETTERS])
+    try:
+        place = f"/proc/self/fd/{memory}"
+        _create_without_times(place, groups)
+        for name, content in ((None, dataset), *groups.items()):
+            # `to_netcdf` cannot choose a driver. The bytes are those of HDF5's default driver.
+            store = H5NetCDFStore.open(place, mode="a", group=name, driver=DRIVER)
+            try:
+                content.compute().dump_to_store(store)
+            finally:
+                store.close()
+        _copy(memory, path)
+    finally:
+        os.close(memory)
+
+
+def _copy(memory: int, path: Path) -> None:
+    """Copy a file in memory to the disk, if the disk has room for it."""
+    size_bytes, free_bytes = os.fstat(memory).st_size, shutil.disk_usage(path.parent).free
+    if size_bytes > free_bytes:
+        message = f"{size_bytes} bytes are needed, {free_bytes} are free"
+        raise OSError(errno.ENOSPC, message, str(path.parent))
+    with open(memory, "rb", closefd=False) as source, path.open("wb") as target:
+        source.seek(0)
+        shutil.copyfileobj(source, target, COPY_BYTES)
+
+
+def _require_file_size(path: Path, contents: Iterable[xr.Dataset]) -> None:
+    """Raise an error if this process may not write files as large as the arrays.
+
+    The limit (`ulimit -f`) holds for files in memory, too, where HDF5 would meet it.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size_bytes = sum(content.nbytes for content in contents) + METADATA_BYTES
+    if limit != resource.RLIM_INFINITY and size_bytes > limit:
+        message = f"about {size_bytes} bytes are to be written, files may have {limit} (ulimit -f)"
+        raise OSError(errno.EFBIG, message, str(path))
 
 
 def remove_temporaries(root: Path) -> None:
@@ -146,19 +219,27 @@ def _require_folders(task: ShardTask) -> None:
         )
 
 
-def _create_without_times(path: Path) -> None:
-    """Create an empty HDF5 file without a creation time in its root group.
+def _create_without_times(place: str, groups: Iterable[str]) -> None:
+    """Create an HDF5 file of empty groups without the times at which they were made.
 
-    h5netcdf would write the time and has no option against it. Then no two files would be equal.
+    h5netcdf would write these times and has no option against it. Then no two files would be equal.
     """
     import h5py
 
-    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
-    creation.set_obj_track_times(False)
     in_order = h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED  # netCDF-4 requires it
-    creation.set_link_creation_order(in_order)
-    creation.set_attr_creation_order(in_order)
-    h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, fcpl=creation).close()
+    file_properties = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    group_properties = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    for properties in (file_properties, group_properties):
+        properties.set_obj_track_times(False)
+        properties.set_link_creation_order(in_order)
+        properties.set_attr_creation_order(in_order)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fapl_stdio()
+    flags = h5py.h5f.ACC_TRUNC
+    file = h5py.h5f.create(place.encode(), flags, fcpl=file_properties, fapl=access)
+    for name in groups:
+        h5py.h5g.create(file, name.encode(), gcpl=group_properties).close()
+    file.close()
 
 
 # --- many ready files ----------------------------------------------------------------------------
@@ -233,7 +314,7 @@ def _error(future: Future[MadeShard]) -> Exception | None:
 
 def _reason_to_stop(error: Exception) -> ConversionError | None:
     """Return an error if no other shard can succeed, None if others may."""
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
+    if isinstance(error, OSError) and error.errno in (*FULL_DISK, errno.EFBIG):
         return _stopped(f"the disk of the ready files is full: {error}", "free some space, then ")
     if isinstance(error, CancelledError):
         return _stopped("the cluster gave up: its scheduler ended, or someone cancelled the work")

@@ -16,9 +16,8 @@ import xarray as xr
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, Shard, cbed_hdf5
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.ready import convert, find_converted
+from sciml_data.ready import convert, find_converted, write_netcdf
 from sciml_data.ready.open import declaration_problems, open_ready
-from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
@@ -570,7 +569,7 @@ def test_a_file_is_not_held_twice(root: Path) -> None:
     (shard,) = cbed_hdf5.shards(native, {})
 
     tracemalloc.start()
-    write_dataset(cbed_hdf5.read(native, shard, {}), root.parent / "ready.nc")
+    write_netcdf(cbed_hdf5.read(native, shard, {}), root.parent / "ready.nc")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

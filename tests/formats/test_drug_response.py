@@ -23,7 +23,7 @@ from sciml_data.formats.drug_response import (
     responses_dataset,
     text_of,
 )
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready import write_netcdf
 from tests.support.problems import kinds_and_places
 
 CELLS = Entities(
@@ -178,7 +178,7 @@ def test_no_rows_are_a_dataset_without_rows() -> None:
 def opened(tmp_path: Path) -> xr.Dataset:
     joined, counts = join(rows(), CELLS, DRUGS)
     whole = merged(responses_dataset(joined, counts), cells_dataset(CELLS), drugs_dataset(DRUGS))
-    write_dataset(whole, tmp_path / "dose.nc")
+    write_netcdf(whole, tmp_path / "dose.nc")
     return xr.load_dataset(tmp_path / "dose.nc", engine="h5netcdf")
 
 
@@ -223,7 +223,7 @@ def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
     def content(name: str) -> bytes:
         joined, counts = join(rows(), CELLS, DRUGS)
         whole = merged(responses_dataset(joined, counts), cells_dataset(CELLS))
-        write_dataset(whole, tmp_path / name)
+        write_netcdf(whole, tmp_path / name)
         return (tmp_path / name).read_bytes()
 
     assert content("first.nc") == content("second.nc")

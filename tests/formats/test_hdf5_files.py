@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -360,3 +361,14 @@ def test_an_opening_elsewhere_is_recognised(source: str) -> None:
 
 def test_writing_a_new_file_is_not_an_opening() -> None:
     assert list(opened_in('h5py.File(path, "w")')) == []
+
+
+def test_netcdf_is_written_by_one_function() -> None:
+    """It writes through memory, so that a full disk is a sentence, and leaves times out."""
+    writers = [
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        if re.search(r"\.to_netcdf\(|dump_to_store\(|save_mfdataset\(", path.read_text("utf-8"))
+    ]
+
+    assert writers == ["sciml_data/ready/shards.py"]

@@ -22,7 +22,7 @@ from sciml_data.formats import NOTICES, Native, scan_lmdb
 from sciml_data.formats.scan_lmdb import database as database_module
 from sciml_data.formats.scan_lmdb.database import DamagedError, Database
 from sciml_data.formats.scan_lmdb.layout import GENERATIONS, is_noise
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready import write_netcdf
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from tests.support import native_files
@@ -253,7 +253,7 @@ def test_a_ready_file_of_which_nothing_is_left_is_written_and_opened(
     paths = []
     for name, dataset in read_all(root, samples_per_shard=2).items():
         paths.append(tmp_path / name)
-        write_dataset(dataset, paths[-1])
+        write_netcdf(dataset, paths[-1])
 
     together = xr.open_mfdataset(paths, engine="h5netcdf", combine="nested", concat_dim="sample")
 

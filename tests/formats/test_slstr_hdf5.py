@@ -28,8 +28,7 @@ from sciml_data.formats.slstr_hdf5 import (
 )
 from sciml_data.formats.slstr_hdf5.ready import _crop
 from sciml_data.home import DatasetFolder
-from sciml_data.ready import convert, ready_folder
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready import convert, ready_folder, write_netcdf
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
@@ -192,7 +191,7 @@ def test_the_references_crop_of_a_whole_granule_is_the_published_one() -> None:
 def test_writing_twice_gives_the_same_bytes(native: Native, tmp_path: Path) -> None:
     for turn in ("a.nc", "b.nc"):
         dataset = slstr_hdf5.read(native, shard_of(native, 4), {"compression": "gzip"})
-        write_dataset(dataset, tmp_path / turn)
+        write_netcdf(dataset, tmp_path / turn)
 
     assert hash_file(tmp_path / "a.nc") == hash_file(tmp_path / "b.nc")
 

@@ -18,7 +18,7 @@ from sciml_data.formats.drug_response import NO_DRUG, molecular_features, text_o
 from sciml_data.formats.drug_response.inputs import BITS, largest_fragment
 from sciml_data.formats.uno_ccle.curves import growth, read_points
 from sciml_data.formats.uno_ccle.images import PIXELS, ccle_names, matches
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready import write_netcdf
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic import load_generator
@@ -178,7 +178,7 @@ def test_converting_twice_gives_the_same_bytes(
     sample: Path, block: dict[str, Any], tmp_path: Path
 ) -> None:
     for name in ("one.nc", "other.nc"):
-        write_dataset(read(native_of(sample, block), "dose"), tmp_path / name)
+        write_netcdf(read(native_of(sample, block), "dose"), tmp_path / name)
 
     assert (tmp_path / "one.nc").read_bytes() == (tmp_path / "other.nc").read_bytes()
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from sciml_data.errors import VerificationError
 from sciml_data.ready.lazy_values import ReadyEngine
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready.shards import write_netcdf
 from tests.support.damage import DAMAGE
 
 FILE = "values.nc"
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     )
     dataset["chunked"].encoding = {"chunksizes": (100, 100)}
     dataset["packed"].encoding = {"dtype": "int16", "scale_factor": 0.25, "_FillValue": -1}
-    write_dataset(dataset, tmp_path / FILE)
+    write_netcdf(dataset, tmp_path / FILE)
     return tmp_path / FILE
 
 

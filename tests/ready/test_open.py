@@ -16,11 +16,10 @@ import xarray as xr
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.formats.earthquake import fortnights
 from sciml_data.home import Home
-from sciml_data.ready import convert, open_dataset, open_ready
+from sciml_data.ready import convert, open_dataset, open_ready, write_netcdf
 from sciml_data.ready import open as stage
 from sciml_data.ready.folder import write_manifest, write_record
 from sciml_data.ready.open import combined_attributes
-from sciml_data.ready.shards import write_dataset
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
@@ -235,7 +234,7 @@ def descriptor(tmp_path: Path) -> Descriptor:
 def ready(descriptor: Descriptor, root: Path, files: dict[str, xr.Dataset]) -> Converted:
     root.mkdir()
     for name, dataset in files.items():
-        write_dataset(dataset, root / name)
+        write_netcdf(dataset, root / name)
     manifest = manifest_of(root)
     write_record(root, {"splits": {"all": list(files)}})
     write_manifest(root, manifest)

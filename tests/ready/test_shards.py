@@ -12,12 +12,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
+import xarray as xr
 
 from sciml_data.errors import ConversionError, NativeFormatError, Problem
-from sciml_data.formats import Native, Shard
+from sciml_data.formats import Native, Shard, open_netcdf
 from sciml_data.home import DatasetFolder
-from sciml_data.ready import convert, ready_folder, shards
+from sciml_data.ready import convert, ready_folder, shards, write_netcdf
 from sciml_data.ready.shards import MadeShard, ShardTask, WorkerPool, make_shards
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -272,3 +274,29 @@ def test_a_killed_worker_is_an_error_and_finished_files_are_kept(folder: Dataset
     assert process.returncode != 0
     assert "was killed" in log
     assert not list(ready_folder(folder, {}).glob(".*"))
+
+
+def test_no_group_of_a_file_has_the_time_at_which_it_was_made(tmp_path: Path) -> None:
+    """Such a time would make two files of the same content differ."""
+    content = xr.Dataset({"a": ("x", [1.0, 2.0])}, attrs={"title": "one"})
+    write_netcdf(content, tmp_path / "a.nc", {"train": content, "test": content})
+
+    with h5py.File(tmp_path / "a.nc") as file:
+        objects: list[Any] = [file["/"]]
+        file.visititems(lambda _, item: objects.append(item))
+        times = {item.name: item.id.get_create_plist().get_obj_track_times() for item in objects}
+
+    assert {"/", "/train", "/test", "/a"} <= set(times)
+    assert not any(times.values())
+
+
+def test_groups_are_read_as_they_were_written(tmp_path: Path) -> None:
+    first = xr.Dataset({"a": ("x", [1.0, 2.0])}, attrs={"title": "one"})
+    other = xr.Dataset({"b": ("y", ["text", ""])}, coords={"y": [3, 4]})
+    write_netcdf(first, tmp_path / "deep" / "a.nc", {"other": other})
+
+    with open_netcdf(tmp_path / "deep" / "a.nc") as opened:
+        assert opened.load().identical(first)
+    with open_netcdf(tmp_path / "deep" / "a.nc", group="other") as opened:
+        assert opened.load().equals(other)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.nc"]

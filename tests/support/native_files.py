@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from sciml_data.formats import Format, Native
-from sciml_data.ready.shards import write_dataset
+from sciml_data.ready import write_netcdf
 from sciml_data.registry import Descriptor
 
 
@@ -47,7 +47,7 @@ def read_only_shard(native_format: Format, native: Native, **options: Any) -> xr
 
 def reopened(dataset: xr.Dataset, path: Path) -> xr.Dataset:
     """Return a dataset after it was written as a ready file and opened again."""
-    write_dataset(dataset, path)
+    write_netcdf(dataset, path)
     with xr.open_dataset(path, engine="h5netcdf") as opened:
         return opened.load()
 

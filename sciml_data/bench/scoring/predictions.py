@@ -87,14 +87,16 @@ def save_predictions(path: Path, parts: Mapping[str, Predictions], *, synthetic:
     """
     import xarray as xr
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    from sciml_data.ready import write_netcdf
+
     marks = {"synthetic": int(synthetic), "parts": ",".join(parts)}
-    xr.Dataset(attrs=marks).to_netcdf(path, engine="h5netcdf", mode="w")
-    for part, predictions in parts.items():
-        dataset = predictions.to_dataset()
-        packing = {"zlib": True, "complevel": DEFLATE_LEVEL, "shuffle": True}
-        encoding = {name: packing for name in ("observed", "predicted") if dataset[name].ndim}
-        dataset.to_netcdf(path, engine="h5netcdf", mode="a", group=part, encoding=encoding)
+    groups = {part: predictions.to_dataset() for part, predictions in parts.items()}
+    for group in groups.values():
+        for name in ("observed", "predicted"):
+            if group[name].ndim:
+                packing = {"zlib": True, "complevel": DEFLATE_LEVEL, "shuffle": True}
+                group[name].encoding = packing
+    write_netcdf(xr.Dataset(attrs=marks), path, groups)
 
 
 def load_predictions(path: Path) -> dict[str, Predictions]:
