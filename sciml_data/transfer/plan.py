@@ -110,14 +110,18 @@ def _copies(
     """Return files of other versions in the home with the content of planned ones, by path."""
     if not set(home.versions(descriptor.dataset)) - {descriptor.version} and not home.shared:
         return {}
+    native = home.dataset(descriptor.dataset, descriptor.version).native
+    wanted = {
+        file.path: known
+        for file in files
+        if (known := file.hash or file.etag) is not None and not (native / file.path).exists()
+    }
+    if not wanted:
+        return {}
     from sciml_data.transfer.download.stored_copies import stored_copies
 
-    stored = stored_copies(descriptor, home)
-    return {
-        file.path: stored[known]
-        for file in files
-        if (known := file.hash or file.etag) is not None and known in stored
-    }
+    stored = stored_copies(descriptor, home, set(wanted.values()))
+    return {path: stored[known] for path, known in wanted.items() if known in stored}
 
 
 def _refuse_live(descriptor: Descriptor) -> None:

@@ -17,7 +17,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from sciml_data.errors import FetchError
@@ -38,7 +38,9 @@ WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 SUFFIX = ".copy"  # of a file in partial/; nothing ever writes into it, since it may be a hard link
 
 
-def stored_copies(descriptor: Descriptor, home: Home) -> dict[str, StoredCopy]:
+def stored_copies(
+    descriptor: Descriptor, home: Home, wanted: Container[str] | None = None
+) -> dict[str, StoredCopy]:
     """Return the verified files of the other versions of a dataset, by hash.
 
     A file counts while its size, mtime and inode are those of its last verification.
@@ -46,11 +48,14 @@ def stored_copies(descriptor: Descriptor, home: Home) -> dict[str, StoredCopy]:
     Args:
         descriptor: of the version that needs files.
         home: with the shared homes below it.
+        wanted: hashes to look for; None is all.
     """
     copies: dict[str, StoredCopy] = {}
     for version, folder, is_own in _other_folders(descriptor, home):
         cache = StatCache(folder.stat_cache, folder.native)
         for path, known in cache.hashes().items():
+            if wanted is not None and known not in wanted:
+                continue
             with contextlib.suppress(FetchError, OSError):
                 state = lstat_inside(folder.native, path)
                 if state is not None and _is_verified(cache, path, known, state):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ class FileSource:
     ) -> Body:
         """Open a file at an offset; see `Source.open`."""
         try:
-            stream = path_of(url).open("rb", buffering=0)
+            stream = io.FileIO(path_of(url), opener=_open_at_once)
         except OSError as error:
             raise SourceError(_reason(error)) from error
         state = os.fstat(stream.fileno())
@@ -97,6 +98,11 @@ class FileSource:
 
     def close(self) -> None:
         """Do nothing: each body closes its own file."""
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; opening a pipe does not wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _reason(error: OSError) -> str:

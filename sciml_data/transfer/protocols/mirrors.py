@@ -72,7 +72,14 @@ def mirror_base(mirror: str) -> str:
         return file_url(mirror)
     if scheme == DATALAD:
         return place_address(mirror)
-    if not urlsplit(mirror).netloc:
+    try:
+        host = urlsplit(mirror).netloc
+    except ValueError as error:
+        raise CallError(
+            f"the mirror {mirror!r} is not a valid address: {error}",
+            untouched="nothing was fetched or changed",
+        ) from error
+    if not host:
         raise CallError(
             f"the mirror {mirror!r} has no {'bucket' if scheme == 's3' else 'host'}",
             untouched="nothing was fetched or changed",

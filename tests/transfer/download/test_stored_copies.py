@@ -141,6 +141,8 @@ def test_a_third_version_and_another_path_share_the_bytes_too(
 
     assert contents(third.root) == MOVED
     assert server.requests == []  # its note is that of version 1.1
+    assert make_plan(plan.descriptor, home).copies == {}  # nothing is missing
+    shutil.rmtree(plan.folder.native)
     assert amounts_left(make_plan(plan.descriptor, home), []) == (
         "0 files to fetch, 0 bytes; 95.6 kB from version 1.0; 8 bytes from version 1.2"
     )

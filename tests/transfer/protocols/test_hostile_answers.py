@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data.errors import FetchError, printable
+from sciml_data.errors import CallError, FetchError, printable
 from sciml_data.home import Home
 from sciml_data.testing.datasets import write_files, write_unpinned
 from sciml_data.testing.s3_server import S3Server
@@ -22,7 +23,7 @@ from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import SourceError
 from sciml_data.transfer.protocols.fdsn.service import Clock, Service
 from sciml_data.transfer.protocols.fdsn.windows import BodyError, Window, read_window
-from sciml_data.transfer.protocols.mirrors import Sources
+from sciml_data.transfer.protocols.mirrors import Sources, mirror_base
 from sciml_data.transfer.protocols.retry import RetryPolicy, retry_after_s
 from sciml_data.transfer.protocols.s3 import list_bucket
 from sciml_data.transfer.protocols.source import Timeouts
@@ -142,6 +143,22 @@ def test_a_server_that_drips_is_left_in_bounded_time(
 
     assert contents(fetched.root) == {NAME: CONTENT}
     assert elapsed_s < BOUND_S
+
+
+def test_a_pipe_in_the_folder_of_a_mirror_does_not_block(
+    tmp_path: Path, home: Home, honest: FileServer
+) -> None:
+    (tmp_path / "pipes" / "dir").mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipes" / NAME)
+    descriptor = plan_from(tmp_path, {NAME: CONTENT}, [honest.url], home).descriptor
+    plan = make_plan(descriptor, home, mirrors=[f"file:{tmp_path}/pipes"])
+
+    assert contents(fetch(plan, retry=quick_retry()).root) == {NAME: CONTENT}
+
+
+def test_half_an_address_of_a_mirror_is_a_wrong_call() -> None:
+    with pytest.raises(CallError):
+        mirror_base("http://[")
 
 
 def page(text: str, more: str = "<IsTruncated>false</IsTruncated>") -> bytes:
