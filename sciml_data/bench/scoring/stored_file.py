@@ -2,9 +2,9 @@
 
 The file is NetCDF-4, that is HDF5, as `save_predictions` writes it: the attribute `parts` names one
 group for each part of the split, and each group has `observed`, `predicted` and a coordinate for
-each axis. Whatever else HDF5 can do is refused here by name: links, which could lead to other files
-of this computer, storage in other files, types without numbers, and arrays that declare far more
-values than the file stores, which would fill the memory of whoever opens them.
+each axis. `formats.open_hdf5` refuses what leads to other files of this computer. The rules here
+are stricter: no links at all, no other arrays or groups, no types without numbers, and no array
+that declares more values than its stored bytes can hold, which would fill the memory.
 
 Nothing here reads an array. `predictions.load_predictions` does, after this check.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import Problem, RecordError
+from sciml_data.errors import Problem, RecordError, SciMLDataError
 from sciml_data.home import why_not_plain
 
 if TYPE_CHECKING:
@@ -60,27 +60,24 @@ def file_problems(path: Path) -> list[Problem]:
 def _content_problems(path: Path) -> list[Problem]:
     from sciml_data.formats import open_hdf5
 
-    problems: list[Problem] = []
     try:
         with open_hdf5(path, error=RecordError) as file:
-            parts, message = _parts(file)
-            if message:
-                return [Problem("predictions", path.name, message)]
-            problems += _group_problems(file, set(parts), path.name)
-            for part in parts if not problems else ():
-                problems += _part_problems(file[part], f"{path.name}/{part}")
-            if not problems:
-                problems += _size_problems(file, parts, path.name)
-    except RecordError as error:
-        problems += [
+            return _file_problems(file, path.name)
+    except SciMLDataError as error:
+        return [
             Problem("predictions", problem.place.replace(":", "/", 1), problem.message)
             for problem in error.problems
-        ]
-    # The HDF5 library reports damage by errors of many types, and by no documented list of them.
-    except Exception as error:  # noqa: BLE001
-        first = str(error).partition("\n")[0]
-        problems.append(Problem("predictions", path.name, f"cannot be read: {first:.200}"))
-    return problems
+        ] or [Problem("predictions", path.name, error.message)]
+
+
+def _file_problems(file: Any, name: str) -> list[Problem]:
+    parts, message = _parts(file)
+    if message:
+        return [Problem("predictions", name, message)]
+    problems = list(_group_problems(file, set(parts), name))
+    for part in parts if not problems else ():
+        problems += _part_problems(file[part], f"{name}/{part}")
+    return problems or list(_size_problems(file, parts, name))
 
 
 def _parts(file: Any) -> tuple[list[str], str]:
@@ -164,10 +161,6 @@ def _shape_problems(group: Any, place: str) -> Iterator[Problem]:
 def _variable_problems(variable: Any, name: str, place: str) -> Iterator[Problem]:
     import h5py
 
-    # Storage elsewhere is asked for first: its size is not that of this file.
-    if variable.external or variable.is_virtual:
-        yield Problem("predictions", place, "is stored in another file, which is not opened")
-        return
     is_text = h5py.check_string_dtype(variable.dtype) is not None
     is_number = variable.dtype.kind in "biuf" and variable.dtype.itemsize <= 8
     if not is_number and not (is_text and name not in VARIABLES):
