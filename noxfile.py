@@ -184,7 +184,8 @@ def benchmarks(session: nox.Session) -> None:
     """Print the measurements of benchmarks/: ratios in one run, never asserted."""
     install(session, extras="all")
     cloudmask = "convert --dataset cloud_slstr_ds1"
-    for line in session.posargs or ["convert", cloudmask, "pipeline", "lstm", "train", "monitor"]:
+    lines = ["convert", cloudmask, "pipeline", "ready_checks", "lstm", "train", "monitor"]
+    for line in session.posargs or lines:
         script, *options = line.split()
         session.run("python", f"benchmarks/{script}.py", *options)
 

@@ -390,7 +390,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         home: folder of all data.
         wait: wait while another process works on the same data; otherwise fail at once.
         log: gets reused files, failures, and the rate.
-        progress: gets bytes of native files (done, total).
+        progress: gets bytes (done, total): of ready files that are hashed, then of native files.
 
     Raises:
         CallError: no such dataset, version or option, it was never fetched, or its native format

@@ -184,5 +184,6 @@ def _facts(verified: Verified) -> dict[str, Any]:
                 "manifest": converted.manifest.digest,
             }
             for converted in verified.ready
-        ],
+        ]
+        or None,  # they were not checked
     }

@@ -83,7 +83,8 @@ def convert(
         again: make every file again.
         log: callback that gets lines: changed files, kept files, notices of files, and the rate at
             the end.
-        progress: callback (native bytes done, native bytes in all).
+        progress: callback (bytes done, bytes in all): of ready files that are checked, if the stat
+            cache does not have them, then of native files.
 
     Raises:
         CallError: the dataset has no format, the format does not know an option, or the cluster
@@ -101,7 +102,7 @@ def convert(
             # Two conversions of the same folder would remove each other's files.
             with verified.folder.lock("convert"):
                 if not again:
-                    _log_problems(folder.find_existing(), log)
+                    _log_problems(folder.find_existing(progress), log)
                 if folder.is_complete:
                     log(f"nothing to convert: {len(shards)} ready files are there")
                 else:

@@ -26,6 +26,7 @@ from sciml_data.registry.stages import Converted
 from sciml_data.transfer.download.local_files import StatCache
 
 if TYPE_CHECKING:
+    from sciml_data.progress import Progress
     from sciml_data.registry.descriptor import Descriptor
 
 MANIFEST_NAME = "manifest.csv"
@@ -223,8 +224,11 @@ class ReadyFolder:
             return False
         return is_recorded and self._read_manifest() == _manifest(self.entries.values())
 
-    def find_existing(self) -> list[Problem]:
+    def find_existing(self, progress: Progress | None = None) -> list[Problem]:
         """Fill `entries` with the files of the journal that need not be made again.
+
+        Args:
+            progress: gets (bytes done, total bytes) of the files that are read for this.
 
         Returns:
             Files that were made before and are missing or changed now, and the manifest if it
@@ -238,7 +242,7 @@ class ReadyFolder:
             for name, (entry, identity) in journal.items()
             if self.identities.get(name) == identity
         ]
-        problems = changed_files(self.root, made, self._stat_cache)
+        problems = changed_files(self.root, made, self._stat_cache, progress=progress)
         changed = {problem.place for problem in problems}
         self.entries = {entry.path: entry for entry in made if entry.path not in changed}
         is_listed = (self.root / MANIFEST_NAME).is_file()

@@ -75,17 +75,23 @@ def ready_problems(
     return sorted(problems, key=lambda problem: (problem.place, problem.kind))
 
 
-def require_unchanged(converted: Converted, names: Collection[str] | None = None) -> None:
+def require_unchanged(
+    converted: Converted,
+    names: Collection[str] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> None:
     """Raise an error if ready files are missing or changed.
 
     Args:
         converted: the ready files.
         names: of the files to check; None are all.
+        progress: gets (bytes done, total bytes) of the files that are read.
 
     Raises:
         VerificationError: `.problems` has every file that is missing or changed.
     """
-    if problems := ready_problems(converted, names=names):
+    if problems := ready_problems(converted, names=names, progress=progress):
         raise changed_ready_files(converted, problems)
 
 

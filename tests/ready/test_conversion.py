@@ -14,15 +14,28 @@ import pytest
 import xarray as xr
 
 import sciml_data
-from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem
+from sciml_data.errors import (
+    CallError,
+    ConversionError,
+    NativeFormatError,
+    Problem,
+    VerificationError,
+)
 from sciml_data.formats import Native, Shard
 from sciml_data.home import DatasetFolder
-from sciml_data.ready import convert, find_converted, ready_folder, shards_of_split
+from sciml_data.ready import (
+    convert,
+    find_converted,
+    ready_folder,
+    ready_problems,
+    shards_of_split,
+)
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.registry.stages import Converted, Verified
 from sciml_data.synthetic import load_generator
+from tests.support.damage import flip
 
 
 @pytest.fixture(scope="module")
@@ -281,3 +294,32 @@ def test_native_files_out_of_format_are_named_and_nothing_is_published(
 
     assert "scedc/2000.catalog:1" in str(error.value)
     assert find_converted(descriptor, folder) is None
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_flipped_byte_in_any_file_is_named_or_changes_no_value_and_is_repaired(
+    toy_files: Verified,
+) -> None:
+    """Data, lists, record, journal and stat cache: every 13th byte of each, one at a time."""
+    first = convert(toy_files)
+    before = {path.name: path.read_bytes() for path in first.root.iterdir()}
+    data = {entry.path for entry in first.manifest}
+    names = [name for name in before for _ in range(0, len(before[name]), 13)]
+    offsets = [offset for content in before.values() for offset in range(0, len(content), 13)]
+    step = max(1, len(names) // 300)  # most bytes are in the data, all of them alike
+    assert {*data, "conversion.json", "manifest.csv"} < set(names[::step])
+
+    for name, offset in zip(names[::step], offsets[::step], strict=True):
+        flip(first.root / name, offset)
+        try:
+            converted = find_converted(toy_files.descriptor, toy_files.folder)
+            problems = [] if converted is None else ready_problems(converted)
+        except VerificationError as error:
+            converted, problems = None, list(error.problems)
+
+        if converted is not None and not problems:
+            assert name not in data
+            assert converted.manifest == first.manifest
+        assert convert(toy_files).manifest == first.manifest
+        for each in (*data, "conversion.json", "manifest.csv"):
+            assert (first.root / each).read_bytes() == before[each], (name, offset, each)

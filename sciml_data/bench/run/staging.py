@@ -21,6 +21,7 @@ from sciml_data.errors import (
     VerificationError,
 )
 from sciml_data.home import DatasetFolder, Home
+from sciml_data.progress import Progress, format_bytes
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.stages import Converted, Fetched
@@ -188,12 +189,25 @@ def _find_unchanged(descriptor: Descriptor, folder: DatasetFolder, log: Log) -> 
     try:
         converted = find_converted(descriptor, folder)
         if converted is not None:
-            require_unchanged(converted)
+            require_unchanged(converted, progress=_first_line(log))
     except VerificationError as error:
         log("\n".join([error.message, *map(str, error.problems[:MAX_PRINTED_PROBLEMS])]))
         log("they are made again from the native files")
         return None
     return converted
+
+
+def _first_line(log: Log) -> Progress:
+    """Return a callback that logs once that files are read; a terabyte takes many minutes."""
+    is_logged = False
+
+    def show(_done: int, total_bytes: int) -> None:
+        nonlocal is_logged
+        if not is_logged:
+            is_logged = True
+            log(f"checking ready files that are new here: {format_bytes(total_bytes)}")
+
+    return show
 
 
 def _is_current(
