@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,14 @@ class FrozenClock:
     def clock(self) -> Clock:
         """Return the clock as the client expects it."""
         return Clock(now=lambda: self.now, sleep=self.waits.append, chance=lambda: 1.0)
+
+
+def without_service() -> Descriptor:
+    """Return the live version with an address at which nobody answers, for mirrors that fail."""
+    descriptor = load_descriptor(find_registry(), "tevolop_socal", "live")
+    assert descriptor.live is not None
+    closed = replace(descriptor.live, base="http://127.0.0.1:1/fdsnws/event/1/")
+    return replace(descriptor, live=closed)
 
 
 @dataclass

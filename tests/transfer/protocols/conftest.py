@@ -9,7 +9,7 @@ import pytest
 
 from sciml_data.home import DatasetFolder
 from sciml_data.testing.fdsn_server import FdsnServer
-from tests.support.fdsn_fetch import LiveFetch, made_up_events
+from tests.support.fdsn_fetch import LiveFetch, made_up_events, without_service
 
 
 @pytest.fixture
@@ -22,4 +22,4 @@ def event_server() -> Iterator[FdsnServer]:
 @pytest.fixture
 def get(tmp_path: Path, event_server: FdsnServer) -> LiveFetch:
     """Return a callable that fetches from the service."""
-    return LiveFetch(event_server, DatasetFolder(tmp_path / "live"))
+    return LiveFetch(event_server, DatasetFolder(tmp_path / "live"), without_service())

@@ -27,7 +27,10 @@ from tests.support.fdsn_fetch import (
     LiveFetch,
     event_ids,
     made_up_events,
+    without_service,
 )
+
+TO_THE_NEXT = [1.0, 2.0]  # seconds to wait for the address after the one that failed
 
 
 def test_a_busy_service_is_waited_for_longer_each_time(get: LiveFetch) -> None:
@@ -51,7 +54,7 @@ def test_a_service_that_asks_for_an_hour_is_left(get: LiveFetch) -> None:
 
     with pytest.raises(FetchError, match="a wait of 3600 s"):
         get()
-    assert get.clock.waits == []
+    assert get.clock.waits == TO_THE_NEXT
 
 
 def test_a_service_that_stays_away_is_given_up_and_what_is_there_is_kept(get: LiveFetch) -> None:
@@ -61,7 +64,7 @@ def test_a_service_that_stays_away_is_given_up_and_what_is_there_is_kept(get: Li
     with pytest.raises(FetchError, match="HTTP 503") as error:
         get()
 
-    assert len(get.clock.waits) == service.ATTEMPTS - 1
+    assert len(get.clock.waits) == service.ATTEMPTS - 1 + len(TO_THE_NEXT)
     assert "finished windows are kept" in str(error.value)
     asked = len(get.server.answered("query"))
     assert len(set(event_ids(get()))) == TOTAL
@@ -95,7 +98,33 @@ def test_a_window_that_never_fits_its_count_is_reported_with_numbers(get: LiveFe
 
     assert len(error.value.problems) == 3
     assert "events counted" in error.value.problems[0].message
-    assert get.clock.waits == [60.0, 60.0]
+    assert get.clock.waits == [60.0, 60.0, *TO_THE_NEXT]
+
+
+def test_the_next_address_is_asked_when_one_fails_in_the_middle(
+    tmp_path: Path, get: LiveFetch
+) -> None:
+    """What the first mirror sent is kept, and the second one sends the rest."""
+    get.server.faults.append(Fault("pass", "query", times=2))
+    get.server.faults.append(Fault("unavailable", "query", times=100))
+    with FdsnServer(made_up_events(), limit=200) as second:
+        fetched = fetch_live(
+            without_service(),
+            get.folder,
+            start=START,
+            end=END,
+            mirrors=[get.server.url, second.url],
+            log=get.lines.append,
+            clock=get.clock.clock(),
+        )
+        asked = {one.parameters["starttime"] for one in second.answered("query")}
+
+    assert len(set(event_ids(fetched))) == TOTAL
+    assert get.summary["service"] == f"{second.url}/fdsnws/event/1/"
+    answered = [one.parameters["starttime"] for one in get.server.answered("query")]
+    assert len(answered) == 2
+    assert asked.isdisjoint(answered)
+    assert any("the next address is tried" in line for line in get.lines)
 
 
 def test_a_limit_lower_than_the_service_says_only_makes_more_windows(get: LiveFetch) -> None:

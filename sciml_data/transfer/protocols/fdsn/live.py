@@ -9,7 +9,7 @@ that changed at the service meanwhile are fetched again.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from sciml_data.home import DatasetFolder, write_atomically
 from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched
-from sciml_data.transfer.protocols.fdsn.service import Clock, Service, find_service
+from sciml_data.transfer.protocols.fdsn.service import Clock, Service, ServiceError, find_services
 from sciml_data.transfer.protocols.fdsn.store import StoredWindow, WindowStore
 from sciml_data.transfer.protocols.fdsn.windows import (
     BodyError,
@@ -88,12 +88,8 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three callbacks
         _log_reused(windows, clock.now(), log)
         summary = _finished(folder, period, windows)
         if summary is None:
-            service, version = find_service(
-                live.base, mirrors, live.parameters, log=log, clock=clock
-            )
-            fetch = PeriodFetch(service, store, period, log, progress or (lambda *_: None))
-            windows, summary = fetch.run(windows)
-            summary |= {"service": service.base, "service_version": version}
+            services = find_services(live.base, mirrors, live.parameters, log=log, clock=clock)
+            windows, summary = _from_services(services, store, period, log, progress)
         summary |= {
             "dataset": descriptor.dataset,
             "version": descriptor.version,
@@ -105,6 +101,31 @@ def fetch_live(  # noqa: PLR0913 - the period, the mirrors and three callbacks
         write_atomically(folder.root / SUMMARY, json.dumps(summary, indent=1) + "\n")
         write_atomically(folder.manifest, manifest.dump())
     return Fetched(descriptor, folder, manifest)
+
+
+def _from_services(
+    services: Iterator[tuple[Service, str]],
+    store: WindowStore,
+    period: Window,
+    log: Log,
+    progress: Progress | None,
+) -> tuple[list[StoredWindow], dict[str, Any]]:
+    """Return the windows of a period and their totals, from the first service that gives them.
+
+    Raises:
+        ServiceError: of the first service, if no other one gives the period either.
+    """
+    first: ServiceError | None = None
+    for service, version in services:
+        fetch = PeriodFetch(service, store, period, log, progress or (lambda *_: None))
+        try:
+            windows, summary = fetch.run(of_period(period, store.load()))
+        except ServiceError as error:
+            first = first or error
+            log(f"{service.base} failed: {error.message}; the next address is tried")
+        else:
+            return windows, summary | {"service": service.base, "service_version": version}
+    raise first or FetchError("no event service answers")
 
 
 def _identity(period: Window, windows: Sequence[StoredWindow]) -> dict[str, Any]:
@@ -156,7 +177,7 @@ class PeriodFetch:
         started = self.service.clock.now()
         expected, _ = self.service.count(self.period)
         if expected == 0:
-            raise FetchError(
+            raise ServiceError(
                 f"the service has no event from {self.period}",
                 untouched="nothing was changed",
                 hint="choose a longer period",
@@ -180,7 +201,7 @@ class PeriodFetch:
         waiting = [gap]
         while waiting:
             if len(done) > MAX_WINDOWS:
-                raise FetchError(
+                raise ServiceError(
                     f"the service sends too few events at once: {MAX_WINDOWS} windows are not "
                     f"enough for {gap}",
                     untouched="finished windows are kept",
@@ -220,7 +241,7 @@ class PeriodFetch:
                 return self.store.put(window, body, events=counted, url=url, at=at)
             self.log(f"window {window}: {reason}; fetched again")
             problems.append(Problem("window", window.name, reason))
-        raise FetchError(
+        raise ServiceError(
             f"the service does not send the number of events of {window} that it counts",
             problems=problems,
             done=f"tried {WINDOW_TRIES} times, {CACHE_S:.0f} s apart",
@@ -231,7 +252,7 @@ class PeriodFetch:
     @staticmethod
     def _check_can_be_halved(window: Window, counted: int, limit: int) -> None:
         if not window.can_be_halved:
-            raise FetchError(
+            raise ServiceError(
                 f"{counted} events in one second, {window}; the service sends {limit} at most",
                 untouched="finished windows are kept",
             )
@@ -309,7 +330,7 @@ class PeriodFetch:
             f"service, {changed} changed there since {started:%Y-%m-%dT%H:%M:%SZ}"
         )
         if abs(totals["events"] - totals["counted_by_service"]) > changed:
-            raise FetchError(
+            raise ServiceError(
                 f"the windows do not add up: {counts}",
                 done=f"changed windows were fetched again {ROUNDS - 1} times",
                 untouched="finished windows are kept, published files were not changed",

@@ -10,7 +10,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -49,6 +49,10 @@ class Clock:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random  # in [0, 1)
+
+
+class ServiceError(FetchError):
+    """One address of the service fails; another one may answer."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class Service:
                 reason = outcome.reason
                 if retry_after_s:
                     reason += f", and it asks for a wait of {retry_after_s:.0f} s"
-                raise FetchError(
+                raise ServiceError(
                     f"{self.base} does not answer: {reason}",
                     problems=[Problem("service", url, f"given up at attempt {attempt}")],
                     untouched="finished windows are kept",
@@ -217,15 +221,15 @@ class Service:
         raise FetchError(f"redirected more than {MAX_REDIRECTS - 1} times")
 
 
-def find_service(
+def find_services(
     base: str,
     mirrors: Sequence[str],
     parameters: Mapping[str, str],
     *,
     log: Callable[[str], None],
     clock: Clock,
-) -> tuple[Service, str]:
-    """Return the first address that answers as an event service, and its version.
+) -> Iterator[tuple[Service, str]]:
+    """Yield each address that answers as an event service, and its version; usually one is enough.
 
     A mirror `http(s)://HOST/…` is tried under `HOST/…/<host of base>/<path of base>`, then under
     `HOST/…/<path of base>`; after the mirrors, `base` itself.
@@ -240,7 +244,8 @@ def find_service(
     Raises:
         FetchError: no address answers; `.problems` has each of them with its reason.
     """
-    problems = []
+    problems: list[Problem] = []
+    found = False
     for address in addresses(base, mirrors, log):
         probe = Service(address, parameters, log, clock, PROBE_ATTEMPTS)
         try:
@@ -251,7 +256,10 @@ def find_service(
         if address == base and mirrors:
             log("no mirror is an event service")
         log(f"using {address}, version {version}")
-        return Service(address, parameters, log, clock, pool=probe.pool), version
+        found = True
+        yield Service(address, parameters, log, clock, pool=probe.pool), version
+    if found:
+        return
     raise FetchError(
         "no event service answers",
         problems=problems,
@@ -322,10 +330,10 @@ def _text(answer: Answer) -> str:
     return answer.body.decode("utf-8", errors="replace")
 
 
-def _refused(answer: Answer, what: str) -> FetchError:
+def _refused(answer: Answer, what: str) -> ServiceError:
     """Return an error with the service's own message, without the usage notes after it."""
     message = printable(_text(answer).split("Usage details")[0])[:500]
-    return FetchError(
+    return ServiceError(
         f"{what}: HTTP {answer.status}",
         problems=[Problem("service", answer.url, message or "no message")],
         untouched="finished windows are kept",
