@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -24,11 +25,18 @@ from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.synthetic.make import make_sample
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
 from sciml_data.transfer.download import fetch, requested_paths
+from sciml_data.transfer.download.local_files import StatCache
 from sciml_data.transfer.download.partial_file import hash_like
 from sciml_data.transfer.listing.listing import ListedFile, new_listing, save_listing
 from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.verification import differences, load_fetched, repair, verify
+from sciml_data.transfer.verification import (
+    changed_files,
+    differences,
+    load_fetched,
+    repair,
+    verify,
+)
 
 FILES = {"a.bin": bytes(range(256)), "deep/b.bin": b"b" * 1000, "deep/c.bin": b"", "d.bin": b"dd"}
 RETRY = RetryPolicy(tries=2, pause=lambda _: None)
@@ -191,6 +199,8 @@ def test_a_file_in_the_stat_cache_is_not_read_unless_full(fetched: Fetched) -> N
 
     assert differences_of(fetched) == []
     assert differences(fetched) == []
+    cache = StatCache(fetched.folder.stat_cache, fetched.root)
+    assert changed_files(fetched.root, fetched.manifest, cache) == []
     assert differences_of(fetched, full=True) == [("changed", "a.bin")]
 
 
@@ -221,21 +231,23 @@ def test_as_many_files_are_read_at_once_as_are_allowed(
         }
         checks[check](fetched, jobs=jobs)
 
-    threads: set[int] = set()
-    barrier = threading.Barrier(len(FILES))
+    two, all_files = threading.Barrier(2), threading.Barrier(len(FILES))
+    met: list[Path] = []
 
-    def note(path: Path, expected: str) -> str:
-        threads.add(threading.get_ident())
+    def wait_for_another(path: Path, expected: str) -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            two.wait(timeout=0.2)  # nobody comes, and nobody waits again
+            met.append(path)
         return hash_like(path, expected)
 
-    def wait_for_others(path: Path, expected: str) -> str:
-        barrier.wait(timeout=30)
+    def wait_for_all(path: Path, expected: str) -> str:
+        all_files.wait(timeout=30)
         return hash_like(path, expected)
 
-    read_with(1, note)
-    read_with(len(FILES), wait_for_others)
+    read_with(1, wait_for_another)
+    read_with(len(FILES), wait_for_all)
 
-    assert len(threads) == 1
+    assert met == []
 
 
 def test_another_file_of_the_same_size_and_time_is_read(fetched: Fetched) -> None:
