@@ -23,16 +23,41 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_PRINTED_PROBLEMS = 20  # a screenful; the rest is counted, and `.problems` has them all
 MAX_PRINTED_CHARACTERS = 2000  # of a text that a server sent
+# Characters that a terminal obeys instead of showing them: control characters (escape sequences
+# begin with one), marks that reverse the direction of a line, and halves of characters, which
+# cannot be printed at all. A line feed, a tab, and CR before a line feed are the form of a text.
+UNPRINTABLE = re.compile(
+    r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 MIN_SIMILARITY = 0.5  # of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter
 
 
 # No byte more can be written, and waiting does not help: the disk is full, or the user's share is.
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+def show_controls(text: str) -> str:
+    r"""Return a text whose control characters are shown as `\x1b` instead of being obeyed.
+
+    For every text that a stranger may have written, before it reaches a terminal.
+    """
+    return UNPRINTABLE.sub(lambda match: _shown(match[0]), text)
+
+
+def one_line(text: str) -> str:
+    """Return a printable text without line breaks and tabs, which could imitate other lines."""
+    return re.sub(r"[\t\r\n]", lambda match: _shown(match[0]), show_controls(text))
+
+
+def _shown(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.kind:<10} {self.place}  {self.message}".rstrip()
+        return one_line(f"{self.kind:<10} {self.place}  {self.message}".rstrip())
 
 
 class SciMLDataError(Exception):
@@ -88,7 +113,7 @@ class SciMLDataError(Exception):
 
     def __str__(self) -> str:
         """Return the parts as lines; the hint comes last, after an empty line."""
-        lines = [self.message]
+        lines = [show_controls(self.message)]
         lines += [f"  {problem}" for problem in self.problems[:MAX_PRINTED_PROBLEMS]]
         if len(self.problems) > MAX_PRINTED_PROBLEMS:
             lines.append(f"  and {len(self.problems) - MAX_PRINTED_PROBLEMS} more")
@@ -96,7 +121,7 @@ class SciMLDataError(Exception):
         if what_happened:
             lines.append(what_happened)
         if self.hint:
-            lines += ["", f"hint: {self.hint}"]
+            lines += ["", f"hint: {show_controls(self.hint)}"]
         return "\n".join(lines)
 
 

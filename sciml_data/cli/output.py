@@ -94,7 +94,9 @@ def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
         return
     import tqdm
 
-    with tqdm.tqdm(desc=doing, unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar:
+    with tqdm.tqdm(
+        desc=doing, unit="B", unit_scale=True, file=_obeying_stderr(), disable=None
+    ) as bar:
 
         def show(done_bytes: int, total_bytes: int) -> None:
             if bar.total != total_bytes:  # another stage begins
@@ -114,13 +116,23 @@ def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
         return
     import tqdm
 
-    with tqdm.tqdm(desc=doing, unit="part", file=sys.stderr, disable=None, leave=False) as bar:
+    with tqdm.tqdm(
+        desc=doing, unit="part", file=_obeying_stderr(), disable=None, leave=False
+    ) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         yield show
+
+
+def _obeying_stderr() -> Any:
+    """Return the stream of stderr that obeys control characters.
+
+    A bar returns to the start of its line by one; `program.CleanText` would show it.
+    """
+    return getattr(sys.stderr, "original", sys.stderr)
 
 
 def byte_lines(

@@ -6,15 +6,19 @@ are wrong; 2: the call is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
 from sciml_data import __version__
-from sciml_data.errors import SciMLDataError, nearest
+from sciml_data.errors import UNPRINTABLE, SciMLDataError, nearest, show_controls
 
 # Section of --help -> verb -> its line of help. The module sciml_data.cli.<verb> has a click
 # command named `command`; --help imports none of these modules.
@@ -65,6 +69,30 @@ DISK_ERRORS = {
 }
 
 
+class CleanText(io.TextIOWrapper):
+    """Standard output or error, in which control characters are shown and not obeyed.
+
+    All text of a command passes here, so no descriptor, record or log of a stranger can move the
+    cursor, change the title of the terminal or hide a line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to the bytes of a stream; its `original` text stream obeys control characters."""
+        super().__init__(
+            stream.buffer,
+            encoding=stream.encoding,
+            errors="backslashreplace",
+            line_buffering=stream.line_buffering if isinstance(stream, io.TextIOWrapper) else True,
+        )
+        self.original = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, and return its length."""
+        if UNPRINTABLE.search(text):
+            text = show_controls(text)
+        return super().write(text)
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is used, which keeps --help fast."""
 
@@ -109,13 +137,36 @@ def group() -> None:
 def main() -> None:
     """Run the command line; an expected error becomes a message and an exit code."""
     try:
+        with _clean_streams():
+            _run_group()
+    except BrokenPipeError:  # `sciml-data list | head` is not a failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+@contextlib.contextmanager
+def _clean_streams() -> Iterator[None]:
+    """Let all text of the block pass through `CleanText`."""
+    before = sys.stdout, sys.stderr
+    clean = [CleanText(stream) if hasattr(stream, "buffer") else stream for stream in before]
+    sys.stdout, sys.stderr = clean
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in clean:
+            if isinstance(stream, CleanText):
+                stream.detach()  # flushes; a stream that is collected would close the bytes
+
+
+def _run_group() -> None:
+    try:
         group(prog_name="sciml-data")
     except SciMLDataError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `sciml-data list | head` is not a failure
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except BrokenPipeError:
+        raise
     except (OSError, RuntimeError) as error:
         if (disk_error := _disk_error(error)) is None:
             raise

@@ -12,7 +12,7 @@ import click
 
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, one_line
 
 if TYPE_CHECKING:
     from sciml_data.results.submission import Verdict
@@ -287,11 +287,7 @@ def _text(verdict: Verdict) -> str:
     if verdict.problems:
         kinds = sorted({problem.kind for problem in verdict.problems})
         lines.append(f"  {len(verdict.problems)} problems: {', '.join(kinds)}")
-    return "\n".join(_printable(line) for line in lines)
-
-
-def _printable(line: str) -> str:
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line)
+    return "\n".join(map(one_line, lines))
 
 
 def _parts(request: Any, repo: str | None) -> dict[str, str]:

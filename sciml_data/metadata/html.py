@@ -48,4 +48,7 @@ def template_environment(package: str) -> Environment:
 
 def is_web_address(address: str) -> bool:
     """Return whether a browser may follow an address: `javascript:` and the like are refused."""
-    return urlsplit(address).scheme in SAFE_SCHEMES
+    try:
+        return urlsplit(address).scheme in SAFE_SCHEMES
+    except ValueError:  # no address at all, such as http://[
+        return False

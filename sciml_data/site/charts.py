@@ -14,6 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.record.runs import why_not_output
+from sciml_data.errors import JsonError
+from sciml_data.home import read_small_file
+
 WIDTH, HEIGHT = 520, 250  # SVG units, about pixels
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 12, 44  # margins for ticks and labels
 MAX_POINTS = 400  # of a line; a chart has no more pixels to show them
@@ -214,13 +218,19 @@ def monitored_name(record: Record) -> str:
 
 
 def machine_charts(folder: Path, record: Record) -> Iterator[Chart]:
-    """Yield charts of the samples of the resource monitor; none if it was off."""
+    """Yield charts of the samples of the resource monitor; none if it was off, or is damaged."""
     listed = record["outputs"].get("monitor")
-    path = folder / listed["path"] if listed else None
-    if path is None or not path.is_file():
+    if listed is None or why_not_output(folder, listed):
         return
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        text = read_small_file(folder / listed["path"]).decode("utf-8")
+        rows = list(csv.DictReader(text.splitlines()))
+        yield from _machine_charts(rows)
+    except (JsonError, ValueError, TypeError, csv.Error):
+        return  # a table that somebody made by hand; the record has the sums
+
+
+def _machine_charts(rows: Sequence[Mapping[str, str]]) -> Iterator[Chart]:
     for number, (title, unit, divisor, columns) in enumerate(MONITORED):
         lines = [Line(name, _over_time(rows, column, divisor)) for column, name in columns]
         identifier, x_label = f"machine-{number}", "seconds of the run"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.plots import FIGURES_FOLDER
 from sciml_data.errors import CallError, SciMLDataError
-from sciml_data.home import Home
+from sciml_data.home import Home, why_not_plain
 from sciml_data.ready import convert, find_converted, open_ready, shards_of_split
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.synthetic.make import make_sample
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEAD_BYTES = 24  # signature, length and name of the first chunk, width, height
+MAX_PICTURE_BYTES = 64 << 20
 SAMPLE_PICTURE = "sample.png"
 PLANES = (("row", "column"), ("y", "x"), ("v", "u"))  # dimensions of images in the formats
 MAX_PANELS = 4  # fit beside each other
@@ -49,12 +51,17 @@ class Picture:
 def run_pictures(folder: Path, run_name: str) -> list[Picture]:
     """Return the figures that a run's runner drew, sorted by name; other files are ignored.
 
+    Links are not followed: a page must not publish a picture from elsewhere on this computer.
+
     Args:
         folder: folder of the run.
         run_name: name of the run, for readers who cannot see the picture.
     """
     pictures = []
-    for path in sorted((folder / FIGURES_FOLDER).glob("*.png")):
+    figures = folder / FIGURES_FOLDER
+    for path in [] if figures.is_symlink() else sorted(figures.glob("*.png")):
+        if why_not_plain(path) or path.lstat().st_size > MAX_PICTURE_BYTES:
+            continue
         name = path.stem.replace("_", " ")
         alt = f"Figure {name} of {run_name}"
         picture = read_picture(path.read_bytes(), name=path.name, alt=alt, caption=name)
@@ -71,7 +78,7 @@ def read_picture(content: bytes, *, name: str, alt: str, caption: str) -> Pictur
         alt: description for readers who cannot see the picture.
         caption: text below the picture.
     """
-    if content[:8] != PNG_SIGNATURE or content[12:16] != b"IHDR":
+    if content[:8] != PNG_SIGNATURE or content[12:16] != b"IHDR" or len(content) < HEAD_BYTES:
         return None
     width, height = struct.unpack(">II", content[16:24])
     return Picture(name, content, width, height, alt, caption)

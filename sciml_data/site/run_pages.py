@@ -119,11 +119,11 @@ def install_lines(record: Record) -> list[str]:
     code, backend = record["code"], record["distribution"].get("backend", "tensorflow")
     extras = "[train]" if backend == "tensorflow" else "[jax]"
     if code["commit"] is None:
-        return [f"pip install 'sciml-data{extras}=={code['version']}'"]
+        return [shlex.join(["pip", "install", f"sciml-data{extras}=={code['version']}"])]
     folder = REPOSITORY.rpartition("/")[2]
     return [
         f"git clone {REPOSITORY} && cd {folder}",
-        f"git checkout {code['commit']}",
+        shlex.join(["git", "checkout", code["commit"]]),
         f"pip install '.{extras}'",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sciml_data.home import Home
@@ -33,3 +34,18 @@ def test_a_missing_picture_of_a_sample_has_a_reason(tmp_path: Path) -> None:
 
     assert picture is None
     assert reason == "there was no sample in the home that this site was made from"
+
+
+def test_a_picture_that_is_a_link_or_no_whole_file_is_not_published(tmp_path: Path) -> None:
+    (tmp_path / "run" / "figures").mkdir(parents=True)
+    figures = tmp_path / "run" / "figures"
+    (tmp_path / "private.png").write_bytes(png(3, 2))
+    (figures / "link.png").symlink_to(tmp_path / "private.png")
+    os.mkfifo(figures / "pipe.png")
+    (figures / "head.png").write_bytes(png(3, 2)[:20])
+    (figures / "folder.png").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "figures").symlink_to(figures.parent.parent)
+
+    assert run_pictures(tmp_path / "run", "toy") == []
+    assert run_pictures(tmp_path / "other", "toy") == []

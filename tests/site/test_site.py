@@ -7,6 +7,7 @@ import json
 import os
 import posixpath
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,11 +21,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.bench.record.record import load_record, write_record
+from sciml_data.bench.record.runs import describe_output
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.home import Home
 from sciml_data.metadata.addresses import SITE, landing_page_address
 from sciml_data.metadata.fair.evidence import read_page
+from sciml_data.metadata.html import is_web_address
 from sciml_data.metadata.landing.page import landing_page as landing_html
 from sciml_data.metadata.landing.page import page_folder
 from sciml_data.registry.descriptor import load_descriptor
@@ -35,7 +38,14 @@ from sciml_data.site.build import LIST_NAME
 from sciml_data.site.frame import Frame, dataset_path
 from sciml_data.testing.datasets import change_descriptor
 from tests.support.run_samples import written_run
-from tests.support.site_samples import IDS, TOY_BENCHMARK, site_content, site_registry, site_runs
+from tests.support.site_samples import (
+    IDS,
+    TOY_BENCHMARK,
+    png,
+    site_content,
+    site_registry,
+    site_runs,
+)
 
 html5lib = pytest.importorskip("html5lib")
 HOSTILE = '</script><script>alert("1")</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'
@@ -263,6 +273,38 @@ def test_no_text_of_a_record_or_a_card_becomes_markup(tmp_path: Path) -> None:
         assert b"alert(2)>49" not in files[name]
     entries = next(item.text for item in tree(files["index.html"]).iter("script") if item.get("id"))
     assert HOSTILE in json.loads(entries)["entries"][0]["title"]
+
+
+def test_a_file_name_of_a_run_is_a_path_and_not_an_address(tmp_path: Path) -> None:
+    registry, home = site_registry(tmp_path / "registry"), Home(tmp_path / "home")
+    folder = site_runs(home)[0]
+    (folder / "figures" / "javascript:alert(1)%2F.png").write_bytes(png(3, 2))
+    (folder / "monitor.csv").write_text("time_ms\nnot a number\n")
+    record = load_record(folder)
+    record["outputs"]["monitor"] = describe_output(folder, "monitor.csv", "CSV")
+    record["code"]["version"] = "0.1'; touch hacked; '"
+    write_record(folder, record)
+
+    files = site_files(gather(registry, home), home)
+
+    page = tree(files[f"runs/{IDS[0]}/index.html"])
+    links = [str(item.get("href")) for item in page.iter("a")]
+    assert "javascript%3Aalert%281%29%252F.png" in links
+    assert [link for link in links if link.startswith("javascript:")] == []
+    (install,) = (
+        line
+        for item in page.iter("pre")
+        for line in (item.text or "").splitlines()
+        if line.startswith("pip install")
+    )
+    assert shlex.split(install)[-1] == "sciml-data[train]==0.1'; touch hacked; '"
+
+
+def test_an_address_that_is_none_is_not_a_link() -> None:
+    addresses = ("http://[", "javascript:alert(1)", " java\tscript:alert(1)", "data:text/html,x")
+
+    assert [address for address in addresses if is_web_address(address)] == []
+    assert is_web_address("https://example.org/a?b#c")
 
 
 def test_a_page_says_why_runs_make_no_board(tmp_path: Path) -> None:

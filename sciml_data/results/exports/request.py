@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME
-from sciml_data.bench.record.runs import LOG_NAME, describe_output
+from sciml_data.bench.record.runs import (
+    LOG_NAME,
+    MISSING,
+    describe_output,
+    why_not_output,
+)
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.errors import Problem, RecordError
+from sciml_data.home import why_not_plain
 from sciml_data.registry.layout import Registry
 
 SOFTWARE = "sciml-data"
@@ -74,7 +80,7 @@ def files_of(request: ExportRequest) -> list[RunFile]:
         RecordError: an included file is missing or was changed; `.problems` lists each.
     """
     named = dict(request.record["outputs"])
-    if "log" not in named and (request.folder / LOG_NAME).is_file():
+    if "log" not in named and not why_not_plain(request.folder / LOG_NAME):
         named["log"] = describe_output(request.folder, LOG_NAME, "a line for each epoch")
     blocks = {
         "record": describe_output(request.folder, RECORD_NAME, "the record of the run"),
@@ -107,8 +113,10 @@ def files_of(request: ExportRequest) -> list[RunFile]:
 
 
 def _problems(request: ExportRequest, file: RunFile) -> list[Problem]:
-    if not (request.folder / file.path).is_file():
-        return [Problem("missing", file.path, "the record names it")]
+    stated = {"path": file.path, "size_bytes": file.size_bytes}
+    if reason := why_not_output(request.folder, stated):
+        kind = "missing" if reason == MISSING else "changed"
+        return [Problem(kind, file.path, reason)]
     actual = describe_output(request.folder, file.path, file.form)["sha256"]
     if actual != file.sha256:
         return [
