@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import CallError, ConversionError, Problem, nearest
+from sciml_data.errors import CallError, ConversionError, Problem, VerificationError, nearest
 from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready.folder import find_converted, shards_of_split
@@ -119,8 +119,14 @@ def open_ready(
     make_view = _view(converted, view, options)
     split, names = _files_of_split(converted, split)
     require_unchanged(converted, names)
-    paths = [converted.root / name for name in names]
-    dataset = _open_files(paths)
+    dataset = _open_files([converted.root / name for name in names])
+    try:
+        # From here on, `lazy_values` compares each read with the status of the opened files. So
+        # the files that were opened must be those that were checked.
+        require_unchanged(converted, names)
+    except VerificationError:
+        dataset.close()
+        raise
     declared = converted.descriptor.variables
     problems = declaration_problems(
         dataset,

@@ -191,11 +191,11 @@ def test_after_a_failure_only_the_missing_files_are_made(toy: Toy, toy_files: Ve
 def test_a_file_that_could_not_be_made_leaves_nothing_behind(
     toy: Toy, toy_files: Verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def half(self: xr.Dataset, path: Path, **_: Any) -> None:
+    def half(_memory: int, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", half)
+    monkeypatch.setattr("sciml_data.ready.shards._copy", half)
 
     with pytest.raises(ConversionError, match="no space"):
         convert(toy_files)

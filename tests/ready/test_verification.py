@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
 import sciml_data
+import sciml_data.ready.open
 from sciml_data.errors import CallError, VerificationError
 from sciml_data.home import HOME_VARIABLE, DatasetFolder, Home
 from sciml_data.ready import find_converted, ready_folder, ready_problems
@@ -74,6 +76,22 @@ def test_a_damaged_file_is_not_opened(converted: Converted, damage: Callable[[Pa
     kind = "missing" if damage is DAMAGE["remove"] else "changed"
     assert places(error) == [(kind, FILE)]
     assert "sciml-data convert tevolop_socal --version 1.0 --sample" in error.value.hint
+
+
+def test_a_file_that_changes_while_it_is_opened_is_not_served(
+    converted: Converted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flip_and_open(paths: list[Path]) -> xr.Dataset:
+        flip(paths[0])
+        return open_files(paths)
+
+    open_files = sciml_data.ready.open._open_files
+    monkeypatch.setattr(sciml_data.ready.open, "_open_files", flip_and_open)
+
+    with pytest.raises(VerificationError) as error:
+        open_and_close()
+
+    assert places(error) == [("changed", FILE)]
 
 
 def test_a_damaged_file_is_named_and_converted_again(

@@ -107,7 +107,7 @@ def read_window(
             f"cannot read the ready scene {path.name}",
             problems=[Problem("unreadable", str(path), f"{type(error).__name__}: {error}")],
             untouched="nothing was changed",
-            hint="sciml-data convert ID --again; then find the scenes again",
+            hint="sciml-data verify ID --ready --full --repair; then find the scenes again",
         ) from error
 
 
