@@ -30,6 +30,7 @@ GROUPS = {
         "adopt": "Import a local folder as a dataset's files.",
         "verify": "Check files against the manifest; --repair refetches wrong files.",
         "convert": "Convert verified files to analysis-ready NetCDF.",
+        "cache": "Print what the home has stored; free space.",
     },
     "Benchmarks": {
         "run": "Train and score a benchmark, and write its record.",

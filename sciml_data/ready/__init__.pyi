@@ -2,6 +2,7 @@ from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
 from .open import files_by_dimension, open_dataset, open_ready
 from .shards import write_netcdf
+from .storage import StoredPart, remove_parts, stored_parts
 from .verification import (
     ready_problems,
     repair_ready,
@@ -10,6 +11,7 @@ from .verification import (
 )
 
 __all__ = [
+    "StoredPart",
     "convert",
     "files_by_dimension",
     "find_all_converted",
@@ -18,9 +20,11 @@ __all__ = [
     "open_ready",
     "ready_folder",
     "ready_problems",
+    "remove_parts",
     "repair_ready",
     "require_unchanged",
     "shards_of_split",
+    "stored_parts",
     "verify_with_ready",
     "write_netcdf",
 ]
