@@ -5,8 +5,11 @@
 mutmut makes the mutants of the modules that `[tool.mutmut]` in pyproject.toml names, and runs the
 tests that reach each of them. A mutant that no test notices is one of three things: text for people
 (the wording of a message is no promise), listed in `accepted_mutants.toml` with the reason why no
-test can or should tell it apart, or a gap. The share of killed mutants, text left out, has to be at
-least `MIN_KILLED` of all.
+test can or should tell it apart, or a gap. Text left out, at least `MIN_KILLED` of the mutants have to
+be killed or accepted.
+
+A whole run takes 15 to 30 minutes on two cores. While you close a gap, run `mutmut run NAME` (a glob)
+and then this module with `--report`.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 
 from tests.support.paths import ROOT
 
-MIN_KILLED = 0.9
+MIN_KILLED = 0.98
 ACCEPTED = Path(__file__).with_name("accepted_mutants.toml")
 # Of this module the hashes only: the rest is about files that are cut off, which the tests of the
 # engine, kills and faults cover in minutes rather than in milliseconds.
