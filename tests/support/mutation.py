@@ -5,11 +5,11 @@
 mutmut makes the mutants of the modules that `[tool.mutmut]` in pyproject.toml names, and runs the
 tests that reach each of them. A mutant that no test notices is one of three things: text for people
 (the wording of a message is no promise), listed in `accepted_mutants.toml` with the reason why no
-test can or should tell it apart, or a gap. Text left out, at least `MIN_KILLED` of the mutants have to
-be killed or accepted.
+test can or should tell it apart, or a gap. Text left out, at least `MIN_KILLED` of the mutants have
+to be killed or accepted.
 
-A whole run takes 15 to 30 minutes on two cores. While you close a gap, run `mutmut run NAME` (a glob)
-and then this module with `--report`.
+A whole run takes half an hour on two cores. While you close a gap, run `mutmut run NAME` (NAME is a
+glob), and then this module with `--report`.
 """
 
 from __future__ import annotations

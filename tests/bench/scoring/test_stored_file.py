@@ -92,6 +92,29 @@ def test_a_part_without_any_finite_prediction_is_named() -> None:
     assert problem.place == "a.nc/test/predicted"
 
 
+@pytest.mark.parametrize(
+    ("observed", "predicted", "place", "words"),
+    [
+        ([1.0, 2.0, 3.0], [1.0, np.nan, np.nan], "/predicted", "2 of 3 observations"),
+        ([1.0, 2.0, np.nan], [1.0, np.inf, np.nan], "/predicted", "1 of 2 observations"),
+        ([1.0, 2.0, np.nan], [1.0, 2.0, np.inf], "", "1 values are infinite"),
+        ([1.0, 2.0, -np.inf], [1.0, 2.0, 3.0], "", "1 values are infinite"),
+        ([1.0, 2.0, np.inf], [1.0, 2.0, np.inf], "", "2 values are infinite"),
+        ([1.0, 2.0, 3.0], [np.nan, np.inf, -np.inf], "/predicted", "no finite value"),
+    ],
+)
+def test_missing_and_infinite_values_are_counted_in_their_part(
+    observed: list[float], predicted: list[float], place: str, words: str
+) -> None:
+    part = Predictions(np.array(observed), np.array(predicted), {"row": np.arange(3)})
+    sound = Predictions(np.ones(3), np.ones(3), {"row": np.arange(3)})
+
+    (problem,) = value_problems("a.nc", {"sound": sound, "test": part})
+
+    assert (problem.kind, problem.place) == ("predictions", f"a.nc/test{place}")
+    assert words in problem.message
+
+
 def test_what_no_observation_asks_for_may_be_missing() -> None:
     part = Predictions(np.array([1.0, np.nan]), np.array([2.0, np.nan]), {"row": np.arange(2)})
 
