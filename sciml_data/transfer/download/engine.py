@@ -530,6 +530,8 @@ class Attempt:
             if self._refusals >= max_refusals or self._requests.is_refused_for_good(error):
                 raise error
             return
+        if self._requests.is_put_off(error):
+            raise error
         self._count_try(error)
         self._context.wait(self._context.retry.wait_s(self._tries, error))
 

@@ -359,13 +359,20 @@ class Requests:
         return 0
 
     def is_refused_for_good(self, error: TransientError) -> bool:
-        """Return whether the mirror has refused so often that it is dropped."""
+        """Return whether the mirror is dropped: it refused often, or asks for a long wait."""
         retry = self._context.retry
+        if self.is_put_off(error):
+            return True
         # With another mirror to try there is no reason to wait long for this one.
         max_rounds = retry.last_tries if self._address.is_last else retry.tries
         if error.is_unreachable and not self._context.mirrors.has_answered(self._address.mirror):
             max_rounds = min(max_rounds, SILENT_TRIES)
         return self._limiter.refused_rounds >= max_rounds
+
+    def is_put_off(self, error: TransientError) -> bool:
+        """Return whether the mirror asks for too long a wait, and another one is left."""
+        max_s = self._context.retry.max_retry_after_s
+        return not self._address.is_last and (error.retry_after_s or 0.0) > max_s
 
     def restart(self) -> None:
         """Discard all bytes; no other thread may be downloading."""

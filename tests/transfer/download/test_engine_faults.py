@@ -136,6 +136,17 @@ def test_retry_after_is_honoured_and_bounded(lone_plan: Plan, first: FileServer)
     assert waits == [7, 60]
 
 
+@pytest.mark.parametrize("code", [429, 500])
+def test_a_mirror_that_asks_for_a_day_is_left_for_the_next(
+    plan: Plan, first: FileServer, code: int
+) -> None:
+    waits: list[float] = []
+    first.add(status(code, retry_after="86400"), times=None)
+
+    assert is_right(fetch(plan, retry=quick_retry(waits)))
+    assert (len(first.requests), waits) == (1, [])
+
+
 @pytest.mark.parametrize("code", [500, 503])
 def test_a_storm_is_waited_out_longer_each_time(
     lone_plan: Plan, first: FileServer, code: int
