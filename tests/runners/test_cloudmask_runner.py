@@ -350,7 +350,7 @@ def test_figures_are_drawn_from_the_folder_alone(run: Path) -> None:
 
 
 def test_staging_gives_this_runner_its_files(converted: Converted) -> None:
-    home = Home(converted.root.parents[3])
+    home = Home(converted.root.parents[5])
     before = {path: path.stat().st_mtime_ns for path in converted.root.glob("*.nc")}
     source = stage(load_task(RUNNER), find_registry(), home=home, sample=Sample(0))
 
