@@ -200,7 +200,7 @@ class _FetchCall:
         for source in sorted({self.plan.copies[file.path].source for file in taken}):
             files = [file for file in taken if self.plan.copies[file.path].source == source]
             size = format_bytes(sum(file.size_bytes for file in files))
-            self.log(f"taken from {source}: {len(files)} files, {size}")
+            self.log(f"taken from {source}: {len(files)} file{'s' * (len(files) != 1)}, {size}")
 
     def _download(self, missing: Sequence[PlannedFile], cache: StatCache, range_bytes: int) -> None:
         """Download the missing files, large ones first, so that none is left alone at the end."""
