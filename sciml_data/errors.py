@@ -15,7 +15,7 @@ there is to fix. The command line prints `str(error)` and exits with `error.exit
     ├── VerificationError          files differ from the manifest
     ├── NativeFormatError          a native file does not follow its format
     ├── ConversionError            conversion failed, or ready files are not as declared
-    ├── JsonError                  a JSON file cannot be read, or is beyond the limits
+    ├── JsonError                  a JSON or TOML file cannot be read, or is beyond the limits
     └── RecordError                a run or its record is not valid
 """
 
@@ -172,10 +172,11 @@ class ConversionError(SciMLDataError):
 
 
 class JsonError(SciMLDataError):
-    """A JSON file cannot be read: missing, not JSON, or beyond the limits of `home.read_json`.
+    """A JSON or TOML file cannot be read: missing, malformed, or beyond the limits of `home`.
 
     Attributes:
-        kind: `missing`, `file` (not a readable plain file), `size`, `utf-8`, `json` or `nan`.
+        kind: `missing`, `file` (not a readable plain file), `size`, `utf-8`, `nan`, or `json` for
+            everything else, in TOML, too.
     """
 
     def __init__(self, message: str, *, kind: str = "json") -> None:

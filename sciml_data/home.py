@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import math
 import os
@@ -50,6 +51,8 @@ HOME_VARIABLE = "SCIML_DATA_HOME"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
 MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
+MAX_TOML_BYTES = 4 << 20  # people write these files; the largest so far has 13 kB
+MAX_PRINTED_KEY = 60  # characters of a key in a message
 MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
 RUNS_VARIABLE = "SCIML_DATA_RUNS"
 STAT_CACHE_NAME = "receipt.json"
@@ -459,6 +462,36 @@ def parse_json(content: bytes | str, *, name: str) -> Any:
     return document
 
 
+def read_toml(path: Path, *, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
+    """Return the TOML document in a file that a stranger may have made.
+
+    The limits of `parse_json` apply; `nan` and `inf` are refused, too.
+
+    Args:
+        path: of the file; a symbolic link to a plain file is followed.
+        max_bytes: largest size in bytes.
+
+    Raises:
+        JsonError: the file cannot be read, or its content is not TOML within the limits.
+    """
+    import tomllib
+
+    content = read_small_file(path, max_bytes=max_bytes)
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+        _check_values(document)
+    except UnicodeDecodeError as error:
+        message = f"{path.name} is not UTF-8: {error.reason} at byte {error.start}"
+        raise JsonError(message, kind="utf-8") from error
+    except _RefusedError as error:
+        raise JsonError(f"{path.name}: {error}", kind=error.kind) from error
+    except RecursionError as error:
+        raise JsonError(f"{path.name} is nested more than {MAX_JSON_DEPTH} levels deep") from error
+    except ValueError as error:  # also of Python, for a number of more than 4,300 digits
+        raise JsonError(f"{path.name} is not TOML: {error}") from error
+    return document
+
+
 class _RefusedError(ValueError):
     """Why a JSON value is refused: a sentence, and the kind of `JsonError`."""
 
@@ -481,7 +514,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object; Python would silently keep the last of two equal keys."""
     block = dict(pairs)
     if len(block) != len(pairs):
-        raise _RefusedError("an object has the same key twice")
+        keys = sorted(key for key, _ in pairs)
+        twice = next(key for key, other in itertools.pairwise(keys) if key == other)
+        raise _RefusedError(f"an object has the key {twice[:MAX_PRINTED_KEY]!r} twice")
     return block
 
 
@@ -499,21 +534,24 @@ def _check_values(document: Any) -> None:
                 below += value.values()
             elif isinstance(value, list):
                 below += value
-            elif isinstance(value, float) and not math.isfinite(value):  # 1e999
-                raise _RefusedError("a number is too large to be stored", "nan")
-            elif isinstance(value, str) and not value.isascii():
-                _check_text(value)
+            else:
+                _check_value(value)
         if not below:
             return
         level = below
     raise _RefusedError(f"nested more than {MAX_JSON_DEPTH} levels deep")
 
 
-def _check_text(text: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _RefusedError("a text has half of a surrogate pair") from error
+def _check_value(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999; `nan` of TOML
+        raise _RefusedError("a number is not finite, or too large to be stored", "nan")
+    if isinstance(value, int) and abs(value) >= 10**MAX_JSON_DIGITS:  # of TOML
+        raise _RefusedError(f"a whole number has more than {MAX_JSON_DIGITS} digits")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise _RefusedError("a text has half of a surrogate pair") from error
 
 
 def write_output(path: Path, text: str) -> None:

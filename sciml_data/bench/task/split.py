@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, DescriptorError, Problem, nearest
+from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, nearest
+from sciml_data.home import read_json
 
 KEYS = ("name", "strategy", "seed", "members", "digest")
 
@@ -68,9 +69,11 @@ def load_split(runner: Path, name: str) -> Split:
         )
     path = runner / "splits" / f"{name}.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DescriptorError(f"split {path.name} is not JSON: {error}") from error
+        document = read_json(path)
+    except JsonError as error:
+        raise DescriptorError(
+            f"a split of {runner.name!r} cannot be read: {error.message}"
+        ) from error
     if problems := _problems(document, name, path.name):
         raise DescriptorError(f"split {name!r} of {runner.name!r} is not valid", problems=problems)
     return Split(**{key: document[key] for key in KEYS})

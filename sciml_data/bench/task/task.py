@@ -5,13 +5,13 @@ The first half of this module has the classes, the second half checks the form o
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, DescriptorError, Problem, nearest
+from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, nearest
+from sciml_data.home import read_toml
 
 # Keys of the tables in task.toml, and the types of their values.
 TOP_TABLES = {
@@ -240,13 +240,9 @@ def load_task(runner: Path) -> Task:
     """
     path = runner / "task.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DescriptorError(
-            f"benchmark {runner.name!r} has no description: no such file: task.toml"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise DescriptorError(f"task.toml of {runner.name!r} is not TOML: {error}") from error
+        document = read_toml(path)
+    except JsonError as error:
+        raise DescriptorError(f"benchmark {runner.name!r}: {error.message}") from error
     if isinstance(document.get("target"), dict):
         document["target"] = [document["target"]]
     if problems := task_problems(document, runner.name):

@@ -7,7 +7,6 @@ figures never have a rank.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 from sciml_data.bench.record.record import schema_problems
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, datasets_of, load_task
-from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+from sciml_data.errors import DescriptorError, JsonError, Problem, SciMLDataError
+from sciml_data.home import read_toml
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board.rows import (
     NOT_RESCORED,
@@ -84,12 +84,12 @@ def load_published(task: Task) -> Mapping[str, Any]:
         DescriptorError: the file is invalid; `.problems` has every place.
     """
     path = task.folder / PUBLISHED_NAME
-    if not path.is_file():
-        return {}
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise DescriptorError(f"{PUBLISHED_NAME} of {task.name!r} is not TOML: {error}") from error
+        document = read_toml(path)
+    except JsonError as error:
+        if error.kind == "missing":
+            return {}
+        raise DescriptorError(f"benchmark {task.name!r}: {error.message}") from error
     problems = schema_problems(document, PUBLISHED_SCHEMA, whole="document")
     if not problems:
         for number, figure in enumerate(document["figure"]):

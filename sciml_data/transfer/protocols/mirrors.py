@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote, urlsplit
 
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, JsonError
+from sciml_data.home import read_toml
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.transfer.protocols.datalad import SCHEME as DATALAD
 from sciml_data.transfer.protocols.datalad import folder_of, place_address
@@ -95,10 +95,11 @@ def _configured() -> list[str]:
     if not path.is_file():
         return []
     try:
-        mirrors = tomllib.loads(path.read_text(encoding="utf-8")).get("mirrors", [])
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mirrors = read_toml(path).get("mirrors", [])
+    except JsonError as error:
         raise CallError(
-            f"{path} is not valid TOML: {error}", untouched="nothing was fetched"
+            f"the configuration {path} cannot be read: {error.message}",
+            untouched="nothing was fetched",
         ) from error
     if not isinstance(mirrors, list) or not all(isinstance(mirror, str) for mirror in mirrors):
         raise CallError(
