@@ -10,17 +10,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import operator
 import os
 import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
-from sciml_data.errors import DescriptorError, FetchError, Problem
+from sciml_data.errors import DescriptorError, FetchError, Problem, printable
 from sciml_data.home import DatasetFolder
 
 COLUMNS = ("path", "bytes", "hash")
@@ -29,12 +31,25 @@ READ_BLOCK_BYTES = 1 << 20  # 1 MiB: larger blocks gain nothing (research: tooli
 # a git object id of a blob (sha1).
 HASH_PATTERN = re.compile(
     r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|gitblob:[0-9a-f]{40}"
-    r"|s3etag:[0-9a-f]{32}(-[1-9][0-9]*:[1-9][0-9]*)?"
+    r"|s3etag:[0-9a-f]{32}(-[1-9][0-9]{0,5}:[1-9][0-9]{0,18})?"
 )
-MAX_COMPONENT_BYTES = 255  # of a path component, the limit of common Linux file systems
+MAX_COMPONENT_BYTES = 240  # file systems allow 255; a partial file has a suffix of up to 15
+MAX_PATH_BYTES = 1024  # Linux allows 4,096 for a whole path; the home's folder comes before ours
+MAX_SIZE_BYTES = 2**63 - 1  # the largest size of a file on any common system
+MAX_LINE_BYTES = 8192  # a path of only quotes, doubled and 1,024 bytes long, is far shorter
+MAX_MANIFEST_BYTES = 1 << 30  # about 10 million files
+MAX_PRINTED = 200  # characters of a wrong value in a message
+MAX_PROBLEMS = 1000  # a person corrects the program that wrote the file, not single lines
+# A line as nearly every manifest has it. For such a line, this one match is the whole check of its
+# path, and a million lines take seconds instead of a minute.
+PLAIN_LINE = re.compile(
+    r"((?=[^,]{1,240},)\w[\w.=+-]*(?:/\w[\w.=+-]*)*),(0|[1-9][0-9]{0,17}),"
+    r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})\n?",
+    re.ASCII,
+)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Entry:
     """A native or ready file: safe relative path, size in bytes, hash as `kind:hex`."""
 
@@ -87,32 +102,66 @@ def parse_manifest(text: str, *, name: str = "manifest.csv") -> Manifest:
     """Return the manifest in a CSV text, with its entries sorted by path.
 
     Raises:
-        DescriptorError: `.problems` has every bad line with its number.
+        DescriptorError: `.problems` has every bad line with its number, up to 1,000 of them.
     """
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows or tuple(rows[0]) != COLUMNS:
-        header = ",".join(rows[0]) if rows else "an empty file"
-        problem = Problem("header", f"{name}:1", f"{','.join(COLUMNS)} expected, {header} found")
-        raise DescriptorError(f"{name} is not a manifest", problems=[problem])
-    entries: list[Entry] = []
-    problems: list[Problem] = []
-    for number, row in enumerate(rows[1:], start=2):
-        entry = _entry(row, f"{name}:{number}", problems)
-        if entry is not None:
-            entries.append(entry)
-    problems += clashes([entry.path for entry in entries], name)
-    if problems:
-        raise DescriptorError(
-            f"{name} has {len(problems)} problems",
-            problems=problems,
-            untouched="no file it names was touched",
-        )
-    return Manifest(tuple(sorted(entries)))
+    return _parse(io.StringIO(text), name)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest in a file; see `parse_manifest`."""
-    return parse_manifest(path.read_text(encoding="utf-8"), name=path.name)
+    """Return the manifest in a file; see `parse_manifest`.
+
+    Raises:
+        DescriptorError: as `parse_manifest`; or the file is not a plain file, or too large.
+        OSError: the file cannot be opened.
+    """
+    # A pipe without a writer blocks the open without O_NONBLOCK; plain files ignore it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, encoding="utf-8", errors="surrogateescape") as stream:  # noqa: PTH123
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_MANIFEST_BYTES:
+            reason = f"not a plain file of at most {MAX_MANIFEST_BYTES:,} bytes"
+            raise _invalid(path.name, [Problem("file", path.name, reason)])
+        return _parse(stream, path.name)
+
+
+def _parse(stream: TextIO, name: str) -> Manifest:
+    """Return the manifest in an open text; the text is never in memory as a whole."""
+    header = stream.readline(MAX_LINE_BYTES).rstrip("\r\n")
+    if header != ",".join(COLUMNS):
+        found = header if header or stream.readline(1) else "an empty file"
+        message = f"{','.join(COLUMNS)} expected, {printable(found)[:MAX_PRINTED]} found"
+        raise DescriptorError(
+            f"{name} is not a manifest", problems=[Problem("header", f"{name}:1", message)]
+        )
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    number = 1
+    while (line := stream.readline(MAX_LINE_BYTES)) and len(problems) < MAX_PROBLEMS:
+        number += 1
+        if plain := PLAIN_LINE.fullmatch(line):
+            path, size, digest = plain.groups()
+            entries.append(Entry(path, int(size), digest))
+            continue
+        if len(line) == MAX_LINE_BYTES and not line.endswith("\n"):
+            message = f"the line has more than {MAX_LINE_BYTES:,} characters"
+            problems.append(Problem("line", f"{name}:{number}", message))
+            break  # the rest of such a file is not a list of files either
+        entry = _entry(line, f"{name}:{number}", problems)
+        if entry is not None:
+            entries.append(entry)
+    problems += clashes((entry.path for entry in entries), name)
+    if problems:
+        raise _invalid(name, problems)
+    entries.sort(key=operator.attrgetter("path"))  # each path is there once: it decides alone
+    return Manifest(tuple(entries))
+
+
+def _invalid(name: str, problems: Sequence[Problem]) -> DescriptorError:
+    return DescriptorError(
+        f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+        problems=problems,
+        untouched="no file it names was touched",
+    )
 
 
 def manifest_of(root: Path) -> Manifest:
@@ -136,32 +185,47 @@ def hash_file(path: Path, kind: str = "sha256") -> str:
 
 def unsafe_because(path: str) -> str:
     """Return why a path is not allowed in a manifest, or an empty string if it is."""
-    parts = path.split("/")
-    if not path or path != unicodedata.normalize("NFC", path):
+    if not path or not unicodedata.is_normalized("NFC", path):
         return "is empty or not in Unicode normal form C"
+    parts = path.split("/")
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path) or "\\" in path:
         return "is absolute, or written for another system"
     if any(part in {"", ".", ".."} for part in parts):
         return "has an empty, '.' or '..' component"
     if any(unicodedata.category(character).startswith("C") for character in path):
         return "has a control or unprintable character"
-    if any(len(part.encode()) > MAX_COMPONENT_BYTES for part in parts):
+    return _too_long_because(path)
+
+
+def _too_long_because(path: str) -> str:
+    if len(path.encode()) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES:,} bytes"
+    if any(len(part.encode()) > MAX_COMPONENT_BYTES for part in path.split("/")):
         return f"has a component longer than {MAX_COMPONENT_BYTES} bytes"
     return ""
 
 
-def _entry(row: list[str], place: str, problems: list[Problem]) -> Entry | None:
+def _entry(line: str, place: str, problems: list[Problem]) -> Entry | None:
+    try:
+        row = next(csv.reader([line]), [])
+    except csv.Error as error:
+        problems.append(Problem("columns", place, f"not CSV: {error}"))
+        return None
     if len(row) != len(COLUMNS):
         problems.append(Problem("columns", place, f"{len(COLUMNS)} expected, {len(row)} found"))
         return None
     path, size, digest = row
     before = len(problems)
     if reason := unsafe_because(path):
-        problems.append(Problem("path", place, f"{path!r} {reason}"))
-    if not re.fullmatch(r"0|[1-9][0-9]*", size):
-        problems.append(Problem("bytes", place, f"a whole number expected, {size!r} found"))
+        problems.append(Problem("path", place, f"{path[:MAX_PRINTED]!r} {reason}"))
+    # Digits are counted before they become a number: Python refuses more than 4,300 of them.
+    if not re.fullmatch(r"0|[1-9][0-9]{0,18}", size) or int(size) > MAX_SIZE_BYTES:
+        message = f"a whole number below 2^63 expected, {size[:MAX_PRINTED]!r} found"
+        problems.append(Problem("bytes", place, message))
     if not HASH_PATTERN.fullmatch(digest):
-        problems.append(Problem("hash", place, f"kind:hex expected, {digest!r} found"))
+        problems.append(
+            Problem("hash", place, f"kind:hex expected, {digest[:MAX_PRINTED]!r} found")
+        )
     return Entry(path, int(size), digest) if len(problems) == before else None
 
 
@@ -172,21 +236,30 @@ def clashes(paths: Iterable[str], name: str) -> list[Problem]:
         paths: of files.
         name: of the list, for messages.
     """
-    counts = Counter(iter(paths))  # a mapping by path would be taken for counts
-    distinct = set(counts)
-    problems = [
-        Problem("path", name, f"{path!r} occurs {count} times")
-        for path, count in sorted(counts.items())
-        if count > 1
+    twice: Counter[str] = Counter()
+    as_folders: list[tuple[str, str]] = []
+    above: list[str] = []  # the files that the present path starts with, as if they were folders
+    # NUL is not in any path. With it in place of `/`, everything below a folder follows the
+    # folder's own name directly, so one pass over the sorted paths finds every clash.
+    for key in sorted(path.replace("/", "\0") for path in paths):
+        while above and not key.startswith(f"{above[-1]}\0"):
+            if key == above[-1]:
+                twice[key] += 1
+            above.pop()
+        if len(as_folders) < MAX_PROBLEMS:
+            as_folders += [(key, parent) for parent in above]
+        above.append(key)
+    return [
+        Problem("path", name, f"{_path(key)!r} occurs {count + 1} times")
+        for key, count in sorted(twice.items())
+    ] + [
+        Problem("path", name, f"{_path(parent)!r} is a file and the folder of {_path(key)!r}")
+        for key, parent in dict.fromkeys(as_folders)
     ]
-    for path in sorted(distinct):
-        parents = path.split("/")[:-1]
-        above = {"/".join(parents[:depth]) for depth in range(1, len(parents) + 1)}
-        problems += [
-            Problem("path", name, f"{parent!r} is a file and the folder of {path!r}")
-            for parent in sorted(above & distinct)
-        ]
-    return problems
+
+
+def _path(key: str) -> str:
+    return key.replace("\0", "/")
 
 
 # --- paths of a manifest below a folder ----------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sciml_data.errors import DescriptorError
 from sciml_data.registry.manifest import (
     Entry,
     Manifest,
+    clashes,
     hash_file,
     manifest_of,
     parse_manifest,
@@ -89,11 +91,12 @@ def test_no_path_of_any_characters_that_is_let_through_leaves_its_folder(path: s
         "a//b",
         "a/./b",
         "a/",
-        "a\nb",
         "a\x00b",
         "a\u202eb",
         "cafe\u0301",
-        f"a/{'x' * 256}",
+        f"a/{'x' * 241}",
+        "/".join(["x" * 204] * 5) + "x",  # 1,025 bytes
+        f"x{'/x' * 512}",
     ],
 )
 def test_hostile_paths_are_refused(path: str) -> None:
@@ -104,10 +107,87 @@ def test_hostile_paths_are_refused(path: str) -> None:
     assert [problem.kind for problem in error.value.problems] == ["path"]
 
 
-def test_a_component_may_have_255_bytes_and_no_more() -> None:
-    assert not unsafe_because(f"a/{'x' * 255}")
-    assert not unsafe_because(f"{'é' * 127}x/a")
-    assert unsafe_because(f"{'é' * 128}/a")
+def test_a_component_may_have_240_bytes_and_a_path_1024_and_no_more() -> None:
+    assert not unsafe_because(f"a/{'x' * 240}")
+    assert not unsafe_because(f"{'é' * 120}/a")
+    assert unsafe_because(f"{'é' * 120}x/a")
+    assert not unsafe_because("/".join(["x" * 204] * 5))
+    assert not unsafe_because(f"xx{'/x' * 511}")
+
+
+SHA = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("line", "kinds"),
+    {
+        "size of 2^63": (f"a,{2**63},{SHA}", ["bytes"]),
+        "size of 5,000 digits": (f"a,{'9' * 5000},{SHA}", ["bytes"]),
+        "part size of 6,000 digits": (f"a,3,s3etag:{'0' * 32}-1:{'9' * 6000}", ["hash"]),
+        "field of 200,000 characters": (f'"{"a" * 200_000}",3,{SHA}', ["line"]),
+        "60,000 folders": (f"{'a/' * 60_000}a,3,{SHA}", ["line"]),
+        "line feed in a path": (f'"a\nb",3,{SHA}', ["columns"]),
+        "quote that is not closed": (f'"a,3,{SHA}', ["columns"]),
+        "carriage return": (f"a\rb,3,{SHA}", ["columns"]),
+        "empty line": ("", ["columns"]),
+        "byte that is not UTF-8": (f"\udcff,3,{SHA}", ["path"]),
+    }.values(),
+)
+def test_a_line_beyond_the_limits_is_named(line: str, kinds: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    path.write_bytes(f"path,bytes,hash\n{line}\n".encode(errors="surrogateescape"))
+
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(path.read_bytes().decode(errors="surrogateescape"))
+
+    assert [problem.kind for problem in error.value.problems] == kinds
+    assert error.value.problems[0].place == "manifest.csv:2"
+    assert len(str(error.value)) < 1000
+    with pytest.raises(DescriptorError):
+        read_manifest(path)
+
+
+def test_the_largest_size_and_the_windows_ends_of_lines_are_read() -> None:
+    manifest = parse_manifest(f"path,bytes,hash\r\na,{2**63 - 1},{SHA}\r\n")
+
+    assert manifest.entries == (Entry("a", 2**63 - 1, SHA),)
+
+
+def test_a_manifest_of_wrong_lines_stops_after_a_thousand() -> None:
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest("path,bytes,hash\n" + "x\n" * 100_000)
+
+    assert len(error.value.problems) == 1000
+
+
+def test_a_pipe_is_not_read_as_a_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.csv")
+
+    with pytest.raises(DescriptorError) as error:
+        read_manifest(tmp_path / "manifest.csv")
+
+    assert kinds_and_places(error) == [("file", "manifest.csv")]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "a-b", "a.b", "b", "ä"]), min_size=1, max_size=4), max_size=8
+    )
+)
+def test_clashes_are_those_of_every_pair_of_paths(parts: list[list[str]]) -> None:
+    paths = ["/".join(each) for each in parts]
+    pairs = {(one, two) for one in paths for two in paths if two.startswith(f"{one}/")}
+
+    messages = [problem.message for problem in clashes(paths, "list")]
+
+    assert sorted(messages) == sorted(
+        [
+            f"{path!r} occurs {paths.count(path)} times"
+            for path in set(paths)
+            if paths.count(path) > 1
+        ]
+        + [f"{one!r} is a file and the folder of {two!r}" for one, two in pairs]
+    )
 
 
 def test_every_bad_line_is_named_with_its_number() -> None:
