@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.output import log_left_out
 
 
 @click.command(
@@ -24,13 +25,15 @@ def command(registry: Path | None, home: tuple[Path, ...]) -> None:
     Intake with intake-xarray opens it, from the folder or from a web server that serves the folder.
     Its users do not need sciml-data. The catalogue of a whole registry is catalog/sciml.yaml.
     """
-    from sciml_data.errors import CallError
+    from sciml_data.errors import CallError, Problem
     from sciml_data.home import find_home, write_atomically
     from sciml_data.integrations.intake import READY_CATALOG, ready_catalog
     from sciml_data.registry import find_registry
 
     place = find_home(home)
-    text = ready_catalog(find_registry(registry), place)
+    left_out: list[Problem] = []
+    text = ready_catalog(find_registry(registry), place, left_out)
+    log_left_out(left_out)
     if text is None:
         raise CallError(
             f"{place.root} has no converted dataset of this registry",

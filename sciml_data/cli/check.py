@@ -10,10 +10,10 @@ import click
 
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log
-from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+from sciml_data.errors import DescriptorError, JsonError, Problem, SciMLDataError
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Registry
+    from sciml_data.registry import Descriptor, Registry
 
 
 @click.command(
@@ -78,7 +78,10 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
     card = registry.root / place
     if not card.is_file():
         return [Problem("missing", place, "the dataset has no card")]
-    lines = card.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = card.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        return [Problem("syntax", place, f"not UTF-8: {error.reason} at byte {error.start}")]
     return [
         Problem("to fill", f"{place}:{number}", line.replace(TO_FILL, "").strip() or "write it")
         for number, line in enumerate(lines, start=1)
@@ -87,34 +90,32 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
 
 
 def _version_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
-    import json
-
     from sciml_data.formats import load_format
-    from sciml_data.registry import DESCRIPTOR_NAME, check_descriptor
+    from sciml_data.registry import examine_descriptor
 
-    folder = registry.package(dataset, version)
+    examined = examine_descriptor(registry.package(dataset, version))
     place = f"datapackages/{dataset}/{version}"
-    problems = _at(f"{place}: ", check_descriptor(folder))
+    problems = _at(f"{place}: ", examined.problems)
     try:
-        document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
-        if "reader" in document["sciml"]["native"]:
-            load_format(document["sciml"]["native"]["reader"])
+        load_format(str(examined.document["sciml"]["native"]["reader"]))
     except SciMLDataError as error:
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
-    except (ValueError, KeyError, TypeError):
-        pass  # the list above has the reason: the descriptor is missing or not valid
-    return problems or _expected_problems(registry, dataset, version)
+    except (KeyError, TypeError):
+        pass  # no reader is named, or the list above has the reason
+    if problems or examined.descriptor is None:
+        return problems
+    return _expected_problems(examined.descriptor, place)
 
 
-def _expected_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
+def _expected_problems(descriptor: Descriptor, folder: str) -> list[Problem]:
     """Return where a manifest deviates from the sizes expected before it was pinned."""
-    from sciml_data.registry import load_descriptor
     from sciml_data.transfer import deviations
 
-    descriptor = load_descriptor(registry, dataset, version)
-    sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest or ()}
-    place = f"datapackages/{dataset}/{version}/manifest.csv"
-    messages = deviations(descriptor.expected, sizes) if sizes else []
+    place = f"{folder}/manifest.csv"
+    if not descriptor.expected or not descriptor.manifest:
+        return []
+    sizes = {entry.path: entry.size_bytes for entry in descriptor.manifest}
+    messages = deviations(descriptor.expected, sizes)
     return [Problem("expected", place, message) for message in messages]
 
 
@@ -124,9 +125,8 @@ def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
-    import json
-
     from sciml_data.bench import datasets_of, load_task
+    from sciml_data.home import read_json
     from sciml_data.results.board import PUBLISHED_NAME, load_published
 
     runner = registry.runner(benchmark)
@@ -148,9 +148,9 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
             problems.append(Problem("dataset", f"{place}/task.toml: task.dataset", error.message))
     for path in sorted((runner / "splits").glob("*.json")):
         try:
-            json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            problems.append(Problem("syntax", f"{place}/splits/{path.name}", str(error)))
+            read_json(path)
+        except JsonError as error:
+            problems.append(Problem("syntax", f"{place}/splits/{path.name}", error.message))
     if not (runner / "splits" / f"{task.headline_split}.json").is_file():
         message = f"splits/{task.headline_split}.json: no such file"
         problems.append(Problem("split", f"{place}/task.toml: task.headline_split", message))

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from sciml_data.cli.options import registry_option
+from sciml_data.cli.output import log_left_out
+from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 
 @click.command(
@@ -26,17 +28,20 @@ def command(registry: Path | None, *, check: bool) -> None:
     Prints the path of each file that changed.
     """
     from sciml_data.curate import drift, write_derived
-    from sciml_data.errors import SciMLDataError
     from sciml_data.registry import find_registry
 
     target = find_registry(registry)
-    if not check:
-        for path in write_derived(target):
-            click.echo(path)
-        return
-    problems = drift(target)
-    for problem in problems:
-        click.echo(problem)
+    left_out: list[Problem] = []
+    problems = drift(target, left_out) if check else []
+    for line in problems if check else write_derived(target, left_out):
+        click.echo(line)
+    log_left_out(left_out)
+    if left_out:
+        raise DescriptorError(
+            f"{len(left_out)} versions are not valid, and were left out of derived files",
+            untouched="their checksums were not touched",
+            hint="sciml-data check",
+        )
     if problems:
         raise SciMLDataError(
             f"{len(problems)} derived files are out of date",

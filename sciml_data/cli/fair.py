@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import registry_option, version_option
-from sciml_data.cli.output import check_output, print_or_write
+from sciml_data.cli.output import check_output, log_left_out, print_or_write
 
 if TYPE_CHECKING:
     from sciml_data.registry import Descriptor, Registry
@@ -86,7 +86,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 def _versions(
     registry: Registry, dataset: str | None, version: str | None, *, is_all: bool
 ) -> list[Descriptor]:
-    from sciml_data.errors import CallError
+    from sciml_data.errors import CallError, DescriptorError, Problem
     from sciml_data.registry import load_descriptor
 
     if is_all == (dataset is not None) or (is_all and version is not None):
@@ -97,11 +97,16 @@ def _versions(
         )
     if dataset is not None:
         return [load_descriptor(registry, dataset, version)]
-    return [
-        load_descriptor(registry, name, version)
-        for name in registry.datasets()
-        for version in registry.versions(name)
-    ]
+    versions: list[Descriptor] = []
+    left_out: list[Problem] = []
+    for name in registry.datasets():
+        for number in registry.versions(name):
+            try:
+                versions.append(load_descriptor(registry, name, number))
+            except DescriptorError as error:
+                left_out.append(Problem("dataset", f"{name} {number}", error.first_line))
+    log_left_out(left_out)
+    return versions
 
 
 def _write_page(versions: list[Descriptor], page: Path) -> None:

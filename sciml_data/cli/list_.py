@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import registry_option
-from sciml_data.errors import DescriptorError
+from sciml_data.cli.output import log, log_left_out
+from sciml_data.errors import DescriptorError, Problem
 
 if TYPE_CHECKING:
     from sciml_data.registry import Registry
@@ -29,24 +30,23 @@ Examples:
 def command(registry: Path | None, *, as_json: bool) -> None:
     """Print a line for each dataset version and each benchmark.
 
-    Entries that cannot be read are reported on stderr, and the exit code is 1.
+    Entries that cannot be read are left out and named on stderr.
     """
     from sciml_data.registry import find_registry
 
-    wrong: list[DescriptorError] = []
-    rows = list_registry(find_registry(registry), wrong)
+    left_out: list[Problem] = []
+    rows = list_registry(find_registry(registry), left_out)
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         click.echo(_table(rows), nl=False)
-    for error in wrong:
-        click.echo(f"error: {error.message}", err=True)
-    if wrong:
-        raise DescriptorError(f"{len(wrong)} entries cannot be read", hint="sciml-data check")
+    log_left_out(left_out)
+    if left_out:
+        log("`sciml-data check` lists every problem with its place")
 
 
-def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict[str, Any]]:
-    """Return a row for each version and benchmark, and add errors of other entries to `wrong`."""
+def list_registry(registry: Registry, left_out: list[Problem]) -> list[dict[str, Any]]:
+    """Return a row for each version and benchmark; other entries are added to `left_out`."""
     from sciml_data.bench import datasets_of, load_task
     from sciml_data.registry import load_descriptor
 
@@ -56,7 +56,7 @@ def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict
             try:
                 descriptor = load_descriptor(registry, name, version)
             except DescriptorError as error:
-                wrong.append(error)
+                left_out.append(Problem("dataset", f"{name} {version}", error.first_line))
                 continue
             files = None if descriptor.manifest is None else len(descriptor.manifest)
             size = None if descriptor.manifest is None else descriptor.manifest.total_bytes
@@ -65,7 +65,7 @@ def list_registry(registry: Registry, wrong: list[DescriptorError]) -> list[dict
         try:
             task = load_task(registry.runner(name))
         except DescriptorError as error:
-            wrong.append(error)
+            left_out.append(Problem("benchmark", name, error.first_line))
             continue
         data = f"{', '.join(datasets_of(task))} {task.version}"
         rows.append(_row("benchmark", name, data, None, None, task.title))

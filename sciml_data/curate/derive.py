@@ -10,6 +10,7 @@ README.md                                     the tables of datasets and of FAIR
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,11 @@ from sciml_data.home import write_atomically
 from sciml_data.metadata.yaml_text import to_yaml
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
-    MANIFEST_NAME,
-    check_descriptor,
     descriptor_of,
+    examine_descriptor,
 )
 from sciml_data.registry.layout import LIVE, Registry
-from sciml_data.registry.manifest import Manifest, hash_file, read_manifest
+from sciml_data.registry.manifest import Manifest, hash_file
 
 BEGIN, END = "<!-- datasets:begin -->", "<!-- datasets:end -->"
 FAIR_BEGIN, FAIR_END = "<!-- fair:begin -->", "<!-- fair:end -->"
@@ -56,14 +56,20 @@ class Version:
         return str(self.document["version"])
 
 
-def derived_files(registry: Registry) -> dict[Path, str]:
+def derived_files(registry: Registry, left_out: list[Problem] | None = None) -> dict[Path, str]:
     """Return the whole text of every derived file by its path; nothing is written.
+
+    Args:
+        registry: of the descriptors.
+        left_out: gets a problem for each version that is not valid, and the files are derived
+            from the others. None raises the error of the first such version.
 
     Raises:
         CallError: the README has a table of FAIR metrics, and the extra `fair` is not installed.
-        DescriptorError: a descriptor is not valid, apart from the sizes and hashes derived here.
+        DescriptorError: a descriptor is not valid, apart from the sizes and hashes derived here,
+            and `left_out` is None.
     """
-    datasets = {name: _versions(registry, name) for name in registry.datasets()}
+    datasets = {name: _versions(registry, name, left_out) for name in registry.datasets()}
     datasets = {name: versions for name, versions in datasets.items() if versions}
     all_versions = [version for versions in datasets.values() for version in versions]
     files = {version.folder / DESCRIPTOR_NAME: _refreshed(version) for version in all_versions}
@@ -75,69 +81,86 @@ def derived_files(registry: Registry) -> dict[Path, str]:
             name = f"{version.name}-{version.version}.sha256"
             files[registry.root / "checksums" / name] = checksums
     readme = registry.root / "README.md"
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        if BEGIN in text:
-            files[readme] = _readme(text, all_versions)
+    if readme.is_file() and BEGIN in (text := _utf8(readme)):
+        files[readme] = _readme(text, all_versions)
     return files
 
 
-def drift(registry: Registry) -> list[Problem]:
-    """Return every derived file that is missing, out of date, or no longer derived."""
-    files = derived_files(registry)
+def _utf8(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DescriptorError(
+            f"{path.name} of the registry is not UTF-8: {error.reason} at byte {error.start}",
+            untouched="nothing was written",
+        ) from error
+
+
+def drift(registry: Registry, left_out: list[Problem] | None = None) -> list[Problem]:
+    """Return every derived file that is missing, out of date, or no longer derived.
+
+    See `derived_files` for the arguments.
+    """
+    files = derived_files(registry, left_out)
     problems = []
     for path, text in sorted(files.items()):
         place = path.relative_to(registry.root).as_posix()
         if not path.is_file():
             problems.append(Problem("missing", place, "does not exist"))
-        elif (current := path.read_text(encoding="utf-8")) != text:
+        elif (current := path.read_text(encoding="utf-8", errors="replace")) != text:
             line = _first_difference(current, text)
             problems.append(
                 Problem("stale", f"{place}:{line}", "does not follow from the registry")
             )
-    for path in _left_over(registry, files):
+    for path in _left_over(registry, files, left_out or ()):
         place = path.relative_to(registry.root).as_posix()
         problems.append(Problem("left over", place, "follows from nothing in the registry"))
     return problems
 
 
-def write_derived(registry: Registry) -> list[Path]:
-    """Write every derived file that differs, remove left-over files; return the changed paths."""
-    files = derived_files(registry)
+def write_derived(registry: Registry, left_out: list[Problem] | None = None) -> list[Path]:
+    """Write every derived file that differs, remove left-over files; return the changed paths.
+
+    See `derived_files` for the arguments.
+    """
+    files = derived_files(registry, left_out)
     changed = []
     for path, text in sorted(files.items()):
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if not path.is_file() or path.read_bytes() != text.encode():
             write_atomically(path, text)
             changed.append(path)
-    for path in _left_over(registry, files):
+    for path in _left_over(registry, files, left_out or ()):
         path.unlink()
         changed.append(path)
     return changed
 
 
-def _versions(registry: Registry, dataset: str) -> list[Version]:
+def _versions(registry: Registry, dataset: str, left_out: list[Problem] | None) -> list[Version]:
     versions = []
     for name in registry.versions(dataset):
-        folder = registry.package(dataset, name)
+        examined = examine_descriptor(registry.package(dataset, name))
         # Sizes and hashes of resources may be out of date here: they are derived below.
-        problems = [problem for problem in check_descriptor(folder) if problem.kind != "resource"]
-        if problems:
-            raise DescriptorError(
-                f"{dataset}/{name}/{DESCRIPTOR_NAME} is not valid",
-                problems=problems,
-                untouched="nothing was written",
-                hint="sciml-data check",
+        if examined.descriptor is not None:
+            versions.append(
+                Version(examined.descriptor.folder, examined.document, examined.descriptor.manifest)
             )
-        document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
-        path = folder / MANIFEST_NAME
-        versions.append(Version(folder, document, read_manifest(path) if path.is_file() else None))
+            continue
+        error = DescriptorError(
+            f"{dataset}/{name}/{DESCRIPTOR_NAME} is not valid",
+            problems=[item for item in examined.problems if item.kind != "resource"],
+            untouched="nothing was written",
+            hint="sciml-data check",
+        )
+        if left_out is None:
+            raise error
+        left_out.append(Problem("dataset", f"{dataset} {name}", error.first_line))
     return versions
 
 
 def _refreshed(version: Version) -> str:
     """Return the descriptor's text, unchanged unless a size or hash in it is out of date."""
     text = (version.folder / DESCRIPTOR_NAME).read_text(encoding="utf-8")
-    document = json.loads(text)
+    document = copy.deepcopy(dict(version.document))
     for resource in document["resources"]:
         path = version.folder / resource["path"]
         if path.is_file():
@@ -295,14 +318,18 @@ def _size(version: Version) -> str:
     return f"{len(version.manifest)} files, {version.manifest.total_bytes / 1e6:,.1f} MB"
 
 
-def _left_over(registry: Registry, files: Mapping[Path, str]) -> list[Path]:
+def _left_over(
+    registry: Registry, files: Mapping[Path, str], left_out: Sequence[Problem]
+) -> list[Path]:
+    # The checksums of a version stay as they are while its descriptor is not valid.
+    kept = {f"{problem.place.replace(' ', '-')}.sha256" for problem in left_out}
     existing = [
         path
         for folder in DERIVED_FOLDERS
         for path in sorted((registry.root / folder).glob("*"))
         if path.suffix in (".sha256", ".yaml")
     ]
-    return [path for path in existing if path not in files]
+    return [path for path in existing if path not in files and path.name not in kept]
 
 
 def _first_difference(old: str, new: str) -> int:

@@ -7,15 +7,15 @@ addresses.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sciml_data.errors import CallError, DescriptorError, Problem
+from sciml_data.errors import CallError, DescriptorError, JsonError, Problem
+from sciml_data.home import parse_json
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
 from sciml_data.registry.layout import Registry
-from sciml_data.registry.manifest import parse_manifest
+from sciml_data.registry.manifest import parse_manifest, unsafe_because
 from sciml_data.transfer.protocols.annex import ProgramError, git, git_succeeds, require_programs
 
 MAX_NAMED = 3  # files of a changed manifest
@@ -38,7 +38,7 @@ def changed_since(registry: Registry, reference: str) -> list[Problem]:
         if not path.endswith(f"/{DESCRIPTOR_NAME}") or path.count("/") != 3:
             continue
         document = _parse_json(_content(registry.root, commit, path))
-        if document.get("sciml", {}).get("trust") == "pinned":
+        if _trust(document) == "pinned":
             problems += _version_problems(registry.root, commit, path, document)
     return [
         Problem(problem.kind, problem.place, f"{problem.message} since {reference}")
@@ -73,13 +73,16 @@ def _version_problems(
     folder = path.removesuffix(f"/{DESCRIPTOR_NAME}")
     if not (root / path).is_file():
         return [Problem("published", folder, "a pinned version was removed")]
-    trust = _parse_json((root / path).read_bytes()).get("sciml", {}).get("trust")
+    trust = _trust(_parse_json((root / path).read_bytes()))
     problems = []
     if trust != "pinned":
         problems.append(Problem("published", path, f"trust was changed from pinned to {trust}"))
     for name in _resource_paths(document):
         place = f"{folder}/{name}"
-        old = _content(root, commit, place)
+        try:
+            old = _content(root, commit, place)
+        except ProgramError:
+            continue  # the descriptor of that time named a file that its commit lacks
         new = (root / place).read_bytes() if (root / place).is_file() else None
         if new is None:
             problems.append(Problem("published", place, "was removed"))
@@ -90,8 +93,18 @@ def _version_problems(
 
 
 def _resource_paths(document: Mapping[str, Any]) -> Iterable[str]:
-    paths = [str(resource["path"]) for resource in document.get("resources", ())]
-    return [path for path in paths if "://" not in path]
+    resources = document.get("resources")
+    paths = [
+        resource.get("path")
+        for resource in (resources if isinstance(resources, list) else ())
+        if isinstance(resource, dict)
+    ]
+    return [path for path in paths if isinstance(path, str) and not unsafe_because(path)]
+
+
+def _trust(document: Mapping[str, Any]) -> object:
+    block = document.get("sciml")
+    return block.get("trust") if isinstance(block, dict) else None
 
 
 def _manifest_change(old: bytes, new: bytes) -> str:
@@ -115,7 +128,7 @@ def _content(root: Path, commit: str, path: str) -> bytes:
 def _parse_json(content: bytes) -> dict[str, Any]:
     """Return a JSON object; {} if the content is anything else."""
     try:
-        document = json.loads(content)
-    except ValueError:
+        document = parse_json(content, name=DESCRIPTOR_NAME)
+    except JsonError:
         return {}
     return document if isinstance(document, dict) else {}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -15,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError, DescriptorError, nearest
 from sciml_data.home import write_atomically
 from sciml_data.progress import Progress
 from sciml_data.registry import PROFILE, TO_FILL
-from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
+from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME, examine_descriptor
+from sciml_data.registry.layout import check_dataset_id, check_version
 from sciml_data.registry.manifest import Manifest
 
-NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # a folder's name
 READER = re.compile(r"[a-z][a-z0-9_]*")  # descriptor.schema.json, `reader`
 HASH_PATTERN = "[a-z0-9]+:[0-9a-f]+(-[0-9]+:[0-9]+)?"
+# Problems of a version that a new one would be copied with.
+COPIED_KINDS = {"syntax", "schema", "path", "text"}
 CARD_NAME = "README.md"
 HEADINGS = {
     "What it is": "what was measured or simulated, over which region, time and range",
@@ -72,8 +74,8 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         CallError: a name is not valid, the version exists, `like` does not exist, or the native
             files may not be listed in a manifest.
     """
-    folder = root / "datapackages" / dataset / version
     _check_names(dataset, version, reader)
+    folder = root / "datapackages" / dataset / version
     if folder.exists():
         raise CallError(
             f"{dataset} {version} already exists: {folder}",
@@ -128,15 +130,16 @@ def manifest_resource(manifest: str) -> dict[str, Any]:
 
 
 def _check_names(dataset: str, version: str, reader: str | None) -> None:
-    rules = [
-        (dataset, NAME, "dataset id", "lower case words joined by underscores"),
-        (version, VERSION, "version", "letters, digits, points, dashes and underscores"),
-        (reader or "any", READER, "reader", "the name of a module in sciml_data/formats/"),
-    ]
-    for name, pattern, kind, form in rules:
-        if not pattern.fullmatch(name):
+    wrong_reader = "" if READER.fullmatch(reader or "any") else "is not the name of a reader"
+    reasons = {
+        dataset: check_dataset_id(dataset),
+        version: check_version(version),
+        reader: wrong_reader,
+    }
+    for name, reason in reasons.items():
+        if reason:
             raise CallError(
-                f"{name!r} is not a valid {kind}, which is {form}",
+                f"{name!r} {reason}",
                 untouched="nothing was written",
                 hint="sciml-data new my_dataset 1.0 --files RAW_DIR",
             )
@@ -190,7 +193,17 @@ def _descriptor_like(dataset: Path, like: str, stated: Mapping[str, Any]) -> dic
             untouched="nothing was written",
             hint=f"--like VERSION: {', '.join(known)}" if known else hint,
         )
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    examined = examine_descriptor(path.parent)
+    # Texts that are still to be written are no obstacle. Its files are copied by their paths.
+    problems = [item for item in examined.problems if item.kind in COPIED_KINDS]
+    if problems:
+        raise DescriptorError(
+            f"{dataset.name} {like} is not valid, so no version can start from it",
+            problems=problems,
+            untouched="nothing was written",
+            hint="correct it, or start without --like",
+        )
+    document = copy.deepcopy(dict(examined.document))
     document["resources"] = [item for item in document["resources"] if item["name"] != "manifest"]
     document |= {key: value for key, value in stated.items() if key != "sciml"}
     document["sciml"] |= {"trust": "pinned", **stated.get("sciml", {})}

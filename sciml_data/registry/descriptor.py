@@ -11,21 +11,41 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
-from sciml_data.errors import DescriptorError, Problem
-from sciml_data.registry.layout import LIVE, Registry
-from sciml_data.registry.manifest import Manifest, hash_file, read_manifest
+from sciml_data.errors import DescriptorError, JsonError, Problem, printable
+from sciml_data.home import read_json
+from sciml_data.registry.layout import LIVE, Registry, check_dataset_id, check_version
+from sciml_data.registry.manifest import Manifest, hash_file, read_manifest, unsafe_because
 
 DESCRIPTOR_NAME = "datapackage.json"
 MANIFEST_NAME = "manifest.csv"
 PROFILE = "https://sciml-data.github.io/sciml-data/profiles/descriptor-1.json"
 SCHEMA_PATH = Path(__file__).with_name("descriptor.schema.json")
+MAX_DESCRIPTOR_BYTES = 4 << 20  # people write it; the largest so far has 16 kB
+MAX_MESSAGE = 500  # characters of a schema's message, which quotes the wrong value
+MAX_ADDRESS = 2000  # characters; some servers and browsers refuse longer addresses
+SCHEMES = ("https", "http", "ftp", "s3")
+# RFC 3986, appendix A: the characters of a URI, `%` only before two hexadecimal digits, `#` once,
+# and brackets only around the address of a host.
+URI = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?"
+    r"(?://(?:[\w.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*(?:\[[0-9A-Fa-f:.]+\](?::[0-9]*)?)?(?=[/?#]|\Z))?"
+    r"(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
+    r"(?:#(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
+    re.ASCII,
+)
+# Control characters, and those that change the direction of the text around them.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Texts that may have several lines.
+SEVERAL_LINES = (".description", ".remark", ".statement", ".citation", ".notice")
 TO_FILL = "(to be written)"  # marks text that a person has to write; not valid in a descriptor
 # By place, the text that a person has to write into a new descriptor.
 FIELDS = {
@@ -148,44 +168,67 @@ def load_descriptor(registry: Registry, dataset: str, version: str | None = None
 
 def read_descriptor(folder: Path) -> Descriptor:
     """Return the descriptor in a folder; see `load_descriptor`."""
-    problems = check_descriptor(folder)
-    name = f"{folder.parent.name}/{folder.name}/{DESCRIPTOR_NAME}"
-    if problems:
-        raise DescriptorError(
-            f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
-            problems=problems,
-            untouched="nothing was fetched or changed",
-            hint="correct them, then run `sciml-data check`",
-        )
-    document = _document(folder, [])
-    manifest_path = folder / MANIFEST_NAME
-    return descriptor_of(
-        document, folder, read_manifest(manifest_path) if manifest_path.is_file() else None
+    examined = examine_descriptor(folder)
+    if examined.descriptor is not None and not examined.problems:
+        return examined.descriptor
+    count = len(examined.problems)
+    raise DescriptorError(
+        f"{folder.parent.name}/{folder.name}/{DESCRIPTOR_NAME} has {count} "
+        f"problem{'s' if count > 1 else ''}",
+        problems=examined.problems,
+        untouched="nothing was fetched or changed",
+        hint="correct them, then run `sciml-data check`",
     )
 
 
 def check_descriptor(folder: Path) -> list[Problem]:
     """Return every problem of a version's folder with its place; an empty list means valid."""
+    return list(examine_descriptor(folder).problems)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A version's folder, read once.
+
+    Attributes:
+        document: the JSON of the descriptor; empty if it is not a JSON object.
+        problems: everything that is wrong with the folder.
+        descriptor: None if there are problems, apart from sizes and hashes of the files beside
+            the descriptor (kind "resource"), which `derive` corrects.
+    """
+
+    document: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+    descriptor: Descriptor | None
+
+
+def examine_descriptor(folder: Path) -> Examined:
+    """Read a version's descriptor and manifest, and find every problem with its place."""
     problems: list[Problem] = []
     document = _document(folder, problems)
     if problems:
-        return problems
+        return Examined({}, tuple(problems), None)
     problems += profile_problems(document)
     problems += _native_problems(document["sciml"]) if not problems else []
     problems += _name_problems(document, folder)
     problems += _resource_problems(document, folder)
     manifest = _manifest(folder, problems)
-    if problems:
-        return problems
-    return _coverage_problems(descriptor_of(document, folder, manifest), manifest)
+    if any(problem.kind != "resource" for problem in problems):
+        return Examined(document, tuple(problems), None)
+    descriptor = descriptor_of(document, folder, manifest)
+    problems += _coverage_problems(descriptor, manifest) if not problems else []
+    has_wrong_content = any(problem.kind != "resource" for problem in problems)
+    return Examined(document, tuple(problems), None if has_wrong_content else descriptor)
 
 
 def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
     """Return the paths that match at least one glob; `*` matches `/`, too, and equals `**`."""
-    patterns = [pattern.replace("**", "*") for pattern in patterns]
-    return [
-        path for path in paths if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-    ]
+    return list(_matching(patterns, paths))
+
+
+def _matching(patterns: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
+    globs = [re.compile(fnmatch.translate(pattern.replace("**", "*"))) for pattern in patterns]
+    return (path for path in paths if any(glob.match(path) for glob in globs))
 
 
 def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
@@ -203,42 +246,70 @@ def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
     open_places = {**{place: FIELDS[place] for place in empty}, **marked}
     problems = [Problem("to fill", place, hint) for place, hint in sorted(open_places.items())]
     problems += [
-        Problem("schema", error.json_path, error.message)
+        Problem("schema", error.json_path, _schema_message(error))
         for error in errors
         if error.json_path not in open_places
+    ]
+    problems += [
+        Problem("text", printable(place), why) for place, why in _unprintable(document, "$")
     ]
     return problems or _related_problems(document)
 
 
+def _schema_message(error: Any) -> str:
+    """Return why a value is not valid; a wrong value of a megabyte is not printed whole."""
+    message = str(error.cause) if error.cause is not None else str(error.message)
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
+
+
+def _unprintable(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every place with characters that a terminal obeys or that turn the text around it."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if UNPRINTABLE.search(key):
+                yield f"{place}.{key}", "the key has a control character"
+            yield from _unprintable(inner, f"{place}.{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _unprintable(inner, f"{place}[{number}]")
+    elif isinstance(value, str):
+        lines = value.replace("\n", "") if place.endswith(SEVERAL_LINES) else value
+        if wrong := UNPRINTABLE.search(lines):
+            yield place, f"has the control character U+{ord(wrong[0]):04X}"
+
+
 def _document(folder: Path, problems: list[Problem]) -> dict[str, Any]:
-    path = folder / DESCRIPTOR_NAME
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        problems.append(Problem("missing", DESCRIPTOR_NAME, "the folder has no descriptor"))
-    except json.JSONDecodeError as error:
-        place = f"{DESCRIPTOR_NAME}:{error.lineno}:{error.colno}"
-        problems.append(Problem("syntax", place, f"not JSON: {error.msg}"))
-    except UnicodeDecodeError as error:
-        problems.append(Problem("syntax", DESCRIPTOR_NAME, f"not UTF-8: {error.reason}"))
-    else:
-        if isinstance(document, dict):
-            return document
-        problems.append(Problem("syntax", DESCRIPTOR_NAME, "an object is expected at the top"))
+        document = read_json(folder / DESCRIPTOR_NAME, max_bytes=MAX_DESCRIPTOR_BYTES)
+    except JsonError as error:
+        if error.kind == "missing":
+            problem = Problem("missing", DESCRIPTOR_NAME, "the folder has no descriptor")
+        elif isinstance(cause := error.__cause__, json.JSONDecodeError):
+            place = f"{DESCRIPTOR_NAME}:{cause.lineno}:{cause.colno}"
+            problem = Problem("syntax", place, f"not JSON: {cause.msg}")
+        else:
+            problem = Problem("syntax", DESCRIPTOR_NAME, error.message)
+        problems.append(problem)
+        return {}
+    if isinstance(document, dict):
+        return document
+    problems.append(Problem("syntax", DESCRIPTOR_NAME, "an object is expected at the top"))
     return {}
 
 
 def _name_problems(document: Mapping[str, Any], folder: Path) -> list[Problem]:
     problems = []
-    for key, expected in (("name", folder.parent.name), ("version", folder.name)):
-        if document.get(key) != expected:
-            problems.append(
-                Problem(
-                    "name",
-                    f"$.{key}",
-                    f"the folder is named {expected!r}, the descriptor has {document.get(key)!r}",
-                )
-            )
+    rules = (
+        ("name", folder.parent.name, check_dataset_id),
+        ("version", folder.name, check_version),
+    )
+    for key, expected, why_not in rules:
+        value = document.get(key)
+        if value != expected:
+            message = f"the folder is named {expected!r}, the descriptor has {value!r}"
+            problems.append(Problem("name", f"$.{key}", message))
+        if reason := why_not(expected):
+            problems.append(Problem("name", f"$.{key}", f"{expected!r} {reason}"))
     return problems
 
 
@@ -249,8 +320,11 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
         place = f"$.resources[{number}]"
         relative = resource.get("path") if isinstance(resource, dict) else None
         if not isinstance(relative, str) or relative.startswith(("http:", "https:")):
-            continue
+            continue  # the schema has a rule for addresses
         path = folder / relative
+        if reason := _outside_because(folder, relative):
+            problems.append(Problem("path", f"{place}.path", f"{relative!r} {reason}"))
+            continue
         if not path.is_file():
             problems.append(Problem("missing", place, f"{relative} is not in the folder"))
             continue
@@ -261,6 +335,15 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
             if resource.get(key) != value
         ]
     return problems
+
+
+def _outside_because(folder: Path, relative: str) -> str:
+    """Return why a resource's path does not stay in the package, or an empty string."""
+    if reason := unsafe_because(relative):
+        return reason
+    # realpath, because `Path.resolve` raises RuntimeError for links that lead to each other.
+    real, inside = os.path.realpath(folder / relative), os.path.realpath(folder)
+    return "" if real.startswith(inside + os.sep) else "leads out of the folder by a symbolic link"
 
 
 def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
@@ -370,8 +453,9 @@ def _uncovered_by_mirrors(descriptor: Descriptor, paths: Sequence[str]) -> list[
     return [
         Problem("mirror", f"$.sciml.mirrors[{number}]", f"{mirror.name} has no prefix for {path}")
         for number, mirror in enumerate(descriptor.mirrors)
+        if "" not in mirror.prefixes
         for path in paths
-        if mirror.url(path) is None
+        if mirror.prefix_of(path) is None
     ]
 
 
@@ -380,7 +464,7 @@ def _empty_splits(descriptor: Descriptor, paths: Sequence[str]) -> list[Problem]
         Problem("split", f"$.sciml.splits.{name}", f"{glob!r} matches no file of the manifest")
         for name, globs in descriptor.splits.items()
         for glob in globs
-        if not match_paths([glob], paths)
+        if not any(True for _ in _matching([glob], paths))
     ]
 
 
@@ -410,6 +494,52 @@ def _related_problems(document: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
+def check_address(value: object) -> bool:
+    """Check that a text is an absolute URI as in RFC 3986, with a scheme that can be fetched.
+
+    Raises:
+        ValueError: says why it is not.
+    """
+    if isinstance(value, str):
+        _check_characters(value)
+        parts = urlsplit(value)
+        if parts.scheme not in SCHEMES:
+            raise ValueError(f"{value!r} does not start with {', '.join(SCHEMES)} and ://")
+        if not parts.hostname or "@" in parts.netloc or not _is_port(parts):
+            raise ValueError(f"{value!r} has no host, a wrong port, or a user name before the host")
+    return True  # the schema says that a text is expected
+
+
+def check_reference(value: object) -> bool:
+    """Check that a text is a URI, or a relative path, as in RFC 3986.
+
+    Raises:
+        ValueError: says why it is not.
+    """
+    if isinstance(value, str):
+        _check_characters(value)
+        if value.startswith("//") or ":" in value.split("/")[0]:
+            return check_address(value)
+    return True
+
+
+def _check_characters(value: str) -> None:
+    if len(value) > MAX_ADDRESS:
+        raise ValueError(f"the address {value[:60]!r}... has {len(value):,} characters")
+    if not URI.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a URI: spaces, quotes, <, >, non-ASCII and other special characters "
+            "are written as %XX, and [ ] are for IPv6 hosts only"
+        )
+
+
+def _is_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
 @cache
 def _validator() -> Any:
     """Return the validator of our profile, without the public profile that it extends.
@@ -424,4 +554,7 @@ def _validator() -> Any:
     schema = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
     extended = (schema["allOf"][0]["$ref"], DRAFT202012.create_resource({}))
     known: Any = referencing.Registry().with_resources([extended])
-    return jsonschema.Draft202012Validator(schema, registry=known)
+    formats = jsonschema.FormatChecker(formats=["date"])
+    formats.checks("uri", raises=ValueError)(check_address)
+    formats.checks("uri-reference", raises=ValueError)(check_reference)
+    return jsonschema.Draft202012Validator(schema, registry=known, format_checker=formats)

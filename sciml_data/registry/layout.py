@@ -15,6 +15,13 @@ from sciml_data.errors import CallError, nearest
 
 REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"
 LIVE = "live"  # version whose files come from a service and differ each time
+DATASET_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+MAX_ID_LENGTH = 64
+# Folders of a home, and the word for the newest version.
+RESERVED = {"runs", "samples", "data", "latest"}
+# Windows opens a device instead of a file with such a name, whatever its ending is.
+DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,27 @@ def find_registry(path: str | Path | None = None) -> Registry:
     package = Path(__file__).resolve().parents[1]
     in_wheel = package / "_registry"
     return Registry(in_wheel if in_wheel.is_dir() else package.parent)
+
+
+def check_dataset_id(name: str) -> str:
+    """Return why a text cannot be the id of a dataset, or an empty string if it can."""
+    if not DATASET_ID.fullmatch(name) or len(name) > MAX_ID_LENGTH:
+        return (
+            "is not a dataset id: lower-case words and digits joined by underscores, "
+            f"{MAX_ID_LENGTH} characters at most"
+        )
+    if name in RESERVED or DEVICE.fullmatch(name):
+        return "is a reserved name"
+    return ""
+
+
+def check_version(name: str) -> str:
+    """Return why a text cannot be a version, or an empty string if it can."""
+    if not VERSION.fullmatch(name):
+        return "is not a version: letters, digits and . + _ - after a letter or digit, 64 at most"
+    if name.lower() == "latest" or DEVICE.fullmatch(name) or name.endswith("."):
+        return "is a reserved name, or has a point at its end, which Windows removes"
+    return ""
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:

@@ -229,4 +229,4 @@ def _readme(task: Task) -> Markup | None:
     if not path.is_file():
         return None
     address = f"{REPOSITORY}/blob/main/runners/{task.name}/{README}"
-    return card_html(path.read_text(encoding="utf-8"), address)
+    return card_html(path.read_text(encoding="utf-8", errors="replace"), address)

@@ -168,7 +168,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_names_are_refused(tmp_path: Path, dataset: str, version: str, reader: str) -> None:
-    with pytest.raises(CallError, match=r"is not a valid (dataset id|version|reader)"):
+    with pytest.raises(CallError, match=r"is not (a dataset id|a version|the name of a reader)"):
         start_dataset(tmp_path, dataset, version, reader=reader, today=TODAY)
     assert not list(tmp_path.iterdir())
 

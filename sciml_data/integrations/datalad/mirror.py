@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sciml_data.errors import CallError, DescriptorError, LockedError, Problem
-from sciml_data.home import Home, write_atomically
+from sciml_data.home import Home, read_json, write_atomically
 from sciml_data.integrations.datalad.annex import (
     STATE_FOLDER,
     STRONG,
@@ -420,7 +420,7 @@ def _commit_superdataset(root: Path) -> bool:
 
 def _summary(repository: Path) -> Summary:
     folder = repository / (FOLDER if (repository / FOLDER / DESCRIPTOR_NAME).is_file() else "")
-    document = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))
+    document = read_json(folder / DESCRIPTOR_NAME)
     tags = git(repository, "tag", "--list").decode().split()
     return Summary(
         repository.name,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.curate.derive import catalog_metadata
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, Problem, SciMLDataError
 from sciml_data.home import Home
 from sciml_data.metadata import to_yaml
 from sciml_data.ready import files_by_dimension, find_converted, shards_of_split
@@ -57,10 +57,16 @@ def __getattr__(name: str) -> Any:
     return open_registry_catalog()
 
 
-def ready_catalog(registry: Registry, home: Home) -> str | None:
+def ready_catalog(registry: Registry, home: Home, left_out: list[Problem]) -> str | None:
     """Return the catalogue of a home as text; None if no dataset of the registry is converted.
 
     Samples are omitted, and so are files converted with other than the default options.
+
+    Args:
+        registry: of the descriptors.
+        home: of the ready files.
+        left_out: gets a problem for each converted version with an invalid descriptor or with
+            ready files that cannot be used.
     """
     sources: dict[str, Any] = {}
     for dataset in registry.datasets():
@@ -68,10 +74,13 @@ def ready_catalog(registry: Registry, home: Home) -> str | None:
             folder = home.dataset(dataset, version)
             if not folder.ready.is_dir():
                 continue
-            descriptor = load_descriptor(registry, dataset, version)
-            converted = find_converted(descriptor, folder)
-            if converted is not None:
-                sources |= dict(_entries(descriptor, converted, home.root))
+            try:
+                descriptor = load_descriptor(registry, dataset, version)
+                converted = find_converted(descriptor, folder)
+                if converted is not None:
+                    sources |= dict(_entries(descriptor, converted, home.root))
+            except SciMLDataError as error:
+                left_out.append(Problem("dataset", f"{dataset} {version}", error.first_line))
     if not sources:
         return None
     return HEADER + to_yaml(

@@ -80,7 +80,7 @@ class DatasetPage:
         if not path.is_file():
             return Markup("<p>This dataset has no card.</p>")
         address = f"{REPOSITORY}/blob/main/datapackages/{self.descriptor.dataset}/{CARD_NAME}"
-        return card_html(path.read_text(encoding="utf-8"), address)
+        return card_html(path.read_text(encoding="utf-8", errors="replace"), address)
 
     @property
     def typed_links(self) -> list[TypedLink]:
