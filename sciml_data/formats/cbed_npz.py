@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import io
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -53,7 +54,19 @@ HEADER_READERS: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-BROKEN = (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError, EOFError)
+# What zipfile and NumPy raise of damage. NumPy reads the header of an npy file as Python source.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 SCALING = {
     "scaling": "log levels",
     "comment": "10 (ln I + 17), clipped to 0 to 255, then upstream an area mean of 512 to 128",

@@ -11,7 +11,7 @@ So each file is walked before a value is read, and refused by name if an object 
     link     external storage, virtual dataset, external or user-defined link, or a soft link that
              leads to no object of the file
     filter   a filter that neither HDF5, h5py nor hdf5plugin has
-    size     arrays that are much larger than the file: see `MAX_EXPANSION`
+    size     arrays that are much larger than the file: see `max_content_bytes`
     objects  more objects, or deeper groups, than a file of arrays has
 
 The walk follows hard links, each object once, so links in circles end. Soft links lead to objects
@@ -35,18 +35,13 @@ import h5py
 from h5py import h5d, h5g, h5l, h5o, h5z
 
 from sciml_data.errors import CallError, NativeFormatError, Problem, SciMLDataError
+from sciml_data.formats.interface import max_content_bytes
 from sciml_data.progress import format_bytes
 
 if TYPE_CHECKING:
     import xarray as xr
     from xarray.backends import BackendEntrypoint
 
-# A file may declare FREE_BYTES, and MAX_EXPANSION times its own size on top. Deflate makes up to
-# 1,032 times fewer bytes of constants, measurements hardly 10 times fewer, and a mask or sparse
-# counts beside them 100. The free part is for small files in which constants dominate; it fits into
-# any computer's memory.
-MAX_EXPANSION = 200
-FREE_BYTES = 256 * 2**20
 MAX_OBJECTS = 100_000  # files of STEMDL have 320; a walk of this many takes 10 seconds
 MAX_DEPTH = 64  # of groups
 UNTOUCHED = "nothing of it was used"
@@ -220,7 +215,7 @@ class _Walk:
         if not self.found:
             for name in soft:
                 self._soft_link(file.id, name)
-        allowed = FREE_BYTES + MAX_EXPANSION * self.size_bytes
+        allowed = max_content_bytes(self.size_bytes)
         if self.declared_bytes > allowed:
             message = (
                 f"the arrays have {format_bytes(self.declared_bytes)} by their shapes, the file "

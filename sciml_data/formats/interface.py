@@ -34,6 +34,12 @@ PACKAGE = "sciml_data.formats"
 NOT_FORMATS = {"drug_response", "hdf5_files", "interface"}  # shared by formats
 NOTICES = "notices"  # attribute of a ready file: lines that are logged when the file is made
 MAX_IN_NOTICE = 5  # problems that one logged line names; the others are counted
+# Content may be larger than the file that holds it by FREE_BYTES, and MAX_EXPANSION times the
+# file's size on top. Deflate makes up to 1,032 times fewer bytes of constants, measurements hardly
+# 10 times fewer, and a mask or sparse counts beside them 100. The free part is for small files in
+# which constants dominate; it fits into any computer's memory.
+MAX_EXPANSION = 200
+FREE_BYTES = 256 * 2**20
 MAX_NAMED = 1000  # problems that the attributes of one ready file name
 
 
@@ -97,6 +103,18 @@ class Format(Protocol):
         Raises:
             NativeFormatError: a native file does not follow its format; `.problems` has each place.
         """
+
+
+def max_content_bytes(file_bytes: int) -> int:
+    """Return how many bytes a file may declare, or inflate to: more would be a trap.
+
+    A kilobyte can declare terabytes, as chunks of HDF5 that were never written, or as layers of
+    compression. Every native format, ready file and stored prediction follows this rule.
+
+    Args:
+        file_bytes: size of the file.
+    """
+    return FREE_BYTES + MAX_EXPANSION * file_bytes
 
 
 def load_format(name: str) -> Format:

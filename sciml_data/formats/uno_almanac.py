@@ -18,11 +18,14 @@ the parser returns.
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +52,7 @@ from sciml_data.formats.interface import (
     Shard,
     add_notices,
     malformed_rows,
+    max_content_bytes,
     missing_files,
     notice,
     raise_if_any,
@@ -67,19 +71,27 @@ STITCH = "CIDs"  # what STITCH writes before a PubChem CID
 NO_SMILES = "#N/A"  # in the list of drugs
 
 # Of R data files.
-STARTS = (b"BZh", b"\x1f\x8b", b"\xfd7zXZ", b"RDX", b"RDA", b"RDB")  # compressed or not
+INFLATERS: Mapping[bytes, Callable[[], Any]] = {
+    b"BZh": bz2.BZ2Decompressor,
+    b"\x1f\x8b": partial(zlib.decompressobj, wbits=31),  # with the header of gzip
+    b"\xfd7zXZ": lzma.LZMADecompressor,
+}
+STARTS = (*INFLATERS, b"RDX", b"RDA", b"RDB")  # compressed or not
 DAMAGED = (
     OSError,
     EOFError,
     ValueError,
-    NotImplementedError,
-    KeyError,
-    IndexError,
+    RuntimeError,
+    LookupError,
     AssertionError,
+    AttributeError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
     struct.error,
     lzma.LZMAError,
     zlib.error,
-)  # what the parser raises on other bytes than R data
+)  # what the parser, and the walk through its result, raise on other bytes than R data
 TREATMENTS = ("rowKey", "treatment1id", "treatment2id", "CONC1", "CONC2", "NSC2")
 SAMPLES = ("colKey", "CELLNAME")
 SENSITIVITY = (".sensitivity", "PERCENTGROWTH")
@@ -125,11 +137,13 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     malformed: list[Problem] = []
     without_features: list[Problem] = []
     numbers = {name: drug["nsc"] for name, drug in native.block["drugs"].items()}
-    rows = read_measurements(native.root / native.block["responses"], numbers, malformed)
+    path = native.root / native.block["responses"]
+    with _naming(path):
+        rows = read_measurements(path, numbers, malformed)
     genes = _genes(native) if chosen.genes == "uno" else None
-    cells = read_cells(
-        native.root / native.block["expression"], genes, {str(cell) for cell in rows.cell}
-    )
+    path = native.root / native.block["expression"]
+    with _naming(path):
+        cells = read_cells(path, genes, {str(cell) for cell in rows.cell})
     used = {*rows.drug1, *(rows.drug2 if rows.drug2 is not None else ())}
     drugs, software = _read_drugs(native, used, without_features)
     joined, counts = join(rows, cells, drugs)
@@ -354,7 +368,7 @@ def read_cells(path: Path, genes: Sequence[str] | None, used: Iterable[str]) -> 
         ),
         canonical=canonical,
         texts={"tissue": tuple(str(tissue) for tissue in lines["Tissue"])},
-        features=mean_of_probes(probes, symbols, genes),
+        features=replace(mean_of_probes(probes, symbols, genes), source=path.name),
     )
 
 
@@ -451,12 +465,36 @@ def _read_objects(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if not content.startswith(STARTS):
         raise _refused(path, "damaged", path.name, "not R data: another first byte")
+    inflated = _inflated(content, max_content_bytes(len(content)))
+    parsed = rdata.parser.parse_data(inflated, extension=path.suffix)
+    return _pairs(parsed.object)
+
+
+def _inflated(content: bytes, max_bytes: int) -> bytes:
+    """Return content without its compression.
+
+    Raises:
+        ValueError: it has more bytes than allowed, or is incomplete.
+    """
+    start = next((start for start in INFLATERS if content.startswith(start)), None)
+    if start is None:
+        return content
+    inflater = INFLATERS[start]()
+    inflated: bytes = inflater.decompress(content, max_bytes)
+    if not inflater.eof:
+        problem = f"more than {max_bytes} bytes" if len(inflated) >= max_bytes else "no end"
+        raise ValueError(f"the compressed content has {problem}")
+    return inflated
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Raise what damaged R data cause as an error that names the file."""
     try:
-        parsed = rdata.parser.parse_data(content, extension=path.suffix)
+        yield
     except DAMAGED as error:
         wrong = f"not readable as R data: {type(error).__name__} {error}".strip()
         raise _refused(path, "damaged", path.name, wrong) from error
-    return _pairs(parsed.object)
 
 
 def _pairs(node: Any) -> dict[str, Any]:
@@ -484,6 +522,8 @@ def _column(of: Any) -> NDArray[Any]:
     kind = of.info.type.name
     if kind == "STR":
         texts = [None if text.value is None else text.value.decode() for text in of.value]
+        if any("\0" in text for text in texts if text):
+            raise ValueError("a text with a zero byte")
         return np.array(texts, dtype=object)
     if kind not in ("INT", "REAL", "LGL"):
         raise ValueError(f"a vector of text or numbers expected, {kind} found")

@@ -19,7 +19,8 @@ from sciml_data.bench.scoring.predictions import Predictions, load_predictions, 
 from sciml_data.curate.inventory import propose_arrays
 from sciml_data.errors import ConversionError, NativeFormatError, RecordError, SciMLDataError
 from sciml_data.formats import open_hdf5, open_netcdf, open_netcdf_files
-from sciml_data.formats.hdf5_files import FREE_BYTES, MAX_DEPTH, MAX_EXPANSION
+from sciml_data.formats.hdf5_files import MAX_DEPTH
+from sciml_data.formats.interface import FREE_BYTES, MAX_EXPANSION
 from sciml_data.ready.patches.scenes import read_header
 from sciml_data.registry.manifest import manifest_of
 from tests.support.paths import ROOT

@@ -170,8 +170,9 @@ def canonical_by_features(table: FeatureTable) -> tuple[str, ...]:
 
 @dataclass
 class _Content:
-    """What was read of the file so far."""
+    """What was read of the file so far; `place` is its native path."""
 
+    place: str
     cells: FeatureTable
     drugs: FeatureTable
     genes: tuple[str, ...]
@@ -191,6 +192,7 @@ def _ready_dataset(native: Native) -> tuple[xr.Dataset, list[Problem]]:
         parts = _parts(file, native.block["parts"])
         first = next(iter(parts.values()))
         content = _Content(
+            place,
             FeatureTable(len(first[0].columns)),
             FeatureTable(len(first[1].columns)),
             tuple(name.removeprefix("GE_") for name, _, _ in first[0].columns),
@@ -198,8 +200,8 @@ def _ready_dataset(native: Native) -> tuple[xr.Dataset, list[Problem]]:
         )
         for part, tables in parts.items():
             _read_part(content, part, tables)
-    absent = [part for part in PARTS if part not in parts]
-    return _dataset(content, absent), content.problems
+        absent = [part for part in PARTS if part not in parts]
+        return _dataset(content, absent), content.problems
 
 
 def _parts(file: h5py.File, suffixes: Mapping[str, str]) -> dict[str, tuple[Table, ...]]:
@@ -285,12 +287,12 @@ def _dataset(content: _Content, absent: list[str]) -> xr.Dataset:
     cells = Entities(
         names,
         tuple(canonical_cell(name) for name in names),
-        features=Features(content.cells.features, content.genes),
+        features=Features(content.cells.features, content.genes, content.place),
     )
     drugs = Entities(
         content.drugs.ids,
         canonical_by_features(content.drugs),
-        features=Features(content.drugs.features, content.descriptors),
+        features=Features(content.drugs.features, content.descriptors, content.place),
     )
     joined, counts = join(Rows(cell, drug, source, source, values), cells, drugs)
     dataset = merged(responses_dataset(joined, counts), cells_dataset(cells), drugs_dataset(drugs))

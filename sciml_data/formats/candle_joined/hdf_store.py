@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -79,7 +80,7 @@ def open_table(file: h5py.File, key: str) -> Table | None:
     if not isinstance(data, h5py.Dataset) or data.dtype.names is None:
         message = "is not a table (HDFStore, format 'table'); the fixed format is not read"
         raise NativeFormatError(
-            "the file is not laid out as expected",
+            f"{Path(file.filename).name} is not laid out as expected",
             problems=[Problem("layout", key, message)],
             untouched="nothing was converted",
         )

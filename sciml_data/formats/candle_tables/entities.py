@@ -125,7 +125,9 @@ def read_cells(native: Native) -> tuple[Entities, list[Problem]]:
     table = row_index(native.root / native.block["tables"]["expression"])
     values, problems = _numbers(table, range(len(table.ids)))
     canonical = tuple(canonical_cell(name) for name in table.ids)
-    return Entities(table.ids, canonical, features=Features(values, table.names)), problems
+    return Entities(
+        table.ids, canonical, features=Features(values, table.names, table.path.name)
+    ), problems
 
 
 def read_drugs(native: Native, drugs: Sequence[Drug]) -> tuple[Entities, list[Problem]]:
@@ -147,7 +149,8 @@ def read_drugs(native: Native, drugs: Sequence[Drug]) -> tuple[Entities, list[Pr
         "drug_name": [drug.name for drug in drugs],
     }
     ids, canonical = tuple(drug.id for drug in drugs), tuple(drug.canonical for drug in drugs)
-    return Entities(ids, canonical, texts, Features(values, names), together == 1), problems
+    features = Features(values, names, tables["descriptors"][0])
+    return Entities(ids, canonical, texts, features, together == 1), problems
 
 
 def require_same_columns(native: Native) -> None:

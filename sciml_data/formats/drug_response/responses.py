@@ -73,10 +73,17 @@ VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Features:
-    """Features of entities: `values` (entity, name) float32, NaN where missing, and `names`."""
+    """Features of entities.
+
+    Attributes:
+        values: (entity, name) float32, NaN where missing.
+        names: of the columns.
+        source: native file that they come from, for messages.
+    """
 
     values: NDArray[np.float32]
     names: tuple[str, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -409,7 +416,7 @@ def _matrix(entities: Entities, dims: tuple[str, str], name: str) -> dict[str, x
     if entities.features is None:
         return {}
     values: NDArray[np.float32] = np.asarray(entities.features.values, np.float32)
-    _require_not_infinite(entities, values, dims[0])
+    _require_sound(entities.ids, entities.features, dims[0])
     is_missing = np.isnan(values)
     attributes = {
         "long_name": f"{name} of the {dims[0]}, as measured: neither filled nor scaled",
@@ -425,18 +432,21 @@ def _matrix(entities: Entities, dims: tuple[str, str], name: str) -> dict[str, x
     }
 
 
-def _require_not_infinite(entities: Entities, values: NDArray[np.float32], kind: str) -> None:
-    names = entities.features.names if entities.features else ()
+def _require_sound(ids: Sequence[str], features: Features, kind: str) -> None:
+    """Raise an error unless there is a name for each column, and no value is infinite."""
+    values, names = np.asarray(features.values, np.float32), features.names
+    prefix = f"{features.source}:" if features.source else ""
     problems = [
-        Problem("infinite", entities.ids[row], f"{names[column]} is {values[row, column]}")
-        for row, column in np.argwhere(np.isinf(values))
+        Problem("infinite", f"{prefix}{ids[row]}", f"{names[column]} is {values[row, column]}")
+        for row, column in (np.argwhere(np.isinf(values)) if len(names) == values.shape[1] else ())
     ]
+    wrong = f"{len(problems)} features of each {kind} are infinite in 32 bits"
+    if len(names) != values.shape[1]:
+        wrong = f"features of each {kind} do not have a name each"
+        message = f"{len(names)} names of columns, {values.shape[1]} columns"
+        problems = [Problem("columns", features.source or kind, message)]
     if problems:
-        raise NativeFormatError(
-            f"{len(problems)} features of each {kind} are infinite in 32 bits",
-            problems=problems,
-            untouched="nothing was converted",
-        )
+        raise NativeFormatError(wrong, problems=problems, untouched="nothing was converted")
 
 
 def _encoded(dataset: xr.Dataset) -> xr.Dataset:

@@ -128,7 +128,7 @@ def _read_head(native: Native, array: Array, problems: list[Problem]) -> Head | 
     try:
         with open_hdf5(native.root / array.file, array.file) as file:
             data = file.get(array.key)
-            if not isinstance(data, h5py.Dataset):
+            if not isinstance(data, h5py.Dataset) or data.shape is None:
                 keys = _keys(file)
                 message = f"the file has no such array{nearest(array.key, keys)}"
                 message += f"; it has {', '.join(keys) or 'none'}"

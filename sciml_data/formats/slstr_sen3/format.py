@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats import slstr_hdf5
-from sciml_data.formats.hdf5_files import open_hdf5
+from sciml_data.formats.hdf5_files import open_hdf5, report_damage
 from sciml_data.formats.interface import (
     Native,
     Shard,
@@ -64,6 +64,7 @@ CONFIDENCE = {
     "duplicate": "duplicate",
     "summary_cloud": "summary_cloud",
 }
+IMAGE_RANK = 2  # rows and columns
 HORIZON = 90.0  # degrees from the zenith
 FILES = tuple(VARIABLES)
 
@@ -149,7 +150,9 @@ def _read_product(root: Path, folder: str) -> tuple[slstr_hdf5.Granule | None, l
                 problems += error.problems
         problems += _layout_problems(files, folder)
         if not problems:
-            granule = _granule(files, folder)
+            with report_damage(folder):
+                granule = _granule(files, folder)
+        if granule is not None:
             kelvin = granule.brightness_temperature
             place = f"{folder}/S7_BT_in.nc to S9_BT_in.nc"
             problems += slstr_hdf5.temperature_problems(kelvin, place)
@@ -169,7 +172,19 @@ def _layout_problems(files: Mapping[str, h5py.File], folder: str) -> list[Proble
             for key in keys
             if key not in present
         ]
-        shapes |= {f"{name}:{key}": file[key].shape for key in VARIABLES[name] if key in file}
+        images = {key: file[key] for key in VARIABLES[name] if _is_image(file.get(key))}
+        shapes |= {f"{name}:{key}": image.shape for key, image in images.items()}
+        problems += [
+            Problem("layout", f"{folder}/{name}:{key}", "rows and columns of numbers expected")
+            for key in VARIABLES[name]
+            if key in file and key not in images
+        ]
+    return problems + _shape_problems(shapes, folder) + _flag_problems(files, folder)
+
+
+def _shape_problems(shapes: Mapping[str, tuple[int, ...]], folder: str) -> list[Problem]:
+    """Return which variables differ in shape from the others of their grid."""
+    problems: list[Problem] = []
     for of_pixels in (True, False):
         group = {
             place: shape
@@ -183,16 +198,27 @@ def _layout_problems(files: Mapping[str, h5py.File], folder: str) -> list[Proble
         problems.append(
             Problem("shape", folder, "pixels and tie points differ in their number of rows")
         )
-    flags = files.get("flags_in.nc")
-    if flags is not None and "confidence_in" in flags:
-        meanings = _bits(flags["confidence_in"])
-        place = f"{folder}/flags_in.nc:confidence_in"
-        problems += [
-            Problem("flags", place, f"{word!r} is not among flag_meanings")
-            for word in CONFIDENCE
-            if word not in meanings
-        ]
     return problems
+
+
+def _flag_problems(files: Mapping[str, h5py.File], folder: str) -> list[Problem]:
+    """Return which flags the product does not have."""
+    flags = files.get("flags_in.nc")
+    if flags is None or not _is_image(flags.get("confidence_in")):
+        return []
+    meanings: Mapping[str, int] = {}
+    with report_damage(f"{folder}/flags_in.nc"):
+        meanings = _bits(flags["confidence_in"])
+    place = f"{folder}/flags_in.nc:confidence_in"
+    return [
+        Problem("flags", place, f"{word!r} is not among flag_meanings")
+        for word in CONFIDENCE
+        if word not in meanings
+    ]
+
+
+def _is_image(item: Any) -> bool:
+    return isinstance(item, h5py.Dataset) and item.ndim == IMAGE_RANK and item.dtype.kind in "iuf"
 
 
 def _granule(files: Mapping[str, h5py.File], folder: str) -> slstr_hdf5.Granule:

@@ -215,7 +215,8 @@ def _number(text: str) -> float:
 def _cells(native: Native, points: Points, *, prefix: str) -> Entities:
     """Return the cells with images; ids are IGTD's, or a prefix and the short CCLE names."""
     ids = image_ids(native, "expression_images")
-    full = ccle_names(ids, points.primary_names, native.block["cells_without_expression"])
+    without, place = native.block["cells_without_expression"], native.block["curves"]
+    full = ccle_names(ids, points.primary_names, without, place=place)
     ordered = tuple(full[name] for name in ids)
     return Entities(
         ids=tuple(f"{prefix}{short_name(name)}" for name in ordered) if prefix else ids,

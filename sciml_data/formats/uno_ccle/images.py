@@ -85,13 +85,15 @@ def expression(native: Native, ids: Sequence[str]) -> Features:
     values = 1.0 - _read_images(native, "expression_images", ids, may_be_missing=False)
     cells, genes, table = _read_table(native.root / native.block["expression_table"])
     names = {pixel: f"GE_{genes[gene]}" for pixel, gene in matches(values, ids, cells, table)}
-    return Features(values.astype(np.float32), _named_pixels(names))
+    source = native.block["expression_images"]
+    return Features(values.astype(np.float32), _named_pixels(names), source)
 
 
 def descriptors(native: Native, ids: Sequence[str]) -> Features:
     """Return the descriptors of drugs as published: (drug, 2500) float32, 0 to 1, without names."""
     values = _read_images(native, "descriptor_images", ids, may_be_missing=True)
-    return Features(values.astype(np.float32), _named_pixels({}))
+    source = native.block["descriptor_images"]
+    return Features(values.astype(np.float32), _named_pixels({}), source)
 
 
 def _named_pixels(names: Mapping[int, str]) -> tuple[str, ...]:
@@ -135,13 +137,16 @@ def matches(
     return list(zip(pixels[is_unique].tolist(), genes[is_unique].tolist(), strict=True))
 
 
-def ccle_names(ids: Sequence[str], names: Iterable[str], without: Iterable[str]) -> dict[str, str]:
+def ccle_names(
+    ids: Sequence[str], names: Iterable[str], without: Iterable[str], *, place: str = "cells"
+) -> dict[str, str]:
     """Return the full CCLE name of each id.
 
     Args:
         ids: of cells with images, in the order of their numbers.
         names: full CCLE names of all cells with curves.
         without: full CCLE names of cells without an image.
+        place: native file with the curves, for messages.
 
     Raises:
         NativeFormatError: there are not as many ids as names with an image.
@@ -150,7 +155,7 @@ def ccle_names(ids: Sequence[str], names: Iterable[str], without: Iterable[str])
     if len(ordered) != len(ids):
         raise NativeFormatError(
             "cells with images cannot be matched with cells with curves",
-            problems=[Problem("count", "cells", f"{len(ids)} images, {len(ordered)} names")],
+            problems=[Problem("count", place, f"{len(ids)} images, {len(ordered)} names")],
             untouched="nothing was converted",
             hint="fetch all images; a cell without one is named in native.cells_without_expression",
         )
@@ -211,7 +216,10 @@ def _image(path: Path, *, may_be_missing: bool) -> NDArray[np.float64]:
 
 def _read_table(path: Path) -> tuple[list[str], list[str], NDArray[np.float64]]:
     """Return cells, genes and the scaled expression: (cell, gene) float64."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise _damaged(path, 1, "is not UTF-8") from error
     genes = lines[0].split("\t")[1:] if lines else []
     cells, rows = [], []
     for number, line in enumerate(lines[1:], start=2):
