@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from sciml_data import __version__
-from sciml_data.errors import CallError, NotWritableError, Problem, nearest
+from sciml_data.errors import CallError, JsonError, NotWritableError, Problem, nearest
 from sciml_data.formats import require_format
-from sciml_data.home import DatasetFolder, Home, publish, write_atomically
+from sciml_data.home import DatasetFolder, Home, publish, read_json, write_atomically
 from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of
@@ -285,7 +285,10 @@ def _write(
 def _read_marker(folder: DatasetFolder) -> Any:
     """Return the marker of a sample's folder, None if there is no marker."""
     path = folder.files_root / MARKER_NAME
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    try:
+        return read_json(path) if path.is_file() else None
+    except JsonError:  # damaged: the sample is made again
+        return None
 
 
 def _remove(folder: Path) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sciml_data.errors import Problem, SciMLDataError
-from sciml_data.home import write_atomically
+from sciml_data.home import read_json, write_atomically
 from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.registry.manifest import Entry
@@ -188,7 +188,7 @@ def set_remotes(repository: Path, wanted: Mapping[str, str]) -> list[str]:
         A sentence for each change.
     """
     path = repository / STATE_FOLDER / "remotes.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stored = read_json(path) if path.is_file() else {}
     changes = []
     for number, (name, glob) in enumerate(wanted.items()):
         settings = [f"urlinclude={glob}", f"cost={FIRST_COST + number}", "autoenable=true"]

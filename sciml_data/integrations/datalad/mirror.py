@@ -323,7 +323,7 @@ def _annex_files(repository: Path, descriptor: Descriptor, hashes: HashLookup) -
     if all(entry.hash.startswith(f"{STRONG}:") for entry in entries):
         return annex_files(repository, entries)
     path = repository / STATE_FOLDER / f"hashes-{descriptor.version}.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    stored = read_json(path) if path.is_file() else {}
     known = stored | hashes(descriptor)
     if known != stored:
         write_atomically(path, json.dumps(known, indent=1) + "\n")

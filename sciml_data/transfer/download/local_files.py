@@ -22,8 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from sciml_data.errors import FULL_DISK, FetchError, Problem
-from sciml_data.home import STAT_CACHE_NAME, DatasetFolder, fsync_path, write_atomically
+from sciml_data.errors import FULL_DISK, FetchError, JsonError, Problem, VerificationError
+from sciml_data.home import STAT_CACHE_NAME, DatasetFolder, fsync_path, read_json, write_atomically
 from sciml_data.progress import Log
 from sciml_data.registry.manifest import (
     Entry,
@@ -79,13 +79,22 @@ def requested_paths(folder: DatasetFolder) -> set[str] | None:
     """Return the paths that were requested so far; None means all of them.
 
     It is None as well if no request is stored.
+
+    Raises:
+        VerificationError: the stored request is damaged.
     """
-    try:
-        text = (folder.files_root / REQUEST_NAME).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    path = folder.files_root / REQUEST_NAME
+    if not path.is_file():
         return None
-    paths = json.loads(text)["paths"]
-    return None if paths is None else set(paths)
+    try:
+        paths = read_json(path)["paths"]
+        return None if paths is None else {f"{each}" for each in paths}
+    except (JsonError, TypeError, KeyError) as error:
+        raise VerificationError(
+            f"{path} is damaged: {error}",
+            untouched="nothing was changed",
+            hint=f"remove it, and all files of the version are expected: rm {path}",
+        ) from error
 
 
 def fetched_manifest(plan: Plan, hashes: Mapping[str, str]) -> Manifest:

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sciml_data import __version__
-from sciml_data.errors import FetchError, Problem, printable
-from sciml_data.home import DatasetFolder, write_atomically
+from sciml_data.errors import FetchError, JsonError, Problem, printable
+from sciml_data.home import DatasetFolder, read_json, write_atomically
 from sciml_data.progress import Log, Progress
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched
@@ -144,9 +144,12 @@ def _finished(
     path = folder.root / SUMMARY
     if not path.is_file():
         return None
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    same = _identity(period, windows)
-    return summary if all(summary.get(key) == value for key, value in same.items()) else None
+    try:
+        summary: dict[str, Any] = read_json(path)
+        same = _identity(period, windows).items()
+        return summary if all(summary.get(key) == value for key, value in same) else None
+    except (JsonError, AttributeError):  # damaged: the period is fetched again
+        return None
 
 
 def _log_reused(windows: Sequence[StoredWindow], now: datetime, log: Log) -> None:
