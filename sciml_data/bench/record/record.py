@@ -29,6 +29,7 @@ RECORD_NAME = "record.json"
 SUCCESS = "success"
 # At least two components, so that a unit such as 1/s is not a path; not the path of a URL.
 ABSOLUTE_PATH = re.compile(r"(?<![\w:/.~-])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
+END_OF_TIME_MS = 253_402_300_800_000  # the year 10000, which `datetime` does not know
 SHORT_ID = 8  # characters of a run id (or a commit) in tables
 SHORT_DIGEST = 19  # characters of a digest in tables: `sha256:` and twelve digits
 
@@ -125,23 +126,35 @@ def record_problems(record: Any) -> list[Problem]:
     """Return every place where a record breaks its schema, its digest, or contradicts itself."""
     if problems := schema_problems(record):
         return problems
-    problems = list(_contradictions(record))
+    problems = list(contradictions(record))
     if (actual := record_digest(record)) != record["record_digest"]:
         message = f"{record['record_digest']} expected, {actual} found"
         problems.append(Problem("digest", "record_digest", message))
     return problems
 
 
-def _contradictions(record: Record) -> Iterator[Problem]:
+def contradictions(record: Record) -> Iterator[Problem]:
     """Yield where a record that follows its schema names something that it does not have."""
     defined = {block["metric_id"] for block in record["metric_definitions"]}
     for number, row in enumerate(record["metrics"]):
         if row["metric_id"] not in defined:
             message = f"metric {row['metric_id']!r:.80} is not defined"
             yield Problem("metric", f"metrics/{number}/metric_id", message)
+    if record["status"] == SUCCESS and not record["metrics"]:
+        yield Problem("metric", "metrics", "a success has scores")
     for name in record["settings_overridden"]:
         if name not in record["settings"]:
             yield Problem("setting", "settings_overridden", f"no setting {name!r:.80}")
+    yield from _impossible_times(record)
+
+
+def _impossible_times(record: Record) -> Iterator[Problem]:
+    """Yield times that `datetime` cannot represent."""
+    for group in ("timeline", "curve"):
+        for number, row in enumerate(record[group]):
+            for name, value in row.items():
+                if name.endswith("_ms") and value is not None and not 0 <= value < END_OF_TIME_MS:
+                    yield Problem("time", f"{group}/{number}/{name}", "is no time of this era")
     for name in ("start_time", "end_time"):
         try:
             datetime.datetime.fromisoformat(record["timing"][name])

@@ -22,6 +22,7 @@ from typing import Any
 from sciml_data.bench.record.record import (
     ABSOLUTE_PATH,
     SCHEMA_PATH,
+    contradictions,
     record_digest,
     schema_validator,
 )
@@ -281,6 +282,10 @@ def _json(tree: Tree, name: str, schema: Path) -> dict[str, Any] | None:
 
 def _record(tree: Tree, name: str) -> dict[str, Any] | None:
     record = _json(tree, name, SCHEMA_PATH)
+    if record is not None and (problems := list(contradictions(record))):
+        for problem in problems:
+            tree.add(problem.kind, f"{name}/{problem.place}", problem.message)
+        return None
     if record is not None and (actual := record_digest(record)) != record["record_digest"]:
         message = f"{record['record_digest']} expected, {actual} found: the record was changed"
         tree.add("digest", f"{name}/record_digest", message)

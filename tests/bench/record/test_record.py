@@ -118,3 +118,30 @@ def test_runs_that_are_no_repeats_are_refused_with_every_difference() -> None:
         "status",
         "seed",
     ]
+
+
+CONTRADICTIONS: dict[str, tuple[str, dict[str, object]]] = {
+    "a metric that is not defined": ("metrics/0/metric_id", {"metric_definitions": []}),
+    "a success without a score": ("metrics", {"metrics": []}),
+    "an override of no setting": ("settings_overridden", {"settings_overridden": ["epoch"]}),
+    "a time after the year 9999": (
+        "timeline/0/time_ms",
+        {"timeline": [{"key": "run_start", "time_ms": 10**18, "metadata": {}}]},
+    ),
+    "a time that is none": (
+        "timing/end_time",
+        {"timing": {**sample_record()["timing"], "end_time": "2026-99-99T99:99:99.999Z"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "changed"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_record_that_contradicts_itself_is_not_read(
+    tmp_path: Path, place: str, changed: dict[str, object]
+) -> None:
+    write_record(tmp_path, sample_record(**changed))
+
+    with pytest.raises(RecordError) as error:
+        load_record(tmp_path)
+
+    assert place in {problem.place for problem in error.value.problems}
