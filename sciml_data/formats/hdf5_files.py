@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from xarray.backends import BackendEntrypoint
 
+# Compression makes a chunk larger by 0.1 % at most; plug-ins have a header of some bytes.
+MAX_GROWTH, CHUNK_HEAD_BYTES = 1.01, 4096
 MAX_OBJECTS = 100_000  # files of STEMDL have 320; a walk of this many takes 10 seconds
 MAX_DEPTH = 64  # of groups
 UNTOUCHED = "nothing of it was used"
@@ -265,14 +267,33 @@ class _Walk:
             name = properties.get_external(0)[0].decode(errors="replace")
             self._add("link", path, f"its values are in another file, {name!r}, which is not read")
             return
-        for number in range(properties.get_nfilters()):
-            code, _, _, name = properties.get_filter(number)
+        filters = [properties.get_filter(number) for number in range(properties.get_nfilters())]
+        for code, _, _, name in filters:
             if code not in BUILT_IN_FILTERS:
                 self._plugin(code, name.decode(errors="replace"), path)
+        value_bytes = int(dataset.get_type().get_size())
+        if filters and properties.get_layout() == h5d.CHUNKED:
+            chunk_bytes = math.prod(properties.get_chunk()) * value_bytes
+            self._chunks(dataset, [code for code, *_ in filters], chunk_bytes, path)
         shape = dataset.get_space().get_simple_extent_dims() or ()  # None of an empty dataspace
-        declared = math.prod(shape) * int(dataset.get_type().get_size())
+        declared = math.prod(shape) * value_bytes
         self.declared_bytes += declared
         self.largest = max(self.largest, (declared, _text(path)))
+
+    def _chunks(
+        self, dataset: h5d.DatasetID, codes: list[int], chunk_bytes: int, path: bytes
+    ) -> None:
+        """Refuse chunks that inflate to much more than the array has: HDF5 does not limit them."""
+        if len(set(codes)) < len(codes):
+            self._add("filter", path, f"has a filter twice: {codes}")
+        limit = int(MAX_GROWTH * chunk_bytes) + CHUNK_HEAD_BYTES
+
+        def larger(info: Any) -> int | None:
+            return int(info.size) if info.size > limit else None  # anything but None ends the list
+
+        if (stored := dataset.chunk_iter(larger)) is not None:
+            message = f"a chunk of {chunk_bytes} bytes is stored in {stored} bytes"
+            self._add("size", path, message)
 
     def _plugin(self, code: int, name: str, path: bytes) -> None:
         """Refuse a filter that hdf5plugin does not have; the others it registers when imported."""

@@ -93,6 +93,20 @@ def deflated_to_nothing(file: h5py.File, secret: Path) -> None:
         array.id.write_direct_chunk((number, 0), chunk)
 
 
+def deflated_chunk_that_is_too_large(file: h5py.File, secret: Path) -> None:
+    array = file.create_dataset("leak", (10, 10), "u1", chunks=(5, 10), compression="gzip")
+    array.id.write_direct_chunk((5, 0), zlib.compress(bytes(20 * 2**20)))
+
+
+def deflated_twice(file: h5py.File, secret: Path) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((10,))
+    properties.set_deflate(4)
+    properties.set_deflate(4)
+    space = h5py.h5s.create_simple((10,))
+    h5py.h5d.create(file.id, b"leak", h5py.h5t.NATIVE_INT32, space, properties)
+
+
 def deep_groups(file: h5py.File, secret: Path) -> None:
     file.create_group("/".join(["leak"] * (MAX_DEPTH + 2)))
 
@@ -103,8 +117,11 @@ LEAKS: dict[str, tuple[Spoil, ...]] = {
         soft_link_out_of_the_file, soft_links_in_circles, virtual_dataset,
         virtual_dataset_without_a_source,
     ),
-    "filter": (plug_in,),
-    "size": (never_written, never_written_in_many_arrays, beyond_64_bits, deflated_to_nothing),
+    "filter": (plug_in, deflated_twice),
+    "size": (
+        never_written, never_written_in_many_arrays, beyond_64_bits, deflated_to_nothing,
+        deflated_chunk_that_is_too_large,
+    ),
     "objects": (deep_groups,),
 }  # fmt: skip
 CASES = [
