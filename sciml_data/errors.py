@@ -56,8 +56,9 @@ def one_line(text: str) -> str:
 
 
 def _shown(character: str) -> str:
+    # JSON escapes the first 32 characters itself; of others it knows `\u009b`, and not `\x9b`.
     number = ord(character)
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+    return f"\\x{number:02x}" if number < ord("\x7f") else f"\\u{number:04x}"
 
 
 @dataclass(frozen=True)

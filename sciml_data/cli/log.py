@@ -10,7 +10,7 @@ import click
 
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
-from sciml_data.errors import CallError, Problem, SciMLDataError
+from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 
 
 @click.command(
@@ -103,6 +103,7 @@ def _write(run: str | None, options: dict[str, Any]) -> None:
 
 def _check(run: str | None, options: dict[str, Any]) -> None:
     """Print every problem; exit with 1 if there are any."""
+    from sciml_data.home import read_small_file
     from sciml_data.results.mlperf_log import check_lines
 
     named = ("org", "system", "status", "platform", "poc_name", "poc_email", "output")
@@ -110,9 +111,10 @@ def _check(run: str | None, options: dict[str, Any]) -> None:
         raise CallError(f"{', '.join(given)} cannot be given with --check")
     path: Path = options["file"]
     try:
-        text = path.read_bytes().decode("utf-8")  # line ends as they are
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{path} cannot be read as a log: {error}") from error
+        text = read_small_file(path).decode("utf-8")  # line ends as they are
+    except (JsonError, UnicodeDecodeError) as error:
+        reason = getattr(error, "message", str(error))
+        raise CallError(f"{path} cannot be read as a log: {reason}") from error
     problems = check_lines(text, None if run is None else _record(run, options))
     problems += _official(path, text, options)
     for problem in problems:

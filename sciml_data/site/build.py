@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from sciml_data import __version__
-from sciml_data.errors import CallError, Problem, SciMLDataError
-from sciml_data.home import Home
+from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
+from sciml_data.home import Home, read_json, why_not_plain
 from sciml_data.metadata.html import template_environment
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.results.mlperf_log import Submitter, log_text
@@ -142,17 +141,18 @@ def _mlperf_log(run: Run, submitter: Submitter | None) -> tuple[str | None, str]
 
 def _earlier_files(target: Path) -> Mapping[str, str]:
     """Return the files of the last build and their hashes, without paths outside the folder."""
-    try:
-        listed: Any = json.loads((target / LIST_NAME).read_text(encoding="utf-8"))["files"]
-    except (FileNotFoundError, NotADirectoryError):
+    path = target / LIST_NAME
+    if why_not_plain(path) == "no such file":
         return {}
-    except (ValueError, KeyError, TypeError) as error:
+    try:
+        listed = dict(read_json(path)["files"])
+    except (JsonError, LookupError, TypeError, ValueError) as error:
         raise CallError(
-            f"{target / LIST_NAME} is not a list that a build wrote: {error}",
+            f"{path} is not a list that a build wrote: {error}",
             untouched="nothing was written",
             hint="move the file away, or use --to with another folder",
         ) from error
-    return {name: sha256 for name, sha256 in dict(listed).items() if _is_inside(name)}
+    return {name: sha256 for name, sha256 in listed.items() if _is_inside(str(name))}
 
 
 def _is_inside(name: str) -> bool:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sciml_data.cli import group
 from sciml_data.cli.program import CleanText
-from sciml_data.errors import UNPRINTABLE, Problem, SciMLDataError, one_line, show_controls
+from sciml_data.errors import (
+    UNPRINTABLE,
+    CallError,
+    Problem,
+    SciMLDataError,
+    one_line,
+    show_controls,
+)
 from sciml_data.home import Home
 from tests.support.run_samples import written_run
 
@@ -29,6 +40,23 @@ HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\x00\x7f\bred\rok"
 )
 def test_control_characters_are_shown_and_text_stays(text: str, shown: str) -> None:
     assert show_controls(text) == shown
+
+
+def test_json_stays_json_when_its_control_characters_are_shown() -> None:
+    document = {"a": "".join(map(chr, range(0x2070)))}
+
+    text = show_controls(json.dumps(document, ensure_ascii=False))
+
+    assert json.loads(text) == document
+    assert UNPRINTABLE.search(text) is None
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "result-1.txt")
+
+    result = CliRunner().invoke(group, ["log", "--check", str(tmp_path / "result-1.txt")])
+
+    assert isinstance(result.exception, CallError)
 
 
 def test_a_problem_has_one_line() -> None:

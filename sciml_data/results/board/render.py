@@ -16,7 +16,8 @@ from typing import Any
 
 from sciml_data.bench.record.record import SHORT_ID, SUCCESS, schema_problems
 from sciml_data.bench.record.report import SYNTHETIC
-from sciml_data.errors import RecordError
+from sciml_data.errors import JsonError, RecordError
+from sciml_data.home import parse_json
 from sciml_data.results.board.rows import (
     Provenance,
     Publication,
@@ -207,9 +208,9 @@ def _dump(document: Mapping[str, Any], schema: Path) -> str:
 
 def _load(text: str, schema: Path) -> dict[str, Any]:
     try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise RecordError(f"this is not JSON: {error}") from error
+        document = parse_json(text, name="the document")
+    except JsonError as error:
+        raise RecordError(error.message) from error
     if problems := schema_problems(document, schema, whole="document"):
         raise RecordError(f"the document breaks {schema.name}", problems=problems)
     return dict(document)

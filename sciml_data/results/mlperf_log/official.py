@@ -79,6 +79,7 @@ def _checked(log: Path, rules: Path, folder: Path) -> list[Problem]:
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=TIMEOUT_S,
             check=False,
         )
