@@ -75,6 +75,26 @@ def test_predictions_that_were_never_stored_are_an_error(tmp_path: Path) -> None
         load_predictions(tmp_path / "missing.nc")
 
 
+def test_what_a_library_says_of_damage_is_one_line_of_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class DamageError(Exception):
+        def __str__(self) -> str:
+            return "first line\nsecond line\nthird line"
+
+    def fail(_: Path) -> None:
+        raise DamageError
+
+    save_predictions(tmp_path / "a.nc", {"test": tiny_predictions()}, synthetic=True)
+    monkeypatch.setattr("sciml_data.bench.scoring.predictions._load", fail)
+
+    with pytest.raises(RecordError) as error:
+        load_predictions(tmp_path / "a.nc")
+
+    assert "DamageError first line" in error.value.message
+    assert "second" not in error.value.message
+
+
 def test_predictions_whose_axes_are_not_named_are_refused() -> None:
     with pytest.raises(RecordError, match="do not fit"):
         Predictions(np.zeros((2, 3)), np.zeros((2, 3)), {"row": np.arange(2)})

@@ -14,16 +14,17 @@ from sciml_data.bench.scoring.predictions import Predictions, save_predictions
 from sciml_data.bench.scoring.stored_file import file_problems
 from tests.support.hostile_predictions import NOT_PREDICTIONS, edited, part_of, replaced
 
+PARTS = ("train", "validation", "test", "later")
 AXES = {"row": np.arange(62), "output": np.array(["a", "b"], dtype=object)}
 
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    """Return a sound file of three parts, each with a small array."""
+    """Return a sound file of four parts, each of four members."""
     path = tmp_path / "run" / "predictions.nc"
     values = np.random.default_rng(0).normal(size=(62, 2)).astype("float32")
     part = Predictions(values, values + 1, AXES)
-    save_predictions(path, dict.fromkeys(("train", "validation", "test"), part), synthetic=False)
+    save_predictions(path, dict.fromkeys(PARTS, part), synthetic=False)
     return path
 
 
@@ -52,8 +53,9 @@ def refused(path: Path, *expected: tuple[str, str]) -> None:
         ("NetCDF-3", "", "NetCDF-4"),
         ("folder", "", "folder"),
         ("link", "", "link"),
+        ("half a file", "", ""),
+        ("signature only", "", ""),
         ("a group more", "/hidden", "not expected"),
-        ("a part more", "/fresh", "missing"),
         ("a group in a part", "/test/hidden", "not an array"),
         ("a part that is an array", "/test", "not a group"),
         ("other shape", "/test/predicted", "shape (61, 2)"),
@@ -86,6 +88,12 @@ def test_each_reason_is_found_by_its_own_check(
 def test_every_problem_of_a_part_is_named(sound: Path) -> None:
     NOT_PREDICTIONS["nine axes"](sound)
     refused(sound, ("/test/predicted", "more than 8 axes"), ("/test/predicted", "has shape (1, 1"))
+
+
+def test_each_part_that_is_missing_or_not_named_is_a_problem(sound: Path) -> None:
+    NOT_PREDICTIONS["a part more"](sound)  # `fresh` instead of `later`
+
+    refused(sound, ("/fresh", "is missing"), ("/later", "not expected"))
 
 
 def test_a_link_is_named_beside_what_is_missing(sound: Path) -> None:
@@ -178,8 +186,9 @@ def test_texts_in_chunks_are_refused(sound: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "count", "words"),
     [
-        ("MAX_PARTS", 3, "more than"),
+        ("MAX_PARTS", 4, "more than"),
         ("MAX_MEMBERS", 4, "members"),
+        ("MAX_ATTRIBUTE_BYTES", 0, "not a text"),
         ("MAX_DECLARED_BYTES", 0, "are allowed"),
         ("MAX_FILE_BYTES", 0, "more than"),
     ],
@@ -188,11 +197,15 @@ def test_a_limit_is_reached_and_not_exceeded(
     sound: Path, monkeypatch: pytest.MonkeyPatch, limit: str, count: int, words: str
 ) -> None:
     with h5py.File(sound) as file:
-        arrays = [each for part in ("train", "validation", "test") for each in file[part].values()]
+        arrays = [each for part in PARTS for each in file[part].values()]
+        attribute = file.attrs.get_id("parts").get_storage_size()
         declared = sum(each.dtype.itemsize * each.size for each in arrays)
-    count = {"MAX_DECLARED_BYTES": declared, "MAX_FILE_BYTES": sound.stat().st_size}.get(
-        limit, count
-    )
+    measured = {
+        "MAX_ATTRIBUTE_BYTES": attribute,
+        "MAX_DECLARED_BYTES": declared,
+        "MAX_FILE_BYTES": sound.stat().st_size,
+    }
+    count = measured.get(limit, count)
 
     monkeypatch.setattr(stored_file, limit, count)
     assert reasons(sound) == []
@@ -225,4 +238,13 @@ def test_arrays_have_to_store_a_share_of_what_they_declare(
     words = (f"declares 80,000 bytes and stores {stored:,}",) * 2
     refused(sound, ("/test/observed", words[0]), ("/test/predicted", words[1]))
     monkeypatch.setattr(stored_file, "SMALL_BYTES", 80_000)
+    assert reasons(sound) == []
+
+
+def test_an_array_may_store_just_what_it_declares(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remake(sound, np.zeros((100, 100)))
+
+    monkeypatch.setattr(stored_file, "MAX_RATIO", 1)
     assert reasons(sound) == []
