@@ -79,6 +79,13 @@ def same(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def attack(session: nox.Session) -> None:
+    """Attack our own readers and the downloader for ten minutes; `-- --minutes 60` for longer."""
+    install(session, "test", extras="all")
+    session.run("python", "-m", "tests.support.attack", *session.posargs)
+
+
+@nox.session(default=False)
 def mutation(session: nox.Session) -> None:
     """Change the code that other claims rest on, spot by spot: a test has to fail each time."""
     install(session, "test", "mutation", extras="all")

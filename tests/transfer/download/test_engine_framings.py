@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ NAME = "dir/file.bin"
 HASH = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()}"
 LARGE = 512  # range size with which the file is large
+EXAMPLES = 200 if "SCIML_ATTACK" in os.environ else 40  # for each kind of plan and size
 EXTRA = b"<html>proxy says hello</html>"
 
 
@@ -164,7 +166,7 @@ def check_all_or_nothing(
 
 
 @pytest.mark.parametrize("range_bytes", [1 << 20, LARGE], ids=["one", "ranges"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=EXAMPLES)
 @given(data=st.data())
 def test_the_listed_bytes_are_published_or_no_byte(
     plan: Plan, script: Script, range_bytes: int, data: st.DataObject
