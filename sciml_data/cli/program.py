@@ -1,7 +1,7 @@
 """The group of verbs behind `sciml-data`, and the texts of the errors that end it.
 
 Standard output carries data, standard error carries messages. Exit code 0: success; 1: the data
-are wrong; 2: the call is wrong.
+are wrong; 2: the call is wrong; 130: stopped by Ctrl-C, 143: by SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import click
 
@@ -68,6 +71,19 @@ DISK_ERRORS = {
     errno.EROFS: ("read-only file system", "mount it for writing"),
     errno.EACCES: ("permission denied", "change its permissions"),
 }
+
+
+IGNORED_S = 2.0  # after the first Ctrl-C: a second one that soon is the same wish
+# Verb -> what is kept when it is stopped, and how to resume.
+KEPT = {
+    "get": "complete files and the parts of others are kept; the same command resumes",
+    "adopt": "files that were taken are kept; the same command resumes",
+    "convert": "finished files are kept; the same command resumes",
+    "verify": "hashes of files that were read are kept; the same command resumes",
+    "mirror": "finished commits are kept; the same command resumes",
+    "run": "the state after the last whole epoch is kept; --resume latest resumes",
+}
+NOTHING_HALF = "no file was left half written; repeat the command"
 
 
 class CleanText(io.TextIOWrapper):
@@ -138,8 +154,8 @@ def group() -> None:
 def main() -> None:
     """Run the command line; an expected error becomes a message and an exit code."""
     try:
-        with _clean_streams():
-            _run_group()
+        with _clean_streams(), _stopping() as stop:
+            _run_group(stop)
     except BrokenPipeError:  # `sciml-data list | head` is not a failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -160,9 +176,79 @@ def _clean_streams() -> Iterator[None]:
                 stream.detach()  # flushes; a stream that is collected would close the bytes
 
 
-def _run_group() -> None:
+class Stop:
+    """What the command does on Ctrl-C (SIGINT), and on SIGTERM, which batch systems send.
+
+    The first signal raises KeyboardInterrupt, so that files are closed and a run is recorded. Those
+    that follow at once are ignored: whoever presses Ctrl-C twice means one stop. A later Ctrl-C
+    ends the process, for the case that closing hangs.
+
+    Attributes:
+        number: of the first signal; 0 before it.
+    """
+
+    def __init__(self) -> None:
+        """Wait for the first signal."""
+        self.number = 0
+        self._at_s = 0.0
+
+    def receive(self, number: int, _frame: object) -> None:
+        """Handle a signal."""
+        if not self.number:
+            self.number, self._at_s = number, time.monotonic()
+            raise KeyboardInterrupt
+        if number == signal.SIGINT and time.monotonic() - self._at_s > IGNORED_S:
+            self.end("stopped at once")
+
+    def lost(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """End if KeyboardInterrupt was raised where Python drops it, as in a finalizer."""
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            self.end("stopped")
+        sys.__unraisablehook__(unraisable)
+
+    def end(self, message: str) -> NoReturn:
+        """Print what is kept, and end without waiting for threads that read from a slow server."""
+        verb = next((word for word in sys.argv[1:] if word in VERBS), "")
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, RuntimeError):
+                stream.flush()
+        # `os.write`, because a signal may have come in the middle of a write to the stream.
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{message}: {KEPT.get(verb, NOTHING_HALF)}\n".encode())
+        os._exit(128 + (self.number or signal.SIGINT))
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[Stop]:
+    """Handle signals during the block, unless they are ignored or belong to another program."""
+    stop, before = Stop(), {}
+    hook = sys.unraisablehook
+    # Python allows signal handlers in the main thread only.
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop.receive)
+        sys.unraisablehook = stop.lost
     try:
-        group(prog_name="sciml-data")
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
+
+
+def _run_group(stop: Stop) -> None:
+    try:
+        sys.exit(group.main(prog_name="sciml-data", standalone_mode=False) or 0)
+    except (KeyboardInterrupt, click.Abort):
+        if not stop.number:  # a question without an answer: the end of the standard input
+            click.echo("stopped: a question had no answer; nothing was written", err=True)
+            sys.exit(1)
+        name = signal.Signals(stop.number).name
+        stop.end("stopped by Ctrl-C" if stop.number == signal.SIGINT else f"stopped by {name}")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except SciMLDataError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

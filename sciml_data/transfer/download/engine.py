@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -67,6 +67,7 @@ DEFAULT_JOBS = 8
 # 16, 32 and 64 MiB were equally fast within the noise of the machine (4 files of 500 MB from a Ceph
 # gateway on loopback); the smallest loses the least when a worker fails.
 RANGE_BYTES = 16 * MIB
+STOP_WAIT_S = 3.0  # for workers to close their files when a run is stopped
 MIN_RANGES = 2  # a file of this many ranges is large: several workers may download it
 # While a mirror gives other files, one file is refused this many times `RetryPolicy.tries` before
 # it fails: a busy mirror refuses at random, and that says little about the file.
@@ -244,15 +245,20 @@ class _FetchCall:
 def _run_workers(context: FetchContext, jobs: int) -> list[Problem]:
     """Return the problems of all files; the first other error stops all workers and is raised."""
     problems: list[Problem] = []
-    with ThreadPoolExecutor(jobs, "fetch") as pool:
-        workers = [pool.submit(_work, context) for _ in range(jobs)]
-        try:
-            for worker in as_completed(workers):
-                problems += worker.result()
-        except BaseException:  # the disk is full, or the user pressed Ctrl-C
-            context.stop.set()
-            context.workers.wake()
-            raise
+    pool = ThreadPoolExecutor(jobs, "fetch")
+    workers = [pool.submit(_work, context) for _ in range(jobs)]
+    try:
+        for worker in as_completed(workers):
+            problems += worker.result()
+    except BaseException:  # the disk is full, or the user pressed Ctrl-C
+        context.stop.set()
+        context.workers.wake()
+        # A worker that waits for a slow server would delay the end by up to 30 s. It writes nothing
+        # any more when its bytes arrive: the run is stopped.
+        wait(workers, timeout=STOP_WAIT_S)
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
     return problems
 
 

@@ -1,0 +1,195 @@
+"""Ctrl-C and SIGTERM at any moment: a sentence, the usual exit code, and nothing half done."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import pytest
+
+from sciml_data.home import LOCK_NAME, Home
+from sciml_data.testing.datasets import write_dataset
+from tests.support.raw_server import RawRequest, RawServer
+
+SEED = 20261130
+FILES = {f"part_{number}.bin": os.urandom(200_000) for number in range(3)}
+COMMAND = [sys.executable, "-m", "sciml_data"]
+END_S = 20.0  # far more than a stop takes; a command that hangs fails the test
+
+
+@contextmanager
+def running(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the command in a process group of its own, as a terminal does."""
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for a process, and return its stderr."""
+    _, text = process.communicate(timeout=END_S)
+    return text
+
+
+def press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def slow(request: RawRequest) -> Iterable[bytes]:
+    """Answer with the right bytes of a file, of which the last ones never come."""
+    content = FILES[request.target.lstrip("/")]
+    start = request.start or 0
+    status = "206 Partial Content" if request.start is not None else "200 OK"
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(content) - start}\r\n"
+    if request.start is not None:
+        head += f"Content-Range: bytes {start}-{len(content) - 1}/{len(content)}\r\n"
+    yield f"{head}\r\n".encode()
+    yield content[start : start + 100_000]
+    time.sleep(8)
+
+
+def wait_until(condition: object, seconds: float = END_S) -> None:
+    assert callable(condition)
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_get_from_a_slow_server_stops_and_resumes(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    registry, home = tmp_path / "registry", tmp_path / "home"
+    with RawServer(slow) as server:
+        write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
+        with running("get", "tiny", "--registry", registry, "--home", home) as process:
+            wait_until(lambda: len(server.requests) >= len(FILES))
+            at = time.monotonic()
+            os.killpg(process.pid, number)
+            text = ended(process)
+        took_s = time.monotonic() - at
+
+    assert process.returncode == code
+    assert "complete files and the parts of others are kept; the same command resumes" in text
+    assert "Traceback" not in text
+    assert took_s < 6
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    where = ["--registry", str(registry), "--home", str(home), "--mirror", f"file:{folder}"]
+    subprocess.run([*COMMAND, "get", "tiny", *where], check=True, timeout=60)
+    native = Home(home).dataset("tiny", "1.0").native
+    assert {path.name: path.read_bytes() for path in native.iterdir()} == FILES
+
+
+def test_a_second_ctrl_c_at_once_is_the_same_wish(tmp_path: Path) -> None:
+    registry, home = tmp_path / "registry", tmp_path / "home"
+    with RawServer(slow) as server:
+        write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
+        with running("get", "tiny", "--registry", registry, "--home", home) as process:
+            wait_until(lambda: server.requests)
+            for _ in range(3):
+                press_ctrl_c(process)
+                time.sleep(0.05)
+            text = ended(process)
+
+    assert process.returncode == 130
+    assert text.count("stopped") == 1
+    assert "Traceback" not in text
+
+
+def test_a_command_that_waits_for_a_lock_stops(tmp_path: Path) -> None:
+    registry, home = tmp_path / "registry", tmp_path / "home"
+    write_dataset(registry, FILES, mirrors=[{"": "http://127.0.0.1:9/"}])
+    folder = Home(home).dataset("tiny", "1.0").root
+    folder.mkdir(parents=True)
+    with (
+        filelock.FileLock(folder / LOCK_NAME),
+        running("get", "tiny", "--registry", registry, "--home", home) as process,
+    ):
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        while "waiting for" not in line:
+            line = process.stderr.readline()
+        press_ctrl_c(process)
+        text = ended(process)
+
+    assert process.returncode == 130
+    assert "Traceback" not in text
+
+
+def is_early(text: str) -> bool:
+    """Return whether Python itself was still starting, before any code of ours."""
+    frames = [line for line in text.splitlines() if line.lstrip().startswith("File ")]
+    ours = [line for line in frames if "/sciml_data/" in line]
+    return all("sciml_data/__init__.py" in line for line in ours)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["check"], ["--help"], ["describe", "tiny"], ["fair", "tiny"], ["get", "tiny"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_ctrl_c_at_a_random_moment_is_never_a_traceback(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    registry = tmp_path / "registry"
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    write_dataset(registry, FILES, mirrors=[{"": "http://127.0.0.1:9/"}])
+    moments = random.Random(f"{SEED} {arguments}")  # noqa: S311 - of a test
+    where: list[str | Path] = ["--registry", registry] if arguments != ["--help"] else []
+    if arguments[0] == "get":
+        where += ["--home", tmp_path / "home", "--mirror", f"file:{folder}"]
+    for _ in range(6):
+        delay = moments.uniform(0.05, 1.2)
+        with running(*arguments, *where) as process:
+            time.sleep(delay)
+            press_ctrl_c(process)
+            text = ended(process)
+
+        assert "Traceback" not in text or is_early(text), (delay, text)
+        if "Traceback" not in text and "stopped" in text:
+            assert process.returncode == 130, (delay, text)
+
+
+def test_a_question_that_is_interrupted_or_has_no_answer_writes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.stdin.isatty = lambda: True; sys.argv = ['sciml-data', 'new', "
+        f"'--registry', {str(tmp_path / 'new')!r}]; from sciml_data.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "nothing was written" in done.stderr
+    assert not (tmp_path / "new").exists()
