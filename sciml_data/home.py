@@ -35,6 +35,7 @@ import os
 import re
 import socket
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
 
     from sciml_data.progress import Log
 
+# HDF5 locks every file that it opens, and fails where the file system has no locks. Files here are
+# never written while others read them, so its locks are off, unless the user sets them. HDF5 reads
+# the variable when it is loaded, which is after this module.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
 HOME_VARIABLE = "SCIML_DATA_HOME"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
@@ -57,6 +63,8 @@ MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print mor
 RUNS_VARIABLE = "SCIML_DATA_RUNS"
 STAT_CACHE_NAME = "receipt.json"
 LOCK_NAME, SOFT_LOCK_NAME = ".lock", ".lock.soft"
+LEFTOVER = re.compile(r"\..+\.[0-9]+")  # temporary file of `write_atomically`: name and process
+LEFTOVER_S = 3600.0  # a small file is written in milliseconds; an hour later its writer is gone
 HOLDER_NAME = ".lock.holder"  # who has the lock
 POLL_S = 0.2  # a waiting process asks this often; a fetch or conversion takes far longer
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -176,6 +184,7 @@ class DatasetFolder:
         holder = self.root / HOLDER_NAME
         try:
             _write_holder(holder, purpose)
+            _remove_leftovers(self.root)
             yield
         finally:
             with contextlib.suppress(OSError):
@@ -328,6 +337,15 @@ def _write_holder(path: Path, purpose: str) -> None:
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose}
     with contextlib.suppress(OSError):
         path.write_text(json.dumps(holder) + "\n", encoding="utf-8")
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove temporary files of processes that were killed while they wrote a small file."""
+    for path in root.glob(".*"):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.lstat().st_mtime > LEFTOVER_S
+            if is_old and LEFTOVER.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 def _holder(path: Path) -> str:
@@ -552,24 +570,6 @@ def _check_value(value: Any) -> None:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             raise _RefusedError("a text has half of a surrogate pair") from error
-
-
-def write_output(path: Path, text: str) -> None:
-    """Write a text to a path that a user named, such as the file of `--to`.
-
-    A pipe or a device (`/dev/stdout`) is written into: replacing it would leave its reader without
-    the text. A symbolic link stays a link, and the file it leads to is written. Any other file is
-    replaced in one step, as by `write_atomically`.
-
-    Args:
-        path: file, symbolic link, pipe or device; it need not exist.
-        text: written as UTF-8.
-    """
-    if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-    else:
-        write_atomically(path.resolve(), text)
 
 
 def fsync_path(path: Path, *, flags: int = 0) -> None:

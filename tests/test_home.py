@@ -9,10 +9,12 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from sciml_data.cli.output import write_output
 from sciml_data.errors import JsonError, LockedError
 from sciml_data.home import (
     HOME_VARIABLE,
@@ -23,7 +25,6 @@ from sciml_data.home import (
     publish,
     read_json,
     write_atomically,
-    write_output,
 )
 
 
@@ -101,6 +102,20 @@ def test_a_process_waits_for_the_other_one_and_names_it(home: Home) -> None:
         (line,) = lines
     assert line.startswith(f"waiting for process {holder.pid} on ")
     assert "(fetch waves 1.0)" in line
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(home: Home) -> None:
+    folder = home.dataset("waves", "1.0")
+    folder.root.mkdir(parents=True)
+    names = {".receipt.json.1": 7200, ".receipt.json.2": 60, ".note": 7200, "receipt.json.3": 7200}
+    for name, age_s in names.items():
+        (folder.root / name).write_text("")
+        os.utime(folder.root / name, (time.time() - age_s,) * 2)
+
+    with folder.lock("fetch waves 1.0"):
+        left = {path.name for path in folder.root.iterdir()}
+
+    assert names.keys() - left == {".receipt.json.1"}
 
 
 def test_the_lock_of_a_killed_process_is_free(home: Home) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sciml_data.cli.options import home_option, registry_option, runs_option
-from sciml_data.cli.output import log_left_out
+from sciml_data.cli.output import log_left_out, write_output
 
 
 @click.command(
@@ -52,7 +52,7 @@ def command(
     different data, splits or settings, for synthetic and real runs together, and for repeated runs.
     """
     from sciml_data.bench import find_runs
-    from sciml_data.home import find_home, write_output
+    from sciml_data.home import find_home
     from sciml_data.registry import find_registry
     from sciml_data.results.board import advised_runs, aggregate, summary_json, summary_text
 

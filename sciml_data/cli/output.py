@@ -81,9 +81,27 @@ def print_or_write(text: str, path: Path | None) -> None:
 
         click.echo(text, nl=False)
         return
-    from sciml_data.home import write_output
-
     write_output(path, text)
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a text to a path that a user named, such as the file of `--to`.
+
+    A pipe or a device (`/dev/stdout`) is written into: replacing it would leave its reader without
+    the text. A symbolic link stays a link, and the file it leads to is written. Any other file is
+    replaced in one step, as by `write_atomically`.
+
+    Args:
+        path: file, symbolic link, pipe or device; it need not exist.
+        text: written as UTF-8.
+    """
+    from sciml_data.home import write_atomically
+
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+    else:
+        write_atomically(path.resolve(), text)
 
 
 @contextlib.contextmanager
