@@ -47,8 +47,8 @@ from sciml_data.ready.shards import (
     WorkerPool,
     make_shards,
     problems_of,
-    process_pool,
     remove_temporaries,
+    shard_processes,
     single_thread_pool,
 )
 from sciml_data.registry.manifest import Entry, Manifest
@@ -366,4 +366,4 @@ def _open_pool(
         return open_cluster(workers, task)
     if min(workers, count) <= 1:
         return single_thread_pool()
-    return process_pool(min(workers, count))
+    return shard_processes(min(workers, count))

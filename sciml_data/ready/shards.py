@@ -13,8 +13,6 @@ import json
 import os
 import resource
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import (
@@ -23,20 +21,18 @@ from concurrent.futures import (
     CancelledError,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import FULL_DISK, ConversionError, Problem, SciMLDataError
 from sciml_data.formats import NOTICES, Native, Shard, load_format
+from sciml_data.formats.processes import process_pool
 from sciml_data.home import publish
 from sciml_data.registry.manifest import Entry, hash_file
 
@@ -349,35 +345,7 @@ def single_thread_pool() -> Iterator[WorkerPool]:
 
 
 @contextmanager
-def process_pool(count: int) -> Iterator[WorkerPool]:
-    """Yield a pool of processes that end with this context, or when this process is killed.
-
-    Each process listens at an end of a pipe. Only this process has the other end. When it is
-    closed, by this function or by the kernel after a kill, the processes end. Without the pipe,
-    they would outlive a `kill -9` and wait for work for ever. Processes are spawned, because a fork
-    copies locked locks of HDF5 and of threads.
-    """
-    context = get_context("spawn")
-    listener, lifeline = context.Pipe(duplex=False)
-    executor = ProcessPoolExecutor(
-        count, mp_context=context, initializer=_watch_parent, initargs=(listener,)
-    )
-    with listener, lifeline:
-        try:
-            yield WorkerPool(executor, count * QUEUED_PER_WORKER)
-        except BaseException:
-            lifeline.close()  # ends the processes at once, in the middle of a shard
-            raise
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-
-def _watch_parent(listener: Connection) -> None:
-    """Set a worker up: ignore interrupts, which the parent handles, and end with the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        listener.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def shard_processes(count: int) -> Iterator[WorkerPool]:
+    """Yield a pool of processes; see `sciml_data.formats.processes`."""
+    with process_pool(count) as executor:
+        yield WorkerPool(executor, count * QUEUED_PER_WORKER)

@@ -10,12 +10,12 @@ import importlib.util
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sciml_data.errors import CallError
+from sciml_data.formats.processes import process_pool
 from sciml_data.progress import Progress
 
 if TYPE_CHECKING:
@@ -142,17 +142,14 @@ def _by_processes(
     Not all tasks are submitted at once: finished patterns would fill the memory while the reader
     writes. Processes are spawned, because a fork copies locked locks of threads.
     """
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     running: deque[Future[Output]] = deque()
-    try:
+    with process_pool(count) as pool:
         for task in tasks:
             running.append(pool.submit(function, task))
             if len(running) > count * QUEUED_PER_PROCESS:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def require_simulator() -> None:

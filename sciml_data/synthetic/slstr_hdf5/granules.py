@@ -14,9 +14,7 @@ Settings in `block["sample"]` and their defaults:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
+from sciml_data.formats.processes import process_pool
 from sciml_data.formats.slstr_hdf5 import (
     NOT_COMPUTED,
     ORBITS_PER_CYCLE,
@@ -81,7 +80,7 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
         for task in tasks:
             write_scene(*task)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with process_pool(processes) as pool:
         for future in [pool.submit(write_scene, *task) for task in tasks]:
             future.result()
 
