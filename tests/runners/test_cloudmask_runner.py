@@ -335,8 +335,10 @@ def test_a_mask_that_was_changed_is_noticed(run: Path) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(f"{text}\n", encoding="utf-8")
     try:
-        with pytest.raises(RecordError, match=r"scenes-test.csv is missing or was changed"):
+        with pytest.raises(RecordError) as error:
             rescoring.check_outputs(run, record)
+        (problem,) = error.value.problems
+        assert (problem.kind, problem.place) == ("output", "scenes-test.csv")
     finally:
         path.write_text(text, encoding="utf-8")
 

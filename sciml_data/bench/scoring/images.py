@@ -102,7 +102,9 @@ def pearson(observed: Floats, predicted: Floats) -> Doubles:
     true_norm, other_norm = (np.sqrt((values**2).sum(axis=1)) for values in (true, other))
     # A constant image has a norm of rounding errors, which would correlate with anything.
     tiny = 1e-9 * np.sqrt(true.shape[1]) * (1 + np.abs(predicted).max(axis=(1, 2)))
-    is_defined = (other_norm > tiny) & (true_norm > 0)
+    # Compared by value: the mean of equal values can differ from them by rounding.
+    varies = flat[0].min(axis=1) < flat[0].max(axis=1)
+    is_defined = (other_norm > tiny) & varies
     correlation = np.divide(
         (true * other).sum(axis=1),
         true_norm * other_norm,
@@ -110,7 +112,7 @@ def pearson(observed: Floats, predicted: Floats) -> Doubles:
         where=is_defined,
     )
     # Rounding may lead outside of -1 to 1, the declared bounds of the metric.
-    return np.where(true_norm > 0, np.clip(correlation, -1.0, 1.0), np.nan)
+    return np.where(varies, np.clip(correlation, -1.0, 1.0), np.nan)
 
 
 def ssim(observed: Floats, predicted: Floats) -> Doubles:
