@@ -239,7 +239,8 @@ def raise_if_any(problems: Sequence[Problem], native: Native) -> None:
 
 def lines_of(problems: Iterable[Problem]) -> list[str]:
     """Return a line "place: message" for each problem."""
-    return [f"{problem.place}: {problem.message}" for problem in problems]
+    # A zero byte of a damaged file cannot be written into an attribute.
+    return [f"{problem.place}: {problem.message}".replace("\0", "?") for problem in problems]
 
 
 def named(problems: Sequence[Problem]) -> str:

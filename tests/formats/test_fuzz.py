@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml_data.errors import NativeFormatError
+from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.formats.interface import lines_of
 from tests.support.damaged_files import damage
 from tests.support.fuzz_formats import fuzz
 from tests.support.paths import ROOT
@@ -84,3 +85,20 @@ def test_r_data_that_inflate_to_far_more_are_refused(
         list(read_small("uno_almanac", tmp_path))
 
     assert [problem.place for problem in error.value.problems] == ["nci60.RData"]
+
+
+def test_a_number_of_400_digits_in_a_catalogue_is_a_sentence(tmp_path: Path) -> None:
+    write_small("earthquake", tmp_path)
+    path = sorted(tmp_path.rglob("*.catalog"))[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    row = next(number for number, line in enumerate(lines) if line[:1].isdigit())
+    fields = lines[row].split()
+    lines[row] = lines[row].replace(fields[-1], b"9" * 400)
+    path.write_bytes(b"".join(lines))
+
+    with pytest.raises(NativeFormatError, match=path.name):
+        list(read_small("earthquake", tmp_path))
+
+
+def test_a_zero_byte_is_left_out_of_the_lines_of_a_ready_file() -> None:
+    assert lines_of([Problem("malformed", "a:1", "x\0y")]) == ["a:1: x?y"]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS_RETURNED = re.compile(rb"### Number of rows returned: *(\d+)")
+MAX_NUMBER = 10**15  # of a field: no real one has as many digits, and int64 holds it
 ROWS_AT_ONCE = 4096  # of 81 bytes: a transposed block stays in the second-level cache
 NEWLINE, HASH, SPACE, MINUS, DOT, ZERO, RETURN = b"\n# -.0\r"
 Characters = NDArray[np.uint8]
@@ -224,5 +225,8 @@ def _fields_of(match: re.Match[str], line_format: LineFormat) -> dict[str, int] 
                 return None
             values[name] = field.known[text]
         else:
-            values[name] = round(float(text) * 10**field.places)
+            number = float(text) * 10**field.places
+            if abs(number) > MAX_NUMBER:
+                return None
+            values[name] = round(number)
     return values
