@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,13 @@ import click
 
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log
-from sciml_data.errors import DescriptorError, JsonError, Problem, SciMLDataError
+from sciml_data.errors import (
+    MAX_PRINTED_PROBLEMS,
+    DescriptorError,
+    JsonError,
+    Problem,
+    SciMLDataError,
+)
 
 if TYPE_CHECKING:
     from sciml_data.registry import Descriptor, Registry
@@ -37,7 +43,9 @@ def command(registry: Path | None, since: str | None) -> None:
     from sciml_data.registry import find_registry
 
     searched = find_registry(registry)
-    problems = check_registry(searched)
+    warnings: list[Problem] = []
+    problems = check_registry(searched, warnings)
+    log_warnings(warnings)
     if since is not None:
         problems += changed_since(searched, since)
     for problem in problems:
@@ -55,8 +63,22 @@ def command(registry: Path | None, since: str | None) -> None:
     )
 
 
-def check_registry(registry: Registry) -> list[Problem]:
-    """Return every problem of every dataset and benchmark, with its place in the registry."""
+def log_warnings(warnings: Sequence[Problem]) -> None:
+    """Print warnings to stderr, a screenful at most."""
+    for warning in warnings[:MAX_PRINTED_PROBLEMS]:
+        log(f"warning: {warning.place}: {warning.message}")
+    if len(warnings) > MAX_PRINTED_PROBLEMS:
+        log(f"and {len(warnings) - MAX_PRINTED_PROBLEMS} more warnings")
+
+
+def check_registry(registry: Registry, warnings: list[Problem] | None = None) -> list[Problem]:
+    """Return every problem of every dataset and benchmark, with its place in the registry.
+
+    Args:
+        registry: to check.
+        warnings: gets what is valid, and still inconvenient on other systems.
+    """
+    warnings = [] if warnings is None else warnings
     problems = []
     for dataset in registry.datasets():
         problems += _card_problems(registry, dataset)
@@ -65,7 +87,7 @@ def check_registry(registry: Registry) -> list[Problem]:
             place = f"datapackages/{dataset}"
             problems.append(Problem("missing", place, "no version has a datapackage.json"))
         for version in versions:
-            problems += _version_problems(registry, dataset, version)
+            problems += _version_problems(registry, dataset, version, warnings)
     for benchmark in registry.benchmarks():
         problems += _task_problems(registry, benchmark)
     return problems
@@ -89,9 +111,11 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
     ]
 
 
-def _version_problems(registry: Registry, dataset: str, version: str) -> list[Problem]:
+def _version_problems(
+    registry: Registry, dataset: str, version: str, warnings: list[Problem]
+) -> list[Problem]:
     from sciml_data.formats import load_format
-    from sciml_data.registry import examine_descriptor
+    from sciml_data.registry import examine_descriptor, portability_warnings
 
     examined = examine_descriptor(registry.package(dataset, version))
     place = f"datapackages/{dataset}/{version}"
@@ -102,6 +126,9 @@ def _version_problems(registry: Registry, dataset: str, version: str) -> list[Pr
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
     except (KeyError, TypeError):
         pass  # no reader is named, or the list above has the reason
+    if examined.manifest is not None:
+        paths = (entry.path for entry in examined.manifest)
+        warnings += portability_warnings(paths, f"{place}/manifest.csv")
     if problems or examined.descriptor is None:
         return problems
     return _expected_problems(examined.descriptor, place)

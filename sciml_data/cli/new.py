@@ -209,7 +209,7 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     """Print the arrays that are not converted, and every place that `check` still reports."""
     import json
 
-    from sciml_data.cli.check import check_registry
+    from sciml_data.cli.check import check_registry, log_warnings
     from sciml_data.curate import propose_arrays
     from sciml_data.registry import DESCRIPTOR_NAME, read_manifest
 
@@ -225,10 +225,13 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
             "no format reads these files yet: they can be fetched, verified and mirrored only",
             err=True,
         )
-    mine = (f"datapackages/{dataset}/{version}:", f"datapackages/{dataset}/README.md")
+    folder_name = f"datapackages/{dataset}/{version}"
+    mine = (f"{folder_name}:", f"datapackages/{dataset}/README.md")
+    warnings: list[Problem] = []
     problems: list[Problem] = [
-        problem for problem in check_registry(registry) if problem.place.startswith(mine)
+        problem for problem in check_registry(registry, warnings) if problem.place.startswith(mine)
     ]
+    log_warnings([warning for warning in warnings if warning.place.startswith(folder_name)])
     _print("", map(str, problems))
     click.echo(
         f"{len(problems)} places to fill (docs/add-a-dataset.md); `sciml-data check` lists them",

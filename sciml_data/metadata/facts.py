@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from sciml_data.metadata.addresses import (
     SPDX_LICENCES,
@@ -47,6 +48,7 @@ MEDIA_TYPES = {
 DOI_PATTERN = re.compile(
     r"(?:doi:|https?://(?:dx\.)?doi\.org/)(10\.[0-9]{4,9}/[^\s,;]*[^\s,;.)])", re.IGNORECASE
 )
+URI_CHARACTERS = "%/:?#@!$&'()*+,;=~"  # RFC 3986, besides letters, digits and - . _
 ARXIV_PATTERN = re.compile(r"arXiv:([0-9]{4}\.[0-9]{4,5})")
 URL_PATTERN = re.compile(r"https?://\S*[^\s.,;)]")
 
@@ -113,7 +115,10 @@ class Identifier:
         """Return an address that resolves the identifier."""
         if self.kind == "DOI":
             return doi_address(self.value)
-        return f"https://arxiv.org/abs/{self.value}" if self.kind == "arXiv" else self.value
+        if self.kind == "arXiv":
+            return f"https://arxiv.org/abs/{self.value}"
+        # A citation is free text: what follows https:// may have characters that no URI has.
+        return quote(self.value, safe=URI_CHARACTERS)
 
 
 @dataclass(frozen=True)

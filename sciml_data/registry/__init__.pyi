@@ -30,6 +30,7 @@ from .manifest import (
     unsafe_because,
 )
 from .options import option, parse_options, value_like
+from .portability import portability_warnings
 from .stages import Converted, Fetched, Plan, PlannedFile, Verified
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "option",
     "parse_manifest",
     "parse_options",
+    "portability_warnings",
     "profile_problems",
     "read_descriptor",
     "read_manifest",

@@ -193,12 +193,14 @@ class Examined:
     Attributes:
         document: the JSON of the descriptor; empty if it is not a JSON object.
         problems: everything that is wrong with the folder.
+        manifest: None if there is none, or it is not valid.
         descriptor: None if there are problems, apart from sizes and hashes of the files beside
             the descriptor (kind "resource"), which `derive` corrects.
     """
 
     document: Mapping[str, Any]
     problems: tuple[Problem, ...]
+    manifest: Manifest | None
     descriptor: Descriptor | None
 
 
@@ -207,18 +209,19 @@ def examine_descriptor(folder: Path) -> Examined:
     problems: list[Problem] = []
     document = _document(folder, problems)
     if problems:
-        return Examined({}, tuple(problems), None)
+        return Examined({}, tuple(problems), None, None)
     problems += profile_problems(document)
     problems += _native_problems(document["sciml"]) if not problems else []
     problems += _name_problems(document, folder)
     problems += _resource_problems(document, folder)
     manifest = _manifest(folder, problems)
     if any(problem.kind != "resource" for problem in problems):
-        return Examined(document, tuple(problems), None)
+        return Examined(document, tuple(problems), manifest, None)
     descriptor = descriptor_of(document, folder, manifest)
     problems += _coverage_problems(descriptor, manifest) if not problems else []
     has_wrong_content = any(problem.kind != "resource" for problem in problems)
-    return Examined(document, tuple(problems), None if has_wrong_content else descriptor)
+    valid = None if has_wrong_content else descriptor
+    return Examined(document, tuple(problems), manifest, valid)
 
 
 def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
