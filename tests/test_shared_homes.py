@@ -82,6 +82,23 @@ def test_what_a_read_only_home_lacks_is_a_sentence(site: Path, verb: str) -> Non
     assert "Traceback" not in result.stderr
 
 
+def test_a_run_that_cannot_be_written_fails_before_any_work(site: Path) -> None:
+    result = sciml("run", "uno", "--dataset", DATASET, "--sample", "--home", str(site))
+
+    assert result.returncode == 1
+    assert "cannot run" in result.stderr
+    assert "--runs DIR" in result.stderr
+    assert "preparing" not in result.stderr
+
+
+def test_a_read_only_home_is_enough_to_stage_a_run(site: Path) -> None:
+    words = ("run", "uno", "--dataset", DATASET, "--sample", "--stage-only", "--home", str(site))
+
+    result = sciml(*words)
+
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("verb", ["get", "verify", "convert"])
 def test_data_of_a_shared_home_are_used_and_not_copied(site: Path, mine: Path, verb: str) -> None:
     result = sciml(verb, DATASET, "--sample", SCIML_DATA_HOME=f"{mine}:{site}")

@@ -4,7 +4,14 @@ from .monitoring.sampler import Monitor
 from .plots import draw_figures, draw_monitor
 from .record.record import RECORD_NAME, check_repeats, load_record
 from .record.report import run_table, spread_table
-from .record.runs import LATEST, all_runs, find_run, find_runs, named_run_folder
+from .record.runs import (
+    LATEST,
+    all_runs,
+    find_run,
+    find_runs,
+    named_run_folder,
+    require_runs_folder,
+)
 from .run.execution import prepare, run_once
 from .run.jobscript import Job, write_job_script
 from .run.request import Request, check_names, check_request
@@ -54,6 +61,7 @@ __all__ = [
     "load_task",
     "named_run_folder",
     "prepare",
+    "require_runs_folder",
     "rescore",
     "resolve_settings",
     "run_once",

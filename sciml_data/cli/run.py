@@ -158,12 +158,13 @@ def read_seeds(text: str) -> list[int]:
 
 def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed; return the folders, an empty list in workers after the first."""
-    from sciml_data.bench import named_run_folder, prepare, run_once
+    from sciml_data.bench import named_run_folder, prepare, require_runs_folder, run_once
 
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
         _stage(request, options, home, sample, log)
         return []
+    require_runs_folder(home)
     worker_log = _join_workers(request, options["nodes"])
     stage = partial(_stage, request, options, home, sample, worker_log)
     prepared = prepare(request, lambda _task: stage(), log=worker_log)

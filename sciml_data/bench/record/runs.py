@@ -89,6 +89,23 @@ def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
     )
 
 
+def require_runs_folder(home: Home) -> None:
+    """Raise an error if no run can be written, before hours of work.
+
+    Raises:
+        NotWritableError: the folder of the runs is on a read-only file system, or somebody else's.
+    """
+    try:
+        home.runs_folder.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(home.runs_folder, os.W_OK)
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        is_writable = False
+    if not is_writable:
+        raise not_writable("run", home.runs_folder)
+
+
 def named_run_folder(home: Home, benchmark: str, name: str) -> Path:
     """Return `<home>/runs/<benchmark>/<name>`, the same path in every process of a run.
 
