@@ -41,7 +41,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import JsonError, LockedError, NotWritableError
+from sciml_data.errors import CallError, JsonError, LockedError, NotWritableError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -218,9 +218,8 @@ class Home:
             version: its version.
             sample_seed: seed of the sample; None means the published data.
         """
-        path = f"data/{dataset}/{version}"
-        if sample_seed is not None:
-            path = f"samples/{dataset}/{version}/{sample_seed}"
+        path = f"{_name(dataset)}/{_name(version)}"
+        path = f"data/{path}" if sample_seed is None else f"samples/{path}/{sample_seed}"
         root, *shared = (place / path for place in (self.root, *self.shared))
         return DatasetFolder(root, tuple(shared), sample_seed, self.waiting)
 
@@ -242,7 +241,16 @@ class Home:
 
     def runs(self, benchmark: str) -> Path:
         """Return the folder of a benchmark's runs."""
-        return self.runs_folder / benchmark
+        return self.runs_folder / _name(benchmark)
+
+
+def _name(text: str) -> str:
+    """Return the name of a folder; a path (`../x`, from a stranger's record) is refused."""
+    if text in {"", ".", ".."} or "/" in text or "\0" in text:
+        raise CallError(
+            f"{text!r} is not a dataset, version or benchmark", untouched="no file was touched"
+        )
+    return text
 
 
 HomePath: TypeAlias = "Home | str | Path | Sequence[str | Path] | None"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sciml_data.cli.output import write_output
-from sciml_data.errors import JsonError, LockedError
+from sciml_data.errors import CallError, JsonError, LockedError
 from sciml_data.home import (
     HOME_VARIABLE,
     RUNS_VARIABLE,
@@ -46,6 +46,18 @@ def test_a_sample_lies_apart_from_the_real_data(home: Home) -> None:
 
     assert real.root == home.root / "data" / "waves" / "1.0"
     assert sample.root == home.root / "samples" / "waves" / "1.0" / "3"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\0"])
+def test_a_path_is_no_name_of_a_folder_in_a_home(home: Home, name: str) -> None:
+    for make in (
+        lambda: home.dataset(name, "1.0"),
+        lambda: home.dataset("waves", name),
+        lambda: home.dataset("waves", name, sample_seed=0),
+        lambda: home.runs(name),
+    ):
+        with pytest.raises(CallError):
+            make()
 
 
 def test_the_seeds_of_the_samples_in_a_home_are_found(home: Home) -> None:

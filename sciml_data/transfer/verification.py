@@ -200,10 +200,16 @@ def changed_files(
         elif full or not cache.has(entry.path, entry.hash, state):
             to_read.append((entry, state))
     meter = Meter(sum(entry.size_bytes for entry, _ in to_read), progress)
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         results = pool.map(partial(_read, root, cache, meter), to_read)
         problems += [problem for problem in results if problem is not None]
-    cache.save()
+    except BaseException:  # Ctrl-C does not wait until large files are read to their end
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    finally:
+        cache.save()  # what was read need not be read again
+    pool.shutdown()
     return problems
 
 

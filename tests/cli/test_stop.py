@@ -9,13 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 import pytest
 
+from sciml_data.curate.derive import write_derived
 from sciml_data.home import LOCK_NAME, Home
+from sciml_data.registry.layout import Registry
 from sciml_data.testing.datasets import write_dataset
 from tests.support.raw_server import RawRequest, RawServer
 
@@ -138,6 +140,38 @@ def test_a_command_that_waits_for_a_lock_stops(tmp_path: Path) -> None:
 
     assert process.returncode == 130
     assert "Traceback" not in text
+
+
+def test_verify_of_a_large_file_stops_at_once_and_keeps_hashes(tmp_path: Path) -> None:
+    registry, home = tmp_path / "registry", tmp_path / "home"
+    write_dataset(registry, {"a.bin": b"1", "b.bin": b"2"})
+    folder = registry / "datapackages" / "tiny" / "1.0"
+    size = 64 << 30  # of a sparse file, which takes a minute to read and no room on the disk
+    manifest = (folder / "manifest.csv").read_text().replace("b.bin,1,", f"b.bin,{size},")
+    (folder / "manifest.csv").write_text(manifest)
+    write_derived(Registry(registry))
+    data = Home(home).dataset("tiny", "1.0")
+    data.native.mkdir(parents=True)
+    (data.native / "a.bin").write_bytes(b"1")
+    with (data.native / "b.bin").open("wb") as stream:
+        stream.truncate(size)
+    with running("verify", "tiny", "--registry", registry, "--home", home) as process:
+        wait_until(lambda: is_reading(process.pid, "b.bin"))
+        at = time.monotonic()
+        press_ctrl_c(process)
+        text = ended(process)
+
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    assert time.monotonic() - at < 6
+    assert "a.bin" in data.stat_cache.read_text()
+
+
+def is_reading(pid: int, name: str) -> bool:
+    """Return whether a process has a file of this name open."""
+    with suppress(OSError):  # a descriptor that was closed meanwhile
+        return any(path.readlink().name == name for path in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def is_early(text: str) -> bool:
