@@ -95,15 +95,10 @@ def require_runs_folder(home: Home) -> None:
     Raises:
         NotWritableError: the folder of the runs is on a read-only file system, or somebody else's.
     """
-    try:
-        home.runs_folder.mkdir(parents=True, exist_ok=True)
-        is_writable = os.access(home.runs_folder, os.W_OK)
-    except OSError as error:
-        if error.errno not in NOT_WRITABLE:
-            raise
-        is_writable = False
-    if not is_writable:
-        raise not_writable("run", home.runs_folder)
+    folder = home.runs_folder
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(existing, os.W_OK):
+        raise not_writable("run", folder)
 
 
 def named_run_folder(home: Home, benchmark: str, name: str) -> Path:
