@@ -81,7 +81,7 @@ KEPT = {
     "convert": "finished files are kept; the same command resumes",
     "verify": "hashes of files that were read are kept; the same command resumes",
     "mirror": "finished commits are kept; the same command resumes",
-    "run": "the state after the last whole epoch is kept; --resume latest resumes",
+    "run": "whole epochs of a run that has begun are kept, and --resume RUN resumes it",
 }
 NOTHING_HALF = "no file was left half written; repeat the command"
 
@@ -240,12 +240,8 @@ def _stopping() -> Iterator[Stop]:
 def _run_group(stop: Stop) -> None:
     try:
         sys.exit(group.main(prog_name="sciml-data", standalone_mode=False) or 0)
-    except (KeyboardInterrupt, click.Abort):
-        if not stop.number:  # a question without an answer: the end of the standard input
-            click.echo("stopped: a question had no answer; nothing was written", err=True)
-            sys.exit(1)
-        name = signal.Signals(stop.number).name
-        stop.end("stopped by Ctrl-C" if stop.number == signal.SIGINT else f"stopped by {name}")
+    except (KeyboardInterrupt, click.Abort) as error:
+        _end_interrupted(stop, error)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -259,6 +255,17 @@ def _run_group(stop: Stop) -> None:
             raise
         click.echo(f"error: {disk_error}", err=True)
         sys.exit(1)
+
+
+def _end_interrupted(stop: Stop, error: BaseException) -> NoReturn:
+    """End after a signal, or after a question that got no answer."""
+    if not stop.number:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # the end of standard input
+            click.echo("stopped: a question had no answer; nothing was written", err=True)
+            sys.exit(1)
+        stop.number = signal.SIGTERM  # which a run handles itself
+    name = signal.Signals(stop.number).name
+    stop.end("stopped by Ctrl-C" if stop.number == signal.SIGINT else f"stopped by {name}")
 
 
 def _disk_error(error: BaseException | None) -> SciMLDataError | None:

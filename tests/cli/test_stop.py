@@ -227,3 +227,27 @@ def test_a_question_that_is_interrupted_or_has_no_answer_writes_nothing(tmp_path
     assert done.returncode == 1
     assert "nothing was written" in done.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_a_sigterm_that_a_run_handles_itself_has_its_exit_code() -> None:
+    code = """
+import os, signal, sys
+from sciml_data.bench.run.interruptions import sigterm_as_interrupt
+from sciml_data.cli import main
+from sciml_data.cli.list_ import command
+
+def stopped(**_):
+    with sigterm_as_interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+command.callback = stopped
+sys.argv = ["sciml-data", "list"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 143
+    assert "stopped by SIGTERM" in done.stderr
+    assert "Traceback" not in done.stderr
