@@ -114,9 +114,9 @@ def test_a_dataset_that_says_everything_lacks_a_registered_identifier_only(tmp_p
         (
             "FsF-I3-01M",
             lambda document: document.update(
-                sources=[{"title": "The buoys", "path": "in a drawer"}]
+                sources=[{"title": "The buoys", "path": "in-a-drawer"}]
             ),
-            "no link to what the data are made of or described by in a drawer",
+            "no link to what the data are made of or described by in-a-drawer",
             "ours",
         ),
         (

@@ -70,6 +70,10 @@ DESCRIPTORS: dict[str, Callable[[bytes], bytes]] = {
     "NUL": wrapped(lambda text: text.replace("waves at", "\\u0000 at")),
     "NUL byte": wrapped(lambda text: text.replace("waves at", "\0 at")),
     "escape sequence": wrapped(lambda text: text.replace("waves at", "\\u001b[31mred")),
+    "link of a terminal": wrapped(
+        lambda text: text.replace("waves at", "\\u001b]8;;http://e.org\\u0007at")
+    ),
+    "override of direction": wrapped(lambda text: text.replace("waves at", "\\u202e at")),
     "empty": lambda _: b"",
     "too large": extra('"' + "a" * (5 << 20) + '"'),
 }
