@@ -97,10 +97,12 @@ def run_facts(folder: Path, home: Path, words: Sequence[str]) -> Facts:
     facts = {f"record {key}": value for key, value in flat(record) if not VOLATILE.match(key)}
     facts |= {f"log {key}": value for key, value in _log_facts(shown[0])}
     dataset = record["dataset"]["id"]
-    for path in sorted((home / dataset).rglob("*")):
-        is_kept = path.is_file() and not path.name.startswith(".")  # those are caches
-        if is_kept and {"native", "ready"} & set(path.relative_to(home).parts):
-            facts[f"file {path.relative_to(home)}"] = _sha256(path)
+    for path in sorted(home.rglob("*")):
+        parts = path.relative_to(home).parts
+        is_kept = path.is_file() and path.name[0] != "." and path.name != "verified.jsonl"  # caches
+        kind = next((part for part in parts if part in {"native", "ready"}), None)
+        if is_kept and kind and dataset in parts:  # the folders above have had several layouts
+            facts[f"file {'/'.join(parts[parts.index(kind) :])}"] = _sha256(path)
     facts |= {f"prediction {key}": value for key, value in _arrays(run / "predictions.nc")}
     for path in sorted(run.glob("outputs/**/*")):
         place = path.relative_to(run)
