@@ -310,7 +310,7 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
             return _repair_native(descriptor, root, folder, mirrors, log, reading)
         from sciml_data.transfer import load_fetched, verify
 
-        return verify(load_fetched(descriptor, folder), **reading)
+        return verify(load_fetched(descriptor, folder), **reading, log=log)
 
     if not ready:
         return native()

@@ -99,7 +99,7 @@ def command(
 def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str, Any]) -> None:
     import datetime
 
-    from sciml_data.cli.output import byte_bar
+    from sciml_data.cli.output import byte_bar, log
     from sciml_data.curate import start_dataset
     from sciml_data.formats import load_format
     from sciml_data.registry import Registry, find_registry
@@ -119,6 +119,7 @@ def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str
             stated=stated(given),
             files=files,
             progress=progress,
+            log=log,
         )
     for path in written:
         click.echo(path)

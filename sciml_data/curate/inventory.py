@@ -16,9 +16,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sciml_data.errors import CallError, NativeFormatError, Problem
-from sciml_data.progress import Meter, Progress
+from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry import TO_FILL
-from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, unsafe_because
+from sciml_data.registry.manifest import (
+    READ_BLOCK_BYTES,
+    Entry,
+    Manifest,
+    describe_left_out,
+    list_files,
+    unsafe_because,
+)
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # HDF5 File Format Specification 3.0, III.A: the first 8 bytes
 NUMBERS = "biuf"  # kinds of NumPy types that the reader accepts (formats/hdf5_arrays/arrays.py)
@@ -54,35 +61,40 @@ class Proposal:
     left_out: tuple[str, ...]
 
 
-def take_inventory(folder: Path, progress: Progress | None = None) -> Manifest:
+def take_inventory(
+    folder: Path, progress: Progress | None = None, log: Log | None = None
+) -> Manifest:
     """Return the manifest of a folder of native files, hashed with sha256.
 
     Args:
-        folder: folder with the layout that is published; links are not followed.
+        folder: folder with the layout that is published. Links to files are followed; hidden
+            folders, and files of the operating system or of a clone, are left out.
         progress: called with (bytes read, bytes to read).
+        log: gets a line with the number of files that are left out.
 
     Raises:
-        CallError: there are no files, or some have names that no manifest may contain.
+        CallError: there are no files, some have names that no manifest may contain, or there are
+            broken links, links to folders, or other things that are not files.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    unsafe = [Problem("path", name, why) for name in names if (why := unsafe_because(name))]
-    if unsafe:
-        raise CallError(
-            f"{folder} has paths that a manifest may not contain",
-            problems=unsafe,
-            untouched="nothing was written",
-            hint="rename these files: a manifest must be valid on every system",
-        )
-    if not names:
+    content = list_files(folder, is_own=True)
+    unsafe = [Problem("path", name, why) for name in content.files if (why := unsafe_because(name))]
+    if not folder.is_dir() or not (content.files or content.problems):
         raise CallError(
             f"{folder} has no files" if folder.is_dir() else f"no such folder: {folder}",
             untouched="nothing was written",
             hint="--files DIR: folder of the native files, in the layout that is published",
         )
-    meter = Meter(sum(path.stat().st_size for path in paths), progress)
-    entries = [_entry(name, path, meter) for name, path in zip(names, paths, strict=True)]
-    return Manifest(tuple(sorted(entries)))
+    if unsafe or content.problems:
+        raise CallError(
+            f"{folder} has paths that a manifest may not contain",
+            problems=[*unsafe, *content.problems],
+            untouched="nothing was written",
+            hint="rename these files, or move them out: a manifest must be valid on every system",
+        )
+    if log and content.left_out:
+        log(describe_left_out(content.left_out))
+    meter = Meter(sum(state.st_size for state in content.files.values()), progress)
+    return Manifest(tuple(sorted(_entry(name, folder / name, meter) for name in content.files)))
 
 
 def propose_arrays(folder: Path, manifest: Manifest) -> Proposal | None:

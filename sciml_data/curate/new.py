@@ -18,7 +18,7 @@ from typing import Any
 from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError, DescriptorError, nearest
 from sciml_data.home import write_atomically
-from sciml_data.progress import Progress
+from sciml_data.progress import Log, Progress
 from sciml_data.registry import PROFILE, TO_FILL
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME, examine_descriptor
 from sciml_data.registry.layout import check_dataset_id, check_version
@@ -51,6 +51,7 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
     stated: Mapping[str, Any] | None = None,
     files: Path | None = None,
     progress: Progress | None = None,
+    log: Log | None = None,
 ) -> list[Path]:
     """Write the folder of a version, and the dataset's card if there is none yet.
 
@@ -66,6 +67,7 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         files: folder of the native files in the layout that is published; the manifest lists them.
             None leaves the manifest empty.
         progress: called with (bytes hashed, bytes to hash).
+        log: gets a line about hidden and system files that are left out of the manifest.
 
     Returns:
         the files that were written.
@@ -82,7 +84,7 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
             untouched="nothing was overwritten",
             hint="a fix of a published dataset is a new version",
         )
-    inventory = take_inventory(files, progress) if files is not None else Manifest(())
+    inventory = take_inventory(files, progress, log) if files is not None else Manifest(())
     manifest = inventory.dump()
     if like is None:
         proposal = propose_arrays(files, inventory) if files and not reader else None

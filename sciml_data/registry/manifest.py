@@ -2,7 +2,8 @@
 
 Software writes a manifest, nobody edits it by hand. Its paths are relative and cannot leave the
 folder that they are joined to, so code with a `Manifest` needs no further checks of paths. The
-functions at the end use such a path below a folder and follow no symbolic link on the way.
+functions at the end list the files of a folder for a manifest, and use a path of a manifest below a
+folder without following a symbolic link on the way.
 """
 
 from __future__ import annotations
@@ -38,8 +39,18 @@ MAX_PATH_BYTES = 1024  # Linux allows 4,096 for a whole path; the home's folder 
 MAX_SIZE_BYTES = 2**63 - 1  # the largest size of a file on any common system
 MAX_LINE_BYTES = 8192  # a path of only quotes, doubled and 1,024 bytes long, is far shorter
 MAX_MANIFEST_BYTES = 1 << 30  # about 10 million files
+MAX_EXAMPLES = 4  # paths that a line of a log names
 MAX_PRINTED = 200  # characters of a wrong value in a message
 MAX_PROBLEMS = 1000  # a person corrects the program that wrote the file, not single lines
+# Files that an operating system or file server puts beside a person's own: Finder (macOS), Explorer
+# (Windows), and NFS, which keeps a removed file that is still open under such a name.
+SYSTEM_FILE = re.compile(
+    r"\.ds_store|\._.*|thumbs\.db|desktop\.ini|\.nfs[0-9a-f]+", re.IGNORECASE | re.DOTALL
+)
+# Files of git and DataLad beside the data of a clone; their folders are hidden ones.
+CLONE_FILE = re.compile(r"\.git(attributes|ignore|modules|keep|annex)?|\.datalad.*", re.IGNORECASE)
+# Kinds of problems of `list_files`; the others are `name` and `folder`.
+BROKEN_LINK, NOT_A_FILE = "link", "unexpected"
 # A line as nearly every manifest has it. For such a line, this one match is the whole check of its
 # path, and a million lines take seconds instead of a minute.
 PLAIN_LINE = re.compile(
@@ -165,13 +176,21 @@ def _invalid(name: str, problems: Sequence[Problem]) -> DescriptorError:
 
 
 def manifest_of(root: Path) -> Manifest:
-    """Return the manifest of every regular file under a folder, hashed with sha256."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    """Return the manifest of every regular file under a folder, hashed with sha256.
+
+    No link is followed, and files of the operating system, such as `.DS_Store`, are left out.
+
+    Raises:
+        DescriptorError: the name of a file is not UTF-8.
+    """
+    content = list_files(root)
+    if unreadable := [problem for problem in content.problems if problem.kind == "name"]:
+        raise DescriptorError(f"{root} has names that are not UTF-8", problems=unreadable)
     return Manifest(
         tuple(
             sorted(
-                Entry(path.relative_to(root).as_posix(), path.stat().st_size, hash_file(path))
-                for path in files
+                Entry(path, state.st_size, hash_file(root / path))
+                for path, state in content.files.items()
             )
         )
     )
@@ -192,6 +211,9 @@ def unsafe_because(path: str) -> str:
         return "is absolute, or written for another system"
     if any(part in {"", ".", ".."} for part in parts):
         return "has an empty, '.' or '..' component"
+    # git on some system would take such a folder, and the hooks in it, for a repository's own.
+    if any(part.rstrip(". ").casefold() == ".git" for part in parts):
+        return "has a component '.git', the folder of a git repository"
     if any(unicodedata.category(character).startswith("C") for character in path):
         return "has a control or unprintable character"
     return _too_long_because(path)
@@ -260,6 +282,101 @@ def clashes(paths: Iterable[str], name: str) -> list[Problem]:
 
 def _path(key: str) -> str:
     return key.replace("\0", "/")
+
+
+# --- files of a folder, for a manifest -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """The files below a folder.
+
+    Attributes:
+        files: status of each regular file, by its relative path with `/` between the parts.
+        left_out: paths of hidden folders and of files of the operating system or of a clone.
+        problems: what is neither a file nor a folder: broken links (kind `link`), other links,
+            pipes and devices (`unexpected`), names that are not UTF-8 (`name`), and folders that
+            cannot be read (`folder`).
+    """
+
+    files: Mapping[str, os.stat_result]
+    left_out: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def list_files(root: Path, *, is_own: bool = False, skip: Path | None = None) -> FolderFiles:
+    """Return the files below a folder, in order.
+
+    Files of the operating system (`.DS_Store`, `Thumbs.db`, `.nfs…`) are left out.
+
+    Args:
+        root: the folder.
+        is_own: it is a person's own folder and not in a home. Then links to files are followed, as
+            git-annex and Hugging Face snapshots have them; hidden folders (`.git`) and files of a
+            clone (`.gitattributes`) are left out.
+        skip: a folder that is not searched.
+    """
+    files: dict[str, os.stat_result] = {}
+    left_out: list[str] = []
+    problems: list[Problem] = []
+
+    def unreadable(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):  # there is no such folder, or no longer
+            return
+        place = os.path.relpath(error.filename or root, root)
+        message = f"the folder cannot be read: {str(error.strerror).lower()}"
+        problems.append(Problem("folder", _readable(place), message))
+
+    for top, folders, names in os.walk(root, onerror=unreadable):
+        below = os.path.relpath(top, root)
+        start = "" if below == os.curdir else f"{below}/"
+        hidden = {name for name in folders if is_own and name.startswith(".")}
+        links = {name for name in folders if Path(top, name).is_symlink()} - hidden
+        left_out += [start + name for name in sorted(hidden)]
+        folders[:] = sorted(n for n in {*folders} - hidden - links if Path(top, n) != skip)
+        for name in sorted([*names, *links]):
+            path = start + name
+            if SYSTEM_FILE.fullmatch(name) or (is_own and CLONE_FILE.fullmatch(name)):
+                left_out.append(path)
+                continue
+            state = _state_or_problem(f"{top}/{name}", path, is_own=is_own)
+            if isinstance(state, Problem):
+                problems.append(state)
+            else:
+                files[path] = state
+    return FolderFiles(files, tuple(left_out), tuple(problems))
+
+
+def describe_left_out(paths: Sequence[str]) -> str:
+    """Return the number of paths that were left out, and some of them, as a line of a log."""
+    shown = ", ".join(_readable(path) for path in paths[:MAX_EXAMPLES])
+    more = ", …" if len(paths) > MAX_EXAMPLES else ""
+    return f"{len(paths)} hidden or system file{'s' * (len(paths) > 1)} left out: {shown}{more}"
+
+
+def _state_or_problem(place: str, path: str, *, is_own: bool) -> os.stat_result | Problem:
+    """Return the status of a regular file, or what is wrong with it."""
+    if (readable := _readable(path)) != path:
+        return Problem("name", readable, "the name is not UTF-8")
+    state = os.lstat(place)  # `Path.lstat` takes twice as long, for a million files
+    if stat.S_ISLNK(state.st_mode):
+        if not is_own:
+            return Problem(NOT_A_FILE, path, "a symbolic link")
+        try:
+            state = os.stat(place)  # noqa: PTH116 - quicker
+        except OSError:
+            message = "a link to a missing file (with git-annex: `datalad get` it)"
+            return Problem(BROKEN_LINK, path, message)
+        if stat.S_ISDIR(state.st_mode):
+            return Problem(NOT_A_FILE, path, "a link to a folder, not followed")
+    if not stat.S_ISREG(state.st_mode):
+        return Problem(NOT_A_FILE, path, "not a regular file")
+    return state
+
+
+def _readable(path: str) -> str:
+    r"""Return a path with `\xff` for each byte that is not UTF-8."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 # --- paths of a manifest below a folder ----------------------------------------------------------

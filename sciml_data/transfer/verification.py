@@ -5,14 +5,15 @@ that lose data, and for people who edit files. A correct file is not read again 
 mtime and inode are unchanged, unless `full` is set.
 
 A file that the manifest does not list is a difference, too: a reader could take it for data. It is
-left alone, because only its owner knows what it is.
+left alone, because only its owner knows what it is. Files that an operating system puts into any
+folder (`.DS_Store`, `Thumbs.db`, `.nfs…`) are no data: they are mentioned, and no difference.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,14 @@ from sciml_data.errors import CallError, FetchError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, not_writable
 from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.descriptor import Descriptor
-from sciml_data.registry.manifest import Entry, lstat_inside, move_to_quarantine, read_manifest
+from sciml_data.registry.manifest import (
+    Entry,
+    describe_left_out,
+    list_files,
+    lstat_inside,
+    move_to_quarantine,
+    read_manifest,
+)
 from sciml_data.registry.stages import Fetched, Plan, Verified
 from sciml_data.transfer.download.engine import fetch
 from sciml_data.transfer.download.local_files import StatCache, drop_contradicted, requested_paths
@@ -56,13 +64,20 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
         )
     manifest = descriptor.manifest
     if requested is not None:
-        existing = {path for path, _ in _walk(folder.native)}
-        manifest = manifest.select(set(manifest.by_path) & (requested | existing))
+        existing = list_files(folder.native)
+        # A link or a pipe in the place of a file is reported by the check.
+        there = {*existing.files, *existing.left_out, *(p.place for p in existing.problems)}
+        manifest = manifest.select(set(manifest.by_path) & (requested | there))
     return Fetched(descriptor, folder, manifest)
 
 
 def verify(
-    fetched: Fetched, *, full: bool = False, jobs: int = 2, progress: Progress | None = None
+    fetched: Fetched,
+    *,
+    full: bool = False,
+    jobs: int = 2,
+    progress: Progress | None = None,
+    log: Log | None = None,
 ) -> Verified:
     """Return the folder as verified, or raise an error with everything that differs.
 
@@ -74,11 +89,12 @@ def verify(
         full: read every byte, also of files that were correct before and are unchanged.
         jobs: number of files to read in parallel.
         progress: gets (bytes done, total bytes).
+        log: gets a line about files of the operating system, such as `.DS_Store`, if there are any.
 
     Raises:
         VerificationError: files are missing, changed or unexpected; `.problems` has each of them.
     """
-    problems = differences(fetched, full=full, jobs=jobs, progress=progress)
+    problems = differences(fetched, full=full, jobs=jobs, progress=progress, log=log)
     if problems:
         raise _failure(fetched, problems)
     return Verified(fetched.descriptor, fetched.folder, fetched.manifest, fetched.is_synthetic)
@@ -133,11 +149,16 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
         fetch(part, jobs=jobs, progress=progress, log=log, retry=retry)
     if fetched.descriptor.manifest is None:
         fetched = load_fetched(fetched.descriptor, fetched.folder)  # `fetch` adds to the manifest
-    return verify(fetched, jobs=jobs, progress=progress)
+    return verify(fetched, jobs=jobs, progress=progress, log=log)
 
 
 def differences(
-    fetched: Fetched, *, full: bool = False, jobs: int = 2, progress: Progress | None = None
+    fetched: Fetched,
+    *,
+    full: bool = False,
+    jobs: int = 2,
+    progress: Progress | None = None,
+    log: Log | None = None,
 ) -> list[Problem]:
     """Return one problem for each file that is missing, changed or unexpected, by path.
 
@@ -148,9 +169,16 @@ def differences(
         fetched.root, _expected(fetched), cache, full=full, jobs=jobs, progress=progress
     )
     known = fetched.manifest.by_path
+    content = list_files(fetched.root)
+    unlisted = {path: f"{state.st_size} bytes" for path, state in content.files.items()}
+    unlisted |= {problem.place: problem.message for problem in content.problems}
     problems += [
-        Problem(UNEXPECTED, path, what) for path, what in _walk(fetched.root) if path not in known
+        Problem(UNEXPECTED, path, f"{what}, not in the manifest")
+        for path, what in unlisted.items()
+        if path not in known
     ]
+    if log and (left_out := [path for path in content.left_out if path not in known]):
+        log(describe_left_out(left_out))
     return sorted(problems, key=lambda problem: (problem.place, problem.kind))
 
 
@@ -246,18 +274,6 @@ def _read(
         return Problem(CHANGED, entry.path, hash_mismatch(entry.hash, actual))
     cache.add(entry.path, actual, state)
     return None
-
-
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield (path, description) of all files and links below a folder; no link is followed."""
-    for folder, folders, files in os.walk(root):
-        for name in [*folders, *files]:
-            path = Path(folder, name)
-            state = path.lstat()
-            if not stat.S_ISDIR(state.st_mode):
-                is_link = stat.S_ISLNK(state.st_mode)
-                what = "a symbolic link" if is_link else f"{state.st_size} bytes"
-                yield path.relative_to(root).as_posix(), f"{what}, not in the manifest"
 
 
 def _failure(fetched: Fetched, problems: list[Problem]) -> VerificationError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
 from sciml_data.errors import CallError
 from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import manifest_of
+from sciml_data.testing.datasets import write_files
 
 
 def write(path: Path, **arrays: Any) -> None:
@@ -142,3 +144,32 @@ def test_one_file_a_sample_is_not_proposed(tmp_path: Path) -> None:
         write(tmp_path / f"{number}.h5", x=np.zeros((3, 2)))
 
     assert proposed(tmp_path) is None
+
+
+def test_links_of_a_snapshot_are_files_and_a_clone_is_left_out(tmp_path: Path) -> None:
+    write_files(
+        tmp_path,
+        {"blobs/ab": b"waves", "s/.git/hooks/run": b"", "s/.datalad/config": b"", "s/b": b"b"},
+    )
+    (tmp_path / "s" / "a.bin").symlink_to("../blobs/ab")
+    lines: list[str] = []
+
+    manifest = take_inventory(tmp_path / "s", log=lines.append)
+
+    assert [(entry.path, entry.size_bytes) for entry in manifest] == [("a.bin", 5), ("b", 1)]
+    assert lines == ["2 hidden or system files left out: .datalad, .git"]
+
+
+def test_every_link_and_name_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a/b.bin": b"", os.fsdecode(b"\xe9.csv"): b""})
+    (tmp_path / "annexed").symlink_to(".git/annex/objects/none")
+    (tmp_path / "folder").symlink_to("a")
+
+    with pytest.raises(CallError) as error:
+        take_inventory(tmp_path)
+
+    assert {(problem.kind, problem.place) for problem in error.value.problems} == {
+        ("link", "annexed"),
+        ("unexpected", "folder"),
+        ("name", r"\xe9.csv"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ from sciml_data.registry.manifest import (
     Entry,
     Manifest,
     clashes,
+    describe_left_out,
     hash_file,
+    list_files,
     manifest_of,
     parse_manifest,
     read_manifest,
     unsafe_because,
 )
+from sciml_data.testing.datasets import write_files
 from tests.support.problems import kinds_and_places
 
 HASHES = st.one_of(
@@ -289,3 +293,71 @@ def test_totals_and_parts_of_a_manifest() -> None:
     assert manifest.select(["b"]).entries == (entries[1],)
     with pytest.raises(KeyError):
         manifest.select(["c"])
+
+
+SYSTEM_FILES = (".DS_Store", "a/._b.bin", "Thumbs.db", "a/.nfs00000000012f", "DESKTOP.INI")
+
+
+def names_of(folder: Path, *, is_own: bool) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    content = list_files(folder, is_own=is_own)
+    problems = [(problem.kind, problem.place) for problem in content.problems]
+    return [*content.files], [*content.left_out], problems
+
+
+def test_files_of_the_operating_system_are_in_no_manifest(tmp_path: Path) -> None:
+    write_files(tmp_path, dict.fromkeys([*SYSTEM_FILES, "a/b.bin", ".nfs.csv", ".zgroup"], b""))
+
+    assert [entry.path for entry in manifest_of(tmp_path)] == [".nfs.csv", ".zgroup", "a/b.bin"]
+    assert sorted(list_files(tmp_path).left_out) == sorted(SYSTEM_FILES)
+    assert describe_left_out(SYSTEM_FILES) == (
+        "5 hidden or system files left out: .DS_Store, a/._b.bin, Thumbs.db, a/.nfs00000000012f, …"
+    )
+
+
+def test_links_to_files_are_followed_in_a_persons_own_folder_only(tmp_path: Path) -> None:
+    write_files(
+        tmp_path,
+        {"blobs/1": b"waves", "own/.git/config": b"", "own/.gitattributes": b"", "own/a/b": b"b"},
+    )
+    own = tmp_path / "own"
+    (own / "a" / "link").symlink_to("../../blobs/1")
+    (own / "broken").symlink_to(".git/annex/objects/none")
+    (own / "folder").symlink_to("a")
+    (own / ".hidden").symlink_to("a")
+    os.mkfifo(own / "pipe")
+
+    files, left_out, problems = names_of(own, is_own=True)
+    assert files == ["a/b", "a/link"]
+    assert sorted(left_out) == [".git", ".gitattributes", ".hidden"]
+    assert problems == [("link", "broken"), ("unexpected", "folder"), ("unexpected", "pipe")]
+    assert list_files(own, is_own=True).files["a/link"].st_size == 5
+
+    files, left_out, problems = names_of(own, is_own=False)
+    assert sorted(files) == [".git/config", ".gitattributes", "a/b"]
+    assert not left_out
+    assert {place for _, place in problems} == {"a/link", "broken", "folder", ".hidden", "pipe"}
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_names_that_are_not_utf_8_are_named(tmp_path: Path, is_own: bool) -> None:  # noqa: FBT001
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).touch()
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    (tmp_path / os.fsdecode(b"caf\xe9") / "a.csv").touch()
+
+    files, _, problems = names_of(tmp_path, is_own=is_own)
+
+    assert not files
+    assert problems == [("name", r"caf\xe9.csv"), ("name", r"caf\xe9/a.csv")]
+    with pytest.raises(DescriptorError):
+        manifest_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path", [".git/hooks/x", "a/.GIT/config", "a/.git", ".git./x", "b/.Git /x"]
+)
+def test_a_path_in_a_git_folder_is_refused(path: str) -> None:
+    with pytest.raises(DescriptorError) as error:
+        parse_manifest(f"path,bytes,hash\n{path},1,md5:{'0' * 32}\n")
+
+    assert kinds_and_places(error) == [("path", "manifest.csv:2")]
+    assert not unsafe_because(re.sub("git", "github", path, flags=re.IGNORECASE))

@@ -134,6 +134,36 @@ def test_unexpected_files_alone_fail_and_stay(fetched: Fetched, plan: Plan) -> N
     assert f"out of {fetched.root}" in error.value.hint
 
 
+def test_files_of_the_operating_system_are_mentioned_and_block_nothing(fetched: Fetched) -> None:
+    write_files(fetched.root, {".DS_Store": b"x", "deep/.nfs0001": b"", "deep/thumbs.db": b""})
+    lines: list[str] = []
+
+    assert verify(fetched, full=True, log=lines.append).manifest == fetched.manifest
+    assert lines == [
+        "3 hidden or system files left out: .DS_Store, deep/.nfs0001, deep/thumbs.db",
+    ]
+
+
+def test_a_file_that_is_listed_is_checked_whatever_its_name(tmp_path: Path, home: Home) -> None:
+    files = {".DS_Store": b"data", "a.bin": b"a"}
+    write_files(tmp_path / "served", files)
+    descriptor = write_dataset(tmp_path / "registry", files)
+    fetched = fetch(make_plan(descriptor, home, mirrors=[f"file:{tmp_path}/served"]))
+    lines: list[str] = []
+    verify(fetched, log=lines.append)
+
+    (fetched.root / ".DS_Store").write_bytes(b"date")
+
+    assert differences_of(fetched, full=True) == [("changed", ".DS_Store")]
+    assert lines == []
+
+
+def test_a_name_that_is_not_utf_8_is_unexpected(fetched: Fetched) -> None:
+    (fetched.root / os.fsdecode(b"caf\xe9.csv")).touch()
+
+    assert differences_of(fetched) == [("unexpected", r"caf\xe9.csv")]
+
+
 def test_a_link_is_not_the_file(fetched: Fetched, tmp_path: Path) -> None:
     (fetched.root / "d.bin").unlink()
     (fetched.root / "d.bin").symlink_to(tmp_path / "served" / "d.bin")

@@ -259,6 +259,6 @@ def _convert(fetched: Fetched, log: Log) -> Converted:
 
     name = f"{fetched.descriptor.dataset} {fetched.descriptor.version}"
     log(f"verifying {name}")
-    verified = verify(fetched)
+    verified = verify(fetched, log=log)
     log(f"converting {name}")
     return convert(verified, log=log)

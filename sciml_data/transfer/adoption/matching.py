@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sciml_data.errors import Problem
 from sciml_data.home import DatasetFolder
 from sciml_data.registry.descriptor import Descriptor, Mirror, match_paths
-from sciml_data.registry.manifest import Manifest, clashes, read_manifest, unsafe_because
+from sciml_data.registry.manifest import (
+    BROKEN_LINK,
+    Manifest,
+    clashes,
+    list_files,
+    read_manifest,
+    unsafe_because,
+)
 from sciml_data.transfer.listing.listing import (
     ListedFile,
     Listing,
@@ -111,47 +117,22 @@ def _view(layout: Mirror, ignore: Sequence[str], skip: Path) -> _FolderView:
     """Return the files of a folder under the paths that a layout gives them."""
     view = _FolderView(layout, {}, [])
     for prefix, url in layout.prefixes.items():
-        for name, place in _walk(path_of(url), skip):
+        root = path_of(url)
+        content = list_files(root, is_own=True, skip=skip)
+        problems = {problem.place: problem for problem in content.problems}
+        view.skipped += sum(layout.prefix_of(prefix + name) == prefix for name in content.left_out)
+        for name in [*content.files, *problems]:
             path = prefix + name
             if layout.prefix_of(path) != prefix:
                 continue  # a longer prefix has the folder of this file
-            is_hidden = any(part.startswith(".") for part in name.split("/"))
-            if is_hidden or match_paths(ignore, [path]):
+            if match_paths(ignore, [path]):
                 view.skipped += 1
-                continue
-            _add(view, path, place)
+            elif name in problems:
+                kind = MISSING if problems[name].kind == BROKEN_LINK else UNEXPECTED
+                view.problems.append(Problem(kind, path, problems[name].message))
+            else:
+                view.files[path] = LocalFile(root / name, content.files[name].st_size)
     return view
-
-
-def _add(view: _FolderView, path: str, place: Path) -> None:
-    try:
-        state = place.stat()
-    except OSError:
-        message = "a link to a missing file (with git-annex: `datalad get` it)"
-        view.problems.append(Problem(MISSING, path, message))
-        return
-    if not place.is_file():
-        is_folder = place.is_dir()
-        message = "a link to a folder, not followed" if is_folder else "not a regular file"
-        view.problems.append(Problem(UNEXPECTED, path, message))
-        return
-    view.files[path] = LocalFile(place, state.st_size)
-
-
-def _walk(root: Path, skip: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and path of everything below a folder but folders, in order.
-
-    A hidden folder (`.git`, `.datalad`) counts as one file, and is not searched.
-    """
-    for top, folders, names in os.walk(root):
-        here = Path(top)
-        links = [name for name in folders if (here / name).is_symlink()]
-        hidden = [name for name in folders if name.startswith(".")]
-        folders[:] = sorted(
-            name for name in set(folders) - {*links, *hidden} if here / name != skip
-        )
-        for name in sorted([*names, *{*links, *hidden}]):
-            yield (here / name).relative_to(root).as_posix(), here / name
 
 
 def _match_pinned(view: _FolderView, manifest: Manifest) -> FolderMatch:
@@ -218,8 +199,12 @@ def _match_unpinned(
 
 
 def _foreign(view: _FolderView, files: Mapping[str, LocalFile]) -> list[Problem]:
+    """Return a problem for each file that is not of the dataset; hidden ones are only counted."""
+    foreign = {path: file for path, file in view.files.items() if path not in files}
+    hidden = {path for path in foreign if path.rpartition("/")[2].startswith(".")}
+    view.skipped += len(hidden)
     return [
         Problem(UNEXPECTED, path, f"{file.size_bytes} bytes, not a file of the dataset")
-        for path, file in view.files.items()
-        if path not in files
+        for path, file in foreign.items()
+        if path not in hidden
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from sciml_data.registry.manifest import NOT_A_FILE, list_files
 from sciml_data.transfer.protocols.source import (
     Body,
     Listed,
@@ -42,27 +43,23 @@ def path_of(url: str) -> Path:
 def list_folder(url: str) -> Iterator[Listed]:
     """Yield every regular file below a ``file:///DIR/`` URL; nothing if there is no such folder.
 
-    Links to files are followed, links to folders are not.
+    Links to files are followed, links to folders are not. Hidden folders and files of the
+    operating system are left out.
 
     Raises:
-        SourceError: the folder cannot be read.
+        SourceError: the folder cannot be read, or has broken links or names that are not UTF-8.
     """
     root = path_of(url)
     if not root.is_dir():
         return
-    try:
-        for place, folders, names in os.walk(root, onerror=_raise):
-            folders.sort()
-            for path in sorted(Path(place, name) for name in names):
-                state = path.stat()
-                if stat.S_ISREG(state.st_mode):
-                    yield Listed(path.relative_to(root).as_posix(), state.st_size)
-    except OSError as error:
-        raise SourceError(_reason(error)) from error
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    content = list_files(root, is_own=True)
+    # A pipe or a link to a folder is left out; a file that is missing would look removed upstream.
+    wrong = [problem for problem in content.problems if problem.kind != NOT_A_FILE]
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise SourceError(f"{wrong[0].place}: {wrong[0].message}{more}")
+    for path, state in content.files.items():
+        yield Listed(path, state.st_size)
 
 
 class FileSource:

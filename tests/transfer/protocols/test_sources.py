@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sciml_data.transfer.protocols import (
     Timeouts,
     TransientError,
 )
-from sciml_data.transfer.protocols.file import file_url, path_of
+from sciml_data.transfer.protocols.file import file_url, list_folder, path_of
 from sciml_data.transfer.protocols.https import _check_redirect
 from sciml_data.transfer.protocols.mirrors import mirror_base, mirror_of, user_mirrors
 
@@ -283,3 +284,21 @@ def test_a_mirror_is_named_by_its_base() -> None:
         "https://origin.example/tree",
     ]
     assert mirror_of("https://h.example/y/z", "a/x.bin", ()) == "https://h.example"
+
+
+def test_a_folder_lists_files_and_links_to_files(tmp_path: Path) -> None:
+    write_files(tmp_path, {"blobs/1": b"waves", "s/a/b": b"b", "s/.git/x": b"", "s/.DS_Store": b""})
+    (tmp_path / "s" / "link").symlink_to("../blobs/1")
+    (tmp_path / "s" / "folder").symlink_to("a")
+
+    listed = {(file.name, file.size_bytes) for file in list_folder(f"{tmp_path.as_uri()}/s/")}
+
+    assert listed == {("a/b", 1), ("link", 5)}
+
+
+def test_a_folder_with_broken_links_or_names_is_an_error_that_names_one(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xe9.csv")).touch()
+    (tmp_path / "annexed").symlink_to(".git/annex/objects/none")
+
+    with pytest.raises(SourceError, match=r"annexed: a link to a missing file .*and 1 more"):
+        list(list_folder(f"{tmp_path.as_uri()}/"))
