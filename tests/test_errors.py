@@ -86,6 +86,6 @@ def test_any_other_error_of_the_system_is_not_hidden(monkeypatch: pytest.MonkeyP
     def fail(**_: object) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(program, "group", fail)
+    monkeypatch.setattr(program.group, "main", fail)
     with pytest.raises(OSError, match="input/output error"):
         program.main()
