@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -44,8 +45,10 @@ TEMPORARY_GLOB = ".*.unfinished"
 QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
 QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
 DRIVER = "stdio"  # of HDF5: the default one refuses the symbolic links in /proc
-COPY_BYTES = 16 * 2**20
-METADATA_BYTES = 2**20  # of headers and indices of chunks, beside the arrays
+COPY_BYTES = 2**20
+MEMORY_BYTES = 64 * 2**20  # of the largest file that is written in memory first
+METADATA_BYTES = 2**20  # of headers, beside the arrays
+INDEX_PART = 16  # of the arrays, which their indices of chunks never take
 MEMORY_NAME_LETTERS = 60  # of at most 249 bytes; the name is only shown in /proc
 
 
@@ -151,48 +154,121 @@ def write_netcdf(
 
 
 def _write(path: Path, dataset: xr.Dataset, groups: Mapping[str, xr.Dataset]) -> None:
-    """Write a file as NetCDF-4, in memory first, from which the finished bytes are copied.
+    """Write a file as NetCDF-4. HDF5 never meets a full disk.
 
     HDF5 cannot close a file that it could not write to the end: on a full disk it would print
-    traces, and end the process by a segmentation fault.
+    traces, and end the process by a segmentation fault. So a small file is written in memory, from
+    which the finished bytes are copied. For a large one, room on the disk is reserved before.
     """
-    from xarray.backends import H5NetCDFStore
-
-    _require_file_size(path, (dataset, *groups.values()))
+    contents: list[tuple[str | None, xr.Dataset]] = [(None, dataset), *groups.items()]
+    size_bytes = sum(_most_bytes(content) for _, content in contents)
+    _require_file_size(path, size_bytes)
+    # The length of text in the file is known afterwards.
+    in_memory = size_bytes <= MEMORY_BYTES or any(_has_text(content) for _, content in contents)
     memory = os.memfd_create(path.name[:MEMORY_NAME_LETTERS])
     try:
         place = f"/proc/self/fd/{memory}"
         _create_without_times(place, groups)
-        for name, content in ((None, dataset), *groups.items()):
-            # `to_netcdf` cannot choose a driver. The bytes are those of HDF5's default driver.
-            store = H5NetCDFStore.open(place, mode="a", group=name, driver=DRIVER)
-            try:
-                content.compute().dump_to_store(store)
-            finally:
-                store.close()
-        _copy(memory, path)
+        if not in_memory:
+            _copy(memory, path)
+            place = str(path)
+        for name, content in contents:
+            if not in_memory:
+                _reserve(path, _most_bytes(content))
+            _write_group(place, name, content)
+        if in_memory:
+            _copy(memory, path)
     finally:
         os.close(memory)
 
 
+def _write_group(place: str, name: str | None, content: xr.Dataset) -> None:
+    """Write the content of a group into an HDF5 file that has the group."""
+    from xarray.backends import H5NetCDFStore
+
+    # `to_netcdf` cannot choose a driver. The bytes are those of HDF5's default driver.
+    store = H5NetCDFStore.open(place, mode="a", group=name, driver=DRIVER)
+    try:
+        content.dump_to_store(store, writer=_OneByOne())
+    finally:
+        store.close()
+
+
+class _OneByOne:
+    """A writer for xarray that computes lazy arrays one after the other.
+
+    xarray's own writer would leave the chunks of a dask array to threads, so that their order in
+    the file, and the bytes, would differ from run to run.
+    """
+
+    def add(self, source: Any, target: Any) -> None:
+        """Write an array into a variable of the file."""
+        import numpy as np
+
+        target[...] = np.asarray(source)
+
+
 def _copy(memory: int, path: Path) -> None:
     """Copy a file in memory to the disk, if the disk has room for it."""
-    size_bytes, free_bytes = os.fstat(memory).st_size, shutil.disk_usage(path.parent).free
-    if size_bytes > free_bytes:
-        message = f"{size_bytes} bytes are needed, {free_bytes} are free"
-        raise OSError(errno.ENOSPC, message, str(path.parent))
+    size_bytes = os.fstat(memory).st_size
+    if size_bytes > shutil.disk_usage(path.parent).free:
+        raise _no_room(errno.ENOSPC, path, size_bytes)
     with open(memory, "rb", closefd=False) as source, path.open("wb") as target:
         source.seek(0)
         shutil.copyfileobj(source, target, COPY_BYTES)
 
 
-def _require_file_size(path: Path, contents: Iterable[xr.Dataset]) -> None:
-    """Raise an error if this process may not write files as large as the arrays.
+def _reserve(path: Path, size_bytes: int) -> None:
+    """Make a file longer by bytes for which the disk has room.
+
+    HDF5 writes over them, and when it closes the file it cuts off what is left. Unlike a look at
+    the free space, this also holds when other processes write to the disk at the same time.
+    """
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, size_bytes)
+        except OSError as error:
+            if error.errno not in FULL_DISK:
+                raise
+            number = error.errno
+        else:
+            return
+    path.unlink()  # a file system may keep a part of what it reserved
+    raise _no_room(number, path, size_bytes)
+
+
+def _no_room(number: int, path: Path, size_bytes: int) -> OSError:
+    free_bytes = shutil.disk_usage(path.parent).free
+    message = f"{size_bytes} bytes are needed, {free_bytes} are free"
+    return OSError(number, message, str(path.parent))
+
+
+def _most_bytes(content: xr.Dataset) -> int:
+    """Return the most bytes that a group takes in a file, if it has no text of unknown length."""
+    import numpy as np
+
+    size_bytes = 0
+    for variable in content.variables.values():
+        chunks = variable.encoding.get("chunksizes") or (1,) * variable.ndim
+        # Chunks at the edges are stored whole.
+        pairs = zip(variable.shape, chunks, strict=False)  # text has chunks of letters, too
+        stored = [-(-size // chunk) * chunk for size, chunk in pairs]
+        itemsize = np.dtype(variable.encoding.get("dtype") or variable.dtype).itemsize
+        size_bytes += math.prod(stored) * itemsize
+    return size_bytes + size_bytes // INDEX_PART + METADATA_BYTES
+
+
+def _has_text(content: xr.Dataset) -> bool:
+    """Return whether a group has text whose length in the file is not known before."""
+    return any(variable.dtype.kind in "OUT" for variable in content.variables.values())
+
+
+def _require_file_size(path: Path, size_bytes: int) -> None:
+    """Raise an error if this process may not write a file of this size.
 
     The limit (`ulimit -f`) holds for files in memory, too, where HDF5 would meet it.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size_bytes = sum(content.nbytes for content in contents) + METADATA_BYTES
     if limit != resource.RLIM_INFINITY and size_bytes > limit:
         message = f"about {size_bytes} bytes are to be written, files may have {limit} (ulimit -f)"
         raise OSError(errno.EFBIG, message, str(path))
@@ -232,7 +308,7 @@ def _create_without_times(place: str, groups: Iterable[str]) -> None:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fapl_stdio()
     flags = h5py.h5f.ACC_TRUNC
-    file = h5py.h5f.create(place.encode(), flags, fcpl=file_properties, fapl=access)
+    file = h5py.h5f.create(os.fsencode(place), flags, fcpl=file_properties, fapl=access)
     for name in groups:
         h5py.h5g.create(file, name.encode(), gcpl=group_properties).close()
     file.close()

@@ -382,7 +382,7 @@ def test_writing_a_new_file_is_not_an_opening() -> None:
 
 
 def test_netcdf_is_written_by_one_function() -> None:
-    """It writes through memory, so that a full disk is a sentence, and leaves times out."""
+    """It sees to it that a full disk is a sentence, and leaves times out."""
     writers = [
         str(path.relative_to(ROOT))
         for path in SOURCES

@@ -1,7 +1,8 @@
 """A full disk is a sentence: HDF5 does not meet it, so nothing crashes and nothing is half-written.
 
-A small tmpfs is the disk, which only root can mount; without root these tests are skipped. The
-limit of file sizes (`ulimit -f`) needs no root.
+Small files are written in memory first; room for large ones is reserved before. A small tmpfs is
+the disk, which only root can mount; without root these tests are skipped. The limit of file sizes
+(`ulimit -f`) needs no root.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import resource
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dask
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
 
 from sciml_data import get_dataset
-from sciml_data.ready import write_netcdf
+from sciml_data.ready import shards, write_netcdf
 
 DISK_BYTES = 4 * 2**20
 DATASET = "hydronet_ds1"
@@ -114,6 +118,81 @@ def test_a_file_is_whole_or_absent_however_little_room_there_is(disk: Path, numb
             (disk / "a.nc").unlink()
 
     assert refused >= len(whole) // (5 * PAGE)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_large_file_has_the_same_bytes_or_is_absent(
+    disk: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, groups = contents()[number]
+    write_netcdf(dataset, disk / "a.nc", groups)
+    whole = (disk / "a.nc").read_bytes()
+    (disk / "a.nc").unlink()
+    monkeypatch.setattr(shards, "MEMORY_BYTES", 0)
+    written, refusals = 0, []
+
+    for gap in range(0, DISK_BYTES, 50 * PAGE):
+        fill(disk, gap)
+        try:
+            write_netcdf(dataset, disk / "a.nc", groups)
+        except OSError as error:
+            refusals.append(str(error))
+        else:
+            assert (disk / "a.nc").read_bytes() == whole
+            (disk / "a.nc").unlink()
+            written += 1
+        assert [path.name for path in disk.iterdir()] == ["filler"]
+
+    assert all("bytes are needed" in refusal for refusal in refusals)
+    assert min(written, len(refusals)) >= 5
+
+
+def test_a_disk_that_others_fill_meanwhile_has_room_for_a_file_that_was_begun(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "MEMORY_BYTES", 0)
+    values = np.arange(100_000)
+
+    def filling() -> np.ndarray:
+        fill(disk, 0)
+        return values
+
+    lazy = dask.array.from_delayed(dask.delayed(filling)(), values.shape, values.dtype)
+
+    write_netcdf(xr.Dataset({"a": ("x", lazy)}), disk / "a.nc")
+
+    assert (disk / "filler").exists()
+    with xr.open_dataset(disk / "a.nc", engine="h5netcdf") as dataset:
+        np.testing.assert_array_equal(dataset["a"], values)
+
+
+def test_lazy_variables_are_in_memory_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a large file nor all of its variables are."""
+    monkeypatch.setattr(shards, "MEMORY_BYTES", 2**20)
+    one = dask.array.ones(2**19, chunks=2**17)  # 4 MiB
+    dataset = xr.Dataset({f"v{number}": ("x", one) for number in range(8)})
+    write_netcdf(dataset.isel(x=slice(1)), tmp_path / "imports.nc")
+
+    tracemalloc.start()
+    write_netcdf(dataset, tmp_path / "a.nc")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert (tmp_path / "a.nc").stat().st_size > 8 * one.nbytes
+    assert peak < 3 * one.nbytes
+
+
+def test_text_of_unknown_length_needs_no_guess(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "MEMORY_BYTES", 0)
+    words = np.array([f"{number}" * 2000 for number in range(500)], object)  # 2.8 MB
+    fill(disk, 2**21)
+
+    with pytest.raises(OSError, match="bytes are needed"):
+        write_netcdf(xr.Dataset({"a": ("x", words)}), disk / "a.nc")
+
+    assert [path.name for path in disk.iterdir()] == ["filler"]
 
 
 def test_an_older_file_stays_if_there_is_no_room_for_the_new_one(disk: Path) -> None:
