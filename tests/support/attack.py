@@ -84,7 +84,8 @@ def run_part(part: Part, seed: int) -> bool:
 
 def limit_memory() -> None:
     """Bound the memory of a child, so that a bomb is found and does not stop the computer."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)  # some set a limit of their own
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, hard))
 
 
 def main() -> None:
