@@ -188,8 +188,11 @@ def environment() -> dict[str, str]:
 
 def _failure(command: Sequence[str], folder: Path, code: int, output: bytes) -> str:
     """Return a sentence about a program that failed, with the last lines of its output."""
+    from sciml_data.transfer.protocols.credentials import redacted
+
     name = " ".join([Path(command[0]).name, *_verb(command)])
-    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+    text = redacted(output.decode(errors="replace"))
+    lines = [line for line in text.splitlines() if line.strip()]
     return "\n  ".join([f"`{name}` ended with {code} in {folder}", *lines[-MAX_ERROR_LINES:]])
 
 

@@ -49,9 +49,17 @@ def make_source(connections: int, timeouts: Timeouts) -> Source:  # noqa: ARG001
 
 
 def place_address(text: str) -> str:
-    """Return `datalad:PLACE` for a user's text; the path of a folder becomes absolute."""
+    """Return `datalad:PLACE` for a user's text; the path of a folder becomes absolute.
+
+    Raises:
+        CallError: the address is not valid.
+    """
     place = text.removeprefix(f"{SCHEME}:")
-    is_address = "://" in place or ("@" in place and ":" in place)
+    if "://" in place:
+        from sciml_data.transfer.protocols.credentials import take_credentials
+
+        return f"{SCHEME}:{take_credentials(place)}"
+    is_address = "@" in place and ":" in place
     return f"{SCHEME}:{place if is_address else Path(place).expanduser().resolve()}"
 
 
@@ -94,13 +102,15 @@ class _Fetcher:
 
     def fetch(self, key: str) -> Path:
         """Return the path of a key's content, after fetching it if necessary."""
+        from sciml_data.transfer.protocols.credentials import redacted
+
         if place := self._where.ask(key):
             return self._root / place
         answer = self._get.ask(key)
         if place := self._where.ask(key):
             return self._root / place
         messages: list[str] = json.loads(answer or "{}").get("error-messages", [])
-        reasons = " ".join(" ".join(messages).split())
+        reasons = redacted(" ".join(" ".join(messages).split()))
         raise SourceError(f"git-annex cannot fetch it: {reasons or 'no known place has it'}")
 
     def close(self) -> None:
@@ -183,10 +193,12 @@ class DataladSource:
         return dataset
 
     def _clone(self, place: str) -> Path:
+        from sciml_data.transfer.protocols.credentials import with_credentials
+
         require_programs("datalad")
         folder = Path(tempfile.mkdtemp(prefix="sciml-data-clone-"))
         self._temporary.append(folder)
-        run(["datalad", "-l", "error", "clone", place, "clone"], folder)
+        run(["datalad", "-l", "error", "clone", with_credentials(place), "clone"], folder)
         return folder / "clone"
 
     def _look_up(self, dataset: _Dataset, version: str, path: str) -> str | bytes:

@@ -10,12 +10,12 @@ than `read`.
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import io
 import re
 import socket
 import threading
 import time
-import urllib.request
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +25,15 @@ import urllib3
 from urllib3 import connection, exceptions
 
 from sciml_data import __version__
+from sciml_data.transfer.protocols.network import (
+    GIVEN_BY,
+    Login,
+    Logins,
+    Proxy,
+    certificate_advice,
+    certificates,
+    proxy_of,
+)
 from sciml_data.transfer.protocols.retry import retry_after_s
 from sciml_data.transfer.protocols.source import (
     MAX_DIGITS,
@@ -48,7 +57,6 @@ MAX_QUOTED = 80  # characters of a header in an error message
 MAX_HOSTS = 16  # hosts whose connections are kept open at once
 # An entity tag or date that is sent back in If-Range: of one line and a sensible length.
 TAG_PATTERN = re.compile(r"[\x20-\x7e\x80-\xff]{1,1024}")
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # never reached through a proxy
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:
@@ -126,7 +134,7 @@ class _TimedTlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TimedTlsConnection
 
 
-def with_deadlines(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+def _with_deadlines(manager: urllib3.PoolManager) -> urllib3.PoolManager:
     """Let the read timeout of a manager's connections count for all headers of an answer together.
 
     It counts for each call of `read` and `read1` as well.
@@ -135,27 +143,136 @@ def with_deadlines(manager: urllib3.PoolManager) -> urllib3.PoolManager:
     return manager
 
 
-class HttpSource:
-    """Has one connection pool for each proxy of the environment, and one for direct requests."""
+class HttpClient:
+    """Sends all requests of this product: with the proxies, credentials and certificates of a user.
+
+    It has one connection pool for each proxy, and one for direct requests.
+    """
 
     def __init__(self, connections: int, timeouts: Timeouts) -> None:
         """Take the connections to keep for each host, and the timeouts."""
         self._connections = connections
         self._timeout = urllib3.Timeout(connect=timeouts.connect_s, read=timeouts.read_s)
-        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        # By proxy and whether TLS is used; and of each scheme and host.
+        self._managers: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
+        self._of_host: dict[tuple[str, str], tuple[urllib3.PoolManager, Proxy | None]] = {}
+        self._logins = Logins()
         self._lock = threading.Lock()  # two threads must not create the same pool
+
+    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """Return the first answer that is no redirect; its body is still to be read.
+
+        Args:
+            url: to request. The user's credentials for it are sent, and after a redirect those for
+                the new address only.
+            headers: of all requests.
+
+        Raises:
+            TransientError: no answer came; a second request may succeed.
+            SourceError: the address, a redirect, a proxy or a certificate is refused, or the
+                credentials are.
+        """
+        headers = {"User-Agent": f"sciml-data/{__version__}", **headers}
+        for _ in range(MAX_REDIRECTS + 1):
+            login = self._logins.of(url)
+            more = {"Authorization": login.header} if login else {}
+            response = self._get(url, headers | more)
+            if response.status == HTTPStatus.UNAUTHORIZED or (
+                login and response.status == HTTPStatus.FORBIDDEN
+            ):
+                raise _refused_login(url, response, login)
+            if response.status not in REDIRECTS:
+                return response
+            response.close()
+            url = redirected(url, response)
+        raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
+
+    def close(self) -> None:
+        """Close all connections."""
+        for manager in self._managers.values():
+            manager.clear()
+
+    def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        manager, proxy = self._manager(url)
+        # Redirects and retries are ours: redirects are checked, and retries need the rate limit.
+        try:
+            response = manager.request(
+                "GET", url, headers=headers, redirect=False, retries=False, preload_content=False
+            )
+        except exceptions.SSLError as error:
+            raise SourceError(_tls_reason(error)) from error
+        except exceptions.ProxyError as error:
+            raise _proxy_error(error, proxy) from error
+        except exceptions.LocationValueError as error:
+            raise SourceError(str(error)) from error
+        except exceptions.ReadTimeoutError as error:
+            raise TransientError("no answer in time", is_unreachable=True) from error
+        except exceptions.HTTPError as error:
+            raise _transient(error) from error
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
+            response.close()
+            raise SourceError(_refused_by_proxy(proxy))
+        return response
+
+    def _manager(self, url: str) -> tuple[urllib3.PoolManager, Proxy | None]:
+        """Return the pool for a URL, and its proxy; the environment is read once for each host."""
+        parts = urlsplit(url)
+        host = parts.scheme, parts.netloc
+        with self._lock:
+            if host not in self._of_host:
+                proxy = proxy_of(url)
+                has_tls = "https" in {parts.scheme, urlsplit(proxy.url).scheme if proxy else ""}
+                if (proxy, has_tls) not in self._managers:
+                    self._managers[proxy, has_tls] = self._new_manager(proxy, has_tls=has_tls)
+                self._of_host[host] = self._managers[proxy, has_tls], proxy
+            return self._of_host[host]
+
+    def _new_manager(self, proxy: Proxy | None, *, has_tls: bool) -> urllib3.PoolManager:
+        options: dict[str, Any] = {"maxsize": self._connections, "timeout": self._timeout}
+        if has_tls:
+            options["ssl_context"] = certificates()
+        if proxy is None:
+            return _with_deadlines(urllib3.PoolManager(MAX_HOSTS, **options))
+        if proxy.url.startswith("socks"):
+            return _socks_manager(proxy, options)
+        if proxy.url.startswith("https:"):
+            options["proxy_ssl_context"] = options["ssl_context"]
+        return _with_deadlines(
+            urllib3.ProxyManager(proxy.url, MAX_HOSTS, proxy_headers=proxy.headers, **options)
+        )
+
+
+def _socks_manager(proxy: Proxy, options: dict[str, Any]) -> urllib3.PoolManager:
+    if importlib.util.find_spec("socks") is None:
+        raise SourceError(
+            f"the proxy {proxy.url} speaks SOCKS, which needs PySocks: "
+            "pip install 'sciml-data[socks]'"
+        )
+    from sciml_data.transfer.protocols.socks import socks_manager
+
+    return socks_manager(
+        proxy.url, proxy.username, proxy.password, _TimedResponse, num_pools=MAX_HOSTS, **options
+    )
+
+
+class HttpSource:
+    """Files of `http:` and `https:` URLs."""
+
+    def __init__(self, connections: int, timeouts: Timeouts) -> None:
+        """Take the connections to keep for each host, and the timeouts."""
+        self._client = HttpClient(connections, timeouts)
 
     def open(
         self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
     ) -> Body:
         """Request a file from an offset on; see `Source.open`."""
         # identity: a compressed answer would have other offsets.
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"sciml-data/{__version__}"}
+        headers = {"Accept-Encoding": "identity"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
             if tag is not None:
                 headers["If-Range"] = tag
-        response = self._follow(url, headers)
+        response = self._client.get(url, headers)
         try:
             _check_status(response)
             first, stop, size_bytes = _content_range(response, start)
@@ -173,51 +290,7 @@ class HttpSource:
 
     def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            pool.clear()
-
-    def _follow(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        for _ in range(MAX_REDIRECTS + 1):
-            response = self._get(url, headers)
-            if response.status not in REDIRECTS:
-                return response
-            response.close()
-            url = redirected(url, response)
-        raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
-
-    def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        # Redirects and retries are ours: redirects are checked, and retries need the rate limit.
-        try:
-            return self._pool(url).request(
-                "GET", url, headers=headers, redirect=False, retries=False, preload_content=False
-            )
-        except (exceptions.SSLError, exceptions.LocationValueError, exceptions.ProxyError) as error:
-            raise SourceError(str(error)) from error
-        except exceptions.ReadTimeoutError as error:
-            raise TransientError("no answer in time", is_unreachable=True) from error
-        except exceptions.HTTPError as error:
-            raise _transient(error) from error
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        proxy = None
-        if host not in LOOPBACK and not urllib.request.proxy_bypass(host):
-            proxy = urllib.request.getproxies().get(parts.scheme)
-        with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = self._new_pool(proxy)
-            return self._pools[proxy]
-
-    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
-        count, timeout = self._connections, self._timeout
-        if proxy is not None:
-            manager: urllib3.PoolManager = urllib3.ProxyManager(
-                proxy, MAX_HOSTS, maxsize=count, timeout=timeout
-            )
-        else:
-            manager = urllib3.PoolManager(MAX_HOSTS, maxsize=count, timeout=timeout)
-        return with_deadlines(manager)
+        self._client.close()
 
 
 def redirected(url: str, response: urllib3.BaseHTTPResponse) -> str:
@@ -260,6 +333,42 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
         after_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         raise TransientError(reason, retry_after_s=after_s, is_busy=status in BUSY)
     raise SourceError(reason)
+
+
+def _refused_login(
+    url: str, response: urllib3.BaseHTTPResponse, login: Login | None
+) -> SourceError:
+    """Return the error for a request that needs credentials, or other ones."""
+    reason = f"{response.status} {response.reason or ''}".rstrip() + _s3_code(response)
+    response.close()
+    if login is not None:
+        return SourceError(f"{reason}; the credentials {login.origin} are refused")
+    host = urlsplit(url).hostname
+    return SourceError(f"{reason}; no credentials are known for {host}: {GIVEN_BY}")
+
+
+def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceError:
+    cause = error.original_error
+    if isinstance(cause, exceptions.SSLError):
+        return SourceError(f"the proxy: {_tls_reason(cause)}")
+    if proxy is not None and " 407" in str(cause):
+        return SourceError(_refused_by_proxy(proxy))
+    reason = str(cause.__cause__ or cause) if isinstance(cause, exceptions.HTTPError) else cause
+    return SourceError(f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}")
+
+
+def _refused_by_proxy(proxy: Proxy) -> str:
+    what = "wants a user and a password" if proxy.username is None else "refuses this password"
+    return (
+        f"407: the proxy {proxy.url} {what}; they are given as "
+        "http_proxy=http://USER:PASSWORD@HOST:PORT"
+    )
+
+
+def _tls_reason(error: Exception) -> str:
+    text = str(error)
+    is_untrusted = "CERTIFICATE_VERIFY_FAILED" in text and "ostname" not in text
+    return f"{text}; {certificate_advice()}" if is_untrusted else text
 
 
 def _s3_code(response: urllib3.BaseHTTPResponse) -> str:

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from sciml_data.errors import CallError, JsonError
@@ -50,7 +50,7 @@ def user_mirrors(given: Sequence[str] = ()) -> tuple[str, ...]:
                 f"the mirror {mirror} cannot be used: {what}: {folder}",
                 untouched="nothing was fetched or changed",
             )
-    addresses = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured()]
+    addresses = [*given, *os.environ.get(MIRRORS_VARIABLE, "").split(), *_configured_mirrors()]
     return tuple(dict.fromkeys(mirror_base(mirror) for mirror in addresses))
 
 
@@ -63,8 +63,9 @@ def mirror_base(mirror: str) -> str:
     scheme = mirror.partition(":")[0].lower() if ":" in mirror else ""
     if scheme not in {*SCHEMES, "s3"}:
         known = ", ".join(f"{name}:" for name in sorted({*SCHEMES, "s3"}))
+        shown = mirror if "@" not in mirror else f"{scheme}://…@{mirror.rpartition('@')[2]}"
         raise CallError(
-            f"the mirror {mirror!r} does not start with one of {known}",
+            f"the mirror {shown!r} does not start with one of {known}",
             untouched="nothing was fetched or changed",
             hint=f"a folder is written as file:{mirror}" if not scheme else "",
         )
@@ -72,38 +73,53 @@ def mirror_base(mirror: str) -> str:
         return file_url(mirror)
     if scheme == DATALAD:
         return place_address(mirror)
-    try:
-        host = urlsplit(mirror).netloc
-    except ValueError as error:
+    from sciml_data.transfer.protocols.credentials import take_credentials
+
+    if scheme == "s3" and "@" in mirror.removeprefix("s3://").partition("/")[0]:
         raise CallError(
-            f"the mirror {mirror!r} is not a valid address: {error}",
+            "the name of a bucket has no @, and an s3: address has no user and password",
             untouched="nothing was fetched or changed",
-        ) from error
-    if not host:
+            hint="s3://BUCKET/FOLDER is read without an account",
+        )
+    base = take_credentials(s3_url(mirror) if scheme == "s3" else mirror).rstrip("/")
+    if not urlsplit(mirror).netloc:
         raise CallError(
             f"the mirror {mirror!r} has no {'bucket' if scheme == 's3' else 'host'}",
             untouched="nothing was fetched or changed",
             hint="s3://BUCKET/FOLDER" if scheme == "s3" else f"{scheme}://HOST/FOLDER",
         )
-    return (s3_url(mirror) if scheme == "s3" else mirror).rstrip("/")
+    return base
 
 
-def _configured() -> list[str]:
-    import platformdirs
+def configured(key: str, default: object) -> Any:
+    """Return a value of the user's configuration, or the default.
 
-    path = Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+    Raises:
+        CallError: the configuration cannot be read.
+    """
+    path = _config_path()
     if not path.is_file():
-        return []
+        return default
     try:
-        mirrors = read_toml(path).get("mirrors", [])
+        return read_toml(path).get(key, default)
     except JsonError as error:
         raise CallError(
             f"the configuration {path} cannot be read: {error.message}",
             untouched="nothing was fetched",
         ) from error
+
+
+def _config_path() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+
+
+def _configured_mirrors() -> list[str]:
+    mirrors = configured("mirrors", [])
     if not isinstance(mirrors, list) or not all(isinstance(mirror, str) for mirror in mirrors):
         raise CallError(
-            f"{path}: `mirrors` must be a list of addresses, {mirrors!r} found",
+            f"{_config_path()}: `mirrors` must be a list of addresses, {mirrors!r} found",
             untouched="nothing was fetched",
             hint='mirrors = ["file:/data/mirror", "https://mirror.example.org/sciml"]',
         )

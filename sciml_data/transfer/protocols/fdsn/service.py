@@ -16,13 +16,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from sciml_data import __version__
 from sciml_data.errors import FetchError, Problem, printable
 from sciml_data.transfer.protocols.fdsn.windows import Window
 from sciml_data.transfer.protocols.retry import retry_after_s
+from sciml_data.transfer.protocols.source import Timeouts
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3 import BaseHTTPResponse
+
+    from sciml_data.transfer.protocols.https import HttpClient
 
 MAX_EVENTS = 20_000  # in one answer: FDSNEventWebService.class.php, `serviceLimit`
 LIMIT_MESSAGE = "exceeds search limit"  # in its HTTP 400, ibid., `handleSummaryQuery`
@@ -37,7 +39,6 @@ MAX_COUNT = 10**9  # events; ComCat has some 5 million of all times
 BLOCK_BYTES = 1 << 16  # read at once: compressed, they may be a thousand times as large
 MIN_BYTES_PER_S = 1024.0  # an answer slower than this, after a read timeout, counts as stalled
 VERSION_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}")
-MAX_REDIRECTS = 4  # requests in a chain of redirects
 NO_CONTENT = frozenset({204, 404})  # with `nodata=404` a service answers 404 instead of 204
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -72,18 +73,10 @@ class _Failure:
     retry_after_s: float | None = None
 
 
-def _new_pool() -> PoolManager:
-    import urllib3
+def _new_client() -> HttpClient:
+    from sciml_data.transfer.protocols.https import HttpClient
 
-    from sciml_data.transfer.protocols.https import with_deadlines
-
-    manager = urllib3.PoolManager(
-        maxsize=1,
-        headers={"User-Agent": f"sciml-data/{__version__}", "Accept-Encoding": "gzip"},
-        retries=False,  # `Service` follows, waits and retries itself
-        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
-    )
-    return with_deadlines(manager)
+    return HttpClient(1, Timeouts(CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,7 @@ class Service:
         log: gets a line for every wait.
         clock: time, waiting and random numbers.
         attempts: number of attempts of one request.
-        pool: connections.
+        client: sends the requests.
     """
 
     base: str
@@ -104,7 +97,7 @@ class Service:
     log: Callable[[str], None]
     clock: Clock = field(default_factory=Clock)
     attempts: int = ATTEMPTS
-    pool: PoolManager = field(default_factory=_new_pool, repr=False)
+    client: HttpClient = field(default_factory=_new_client, repr=False)
 
     def version(self) -> str:
         """Return the service's version number.
@@ -190,35 +183,19 @@ class Service:
         return longest * (0.5 + 0.5 * self.clock.chance())
 
     def _try(self, url: str) -> Answer | _Failure:
-        import urllib3
+        from urllib3.exceptions import HTTPError
 
         try:
-            with self._follow(url) as response:
+            with self.client.get(url, {"Accept-Encoding": "gzip"}) as response:
                 body = _read(response, MAX_BODY_BYTES if "/query" in url else MAX_COUNT_BYTES)
         except FetchError as error:
             return _Failure(error.message)
-        except (urllib3.exceptions.HTTPError, ValueError, ArithmeticError) as error:
+        except (HTTPError, ValueError, ArithmeticError) as error:
             return _Failure(_reason(error))
         if response.status in RETRIED:
             after = retry_after_s(response.headers.get("Retry-After"), self.clock.now())
             return _Failure(f"HTTP {response.status}", after)
         return Answer(response.status, body, url)
-
-    def _follow(self, url: str) -> BaseHTTPResponse:
-        """Return the first answer that is no redirect; the body of a redirect is not read.
-
-        Raises:
-            SourceError: a redirect is refused.
-        """
-        from sciml_data.transfer.protocols.https import REDIRECTS, redirected
-
-        for _ in range(MAX_REDIRECTS):
-            response = self.pool.request("GET", url, preload_content=False)
-            if response.status not in REDIRECTS:
-                return response
-            response.close()
-            url = redirected(url, response)
-        raise FetchError(f"redirected more than {MAX_REDIRECTS - 1} times")
 
 
 def find_services(
@@ -257,7 +234,7 @@ def find_services(
             log("no mirror is an event service")
         log(f"using {address}, version {version}")
         found = True
-        yield Service(address, parameters, log, clock, pool=probe.pool), version
+        yield Service(address, parameters, log, clock, client=probe.client), version
     if found:
         return
     raise FetchError(
