@@ -101,10 +101,9 @@ def hardware() -> dict[str, Any]:
 
 def peak_memory_bytes() -> int:
     """Return the peak resident memory of this process in bytes."""
-    import resource
-
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB on Linux, getrusage(2)
-    return kilobytes * 1024
+    # Not `ru_maxrss` of getrusage(2): a program inherits that from the program that started it.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])  # in KiB, proc_pid_status(5)
 
 
 def not_monitored(reason: str = "the run was not watched: --monitor 0") -> dict[str, Any]:

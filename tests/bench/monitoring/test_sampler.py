@@ -212,6 +212,20 @@ def test_without_psutil_the_peak_memory_is_known(
     assert "psutil" in summary["energy"]["reason"]
 
 
+def test_the_peak_memory_is_not_that_of_the_program_that_started_this_one() -> None:
+    held = b"x" * 2**30
+    program = (
+        "from sciml_data.bench.monitoring.machine import peak_memory_bytes\n"
+        "print(peak_memory_bytes())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert 0 < int(done.stdout) < len(held)
+
+
 def test_the_figure_has_a_panel_for_each_kind_of_measurement(table: Path) -> None:
     sampled(table)
 
