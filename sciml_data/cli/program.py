@@ -21,7 +21,7 @@ from typing import NoReturn, TextIO
 import click
 
 from sciml_data import __version__
-from sciml_data.errors import UNPRINTABLE, SciMLDataError, nearest, show_controls
+from sciml_data.errors import UNPRINTABLE, CallError, SciMLDataError, nearest, show_controls
 
 # Section of --help -> verb -> its line of help. The module sciml_data.cli.<verb> has a click
 # command named `command`; --help imports none of these modules.
@@ -153,12 +153,25 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; an expected error becomes a message and an exit code."""
+    _use_utf8()
     try:
         with _clean_streams(), _stopping() as stop:
             _run_group(stop)
     except BrokenPipeError:  # `sciml-data list | head` is not a failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _use_utf8() -> None:
+    """Start again in Python's UTF-8 mode if the locale encodes file names in another way (Latin-1).
+
+    Names of published files are UTF-8; they would have other bytes on the disk, or none at all. In
+    the C locale Python does this itself. A value of PYTHONUTF8 is the user's own choice.
+    """
+    is_utf8 = sys.getfilesystemencoding() == "utf-8"
+    if not is_utf8 and not os.environ.get("PYTHONUTF8"):
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this command
 
 
 @contextlib.contextmanager
@@ -251,10 +264,10 @@ def _run_group(stop: Stop) -> None:
     except BrokenPipeError:
         raise
     except (OSError, RuntimeError) as error:
-        if (disk_error := _disk_error(error)) is None:
+        if (expected := _disk_error(error) or _no_home_error(error)) is None:
             raise
-        click.echo(f"error: {disk_error}", err=True)
-        sys.exit(1)
+        click.echo(f"error: {expected}", err=True)
+        sys.exit(expected.exit_code)
 
 
 def _end_interrupted(stop: Stop, error: BaseException) -> NoReturn:
@@ -266,6 +279,20 @@ def _end_interrupted(stop: Stop, error: BaseException) -> NoReturn:
         stop.number = signal.SIGTERM  # which a run handles itself
     name = signal.Signals(stop.number).name
     stop.end("stopped by Ctrl-C" if stop.number == signal.SIGINT else f"stopped by {name}")
+
+
+def _no_home_error(error: BaseException) -> SciMLDataError | None:
+    """Return the error of a user without a home folder, as in some containers and batch jobs.
+
+    `Path.expanduser` raises a RuntimeError without HOME if the user id has no entry in passwd.
+    """
+    if "home directory" not in str(error):
+        return None
+    return CallError(
+        "this user has no home folder: HOME is not set, and the user id has no name",
+        untouched="nothing was changed",
+        hint="--home DIR, SCIML_DATA_HOME=DIR or HOME=DIR",
+    )
 
 
 def _disk_error(error: BaseException | None) -> SciMLDataError | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, ConversionError, Problem, VerificationError, nearest
 from sciml_data.formats import NOTICES, load_format, require_format, views_of
-from sciml_data.home import DatasetFolder, find_home
+from sciml_data.home import DatasetFolder, HomePath, find_home
 from sciml_data.ready.folder import find_converted, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -41,7 +41,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     sample_seed: int = 0,
     options: Mapping[str, Any] | None = None,
     registry: str | Path | None = None,
-    home: str | Path | None = None,
+    home: HomePath = None,
     **view_options: Any,
 ) -> xr.Dataset:
     """Open a converted dataset lazily.

@@ -10,13 +10,19 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, nearest
+
+if TYPE_CHECKING:
+    from packaging.version import Version as PackageVersion
 
 REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"
 LIVE = "live"  # version whose files come from a service and differ each time
 DATASET_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
+PRE_RELEASE = re.compile(r"[0-9][.\-_]?(a|b|c|rc|alpha|beta|pre|dev)", re.IGNORECASE)
+VARIANT = re.compile(r"[0-9.]*[0-9][A-Za-z]")
 MAX_ID_LENGTH = 64
 # Folders of a home, and the word for the newest version.
 RESERVED = {"runs", "samples", "data", "latest"}
@@ -55,12 +61,13 @@ class Registry:
         return sorted(versions, key=version_key)
 
     def latest(self, dataset: str) -> str:
-        """Return the newest published version; `live` only if there is no other one."""
+        """Return the newest release; without one the newest pre-release, else `live`."""
         versions = self.versions(dataset)
         published = [version for version in versions if version != LIVE]
+        releases = [version for version in published if _pre_release(version) is None]
         if not versions:
             raise CallError(f"dataset {dataset!r} has no version with a datapackage.json")
-        return (published or versions)[-1]
+        return (releases or published or versions)[-1]
 
     def package(self, dataset: str, version: str) -> Path:
         """Return the folder of a version.
@@ -110,8 +117,8 @@ def find_registry(path: str | Path | None = None) -> Registry:
     Raises:
         CallError: the folder has no `datapackages/`.
     """
-    if path or REGISTRY_VARIABLE in os.environ:
-        named = Path(path or os.environ[REGISTRY_VARIABLE])
+    if given := path or os.environ.get(REGISTRY_VARIABLE):  # an empty variable is as good as none
+        named = Path(given).expanduser()
         if not (named / "datapackages").is_dir():
             raise CallError(
                 f"{named} is not a registry: it has no folder datapackages/",
@@ -145,10 +152,43 @@ def check_version(name: str) -> str:
     return ""
 
 
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key for versions: numbers by value, words behind numbers."""
+def version_key(version: str) -> tuple[Any, ...]:
+    """Return a sort key for versions: numbers by value, words after numbers.
+
+    A pre-release (`2.0-beta.1`, `2.0.0rc1`, `2.0.dev3`; as in PEP 440) comes before its release.
+    A letter alone after a number (`1.0a`) is a later variant, as upstream of STEMDL names it.
+    """
+    pre = _pre_release(version)
+    # Numbers of a pre-release are those of the release that it precedes.
+    parts = _parts(version if pre is None else ".".join(map(str, pre.release)))
+    value = list(parts)
+    while value and value[-1] == (0, 0, ""):  # 2.0 and 2.0.0-rc.1 are the same number
+        value.pop()
+    order: tuple[Any, ...] = (1,) if pre is None else (0, pre)
+    return tuple(value), order, parts, version
+
+
+def _parts(version: str) -> tuple[tuple[int, int, str], ...]:
     parts = re.split(r"[.\-_]", version)
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
+    # `isdecimal` alone takes digits of any script, `isdigit` also `²`, which is no number to `int`.
+    return tuple(
+        (0, int(part), "") if part.isascii() and part.isdecimal() else (1, 0, part)
+        for part in parts
+    )
+
+
+def _pre_release(version: str) -> PackageVersion | None:
+    """Return a version that PEP 440 calls a pre-release, else None."""
+    if not PRE_RELEASE.search(version) or VARIANT.fullmatch(version):
+        return None  # which spares nearly all versions the import
+    from packaging.version import InvalidVersion
+    from packaging.version import Version as PackageVersion
+
+    try:
+        parsed = PackageVersion(version)
+    except InvalidVersion:
+        return None
+    return parsed if parsed.is_prerelease else None
 
 
 def _folders(root: Path) -> list[str]:

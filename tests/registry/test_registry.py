@@ -22,7 +22,7 @@ def with_versions(root: Path, *versions: str) -> Registry:
 def test_versions_are_in_the_order_of_their_numbers_and_live_comes_last(tmp_path: Path) -> None:
     registry = with_versions(tmp_path, "live", "1.10", "1.9", "1.9-beta")
 
-    assert registry.versions("waves") == ["1.9", "1.9-beta", "1.10", "live"]
+    assert registry.versions("waves") == ["1.9-beta", "1.9", "1.10", "live"]
     assert registry.latest("waves") == "1.10"
 
 
@@ -32,6 +32,46 @@ def test_live_is_the_latest_only_where_there_is_nothing_else(tmp_path: Path) -> 
 
 def test_numbers_come_before_words() -> None:
     assert sorted(["b", "10", "9", "1.0"], key=version_key) == ["1.0", "9", "10", "b"]
+
+
+def test_pre_releases_come_before_their_release() -> None:
+    ordered = ["1.0", "1.0a", "2.0.dev1", "2.0a1", "2.0-beta.1", "2.0.0-rc.1", "2.0", "2.0.1rc1"]
+    ordered += ["2.0.1", "2024-01-01", "r2"]
+
+    assert sorted(set(ordered), key=version_key) == ordered
+
+
+def test_a_pre_release_is_the_latest_only_where_there_is_no_release(tmp_path: Path) -> None:
+    assert with_versions(tmp_path / "a", "2.0", "3.0-rc.1", "live").latest("waves") == "2.0"
+    assert with_versions(tmp_path / "b", "3.0-rc.1", "live").latest("waves") == "3.0-rc.1"
+
+
+def test_the_variant_of_stemdl_is_the_later_version() -> None:
+    assert find_registry().latest("stemdl_ds1") == "1.0a"
+
+
+@pytest.mark.parametrize("digits", ["²", "٣", "1²", "①"])
+def test_digits_of_other_scripts_are_words(tmp_path: Path, digits: str) -> None:
+    registry = with_versions(tmp_path, f"1.{digits}", "1.0")
+
+    assert registry.versions("waves") == ["1.0", f"1.{digits}"]
+
+
+def test_an_empty_variable_names_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(REGISTRY_VARIABLE, raising=False)
+    built_in = find_registry()
+    monkeypatch.setenv(REGISTRY_VARIABLE, "")
+
+    assert find_registry() == built_in
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = with_versions(tmp_path, "1.0")
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv(REGISTRY_VARIABLE, f"~/{tmp_path.name}")
+
+    assert find_registry().root == registry.root
+    assert find_registry(f"~/{tmp_path.name}").root == registry.root
 
 
 def test_a_folder_without_descriptor_is_no_version(tmp_path: Path) -> None:

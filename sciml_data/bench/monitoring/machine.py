@@ -54,9 +54,9 @@ def import_tensorflow_quietly() -> None:
     Nothing is done if the environment sets one of `LOG_LEVELS`. Only a command may call this,
     because a library must not change stderr or logging.
     """
-    if "tensorflow" in sys.modules or any(name in os.environ for name in LOG_LEVELS):
+    if "tensorflow" in sys.modules or any(os.environ.get(name) for name in LOG_LEVELS):
         return
-    if os.environ.get(backend.VARIABLE, backend.DEFAULT) != "tensorflow":
+    if (os.environ.get(backend.VARIABLE) or backend.DEFAULT) != "tensorflow":
         return
     if importlib.util.find_spec("tensorflow") is None:
         return

@@ -166,7 +166,7 @@ def _handles(nvml: Any, visible: str | None) -> list[Any]:
 
 def _named(nvml: Any, every: Sequence[Any], name: str) -> Any | None:
     """Return the GPU of an entry of CUDA_VISIBLE_DEVICES: a number, or the start of a UUID."""
-    if name.isdigit():
+    if name.isdecimal():
         return every[int(name)] if int(name) < len(every) else None
     for handle in every:
         uuid = nvml.nvmlDeviceGetUUID(handle)

@@ -127,7 +127,7 @@ def accelerators() -> dict[str, Any]:
     return {
         "accelerators_per_node": len(devices),
         "accelerator_model_name": devices[0].device_kind if devices else None,
-        "intra_op_threads": int(threads) if threads.isdigit() else None,
+        "intra_op_threads": int(threads) if threads.isdecimal() else None,
         "inter_op_threads": None,
     }
 

@@ -243,7 +243,7 @@ class Row:
 def _natural_key(text: str) -> tuple[str | int, ...]:
     """Return a sort key that puts w2 before w13: letters and numbers alternate in it."""
     pieces = re.split(r"(\d+)", text)
-    return tuple(int(piece) if piece.isdigit() else piece for piece in pieces)
+    return tuple(int(piece) if piece.isdecimal() else piece for piece in pieces)
 
 
 def board_rows(
