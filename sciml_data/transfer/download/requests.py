@@ -399,14 +399,29 @@ class Requests:
         with contextlib.closing(body):
             self._limiter.record_answer()
             self._context.mirrors.record_answer(self._address.mirror)
-            self._check_body(body, byte_range)
-            self._receive(body, byte_range)
+            sent = self._without_encoding(body)
+            self._check_body(sent, byte_range)
+            self._receive(sent, byte_range)
+        if sent is not body and byte_range.start < byte_range.stop:
+            raise WrongBytesError(
+                f"it is sent with Content-Encoding: {body.encoding} and has {byte_range.start} "
+                f"bytes when decoded, {self._file.size_bytes} expected",
+                is_in_file=True,
+            )
         # A server may limit the size of its answers, but not so far that a file takes for ever.
         is_limited = byte_range.start == body.stop and body.stop - start >= READ_BYTES
         if byte_range.start < byte_range.stop and not is_limited:
             raise TransientError(
                 f"the answer ended after {byte_range.start} of {self._file.size_bytes} bytes"
             )
+
+    def _without_encoding(self, body: Body) -> Body:
+        """Return the bytes of the file from an answer that is encoded, though none was requested.
+
+        An answer that has the size of the file is the file: `x.csv.gz` is sent so by some servers,
+        and so is an object that was stored with such a header.
+        """
+        return body if body.size_bytes == self._file.size_bytes else body.decoded()
 
     def _check_body(self, body: Body, byte_range: ByteRange) -> None:
         """Compare the headers of an answer with what is expected."""

@@ -30,6 +30,8 @@ from sciml_data.transfer.protocols.source import (
 # Listings of one mirror before it is given up. Two in a row must be equal: a bucket that is being
 # filled, or a server that loses pages, gives another one each time.
 MAX_PASSES = 3
+# Files that are sent as they are, though some servers (Apache's mod_mime) call that an encoding.
+COMPRESSED = (".gz", ".tgz")
 
 Files = Mapping[str, ListedFile]
 
@@ -187,6 +189,10 @@ def head(path: str, url: str, sources: Sources) -> ListedFile:
     except RangeRefusedError:  # an empty file has no first byte
         body = sources.of(url).open(url)
     body.close()
+    if body.encoding and not path.endswith(COMPRESSED):
+        raise SourceError(
+            f"it sends {path} with Content-Encoding: {body.encoding}, so its size is not known"
+        )
     if body.size_bytes is None:
         raise SourceError(f"it does not say how large {path} is")
     return ListedFile(path, body.size_bytes, f"W/{body.tag}" if body.tag else "", "", url)

@@ -16,6 +16,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -54,6 +55,7 @@ RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
 BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
 MAX_QUOTED = 80  # characters of a header in an error message
+DECODED = {"gzip", "x-gzip", "deflate"}  # what urllib3 decodes without further packages
 MAX_HOSTS = 16  # hosts whose connections are kept open at once
 # An entity tag or date that is sent back in If-Range: of one line and a sensible length.
 TAG_PATTERN = re.compile(r"[\x20-\x7e\x80-\xff]{1,1024}")
@@ -266,7 +268,7 @@ class HttpSource:
         self, url: str, *, start: int = 0, end: int | None = None, tag: str | None = None
     ) -> Body:
         """Request a file from an offset on; see `Source.open`."""
-        # identity: a compressed answer would have other offsets.
+        # identity: a compressed answer would have other offsets. Some servers send one anyway.
         headers = {"Accept-Encoding": "identity"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
@@ -286,6 +288,7 @@ class HttpSource:
             lambda max_bytes: _read(response, max_bytes),
             response.close,
             stop,
+            *_encoding(response),
         )
 
     def close(self) -> None:
@@ -412,9 +415,23 @@ def _tag(response: urllib3.BaseHTTPResponse) -> str | None:
     return tag if TAG_PATTERN.fullmatch(tag) else None
 
 
-def _read(response: urllib3.BaseHTTPResponse, max_bytes: int) -> bytes:
+def _encoding(
+    response: urllib3.BaseHTTPResponse,
+) -> tuple[str, Callable[[int], bytes] | None]:
+    """Return the Content-Encoding of an answer, and what reads the decoded bytes if it is known."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()[:MAX_QUOTED]
+    if encoding in {"", "identity"}:
+        return "", None
+    if encoding not in DECODED:
+        return encoding, None
+    return encoding, lambda max_bytes: _read(response, max_bytes, is_decoded=True)
+
+
+def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, *, is_decoded: bool = False) -> bytes:
     try:
-        return response.read1(max_bytes, decode_content=False)
+        return response.read1(max_bytes, decode_content=is_decoded)
+    except exceptions.DecodeError as error:
+        raise SourceError("its compressed answer cannot be decoded") from error
     except exceptions.HTTPError as error:
         raise _transient(error) from error
     except UNREADABLE as error:

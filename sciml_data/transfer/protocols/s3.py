@@ -176,6 +176,7 @@ def _body(url: str, source: Source, retry: RetryPolicy) -> bytes:
     page = bytearray()
     since = time.monotonic()
     try:
+        body = body.decoded()
         while block := body.read(BLOCK_BYTES):
             page += block
             if len(page) > MAX_PAGE_BYTES:  # a server must not fill the memory

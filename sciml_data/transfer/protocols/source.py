@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sciml_data.errors import FetchError, printable
@@ -73,6 +73,10 @@ class Body:
         close: gives the connection back, or ends it if bytes are left.
         stop: offset after the last byte that `read` gives, as the mirror says; None if it does not
             say.
+        encoding: Content-Encoding of the answer, although none was requested; empty if there is
+            none. Then all numbers and `read` are about the encoded bytes. A file that is stored in
+            this form (`x.csv.gz`) is meant so by some servers.
+        read_decoded: as `read`, for the decoded bytes; None if the encoding is unknown.
     """
 
     start: int
@@ -81,6 +85,24 @@ class Body:
     read: Callable[[int], bytes]
     close: Callable[[], None]
     stop: int | None = None
+    encoding: str = ""
+    read_decoded: Callable[[int], bytes] | None = None
+
+    def decoded(self) -> Body:
+        """Return the body without its encoding; the size is unknown then.
+
+        Raises:
+            RangeRefusedError: it is a part of an encoded file, which cannot be decoded.
+            SourceError: the encoding is unknown.
+        """
+        if not self.encoding:
+            return self
+        sent = f"it is sent with Content-Encoding: {self.encoding}, which was not requested"
+        if self.read_decoded is None:
+            raise SourceError(f"{sent} and cannot be decoded")
+        if self.start or self.stop != self.size_bytes:
+            raise RangeRefusedError(f"{sent}; only the whole file can be decoded")
+        return replace(self, size_bytes=None, stop=None, encoding="", read=self.read_decoded)
 
 
 @dataclass(frozen=True)
