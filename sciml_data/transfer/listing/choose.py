@@ -19,6 +19,7 @@ from sciml_data.transfer.listing.listing import (
     new_listing,
     read_listing,
     save_listing,
+    wanted_names,
 )
 from sciml_data.transfer.listing.query import ListingClient, MirrorAnswer
 from sciml_data.transfer.protocols.mirrors import Sources, places
@@ -91,7 +92,8 @@ def list_files(
     retry = retry or RetryPolicy()
     answers: list[MirrorAnswer] = []
     with Sources(connections=1, timeouts=retry.timeouts) as sources:
-        client = ListingClient(sources, retry, expected_names(descriptor.expected))
+        expected = descriptor.expected
+        client = ListingClient(sources, retry, expected_names(expected), wanted_names(expected))
         for place in candidates:
             answer = client.query(place)
             answers.append(answer)
@@ -103,6 +105,8 @@ def list_files(
     for problem in _objections(descriptor, answers[:-1], listing):
         log(f"mirror {problem.place} is skipped: {problem.message}")
     log(_acceptance(descriptor, answer, stored))
+    for note in answer.notes:
+        log(f"mirror {answer.place.name}: {note}")
     if keep and not folder.own.listing.is_file():
         save_listing(listing, folder.own.listing)
     asked = [answer.place for answer in answers]

@@ -172,9 +172,14 @@ def deviations(
 
 def expected_names(expected: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the expected files if all of them are known by name; nothing if there is a glob."""
-    names = tuple(expected.get("files", ()))
-    has_glob = any(character in name for name in names for character in GLOB_CHARACTERS)
-    return () if has_glob else names
+    names = wanted_names(expected)
+    return names if len(names) == len(expected.get("files", ())) else ()
+
+
+def wanted_names(expected: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files that are expected by name, among others perhaps."""
+    names = expected.get("files", ())
+    return tuple(n for n in names if not any(letter in n for letter in GLOB_CHARACTERS))
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -7,12 +7,12 @@ instead: the answer has the size of the file.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from sciml_data.registry.descriptor import Mirror
-from sciml_data.registry.manifest import clashes, unsafe_because
+from sciml_data.transfer.listing.keys import find_others
 from sciml_data.transfer.listing.listing import ListedFile, join_names
 from sciml_data.transfer.protocols.file import list_folder
 from sciml_data.transfer.protocols.mirrors import Sources
@@ -21,6 +21,7 @@ from sciml_data.transfer.protocols.s3 import UnsteadyListingError, list_bucket
 from sciml_data.transfer.protocols.source import (
     UNREADABLE,
     Listed,
+    OtherRegionError,
     RangeRefusedError,
     SourceError,
     TransientError,
@@ -44,11 +45,13 @@ class MirrorAnswer:
         place: the mirror, in one of its possible layouts.
         files: by path.
         reason: why the mirror could not be listed; empty if it could.
+        notes: what it lists besides files, in words.
     """
 
     place: Mirror
     files: Files
     reason: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -66,25 +69,43 @@ class MirrorAnswer:
 class ListingClient:
     """Lists places one after the other; a host that does not answer is asked only once."""
 
-    def __init__(self, sources: Sources, retry: RetryPolicy, names: Sequence[str] = ()) -> None:
-        """Take the connections, and the paths of all files if they are known."""
+    def __init__(
+        self,
+        sources: Sources,
+        retry: RetryPolicy,
+        names: Sequence[str] = (),
+        wanted: Collection[str] = (),
+    ) -> None:
+        """Take the connections, the paths of all files if they are known, and those that must be.
+
+        Args:
+            sources: connections.
+            retry: timeouts and retries.
+            names: paths of all files, if they are known; nothing else is asked for then.
+            wanted: paths that are expected by name, of files among others.
+        """
         self._sources = sources
         self._retry = retry
         self._names = names
-        self._unreachable: dict[str, str] = {}  # host -> reason
+        self._wanted = frozenset(wanted)
+        self._closed: dict[str, str] = {}  # host, or host and bucket -> why it is not asked again
+        self._notes: tuple[str, ...] = ()  # of the last listing
 
     def query(self, place: Mirror) -> MirrorAnswer:
         """Return the listing of a place, or the reason why there is none."""
         hosts = {urlsplit(url).netloc for url in place.prefixes.values()}
-        for host in hosts & set(self._unreachable):
-            return MirrorAnswer(place, {}, self._unreachable[host])
+        buckets = {_bucket_of(url) for url in place.prefixes.values()}
+        for name in (hosts | buckets) & set(self._closed):
+            return MirrorAnswer(place, {}, self._closed[name])
+        self._notes = ()
         try:
-            return MirrorAnswer(place, self._list_twice(place))
-        except TransientError as error:
-            if error.is_unreachable:
-                self._unreachable |= dict.fromkeys(hosts, error.message)
-            return MirrorAnswer(place, {}, error.message)
+            files = self._list_twice(place)
+            return MirrorAnswer(place, files, notes=self._notes)
         except SourceError as error:
+            if isinstance(error, TransientError) and error.is_unreachable:
+                self._closed |= dict.fromkeys(hosts, error.message)
+            if isinstance(error, OtherRegionError):
+                self._closed |= dict.fromkeys(buckets, error.message)
             return MirrorAnswer(place, {}, error.message)
         except UNREADABLE as error:
             return MirrorAnswer(place, {}, unreadable(error).message)
@@ -118,17 +139,18 @@ class ListingClient:
         for prefix, url in place.prefixes.items():
             for listed in self._list_url(url):
                 path = prefix + listed.name
-                if listed.size_bytes == 0 and path.endswith("/"):
-                    continue  # an object that some clients upload to show an empty folder
                 if place.prefix_of(path) == prefix:  # else a longer prefix has the URL of the file
                     files[path] = ListedFile(
                         path, listed.size_bytes, listed.etag, listed.modified, place.url(path) or ""
                     )
-        unsafe = [f"{path!r} {reason}" for path in files if (reason := unsafe_because(path))]
-        unsafe += [problem.message for problem in clashes(files, "listing")]
-        if unsafe:
-            raise SourceError(f"it lists paths that are refused: {join_names(unsafe)}")
-        return files
+        others = find_others({path: f.size_bytes for path, f in files.items()}, self._wanted)
+        refused = [f"{path!r} {reason}" for path, reason in others.refused.items()]
+        kept = files.keys() - {*others.left_out, *others.refused}
+        # A key that nobody wants costs itself only; without any other there is no dataset here.
+        if refused and (not kept or not self._wanted.isdisjoint(others.refused)):
+            raise SourceError(f"it lists paths that are refused: {join_names(refused)}")
+        self._notes = _notes(others.left_out, refused)
+        return {path: file for path, file in files.items() if path in kept}
 
     def _list_by_name(self, place: Mirror) -> Files:
         """Return those of the named files that a place has.
@@ -169,6 +191,23 @@ class ListingClient:
         if url.startswith("datalad:"):
             raise SourceError("a DataLad dataset can be used for pinned versions only")
         return list_bucket(url, self._sources.of(url), self._retry)
+
+
+def _bucket_of(url: str) -> str:
+    """Return host and bucket of a path-style URL."""
+    parts = urlsplit(url)
+    return f"{parts.netloc}/{parts.path.lstrip('/').partition('/')[0]}"
+
+
+def _notes(left_out: Sequence[str], refused: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    if left_out:
+        what = f"{len(left_out)} markers of folders and system files are left out"
+        notes.append(f"{what}: {join_names(left_out)}")
+    if refused:
+        what = f"{len(refused)} keys cannot be paths of files and are left out"
+        notes.append(f"{what}: {join_names(refused)}")
+    return tuple(notes)
 
 
 def head(path: str, url: str, sources: Sources) -> ListedFile:

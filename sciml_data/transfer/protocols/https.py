@@ -40,6 +40,7 @@ from sciml_data.transfer.protocols.source import (
     MAX_DIGITS,
     UNREADABLE,
     Body,
+    OtherRegionError,
     RangeRefusedError,
     Source,
     SourceError,
@@ -55,6 +56,8 @@ RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
 BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
 MAX_QUOTED = 80  # characters of a header in an error message
+REGION = re.compile(r"[a-z]{2}(-[a-z]{1,12}){1,3}-[0-9]{1,2}")  # such as eu-west-2
+AWS_HOST = re.compile(r"s3(\.[a-z0-9-]{1,40})?\.amazonaws\.com")
 DECODED = {"gzip", "x-gzip", "deflate"}  # what urllib3 decodes without further packages
 MAX_HOSTS = 16  # hosts whose connections are kept open at once
 # An entity tag or date that is sent back in If-Range: of one line and a sensible length.
@@ -300,20 +303,36 @@ def redirected(url: str, response: urllib3.BaseHTTPResponse) -> str:
     """Return the address to which an answer redirects.
 
     Raises:
+        OtherRegionError: it is a bucket of another region.
         SourceError: there is no address, or it is not valid or not allowed.
     """
     location = response.headers.get("Location")
     if location is None:
-        # S3 answers so for a bucket of another region, and names the region.
-        region = response.headers.get("x-amz-bucket-region", "")
-        where = f"; the bucket is in the region {region[:40]}" if region else ""
-        raise SourceError(f"{response.status} redirects without an address{where}")
+        return _in_other_region(url, response)
     try:
         target = urljoin(url, location)
         _check_redirect(url, target)
     except ValueError as error:
         raise SourceError(f"redirected to an address that is not valid: {error}") from error
     return target
+
+
+def _in_other_region(url: str, response: urllib3.BaseHTTPResponse) -> str:
+    """Return the address of an object or listing in the region that the answer names.
+
+    For a bucket of another region, S3 redirects without an address.
+    """
+    region = response.headers.get("x-amz-bucket-region", "")
+    if not REGION.fullmatch(region):
+        raise SourceError(f"{response.status} redirects without an address")
+    parts = urlsplit(url)
+    endpoint = f"s3.{region}.amazonaws.com"
+    if AWS_HOST.fullmatch(parts.netloc) and parts.netloc != endpoint:
+        return parts._replace(netloc=endpoint).geturl()
+    raise OtherRegionError(
+        f"{response.status} redirects without an address; the bucket is in the region {region}: "
+        f"set AWS_ENDPOINT_URL=https://{endpoint}, or name the endpoint of that region"
+    )
 
 
 def _check_redirect(url: str, target: str) -> None:

@@ -31,6 +31,10 @@ class RangeRefusedError(SourceError):
     """The server does not support this range request; it may give the whole file."""
 
 
+class OtherRegionError(SourceError):
+    """The bucket is at another S3 endpoint; no URL of the bucket gives a file at this one."""
+
+
 class TransientError(SourceError):
     """The request failed; a second one may succeed.
 

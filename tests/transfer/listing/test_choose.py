@@ -326,13 +326,43 @@ def test_empty_folders_of_a_bucket_are_no_files(
     assert len(ask().listing.files) == 6
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "day/", "a//b", "new\nline", "2.bin/below"])
-def test_a_path_that_no_manifest_may_have_is_refused(
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a//b", "new\nline", "de\u0301ja.bin"])
+def test_a_key_that_no_manifest_may_have_costs_itself(
     ask: Asked, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     listed = bucket_of({"one": "0" * 32})
     monkeypatch.setattr(
         "sciml_data.transfer.listing.query.list_folder", lambda url: [*listed(url), Listed(name, 3)]
+    )
+
+    assert set(ask().listing.by_path) == set(FILES)
+    assert [
+        line for line in ask.lines if "2 keys cannot be paths" in line and repr(name)[1:] in line
+    ]
+
+
+def test_a_file_that_is_a_folder_of_others_costs_itself(
+    ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = bucket_of({"one": "0" * 32})
+    monkeypatch.setattr(
+        "sciml_data.transfer.listing.query.list_folder",
+        lambda url: [*listed(url), Listed("2.bin/below", 3)],
+    )
+
+    with pytest.raises(ListingError, match=r"other sizes: train/2\.bin/below"):
+        ask()
+
+
+def test_a_key_that_is_wanted_by_name_costs_the_listing(
+    ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = {"files": {**EXPECTED["files"], "train/a//b": {"count": 1}}}
+    ask.descriptor = dataclasses.replace(ask.descriptor, expected=expected)
+    listed = bucket_of({"one": "0" * 32})
+    monkeypatch.setattr(
+        "sciml_data.transfer.listing.query.list_folder",
+        lambda url: [*listed(url), Listed("a//b", 3)],
     )
 
     with pytest.raises(ListingError, match="it lists paths that are refused"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import HTTPResponse
 
 from sciml_data.errors import CallError
 from sciml_data.testing.datasets import write_files
@@ -24,7 +25,7 @@ from sciml_data.transfer.protocols import (
     TransientError,
 )
 from sciml_data.transfer.protocols.file import file_url, list_folder, path_of
-from sciml_data.transfer.protocols.https import _check_redirect
+from sciml_data.transfer.protocols.https import _check_redirect, redirected
 from sciml_data.transfer.protocols.mirrors import mirror_base, mirror_of, user_mirrors
 
 CONTENT = bytes(range(256)) * 8
@@ -180,6 +181,29 @@ def test_a_redirect_that_gives_up_encryption_is_refused() -> None:
 
     with pytest.raises(SourceError, match="from https to http"):
         _check_redirect("https://a.example/x", "http://a.example/x")
+
+
+@pytest.mark.parametrize(
+    ("host", "region", "expected"),
+    [
+        ("s3.amazonaws.com", "eu-west-2", "s3.eu-west-2.amazonaws.com"),
+        ("s3.us-east-1.amazonaws.com", "eu-west-2", "s3.eu-west-2.amazonaws.com"),
+        ("s3.eu-west-2.amazonaws.com", "eu-west-2", None),
+        ("ceph.example", "eu-west-2", None),
+        ("s3.amazonaws.com", "evil.example/x", None),
+        ("s3.amazonaws.com", "", None),
+    ],
+)
+def test_amazon_is_asked_again_in_the_region_that_it_names(
+    host: str, region: str, expected: str | None
+) -> None:
+    answer = HTTPResponse(status=301, headers={"x-amz-bucket-region": region})
+    url = f"https://{host}/bucket/a%20b?list-type=2"
+    if expected is None:
+        with pytest.raises(SourceError, match="redirects without an address"):
+            redirected(url, answer)
+    else:
+        assert redirected(url, answer) == f"https://{expected}/bucket/a%20b?list-type=2"
 
 
 @pytest.mark.parametrize("fault", [cut(100), stall(100)], ids=["cut", "stall"])
