@@ -54,13 +54,25 @@ def command(registry: Path | None, since: str | None) -> None:
         raise DescriptorError(
             f"{len(problems)} problems in the registry {searched.root}",
             untouched="nothing was changed",
-            hint="`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md",
+            hint=_hint(problems),
         )
     versions = sum(len(searched.versions(dataset)) for dataset in searched.datasets())
     log(
         f"{versions} versions of {len(searched.datasets())} datasets, "
         f"{len(searched.benchmarks())} benchmarks: no problem"
     )
+
+
+def _hint(problems: Sequence[Problem]) -> str:
+    from sciml_data.registry import CRLF
+
+    if any(problem.kind == CRLF for problem in problems):
+        return (
+            "commit your own changes, then undo the line ends of git: git config core.autocrlf "
+            "false && git rm -rq --cached . && git reset -q --hard; a file .gitattributes with "
+            "the line `* -text` keeps them"
+        )
+    return "`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md"
 
 
 def log_warnings(warnings: Sequence[Problem]) -> None:

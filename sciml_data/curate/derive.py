@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sciml_data.curate.history import published_hashes
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.formats import load_format, views_of
 from sciml_data.home import write_atomically
 from sciml_data.metadata.yaml_text import to_yaml
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
+    Examined,
     descriptor_of,
     examine_descriptor,
 )
@@ -140,21 +142,38 @@ def _versions(registry: Registry, dataset: str, left_out: list[Problem] | None) 
     for name in registry.versions(dataset):
         examined = examine_descriptor(registry.package(dataset, name))
         # Sizes and hashes of resources may be out of date here: they are derived below.
-        if examined.descriptor is not None:
+        rewritten = _rewritten(examined)
+        if examined.descriptor is not None and not rewritten:
             versions.append(
                 Version(examined.descriptor.folder, examined.document, examined.descriptor.manifest)
             )
             continue
         error = DescriptorError(
             f"{dataset}/{name}/{DESCRIPTOR_NAME} is not valid",
-            problems=[item for item in examined.problems if item.kind != "resource"],
+            problems=rewritten or [item for item in examined.problems if item.kind != "resource"],
             untouched="nothing was written",
-            hint="sciml-data check",
+            hint="sciml-data check" + (" --since HEAD" if rewritten else ""),
         )
         if left_out is None:
             raise error
         left_out.append(Problem("dataset", f"{dataset} {name}", error.first_line))
     return versions
+
+
+def _rewritten(examined: Examined) -> list[Problem]:
+    """Return a problem for each published file that was changed; its hash is not derived again.
+
+    A version is published if the newest commit has it as pinned.
+    """
+    descriptor = examined.descriptor
+    if descriptor is None or not examined.problems:  # nearly always: nothing is out of date
+        return []
+    folder = descriptor.folder
+    return [
+        Problem("published", path, "was changed after it was committed: a fix is a new version")
+        for path, digest in published_hashes(folder).items()
+        if (folder / path).is_file() and hash_file(folder / path) != digest
+    ]
 
 
 def _refreshed(version: Version) -> str:

@@ -7,6 +7,7 @@ addresses.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,26 @@ def changed_since(registry: Registry, reference: str) -> list[Problem]:
         Problem(problem.kind, problem.place, f"{problem.message} since {reference}")
         for problem in problems
     ]
+
+
+def published_hashes(folder: Path) -> dict[str, str]:
+    """Return the hash of each file that the newest commit has for a version, by path.
+
+    Empty if the version was not pinned there, or is in no git repository.
+
+    Args:
+        folder: of the version.
+    """
+    if shutil.which("git") is None or not git_succeeds(folder, "rev-parse", "--git-dir"):
+        return {}
+    try:
+        document = _parse_json(_content(folder, "HEAD", DESCRIPTOR_NAME))
+    except ProgramError:
+        return {}
+    if _trust(document) != "pinned":
+        return {}
+    listed = {item["path"]: item.get("hash") for item in document.get("resources", ())}
+    return {path: digest for path, digest in listed.items() if isinstance(digest, str)}
 
 
 def _commit(root: Path, reference: str) -> str:

@@ -29,6 +29,11 @@ HASH_PATTERN = "[a-z0-9]+:[0-9a-f]+(-[0-9]+:[0-9]+)?"
 # Problems of a version that a new one would be copied with.
 COPIED_KINDS = {"syntax", "schema", "path", "text"}
 CARD_NAME = "README.md"
+GIT_ATTRIBUTES = ".gitattributes"
+NO_CONVERSION = """\
+# The registry has hashes of its files, so git must not change line ends (core.autocrlf).
+* -text
+"""
 HEADINGS = {
     "What it is": "what was measured or simulated, over which region, time and range",
     "Instruments and processing": "what made the numbers, and every step since",
@@ -98,6 +103,8 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
     card = folder.parent / CARD_NAME
     if not card.exists():
         written[card] = _card(dataset)
+    if not (root / "datapackages").exists() and not (root / GIT_ATTRIBUTES).exists():
+        written[root / GIT_ATTRIBUTES] = NO_CONVERSION
     copied = _copy_resources(folder, like, document) if like else []
     for path, content in written.items():
         write_atomically(path, content)

@@ -1,4 +1,5 @@
 from .descriptor import (
+    CRLF,
     DESCRIPTOR_NAME,
     MANIFEST_NAME,
     PROFILE,
@@ -34,6 +35,7 @@ from .portability import portability_warnings
 from .stages import Converted, Fetched, Plan, PlannedFile, Verified
 
 __all__ = [
+    "CRLF",
     "DESCRIPTOR_NAME",
     "LIVE",
     "MANIFEST_NAME",

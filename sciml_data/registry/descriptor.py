@@ -10,6 +10,7 @@ splits that cover no file.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ URI = re.compile(
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # Texts that may have several lines.
 SEVERAL_LINES = (".description", ".remark", ".statement", ".citation", ".notice")
+CRLF = "line ends"  # kind of a problem: git changed LF to CRLF
 TO_FILL = "(to be written)"  # marks text that a person has to write; not valid in a descriptor
 # By place, the text that a person has to write into a new descriptor.
 FIELDS = {
@@ -332,12 +334,28 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
             problems.append(Problem("missing", place, f"{relative} is not in the folder"))
             continue
         actual = {"bytes": path.stat().st_size, "hash": hash_file(path)}
+        if resource.get("hash") not in {None, actual["hash"]} and _was_lf(path, resource["hash"]):
+            message = (
+                f"line ends of {relative} were changed to CRLF by git; `check` says the way back"
+            )
+            problems.append(Problem(CRLF, place, message))
+            continue
         problems += [
             Problem("resource", f"{place}.{key}", f"{relative} has {value}; see `derive`")
             for key, value in actual.items()
             if resource.get(key) != value
         ]
     return problems
+
+
+def _was_lf(path: Path, expected: str) -> bool:
+    """Return whether a file has the expected sha256 with LF in place of CRLF.
+
+    Git changes line ends in a clone where `core.autocrlf` is true, as on Windows.
+    """
+    content = path.read_bytes()
+    digest = hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
+    return b"\r\n" in content and expected == f"sha256:{digest}"
 
 
 def _outside_because(folder: Path, relative: str) -> str:

@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from sciml_data.cli import group
 from sciml_data.curate.derive import write_derived
 from sciml_data.curate.history import changed_since
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, DescriptorError, Problem
 from sciml_data.registry.layout import Registry
+from sciml_data.registry.manifest import hash_file
 from sciml_data.testing.datasets import change_descriptor
 from tests.support.small_registry import FILES, small_registry
 
@@ -58,9 +59,14 @@ def test_nothing_was_changed(registry: Registry) -> None:
     assert check(registry, "--since", "published").exit_code == 0
 
 
-def test_a_changed_hash_is_refused_even_after_derive_and_a_commit(registry: Registry) -> None:
+def test_a_changed_hash_is_refused_even_after_commits(registry: Registry) -> None:
     manifest = registry.package("waves", "1.0") / "manifest.csv"
     manifest.write_text(FILES.dump().replace("b" * 64, "c" * 64))
+    change_descriptor(  # by hand: `derive` refuses to
+        manifest.parent,
+        lambda document: document["resources"][0].update(hash=hash_file(manifest)),
+    )
+    git(registry.root, "commit", "--all", "--quiet", "--message=quietly changed, half of it")
     write_derived(registry)
     git(registry.root, "commit", "--all", "--quiet", "--message=quietly changed")
     assert check(registry).exit_code == 0
@@ -153,3 +159,60 @@ def test_without_git_the_error_says_what_to_install(
 
     with pytest.raises(CallError, match="git cannot be started"):
         changed_since(registry, "published")
+
+
+def test_line_ends_that_git_changed_are_named_and_can_be_undone(
+    registry: Registry, tmp_path: Path
+) -> None:
+    clone = Registry(tmp_path / "clone" / "registry")
+    repository = registry.root.parent
+    (registry.root / ".gitattributes").unlink()
+    git(repository, "commit", "--quiet", "--all", "--message=no attributes")
+    git(tmp_path, "clone", "--quiet", "-c", "core.autocrlf=true", str(repository), "clone")
+    descriptor = (clone.package("waves", "1.0") / "datapackage.json").read_bytes()
+
+    result = check(clone)
+
+    assert result.exit_code == 1
+    assert {line.split("  ")[0] for line in result.stdout.splitlines()} == {"line ends"}
+    derived = CliRunner().invoke(group, ["derive", "--registry", str(clone.root)])
+    assert derived.exit_code == 1
+    assert (clone.package("waves", "1.0") / "datapackage.json").read_bytes() == descriptor
+
+    git(clone.root.parent, "config", "core.autocrlf", "false")
+    git(clone.root.parent, "rm", "-rq", "--cached", ".")
+    git(clone.root.parent, "reset", "-q", "--hard")
+    assert check(clone).exit_code == 0
+
+
+def test_a_registry_is_started_with_attributes_that_keep_line_ends(
+    registry: Registry, tmp_path: Path
+) -> None:
+    repository = str(registry.root.parent)
+    git(tmp_path, "clone", "--quiet", "-c", "core.autocrlf=true", repository, "clone")
+
+    assert check(Registry(tmp_path / "clone" / "registry"), "--since", "HEAD").exit_code == 0
+
+
+def test_a_published_hash_is_not_derived_again(registry: Registry) -> None:
+    folder = registry.package("waves", "1.0")
+    before = (folder / "datapackage.json").read_bytes()
+    (folder / "buoys.csv").write_text("buoy\n2\n")
+
+    left_out: list[Problem] = []
+    write_derived(registry, left_out)
+
+    assert "buoys.csv" in left_out[0].message
+    assert (folder / "datapackage.json").read_bytes() == before
+    with pytest.raises(DescriptorError):
+        write_derived(registry)
+
+
+def test_a_hash_that_was_mistyped_is_derived_from_the_published_file(registry: Registry) -> None:
+    folder = registry.package("waves", "1.0")
+    before = (folder / "datapackage.json").read_bytes()
+    change_descriptor(folder, lambda document: document["resources"][1].update(bytes=0))
+
+    write_derived(registry)
+
+    assert (folder / "datapackage.json").read_bytes() == before

@@ -36,6 +36,7 @@ def test_a_started_dataset_has_descriptor_manifest_and_card(tmp_path: Path) -> N
     files = start_dataset(tmp_path, "waves", "1.0", reader="earthquake", today=TODAY)
 
     assert sorted(path.relative_to(tmp_path).as_posix() for path in files) == [
+        ".gitattributes",
         "datapackages/waves/1.0/datapackage.json",
         "datapackages/waves/1.0/manifest.csv",
         "datapackages/waves/README.md",
