@@ -35,7 +35,9 @@ MAX_PRINTED_CHARACTERS = 2000  # of a text that a server sent
 UNPRINTABLE = re.compile(
     r"(?!\r\n)[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-MIN_SIMILARITY = 0.5  # of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter
+# Of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter. With less, the word
+# that is suggested for `nope` is `uno`.
+MIN_SIMILARITY = 0.65
 
 
 # No byte more can be written, and waiting does not help: the disk is full, or the user's share is.

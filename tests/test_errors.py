@@ -65,6 +65,13 @@ def test_the_nearest_word_is_suggested_or_none() -> None:
     assert nearest("xyz", ["tevolop_socal"]) == ""
 
 
+@pytest.mark.parametrize(
+    ("word", "known"), [("nope", "uno"), ("nope", "uno_dose"), ("info", "pin"), ("ls", "list_all")]
+)
+def test_a_word_that_is_not_near_is_not_suggested(word: str, known: str) -> None:
+    assert nearest(word, [known]) == ""
+
+
 def test_a_disk_that_refuses_is_a_sentence_and_not_a_traceback(tmp_path: Path) -> None:
     """A bound on the size of files stands for a full disk; HDF5 then fails to close its file."""
     words = ["get", "cloud_slstr_ds1", "--sample", "--sample-set", "shape=300,300"]

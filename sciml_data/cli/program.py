@@ -1,6 +1,7 @@
 """The group of verbs behind `sciml-data`, and the texts of the errors that end it.
 
-Standard output carries data, standard error carries messages. Exit code 0: success; 1: the data
+Standard output carries data, standard error carries messages. With --json a failure is data, too:
+`{"error": {...}}`. Exit code 0: success; 1: the data
 are wrong; 2: the call is wrong; 130: stopped by Ctrl-C, 143: by SIGTERM.
 """
 
@@ -10,12 +11,14 @@ import contextlib
 import errno
 import importlib
 import io
+import json
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import NoReturn, TextIO
 
 import click
@@ -62,6 +65,20 @@ GROUPS = {
     },
 }
 VERBS = {verb: text for section in GROUPS.values() for verb, text in section.items()}
+# Verb of other tools -> what to type here.
+OTHER_WORDS = {
+    "ls": "`sciml-data list` prints the registry, `sciml-data cache` what the home has",
+    "search": "`sciml-data list` prints every dataset and benchmark",
+    "info": "`sciml-data describe ID` prints licence, size and variables of a dataset",
+    "download": "`sciml-data get ID` fetches a dataset",
+    "fetch": "`sciml-data get ID` fetches a dataset",
+    "pull": "`sciml-data get ID` fetches a dataset",
+    "rm": "`sciml-data cache rm ID` removes a dataset from the home",
+    "remove": "`sciml-data cache rm ID` removes a dataset from the home",
+    "train": "`sciml-data run BENCHMARK` trains and scores",
+    "runs": "`sciml-data board` lists runs, `sciml-data show latest` prints one",
+    "help": "`sciml-data --help`, `sciml-data VERB --help`",
+}
 # Error of a disk -> (its usual name, what the user can do). Any other error of the operating
 # system is a fault of this program, and keeps its traceback.
 DISK_ERRORS = {
@@ -102,9 +119,11 @@ class CleanText(io.TextIOWrapper):
             line_buffering=stream.line_buffering if isinstance(stream, io.TextIOWrapper) else True,
         )
         self.original = stream
+        self.is_used = False
 
     def write(self, text: str) -> int:
         """Write a text, and return its length."""
+        self.is_used = True
         if UNPRINTABLE.search(text):
             text = show_controls(text)
         return super().write(text)
@@ -130,7 +149,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest verb for an unknown verb."""
         if args[0] not in VERBS and not args[0].startswith("-"):
-            ctx.fail(f"no such verb: {args[0]!r}{nearest(args[0], VERBS)}")
+            pointer = OTHER_WORDS.get(args[0])
+            meant = f"; {pointer}" if pointer else nearest(args[0], VERBS)
+            ctx.fail(f"no such verb: {args[0]!r}{meant}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -257,17 +278,39 @@ def _run_group(stop: Stop) -> None:
         _end_interrupted(stop, error)
     except click.ClickException as error:
         error.show()
+        _print_json(CallError(error.format_message()), error.exit_code)
         sys.exit(error.exit_code)
     except SciMLDataError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end_failed(error)
     except BrokenPipeError:
         raise
     except (OSError, RuntimeError) as error:
         if (expected := _disk_error(error) or _no_home_error(error)) is None:
             raise
-        click.echo(f"error: {expected}", err=True)
-        sys.exit(expected.exit_code)
+        _end_failed(expected)
+
+
+def _end_failed(error: SciMLDataError) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    _print_json(error, error.exit_code)
+    sys.exit(error.exit_code)
+
+
+def _print_json(error: SciMLDataError, exit_code: int) -> None:
+    """Print an error to stdout as JSON if the verb has --json and has printed nothing itself."""
+    is_silent = isinstance(sys.stdout, CleanText) and not sys.stdout.is_used
+    if "--json" not in sys.argv or not is_silent:
+        return
+    parts = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "problems": [asdict(problem) for problem in error.problems],
+        "done": error.done,
+        "untouched": error.untouched,
+        "hint": error.hint,
+        "exit_code": exit_code,
+    }
+    click.echo(json.dumps({"error": parts}, indent=2))
 
 
 def _end_interrupted(stop: Stop, error: BaseException) -> NoReturn:

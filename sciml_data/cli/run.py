@@ -33,6 +33,21 @@ if TYPE_CHECKING:
     Log = Callable[[str], None]
 
 
+# Parameters that a resumed run keeps -> how they are typed.
+FIXED = {
+    "model": "--model",
+    "variant": "--variant",
+    "dataset": "--dataset",
+    "split": "--split",
+    "seed": "--seed",
+    "seeds": "--seeds",
+    "overrides": "--set",
+    "name": "--name",
+    "sample": "--sample",
+    "sample_set": "--sample-set",
+}
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -266,12 +281,11 @@ def _resumed(
 
     from sciml_data.bench import LATEST, Sample, find_run, load_record
 
-    fixed = ("model", "variant", "dataset", "split", "seed", "seeds", "overrides", "name")
-    given = [name for name in (*fixed, "sample_set") if options[name]]
-    if given or options["sample"]:
-        names = ", ".join(f"--{name}" for name in given) or "--sample"
+    # Seed 0 and a tuple without values differ from None and from a value that was typed.
+    given = [typed for name, typed in FIXED.items() if options[name] not in (None, False, ())]
+    if given:
         raise CallError(
-            f"{names} cannot be used with --resume: a resumed run keeps its options",
+            f"{', '.join(given)} cannot be used with --resume: a resumed run keeps its options",
             untouched="the run was not changed",
         )
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]

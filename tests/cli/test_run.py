@@ -207,6 +207,14 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
             ["run", "toy", "--resume", "latest", "--name", "x"],
             "--name cannot be used with --resume",
         ),
+        (
+            ["run", "toy", "--resume", "latest", "--set", "epochs=3", "--sample", "--seed", "0"],
+            "--seed, --set, --sample cannot be used with --resume",
+        ),
+        (
+            ["run", "toy", "--resume", "latest", "--sample-set", "rows=3"],
+            "--sample-set cannot be used with --resume",
+        ),
         (["run", "toy", "--name", "a/b"], "cannot be named"),
         (["run", "toy", "--name", "latest"], "cannot be named"),
         (["run", "toy", "--nodes", "2"], "Slurm did not start"),

@@ -184,7 +184,12 @@ def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
     tails = {
         tail for other in others for tail in (other.netloc + other.path, other.path.lstrip("/"))
     }
-    fitting = [tail for tail in {*tails, quote(path)} if url.endswith(f"/{tail}")]
+    # The rest must have a host: `http://HOST/X` ends like `https://HOST/X` from the host on.
+    fitting = [
+        tail
+        for tail in {*tails, quote(path)}
+        if url.endswith(f"/{tail}") and not url.removesuffix(f"/{tail}").endswith(":/")
+    ]
     if fitting:
         return url.removesuffix(f"/{max(fitting, key=len)}")
     parts = urlsplit(url)

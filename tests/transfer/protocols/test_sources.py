@@ -310,6 +310,14 @@ def test_a_mirror_is_named_by_its_base() -> None:
     assert mirror_of("https://h.example/y/z", "a/x.bin", ()) == "https://h.example"
 
 
+def test_the_same_path_with_and_without_encryption_is_two_mirrors() -> None:
+    urls = ("https://one.example/d/a.bin", "http://one.example/d/a.bin", "https://two.example/x")
+
+    names = [mirror_of(url, "sub/a.bin", urls) for url in urls]
+
+    assert names == ["https://one.example", "http://one.example", "https://two.example"]
+
+
 def test_a_folder_lists_files_and_links_to_files(tmp_path: Path) -> None:
     write_files(tmp_path, {"blobs/1": b"waves", "s/a/b": b"b", "s/.git/x": b"", "s/.DS_Store": b""})
     (tmp_path / "s" / "link").symlink_to("../blobs/1")
