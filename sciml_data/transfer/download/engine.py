@@ -460,6 +460,7 @@ class Attempt:
             # Neither a hash nor a tag would tell that the new bytes do not fit to the old ones.
             self._requests.restart()
         self._is_own = partial.received_bytes == 0  # whether all bytes come from this URL
+        self._is_second = False  # whether wrong bytes were discarded already
         self._is_alone = False  # whether the server gives no ranges
         self._max_bytes = partial.received_bytes  # after the best try
         self._tries = 0
@@ -483,15 +484,16 @@ class Attempt:
             try:
                 return self._try_once()
             except WrongBytesError as error:
+                is_mixed = self._requests.is_mixed
                 if error.is_in_file:
                     self._requests.quarantine()
-                if self._is_own or not error.is_in_file:
+                if (self._is_own and not is_mixed) or not error.is_in_file or self._is_second:
                     mirror = self._address.mirror
                     self._context.mirrors.record_wrong_bytes(mirror, self._file.path, error)
                     raise
-                # The wrong bytes may be those of another mirror: this one gets a second try,
-                # from the first byte on.
-                self._is_own = True
+                # The wrong bytes may be those of another mirror, or of two states of the file: this
+                # one gets a second try, from the first byte on.
+                self._is_own = self._is_second = True
             except (RangeRefusedError, ChangedError) as error:
                 self._restart(error)
             except TransientError as error:

@@ -321,6 +321,7 @@ class Requests:
         # Entity tag of the answer that the bytes so far came from. It is needed only where no hash
         # tells whether the bytes of two answers fit together.
         self._tag: str | None = None if is_verifiable(file) else partial.tag
+        self._tags: set[str] = set()  # of all answers since the first byte
         self.shared: SharedDownload | None = None
 
     def download(self, byte_range: ByteRange) -> None:
@@ -374,17 +375,24 @@ class Requests:
         max_s = self._context.retry.max_retry_after_s
         return not self._address.is_last and (error.retry_after_s or 0.0) > max_s
 
+    @property
+    def is_mixed(self) -> bool:
+        """Return whether the bytes are of answers with different entity tags."""
+        return len(self._tags) > 1
+
     def restart(self) -> None:
         """Discard all bytes; no other thread may be downloading."""
         self._context.meter.advance(-self._partial.received_bytes)
         self._partial.restart()
         self._tag = None
+        self._tags.clear()
 
     def quarantine(self) -> None:
         """Move all bytes to quarantine; no other thread may be downloading."""
         self._context.meter.advance(-self._partial.received_bytes)
         self._partial.quarantine()
         self._tag = None
+        self._tags.clear()
 
     def _request(self, byte_range: ByteRange) -> None:
         """Send one request and write what it brings of a range."""
@@ -442,16 +450,28 @@ class Requests:
                 raise ChangedError("it changed meanwhile, or range requests are not supported")
             self.restart()
             byte_range.start = 0
-        if self._tag is None and body.tag is not None:
-            self._tag = body.tag
-            self._partial.set_tag(body.tag)
+        self._note_tag(body.tag)
         if self.shared is not None:
             self._check_ranges(self.shared, body, byte_range)
+
+    def _note_tag(self, tag: str | None) -> None:
+        """Keep the tag of the bytes, with which the next ones have to agree if there is no hash.
+
+        Nodes of one mirror may have different tags for the same bytes. Where a hash tells whether
+        the bytes are right, a tag would only discard right ones.
+        """
+        if tag is None:
+            return
+        self._tags.add(tag)
+        if self._tag is None and self._file.hash is None:
+            self._tag = tag
+            self._partial.set_tag(tag)
 
     def _check_ranges(self, shared: SharedDownload, body: Body, byte_range: ByteRange) -> None:
         """Accept helpers if the server supports ranges; else take the whole file alone."""
         if body.stop is not None and body.stop <= byte_range.stop:
-            if self._tag is not None:  # without a tag, ranges of two states could be mixed
+            # Without a hash and a tag, ranges of two states could be mixed.
+            if self._tag is not None or self._file.hash is not None:
                 shared.accept_helpers()
         elif (
             threading.get_ident() != self._owner or self._partial.received_bytes > byte_range.start

@@ -109,7 +109,10 @@ def test_files_that_are_not_large_are_not_cut(tmp_path: Path, home: Home) -> Non
 def test_a_file_that_changes_between_two_ranges_starts_again(
     plan: Plan, first: FileServer, second: FileServer
 ) -> None:
-    """What comes first is of an older state; the second answer is of the newer one."""
+    """What comes first is of an older state; the second answer is of the newer one.
+
+    The tags of two nodes may differ for the same bytes, so only the hash tells.
+    """
     served = first.root / NAME
     served.write_bytes(CONTENT[::-1])
     newer = first.root / "newer"
@@ -122,7 +125,7 @@ def test_a_file_that_changes_between_two_ranges_starts_again(
     assert is_right(fetched)
     assert [(request.range, request.status) for request in first.requests] == [
         (None, 200),
-        (f"bytes={5 * RANGE}-", 200),
+        (f"bytes={5 * RANGE}-", 206),
         (None, 200),
     ]
     assert (lines, second.requests) == ([], [])
