@@ -281,8 +281,12 @@ def _resumed(
 
     from sciml_data.bench import LATEST, Sample, find_run, load_record
 
-    # Seed 0 and a tuple without values differ from None and from a value that was typed.
-    given = [typed for name, typed in FIXED.items() if options[name] not in (None, False, ())]
+    # Seed 0 was typed, although it counts as false and equals False.
+    given = [
+        typed
+        for name, typed in FIXED.items()
+        if not (options[name] is None or options[name] is False or options[name] == ())
+    ]
     if given:
         raise CallError(
             f"{', '.join(given)} cannot be used with --resume: a resumed run keeps its options",
