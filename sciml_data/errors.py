@@ -81,6 +81,7 @@ class SciMLDataError(Exception):
     Args:
         message: what failed, for which file or value; what was expected and what was found.
         problems: every single problem; the first 20 are printed, the rest is counted.
+        summary: fewer problems to print instead, if many have one cause.
         done: what was done about it.
         untouched: what was left as it was.
         hint: what to type next, or where to look.
@@ -93,6 +94,7 @@ class SciMLDataError(Exception):
         message: str,
         *,
         problems: Sequence[Problem] = (),
+        summary: Sequence[Problem] = (),
         done: str = "",
         untouched: str = "",
         hint: str = "",
@@ -101,6 +103,7 @@ class SciMLDataError(Exception):
         super().__init__(message)
         self.message = message
         self.problems = tuple(problems)
+        self.summary = tuple(summary) or self.problems
         self.done = done
         self.untouched = untouched
         self.hint = hint
@@ -117,9 +120,9 @@ class SciMLDataError(Exception):
     def __str__(self) -> str:
         """Return the parts as lines; the hint comes last, after an empty line."""
         lines = [show_controls(self.message)]
-        lines += [f"  {problem}" for problem in self.problems[:MAX_PRINTED_PROBLEMS]]
-        if len(self.problems) > MAX_PRINTED_PROBLEMS:
-            lines.append(f"  and {len(self.problems) - MAX_PRINTED_PROBLEMS} more")
+        lines += [f"  {problem}" for problem in self.summary[:MAX_PRINTED_PROBLEMS]]
+        if len(self.summary) > MAX_PRINTED_PROBLEMS:
+            lines.append(f"  and {len(self.summary) - MAX_PRINTED_PROBLEMS} more")
         what_happened = "; ".join(part for part in (self.done, self.untouched) if part)
         if what_happened:
             lines.append(what_happened)

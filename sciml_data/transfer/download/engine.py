@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
@@ -60,7 +61,12 @@ from sciml_data.transfer.download.workers import (
 )
 from sciml_data.transfer.protocols.mirrors import Sources, mirror_of
 from sciml_data.transfer.protocols.retry import RetryPolicy
-from sciml_data.transfer.protocols.source import RangeRefusedError, SourceError, TransientError
+from sciml_data.transfer.protocols.source import (
+    NoMirrorError,
+    RangeRefusedError,
+    SourceError,
+    TransientError,
+)
 
 # Requests at once. On loopback 4 to 16 were equally fast; over a long distance more may be faster.
 DEFAULT_JOBS = 8
@@ -68,6 +74,8 @@ DEFAULT_JOBS = 8
 # gateway on loopback); the smallest loses the least when a worker fails.
 RANGE_BYTES = 16 * MIB
 STOP_WAIT_S = 3.0  # for workers to close their files when a run is stopped
+# Problem of a file at a mirror that failed for other files before.
+NOT_ASKED = re.compile(r"(?P<mirror>.+?): not asked again: (?P<reason>.+)", re.DOTALL)
 MIN_RANGES = 2  # a file of this many ranges is large: several workers may download it
 # While a mirror gives other files, one file is refused this many times `RetryPolicy.tries` before
 # it fails: a busy mirror refuses at random, and that says little about the file.
@@ -330,15 +338,37 @@ def _failure(plan: Plan, problems: Sequence[Problem]) -> FetchError:
     mirrors = dict.fromkeys(
         mirror_of(url, file.path, file.urls) for file in plan.files for url in file.urls
     )
+    problems = sorted(problems, key=lambda problem: problem.place)
     return FetchError(
         f"{len(failed)} of {len(plan.files)} files of {descriptor.dataset} {descriptor.version} "
         f"could not be fetched; mirrors tried: {', '.join(mirrors) or 'none'}",
-        problems=sorted(problems, key=lambda problem: problem.place),
+        problems=problems,
+        summary=_summary(problems),
         done=f"{len(plan.files) - len(failed)} files are in {plan.folder.native}",
         untouched="partly downloaded files are kept, and the same command resumes them",
         hint="without a network, name a folder or server that has the files: "
         f"sciml-data get {descriptor.dataset} --version {descriptor.version} --mirror file:DIR",
     )
+
+
+def _summary(problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems with one for each mirror that is not asked any more, and its reason."""
+    dropped = [match for each in problems if (match := NOT_ASKED.fullmatch(each.message))]
+    causes = dict.fromkeys((match["mirror"], match["reason"]) for match in dropped)
+    files: dict[tuple[str, str], list[Problem]] = {cause: [] for cause in causes}
+    others = []
+    for problem in problems:
+        for (mirror, reason), same in files.items():
+            if problem.message.startswith(mirror) and problem.message.endswith(f": {reason}"):
+                same.append(problem)
+                break
+        else:
+            others.append(problem)
+    merged = [
+        Problem("failed", f"{len(same)} file{'s' * (len(same) > 1)}", f"{mirror}: {reason}")
+        for (mirror, reason), same in files.items()
+    ]
+    return [*merged, *others]
 
 
 def _publish_problem(path: str, error: Exception, folder: DatasetFolder) -> Problem:
@@ -426,8 +456,9 @@ def _from_mirror(
             attempt.run()
         except SourceError as error:
             errors.append(error)
-            is_dropped = attempt.is_refused_for_good(error)
-            reasons.append(f"{address.url}: {error.message}")
+            is_dropped = isinstance(error, NoMirrorError) or attempt.is_refused_for_good(error)
+            where = address.mirror if isinstance(error, NoMirrorError) else address.url
+            reasons.append(f"{where}: {error.message}")
             if isinstance(error, TransientError) and error.is_refusal:
                 break  # the server refuses its other URLs as well
         else:

@@ -18,6 +18,7 @@ import io
 import json
 import os
 import queue
+import re
 import shutil
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from sciml_data.transfer.protocols.annex import Batch, git, git_succeeds, requir
 from sciml_data.transfer.protocols.file import FileSource
 from sciml_data.transfer.protocols.source import (
     Body,
+    NoMirrorError,
     RangeRefusedError,
     Source,
     SourceError,
@@ -40,6 +42,8 @@ from sciml_data.transfer.protocols.source import (
 SCHEME = "datalad"
 MAX_PROCESSES = 4  # of git-annex; each of them fetches one file at a time
 LINK, SUBMODULE = "120000", b"160000 "  # file modes in a git tree
+# Of git, in the output of datalad, which quotes it among commands and folders.
+FATAL = re.compile(r"fatal: (.+?)(?:\s*'?\]|\n|\\n|$)")
 POINTER = b"/annex/objects/"  # start of an unlocked annexed file's blob
 
 
@@ -165,7 +169,7 @@ class DataladSource:
                 try:
                     self._datasets[place, name] = self._find(place, name)
                 except SciMLDataError as error:
-                    self._datasets[place, name] = SourceError(error.message)
+                    self._datasets[place, name] = NoMirrorError(_reason(error.message))
             dataset = self._datasets[place, name]
         if isinstance(dataset, SourceError):
             raise dataset
@@ -238,6 +242,12 @@ class DataladSource:
                     content.unlink()
 
         return replace(body, close=close)
+
+
+def _reason(message: str) -> str:
+    """Return why a clone failed: the reason that git gives, without the commands around it."""
+    fatal = FATAL.search(message)
+    return f"it cannot be cloned: {fatal[1]}" if fatal else message
 
 
 def remove_clone(folder: Path) -> None:

@@ -180,6 +180,8 @@ def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
         urls: all URLs of the file. A URL of a mirror that copies hosts, or a bucket, ends like one
             of the others; the rest is its base.
     """
+    if url.startswith(f"{DATALAD}:"):
+        return url.rpartition("#")[0]
     others = [urlsplit(other) for other in urls if other != url]
     tails = {
         tail for other in others for tail in (other.netloc + other.path, other.path.lstrip("/"))

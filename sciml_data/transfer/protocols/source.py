@@ -31,6 +31,10 @@ class RangeRefusedError(SourceError):
     """The server does not support this range request; it may give the whole file."""
 
 
+class NoMirrorError(SourceError):
+    """The mirror gives no file at all, so it is not asked for others."""
+
+
 class OtherRegionError(SourceError):
     """The bucket is at another S3 endpoint; no URL of the bucket gives a file at this one."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,7 +251,7 @@ def test_a_clone_whose_bytes_are_wrong_is_left_for_the_next_mirror(
     fetched = fetch(plan, log=said.append, retry=RETRY)
 
     assert contents(fetched.root) == {"training/c.hdf": FILES["training/c.hdf"]}
-    assert said[0].startswith(f"mirror datalad:{clone}#tiny/1.0 sent wrong bytes: training/c.hdf")
+    assert said[0].startswith(f"mirror datalad:{clone} sent wrong bytes: training/c.hdf")
 
 
 def overwrite(path: Path, content: bytes) -> None:
@@ -424,3 +426,23 @@ def redirect(document: dict[str, object], url: str) -> None:
 
 def test_nothing_of_the_user_was_written(tmp_path: Path, clone: Path) -> None:
     assert list((tmp_path / "user").iterdir()) == []
+
+
+def test_a_host_that_is_not_there_is_reported_once(tiny: Descriptor, home: Home) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        place = f"http://127.0.0.1:{closed.getsockname()[1]}/x.git"
+        plan = make_plan(tiny, home, mirrors=[f"datalad:{place}"])
+        urls = [file.urls[:1] for file in plan.files]
+        files = [replace(file, urls=url) for file, url in zip(plan.files, urls, strict=True)]
+        lines: list[str] = []
+        with pytest.raises(FetchError) as error:
+            fetch(replace(plan, files=tuple(files)), jobs=1, log=lines.append)
+
+    assert len(lines) == 1
+    assert {each.place for each in error.value.problems} == {
+        file.path for file in files if file.size_bytes
+    }
+    assert len(error.value.summary) == 1
+    assert str(error.value).count("cannot be cloned: ") == 1
+    assert len(str(error.value).splitlines()) <= 5
