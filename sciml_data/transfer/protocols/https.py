@@ -376,7 +376,10 @@ def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceErr
     if proxy is not None and " 407" in str(cause):
         return SourceError(_refused_by_proxy(proxy))
     reason = str(cause.__cause__ or cause) if isinstance(cause, exceptions.HTTPError) else cause
-    return SourceError(f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}")
+    message = f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}"
+    if re.search(r"failed: 4\d\d", message):  # the proxy's answer to CONNECT: it does not want to
+        return SourceError(message)
+    return TransientError(message, is_unreachable=True)
 
 
 def _refused_by_proxy(proxy: Proxy) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, redacted
 from sciml_data.testing.datasets import write_dataset, write_files
 from sciml_data.testing.faults import redirect, status
 from sciml_data.testing.fdsn_server import FdsnServer
@@ -24,13 +24,14 @@ from sciml_data.transfer.protocols import (
     TransientError,
     credentials,
 )
-from sciml_data.transfer.protocols.credentials import redacted, take_credentials
+from sciml_data.transfer.protocols.credentials import take_credentials
 from sciml_data.transfer.protocols.datalad import place_address
 from sciml_data.transfer.protocols.fdsn.service import Service
 from sciml_data.transfer.protocols.mirrors import mirror_base
 from sciml_data.transfer.protocols.network import Logins, is_exempt, proxy_of
 from tests.support.fdsn_fetch import made_up_events
 from tests.support.forward_proxy import ForwardProxy
+from tests.support.ports import unused_ports
 from tests.support.tls import Authority, TlsFileServer
 
 CONTENT = b"content of a file\n" * 50
@@ -133,6 +134,18 @@ def test_a_proxy_that_refuses_the_password_is_named_without_it(
             read(url)
     assert not isinstance(error.value, TransientError)
     assert "wrongsecret" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_does_not_answer_may_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, read: Read, scheme: str
+) -> None:
+    (port,) = unused_ports(1)
+    monkeypatch.setenv("all_proxy", f"me:secret@127.0.0.1:{port}")
+
+    with pytest.raises(TransientError, match=f"the proxy http://127.0.0.1:{port} cannot") as error:
+        read(f"{scheme}://data.example.org/a.bin")
+    assert error.value.is_unreachable
 
 
 def test_empty_variables_count_as_not_set(
