@@ -211,6 +211,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
+def redacted(text: str) -> str:
+    """Return a text in which web addresses have no user and no password."""
+    return re.sub(r"(?i)(https?://)\S*@", r"\1", text)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the most similar known word, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=1, cutoff=MIN_SIMILARITY)

@@ -78,10 +78,16 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         the files that were written.
 
     Raises:
-        CallError: a name is not valid, the version exists, `like` does not exist, or the native
-            files may not be listed in a manifest.
+        CallError: a name is not valid, the version exists, `like` does not exist, an address has
+            a password, or the native files may not be listed in a manifest.
     """
     _check_names(dataset, version, reader)
+    if re.search(r'(?i)https?://[^/\s"]*@', json.dumps(stated or {})):
+        raise CallError(
+            "an address has a user before its host, and everybody can read a registry",
+            untouched="nothing was written",
+            hint="leave USER:PASSWORD@ out; who fetches gives it (docs/networks.md)",
+        )
     folder = root / "datapackages" / dataset / version
     if folder.exists():
         raise CallError(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
-from sciml_data.errors import DescriptorError, JsonError, Problem, printable
+from sciml_data.errors import DescriptorError, JsonError, Problem, printable, redacted
 from sciml_data.home import read_json
 from sciml_data.registry.layout import LIVE, Registry, check_dataset_id, check_version
 from sciml_data.registry.manifest import Manifest, hash_file, read_manifest, unsafe_because
@@ -527,7 +527,8 @@ def check_address(value: object) -> bool:
         if parts.scheme not in SCHEMES:
             raise ValueError(f"{value!r} does not start with {', '.join(SCHEMES)} and ://")
         if not parts.hostname or "@" in parts.netloc or not _is_port(parts):
-            raise ValueError(f"{value!r} has no host, a wrong port, or a user name before the host")
+            shown = redacted(value)
+            raise ValueError(f"{shown!r} has no host, a wrong port, or a user name before the host")
     return True  # the schema says that a text is expected
 
 

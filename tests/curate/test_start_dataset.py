@@ -16,7 +16,7 @@ from sciml_data.curate.derive import derived_files, write_derived
 from sciml_data.curate.new import HEADINGS, start_dataset
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.registry import TO_FILL
-from sciml_data.registry.descriptor import read_descriptor
+from sciml_data.registry.descriptor import check_address, read_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import manifest_of, read_manifest
 from sciml_data.testing.datasets import change_descriptor
@@ -215,3 +215,25 @@ def test_a_folder_without_files_makes_no_manifest(tmp_path: Path) -> None:
         start_dataset(
             tmp_path, "waves", "1.0", reader="earthquake", today=TODAY, files=tmp_path / "none"
         )
+
+
+@pytest.mark.parametrize("key", ["sources", "sciml"])
+def test_a_password_is_not_written_into_a_registry(tmp_path: Path, key: str) -> None:
+    address = "https://me:secret77@data.example.org/x"
+    blocks: dict[str, Any] = {
+        "sources": [{"title": "t", "path": address}],
+        "sciml": {"mirrors": [{"name": "m", "prefixes": {"": address}}]},
+    }
+    stated = {key: blocks[key]}
+    with pytest.raises(CallError, match="user before its host") as error:
+        start_dataset(tmp_path, "waves", "1.0", today=TODAY, stated=stated)
+
+    assert "secret77" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_password_in_a_descriptor_is_not_printed() -> None:
+    with pytest.raises(ValueError, match="a user name before the host") as error:
+        check_address("https://me:secret77@data.example.org/x")
+
+    assert "secret77" not in str(error.value)

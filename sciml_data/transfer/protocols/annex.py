@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.errors import CallError, SciMLDataError, redacted
 
 NAME, EMAIL = "sciml-data", "sciml-data@localhost"
 # Variables that point to another repository, when we run in one of its hooks
@@ -188,8 +188,6 @@ def environment() -> dict[str, str]:
 
 def _failure(command: Sequence[str], folder: Path, code: int, output: bytes) -> str:
     """Return a sentence about a program that failed, with the last lines of its output."""
-    from sciml_data.transfer.protocols.credentials import redacted
-
     name = " ".join([Path(command[0]).name, *_verb(command)])
     text = redacted(output.decode(errors="replace"))
     lines = [line for line in text.splitlines() if line.strip()]

@@ -6,10 +6,9 @@ can contain them.
 
 from __future__ import annotations
 
-import re
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, redacted
 
 # Address without credentials -> USER:PASSWORD as it was written. Filled by `take_credentials`; an
 # entry is replaced when the same address is given with others.
@@ -47,11 +46,6 @@ def with_credentials(url: str) -> str:
     """Return an address with the user and the password that were taken from it: for git only."""
     user = _taken.get(url.rstrip("/"))
     return url.replace("://", f"://{user}@", 1) if user else url
-
-
-def redacted(text: str) -> str:
-    """Return a text in which web addresses have no user and no password."""
-    return re.sub(r"(?i)(https?://)\S*@", r"\1", text)
 
 
 def user_of(url: str) -> str | None:

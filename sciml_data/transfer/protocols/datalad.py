@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from sciml_data.errors import SciMLDataError
+from sciml_data.errors import SciMLDataError, redacted
 from sciml_data.transfer.protocols.annex import Batch, git, git_succeeds, require_programs, run
 from sciml_data.transfer.protocols.file import FileSource
 from sciml_data.transfer.protocols.source import (
@@ -106,8 +106,6 @@ class _Fetcher:
 
     def fetch(self, key: str) -> Path:
         """Return the path of a key's content, after fetching it if necessary."""
-        from sciml_data.transfer.protocols.credentials import redacted
-
         if place := self._where.ask(key):
             return self._root / place
         answer = self._get.ask(key)
