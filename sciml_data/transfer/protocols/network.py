@@ -156,7 +156,8 @@ class Logins:
             return Login(_basic(unquote(name), unquote(password)), "of the mirror's address")
         if (token := self._token(parts)) is not None:
             return Login(f"Bearer {token}", "token")
-        found = self._netrc.authenticators(parts.hostname or "") if self._netrc else None
+        # Not the entry `default`, often an anonymous user of FTP: S3 refuses an unknown user.
+        found = self._netrc.hosts.get(parts.hostname or "") if self._netrc else None
         if not found or not found[0]:
             return None
         return Login(_basic(found[0], found[2] or ""), f"of {self._netrc_path}")

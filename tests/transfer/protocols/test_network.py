@@ -299,6 +299,14 @@ def test_netrc_is_read(
     assert Logins().of(f"{server.url}/a.bin") is None
 
 
+def test_the_default_of_netrc_is_not_sent_to_every_server(
+    tmp_path: Path, server: FileServer
+) -> None:
+    (tmp_path / ".netrc").write_text("default login anonymous password me@example.org\n")
+
+    assert Logins().of(f"{server.url}/a.bin") is None
+
+
 def test_a_netrc_that_cannot_be_read_is_as_none(tmp_path: Path, server: FileServer) -> None:
     (tmp_path / ".netrc").write_text("machine\n\x00nonsense")
 
