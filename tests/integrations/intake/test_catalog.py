@@ -253,20 +253,20 @@ def test_the_catalogue_of_a_home_is_opened_without_us(registry: Registry, filled
         assert opened_without_us(f"{server.url}/catalog.yaml") == expected
 
 
+@pytest.mark.parametrize("name", ["home", "a{b} {{ c }}%20d#é'q$X"])
 def test_several_files_of_a_split_follow_one_another(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    home = tmp_path / name
     pytest.importorskip("intake_xarray")
     shard_bytes = "sciml_data.formats.hdf5_arrays.format.SHARD_BYTES"
     monkeypatch.setattr(shard_bytes, 16)  # two numbers in a file
-    where: dict[str, Any] = {"version": "1.0", "registry": registry.root, "home": tmp_path}
+    where: dict[str, Any] = {"version": "1.0", "registry": registry.root, "home": home}
     get_dataset("waves", mirrors=[f"file:{registry.root.parent / 'raw-1.0'}"], **where)
     assert len(convert_dataset("waves", **where).manifest) == 4
-    CliRunner().invoke(
-        group, ["catalog", "--registry", str(registry.root), "--home", str(tmp_path)]
-    )
+    CliRunner().invoke(group, ["catalog", "--registry", str(registry.root), "--home", str(home)])
 
-    plain = intake.open_catalog(str(tmp_path / "catalog.yaml"))["waves-1.0-train"].read()
+    plain = intake.open_catalog(str(home / "catalog.yaml"))["waves-1.0-train"].read()
 
     expected = open_dataset("waves", split="train", **where)
     xr.testing.assert_equal(expected.load(), plain.load())
