@@ -38,6 +38,7 @@ UNPRINTABLE = re.compile(
 # Of a suggested word, as `difflib` measures it: 0 no letter, 1 every letter. With less, the word
 # that is suggested for `nope` is `uno`.
 MIN_SIMILARITY = 0.65
+MIN_PREFIX = 4  # letters
 
 
 # No byte more can be written, and waiting does not help: the disk is full, or the user's share is.
@@ -218,5 +219,8 @@ def redacted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the most similar known word, or an empty string."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=MIN_SIMILARITY)
+    words = list(known)
+    matches = difflib.get_close_matches(word, words, n=1, cutoff=MIN_SIMILARITY)
+    if not matches and len(word) >= MIN_PREFIX:  # a long name that was not typed to its end
+        matches = [each for each in words if each.startswith(word)]
     return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -63,6 +63,7 @@ def test_the_nearest_word_is_suggested_or_none() -> None:
         nearest("tevolop_scal", ["uno_auc", "tevolop_socal"]) == " (did you mean 'tevolop_socal'?)"
     )
     assert nearest("xyz", ["tevolop_socal"]) == ""
+    assert nearest("tevo", ["uno_auc", "tevolop_socal"]) == " (did you mean 'tevolop_socal'?)"
 
 
 @pytest.mark.parametrize(
