@@ -334,7 +334,7 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
             problems.append(Problem("missing", place, f"{relative} is not in the folder"))
             continue
         actual = {"bytes": path.stat().st_size, "hash": hash_file(path)}
-        if resource.get("hash") not in {None, actual["hash"]} and _was_lf(path, resource["hash"]):
+        if resource.get("hash") != actual["hash"] and _was_lf(path, resource.get("hash")):
             message = (
                 f"line ends of {relative} were changed to CRLF by git; `check` says the way back"
             )
@@ -348,7 +348,7 @@ def _resource_problems(document: Mapping[str, Any], folder: Path) -> list[Proble
     return problems
 
 
-def _was_lf(path: Path, expected: str) -> bool:
+def _was_lf(path: Path, expected: object) -> bool:
     """Return whether a file has the expected sha256 with LF in place of CRLF.
 
     Git changes line ends in a clone where `core.autocrlf` is true, as on Windows.

@@ -363,3 +363,15 @@ def test_a_descriptor_with_other_sizes_beside_it_is_read_and_named(registry: Reg
     assert [problem.kind for problem in examined.problems] == ["resource"]
     assert examined.descriptor is not None
     assert json.loads((folder / "datapackage.json").read_text()) == examined.document
+
+
+@pytest.mark.parametrize("value", [[], {}, 3, None, "x"])
+def test_a_hash_that_is_no_text_is_a_problem(tmp_path: Path, value: object) -> None:
+    """Found by `nox -s attack`: a list is not hashable."""
+    registry = small_registry(tmp_path)
+    folder = registry.package("waves", "1.0")
+    change_descriptor(folder, lambda document: document["resources"][0].update(hash=value))
+
+    places = {problem.place for problem in check_descriptor(folder)}
+
+    assert "$.resources[0].hash" in places
