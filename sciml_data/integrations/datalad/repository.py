@@ -89,13 +89,11 @@ def metadata_folder(paths: Sequence[str], names: set[str]) -> str:
     """
     tops = {path.partition("/")[0] for path in paths}
     reserved = tops & (RESERVED | ({FOLDER.rstrip("/")} if tops & names else set()))
-    inner = [path for path in paths if ".git" in path.split("/")]
-    if reserved or inner:
+    if reserved:  # `.git` deeper in a path is refused by the manifest
         raise DescriptorError(
             "a DataLad dataset cannot hold these files",
             problems=[
-                Problem("name", path, "is reserved by git or DataLad")
-                for path in [*sorted(reserved), *inner]
+                Problem("name", path, "is reserved by git or DataLad") for path in sorted(reserved)
             ],
             untouched="no mirror of it was made",
         )

@@ -415,7 +415,7 @@ def test_native_files_keep_their_names_where_ours_would_clash(tmp_path: Path) ->
 
 
 def test_a_file_that_git_cannot_hold_is_refused(tmp_path: Path) -> None:
-    tiny = write_dataset(tmp_path / "registry", {"sub/.git/config": b"!"}, mirrors=MIRRORS)
+    tiny = write_dataset(tmp_path / "registry", {".datalad/config": b"!"}, mirrors=MIRRORS)
 
     with pytest.raises(DescriptorError, match="cannot hold"):
         datalad.create_mirror(tmp_path / "m", {"tiny": [tiny]})
