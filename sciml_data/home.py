@@ -6,7 +6,7 @@ Everything that sciml-data stores is in one folder, the home:
 <home>/samples/<dataset>/<version>/<seed>/   synthetic samples
 <home>/runs/<benchmark>/<run>/               runs and their records
 
-So no dataset can take the place of a run, and no version that of a sample, whatever their names.
+So no name lets a dataset take the place of a run, or a version that of a sample.
 The folder of a version or a sample has:
 
 native/       files as published; every file here is complete and correct

@@ -26,7 +26,7 @@ VARIANT = re.compile(r"[0-9.]*[0-9][A-Za-z]")
 MAX_ID_LENGTH = 64
 # Folders of a home, and the word for the newest version.
 RESERVED = {"runs", "samples", "data", "latest"}
-# Windows opens a device instead of a file with such a name, whatever its ending is.
+# Windows opens a device instead of a file with such a name and any ending.
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 

@@ -231,7 +231,7 @@ def find_runs(
 
 
 def _folders(home: Home) -> list[Path]:
-    """Return the folders of a home that have a record, whatever it is, oldest first."""
+    """Return the folders of a home that have a record, valid or not, oldest first."""
     records = home.runs_folder.glob(f"*/*/{RECORD_NAME}")
     return sorted(
         (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
