@@ -16,6 +16,7 @@ import xarray as xr
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, candle_tables
 from sciml_data.formats.candle_tables import canonical_cell, responses
+from sciml_data.formats.candle_tables.text_tables import Header, well_formed
 from sciml_data.formats.drug_response import text_of
 from sciml_data.home import DatasetFolder
 from sciml_data.ready import convert, open_ready
@@ -450,3 +451,13 @@ def test_a_small_table_without_its_column_says_which(bench: Bench, name: str, co
 
     with pytest.raises(NativeFormatError, match=f"there is no column {column}"):
         bench.read(PAIRS)
+
+
+def test_a_carriage_return_in_the_middle_of_a_line_is_named() -> None:
+    """Found by `nox -s attack`: the reader of CSV raises an error of its own."""
+    header = Header(("cell", "dose"), ",", 10)
+
+    _, _, bad = well_formed(b"a,1\nb\rc,2,3\n", header, ("dose",))
+
+    assert len(bad) == 1
+    assert "no line of CSV" in str(bad)

@@ -58,7 +58,10 @@ def read_header(path: Path, wanted: Collection[str]) -> Header:
         line = file.readline()
     text = line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     separator = "\t" if "\t" in text else ","
-    names = next(csv.reader([text], delimiter=separator), [])
+    try:
+        names = next(csv.reader([text], delimiter=separator), [])
+    except csv.Error:  # a carriage return in the middle, a field that never ends
+        names = text.split(separator)
     problems = [
         Problem("missing", f"{path.name}:1", f"there is no column {name}{nearest(name, names)}")
         for name in wanted
@@ -146,7 +149,10 @@ def _what_is_wrong(line: bytes, header: Header, numbers: Collection[str]) -> str
         return "it is no UTF-8"
     fields = text.split(header.separator)
     if header.separator == ",":
-        fields = next(csv.reader([text]), [])
+        try:
+            fields = next(csv.reader([text]), [])
+        except csv.Error as error:  # a carriage return in the middle, a field that never ends
+            return f"it is no line of CSV: {error}"
     if len(fields) != len(header.names):
         return f"{len(header.names)} fields expected, {len(fields)} found"
     for name, field in zip(header.names, fields, strict=True):
