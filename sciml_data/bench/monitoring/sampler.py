@@ -340,7 +340,10 @@ def read_samples(path: Path) -> list[dict[str, float | None]]:
         ValueError: it has other columns, or a cell is not a number.
     """
     text = path.read_text(encoding="ascii")
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise ValueError(f"{path.name} is no CSV: {error}") from error
     if not rows or tuple(rows[0]) != COLUMNS:
         raise ValueError(f"{path.name} has other columns than this version writes")
     return [

@@ -139,19 +139,28 @@ def read_rows(
         raise _refused(
             path, f"not {encoding} text: {error.reason} at byte {error.start}"
         ) from error
-    rows = csv.reader(lines, delimiter=delimiter)
-    actual = next(rows, None)
+    rows = _rows(path, csv.reader(lines, delimiter=delimiter))
+    _, actual = next(rows, (0, None))
     if actual is None:
         raise _refused(path, "is empty")
     if actual != list(header):
         raise _refused(path, f"the header {list(header)} is expected, {actual[:20]} found")
-    for row in rows:
-        place = f"{path.name}:{rows.line_num}"
+    for number, row in rows:
+        place = f"{path.name}:{number}"
         if len(row) == len(header):
             yield place, dict(zip(header, row, strict=True))
         elif row:
             message = f"{len(header)} fields expected, {len(row)} found"
             problems.append(Problem("malformed", place, message))
+
+
+def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the fields of each row."""
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:  # a field that never ends
+        raise _refused(path, f"line {reader.line_num} is no CSV: {error}") from error
 
 
 def _refused(path: Path, wrong: str) -> NativeFormatError:

@@ -228,16 +228,22 @@ def _read_table(path: Path, place: str, problems: list[Problem]) -> pd.DataFrame
 def _layout_problems(data: bytes, place: str) -> list[Problem]:
     """Return what is wrong with the header, the numbers of columns, and the end of the file."""
     rows = csv.reader(io.StringIO(data.decode("utf-8", errors="replace")))
-    header = next(rows, [])
+    try:
+        header = next(rows, [])
+    except csv.Error as error:
+        return [Problem("header", f"{place}:1", f"it is no line of CSV: {error}")]
     missing = [name for name in (*COMCAT_NUMBERS, *COMCAT_WORDS) if name not in header]
     if missing:
         return [Problem("header", f"{place}:1", f"there is no column {', '.join(missing)}")]
     expected = f"{len(header)} fields expected"
-    problems = [
-        Problem("malformed", f"{place}:{rows.line_num}", f"{expected}, {len(row)} found")
-        for row in rows
-        if len(row) != len(header)
-    ]
+    try:
+        problems = [
+            Problem("malformed", f"{place}:{rows.line_num}", f"{expected}, {len(row)} found")
+            for row in rows
+            if len(row) != len(header)
+        ]
+    except csv.Error as error:
+        return [Problem("malformed", f"{place}:{rows.line_num}", f"it is no line of CSV: {error}")]
     if not data.endswith(b"\n"):
         problems.append(
             Problem("truncated", f"{place}:{rows.line_num}", "the last line is cut short")

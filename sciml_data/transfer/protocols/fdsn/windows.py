@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -171,6 +171,13 @@ def box_of(parameters: Mapping[str, str]) -> Box:
     )
 
 
+def _header(rows: Iterator[list[str]]) -> list[str]:
+    try:
+        return next(rows, [])
+    except csv.Error as error:
+        raise BodyError(f"line 1: {error}") from error
+
+
 def count_rows(body: bytes) -> int:
     """Return the number of events in a CSV body, after reading all of its fields.
 
@@ -187,7 +194,7 @@ def count_rows(body: bytes) -> int:
     except UnicodeDecodeError as error:
         raise BodyError(f"it is not UTF-8: {error.reason}") from error
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = next(rows, [])
+    header = _header(rows)
     missing = [name for name in NEEDED if name not in header]
     if missing:
         raise BodyError(f"its header has no column {', '.join(missing)}")
