@@ -86,6 +86,13 @@ def attack(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def live(session: nox.Session) -> None:
+    """Ask mirrors and pages of the registry whether they still answer; `-- --to FOLDER`."""
+    install(session)
+    session.run("sciml-data", "check", "--live", *session.posargs)
+
+
+@nox.session(default=False)
 def mutation(session: nox.Session) -> None:
     """Change the code that other claims rest on, spot by spot: a test has to fail each time."""
     install(session, "test", "mutation", extras="all")

@@ -1,10 +1,12 @@
-"""`sciml-data check`: list every problem of a registry with its place."""
+"""`sciml-data check`: list every problem of a registry with its place; `--live`: dead links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +14,9 @@ from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
+    CallError,
     DescriptorError,
+    FetchError,
     JsonError,
     Problem,
     SciMLDataError,
@@ -28,8 +32,11 @@ Examples:
   sciml-data check
   sciml-data check --registry DIR
   sciml-data check --since origin/main
+  sciml-data check --live --to reports
+  sciml-data check --live uno_ccle
 """
 )
+@click.argument("datasets", nargs=-1, metavar="[ID]...")
 @registry_option
 @click.option(
     "--since",
@@ -37,19 +44,66 @@ Examples:
     help="Also report versions that were pinned at this git commit, tag or branch and were changed "
     "or removed since.",
 )
-def command(registry: Path | None, since: str | None) -> None:
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Ask the mirrors, sources and pages of all datasets, or of each ID, whether their "
+    "addresses still answer as the registry says.",
+)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of the reports of --live: links-DATE.json and links-DATE.md. Its newest report "
+    "says since when a link is dead. Default: print the table.",
+)
+@click.option(
+    "--per-mirror",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Most files that --live asks of a mirror of a version.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed that chooses the files of a mirror that has more.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(registry: Path | None, **options: Any) -> None:
     """Check every descriptor, manifest, data card and task; print a line for each problem."""
-    from sciml_data.curate import changed_since
     from sciml_data.registry import find_registry
 
     searched = find_registry(registry)
+    if options["live"]:
+        _check_live(searched, options)
+        return
+    if options["datasets"] or options["folder"] is not None:
+        raise CallError(
+            "an ID or --to is given without --live",
+            untouched="nothing was checked",
+            hint="sciml-data check --live [ID]... [--to FOLDER], or sciml-data check",
+        )
+    _check_files(searched, options["since"], as_json=options["as_json"])
+
+
+def _check_files(searched: Registry, since: str | None, *, as_json: bool) -> None:
+    from sciml_data.curate import changed_since
+
     warnings: list[Problem] = []
     problems = check_registry(searched, warnings)
-    log_warnings(warnings)
     if since is not None:
         problems += changed_since(searched, since)
-    for problem in problems:
-        click.echo(problem)
+    if as_json:
+        found = {"problems": problems, "warnings": warnings}
+        rows = {kind: [asdict(problem) for problem in found[kind]] for kind in found}
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        log_warnings(warnings)
+        for problem in problems:
+            click.echo(problem)
     if problems:
         raise DescriptorError(
             f"{len(problems)} problems in the registry {searched.root}",
@@ -61,6 +115,55 @@ def command(registry: Path | None, since: str | None) -> None:
         f"{versions} versions of {len(searched.datasets())} datasets, "
         f"{len(searched.benchmarks())} benchmarks: no problem"
     )
+
+
+def _check_live(registry: Registry, options: Mapping[str, Any]) -> None:
+    """Ask the links of datasets, and write or print a report.
+
+    Raises:
+        CallError: an unknown dataset, or an earlier report that cannot be read.
+        DescriptorError: a descriptor is not valid.
+        FetchError: a link is dead or changed.
+    """
+    from sciml_data.curate import ask_links, links_of, new_report, read_latest, write_report
+
+    if options["since"] is not None:
+        raise CallError("--since cannot be used with --live", untouched="nothing was asked")
+    descriptors = _descriptors(registry, options["datasets"])
+    folder: Path | None = options["folder"]
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise CallError(f"--to {folder}: not a directory", untouched="nothing was asked")
+    earlier = None if folder is None else read_latest(folder)
+    sample = {"seed": options["seed"], "per_mirror": options["per_mirror"]}
+    links = links_of(descriptors, **sample)
+    known = earlier.by_url if earlier else None
+    report = new_report(ask_links(links, **sample, known=known, log=log), earlier, **sample)
+    paths = [] if folder is None else write_report(report, folder)
+    if options["as_json"]:
+        click.echo(report.to_json(), nl=False)
+    elif folder is None:
+        click.echo(report.to_markdown(), nl=False)
+    else:
+        click.echo("\n".join(map(str, paths)))
+    if problems := report.problems:
+        raise FetchError(
+            f"{len(problems)} of {len(report.states)} links are dead or changed",
+            problems=problems,
+            summary=report.summary,
+            untouched="nothing was changed",
+            hint="correct the address, or add a mirror that has the files; a changed file is a new "
+            "version: docs/add-a-dataset.md",
+        )
+
+
+def _descriptors(registry: Registry, datasets: Sequence[str]) -> list[Descriptor]:
+    from sciml_data.registry import load_descriptor
+
+    return [
+        load_descriptor(registry, dataset, version)
+        for dataset in datasets or registry.datasets()
+        for version in registry.versions(dataset) or [registry.latest(dataset)]
+    ]
 
 
 def _hint(problems: Sequence[Problem]) -> str:

@@ -54,7 +54,7 @@ GROUPS = {
     },
     "Registry": {
         "new": "Start the folder of a new dataset.",
-        "check": "Check every descriptor, manifest and task of the registry.",
+        "check": "Check every descriptor, manifest and task; --live: dead links.",
         "derive": "Update derived files: catalogue, checksums, README tables.",
         "diff": "Compare two versions of a dataset: files, descriptor, values.",
         "pin": "Record checksums of fetched files in the registry.",

@@ -52,6 +52,7 @@ from sciml_data.transfer.protocols.source import (
 
 MAX_REDIRECTS = 5  # the number that curl's documentation calls usual; a loop ends here
 REDIRECTS = {301, 302, 303, 307, 308}
+PERMANENT = {301, 308}  # whoever has the old address should write down the new one
 RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
 BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
@@ -164,13 +165,16 @@ class HttpClient:
         self._logins = Logins()
         self._lock = threading.Lock()  # two threads must not create the same pool
 
-    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def get(
+        self, url: str, headers: dict[str, str], moves: list[str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
         """Return the first answer that is no redirect; its body is still to be read.
 
         Args:
             url: to request. The user's credentials for it are sent, and after a redirect those for
                 the new address only.
             headers: of all requests.
+            moves: gets the new address for each permanent redirect.
 
         Raises:
             TransientError: no answer came; a second request may succeed.
@@ -190,6 +194,8 @@ class HttpClient:
                 return response
             response.close()
             url = redirected(url, response)
+            if moves is not None and response.status in PERMANENT:
+                moves.append(url)
         raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
 
     def close(self) -> None:
@@ -277,7 +283,8 @@ class HttpSource:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
             if tag is not None:
                 headers["If-Range"] = tag
-        response = self._client.get(url, headers)
+        moves: list[str] = []
+        response = self._client.get(url, headers, moves)
         try:
             _check_status(response)
             first, stop, size_bytes = _content_range(response, start)
@@ -292,6 +299,7 @@ class HttpSource:
             response.close,
             stop,
             *_encoding(response),
+            moves[-1] if moves else "",
         )
 
     def close(self) -> None:
@@ -350,11 +358,11 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
         return
     reason = f"{status} {response.reason or ''}".rstrip() + _s3_code(response)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise RangeRefusedError(reason)
+        raise RangeRefusedError(reason, status=status)
     if status in RETRIED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         after_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
-        raise TransientError(reason, retry_after_s=after_s, is_busy=status in BUSY)
-    raise SourceError(reason)
+        raise TransientError(reason, status=status, retry_after_s=after_s, is_busy=status in BUSY)
+    raise SourceError(reason, status=status)
 
 
 def _refused_login(
@@ -364,9 +372,11 @@ def _refused_login(
     reason = f"{response.status} {response.reason or ''}".rstrip() + _s3_code(response)
     response.close()
     if login is not None:
-        return SourceError(f"{reason}; the credentials {login.origin} are refused")
-    host = urlsplit(url).hostname
-    return SourceError(f"{reason}; no credentials are known for {host}: {GIVEN_BY}")
+        message = f"{reason}; the credentials {login.origin} are refused"
+    else:
+        host = urlsplit(url).hostname
+        message = f"{reason}; no credentials are known for {host}: {GIVEN_BY}"
+    return SourceError(message, status=response.status)
 
 
 def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceError:

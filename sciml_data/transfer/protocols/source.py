@@ -20,11 +20,16 @@ MAX_DIGITS = 18  # of a number that a server sends: such a number fits into 64 b
 
 
 class SourceError(FetchError):
-    """This URL does not give the file; a second request would not help."""
+    """This URL does not give the file; a second request would not help.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        status: HTTP status of the answer; 0 if no answer came, or another protocol has none.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
         """Store the reason, which may contain text of a server."""
         super().__init__(printable(message))
+        self.status = status
 
 
 class RangeRefusedError(SourceError):
@@ -52,12 +57,13 @@ class TransientError(SourceError):
         self,
         message: str,
         *,
+        status: int = 0,
         retry_after_s: float | None = None,
         is_unreachable: bool = False,
         is_busy: bool = False,
     ) -> None:
         """Store the reason, and when to ask again."""
-        super().__init__(message)
+        super().__init__(message, status=status)
         self.retry_after_s = retry_after_s
         self.is_unreachable = is_unreachable
         self.is_busy = is_busy
@@ -85,6 +91,7 @@ class Body:
             none. Then all numbers and `read` are about the encoded bytes. A file that is stored in
             this form (`x.csv.gz`) is meant so by some servers.
         read_decoded: as `read`, for the decoded bytes; None if the encoding is unknown.
+        moved_to: address to which a permanent redirect led; empty if there was none.
     """
 
     start: int
@@ -95,6 +102,7 @@ class Body:
     stop: int | None = None
     encoding: str = ""
     read_decoded: Callable[[int], bytes] | None = None
+    moved_to: str = ""
 
     def decoded(self) -> Body:
         """Return the body without its encoding; the size is unknown then.

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import shutil
-import subprocess
-import time
-import urllib.request
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +15,7 @@ from sciml_data.transfer.download import fetch
 from sciml_data.transfer.listing.query import head
 from sciml_data.transfer.protocols import SourceError, Sources, Timeouts
 from tests.support.downloads import contents, plan_from, quick_retry
-from tests.support.ports import unused_ports
+from tests.support.nginx import needs_nginx, nginx
 from tests.support.raw_server import RawRequest, RawServer
 
 TEXT = b"a line of a table, 1.0, 2.0\n" * 4000
@@ -112,7 +107,7 @@ def test_a_compressed_size_is_not_listed_as_the_size_of_the_file() -> None:
             head("a.csv", f"{server.url}/a.csv", sources)
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+@needs_nginx
 @pytest.mark.parametrize("range_bytes", [1 << 30, 1000], ids=["small", "large"])
 def test_nginx_with_compressed_copies_only_gives_the_file(
     tmp_path: Path, home: Home, range_bytes: int
@@ -120,32 +115,8 @@ def test_nginx_with_compressed_copies_only_gives_the_file(
     root = tmp_path / "www"
     root.mkdir()
     (root / "a.csv.gz").write_bytes(PACKED)
-    (port,) = unused_ports(1)
-    (tmp_path / "nginx.conf").write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error; user root;\n"
-        "events {} http { access_log off; "
-        + "".join(
-            f"{kind}_temp_path {tmp_path}/{kind}; "
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        + f"server {{ listen 127.0.0.1:{port}; root {root}; gzip_static always; }} }}"
-    )
-    command = ["nginx", "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error")]
-    with subprocess.Popen(command) as nginx:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/a.csv")
-            plan = plan_from(tmp_path, {"a.csv": TEXT}, [f"http://127.0.0.1:{port}"], home)
-            fetched = fetch(plan, retry=quick_retry(), range_bytes=range_bytes)
-        finally:
-            nginx.terminate()
+    with nginx(tmp_path / "nginx", root, "gzip_static always;") as url:
+        plan = plan_from(tmp_path, {"a.csv": TEXT}, [url], home)
+        fetched = fetch(plan, retry=quick_retry(), range_bytes=range_bytes)
 
     assert contents(fetched.folder.native) == {"a.csv": TEXT}
-
-
-def wait_for(url: str) -> None:
-    """Wait until a server answers."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310 (loopback)
-            return
-        time.sleep(0.05)

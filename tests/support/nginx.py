@@ -1,0 +1,62 @@
+"""A real nginx in a scratch folder, for tests against a server that was not written here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import unused_ports
+
+needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+
+
+@contextmanager
+def nginx(scratch: Path, root: Path, server: str = "", *, listen: str = "") -> Iterator[str]:
+    """Serve a folder on a free port of 127.0.0.1 and yield its URL, without a slash at the end.
+
+    Args:
+        scratch: folder for configuration and logs.
+        root: folder to serve.
+        server: further directives of the server block; `PORT` becomes the port.
+        listen: parameters of `listen`, such as `ssl`.
+    """
+    (port,) = unused_ports(1)
+    scratch.mkdir(parents=True, exist_ok=True)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {scratch}/{kind}; " for kind in kinds)
+    configuration = scratch / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; pid {scratch}/pid; error_log {scratch}/error; user root;\n"
+        f"events {{}} http {{ access_log {scratch}/access; {temporary}\n"
+        f"server {{ listen 127.0.0.1:{port} {listen}; root {root};\n"
+        f"{server.replace('PORT', str(port))} }} }}\n",
+        encoding="utf-8",
+    )
+    command = ["nginx", "-c", str(configuration), "-e", str(scratch / "error")]
+    with subprocess.Popen(command) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/")
+            yield f"{'https' if 'ssl' in listen else 'http'}://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def wait_for(url: str) -> None:
+    """Wait until a server answers, with any status."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with suppress(OSError):
+            try:
+                with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (loopback)
+                    return
+            except urllib.error.HTTPError:
+                return
+        time.sleep(0.05)
