@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sciml_data.errors import Problem
 from sciml_data.formats.earthquake import MAGNITUDE_TYPES, Events, read_comcat
@@ -97,4 +98,34 @@ def test_a_file_of_another_kind_is_told_by_its_header(tmp_path: Path) -> None:
     events, problems = read(tmp_path, "<html>\n<body>busy</body>\n")
 
     assert [(p.kind, p.place) for p in problems] == [("header", "0.csv:1")]
+    assert len(events) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "place"),
+    [
+        (b"reviewed", b"x" * 200_000, "malformed", "0.csv:2"),
+        (b"reviewed", b"revi\rewed", "malformed", "0.csv:2"),
+        (b"magNst", b"x" * 200_000, "header", "0.csv:1"),
+        (b"reviewed", b"\xff\xfe", "malformed", "0.csv:2"),
+        (b"magNst", b"\xed\xa0\x80", "malformed", "0.csv:1"),
+        (b"ci39219160", "é".encode(), "malformed", "0.csv:2"),
+        (b"ci39219160", b"x" * 100_000, "malformed", "0.csv:2"),
+        (b",3.31,", b",1e400,", "malformed", "0.csv:2"),
+        (b",2.63,", b",-inf,", "malformed", "0.csv:2"),
+    ],
+    ids=[
+        "a field above the limit of csv", "a carriage return in a field", "a name above the limit",
+        "a field that is not UTF-8", "a name that is not UTF-8", "an id that is not ASCII",
+        "an id that would widen all ids", "an infinite magnitude", "an infinite depth",
+    ],
+)  # fmt: skip
+def test_text_that_csv_or_a_column_cannot_hold_is_named_by_file_and_line(
+    before: bytes, after: bytes, kind: str, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "0.csv").write_bytes((HEADER + ROW).encode().replace(before, after))
+
+    events, problems = read_comcat(tmp_path, ["0.csv"], {})
+
+    assert [(problem.kind, problem.place) for problem in problems] == [(kind, place)]
     assert len(events) == 0

@@ -50,6 +50,9 @@ from sciml_data.formats.earthquake.scedc import read_scedc, read_scsn
 COMCAT_NUMBERS = ("latitude", "longitude", "depth", "mag")
 COMCAT_WORDS = ("time", "magType", "net", "id", "updated", "type", "status")
 ID_BYTES = 16  # of an event id in memory; a longer one widens the column
+# Ids are letters, digits and underscores; the longest known one has 28 characters. A limit, because
+# one long id would widen the ids of all events.
+ID_PATTERN = r"[!-~]{1,64}"
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,8 @@ def _read_table(path: Path, place: str, problems: list[Problem]) -> pd.DataFrame
         table[name] = pd.to_numeric(table[name], errors="coerce")
     good = table[["time", "latitude", "longitude", "id", "status"]].notna().all(axis=1)
     good &= table["mag"].notna() | ~has_magnitude
+    good &= ~table["depth"].abs().eq(np.inf) & ~table["mag"].abs().eq(np.inf)
+    good &= table["id"].str.fullmatch(ID_PATTERN, na=False)
     good &= (abs(table["latitude"]) <= 90) & (abs(table["longitude"]) <= 180)
     problems += [
         Problem(
@@ -227,7 +232,12 @@ def _read_table(path: Path, place: str, problems: list[Problem]) -> pd.DataFrame
 
 def _layout_problems(data: bytes, place: str) -> list[Problem]:
     """Return what is wrong with the header, the numbers of columns, and the end of the file."""
-    rows = csv.reader(io.StringIO(data.decode("utf-8", errors="replace")))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return [Problem("malformed", f"{place}:{line}", f"it is not UTF-8: {error.reason}")]
+    rows = csv.reader(io.StringIO(text))
     try:
         header = next(rows, [])
     except csv.Error as error:
