@@ -48,6 +48,7 @@ COLUMNS = (
 )
 HEADER = ",".join(COLUMNS) + "\n"
 DECIMALS = 3
+MAX_NUMBER = 1e18  # no counter of a computer comes near it
 
 Sample = Mapping[str, float | None]
 
@@ -337,19 +338,28 @@ def read_samples(path: Path) -> list[dict[str, float | None]]:
 
     Raises:
         OSError: the table cannot be read.
-        ValueError: it has other columns, or a cell is not a number.
+        ValueError: it is not ASCII or not CSV, it has other columns, or a cell is not a number.
     """
-    text = path.read_text(encoding="ascii")
     try:
-        rows = list(csv.reader(io.StringIO(text)))
-    except csv.Error as error:
-        raise ValueError(f"{path.name} is no CSV: {error}") from error
-    if not rows or tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"{path.name} has other columns than this version writes")
-    return [
-        {name: float(cell) if cell else None for name, cell in zip(COLUMNS, cells, strict=True)}
-        for cells in rows[1:]
-    ]
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="ascii"))))
+        if not rows or tuple(rows[0]) != COLUMNS:
+            raise ValueError("it has other columns than this version writes")  # noqa: TRY301
+        return [
+            {name: _number(cell) for name, cell in zip(COLUMNS, cells, strict=True)}
+            for cells in rows[1:]
+        ]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path.name} is not a table of samples: {error}") from error
+
+
+def _number(cell: str) -> float | None:
+    if not cell:
+        return None
+    number = float(cell)
+    # int() of an infinite number raises an OverflowError, and so does a database for 2^63.
+    if not abs(number) < MAX_NUMBER:
+        raise ValueError(f"{cell[:40]!r} is not a number below {MAX_NUMBER:.0e}")
+    return number
 
 
 def csv_line(sample: Sample) -> str:

@@ -15,12 +15,12 @@ from typing import Any
 
 from sciml_data.bench.monitoring.sampler import COLUMNS, read_samples
 from sciml_data.bench.record.record import canonical
-from sciml_data.bench.record.runs import MONITOR_NAME
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
 from sciml_data.results.exports.request import (
     SOFTWARE,
     ExportRequest,
+    RunFile,
     computed_scores,
     files_of,
     milliseconds,
@@ -53,10 +53,23 @@ def export(request: ExportRequest) -> str:
 
     Raises:
         CallError: MLflow is not installed, the store cannot be used, or the run is in it already.
-        RecordError: files of the run differ from its record.
+        RecordError: files of the run differ from its record, or the monitor's table is damaged.
     """
     files = files_of(request)
+    samples = _samples(request)  # before anything is written
     client = _client(str(request.to))
+    try:
+        return _write(client, request, files, samples)
+    except _store_errors() as error:
+        raise CallError(
+            f"MLflow cannot write the run to {request.to}: {str(error).splitlines()[0]}",
+            untouched="other runs in this store were not changed",
+        ) from error
+
+
+def _write(
+    client: Any, request: ExportRequest, files: Iterable[RunFile], samples: Iterable[Point]
+) -> str:
     experiment = _experiment(client, request.record, str(request.to))
     _refuse_duplicate(client, experiment, request.record)
     timing = request.record["timing"]
@@ -67,7 +80,7 @@ def export(request: ExportRequest) -> str:
         run_name=request.folder.name,
     )
     identifier: str = run.info.run_id
-    _log(client, identifier, request)
+    _log(client, identifier, request.record, samples)
     for file in files:
         if file.is_included:
             client.log_artifact(identifier, str(request.folder / file.path))
@@ -187,11 +200,20 @@ def _client(to: str) -> Any:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         return mlflow.MlflowClient(tracking_uri=to)
-    except mlflow.MlflowException as error:
+    except _store_errors() as error:
         raise CallError(
             f"MLflow cannot use {to}: {str(error).splitlines()[0]}",
             untouched="nothing was written",
         ) from error
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """Return what MLflow raises of a store; errors of its database pass through it."""
+    import mlflow
+    import sqlalchemy.exc
+    from alembic.util import CommandError
+
+    return mlflow.MlflowException, sqlalchemy.exc.SQLAlchemyError, CommandError
 
 
 def _experiment(client: Any, record: Record, to: str) -> str:
@@ -222,18 +244,31 @@ def _refuse_duplicate(client: Any, experiment: str, record: Record) -> None:
         )
 
 
-def _log(client: Any, identifier: str, request: ExportRequest) -> None:
+def _samples(request: ExportRequest) -> list[Point]:
+    """Return the monitor's samples of a run; none if it was not monitored."""
+    monitor = request.record["outputs"].get("monitor")
+    if monitor is None:
+        return []
+    try:
+        return list(sample_points(request.folder / monitor["path"]))
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"the samples of {request.folder.name} cannot be read",
+            problems=[Problem("malformed", monitor["path"], str(error))],
+            untouched="nothing was written",
+        ) from error
+
+
+def _log(client: Any, identifier: str, record: Record, samples: Iterable[Point]) -> None:
     from mlflow.entities import Metric, Param
 
-    points = points_of(request.record)
-    if "monitor" in request.record["outputs"]:
-        points = itertools.chain(points, sample_points(request.folder / MONITOR_NAME))
+    points = itertools.chain(points_of(record), samples)
     for batch in _batches((Metric(*point) for point in points), MAX_METRICS):
         client.log_batch(identifier, metrics=batch)
-    params = (Param(name, value) for name, value in params_of(request.record).items())
+    params = (Param(name, value) for name, value in params_of(record).items())
     for batch in _batches(params, MAX_PARAMS):
         client.log_batch(identifier, params=batch)
-    client.log_inputs(identifier, datasets=[_dataset(request.record)])
+    client.log_inputs(identifier, datasets=[_dataset(record)])
 
 
 def _dataset(record: Record) -> Any:

@@ -1,5 +1,6 @@
 """The monitor samples during a run, never ends it, and has a reason for each missing value."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -259,3 +260,26 @@ def test_a_figure_of_nothing_is_refused(table: Path) -> None:
 
     with pytest.raises(ValueError, match="has no samples"):
         monitor_figure(table)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [b"x" * 200_000, b"1\r2", b"\xff\xfe", b"text", b"inf", b"nan", b"1e300", b"1,2"],
+    ids=["a field above the limit of csv", "a carriage return", "not ASCII", "not a number",
+         "infinite", "NaN", "beyond 64 bits", "a field too many"],
+)  # fmt: skip
+def test_a_table_that_is_damaged_is_named(cell: bytes, table: Path) -> None:
+    cells = [b"1", cell, *[b""] * (len(COLUMNS) - 2)]
+    table.write_bytes(HEADER.encode() + b",".join(cells) + b"\n")
+
+    with pytest.raises(ValueError, match=re.escape(table.name)):
+        read_samples(table)
+
+
+def test_a_damaged_table_of_an_earlier_process_does_not_end_the_run(table: Path) -> None:
+    table.write_bytes(HEADER.encode() + b"inf" + b"," * (len(COLUMNS) - 1) + b"\n")
+
+    with Monitor(table, interval_s=QUICK_S, find_nvml=lambda: None) as monitor:
+        pass
+
+    assert table.name in (monitor.failure or "")

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sciml_data.bench.record.record import write_record
+from sciml_data.bench.record.runs import describe_output
 from sciml_data.cli import group
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, RecordError
 from sciml_data.results.exports.mlflow_store import params_of, points_of, sample_points, tags_of
 from tests.support.run_samples import EPOCH_MS, written_run
 
@@ -85,6 +87,35 @@ def test_without_mlflow_the_extra_is_named(
     assert isinstance(result.exception, CallError)
     assert result.exception.hint == "pip install 'sciml-data[mlflow]'"
     assert not (tmp_path / "runs.db").exists()
+
+
+@pytest.mark.parametrize("damage", [b"x" * 200_000, b"inf", b"\xff"])
+def test_a_damaged_table_of_samples_is_named_before_a_store_is_made(
+    damage: bytes, record: dict[str, Any], tmp_path: Path
+) -> None:
+    table = tmp_path / "run" / "monitor.csv"
+    table.write_bytes(table.read_bytes().replace(b"1000000", damage))
+    # As a forger would: the record states the damaged bytes.
+    record["outputs"]["monitor"] = describe_output(table.parent, table.name, "x")
+    write_record(table.parent, record)
+
+    result = export(tmp_path / "run", f"sqlite:///{tmp_path / 'runs.db'}")
+
+    assert isinstance(result.exception, RecordError)
+    assert [problem.place for problem in result.exception.problems] == ["monitor.csv"]
+    assert not (tmp_path / "runs.db").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_store_that_is_no_database_is_a_sentence(record: dict[str, Any], tmp_path: Path) -> None:
+    store = tmp_path / "runs.db"
+    store.write_bytes(b"not a database" * 1000)
+
+    result = export(tmp_path / "run", f"sqlite:///{store}")
+
+    assert isinstance(result.exception, CallError)
+    assert str(store) in str(result.exception)
 
 
 @pytest.mark.slow
