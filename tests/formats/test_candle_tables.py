@@ -16,7 +16,7 @@ import xarray as xr
 from sciml_data.errors import CallError, NativeFormatError
 from sciml_data.formats import Native, candle_tables
 from sciml_data.formats.candle_tables import canonical_cell, responses
-from sciml_data.formats.candle_tables.text_tables import Header, well_formed
+from sciml_data.formats.candle_tables.text_tables import Header, read_header, well_formed
 from sciml_data.formats.drug_response import text_of
 from sciml_data.home import DatasetFolder
 from sciml_data.ready import convert, open_ready
@@ -25,6 +25,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.stages import Verified
 from sciml_data.synthetic import hill, load_generator
+from tests.support.problems import kinds_and_places
 
 SMALL = {"rows": 3000, "pairs": 600, "cells": 8, "drugs": 12}
 SINGLE = "rescaled_combined_single_drug_growth"
@@ -453,11 +454,26 @@ def test_a_small_table_without_its_column_says_which(bench: Bench, name: str, co
         bench.read(PAIRS)
 
 
-def test_a_carriage_return_in_the_middle_of_a_line_is_named() -> None:
+@pytest.mark.parametrize(
+    "line", [b"b\rc,2", b"x" * 200_000 + b",2"], ids=["a carriage return", "above csv's limit"]
+)
+def test_a_line_that_is_no_csv_is_named(line: bytes) -> None:
     """Found by `nox -s attack`: the reader of CSV raises an error of its own."""
     header = Header(("cell", "dose"), ",", 10)
 
-    _, _, bad = well_formed(b"a,1\nb\rc,2,3\n", header, ("dose",))
+    good, _, bad = well_formed(b"a,1\n" + line + b'\n"d",3\n', header, ("dose",))
 
-    assert len(bad) == 1
-    assert "no line of CSV" in str(bad)
+    assert good == b'a,1\n"d",3\n'
+    assert [row.line for row in bad] == [1]
+    assert "no line of CSV" in bad[0].wrong
+
+
+def test_a_header_that_is_no_csv_names_the_file_and_the_missing_column(tmp_path: Path) -> None:
+    path = tmp_path / "combo.csv"
+    path.write_bytes(b"cell,d\rose," + b"x" * 200_000 + b"\na,1,2\n")
+
+    with pytest.raises(NativeFormatError) as error:
+        read_header(path, ("cell", "dose"))
+
+    assert kinds_and_places(error) == [("missing", "combo.csv:1")]
+    assert "dose" in error.value.problems[0].message

@@ -23,6 +23,7 @@ from sciml_data.formats.drug_response import (
     responses_dataset,
     text_of,
 )
+from sciml_data.formats.drug_response.inputs import read_rows
 from sciml_data.ready import write_netcdf
 from tests.support.problems import kinds_and_places
 
@@ -227,3 +228,25 @@ def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
         return (tmp_path / name).read_bytes()
 
     assert content("first.nc") == content("second.nc")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"id,smiles\n1," + b"C" * 200_000 + b"\n", "line 2"),
+        (b'id,smiles\n1,C\n2,"' + b"C\n" * 100_000, "line"),
+        (b"id," + b"s" * 200_000 + b"\n", "line 1"),
+        (b"id,smiles\n1,\xff\n", "byte 12"),
+    ],
+    ids=["a field above the limit of csv", "a quotation mark that is not closed",
+         "a name above the limit of csv", "not UTF-8"],
+)  # fmt: skip
+def test_a_text_that_is_no_table_is_named(content: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "smiles.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(NativeFormatError) as error:
+        list(read_rows(path, ("id", "smiles"), ",", []))
+
+    assert kinds_and_places(error) == [("malformed", "smiles.csv")]
+    assert line in error.value.problems[0].message

@@ -97,6 +97,8 @@ def test_halves_meet_and_are_not_empty(whole: tuple[int, int]) -> None:
         (b"time,latitude,longitude,mag,id,updated\n2019,1,2,3,a,2020", "last line is cut"),
         (b'time,latitude,longitude,mag,id,updated\n2019,1,2,3,a,"2020\n', "line 2"),
         (b"\xff\xfe", "not UTF-8"),
+        (b"x" * 200_000 + b"\n", "line 1"),  # a field above the limit of csv
+        (b"time,latitude,longitude,mag,id,updated\n" + b"x" * 200_000 + b"\n", "line 2"),
     ],
 )
 def test_a_body_that_is_no_whole_table_is_refused(body: bytes, reason: str) -> None:
