@@ -10,7 +10,14 @@ The public names are listed in `__init__.pyi`. They are loaded on first use, so 
 
 from __future__ import annotations
 
+import os
+
 import lazy_loader
+
+# HDF5 locks every file that it opens, and fails where the file system has no locks. Files here are
+# never written while others read them, so its locks are off, unless the user sets them. HDF5 reads
+# the variable when it is loaded: this is the first module of the package that is imported.
+os.environ["HDF5_USE_FILE_LOCKING"] = os.environ.get("HDF5_USE_FILE_LOCKING") or "FALSE"
 
 __version__ = "0.1.0"
 

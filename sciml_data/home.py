@@ -48,11 +48,6 @@ if TYPE_CHECKING:
 
     from sciml_data.progress import Log
 
-# HDF5 locks every file that it opens, and fails where the file system has no locks. Files here are
-# never written while others read them, so its locks are off, unless the user sets them. HDF5 reads
-# the variable when it is loaded, which is after this module.
-os.environ["HDF5_USE_FILE_LOCKING"] = os.environ.get("HDF5_USE_FILE_LOCKING") or "FALSE"
-
 HOME_VARIABLE = "SCIML_DATA_HOME"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB

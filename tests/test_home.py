@@ -163,6 +163,36 @@ def test_a_file_is_the_lock_where_the_file_system_has_no_locks(
     assert after_kill.returncode == 0, after_kill.stderr
 
 
+@pytest.mark.parametrize("setting", [None, ""])
+def test_hdf5_files_are_opened_where_the_file_system_has_no_locks(
+    tmp_path: Path, setting: str | None
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = [1, 2]
+    preload = compiled(tmp_path, "int flock(int f, int o) { errno = ENOLCK; return -1; }")
+    program = (
+        "import sys; from pathlib import Path; from sciml_data.formats import open_hdf5\n"
+        "with open_hdf5(Path(sys.argv[1])) as file: print(file['x'][:].sum())\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "HDF5_USE_FILE_LOCKING"}
+    env |= {"LD_PRELOAD": preload} | ({"HDF5_USE_FILE_LOCKING": setting} if setting == "" else {})
+
+    opened = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.h5")],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert opened.stdout == "3\n", opened.stderr
+
+    late = subprocess.run(
+        [sys.executable, "-c", f"import h5py; {program}", str(tmp_path / "a.h5")],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert "export HDF5_USE_FILE_LOCKING=FALSE" in late.stderr
+
+
 def compiled(folder: Path, function: str) -> str:
     """Return a shared library with one C function, to be loaded before all others."""
     if (compiler := shutil.which("gcc")) is None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from xarray.backends import BackendEntrypoint
 
+LOCKS_HINT = "export HDF5_USE_FILE_LOCKING=FALSE, or import sciml_data before h5py"
 # Compression makes a chunk larger by 0.1 % at most; plug-ins have a header of some bytes.
 MAX_GROWTH, CHUNK_HEAD_BYTES = 1.01, 4096
 MAX_OBJECTS = 100_000  # files of STEMDL have 320; a walk of this many takes 10 seconds
@@ -179,7 +180,9 @@ def report_damage(place: str, error: type[SciMLDataError] = NativeFormatError) -
         reason = f"{type(damage).__name__}: {damage}".partition("\n")[0]
         problem = Problem("unreadable", place, f"cannot be read as HDF5: {reason}")
         message = f"{place} cannot be used"
-        raise error(message, problems=[problem], untouched=UNTOUCHED) from damage
+        # h5py was imported before this package, which switches the locks of HDF5 off.
+        hint = "" if "lock file" not in reason else LOCKS_HINT
+        raise error(message, problems=[problem], untouched=UNTOUCHED, hint=hint) from damage
 
 
 def _require_complete(file: h5py.File, path: Path, place: str, error: type[SciMLDataError]) -> None:
