@@ -86,6 +86,13 @@ def attack(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def cases(session: nox.Session) -> None:
+    """Run the permanent tests of every folder of ../shared/cases, where there is one."""
+    install(session, "test", "slow", extras="all")
+    session.run("python", "-m", "tests.support.cases", *session.posargs)
+
+
+@nox.session(default=False)
 def live(session: nox.Session) -> None:
     """Ask mirrors and pages of the registry whether they still answer; `-- --to FOLDER`."""
     install(session)

@@ -101,3 +101,21 @@ def test_a_home_may_have_any_name(tmp_path: Path) -> None:
     opened = sciml_data.open_dataset("hydronet_ds1", split="min_data", sample=True, home=home)
 
     assert opened.chunk().mean().compute()
+
+
+def test_an_empty_variable_is_not_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "registry", {"a.csv": b"1\n"})
+    write_files(tmp_path / "raw", {"a.csv": b"1\n"})
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    for name in ("SCIML_DATA_HOME", "SCIML_DATA_RUNS", "SCIML_DATA_REGISTRY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+
+    sciml_data.adopt_dataset("tiny", tmp_path / "raw", registry=tmp_path / "registry")
+
+    assert not list(work.iterdir())
+    assert (tmp_path / "share/sciml-data/data/tiny/1.0/native/a.csv").is_file()
