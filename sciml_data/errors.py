@@ -214,7 +214,7 @@ def printable(text: str) -> str:
 
 def redacted(text: str) -> str:
     """Return a text in which web addresses have no user and no password."""
-    return re.sub(r"(?i)(https?://)\S*@", r"\1", text)
+    return re.sub(r"(?i)((?:https?|s?ftp)://)\S*@", r"\1", text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -49,6 +49,7 @@ DOI_PATTERN = re.compile(
     r"(?:doi:|https?://(?:dx\.)?doi\.org/)(10\.[0-9]{4,9}/[^\s,;]*[^\s,;.)])", re.IGNORECASE
 )
 URI_CHARACTERS = "%/:?#@!$&'()*+,;=~"  # RFC 3986, besides letters, digits and - . _
+WEB_SCHEMES = ("https:", "http:", "ftp:")
 ARXIV_PATTERN = re.compile(r"arXiv:([0-9]{4}\.[0-9]{4,5})")
 URL_PATTERN = re.compile(r"https?://\S*[^\s.,;)]")
 
@@ -372,7 +373,7 @@ def facts_of(descriptor: Descriptor) -> Facts:
         splits=descriptor.splits,
         native_format=descriptor.native.get("format"),
         service=None if descriptor.live is None else descriptor.live.base,
-        mirrors=descriptor.mirrors,
+        mirrors=tuple(_web_mirrors(descriptor)),
     )
 
 
@@ -446,7 +447,7 @@ def _related(
 
 
 def _native_file(descriptor: Descriptor, entry: Entry) -> NativeFile:
-    urls = (mirror.url(entry.path) for mirror in descriptor.mirrors)
+    urls = (mirror.url(entry.path) for mirror in _web_mirrors(descriptor))
     return NativeFile(
         path=entry.path,
         size_bytes=entry.size_bytes,
@@ -454,6 +455,13 @@ def _native_file(descriptor: Descriptor, entry: Entry) -> NativeFile:
         media_type=media_type(entry.path, _stated_types(descriptor)),
         urls=tuple(dict.fromkeys(url for url in urls if url is not None)),
     )
+
+
+def _web_mirrors(descriptor: Descriptor) -> Iterator[Mirror]:
+    """Yield the mirrors whose URLs any program understands: none of `doi:` or `sftp:`."""
+    for mirror in descriptor.mirrors:
+        if all(url.startswith(WEB_SCHEMES) for url in mirror.prefixes.values()):
+            yield mirror
 
 
 def _groups(descriptor: Descriptor) -> tuple[FileGroup, ...]:
@@ -475,7 +483,7 @@ def _groups(descriptor: Descriptor) -> tuple[FileGroup, ...]:
 def _folders(descriptor: Descriptor, glob: str) -> tuple[str, ...]:
     """Return where mirrors hold what a glob matches: the URL of its part before any wild card."""
     start = re.split(r"[*?\[]", glob)[0]
-    urls = (mirror.url(start) for mirror in descriptor.mirrors)
+    urls = (mirror.url(start) for mirror in _web_mirrors(descriptor))
     return tuple(dict.fromkeys(url for url in urls if url is not None))
 
 

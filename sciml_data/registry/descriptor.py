@@ -34,6 +34,7 @@ MAX_DESCRIPTOR_BYTES = 4 << 20  # people write it; the largest so far has 16 kB
 MAX_MESSAGE = 500  # characters of a schema's message, which quotes the wrong value
 MAX_ADDRESS = 2000  # characters; some servers and browsers refuse longer addresses
 SCHEMES = ("https", "http", "ftp", "s3")
+DOI_PREFIX = re.compile(r"doi:10\.[0-9.]+/[^#?]+[#/]")  # to which the path of a file is appended
 # RFC 3986, appendix A: the characters of a URI, `%` only before two hexadecimal digits, `#` once,
 # and brackets only around the address of a host.
 URI = re.compile(
@@ -515,7 +516,21 @@ def _related_problems(document: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def check_address(value: object) -> bool:
+def check_mirror_address(value: object) -> bool:
+    """Check that a text is the start of URLs of files, or a DOI with its separator.
+
+    Raises:
+        ValueError: says why it is not.
+    """
+    if not isinstance(value, str) or not value.startswith("doi:"):
+        return check_address(value, (*SCHEMES, "sftp"))
+    _check_characters(value)
+    if not DOI_PREFIX.fullmatch(value):
+        raise ValueError(f"{value!r} is not doi:10.PREFIX/SUFFIX with a # or / at its end")
+    return True
+
+
+def check_address(value: object, schemes: Sequence[str] = SCHEMES) -> bool:
     """Check that a text is an absolute URI as in RFC 3986, with a scheme that can be fetched.
 
     Raises:
@@ -524,8 +539,8 @@ def check_address(value: object) -> bool:
     if isinstance(value, str):
         _check_characters(value)
         parts = urlsplit(value)
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"{value!r} does not start with {', '.join(SCHEMES)} and ://")
+        if parts.scheme not in schemes:
+            raise ValueError(f"{value!r} does not start with {', '.join(schemes)} and ://")
         if not parts.hostname or "@" in parts.netloc or not _is_port(parts):
             shown = redacted(value)
             raise ValueError(f"{shown!r} has no host, a wrong port, or a user name before the host")
@@ -577,6 +592,7 @@ def _validator() -> Any:
     extended = (schema["allOf"][0]["$ref"], DRAFT202012.create_resource({}))
     known: Any = referencing.Registry().with_resources([extended])
     formats = jsonschema.FormatChecker(formats=["date"])
+    formats.checks("mirror", raises=ValueError)(check_mirror_address)
     formats.checks("uri", raises=ValueError)(check_address)
     formats.checks("uri-reference", raises=ValueError)(check_reference)
     return jsonschema.Draft202012Validator(schema, registry=known, format_checker=formats)

@@ -38,6 +38,7 @@ FIRST_COST = 101.0  # the first mirror's; git-annex's own `web`, which tries all
 # Append addresses to the log of a key without reading and rewriting it.
 APPEND = ("-c", "annex.alwayscompact=false")
 LOG_EVERY_S = 10.0
+WEB_SCHEMES = ("https:", "http:", "ftp:")  # of addresses that git-annex fetches
 RESERVED_REMOTES = {"web", "origin", "here"}
 
 Address = tuple[str, str]  # key, URL
@@ -108,12 +109,12 @@ def key_problem(entry: Entry, key: str) -> Problem | None:
 
 
 def file_addresses(descriptor: Descriptor, files: Iterable[AnnexFile]) -> set[Address]:
-    """Return every address of every file, from all mirrors of the registry."""
+    """Return every address of every file that git-annex can fetch, from all mirrors."""
     return {
         (file.key, url)
         for file in files
         for mirror in descriptor.mirrors
-        if (url := mirror.url(file.entry.path))
+        if (url := mirror.url(file.entry.path)) and url.startswith(WEB_SCHEMES)
     }
 
 

@@ -33,6 +33,7 @@ from sciml_data.transfer.protocols.source import (
 MAX_PASSES = 3
 # Files that are sent as they are, though some servers (Apache's mod_mime) call that an encoding.
 COMPRESSED = (".gz", ".tgz")
+UNLISTED = ("datalad:", "doi:", "ftp:", "sftp:")  # schemes without a listing here
 
 Files = Mapping[str, ListedFile]
 
@@ -188,8 +189,8 @@ class ListingClient:
     def _list_url(self, url: str) -> Iterator[Listed]:
         if url.startswith("file:"):
             return list_folder(url)
-        if url.startswith("datalad:"):
-            raise SourceError("a DataLad dataset can be used for pinned versions only")
+        if url.startswith(UNLISTED):
+            raise SourceError(f"{url.partition(':')[0]}: mirrors are for pinned versions only")
         return list_bucket(url, self._sources.of(url), self._retry)
 
 

@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from sciml_data.errors import CallError, redacted
 
+# Ends of the schemes of addresses that may have a password: also those of `ria+https` and `sftp`.
+PASSWORD_SCHEMES = ("http", "https", "ftp")
 # Address without credentials -> USER:PASSWORD as it was written. Filled by `take_credentials`; an
 # entry is replaced when the same address is given with others.
 _taken: dict[str, str] = {}
@@ -34,7 +36,7 @@ def take_credentials(url: str) -> str:
             hint="characters such as / : @ # ? in a user or a password are written as %2F %3A "
             "%40 %23 %3F",
         ) from error
-    if "@" not in parts.netloc or not parts.scheme.endswith(("http", "https")):
+    if "@" not in parts.netloc or not parts.scheme.endswith(PASSWORD_SCHEMES):
         return url
     clean = without_user(parts)
     if parts.username:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,14 @@ from sciml_data.transfer.protocols.source import Source, SourceError, Timeouts
 
 # Scheme of a URL -> module of this package. `fdsn` is not among them: it answers queries and has
 # no files.
-SCHEMES = {"https": "https", "http": "https", "file": "file", "datalad": "datalad"}
+SCHEMES = {
+    "https": "https",
+    "http": "https",
+    "file": "file",
+    "datalad": "datalad",
+    **dict.fromkeys(("doi", "ftp", "sftp"), "pooch_files"),
+}
+DOI = re.compile(r"doi:10\.[0-9.]{4,12}/[^\s#?]+")
 MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses, separated by spaces
 CONFIG_NAME = "config.toml"
 
@@ -73,6 +81,8 @@ def mirror_base(mirror: str) -> str:
         return file_url(mirror)
     if scheme == DATALAD:
         return place_address(mirror)
+    if scheme == "doi":
+        return _doi_base(mirror)
     from sciml_data.transfer.protocols.credentials import take_credentials
 
     if scheme == "s3" and "@" in mirror.removeprefix("s3://").partition("/")[0]:
@@ -87,6 +97,17 @@ def mirror_base(mirror: str) -> str:
             f"the mirror {mirror!r} has no {'bucket' if scheme == 's3' else 'host'}",
             untouched="nothing was fetched or changed",
             hint="s3://BUCKET/FOLDER" if scheme == "s3" else f"{scheme}://HOST/FOLDER",
+        )
+    return base
+
+
+def _doi_base(mirror: str) -> str:
+    base = f"doi:{mirror.partition(':')[2].strip('/')}"
+    if not DOI.fullmatch(base):
+        raise CallError(
+            f"the mirror {mirror!r} is not a DOI",
+            untouched="nothing was fetched or changed",
+            hint="doi:10.5281/zenodo.1234",
         )
     return base
 
@@ -151,6 +172,9 @@ def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
     if base.startswith(f"{DATALAD}:"):
         yield {"": f"{base}#{quote(descriptor.dataset)}/{quote(descriptor.version)}/"}
         return
+    if base.startswith("doi:"):
+        yield {"": f"{base}#"}
+        return
     mirrors = [
         (mirror, {prefix: urlsplit(url) for prefix, url in mirror.prefixes.items()})
         for mirror in descriptor.mirrors
@@ -180,7 +204,7 @@ def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
         urls: all URLs of the file. A URL of a mirror that copies hosts, or a bucket, ends like one
             of the others; the rest is its base.
     """
-    if url.startswith(f"{DATALAD}:"):
+    if url.startswith((f"{DATALAD}:", "doi:")) and "#" in url:
         return url.rpartition("#")[0]
     others = [urlsplit(other) for other in urls if other != url]
     tails = {

@@ -29,7 +29,10 @@ BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 FILE_VARIABLE, FOLDER_VARIABLE = "SSL_CERT_FILE", "SSL_CERT_DIR"
 TOKENS_VARIABLE = "SCIML_DATA_TOKENS"  # HOST=TOKEN, separated by spaces
 NETRC_NAMES = (".netrc", "_netrc")
-GIVEN_BY = f"https://USER:PASSWORD@HOST as the mirror, ~/.netrc or {TOKENS_VARIABLE}=HOST=TOKEN"
+NETRC_ADVICE = "~/.netrc"
+GIVEN_BY = (
+    f"https://USER:PASSWORD@HOST as the mirror, {NETRC_ADVICE} or {TOKENS_VARIABLE}=HOST=TOKEN"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class Login:
     """The value of a header Authorization, and where it comes from."""
 
     header: str = field(repr=False)
+    origin: str
+
+
+@dataclass(frozen=True)
+class User:
+    """A user with a password, which may be empty, and where they come from."""
+
+    name: str
+    password: str = field(repr=False)
     origin: str
 
 
@@ -100,26 +112,30 @@ def is_exempt(host: str, port: int, no_proxy: str) -> bool:
     return False
 
 
+def certificate_places() -> tuple[str, str | None, str | None]:
+    """Return the variable that counts, and the file and the folder with trusted authorities.
+
+    The name is empty where the authorities are those of the system.
+    """
+    name = next((name for name in BUNDLE_VARIABLES if _variable(name)), "")
+    bundle = _variable(name)
+    if bundle:
+        return (name, None, bundle) if Path(bundle).is_dir() else (name, bundle, None)
+    own = {FILE_VARIABLE: _variable(FILE_VARIABLE), FOLDER_VARIABLE: _variable(FOLDER_VARIABLE)}
+    if name := next((name for name, value in own.items() if value), ""):
+        return name, own[FILE_VARIABLE] or None, own[FOLDER_VARIABLE] or None
+    usual = ssl.get_default_verify_paths()
+    file = usual.openssl_cafile if Path(usual.openssl_cafile).is_file() else None
+    return "", file, usual.openssl_capath if Path(usual.openssl_capath).is_dir() else None
+
+
 def certificates() -> ssl.SSLContext:
     """Return the settings for TLS, with the authorities of the environment or the system.
 
     Raises:
         SourceError: a variable names a file or folder without certificates.
     """
-    name = next((name for name in BUNDLE_VARIABLES if _variable(name)), "")
-    bundle = _variable(name)
-    if bundle and Path(bundle).is_dir():
-        file, folder = None, bundle
-    elif bundle:
-        file, folder = bundle, None
-    else:
-        usual = ssl.get_default_verify_paths()
-        own = {FILE_VARIABLE: _variable(FILE_VARIABLE), FOLDER_VARIABLE: _variable(FOLDER_VARIABLE)}
-        name = next((name for name, value in own.items() if value), "")
-        file, folder = own[FILE_VARIABLE] or None, own[FOLDER_VARIABLE] or None
-        if not name:
-            file = usual.openssl_cafile if Path(usual.openssl_cafile).is_file() else None
-            folder = usual.openssl_capath if Path(usual.openssl_capath).is_dir() else None
+    name, file, folder = certificate_places()
     try:
         if folder and not Path(folder).is_dir():
             name, file = FOLDER_VARIABLE, folder
@@ -150,17 +166,22 @@ class Logins:
 
     def of(self, url: str) -> Login | None:
         """Return the credentials for a URL; None if there are none."""
-        parts = urlsplit(url)
-        if user := user_of(url):
-            name, _, password = user.partition(":")
-            return Login(_basic(unquote(name), unquote(password)), "of the mirror's address")
-        if (token := self._token(parts)) is not None:
+        user = _user_of_address(url)
+        if user is None and (token := self._token(urlsplit(url))) is not None:
             return Login(f"Bearer {token}", "token")
+        user = user or self._user_of_netrc(url)
+        return Login(_basic(user.name, user.password), user.origin) if user else None
+
+    def user(self, url: str) -> User | None:
+        """Return the user and the password for a URL; None if there are none."""
+        return _user_of_address(url) or self._user_of_netrc(url)
+
+    def _user_of_netrc(self, url: str) -> User | None:
         # Not the entry `default`, often an anonymous user of FTP: S3 refuses an unknown user.
-        found = self._netrc.hosts.get(parts.hostname or "") if self._netrc else None
+        found = self._netrc.hosts.get(urlsplit(url).hostname or "") if self._netrc else None
         if not found or not found[0]:
             return None
-        return Login(_basic(found[0], found[2] or ""), f"of {self._netrc_path}")
+        return User(found[0], found[2] or "", f"of {self._netrc_path}")
 
     def _token(self, parts: SplitResult) -> str | None:
         """Return the token of a host; over plain HTTP only where its entry says `http://`."""
@@ -199,6 +220,13 @@ class Logins:
             return netrc.netrc(str(self._netrc_path)) if self._netrc_path else None
         except (OSError, netrc.NetrcParseError, ValueError):
             return None
+
+
+def _user_of_address(url: str) -> User | None:
+    if not (user := user_of(url)):
+        return None
+    name, _, password = user.partition(":")
+    return User(unquote(name), unquote(password), "of the mirror's address")
 
 
 def _parse_proxy(text: str) -> Proxy:

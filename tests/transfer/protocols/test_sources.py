@@ -235,7 +235,7 @@ def test_what_is_no_file_is_an_error(
 
 
 def test_an_unknown_scheme_is_refused(sources: Sources) -> None:
-    with pytest.raises(SourceError, match="'gopher' is not one of datalad, file, http, https"):
+    with pytest.raises(SourceError, match="'gopher' is not one of datalad, doi, file, ftp, http"):
         sources.of("gopher://host/a")
 
 
@@ -278,7 +278,9 @@ def test_a_relative_folder_is_a_mirror(tmp_path: Path, monkeypatch: pytest.Monke
     assert mirror_base("file:../a b") == (tmp_path.parent / "a b").as_uri()
 
 
-@pytest.mark.parametrize("mirror", ["../mirror", "ftp://host/x", "https:", "https:///path", ""])
+@pytest.mark.parametrize(
+    "mirror", ["../mirror", "gopher://host/x", "ftp://", "https:", "https:///path", ""]
+)
 def test_what_is_no_mirror_is_refused(mirror: str) -> None:
     with pytest.raises(CallError):
         mirror_base(mirror)

@@ -1,0 +1,122 @@
+"""Servers and proxies of the system, each started on loopback with a configuration of the test.
+
+A test is skipped where its program is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.ports import unused_ports
+
+PLACES = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+START_S = 20.0
+POLL_S = 0.02
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program; skip the test where it is not installed."""
+    path = shutil.which(name) or shutil.which(name, path=PLACES)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
+    """Run a program that stays in the foreground, from when it listens to the end of the context.
+
+    Args:
+        command: its path and arguments.
+        port: of 127.0.0.1, on which it will listen.
+        log: file for its output.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        try:
+            until = time.monotonic() + START_S
+            while not _listens(port):
+                if process.poll() is not None or time.monotonic() > until:
+                    pytest.fail(f"{command[0]} does not start: {log.read_text()}")
+                time.sleep(POLL_S)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(START_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def sshd(folder: Path) -> Iterator[int]:
+    """Run OpenSSH's server, and yield its port.
+
+    `folder/.ssh` has the key of the user and the host's key as a known one: HOME is this folder.
+    """
+    program = find_program("sshd")
+    keygen = find_program("ssh-keygen")
+    (port,) = unused_ports(1)
+    ssh = folder / ".ssh"
+    ssh.mkdir(mode=0o700, parents=True)
+    host_key, key = folder / "host_key", ssh / "id_ed25519"
+    for path in (host_key, key):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    (ssh / "authorized_keys").write_bytes(key.with_suffix(".pub").read_bytes())
+    public = host_key.with_suffix(".pub").read_text().split()
+    (ssh / "known_hosts").write_text(f"[127.0.0.1]:{port} {public[0]} {public[1]}\n")
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd separates privileges
+    config = folder / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nPidFile none\n"
+        f"AuthorizedKeysFile {ssh / 'authorized_keys'}\nStrictModes no\nUsePAM no\n"
+        "PermitRootLogin yes\nPasswordAuthentication yes\nSubsystem sftp internal-sftp\n"
+        "MaxStartups 100\n"
+    )
+    with running([program, "-D", "-e", "-f", str(config)], port, folder / "sshd.log"):
+        yield port
+
+
+@contextlib.contextmanager
+def vsftpd(root: Path, folder: Path) -> Iterator[int]:
+    """Run vsftpd for anonymous users, and yield its port; only root can start it."""
+    program = find_program("vsftpd")
+    if os.getuid() != 0:
+        pytest.skip("only root can start vsftpd")
+    (port,) = unused_ports(1)
+    for parent in (root, *root.parents):  # the user `ftp` reads the files
+        parent.chmod(parent.stat().st_mode | 0o055)
+    empty = folder / "empty"
+    empty.mkdir()
+    config = folder / "vsftpd.conf"
+    config.write_text(
+        f"listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nanonymous_enable=YES\n"
+        f"anon_root={root}\nsecure_chroot_dir={empty}\nbackground=NO\nseccomp_sandbox=NO\n"
+        f"ftp_username={_nobody()}\nnopriv_user={_nobody()}\n"
+    )
+    with running([program, str(config)], port, folder / "vsftpd.log"):
+        yield port
+
+
+def _nobody() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in ("ftp", "nobody") if name in names), getpass.getuser())
