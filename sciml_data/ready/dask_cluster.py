@@ -72,7 +72,7 @@ def _client(address: str) -> Client:
         from distributed import Client
     except ImportError as error:
         raise CallError(
-            "a cluster needs Dask, which is not installed",
+            "a cluster needs the package distributed of Dask, which is not installed",
             untouched=UNTOUCHED,
             hint="pip install 'sciml-data[cluster]'",
         ) from error

@@ -1,12 +1,10 @@
 """Open ready files as an `xarray.Dataset`, and check them against the descriptor.
 
-Only headers are read. Values are read on access: as dask arrays with the chunks of the file if dask
-is installed, otherwise as xarray's own lazy arrays.
+Only headers are read. Values are dask arrays with the chunks of the file, which are read on access.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -236,16 +234,8 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     from sciml_data.formats import open_netcdf
     from sciml_data.ready.lazy_values import ReadyEngine
 
-    has_dask = importlib.util.find_spec("dask") is not None
     if len(paths) == 1:
-        chunks: dict[str, int] | None = {} if has_dask else None
-        return open_netcdf(paths[0], chunks=chunks, engine=ReadyEngine, error=ConversionError)
-    if not has_dask:
-        raise CallError(
-            f"opening {len(paths)} files as one dataset needs dask, which is not installed",
-            untouched="nothing was read",
-            hint="pip install 'sciml-data[cluster]'",
-        )
+        return open_netcdf(paths[0], chunks={}, engine=ReadyEngine, error=ConversionError)
     parts = [_concatenated(name, group) for name, group in files_by_dimension(paths).items()]
     if len(parts) == 1:
         return parts[0]

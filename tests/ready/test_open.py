@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,18 +41,6 @@ def converted(sample_home: Path) -> Converted:
     return convert(Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True))
 
 
-@pytest.fixture
-def no_dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hide dask."""
-    find_spec = importlib.util.find_spec
-
-    def without(name: str, package: str | None = None) -> Any:
-        return None if name == "dask" else find_spec(name, package)
-
-    monkeypatch.setattr(importlib.util, "find_spec", without)
-    return iter(())
-
-
 def declaring(converted: Converted, **variables: Variable | None) -> Converted:
     """Return the same files with some variables declared otherwise, None for not at all."""
     declared = dict(converted.descriptor.variables) | variables
@@ -69,15 +56,8 @@ def test_a_converted_dataset_is_opened_as_declared(converted: Converted, sample_
 
 
 def test_no_values_are_read_when_it_is_opened(converted: Converted) -> None:
-    pytest.importorskip("dask")
     with open_ready(converted) as dataset:
         assert dataset["magnitude"].chunks is not None
-
-
-def test_no_values_are_read_without_dask_either(converted: Converted, no_dask: None) -> None:
-    with open_ready(converted) as dataset:
-        assert dataset["magnitude"].chunks is None
-        assert not dataset["magnitude"].variable._in_memory
 
 
 def test_all_differences_from_the_declaration_are_named_at_once(converted: Converted) -> None:
@@ -168,7 +148,6 @@ def test_a_split_that_does_not_exist_is_refused_with_the_known_ones(converted: C
 
 
 def test_files_of_a_split_are_concatenated(tmp_path: Path) -> None:
-    pytest.importorskip("dask")
     paths = [tmp_path / "a.nc", tmp_path / "b.nc"]
     for number, path in enumerate(paths):
         part = xr.Dataset({"x": ("scene", [number, number])}, attrs={"shard_dimension": "scene"})
@@ -176,16 +155,6 @@ def test_files_of_a_split_are_concatenated(tmp_path: Path) -> None:
 
     with stage._open_files(paths) as dataset:
         assert dataset["x"].to_numpy().tolist() == [0, 0, 1, 1]
-
-
-def test_several_files_without_dask_name_what_to_install(tmp_path: Path, no_dask: None) -> None:
-    path = tmp_path / "a.nc"
-    xr.Dataset({"x": ("scene", [1])}).to_netcdf(path, engine="h5netcdf")
-
-    with pytest.raises(CallError, match="dask") as error:
-        stage._open_files([path, path])
-
-    assert "sciml-data[cluster]" in error.value.hint
 
 
 def test_counts_of_samples_are_summed_over_files() -> None:
@@ -287,14 +256,3 @@ def test_counts_in_json_are_summed_and_a_digest_that_differs_is_left_out() -> No
     assert combined["rows_kept"] == 5
     assert combined["title"] == "t"
     assert "native_files_sha256" not in combined
-
-
-def test_without_dask_several_files_are_refused(
-    descriptor: Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = {"places.nc": places([1.0]), "visits.nc": visits([1.0])}
-    converted = ready(descriptor, tmp_path / "ready", files)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
-
-    with pytest.raises(CallError, match="needs dask"):
-        open_ready(converted)
