@@ -14,6 +14,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ ENVIRONMENT = (
     "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
+SAME_LIBRARY = {"tensorflow": "tensorflow-cpu"}  # another distribution of the same package
 GIT_TIMEOUT_S = 10
 # These keep TensorFlow's messages off stderr, where sciml-data prints its own.
 LOG_LEVELS = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_CPP_MAX_VLOG_LEVEL": "-1"}
@@ -187,7 +189,8 @@ def _processor() -> str | None:
 
 
 def _version(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    for distribution in (library, SAME_LIBRARY.get(library)):
+        if distribution is not None:
+            with suppress(importlib.metadata.PackageNotFoundError):
+                return importlib.metadata.version(distribution)
+    return None
