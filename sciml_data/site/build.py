@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from sciml_data import __version__
@@ -66,6 +67,7 @@ def site_files(
     Raises:
         CallError: the extra `site` is not installed.
     """
+    _require_extra()
     options = options or SiteOptions()
     frame = Frame(options.base_url)
     files = {**asset_files(), NO_JEKYLL: b""}
@@ -87,6 +89,18 @@ def site_files(
     if options.base_url is not None:
         files[SITEMAP_NAME] = _sitemap(frame, pages)
     return dict(sorted(files.items()))
+
+
+def _require_extra() -> None:
+    """Raise an error that names the extra of the site, before a page names the one of its card."""
+    needed = {"cf_units": "cf-units", "markdown_it": "markdown-it-py", "rdflib": "rdflib"}
+    absent = [name for module, name in needed.items() if find_spec(module) is None]
+    if absent:
+        raise CallError(
+            f"a site cannot be made: {', '.join(absent)} not installed",
+            untouched="nothing was written",
+            hint="pip install 'sciml-data[site]'",
+        )
 
 
 def write_site(files: Mapping[str, bytes], target: Path) -> None:

@@ -485,3 +485,15 @@ def test_help_has_examples() -> None:
 
     assert isinstance(site, click.Group)
     assert "sciml-data site build --to" in (site.commands["build"].epilog or "")
+
+
+def test_without_its_extra_a_site_names_that_extra_and_not_the_one_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, home = site_content(tmp_path)
+    monkeypatch.setattr("sciml_data.site.build.find_spec", lambda _name: None)
+
+    with pytest.raises(CallError, match="markdown-it-py") as error:
+        site_files(content, home)
+
+    assert error.value.hint == "pip install 'sciml-data[site]'"
