@@ -11,14 +11,22 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 
 import nox
 
+sys.path.append(str(pathlib.Path(__file__).parent))  # nox does not put this folder on the path
+
+from tests.support.extras import BASE, EXTRAS
+
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
+nox.options.download_python = "never"  # a session whose interpreter is not here is skipped
 
+PYTHONS = ("3.11", "3.12", "3.13")
+EVERYTHING = "all,mlflow,socks"
 CONSTRAINTS = "--constraint=constraints.txt"
 # Each process loads TensorFlow: about 1.5 GB.
 CORES = ("--numprocesses=auto", "--maxprocesses=4")
@@ -62,6 +70,48 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or [*CORES, "--cov", "--cov-report="]))
     if not session.posargs:
         session.run("coverage", "report", "--format=total")  # fails below the floor of pyproject
+
+
+@nox.session(default=False, python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the quick tests on each Python from 3.11 to 3.13 that is on the path."""
+    install(session, "test", extras="all")
+    session.run("pytest", *(session.posargs or CORES))
+
+
+@nox.session(default=False, python=PYTHONS[0])
+def lowest(session: nox.Session) -> None:
+    """Run the quick tests with the lowest versions that pyproject.toml allows, as far as they go.
+
+    Test tools come second and are the newest. What they need of a higher version than our bound
+    is printed by uv.
+    """
+    session.install("--resolution=lowest-direct", "-e", f".[{EVERYTHING}]")
+    session.install(*dependency_group("test"), "-e", f".[{EVERYTHING}]")
+    session.run("pytest", *(session.posargs or CORES))
+
+
+@nox.session(default=False)
+def newest(session: nox.Session) -> None:
+    """Run the quick tests with the newest releases of all dependencies, without constraints.txt."""
+    session.install("--upgrade", *dependency_group("test"), "-e", f".[{EVERYTHING}]")
+    session.run("pytest", *(session.posargs or CORES))
+
+
+@nox.session(default=False, reuse_venv=False)
+@nox.parametrize("extra", [BASE, *EXTRAS], ids=[BASE, *EXTRAS])
+def extras(session: nox.Session, extra: str) -> None:
+    """Install the wheel with one extra alone, and run what README and docs show for it.
+
+    `nox -s "extras(intake)"` checks one, `nox -s extras --force-python 3.13` another Python. The
+    newest versions are installed, as pip does it. The commands are in tests/support/extras.py.
+    """
+    folder = pathlib.Path(session.create_tmp()).resolve()
+    session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={folder}", external=True)
+    (wheel,) = folder.glob("*.whl")
+    brackets = "" if extra == BASE else f"[{extra}]"
+    session.install(f"sciml-data{brackets} @ {wheel.as_uri()}")
+    session.run("python", "-P", "tests/support/extras.py", extra)  # -P: the wheel is imported
 
 
 @nox.session(default=False)
