@@ -31,7 +31,6 @@ MANIFEST_NAME = "manifest.csv"
 PROFILE = "https://sciml-data.github.io/sciml-data/profiles/descriptor-1.json"
 SCHEMA_PATH = Path(__file__).with_name("descriptor.schema.json")
 MAX_DESCRIPTOR_BYTES = 4 << 20  # people write it; the largest so far has 16 kB
-MAX_MESSAGE = 500  # characters of a schema's message, which quotes the wrong value
 MAX_ADDRESS = 2000  # characters; some servers and browsers refuse longer addresses
 SCHEMES = ("https", "http", "ftp", "s3")
 DOI_PREFIX = re.compile(r"doi:10\.[0-9.]+/[^#?]+[#/]")  # to which the path of a file is appended
@@ -251,21 +250,20 @@ def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
     marked = dict(_marked(document, "$"))
     open_places = {**{place: FIELDS[place] for place in empty}, **marked}
     problems = [Problem("to fill", place, hint) for place, hint in sorted(open_places.items())]
-    problems += [
-        Problem("schema", error.json_path, _schema_message(error))
-        for error in errors
-        if error.json_path not in open_places
-    ]
+    wrong = [error for error in errors if error.json_path not in open_places]
+    problems += _schema_problems(wrong) if wrong else []
     problems += [
         Problem("text", printable(place), why) for place, why in _unprintable(document, "$")
     ]
     return problems or _related_problems(document)
 
 
-def _schema_message(error: Any) -> str:
-    """Return why a value is not valid; a wrong value of a megabyte is not printed whole."""
-    message = str(error.cause) if error.cause is not None else str(error.message)
-    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
+def _schema_problems(errors: Sequence[Any]) -> list[Problem]:
+    # Imported here, because a valid descriptor needs no sentences about what is wrong.
+    from sciml_data.registry.schema import rooted, schema_problems
+
+    problems = schema_problems(errors, place=rooted)
+    return [Problem("schema", problem.place, problem.message) for problem in problems]
 
 
 def _unprintable(value: Any, place: str) -> Iterator[tuple[str, str]]:

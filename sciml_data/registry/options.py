@@ -1,4 +1,4 @@
-"""Options and settings: declared once with type and limits, checked all at once.
+"""Options and settings: declared once with type, limits and meaning, checked all at once.
 
 A native format declares the options of its conversion as the fields of a frozen dataclass:
 
@@ -10,7 +10,8 @@ A native format declares the options of its conversion as the fields of a frozen
 
 `parse_options(Options, given)` returns an instance, or raises a CallError that lists every unknown
 name, wrong type and value out of range. The type of an option is that of its default. A tuple of
-words may be given as a list or as one text with commas.
+words may be given as a list or as one text with commas. The settings of a benchmark are declared
+in its task.toml, with the same `Declaration`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sciml_data.errors import CallError, Problem, nearest
+from sciml_data.errors import CallError, Problem
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -27,61 +28,141 @@ if TYPE_CHECKING:
     OptionsType = TypeVar("OptionsType", bound=DataclassInstance)
 
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-TYPE_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}  # of JSON Schema
+# Limits of a declaration -> the keyword of JSON Schema.
+KEYWORDS = {
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "above": "exclusiveMinimum",
+    "below": "exclusiveMaximum",
+}
 METADATA_KEY = "option"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an option means and takes, beside its type and default.
+class Declaration:
+    """What an option or a setting means and takes.
 
     Attributes:
-        meaning: what the option does, as its help says it.
-        choices: allowed values, or allowed words of a tuple; empty allows all.
-        minimum: of a number, or of the number of words of a tuple; None has no limit.
+        default: its value, which also has its type. None: only some models (splits, datasets) have
+            the setting, and `example` has its type.
+        help: what it does.
+        choices: allowed values, or allowed entries of a list; empty allows all.
+        minimum: smallest number, of a list: smallest entry. None has no limit.
+        maximum: largest number. None has no limit.
+        above: limit that is not allowed itself; every number above it is. None has no limit.
+        below: limit that is not allowed itself; every number below it is. None has no limit.
+        min_entries: smallest length of a list.
+        unit: of the value.
+        example: a value, for its type.
     """
 
-    meaning: str
-    choices: tuple[str, ...] = ()
-    minimum: int | None = None
+    default: Any = None
+    help: str = ""
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    min_entries: int = 0
+    unit: str = ""
+    example: Any = None
 
 
 def option(
-    default: Any, meaning: str, *, choices: Sequence[str] = (), minimum: int | None = None
+    default: Any,
+    meaning: str,
+    *,
+    choices: Sequence[str] = (),
+    minimum: int | None = None,
+    min_entries: int = 0,
 ) -> Any:
-    """Return a dataclass field for an option; `Limits` explains the arguments."""
-    limits = Limits(meaning, tuple(choices), minimum)
-    return field(default=default, metadata={METADATA_KEY: limits})
+    """Return a dataclass field for an option; `Declaration` explains the arguments."""
+    declared = Declaration(
+        default, meaning, tuple(choices), minimum=minimum, min_entries=min_entries
+    )
+    return field(default=default, metadata={METADATA_KEY: declared})
+
+
+def value_schema(declared: Declaration) -> dict[str, Any]:
+    """Return the JSON Schema of the values that an option or a setting takes."""
+    example = declared.example if declared.default is None else declared.default
+    if isinstance(example, list | tuple):
+        entry = _scalar_schema(declared, example[0] if example else "")
+        return {"type": "array", "items": entry, "minItems": declared.min_entries}
+    return _scalar_schema(declared, example)
+
+
+def _scalar_schema(declared: Declaration, example: Any) -> dict[str, Any]:
+    if declared.choices:
+        return {"enum": list(declared.choices)}
+    limits = {KEYWORDS[name]: getattr(declared, name) for name in KEYWORDS}
+    given = {keyword: limit for keyword, limit in limits.items() if limit is not None}
+    return {"type": TYPES[type(example)], **given}
 
 
 def parse_options(declared: type[OptionsType], given: Mapping[str, Any]) -> OptionsType:
     """Return the options of a conversion; an option that is not given has its default.
 
     Args:
-        declared: frozen dataclass whose fields are made with `option`. A field with `init=False`
-            keeps its default and cannot be given.
+        declared: frozen dataclass with fields that `option` made. A field with `init=False` keeps
+            its default and cannot be given.
         given: values by name, as read from JSON or passed by a caller.
 
     Raises:
         CallError: names that are not declared, or values of another type or out of range;
             `.problems` has each, with the nearest known name or word.
     """
-    known = {each.name: each for each in fields(declared) if each.init}
-    problems = [
-        Problem("unknown", name, f"no such option{nearest(name, known)}")
-        for name in given
-        if name not in known
-    ]
-    values = {name: _checked(known[name], given[name], problems) for name in known if name in given}
-    if problems:
+    known = {each.name: _declaration(each) for each in fields(declared) if each.init}
+    values = {name: _as_words(known.get(name), value) for name, value in given.items()}
+    if values and (problems := _problems(known, values)):
         count = len({problem.place for problem in problems})
         raise CallError(
             f"{count} of {len(given)} conversion options cannot be used",
             problems=problems,
             untouched="nothing was read",
-            hint="\n".join(["options of this format:", *_help_lines(list(known.values()))]),
+            hint="\n".join(["options of this format:", *_help_lines(known)]),
         )
-    return declared(**values)
+    return declared(**{name: _in_order(known[name], value) for name, value in values.items()})
+
+
+def _problems(known: Mapping[str, Declaration], values: Mapping[str, Any]) -> list[Problem]:
+    # Imported here, because most conversions have no options, and jsonschema takes 0.1 s.
+    from sciml_data.registry.schema import schema_problems, strict_validator
+
+    properties = {name: value_schema(declared) for name, declared in known.items()}
+    validator = strict_validator({"properties": properties, "additionalProperties": False})
+    # Words are often given as one text, so the place of a wrong word is its option.
+    return schema_problems(validator.iter_errors(values), place=lambda path: str(path[0]))
+
+
+def _as_words(declared: Declaration | None, value: Any) -> Any:
+    """Return the words of a text with commas, where an option takes words."""
+    if declared is None or not isinstance(declared.default, tuple) or not isinstance(value, str):
+        return value
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _in_order(declared: Declaration, value: Any) -> Any:
+    """Return words in the order of the known ones, so that their order makes no other file."""
+    if not isinstance(declared.default, tuple):
+        return value
+    return tuple(word for word in declared.choices if word in value)
+
+
+def _help_lines(known: Mapping[str, Declaration]) -> Iterator[str]:
+    """Yield a line for each option: its name, what it takes and what it does."""
+    from sciml_data.registry.schema import expected
+
+    for name, declared in known.items():
+        yield f"  {name} ({expected(value_schema(declared))}): {declared.help}"
+    if not known:
+        yield "  none"
+
+
+def _declaration(declared: Field[Any]) -> Declaration:
+    declaration: Declaration = declared.metadata[METADATA_KEY]
+    return declaration
 
 
 def value_like(text: str, default: Any) -> Any:
@@ -94,7 +175,7 @@ def value_like(text: str, default: Any) -> Any:
     """
     if isinstance(default, bool):
         if text.lower() not in BOOLEANS:
-            raise ValueError(f"{TYPE_NAMES[bool]} is expected, not {text!r}")
+            raise ValueError(_not_expected(text, default))
         return BOOLEANS[text.lower()]
     if isinstance(default, list):
         kind = default[0] if default else ""
@@ -103,68 +184,11 @@ def value_like(text: str, default: Any) -> Any:
         try:
             return type(default)(text)
         except ValueError:
-            message = f"{TYPE_NAMES[type(default)]} is expected, not {text!r}"
-            raise ValueError(message) from None
+            raise ValueError(_not_expected(text, default)) from None
     return text
 
 
-def _checked(declared: Field[Any], value: Any, problems: list[Problem]) -> Any:
-    """Return the value in the option's type; what is wrong with it is added to the problems."""
-    default, limits = declared.default, _limits(declared)
-    if isinstance(default, tuple):
-        return _words(declared, value, problems)
-    if limits.choices:
-        return _word(declared, value, problems)
-    accepted = (int, float) if isinstance(default, float) else type(default)
-    # To Python true and false are the numbers 1 and 0; to a user they are not.
-    has_type = isinstance(value, accepted) and isinstance(value, bool) == isinstance(default, bool)
-    if not has_type or (limits.minimum is not None and value < limits.minimum):
-        message = f"{_accepted(declared)} expected, {value!r} found"
-        problems.append(Problem("value", declared.name, message))
-    return value
+def _not_expected(text: str, default: Any) -> str:
+    from sciml_data.registry.schema import TYPE_NAMES
 
-
-def _word(declared: Field[Any], value: Any, problems: list[Problem]) -> str:
-    known = _limits(declared).choices
-    if value not in known:
-        message = f"{value!r} is none of {', '.join(known)}{nearest(str(value), known)}"
-        problems.append(Problem("value", declared.name, message))
-    return str(value)
-
-
-def _words(declared: Field[Any], value: Any, problems: list[Problem]) -> tuple[str, ...]:
-    """Return words in the order of the known ones, so that their order makes no other file."""
-    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(words, Sequence):
-        message = f"a list of words expected, {value!r} found"
-        problems.append(Problem("value", declared.name, message))
-        return ()
-    given = [_word(declared, word, problems) for word in words if word != ""]
-    limits = _limits(declared)
-    if len(given) < (limits.minimum or 0):
-        message = f"{limits.minimum} or more of {', '.join(limits.choices)} expected"
-        problems.append(Problem("value", declared.name, message))
-    return tuple(word for word in limits.choices if word in given)
-
-
-def _accepted(declared: Field[Any]) -> str:
-    """Return in words which values an option takes."""
-    limits = _limits(declared)
-    if limits.choices:
-        return f"{'some of ' * isinstance(declared.default, tuple)}{', '.join(limits.choices)}"
-    minimum = "" if limits.minimum is None else f", {limits.minimum} or more,"
-    return f"{TYPE_NAMES[type(declared.default)]}{minimum}"
-
-
-def _help_lines(known: Sequence[Field[Any]]) -> Iterator[str]:
-    """Yield a line for each option: its name, what it takes and what it does."""
-    for declared in known:
-        accepted = _accepted(declared).rstrip(",")
-        yield f"  {declared.name} ({accepted}): {_limits(declared).meaning}"
-    if not known:
-        yield "  none"
-
-
-def _limits(declared: Field[Any]) -> Limits:
-    limits: Limits = declared.metadata[METADATA_KEY]
-    return limits
+    return f"{TYPE_NAMES[TYPES[type(default)]]} is expected, not {text!r}"

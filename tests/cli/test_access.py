@@ -103,8 +103,8 @@ def test_the_way_is_told_by_describe(registry: Path) -> None:
     [
         ({"kind": "post", "steps": ["write a letter to them"]}, "$.sciml.access.kind"),
         ({"kind": "globus", "steps": []}, "$.sciml.access.steps"),
-        ({"kind": "globus"}, "$.sciml.access"),
-        ({**ACCESS, "url": "https://example.org"}, "$.sciml.access"),
+        ({"kind": "globus"}, "$.sciml.access.steps"),
+        ({**ACCESS, "url": "https://example.org"}, "$.sciml.access.url"),
     ],
     ids=["kind", "empty", "without", "more"],
 )

@@ -417,12 +417,12 @@ def test_unknown_options_are_refused_with_the_nearest_all_at_once() -> None:
     with pytest.raises(CallError) as error:
         parse_options(Options, wrong)
 
-    assert [problem.place for problem in error.value.problems] == [
+    assert {problem.place for problem in error.value.problems} == {
         "lable",
         "label",
         "bayes_bits",
         "exclude",
-    ]
+    }
     assert "did you mean 'label'" in str(error.value)
     assert "did you mean 'bayes'" in str(error.value)
 

@@ -91,7 +91,7 @@ def test_native_files_that_nothing_reads_have_a_format_and_promise_no_more(tmp_p
     folder = small_registry(tmp_path).package("waves", "1.0")
     native = {"format": "Rolls of paper with ink on them"}
 
-    assert problems_with(folder, native={}) == [("schema", "$.sciml.native")]
+    assert problems_with(folder, native={}) == [("schema", "$.sciml.native.reader")]
     assert problems_with(folder, native=native | {"reader": "earthquake"}) == [
         ("native", "$.sciml.variables"),
         ("native", "$.sciml.sample"),
@@ -122,7 +122,9 @@ def test_arrays_and_declared_variables_are_the_same(tmp_path: Path) -> None:
     assert problems_with(folder, native=native, variables=declared) == [
         ("native", "$.sciml.native.arrays.all")
     ]
-    assert problems_with(folder, native={"reader": "hdf5_arrays"}) == [("schema", "$.sciml.native")]
+    assert problems_with(folder, native={"reader": "hdf5_arrays"}) == [
+        ("schema", "$.sciml.native.arrays")
+    ]
 
 
 @pytest.mark.parametrize(("dataset", "version"), BUILT_IN)

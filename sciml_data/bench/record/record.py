@@ -172,14 +172,15 @@ def schema_problems(
         schema: file of the schema; the record's, unless another is given.
         whole: place of a problem that concerns the document as a whole.
     """
-    errors = sorted(
-        schema_validator(schema).iter_errors(document),
-        key=lambda error: [(type(step).__name__, step) for step in error.absolute_path],
-    )
-    return [
-        Problem("schema", "/".join(map(str, error.absolute_path)) or whole, error.message[:300])
-        for error in errors
-    ]
+    errors = list(schema_validator(schema).iter_errors(document))
+    if not errors:
+        return []
+    # Imported here, because a valid record needs no sentences about what is wrong.
+    from sciml_data.registry.schema import schema_problems as sentences
+    from sciml_data.registry.schema import slashed
+
+    problems = sentences(errors, place=slashed, whole=whole)
+    return [Problem("schema", problem.place, problem.message) for problem in problems]
 
 
 def as_json(value: Any) -> Any:

@@ -58,7 +58,7 @@ class Options:
         tuple(BAYES_BITS),
         "a pixel is cloud where one of these bits is set",
         choices=tuple(BAYES_BITS),
-        minimum=1,
+        min_entries=1,
     )
     exclude: tuple[str, ...] = option(
         EXCLUDED_BY_DEFAULT, "a pixel with one of these flags is not valid", choices=tuple(FLAGS)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import ABSOLUTE_PATH
 from sciml_data.errors import Problem, SciMLDataError, nearest
+from sciml_data.registry.schema import schema_problems
 from sciml_data.results.mlperf_log.events import events_of
 from sciml_data.results.mlperf_log.lines import (
     INTERVALS,
@@ -32,7 +33,6 @@ from sciml_data.results.mlperf_log.lines import (
 )
 from sciml_data.results.mlperf_log.submitter import Submitter
 
-MAX_MESSAGE = 160  # characters of a message about a value that may be long
 MAX_VALUE = 80  # characters of a value in a message
 SCORES = ("eval_accuracy", "eval_error")
 # Key -> the interval that must have stopped before it.
@@ -74,13 +74,10 @@ def _line_problems(line: Line) -> list[Problem]:
     if not isinstance(key, str) or key not in KEYS:
         message = f"unknown key{nearest(key, KEYS) if isinstance(key, str) else ''}"
         return [Problem("unknown", line.place, message)]
-    problems = []
-    errors = _validator(key).iter_errors(line.event)
-    for error in sorted(errors, key=lambda error: list(error.path)):
-        field = ".".join(map(str, error.absolute_path))
-        problems.append(
-            Problem("type", f"{line.place} {field}".rstrip(), error.message[:MAX_MESSAGE])
-        )
+    problems = [
+        Problem("type", f"{line.place} {problem.place}".rstrip(), problem.message)
+        for problem in schema_problems(_validator(key).iter_errors(line.event))
+    ]
     if not problems and not _has_place(line):  # 1.0 is an integer for JSON Schema
         problems.append(Problem("type", f"{line.place} time_ms", "a whole number is expected"))
     if not problems:

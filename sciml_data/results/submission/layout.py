@@ -35,6 +35,7 @@ from sciml_data.registry.manifest import (
     manifest_of,
     parse_manifest,
 )
+from sciml_data.registry.schema import schema_problems, slashed
 
 TERMS = "submission.json"  # what the submitter states: names, status, contact
 MANIFEST = "manifest.csv"  # path, size and hash of every file except itself and the verdict
@@ -73,7 +74,6 @@ MAX_FILES = 40_000  # three for each of 9,999 runs, and ten more
 TERMS_SCHEMA_PATH = Path(__file__).with_name("submission.schema.json")
 # What `ABSOLUTE_PATH` does not match: Windows paths, file URLs, and `~/`.
 OTHER_PATHS = re.compile(r"\b[A-Za-z]:\\\w|\bfile://|(?<!\S)~/\w")
-KINDS = {"required": "missing", "type": "type", "additionalProperties": "unknown"}
 
 
 def result_name(number: int) -> str:
@@ -294,14 +294,12 @@ def _record(tree: Tree, name: str) -> dict[str, Any] | None:
 
 def _schema_problems(document: Any, schema: Path, name: str) -> list[Problem]:
     """Return where a document breaks its schema: `missing`, `type`, `unknown` or `schema`."""
-    errors = schema_validator(schema).iter_errors(document)
+    problems = schema_problems(
+        schema_validator(schema).iter_errors(document), place=lambda path: slashed((name, *path))
+    )
     return [
-        Problem(
-            KINDS.get(str(error.validator), "schema"),
-            "/".join([name, *map(str, error.absolute_path)]),
-            error.message[:300],
-        )
-        for error in sorted(errors, key=lambda error: str(error.json_path))
+        Problem("schema" if item.kind == "value" else item.kind, item.place, item.message)
+        for item in problems
     ]
 
 

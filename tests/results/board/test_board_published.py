@@ -116,12 +116,12 @@ def test_everything_wrong_is_said_at_once(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ('source = "somebody, somewhere 2020"', "", "'source' is a required property"),
-        ('not_comparable = "other data than these"', "", "'not_comparable' is a required"),
-        ('reported = "0.75 in a table"', "rank = 1", "'rank' was unexpected"),
-        ('split = "thirds"', "", "'split' is a dependency of 'metric'"),
-        ("value = 0.75", "", "not valid under any"),
-        ("value = 0.75", 'value = "high"', "is not of type 'number'"),
+        ('source = "somebody, somewhere 2020"', "", "figure/0/source  is required"),
+        ('not_comparable = "other data than these"', "", "figure/0/not_comparable  is required"),
+        ('reported = "0.75 in a table"', "rank = 1", "figure/0/rank  no such key"),
+        ('split = "thirds"', "", "figure/0/split  is required beside metric"),
+        ("value = 0.75", "", "seconds or energy_kwh is required"),
+        ("value = 0.75", 'value = "high"', "a number is expected, not 'high'"),
         ('metric = "explained"\npart = "test"\n', "", "unit and lower_is_better are needed"),
         ("[advice]", "[advice", "is not TOML"),
     ],

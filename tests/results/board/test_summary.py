@@ -512,7 +512,7 @@ def test_a_summary_that_was_changed_for_the_worse_is_refused() -> None:
     with pytest.raises(RecordError) as error:
         summary_from_json(json.dumps(document))
 
-    assert [problem.place for problem in error.value.problems] == ["document", "metrics/0/median"]
+    assert [problem.place for problem in error.value.problems] == ["shift", "metrics/0/median"]
 
 
 def kept(tmp_path: Path, records: list[Any]) -> list[str]:
