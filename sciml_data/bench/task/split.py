@@ -17,6 +17,27 @@ from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, ne
 from sciml_data.home import read_json
 
 KEYS = ("name", "strategy", "seed", "members", "digest")
+SCHEMA = {
+    "type": "object",
+    "required": KEYS,
+    "properties": {
+        "name": {"type": "string"},
+        "strategy": {"type": "string"},
+        "seed": {"type": ["integer", "null"]},
+        "members": {
+            "type": "object",
+            # Each part has members, in the form that its strategy asks for.
+            "additionalProperties": {
+                "type": ["array", "object", "string"],
+                "minItems": 1,
+                "minProperties": 1,
+                "minLength": 1,
+            },
+        },
+        "digest": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
 
 
 @dataclass(frozen=True)
@@ -105,22 +126,19 @@ def write_split(
 
 
 def _problems(document: Any, name: str, place: str) -> list[Problem]:
-    if not isinstance(document, dict):
-        return [Problem("form", place, "an object is expected")]
-    problems = [
-        Problem("unknown", f"{place}: {key}", f"no such key{nearest(key, KEYS)}")
-        for key in document
-        if key not in KEYS
-    ]
-    missing = [key for key in KEYS if key not in document]
-    problems += [Problem("missing", f"{place}: {key}", "is required") for key in missing]
-    if missing:
-        return problems
+    import jsonschema
+
+    if errors := list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(document)):
+        # Imported here, because a split without problems needs no sentences about them.
+        from sciml_data.registry.schema import schema_problems
+
+        return [
+            Problem(problem.kind, f"{place}: {problem.place}".removesuffix(": "), problem.message)
+            for problem in schema_problems(errors)
+        ]
+    problems = []
     if document["name"] != name:
         problems.append(Problem("name", place, f"has the name {document['name']!r}"))
-    members = document["members"]
-    if not isinstance(members, dict) or not all(members.values()):
-        return [*problems, Problem("members", place, "every part needs members")]
-    if (digest := members_digest(members)) != document["digest"]:
+    if (digest := members_digest(document["members"])) != document["digest"]:
         problems.append(Problem("digest", place, f"{document['digest']} expected, {digest} found"))
     return problems

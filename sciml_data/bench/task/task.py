@@ -1,54 +1,21 @@
 """Read a benchmark's description, `task.toml`, into a `Task`; report all its problems at once.
 
-The first half of this module has the classes, the second half checks the form of the file.
+The form of the file is described in `task.schema.json`. What a schema cannot express is checked in
+Python: names that other parts of the file have to define.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, nearest
-from sciml_data.home import read_toml
+from sciml_data.home import read_json, read_toml
 
-# Keys of the tables in task.toml, and the types of their values.
-TOP_TABLES = {
-    "task": dict,
-    "model": dict,
-    "settings": dict,
-    "metric": list,
-    "target": list,
-    "variant": dict,
-}
-TASK_KEYS = {"name": str, "title": str, "dataset": str, "version": str, "headline_split": str}
-TASK_OPTIONAL = {"description": str, "headline_metric": str, "variant": str}
-VARIANT_KEYS = {"datasets": list}
-VARIANT_OPTIONAL = {
-    "title": str,
-    "headline_split": str,
-    "headline_metric": str,
-    "default_model": str,
-    "splits": list,
-    "settings": dict,
-}
-MODEL_KEYS = {"default": str}
-MODEL_OPTIONAL = {"names": list}
-METRIC_KEYS = {
-    "id": str,
-    "name": str,
-    "version": str,
-    "unit": str,
-    "lower_is_better": bool,
-    "formula": str,
-}
-METRIC_OPTIONAL = {"min": (int, float), "max": (int, float)}
-TARGET_KEYS = {"metric": str, "part": str, "value": (int, float), "source": str}
-TARGET_OPTIONAL = {"split": str, "comparison": str, "variant": str, "dataset": str}
-NUMBER = "a number"
-TYPE_NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
-COMPARISONS = (">=", "<=")
+SCHEMA_PATH = Path(__file__).with_name("task.schema.json")
 SETTING_GROUPS = ("model", "split", "sample", "dataset")
 
 
@@ -279,8 +246,9 @@ def _variant(name: str, block: Mapping[str, Any]) -> Variant:
 
 
 def _metric(block: Mapping[str, Any]) -> Metric:
-    named = {key: block[key] for key in METRIC_KEYS}
-    return Metric(**named, minimum=block.get("min"), maximum=block.get("max"))
+    limits = {"minimum": block.get("min"), "maximum": block.get("max")}
+    named: dict[str, Any] = {key: block[key] for key in block if key not in {"min", "max"}}
+    return Metric(**named | limits)
 
 
 def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
@@ -290,22 +258,20 @@ def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
         document: parsed TOML.
         folder: name of the runner's folder, which has to be the name of the task.
     """
-    problems = _table_problems(
-        "", document, {key: TOP_TABLES[key] for key in ("task", "model", "metric")}, TOP_TABLES
-    )
-    if problems:
-        return problems
-    problems += _table_problems("task", document["task"], TASK_KEYS, TASK_OPTIONAL)
-    problems += _table_problems("model", document["model"], MODEL_KEYS, MODEL_OPTIONAL)
-    for number, block in enumerate(document["metric"]):
-        problems += _table_problems(f"metric[{number}]", block, METRIC_KEYS, METRIC_OPTIONAL)
-    for number, block in enumerate(document.get("target", [])):
-        problems += _table_problems(f"target[{number}]", block, TARGET_KEYS, TARGET_OPTIONAL)
-    for name, block in document.get("variant", {}).items():
-        problems += _table_problems(f"variant.{name}", block, VARIANT_KEYS, VARIANT_OPTIONAL)
-    if not problems:
-        problems += _meaning_problems(document, folder)
-    return problems
+    errors = list(_validator().iter_errors(document))
+    if errors:
+        # Imported here, because a task without problems needs no sentences about them.
+        from sciml_data.registry.schema import schema_problems
+
+        return schema_problems(errors)
+    return _meaning_problems(document, folder)
+
+
+@cache
+def _validator() -> Any:
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(read_json(SCHEMA_PATH))
 
 
 def model_names(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -315,39 +281,6 @@ def model_names(document: Mapping[str, Any]) -> tuple[str, ...]:
         with_settings = document.get("settings", {}).get("model", {})
         names = dict.fromkeys([document["model"]["default"], *with_settings])
     return tuple(names)
-
-
-def _table_problems(
-    place: str, table: Any, required: Mapping[str, Any], optional: Mapping[str, Any]
-) -> list[Problem]:
-    if not isinstance(table, dict):
-        return [Problem("form", place, "a table is expected")]
-    prefix = f"{place}." if place else ""
-    known = {**optional, **required}
-    problems = [
-        Problem("missing", f"{prefix}{key}", "is required") for key in required if key not in table
-    ]
-    for key, value in table.items():
-        if key not in known:
-            problems.append(
-                Problem("unknown", f"{prefix}{key}", f"no such key{nearest(key, known)}")
-            )
-        elif not _has_type(value, known[key]):
-            problems.append(
-                Problem(
-                    "type", f"{prefix}{key}", f"{_type_name(known[key])} is expected, not {value!r}"
-                )
-            )
-    return problems
-
-
-def _has_type(value: Any, kind: Any) -> bool:
-    # In Python a bool is an int; in TOML `true` is not a number.
-    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-
-
-def _type_name(kind: Any) -> str:
-    return NUMBER if isinstance(kind, tuple) else TYPE_NAMES[kind]
 
 
 def _meaning_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:
@@ -399,9 +332,6 @@ def _variant_block_problems(
     place: str, block: Mapping[str, Any], models: tuple[str, ...], metrics: list[str]
 ) -> list[Problem]:
     problems = []
-    datasets = block["datasets"]
-    if not datasets or not all(isinstance(dataset, str) for dataset in datasets):
-        problems.append(Problem("dataset", f"{place}.datasets", "a list of ids is expected"))
     if block.get("headline_metric", metrics[0]).partition(".")[0] not in metrics:
         problems.append(Problem("metric", f"{place}.headline_metric", "no such metric"))
     if block.get("default_model", models[0]) not in models:
@@ -416,9 +346,6 @@ def _target_problems(targets: Iterable[Mapping[str, Any]], metrics: list[str]) -
         if metric not in metrics:
             message = f"no metric {metric!r}{nearest(metric, metrics)}"
             problems.append(Problem("metric", f"target[{number}].metric", message))
-        if target.get("comparison", ">=") not in COMPARISONS:
-            message = f"one of {', '.join(COMPARISONS)} is expected"
-            problems.append(Problem("value", f"target[{number}].comparison", message))
     return problems
 
 

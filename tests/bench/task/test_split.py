@@ -82,7 +82,7 @@ def test_an_empty_part_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DescriptorError) as error:
         load_split(tmp_path, "mine")
 
-    assert [problem.kind for problem in error.value.problems] == ["members"]
+    assert [problem.place for problem in error.value.problems] == ["mine.json: members.train"]
 
 
 def test_an_unknown_split_suggests_the_nearest() -> None:
