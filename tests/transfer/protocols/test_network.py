@@ -30,8 +30,8 @@ from sciml_data.transfer.protocols.fdsn.service import Service
 from sciml_data.transfer.protocols.mirrors import mirror_base
 from sciml_data.transfer.protocols.network import Logins, is_exempt, proxy_of
 from tests.support.fdsn_fetch import made_up_events
-from tests.support.forward_proxy import ForwardProxy
 from tests.support.ports import unused_ports
+from tests.support.proxy import ForwardProxy
 from tests.support.tls import Authority, TlsFileServer
 
 CONTENT = b"content of a file\n" * 50
