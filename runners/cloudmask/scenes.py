@@ -73,7 +73,7 @@ def read_scenes(scenes: Scenes, numbers: Sequence[int]) -> Iterator[Scene]:
     content = BatchContent(missing=float("nan"))
     batches = stream_scenes(scenes.select(list(numbers)), content=content, threads=1, prefetch=1)
     for number, batch in zip(numbers, batches, strict=True):
-        with open_hdf5(scenes.paths[number], error=ConversionError) as file:
+        with open_hdf5(scenes.paths[number], error=ConversionError, is_verified=True) as file:
             flags, bayes = file["flags"][0], file["bayes"][0]
             row, column = file["row"][:], file["column"][:]
         yield Scene(

@@ -98,7 +98,7 @@ class Stacks:
         for file in np.unique(self.file[numbers]):
             places = np.flatnonzero(self.file[numbers] == file)
             try:
-                with open_hdf5(self.paths[file], error=ConversionError) as opened:
+                with open_hdf5(self.paths[file], error=ConversionError, is_verified=True) as opened:
                     stored = opened[STACK]
                     for place in places:
                         stored.read_direct(values, int(self.row[numbers[place]]), int(place))
@@ -172,7 +172,7 @@ def _concatenate(files: list[ReadyFile], dataset: str) -> Stacks:
 
 def _read_head(path: Path) -> dict[str, Any]:
     """Return labels, names and shapes of a file, without its patterns."""
-    with open_hdf5(path, error=ConversionError) as opened:
+    with open_hdf5(path, error=ConversionError, is_verified=True) as opened:
         stack = opened[STACK]
         if len(stack.shape) != 4 or stack.shape[1] != 3 or stack.shape[2] != stack.shape[3]:
             raise ValueError(f"{STACK} has shape {stack.shape}; (sample, 3, y, y) was expected")

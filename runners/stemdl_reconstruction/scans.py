@@ -94,7 +94,7 @@ class Scans:
         for file in np.unique(self.file[chosen]):
             places = np.flatnonzero(self.file[chosen] == file)
             try:
-                with open_hdf5(self.paths[file], error=ConversionError) as opened:
+                with open_hdf5(self.paths[file], error=ConversionError, is_verified=True) as opened:
                     stored = opened[variable]
                     for place in places:
                         stored.read_direct(values, int(self.row[chosen[place]]), int(place))
@@ -161,7 +161,7 @@ def _read_head(path: Path) -> dict[str, Any]:
     try:
         with (
             report_damage(path.name, ConversionError),
-            open_netcdf(path, error=ConversionError) as dataset,
+            open_netcdf(path, error=ConversionError, is_verified=True) as dataset,
         ):
             count = dataset.sizes["sample"]
             pixel = dataset.get("pixel_size")

@@ -13,6 +13,7 @@ So each file is walked before a value is read, and refused by name if an object 
     filter   a filter that neither HDF5, h5py nor hdf5plugin has
     size     arrays that are much larger than the file: see `max_content_bytes`
     objects  more objects, or deeper groups, than a file of arrays has
+    heap     a global heap (texts and lists of any length) that HDF5 would read without end
 
 The walk follows hard links, each object once, so links in circles end. Soft links lead to objects
 that have a hard link as well. Object and region references are harmless: they lead to objects of
@@ -48,6 +49,9 @@ MAX_GROWTH, CHUNK_HEAD_BYTES = 1.01, 4096
 MAX_OBJECTS = 100_000  # files of STEMDL have 320; a walk of this many takes 10 seconds
 MAX_DEPTH = 64  # of groups
 UNTOUCHED = "nothing of it was used"
+# A global heap: signature and version, then its size (HDF5 File Format Specification 3.0, III.E).
+HEAP, HEAP_HEAD_BYTES, MIN_HEAP_BYTES = b"GCOL\x01", 16, 4096
+SCAN_BYTES = 1 << 24  # of a file at a time; 1.7 to 2.4 GB are searched in a second
 MAX_NAMED = 20  # problems of one file; more are not searched for
 # Filters that HDF5 and h5py have without a plug-in. `h5z.filter_avail` is not asked about others,
 # because HDF5 would load plug-ins to answer.
@@ -86,6 +90,7 @@ def open_hdf5(
     place: str = "",
     *,
     error: type[SciMLDataError] = NativeFormatError,
+    is_verified: bool = False,
 ) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading, after a check that it is complete in itself.
 
@@ -96,6 +101,8 @@ def open_hdf5(
         path: of the file.
         place: its name in messages; the default is the file's name.
         error: class of the error.
+        is_verified: whether the file was written by this program and its bytes were verified, as
+            those of ready files are. Other files are read once more, to search for damaged heaps.
 
     Raises:
         SciMLDataError: of the given class; `.problems` names each object that is refused, or says
@@ -104,7 +111,7 @@ def open_hdf5(
     """
     place = place or path.name
     with report_damage(place, error), h5py.File(path, "r") as file:
-        _require_complete(file, path, place, error)
+        _require_complete(file, path, place, error, is_verified=is_verified)
         yield file
 
 
@@ -115,6 +122,7 @@ def open_netcdf(
     chunks: Any = None,
     engine: str | type[BackendEntrypoint] = "h5netcdf",
     error: type[SciMLDataError] = NativeFormatError,
+    is_verified: bool = False,
 ) -> xr.Dataset:
     """Open a NetCDF-4 file lazily, after the check of `open_hdf5`.
 
@@ -124,13 +132,15 @@ def open_netcdf(
         chunks: as in `xarray.open_dataset`; None does not use dask.
         engine: that reads the file, a name or class of xarray.
         error: class of the error.
+        is_verified: as in `open_hdf5`.
 
     Raises:
         SciMLDataError: of the given class, as `open_hdf5`.
     """
     import xarray as xr
 
-    with open_hdf5(path, error=error):  # held open: xarray opens it again
+    # Held open: xarray opens it again.
+    with open_hdf5(path, error=error, is_verified=is_verified):
         return xr.open_dataset(path, engine=engine, group=group, chunks=chunks)
 
 
@@ -139,6 +149,7 @@ def open_netcdf_files(
     *,
     engine: str | type[BackendEntrypoint] = "h5netcdf",
     error: type[SciMLDataError] = NativeFormatError,
+    is_verified: bool = False,
     **options: Any,
 ) -> xr.Dataset:
     """Open NetCDF-4 files as one dataset by `xarray.open_mfdataset`, each after the check.
@@ -147,6 +158,7 @@ def open_netcdf_files(
         paths: of the files.
         engine: that reads the files, a name or class of xarray.
         error: class of the error.
+        is_verified: as in `open_hdf5`.
         **options: keywords of `xarray.open_mfdataset`.
 
     Raises:
@@ -155,7 +167,7 @@ def open_netcdf_files(
     import xarray as xr
 
     for path in paths:
-        with open_hdf5(path, error=error):
+        with open_hdf5(path, error=error, is_verified=is_verified):
             pass
     with report_damage(str(paths[0].parent), error):
         return xr.open_mfdataset(paths, engine=engine, **options)
@@ -185,15 +197,75 @@ def report_damage(place: str, error: type[SciMLDataError] = NativeFormatError) -
         raise error(message, problems=[problem], untouched=UNTOUCHED, hint=hint) from damage
 
 
-def _require_complete(file: h5py.File, path: Path, place: str, error: type[SciMLDataError]) -> None:
+def _require_complete(
+    file: h5py.File, path: Path, place: str, error: type[SciMLDataError], *, is_verified: bool
+) -> None:
     """Raise an error unless a file is complete in itself; an unchanged file is walked once."""
     state = path.stat()
     key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    if key in _checked:
+    if (*key, False) in _checked or (*key, is_verified) in _checked:
         return
+    if not is_verified:  # before the walk, which may read heaps
+        _, length_bytes = file.id.get_create_plist().get_sizes()
+        if wrong := _damaged_heap(path, length_bytes):
+            problems = [Problem("heap", place, wrong)]
+            raise error(f"{place} cannot be used", problems=problems, untouched=UNTOUCHED)
     if problems := _Walk(place, state.st_size).problems_of(file):
         raise error(f"{place} cannot be used", problems=problems, untouched=UNTOUCHED)
-    _checked.add(key)
+    _checked.add((*key, is_verified))
+
+
+def _damaged_heap(path: Path, length_bytes: int) -> str:
+    """Return why HDF5 must not read the global heaps of a file; an empty text if it may.
+
+    HDF5 1.14 steps through a heap by the size that each object states. A size of zero is a step of
+    zero: the call never returns, and holds the interpreter's lock, so that Ctrl-C does not end it.
+    A larger size, beyond the heap, is an error that HDF5 reports itself.
+    """
+    size_bytes = left_bytes = path.stat().st_size
+    with path.open("rb") as stream:
+        for number, start in enumerate(_heap_starts(path)):
+            stream.seek(start)
+            head = stream.read(HEAP_HEAD_BYTES)
+            heap_bytes = int.from_bytes(head[8 : 8 + length_bytes], "little")
+            # A search of heaps that overlap would take as long as their sum.
+            if number > size_bytes // MIN_HEAP_BYTES or left_bytes < 0:
+                return f"has more global heaps than fit into it, up to byte {start}"
+            if start + heap_bytes > size_bytes:
+                continue  # HDF5 refuses it; or these bytes are values that look like a heap
+            left_bytes -= heap_bytes
+            step = _endless_step(stream.read(heap_bytes - len(head)), length_bytes)
+            if step is not None:
+                at = start + HEAP_HEAD_BYTES + step
+                return f"an object in the global heap at byte {start} has no size (byte {at})"
+    return ""
+
+
+def _heap_starts(path: Path) -> Iterator[int]:
+    """Yield the offset of everything in a file that begins like a global heap."""
+    keep = len(HEAP) - 1  # a signature may begin in one block and end in the next
+    offset, block = 0, b""
+    with path.open("rb") as stream:
+        while more := stream.read(SCAN_BYTES):
+            block = block[-keep:] + more
+            at = block.find(HEAP)
+            while at >= 0:
+                yield offset + at
+                at = block.find(HEAP, at + 1)
+            offset += len(block) - keep
+
+
+def _endless_step(heap: bytes, length_bytes: int) -> int | None:
+    """Return where a step from object to object of a heap is zero; None if it ends."""
+    at = 0
+    while at + HEAP_HEAD_BYTES <= len(heap):
+        size = int.from_bytes(heap[at + 8 : at + 8 + length_bytes], "little")
+        if any(heap[at : at + 2]):  # an object: its head, and content in multiples of 8 bytes
+            size = (HEAP_HEAD_BYTES + (size + 7) // 8 * 8) % (1 << 64)
+        if size == 0:  # free space, with its head; or a sum beyond 64 bits
+            return at
+        at += size
+    return None
 
 
 @dataclass

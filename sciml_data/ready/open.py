@@ -235,7 +235,9 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     from sciml_data.ready.lazy_values import ReadyEngine
 
     if len(paths) == 1:
-        return open_netcdf(paths[0], chunks={}, engine=ReadyEngine, error=ConversionError)
+        return open_netcdf(
+            paths[0], chunks={}, engine=ReadyEngine, error=ConversionError, is_verified=True
+        )
     parts = [_concatenated(name, group) for name, group in files_by_dimension(paths).items()]
     if len(parts) == 1:
         return parts[0]
@@ -256,7 +258,7 @@ def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
 
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        with open_hdf5(path, error=ConversionError) as file:
+        with open_hdf5(path, error=ConversionError, is_verified=True) as file:
             key = file.attrs.get(SHARD_DIMENSION, path.name)
         groups.setdefault(key if isinstance(key, str) else key.decode(), []).append(path)
     return groups
@@ -268,12 +270,15 @@ def _concatenated(dimension: str, paths: list[Path]) -> xr.Dataset:
     from sciml_data.ready.lazy_values import ReadyEngine
 
     if len(paths) == 1:
-        return open_netcdf(paths[0], chunks={}, engine=ReadyEngine, error=ConversionError)
+        return open_netcdf(
+            paths[0], chunks={}, engine=ReadyEngine, error=ConversionError, is_verified=True
+        )
     # Variables without the dimension come from the first file; comparing them would read them.
     return open_netcdf_files(
         paths,
         engine=ReadyEngine,
         error=ConversionError,
+        is_verified=True,
         combine="nested",
         concat_dim=dimension,
         chunks={},

@@ -18,12 +18,13 @@ import pytest
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.curate.inventory import propose_arrays
 from sciml_data.errors import ConversionError, NativeFormatError, RecordError, SciMLDataError
-from sciml_data.formats import open_hdf5, open_netcdf, open_netcdf_files
+from sciml_data.formats import hdf5_files, open_hdf5, open_netcdf, open_netcdf_files
 from sciml_data.formats.hdf5_files import MAX_DEPTH
 from sciml_data.formats.interface import FREE_BYTES, MAX_EXPANSION
 from sciml_data.ready.patches.scenes import read_header
 from sciml_data.registry.manifest import manifest_of
 from tests.support.paths import ROOT
+from tests.support.problems import kinds_and_places
 from tests.support.small_formats import read_small, small_native, write_small
 
 SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -294,6 +295,100 @@ def test_a_list_of_objects_without_end_is_refused(
         pytest.raises(NativeFormatError, match="more than 15 objects"),
         open_hdf5(tmp_path / "a.h5"),
     ):
+        pass
+
+
+def with_heap(path: Path) -> int:
+    """Write a file with a text in a global heap, and return the heap's offset."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("texts", data=["one", "two"], dtype=h5py.string_dtype())
+    return path.read_bytes().index(b"GCOL\x01")
+
+
+def overwrite(path: Path, offset: int, content: bytes) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(offset)
+        stream.write(content)
+
+
+@pytest.mark.parametrize(
+    ("offset", "content"),
+    [
+        (16, bytes(16)),
+        (16 + 8, (2**64 - 16).to_bytes(8, "little")),
+        (40, bytes(16)),
+    ],
+    ids=["free space without a size", "a size that becomes zero", "the second object"],
+)
+def test_a_heap_that_hdf5_would_read_without_end_is_refused(
+    offset: int, content: bytes, tmp_path: Path
+) -> None:
+    """Found by `nox -s attack`: HDF5 1.14 does not return, and Ctrl-C does not end it."""
+    path = tmp_path / "file.h5"
+    overwrite(path, with_heap(path) + offset, content)
+
+    with pytest.raises(NativeFormatError) as error, open_hdf5(path):
+        pass  # a value is not read: that would not end
+
+    assert kinds_and_places(error) == [("heap", "file.h5")]
+
+
+def test_predictions_with_such_a_heap_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.nc"
+    values = np.zeros((2, 1), "float32")
+    axes = {"row": np.array(["a", "b"], dtype=object), "output": np.array(["x"], dtype=object)}
+    save_predictions(path, {"test": Predictions(values, values, axes)}, synthetic=False)
+    content = path.read_bytes()
+    for match in re.finditer(re.escape(b"GCOL\x01"), content):
+        overwrite(path, match.start() + 16, bytes(16))
+
+    with pytest.raises(RecordError, match="global heap"):
+        load_predictions(path)
+
+
+@pytest.mark.parametrize("block_bytes", [7, 4096, 1 << 24])
+def test_a_heap_is_found_wherever_it_begins(
+    block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hdf5_files, "SCAN_BYTES", block_bytes)
+    path = tmp_path / "file.h5"
+    start = with_heap(path)
+
+    assert list(hdf5_files._heap_starts(path)) == [start]
+
+
+def test_heaps_that_overlap_are_refused_soon(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file["values"] = np.frombuffer(
+            (b"GCOL\x01\0\0\0" + (10**6).to_bytes(8, "little")) * 10**5, "u1"
+        )
+
+    with pytest.raises(NativeFormatError) as error, open_hdf5(path):
+        pass
+
+    assert kinds_and_places(error) == [("heap", "file.h5")]
+
+
+def test_values_that_look_like_a_heap_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    values = np.frombuffer(b"GCOL\x01 is a signature", "u1")
+    with h5py.File(path, "w") as file:
+        file["values"] = values
+        file.create_dataset("texts", data=["x" * 5000, ""], dtype=h5py.string_dtype())
+
+    with open_hdf5(path) as file:
+        assert file["values"][()].tobytes() == values.tobytes()
+        assert file["texts"].asstr()[()].tolist() == ["x" * 5000, ""]
+
+
+def test_a_verified_file_is_not_searched_and_a_search_is_made_later(tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    overwrite(path, with_heap(path) + 16, bytes(16))
+
+    with open_hdf5(path, is_verified=True):
+        pass
+    with pytest.raises(NativeFormatError), open_hdf5(path):
         pass
 
 

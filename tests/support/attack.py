@@ -77,7 +77,8 @@ def run_part(part: Part, seed: int) -> bool:
             preexec_fn=limit_memory,
         )
     except subprocess.TimeoutExpired as error:
-        sys.stdout.write(f"{error.output or ''}\n{part.name}, seed {seed}: a hang\n")
+        output = (error.output or b"").decode(errors="replace")  # bytes, in spite of `text`
+        sys.stdout.write(f"{output}\n{part.name}, seed {seed}: a hang\n")
         return False
     if result.returncode != 0:
         sys.stdout.write(f"{result.stdout}\n{part.name}, seed {seed}: exit {result.returncode}\n")

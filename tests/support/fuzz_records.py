@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import faulthandler
 import json
 import shutil
 import signal
@@ -101,16 +102,22 @@ class Fuzz:
 
 @contextlib.contextmanager
 def time_limit() -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer than `LIMIT_S`."""
+    """Raise TimeoutError if the block takes longer than `LIMIT_S`.
+
+    A library in C may never return to Python, which alone handles signals. Then, after twice the
+    time, the process prints its stack and ends.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"more than {LIMIT_S} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(LIMIT_S)
+    faulthandler.dump_traceback_later(2 * LIMIT_S, exit=True)
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 

@@ -370,7 +370,7 @@ class Header:
 def read_header(path: Path) -> tuple[Header | None, list[Problem]]:
     """Return the header of a ready file; None and the problems if the file cannot be used."""
     try:
-        with open_hdf5(path, error=ConversionError) as file:
+        with open_hdf5(path, error=ConversionError, is_verified=True) as file:
             return _header(file, path.name)
     except ConversionError as error:
         return None, list(error.problems)
