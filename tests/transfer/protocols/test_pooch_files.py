@@ -32,10 +32,10 @@ from sciml_data.transfer.protocols.mirrors import mirror_base, mirror_of
 from sciml_data.transfer.protocols.pooch_files import split_doi
 from tests.support.doi_server import DATAVERSE, FIGSHARE, HOSTS, OTHER, ZENODO, DoiServer
 from tests.support.downloads import FOUR_FILES, contents, quick_retry
-from tests.support.forward_proxy import ForwardProxy
 from tests.support.ftp_server import FtpServer
 from tests.support.ports import unused_ports
 from tests.support.programs import sshd, vsftpd
+from tests.support.proxy import ForwardProxy
 from tests.support.tls import Authority
 
 # After an error, Pooch leaves the connection of FTP to the garbage collector.
