@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.ready.samples import Numbers
+
 from .patterns import Patterns
 from .polar import polar_matrix
-from .stacks import Numbers
 
 MAJORITY, NEAREST, POLAR = "majority", "nearest", "polar_linear"
 PIXELS_SIDE = 32  # of the patterns that `nearest` compares: 3,072 numbers for a stack

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml_data.ready import write_netcdf
+from sciml_data.ready.samples import Numbers
 
-from .patterns import Patterns
+from .patterns import FORMULA, GROUP, Patterns
 from .space_groups import systems_of
-from .stacks import Numbers
 
 FILE_NAME = "shown.nc"
 MAX_GROUPS = 8
@@ -31,7 +31,7 @@ def write_previews(
         probabilities: (stack, group 0 to 230).
     """
     stacks = patterns.stacks
-    chosen = _choose(stacks.group[numbers])
+    chosen = _choose(stacks[GROUP][numbers])
     predicted = probabilities[chosen].argmax(axis=1)
     dataset = xr.Dataset(
         {
@@ -39,10 +39,10 @@ def write_previews(
                 ("stack", "y", "x", "view"),
                 np.rint(patterns.take(numbers[chosen])).astype(np.uint8),
             ),
-            "space_group": ("stack", stacks.group[numbers[chosen]].astype(np.int16)),
+            "space_group": ("stack", stacks[GROUP][numbers[chosen]].astype(np.int16)),
             "said": ("stack", predicted.astype(np.int16)),
             "probability": ("stack", probabilities[chosen, predicted]),
-            "energy": ("stack", stacks.energy[numbers[chosen]].astype(np.float32)),
+            "energy": ("stack", stacks["energy"][numbers[chosen]].astype(np.float32)),
             "name": ("stack", _names(patterns, numbers[chosen])),
         }
     )
@@ -60,6 +60,5 @@ def _choose(groups: npt.NDArray[np.int64]) -> Numbers:
 
 
 def _names(patterns: Patterns, numbers: Numbers) -> npt.NDArray[Any]:
-    texts = patterns.stacks.texts
-    source = "formula" if "formula" in texts else "native_sample"
-    return np.array(texts[source][numbers], dtype=object)
+    source = FORMULA if patterns.stacks.is_known(FORMULA) else "native_sample"
+    return np.array(patterns.stacks[source][numbers], dtype=object)

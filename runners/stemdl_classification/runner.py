@@ -16,16 +16,16 @@ import numpy.typing as npt
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.ready.patches import read_ahead
+from sciml_data.ready.samples import Numbers
 
 from . import baselines as simple
 from . import losses, previews, scores
 from .augment import augment_square
 from .log_intensity import make_scaling
-from .patterns import Patterns, open_patterns
+from .patterns import GROUP, STACK, UNSCALED, Patterns, find_stacks, material_of, open_patterns
 from .polar import POLAR, REFERENCE, PolarGrid, augment_polar, check_coordinates, scale_radius
 from .space_groups import LAST
 from .split import TEST, TRAIN, SplitParts, describe_split, leakage, make_split
-from .stacks import Numbers, find_stacks
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -54,7 +54,11 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
     losses.check_loss(settings)
     check_coordinates(settings)
     stacks = find_stacks(converted)
-    scaling = make_scaling(settings, stacks.side, is_log_intensity=stacks.is_log_intensity)
+    scaling = make_scaling(
+        settings,
+        stacks.shapes[STACK][-1],
+        is_log_intensity=stacks.attributes["scaling"] != UNSCALED,
+    )
     split_parts = make_split(split, stacks)
     patterns = open_patterns(stacks, scaling, memory_gib=settings["memory_gib"])
     return Classification(patterns, split_parts, settings)
@@ -76,12 +80,14 @@ class Classification:
         self.stacks = patterns.stacks
         self.parts = tuple(split.parts)
         self.leakage = leakage(split, self.stacks)
-        self.labels = np.unique(self.stacks.group)
-        self.declared, counts = np.unique(self.stacks.group[split.parts[TRAIN]], return_counts=True)
+        self.labels = np.unique(self.stacks[GROUP])
+        self.declared, counts = np.unique(
+            self.stacks[GROUP][split.parts[TRAIN]], return_counts=True
+        )
         self.class_weights = losses.class_weights(
             counts, settings["class_weights"], beta=settings["effective_beta"]
         )
-        self._number = {name: number for number, name in enumerate(self.stacks.names)}
+        self._number = {name: number for number, name in enumerate(self.stacks["name"])}
         is_polar = settings["coordinates"] == POLAR
         self.polar_grid = PolarGrid(patterns.scaling.size) if is_polar else None
         self._statistics: tuple[float, float] | None = None
@@ -172,7 +178,7 @@ class Classification:
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
         """Return the predictions of each baseline for each part."""
         train = _evenly_spaced(self.split.parts[TRAIN], self.settings["baseline_stacks"])
-        targets = self._targets(self.stacks.group[train])
+        targets = self._targets(self.stacks[GROUP][train])
         fitted = simple.fit(self.patterns, train, targets, len(self.declared))
         by_name: dict[str, dict[str, Predictions]] = {name: {} for name in fitted}
         for part in self.parts:
@@ -184,7 +190,7 @@ class Classification:
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
         """Return every metric; see `scores.score`."""
-        materials = self.stacks.material
+        materials = material_of(self.stacks)
         if materials is not None:
             numbers = [self._number[str(name)] for name in predictions.coords["stack"]]
             materials = materials[numbers]
@@ -222,7 +228,7 @@ class Classification:
 
     def _batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return one batch; `rng` augments it (training), None leaves it (evaluation)."""
-        patterns, groups = self._inputs(numbers), self.stacks.group[numbers]
+        patterns, groups = self._inputs(numbers), self.stacks[GROUP][numbers]
         if rng is not None and self.settings["augment"]:
             patterns, groups = self._augmented(patterns, groups, rng)
         if rng is not None and self.settings["views"] == 1 and not self.is_reference:
@@ -278,9 +284,9 @@ class Classification:
         return of_groups
 
     def _predictions(self, numbers: Numbers, of_groups: npt.NDArray[np.float32]) -> Predictions:
-        names = np.array([self.stacks.name(number) for number in numbers])
+        names = self.stacks["name"][numbers]
         return scores.as_predictions(
-            names, self.stacks.group[numbers], self.labels, of_groups[:, self.labels]
+            names, self.stacks[GROUP][numbers], self.labels, of_groups[:, self.labels]
         )
 
 

@@ -15,13 +15,12 @@ from sciml_data.bench.scoring.classification import ClassPredictions
 from sciml_data.bench.scoring.predictions import Predictions
 
 from .space_groups import SYSTEMS, systems_of
-from .stacks import Texts
 
 BOOTSTRAP_SEED = 0  # of the resampled materials; equal in all runs, so that intervals are too
 
 
 def as_predictions(
-    names: Texts,
+    names: npt.NDArray[Any],
     groups: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int64],
     probabilities: npt.NDArray[np.float32],
@@ -50,7 +49,7 @@ def class_predictions_of(predictions: Predictions) -> ClassPredictions:
 
 
 def score(
-    predictions: Predictions, declared: npt.NDArray[np.int64], materials: Texts | None
+    predictions: Predictions, declared: npt.NDArray[np.int64], materials: npt.NDArray[Any] | None
 ) -> dict[str, float]:
     """Return every metric of one part.
 

@@ -12,22 +12,25 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.task.shares import Shares, hash_ids, read_shares
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
+from sciml_data.ready import SampleIndex
+from sciml_data.ready.samples import Numbers
 
-from .stacks import Numbers, Stacks, Texts
+from .patterns import FORMULA, GROUP, MATERIAL, material_of
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PARTS = (TRAIN, VALIDATION, TEST)
-MATERIAL, STACK = "material", "stack"
+STACK = "stack"
+Texts: TypeAlias = npt.NDArray[Any]
 MIN_UNITS = 3  # of a space group, so that each part has one
 NOT_CHECKED = (
     "leakage cannot be checked: {dataset} names no materials, so stacks of one crystal may be on "
@@ -52,7 +55,7 @@ class SplitParts:
     left_out: int
 
 
-def make_split(split: Split, stacks: Stacks) -> SplitParts:
+def make_split(split: Split, stacks: SampleIndex) -> SplitParts:
     """Return the stacks of each part.
 
     Raises:
@@ -67,13 +70,13 @@ def make_split(split: Split, stacks: Stacks) -> SplitParts:
         shares = read_shares(split.name, split.members)
         by = shares.by[0]
         chosen = np.arange(len(stacks))
-        numbers, alone = _by_shares(shares, chosen, units_of(by, stacks), stacks.group)
+        numbers, alone = _by_shares(shares, chosen, units_of(by, stacks), stacks[GROUP])
     parts = {part: np.flatnonzero(numbers == place) for place, part in enumerate(PARTS)}
     if empty := [part for part, members in parts.items() if not len(members)]:
         raise SciMLDataError(
             f"split {split.name!r} leaves {' and '.join(empty)} without a stack: there are "
-            f"{len(stacks)} stacks of {len(np.unique(stacks.group))} space groups, and only groups "
-            f"with {MIN_UNITS} or more units ({by}) are divided",
+            f"{len(stacks)} stacks of {len(np.unique(stacks[GROUP]))} space groups, and only "
+            f"groups with {MIN_UNITS} or more units ({by}) are divided",
             untouched="nothing was trained",
             hint="use a larger sample or more files, or --split random, which divides stacks",
         )
@@ -83,7 +86,7 @@ def make_split(split: Split, stacks: Stacks) -> SplitParts:
     return divided
 
 
-def units_of(by: str, stacks: Stacks) -> Texts:
+def units_of(by: str, stacks: SampleIndex) -> Texts:
     """Return for each stack (stack,) the name of the unit that stays whole.
 
     Raises:
@@ -91,29 +94,29 @@ def units_of(by: str, stacks: Stacks) -> Texts:
         DescriptorError: the unit is unknown.
     """
     if by == STACK:
-        return stacks.names
+        return stacks["name"]
     if by != MATERIAL:
         raise DescriptorError(
             f"the stored split is by {by!r}{nearest(by, (MATERIAL, STACK))}; "
             f"{MATERIAL} or {STACK} is expected"
         )
-    if stacks.material is None:
+    if (material := material_of(stacks)) is None:
         raise CallError(
             f"{stacks.dataset} names no materials, so stacks cannot be split by material",
             untouched="nothing was trained",
             hint="--split published or --split random; their leakage cannot be checked",
         )
-    return stacks.material
+    return material
 
 
-def leakage(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
+def leakage(split: SplitParts, stacks: SampleIndex) -> dict[str, Any]:
     """Return what each pair of parts shares, for the record; `told` has it in sentences."""
-    report: dict[str, Any] = {"is_checked": stacks.material is not None}
+    report: dict[str, Any] = {"is_checked": material_of(stacks) is not None}
     for first, second in combinations(PARTS, 2):
         pair: dict[str, Any] = {}
-        for name in ("material", "formula"):
-            if name in stacks.texts:
-                values = stacks.texts[name]
+        for name in (MATERIAL, FORMULA):
+            if stacks.is_known(name):
+                values = stacks[name]
                 pair |= _shared(name, values[split.parts[first]], values[split.parts[second]])
         report[f"{first}+{second}"] = pair
     report["told"] = list(_leakage_messages(report, stacks))
@@ -125,15 +128,15 @@ def leakage(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
     return report
 
 
-def describe_split(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
+def describe_split(split: SplitParts, stacks: SampleIndex) -> dict[str, Any]:
     """Return what each part holds, and the digest of its stacks' names, for the record."""
-    names = stacks.names
+    names = stacks["name"]
     lines = [
         f"{part},{name}"
         for part, numbers in split.parts.items()
         for name in sorted(names[numbers].tolist())
     ]
-    material = stacks.material
+    material = material_of(stacks)
     return {
         "by": split.by,
         "groups_in_train_alone": list(split.in_train_alone),
@@ -143,8 +146,8 @@ def describe_split(split: SplitParts, stacks: Stacks) -> dict[str, Any]:
             part: {
                 "stacks": len(numbers),
                 "materials": None if material is None else len(np.unique(material[numbers])),
-                "groups": len(np.unique(stacks.group[numbers])),
-                "folders": _counts(stacks.folder[numbers]),
+                "groups": len(np.unique(stacks[GROUP][numbers])),
+                "folders": _counts(stacks["folder"][numbers]),
             }
             for part, numbers in split.parts.items()
         },
@@ -155,21 +158,23 @@ def _counts(values: Texts) -> dict[str, int]:
     return {str(name): int(count) for name, count in zip(*np.unique_counts(values), strict=True)}
 
 
-def _published(split: Split, stacks: Stacks) -> tuple[npt.NDArray[np.int8], str, tuple[int, ...]]:
+def _published(
+    split: Split, stacks: SampleIndex
+) -> tuple[npt.NDArray[np.int8], str, tuple[int, ...]]:
     """Return parts from folders, and how they were made.
 
     Without a folder for validation, that part is a share of the training folder.
     """
     numbers = np.full(len(stacks), -1, np.int8)
     for place, part in enumerate(PARTS):
-        numbers[np.isin(stacks.folder, split.members[part]["folders"])] = place
+        numbers[np.isin(stacks["folder"], split.members[part]["folders"])] = place
     otherwise = split.members[VALIDATION].get("otherwise")
     if (numbers == 1).any() or not (numbers == 0).any() or otherwise is None:
         return numbers, "folder", ()
-    by = STACK if stacks.material is None else MATERIAL
+    by = STACK if material_of(stacks) is None else MATERIAL
     shares = read_shares(split.name, {part: {**otherwise[part], "by": [by]} for part in otherwise})
     chosen = np.flatnonzero(numbers == 0)
-    numbers[chosen], alone = _by_shares(shares, chosen, units_of(by, stacks), stacks.group)
+    numbers[chosen], alone = _by_shares(shares, chosen, units_of(by, stacks), stacks[GROUP])
     return numbers, f"folder, validation by {by}", alone
 
 
@@ -202,7 +207,7 @@ def _portions(shares: Shares, count: int) -> npt.NDArray[np.int8]:
     return np.repeat(np.arange(len(taken) + 1), [count - sum(taken), *taken]).astype(np.int8)
 
 
-def _require_apart(split: SplitParts, stacks: Stacks, name: str) -> None:
+def _require_apart(split: SplitParts, stacks: SampleIndex, name: str) -> None:
     for pair, shared in leakage(split, stacks).items():
         if isinstance(shared, dict) and shared["materials_shared"]:
             raise SciMLDataError(
@@ -221,7 +226,7 @@ def _shared(name: str, first: Texts, second: Texts) -> dict[str, Any]:
     }
 
 
-def _leakage_messages(report: Mapping[str, Any], stacks: Stacks) -> Iterator[str]:
+def _leakage_messages(report: Mapping[str, Any], stacks: SampleIndex) -> Iterator[str]:
     """Yield the leakage report in sentences, which a run prints before training."""
     if not report["is_checked"]:
         yield NOT_CHECKED.format(dataset=stacks.dataset)

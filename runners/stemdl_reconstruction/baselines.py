@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring.baselines import fit_ridge
+from sciml_data.ready.samples import Floats, Numbers
 
 from . import virtual_detectors as detectors
 from .data import Data, evenly_spaced
-from .scans import SCAN, Floats, Numbers
+from .scans import SCAN, read_targets, view_of
 from .split import TRAIN, VALIDATION
 
 CONSTANT, MEAN_IMAGE, BRIGHT_FIELD, ICOM, DETECTORS = (
@@ -77,7 +78,7 @@ class Baselines:
         numbers = evenly_spaced(data.split.parts[VALIDATION], data.settings["most_fitted"])
         total = 0.0
         for number in numbers.tolist():
-            true = data.scans.read_targets(data.channels, [number])
+            true = read_targets(data.scans, data.channels, [number])
             errors = np.abs(predictor(np.array([number])) - true) / data.statistics.deviation
             total += float(errors.mean())
         return total / len(numbers)
@@ -87,7 +88,7 @@ class Baselines:
         data = self._data
         train = evenly_spaced(data.split.parts[TRAIN], data.settings["most_fitted"])
         for number in train.tolist():
-            target = data.scans.read_targets(data.channels, [number])[0]
+            target = read_targets(data.scans, data.channels, [number])[0]
             inputs = features(number)
             yield inputs.reshape(-1, inputs.shape[-1]), target.reshape(-1, target.shape[-1])
 
@@ -96,7 +97,7 @@ class Baselines:
         if number not in self._virtual_images:
             scan = self._data.scans.read(SCAN, [number])[0]
             self._virtual_images[number] = detectors.virtual_images(scan)
-        return detectors.on_view(self._virtual_images[number], self._data.scans.view)
+        return detectors.on_view(self._virtual_images[number], view_of(self._data.scans))
 
     def _all_features(self, number: int) -> Doubles:
         """Return virtual detectors, their means over the scan, and products: (row, column, 3 c).

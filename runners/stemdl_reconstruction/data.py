@@ -11,10 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
+from sciml_data.ready import SampleCache, SampleIndex
+from sciml_data.ready.samples import Floats, Numbers
 
 from . import patterns
-from .scan_cache import ScanCache
-from .scans import DENSITY, LEGACY, POTENTIAL, SCAN, Floats, Numbers, Scans, find_scans
+from .scans import (
+    DENSITY,
+    LEGACY,
+    POTENTIAL,
+    SCAN,
+    channels_of,
+    find_scans,
+    read_targets,
+    view_of,
+)
 from .split import TRAIN, SplitParts, make_split
 from .symmetry import augment_pairs
 
@@ -28,6 +38,7 @@ TARGETS = {
     "both": (POTENTIAL, DENSITY),
     "legacy": (LEGACY,),
 }
+MEBIBYTE = 1 << 20
 SAMPLES_PER_READ = 16  # when statistics are computed
 MIN_DEVIATION = 1e-9  # a target that never varies is divided by this
 Batch = tuple[Floats, Floats, Floats]
@@ -62,16 +73,16 @@ class Data:
         cache: prepared scans and targets by sample number.
     """
 
-    scans: Scans
+    scans: SampleIndex
     split: SplitParts
     settings: Mapping[str, Any]
     channels: tuple[str, ...]
-    cache: ScanCache = field(repr=False)
+    cache: SampleCache = field(repr=False)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Return the shape of a prepared scan: probes, rows, columns."""
-        probes, rows, columns = self.scans.shape
+        probes, rows, columns = self.scans.shapes[SCAN]
         binning = self.settings["thinning"]
         count = patterns.block_count
         return probes, count(rows, binning), count(columns, binning)
@@ -102,11 +113,11 @@ class Data:
     def statistics(self) -> Statistics:
         """Return the statistics of the training part's targets."""
         numbers = evenly_spaced(self.split.parts[TRAIN], self.settings["most_fitted"])
-        image = np.zeros((*self.scans.view, len(self.channels)))
+        image = np.zeros((*view_of(self.scans), len(self.channels)))
         square = np.zeros(len(self.channels))
         for first in range(0, len(numbers), SAMPLES_PER_READ):
             block = numbers[first : first + SAMPLES_PER_READ]
-            values = self.scans.read_targets(self.channels, block).astype(np.float64)
+            values = read_targets(self.scans, self.channels, block).astype(np.float64)
             image += values.sum(axis=0)
             square += (values**2).sum(axis=(0, 1, 2))
         image /= len(numbers)
@@ -126,7 +137,7 @@ def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -
     patterns.check_scale(settings["scale"])
     scans = find_scans(converted)
     channels = _channels(settings["target"], scans)
-    binning, rows, columns = settings["thinning"], *scans.shape[1:]
+    binning, rows, columns = settings["thinning"], *scans.shapes[SCAN][1:]
     if binning % 2 == 0 or not 1 <= binning <= min(rows, columns):
         raise CallError(
             f"thinning={binning}: an odd number is expected, at most the {min(rows, columns)} "
@@ -143,9 +154,9 @@ def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -
             )
             for number in numbers.tolist()
         ]
-        return np.stack(prepared), scans.read_targets(channels, numbers)
+        return np.stack(prepared), read_targets(scans, channels, numbers)
 
-    cache = ScanCache(read, budget_mib=settings["memory_mib"])
+    cache = SampleCache(read, budget_bytes=settings["memory_mib"] * MEBIBYTE)
     return Data(scans, make_split(split, scans), settings, channels, cache)
 
 
@@ -156,13 +167,13 @@ def evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
     return np.asarray(numbers[np.linspace(0, len(numbers) - 1, limit).round().astype(int)])
 
 
-def _channels(target: str, scans: Scans) -> tuple[str, ...]:
+def _channels(target: str, scans: SampleIndex) -> tuple[str, ...]:
     if target not in TARGETS:
         raise CallError(
             f"target={target!r}{nearest(target, TARGETS)}; one of {', '.join(TARGETS)} is expected",
             untouched="nothing was trained",
         )
-    if missing := [name for name in TARGETS[target] if name not in scans.channels]:
+    if missing := [name for name in TARGETS[target] if name not in channels_of(scans)]:
         raise CallError(
             f"target {target!r} needs {' and '.join(missing)}, which these scans do not have; the "
             "published files have the legacy target only",

@@ -14,10 +14,21 @@ import numpy as np
 
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.ready.samples import Floats, Numbers
 
 from . import baselines, data, scores
 from .legacy_target import legacy_images
-from .scans import LEGACY, POTENTIAL, UNITS, Floats, Numbers
+from .scans import (
+    LEGACY,
+    MATERIAL,
+    PIXEL,
+    POTENTIAL,
+    SCAN,
+    UNITS,
+    channels_of,
+    read_targets,
+    view_of,
+)
 from .score_table import write_samples
 from .split import describe_split, leakage
 
@@ -78,7 +89,7 @@ class Reconstruction:
     def scored_channels(self) -> tuple[str, ...]:
         """Return the learnt channels, and the legacy target if it can be computed from them."""
         learnt = self.data.channels
-        is_computed = POTENTIAL in learnt and LEGACY in self.data.scans.channels
+        is_computed = POTENTIAL in learnt and LEGACY in channels_of(self.data.scans)
         return (*learnt, LEGACY) if is_computed else learnt
 
     def build(self) -> Any:
@@ -89,7 +100,7 @@ class Reconstruction:
         return build_model(
             self.settings,
             self.data.input_shape,
-            self.data.scans.view,
+            view_of(self.data.scans),
             scale=statistics.deviation,
             offset=statistics.mean,
         )
@@ -149,7 +160,7 @@ class Reconstruction:
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, targets and their scale, for the record."""
         scans, split, statistics = self.data.scans, self.data.split, self.data.statistics
-        pixel = np.unique(np.round(scans.pixel[np.isfinite(scans.pixel)], 6))
+        pixel = np.unique(np.round(scans[PIXEL][np.isfinite(scans[PIXEL])], 6))
         return {
             "scans": describe_split(split, scans),
             "leakage": self._leakage,
@@ -157,7 +168,7 @@ class Reconstruction:
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; the test part is not looked at before",
             "target": self.settings["target"],
-            "targets_in_files": list(scans.channels),
+            "targets_in_files": list(channels_of(scans)),
             "has_physical_units": any(name != LEGACY for name in self.data.channels),
             "scale": {
                 "from": f"{statistics.samples} scans of the training part",
@@ -170,13 +181,13 @@ class Reconstruction:
             },
             "pixel_angstrom": pixel.tolist() or "not known: no peak is placed in Angstrom",
             "shapes": {
-                "scan": list(scans.shape),
+                "scan": list(scans.shapes[SCAN]),
                 "input": list(self.data.input_shape),
-                "view": list(scans.view),
+                "view": list(view_of(scans)),
             },
             "scaling_of_files": str(scans.attributes.get("scaling", "not stated")),
             "interval": "95 % of the mean, whole materials drawn again"
-            if scans.has_materials
+            if scans.is_known(MATERIAL)
             else "95 % of the mean, scans drawn again: materials are not known",
             "baselines": baselines.describe_baselines(self.settings, self._baselines.penalty),
         }
@@ -184,17 +195,17 @@ class Reconstruction:
     def _predictions(self, numbers: Numbers, predicted: Floats) -> Predictions:
         """Return predictions with axes sample, channel, row and column."""
         channels = self.scored_channels
-        observed = self.data.scans.read_targets(channels, numbers)
+        observed = read_targets(self.data.scans, channels, numbers)
         of_channels = np.moveaxis(predicted, -1, 1)
         if len(channels) > of_channels.shape[1]:
             legacy = legacy_images(of_channels[:, channels.index(POTENTIAL)])
             of_channels = np.concatenate([of_channels, legacy[:, None]], axis=1)
-        rows, columns = self.data.scans.view
+        rows, columns = view_of(self.data.scans)
         return Predictions(
             observed=np.moveaxis(observed, -1, 1),
             predicted=of_channels,
             coords={
-                "sample": self.data.scans.names[numbers].astype(object),
+                "sample": self.data.scans["name"][numbers].astype(object),
                 "channel": np.array(channels, dtype=object),
                 "row": np.arange(rows),
                 "column": np.arange(columns),

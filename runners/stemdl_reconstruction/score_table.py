@@ -7,18 +7,18 @@ from pathlib import Path
 
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.ready import SampleIndex
 
-from .scans import Scans
 from .scores import ScoringContext, sample_errors
 
 DIGITS = ".6g"
 
 
 def write_samples(
-    path: Path, scans: Scans, predictions: Predictions, context: ScoringContext
+    path: Path, scans: SampleIndex, predictions: Predictions, context: ScoringContext
 ) -> None:
     """Write name, material, formula, scaled error, and the correlation of each channel."""
-    place = {name: number for number, name in enumerate(scans.names.tolist())}
+    place = {name: number for number, name in enumerate(scans["name"].tolist())}
     channels = [str(name) for name in predictions.coords["channel"]]
     correlations = [
         images.pearson(predictions.observed[:, number], predictions.predicted[:, number])
@@ -33,6 +33,6 @@ def write_samples(
         errors = sample_errors(predictions, context).tolist()
         for row, (name, error) in enumerate(zip(predictions.coords["sample"], errors, strict=True)):
             number = place[str(name)]
-            names = (str(scans.texts[key][number]) for key in ("material", "formula"))
+            names = (str(scans[key][number]) for key in ("material", "formula"))
             of_channels = (format(float(values[row]), DIGITS) for values in correlations)
             writer.writerow([name, *names, format(error, DIGITS), *of_channels])

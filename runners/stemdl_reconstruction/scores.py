@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.ready import SampleIndex
 
-from .scans import DENSITY, LEGACY, POTENTIAL, Scans
+from .scans import DENSITY, LEGACY, MATERIAL, PIXEL, POTENTIAL
 
 PEAK_RADIUS = 0.5  # Å within which peaks match: half of a short bond (1 Å) in projection
 MIN_DISTANCE = 0.5  # Å between peaks of one image
@@ -37,15 +38,15 @@ class ScoringContext:
 
 
 def scoring_context(
-    scans: Scans, learnt: tuple[str, ...], scale: npt.NDArray[np.float64]
+    scans: SampleIndex, learnt: tuple[str, ...], scale: npt.NDArray[np.float64]
 ) -> ScoringContext:
     """Return the context of some scans."""
-    names = scans.names.tolist()
-    materials = scans.texts["material"].tolist() if scans.has_materials else names
+    names = scans["name"].tolist()
+    materials = scans[MATERIAL].tolist() if scans.is_known(MATERIAL) else names
     return ScoringContext(
         learnt,
         scale,
-        pixel=dict(zip(names, scans.pixel.tolist(), strict=True)),
+        pixel=dict(zip(names, scans[PIXEL].tolist(), strict=True)),
         group=dict(zip(names, materials, strict=True)),
     )
 

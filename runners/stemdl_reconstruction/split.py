@@ -17,15 +17,17 @@ import numpy.typing as npt
 
 from sciml_data.bench.task.shares import assign_parts, hash_ids, read_shares
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError, nearest
+from sciml_data.ready import SampleIndex
+from sciml_data.ready.samples import Numbers
 
-from .scans import Numbers, Scans
+from .scans import FORMULA, MATERIAL
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NOT_KNOWN = "not known"
-SHARED = ("material", "formula")
+SHARED = (MATERIAL, FORMULA)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class SplitParts:
     by: str
 
 
-def make_split(split: Split, scans: Scans) -> SplitParts:
+def make_split(split: Split, scans: SampleIndex) -> SplitParts:
     """Return the samples of each part.
 
     If the scans do not name their materials, a split with folders hashes samples instead, and a
@@ -55,7 +57,7 @@ def make_split(split: Split, scans: Scans) -> SplitParts:
         SciMLDataError: a part has no sample.
     """
     is_by_folder = any("folder" in member for member in split.members.values())
-    if split.members[TRAIN].get("by") == ["material"] and not scans.has_materials:
+    if split.members[TRAIN].get("by") == ["material"] and not scans.is_known(MATERIAL):
         if not is_by_folder:
             raise CallError(
                 f"split {split.name!r} keeps materials apart, but these scans do not name theirs",
@@ -69,7 +71,7 @@ def make_split(split: Split, scans: Scans) -> SplitParts:
     if empty := [part for part, numbers in parts.items() if not len(numbers)]:
         raise SciMLDataError(
             f"split {split.name!r} leaves {' and '.join(empty)} without a sample: there are "
-            f"{len(scans)}, of {len(set(scans.texts['material']))} materials",
+            f"{len(scans)}, of {len(set(scans['material']))} materials",
             untouched="nothing was trained",
             hint="use a larger sample, more files, or --split random",
         )
@@ -77,7 +79,7 @@ def make_split(split: Split, scans: Scans) -> SplitParts:
     return SplitParts(parts, left_out=len(scans) - used, by=by)
 
 
-def leakage(split: SplitParts, scans: Scans) -> dict[str, Any]:
+def leakage(split: SplitParts, scans: SampleIndex) -> dict[str, Any]:
     """Return what each part shares with the training part, for the record.
 
     `told` has it in sentences; numbers are "not known" if the scans do not name materials.
@@ -88,7 +90,7 @@ def leakage(split: SplitParts, scans: Scans) -> dict[str, Any]:
             continue
         report[part] = {}
         for name in SHARED:
-            values = scans.texts[name]
+            values = scans[name]
             report[part] |= _shared(name, values[numbers], values[split.parts[TRAIN]])
     report["told"] = _leakage_messages(split, scans, report)
     report["meaning"] = (
@@ -99,13 +101,13 @@ def leakage(split: SplitParts, scans: Scans) -> dict[str, Any]:
     return report
 
 
-def describe_split(split: SplitParts, scans: Scans) -> dict[str, Any]:
+def describe_split(split: SplitParts, scans: SampleIndex) -> dict[str, Any]:
     """Return what each part holds, and a digest of the samples' names, for the record."""
     report: dict[str, Any] = {"by": split.by, "left_out": split.left_out}
-    names = scans.names
+    names = scans["name"]
     lines = []
     for part, numbers in split.parts.items():
-        folders, counts = np.unique(scans.folder[numbers], return_counts=True)
+        folders, counts = np.unique(scans["folder"][numbers], return_counts=True)
         report[part] = {
             "samples": len(numbers),
             "materials": _count(scans, numbers),
@@ -129,11 +131,11 @@ def _by(split: Split) -> str:
     return str(by[0])
 
 
-def _by_shares(split: Split, scans: Scans, by: str) -> dict[str, Numbers]:
+def _by_shares(split: Split, scans: SampleIndex, by: str) -> dict[str, Numbers]:
     """Return the samples of each part: its share of its folder, in the order of a hash."""
     hashed = {part: member for part, member in split.members.items() if "by" in member}
     shares = read_shares(split.name, hashed)
-    ids = scans.texts["material"] if by == "material" else scans.names
+    ids = scans["material"] if by == "material" else scans["name"]
     parts = {}
     for part, member in split.members.items():
         folder = member.get("folder")
@@ -154,9 +156,9 @@ def _places(ids: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.float64]:
     return np.asarray((rank[codes] + 0.5) / len(names))
 
 
-def _is_of(folder: str, scans: Scans, split: str) -> npt.NDArray[np.bool_]:
+def _is_of(folder: str, scans: SampleIndex, split: str) -> npt.NDArray[np.bool_]:
     """Return whether each sample (sample,) comes from a folder."""
-    known = sorted(set(scans.folder.tolist()))
+    known = sorted(set(scans["folder"].tolist()))
     if folder not in known:
         raise CallError(
             f"split {split!r} needs files of folder {folder!r}, but the files are of "
@@ -164,7 +166,7 @@ def _is_of(folder: str, scans: Scans, split: str) -> npt.NDArray[np.bool_]:
             untouched="nothing was trained",
             hint="fetch files of that folder, or --split random",
         )
-    return np.asarray(scans.folder == folder)
+    return np.asarray(scans["folder"] == folder)
 
 
 def _shared(name: str, values: npt.NDArray[np.str_], train: npt.NDArray[np.str_]) -> dict[str, Any]:
@@ -177,7 +179,9 @@ def _shared(name: str, values: npt.NDArray[np.str_], train: npt.NDArray[np.str_]
     }
 
 
-def _leakage_messages(split: SplitParts, scans: Scans, report: Mapping[str, Any]) -> list[str]:
+def _leakage_messages(
+    split: SplitParts, scans: SampleIndex, report: Mapping[str, Any]
+) -> list[str]:
     """Return the leakage report in sentences, which a run prints before training."""
     lines = []
     for part in split.parts:
@@ -198,5 +202,5 @@ def _leakage_messages(split: SplitParts, scans: Scans, report: Mapping[str, Any]
     return lines
 
 
-def _count(scans: Scans, numbers: Numbers) -> int | str:
-    return len(np.unique(scans.texts["material"][numbers])) if scans.has_materials else NOT_KNOWN
+def _count(scans: SampleIndex, numbers: Numbers) -> int | str:
+    return len(np.unique(scans["material"][numbers])) if scans.is_known(MATERIAL) else NOT_KNOWN

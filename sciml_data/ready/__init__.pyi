@@ -1,6 +1,7 @@
 from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
 from .open import files_by_dimension, open_dataset, open_ready
+from .samples import SampleCache, SampleIndex, index_samples
 from .shards import write_netcdf
 from .storage import StoredPart, remove_parts, stored_parts
 from .verification import (
@@ -11,11 +12,14 @@ from .verification import (
 )
 
 __all__ = [
+    "SampleCache",
+    "SampleIndex",
     "StoredPart",
     "convert",
     "files_by_dimension",
     "find_all_converted",
     "find_converted",
+    "index_samples",
     "open_dataset",
     "open_ready",
     "ready_folder",

@@ -122,18 +122,18 @@ def test_patterns_read_for_each_batch_equal_those_in_memory(ready: Converted) ->
     cached, read = problem_of(ready), problem_of(ready, "memory_gib=0")
     numbers = np.array([40, 2, 2, 71, 0])
 
-    assert (cached.patterns.cached is None, read.patterns.cached is None) == (False, True)
+    assert (len(cached.patterns.cache), len(read.patterns.cache)) == (len(cached.stacks), 0)
     assert read.diagnostics()["levels"]["in_memory"] is False
     assert cached.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
 
 
 def test_a_stack_is_read_as_it_was_written(problem: Any) -> None:
     stacks = problem.stacks
-    number = int(np.flatnonzero(stacks.group == 136)[4])
-    material = int(stacks.material[number].split("-")[2])
-    stack = Stack(136, material, float(stacks.energy[number]))
+    number = int(np.flatnonzero(stacks["space_group"] == 136)[4])
+    material = int(stacks["material"][number].split("-")[2])
+    stack = Stack(136, material, float(stacks["energy"][number]))
 
-    assert np.array_equal(stacks.read(np.array([number]))[0], patterns(stack, 32))
+    assert np.array_equal(stacks.read("cbed_stack", np.array([number]))[0], patterns(stack, 32))
 
 
 def test_averaging_comes_before_the_logarithm_unless_the_setting_says_otherwise(
@@ -180,8 +180,8 @@ def test_files_of_another_size_or_label_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(ConversionError) as caught:
         problem_of(odd)
     assert {(problem.kind, problem.place) for problem in caught.value.problems} == {
-        ("label", "dev-batch_dev_0.nc"),
-        ("side", "test-batch_test_0.nc"),
+        ("space_group", "dev-batch_dev_0.nc"),
+        ("cbed_stack", "test-batch_test_0.nc"),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,7 @@ def module(name: str) -> ModuleType:
 
 
 def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: Any) -> Any:
-    return module("stacks").find_stacks(converted(root, groups=groups, side=8, **options))
+    return module("patterns").find_stacks(converted(root, groups=groups, side=8, **options))
 
 
 def make_split(stacks: Any, split: str) -> Any:
@@ -38,7 +39,10 @@ def leakage(stacks: Any, split: str) -> Any:
 
 
 def groups_of(stacks: Any, divided: Any) -> dict[str, list[int]]:
-    return {part: sorted(set(stacks.group[rows].tolist())) for part, rows in divided.parts.items()}
+    return {
+        part: sorted(set(stacks["space_group"][rows].tolist()))
+        for part, rows in divided.parts.items()
+    }
 
 
 def test_the_splits_are_those_of_the_documents() -> None:
@@ -47,7 +51,9 @@ def test_the_splits_are_those_of_the_documents() -> None:
 
 def test_no_material_is_on_two_sides_of_the_headline_split(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {2: 3, 14: 4, 62: 20, 225: 7})
-    parts = [set(stacks.material[rows]) for rows in make_split(stacks, "material").parts.values()]
+    parts = [
+        set(stacks["material"][rows]) for rows in make_split(stacks, "material").parts.values()
+    ]
 
     assert sum(map(len, parts)) == len(set.union(*parts)) == 34
     report = leakage(stacks, "material")
@@ -78,7 +84,7 @@ def test_parts_take_their_shares_of_each_group(tmp_path: Path) -> None:
     divided = make_split(stacks, "material")
     materials = {
         part: [
-            len({m for m in stacks.material[rows] if group in m}) for group in ("-062-", "-225-")
+            len({m for m in stacks["material"][rows] if group in m}) for group in ("-062-", "-225-")
         ]
         for part, rows in divided.parts.items()
     }
@@ -105,7 +111,7 @@ def test_formulas_that_parts_share_are_counted_apart(tmp_path: Path) -> None:
 def test_the_published_split_is_that_of_the_folders(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
     divided = make_split(stacks, "published")
-    folders = {part: set(stacks.folder[rows]) for part, rows in divided.parts.items()}
+    folders = {part: set(stacks["folder"][rows]) for part, rows in divided.parts.items()}
 
     assert folders == {"train": {"train"}, "validation": {"dev"}, "test": {"test"}}
     assert divided.left_out == 0
@@ -116,7 +122,7 @@ def test_without_a_folder_for_validation_whole_materials_of_train_are_taken(
 ) -> None:
     stacks = stacks_of(tmp_path, with_validation=False)
     divided = make_split(stacks, "published")
-    train, validation = (set(stacks.material[divided.parts[p]]) for p in ("train", "validation"))
+    train, validation = (set(stacks["material"][divided.parts[p]]) for p in ("train", "validation"))
 
     assert divided.by == "folder, validation by material"
     assert validation
@@ -145,8 +151,9 @@ def test_a_dataset_too_small_to_divide_is_refused(tmp_path: Path) -> None:
 
 def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, {2: 5, 225: 5})
-    stacks.texts["material"][:] = [name.replace("syn-225-000", "syn-002-000") for name in
-                                   stacks.texts["material"]]  # fmt: skip
+    table = stacks.table
+    table = table.assign(material=table["material"].str.replace("syn-225-000", "syn-002-000"))
+    stacks = replace(stacks, table=table)
 
     assert leakage(stacks, "material")["train+test"]["materials_shared"] == 0
 
@@ -156,10 +163,7 @@ def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> No
     describe_split = module("split").describe_split
     digest = describe_split(make_split(stacks, "material"), stacks)["digest"]
     order = np.random.default_rng(0).permutation(len(stacks))
-    for name in ("file", "row", "folder", "group"):
-        getattr(stacks, name)[:] = getattr(stacks, name)[order]
-    for values in stacks.texts.values():
-        values[:] = values[order]
+    stacks = replace(stacks, table=stacks.table.iloc[order].reset_index(drop=True))
 
     assert describe_split(make_split(stacks, "material"), stacks)["digest"] == digest
 
@@ -288,7 +292,7 @@ def test_square_views_are_mirrored_together_and_rotated_apart() -> None:
 def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
 
-    assert len(stacks) == len(set(stacks.names)) == 6 * 6 * len(ENERGIES)
+    assert len(stacks) == len(set(stacks["name"])) == 6 * 6 * len(ENERGIES)
 
 
 def test_a_radius_factor_of_one_changes_nothing() -> None:

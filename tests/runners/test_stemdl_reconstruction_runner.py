@@ -275,7 +275,7 @@ def test_the_legacy_target_follows_from_the_true_potential(problem: Any) -> None
 
 def test_perfect_images_have_perfect_scores(problem: Any) -> None:
     numbers = problem.data.scored("test")
-    true = problem.data.scans.read_targets(problem.data.channels, numbers)
+    true = module("scans").read_targets(problem.data.scans, problem.data.channels, numbers)
 
     scores = problem.score(problem._predictions(numbers, true))
 
@@ -339,7 +339,7 @@ def test_predictions_hold_the_images_that_were_scored(run: Path, problem: Any) -
     numbers = problem.data.scored("test")
 
     assert list(stored.coords) == ["sample", "channel", "row", "column"]
-    assert stored.coords["sample"].tolist() == problem.data.scans.names[numbers].tolist()
+    assert stored.coords["sample"].tolist() == problem.data.scans["name"][numbers].tolist()
     assert np.array_equal(stored.observed[:, 0], problem.data.scans.read("potential", numbers))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,9 +12,8 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import load_split, split_names
-from sciml_data.errors import CallError, ConversionError, SciMLDataError
+from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.stages import Converted
 from tests.support.stemdl_scans import ready_dataset, scanned, sheet, window_of, write_ready
 
 RUNNER = find_registry().runner("stemdl_reconstruction")
@@ -47,15 +45,15 @@ def make_split(name: str, scans: Any) -> Any:
 
 
 def materials(scans: Any, numbers: Any) -> set[str]:
-    return set(scans.texts["material"][numbers].tolist())
+    return set(scans["material"][numbers].tolist())
 
 
 def test_scans_are_those_of_all_files(scans: Any) -> None:
     assert len(scans) == 40
-    assert scans.shape == (16, 16, 16)
-    assert scans.channels == ("potential", "electron_density", "legacy")
-    assert len(set(scans.names.tolist())) == 40
-    assert scans.has_materials
+    assert scans.shapes["scan"] == (16, 16, 16)
+    assert module("scans").channels_of(scans) == ("potential", "electron_density", "legacy")
+    assert len(set(scans["name"].tolist())) == 40
+    assert scans.is_known("material")
 
 
 def test_a_scan_is_read_by_its_number(scans: Any) -> None:
@@ -93,8 +91,8 @@ def test_shared_formulas_are_reported_when_no_material_is_shared(scans: Any) -> 
 def test_the_published_split_takes_validation_from_train_by_material(scans: Any) -> None:
     divided = make_split("published", scans)
 
-    assert set(scans.folder[divided.parts["test"]]) == {"test"}
-    assert set(scans.folder[divided.parts["validation"]]) == {"train"}
+    assert set(scans["folder"][divided.parts["test"]]) == {"test"}
+    assert set(scans["folder"][divided.parts["validation"]]) == {"train"}
     assert len(divided.parts["test"]) == 8
     assert len(materials(scans, divided.parts["validation"])) == 2
     train = materials(scans, divided.parts["train"])
@@ -102,8 +100,8 @@ def test_the_published_split_takes_validation_from_train_by_material(scans: Any)
 
 
 def test_published_files_have_the_legacy_target_and_no_materials(published: Any) -> None:
-    assert published.channels == ("legacy",)
-    assert not published.has_materials
+    assert module("scans").channels_of(published) == ("legacy",)
+    assert not published.is_known("material")
     assert np.isnan(published.pixel).all()
 
 
@@ -137,46 +135,6 @@ def test_stored_splits_are_three() -> None:
     assert split_names(RUNNER) == ["material", "published", "random"]
 
 
-def test_a_truncated_file_is_named(tmp_path: Path) -> None:
-    converted = write_ready(tmp_path, {"train": [["syn1"]], "test": [["syn2"]]})
-    victim = next(tmp_path.glob("test-*.nc"))
-    victim.write_bytes(victim.read_bytes()[:3000])
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with pytest.raises(ConversionError, match=victim.name):
-            module("scans").find_scans(converted)
-
-
-def test_files_of_other_shapes_are_refused(tmp_path: Path) -> None:
-    converted = write_ready(tmp_path, {"train": [["syn1"], ["syn2"]]})
-    ready_dataset(["syn2"], view=8, published=False).to_netcdf(
-        tmp_path / "train-batch_train_1-00000.nc", engine="h5netcdf"
-    )
-
-    with pytest.raises(ConversionError, match="differ") as error:
-        module("scans").find_scans(converted)
-
-    assert error.value.problems[0].place == "train-batch_train_1-00000.nc"
-
-
-def test_a_cache_without_room_returns_the_same(scans: Any) -> None:
-    requests: list[list[int]] = []
-
-    def read(numbers: Any) -> Any:
-        requests.append(numbers.tolist())
-        return scans.read("scan", numbers), scans.read_targets(("potential",), numbers)
-
-    room, none = (module("scan_cache").ScanCache(read, budget_mib=mib) for mib in (64, 0))
-    first = room.take([5, 1, 5]), none.take([5, 1, 5])
-    again = room.take([1, 7]), none.take([1, 7])
-
-    assert all(np.array_equal(a, b) for a, b in zip(*first, strict=True))
-    assert all(np.array_equal(a, b) for a, b in zip(*again, strict=True))
-    assert (len(room), len(none)) == (3, 0)
-    assert requests[2:] == [[7], [1, 7]]
-
-
 @pytest.mark.parametrize("symmetry", range(8))
 def test_a_rotated_scan_is_the_scan_of_the_rotated_sheet(symmetry: int) -> None:
     potential = sheet(np.random.default_rng(5), 64)
@@ -192,10 +150,3 @@ def test_a_rotated_scan_is_the_scan_of_the_rotated_sheet(symmetry: int) -> None:
     inner = (slice(None), slice(1, None), slice(1, None))  # an even pattern's first has no partner
     assert np.allclose(scan[inner], expected[inner], atol=1e-12)
     assert np.allclose(image[..., 0], window_of(rotated, 16))
-
-
-def test_converted_scans_of_no_file_are_refused(tmp_path: Path) -> None:
-    empty: Converted = write_ready(tmp_path, {})
-
-    with pytest.raises(CallError, match="no ready scans"):
-        module("scans").find_scans(empty)
