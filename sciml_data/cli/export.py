@@ -35,6 +35,7 @@ Dataset (ID):
   sciml-data export datacite uno_ccle --version 1.0 --format xml
   sciml-data export rocrate uno_ccle --to ro-crate-metadata.json
   sciml-data export dcat cloud_slstr_ds1 --format turtle
+  sciml-data export pooch uno_ccle --version 1.0 --to registry.txt
 
 \b
 Run (RUN is a path, an id or `latest`):
@@ -75,8 +76,9 @@ Run (RUN is a path, an id or `latest`):
 def command(form: str, name: str, **options: Any) -> None:
     """Print the description of a dataset, or a run, in the format FORM.
 
-    FORM of a dataset ID: croissant, datacite, schema.org, rocrate or dcat. FORM of a RUN:
-    run-crate, mlflow (these two need --to), every-eval-ever or catalogue.
+    FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
+    for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
+    every-eval-ever or catalogue.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.
@@ -85,6 +87,8 @@ def command(form: str, name: str, **options: Any) -> None:
 
     if form in FORMS:
         _export_dataset(form, name, options)
+    elif form == "pooch":
+        _export_pooch(name, options)
     else:
         from sciml_data.cli.export_run import export_run
 
@@ -102,3 +106,15 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
         check_output(to, file_name=export.file_name)
     descriptor = describe(name, version=options["version"], registry=options["registry"])
     print_or_write(write_form(facts_of(descriptor), export), to)
+
+
+def _export_pooch(name: str, options: dict[str, Any]) -> None:
+    from sciml_data import describe
+    from sciml_data.integrations import to_pooch_registry
+
+    refuse_options("pooch", options, RUN_OPTIONS | {"format_": "--format"})
+    to = None if options["to"] is None else Path(options["to"])
+    if to is not None:
+        check_output(to, file_name="registry.txt")
+    descriptor = describe(name, version=options["version"], registry=options["registry"])
+    print_or_write(to_pooch_registry(descriptor), to)

@@ -60,7 +60,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
 def _refuse_unknown(form: str, run_forms: list[str]) -> None:
     from sciml_data.metadata import FORMS
 
-    known = [*FORMS, *run_forms]
+    known = [*FORMS, "pooch", *run_forms]
     raise CallError(
         f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
         untouched="nothing was written",

@@ -13,11 +13,18 @@ from typing import Any
 
 import pooch
 
+from sciml_data.errors import FetchError
+from sciml_data.integrations.pooch_registry import pooch_hash, pooch_url
 from sciml_data.progress import Log, Progress
-from sciml_data.registry import Plan
+from sciml_data.registry import Plan, PlannedFile
 from sciml_data.transfer import fetch
-
-HASHLIB_KINDS = ("sha256", "md5")  # kinds of hashes in a manifest that Pooch can check itself
+from sciml_data.transfer.protocols import (
+    RangeRefusedError,
+    SourceError,
+    Sources,
+    Timeouts,
+    TransientError,
+)
 
 
 class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
@@ -34,8 +41,8 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
         super().__init__(
             path=plan.folder.native,
             base_url=base_url,
-            registry={file.path: _known_hash(file.hash) for file in plan.files},
-            urls={file.path: file.urls[0] for file in plan.files if file.urls},
+            registry={file.path: pooch_hash(file.hash) for file in plan.files},
+            urls={file.path: pooch_url(file.urls[0]) for file in plan.files if file.urls},
         )
         self._plan = plan
         self._files = {file.path: file for file in plan.files}
@@ -71,10 +78,47 @@ class DatasetPooch(pooch.Pooch):  # type: ignore[misc] # Pooch ships no types
             fetch(plan, log=self._log, progress=_progress_of(progressbar))
         return str(path) if processor is None else processor(str(path), action, self)
 
+    def is_available(self, fname: str, downloader: Callable[..., Any] | None = None) -> bool:
+        """Return whether a mirror has a file now; nothing is stored.
 
-def _known_hash(known: str | None) -> str | None:
-    """Return a hash that Pooch can check, else None; `fetch` checks hashes of every kind."""
-    return known if known is not None and known.startswith(HASHLIB_KINDS) else None
+        Args:
+            fname: path in the manifest.
+            downloader: a Pooch downloader; if given, it is asked instead.
+
+        Raises:
+            ValueError: the dataset has no such file.
+            FetchError: no mirror answered.
+        """
+        if downloader is not None:
+            return bool(super().is_available(fname, downloader))
+        self._assert_file_in_registry(fname)
+        file = self._files[fname]
+        errors: list[SourceError] = []
+        with Sources(connections=1, timeouts=Timeouts()) as sources:
+            for url in file.urls:
+                try:
+                    if _has_file(sources, file, url):
+                        return True
+                except SourceError as error:
+                    errors.append(error)
+        if errors and all(isinstance(error, TransientError) for error in errors):
+            raise FetchError(f"no mirror of {fname} answers: {errors[-1].message}")
+        return False
+
+
+def _has_file(sources: Sources, file: PlannedFile, url: str) -> bool:
+    """Return whether a mirror has a file of the right size, as far as it says its size.
+
+    Raises:
+        SourceError: the mirror does not give the file.
+    """
+    source = sources.of(url)
+    try:
+        body = source.open(url, end=1)
+    except RangeRefusedError:  # an empty file has no first byte
+        body = source.open(url)
+    body.close()
+    return body.size_bytes in {None, file.size_bytes} or bool(body.encoding)
 
 
 def _progress_of(bar: Any) -> Progress | None:
