@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import hashlib
 import os
 import pwd
 import shutil
@@ -20,7 +21,9 @@ import pytest
 
 from tests.support.ports import unused_ports
 
-PLACES = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+PLACES = os.pathsep.join(
+    ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/lib/squid"]
+)
 START_S = 20.0
 POLL_S = 0.02
 
@@ -120,3 +123,65 @@ def vsftpd(root: Path, folder: Path) -> Iterator[int]:
 def _nobody() -> str:
     names = {entry.pw_name for entry in pwd.getpwall()}
     return next((name for name in ("ftp", "nobody") if name in names), getpass.getuser())
+
+
+@contextlib.contextmanager
+def microsocks(folder: Path, user: str = "", password: str = "") -> Iterator[tuple[str, Path]]:
+    """Run a SOCKS5 proxy, and yield HOST:PORT and its log, which names the targets."""
+    program = find_program("microsocks")
+    (port,) = unused_ports(1)
+    folder.mkdir(exist_ok=True)
+    login = ["-u", user, "-P", password] if user else []
+    log = folder / "microsocks.log"
+    with running([program, "-i", "127.0.0.1", "-p", str(port), *login], port, log):
+        yield f"127.0.0.1:{port}", log
+
+
+@contextlib.contextmanager
+def tinyproxy(folder: Path, user: str = "", password: str = "") -> Iterator[tuple[str, Path]]:
+    """Run tinyproxy, and yield HOST:PORT and its log."""
+    program = find_program("tinyproxy")
+    (port,) = unused_ports(1)
+    folder.mkdir(exist_ok=True)
+    config, log = folder / "tinyproxy.conf", folder / "tinyproxy.log"
+    login = f"BasicAuth {user} {password}\n" if user else ""
+    config.write_text(
+        f"Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 50\nLogLevel Connect\n"
+        f'LogFile "{log}"\nAllow 127.0.0.1\n{login}'
+    )
+    with running([program, "-d", "-c", str(config)], port, folder / "output"):
+        yield f"127.0.0.1:{port}", log
+
+
+@contextlib.contextmanager
+def squid(folder: Path, user: str = "", password: str = "") -> Iterator[tuple[str, Path]]:
+    """Run squid without a cache, and yield HOST:PORT and its log of requests."""
+    program = find_program("squid")
+    (port,) = unused_ports(1)
+    folder.mkdir(exist_ok=True)
+    config, log = folder / "squid.conf", folder / "access.log"
+    rules = "http_access allow all\n"
+    if user:
+        helper = find_program("basic_ncsa_auth")
+        digest = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
+        (folder / "users").write_text(f"{user}:{digest}\n")  # the helper takes plain md5, too
+        rules = (
+            f"auth_param basic program {helper} {folder / 'users'}\n"
+            "acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\n"
+        )
+    config.write_text(
+        f"http_port 127.0.0.1:{port}\npid_filename {folder}/pid\ncache deny all\n"
+        f"cache_log {folder}/cache.log\naccess_log stdio:{log}\nlogfile_rotate 0\n"
+        f"coredump_dir {folder}\nshutdown_lifetime 0 seconds\ncache_effective_user {_owner()}\n"
+        f"visible_hostname squid.example\npinger_enable off\n{rules}"
+    )
+    for path in (folder, *folder.parents):
+        path.chmod(path.stat().st_mode | 0o055)
+    folder.chmod(0o777)
+    with running([program, "-N", "-f", str(config)], port, folder / "output"):
+        yield f"127.0.0.1:{port}", log
+
+
+def _owner() -> str:
+    """Return the user as whom squid runs: it refuses to be root."""
+    return "proxy" if os.getuid() == 0 else getpass.getuser()

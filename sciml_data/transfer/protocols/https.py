@@ -219,8 +219,8 @@ class HttpClient:
         except exceptions.ReadTimeoutError as error:
             raise TransientError("no answer in time", is_unreachable=True) from error
         except exceptions.HTTPError as error:
-            raise _transient(error) from error
-        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and proxy is not None:
+            raise _of_socks(error, proxy) or _transient(error) from error
+        if proxy is not None and _is_refused_by_proxy(response):
             response.close()
             raise SourceError(_refused_by_proxy(proxy))
         return response
@@ -383,13 +383,30 @@ def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceErr
     cause = error.original_error
     if isinstance(cause, exceptions.SSLError):
         return SourceError(f"the proxy: {_tls_reason(cause)}")
-    if proxy is not None and " 407" in str(cause):
+    if proxy is not None and re.search(" 40[17]", str(cause)):  # 401 is tinyproxy's
         return SourceError(_refused_by_proxy(proxy))
     reason = str(cause.__cause__ or cause) if isinstance(cause, exceptions.HTTPError) else cause
     message = f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}"
     if re.search(r"failed: 4\d\d", message):  # the proxy's answer to CONNECT: it does not want to
         return SourceError(message)
     return TransientError(message, is_unreachable=True)
+
+
+def _of_socks(error: exceptions.HTTPError, proxy: Proxy | None) -> SourceError | None:
+    if proxy is None or not proxy.url.startswith("socks"):
+        return None
+    from sciml_data.transfer.protocols.socks import socks_error
+
+    return socks_error(error, proxy.url, has_user=proxy.username is not None)
+
+
+def _is_refused_by_proxy(response: urllib3.BaseHTTPResponse) -> bool:
+    """Return whether a proxy, and not the server, wants a password or another one."""
+    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return True
+    # tinyproxy answers a wrong password as if it were the server.
+    is_tinyproxy = response.headers.get("Server", "").startswith("tinyproxy")
+    return is_tinyproxy and response.status == HTTPStatus.UNAUTHORIZED
 
 
 def _refused_by_proxy(proxy: Proxy) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -169,15 +168,6 @@ def test_a_proxy_that_cannot_be_used_is_an_error_that_does_not_print_it(
 
     with pytest.raises(SourceError, match="HOST:PORT") as error:
         proxy_of(f"{HOST}/a.bin")
-    assert "secret" not in str(error.value)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
-def test_a_socks_proxy_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
-    monkeypatch.setenv("all_proxy", "socks5h://me:secret@127.0.0.1:1080")
-
-    with pytest.raises(SourceError, match=r"sciml-data\[socks\]") as error:
-        read(f"{HOST}/a.bin")
     assert "secret" not in str(error.value)
 
 
