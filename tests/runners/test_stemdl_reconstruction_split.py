@@ -102,7 +102,7 @@ def test_the_published_split_takes_validation_from_train_by_material(scans: Any)
 def test_published_files_have_the_legacy_target_and_no_materials(published: Any) -> None:
     assert module("scans").channels_of(published) == ("legacy",)
     assert not published.is_known("material")
-    assert np.isnan(published.pixel).all()
+    assert np.isnan(published["pixel_size"]).all()
 
 
 def test_without_materials_leakage_is_reported_as_not_checked(published: Any) -> None:
