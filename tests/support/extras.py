@@ -180,7 +180,7 @@ EXTRAS: dict[str, Uses] = {
         prepare=TIDES,
         then=(
             """python - <<'END'
-import functools, http.server, threading
+import functools, http.server, os, threading
 import intake
 sources = intake.open_catalog("registry/catalog/sciml.yaml")
 tides = sources["tides"](version="1.0", split="test")
@@ -193,6 +193,7 @@ handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="reg
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 address = f"http://127.0.0.1:{server.server_port}/sciml.yaml"
+os.environ["SCIML_DATA_REGISTRY"] = "registry"  # a catalogue from afar names datasets of this one
 assert intake.open_catalog(address)["tides"](split="train").read()["height"].shape == (60, 24)
 END""",
         ),
