@@ -15,11 +15,12 @@ TIMEOUT_S = 20.0  # of one connection: a test that hangs must end
 
 @dataclass(frozen=True)
 class RawRequest:
-    """The path and query of a request, and the first and the last byte that it asks for."""
+    """A request: path and query, the first and the last byte that it asks for, and its head."""
 
     target: str
     start: int | None
     last: int | None
+    head: str
 
 
 Answer = Callable[[RawRequest], Iterable[bytes]]
@@ -77,6 +78,7 @@ class RawServer:
                 text.split(" ")[1],
                 int(span[1]) if span else None,
                 int(span[2]) if span and span[2] else None,
+                text,
             )
             self.requests.append(request)
             for piece in self.answer(request):

@@ -227,7 +227,9 @@ class _FetchCall:
         try:
             with (
                 publisher,
-                Sources(connections=self.jobs, timeouts=self.retry.timeouts) as sources,
+                Sources(
+                    connections=self.jobs, timeouts=self.retry.timeouts, log=self.log
+                ) as sources,
             ):
                 context = FetchContext(
                     folder=plan.folder,

@@ -91,7 +91,7 @@ def list_files(
     stored = read_listing(folder.listing)
     retry = retry or RetryPolicy()
     answers: list[MirrorAnswer] = []
-    with Sources(connections=1, timeouts=retry.timeouts) as sources:
+    with Sources(connections=1, timeouts=retry.timeouts, log=log) as sources:
         expected = descriptor.expected
         client = ListingClient(sources, retry, expected_names(expected), wanted_names(expected))
         for place in candidates:

@@ -36,6 +36,7 @@ from sciml_data.transfer.protocols.network import (
     proxy_of,
 )
 from sciml_data.transfer.protocols.retry import retry_after_s
+from sciml_data.transfer.protocols.signing import REFUSALS, Signer
 from sciml_data.transfer.protocols.source import (
     MAX_DIGITS,
     UNREADABLE,
@@ -55,6 +56,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 PERMANENT = {301, 308}  # whoever has the old address should write down the new one
 RETRIED = {408, 425, 429}  # and 5xx: a later request may succeed
 BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, "Error responses")
+MAY_REFUSE_SIGNATURE = {400, 401, 403}
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
 MAX_QUOTED = 80  # characters of a header in an error message
 REGION = re.compile(r"[a-z]{2}(-[a-z]{1,12}){1,3}-[0-9]{1,2}")  # such as eu-west-2
@@ -163,6 +165,7 @@ class HttpClient:
         self._managers: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
         self._of_host: dict[tuple[str, str], tuple[urllib3.PoolManager, Proxy | None]] = {}
         self._logins = Logins()
+        self._signer = Signer()
         self._lock = threading.Lock()  # two threads must not create the same pool
 
     def get(
@@ -184,8 +187,11 @@ class HttpClient:
         headers = {"User-Agent": f"sciml-data/{__version__}", **headers}
         for _ in range(MAX_REDIRECTS + 1):
             login = self._logins.of(url)
-            more = {"Authorization": login.header} if login else {}
+            more = {"Authorization": login.header} if login else self._signer.headers(url)
             response = self._get(url, headers | more)
+            if more and not login and response.status in MAY_REFUSE_SIGNATURE:
+                self._check_signature(url, response)
+                continue
             if response.status == HTTPStatus.UNAUTHORIZED or (
                 login and response.status == HTTPStatus.FORBIDDEN
             ):
@@ -197,6 +203,24 @@ class HttpClient:
             if moves is not None and response.status in PERMANENT:
                 moves.append(url)
         raise SourceError(f"redirected more than {MAX_REDIRECTS} times")
+
+    def _check_signature(self, url: str, response: urllib3.BaseHTTPResponse) -> None:
+        """Return if the same request is to be signed for the region that an answer names.
+
+        Raises:
+            SourceError: the request is refused.
+        """
+        status = f"{response.status} {response.reason or ''}".rstrip()
+        body = _error_body(response)
+        response.close()
+        code = _in_error(body, b"Code")
+        region = response.headers.get("x-amz-bucket-region", "") or _in_error(body, b"Region")
+        if self._signer.learn_region(url, code, region):
+            return
+        reason = f"{status} ({code})" if code else status
+        if response.status != HTTPStatus.BAD_REQUEST or code in REFUSALS:
+            raise self._signer.refusal(reason)
+        raise SourceError(reason)
 
     def close(self) -> None:
         """Close all connections."""
@@ -424,18 +448,28 @@ def _tls_reason(error: Exception) -> str:
 
 
 def _s3_code(response: urllib3.BaseHTTPResponse) -> str:
-    """Return the code of an S3 server's error (NoSuchBucket, SlowDown …), or an empty string.
+    """Return the code of an S3 server's error (NoSuchBucket, SlowDown …), or an empty string."""
+    code = _in_error(_error_body(response), b"Code")
+    return f" ({code})" if code else ""
+
+
+def _error_body(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the XML of an S3 server's error, or nothing.
 
     The body is read even if it has no code: a connection can be used again only after all of it.
     """
     try:
         body = response.read(MAX_ERROR_BYTES)
     except exceptions.HTTPError:
-        return ""
-    if "xml" not in response.headers.get("Content-Type", ""):
-        return ""
-    code = re.search(rb"<Error>.*?<Code>([A-Za-z0-9]{1,64})</Code>", body, re.DOTALL)
-    return f" ({code[1].decode()})" if code else ""
+        return b""
+    return body if "xml" in response.headers.get("Content-Type", "") else b""
+
+
+def _in_error(body: bytes, name: bytes) -> str:
+    """Return the text of an element of an S3 server's error, or an empty string."""
+    pattern = rb"<Error>.*?<%s>([A-Za-z0-9-]{1,64})</%s>" % (name, name)
+    match = re.search(pattern, body, re.DOTALL)
+    return match[1].decode() if match else ""
 
 
 def _content_range(

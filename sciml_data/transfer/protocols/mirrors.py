@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from sciml_data.errors import CallError, JsonError
 from sciml_data.home import read_toml
+from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.transfer.protocols.datalad import SCHEME as DATALAD
 from sciml_data.transfer.protocols.datalad import folder_of, place_address
@@ -89,7 +90,7 @@ def mirror_base(mirror: str) -> str:
         raise CallError(
             "the name of a bucket has no @, and an s3: address has no user and password",
             untouched="nothing was fetched or changed",
-            hint="s3://BUCKET/FOLDER is read without an account",
+            hint="s3://BUCKET/FOLDER is read with AWS credentials, if they are set, or anonymously",
         )
     base = take_credentials(s3_url(mirror) if scheme == "s3" else mirror).rstrip("/")
     if not urlsplit(mirror).netloc:
@@ -225,8 +226,9 @@ def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
 class Sources:
     """The sources of one run, each created when it is needed first; a context manager."""
 
-    def __init__(self, *, connections: int, timeouts: Timeouts) -> None:
-        """Take the number of connections to keep open to each host, and the timeouts."""
+    def __init__(self, *, connections: int, timeouts: Timeouts, log: Log = lambda _: None) -> None:
+        """Take the connections to keep open to each host, the timeouts, and what gets notices."""
+        self._log = log
         self._connections = connections
         self._timeouts = timeouts
         self._made: dict[str, Source] = {}
@@ -243,6 +245,11 @@ class Sources:
         if scheme not in SCHEMES:
             raise SourceError(f"the scheme {scheme!r} is not one of {', '.join(sorted(SCHEMES))}")
         name = SCHEMES[scheme]
+        if name == "https":
+            from sciml_data.transfer.protocols.signing import unsigned_notice
+
+            if notice := unsigned_notice(url):
+                self._log(notice)
         with self._lock:
             if name not in self._made:
                 module = importlib.import_module(f"{__package__}.{name}")
