@@ -25,7 +25,7 @@ from tests.support.fuzz_formats import fuzz
 from tests.support.paths import ROOT
 from tests.support.small_formats import FORMATS, read_small, write_small
 
-SLOW = {"candle_joined", "candle_tables", "cbed_hdf5", "cbed_npz", "earthquake", "scan_lmdb"}
+SLOW = {"candle_joined", "candle_tables", "cbed_hdf5", "cbed_npz", "scan_lmdb"}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 Random = np.random.Generator
+MISSING_SHARE = 0.03  # of damaged samples: a file is missing
 HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK\3\4"
 COMPRESSED: tuple[tuple[bytes, Callable[[bytes], bytes], Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", gzip.decompress, gzip.compress),
@@ -46,8 +47,11 @@ HOSTILE_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def damage(sample: Path, root: Path, random: Random) -> str:
-    """Copy a sample with one damaged file, and return what was done.
+def damage(sample: Path, root: Path, random: Random) -> tuple[str | None, str]:
+    """Copy a sample with one damaged file, and return its path and what was done.
+
+    Each kind of file (suffix) is chosen as often as the others: there may be a hundred of one and a
+    single one of another. The path is None if the file was left out.
 
     Args:
         sample: folder of sound files.
@@ -55,16 +59,20 @@ def damage(sample: Path, root: Path, random: Random) -> str:
         random: decides on everything.
     """
     paths = sorted(path for path in sample.rglob("*") if path.is_file())
-    chosen = paths[random.integers(len(paths))]
+    suffixes = sorted({path.suffix for path in paths})
+    suffix = suffixes[random.integers(len(suffixes))]
+    alike = [path for path in paths if path.suffix == suffix]
+    chosen = alike[random.integers(len(alike))]
+    is_missing = len(paths) > 1 and random.random() < MISSING_SHARE
     for path in paths:
         copy = root / path.relative_to(sample)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if path == chosen:
-            shutil.copyfile(path, copy)
-        else:
+        if path != chosen:
             os.link(path, copy)
-    target = root / chosen.relative_to(sample)
-    return f"{chosen.relative_to(sample)}: {_damage_file(target, random)}"
+        elif not is_missing:
+            shutil.copyfile(path, copy)
+    place = chosen.relative_to(sample).as_posix()
+    return (None, f"no {place}") if is_missing else (place, _damage_file(root / place, random))
 
 
 def _damage_file(path: Path, random: Random) -> str:

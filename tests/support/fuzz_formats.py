@@ -4,16 +4,17 @@
     python -m tests.support.fuzz_formats --seed 1 --mutations 200 --seconds 600      # every format
 
 Small files of a format (`small_formats`) are copied, one of them is damaged, and another process
-converts them: reads each ready file and writes it. What must not happen, and ends this program with
-exit code 1: any other exception than those of `sciml_data.errors`, an error that names no file, a
-process that is killed by a signal, more than 30 seconds, more than 2 GB of memory. The seed and the
-number of a mutation say all: `--seed 1 --only 17` repeats one.
+converts them: reads each ready file that is made of the damaged one, and writes it. What must not
+happen, and ends this program with exit code 1: any other exception than those of
+`sciml_data.errors`, an error that names no file, a process that is killed by a signal, more than 30
+seconds, more than 2 GB of memory. The seed and the number of a mutation say all:
+`--seed 1 --only 17` repeats one. Formats are read at the same time, as many as there are
+processors.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -61,9 +63,7 @@ class Outcome:
         return f"{self.number} {self.end}: {self.what}: {self.text}"
 
 
-def fuzz(
-    name: str, sample: Path, seed: int, numbers: range, *, until: float = float("inf")
-) -> Iterator[Outcome]:
+def fuzz(name: str, sample: Path, seed: int, numbers: range) -> Iterator[Outcome]:
     """Yield how each damaged copy of a sample is read.
 
     Args:
@@ -71,19 +71,19 @@ def fuzz(
         sample: folder with sound files of the format.
         seed: of all damage.
         numbers: of the mutations.
-        until: monotonic time after which no other mutation is begun.
     """
     reader = Reader(name)
+    names = {path.name for path in sample.rglob("*")}
     try:
         for number in numbers:
-            if time.monotonic() > until:
-                return
             random = np.random.default_rng([seed, list(FORMATS).index(name), number])
             with tempfile.TemporaryDirectory() as folder:
                 root = Path(folder) / "native"
-                what = damage(sample, root, random)
-                end, text = reader.read(root)
-            yield Outcome(number, end, what, text)
+                place, what = damage(sample, root, random)
+                end, text = reader.read(root, place)
+            if end == REFUSED and not any(name in text for name in names):
+                end = "nameless"
+            yield Outcome(number, end, f"{place}: {what}", text)
     finally:
         reader.end()
 
@@ -95,12 +95,17 @@ class Reader:
         self._name = name
         self._process: subprocess.Popen[str] | None = None
 
-    def read(self, root: Path) -> tuple[str, str]:
-        """Return how reading a folder ended, and the message of the error."""
+    def read(self, root: Path, changed: str | None) -> tuple[str, str]:
+        """Return how reading a folder ended, and the message of the error.
+
+        Args:
+            root: of the files.
+            changed: path of the damaged file; None reads all.
+        """
         process, answers = self._started()
         if process.stdin is None:
             raise ValueError(process)
-        process.stdin.write(f"{root}\n")
+        process.stdin.write(json.dumps([str(root), changed]) + "\n")
         process.stdin.flush()
         line = _line(answers, MAX_SECONDS)
         if line:
@@ -152,26 +157,24 @@ def _line(stream: IO[str], seconds: float) -> str:
 
 def child(name: str) -> None:
     """Read each folder that stdin names, and answer with a line of JSON."""
+    from sciml_data.bench.monitoring.machine import peak_memory_bytes
     from sciml_data.ready import write_netcdf
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     print(flush=True)
     for line in sys.stdin:
-        root = Path(line.rstrip("\n"))
+        folder, changed = json.loads(line)
+        root = Path(folder)
         end, text = DATA, ""
         try:
-            for number, dataset in enumerate(read_small(name, root)):
+            for number, dataset in enumerate(read_small(name, root, changed)):
                 write_netcdf(dataset, root.parent / f"ready-{number}.nc")
         except SciMLDataError as error:
             end, text = REFUSED, str(error)
-            names = [path.name for path in root.rglob("*")]
-            if not any(file in text for file in names):
-                end = "nameless"
         except BaseException:  # noqa: BLE001 (what comes is the result)
             end, text = "exception", traceback.format_exc()
-        peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps([end, text, peak_bytes]), flush=True)
+        print(json.dumps([end, text, peak_memory_bytes()]), flush=True)
 
 
 def run() -> int:
@@ -190,21 +193,53 @@ def run() -> int:
         return 0
     numbers = range(given.mutations) if given.only is None else range(given.only, given.only + 1)
     names = [given.format] if given.format else list(FORMATS)
-    stop = time.monotonic() + (given.seconds or float("inf"))
-    faults = 0
-    for place, name in enumerate(names):
-        now = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(KeyboardInterrupt):
+    session = Session(given.seed, numbers, given.seconds or float("inf"), verbose=given.verbose)
+    with ThreadPoolExecutor(min(session.jobs, len(names))) as pool:
+        try:
+            faults = sum(pool.map(session.fuzz, names))
+        except KeyboardInterrupt:
+            session.end = 0.0  # every format ends after its present mutation
+            pool.shutdown(cancel_futures=True)
+            raise
+    return 1 if faults else 0
+
+
+class Session:
+    """Formats that share a time.
+
+    Attributes:
+        jobs: formats that are read at the same time.
+        end: monotonic time of the end.
+    """
+
+    def __init__(self, seed: int, numbers: range, seconds: float, *, verbose: bool) -> None:
+        self._seed, self._numbers, self._verbose = seed, numbers, verbose
+        self.jobs = os.cpu_count() or 1
+        self.end = time.monotonic() + seconds
+        self._left = len(FORMATS)
+
+    def fuzz(self, name: str) -> int:
+        """Damage files of a format, print the outcomes, and return the number of faults."""
+        counts: Counter[str] = Counter()
+        faults = 0
+        # The time of a format is its share of what is left; a fast one leaves more to the others.
+        began, share = time.monotonic(), min(1.0, self.jobs / self._left)
+        self._left -= 1
+        with tempfile.TemporaryDirectory() as folder:
             write_small(name, Path(folder))
-            until = now + (stop - now) / (len(names) - place)  # each format gets its share
-            counts: Counter[str] = Counter()
-            for outcome in fuzz(name, Path(folder), given.seed, numbers, until=until):
+            for outcome in fuzz(name, Path(folder), self._seed, self._numbers):
                 counts[outcome.end] += 1
                 faults += outcome.is_fault
-                if outcome.is_fault or given.verbose:
-                    print(f"{name} seed {given.seed} {outcome}", flush=True)
-        print(f"{name}: seed {given.seed}, {dict(counts)}", flush=True)
-    return 1 if faults else 0
+                if outcome.is_fault or self._verbose:
+                    print(f"{name} seed {self._seed} {outcome}", flush=True)
+                if time.monotonic() > began + share * (self.end - began):
+                    break
+        took_s = time.monotonic() - began
+        print(
+            f"{name}: seed {self._seed}, {counts.total()} in {took_s:.0f} s, {dict(counts)}",
+            flush=True,
+        )
+        return faults
 
 
 if __name__ == "__main__":
