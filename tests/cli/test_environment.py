@@ -16,8 +16,10 @@ from sciml_data.cli import main
 from sciml_data.errors import CallError
 from sciml_data.registry.manifest import read_manifest
 from sciml_data.testing.datasets import write_dataset, write_files
+from tests.support.users import run_as, shared_folder
 
 ODD = "a{b} {{ c }}%20d#é'q\"?&*[1]$X"  # the name of a home
+NAMELESS = 54321  # a user id without an entry in passwd
 NAME = "Überblick 日本.csv"
 
 
@@ -119,3 +121,41 @@ def test_an_empty_variable_is_not_the_current_folder(
 
     assert not list(work.iterdir())
     assert (tmp_path / "share/sciml-data/data/tiny/1.0/native/a.csv").is_file()
+
+
+def test_a_user_without_a_name_or_a_home_can_use_a_named_home() -> None:
+    with shared_folder() as folder:
+        files = {"a.csv": b"1\n"}
+        write_files(folder / "raw", files)
+        write_dataset(folder / "registry", files, mirrors=[{"": "http://data.example.org/"}])
+        calls = [
+            ["list"],
+            ["get", "tiny", "--mirror", f"file:{folder / 'raw'}"],
+            ["verify", "tiny"],
+        ]
+
+        def sciml(*words: str) -> int:
+            argv = ["sciml-data", *words, "--registry", str(folder / "registry")]
+            with (folder / "said").open("w") as said, pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", argv)
+                patch.setattr(sys, "stderr", said)
+                with pytest.raises(SystemExit) as end:
+                    main()
+            return int(end.value.code or 0)
+
+        def nobody() -> None:
+            for name in ("HOME", "USER", "SCIML_DATA_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+                os.environ.pop(name, None)
+            with pytest.raises(KeyError):
+                pwd.getpwuid(os.getuid())
+            for words in calls:
+                home = [] if words == ["list"] else ["--home", str(folder / "theirs")]
+                assert sciml(*words, *home) == 0, (folder / "said").read_text()
+            assert sciml("verify", "tiny") == CallError.exit_code
+            assert "SCIML_DATA_HOME=DIR" in (folder / "said").read_text()
+
+        for words in calls:  # imports everything: the folders of Python may be closed to others
+            home = [] if words == ["list"] else ["--home", str(folder / "mine")]
+            assert sciml(*words, *home) == 0
+        (folder / "said").unlink()
+        run_as(NAMELESS, nobody)

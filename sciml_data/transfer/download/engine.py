@@ -63,6 +63,7 @@ from sciml_data.transfer.protocols.mirrors import Sources, mirror_of
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.source import (
     NoMirrorError,
+    OtherRegionError,
     RangeRefusedError,
     SourceError,
     TransientError,
@@ -465,9 +466,14 @@ def _from_mirror(
                 break  # the server refuses its other URLs as well
         else:
             return address.url
+    # All files of the bucket are in the other region: it is asked once, and not for each of them.
+    elsewhere = [error for error in errors if isinstance(error, OtherRegionError)]
     if not any(isinstance(error, WrongBytesError) for error in errors):
         context.mirrors.record_failure(
-            addresses[0].mirror, file.path, errors[-1], is_dropped=is_dropped
+            addresses[0].mirror,
+            file.path,
+            (elsewhere or errors)[-1],
+            is_dropped=is_dropped or bool(elsewhere),
         )
     return Problem("failed", file.path, "; ".join(reasons))
 

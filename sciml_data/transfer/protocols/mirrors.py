@@ -119,7 +119,10 @@ def configured(key: str, default: object) -> Any:
     Raises:
         CallError: the configuration cannot be read.
     """
-    path = _config_path()
+    try:
+        path = _config_path()
+    except RuntimeError:  # a user id without a name, and HOME is not set: no configuration either
+        return default
     if not path.is_file():
         return default
     try:

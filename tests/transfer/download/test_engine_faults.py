@@ -33,6 +33,7 @@ from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from tests.support.downloads import plan_from, quick_retry
+from tests.support.raw_server import RawRequest, RawServer
 
 CONTENT = hashlib.shake_256(b"content").digest(3000)
 NAME = "dir/file.bin"
@@ -336,3 +337,20 @@ def test_a_mirror_is_not_blamed_for_the_bytes_of_another(
     assert is_right(fetch(plan, retry=quick_retry(), log=lines.append))
     assert [request.range for request in second.requests] == ["bytes=500-", None]
     assert not any("wrong bytes" in sentence for sentence in lines)
+
+
+def test_a_bucket_of_another_region_is_asked_once_for_all_files(tmp_path: Path, home: Home) -> None:
+    def answer(_: RawRequest) -> list[bytes]:
+        return [
+            b"HTTP/1.1 301 Moved Permanently\r\nx-amz-bucket-region: eu-west-2\r\n"
+            b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+        ]
+
+    files = {f"{number}.bin": bytes([number]) for number in range(30)}
+    with RawServer(answer) as server:
+        plan = plan_from(tmp_path, files, [f"{server.url}/bucket"], home)
+        with pytest.raises(FetchError) as error:
+            fetch(plan, jobs=1, retry=quick_retry())
+
+    assert len(server.requests) == 1
+    assert "AWS_ENDPOINT_URL=https://s3.eu-west-2.amazonaws.com" in str(error.value)

@@ -29,6 +29,7 @@ from tests.support.fdsn_fetch import (
     made_up_events,
     without_service,
 )
+from tests.support.raw_server import RawServer
 
 TO_THE_NEXT = [1.0, 2.0]  # seconds to wait for the address after the one that failed
 
@@ -296,3 +297,25 @@ def test_no_service_at_all_names_every_address(tmp_path: Path) -> None:
 
     assert len(error.value.problems) == 3
     assert any("cannot answer queries" in log for log in lines)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 400 Bad Request",
+        b"HTTP/1.1 401 Unauthorized",
+        b"HTTP/1.1 403 Forbidden",
+        b"HTTP/1.1 404 Not Found",
+        b"HTTP/1.1 302 Found\r\nLocation: ftp://elsewhere.example.org/",
+    ],
+)
+def test_an_answer_that_stays_the_same_is_not_asked_for_again(head: bytes) -> None:
+    answer = head + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    clock = FrozenClock()
+    with RawServer(lambda _: [answer]) as server:
+        asked = Service(f"{server.url}/fdsnws/event/1/", {}, lambda _: None, clock.clock())
+        with pytest.raises(FetchError):
+            asked.version()
+
+    assert len(server.requests) == 1
+    assert clock.waits == []

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from sciml_data.errors import FetchError, Problem, printable
 from sciml_data.transfer.protocols.fdsn.windows import Window
 from sciml_data.transfer.protocols.retry import retry_after_s
-from sciml_data.transfer.protocols.source import Timeouts
+from sciml_data.transfer.protocols.source import Timeouts, TransientError
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -67,10 +67,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why an attempt failed, and the wait that the service asks for, if any."""
+    """Why an attempt failed, the wait that the service asks for, and whether another is useless."""
 
     reason: str
     retry_after_s: float | None = None
+    is_permanent: bool = False
 
 
 def _new_client() -> HttpClient:
@@ -158,7 +159,8 @@ class Service:
         attempt = 1
         while isinstance(outcome := self._try(url), _Failure):
             retry_after_s = outcome.retry_after_s or 0.0
-            if attempt == self.attempts or retry_after_s > MAX_RETRY_AFTER_S:
+            is_last = outcome.is_permanent or attempt == self.attempts
+            if is_last or retry_after_s > MAX_RETRY_AFTER_S:
                 reason = outcome.reason
                 if retry_after_s:
                     reason += f", and it asks for a wait of {retry_after_s:.0f} s"
@@ -188,8 +190,8 @@ class Service:
         try:
             with self.client.get(url, {"Accept-Encoding": "gzip"}) as response:
                 body = _read(response, MAX_BODY_BYTES if "/query" in url else MAX_COUNT_BYTES)
-        except FetchError as error:
-            return _Failure(error.message)
+        except FetchError as error:  # permanent: a refused password, an untrusted certificate ...
+            return _Failure(error.message, is_permanent=not isinstance(error, TransientError))
         except (HTTPError, ValueError, ArithmeticError) as error:
             return _Failure(_reason(error))
         if response.status in RETRIED:
