@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.output import log_left_out
+from sciml_data.cli.output import log, log_left_out
 
 
 @click.command(
@@ -27,7 +27,7 @@ def command(registry: Path | None, home: tuple[Path, ...]) -> None:
     """
     from sciml_data.errors import CallError, Problem
     from sciml_data.home import find_home, write_atomically
-    from sciml_data.integrations.intake import READY_CATALOG, ready_catalog
+    from sciml_data.integrations.intake import READY_CATALOG, ready_catalog, special_in
     from sciml_data.registry import find_registry
 
     place = find_home(home)
@@ -41,4 +41,9 @@ def command(registry: Path | None, home: tuple[Path, ...]) -> None:
             hint="sciml-data convert ID",
         )
     write_atomically(place.root / READY_CATALOG, text)
+    if special := special_in(place.root):
+        log(
+            f"warning: Intake does not take {special} in a path as part of a name: open the "
+            "catalogue through a link (ln -s) or a web server, or use sciml_data.open_dataset"
+        )
     click.echo(place.root / READY_CATALOG)

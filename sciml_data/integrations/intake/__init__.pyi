@@ -1,4 +1,4 @@
-from .catalog import READY_CATALOG, open_registry_catalog, ready_catalog
+from .catalog import READY_CATALOG, open_registry_catalog, ready_catalog, special_in
 from .driver import SciMLReader, SciMLSource
 
 __all__ = [
@@ -7,4 +7,5 @@ __all__ = [
     "SciMLSource",
     "open_registry_catalog",
     "ready_catalog",
+    "special_in",
 ]

@@ -13,6 +13,7 @@ server can be opened from there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 REGISTRY_CATALOG = "catalog/sciml.yaml"
 READY_CATALOG = "catalog.yaml"
+# Intake renders a path as a Jinja template. fsspec and xarray read wildcards and `::` in it, and
+# turn a backslash into `/`. No spelling in the catalogue makes them parts of a name.
+SPECIAL = re.compile(r"\{\{|\{%|\{#|\\|[*?\[]|::")
 HEADER = "# Written by `sciml-data catalog` from the converted datasets here: edits are lost.\n"
 
 
@@ -86,6 +90,11 @@ def ready_catalog(registry: Registry, home: Home, left_out: list[Problem]) -> st
     return HEADER + to_yaml(
         {"metadata": {"version": 1, "title": home.root.name}, "sources": sources}
     )
+
+
+def special_in(root: Path) -> str:
+    """Return the characters in a folder's path that keep Intake from opening a catalogue there."""
+    return " ".join(dict.fromkeys(SPECIAL.findall(str(root))))
 
 
 def _entries(

@@ -253,20 +253,28 @@ def test_the_catalogue_of_a_home_is_opened_without_us(registry: Registry, filled
         assert opened_without_us(f"{server.url}/catalog.yaml") == expected
 
 
-@pytest.mark.parametrize("name", ["home", "a{b} {{ c }}%20d#é'q$X"])
+@pytest.mark.parametrize(
+    "name",
+    ["home", "a{b}%20d#é'q$X {x", "{% if a %}", "{{ a", r"a\b\n", "a*[1]?", "a::b"],
+)
 def test_several_files_of_a_split_follow_one_another(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    home = tmp_path / name
+    home, link = tmp_path / name, tmp_path / "link"
     pytest.importorskip("intake_xarray")
     shard_bytes = "sciml_data.formats.hdf5_arrays.format.SHARD_BYTES"
     monkeypatch.setattr(shard_bytes, 16)  # two numbers in a file
     where: dict[str, Any] = {"version": "1.0", "registry": registry.root, "home": home}
     get_dataset("waves", mirrors=[f"file:{registry.root.parent / 'raw-1.0'}"], **where)
     assert len(convert_dataset("waves", **where).manifest) == 4
-    CliRunner().invoke(group, ["catalog", "--registry", str(registry.root), "--home", str(home)])
+    words = ["catalog", "--registry", str(registry.root), "--home", str(home)]
+    result = CliRunner().invoke(group, words)
+    link.symlink_to(home)
+    opened = link if "through a link" in result.stderr else home
 
-    plain = intake.open_catalog(str(home / "catalog.yaml"))["waves-1.0-train"].read()
+    plain = intake.open_catalog(str(opened / "catalog.yaml"))["waves-1.0-train"].read()
+
+    assert (opened == home) == name.startswith(("home", "a{b}"))
 
     expected = open_dataset("waves", split="train", **where)
     xr.testing.assert_equal(expected.load(), plain.load())
