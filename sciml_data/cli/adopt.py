@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, version_option, wait_option
+from sciml_data.cli.options import (
+    UserPath,
+    home_option,
+    registry_option,
+    version_option,
+    wait_option,
+)
 from sciml_data.cli.output import byte_bar, file_rows, log
 
 if TYPE_CHECKING:
@@ -27,7 +33,7 @@ Examples:
 """
 )
 @click.argument("dataset")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @version_option
 @registry_option
 @home_option

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, runs_option
+from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out, write_output
 
 
@@ -28,7 +28,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(dir_okay=False),
     help="File for the summary as JSON, besides the printed summary.",
 )
 @registry_option

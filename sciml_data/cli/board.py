@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, runs_option
+from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out, print_or_write
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Examples:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(dir_okay=False),
     help="File for the board. Default: stdout.",
 )
 @registry_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import registry_option
+from sciml_data.cli.options import UserPath, registry_option
 from sciml_data.cli.output import log
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
@@ -53,7 +53,7 @@ Examples:
 @click.option(
     "--to",
     "folder",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Folder of the reports of --live: links-DATE.json and links-DATE.md. Its newest report "
     "says since when a link is dead. Default: print the table.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import UserPath, home_option, registry_option
 
 if TYPE_CHECKING:
     from sciml_data.curate import Difference, ValueChange
@@ -34,7 +34,7 @@ Exit codes follow diff(1): 0 no difference, 1 differences, 2 wrong call.
 @registry_option
 @click.option(
     "--other-registry",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Registry of the second version. Default: the first registry.",
 )
 @home_option

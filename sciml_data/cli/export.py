@@ -5,6 +5,7 @@ The export of runs is a module of its own, because a dataset's export needs no b
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ Run (RUN is a path, an id or `latest`):
 @click.option(
     "--to",
     metavar="PLACE",
+    # A URI is no path: UserPath would turn `file:///x` into `file:/x`.
+    callback=lambda _context, _param, value: value and os.path.expanduser(value),  # noqa: PTH111
     help="Target file. Default: stdout. run-crate: a folder or .zip; mlflow: a URI.",
 )
 @click.option(

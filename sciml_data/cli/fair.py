@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import registry_option, version_option
+from sciml_data.cli.options import UserPath, registry_option, version_option
 from sciml_data.cli.output import check_output, log_left_out, print_or_write
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Examples:
 )
 @click.option(
     "--page",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=UserPath(dir_okay=False),
     metavar="FILE",
     help="File for the landing page; no report is printed.",
 )

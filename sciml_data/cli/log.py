@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import UserPath, home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 
@@ -35,13 +35,13 @@ Examples:
 @click.option("--poc-email", help="E-mail address of the point of contact.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(dir_okay=False),
     help="File for the log. Default: stdout.",
 )
 @click.option(
     "--check",
     "file",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Log to check; exit with 1 if it has problems.",
 )
 @click.option("--benchmark", help="Benchmark of the checked log. Default: as the log says.")

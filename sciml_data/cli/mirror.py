@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.options import UserPath, home_option, registry_option
 from sciml_data.cli.output import log
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
 
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=UserPath())
 from_home_option = click.option(
     "--from-home",
     is_flag=True,
@@ -124,7 +124,7 @@ Examples:
     "--to",
     required=True,
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Folder that a web server serves.",
 )
 @click.option("--ria", is_flag=True, help="Publish as a RIA store, for ria+http://HOST/PATH#~ID.")

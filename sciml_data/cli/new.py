@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import registry_option
+from sciml_data.cli.options import UserPath, registry_option
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ Examples:
 @click.argument("version", required=False)
 @click.option(
     "--files",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     help="Folder of the native files, with their published paths; the manifest is made of it.",
 )
 @click.option(

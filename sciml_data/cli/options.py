@@ -13,15 +13,31 @@ from sciml_data.errors import CallError
 if TYPE_CHECKING:
     from sciml_data.home import Home
 
+
+class UserPath(click.Path):
+    """A path on the command line, in which `~` is the user's home.
+
+    A shell expands it only at the start of a word: `--to=~/x` arrives as it was typed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of `click.Path`."""
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path that was typed."""
+        return Path(str(super().convert(str(Path(value).expanduser()), param, ctx)))
+
+
 dataset_argument = click.argument("dataset")
 registry_option = click.option(
     "--registry",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Registry folder. Default: SCIML_DATA_REGISTRY, then the built-in registry.",
 )
 home_option = click.option(
     "--home",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     multiple=True,
     help="Folder of all data and runs. Repeated: further folders are shared homes, which are only "
     "read. Default: SCIML_DATA_HOME, then the user's data folder.",
@@ -29,7 +45,7 @@ home_option = click.option(
 runs_option = click.option(
     "--runs",
     "runs_folder",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Folder of the runs. Default: SCIML_DATA_RUNS, then `runs` in the home.",
 )
 wait_option = click.option(

@@ -165,7 +165,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start here: sciml-data run tevolop --sample",
+    epilog="Start here: sciml-data run tevolop --sample. Exit codes: 0 done, 1 the data are wrong, "
+    "2 the call is wrong. With --json, failures are JSON on standard output, too.",
 )
 @click.version_option(__version__, prog_name="sciml-data")
 def group() -> None:

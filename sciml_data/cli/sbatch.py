@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_of
+from sciml_data.cli.options import UserPath, home_of
 from sciml_data.cli.output import log, print_or_write
 from sciml_data.errors import CallError
 
@@ -45,7 +45,7 @@ Examples:
 @click.option("--account", help="Account to charge.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=UserPath(dir_okay=False),
     help="File for the script. Default: stdout.",
 )
 def command(words: tuple[str, ...], *, output: Path | None, **options: Any) -> None:

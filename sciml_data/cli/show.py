@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import UserPath, home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out
 
 
@@ -27,7 +27,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
 @click.option(
     "--figures",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     help="Folder for copies of the figures, which are stored in the run's folder.",
 )
 @click.option("--no-figures", is_flag=True, help="Print the scores only.")

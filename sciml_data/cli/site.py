@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, runs_option
+from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Examples:
     "--to",
     "target",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=UserPath(file_okay=False),
     metavar="DIR",
     help="Folder of the site. Other files in it are not touched.",
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import (
+    UserPath,
     dataset_argument,
     home_option,
     mirror_option,
@@ -68,7 +69,7 @@ Examples:
 )
 @click.option(
     "--clone",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     metavar="DIR",
     help="DataLad clone to check instead of the home: every file it has.",
 )
