@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sciml_data.cli.options import (
-    UserPath,
     home_option,
     registry_option,
     version_option,
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
+from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
     from sciml_data.registry import Fetched

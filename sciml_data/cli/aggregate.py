@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out, write_output
+from sciml_data.cli.program import UserPath
 
 
 @click.command(

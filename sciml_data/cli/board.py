@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out, print_or_write
+from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
     from sciml_data.errors import Problem

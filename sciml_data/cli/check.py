@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import UserPath, registry_option
+from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
     CallError,

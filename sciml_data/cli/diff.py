@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_option, registry_option
+from sciml_data.cli.options import home_option, registry_option
+from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
     from sciml_data.curate import Difference, ValueChange

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import UserPath, registry_option, version_option
+from sciml_data.cli.options import registry_option, version_option
 from sciml_data.cli.output import check_output, log_left_out, print_or_write
+from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
     from sciml_data.registry import Descriptor, Registry

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 
 

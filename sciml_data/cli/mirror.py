@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sciml_data.cli.options import UserPath, home_option, registry_option
+from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from sciml_data.home import Home
-
-
-class UserPath(click.Path):
-    """A path on the command line, in which `~` is the user's home.
-
-    A shell expands it only at the start of a word: `--to=~/x` arrives as it was typed.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        """Take the options of `click.Path`."""
-        super().__init__(path_type=Path, **options)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path that was typed."""
-        return Path(str(super().convert(str(Path(value).expanduser()), param, ctx)))
 
 
 dataset_argument = click.argument("dataset")

@@ -19,7 +19,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import NoReturn, TextIO
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -127,6 +128,21 @@ class CleanText(io.TextIOWrapper):
         if UNPRINTABLE.search(text):
             text = show_controls(text)
         return super().write(text)
+
+
+class UserPath(click.Path):
+    """A path on the command line, in which `~` is the user's home.
+
+    A shell expands it only at the start of a word: `--to=~/x` arrives as it was typed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of `click.Path`."""
+        super().__init__(path_type=Path, **options)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path that was typed."""
+        return Path(str(super().convert(str(Path(value).expanduser()), param, ctx)))
 
 
 class LazyGroup(click.Group):

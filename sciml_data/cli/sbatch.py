@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_of
+from sciml_data.cli.options import home_of
 from sciml_data.cli.output import log, print_or_write
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError
 
 # Options of `run` that the job script sets itself.

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out
+from sciml_data.cli.program import UserPath
 
 
 @click.command(

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from sciml_data.cli.options import UserPath, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out
+from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
     from sciml_data.results.mlperf_log import Submitter

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import UserPath, home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError, one_line
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import (
-    UserPath,
     dataset_argument,
     home_option,
     mirror_option,
@@ -21,6 +20,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, log
+from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:

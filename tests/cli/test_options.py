@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli import group
-from sciml_data.cli.options import UserPath
+from sciml_data.cli.program import UserPath
 
 
 def parameters(command: click.Command, name: str) -> Iterator[tuple[str, click.Parameter]]:

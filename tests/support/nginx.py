@@ -19,13 +19,16 @@ needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is
 
 
 @contextmanager
-def nginx(scratch: Path, root: Path, server: str = "", *, host: str = "127.0.0.1") -> Iterator[str]:
+def nginx(
+    scratch: Path, root: Path, server: str = "", *, listen: str = "", host: str = "127.0.0.1"
+) -> Iterator[str]:
     """Serve a folder on a free port of loopback and yield its URL, without a slash at the end.
 
     Args:
         scratch: folder for configuration and logs.
         root: folder to serve.
         server: further directives of the server block; `PORT` becomes the port.
+        listen: parameters of `listen`, such as `ssl`.
         host: address of loopback to listen on.
     """
     (port,) = unused_ports(1)
@@ -36,7 +39,7 @@ def nginx(scratch: Path, root: Path, server: str = "", *, host: str = "127.0.0.1
     configuration.write_text(
         f"daemon off; pid {scratch}/pid; error_log {scratch}/error; user root;\n"
         f"events {{}} http {{ access_log {scratch}/access; {temporary}\n"
-        f"server {{ listen {host}:{port}; root {root};\n"
+        f"server {{ listen {host}:{port} {listen}; root {root};\n"
         f"{server.replace('PORT', str(port))} }} }}\n",
         encoding="utf-8",
     )
@@ -44,7 +47,7 @@ def nginx(scratch: Path, root: Path, server: str = "", *, host: str = "127.0.0.1
     with subprocess.Popen(command) as process:
         try:
             wait_for(f"http://{host}:{port}/")
-            yield f"http://{host}:{port}"
+            yield f"{'https' if 'ssl' in listen else 'http'}://{host}:{port}"
         finally:
             process.terminate()
 
