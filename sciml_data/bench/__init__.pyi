@@ -18,7 +18,8 @@ from .run.request import Request, check_names, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
 from .scoring.predictions import Predictions, load_predictions
-from .task.settings import resolve_settings
+from .task.settings import resolve_settings, setting_problems
+from .task.settings_help import setting_rows, settings_help
 from .task.split import Split, load_split, split_names, write_split
 from .task.task import Task, datasets_of, load_task
 from .task.variants import choose_variant
@@ -66,6 +67,9 @@ __all__ = [
     "resolve_settings",
     "run_once",
     "run_table",
+    "setting_problems",
+    "setting_rows",
+    "settings_help",
     "split_names",
     "spread_table",
     "stage",

@@ -268,7 +268,7 @@ def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
-    from sciml_data.bench import datasets_of, load_task
+    from sciml_data.bench import datasets_of, load_task, setting_problems
     from sciml_data.home import read_json
     from sciml_data.results.board import PUBLISHED_NAME, load_published
 
@@ -278,7 +278,7 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
         task = load_task(runner)
     except DescriptorError as error:
         return _at(f"{place}/task.toml: ", error.problems or (Problem("task", "", error.message),))
-    problems = []
+    problems = _at(f"{place}/task.toml: ", setting_problems(task))
     try:
         load_published(task)
     except DescriptorError as error:

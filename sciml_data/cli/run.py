@@ -54,6 +54,7 @@ Examples:
   sciml-data run tevolop --sample
   sciml-data run tevolop --model lstm --split temporal --seed 1
   sciml-data run tevolop --split spatial-400-100 --seeds 0-4
+  sciml-data run tevolop --help-settings
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
   sciml-data run uno --variant dose --dataset uno_ccle --split drug
   sciml-data run tevolop --resume latest
@@ -79,6 +80,11 @@ Examples:
     multiple=True,
     metavar="KEY=VALUE",
     help="Override a setting of the task. Can be repeated.",
+)
+@click.option(
+    "--help-settings",
+    is_flag=True,
+    help="Print every setting with its default, allowed values, unit and meaning, and stop.",
 )
 @sample_option
 @seed_option
@@ -130,6 +136,9 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     """
     from sciml_data.bench import load_record, run_table, spread_table
 
+    if options["help_settings"]:
+        _print_settings(benchmark, options, as_json=as_json)
+        return
     folders = _run(
         benchmark,
         options,
@@ -147,6 +156,18 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
         click.echo(spread_table(records))
     for folder in folders:
         click.echo(folder)
+
+
+def _print_settings(benchmark: str, options: dict[str, Any], *, as_json: bool) -> None:
+    from sciml_data.bench import choose_variant, load_task, setting_rows, settings_help
+    from sciml_data.registry import find_registry
+
+    task = load_task(find_registry(options["registry"]).runner(benchmark))
+    chosen = choose_variant(task, options["variant"], options["dataset"])
+    if as_json:
+        click.echo(json.dumps(setting_rows(chosen), indent=2, ensure_ascii=False))
+    else:
+        click.echo(settings_help(chosen))
 
 
 def read_seeds(text: str) -> list[int]:

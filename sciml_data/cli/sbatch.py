@@ -81,6 +81,12 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
             f"the job script sets {', '.join(decided)} itself",
             untouched="nothing was written",
         )
+    if given["help_settings"]:
+        raise CallError(
+            "--help-settings prints and does not run",
+            untouched="nothing was written",
+            hint=f"sciml-data run {given['benchmark']} --help-settings",
+        )
     home, benchmark = home_of(given), given["benchmark"]
     resumed, request, _, _ = read_request(benchmark, given, home)
     check_names(request)

@@ -44,8 +44,7 @@ class Declaration:
     """What an option or a setting means and takes.
 
     Attributes:
-        default: its value, which also has its type. None: only some models (splits, datasets) have
-            the setting, and `example` has its type.
+        default: its value. None: only some models (splits, datasets) have the setting.
         help: what it does.
         choices: allowed values, or allowed entries of a list; empty allows all.
         minimum: smallest number, of a list: smallest entry. None has no limit.
@@ -54,7 +53,7 @@ class Declaration:
         below: limit that is not allowed itself; every number below it is. None has no limit.
         min_entries: smallest length of a list.
         unit: of the value.
-        example: a value, for its type.
+        example: a value with its type; None takes the default's.
     """
 
     default: Any = None
@@ -86,7 +85,7 @@ def option(
 
 def value_schema(declared: Declaration) -> dict[str, Any]:
     """Return the JSON Schema of the values that an option or a setting takes."""
-    example = declared.example if declared.default is None else declared.default
+    example = declared.default if declared.example is None else declared.example
     if isinstance(example, list | tuple):
         entry = _scalar_schema(declared, example[0] if example else "")
         return {"type": "array", "items": entry, "minItems": declared.min_entries}

@@ -48,10 +48,10 @@ SIZES = {
     "maxProperties": ("entries", "or fewer"),
 }
 BOUNDS = {
-    "minimum": "{:g} or more",
-    "exclusiveMinimum": "more than {:g}",
-    "maximum": "{:g} or less",
-    "exclusiveMaximum": "less than {:g}",
+    "minimum": "{} or more",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "{} or less",
+    "exclusiveMaximum": "less than {}",
 }
 
 
@@ -205,9 +205,13 @@ def _choices(choices: Sequence[Any]) -> str:
 def _range(schema: Mapping[str, Any]) -> str:
     """Return the limits of a number, an empty string if there are none."""
     if "minimum" in schema and "maximum" in schema:
-        return f"from {schema['minimum']} to {schema['maximum']}"
-    limits = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
+        return f"from {_number(schema['minimum'])} to {_number(schema['maximum'])}"
+    limits = [text.format(_number(schema[key])) for key, text in BOUNDS.items() if key in schema]
     return " and ".join(limits)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _shown(value: Any) -> str:

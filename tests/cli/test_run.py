@@ -188,9 +188,20 @@ def test_a_backend_that_a_runner_does_not_run_on_is_refused(
     check_backend(load_runner(Registry(TOY_REGISTRY), "toy"), "toy")
 
 
+def test_the_settings_are_printed_and_nothing_is_run(tmp_path: Path) -> None:
+    text = run_cli("run", "toy", "--help-settings", home=tmp_path)
+    rows = json.loads(run_cli("run", "toy", "--help-settings", "--json", home=tmp_path).stdout)
+
+    assert "units  " in text.stdout
+    assert "a whole number, 1 or more" in text.stdout
+    assert {row["setting"]: row["default"] for row in rows}["units"] == 8
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["run", "toy", "--set", "batch_size=0"], "batch_size  a whole number, 1 or more"),
         (["run", "toi"], "did you mean 'toy'"),
         (["run", "toy", "--model", "smal"], "did you mean 'small'"),
         (["run", "toy", "--split", "third"], "did you mean 'thirds'"),

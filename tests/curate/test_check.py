@@ -106,6 +106,22 @@ def test_an_unknown_reader_suggests_the_nearest(registry: Registry) -> None:
     assert "did you mean 'earthquake'" in check_registry(registry)[0].message
 
 
+def test_a_setting_that_is_not_as_declared_is_a_problem(registry: Registry) -> None:
+    task = registry.root / "runners" / "surf" / "task.toml"
+    settings = """
+[settings]
+lag = {default = 0, min = 1, unit = "h", help = "age of the forecast"}
+[settings.sample]
+epohcs = 1
+"""
+    task.write_text(TASK + settings, encoding="utf-8")
+
+    assert problems_of(registry) == [
+        ("value", "runners/surf/task.toml: settings.lag"),
+        ("unknown", "runners/surf/task.toml: settings.sample.epohcs"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "word"), [("[task", "not TOML"), ("[task]\nname = 'surf'\n", "is required")]
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.interface import RunnerModule
-from sciml_data.bench.task.settings import LOSS, resolve_settings
+from sciml_data.bench.task.settings import LOSS, check_settings, resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
@@ -74,6 +74,7 @@ def check_names(request: Request) -> Task:
     """
     check_strategy(request.strategy)
     task = load_task(request.registry.runner(request.benchmark))
+    check_settings(task)
     task = choose_variant(task, request.variant, request.dataset)
     settings_of(request, task)
     load_split(task.folder, task.check_split(request.split or task.headline_split))

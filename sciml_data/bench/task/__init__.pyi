@@ -1,4 +1,5 @@
-from .settings import resolve_settings
+from .settings import check_settings, resolve_settings, setting_problems
+from .settings_help import setting_rows, settings_help
 from .shares import Shares, assign_parts, read_shares
 from .split import Split, load_split, split_names, write_split
 from .task import Metric, Target, Task, Variant, datasets_of, load_task
@@ -12,12 +13,16 @@ __all__ = [
     "Task",
     "Variant",
     "assign_parts",
+    "check_settings",
     "choose_variant",
     "datasets_of",
     "load_split",
     "load_task",
     "read_shares",
     "resolve_settings",
+    "setting_problems",
+    "setting_rows",
+    "settings_help",
     "split_names",
     "task_of",
     "write_split",

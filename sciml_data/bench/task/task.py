@@ -112,7 +112,7 @@ class Task:
         headline_split: name of the default split.
         default_model: name of a model.
         models: names of all models.
-        settings: defaults; `[settings.model]` and other groups are nested.
+        settings: values; `[settings.model]` and other groups are nested.
         metrics: definitions of all scores.
         targets: published values.
         folder: `runners/<benchmark>`.
@@ -123,6 +123,7 @@ class Task:
             and in a task as it was loaded.
         description: a paragraph for people.
         splits: names of the splits that the chosen variant runs with; None allows all.
+        declared: what `[settings]` says about each setting: default, choices, min, help ...
     """
 
     name: str
@@ -142,6 +143,7 @@ class Task:
     variant: str | None = None
     description: str = ""
     splits: tuple[str, ...] | None = None
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def check_split(self, name: str) -> str:
         """Return the name of a split, after checking that the chosen variant runs with it.
@@ -219,6 +221,14 @@ def load_task(runner: Path) -> Task:
 
 def _task(document: Mapping[str, Any], runner: Path) -> Task:
     head, model = document["task"], document["model"]
+    settings = document.get("settings", {})
+    groups = {name: settings[name] for name in SETTING_GROUPS if name in settings}
+    declared = {
+        name: value if isinstance(value, dict) else {"default": value}
+        for name, value in settings.items()
+        if name not in SETTING_GROUPS
+    }
+    defaults = {name: block["default"] for name, block in declared.items() if "default" in block}
     return Task(
         name=head["name"],
         title=head["title"],
@@ -228,7 +238,8 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         headline_metric=head.get("headline_metric"),
         default_model=model["default"],
         models=model_names(document),
-        settings=document.get("settings", {}),
+        settings=defaults | groups,
+        declared=declared,
         metrics=tuple(_metric(block) for block in document["metric"]),
         targets=tuple(Target(**block) for block in document.get("target", [])),
         folder=runner,
@@ -353,9 +364,11 @@ def _setting_problems(
     place: str, settings: Mapping[str, Any], models: tuple[str, ...]
 ) -> list[Problem]:
     problems = [
-        Problem("unknown", f"{place}.{key}", f"no such group; groups: {', '.join(SETTING_GROUPS)}")
+        Problem("unknown", f"{place}.{key}", f"no such group{nearest(key, SETTING_GROUPS)}")
         for key, value in settings.items()
-        if isinstance(value, dict) and key not in SETTING_GROUPS
+        if isinstance(value, dict)
+        and key not in SETTING_GROUPS
+        and not {"default", "help"} & set(value)
     ]
     problems += [
         Problem("unknown", f"{place}.model.{name}", f"no such model{nearest(name, models)}")
