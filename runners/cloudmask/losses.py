@@ -7,10 +7,9 @@ from typing import Any
 
 from keras import ops
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError
 
 PLAIN, WEIGHTED = "cross_entropy", "weighted_cross_entropy"
-NAMES = (PLAIN, WEIGHTED)
 MIN_PROBABILITY = 1e-7  # keras.config.epsilon(), at which the published loss is clipped too
 
 
@@ -18,15 +17,9 @@ def check_loss(settings: Mapping[str, Any]) -> None:
     """Check the settings of the loss.
 
     Raises:
-        CallError: `loss` is unknown, or `border` is as wide as half a patch or wider.
+        CallError: `border` is as wide as half a patch or wider.
     """
-    name = settings["loss"]
-    if name not in NAMES:
-        raise CallError(
-            f"loss={name!r}{nearest(name, NAMES)}; one of {', '.join(NAMES)} is expected",
-            untouched="nothing was trained",
-        )
-    if not 0 <= 2 * settings["border"] < settings["patch"]:
+    if 2 * settings["border"] >= settings["patch"]:
         raise CallError(
             f"border={settings['border']} leaves no pixel of patches of {settings['patch']} pixels",
             untouched="nothing was trained",

@@ -43,14 +43,14 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
         settings: see task.toml.
 
     Raises:
-        CallError: the value of a setting is not valid.
+        CallError: settings contradict each other.
         SciMLDataError: there are too few scenes.
     """
     losses.check_loss(settings)
-    if not 0 < settings["window_step"] <= settings["window"]:
+    if settings["window_step"] > settings["window"]:
         raise CallError(
-            f"window_step={settings['window_step']}: from 1 to window={settings['window']} is "
-            "expected, because larger steps leave gaps",
+            f"window_step={settings['window_step']} is larger than window={settings['window']}, "
+            "and larger steps leave gaps",
             untouched="nothing was trained",
         )
     return CloudMask(data.open_data(converted, split, settings), settings)

@@ -16,10 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError
 
 INTENSITY, LOG_INTENSITY = "intensity", "levels"  # values of the setting `mean_of`
-MEAN_OF = (INTENSITY, LOG_INTENSITY)
 MAX_LOG_INTENSITY = 255.0  # of the scaled logarithm, as published
 STORAGES = {"uint8": np.uint8, "float16": np.float16}
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -35,7 +34,7 @@ class Scaling:
         floor: ln intensity that becomes 0. The published npz files have -17 (mlcommons/science,
             benchmarks/stemdl/ornl, hdf5_helper.py).
         gain: units for each unit of ln intensity; 10 as published.
-        mean_of: quantity that is averaged over a block of pixels, one of `MEAN_OF`.
+        mean_of: quantity that is averaged over a block of pixels, `INTENSITY` or `LOG_INTENSITY`.
         is_log_intensity: whether the files hold scaled logarithms already.
         dtype: type in which the result is stored.
     """
@@ -97,17 +96,10 @@ def make_scaling(settings: Mapping[str, Any], native: int, *, is_log_intensity: 
         is_log_intensity: whether the files hold scaled logarithms.
 
     Raises:
-        CallError: the value of a setting is unknown, or `size` does not divide the pixels.
+        CallError: `size` does not divide the pixels.
     """
-    for name, known in (("mean_of", MEAN_OF), ("storage", tuple(STORAGES))):
-        if settings[name] not in known:
-            raise CallError(
-                f"{name}={settings[name]!r}{nearest(settings[name], known)}; "
-                f"one of {', '.join(known)} is expected",
-                untouched="nothing was trained",
-            )
     size = settings["size"] or native
-    if size < 1 or native % size:
+    if native % size:
         raise CallError(
             f"patterns of {native} x {native} pixels cannot be averaged to {size} x {size}",
             untouched="nothing was trained",

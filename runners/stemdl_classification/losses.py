@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from sciml_data.errors import CallError, nearest
-
 NONE, INVERSE, EFFECTIVE = "none", "inverse", "effective"
-WEIGHTS = (NONE, INVERSE, EFFECTIVE)
-
-
-def check_loss(settings: Mapping[str, Any]) -> None:
-    """Check the settings of the loss.
-
-    Raises:
-        CallError: `class_weights` is unknown, or a number is out of range.
-    """
-    name = settings["class_weights"]
-    if name not in WEIGHTS:
-        raise CallError(
-            f"class_weights={name!r}{nearest(name, WEIGHTS)}; "
-            f"one of {', '.join(WEIGHTS)} is expected",
-            untouched="nothing was trained",
-        )
-    for key in ("label_smoothing", "effective_beta", "dropout"):
-        if not 0 <= settings[key] < 1:
-            raise CallError(
-                f"{key}={settings[key]}: 0 or more, and less than 1, is expected",
-                untouched="nothing was trained",
-            )
 
 
 def class_weights(

@@ -13,33 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError
 
 from .space_groups import mirrored_groups
 
 SQUARE, POLAR = "square", "rings"  # values of the setting `coordinates`
-COORDINATES = (SQUARE, POLAR)
 MEAN, HARMONICS = "mean", "harmonics"  # over angles: values of the setting `head`
-HEADS = (MEAN, HARMONICS)
 REFERENCE = "reference"  # the published model, which takes square patterns
 Values = npt.NDArray[np.float32]
 
 
 def check_coordinates(settings: Mapping[str, Any]) -> None:
-    """Check that coordinates and head are known, and fit each other and the model.
+    """Check that coordinates, head and model fit each other.
 
     Raises:
-        CallError: a value is unknown, the reference is to take polar patterns, or harmonics are
-            to be taken of square patterns.
+        CallError: the reference is to take polar patterns, or harmonics are to be taken of square
+            patterns.
     """
     name = settings["coordinates"]
-    for key, known in (("coordinates", COORDINATES), ("head", HEADS)):
-        if settings[key] not in known:
-            raise CallError(
-                f"{key}={settings[key]!r}{nearest(settings[key], known)}; "
-                f"one of {', '.join(known)} is expected",
-                untouched="nothing was trained",
-            )
     if settings["head"] == HARMONICS and settings["model"] != REFERENCE and name != POLAR:
         raise CallError(
             f"head={HARMONICS} needs polar patterns, and coordinates={name}",

@@ -51,7 +51,6 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
         SciMLDataError: a part has no stack.
     """
     classification.require_sklearn()
-    losses.check_loss(settings)
     check_coordinates(settings)
     stacks = find_stacks(converted)
     scaling = make_scaling(

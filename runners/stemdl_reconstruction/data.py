@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError
 from sciml_data.ready import SampleCache, SampleIndex
 from sciml_data.ready.samples import Floats, Numbers
 
@@ -134,11 +134,10 @@ def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -
         CallError: the value of a setting is not valid, or the files lack the target.
         SciMLDataError: a part has no sample.
     """
-    patterns.check_scale(settings["scale"])
     scans = find_scans(converted)
     channels = _channels(settings["target"], scans)
     binning, rows, columns = settings["thinning"], *scans.shapes[SCAN][1:]
-    if binning % 2 == 0 or not 1 <= binning <= min(rows, columns):
+    if binning % 2 == 0 or binning > min(rows, columns):
         raise CallError(
             f"thinning={binning}: an odd number is expected, at most the {min(rows, columns)} "
             "pixels of a pattern",
@@ -168,11 +167,6 @@ def evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
 
 
 def _channels(target: str, scans: SampleIndex) -> tuple[str, ...]:
-    if target not in TARGETS:
-        raise CallError(
-            f"target={target!r}{nearest(target, TARGETS)}; one of {', '.join(TARGETS)} is expected",
-            untouched="nothing was trained",
-        )
     if missing := [name for name in TARGETS[target] if name not in channels_of(scans)]:
         raise CallError(
             f"target {target!r} needs {' and '.join(missing)}, which these scans do not have; the "

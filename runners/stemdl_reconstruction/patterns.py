@@ -12,26 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, nearest
-
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 ROOT, LINEAR = "root", "linear"
-SCALES = (ROOT, LINEAR)
-
-
-def check_scale(name: str) -> None:
-    """Check the setting `scale`.
-
-    Raises:
-        CallError: it is unknown.
-    """
-    if name not in SCALES:
-        raise CallError(
-            f"scale={name!r}{nearest(name, SCALES)}; one of {', '.join(SCALES)} is expected",
-            untouched="nothing was trained",
-        )
 
 
 def shares(scan: npt.NDArray[np.floating[Any]]) -> Floats:

@@ -14,7 +14,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, nearest
 from sciml_data.formats.earthquake import (
     COLUMNS,
     ENERGY_EXPONENT,
@@ -67,23 +66,14 @@ def make_features(
         groups: of features: "own", "neighbours", "slow", "faults", "region", "dates".
         train: (pixel,) bool, whether it is a training pixel.
         stop: first fortnight after the training period.
-
-    Raises:
-        CallError: a group is unknown.
     """
     local: dict[str, Floats] = {}
     shared: dict[str, Floats] = {}
     for group in groups:
         if group in LOCAL_GROUPS:
             local |= LOCAL_GROUPS[group](grid, pixels)
-        elif group in SHARED_GROUPS:
-            shared |= SHARED_GROUPS[group](grid, pixels[train])
         else:
-            known = [*LOCAL_GROUPS, *SHARED_GROUPS]
-            raise CallError(
-                f"features={group!r}{nearest(group, known)}; groups are {', '.join(known)}",
-                untouched="nothing was trained",
-            )
+            shared |= SHARED_GROUPS[group](grid, pixels[train])
     return Features(
         local=_standardised(local, (len(pixels), len(grid)), lambda values: values[train, :stop]),
         shared=_standardised(shared, (len(grid),), lambda values: values[:stop]),

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .split import Rows, SplitParts
 
 MEANS, NOTHING = "means", "nothing"
-BASES = (MEANS, NOTHING)
 
 
 @dataclass(frozen=True)

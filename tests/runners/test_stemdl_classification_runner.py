@@ -153,7 +153,7 @@ def test_averaging_comes_before_the_logarithm_unless_the_setting_says_otherwise(
     [
         ("size=24", "cannot be averaged to 24 x 24"),
         ("mean_of=intensty", "did you mean 'intensity'"),
-        ("storage=float8", "uint8, float16"),
+        ("storage=float8", "uint8 or float16"),
         ("class_weights=invers", "did you mean 'inverse'"),
         ("label_smoothing=1.0", "less than 1"),
         ("coordinates=ring", "did you mean 'rings'"),

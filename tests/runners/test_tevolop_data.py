@@ -10,7 +10,7 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split
-from sciml_data.errors import CallError, DescriptorError
+from sciml_data.errors import DescriptorError
 from sciml_data.registry.layout import find_registry
 
 TIMES, ACTIVE = 240, 40
@@ -157,13 +157,6 @@ def test_the_region_is_that_of_the_training_pixels() -> None:
     after = features.make_features(changed, pixels, groups=["region"], train=train, stop=90)
 
     np.testing.assert_array_equal(before.shared, after.shared)
-
-
-def test_an_unknown_group_of_features_is_refused() -> None:
-    with pytest.raises(CallError, match="features='own2'"):
-        module("features").make_features(
-            toy_grid(), np.array([5]), groups=["own2"], train=np.array([True]), stop=50
-        )
 
 
 def test_a_trailing_sum_is_scaled_up_while_it_is_incomplete() -> None:

@@ -312,7 +312,10 @@ def test_scores_are_those_of_the_definitions() -> None:
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("evaluation=noisy", "one of clean, reference-noisy"), ("base=mean", "did you mean 'means'")],
+    [
+        ("evaluation=noisy", "clean or reference-noisy is expected"),
+        ("base=mean", "did you mean 'means'"),
+    ],
 )
 def test_settings_that_are_not_valid_are_refused(override: str, message: str) -> None:
     with pytest.raises(CallError, match=message):
