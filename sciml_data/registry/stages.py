@@ -69,6 +69,7 @@ class Plan:
         version_files: number of all files of the version, 0 if it was not determined.
         version_bytes: their size in bytes, 0 if it was not determined.
         copies: files of other versions with the content of planned ones, by the planned path.
+        bases: base URLs of the user's mirrors.
     """
 
     descriptor: Descriptor
@@ -78,6 +79,7 @@ class Plan:
     version_files: int = 0
     version_bytes: int = 0
     copies: Mapping[str, StoredCopy] = field(default_factory=dict)
+    bases: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:

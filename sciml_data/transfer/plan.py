@@ -83,6 +83,7 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
         version_files=len(sizes),
         version_bytes=sum(sizes),
         copies=_copies(descriptor, home, planned),
+        bases=bases,
     )
 
 

@@ -15,7 +15,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
 from sciml_data.transfer.plan import make_plan
-from sciml_data.transfer.protocols.mirrors import mirror_of, places
+from sciml_data.transfer.protocols.mirrors import MirrorNames, places
 
 FILES = {"train/a 1.bin": b"one", "train/b.bin": b"three", "test/c.bin": b"seven"}
 
@@ -247,8 +247,9 @@ def test_every_layout_of_a_mirror_of_the_user_has_one_name(
         "https://one.example/bucket/data/test/c.bin",
         "https://two.example/bucket/data/test/c.bin",
     ]
-    assert [mirror_of(url, "test/c.bin", urls) for url in urls] == [
+    names = MirrorNames(descriptor.mirrors, [base])
+    assert [names.of(url) for url in urls] == [
         *[base] * 4,
-        "https://one.example",
-        "https://two.example",
+        "https://one.example/bucket/data",
+        "https://two.example/bucket/data",
     ]

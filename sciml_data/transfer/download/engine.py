@@ -59,7 +59,7 @@ from sciml_data.transfer.download.workers import (
     SharedDownload,
     WorkerPool,
 )
-from sciml_data.transfer.protocols.mirrors import Sources, mirror_of
+from sciml_data.transfer.protocols.mirrors import MirrorNames, Sources
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.source import (
     NoMirrorError,
@@ -236,6 +236,7 @@ class _FetchCall:
                     folder=plan.folder,
                     sources=sources,
                     mirrors=Mirrors(self.log, self.jobs),
+                    names=MirrorNames(plan.descriptor.mirrors, plan.bases),
                     retry=self.retry,
                     publisher=publisher,
                     meter=Meter(sum(file.size_bytes for file in missing), self.progress),
@@ -338,9 +339,8 @@ def _remove_empty(folder: DatasetFolder) -> None:
 def _failure(plan: Plan, problems: Sequence[Problem]) -> FetchError:
     descriptor = plan.descriptor
     failed = {problem.place for problem in problems}
-    mirrors = dict.fromkeys(
-        mirror_of(url, file.path, file.urls) for file in plan.files for url in file.urls
-    )
+    names = MirrorNames(descriptor.mirrors, plan.bases)
+    mirrors = dict.fromkeys(names.of(url) for file in plan.files for url in file.urls)
     problems = sorted(problems, key=lambda problem: problem.place)
     return FetchError(
         f"{len(failed)} of {len(plan.files)} files of {descriptor.dataset} {descriptor.version} "
@@ -429,7 +429,7 @@ def _from_mirrors(file: PlannedFile, partial: PartialFile, context: FetchContext
     if is_complete and not partial.problem():
         return []  # the last run was killed between the last byte and publishing
     problems = []
-    groups = itertools.groupby(file.urls, key=lambda url: mirror_of(url, file.path, file.urls))
+    groups = itertools.groupby(file.urls, key=context.names.of)
     mirrors = [(mirror, tuple(urls)) for mirror, urls in groups]
     for number, (mirror, urls) in enumerate(mirrors):
         if reason := context.mirrors.dropped_because(mirror):

@@ -28,7 +28,7 @@ from sciml_data.transfer.download.workers import (
     SharedDownload,
     WorkerPool,
 )
-from sciml_data.transfer.protocols.mirrors import Sources
+from sciml_data.transfer.protocols.mirrors import MirrorNames, Sources
 from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
 from sciml_data.transfer.protocols.source import (
     UNREADABLE,
@@ -259,6 +259,7 @@ class FetchContext:
         folder: of the dataset.
         sources: open connections, by protocol.
         mirrors: what is known of the mirrors.
+        names: of the mirrors in messages.
         retry: timeouts and retries.
         publisher: takes complete files.
         meter: counts the bytes for the progress bar.
@@ -271,6 +272,7 @@ class FetchContext:
     folder: DatasetFolder
     sources: Sources
     mirrors: Mirrors
+    names: MirrorNames
     retry: RetryPolicy
     publisher: Publisher
     meter: Meter

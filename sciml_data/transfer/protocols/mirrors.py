@@ -36,6 +36,7 @@ SCHEMES = {
     **dict.fromkeys(("doi", "ftp", "sftp"), "pooch_files"),
 }
 DOI = re.compile(r"doi:10\.[0-9.]{4,12}/[^\s#?]+")
+URL_SLASHES = 3  # of a URL up to the end of its host
 MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses, separated by spaces
 CONFIG_NAME = "config.toml"
 
@@ -199,31 +200,40 @@ def _layouts(descriptor: Descriptor, base: str) -> Iterator[dict[str, str]]:
             }
 
 
-def mirror_of(url: str, path: str, urls: Sequence[str]) -> str:
-    """Return the name of the mirror that serves a URL: its base, or its scheme and host.
+class MirrorNames:
+    """The names of mirrors in messages: the address with which all their URLs begin.
 
-    Args:
-        url: of a file.
-        path: of the file in the manifest.
-        urls: all URLs of the file. A URL of a mirror that copies hosts, or a bucket, ends like one
-            of the others; the rest is its base.
+    Two mirrors on one host have different names.
     """
-    if url.startswith((f"{DATALAD}:", "doi:")) and "#" in url:
-        return url.rpartition("#")[0]
-    others = [urlsplit(other) for other in urls if other != url]
-    tails = {
-        tail for other in others for tail in (other.netloc + other.path, other.path.lstrip("/"))
-    }
-    # The rest must have a host: `http://HOST/X` ends like `https://HOST/X` from the host on.
-    fitting = [
-        tail
-        for tail in {*tails, quote(path)}
-        if url.endswith(f"/{tail}") and not url.removesuffix(f"/{tail}").endswith(":/")
-    ]
-    if fitting:
-        return url.removesuffix(f"/{max(fitting, key=len)}")
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+
+    def __init__(self, mirrors: Sequence[Mirror], bases: Sequence[str]) -> None:
+        """Take the mirrors of the registry, and the base URLs of those of the user."""
+        self._names = {f"{base}{end}": base for base in bases for end in ("/", "#")}
+        starts = [_common_start(mirror) for mirror in mirrors]
+        for mirror, start in zip(mirrors, starts, strict=True):
+            others = [
+                url for other in mirrors if other is not mirror for url in other.prefixes.values()
+            ]
+            is_own = bool(start) and not any(url.startswith(start) for url in others)
+            for url in mirror.prefixes.values():
+                self._names.setdefault(url, (start if is_own else url).rstrip("/#"))
+        # The longest start first; a mirror of the user may contain one of the registry.
+        self._starts = sorted(self._names, key=len, reverse=True)
+
+    def of(self, url: str) -> str:
+        """Return the name of the mirror that serves a URL; its scheme and host if none is known."""
+        for start in self._starts:
+            if url.startswith(start):
+                return self._names[start]
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+def _common_start(mirror: Mirror) -> str:
+    """Return with what all URLs of a mirror begin, up to a slash; nothing if not even the host."""
+    common = os.path.commonprefix(list(mirror.prefixes.values()))
+    start = common[: max(common.rfind("/"), common.rfind("#")) + 1]
+    return start if start.startswith("doi:") or start.count("/") >= URL_SLASHES else ""
 
 
 class Sources:

@@ -1,4 +1,4 @@
-"""List an S3 bucket, anonymously: ListObjectsV2 over HTTP, page by page.
+"""List an S3 bucket: ListObjectsV2 over HTTP, page by page.
 
 Objects themselves are plain HTTPS URLs in path style (https://HOST/BUCKET/KEY), which both AWS and
 a Ceph RADOS gateway answer; only the listing is special to S3. A page that is cut off, comes twice

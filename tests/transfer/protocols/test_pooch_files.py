@@ -28,7 +28,7 @@ from sciml_data.transfer.protocols import (
     TransientError,
     credentials,
 )
-from sciml_data.transfer.protocols.mirrors import mirror_base, mirror_of
+from sciml_data.transfer.protocols.mirrors import MirrorNames, mirror_base
 from sciml_data.transfer.protocols.pooch_files import split_doi
 from tests.support.doi_server import DATAVERSE, FIGSHARE, HOSTS, OTHER, ZENODO, DoiServer
 from tests.support.downloads import FOUR_FILES, contents, quick_retry
@@ -323,7 +323,7 @@ def test_mirrors_have_the_names_that_the_user_gave() -> None:
     for base in ("doi:10.5281/zenodo.1", "ftp://h.example/tree", "sftp://h.example:22/tree"):
         url = f"{base}#deep/a.bin" if base.startswith("doi:") else f"{base}/deep/a.bin"
         assert mirror_base(f"{base}/") == base
-        assert mirror_of(url, "deep/a.bin", [url]) == base
+        assert MirrorNames([], [base]).of(url) == base
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from urllib3 import HTTPResponse
 
 from sciml_data.errors import CallError
+from sciml_data.registry.descriptor import Mirror
 from sciml_data.testing.datasets import write_files
 from sciml_data.testing.faults import Fault, cut, redirect, stall, status, wrong_content_range
 from sciml_data.testing.server import FileServer
@@ -26,7 +27,7 @@ from sciml_data.transfer.protocols import (
 )
 from sciml_data.transfer.protocols.file import file_url, list_folder, path_of
 from sciml_data.transfer.protocols.https import _check_redirect, redirected
-from sciml_data.transfer.protocols.mirrors import mirror_base, mirror_of, user_mirrors
+from sciml_data.transfer.protocols.mirrors import MirrorNames, mirror_base, user_mirrors
 
 CONTENT = bytes(range(256)) * 8
 
@@ -299,25 +300,42 @@ def test_a_given_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_mirror_is_named_by_its_base() -> None:
-    origin = "https://origin.example/tree/a/x.bin"
-    trees = "http://mirror.example/m/origin.example/tree/a/x.bin"
-    plain = "http://mirror.example/m/a/x.bin"
-    urls = (trees, plain, origin)
+    mirrors = [Mirror("origin", {"": "https://origin.example/tree/"})]
+    names = MirrorNames(mirrors, ["http://mirror.example/m", "datalad:/srv/clone"])
 
-    assert [mirror_of(url, "a/x.bin", urls) for url in urls] == [
-        "http://mirror.example/m",
-        "http://mirror.example/m",
-        "https://origin.example/tree",
+    assert names.of("http://mirror.example/m/origin.example/tree/a/x") == "http://mirror.example/m"
+    assert names.of("http://mirror.example/m/a/x") == "http://mirror.example/m"
+    assert names.of("datalad:/srv/clone#id/1.0/a/x") == "datalad:/srv/clone"
+    assert names.of("https://origin.example/tree/a/x") == "https://origin.example/tree"
+    assert names.of("https://h.example/y/z") == "https://h.example"
+
+
+def test_two_mirrors_on_one_host_have_different_names() -> None:
+    mirrors = [
+        Mirror("one", {"deep/": "https://h.example/one/x/", "": "https://h.example/one/"}),
+        Mirror("two", {"deep/": "https://h.example/two/x/", "a/": "https://h.example/two/y/"}),
+        Mirror("plain", {"": "http://h.example/one/"}),
+        Mirror("top", {"": "https://g.example/"}),
+        Mirror("below", {"x/": "https://g.example/b/x/", "y/": "https://g.example/b/y/"}),
+        Mirror("hosts", {"x/": "https://i.example/x/", "y/": "https://j.example/y/"}),
+        Mirror("doi", {"": "doi:10.5281/zenodo.1#"}),
     ]
-    assert mirror_of("https://h.example/y/z", "a/x.bin", ()) == "https://h.example"
+    names = MirrorNames(mirrors, ["https://h.example/one/mine"])
 
+    found = {
+        mirror.name: {names.of(f"{url}f") for url in mirror.prefixes.values()} for mirror in mirrors
+    }
 
-def test_the_same_path_with_and_without_encryption_is_two_mirrors() -> None:
-    urls = ("https://one.example/d/a.bin", "http://one.example/d/a.bin", "https://two.example/x")
-
-    names = [mirror_of(url, "sub/a.bin", urls) for url in urls]
-
-    assert names == ["https://one.example", "http://one.example", "https://two.example"]
+    assert found == {
+        "one": {"https://h.example/one"},
+        "two": {"https://h.example/two"},
+        "plain": {"http://h.example/one"},
+        "top": {"https://g.example"},
+        "below": {"https://g.example/b"},
+        "hosts": {"https://i.example/x", "https://j.example/y"},
+        "doi": {"doi:10.5281/zenodo.1"},
+    }
+    assert names.of("https://h.example/one/mine/f") == "https://h.example/one/mine"
 
 
 def test_a_folder_lists_files_and_links_to_files(tmp_path: Path) -> None:
