@@ -145,7 +145,7 @@ def cases(session: nox.Session) -> None:
 @nox.session(default=False)
 def live(session: nox.Session) -> None:
     """Ask mirrors and pages of the registry whether they still answer; `-- --to FOLDER`."""
-    install(session)
+    install(session, extras="pooch,socks")
     session.run("sciml-data", "check", "--live", *session.posargs)
 
 

@@ -268,6 +268,21 @@ def test_a_scheme_without_a_protocol_is_not_asked() -> None:
     assert outcomes(states) == {"a": "not asked"}
 
 
+def test_an_ftp_server_gives_the_same_outcomes(tmp_path: Path) -> None:
+    pytest.importorskip("pyftpdlib")
+    from tests.support.ftp_server import FtpServer
+
+    write_files(tmp_path / "www", {"a.csv": b"1,2\n", "empty": b""})
+    with FtpServer(tmp_path / "www") as server:
+        links = [
+            Link("file", f"{server.url}/{path}", ("t 1",), "m", path, size_bytes)
+            for path, size_bytes in (("a.csv", 4), ("empty", 0), ("lost", 1))
+        ]
+        states = ask(links)
+
+    assert outcomes(states) == {"a.csv": "ok", "empty": "ok", "lost": "gone"}
+
+
 @needs_nginx
 def test_nginx_gives_the_same_outcomes(tmp_path: Path) -> None:
     files = {"a.csv": b"1,2\n" * 50, "old/a.csv": b"1,2\n" * 50, "secret": b"x", "lost": b"x"}

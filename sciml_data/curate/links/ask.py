@@ -107,7 +107,8 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
     """
     groups: dict[str, list[Link]] = {}
     for link in links:
-        groups.setdefault(urlsplit(link.url).netloc, []).append(link)
+        parts = urlsplit(link.url)
+        groups.setdefault(parts.netloc or f"{parts.scheme}:", []).append(link)
     retry = retry or RetryPolicy(tries=TRIES)
     with (
         Sources(connections=1, timeouts=retry.timeouts) as sources,
@@ -119,7 +120,7 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
             visit = HostVisit(sources, retry, known or {}, pause_s, stop)
             states = [state for link in groups[host] for state in visit.ask(link, seed, per_mirror)]
             bad = sum(state.is_dead for state in states)
-            log(f"{host or 'this computer'}: {len(states)} links, {bad} dead or changed")
+            log(f"{host}: {len(states)} links, {bad} dead or changed")
             return states
 
         try:
@@ -211,7 +212,7 @@ class HostVisit:
             body.close()
         if not is_file:
             return _moved_or_ok(link, body)
-        if not first and body.size_bytes != 0:
+        if not first and 0 not in {body.size_bytes, link.size_bytes}:
             raise TransientError("no byte came")
         return self._compared(link, body)
 

@@ -182,8 +182,8 @@ def transfer_error(error: Exception, scheme: str, host: str, user: User | None) 
 # In this order: all of them are OSErrors.
 TRANSFER_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], Reason], ...] = (
     (socket.gaierror, lambda _: TransientError("unknown host", is_unreachable=True)),
-    (FileNotFoundError, lambda _: SourceError("no such file")),
-    (PermissionError, lambda _: SourceError("permission denied")),
+    (FileNotFoundError, lambda _: SourceError("no such file", status=404)),
+    (PermissionError, lambda _: SourceError("permission denied", status=403)),
     (
         (BrokenPipeError, ConnectionResetError, EOFError),
         lambda _: TransientError("the connection was cut"),
@@ -208,7 +208,7 @@ def _ftp_error(error: ftplib.Error, host: str, user: User | None) -> SourceError
     if text.startswith(NOT_LOGGED_IN):
         return _refused(text, "ftp", host, user)
     if text.startswith(NOT_AVAILABLE):
-        return SourceError(f"no such file, or permission denied: {text}")
+        return SourceError(f"no such file, or permission denied: {text}", status=404)
     if isinstance(error, ftplib.error_perm):
         return SourceError(text)
     return TransientError(text, is_busy=text.startswith(TOO_MANY))

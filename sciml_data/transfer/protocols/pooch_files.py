@@ -164,7 +164,7 @@ def _address_in(repository: Repository, doi: str, path: str) -> str:
         except ValueError as error:
             if "not found" not in str(error):  # any other answer that cannot be read
                 raise
-    raise SourceError(f"no such file in {doi}")
+    raise SourceError(f"no such file in {doi}", status=404)
 
 
 def _bundle() -> str | None:

@@ -23,7 +23,8 @@ class SourceError(FetchError):
     """This URL does not give the file; a second request would not help.
 
     Attributes:
-        status: HTTP status of the answer; 0 if no answer came, or another protocol has none.
+        status: HTTP status of the answer, or that which says the same of another protocol (403,
+            404); 0 if no answer came.
     """
 
     def __init__(self, message: str, *, status: int = 0) -> None:
