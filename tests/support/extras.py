@@ -101,12 +101,16 @@ END""",
     "sciml-data log made --org 'Uni of Example' --system node-a --output result-1.txt",
 )
 # One epoch on a small sample: what is shown is that every module is there.
-SCENES = " --sample-set count.training=12 --sample-set count.inference=3 --sample-set shape=96,96"
+CLOUDMASK = (
+    "--sample --sample-set count.training=12 --sample-set count.inference=3"
+    " --sample-set shape=96,96 --set patch=64 --set step=64 --set window=64 --set window_step=44"
+    " --set epochs=1"
+)
 TRAINING = Uses(
     needs=("sciml-data run tevolop --sample --set epochs=1 --name mine",),
     then=(
         "sciml-data show mine",
-        f"sciml-data run cloudmask --sample{SCENES} --set epochs=1",
+        f"sciml-data run cloudmask {CLOUDMASK}",
     ),
 )
 SCAN = "".join(
@@ -173,7 +177,7 @@ EXTRAS: dict[str, Uses] = {
     ),
     "train,uno": Uses(("sciml-data run uno --sample --set epochs=1",)),
     "jax": Uses(
-        (f"sciml-data run cloudmask --backend jax --sample{SCENES} --set epochs=1",)
+        (f"sciml-data run cloudmask --backend jax {CLOUDMASK}",)
     ),
     "intake": Uses(
         needs=(),
