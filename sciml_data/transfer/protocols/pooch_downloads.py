@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ftplib
+import logging
 import re
 import socket
 from collections.abc import Callable
@@ -129,6 +130,9 @@ def sftp_downloader(
     Pooch's own one sends the password to any server that answers, and knows no keys.
     """
     import paramiko
+
+    # Errors are reported by us. Without a handler, Python prints paramiko's tracebacks.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
     class Downloader(pooch.SFTPDownloader):  # type: ignore[misc] # Pooch ships no types
         """Checks the host's key, and takes the user's keys and agent, as `sftp` does."""

@@ -355,7 +355,13 @@ def test_refused_credentials_and_missing_ones_are_different_sentences(
 
 
 @pytest.mark.parametrize(
-    "mirror", ["http://me:sec/ret@host.example/x", "htp://me:sec@h", "s3://k:sec@"]
+    "mirror",
+    [
+        "http://me:sec/ret@host.example/x",
+        "ftp://me:sec/ret@host.example/x",
+        "htp://me:sec@h",
+        "s3://k:sec@",
+    ],
 )
 def test_a_wrong_address_is_an_error_without_its_password(mirror: str) -> None:
     with pytest.raises(CallError) as error:
@@ -366,6 +372,7 @@ def test_a_wrong_address_is_an_error_without_its_password(mirror: str) -> None:
 
 def test_texts_are_printed_without_credentials() -> None:
     assert redacted("git clone https://me:a@b@host/x failed") == "git clone https://host/x failed"
+    assert redacted("ftp://me:a@host/x sftp://me:b@host/y") == "ftp://host/x sftp://host/y"
     assert redacted("ssh://git@host/x me@example.org") == "ssh://git@host/x me@example.org"
 
 

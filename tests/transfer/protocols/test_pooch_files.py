@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import getpass
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.support.ftp_server import FtpServer
 from tests.support.ports import unused_ports
 from tests.support.programs import sshd, vsftpd
 from tests.support.proxy import ForwardProxy
+from tests.support.raw_server import RawRequest, RawServer
 from tests.support.tls import Authority
 
 # After an error, Pooch leaves the connection of FTP to the garbage collector.
@@ -212,6 +214,31 @@ def test_no_password_is_sent_to_a_host_with_an_unknown_or_a_changed_key(
     assert "~/.ssh/known_hosts" in text
     assert "secret77" not in text
     assert "Failed password" not in (tmp_path / "user" / "sshd.log").read_text()
+
+
+OPEN = """
+import sys
+from sciml_data.transfer.protocols import Sources, Timeouts, TransientError
+
+with Sources(connections=1, timeouts=Timeouts(5, 5)) as sources:
+    try:
+        sources.of("sftp:").open(sys.argv[1])
+    except TransientError as error:
+        print(error.message)
+"""
+
+
+def test_a_server_that_does_not_speak_ssh_is_one_sentence() -> None:
+    def answer(_: RawRequest) -> list[bytes]:
+        return []
+
+    with RawServer(answer) as server:
+        url = server.url.replace("http:", "sftp:") + "/a.bin"
+        command = [sys.executable, "-c", OPEN, url]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
 
 
 # --- doi -----------------------------------------------------------------------------------------
