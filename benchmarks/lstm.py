@@ -79,10 +79,10 @@ def _pieces(
 ) -> Callable[[], float]:
     """Return a function that trains on some batches of pieces and returns samples per second."""
     pieces = importlib.import_module("sciml_runner_tevolop.pieces")
-    split = importlib.import_module("sciml_runner_tevolop.split")
+    parts = importlib.import_module("sciml_runner_tevolop.data")
     count, times = series.shape[:2]
     shape = pieces.PieceShape(settings["warmup"], settings["piece"], 1)
-    part = split.Part("train", np.ones(count, bool), shape.warmup + 1, times)
+    part = parts.Part("train", np.ones(count, bool), shape.warmup + 1, times)
     tensors = pieces.Tensors(
         local=series,
         shared=np.zeros((times, 0), np.float32),

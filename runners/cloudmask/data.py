@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from sciml_data.bench.task.splits import TEST, TRAIN, Division, Options, divide, evenly_spaced
 from sciml_data.errors import SciMLDataError
 from sciml_data.ready.patches import Patches, PatchGrid, Scenes, find_scenes, list_patches, stream
 
 from .augment import augment_batch
 from .channels import CHANNELS, Floats, Statistics, statistics_of
-from .split import TEST, TRAIN, Passes, SplitParts, make_split
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
-INFERENCE = "inference"  # the folder that holds the scenes of the test part
+SPLITS = Options(
+    coarser={"orbit": "day"},
+    optional=(TEST,),
+    hint="fetch more of the training scenes: sciml-data get cloud_slstr_ds1 --limit 40",
+)
 ORIGIN_STEPS = 16  # origins of the moving training grid along each axis
 MAX_PATCHES = 512  # of the training part, for statistics and the logistic baseline
 PIXEL_STRIDE = 4  # they use every fourth pixel along each axis: neighbouring pixels are alike
@@ -34,21 +39,18 @@ class Data:
     """The scenes on this computer, divided into parts.
 
     Attributes:
-        scenes: all ready scenes.
+        scenes: all ready scenes, sorted by the name of their granule.
         split: scene numbers of each part.
+        keys: what scenes may share; see `keys_of`.
         settings: see task.toml.
         is_synthetic: whether the scenes are a synthetic sample.
     """
 
     scenes: Scenes
-    split: SplitParts
+    split: Division
+    keys: pd.DataFrame
     settings: Mapping[str, Any]
     is_synthetic: bool
-
-    @property
-    def passes(self) -> Passes:
-        """Return time and orbit of each scene."""
-        return passes_of(self.scenes)
 
     @cached_property
     def light(self) -> Mapping[str, int]:
@@ -66,10 +68,9 @@ class Data:
     def scored(self, part: str) -> npt.NDArray[np.intp]:
         """Return the scenes of a part that are predicted whole: all, or a subset of training."""
         scenes = self.split.parts[part]
-        limit = self.settings["train_scenes_scored"]
-        if part != TRAIN or len(scenes) <= limit:
+        if part != TRAIN:
             return scenes
-        return np.asarray(scenes[np.linspace(0, len(scenes) - 1, limit).round().astype(int)])
+        return evenly_spaced(scenes, self.settings["train_scenes_scored"])
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Yield one epoch: channels (patch, row, column, 9), label and weight (..., 1), float32.
@@ -94,7 +95,8 @@ class Data:
         chosen: list[tuple[Floats, npt.NDArray[np.bool_]]] = []
 
         def blocks() -> Iterator[tuple[Floats, npt.NDArray[np.bool_]]]:
-            subset = _evenly_spaced(self.patches[TRAIN], MAX_PATCHES)
+            patches = self.patches[TRAIN]
+            subset = patches.select(evenly_spaced(np.arange(len(patches)), MAX_PATCHES))
             for channels, label, weight in self._read(subset, 8, seed=None):
                 thinned = (slice(None), *[slice(None, None, PIXEL_STRIDE)] * 2)
                 values, valid = channels[thinned], weight[thinned][..., 0] > 0
@@ -158,20 +160,23 @@ def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -
         SciMLDataError: there are too few scenes.
     """
     scenes = find_scenes(converted)
-    split_parts = make_split(split, passes_of(scenes), scenes.split == INFERENCE)
-    return Data(scenes, split_parts, settings, converted.is_synthetic)
+    scenes = scenes.select(np.argsort(scenes.granule, kind="stable"))
+    keys = keys_of(scenes)
+    return Data(scenes, divide(split, keys, SPLITS), keys, settings, converted.is_synthetic)
 
 
-def passes_of(scenes: Scenes) -> Passes:
-    """Return time and orbit of scenes."""
-    return Passes(scenes.granule, scenes.time, scenes.orbit, scenes.platform)
-
-
-def _evenly_spaced(patches: Patches, limit: int) -> Patches:
-    """Return at most `limit` of the patches, evenly spaced."""
-    if len(patches) <= limit:
-        return patches
-    return patches.select(np.linspace(0, len(patches) - 1, limit).round().astype(int))
+def keys_of(scenes: Scenes) -> pd.DataFrame:
+    """Return a row for each scene: its granule, orbit, day (UTC), time and folder."""
+    return pd.DataFrame(
+        {
+            "granule": scenes.granule,
+            "orbit": scenes.orbit.astype(np.int64) * 16 + scenes.platform,  # satellites share none
+            "day": scenes.time.astype("M8[D]").astype(np.int64),
+            "time": scenes.time.astype("M8[s]"),
+            "folder": scenes.split,
+        },
+        index=pd.Index(scenes.granule, name="file"),
+    )
 
 
 def describe_channels(statistics: Statistics) -> dict[str, Any]:

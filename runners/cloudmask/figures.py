@@ -18,10 +18,10 @@ from sciml_data.bench.scoring import segmentation
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import row_key
 from sciml_data.bench.task.settings import LOSS
+from sciml_data.bench.task.splits import TEST, VALIDATION
 
 from . import previews
 from .pixel_counts import REGIONS, VALID
-from .split import TEST, VALIDATION
 
 STYLES = ("--", ":", "-.")  # of baselines
 HEADLINE = "accuracy"

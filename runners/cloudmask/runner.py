@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import TEST, TRAIN, describe, leakage
 from sciml_data.errors import CallError
 
 from . import data, losses, pixel_counts
@@ -21,7 +22,6 @@ from .data import Data
 from .mask_files import write_mask
 from .previews import FILE_NAME, PreviewWriter
 from .scenes import predict_scene, predictor, read_scenes
-from .split import TEST, TRAIN, describe_split, leakage
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from .scenes import Predict, Scene
 
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
+LEAKAGE = (
+    "granules of one orbit follow one another, and cloud continues from one to the next: scores on "
+    "scenes whose orbit was trained on are too good"
+)
 MASKS, SCENES = "masks", "scenes"  # folder and table in the run's outputs
 
 
@@ -39,7 +43,7 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
 
     Args:
         converted: ready form of `cloud_slstr_ds1`, all of it or some scenes.
-        split: stored rule; see `split.py`.
+        split: stored rule.
         settings: see task.toml.
 
     Raises:
@@ -134,10 +138,10 @@ class CloudMask:
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return scenes, leakage, channels and time for each scene, for the record."""
-        passes, split = self.data.passes, self.data.split
+        split, keys = self.data.split, self.data.keys
         return {
-            "scenes": describe_split(split, passes),
-            "leakage": leakage(split, passes),
+            "parts": describe(split, keys),
+            "leakage": leakage(split, keys, meaning=LEAKAGE),
             "light": {
                 part: {
                     word: int((self.data.scenes.illumination[scenes] == number).sum())

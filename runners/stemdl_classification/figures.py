@@ -16,13 +16,13 @@ from sciml_data.bench.plots import GREY, PART_COLOURS, plot_losses, save_figure
 from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import load_predictions
 from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.task.splits import TEST, VALIDATION
 from sciml_data.errors import RecordError
 from sciml_data.formats import open_netcdf
 
 from .previews import FILE_NAME
 from .scores import class_predictions_of, group_rows, system_table
 from .space_groups import SYSTEMS, systems_of
-from .split import TEST, VALIDATION
 
 SYSTEM_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
 STYLES = ("--", ":", "-.")  # of baselines

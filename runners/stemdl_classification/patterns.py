@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sciml_data.errors import Problem
 from sciml_data.ready import SampleCache, SampleIndex, index_samples
@@ -47,6 +48,15 @@ def find_stacks(converted: Converted) -> SampleIndex:
         message = f"(3, y, y) expected, {shape} found"
         raise damaged(stacks.dataset, [Problem("shape", stacks.paths[0].name, message)])
     return stacks
+
+
+def keys_of(stacks: SampleIndex) -> pd.DataFrame:
+    """Return a row for each stack: its folder, space group, material and formula."""
+    columns = {"folder": "folder", "stratum": GROUP, "material": MATERIAL, "formula": FORMULA}
+    return pd.DataFrame(
+        {name: stacks[column] for name, column in columns.items()},
+        index=pd.Index(stacks["name"], name="stack"),
+    )
 
 
 def material_of(stacks: SampleIndex) -> npt.NDArray[Any] | None:

@@ -15,6 +15,16 @@ import numpy.typing as npt
 
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import (
+    TEST,
+    TRAIN,
+    Division,
+    Options,
+    describe,
+    divide,
+    evenly_spaced,
+    leakage,
+)
 from sciml_data.ready.patches import read_ahead
 from sciml_data.ready.samples import Numbers
 
@@ -22,10 +32,18 @@ from . import baselines as simple
 from . import losses, previews, scores
 from .augment import augment_square
 from .log_intensity import make_scaling
-from .patterns import GROUP, STACK, UNSCALED, Patterns, find_stacks, material_of, open_patterns
+from .patterns import (
+    GROUP,
+    STACK,
+    UNSCALED,
+    Patterns,
+    find_stacks,
+    keys_of,
+    material_of,
+    open_patterns,
+)
 from .polar import POLAR, REFERENCE, PolarGrid, augment_polar, check_coordinates, scale_radius
 from .space_groups import LAST
-from .split import TEST, TRAIN, SplitParts, describe_split, leakage, make_split
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -34,6 +52,16 @@ if TYPE_CHECKING:
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 PREFETCH = 4  # batches read ahead
 MAX_FOR_STATISTICS = 256  # training stacks, evenly spaced
+LEAKAGE = (
+    "stacks of one material differ in the energy of the beam alone: scores on materials that were "
+    "trained on say what was remembered. A formula on both sides may be another crystal"
+)
+# Each part gets a unit of every space group that has three.
+SPLITS = Options(
+    ranked=True,
+    min_units=3,
+    hint="use more files, a larger sample, --split random or --split published",
+)
 Batch = tuple[Any, Any, Any]
 
 
@@ -42,7 +70,7 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
 
     Args:
         converted: ready form of `stemdl_cbed` or `stemdl_ds1`, all of it or some files.
-        split: stored rule; see `split.py`.
+        split: stored rule.
         settings: see task.toml.
 
     Raises:
@@ -58,9 +86,9 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
         stacks.shapes[STACK][-1],
         is_log_intensity=stacks.attributes["scaling"] != UNSCALED,
     )
-    split_parts = make_split(split, stacks)
+    division = divide(split, keys_of(stacks), SPLITS)
     patterns = open_patterns(stacks, scaling, memory_gib=settings["memory_gib"])
-    return Classification(patterns, split_parts, settings)
+    return Classification(patterns, division, settings)
 
 
 def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
@@ -73,12 +101,12 @@ def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
 class Classification:
     """The problem that the engine trains on. A sample is a stack of three patterns."""
 
-    def __init__(self, patterns: Patterns, split: SplitParts, settings: Mapping[str, Any]) -> None:
+    def __init__(self, patterns: Patterns, split: Division, settings: Mapping[str, Any]) -> None:
         """Declare the classes: the space groups of the training part."""
         self.patterns, self.split, self.settings = patterns, split, settings
         self.stacks = patterns.stacks
         self.parts = tuple(split.parts)
-        self.leakage = leakage(split, self.stacks)
+        self.leakage = leakage(split, keys_of(self.stacks), meaning=LEAKAGE)
         self.labels = np.unique(self.stacks[GROUP])
         self.declared, counts = np.unique(
             self.stacks[GROUP][split.parts[TRAIN]], return_counts=True
@@ -110,7 +138,7 @@ class Classification:
     def statistics(self) -> tuple[float, float]:
         """Return mean and standard deviation of the training part's log intensities."""
         if self._statistics is None:
-            subset = _evenly_spaced(self.split.parts[TRAIN], MAX_FOR_STATISTICS)
+            subset = evenly_spaced(self.split.parts[TRAIN], MAX_FOR_STATISTICS)
             values = self.patterns.take(subset)
             self._statistics = (float(values.mean()), float(max(values.std(), 1e-6)))
         return self._statistics
@@ -176,7 +204,7 @@ class Classification:
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
         """Return the predictions of each baseline for each part."""
-        train = _evenly_spaced(self.split.parts[TRAIN], self.settings["baseline_stacks"])
+        train = evenly_spaced(self.split.parts[TRAIN], self.settings["baseline_stacks"])
         targets = self._targets(self.stacks[GROUP][train])
         fitted = simple.fit(self.patterns, train, targets, len(self.declared))
         by_name: dict[str, dict[str, Predictions]] = {name: {} for name in fitted}
@@ -198,7 +226,7 @@ class Classification:
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, classes and scaling, for the record."""
         return {
-            "parts": describe_split(self.split, self.stacks),
+            "parts": describe(self.split, keys_of(self.stacks)),
             "leakage": self.leakage,
             "classes": {
                 "declared": self.declared.tolist(),
@@ -223,7 +251,7 @@ class Classification:
         numbers = self.split.parts[part]
         if part != TRAIN:
             return numbers
-        return _evenly_spaced(numbers, self.settings["train_stacks_scored"])
+        return evenly_spaced(numbers, self.settings["train_stacks_scored"])
 
     def _batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return one batch; `rng` augments it (training), None leaves it (evaluation)."""
@@ -287,10 +315,3 @@ class Classification:
         return scores.as_predictions(
             names, self.stacks[GROUP][numbers], self.labels, of_groups[:, self.labels]
         )
-
-
-def _evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
-    """Return at most `limit` of the numbers, evenly spaced."""
-    if len(numbers) <= limit:
-        return numbers
-    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, limit).round().astype(np.intp)])

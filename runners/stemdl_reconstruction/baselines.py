@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring.baselines import fit_ridge
+from sciml_data.bench.task.splits import TRAIN, VALIDATION, evenly_spaced
 from sciml_data.ready.samples import Floats, Numbers
 
 from . import virtual_detectors as detectors
-from .data import Data, evenly_spaced
+from .data import Data
 from .scans import SCAN, read_targets, view_of
-from .split import TRAIN, VALIDATION
 
 CONSTANT, MEAN_IMAGE, BRIGHT_FIELD, ICOM, DETECTORS = (
     "constant",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.task.splits import TRAIN, Division, Options, divide, evenly_spaced
 from sciml_data.errors import CallError
 from sciml_data.ready import SampleCache, SampleIndex
 from sciml_data.ready.samples import Floats, Numbers
@@ -22,10 +23,10 @@ from .scans import (
     SCAN,
     channels_of,
     find_scans,
+    keys_of,
     read_targets,
     view_of,
 )
-from .split import TRAIN, SplitParts, make_split
 from .symmetry import augment_pairs
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ TARGETS = {
     "legacy": (LEGACY,),
 }
 MEBIBYTE = 1 << 20
+SPLITS = Options(
+    ranked=True, hint="use more files, a larger sample, --split random or --split published"
+)
 SAMPLES_PER_READ = 16  # when statistics are computed
 MIN_DEVIATION = 1e-9  # a target that never varies is divided by this
 Batch = tuple[Floats, Floats, Floats]
@@ -74,7 +78,7 @@ class Data:
     """
 
     scans: SampleIndex
-    split: SplitParts
+    split: Division
     settings: Mapping[str, Any]
     channels: tuple[str, ...]
     cache: SampleCache = field(repr=False)
@@ -156,14 +160,7 @@ def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -
         return np.stack(prepared), read_targets(scans, channels, numbers)
 
     cache = SampleCache(read, budget_bytes=settings["memory_mib"] * MEBIBYTE)
-    return Data(scans, make_split(split, scans), settings, channels, cache)
-
-
-def evenly_spaced(numbers: Numbers, limit: int) -> Numbers:
-    """Return at most `limit` of the numbers, evenly spaced."""
-    if len(numbers) <= limit:
-        return numbers
-    return np.asarray(numbers[np.linspace(0, len(numbers) - 1, limit).round().astype(int)])
+    return Data(scans, divide(split, keys_of(scans), SPLITS), settings, channels, cache)
 
 
 def _channels(target: str, scans: SampleIndex) -> tuple[str, ...]:

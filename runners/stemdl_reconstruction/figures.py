@@ -16,9 +16,9 @@ from sciml_data.bench.plots import GREY, plot_losses, save_figure
 from sciml_data.bench.record.runs import OUTPUTS_FOLDER, PREDICTIONS_NAME
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.task.splits import TEST, VALIDATION
 
 from .scans import DENSITY, LEGACY, POTENTIAL
-from .split import TEST, VALIDATION
 
 BINS = 120  # along each side of the 2-D histograms
 STYLES = ("--", ":", "-.", (0, (1, 4)), (0, (6, 2)))  # of baselines

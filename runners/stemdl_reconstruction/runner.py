@@ -14,6 +14,7 @@ import numpy as np
 
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import describe, leakage
 from sciml_data.ready.samples import Floats, Numbers
 
 from . import baselines, data, scores
@@ -26,11 +27,11 @@ from .scans import (
     SCAN,
     UNITS,
     channels_of,
+    keys_of,
     read_targets,
     view_of,
 )
 from .score_table import write_samples
-from .split import describe_split, leakage
 
 if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
     from .data import Data
 
+LEAKAGE = (
+    "one material is scanned at several energies, over the same place: scores on materials that "
+    "were trained on say what was remembered"
+)
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 
 
@@ -46,7 +51,7 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
 
     Args:
         converted: ready form of `stemdl_reconst_ds1`, all of it or some files.
-        split: stored rule; see `split.py`.
+        split: stored rule.
         settings: see task.toml.
 
     Raises:
@@ -73,7 +78,7 @@ class Reconstruction:
         self.data, self.settings = scans, settings
         self.parts = tuple(scans.split.parts)
         self._baselines = baselines.Baselines(scans)
-        self._leakage = leakage(scans.split, scans.scans)
+        self._leakage = leakage(scans.split, keys_of(scans.scans), meaning=LEAKAGE)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -162,7 +167,7 @@ class Reconstruction:
         scans, split, statistics = self.data.scans, self.data.split, self.data.statistics
         pixel = np.unique(np.round(scans[PIXEL][np.isfinite(scans[PIXEL])], 6))
         return {
-            "scans": describe_split(split, scans),
+            "parts": describe(split, keys_of(scans)),
             "leakage": self._leakage,
             "scored_scans": {part: len(self.data.scored(part)) for part in self.parts},
             "selection": "the epoch is chosen by the validation part, so that part's scores are "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from sciml_data.errors import ConversionError, Problem
 from sciml_data.ready import SampleIndex, index_samples
@@ -32,6 +33,15 @@ def find_scans(converted: Converted) -> SampleIndex:
     """
     optional = [VARIABLES[POTENTIAL], VARIABLES[DENSITY]]
     return index_samples(converted, [SCAN, VARIABLES[LEGACY]], COLUMNS, optional=optional)
+
+
+def keys_of(scans: SampleIndex) -> pd.DataFrame:
+    """Return a row for each sample: its folder, material and formula."""
+    columns = {"folder": "folder", "material": MATERIAL, "formula": FORMULA}
+    return pd.DataFrame(
+        {name: scans[column] for name, column in columns.items()},
+        index=pd.Index(scans["name"], name="sample"),
+    )
 
 
 def channels_of(scans: SampleIndex) -> tuple[str, ...]:

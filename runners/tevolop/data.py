@@ -8,16 +8,27 @@ back" one step ahead shares 25 of 26 fortnights with the input.)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from sciml_data.formats.earthquake import EVENT_TYPES, FORTNIGHT_DAYS, fortnights, pixel_of, window
+from sciml_data.bench.task.splits import TRAIN, Division, Options, describe, divide, leakage
+from sciml_data.formats.earthquake import (
+    EVENT_TYPES,
+    FORTNIGHT_DAYS,
+    active_pixels,
+    fortnights,
+    pixel_of,
+    window,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from sciml_data.bench.task.split import Split
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 Indices: TypeAlias = npt.NDArray[np.intp]
@@ -34,6 +45,18 @@ WINDOW_TITLES = (
 FIRST_FORECAST = 51
 REGULAR_FLOOR: Floor = "reference"
 GREATEST_COUNT = 20  # length of the published list of earthquakes
+MIN_PIXELS = 10  # with fewer active pixels (a sample), the busiest pixels are used instead
+BUSIEST = 50  # how many of them
+MIN_ACTIVE_SHARE = 0.5  # of the stored pixels; with less, the list is of another catalogue
+SHARED_DATES = (
+    "validation pixels share every date with the training pixels: a model that knows the date "
+    "knows what happened then; compare with the baseline same_date_mean"
+)
+NO_SHARED_DATES = (
+    "no training target ends after the training period; inputs of later parts may look back into "
+    "earlier ones"
+)
+TRAINING_SHARE = 0.8  # of pixels if the stored list cannot be used; published: 400 of 500
 
 
 @dataclass(frozen=True)
@@ -159,3 +182,148 @@ def greatest_earthquakes(dataset: xr.Dataset, *, before: Fortnights) -> list[Map
 def end_of(data: Fortnights) -> npt.NDArray[np.datetime64]:
     """Return the day after the last day of each fortnight: (time,) datetime64[D]."""
     return data.start + np.timedelta64(FORTNIGHT_DAYS, "D")
+
+
+# --- the parts of a split ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a split.
+
+    Attributes:
+        name: of the part.
+        has_pixel: (pixel,) bool, which of the chosen pixels belong to it.
+        first: first fortnight of the targets.
+        stop: first fortnight after the targets.
+    """
+
+    name: str
+    has_pixel: npt.NDArray[np.bool_]
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class SplitParts:
+    """The chosen pixels, and the parts of a split.
+
+    Attributes:
+        pixels: (pixel,) numbers 0..2399, ascending.
+        parts: training part first.
+        origin: a sentence on how the pixels were chosen, for the record.
+        facts: `parts` and `leakage` of the split, for the record.
+    """
+
+    pixels: Indices
+    parts: tuple[Part, ...]
+    origin: str
+    facts: Mapping[str, Any]
+
+    @property
+    def is_spatial(self) -> bool:
+        """Return whether parts differ in their pixels."""
+        return not all(part.has_pixel.all() for part in self.parts)
+
+    def part(self, name: str) -> Part:
+        """Return the part with this name."""
+        return next(part for part in self.parts if part.name == name)
+
+
+def period_end(split: Split) -> str:
+    """Return the day after the last day of all parts."""
+    return max(str(members["period"][1]) for members in split.members.values())
+
+
+def make_split(split: Split, grid: Fortnights) -> SplitParts:
+    """Return the pixels and parts of a split on this catalogue.
+
+    A forecast belongs to a part if its whole window is inside the part's period, so no training
+    target reaches into a later part. Inputs may come from before the period, as they do in real
+    forecasts.
+
+    Raises:
+        DescriptorError: a part of the split has no period, or its end is before its start.
+    """
+    dates = _dates(grid)
+    periods = {part: {"period": member.get("period")} for part, member in split.members.items()}
+    later = tuple(part for part in periods if part != TRAIN)
+    of_dates = divide(replace(split, members=periods), dates, Options(optional=later))
+    times = {part: dates.index[rows] for part, rows in of_dates.parts.items()}
+    pixels, of_pixels, origin = _divide_pixels(split, grid, stop=times[TRAIN][-1] + 1)
+    of_pixels = replace(of_pixels, parts={part: of_pixels.parts[part] for part in times})
+    parts = tuple(
+        Part(part, np.isin(np.arange(len(pixels)), rows), times[part][0], times[part][-1] + 1)
+        for part, rows in of_pixels.parts.items()
+    )
+    meaning = SHARED_DATES if split.members[TRAIN].get("pixels") else NO_SHARED_DATES
+    leaks = [
+        leakage(of_dates, dates, meaning=meaning),
+        leakage(of_pixels, pd.DataFrame({"pixel": pixels}), meaning=meaning),
+    ]
+    report = {part: leaks[0][part] | leaks[1][part] for part in times if part != TRAIN}
+    told = list(dict.fromkeys(leaks[0]["told"] + leaks[1]["told"]))
+    facts = {
+        "parts": describe(of_dates, dates),
+        "leakage": {**report, "told": told, "meaning": meaning},
+    }
+    return SplitParts(pixels, parts, origin, facts)
+
+
+def windows_in_part(part: Part, times: int) -> npt.NDArray[np.bool_]:
+    """Return which windows are in the part: (time, window=8) bool.
+
+    Time is the last fortnight of the input; the window starts after it.
+    """
+    last_input = np.arange(times)[:, None]
+    begins, ends = last_input + 1 >= part.first, last_input + np.array(WINDOWS) < part.stop
+    return np.asarray(begins & ends)
+
+
+def _dates(grid: Fortnights) -> pd.DataFrame:
+    """Return a row for each fortnight that can be forecast: its number, first day, day after."""
+    first = FIRST_FORECAST
+    numbers = pd.RangeIndex(first, len(grid), name="fortnight")
+    columns = {"date": numbers, "start": grid.start[first:], "end": end_of(grid)[first:]}
+    return pd.DataFrame(columns, index=numbers)
+
+
+def _divide_pixels(split: Split, grid: Fortnights, *, stop: int) -> tuple[Indices, Division, str]:
+    """Return the pixels, those of each part, and how they were chosen.
+
+    Args:
+        split: with pixels of each part, or without: then each part has the pixels that are active
+            before the fortnight `stop`.
+        grid: all fortnights.
+        stop: end of the training period.
+    """
+    lists = {name: {"pixels": m["pixels"]} for name, m in split.members.items() if "pixels" in m}
+    if not lists:
+        pixels, origin = _active_pixels(grid, stop)
+        everywhere = np.arange(len(pixels))
+        return pixels, Division(dict.fromkeys(split.members, everywhere), 0, {}), origin
+    stored = np.unique(np.concatenate([member["pixels"] for member in lists.values()]))
+    active, _ = _active_pixels(grid, len(grid))
+    if np.isin(stored, active).mean() >= MIN_ACTIVE_SHARE:
+        keys = pd.DataFrame({"pixel": stored})
+        return stored, divide(replace(split, members=lists), keys), "the stored list"
+    shuffled = np.random.default_rng(split.seed).permutation(len(active))
+    is_train = shuffled < round(TRAINING_SHARE * len(active))
+    parts = {name: np.flatnonzero(is_train == (name == TRAIN)) for name in lists}
+    origin = (
+        f"the stored pixels are not active in this catalogue: {len(active)} of its own, "
+        f"drawn 80 to 20 with seed {split.seed}"
+    )
+    return active, Division(parts, 0, {}), origin
+
+
+def _active_pixels(grid: Fortnights, stop: int) -> tuple[Indices, str]:
+    """Return the pixels that are active before fortnight `stop`, and how they were chosen."""
+    pixels = active_pixels(grid.strong[:stop])
+    if len(pixels) >= MIN_PIXELS:
+        return pixels, "pixels active by the published rule in the training period alone"
+    busy = np.argsort(-grid.count[:stop].sum(axis=0), kind="stable")[:BUSIEST]
+    return (
+        np.sort(busy),
+        f"the rule found {len(pixels)} pixels; the {BUSIEST} busiest of the training period",
+    )

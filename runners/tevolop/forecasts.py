@@ -9,11 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring import baselines
+from sciml_data.bench.task.splits import TRAIN
 from sciml_data.formats.earthquake import ENERGY_EXPONENT
 
-from .data import FIRST_FORECAST, WINDOWS, Floats, Fortnights, missing_share, windows_ahead
+from .data import (
+    FIRST_FORECAST,
+    WINDOWS,
+    Floats,
+    Fortnights,
+    SplitParts,
+    missing_share,
+    windows_ahead,
+    windows_in_part,
+)
 from .features import ridge_blocks, trailing_sum
-from .split import TRAIN, SplitParts, is_spatial, windows_in_part
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ def make_forecasts(
         "climatology": baselines.climatology(training, like=observed),
         "ridge": _ridge(grid, split, training, penalty),
     }
-    if is_spatial(split):
+    if split.is_spatial:
         own = training[train.has_pixel]
         filled = baselines.climatology(training, like=observed)
         same = baselines.same_date_mean(own, like=observed)

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .data import Floats
-from .split import Part, windows_in_part
+from sciml_data.formats.earthquake import COLUMNS, ROWS, hilbert_curve
+
+from .data import Floats, Indices, Part, windows_in_part
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ class Tensors:
     targets: npt.NDArray[np.float32]
     known: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
+
+
+def curve_order(pixels: Indices) -> Indices:
+    """Return the order of pixels along a space-filling curve, in which neighbours are close."""
+    walk = hilbert_curve(COLUMNS, ROWS)
+    rank = np.empty(ROWS * COLUMNS, np.intp)
+    rank[COLUMNS * walk[:, 1] + walk[:, 0]] = np.arange(len(walk))
+    return np.argsort(rank[pixels], kind="stable")
 
 
 def location_groups(order: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.intp]:

@@ -17,21 +17,13 @@ import numpy as np
 
 from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_pooled, nnse_summed, skill
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import TRAIN
 
 from . import data, forecasts, scaling
-from .data import WINDOWS, Fortnights
+from .data import WINDOWS, Fortnights, SplitParts, make_split, period_end, windows_in_part
 from .features import Features, make_features
 from .forecasts import Forecasts
-from .pieces import PieceReader, PieceShape, Tensors, location_groups
-from .split import (
-    TRAIN,
-    SplitParts,
-    curve_order,
-    leakage,
-    make_split,
-    period_end,
-    windows_in_part,
-)
+from .pieces import PieceReader, PieceShape, Tensors, curve_order, location_groups
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -217,7 +209,7 @@ class Tevolop:
             "pixels": {
                 part.name: int(part.has_pixel.sum()) for part in self.split.parts
             } | {"all": len(self.split.pixels), "origin": self.split.origin},
-            "leakage": leakage(self.split, self.grid),
+            **self.split.facts,
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; parts after it are not looked at before",
             "features": list(self.features.names),

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import effects
-from .data import Floats, Responses
-
-if TYPE_CHECKING:
-    from .split import Rows, SplitParts
+from .data import Codes, Floats, Responses
 
 MEANS, NOTHING = "means", "nothing"
 
@@ -40,8 +37,9 @@ class BaseForecast:
 
 def make_base_forecast(
     responses: Responses,
-    split: SplitParts,
-    training_entities: Mapping[str, Rows],
+    train: Codes,
+    knows: Mapping[str, bool],
+    training_entities: Mapping[str, Codes],
     settings: Mapping[str, Any],
 ) -> BaseForecast:
     """Return the base forecast of a split.
@@ -53,14 +51,13 @@ def make_base_forecast(
 
     Args:
         responses: all rows.
-        split: the parts.
+        train: rows of the training part.
+        knows: whether most validation rows have a `cell`, or only drugs, of the training part.
         training_entities: indices of the "cells" and "drugs" of the training part.
         settings: see task.toml.
     """
     if settings["model"] == "reference":
         return BaseForecast(np.zeros(len(responses), np.float32), (), (), 1.0)
-    train = split.parts["train"]
-    knows = {"cell": split.knows_cell, "drug": split.knows_drug}
     kinds = _kinds(knows, settings, has_doses=responses.doses.shape[1] > 0)
     values = _means(responses, train, kinds, settings)
     min_entities = settings["least_entities"] if settings["base"] == MEANS else 0
@@ -88,7 +85,7 @@ def _kinds(
 def _scarce_kinds(
     responses: Responses,
     knows: Mapping[str, bool],
-    training_entities: Mapping[str, Rows],
+    training_entities: Mapping[str, Codes],
     min_entities: int,
 ) -> tuple[str, ...]:
     """Return the held-out kinds of which training has fewer than `min_entities` entities."""
@@ -102,7 +99,7 @@ def _scarce_kinds(
 
 
 def _means(
-    responses: Responses, train: Rows, kinds: tuple[str, ...], settings: Mapping[str, Any]
+    responses: Responses, train: Codes, kinds: tuple[str, ...], settings: Mapping[str, Any]
 ) -> Floats:
     named = effects.forecasts(responses, train, {"base": kinds}, penalty=settings["shrinkage"])
     return named["base"].astype(np.float32)

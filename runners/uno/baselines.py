@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring.baselines import fit_ridge
+from sciml_data.bench.task.splits import TRAIN, VALIDATION, evenly_spaced
 
 from . import effects
 from .data import Floats, Responses
@@ -181,8 +182,9 @@ def boosting(
     """
     import lightgbm
 
-    train = _evenly_spaced(parts["train"], settings["boosting_rows"])
-    validation = _evenly_spaced(parts.get("validation", parts["train"]), settings["boosting_rows"])
+    limit = settings["boosting_rows"] or len(responses)  # 0: all rows
+    chosen = (parts[TRAIN], parts.get(VALIDATION, parts[TRAIN]))
+    train, validation = (evenly_spaced(rows, limit, truncate=True) for rows in chosen)
     options = {
         "objective": "regression",
         "learning_rate": settings["boosting_rate"],
@@ -199,9 +201,7 @@ def boosting(
         "verbose": -1,
     }
     train_data = lightgbm.Dataset(features(train), responses.target[train], free_raw_data=True)
-    validation_data = lightgbm.Dataset(
-        features(validation), responses.target[validation], reference=train_data
-    )
+    validation_data = train_data.create_valid(features(validation), responses.target[validation])
     booster = lightgbm.train(
         options,
         train_data,
@@ -221,19 +221,12 @@ def boosting(
     }
 
 
-def _evenly_spaced(rows: Rows, limit: int) -> Rows:
-    """Return at most `limit` rows, evenly spaced; all rows if `limit` is 0."""
-    if not limit or len(rows) <= limit:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, limit).astype(np.int64)]
-
-
 def _components(
     tables: Mapping[str, npt.NDArray[Any]], training: Rows, max_components: int
 ) -> Floats:
     """Return principal components (entity, component) of unit variance, with axes from training."""
     values = np.concatenate([np.asarray(table, np.float32) for table in tables.values()], axis=1)
-    training = _evenly_spaced(training, MAX_FOR_AXES)
+    training = evenly_spaced(training, MAX_FOR_AXES, truncate=True)
     known = values[training].astype(np.float64)
     centre = known.mean(axis=0)
     _, sizes, axes = _truncated_svd(known - centre, max_components)

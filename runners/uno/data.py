@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from sciml_data.bench.task.shares import Hashes, combine_hashes, hash_ids
+from sciml_data.bench.task.splits import TEST, TRAIN, VALIDATION
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.formats.drug_response import NO_DRUG, text_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sciml_data.bench.task.split import Split
+
 AUC, DOSE = "auc", "dose"
 TARGETS = {AUC: "auc", DOSE: "growth"}
 NO_SLOT = -1  # in `drugs`: the slot is empty
+PUBLISHED = (TRAIN, VALIDATION, TEST)  # in the order of their numbers in the ready files
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
@@ -47,6 +52,11 @@ class Entities:
     def __len__(self) -> int:
         """Return the number of entities."""
         return len(self.ids)
+
+    def named(self, indices: npt.NDArray[np.integer[Any]]) -> pd.Categorical:
+        """Return the canonical names of entities; none for a negative index."""
+        codes = np.append(self.codes, NO_SLOT)[indices]
+        return pd.Categorical.from_codes(codes, pd.Index(np.unique(np.array(self.names, str))))
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,30 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
     )
 
 
+def keys_of(responses: Responses, split: Split) -> pd.DataFrame:
+    """Return a row for each response: its cell line, compounds, combination of them, and replicate.
+
+    Cells and compounds have their canonical names, so a compound with two ids is in one part only.
+    A combination is a compound, or a pair in any order; replicates share cell and combination,
+    whatever their dose, source and study.
+    """
+    columns: dict[str, Any] = {"cell": responses.cells.named(responses.cell)}
+    for number, slot in enumerate(responses.drugs.T, start=1):
+        columns[f"drug_{number}"] = responses.drug_table.named(slot)
+    combination = pd.factorize(group_codes(responses))[0]
+    columns["combination"] = combination
+    cells = responses.cells.codes[responses.cell]
+    columns["replicate"] = cells * (combination.max() + 1) + combination
+    columns["source"] = pd.Categorical.from_codes(responses.source, pd.Index(responses.sources))
+    if responses.published is not None:
+        columns["published_part"] = pd.Categorical.from_codes(
+            responses.published, pd.Index(PUBLISHED)
+        )
+    if "row" in split.members[TRAIN].get("by", ()):
+        columns["row"] = row_hashes(responses)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(responses), name="row"))
+
+
 def compounds(responses: Responses) -> Codes:
     """Return (row, slot) codes of the canonical compounds, `NO_SLOT` for an empty slot."""
     codes = np.append(responses.drug_table.codes, NO_SLOT)
@@ -198,5 +232,5 @@ def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Enti
             f"the dataset has no features of {kind}s: {' or '.join(features)} is needed"
         )
     names = tuple(text_of(dataset[f"{kind}_canonical"]))
-    codes = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)[1]
+    codes = np.unique(np.array(names, str), return_inverse=True)[1]
     return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables, codes.astype(np.int64))

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .data import Entities, Floats
-
-if TYPE_CHECKING:
-    from .split import Rows, SplitParts
+from .data import Codes, Entities, Floats
 
 MIN_SPREAD = 1e-6  # relative standard deviation; a feature with less counts as constant
 BLOCK = 4096  # entities that are scaled at once, so that no second table is in memory
@@ -37,7 +34,7 @@ class Scaled:
 
 
 def scale(
-    cells: Entities, drugs: Entities, training_entities: Mapping[str, Rows], *, clip: float
+    cells: Entities, drugs: Entities, training_entities: Mapping[str, Codes], *, clip: float
 ) -> Scaled:
     """Return all features, standardised; missing values become the mean of training entities.
 
@@ -60,7 +57,7 @@ def scale(
     return Scaled(scaled["cells"], scaled["drugs"], facts)
 
 
-def dose_scale(doses: Floats, rows: Rows) -> tuple[float, float]:
+def dose_scale(doses: Floats, rows: Codes) -> tuple[float, float]:
     """Return mean and standard deviation of the doses of some rows; (0, 1) without any.
 
     Args:
@@ -73,20 +70,19 @@ def dose_scale(doses: Floats, rows: Rows) -> tuple[float, float]:
     return float(known.mean()), float(known.std()) or 1.0
 
 
-def distinct_entities(split: SplitParts, part: str, column: npt.NDArray[np.integer[Any]]) -> Rows:
-    """Return the distinct entities of a part's rows, ascending.
+def distinct_entities(column: npt.NDArray[np.integer[Any]], rows: Codes) -> Codes:
+    """Return the distinct entities of some rows, ascending.
 
     Args:
-        split: the parts.
-        part: name of one.
         column: (row,) or (row, slot) index of the entity; negative for none.
+        rows: indices of rows.
     """
-    entities = np.unique(column[split.parts[part]])
+    entities = np.unique(column[rows])
     return np.asarray(entities[entities >= 0], np.int64)
 
 
 def _standardise(
-    values: npt.NDArray[Any], training: Rows, clip: float
+    values: npt.NDArray[Any], training: Codes, clip: float
 ) -> tuple[Floats, dict[str, Any]]:
     """Return values (entity, feature) standardised by the training rows, and a description."""
     known = values[training].astype(np.float64)

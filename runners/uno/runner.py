@@ -14,15 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import (
+    NOT_KNOWN,
+    TRAIN,
+    VALIDATION,
+    Division,
+    Options,
+    describe,
+    divide,
+    evenly_spaced,
+    leakage,
+)
 
 from . import baselines as simple
 from . import data, features, scores
 from .base_forecast import make_base_forecast
 from .batches import Rows, epoch_order
 from .data import Responses
-from .features import Scaled
 from .score_table import write_drug_scores
-from .split import TRAIN, SplitParts, describe_split, leakage, make_split
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +39,14 @@ if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 NOISY = "reference-noisy"  # value of the setting `evaluation`
+# The model may use an entity's own effect if at least this percentage of validation rows share
+# their entity with the training part.
+MIN_SHARED_PERCENT = 50
+LEAKAGE = (
+    "percentage of the part's rows whose cell, drugs (all of them), combination of drugs, or cell "
+    "with drugs is in a training row too; cells and compounds by canonical name, replicates "
+    "regardless of their dose, source and study"
+)
 PREDICT_ROWS = 1 << 14  # in one pass through the head: about 65 MB of activations
 ENTITIES_PER_PASS = 4096  # through a tower
 
@@ -47,15 +64,14 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> U
         SciMLDataError: a part has no row.
     """
     responses = data.read_responses(dataset, settings["variant"])
-    split_parts = make_split(split, responses, settings["held_out"])
-    training_entities = {
-        "cells": features.distinct_entities(split_parts, TRAIN, responses.cell),
-        "drugs": features.distinct_entities(split_parts, TRAIN, responses.drugs),
+    keys = data.keys_of(responses, split)
+    options = Options(held_out=tuple(settings["held_out"]), hint="--split row")
+    division = divide(split, keys, options)
+    report = {
+        "parts": describe(division, keys),
+        "leakage": leakage(division, keys, meaning=LEAKAGE),
     }
-    scaled = features.scale(
-        responses.cells, responses.drug_table, training_entities, clip=settings["clip"]
-    )
-    return Uno(responses, split_parts, scaled, training_entities, settings)
+    return Uno(responses, division, report, settings)
 
 
 def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
@@ -71,20 +87,36 @@ class Uno:
     def __init__(
         self,
         responses: Responses,
-        split: SplitParts,
-        scaled: Scaled,
-        training_entities: Mapping[str, npt.NDArray[np.int64]],
+        split: Division,
+        report: Mapping[str, Any],
         settings: Mapping[str, Any],
     ) -> None:
-        """Store the arrays, and fit the forecast that the model corrects."""
-        self.responses, self.split, self.scaled = responses, split, scaled
-        self.training_entities, self.settings = training_entities, settings
+        """Scale the features, and fit the forecast that the model corrects.
+
+        Args:
+            responses: all rows.
+            split: the parts.
+            report: `parts` and `leakage` of the split, for the record.
+            settings: see task.toml.
+        """
+        self.responses, self.split, self.report = responses, split, report
+        self.settings = settings
         self.parts = tuple(split.parts)
-        self.base = make_base_forecast(responses, split, training_entities, settings)
+        train = split.parts[TRAIN]
+        self.training_entities = {
+            "cells": features.distinct_entities(responses.cell, train),
+            "drugs": features.distinct_entities(responses.drugs, train),
+        }
+        self.scaled = features.scale(
+            responses.cells, responses.drug_table, self.training_entities, clip=settings["clip"]
+        )
+        self.knows = {kind: self._is_known(kind) for kind in ("cell", "drug")}
+        self.base = make_base_forecast(
+            responses, train, self.knows, self.training_entities, settings
+        )
         self._groups: npt.NDArray[np.int64] | None = None
         self._baseline_notes: dict[str, Any] = {}
         is_reference = settings["model"] == "reference"
-        train = split.parts[TRAIN]
         self.rows = Rows(
             responses,
             base=self.base.values,
@@ -103,8 +135,8 @@ class Uno:
         from .models import build_model
         from .towers import Tables
 
-        is_known = {"cell_id": self.split.knows_cell, "drug_id": self.split.knows_drug}
-        knows = [name for name, use in is_known.items() if use and self.settings["id_vectors"]]
+        is_known = self.knows if self.settings["id_vectors"] else {}
+        knows = [f"{kind}_id" for kind, use in is_known.items() if use]
         return build_model(
             {**self.settings, "knows": knows, "output_scale": self.base.spread},
             Tables(self.scaled.cells, self.scaled.drugs),
@@ -178,12 +210,9 @@ class Uno:
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, features, baselines and counts, for the record."""
-        responses, split = self.responses, self.split
         return {
-            "rows": {"all": len(responses), **responses.notes},
-            "parts": describe_split(split, responses),
-            "held_out_sources": list(split.held_out),
-            "leakage": leakage(split, responses),
+            "rows": {"all": len(self.responses), **self.responses.notes},
+            **self.report,
             "selection": "the epoch is chosen by the validation part, so that part's scores are "
             "those of a chosen model; the test part is not looked at before",
             "features": self.scaled.facts,
@@ -201,10 +230,15 @@ class Uno:
 
     def scored(self, part: str) -> npt.NDArray[np.int64]:
         """Return the rows of a part that are predicted: all, or a subset of training."""
-        rows, limit = self.split.parts[part], self.settings["train_rows_scored"]
-        if part != TRAIN or len(rows) <= limit:
+        rows = self.split.parts[part]
+        if part != TRAIN:
             return rows
-        return rows[np.linspace(0, len(rows) - 1, limit).astype(np.int64)]
+        return evenly_spaced(rows, self.settings["train_rows_scored"], truncate=True)
+
+    def _is_known(self, kind: str) -> bool:
+        """Return whether most validation rows share their cell, or all their drugs, with train."""
+        shared = self.report["leakage"].get(VALIDATION, {}).get(kind, NOT_KNOWN)
+        return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
 
     def _forecasts(self) -> Iterator[tuple[str, data.Floats]]:
         """Yield name and forecast (row,) of all rows of each baseline."""

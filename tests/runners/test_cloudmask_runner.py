@@ -246,8 +246,8 @@ def test_pixels_without_a_label_count_as_the_reference_reads_them(scenes: Scenes
 def test_facts_say_what_parts_share(problem: Any) -> None:
     facts = problem.diagnostics()
 
-    assert facts["leakage"]["test"]["orbits_shared_percent"] == 0.0
-    assert facts["scenes"]["test"]["scenes"] == 3
+    assert facts["leakage"]["test"]["orbit"]["percent"] == 0.0
+    assert facts["parts"]["test"]["samples"] == 3
     assert facts["scored_scenes"]["train"] == 2
 
 

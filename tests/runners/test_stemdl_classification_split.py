@@ -14,6 +14,7 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import load_split, split_names
+from sciml_data.bench.task.splits import Division, describe, divide, leakage
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 from tests.support.stemdl_samples import ENERGIES, converted
@@ -30,12 +31,18 @@ def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: An
     return module("patterns").find_stacks(converted(root, groups=groups, side=8, **options))
 
 
-def make_split(stacks: Any, split: str) -> Any:
-    return module("split").make_split(load_split(RUNNER, split), stacks)
+def make_split(stacks: Any, split: str) -> Division:
+    return divide(
+        load_split(RUNNER, split), module("patterns").keys_of(stacks), module("runner").SPLITS
+    )
 
 
-def leakage(stacks: Any, split: str) -> Any:
-    return module("split").leakage(make_split(stacks, split), stacks)
+def leakage_of(stacks: Any, split: str) -> Any:
+    return leakage(
+        make_split(stacks, split),
+        module("patterns").keys_of(stacks),
+        meaning=module("runner").LEAKAGE,
+    )
 
 
 def groups_of(stacks: Any, divided: Any) -> dict[str, list[int]]:
@@ -56,8 +63,8 @@ def test_no_material_is_on_two_sides_of_the_headline_split(tmp_path: Path) -> No
     ]
 
     assert sum(map(len, parts)) == len(set.union(*parts)) == 34
-    report = leakage(stacks, "material")
-    assert [report[pair]["materials_shared"] for pair in list(report)[1:4]] == [0, 0, 0]
+    report = leakage_of(stacks, "material")
+    assert [report[part]["material"]["shared"] for part in ("validation", "test")] == [0, 0]
 
 
 def test_a_group_of_three_materials_is_in_every_part(tmp_path: Path) -> None:
@@ -71,7 +78,7 @@ def test_a_group_of_one_or_two_materials_stays_in_train_and_is_counted(tmp_path:
     stacks = stacks_of(tmp_path, {2: 1, 14: 2, 62: 5, 225: 5})
     divided = make_split(stacks, "material")
 
-    assert divided.in_train_alone == (2, 14)
+    assert divided.notes["in_train_alone"] == [2, 14]
     assert groups_of(stacks, divided) == {
         "train": [2, 14, 62, 225],
         "validation": [62, 225],
@@ -93,19 +100,20 @@ def test_parts_take_their_shares_of_each_group(tmp_path: Path) -> None:
 
 
 def test_the_random_split_reports_its_leakage(tmp_path: Path) -> None:
-    report = leakage(stacks_of(tmp_path), "random")
+    report = leakage_of(stacks_of(tmp_path), "random")
 
-    assert report["train+test"]["materials_shared"] > 10
-    assert report["train+test"]["materials_percent"] > 80
+    assert report["test"]["material"]["shared"] > 10
+    assert report["test"]["material"]["percent"] > 80
+    assert "test shares with train: material" in report["told"][1]
     assert "what was remembered" in report["told"][-1]
 
 
 def test_formulas_that_parts_share_are_counted_apart(tmp_path: Path) -> None:
-    report = leakage(stacks_of(tmp_path), "material")
+    report = leakage_of(stacks_of(tmp_path), "material")
 
-    assert report["train+test"]["materials_shared"] == 0
-    assert report["train+test"]["formulas_shared"] > 0
-    assert "0 of 6 materials of test (0 % of its stacks)" in report["told"][1]
+    assert report["test"]["material"]["shared"] == 0
+    assert report["test"]["formula"]["shared"] > 0
+    assert "material 0 of 6 (0 % of samples)" in report["told"][1]
 
 
 def test_the_published_split_is_that_of_the_folders(tmp_path: Path) -> None:
@@ -124,22 +132,22 @@ def test_without_a_folder_for_validation_whole_materials_of_train_are_taken(
     divided = make_split(stacks, "published")
     train, validation = (set(stacks["material"][divided.parts[p]]) for p in ("train", "validation"))
 
-    assert divided.by == "folder, validation by material"
+    assert divided.notes["by"] == ["material"]
     assert validation
     assert not train & validation
 
 
 def test_leakage_that_cannot_be_checked_is_reported(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path, is_log_intensity=True)
-    report = leakage(stacks, "published")
+    report = leakage_of(stacks, "published")
 
-    assert report["is_checked"] is False
-    assert "cannot be checked: stemdl_ds1 names no materials" in report["told"][0]
-    assert make_split(stacks, "published").by == "folder, validation by stack"
+    assert report["test"]["material"] == "not known"
+    assert "material: not known, so it cannot be checked" in report["told"][0]
+    assert make_split(stacks, "published").notes["by"] == ["stack"]
 
 
 def test_a_split_by_material_is_refused_if_the_dataset_names_none(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="names no materials") as caught:
+    with pytest.raises(CallError, match="does not name the material") as caught:
         make_split(stacks_of(tmp_path, is_log_intensity=True), "material")
     assert "--split published" in str(caught.value.hint)
 
@@ -155,17 +163,19 @@ def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
     table = table.assign(material=table["material"].str.replace("syn-225-000", "syn-002-000"))
     stacks = replace(stacks, table=table)
 
-    assert leakage(stacks, "material")["train+test"]["materials_shared"] == 0
+    assert leakage_of(stacks, "material")["test"]["material"]["shared"] == 0
 
 
 def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
-    describe_split = module("split").describe_split
-    digest = describe_split(make_split(stacks, "material"), stacks)["digest"]
+    digest = describe(make_split(stacks, "material"), module("patterns").keys_of(stacks))["digest"]
     order = np.random.default_rng(0).permutation(len(stacks))
     stacks = replace(stacks, table=stacks.table.iloc[order].reset_index(drop=True))
 
-    assert describe_split(make_split(stacks, "material"), stacks)["digest"] == digest
+    assert (
+        describe(make_split(stacks, "material"), module("patterns").keys_of(stacks))["digest"]
+        == digest
+    )
 
 
 def test_the_last_group_of_each_crystal_system_is_followed_by_the_next_system() -> None:

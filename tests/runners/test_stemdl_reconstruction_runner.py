@@ -290,7 +290,7 @@ def test_diagnostics_have_targets_and_leakage(problem: Any) -> None:
 
     assert facts["target"] == "both"
     assert facts["targets_in_files"] == ["potential", "electron_density", "legacy"]
-    assert facts["leakage"]["test"]["materials_shared"] == 0
+    assert facts["leakage"]["test"]["material"]["shared"] == 0
     assert facts["pixel_angstrom"] == [0.25]
     assert facts["scale"]["potential"]["unit"] == "V"
 

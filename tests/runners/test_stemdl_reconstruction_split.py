@@ -12,6 +12,7 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import load_split, split_names
+from sciml_data.bench.task.splits import Division, divide, leakage
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 from tests.support.stemdl_scans import ready_dataset, scanned, sheet, window_of, write_ready
@@ -40,8 +41,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return module("scans").find_scans(converted)
 
 
-def make_split(name: str, scans: Any) -> Any:
-    return module("split").make_split(load_split(RUNNER, name), scans)
+def make_split(name: str, scans: Any) -> Division:
+    keys = module("scans").keys_of(scans)
+    return divide(load_split(RUNNER, name), keys, module("data").SPLITS)
+
+
+def leakage_of(name: str, scans: Any) -> Any:
+    return leakage(make_split(name, scans), module("scans").keys_of(scans), meaning="")
 
 
 def materials(scans: Any, numbers: Any) -> set[str]:
@@ -74,18 +80,18 @@ def test_no_material_is_on_two_sides_of_the_headline_split(scans: Any) -> None:
 
 def test_the_random_split_reports_its_leakage(scans: Any) -> None:
     divided = make_split("random", scans)
-    report = module("split").leakage(divided, scans)
+    report = leakage_of("random", scans)
     shared = materials(scans, divided.parts["test"]) & materials(scans, divided.parts["train"])
 
-    assert report["test"]["materials_shared"] == len(shared) > 0
-    assert any(f"of test {len(shared)} of" in line for line in report["told"])
+    assert report["test"]["material"]["shared"] == len(shared) > 0
+    assert any(f"test shares with train: material {len(shared)} of" in t for t in report["told"])
 
 
 def test_shared_formulas_are_reported_when_no_material_is_shared(scans: Any) -> None:
-    report = module("split").leakage(make_split("material", scans), scans)
+    report = leakage_of("material", scans)
 
-    assert report["test"]["materials_shared"] == 0
-    assert report["test"]["formulas_shared_percent"] == 100.0  # there are four
+    assert report["test"]["material"]["shared"] == 0
+    assert report["test"]["formula"]["percent"] == 100.0  # there are four
 
 
 def test_the_published_split_takes_validation_from_train_by_material(scans: Any) -> None:
@@ -107,16 +113,16 @@ def test_published_files_have_the_legacy_target_and_no_materials(published: Any)
 
 def test_without_materials_leakage_is_reported_as_not_checked(published: Any) -> None:
     divided = make_split("published", published)
-    report = module("split").leakage(divided, published)
+    report = leakage_of("published", published)
 
-    assert divided.by == "sample"
+    assert divided.notes["by"] == ["sample"]
     assert len(divided.parts["validation"]) == 5  # of 32, 0.15 of them
-    assert report["test"]["materials_shared"] == "not known"
+    assert report["test"]["material"] == "not known"
     assert all("cannot be checked" in line for line in report["told"])
 
 
 def test_without_materials_they_cannot_be_kept_apart(published: Any) -> None:
-    with pytest.raises(CallError, match="do not name theirs") as error:
+    with pytest.raises(CallError, match="does not name the material") as error:
         make_split("material", published)
 
     assert "--split published" in str(error.value)
@@ -127,7 +133,7 @@ def test_a_part_that_would_be_empty_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SciMLDataError, match="without a sample"):
         make_split("material", module("scans").find_scans(few))
-    with pytest.raises(CallError, match="needs files of folder 'test'"):
+    with pytest.raises(SciMLDataError, match=r"validation and test without a sample.*'train': 4"):
         make_split("published", module("scans").find_scans(few))
 
 

@@ -167,7 +167,7 @@ def test_a_trailing_sum_is_scaled_up_while_it_is_incomplete() -> None:
 
 
 def test_a_forecast_belongs_to_the_part_that_has_its_whole_window() -> None:
-    splits = module("split")
+    splits = module("data")
     part = splits.Part("train", np.ones(1, bool), 60, 80)
 
     in_part = splits.windows_in_part(part, TIMES)
@@ -180,7 +180,7 @@ def test_a_forecast_belongs_to_the_part_that_has_its_whole_window() -> None:
 
 
 def test_no_training_target_reaches_into_a_later_part() -> None:
-    splits = module("split")
+    splits = module("data")
     grid = toy_grid()
     border = str(grid.start[180])
     divided = splits.make_split(
@@ -197,7 +197,7 @@ def test_no_training_target_reaches_into_a_later_part() -> None:
 
 
 def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> None:
-    splits, grid = module("split"), toy_grid()
+    splits, grid = module("data"), toy_grid()
     grid.strong[100:, 7] = 50
     split = split_of(train={"period": ["1950-01-04", str(grid.start[100])]})
 
@@ -208,7 +208,7 @@ def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> 
 
 
 def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
-    splits, grid = module("split"), toy_grid()
+    splits, grid = module("data"), toy_grid()
     grid.strong[:] = 0
 
     divided = splits.make_split(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
@@ -218,7 +218,7 @@ def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
 
 
 def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> None:
-    splits, grid = module("split"), toy_grid()
+    splits, grid = module("data"), toy_grid()
     period = ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": [0, 1, 2], "period": period}, validation={"pixels": [3], "period": period}
@@ -233,7 +233,7 @@ def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> Non
 
 
 def test_stored_pixels_that_are_active_are_used() -> None:
-    splits, grid = module("split"), toy_grid()
+    splits, grid = module("data"), toy_grid()
     active, period = active_pixels(grid), ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": active[5:].tolist(), "period": period},
@@ -243,9 +243,10 @@ def test_stored_pixels_that_are_active_are_used() -> None:
     divided = splits.make_split(split, grid)
 
     assert divided.pixels[divided.part("validation").has_pixel].tolist() == active[:5].tolist()
-    assert splits.leakage(divided, grid)["validation"] == {
-        "dates_shared_percent": 100.0,
-        "pixels_shared_percent": 0.0,
+    shared = divided.facts["leakage"]["validation"]
+    assert {kind: counts["percent"] for kind, counts in shared.items()} == {
+        "date": 100.0,
+        "pixel": 0.0,
     }
 
 
@@ -253,7 +254,7 @@ def test_a_split_without_valid_periods_is_refused_with_every_problem() -> None:
     split = split_of(train={"period": ["2000-01-01", "1990-01-01"]}, validation={})
 
     with pytest.raises(DescriptorError) as error:
-        module("split").make_split(split, toy_grid())
+        module("data").make_split(split, toy_grid())
 
     assert [problem.place for problem in error.value.problems] == ["toy: train", "toy: validation"]
 

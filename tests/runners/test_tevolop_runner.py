@@ -229,7 +229,7 @@ def test_a_window_in_a_gap_of_the_catalogue_is_not_scored(problems: Mapping[str,
 def test_facts_can_be_written_as_json(problems: Mapping[str, Any]) -> None:
     facts = json.loads(json.dumps(problems["temporal"].diagnostics()))
 
-    assert facts["leakage"]["test"]["dates_shared_percent"] == 0.0
+    assert facts["leakage"]["test"]["date"]["percent"] == 0.0
     assert facts["targets"]["overlap_with_input"].startswith("none")
     assert len(facts["greatest_earthquakes"]) == 20
 

@@ -333,14 +333,28 @@ def test_noisy_evaluation_differs_from_a_clean_one() -> None:
     assert first.shape == clean.predict(clean.build(), "test").predicted.shape
 
 
+def test_the_network_knows_what_validation_rows_share() -> None:
+    known = {}
+    for name in ("row", "cell", "drug", "cell+drug"):
+        knows = problem_of("dose", split=name, cells=120, drugs=60, rows=3000).knows
+        known[name] = (knows["cell"], knows["drug"])
+
+    assert known == {
+        "row": (True, True),
+        "cell": (False, True),
+        "drug": (True, False),
+        "cell+drug": (False, False),
+    }
+
+
 def test_a_run_is_recorded_with_its_leakage_and_scored_again(run: Path) -> None:
     record = load_record(run)
     again = rescoring.rescore(run, find_registry(), stage=source)
 
     assert record["benchmark"]["variant"] == "dose"
     assert record["dataset"]["id"] == "uno_almanac"
-    assert record["facts"]["leakage"]["test"]["compounds_shared_percent"] == 0.0
-    assert record["facts"]["leakage"]["rows_of_no_part"] > 0
+    assert record["facts"]["leakage"]["test"]["drug"]["percent"] == 0.0
+    assert record["facts"]["parts"]["left_out"] > 0
     assert again[1] == []
 
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split, split_names
+from sciml_data.bench.task.splits import Division, Options, divide, leakage
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 from tests.support.uno_samples import ready
@@ -30,12 +31,14 @@ def responses(variant: str = "auc", dataset: xr.Dataset | None = None, **size: i
     return module("data").read_responses(source, variant)
 
 
-def make_split(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Any:
-    return module("split").make_split(load_split(RUNNER, name), rows, list(held_out))
+def make_split(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Division:
+    split = load_split(RUNNER, name)
+    return divide(split, module("data").keys_of(rows, split), Options(held_out=held_out))
 
 
 def shared(name: str, rows: Any) -> Any:
-    return module("split").leakage(make_split(name, rows), rows)
+    keys = module("data").keys_of(rows, load_split(RUNNER, name))
+    return leakage(make_split(name, rows), keys, meaning="")
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +74,11 @@ def test_each_row_is_in_one_part_or_counted_as_in_none(
 @pytest.mark.parametrize(
     ("name", "none", "all_of"),
     [
-        ("cell", ("cells", "canonical_cells", "replicates"), ("compounds",)),
-        ("drug", ("drugs", "compounds", "drug_groups", "replicates"), ("canonical_cells",)),
-        ("cell+drug", ("cells", "canonical_cells", "drugs", "compounds", "replicates"), ()),
-        ("drug_pair", ("drug_groups", "replicates"), ()),
-        ("row", (), ("cells", "canonical_cells", "compounds")),
+        ("cell", ("cell", "replicate"), ("drug",)),
+        ("drug", ("drug", "combination", "replicate"), ("cell",)),
+        ("cell+drug", ("cell", "drug", "replicate"), ()),
+        ("drug_pair", ("combination", "replicate"), ()),
+        ("row", (), ("cell", "drug")),
     ],
 )
 def test_held_out_entities_are_in_one_part(
@@ -83,8 +86,18 @@ def test_held_out_entities_are_in_one_part(
 ) -> None:
     report = shared(name, dose)["test"]
 
-    assert [report[f"{key}_shared_percent"] for key in none] == [0.0] * len(none)
-    assert all(report[f"{key}_shared_percent"] > 95 for key in all_of)
+    assert [report[key]["percent"] for key in none] == [0.0] * len(none)
+    assert all(report[key]["percent"] > 95 for key in all_of)
+
+
+@pytest.mark.parametrize("name", ["cell", "drug", "cell+drug"])
+def test_held_out_entities_are_held_out_under_each_of_their_ids(dose: Any, name: str) -> None:
+    parts = make_split(name, dose).parts
+    columns = {"cell": dose.cell, "drug": dose.drugs}
+
+    for kind in name.split("+"):
+        train, test = (set(np.unique(columns[kind][parts[part]])) for part in ("train", "test"))
+        assert train & test <= {-1}
 
 
 def test_a_row_of_two_drugs_from_different_sides_is_in_no_part(dose: Any) -> None:
@@ -103,7 +116,7 @@ def test_replicates_stay_together_under_row_and_others_do_not(auc: Any) -> None:
     unique = len(np.unique(keys, axis=0))
 
     assert len(np.unique(hashes)) == unique
-    assert shared("row", auc)["test"]["replicates_shared_percent"] > 0  # of the other source
+    assert shared("row", auc)["test"]["replicate"]["shared"] > 0  # of the other source
 
 
 def test_a_row_keeps_its_part_when_the_dataset_is_reordered() -> None:
@@ -129,9 +142,9 @@ def test_a_source_is_left_out_and_may_be_chosen(auc: Any) -> None:
     drawn = make_split("study", auc)
     chosen = [make_split("study", auc, (name,)) for name in ("ONE", "TWO")]
 
-    assert drawn.held_out in [divided.held_out for divided in chosen]
+    assert drawn.notes["held_out"] in [divided.notes["held_out"] for divided in chosen]
     for divided in chosen:
-        number = auc.sources.index(divided.held_out[0])
+        number = auc.sources.index(divided.notes["held_out"][0])
         assert set(auc.source[divided.parts["test"]]) == {number}
         assert number not in auc.source[divided.parts["train"]]
         cells = [set(auc.cells.codes[auc.cell[divided.parts[p]]]) for p in ("train", "validation")]
@@ -141,13 +154,13 @@ def test_a_source_is_left_out_and_may_be_chosen(auc: Any) -> None:
 def test_a_split_that_the_dataset_cannot_have_is_refused_by_name(auc: Any, dose: Any) -> None:
     one_source = replace(auc, source=np.zeros_like(auc.source))
 
-    with pytest.raises(CallError, match="the dataset has only one: ONE"):
+    with pytest.raises(CallError, match="two or more values of source; the dataset has ONE"):
         make_split("study", one_source)
     with pytest.raises(CallError, match="did you mean 'TWO'"):
         make_split("study", auc, ("TWOO",))
-    with pytest.raises(CallError, match="held_out is a setting of split study"):
+    with pytest.raises(CallError, match="'row' holds no source out"):
         make_split("row", auc, ("ONE",))
-    with pytest.raises(CallError, match="not from"):
+    with pytest.raises(CallError, match="published_part, which this dataset does not have"):
         make_split("published", dose)
     with pytest.raises(CallError, match="no variable 'growth'"):
         responses("dose", ready("auc"))
@@ -161,7 +174,7 @@ def test_the_published_parts_are_those_of_the_file(auc: Any) -> None:
 
 
 def test_a_part_without_a_row_is_an_error() -> None:
-    with pytest.raises(SciMLDataError, match="without a row: the dataset has 1 cells"):
+    with pytest.raises(SciMLDataError, match=r"without a row.*cell: 1;"):
         make_split("cell", responses(dataset=ready("auc", cells=2)))
 
 
@@ -172,18 +185,4 @@ def test_an_unknown_rule_is_named(auc: Any) -> None:
     split = Split("x", "", None, members, "")
 
     with pytest.raises(DescriptorError, match="did you mean 'cell'"):
-        module("split").make_split(split, auc, [])
-
-
-def test_the_split_knows_what_validation_rows_share(dose: Any) -> None:
-    known = {}
-    for name in ("row", "cell", "drug", "cell+drug"):
-        divided = make_split(name, dose)
-        known[name] = (divided.knows_cell, divided.knows_drug)
-
-    assert known == {
-        "row": (True, True),
-        "cell": (False, True),
-        "drug": (True, False),
-        "cell+drug": (False, False),
-    }
+        divide(split, module("data").keys_of(auc, split))

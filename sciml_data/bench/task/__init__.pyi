@@ -2,11 +2,14 @@ from .settings import check_settings, resolve_settings, setting_problems
 from .settings_help import setting_rows, settings_help
 from .shares import Shares, assign_parts, read_shares
 from .split import Split, load_split, split_names, write_split
+from .splits import Division, Options, describe, divide, evenly_spaced, leakage
 from .task import Metric, Target, Task, Variant, datasets_of, load_task
 from .variants import choose_variant, task_of
 
 __all__ = [
+    "Division",
     "Metric",
+    "Options",
     "Shares",
     "Split",
     "Target",
@@ -16,6 +19,10 @@ __all__ = [
     "check_settings",
     "choose_variant",
     "datasets_of",
+    "describe",
+    "divide",
+    "evenly_spaced",
+    "leakage",
     "load_split",
     "load_task",
     "read_shares",

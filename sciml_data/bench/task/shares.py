@@ -63,17 +63,17 @@ def read_shares(name: str, members: Mapping[str, Any]) -> Shares:
             message = f"from {low} to {high} is not a range in 0.0 to 1.0"
             problems.append(Problem("share", part, message))
             continue
-        if (member.get("by"), member.get("salt")) != (first.get("by"), first.get("salt")):
-            problems.append(Problem("rule", part, "`by` or `salt` differ from the first part's"))
+        if {**member, "from": 0, "to": 0} != {**first, "from": 0, "to": 0}:
+            problems.append(Problem("rule", part, "`by`, `salt` or folder differ from the first's"))
         ends[part] = (low, high)
     if any(left[1] > right[0] for left, right in pairwise(sorted(ends.values()))):
         problems.append(Problem("overlap", name, "the ranges of two parts overlap"))
-    if problems or not first.get("by"):
+    if problems or not isinstance(first.get("by"), list) or not first["by"]:
         raise DescriptorError(f"split {name!r} is not a split by shares", problems=problems)
     return Shares(tuple(first["by"]), str(first["salt"]), ends)
 
 
-def hash_ids(ids: Iterable[str], salt: str = "") -> Hashes:
+def hash_ids(ids: Iterable[Any], salt: str = "") -> Hashes:
     """Return a 64-bit hash of each id: (id) uint64.
 
     It consists of the first 8 bytes, big-endian, of the SHA-256 of salt, NUL and id.
