@@ -189,9 +189,26 @@ def _write_group(place: str, name: str | None, content: xr.Dataset) -> None:
     # `to_netcdf` cannot choose a driver. The bytes are those of HDF5's default driver.
     store = H5NetCDFStore.open(place, mode="a", group=name, driver=DRIVER)
     try:
-        content.dump_to_store(store, writer=_OneByOne())
+        _storable(content).dump_to_store(store, writer=_OneByOne())
     finally:
         store.close()
+
+
+def _storable(content: xr.Dataset) -> xr.Dataset:
+    """Return content with attributes that HDF5 can store.
+
+    Names and messages that come from a damaged file may have zero bytes, which end a text in HDF5,
+    and halves of characters. They become question marks.
+    """
+    storable = content.copy(deep=False)
+    for attributes in (storable.attrs, *(item.attrs for item in storable.variables.values())):
+        texts = {name: value for name, value in attributes.items() if isinstance(value, str)}
+        attributes.update((name, _storable_text(text)) for name, text in texts.items())
+    return storable
+
+
+def _storable_text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
 
 
 class _OneByOne:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -299,3 +300,17 @@ def test_groups_are_read_as_they_were_written(tmp_path: Path) -> None:
     with open_netcdf(tmp_path / "deep" / "a.nc", group="other") as opened:
         assert opened.load().equals(other)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.nc"]
+
+
+def test_texts_of_a_damaged_file_are_written_as_attributes(tmp_path: Path) -> None:
+    """Found by `nox -s attack`: HDF5 refuses zero bytes, and h5py halves of characters."""
+    odd = "CT\0RP.\udcff\ud800é"
+    dataset = xr.Dataset({"x": ("row", np.arange(3), {"long_name": odd})}, attrs={"notices": odd})
+
+    write_netcdf(dataset, tmp_path / "x.nc", {"part": dataset})
+
+    for group in (None, "part"):
+        with open_netcdf(tmp_path / "x.nc", group=group) as stored:
+            texts = [stored.attrs["notices"], stored["x"].attrs["long_name"]]
+        assert texts == ["CT?RP.??é"] * 2
+    assert dataset.attrs["notices"] == odd
