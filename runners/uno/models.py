@@ -12,6 +12,7 @@ published.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,11 +48,10 @@ def build_model(
     return model
 
 
-class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
+class EntityModel(keras.Model, ABC):  # type: ignore[misc] # Keras ships no types
     """Base class of both networks: compute terms of distinct entities, then combine them to rows.
 
-    Subclasses implement `cell_terms`, `drug_terms` and `combine`. These raise here, as the methods
-    of Keras do, because a Keras model cannot be an abstract base class.
+    Subclasses implement `cell_terms`, `drug_terms` and `combine`.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
         }
         return self.combine(terms, inputs, use_dropout=use_dropout, training=bool(training))
 
+    @abstractmethod
     def combine(
         self,
         terms: Mapping[str, Any],
@@ -96,15 +97,14 @@ class EntityModel(keras.Model):  # type: ignore[misc] # Keras ships no types
             use_dropout: whether to apply dropout.
             training: whether the output is used in training.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def cell_terms(self, cells: Any, *, use_dropout: bool) -> dict[str, Any]:
         """Return terms by name, each (cell, width), from indices of cells (cell,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drug_terms(self, drugs: Any, *, use_dropout: bool) -> dict[str, Any]:
         """Return terms by name, each (drug, width), from indices of drugs (drug,)."""
-        raise NotImplementedError
 
 
 class Reference(EntityModel):
