@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import random
 import signal
 import subprocess
@@ -59,20 +58,35 @@ class Ended:
     peak_bytes: int
 
 
+# Peak memory is written when the program ends. `ru_maxrss`, which `os.wait4` returns, would be that
+# of the tests: a program inherits it from the program that started it.
+MEASURED = """
+import atexit, runpy, sys
+from pathlib import Path
+from sciml_data.bench.monitoring.machine import peak_memory_bytes
+peak = Path(sys.argv.pop(1))
+atexit.register(lambda: peak.write_text(str(peak_memory_bytes())))
+runpy.run_module("sciml_data", run_name="__main__", alter_sys=True)
+"""
+
+
 def start(*words: str, log: Path) -> subprocess.Popen[bytes]:
     """Start a command line whose stderr goes to a file."""
-    command = [sys.executable, "-m", "sciml_data", *words]
+    return _start("-m", "sciml_data", *words, log=log)
+
+
+def _start(*words: str, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as stream:
+        command = [sys.executable, *words]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
 
 
 def sciml(*words: str, log: Path) -> Ended:
     """Run a command line, and return how it ended and its peak memory."""
     log.unlink(missing_ok=True)
-    process = start(*words, log=log)
-    _, state, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(state)
-    return Ended(process.returncode, log.read_text(), used.ru_maxrss * 1024)
+    peak = log.with_suffix(".peak")
+    code = _start("-c", MEASURED, str(peak), *words, log=log).wait()
+    return Ended(code, log.read_text(), int(peak.read_text()))
 
 
 @pytest.fixture(scope="module")
