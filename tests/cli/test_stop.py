@@ -106,6 +106,29 @@ def test_get_from_a_slow_server_stops_and_resumes(
     assert {path.name: path.read_bytes() for path in native.iterdir()} == FILES
 
 
+def test_a_check_of_links_does_not_wait_for_a_silent_server(tmp_path: Path) -> None:
+    registry, reports = tmp_path / "registry", tmp_path / "reports"
+
+    def silent(_: RawRequest) -> Iterable[bytes]:
+        time.sleep(8)
+        yield b""
+
+    with RawServer(silent) as server:
+        write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
+        with running("check", "--live", "--registry", registry, "--to", reports) as process:
+            wait_until(lambda: server.requests)
+            at = time.monotonic()
+            press_ctrl_c(process)
+            text = ended(process)
+        took_s = time.monotonic() - at
+
+    assert process.returncode == 130
+    assert "no file was left half written" in text
+    assert "Traceback" not in text
+    assert took_s < 6
+    assert not reports.exists()
+
+
 def test_a_second_ctrl_c_at_once_is_the_same_wish(tmp_path: Path) -> None:
     registry, home = tmp_path / "registry", tmp_path / "home"
     with RawServer(slow) as server:

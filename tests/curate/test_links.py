@@ -25,7 +25,12 @@ from sciml_data.curate.links import (
 from sciml_data.curate.links.collect import Link
 from sciml_data.errors import CallError
 from sciml_data.registry.descriptor import Descriptor, read_descriptor
-from sciml_data.testing.datasets import change_descriptor, write_dataset, write_files
+from sciml_data.testing.datasets import (
+    change_descriptor,
+    write_dataset,
+    write_files,
+    write_unpinned,
+)
 from sciml_data.testing.faults import redirect, status
 from sciml_data.testing.s3_server import S3Server
 from sciml_data.testing.server import FileServer
@@ -176,6 +181,22 @@ def test_a_bucket_is_listed_once_and_a_sample_of_its_files_is_asked(tmp_path: Pa
     ]  # fmt: skip
     assert all(state.link.sample == 20 for state in states[1:4])
     assert len(server.requests) == 5
+
+
+def test_files_of_an_unpinned_version_are_asked_by_name_or_from_the_listing(tmp_path: Path) -> None:
+    write_files(tmp_path / "www", {"bucket/a/1.bin": b"12345", "bucket/a/2.bin": b"1"})
+    with S3Server(tmp_path / "www") as server:
+        mirrors = [{"a/": f"{server.url}/bucket/a/"}]
+        listed = write_unpinned(tmp_path / "listed", mirrors=mirrors)
+        named = write_unpinned(
+            tmp_path / "named",
+            mirrors=mirrors,
+            expected={"files": {"a/1.bin": {"bytes_each": 6}, "a/3.bin": {"count": 1}}},
+        )
+        states = [ask(files_only(descriptor)) for descriptor in (listed, named)]
+
+    assert outcomes(states[0]) == {"a/": "ok", "a/1.bin": "ok", "a/2.bin": "ok"}
+    assert outcomes(states[1]) == {"a/1.bin": "changed", "a/3.bin": "gone"}
 
 
 def test_an_entity_tag_that_is_another_md5_than_that_of_the_manifest_is_a_change(

@@ -110,10 +110,7 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
         parts = urlsplit(link.url)
         groups.setdefault(parts.netloc or f"{parts.scheme}:", []).append(link)
     retry = retry or RetryPolicy(tries=TRIES)
-    with (
-        Sources(connections=1, timeouts=retry.timeouts) as sources,
-        ThreadPoolExecutor(HOSTS_AT_ONCE) as pool,
-    ):
+    with Sources(connections=1, timeouts=retry.timeouts) as sources:
         stop = threading.Event()
 
         def ask(host: str) -> list[LinkState]:
@@ -123,11 +120,15 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
             log(f"{host}: {len(states)} links, {bad} dead or changed")
             return states
 
+        pool = ThreadPoolExecutor(HOSTS_AT_ONCE)
         try:
             answers = list(pool.map(ask, groups))
         except BaseException:
-            stop.set()  # Ctrl-C: the threads end at their next pause
+            # Ctrl-C: threads end at their next pause. A silent server is not waited for.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
+        pool.shutdown()
     return [state for states in answers for state in states]
 
 

@@ -158,9 +158,14 @@ class Service:
             url += "?" + urlencode(sorted(parameters.items()), safe=":,")
         attempt = 1
         while isinstance(outcome := self._try(url), _Failure):
+            if outcome.is_permanent:
+                raise ServiceError(
+                    f"{self.base} cannot be used: {outcome.reason}",
+                    problems=[Problem("service", url, outcome.reason)],
+                    untouched="finished windows are kept",
+                )
             retry_after_s = outcome.retry_after_s or 0.0
-            is_last = outcome.is_permanent or attempt == self.attempts
-            if is_last or retry_after_s > MAX_RETRY_AFTER_S:
+            if attempt == self.attempts or retry_after_s > MAX_RETRY_AFTER_S:
                 reason = outcome.reason
                 if retry_after_s:
                     reason += f", and it asks for a wait of {retry_after_s:.0f} s"
