@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ Examples:
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="Folder that serves the files. Can be repeated.",
+    help="Folder that serves the files (https, ftp, sftp), or doi:DOI. Can be repeated.",
 )
 @click.option("--no-ask", is_flag=True, help="Disable the questions on a terminal.")
 @registry_option
@@ -140,10 +140,7 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     block = {
         "citation": list(given["citations"]),
-        "mirrors": [
-            {"name": _host(url), "prefixes": {"": f"{url.rstrip('/')}/"}}
-            for url in given["mirrors"]
-        ],
+        "mirrors": _mirrors(given["mirrors"]),
     }
     answered = {key: value for key, value in facts.items() if value}
     return {**answered, "sciml": {key: value for key, value in block.items() if value}}
@@ -172,6 +169,18 @@ def _may_be_spdx(name: str) -> bool:
         return is_spdx(name)
     except CallError:
         return True
+
+
+def _mirrors(urls: Sequence[str]) -> list[dict[str, Any]]:
+    """Return mirrors with different names: the host, and the folder if two have one host."""
+    hosts = [url if url.startswith("doi:") else _host(url) for url in urls]
+    mirrors = []
+    for url, host in zip(urls, hosts, strict=True):
+        is_only = hosts.count(host) == 1
+        name = host if is_only else url.partition("://")[2].rpartition("@")[2].strip("/")
+        end = "#" if url.startswith("doi:") else "/"
+        mirrors.append({"name": name, "prefixes": {"": f"{url.rstrip('/#')}{end}"}})
+    return mirrors
 
 
 def _host(url: str) -> str:

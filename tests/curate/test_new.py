@@ -63,6 +63,27 @@ def test_arrays_are_proposed_and_what_is_left_is_named(tmp_path: Path, raw: Path
     assert lines[-1].startswith(f"{len(places)} places to fill")
 
 
+def test_mirrors_of_every_kind_have_different_names(tmp_path: Path) -> None:
+    urls = (
+        "https://one.example/waves",
+        "ftp://two.example/a/waves/",
+        "sftp://two.example/b/waves",
+        "doi:10.5281/zenodo.1234",
+        "doi:10.5281/zenodo.5678",
+    )
+    options = [option for url in urls for option in ("--mirror", url)]
+
+    assert new("waves", "1.0", "--registry", str(tmp_path), *options).exit_code == 0
+
+    assert descriptor(tmp_path)["sciml"]["mirrors"] == [
+        {"name": "one.example", "prefixes": {"": "https://one.example/waves/"}},
+        {"name": "two.example/a/waves", "prefixes": {"": "ftp://two.example/a/waves/"}},
+        {"name": "two.example/b/waves", "prefixes": {"": "sftp://two.example/b/waves/"}},
+        {"name": "doi:10.5281/zenodo.1234", "prefixes": {"": "doi:10.5281/zenodo.1234#"}},
+        {"name": "doi:10.5281/zenodo.5678", "prefixes": {"": "doi:10.5281/zenodo.5678#"}},
+    ]
+
+
 def test_flags_fill_places(tmp_path: Path) -> None:
     root = tmp_path / "registry"
 
