@@ -7,37 +7,30 @@ probability and validity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
-from sciml_data.errors import RecordError
-from sciml_data.formats import open_netcdf
-from sciml_data.ready import write_netcdf
+from sciml_data.bench.plots import LEVELS
 
 from .channels import CHANNELS, Floats
 from .pixel_counts import ILLUMINATION
 from .scenes import Scene
 
-FILE_NAME = "shown.nc"
 MAX_PIXELS = 600  # along the longer side; every n-th pixel is stored
 DAY = ("S5", "S3", "S2")  # red, green, blue by day: ice cloud dark red, water cloud white, sea dark
 DAY_RANGES = ((0.0, 0.6), (0.0, 0.8), (0.0, 0.8))
 # At night: 12 less 11 um (thick cloud near 0), 11 less 3.7 um (water cloud), 11 um, in kelvin.
 NIGHT = (("S9", "S8"), ("S8", "S7"), ("S8", None))
 NIGHT_RANGES = ((-4.0, 2.0), (-3.0, 6.0), (230.0, 295.0))
-VARIABLES = ("rgb", "cloud", "valid", "probability")
 
 
-class PreviewWriter:
-    """Collects the first scene of each illumination, and writes them into one file."""
+class Previews:
+    """The first scene of each illumination."""
 
     def __init__(self) -> None:
-        self._previews: dict[int, dict[str, Any]] = {}
+        self._previews: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def add(self, scene: Scene, probability: Floats) -> None:
         """Add a scene at reduced resolution, unless its illumination has a preview already.
@@ -50,46 +43,21 @@ class PreviewWriter:
             return
         stride = max(1, -(-max(probability.shape) // MAX_PIXELS))  # rounded up
         pixels = (slice(None, None, stride), slice(None, None, stride))
-        self._previews[scene.light] = {
-            "granule": scene.granule,
-            "rgb": false_colour(
-                scene.channels[pixels], is_day=scene.light == len(ILLUMINATION) - 1
-            ),
-            "cloud": scene.cloud[pixels].astype(np.uint8),
+        is_day = scene.light == len(ILLUMINATION) - 1
+        images = {
+            "input": false_colour(scene.channels[pixels], is_day=is_day),
+            "label": scene.cloud[pixels].astype(np.uint8),
             "valid": scene.valid[pixels].astype(np.uint8),
-            "probability": np.round(250 * probability[pixels]).astype(np.uint8),
+            "probability": np.round(LEVELS * probability[pixels]).astype(np.uint8),
         }
+        self._previews[scene.light] = (scene.granule, images)
 
-    def write(self, path: Path) -> Path:
-        """Write all previews, each as a group of the file, and return the path."""
-        lights = sorted(self._previews, reverse=True)
-        names = [ILLUMINATION[light] for light in lights]
-        groups: dict[str, xr.Dataset] = {}
-        for group, light in zip(names, lights, strict=True):
-            preview = self._previews[light]
-            dataset = xr.Dataset(
-                {
-                    name: (("row", "column", "colour")[: preview[name].ndim], preview[name])
-                    for name in VARIABLES
-                },
-                attrs={"granule": preview["granule"]},
-            )
-            for name in VARIABLES:
-                dataset[name].encoding = {"zlib": True, "complevel": 4}
-            groups[group] = dataset
-        write_netcdf(xr.Dataset(attrs={"scenes": ",".join(names)}), path, groups)
-        return path
-
-
-def load_previews(path: Path) -> Mapping[str, xr.Dataset]:
-    """Return the previews by illumination; `probability` is in units of 1/250."""
-    with open_netcdf(path, error=RecordError) as root:
-        names = [name for name in str(root.attrs["scenes"]).split(",") if name]
-    loaded = {}
-    for name in names:
-        with open_netcdf(path, group=name, error=RecordError) as dataset:
-            loaded[name] = dataset.load()
-    return loaded
+    def images(self) -> dict[str, dict[str, Any]]:
+        """Return the images of each scene by its illumination and time, by day first."""
+        return {
+            f"{ILLUMINATION[light]}\n{granule[16:31]}": images
+            for light, (granule, images) in sorted(self._previews.items(), reverse=True)
+        }
 
 
 def false_colour(channels: Floats, *, is_day: bool) -> npt.NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, describe, leakage
 from sciml_data.errors import CallError
@@ -20,10 +21,11 @@ from . import data, losses, pixel_counts
 from .baselines import ALL_CLOUD, LOGISTIC, SUMMARY, fit_logistic, fit_rates
 from .data import Data
 from .mask_files import write_mask
-from .previews import FILE_NAME, PreviewWriter
+from .previews import Previews
 from .scenes import predict_scene, predictor, read_scenes
 
 if TYPE_CHECKING:
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
@@ -60,11 +62,11 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
     return CloudMask(data.open_data(converted, split, settings), settings)
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: scenes, reliability and curve; see `figures.py`."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
     from .figures import draw
 
-    return draw(run_folder, record)
+    return draw(results)
 
 
 class CloudMask:
@@ -159,7 +161,7 @@ class CloudMask:
 
     def _predict(self, predict: Predict, part: str, folder: Path | None) -> Predictions:
         """Return the predictions of a part; write the outputs if there is a folder."""
-        granules, rows, previews = [], [], PreviewWriter()
+        granules, rows, previews = [], [], Previews()
         seconds = 0.0
         for scene in self._scenes(part):
             started = time.perf_counter()
@@ -180,7 +182,7 @@ class CloudMask:
         if folder is not None:
             self._write_rows(folder / f"{SCENES}-{part}.csv", predictions)
             if part == TEST:
-                previews.write(folder / FILE_NAME)
+                save_previews(folder / PREVIEWS_NAME, previews.images())
         return predictions
 
     def _probability(self, predict: Predict, scene: Scene) -> Any:

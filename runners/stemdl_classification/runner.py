@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import (
@@ -29,7 +30,7 @@ from sciml_data.ready.patches import read_ahead
 from sciml_data.ready.samples import Numbers
 
 from . import baselines as simple
-from . import losses, previews, scores
+from . import losses, scores
 from .augment import augment_square
 from .log_intensity import make_scaling
 from .patterns import (
@@ -43,9 +44,11 @@ from .patterns import (
     open_patterns,
 )
 from .polar import POLAR, REFERENCE, PolarGrid, augment_polar, check_coordinates, scale_radius
+from .previews import preview_stacks
 from .space_groups import LAST
 
 if TYPE_CHECKING:
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
@@ -91,11 +94,11 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
     return Classification(patterns, division, settings)
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: patterns, crystal systems, groups, curve; see `figures.py`."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
     from .figures import draw
 
-    return draw(run_folder, record)
+    return draw(results)
 
 
 class Classification:
@@ -197,9 +200,8 @@ class Classification:
         predictions = self._predictions(numbers, probabilities)
         scores.write_tables(folder, part, predictions)
         if part == TEST:
-            previews.write_previews(
-                folder / previews.FILE_NAME, self.patterns, numbers, probabilities
-            )
+            stacks = preview_stacks(self.patterns, numbers, probabilities)
+            save_previews(folder / PREVIEWS_NAME, stacks)
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:

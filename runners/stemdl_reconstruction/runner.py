@@ -34,6 +34,7 @@ from .scans import (
 from .score_table import write_samples
 
 if TYPE_CHECKING:
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
@@ -63,11 +64,11 @@ def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> 
     return Reconstruction(data.open_data(converted, split, settings), settings)
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: true and predicted images, pixels, curve; see `figures.py`."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
     from .figures import draw
 
-    return draw(run_folder, record)
+    return draw(results)
 
 
 class Reconstruction:

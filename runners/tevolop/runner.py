@@ -10,7 +10,6 @@ good as the ridge, and the epoch is chosen by validation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from .pieces import PieceReader, PieceShape, Tensors, curve_order, location_grou
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
 BACKENDS = ("tensorflow",)  # pieces.py reads with TensorFlow
@@ -67,11 +67,11 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> T
     return problem
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: map, series and scores; see `figures.py`."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
     from .figures import draw
 
-    return draw(run_folder, record)
+    return draw(results)
 
 
 class Tevolop:

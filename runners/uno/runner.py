@@ -36,6 +36,7 @@ from .score_table import write_drug_scores
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
 NOISY = "reference-noisy"  # value of the setting `evaluation`
@@ -74,11 +75,11 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> U
     return Uno(responses, division, report, settings)
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Draw the run: predicted against observed, drugs, curve; see `figures.py`."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
     from .figures import draw
 
-    return draw(run_folder, record)
+    return draw(results)
 
 
 class Uno:

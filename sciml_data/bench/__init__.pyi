@@ -1,7 +1,7 @@
+from .drawing import draw_figures, draw_monitor
 from .interface import Problem, RunnerModule, check_problem, load_runner
 from .monitoring.machine import import_tensorflow_quietly
 from .monitoring.sampler import Monitor
-from .plots import draw_figures, draw_monitor
 from .record.record import RECORD_NAME, check_repeats, load_record
 from .record.report import run_table, spread_table
 from .record.runs import (

@@ -109,8 +109,8 @@ class RunnerModule(Protocol):
 
     A runner may also define:
 
-    * `figures(run_folder, record)`, which draws figures into `<run_folder>/figures` and returns
-      their paths.
+    * `figures(results)`, which returns matplotlib figures by name; see `sciml_data.bench.plots`.
+      Every run has the figure `curve` too.
     * `BACKENDS`, the names of the backends it runs on, if it does not run on all.
     * `READS = "files"`, if `prepare` needs the ready files (`registry.Converted`) and not an opened
       dataset.

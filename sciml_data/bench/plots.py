@@ -1,118 +1,568 @@
-"""Draw figures of a run, and what the figures of all benchmarks have in common.
+"""Figures of a run, by kind of prediction, drawn from the run's folder alone.
 
-Runners import `save_figure`, `plot_losses` and the colours. The mark of synthetic data is drawn by
-`save_figure`, so that no runner can leave it out.
+A benchmark's `figures(results)` returns figures by name. Most are calls of the functions here:
+
+    classes          `confusion`, `class_scores`
+    masks            `masks`, `reliability`
+    numbers          `observed_and_predicted`, `group_scores`
+    forecasts        `series`, `scores_by_variant`
+    images           `best_and_worst`; `image_rows` draws any images
+
+`drawing.py` adds `learning_curve`, and marks synthetic data, so that no benchmark can leave these
+out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.interface import load_runner
 from sciml_data.bench.record import runs
-from sciml_data.errors import CallError
-from sciml_data.registry.layout import Registry
+from sciml_data.bench.scoring.predictions import Predictions, load_predictions
+from sciml_data.bench.task.settings import LOSS
+from sciml_data.errors import RecordError
 
-FIGURES_FOLDER = "figures"  # in a run's folder
-MONITOR_FIGURE = "monitor.png"
-DOTS_PER_INCH = 130
-MONITOR_DOTS_PER_INCH = 120
-GREY = "#777777"
+PREVIEWS_NAME = "previews.nc"  # in a run's outputs
+GREY, MODEL_COLOUR = "#777777", "#cc3311"
 # Paul Tol's bright scheme, which colour-blind readers can distinguish too.
 PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833", "fresh": "#aa3377"}
+BASELINE_COLOURS = ("#0077bb", "#777777", "#009988", "#ee7733", "#aa4499")
+MARKERS = "s^vD<"
+GROUP_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
+# Of masks: both negative, both positive, false alarm, missed, not valid.
+OUTCOMES = ("#dddddd", "#ffffff", "#cc3311", "#0077bb", "#000000")
+LEVELS = 250  # of a probability in one byte
+BINS = 100  # along each side of a 2-D histogram
+MAX_GROUPS = 40  # in one chart; of more groups, the best and the worst are drawn
+MIN_SERIES = 330  # steps; a shorter part is drawn as wide, so that its dates are readable
 
 
-def save_figure(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
-    """Write a figure to a PNG file, close it, and return the path.
+@dataclass(frozen=True)
+class Results:
+    """A run's folder and record.
 
-    A figure of synthetic data is marked across the whole picture.
-
-    Args:
-        figure: a matplotlib figure.
-        path: of the file.
-        record: of the run.
-    """
-    from matplotlib import pyplot as plt
-
-    if record["synthetic"]:
-        figure.text(
-            0.5, 0.5, "SYNTHETIC", rotation=30, fontsize=60, color="red", alpha=0.22,
-            ha="center", va="center", weight="bold", zorder=10,
-        )  # fmt: skip
-    # No time and no version of the drawing library, so that equal runs give equal files.
-    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
-    plt.close(figure)
-    return path
-
-
-def plot_losses(axes: Any, record: Mapping[str, Any]) -> None:
-    """Draw training and validation loss by epoch, and mark the best epoch.
-
-    Args:
-        axes: of matplotlib.
-        record: of the run.
-    """
-    epochs = [row["epoch"] for row in record["curve"]]
-    for part in ("train", "validation"):
-        values = [row[f"{part}_loss"] for row in record["curve"]]
-        axes.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
-    best = record["model"]["best_epoch"]
-    axes.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
-    axes.set(xlabel="epoch")
-
-
-def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Let a benchmark's runner draw the figures of a run, and return their paths.
-
-    A run that is not a success has no figures, and not every runner draws figures.
-
-    Args:
-        registry: that describes the benchmark.
+    Attributes:
         folder: of the run.
         record: of the run.
-
-    Raises:
-        CallError: no such benchmark, or a library for drawing is not installed.
     """
-    if record["status"] != "success":
-        return []
-    draw = getattr(load_runner(registry, record["benchmark"]["name"]), "figures", None)
-    if draw is None:
-        return []
-    try:
-        return [Path(path) for path in draw(folder, record)]
-    except ModuleNotFoundError as error:
-        raise CallError(
-            f"the figures need {error.name}, which is not installed",
-            hint="pip install 'sciml-data[train]', or run without figures",
-        ) from error
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @cached_property
+    def predictions(self) -> Mapping[str, Predictions]:
+        """Return the model's predictions of each part."""
+        return load_predictions(self.folder / runs.PREDICTIONS_NAME)
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of a CSV file among the run's outputs; none without the file."""
+        path = self.folder / runs.OUTPUTS_FOLDER / name
+        if not path.is_file():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def rows(self, key: str) -> dict[str, Mapping[str, Any]]:
+        """Return the scores of a metric key by part, each with the baselines' scores."""
+        metric, _, variant = key.partition(".")
+        return {
+            row["part"]: row
+            for row in self.record["metrics"]
+            if (row["metric_id"], row["variant"]) == (metric, variant or None)
+        }
+
+    def previews(self) -> dict[str, dict[str, Any]]:
+        """Return the images that `save_previews` stored; none without the file."""
+        path = self.folder / runs.OUTPUTS_FOLDER / PREVIEWS_NAME
+        return load_previews(path) if path.is_file() else {}
 
 
-def draw_monitor(folder: Path) -> list[Path]:
-    """Draw the samples of the resource monitor, and return the path of the figure.
+def title(record: Mapping[str, Any]) -> str:
+    """Return what a run is, in a line: benchmark, dataset, model, split and seed."""
+    mark = "SYNTHETIC DATA  " if record["synthetic"] else ""
+    benchmark = f"{record['benchmark']['name']} {record['benchmark']['variant'] or ''}".strip()
+    return (
+        f"{mark}{benchmark}, {record['dataset']['id']}, {record['model']['name']}, "
+        f"split {record['split']['name']}, seed {record['seeds']['seed']}"
+    )
 
-    The list is empty if the run has no samples.
 
-    Raises:
-        CallError: matplotlib is not installed.
+def subplots(
+    results: Results, rows: int, columns: int, *, size: tuple[float, float], heading: str = "",
+    **options: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return a figure that is titled by the run, and its charts (row, column).
+
+    Args:
+        results: of the run.
+        rows: of charts.
+        columns: of charts.
+        size: of the figure in inches.
+        heading: second line of the title.
+        **options: of `Figure.subplots`.
     """
-    table = folder / runs.MONITOR_NAME
-    if not table.is_file():
-        return []
-    try:
-        from sciml_data.bench.monitoring import monitor_figure
+    from matplotlib.figure import Figure
 
-        figure = monitor_figure(table)
-    except ModuleNotFoundError as error:
-        raise CallError(
-            f"the figures need {error.name}, which is not installed",
-            hint="pip install 'sciml-data[train]', or run without figures",
-        ) from error
-    except ValueError:  # the run ended before its first sample
-        return []
-    path = folder / FIGURES_FOLDER / MONITOR_FIGURE
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=MONITOR_DOTS_PER_INCH)
-    return [path]
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(f"{title(results.record)}\n{heading}".strip(), fontsize=10)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+# --- every benchmark -----------------------------------------------------------------------------
+
+
+def learning_curve(results: Results) -> Any:
+    """Return loss by epoch, the monitored metric by epoch, and final scores beside baselines."""
+    from matplotlib.ticker import MaxNLocator
+
+    record = results.record
+    headline, monitor = record["benchmark"]["headline_metric"], record["settings"]["monitor"]
+    curves = ["loss"] + [monitor] * (monitor != LOSS)
+    figure, axes = subplots(results, 1, len(curves) + 1, size=(4.6 * len(curves) + 5.0, 4.4))
+    epochs = [row["epoch"] for row in record["curve"]]
+    lines = {"train": "train_loss", "validation": "validation_loss"}
+    for chart, name in zip(axes[0], curves, strict=False):
+        for part, key in (lines if name == "loss" else {"validation": "monitored"}).items():
+            values = [float("nan") if row[key] is None else row[key] for row in record["curve"]]
+            chart.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
+        best = record["model"]["best_epoch"]
+        chart.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
+        chart.set(xlabel="epoch", ylabel=name)
+        chart.xaxis.set_major_locator(MaxNLocator(integer=True))
+        chart.grid(alpha=0.3)
+        chart.legend(fontsize=8)
+    _final_scores(axes[0, -1], results, headline)
+    return figure
+
+
+def _final_scores(chart: Any, results: Results, key: str) -> None:
+    """Draw a metric's scores of the model and each baseline, a marker for each part."""
+    rows = results.rows(key)
+    names = list(dict.fromkeys(name for row in rows.values() for name in row["baselines"]))
+    for part, row in rows.items():
+        scores = [row["baselines"].get(name) for name in names] + [row["score"]]
+        places = [place for place, score in enumerate(scores) if score is not None]
+        colour, values = PART_COLOURS.get(part, "black"), [scores[place] for place in places]
+        chart.plot(values, places, "o", ms=6, color=colour, alpha=0.8, label=part)
+    for target in results.record["targets"]:
+        if target["metric"] == key:
+            chart.axvline(target["value"], color="black", lw=0.8, ls="--", label="target")
+    model = results.record["model"]["name"]
+    chart.set_yticks(range(len(names) + 1), [*(n.replace("_", " ") for n in names), model])
+    chart.set(xlabel=f"{key}, final scores", ylim=(-0.5, len(names) + 0.5))
+    chart.locator_params(axis="x", nbins=5)
+    chart.grid(alpha=0.3)
+    chart.legend(fontsize=8)
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+
+def confusion(
+    results: Results, y_true: Any, y_pred: Any, names: Sequence[str], *, heading: str = ""
+) -> Any:
+    """Return the confusion matrix: colours are shares of a row, texts are counts.
+
+    Args:
+        results: of the run.
+        y_true: (sample,) number of the true class, an index of `names`.
+        y_pred: (sample,) number of the predicted class.
+        names: of the classes.
+        heading: second line of the title.
+    """
+    import numpy as np
+
+    table = np.zeros((len(names), len(names)), int)
+    np.add.at(table, (y_true, y_pred), 1)
+    counts = table.sum(axis=1, keepdims=True)
+    shares = table / np.maximum(counts, 1)
+    side = float(np.clip(0.55 * len(names) + 3.5, 6, 20))
+    figure, axes = subplots(results, 1, 1, size=(side + 1.2, side), heading=heading)
+    chart = axes[0, 0]
+    picture = chart.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*table.nonzero(), strict=True):
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        chart.text(column, row, table[row, column], ha="center", va="center", color=colour)
+    labels = [f"{name} ({count})" for name, count in zip(names, counts[:, 0], strict=True)]
+    chart.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    chart.set_yticks(range(len(names)), labels)
+    chart.set(xlabel="predicted", ylabel="true (samples)")
+    figure.colorbar(picture, ax=chart, shrink=0.8, label="share of the true class")
+    return figure
+
+
+def class_scores(
+    results: Results, y_true: Any, y_pred: Any, *, label: str = "class", groups: Any = None,
+    heading: str = "",
+) -> Any:  # fmt: skip
+    """Return F1 of each class that has a sample; below, its true and predicted samples.
+
+    Args:
+        results: of the run.
+        y_true: (sample,) true classes, in any type that has an order.
+        y_pred: (sample,) predicted classes.
+        label: what a class is.
+        groups: function from classes (class,) to the names (class,) of groups, which have a colour.
+        heading: second line of the title.
+    """
+    import numpy as np
+    from matplotlib.patches import Patch
+
+    classes, observed = np.unique(y_true, return_counts=True)
+    predicted = np.array([(y_pred == name).sum() for name in classes])
+    hits = np.array([((y_true == name) & (y_pred == name)).sum() for name in classes])
+    f1 = 2 * hits / (observed + predicted)
+    names = np.full(len(classes), "") if groups is None else np.asarray(groups(classes))
+    palette = dict(zip(dict.fromkeys(names.tolist()), GROUP_COLOURS * 20, strict=False))
+    size = (float(np.clip(0.34 * len(classes) + 3, 8, 30)), 6.2)
+    figure, axes = subplots(
+        results, 2, 1, size=size, heading=heading, height_ratios=(2, 1), sharex=True
+    )
+    (top,), (bottom,) = axes
+    places = np.arange(len(classes))
+    top.bar(places, f1, color=[palette[name] for name in names])
+    top.axhline(f1.mean(), color=GREY, lw=1, ls="--", label=f"mean, {f1.mean():.3f}")
+    keys = [Patch(color=colour, label=name) for name, colour in palette.items() if name]
+    top.set(ylabel="F1", ylim=(0, 1))
+    top.legend(handles=[*keys, *top.get_legend_handles_labels()[0]], fontsize=8, ncols=4)
+    bottom.bar(places - 0.2, observed, 0.4, color=GREY, label="true")
+    bottom.bar(places + 0.2, predicted, 0.4, color="#ddaa33", label="predicted")
+    bottom.set(ylabel="samples", xlabel=label)
+    bottom.set_xticks(places, classes, rotation=90, fontsize=8)
+    bottom.legend(fontsize=8)
+    return figure
+
+
+# --- images and masks ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image of `image_rows`.
+
+    Attributes:
+        values: (row, column) numbers, or (row, column, 3) colours.
+        label: at its left.
+        cmap: colours of numbers.
+        ends: lowest and highest number of the colours; None takes those of the image.
+        has_bar: whether a colour bar is beside it.
+    """
+
+    values: Any
+    label: str = ""
+    cmap: Any = "viridis"
+    ends: tuple[float, float] | None = None
+    has_bar: bool = False
+
+
+def image_rows(
+    results: Results, rows: Sequence[Sequence[Picture]], columns: Sequence[str] = (), *,
+    heading: str = "",
+) -> Any:  # fmt: skip
+    """Return a figure with rows of images; `columns` are titles above the first row."""
+    count = max(map(len, rows))
+    size = (2.75 * count + 0.8, 2.5 * len(rows) + 1.1)
+    figure, axes = subplots(results, len(rows), count, size=size, heading=heading)
+    for charts, pictures in zip(axes, rows, strict=True):
+        for chart in charts[len(pictures) :]:
+            chart.set_visible(False)
+        for chart, picture in zip(charts, pictures, strict=False):
+            low, high = picture.ends or (None, None)
+            drawn = chart.imshow(picture.values, cmap=picture.cmap, vmin=low, vmax=high)
+            chart.set(xticks=[], yticks=[])
+            chart.set_ylabel(picture.label, fontsize=9)
+            if picture.has_bar:
+                figure.colorbar(drawn, ax=chart, shrink=0.75)
+    for chart, text in zip(axes[0], columns, strict=False):
+        chart.set_title(text, fontsize=9)
+    return figure
+
+
+def masks(results: Results, *, positive: str, negative: str) -> Any:
+    """Return a row for each preview: input, label, probability, and what is right and wrong.
+
+    Args:
+        results: previews have `input` (row, column, 3) uint8, `label` and `valid` (row, column) 0
+            or 1, and `probability` in units of 1/250.
+        positive: name of the pixels that the label marks.
+        negative: name of the other pixels.
+    """
+    import numpy as np
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    rows, colours = [], ListedColormap(list(OUTCOMES))
+    for label, images in results.previews().items():
+        valid, marked = images["valid"] > 0, images["label"] > 0
+        probability = np.where(valid, images["probability"] / LEVELS, np.nan)
+        is_predicted = probability >= 0.5
+        outcome = np.where(marked, np.where(is_predicted, 1, 3), np.where(is_predicted, 2, 0))
+        rows.append([
+            Picture(images["input"], label),
+            Picture(np.where(valid, marked, np.nan), cmap="Blues_r", ends=(0, 1)),
+            Picture(probability, ends=(0, 1), has_bar=True),
+            Picture(np.where(valid, outcome, 4), cmap=colours, ends=(-0.5, 4.5)),
+        ])  # fmt: skip
+    columns = ("input", f"label: {positive}", f"probability of {positive}", "right and wrong")
+    figure = image_rows(results, rows, columns)
+    words = (
+        f"{negative}, right", f"{positive}, right", f"{negative} called {positive}",
+        f"{positive} missed", "not valid",
+    )  # fmt: skip
+    keys = [
+        Patch(facecolor=colour, edgecolor="black", label=word)
+        for colour, word in zip(OUTCOMES, words, strict=True)
+    ]
+    figure.legend(handles=keys, loc="outside lower right", ncols=5, fontsize=8)
+    return figure
+
+
+def reliability(results: Results, counts: Mapping[str, tuple[Any, Any]], *, label: str) -> Any:
+    """Return a reliability diagram, with the frequency of each predicted probability below.
+
+    Args:
+        results: of the run.
+        counts: part -> (positive, all) pixels (level,) of each level of probability; see
+            `scoring/segmentation.py`.
+        label: name of the positive pixels.
+    """
+    from sciml_data.bench.scoring import segmentation
+
+    figure, axes = subplots(
+        results, 2, 1, size=(7.2, 7.4), heading="reliability", height_ratios=(3, 1), sharex=True
+    )
+    (top,), (bottom,) = axes
+    top.plot((0, 1), (0, 1), color=GREY, lw=1, ls="--", label="perfect")
+    for part, pair in counts.items():
+        predicted, lower, share, pixels = segmentation.reliability(*pair)
+        if pixels.any():
+            look = {"color": PART_COLOURS.get(part, "black"), "lw": 1}
+            top.plot(predicted, share, "o-", ms=4, label=part, **look)
+            middle = lower + 0.5 / segmentation.BINS
+            bottom.plot(middle, pixels / pixels.sum(), "o-", ms=3, **look)
+    top.set(ylabel=f"share that is {label} by the label")
+    top.legend(fontsize=9)
+    bottom.set(xlabel=f"probability of {label}", ylabel="share of pixels", yscale="log")
+    bottom.set(xlim=(0, 1))
+    bottom.yaxis.set_minor_formatter("")  # only the powers of ten have room
+    return figure
+
+
+def best_and_worst(
+    results: Results, part: str, channels: Mapping[str, str], names: Sequence[str] = ()
+) -> Any:
+    """Return the best, the median and the worst sample: true, predicted, difference.
+
+    Samples are ranked by the correlation of their first channel, because errors of weak images are
+    small anyway.
+
+    Args:
+        results: predictions have axes (sample, channel, row, column).
+        part: of the split.
+        channels: name -> label of the channels that are drawn.
+        names: (sample,) names of the samples; the default are the coordinates.
+    """
+    import numpy as np
+
+    values = results.predictions[part]
+    known = [str(name) for name in values.coords["channel"]]
+    numbers = [known.index(name) for name in channels]
+    pairs = zip(values.observed[:, numbers[0]], values.predicted[:, numbers[0]], strict=True)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a constant image has no correlation
+        r = np.array([np.corrcoef(true.ravel(), image.ravel())[0, 1] for true, image in pairs])
+    order = np.argsort(-np.nan_to_num(r, nan=-2.0), kind="stable")
+    labels: Sequence[Any] = names or values.coords["sample"].tolist()
+    rows: list[list[Picture]] = []
+    for rank, place in (("best", 0), ("median", len(order) // 2), ("worst", -1)):
+        sample = order[place]
+        label = f"{rank}, r {r[sample]:.2f}\n{labels[sample]}"
+        rows.append([])
+        for number in numbers:
+            true, image = (array[sample, number] for array in (values.observed, values.predicted))
+            ends = float(true.min()), float(true.max())
+            reach = max(float(np.abs(image - true).max()), 1e-9)
+            rows[-1] += [
+                Picture(true, label, "magma", ends, has_bar=True),
+                Picture(image, "", "magma", ends, has_bar=True),
+                Picture(image - true, "", "RdBu_r", (-reach, reach), has_bar=True),
+            ]
+            label = ""
+    words = ("true", "predicted", "difference")
+    columns = [f"{word}\n{channel}" for channel in channels.values() for word in words]
+    return image_rows(results, rows, columns, heading=f"{part}, by correlation of the first image")
+
+
+def save_previews(path: Path, previews: Mapping[str, Mapping[str, Any]]) -> None:
+    """Store a few images with a run, from which its figures are drawn later.
+
+    Args:
+        path: of the NetCDF file, `PREVIEWS_NAME` in the outputs.
+        previews: label -> name -> image, (row, column) or (row, column, colour), uint8.
+    """
+    import xarray as xr
+
+    from sciml_data.ready import write_netcdf
+
+    groups = {}
+    for number, (label, images) in enumerate(previews.items()):
+        axes = ("row", "column", "colour")
+        dataset = xr.Dataset({name: (axes[: image.ndim], image) for name, image in images.items()})
+        for image in dataset.values():
+            image.encoding = {"zlib": True, "complevel": 4}
+        groups[str(number)] = dataset.assign_attrs(label=label)
+    write_netcdf(xr.Dataset(attrs={"previews": len(groups)}), path, groups)
+
+
+def load_previews(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the previews in a file of `save_previews`."""
+    from sciml_data.formats import open_netcdf
+
+    previews = {}
+    with open_netcdf(path, error=RecordError) as root:
+        count = int(root.attrs["previews"])
+    for number in range(count):
+        with open_netcdf(path, group=str(number), error=RecordError) as dataset:
+            images = {str(name): image.to_numpy() for name, image in dataset.items()}
+            previews[str(dataset.attrs["label"])] = images
+    return previews
+
+
+# --- numbers and forecasts -----------------------------------------------------------------------
+
+
+def observed_and_predicted(
+    results: Results, panels: Iterable[tuple[str, Any, Any, str]], *, heading: str = ""
+) -> Any:
+    """Return 2-D histograms of observed and predicted values.
+
+    Args:
+        results: of the run.
+        panels: title, observed values, predicted values (any equal shape), and their label.
+        heading: second line of the title.
+    """
+    import numpy as np
+    from matplotlib.colors import LogNorm
+
+    charts = list(panels)
+    size = (max(4.2 * len(charts), 7.5), 4.7)
+    figure, axes = subplots(results, 1, len(charts), size=size, heading=heading)
+    for chart, (name, observed, predicted, label) in zip(axes[0], charts, strict=True):
+        low, high = np.nanquantile(observed, [0.001, 0.999])
+        ends = [float(low), float(high) + 1e-6]  # not empty if all values are equal
+        pair = [np.clip(values.ravel(), ends[0], ends[1]) for values in (observed, predicted)]
+        chart.hist2d(*pair, bins=BINS, range=[ends, ends], norm=LogNorm(), cmap="viridis")
+        chart.plot(ends, ends, color="black", lw=0.7)
+        chart.set_title(name, fontsize=9)
+        chart.set(xlabel=f"observed {label}", ylabel=f"predicted {label}")
+    return figure
+
+
+def group_scores(
+    results: Results, scores: Mapping[str, Mapping[str, float]], *, label: str,
+    low: float = -1.0, high: float = 1.0,
+) -> Any:  # fmt: skip
+    """Return the score of each group, a chart for each part; bars end at `low`.
+
+    Args:
+        results: of the run.
+        scores: part -> name of a group -> score.
+        label: of the score.
+        low: lowest score that is drawn.
+        high: highest score that is drawn.
+    """
+    figure, axes = subplots(results, 1, len(scores), size=(5.5 * len(scores), 7.0))
+    for chart, (part, by_name) in zip(axes[0], scores.items(), strict=True):
+        ordered = sorted(by_name.items(), key=lambda item: item[1])
+        if len(ordered) > MAX_GROUPS:
+            ordered = [*ordered[: MAX_GROUPS // 2], *ordered[-MAX_GROUPS // 2 :]]
+        chart.barh(range(len(ordered)), [max(s, low) for _, s in ordered], color=MODEL_COLOUR)
+        chart.set_yticks(range(len(ordered)), [name[:32] for name, _ in ordered], fontsize=6)
+        chart.axvline(0.0, color="black", lw=0.6)
+        chart.set(xlim=(low, high), xlabel=label)
+        chart.set_title(f"{part}, {len(by_name)} groups", fontsize=9)
+    return figure
+
+
+def series(
+    results: Results, rows: Mapping[str, Mapping[str, tuple[Any, Any, Any]]], *, heading: str = ""
+) -> Any:
+    """Return series of observed and predicted values, a column for each part.
+
+    Args:
+        results: of the run.
+        rows: label -> part -> (times, observed, predicted), each (time,); NaN leaves a gap.
+        heading: second line of the title.
+    """
+    import numpy as np
+    from matplotlib import dates
+
+    parts = list(next(iter(rows.values())))
+    widths = [max(len(next(iter(rows.values()))[part][0]), MIN_SERIES) for part in parts]
+    figure, axes = subplots(
+        results, len(rows), len(parts), size=(13.0, 2.2 * len(rows) + 0.6), heading=heading,
+        width_ratios=widths, sharey="row", sharex="col",
+    )  # fmt: skip
+    untyped: Any = dates
+    for charts, (label, by_part) in zip(axes, rows.items(), strict=True):
+        charts[0].set_ylabel(label)
+        for chart, (times, observed, predicted) in zip(charts, by_part.values(), strict=True):
+            chart.plot(times, observed, color="black", lw=0.9, label="observed")
+            chart.plot(times, predicted, color=MODEL_COLOUR, lw=0.9, alpha=0.8, label="predicted")
+            chart.grid(alpha=0.3)
+            chart.margins(x=0.01)
+            ticks = untyped.AutoDateLocator(minticks=2, maxticks=5)
+            chart.xaxis.set_major_locator(ticks)
+            chart.xaxis.set_major_formatter(untyped.ConciseDateFormatter(ticks, show_offset=False))
+            if not np.isfinite(observed).any():
+                place = {"transform": chart.transAxes, "ha": "center", "fontsize": 8}
+                chart.text(0.5, 0.5, "nothing observed", **place)
+    for chart, part in zip(axes[0], parts, strict=True):
+        chart.set_title(part, fontsize=9)
+    axes[0, 0].legend(loc="upper left", fontsize=8, ncols=2)
+    return figure
+
+
+def scores_by_variant(
+    results: Results, metrics: Mapping[str, str], variants: Mapping[str, str], *, heading: str = ""
+) -> Any:
+    """Return scores of model and baselines by variant of a metric, a column for each part.
+
+    Args:
+        results: of the run.
+        metrics: id of a metric -> label, a row each.
+        variants: variant -> label, along the axis.
+        heading: second line of the title.
+    """
+    record, (first, *_) = results.record, variants
+    parts = list(results.rows(f"{next(iter(metrics))}.{first}"))
+    figure, axes = subplots(
+        results, len(metrics), len(parts), size=(3.2 * len(parts) + 1.0, 3.2 * len(metrics) + 1.0),
+        heading=heading, sharex=True, sharey="row",
+    )  # fmt: skip
+    for charts, (metric, label) in zip(axes, metrics.items(), strict=True):
+        scores = [results.rows(f"{metric}.{variant}") for variant in variants]
+        charts[0].set_ylabel(label)
+        for chart, part in zip(charts, parts, strict=True):
+            rows = [of_variant[part] for of_variant in scores]
+            looks = zip(rows[0]["baselines"], BASELINE_COLOURS, MARKERS, strict=False)
+            for name, colour, marker in looks:
+                values = _numbers(row["baselines"][name] for row in rows)
+                look = {"marker": marker, "ms": 4, "color": colour, "lw": 1.1}
+                chart.plot(values, label=name.replace("_", " "), **look)
+            values = _numbers(row["score"] for row in rows)
+            chart.plot(values, "-o", color=MODEL_COLOUR, lw=2, label=record["model"]["name"])
+            chart.set_xticks(range(len(variants)), variants.values(), rotation=45, ha="right")
+            chart.tick_params(labelsize=8)
+            chart.grid(alpha=0.3)
+    for chart, part in zip(axes[0], parts, strict=True):
+        chart.set_title(part, fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return figure
+
+
+def _numbers(values: Iterable[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.plots import FIGURES_FOLDER
+from sciml_data.bench.drawing import FIGURES_FOLDER
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.home import Home, why_not_plain
 from sciml_data.ready import convert, find_converted, open_ready, shards_of_split

@@ -92,10 +92,12 @@ def test_show_draws_the_figures_and_copies_them(kept: Path, tmp_path: Path) -> N
     result = run_cli("show", "latest", "--figures", str(tmp_path / "drawn"), home=kept)
     without = run_cli("show", "latest", "--no-figures", home=kept)
 
-    drawn = [str(tmp_path / "drawn" / name) for name in ("scores.txt", "monitor.png")]
-    assert result.stdout.splitlines()[-2:] == drawn
-    assert (tmp_path / "drawn" / "scores.txt").read_text() == "9 scores\n"
-    assert "scores.txt" not in without.stdout
+    drawn = [
+        str(tmp_path / "drawn" / name) for name in ("observed.png", "curve.png", "monitor.png")
+    ]
+    assert result.stdout.splitlines()[-3:] == drawn
+    assert (tmp_path / "drawn" / "observed.png").read_bytes().startswith(b"\x89PNG")
+    assert "observed.png" not in without.stdout
 
 
 def test_rescore_finds_the_scores_again(kept: Path) -> None:

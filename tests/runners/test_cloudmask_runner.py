@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml_data.bench import draw_figures
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
@@ -345,7 +346,7 @@ def test_a_mask_that_was_changed_is_noticed(run: Path) -> None:
 
 def test_figures_are_drawn_from_the_folder_alone(run: Path) -> None:
     pytest.importorskip("matplotlib")
-    paths = load_runner(find_registry(), "cloudmask").figures(run, load_record(run))  # type: ignore[attr-defined]
+    paths = draw_figures(find_registry(), run, load_record(run))
 
     assert [path.name for path in paths] == ["scenes.png", "reliability.png", "curve.png"]
     assert all(path.stat().st_size > 10_000 for path in paths)

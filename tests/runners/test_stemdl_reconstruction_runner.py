@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sciml_data.bench import draw_figures
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
@@ -360,9 +361,7 @@ def test_each_scan_has_a_row_of_scores(run: Path) -> None:
 
 def test_figures_are_drawn_from_the_folder_alone(run: Path) -> None:
     pytest.importorskip("matplotlib")
-    runner: Any = load_runner(find_registry(), "stemdl_reconstruction")
-
-    paths = runner.figures(run, load_record(run))
+    paths = draw_figures(find_registry(), run, load_record(run))
 
     assert [path.name for path in paths] == ["images.png", "pixels.png", "curve.png"]
     assert all(path.stat().st_size > 10_000 for path in paths)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sciml_data.bench.drawing import save_figure
 from sciml_data.bench.interface import check_problem, load_runner
+from sciml_data.bench.plots import Results
 from sciml_data.bench.scoring.predictions import Predictions, save_predictions
 from sciml_data.bench.scoring.scores import metric_rows, score_parts
 from sciml_data.bench.task.settings import resolve_settings
@@ -242,7 +244,7 @@ def record_of(problem: Any, parts: Mapping[str, Predictions]) -> dict[str, Any]:
     }
     return {
         "synthetic": True,
-        "benchmark": {"name": "tevolop"},
+        "benchmark": {"name": "tevolop", "variant": None},
         "model": {"name": "lstm"},
         "split": {"name": "temporal"},
         "seeds": {"seed": 0},
@@ -261,7 +263,9 @@ def test_a_run_has_three_figures(
     save_predictions(tmp_path / "predictions.nc", parts, synthetic=True)
     figures = importlib.import_module("sciml_runner_tevolop.figures")
 
-    drawn = figures.draw(tmp_path, record_of(problem, parts))
+    record = record_of(problem, parts)
+    drawn = figures.draw(Results(tmp_path, record))
+    paths = [save_figure(drawn[name], tmp_path / f"{name}.png", record) for name in drawn]
 
-    assert [path.name for path in drawn] == ["map.png", "series.png", "nnse.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    assert list(drawn) == ["map", "series", "nnse"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sciml_data.bench import draw_figures
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record
@@ -361,7 +362,7 @@ def test_a_run_is_recorded_with_its_leakage_and_scored_again(run: Path) -> None:
 def test_a_run_has_a_table_of_drugs_and_figures(run: Path) -> None:
     with (run / runs.OUTPUTS_FOLDER / "drugs-train.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    paths = module("runner").figures(run, load_record(run))
+    paths = draw_figures(find_registry(), run, load_record(run))
 
     assert (
         sum(int(row["rows"]) for row in rows) == load_record(run)["dataset"]["n_samples"]["train"]

@@ -13,10 +13,9 @@ from sciml_data.bench.scoring.predictions import Predictions
 from . import points
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
+    from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
 OUTPUTS = ("a", "b")
@@ -33,12 +32,13 @@ def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> T
     )
 
 
-def figures(run_folder: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Write one file that stands for a figure."""
-    path = run_folder / "figures" / "scores.txt"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"{len(record['metrics'])} scores\n", encoding="utf-8")
-    return [path]
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return one figure: observed and predicted values of the test part."""
+    from sciml_data.bench.plots import observed_and_predicted
+
+    values = results.predictions["test"]
+    panel = ("test", values.observed, values.predicted, "values")
+    return {"observed": observed_and_predicted(results, [panel])}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,101 @@
+"""Draw the figures of a run: those of its benchmark, the learning curve, and the monitor's samples.
+
+The mark of synthetic data is drawn by `save_figure`, so that no benchmark can leave it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.plots import Results, learning_curve
+from sciml_data.bench.record import runs
+from sciml_data.errors import CallError
+from sciml_data.registry.layout import Registry
+
+FIGURES_FOLDER = "figures"  # in a run's folder
+MONITOR_FIGURE = "monitor.png"
+DOTS_PER_INCH = 130
+MONITOR_DOTS_PER_INCH = 120
+
+
+def save_figure(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
+    """Write a figure to a PNG file, and return the path.
+
+    A figure of synthetic data is marked across the whole picture.
+
+    Args:
+        figure: a matplotlib figure.
+        path: of the file.
+        record: of the run.
+    """
+    if record["synthetic"]:
+        figure.text(
+            0.5, 0.5, "SYNTHETIC", rotation=30, fontsize=60, color="red", alpha=0.22,
+            ha="center", va="center", weight="bold", zorder=10,
+        )  # fmt: skip
+    # No time and no version of the drawing library, so that equal runs give equal files.
+    figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return path
+
+
+def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) -> list[Path]:
+    """Draw the figures of a run that its runner makes, and the learning curve; return their paths.
+
+    A run that is not a success has no figures.
+
+    Args:
+        registry: that describes the benchmark.
+        folder: of the run.
+        record: of the run.
+
+    Raises:
+        CallError: no such benchmark, or a library for drawing is not installed.
+    """
+    if record["status"] != "success":
+        return []
+    runner, results = load_runner(registry, record["benchmark"]["name"]), Results(folder, record)
+    try:
+        own = runner.figures(results) if hasattr(runner, "figures") else {}
+        figures = {**own, "curve": learning_curve(results)}
+        (folder / FIGURES_FOLDER).mkdir(exist_ok=True)
+        return [
+            save_figure(figure, folder / FIGURES_FOLDER / f"{name}.png", record)
+            for name, figure in figures.items()
+        ]
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from error
+
+
+def draw_monitor(folder: Path) -> list[Path]:
+    """Draw the samples of the resource monitor, and return the path of the figure.
+
+    The list is empty if the run has no samples.
+
+    Raises:
+        CallError: matplotlib is not installed.
+    """
+    table = folder / runs.MONITOR_NAME
+    if not table.is_file():
+        return []
+    try:
+        from sciml_data.bench.monitoring import monitor_figure
+
+        figure = monitor_figure(table)
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from error
+    except ValueError:  # the run ended before its first sample
+        return []
+    path = folder / FIGURES_FOLDER / MONITOR_FIGURE
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=MONITOR_DOTS_PER_INCH)
+    return [path]
+
+
+def _not_installed(error: ModuleNotFoundError) -> CallError:
+    return CallError(
+        f"the figures need {error.name}, which is not installed",
+        hint="pip install 'sciml-data[train]', or run without figures",
+    )
