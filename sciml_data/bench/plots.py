@@ -120,7 +120,10 @@ def learning_curve(results: Results) -> Any:
     from matplotlib.ticker import MaxNLocator
 
     record = results.record
-    headline, monitor = record["benchmark"]["headline_metric"], record["settings"]["monitor"]
+    monitor = record["settings"]["monitor"]
+    # A benchmark need not name a headline metric; its first metric takes the place.
+    first = next((row["metric_id"] for row in record["metrics"]), "")
+    headline = record["benchmark"]["headline_metric"] or first
     curves = ["loss"] + [monitor] * (monitor != LOSS)
     figure, axes = subplots(results, 1, len(curves) + 1, size=(4.6 * len(curves) + 5.0, 4.4))
     epochs = [row["epoch"] for row in record["curve"]]

@@ -85,6 +85,12 @@ def test_the_learning_curve_has_loss_monitor_and_final_scores(results: plots.Res
     assert [line.get_xdata().tolist() for line in scores.lines[:1]] == [[0.5, 0.3]]
 
 
+def test_a_benchmark_without_a_headline_shows_its_first_metric(results: plots.Results) -> None:
+    results.record["benchmark"]["headline_metric"] = None
+
+    assert plots.learning_curve(results).axes[2].get_xlabel() == "mse, final scores"
+
+
 def test_a_confusion_matrix_counts_every_sample(results: plots.Results) -> None:
     figure = plots.confusion(results, np.array([0, 0, 2]), np.array([0, 1, 2]), ["a", "b", "c"])
 
