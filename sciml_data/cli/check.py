@@ -247,7 +247,21 @@ def _version_problems(
         warnings += portability_warnings(paths, f"{place}/manifest.csv")
     if problems or examined.descriptor is None:
         return problems
-    return _expected_problems(examined.descriptor, place)
+    return [
+        *_same_names(examined.descriptor, place),
+        *_expected_problems(examined.descriptor, place),
+    ]
+
+
+def _same_names(descriptor: Descriptor, folder: str) -> list[Problem]:
+    """Return the mirrors with the name of an earlier one: messages could not tell them apart."""
+    names = [mirror.name for mirror in descriptor.mirrors]
+    place = f"{folder}: $.sciml.mirrors"
+    return [
+        Problem("mirror", f"{place}[{number}].name", f"an earlier mirror has the name {name!r}")
+        for number, name in enumerate(names)
+        if name in names[:number]
+    ]
 
 
 def _expected_problems(descriptor: Descriptor, folder: str) -> list[Problem]:

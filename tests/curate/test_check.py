@@ -97,6 +97,18 @@ def test_a_manifest_is_held_against_what_was_expected(registry: Registry) -> Non
     ]
 
 
+def test_two_mirrors_of_one_name_are_a_problem(registry: Registry) -> None:
+    mirrors = [
+        {"name": "lab", "prefixes": {"": f"https://example.org/{folder}/"}} for folder in "ab"
+    ]
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["sciml"].update(mirrors=mirrors),
+    )
+
+    assert problems_of(registry) == [("mirror", "datapackages/waves/1.0: $.sciml.mirrors[1].name")]
+
+
 def test_an_unknown_reader_suggests_the_nearest(registry: Registry) -> None:
     change_descriptor(
         registry.package("waves", "1.0"),
