@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.registry.options import option, parse_options, value_like
+from tests.support.paths import ROOT
 from tests.support.problems import kinds_and_places
 
 
@@ -35,6 +38,20 @@ def problems_of(**given: Any) -> list[tuple[str, str]]:
 
 def test_options_that_are_not_given_have_their_defaults() -> None:
     assert parse_options(Options, {}) == Options()
+
+
+def test_without_options_no_schema_is_checked() -> None:
+    """A conversion without options does not wait for jsonschema, which takes 0.1 s to load."""
+    program = """
+import sys
+from tests.registry.test_options import Options, parse_options
+assert "jsonschema" not in sys.modules
+parse_options(Options, {})
+assert "jsonschema" not in sys.modules
+parse_options(Options, {"count": 1})
+assert "jsonschema" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,13 @@ LOOP_SETTINGS: Mapping[str, Declaration] = {
         0, "epochs in which the learning rate rises linearly", minimum=0, unit="epochs"
     ),
     "plateau_patience": Declaration(
-        3, "of schedule plateau: epochs without improvement", minimum=1, unit="epochs"
+        3,
+        "epochs without improvement before schedule plateau reduces the rate",
+        minimum=1,
+        unit="epochs",
     ),
     "plateau_factor": Declaration(
-        0.5, "of schedule plateau: factor of the learning rate", above=0, below=1
+        0.5, "factor of the learning rate at each reduction of schedule plateau", above=0, below=1
     ),
     "patience": Declaration(
         0,

@@ -41,6 +41,14 @@ def test_a_script_requests_resources_stages_and_trains(tmp_path: Path) -> None:
     assert steps[1].endswith('--nodes 2 --name "slurm-${SLURM_JOB_ID}"')
 
 
+def test_help_about_settings_makes_no_job() -> None:
+    result = sbatch("toy", "--help-settings")
+
+    assert isinstance(result.exception, CallError)
+    assert "run toy --help-settings" in str(result.exception)
+    assert result.stdout == ""
+
+
 def test_the_gpus_of_a_node_are_divided_among_its_tasks() -> None:
     shared = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "2")
     uneven = sbatch("toy", "--gpus-per-node", "4", "--ntasks-per-node", "3")
