@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
+from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, describe, leakage
+from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError
 
 from . import data, losses, pixel_counts
@@ -25,6 +26,8 @@ from .previews import Previews
 from .scenes import predict_scene, predictor, read_scenes
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
@@ -76,6 +79,7 @@ class CloudMask:
         """Store scenes and settings; pixels are read batch by batch."""
         self.data, self.settings = scenes, settings
         self.parts = tuple(scenes.split.parts)
+        self.metrics = load_task(Path(__file__).parent).metrics
         self._inference: dict[str, dict[str, float]] = {}  # time for a scene, by part
 
     @property
@@ -131,8 +135,14 @@ class CloudMask:
         return by_name
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric; see `pixel_counts.score`."""
-        return pixel_counts.score(predictions, self.data.light)
+        """Return every metric of task.toml."""
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the coordinate `light` of each scene."""
+        granules = predictions.coords["scene"]
+        light = [pixel_counts.ILLUMINATION[self.data.light[str(name)]] for name in granules]
+        return predictions.to_dataset().assign_coords(light=("scene", light))
 
     def given(self, predictions: Predictions) -> pixel_counts.Integers:
         """Return the part of the predictions that depends on the data alone, for `rescore`."""
@@ -180,7 +190,7 @@ class CloudMask:
             }
         predictions = pixel_counts.as_predictions(granules, rows)
         if folder is not None:
-            self._write_rows(folder / f"{SCENES}-{part}.csv", predictions)
+            self._write_table(folder / f"{SCENES}-{part}.csv", predictions)
             if part == TEST:
                 save_previews(folder / PREVIEWS_NAME, previews.images())
         return predictions
@@ -222,10 +232,14 @@ class CloudMask:
             "source": "sciml-data, benchmark cloudmask; Contains modified Copernicus Sentinel data",
         }
 
-    def _write_rows(self, path: Path, predictions: Predictions) -> None:
-        rows = pixel_counts.scene_rows(predictions, self.data.light)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    def _write_table(self, path: Path, predictions: Predictions) -> None:
+        """Write a row of scores for each scene, over its valid pixels."""
+        scored = self.scoring_data(predictions)
+        pixels = pixel_counts.pixel_totals(predictions)[:, 0, 1]
+        write_group_table(
+            path,
+            [metric for metric in self.metrics if metric.where and metric.by != "scene"],
+            scored.assign_coords(valid_pixels=("scene", pixels)),
+            by="scene",
+            columns=("scene", "light", "valid_pixels"),
+        )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring import classification
+from sciml_data.bench.scoring.compute import compute_metrics
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import (
     TEST,
@@ -26,11 +27,12 @@ from sciml_data.bench.task.splits import (
     evenly_spaced,
     leakage,
 )
+from sciml_data.bench.task.task import load_task
 from sciml_data.ready.patches import read_ahead
 from sciml_data.ready.samples import Numbers
 
 from . import baselines as simple
-from . import losses, scores
+from . import losses
 from .augment import augment_square
 from .log_intensity import make_scaling
 from .patterns import (
@@ -45,9 +47,12 @@ from .patterns import (
 )
 from .polar import POLAR, REFERENCE, PolarGrid, augment_polar, check_coordinates, scale_radius
 from .previews import preview_stacks
-from .space_groups import LAST
+from .space_groups import LAST, systems_of
+from .tables import write_tables
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
@@ -110,6 +115,7 @@ class Classification:
         self.stacks = patterns.stacks
         self.parts = tuple(split.parts)
         self.leakage = leakage(split, keys_of(self.stacks), meaning=LEAKAGE)
+        self.metrics = load_task(Path(__file__).parent).metrics
         self.labels = np.unique(self.stacks[GROUP])
         self.declared, counts = np.unique(
             self.stacks[GROUP][split.parts[TRAIN]], return_counts=True
@@ -198,7 +204,7 @@ class Classification:
         numbers = self.scored(part)
         probabilities = self._probabilities(model, numbers)
         predictions = self._predictions(numbers, probabilities)
-        scores.write_tables(folder, part, predictions)
+        write_tables(folder, part, predictions)
         if part == TEST:
             stacks = preview_stacks(self.patterns, numbers, probabilities)
             save_previews(folder / PREVIEWS_NAME, stacks)
@@ -218,12 +224,21 @@ class Classification:
         return by_name
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric; see `scores.score`."""
-        materials = material_of(self.stacks)
-        if materials is not None:
-            numbers = [self._number[str(name)] for name in predictions.coords["stack"]]
-            materials = materials[numbers]
-        return scores.score(predictions, self.declared, materials)
+        """Return every metric of task.toml."""
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the material of each stack, if known, and facts about groups."""
+        groups = predictions.coords["space_group"]
+        scored = predictions.to_dataset().assign_coords(
+            system=("space_group", systems_of(groups)),
+            declared=("space_group", np.isin(groups, self.declared)),
+        )
+        material = material_of(self.stacks)
+        if material is None:
+            return scored
+        numbers = [self._number[str(name)] for name in predictions.coords["stack"]]
+        return scored.assign_coords(material=("stack", material[numbers]))
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, classes and scaling, for the record."""
@@ -313,7 +328,10 @@ class Classification:
         return of_groups
 
     def _predictions(self, numbers: Numbers, of_groups: npt.NDArray[np.float32]) -> Predictions:
-        names = self.stacks["name"][numbers]
-        return scores.as_predictions(
-            names, self.stacks[GROUP][numbers], self.labels, of_groups[:, self.labels]
+        """Return probabilities and one-hot labels, with axes stack and space_group."""
+        names = self.stacks["name"][numbers].astype(object)
+        return Predictions(
+            observed=(self.stacks[GROUP][numbers][:, None] == self.labels).astype(np.uint8),
+            predicted=of_groups[:, self.labels],
+            coords={"stack": names, "space_group": self.labels},
         )

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml_data.bench.scoring import images
+from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import describe, leakage
+from sciml_data.bench.task.task import load_task
 from sciml_data.ready.samples import Floats, Numbers
 
-from . import baselines, data, scores
+from . import baselines, data
 from .legacy_target import legacy_images
 from .scans import (
+    FORMULA,
     LEGACY,
     MATERIAL,
     PIXEL,
@@ -31,9 +34,10 @@ from .scans import (
     read_targets,
     view_of,
 )
-from .score_table import write_samples
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
@@ -44,6 +48,7 @@ LEAKAGE = (
     "one material is scanned at several energies, over the same place: scores on materials that "
     "were trained on say what was remembered"
 )
+TABLE_METRICS = ("mae_scaled", "pearson")  # columns of samples-<part>.csv
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
 
 
@@ -78,6 +83,7 @@ class Reconstruction:
         """Store scans and settings; patterns are read batch by batch."""
         self.data, self.settings = scans, settings
         self.parts = tuple(scans.split.parts)
+        self.metrics = load_task(Path(__file__).parent).metrics
         self._baselines = baselines.Baselines(scans)
         self._leakage = leakage(scans.split, keys_of(scans.scans), meaning=LEAKAGE)
 
@@ -144,7 +150,13 @@ class Reconstruction:
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
         """Return the predictions, and write a table of scans into a folder."""
         predictions = self.predict(model, part)
-        write_samples(folder / f"samples-{part}.csv", self.data.scans, predictions, self._context())
+        write_group_table(
+            folder / f"samples-{part}.csv",
+            [metric for metric in self.metrics if metric.id in TABLE_METRICS],
+            self.scoring_data(predictions),
+            by="sample",
+            columns=("sample", "material", "formula"),
+        )
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
@@ -160,8 +172,30 @@ class Reconstruction:
         return self._predictions(numbers, self._baselines.predict(name, numbers))
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric; see `scores.py`."""
-        return scores.score(predictions, self._context())
+        """Return every metric of task.toml."""
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with facts about scans and channels.
+
+        Scans have a material (their own name if materials are unknown), a formula, and the size of
+        a pixel in Å (NaN if unknown). Channels have the scale in which they are learnt (NaN if they
+        are not learnt), and whether they are physical quantities.
+        """
+        scans, statistics = self.data.scans, self.data.statistics
+        place = {name: number for number, name in enumerate(scans["name"].tolist())}
+        numbers = [place[str(name)] for name in predictions.coords["sample"]]
+        material = scans[MATERIAL if scans.is_known(MATERIAL) else "name"]
+        channels = [str(name) for name in predictions.coords["channel"]]
+        scale = dict(zip(self.data.channels, statistics.deviation.tolist(), strict=True))
+        return predictions.to_dataset().assign_coords(
+            material=("sample", material[numbers]),
+            formula=("sample", scans[FORMULA][numbers]),
+            pixel=("sample", scans[PIXEL][numbers]),
+            scale=("channel", [scale.get(name, np.nan) for name in channels]),
+            learnt=("channel", [name in scale for name in channels]),
+            physical=("channel", [name != LEGACY for name in channels]),
+        )
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, targets and their scale, for the record."""
@@ -216,11 +250,6 @@ class Reconstruction:
                 "row": np.arange(rows),
                 "column": np.arange(columns),
             },
-        )
-
-    def _context(self) -> scores.ScoringContext:
-        return scores.scoring_context(
-            self.data.scans, self.data.channels, self.data.statistics.deviation
         )
 
     def _evaluation_batches(self, numbers: Numbers) -> Iterator[Numbers]:

@@ -10,13 +10,15 @@ good as the ridge, and the epoch is chosen by validation.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml_data.bench.scoring.forecast import nnse_averaged, nnse_pooled, nnse_summed, skill
+from sciml_data.bench.scoring.compute import compute_metrics
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TRAIN
+from sciml_data.bench.task.task import load_task
 
 from . import data, forecasts, scaling
 from .data import WINDOWS, Fortnights, SplitParts, make_split, period_end, windows_in_part
@@ -89,6 +91,7 @@ class Tevolop:
         self.grid, self.split, self.features = grid, split, features
         self.forecasts, self.settings = targets, settings
         self.parts = tuple(part.name for part in split.parts)
+        self.metrics = load_task(Path(__file__).parent).metrics
         locations = min(settings["locations_together"], len(split.pixels))
         self.piece = PieceShape(settings["warmup"], settings["piece"], locations)
         self.scale = scaling.scale_of(self.forecasts.training_targets)
@@ -190,18 +193,14 @@ class Tevolop:
 
         A metric is NaN if a window has no complete target in the part.
         """
-        persistence = self._persistence_at(predictions)
-        scores: dict[str, float] = {}
-        for index, steps in enumerate(predictions.coords["window"]):
-            pair = predictions.observed[..., index], predictions.predicted[..., index]
-            for name, metric in NNSE.items():
-                scores[f"{name}.w{steps}"] = metric(*pair)
-            scores[f"skill_persistence.w{steps}"] = skill(*pair, persistence[..., index])
-        for name in NNSE:
-            of_windows = [value for key, value in scores.items() if key.startswith(f"{name}.w")]
-            known = [value for value in of_windows if np.isfinite(value)]
-            scores[f"{name}.mean"] = float(np.mean(known)) if known else float("nan")
-        return scores
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the name of each window, and the persistence forecast."""
+        scored = predictions.to_dataset()
+        names = [f"w{steps}" for steps in predictions.coords["window"]]
+        persistence = (scored["observed"].dims, self._persistence_at(predictions))
+        return scored.assign_coords(window_label=("window", names)).assign(persistence=persistence)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return pixels, leakage, features, scaling and gaps, for the record."""
@@ -266,10 +265,3 @@ class Tevolop:
             known=known.astype(np.float32),
             weights=scaling.weights_of(self.forecasts.training_targets, self.settings["even_out"]),
         )
-
-
-NNSE = {
-    "nnse_averaged": nnse_averaged,
-    "nnse_summed": nnse_summed,
-    "nnse_pooled": nnse_pooled,
-}

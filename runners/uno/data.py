@@ -187,6 +187,14 @@ def pair_codes(slots: Codes, count: int) -> Codes:
     return np.asarray((low + 1) * np.int64(count + 1) + high)
 
 
+def drug_texts(responses: Responses, row: int) -> tuple[str, str]:
+    """Return the names of a row's drugs and their ids, each joined with ` + `."""
+    table = responses.drug_table
+    drugs = sorted(int(drug) for drug in responses.drugs[row] if drug >= 0)
+    names, ids = ([texts[drug] for drug in drugs] for texts in (table.names, table.ids))
+    return " + ".join(names), " + ".join(ids)
+
+
 def row_hashes(responses: Responses) -> Hashes:
     """Return (row,) a hash of cell, drugs with doses in any order, source and study by id."""
     table = responses.drug_table

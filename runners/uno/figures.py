@@ -9,7 +9,7 @@ from sciml_data.bench import plots
 
 QUANTITIES = {"auc": "AUC", "dose": "growth"}
 PARTS = ("validation", "test")
-R2 = "r2"  # column of the tables of drugs
+R2 = "r2_per_drug"  # column of the tables of drugs
 
 
 def draw(results: plots.Results) -> Mapping[str, Any]:

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import (
     NOT_KNOWN,
@@ -25,13 +27,13 @@ from sciml_data.bench.task.splits import (
     evenly_spaced,
     leakage,
 )
+from sciml_data.bench.task.task import load_task
 
 from . import baselines as simple
-from . import data, features, scores
+from . import data, features
 from .base_forecast import make_base_forecast
 from .batches import Rows, epoch_order
 from .data import Responses
-from .score_table import write_drug_scores
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +52,7 @@ LEAKAGE = (
 )
 PREDICT_ROWS = 1 << 14  # in one pass through the head: about 65 MB of activations
 ENTITIES_PER_PASS = 4096  # through a tower
+TABLE_METRICS = ("mse", "r2_per_drug")  # columns of drugs-<part>.csv
 
 
 def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Uno:
@@ -115,7 +118,7 @@ class Uno:
         self.base = make_base_forecast(
             responses, train, self.knows, self.training_entities, settings
         )
-        self._groups: npt.NDArray[np.int64] | None = None
+        self.metrics = load_task(Path(__file__).parent).metrics
         self._baseline_notes: dict[str, Any] = {}
         is_reference = settings["model"] == "reference"
         self.rows = Rows(
@@ -189,7 +192,19 @@ class Uno:
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
         """Return the predictions, and write a table of drugs into a folder."""
         predictions = self.predict(model, part)
-        write_drug_scores(folder / f"drugs-{part}.csv", self.responses, predictions)
+        scored = self.scoring_data(predictions)
+        rows = predictions.coords["response"]
+        _, first, group = np.unique(scored["drug"], return_index=True, return_inverse=True)
+        names = [data.drug_texts(self.responses, row) for row in rows[first].tolist()]
+        names_and_ids = np.array(names, dtype=object)[group]
+        columns = {"drugs": names_and_ids[:, 0], "ids": names_and_ids[:, 1]}
+        write_group_table(
+            folder / f"drugs-{part}.csv",
+            [metric for metric in self.metrics if metric.id in TABLE_METRICS],
+            scored.assign_coords({key: ("response", texts) for key, texts in columns.items()}),
+            by="drug",
+            columns=tuple(columns),
+        )
         return predictions
 
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
@@ -203,11 +218,17 @@ class Uno:
         }
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric; see `scores.py`."""
-        if self._groups is None:
-            self._groups = data.group_codes(self.responses)
-        groups = self._groups[predictions.coords["response"]]
-        return scores.score(predictions.observed, predictions.predicted, groups)
+        """Return every metric of task.toml."""
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the coordinate `drug`: a number for each drug or pair."""
+        drug = self._drugs[predictions.coords["response"]]
+        return predictions.to_dataset().assign_coords(drug=("response", drug))
+
+    @cached_property
+    def _drugs(self) -> npt.NDArray[np.int64]:
+        return data.group_codes(self.responses)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage, features, baselines and counts, for the record."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,6 +281,15 @@ def _at(start: str, problems: Iterable[Problem]) -> list[Problem]:
     return [Problem(item.kind, f"{start}{item.place}", item.message) for item in problems]
 
 
+def _raised(start: str, kind: str, load: Callable[[], object]) -> list[Problem]:
+    """Return the problems that loading raises, with the start of a path before their places."""
+    try:
+        load()
+    except DescriptorError as error:
+        return _at(start, error.problems or (Problem(kind, "", error.message),))
+    return []
+
+
 def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     from sciml_data.bench import datasets_of, load_task, setting_problems
     from sciml_data.home import read_json
@@ -293,11 +302,9 @@ def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
     except DescriptorError as error:
         return _at(f"{place}/task.toml: ", error.problems or (Problem("task", "", error.message),))
     problems = _at(f"{place}/task.toml: ", setting_problems(task))
-    try:
-        load_published(task)
-    except DescriptorError as error:
-        published = error.problems or (Problem("published", "", error.message),)
-        problems += _at(f"{place}/{PUBLISHED_NAME}: ", published)
+    # Metrics are looked up at first use.
+    problems += _raised(f"{place}/task.toml: ", "task", lambda: task.metrics)
+    problems += _raised(f"{place}/{PUBLISHED_NAME}: ", "published", lambda: load_published(task))
     for dataset in datasets_of(task):
         try:
             registry.package(dataset, task.version)

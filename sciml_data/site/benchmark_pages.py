@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from sciml_data.bench.scoring.metrics import Metric
 from sciml_data.bench.task.split import load_split, split_names
-from sciml_data.bench.task.task import Metric, Target, Task, datasets_of
+from sciml_data.bench.task.task import Target, Task, datasets_of
 from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.landing import card_html

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sciml_data.bench.record.record import SCHEMA_PATH
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.site.content import Run
 from sciml_data.site.frame import relative_link, run_path
 from sciml_data.site.tables import (

@@ -146,6 +146,21 @@ def test_a_task_that_cannot_be_read_is_a_problem(registry: Registry, text: str, 
     assert any(word in problem.message for problem in problems)
 
 
+def test_every_metric_that_is_not_registered_is_a_problem(registry: Registry) -> None:
+    task = registry.root / "runners" / "surf" / "task.toml"
+    tables = '[[metric]]\nid = "error"\nmetric = "rsme"\n\n[[metric]]\nid = "r2"\nreduce = "mean"\n'
+    task.write_text(f"{TASK}\n{tables}".replace('version = "1.0"', 'version = "9"'))
+
+    problems = check_registry(registry)
+
+    assert [(problem.kind, problem.place.split(": ")[1]) for problem in problems] == [
+        ("metric", "metric[1].metric"),
+        ("missing", "metric[2].by"),
+        ("dataset", "task.dataset"),
+    ]
+    assert "did you mean 'rmse'" in problems[0].message
+
+
 def test_a_dataset_without_descriptor_is_a_problem_of_its_folder(registry: Registry) -> None:
     shutil.rmtree(registry.package("waves", "1.0"))
     (registry.root / "runners" / "surf" / "task.toml").unlink()

@@ -6,9 +6,10 @@ from typing import Any
 
 from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED
 from sciml_data.bench.record.record import record_digest, schema_problems
+from sciml_data.bench.scoring.metrics import Metric
 from sciml_data.bench.scoring.scores import metric_definition, target_rows
 from sciml_data.bench.task.settings import resolve_settings
-from sciml_data.bench.task.task import Metric, Task, load_task
+from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.mlperf_log import Submitter

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sciml_data.bench.record.record import check_repeats
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import MODEL
-from sciml_data.bench.scoring.scores import row_key
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 MISSING = "-"

@@ -77,6 +77,7 @@ def check_names(request: Request) -> Task:
     check_settings(task)
     task = choose_variant(task, request.variant, request.dataset)
     settings_of(request, task)
+    _ = task.metrics  # they are looked up at first use, which is too late after training
     load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task
 

@@ -17,8 +17,9 @@ from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import load_record, write_record
 from sciml_data.bench.run.staging import Source, unchanged_data
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
-from sciml_data.bench.scoring.scores import PartScores, metric_rows, row_key, score_parts
+from sciml_data.bench.scoring.scores import PartScores, metric_rows, score_parts
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.task.variants import task_of

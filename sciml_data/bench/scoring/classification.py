@@ -2,17 +2,20 @@
 
 Each metric is computed from the arrays of a whole part, with scikit-learn's definitions. The one
 exception is `batch_mean_f1`, an average over batches: a published number was computed in that way.
-A class is an integer. Probabilities have one column for each label, in ascending order of labels.
+The registered metrics get `observed` with a 1 at each sample's class and `predicted` probabilities,
+both (sample, class). Their options are coordinates: `labels` (class) merges classes, for example
+space groups to crystal systems; `average` (sample) merges the samples of a unit, for example a
+material, and their probabilities are averaged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError, SciMLDataError
 
 RESAMPLES = 1000
@@ -20,56 +23,10 @@ RESAMPLES = 1000
 RESAMPLES_AT_ONCE = 100
 INTERVAL = (2.5, 97.5)  # percentiles of the resampled scores: a 95 % interval
 PUBLISHED_BATCH_SIZE = 32  # of the published mean over batches
-TOP_K = 5
 
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Doubles: TypeAlias = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ClassPredictions:
-    """True labels and predicted probabilities.
-
-    Attributes:
-        y_true: (sample) the class of each sample, a member of `labels`.
-        probabilities: (sample, label) float, finite; rows need not add up to 1.
-        labels: (label) every class, ascending.
-    """
-
-    y_true: Integers
-    probabilities: Floats
-    labels: Integers
-
-    def __post_init__(self) -> None:
-        """Check that the arrays fit each other.
-
-        Raises:
-            CallError: shapes differ, labels are not ascending, or a class is not a label.
-            SciMLDataError: there is no sample, or a probability is not finite.
-        """
-        if self.probabilities.shape != (len(self.y_true), len(self.labels)):
-            raise CallError(
-                f"scoring classes: probabilities have shape {self.probabilities.shape}, expected "
-                f"{(len(self.y_true), len(self.labels))} for {len(self.y_true)} samples and "
-                f"{len(self.labels)} labels"
-            )
-        if (np.diff(self.labels) <= 0).any():
-            raise CallError("scoring classes: the labels are not in ascending order")
-        if not len(self.y_true):
-            raise SciMLDataError("scoring classes: there is no sample")
-        if unknown := np.setdiff1d(self.y_true, self.labels).tolist():
-            raise CallError(f"scoring classes: samples have classes {unknown}, which are no labels")
-        if not np.isfinite(self.probabilities).all():
-            raise SciMLDataError(
-                "scoring classes: a probability is NaN or infinite",
-                hint="a model that gives NaN has diverged: lower its learning rate",
-            )
-
-    @property
-    def y_pred(self) -> Integers:
-        """Return the most probable class of each sample, the lowest in a tie: (sample)."""
-        return np.asarray(self.labels[self.probabilities.argmax(axis=1)])
 
 
 def require_sklearn() -> None:
@@ -88,33 +45,7 @@ def require_sklearn() -> None:
         )
 
 
-def scores(predictions: ClassPredictions, declared: Integers) -> dict[str, float]:
-    """Return macro-F1 (over two sets of classes), weighted F1, top-1 and top-5 accuracy.
-
-    `macro_f1` is the mean over the classes that have a sample in this part. `macro_f1.declared`
-    is the mean over all declared classes; a class without a sample counts as 0 (scikit-learn's
-    `zero_division=0`).
-
-    Args:
-        predictions: all samples of a part.
-        declared: (class) the classes that the classifier was trained on.
-    """
-    from sklearn import metrics
-
-    y_true, y_pred = predictions.y_true, predictions.y_pred
-    present = np.unique(y_true)
-    return {
-        "macro_f1": macro_f1(y_true, y_pred, present),
-        "macro_f1.declared": macro_f1(y_true, y_pred, declared),
-        "weighted_f1": float(
-            metrics.f1_score(y_true, y_pred, labels=present, average="weighted", zero_division=0)
-        ),
-        "top1": float(metrics.accuracy_score(y_true, y_pred)),
-        "top5": _top_k_accuracy(predictions, TOP_K),
-    }
-
-
-def macro_f1(y_true: Integers, y_pred: Integers, labels: Integers) -> float:
+def mean_f1(y_true: Integers, y_pred: Integers, labels: Integers) -> float:
     """Return the mean F1 of these classes.
 
     The F1 of a class that is neither among the true nor among the predicted classes is 0.
@@ -144,54 +75,65 @@ def batch_mean_f1(y_true: Integers, y_pred: Integers, size: int = PUBLISHED_BATC
     starts = range(0, len(y_true), size)
     batches = [(y_true[start : start + size], y_pred[start : start + size]) for start in starts]
     each = [
-        macro_f1(batch_true, batch_pred, np.unique(np.concatenate([batch_true, batch_pred])))
+        mean_f1(batch_true, batch_pred, np.unique(np.concatenate([batch_true, batch_pred])))
         for batch_true, batch_pred in batches
     ]
     return float(np.mean(each))
 
 
-def average_units(predictions: ClassPredictions, units: npt.NDArray[Any]) -> ClassPredictions:
-    """Return one sample for each unit, with the mean of its samples' probabilities.
+def average_units(
+    y_true: Integers, probabilities: Floats, units: npt.NDArray[Any]
+) -> tuple[Integers, Doubles]:
+    """Return the class of each unit, and the mean of its samples' probabilities.
 
     Samples of the same unit that have different true classes are treated as different units.
 
     Args:
-        predictions: (sample) to average.
+        y_true: (sample) numbers of the true classes.
+        probabilities: (sample, class) any float.
         units: (sample) the unit of each sample, any type.
     """
-    pairs = np.stack([np.unique(units, return_inverse=True)[1], predictions.y_true])
+    pairs = np.stack([np.unique(units, return_inverse=True)[1], y_true])
     kinds, unit = np.unique(pairs, axis=1, return_inverse=True)
     unit = unit.ravel()
-    sums = np.zeros((kinds.shape[1], len(predictions.labels)))
-    np.add.at(sums, unit, predictions.probabilities)
-    means = sums / np.bincount(unit)[:, None]
-    return ClassPredictions(kinds[1], means, predictions.labels)
+    sums = np.zeros((kinds.shape[1], probabilities.shape[1]))
+    np.add.at(sums, unit, probabilities)
+    return kinds[1], sums / np.bincount(unit)[:, None]
 
 
 def intervals(
-    y_true: Integers, y_pred: Integers, units: npt.NDArray[Any], *, seed: int = 0
+    observed: Floats,
+    predicted: Floats,
+    units: npt.NDArray[Any],
+    *,
+    labels: Any = None,
+    declared: Any = None,  # noqa: ARG001 - an option of macro_f1 that its interval does not need
+    seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Return 95 % intervals of `macro_f1` and `top1` by a percentile bootstrap over units.
+    """Return 95 % intervals of `macro_f1` and `accuracy` by a percentile bootstrap over units.
 
     Samples of a unit stay together, so ten patterns of the same crystal count as one observation.
     Each resample draws as many units as there are, with replacement; its macro-F1 is over the
     classes that it contains.
 
     Args:
-        y_true: (sample) true classes.
-        y_pred: (sample) predicted classes.
+        observed: see `true_and_predicted`.
+        predicted: see there.
         units: (sample) the unit of each sample, any type.
+        labels: see there.
+        declared: not used.
         seed: of the resamples.
 
     Returns:
         Metric -> (low, high).
     """
-    labels, columns = np.unique(np.stack([y_true, y_pred]), return_inverse=True)
+    y_true, y_pred = true_and_predicted(observed, predicted, labels=labels)
+    classes, columns = np.unique(np.stack([y_true, y_pred]), return_inverse=True)
     true_column, predicted_column = columns.reshape(2, -1)
     names, unit = np.unique(units, return_inverse=True)
     # Counts of each unit and class. F1 is a function of their sums, so a resample is a weighted
     # sum of rows, and many resamples are one matrix product.
-    shape = (len(names), len(labels))
+    shape = (len(names), len(classes))
     true_counts, predicted_counts, hits = (np.zeros(shape, np.float32) for _ in range(3))
     is_hit = true_column == predicted_column
     np.add.at(true_counts, (unit, true_column), 1)
@@ -211,8 +153,151 @@ def intervals(
         macro = f1.sum(axis=1) / has_any.sum(axis=1)
         resampled.append((macro, right.sum(axis=1) / support.sum(axis=1)))
     both = [np.concatenate(values) for values in zip(*resampled, strict=True)]
-    names_and_values = zip(("macro_f1", "top1"), both, strict=True)
+    names_and_values = zip(("macro_f1", "accuracy"), both, strict=True)
     return {name: _interval(values) for name, values in names_and_values}
+
+
+def true_and_predicted(
+    observed: Floats,
+    predicted: Floats,
+    *,
+    labels: Integers | None = None,
+    average: Integers | None = None,
+) -> tuple[Integers, Integers]:
+    """Return the true and the most probable class of each sample, the lowest in a tie.
+
+    Args:
+        observed: (sample, class) 1 at the true class, 0 elsewhere.
+        predicted: (sample, class) float, finite; rows need not add up to 1.
+        labels: (class) the label of each class, a number; None numbers the classes from 0 on.
+        average: (sample) the unit of each sample, any type: units are returned instead of samples,
+            with the mean of their probabilities.
+
+    Returns:
+        (true labels, predicted labels), each (sample) or (unit).
+
+    Raises:
+        SciMLDataError: there is no sample.
+    """
+    if not len(observed):
+        raise SciMLDataError("scoring classes: there is no sample")
+    y_true = observed.argmax(axis=1)
+    if average is not None:
+        y_true, predicted = average_units(y_true, predicted, average)
+    classes = np.arange(predicted.shape[1]) if labels is None else labels
+    return np.asarray(classes[y_true]), np.asarray(classes[predicted.argmax(axis=1)])
+
+
+@metric(
+    "accuracy", name="accuracy", minimum=0.0, maximum=1.0, interval=intervals,
+    formula="share of samples whose most probable class is theirs",
+)  # fmt: skip
+def accuracy(
+    observed: Floats, predicted: Floats, *, labels: Any = None, average: Any = None
+) -> npt.NDArray[np.bool_]:
+    """Return whether the most probable class is the true one; see `true_and_predicted`."""
+    y_true, y_pred = true_and_predicted(observed, predicted, labels=labels, average=average)
+    return np.asarray(y_true == y_pred)
+
+
+@metric(
+    "top_k", name="top-k accuracy", minimum=0.0, maximum=1.0,
+    formula="share of samples whose class is among the k most probable classes",
+)  # fmt: skip
+def top_k(observed: Floats, predicted: Floats, *, k: int) -> npt.NDArray[np.bool_]:
+    """Return whether the true class is among the k most probable classes of each sample."""
+    # The order in a tie is that of scikit-learn's `top_k_accuracy_score`.
+    ranked = np.argsort(predicted, axis=1, kind="stable")[:, ::-1][:, :k]
+    return np.asarray((ranked == observed.argmax(axis=1)[:, None]).any(axis=1))
+
+
+@metric(
+    "brier", name="Brier score", lower_is_better=True, minimum=0.0,
+    formula="mean over samples of the sum over classes of (probability - 1 at the true class)^2",
+)  # fmt: skip
+def brier(observed: Floats, predicted: Floats) -> Doubles:
+    """Return the squared distance of probabilities from the true class, of each sample."""
+    return np.asarray(((predicted.astype(np.float64) - observed) ** 2).sum(axis=1))
+
+
+@metric(
+    "balanced_accuracy", name="balanced accuracy", minimum=0.0, maximum=1.0,
+    formula="mean over the classes that have a sample of the share of its samples that are "
+    "predicted as it",
+)  # fmt: skip
+def balanced_accuracy(observed: Floats, predicted: Floats) -> float:
+    """Return the mean recall of the classes that have a sample."""
+    from sklearn import metrics
+
+    y_true, y_pred = true_and_predicted(observed, predicted)
+    present = np.unique(y_true)
+    return float(metrics.recall_score(y_true, y_pred, labels=present, average="macro"))
+
+
+@metric(
+    "macro_f1", name="F1, mean over classes", minimum=0.0, maximum=1.0, interval=intervals,
+    formula="mean of the classes' F1 = 2 TP / (2 TP + FP + FN) over classes that have a sample in "
+    "the part; `declared`: over all classes of the training part, 0 for one without a sample; "
+    "`low`, `high`: 2.5 and 97.5 per cent of 1,000 resamples of the part's groups",
+)  # fmt: skip
+def macro_f1(
+    observed: Floats,
+    predicted: Floats,
+    *,
+    labels: Any = None,
+    average: Any = None,
+    declared: npt.NDArray[np.bool_] | None = None,
+) -> dict[str, float]:
+    """Return the mean F1 of the classes that have a sample, and of all declared classes.
+
+    Args:
+        observed: see `true_and_predicted`, as for the other arguments.
+        predicted: see there.
+        labels: see there.
+        average: see there.
+        declared: (class) whether the classifier was trained on a class. A class without a sample
+            counts as 0 (scikit-learn's `zero_division=0`).
+    """
+    y_true, y_pred = true_and_predicted(observed, predicted, labels=labels, average=average)
+    scores = {"macro_f1": mean_f1(y_true, y_pred, np.unique(y_true))}
+    if declared is not None:
+        classes = np.flatnonzero(declared) if labels is None else np.unique(labels[declared])
+        scores["macro_f1.declared"] = mean_f1(y_true, y_pred, classes)
+    return scores
+
+
+@metric(
+    "weighted_f1", name="F1, mean over classes by their samples", minimum=0.0, maximum=1.0,
+    formula="mean of the classes' F1, each weighted by its samples in the part",
+)  # fmt: skip
+def weighted_f1(observed: Floats, predicted: Floats) -> float:
+    """Return the mean F1 of the classes, weighted by their samples."""
+    from sklearn import metrics
+
+    y_true, y_pred = true_and_predicted(observed, predicted)
+    present = np.unique(y_true)
+    return float(
+        metrics.f1_score(y_true, y_pred, labels=present, average="weighted", zero_division=0)
+    )
+
+
+@metric(
+    "classes_scored", name="classes that have a sample", minimum=0.0,
+    formula="classes that have a sample in the part; of the data, the same for every model",
+)  # fmt: skip
+def classes_scored(observed: Floats, predicted: Floats) -> float:
+    """Return the number of classes that have a sample."""
+    return float(len(np.unique(true_and_predicted(observed, predicted)[0])))
+
+
+@metric(
+    "f1_batch_mean", name="F1, mean over batches", minimum=0.0, maximum=1.0,
+    formula="mean over batches of 32 samples, in the order of the dataset, of the macro-F1 over "
+    "the classes that are in the batch or were predicted; not the macro-F1 of the part",
+)  # fmt: skip
+def f1_batch_mean(observed: Floats, predicted: Floats) -> float:
+    """Return `batch_mean_f1` of batches of 32 samples."""
+    return batch_mean_f1(*true_and_predicted(observed, predicted))
 
 
 def class_rows(y_true: Integers, y_pred: Integers, labels: Integers) -> list[dict[str, Any]]:
@@ -249,19 +334,6 @@ def confusion(y_true: Integers, y_pred: Integers, labels: Integers) -> Integers:
     from sklearn import metrics
 
     return np.asarray(metrics.confusion_matrix(y_true, y_pred, labels=labels))
-
-
-def _top_k_accuracy(predictions: ClassPredictions, k: int) -> float:
-    """Return top-k accuracy: the share of samples with the true class among the k most probable."""
-    from sklearn import metrics
-
-    if k >= len(predictions.labels):
-        return 1.0  # all classes are among the top k; scikit-learn warns about such a k
-    return float(
-        metrics.top_k_accuracy_score(
-            predictions.y_true, predictions.probabilities, k=k, labels=predictions.labels
-        )
-    )
 
 
 def _interval(values: Doubles) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Metrics of a forecast over a whole part: normalised Nash-Sutcliffe efficiency, skill, errors.
+"""Metrics of numbers over a whole part: errors, R2, correlation, Nash-Sutcliffe efficiency, skill.
 
 Each function takes whole arrays: a part is scored at once, never as an average over batches. A
 missing observation (NaN) is dropped together with its prediction; it is never replaced by a
@@ -18,9 +18,87 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.bench.scoring.compute import check_predictions
+from sciml_data.bench.scoring.metrics import metric
+from sciml_data.errors import CallError
+
+KERAS_BATCH = 32  # rows, as in the shipped configurations of CANDLE-UNO
+KERAS_EPSILON = 1e-7  # keras.backend.epsilon(), which CANDLE-UNO's code adds to the variation
 
 Floats: TypeAlias = npt.NDArray[np.floating]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+
+
+@metric(
+    "mse", name="mean squared error", lower_is_better=True, minimum=0.0,
+    formula="mean of (observed - predicted)^2",
+)  # fmt: skip
+def squared_error(observed: Floats, predicted: Floats) -> Doubles:
+    """Return (observed - predicted)^2; NaN where there is no observation."""
+    observed, predicted = _checked(observed, predicted)
+    return np.asarray((observed - predicted) ** 2)
+
+
+@metric(
+    "mae", name="mean absolute error", lower_is_better=True, minimum=0.0,
+    formula="mean of |observed - predicted|",
+)  # fmt: skip
+def absolute_error(observed: Floats, predicted: Floats) -> Doubles:
+    """Return |observed - predicted|; NaN where there is no observation."""
+    observed, predicted = _checked(observed, predicted)
+    return np.asarray(np.abs(observed - predicted))
+
+
+@metric(
+    "rmse", name="root mean square error", lower_is_better=True, minimum=0.0,
+    formula="root of the mean of (observed - predicted)^2",
+)  # fmt: skip
+def root_mean_squared_error(observed: Floats, predicted: Floats) -> float:
+    """Return the root of the mean squared error; NaN without observations."""
+    return float(np.sqrt(mean_squared_error(observed, predicted)))
+
+
+@metric(
+    "r2", name="coefficient of determination", maximum=1.0,
+    formula="1 - sum (observed - predicted)^2 / sum (observed - mean observed)^2",
+)  # fmt: skip
+def r2(observed: Floats, predicted: Floats) -> float:
+    """Return the coefficient of determination; NaN if all observations are equal."""
+    observed, predicted = _known(observed, predicted)
+    variation = float(((observed - observed.mean()) ** 2).sum()) if observed.size else 0.0
+    error = float(((observed - predicted) ** 2).sum())
+    return 1.0 - error / variation if variation > 0 else float("nan")
+
+
+@metric(
+    "pearson", name="correlation", minimum=-1.0, maximum=1.0,
+    formula="Pearson's correlation of observed and predicted",
+)  # fmt: skip
+def pearson(observed: Floats, predicted: Floats) -> float:
+    """Return Pearson's correlation; NaN if either does not vary beyond rounding."""
+    observed, predicted = _known(observed, predicted)
+    if not observed.size:
+        return float("nan")
+    x, y = observed - observed.mean(), predicted - predicted.mean()
+    size = float(np.sqrt((x**2).sum() * (y**2).sum()))
+    tiny = 1e-12 * max(1.0, float(np.abs(predicted).max())) ** 2 * len(predicted)
+    return float((x * y).sum() / size) if size > tiny else float("nan")
+
+
+@metric(
+    "r2_batch_averaged", name="coefficient of determination, batch by batch", maximum=1.0,
+    formula="mean over batches of 32 rows, in the order of the dataset, of 1 - SSE/(SS + 1e-7) of "
+    "the batch; biased low",
+)  # fmt: skip
+def r2_batch_averaged(observed: Floats, predicted: Floats) -> float:
+    """Return the mean R2 of batches, as in the training log of CANDLE-UNO's published code."""
+    observed, predicted = _known(observed, predicted)
+    scores = []
+    for first in range(0, len(observed), KERAS_BATCH):
+        y_true, y_pred = (values[first : first + KERAS_BATCH] for values in (observed, predicted))
+        variation = ((y_true - y_true.mean()) ** 2).sum()
+        scores.append(1.0 - ((y_true - y_pred) ** 2).sum() / (variation + KERAS_EPSILON))
+    return float(np.mean(scores)) if scores else float("nan")
 
 
 def nnse(observed: Floats, predicted: Floats) -> npt.NDArray[np.float64]:
@@ -51,6 +129,13 @@ def nnse(observed: Floats, predicted: Floats) -> npt.NDArray[np.float64]:
     return _share(variation.sum(axis=-1), error.sum(axis=-1))
 
 
+@metric(
+    "nnse_averaged", name="normalised Nash-Sutcliffe efficiency, averaged over series",
+    minimum=0.0, maximum=1.0, last=("time",),
+    formula="mean over series of SS/(SS+SSE); SS = sum over time of (observed - its mean over "
+    "time)^2, SSE = sum of (observed - predicted)^2; missing observations are dropped. Nash and "
+    "Sutcliffe 1970, normalised: 1/(2-NSE)",
+)  # fmt: skip
 def nnse_averaged(observed: Floats, predicted: Floats) -> float:
     """Return the mean over series of the NNSE of each series.
 
@@ -65,6 +150,11 @@ def nnse_averaged(observed: Floats, predicted: Floats) -> float:
     return float(defined.mean()) if defined.size else float("nan")
 
 
+@metric(
+    "nnse_summed", name="normalised Nash-Sutcliffe efficiency of the sum over series",
+    minimum=0.0, maximum=1.0, last=("time",),
+    formula="SS/(SS+SSE) of one series: the sum over all series",
+)  # fmt: skip
 def nnse_summed(observed: Floats, predicted: Floats) -> float:
     """Return the NNSE of the sum over all series.
 
@@ -81,6 +171,11 @@ def nnse_summed(observed: Floats, predicted: Floats) -> float:
     return float(nnse(total, forecast))
 
 
+@metric(
+    "nnse_pooled", name="normalised Nash-Sutcliffe efficiency of all values pooled",
+    minimum=0.0, maximum=1.0,
+    formula="SS/(SS+SSE) over all series and times at once, with one mean",
+)  # fmt: skip
 def nnse_pooled(observed: Floats, predicted: Floats) -> float:
     """Return the NNSE of all values as a single series, with a single mean over all of them.
 
@@ -92,6 +187,10 @@ def nnse_pooled(observed: Floats, predicted: Floats) -> float:
     return float(nnse(observed.ravel(), predicted.ravel()))
 
 
+@metric(
+    "skill", name="skill against a reference forecast", maximum=1.0,
+    formula="1 - MSE/MSE(reference) over all values",
+)  # fmt: skip
 def skill(observed: Floats, predicted: Floats, reference: Floats) -> float:
     """Return the skill over a reference forecast: 1 - MSE / MSE of the reference.
 
@@ -117,9 +216,8 @@ def mean_squared_error(observed: Floats, predicted: Floats) -> float:
         observed: any shape, NaN where missing.
         predicted: the same shape and unit.
     """
-    observed, predicted = _checked(observed, predicted)
-    known = np.isfinite(observed)
-    return float(np.mean((observed[known] - predicted[known]) ** 2)) if known.any() else np.nan
+    observed, predicted = _known(observed, predicted)
+    return float(np.mean((observed - predicted) ** 2)) if observed.size else np.nan
 
 
 def _share(variation: Floats, error: Floats) -> npt.NDArray[np.float64]:
@@ -128,7 +226,14 @@ def _share(variation: Floats, error: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(np.divide(variation, total, out=np.full_like(total, np.nan), where=total > 0))
 
 
-def _checked(observed: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+def _known(observed: Floats, predicted: Floats) -> tuple[Doubles, Doubles]:
+    """Return the values (value,) where there is an observation; see `_checked` for the errors."""
+    observed, predicted = _checked(observed, predicted)
+    known = np.isfinite(observed)
+    return observed[known], predicted[known]
+
+
+def _checked(observed: Floats, predicted: Floats) -> tuple[Doubles, Doubles]:
     """Return both arrays as float64, after checking that they fit each other.
 
     Float64, because sums over millions of float32 values lose digits.
@@ -143,13 +248,5 @@ def _checked(observed: Floats, predicted: Floats) -> tuple[Floats, Floats]:
             f"predicted {np.shape(predicted)}",
             untouched="nothing was scored",
         )
-    observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
-    missing = int((np.isfinite(observed) & ~np.isfinite(predicted)).sum())
-    if missing:
-        raise SciMLDataError(
-            f"scoring a forecast: {missing} of {int(np.isfinite(observed).sum())} observations "
-            "have no prediction",
-            untouched="nothing was scored",
-            hint="a model that gives NaN has diverged: lower its learning rate",
-        )
-    return observed, predicted
+    check_predictions(observed, predicted)
+    return np.asarray(observed, np.float64), np.asarray(predicted, np.float64)

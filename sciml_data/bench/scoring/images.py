@@ -8,13 +8,13 @@ SciPy. Both libraries are imported when they are needed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError, SciMLDataError
 
 # Side of the uniform window in pixels: the default of scikit-image, and of the code of Wang et al.
@@ -22,8 +22,8 @@ from sciml_data.errors import CallError, SciMLDataError
 SSIM_WINDOW = 7
 # Share of an image's range that a peak must rise above its minimum; lower maxima are noise.
 PEAK_HEIGHT = 0.25
-RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percentiles of the resampled means: a 95 % interval
+PEAK_RADIUS = 0.5  # Å within which peaks match: half of a short bond (1 Å) in projection
+MIN_DISTANCE = 0.5  # Å between peaks of one image
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Doubles: TypeAlias = npt.NDArray[np.float64]
@@ -62,11 +62,28 @@ def require_libraries() -> None:
         )
 
 
-def errors(observed: Floats, predicted: Floats) -> dict[str, float]:
-    """Return the keys mae, rmse and relative_l2, over all pixels of all images.
+@metric(
+    "mae_scaled", name="mean absolute error in units of a scale", lower_is_better=True, minimum=0.0,
+    formula="mean over samples, channels and pixels of |predicted - true| / scale of the channel",
+)  # fmt: skip
+def scaled_error(observed: Floats, predicted: Floats, *, scale: Doubles) -> Doubles:
+    """Return the mean absolute error of each sample in units of a scale: (sample) float64.
 
-    `relative_l2` is the square root of sum (predicted - observed)^2 / sum observed^2; NaN where
-    all observed pixels are 0.
+    Args:
+        observed: (sample, channel, row, column) any float.
+        predicted: the same shape and unit.
+        scale: (channel) for example the standard deviation in the training part.
+    """
+    difference = np.abs(predicted.astype(np.float64) - observed)
+    return np.asarray((difference.mean(axis=(2, 3)) / scale).mean(axis=1))
+
+
+@metric(
+    "relative_l2", name="relative error", lower_is_better=True, minimum=0.0,
+    last=("row", "column"), formula="root of sum (predicted - true)^2 / sum true^2",
+)  # fmt: skip
+def relative_l2(observed: Floats, predicted: Floats) -> float:
+    """Return the root of sum (predicted - observed)^2 / sum observed^2; NaN if the latter is 0.
 
     Args:
         observed: (image, row, column) any float, finite.
@@ -77,16 +94,17 @@ def errors(observed: Floats, predicted: Floats) -> dict[str, float]:
         SciMLDataError: a value is not finite.
     """
     observed, predicted = _checked(observed, predicted)
-    difference = predicted - observed
     power = float((observed**2).sum())
-    square = float((difference**2).sum())
-    return {
-        "mae": float(np.abs(difference).mean()),
-        "rmse": float(np.sqrt(square / observed.size)),
-        "relative_l2": float(np.sqrt(square / power)) if power > 0 else float("nan"),
-    }
+    square = float(((predicted - observed) ** 2).sum())
+    return float(np.sqrt(square / power)) if power > 0 else float("nan")
 
 
+@metric(
+    "image_pearson", name="correlation with the true image, mean over images", minimum=-1.0,
+    maximum=1.0, last=("row", "column"),
+    formula="mean over images of Pearson's correlation over the image's pixels, 0 for an image "
+    "that is the same everywhere",
+)  # fmt: skip
 def pearson(observed: Floats, predicted: Floats) -> Doubles:
     """Return Pearson's correlation of each predicted image with the true image: (image) float64.
 
@@ -115,6 +133,12 @@ def pearson(observed: Floats, predicted: Floats) -> Doubles:
     return np.where(varies, np.clip(correlation, -1.0, 1.0), np.nan)
 
 
+@metric(
+    "ssim", name="structural similarity, mean over images", minimum=-1.0, maximum=1.0,
+    last=("row", "column"),
+    formula="mean over images of scikit-image's structural_similarity, flat windows of 7 pixels, "
+    "data range that of the true image",
+)  # fmt: skip
 def ssim(observed: Floats, predicted: Floats) -> Doubles:
     """Return the structural similarity of each predicted image with the true one: (image) float64.
 
@@ -208,28 +232,40 @@ def peak_scores(matches: list[PeakMatch]) -> dict[str, float]:
     }
 
 
-def mean_interval(
-    values: Floats, groups: npt.NDArray[Any], *, seed: int = 0
-) -> Mapping[str, float]:
-    """Return the keys low and high of a mean's 95 % interval, by a percentile bootstrap of groups.
-
-    Images of a group (a material) resemble each other, so whole groups are drawn with replacement,
-    `RESAMPLES` times. Both values are NaN for fewer than two groups.
+@metric(
+    "peak_error", name="distance of peaks from the true ones", unit="Angstrom",
+    lower_is_better=True, minimum=0.0, maximum=0.5, last=("row", "column"),
+    formula="mean over all pairs of a true and a predicted peak that are at most 0.5 Angstrom "
+    "apart; peaks stand 25 % of their image's range above its least value and 0.5 Angstrom apart, "
+    "refined by parabolas",
+)  # fmt: skip
+@metric(
+    "peaks_missed", name="true peaks without a predicted one", lower_is_better=True, minimum=0.0,
+    maximum=1.0, last=("row", "column"),
+    formula="share of the true peaks that have no partner within 0.5 Angstrom",
+)  # fmt: skip
+@metric(
+    "peaks_false", name="predicted peaks without a true one", lower_is_better=True, minimum=0.0,
+    maximum=1.0, last=("row", "column"),
+    formula="share of the predicted peaks that have no partner within 0.5 Angstrom; not defined "
+    "where none is predicted",
+)  # fmt: skip
+def peak_metrics(observed: Floats, predicted: Floats, *, pixel: Doubles) -> dict[str, float]:
+    """Return the scores of peaks in the unit of `pixel`; NaN if the size of a pixel is unknown.
 
     Args:
-        values: (image) the values to average.
-        groups: (image) the group of each image, any type.
-        seed: of the resamples.
+        observed: (image, row, column) any float.
+        predicted: the same shape.
+        pixel: (image) side of a pixel in Å; NaN if unknown.
     """
-    names, codes = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        return {"low": float("nan"), "high": float("nan")}
-    total = np.bincount(codes, weights=np.asarray(values, np.float64))
-    count = np.bincount(codes).astype(np.float64)
-    draws = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
-    means = total[draws].sum(axis=1) / count[draws].sum(axis=1)
-    low, high = np.percentile(means, INTERVAL)
-    return {"low": float(low), "high": float(high)}
+    if not np.isfinite(pixel).all():
+        return peak_scores([])
+    matches = []
+    for true, other, side in zip(observed, predicted, pixel.tolist(), strict=True):
+        distance = max(1, round(MIN_DISTANCE / side))
+        found = (peaks(image, min_distance=distance) for image in (true, other))
+        matches.append(match_peaks(*found, radius=PEAK_RADIUS, pixel=side))
+    return peak_scores(matches)
 
 
 def _refined(values: Doubles, row: int, column: int) -> tuple[float, float]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.interface import Problem
+from sciml_data.bench.scoring.metrics import Metric, row_key
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.task import Metric, Task
 from sciml_data.errors import SciMLDataError
+
+if TYPE_CHECKING:
+    from sciml_data.bench.interface import Problem
+    from sciml_data.bench.task.task import Task
 
 # Tolerance at the declared bounds of a metric: rounding of float64 sums stays below it.
 ROUNDING = 1e-9
@@ -107,11 +110,6 @@ def target_rows(task: Task, split: str, rows: list[dict[str, Any]]) -> list[dict
             }
         )
     return results
-
-
-def row_key(row: Mapping[str, Any]) -> str:
-    """Return the metric key of a row: `metric` or `metric.variant`."""
-    return f"{row['metric_id']}.{row['variant']}" if row["variant"] else str(row["metric_id"])
 
 
 def metric_definition(metric: Metric) -> dict[str, Any]:

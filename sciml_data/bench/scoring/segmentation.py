@@ -2,7 +2,8 @@
 
 Each scene is reduced to two rows of counts: the pixels that were predicted at each level of
 probability, and how many of them are positive by the label. Every metric here is a function of
-such counts, so a part of the split is scored by adding up the rows of its scenes.
+such counts, so a part of the split is scored by adding up the rows of its scenes. In predictions,
+`predicted` has all pixels and `observed` the positive pixels of each level; the axis is `level`.
 
 A level is a bin of probability. Levels have equal widths in the logit, because the logit resolves
 probabilities near 0 and 1, where the cross-entropy is most sensitive. With a width of 0.05 the
@@ -13,12 +14,13 @@ cross-entropy of 2 million pixels differs from the exact value by less than 1e-4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError
 
 LEVELS = 480
@@ -80,54 +82,95 @@ def tabulate(
     return np.bincount(level[positive[where]], minlength=LEVELS), total
 
 
+_share_metric = partial(metric, minimum=0.0, maximum=1.0, last=("level",))
+_loss_metric = partial(metric, unit="nat", lower_is_better=True, minimum=0.0, last=("level",))
+
+
+@_share_metric(
+    "binary_accuracy", name="accuracy of a mask",
+    formula="share of pixels with the class of the label; positive from probability 1/2 on",
+)  # fmt: skip
+@_share_metric(
+    "binary_balanced_accuracy", name="balanced accuracy",
+    formula="mean of the shares of positive and of negative pixels that are predicted as such",
+)  # fmt: skip
+@_share_metric(
+    "iou", name="intersection over union",
+    formula="pixels that are positive in both, over those that are positive in either",
+)  # fmt: skip
+@_share_metric(
+    "mean_iou", name="intersection over union, mean of both classes",
+    formula="(IoU of positive + IoU of negative pixels) / 2",
+)  # fmt: skip
+@_share_metric("binary_f1", name="F1", formula="2 TP / (2 TP + FP + FN)")
+@metric(
+    "kuiper", name="Kuiper skill score", minimum=-1.0, maximum=1.0, last=("level",),
+    formula="true positive rate - false positive rate (Hanssen and Kuipers 1965); 0 for a mask of "
+    "one class",
+)  # fmt: skip
+@_share_metric(
+    "false_positive_rate", name="false positive rate, error of type I", lower_is_better=True,
+    formula="FP / (FP + TN)",
+)  # fmt: skip
+@_share_metric(
+    "false_negative_rate", name="false negative rate, error of type II", lower_is_better=True,
+    formula="FN / (FN + TP)",
+)  # fmt: skip
+@_share_metric(
+    "positive_share", name="share of positive pixels",
+    formula="of the data, the same for every model: neither value is the better one",
+)  # fmt: skip
+@_share_metric(
+    "binary_ece", name="expected calibration error", lower_is_better=True,
+    formula="mean over pixels of |predicted probability - observed share| in the pixel's bin, ten "
+    "bins of equal width",
+)  # fmt: skip
+@_share_metric(
+    "binary_brier", name="Brier score", lower_is_better=True,
+    formula="mean of (probability - label)^2",
+)  # fmt: skip
+@_loss_metric(
+    "binary_cross_entropy", name="binary cross-entropy",
+    formula="mean of -(y log p + (1 - y) log(1 - p)), from levels of probability that are 0.05 "
+    "apart in the logit, between -12 and 12",
+)  # fmt: skip
+@_loss_metric(
+    "weighted_binary_cross_entropy", name="weighted binary cross-entropy",
+    formula="mean of -(y log p / 2 + (1 - y) log(1 - p)): weight 1/2 on positive pixels",
+)  # fmt: skip
 def scores(positive: Counts, total: Counts) -> dict[str, float]:
-    """Return every metric of a table of counts; NaN where a metric is not defined.
+    """Return every metric of tables of counts, added up; NaN where a metric is not defined.
+
+    Pixels with a probability of 1/2 or more are predicted as positive. The false positive rate is
+    an error of type I among the negative pixels, the false negative rate one of type II among the
+    positive pixels.
 
     Args:
-        positive: (level) pixels that are positive by the label.
-        total: (level) all pixels.
+        positive: (..., level) pixels that are positive by the label: the observations.
+        total: (..., level) all pixels: the predictions.
     """
-    return classification(positive, total) | calibration(positive, total)
-
-
-def classification(positive: Counts, total: Counts) -> dict[str, float]:
-    """Return the metrics of the mask: pixels with a probability of 1/2 or more are positive.
-
-    `kuiper` is the true positive rate minus the false positive rate (Hanssen and Kuipers 1965).
-    `false_positive` and `false_negative` are rates: errors of type I among the negative pixels, and
-    errors of type II among the positive pixels.
-
-    Args:
-        positive: (level) pixels that are positive by the label.
-        total: (level) all pixels.
-    """
+    positive, total = (table.reshape(-1, LEVELS).sum(axis=0) for table in (positive, total))
     hit, missed = float(positive[OFFSET:].sum()), float(positive[:OFFSET].sum())
     alarm = float(total[OFFSET:].sum()) - hit
     quiet = float(total[:OFFSET].sum()) - missed
     sensitivity, specificity = _share(hit, hit + missed), _share(quiet, quiet + alarm)
     iou = _share(hit, hit + missed + alarm), _share(quiet, quiet + missed + alarm)
     return {
-        "accuracy": _share(hit + quiet, hit + missed + alarm + quiet),
-        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "binary_accuracy": _share(hit + quiet, hit + missed + alarm + quiet),
+        "binary_balanced_accuracy": (sensitivity + specificity) / 2,
         "iou": iou[0],
-        "iou_mean": (iou[0] + iou[1]) / 2,
-        "f1": _share(2 * hit, 2 * hit + missed + alarm),
+        "mean_iou": (iou[0] + iou[1]) / 2,
+        "binary_f1": _share(2 * hit, 2 * hit + missed + alarm),
         "kuiper": sensitivity + specificity - 1,
-        "false_positive": 1 - specificity,
-        "false_negative": 1 - sensitivity,
+        "false_positive_rate": 1 - specificity,
+        "false_negative_rate": 1 - sensitivity,
         "positive_share": _share(hit + missed, hit + missed + alarm + quiet),
+        **_calibration(positive, total),
     }
 
 
-def calibration(positive: Counts, total: Counts) -> dict[str, float]:
-    """Return metrics of the probabilities: Brier score, cross-entropies, calibration error.
-
-    `calibration_error` is the expected calibration error over the bins of `reliability`.
-
-    Args:
-        positive: (level) pixels that are positive by the label.
-        total: (level) all pixels.
-    """
+def _calibration(positive: Counts, total: Counts) -> dict[str, float]:
+    """Return Brier score, cross-entropies, and the calibration error over bins of `reliability`."""
     p, count = probabilities(), float(total.sum())
     negative = total - positive
     loss_positive = float((positive * -np.log(p)).sum())
@@ -135,13 +178,12 @@ def calibration(positive: Counts, total: Counts) -> dict[str, float]:
     predicted, _, observed, pixels = reliability(positive, total)
     known = pixels > 0
     gap = (pixels[known] * np.abs(predicted[known] - observed[known])).sum()
+    weighted = PUBLISHED_POS_WEIGHT * loss_positive + loss_negative
     return {
-        "brier": _share(float((positive * (1 - p) ** 2 + negative * p**2).sum()), count),
-        "cross_entropy": _share(loss_positive + loss_negative, count),
-        "weighted_cross_entropy": _share(
-            PUBLISHED_POS_WEIGHT * loss_positive + loss_negative, count
-        ),
-        "calibration_error": _share(float(gap), count),
+        "binary_brier": _share(float((positive * (1 - p) ** 2 + negative * p**2).sum()), count),
+        "binary_cross_entropy": _share(loss_positive + loss_negative, count),
+        "weighted_binary_cross_entropy": _share(weighted, count),
+        "binary_ece": _share(float(gap), count),
     }
 
 
@@ -163,27 +205,6 @@ def reliability(positive: Counts, total: Counts) -> tuple[Doubles, Doubles, Doub
     observed = np.bincount(bin_of, weights=positive, minlength=BINS)
     safe = np.where(pixels > 0, pixels, np.nan)
     return predicted / safe, np.arange(BINS) / BINS, observed / safe, pixels.astype(np.int64)
-
-
-def by_scene(positive: Counts, total: Counts, name: str) -> Mapping[str, float]:
-    """Return mean, median, worst and best over scenes of a metric that is better when higher.
-
-    Args:
-        positive: (scene, level) pixels that are positive by the label.
-        total: (scene, level) all pixels; a scene without pixels is left out.
-        name: of the metric, a key of `classification`.
-    """
-    rows = zip(positive, total, strict=True)
-    each = [classification(*row)[name] for row in rows if row[1].any()]
-    known = np.array([value for value in each if np.isfinite(value)])
-    if not known.size:
-        return dict.fromkeys(("mean", "median", "worst", "best"), np.nan)
-    return {
-        "mean": float(known.mean()),
-        "median": float(np.median(known)),
-        "worst": float(known.min()),
-        "best": float(known.max()),
-    }
 
 
 def _share(part: float, whole: float) -> float:

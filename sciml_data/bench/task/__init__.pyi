@@ -3,12 +3,11 @@ from .settings_help import setting_rows, settings_help
 from .shares import Shares, assign_parts, read_shares
 from .split import Split, load_split, split_names, write_split
 from .splits import Division, Options, describe, divide, evenly_spaced, leakage
-from .task import Metric, Target, Task, Variant, datasets_of, load_task
+from .task import Target, Task, Variant, datasets_of, load_task
 from .variants import choose_variant, task_of
 
 __all__ = [
     "Division",
-    "Metric",
     "Options",
     "Shares",
     "Split",

@@ -8,40 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, DescriptorError, JsonError, Problem, nearest
 from sciml_data.home import read_json, read_toml
 
+if TYPE_CHECKING:
+    from sciml_data.bench.scoring.metrics import Metric
+
 SCHEMA_PATH = Path(__file__).with_name("task.schema.json")
 SETTING_GROUPS = ("model", "split", "sample", "dataset")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """The definition of a score.
-
-    Attributes:
-        id: name in metric keys.
-        name: for people.
-        version: changes when the formula changes.
-        unit: of the score.
-        lower_is_better: the direction of better scores.
-        formula: how the score is computed, in words.
-        minimum: lower bound of the score; None if there is no bound.
-        maximum: upper bound of the score; None if there is no bound.
-    """
-
-    id: str
-    name: str
-    version: str
-    unit: str
-    lower_is_better: bool
-    formula: str
-    minimum: float | None = None
-    maximum: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +91,7 @@ class Task:
         default_model: name of a model.
         models: names of all models.
         settings: values; `[settings.model]` and other groups are nested.
-        metrics: definitions of all scores.
+        metric_tables: the `[[metric]]` tables.
         targets: published values.
         folder: `runners/<benchmark>`.
         headline_metric: metric key that ranks runs.
@@ -134,7 +112,7 @@ class Task:
     default_model: str
     models: tuple[str, ...]
     settings: Mapping[str, Any]
-    metrics: tuple[Metric, ...]
+    metric_tables: tuple[Mapping[str, Any], ...]
     targets: tuple[Target, ...]
     folder: Path
     headline_metric: str | None = None
@@ -144,6 +122,19 @@ class Task:
     description: str = ""
     splits: tuple[str, ...] | None = None
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the definitions of all scores.
+
+        They are looked up at first use, because the functions of the metrics import NumPy.
+
+        Raises:
+            DescriptorError: a metric is not registered, or its table does not fit it.
+        """
+        from sciml_data.bench.scoring.metrics import task_metrics
+
+        return task_metrics(self.metric_tables, self.name)
 
     def check_split(self, name: str) -> str:
         """Return the name of a split, after checking that the chosen variant runs with it.
@@ -240,7 +231,7 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         models=model_names(document),
         settings=defaults | groups,
         declared=declared,
-        metrics=tuple(_metric(block) for block in document["metric"]),
+        metric_tables=tuple(document["metric"]),
         targets=tuple(Target(**block) for block in document.get("target", [])),
         folder=runner,
         variants={
@@ -254,12 +245,6 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
 def _variant(name: str, block: Mapping[str, Any]) -> Variant:
     lists = {key: tuple(block[key]) for key in ("datasets", "splits") if key in block}
     return Variant(**{**block, **lists, "name": name})
-
-
-def _metric(block: Mapping[str, Any]) -> Metric:
-    limits = {"minimum": block.get("min"), "maximum": block.get("max")}
-    named: dict[str, Any] = {key: block[key] for key in block if key not in {"min", "max"}}
-    return Metric(**named | limits)
 
 
 def task_problems(document: Mapping[str, Any], folder: str) -> list[Problem]:

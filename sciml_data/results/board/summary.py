@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.record.record import SHORT_ID, SUCCESS, check_repeats
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.errors import CallError, Problem
 
 Record = Mapping[str, Any]

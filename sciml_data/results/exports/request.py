@@ -15,7 +15,7 @@ from sciml_data.bench.record.runs import (
     describe_output,
     why_not_output,
 )
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import why_not_plain
 from sciml_data.registry.layout import Registry

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.record.record import RECORD_NAME, digest
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.errors import Problem, RecordError
 from sciml_data.results.mlperf_log.lines import Event, line_in_json, to_line
 from sciml_data.results.mlperf_log.submitter import Submitter, application

@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from string import Template
 
-from sciml_data.bench.task.task import Metric, Task, load_task
+from sciml_data.bench.scoring.metrics import Metric
+from sciml_data.bench.task.task import Task, load_task
 from sciml_data.errors import CallError, Problem, nearest
 from sciml_data.registry.layout import Registry
 from sciml_data.results.mlperf_log.submitter import APPLICATIONS, STATUSES, application

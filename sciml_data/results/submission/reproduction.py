@@ -28,7 +28,7 @@ from sciml_data.bench.run.rescoring import (
     score_again,
 )
 from sciml_data.bench.run.staging import Source
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.home import why_not_plain

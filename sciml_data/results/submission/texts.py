@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.record.report import SYNTHETIC
-from sciml_data.bench.scoring.scores import row_key
+from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.results.submission.files import data_commands, run_command
 from sciml_data.results.submission.layout import (
     Terms,

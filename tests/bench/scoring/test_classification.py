@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sciml_data.bench.scoring import classification
-from sciml_data.bench.scoring.classification import ClassPredictions
 from sciml_data.errors import CallError, SciMLDataError
 
 pytest.importorskip("sklearn")
@@ -16,60 +15,84 @@ pytest.importorskip("sklearn")
 LABELS = np.array([2, 14, 62, 225])
 
 
-def certain(y_true: list[int], y_pred: list[int], labels: Any = LABELS) -> ClassPredictions:
-    """Return predictions with probability 1 for the predicted class of each sample."""
-    probabilities = (np.array(y_pred)[:, None] == labels).astype(float)
-    return ClassPredictions(np.array(y_true), probabilities, labels)
+def one_hot(classes: Any, labels: Any = LABELS) -> Any:
+    """Return (sample, label) with 1 at the class of each sample."""
+    return (np.array(classes)[:, None] == labels).astype(float)
+
+
+def f1_of(y_true: list[int], y_pred: list[int], **options: Any) -> dict[str, float]:
+    return classification.macro_f1(one_hot(y_true), one_hot(y_pred), **options)
 
 
 def test_macro_f1_counts_each_class_alike_however_rare() -> None:
-    scores = classification.scores(certain([2] * 8 + [14] * 2, [2] * 10), LABELS)
+    pair = one_hot([2] * 8 + [14] * 2), one_hot([2] * 10)
 
-    assert scores["top1"] == 0.8
-    assert scores["macro_f1"] == pytest.approx(2 * 8 / 18 / 2)
-    assert scores["weighted_f1"] == pytest.approx(0.8 * 16 / 18)
+    assert classification.accuracy(*pair).mean() == 0.8
+    assert classification.macro_f1(*pair)["macro_f1"] == pytest.approx(2 * 8 / 18 / 2)
+    assert classification.weighted_f1(*pair) == pytest.approx(0.8 * 16 / 18)
+    assert classification.balanced_accuracy(*pair) == pytest.approx(0.5)
+    assert classification.classes_scored(*pair) == 2
 
 
 def test_macro_f1_over_declared_classes_counts_those_without_a_sample_as_zero() -> None:
-    scores = classification.scores(certain([2, 14], [2, 14]), LABELS)
+    scores = f1_of([2, 14], [2, 14], declared=np.ones(4, bool))
 
-    assert scores["macro_f1"] == 1.0
-    assert scores["macro_f1.declared"] == 0.5
+    assert scores == {"macro_f1": 1.0, "macro_f1.declared": 0.5}
 
 
 def test_a_class_that_was_not_declared_counts_as_wrong() -> None:
-    scores = classification.scores(certain([2, 225], [2, 2]), np.array([2, 14]))
+    declared = np.array([True, True, False, False])
+
+    scores = f1_of([2, 225], [2, 2], declared=declared)
 
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
+    assert scores["macro_f1.declared"] == pytest.approx((2 / 3 + 0) / 2)
 
 
 def test_a_class_that_was_only_predicted_has_no_part_in_macro_f1() -> None:
-    scores = classification.scores(certain([2, 2], [2, 14]), LABELS)
-
-    assert scores["macro_f1"] == pytest.approx(2 / 3)
+    assert f1_of([2, 2], [2, 14])["macro_f1"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("number", [4, 5])
 def test_of_five_classes_or_fewer_the_true_one_is_always_in_the_top5(number: int) -> None:
     labels = np.arange(number)
 
-    assert classification.scores(certain([0, 1], [1, 2], labels), labels)["top5"] == 1.0
+    assert classification.top_k(one_hot([0, 1], labels), one_hot([1, 2], labels), k=5).all()
 
 
 def test_top5_looks_at_five_and_ties_do_not_count_for_it() -> None:
     labels = np.arange(10)
-    probabilities = np.tile(np.arange(10.0), (3, 1))
-    predictions = ClassPredictions(np.array([5, 4, 9]), probabilities, labels)
+    pair = one_hot([5, 4, 9], labels), np.tile(np.arange(10.0), (3, 1))
 
-    assert classification.scores(predictions, labels)["top5"] == pytest.approx(2 / 3)
-    assert classification.scores(predictions, labels)["top1"] == pytest.approx(1 / 3)
+    assert classification.top_k(*pair, k=5).mean() == pytest.approx(2 / 3)
+    assert classification.accuracy(*pair).mean() == pytest.approx(1 / 3)
+
+
+def test_top_k_is_that_of_scikit_learn_with_ties() -> None:
+    from sklearn.metrics import top_k_accuracy_score
+
+    random = np.random.default_rng(5)
+    y_true, predicted = random.integers(0, 9, 300), random.integers(0, 4, (300, 9)) / 4
+    expected = top_k_accuracy_score(y_true, predicted, k=3, labels=np.arange(9))
+
+    assert classification.top_k(one_hot(y_true, np.arange(9)), predicted, k=3).mean() == expected
+
+
+def test_classes_are_merged_by_labels() -> None:
+    pair = one_hot([2, 14, 225]), one_hot([14, 62, 62])
+
+    assert classification.accuracy(*pair, labels=np.array([0, 0, 1, 1])).tolist() == [1, 0, 1]
+
+
+def test_the_brier_score_is_0_for_the_truth_and_2_for_the_opposite() -> None:
+    assert classification.brier(one_hot([2, 2]), one_hot([2, 14])).tolist() == [0.0, 2.0]
 
 
 def test_the_mean_of_batches_is_not_the_macro_f1_of_the_whole() -> None:
     random = np.random.default_rng(0)
     y_true = random.integers(0, 100, 3200)
     y_pred = np.where(random.random(3200) < 0.5, y_true, random.integers(0, 100, 3200))
-    whole = classification.macro_f1(y_true, y_pred, np.arange(100))
+    whole = classification.mean_f1(y_true, y_pred, np.arange(100))
     batches = classification.batch_mean_f1(y_true, y_pred)
 
     assert whole == pytest.approx(0.5, abs=0.03)
@@ -79,12 +102,15 @@ def test_the_mean_of_batches_is_not_the_macro_f1_of_the_whole() -> None:
 
 def test_a_material_is_judged_by_the_mean_of_its_samples() -> None:
     probabilities = np.array([[0.6, 0.4, 0, 0], [0.1, 0.9, 0, 0], [1, 0, 0, 0]])
-    whole = classification.average_units(
-        ClassPredictions(np.array([14, 14, 2]), probabilities, LABELS), np.array(["a", "a", "b"])
-    )
+    units = np.array(["a", "a", "b"])
 
-    assert dict(zip(whole.y_true.tolist(), whole.y_pred.tolist(), strict=True)) == {14: 14, 2: 2}
-    assert sorted(whole.probabilities[:, 0].tolist()) == pytest.approx([0.35, 1.0])
+    y_true, y_pred = classification.true_and_predicted(
+        one_hot([14, 14, 2]), probabilities, labels=LABELS, average=units
+    )
+    means = classification.average_units(np.array([1, 1, 0]), probabilities, units)[1]
+
+    assert dict(zip(y_true.tolist(), y_pred.tolist(), strict=True)) == {14: 14, 2: 2}
+    assert sorted(means[:, 0].tolist()) == pytest.approx([0.35, 1.0])
 
 
 def test_intervals_are_wider_where_samples_are_of_few_materials() -> None:
@@ -92,8 +118,9 @@ def test_intervals_are_wider_where_samples_are_of_few_materials() -> None:
     material = np.repeat(np.arange(40), 10)
     y_true = np.repeat(np.arange(4), 100)
     y_pred = np.where((random.random(40) < 0.5)[material], y_true, (y_true + 1) % 4)
-    by_material = classification.intervals(y_true, y_pred, material)["top1"]
-    by_sample = classification.intervals(y_true, y_pred, np.arange(400))["top1"]
+    pair = one_hot(y_true, np.arange(4)), one_hot(y_pred, np.arange(4))
+    by_material = classification.intervals(*pair, material)["accuracy"]
+    by_sample = classification.intervals(*pair, np.arange(400))["accuracy"]
 
     assert by_material[0] < np.mean(y_pred == y_true) < by_material[1]
     assert by_material[1] - by_material[0] > 2 * (by_sample[1] - by_sample[0])
@@ -105,24 +132,23 @@ def test_an_interval_is_the_same_each_time_and_holds_the_score() -> None:
     random = np.random.default_rng(2)
     y_true = random.integers(0, 5, 300)
     y_pred = np.where(random.random(300) < 0.6, y_true, random.integers(0, 5, 300))
-    first, second = (
-        classification.intervals(y_true, y_pred, np.arange(300) // 3) for _ in range(2)
-    )
-    low, high = first["macro_f1"]
+    pair = one_hot(y_true, np.arange(5)), one_hot(y_pred, np.arange(5))
     units = np.arange(300) // 3
+    first, second = (classification.intervals(*pair, units) for _ in range(2))
+    low, high = first["macro_f1"]
 
-    assert first == second == classification.intervals(y_true, y_pred, units, seed=0)
-    assert first != classification.intervals(y_true, y_pred, units, seed=1)
-    assert low < classification.macro_f1(y_true, y_pred, np.arange(5)) < high
+    assert first == second == classification.intervals(*pair, units, seed=0)
+    assert first != classification.intervals(*pair, units, seed=1)
+    assert low < classification.macro_f1(*pair)["macro_f1"] < high
 
 
 def test_a_resample_is_scored_over_the_classes_that_it_contains() -> None:
     # A unit of each class: most resamples lack a class, and what they contain is right.
     classes = np.arange(3)
 
-    found = classification.intervals(classes, classes, classes)
+    found = classification.intervals(np.eye(3), np.eye(3), classes)
 
-    assert found == {"macro_f1": (1.0, 1.0), "top1": (1.0, 1.0)}
+    assert found == {"macro_f1": (1.0, 1.0), "accuracy": (1.0, 1.0)}
 
 
 def test_rows_of_classes_are_precision_recall_f1_and_counts() -> None:
@@ -156,23 +182,6 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     assert "sciml-data[train,stemdl]" in str(error.value)
 
 
-@pytest.mark.parametrize("labels", [[14, 2], [2, 2]])
-def test_labels_out_of_order_or_twice_are_refused(labels: list[int]) -> None:
-    with pytest.raises(CallError, match="ascending"):
-        ClassPredictions(np.array([2]), np.zeros((1, 2)), np.array(labels))
-
-
-@pytest.mark.parametrize(
-    ("y_true", "probabilities", "kind", "message"),
-    [
-        ([2], np.zeros((2, 4)), CallError, "shape"),
-        ([3], np.zeros((1, 4)), CallError, "no labels"),
-        ([2], np.full((1, 4), np.nan), SciMLDataError, "NaN"),
-        ([], np.zeros((0, 4)), SciMLDataError, "no sample"),
-    ],
-)
-def test_what_cannot_be_scored_is_refused(
-    y_true: list[int], probabilities: Any, kind: type[Exception], message: str
-) -> None:
-    with pytest.raises(kind, match=message):
-        ClassPredictions(np.array(y_true, int), probabilities, LABELS)
+def test_without_a_sample_there_are_no_classes_to_score() -> None:
+    with pytest.raises(SciMLDataError, match="no sample"):
+        classification.accuracy(np.zeros((0, 4)), np.zeros((0, 4)))

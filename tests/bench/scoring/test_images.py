@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sciml_data.bench.scoring import images
+from sciml_data.bench.scoring import forecast, images
 from sciml_data.errors import CallError, SciMLDataError
 
 pytest.importorskip("skimage")
@@ -30,15 +30,23 @@ def test_errors_are_over_all_pixels_of_all_images() -> None:
     observed = np.array([[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])
     predicted = observed + np.array([[[1.0, -1.0], [2.0, -2.0]], [[0.0, 0.0], [0.0, 4.0]]])
 
-    scores = images.errors(observed, predicted)
-
-    assert scores["mae"] == pytest.approx(10 / 8)
-    assert scores["rmse"] == pytest.approx(np.sqrt(26 / 8))
-    assert scores["relative_l2"] == pytest.approx(np.sqrt(26 / 30))
+    assert forecast.absolute_error(observed, predicted).mean() == pytest.approx(10 / 8)
+    assert forecast.root_mean_squared_error(observed, predicted) == pytest.approx(np.sqrt(26 / 8))
+    assert images.relative_l2(observed, predicted) == pytest.approx(np.sqrt(26 / 30))
 
 
 def test_the_relative_error_of_nothing_is_not_defined() -> None:
-    assert np.isnan(images.errors(np.zeros((1, 2, 2)), np.ones((1, 2, 2)))["relative_l2"])
+    assert np.isnan(images.relative_l2(np.zeros((1, 2, 2)), np.ones((1, 2, 2))))
+
+
+def test_a_scaled_error_is_in_units_of_each_channel() -> None:
+    observed = np.zeros((2, 2, 3, 3))
+    predicted = observed + np.array([1.0, 10.0])[None, :, None, None]
+    predicted[1] *= 3
+
+    errors = images.scaled_error(observed, predicted, scale=np.array([1.0, 5.0]))
+
+    assert errors == pytest.approx([1.5, 4.5])
 
 
 def test_the_correlation_is_numpys_of_each_image() -> None:
@@ -204,20 +212,6 @@ def test_a_shifted_image_has_the_shift_as_peak_error() -> None:
     )
 
 
-def test_the_interval_draws_whole_groups() -> None:
-    group = np.repeat(np.arange(10), 20)
-    values = np.repeat(np.random.default_rng(0).normal(size=10), 20)
-
-    together = images.mean_interval(values, group)
-    apart = images.mean_interval(values, np.arange(200))
-
-    assert together["low"] < values.mean() < together["high"]
-    width = together["high"] - together["low"]
-    assert width > 3 * (apart["high"] - apart["low"])  # sqrt(20) by theory
-    assert width == pytest.approx(2 * 1.96 * values.std() / np.sqrt(10), rel=0.25)
-    assert np.isnan(images.mean_interval(values, np.zeros(200))["low"])
-
-
 def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     images.require_libraries()
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
@@ -230,13 +224,13 @@ def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_images_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(CallError, match=r"\(2, 3, 3\), predicted \(2, 3, 4\)"):
-        images.errors(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)))
+        images.relative_l2(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)))
     broken = np.zeros((1, 3, 3))
     broken[0, 1, 1] = np.nan
     with pytest.raises(SciMLDataError, match="1 of 9 pixels"):
-        images.errors(np.zeros((1, 3, 3)), broken)
+        images.relative_l2(np.zeros((1, 3, 3)), broken)
     with pytest.raises(SciMLDataError, match="2 of 9 pixels"):
-        images.errors(broken, broken)
+        images.relative_l2(broken, broken)
 
 
 def test_an_image_without_peaks_is_matched_with_nothing() -> None:
@@ -295,8 +289,8 @@ def test_small_values_have_scores_as_large_ones_do() -> None:
     small = images.pearson(1e-3 * true, 1e-3 * predicted)
 
     assert small == pytest.approx(large, abs=1e-9)
-    assert images.errors(1e-3 * true, 1e-3 * predicted)["relative_l2"] == pytest.approx(
-        images.errors(true, predicted)["relative_l2"]
+    assert images.relative_l2(1e-3 * true, 1e-3 * predicted) == pytest.approx(
+        images.relative_l2(true, predicted)
     )
     assert images.ssim(1e-3 * true, 1e-3 * predicted) == pytest.approx(
         images.ssim(true, predicted), abs=1e-9
@@ -309,16 +303,17 @@ def test_images_of_single_precision_are_scored_in_double_precision(types: str) -
     double = [values.astype(float) for values in single]
     true, predicted = (values.astype(kind) for values, kind in zip(single, types, strict=True))
 
-    assert images.errors(true, predicted) == images.errors(double[0], double[1])
+    assert images.relative_l2(true, predicted) == images.relative_l2(double[0], double[1])
     assert np.array_equal(images.pearson(true, predicted), images.pearson(double[0], double[1]))
 
 
-def test_the_interval_is_that_of_its_seed_and_needs_two_groups() -> None:
-    values, groups = noise(2, 40), np.repeat(np.arange(20), 2)
-    nothing = images.mean_interval(values, np.zeros(40))
+def test_peaks_of_images_with_a_known_pixel_are_measured() -> None:
+    places = [(10.0, 10.0), (10.0, 30.0), (30.0, 20.0)]
+    true = np.stack([bumps(places)] * 2)
+    predicted = np.stack([bumps(places), bumps(places[:2])])
 
-    assert images.mean_interval(values, groups) == images.mean_interval(values, groups, seed=0)
-    assert images.mean_interval(values, groups) != images.mean_interval(values, groups, seed=3)
-    assert np.isfinite(list(images.mean_interval(values, groups % 2).values())).all()
-    assert list(nothing) == ["low", "high"]
-    assert np.isnan(list(nothing.values())).all()
+    scores = images.peak_metrics(true, predicted, pixel=np.array([0.1, 0.2]))
+    unknown = images.peak_metrics(true, predicted, pixel=np.array([0.1, np.nan]))
+
+    assert scores == pytest.approx({"peak_error": 0.0, "peaks_missed": 1 / 6, "peaks_false": 0.0})
+    assert np.isnan(list(unknown.values())).all()

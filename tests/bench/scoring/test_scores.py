@@ -166,8 +166,7 @@ def test_bounds_allow_for_rounding_and_for_nothing_more() -> None:
 
 def test_a_score_at_its_lower_bound_counts_and_bounds_may_be_open() -> None:
     task = load_task(TOY)
-    closed = replace(task.metric("rmse"), minimum=0.0, maximum=None)
-    task = replace(task, metrics=(closed, task.metric("explained")))
+    task = replace(task, metric_tables=({"id": "rmse", "min": 0.0}, task.metric_tables[1]))
 
     def score_of(value: float) -> Score:
         problem: Any = Scored({"rmse.a": value})

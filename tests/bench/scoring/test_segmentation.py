@@ -20,14 +20,14 @@ def scored(predicted: np.ndarray, label: np.ndarray, where: np.ndarray) -> dict[
 
 def test_classes_are_scored_as_by_hand() -> None:
     expected = {
-        "accuracy": 0.7,
-        "balanced_accuracy": (3 / 5 + 4 / 5) / 2,
+        "binary_accuracy": 0.7,
+        "binary_balanced_accuracy": (3 / 5 + 4 / 5) / 2,
         "iou": 3 / 6,
-        "iou_mean": (3 / 6 + 4 / 7) / 2,
-        "f1": 6 / 9,
+        "mean_iou": (3 / 6 + 4 / 7) / 2,
+        "binary_f1": 6 / 9,
         "kuiper": 3 / 5 - 1 / 5,
-        "false_positive": 1 / 5,
-        "false_negative": 2 / 5,
+        "false_positive_rate": 1 / 5,
+        "false_negative_rate": 2 / 5,
         "positive_share": 0.5,
     }
     scores = scored(PREDICTED, LABEL, EVERYWHERE)
@@ -38,7 +38,7 @@ def test_classes_are_scored_as_by_hand() -> None:
 def test_pixels_that_do_not_count_are_left_out() -> None:
     where = np.arange(10) < 4
 
-    assert scored(PREDICTED, LABEL, where)["accuracy"] == pytest.approx(3 / 4)
+    assert scored(PREDICTED, LABEL, where)["binary_accuracy"] == pytest.approx(3 / 4)
 
 
 def test_one_half_is_positive_and_just_below_is_not() -> None:
@@ -74,11 +74,11 @@ def test_probabilities_of_many_pixels_are_scored_as_without_levels() -> None:
     loss = -np.where(label, np.log(exact), np.log1p(-exact))
     scores = scored(predicted, label, np.ones(predicted.size, bool))
 
-    assert loss.mean() == pytest.approx(scores["cross_entropy"], abs=1e-4)
+    assert loss.mean() == pytest.approx(scores["binary_cross_entropy"], abs=1e-4)
     assert np.where(label, 0.5 * loss, loss).mean() == pytest.approx(
-        scores["weighted_cross_entropy"], abs=1e-4
+        scores["weighted_binary_cross_entropy"], abs=1e-4
     )
-    assert ((exact - label) ** 2).mean() == pytest.approx(scores["brier"], abs=1e-4)
+    assert ((exact - label) ** 2).mean() == pytest.approx(scores["binary_brier"], abs=1e-4)
 
 
 def test_honest_probabilities_are_calibrated_and_exaggerated_ones_are_not() -> None:
@@ -88,8 +88,8 @@ def test_honest_probabilities_are_calibrated_and_exaggerated_ones_are_not() -> N
     everywhere = np.ones(predicted.size, bool)
     sure = np.where(predicted > 0.5, 0.99, 0.01)
 
-    assert scored(predicted, label, everywhere)["calibration_error"] < 0.01
-    assert scored(sure, label, everywhere)["calibration_error"] == pytest.approx(0.24, abs=0.01)
+    assert scored(predicted, label, everywhere)["binary_ece"] < 0.01
+    assert scored(sure, label, everywhere)["binary_ece"] == pytest.approx(0.24, abs=0.01)
 
 
 def test_bins_have_the_mean_prediction_and_the_observed_share() -> None:
@@ -110,7 +110,7 @@ def test_bins_have_the_mean_prediction_and_the_observed_share() -> None:
 def test_a_bin_of_one_pixel_counts_in_the_calibration_error() -> None:
     scores = scored(np.array([0.05, 0.95]), np.ones(2, bool), np.ones(2, bool))
 
-    assert scores["calibration_error"] == pytest.approx((0.95 + 0.05) / 2, abs=2e-3)
+    assert scores["binary_ece"] == pytest.approx((0.95 + 0.05) / 2, abs=2e-3)
 
 
 def test_a_mask_of_one_class_has_no_kuiper_skill() -> None:
@@ -120,32 +120,17 @@ def test_a_mask_of_one_class_has_no_kuiper_skill() -> None:
 def test_scores_that_are_not_defined_are_not_numbers() -> None:
     scores = scored(PREDICTED, np.ones(10, bool), EVERYWHERE)
 
-    assert np.isnan(scores["false_positive"])
-    assert scores["accuracy"] == pytest.approx(0.4)
+    assert np.isnan(scores["false_positive_rate"])
+    assert scores["binary_accuracy"] == pytest.approx(0.4)
 
 
-def test_scenes_are_summed_up_by_mean_median_worst_and_best() -> None:
-    labels = [np.ones(4, bool), np.zeros(4, bool), np.ones(4, bool), np.ones(4, bool)]
-    where = [np.ones(4, bool)] * 3 + [np.zeros(4, bool)]
-    predicted = np.array([0.9, 0.9, 0.9, 0.1])
-    tables = [
-        segmentation.tabulate(predicted, label, part)
-        for label, part in zip(labels, where, strict=True)
-    ]
+def test_tables_of_several_scenes_are_added_up() -> None:
+    tables = [segmentation.tabulate(PREDICTED, LABEL, np.arange(10) % 2 == odd) for odd in (0, 1)]
     positive, total = (np.stack(rows) for rows in zip(*tables, strict=True))
 
-    assert segmentation.by_scene(positive, total, "accuracy") == pytest.approx(
-        {"mean": (0.75 + 0.25 + 0.75) / 3, "median": 0.75, "worst": 0.25, "best": 0.75}
-    )
+    whole = segmentation.scores(*segmentation.tabulate(PREDICTED, LABEL, EVERYWHERE))
 
-
-def test_scenes_without_pixels_have_no_summary() -> None:
-    nothing = np.zeros((2, segmentation.LEVELS), int)
-
-    summary = segmentation.by_scene(nothing, nothing, "accuracy")
-
-    assert list(summary) == ["mean", "median", "worst", "best"]
-    assert np.isnan(list(summary.values())).all()
+    assert segmentation.scores(positive, total) == whole
 
 
 def test_a_pixel_without_a_probability_is_an_error_where_it_counts() -> None:

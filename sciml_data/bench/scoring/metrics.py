@@ -1,0 +1,221 @@
+"""The registry of metrics: what each score means, and which function computes it.
+
+A metric is a function of two NumPy arrays with a definition. The decorator registers it:
+
+    @metric(
+        "mae", name="mean absolute error", lower_is_better=True, minimum=0.0,
+        formula="mean of |observed - predicted|",
+    )
+    def absolute_error(observed, predicted):
+        return np.abs(observed - predicted)
+
+The function returns a number for all samples, an array with a value for each sample (the score is
+the mean of the values that are not NaN), or a mapping from registered names to numbers.
+
+The task.toml of a benchmark names its metrics, and may group the samples by a coordinate:
+
+    [[metric]]
+    id = "r2_per_drug"
+    metric = "r2"                # name in this registry; the default is the id
+    by = "drug"                  # coordinate of the predictions
+    reduce = "median"            # of the drugs' scores
+    min_samples = 10             # drugs with fewer samples are left out
+
+`compute.py` computes the scores.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from sciml_data.errors import DescriptorError, Problem, nearest
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MODULES = ("forecast", "classification", "segmentation", "images")  # they register metrics
+# Values of `reduce`. "all" is the score of all samples together, "each" that of each group, and
+# "low" and "high" are the ends of a 95 % interval by a bootstrap of whole groups.
+ALL, EACH, COUNT, LOW, HIGH = "all", "each", "count", "low", "high"
+REDUCTIONS = (ALL, EACH, "mean", "median", "worst", "best", COUNT, LOW, HIGH)
+OVERRIDES = {
+    "name": "name", "version": "version", "unit": "unit", "lower_is_better": "lower_is_better",
+    "formula": "formula", "min": "minimum", "max": "maximum",
+}  # fmt: skip
+REQUIRED = ("name", "version", "unit", "lower_is_better", "formula")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """The definition of a score.
+
+    Attributes:
+        id: name in metric keys.
+        name: for people.
+        version: changes when the formula changes.
+        unit: of the score.
+        lower_is_better: the direction of better scores.
+        formula: how the score is computed, in words.
+        minimum: lower bound of the score; None if there is no bound.
+        maximum: upper bound of the score; None if there is no bound.
+        function: computes the score from arrays (observed, predicted); None if the benchmark's own
+            `score` computes it.
+        registered: name of the function in the registry.
+        last: axes that the function gets last; all others become its first axis. Empty leaves the
+            axes as they are.
+        interval: function of (observed, predicted, units) that returns registered name ->
+            (low, high); None bootstraps the mean of the values of the samples.
+        by: coordinate that groups the samples; None does not group them.
+        reduce: one of `REDUCTIONS`, or several of them.
+        min_samples: groups with fewer samples are left out.
+        where: coordinate -> the value that samples must have.
+        options: keywords of the function. A text is the name of a coordinate or variable, and the
+            function gets its values.
+    """
+
+    id: str
+    name: str
+    version: str
+    unit: str
+    lower_is_better: bool
+    formula: str
+    minimum: float | None = None
+    maximum: float | None = None
+    function: Callable[..., Any] | None = None
+    registered: str = ""
+    last: tuple[str, ...] = ()
+    interval: Callable[..., Any] | None = None
+    by: str | None = None
+    reduce: str | tuple[str, ...] = ALL
+    min_samples: int = 1
+    where: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_REGISTRY: dict[str, Metric] = {}
+
+
+def metric(  # noqa: PLR0913 - the keywords are the fields of a definition
+    metric_id: str,
+    *,
+    name: str,
+    formula: str,
+    lower_is_better: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    unit: str = "1",
+    version: str = "1",
+    last: tuple[str, ...] = (),
+    interval: Callable[..., Any] | None = None,
+) -> Callable[[Function], Function]:
+    """Return a decorator that registers a function as a metric; see `Metric` for the keywords."""
+
+    def register(function: Function) -> Function:
+        _REGISTRY[metric_id] = Metric(
+            metric_id, name, version, unit, lower_is_better, formula, minimum, maximum,
+            function=function, registered=metric_id, last=last, interval=interval,
+        )  # fmt: skip
+        return function
+
+    return register
+
+
+def registered_metrics() -> Mapping[str, Metric]:
+    """Return every registered metric by its name."""
+    for module in MODULES:
+        importlib.import_module(f"sciml_data.bench.scoring.{module}")
+    return _REGISTRY
+
+
+def task_metrics(tables: Sequence[Mapping[str, Any]], benchmark: str) -> tuple[Metric, ...]:
+    """Return the metrics of the `[[metric]]` tables of a task.toml.
+
+    Args:
+        tables: with keys and types that were checked before.
+        benchmark: name, for the error.
+
+    Raises:
+        DescriptorError: a metric is not registered and has no full definition, or a table does not
+            fit the registered function; `.problems` lists every place.
+    """
+    known = registered_metrics()
+    problems: list[Problem] = []
+    for number, table in enumerate(tables):
+        problems += _problems(f"metric[{number}]", table, known)
+    if problems:
+        raise DescriptorError(f"task.toml of {benchmark!r} is not valid", problems=problems)
+    return tuple(_metric(table, known.get(table.get("metric", table["id"]))) for table in tables)
+
+
+def row_key(row: Mapping[str, Any]) -> str:
+    """Return the metric key of a record's row: `metric` or `metric.variant`."""
+    return f"{row['metric_id']}.{row['variant']}" if row["variant"] else str(row["metric_id"])
+
+
+def _metric(table: Mapping[str, Any], base: Metric | None) -> Metric:
+    fields = {OVERRIDES[key]: value for key, value in table.items() if key in OVERRIDES}
+    if base is None:
+        return Metric(id=table["id"], **fields)
+    reduce = table.get("reduce", EACH if "by" in table else ALL)
+    if reduce == COUNT:  # the number of groups has no unit and no upper bound
+        base = replace(base, unit="1", lower_is_better=False, minimum=0.0, maximum=None)
+    grouping = {
+        key: table[key] for key in ("by", "min_samples", "where", "options") if key in table
+    }
+    reduce = tuple(reduce) if isinstance(reduce, list) else reduce
+    return replace(base, id=table["id"], reduce=reduce, **grouping, **fields)
+
+
+def _problems(
+    place: str, table: Mapping[str, Any], known: Mapping[str, Metric]
+) -> Iterator[Problem]:
+    """Yield what does not fit the registry in a table of task.toml."""
+    name = table.get("metric", table["id"])
+    if name not in known:
+        yield from _definition_problems(place, table, known)
+        return
+    reduce = table.get("reduce", ALL)
+    words = reduce if isinstance(reduce, list) else [reduce]
+    for word in words:
+        if word not in REDUCTIONS:
+            message = f"{word!r} is not one of {', '.join(REDUCTIONS)}{nearest(word, REDUCTIONS)}"
+            yield Problem("value", f"{place}.reduce", message)
+        elif word != ALL and "by" not in table:
+            message = f"`by` names the coordinate whose groups {word!r} is about"
+            yield Problem("missing", f"{place}.by", message)
+    yield from _option_problems(f"{place}.options", table.get("options", {}), known[name], words)
+
+
+def _option_problems(
+    place: str, options: Mapping[str, Any], base: Metric, words: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield options that a metric does not have, and those that it needs."""
+    functions = (base.function, base.interval if {LOW, HIGH} & set(words) else None)
+    own, *others = [inspect.signature(each).parameters for each in functions if each]
+    known = [key for key in list(own)[2:] if all(key in other for other in others)]
+    for key in options:
+        if key not in known:
+            message = f"metric {base.id!r} has no such option{nearest(key, known)}"
+            yield Problem("unknown", f"{place}.{key}", message)
+    for key in known:
+        if own[key].default is inspect.Parameter.empty and key not in options:
+            yield Problem("missing", f"{place}.{key}", f"is required by metric {base.id!r}")
+
+
+def _definition_problems(
+    place: str, table: Mapping[str, Any], known: Mapping[str, Metric]
+) -> Iterator[Problem]:
+    """Yield what is missing in the table of a metric that is not registered."""
+    if "metric" in table:
+        name = table["metric"]
+        message = f"no metric {name!r} is registered{nearest(name, known)}"
+        yield Problem("metric", f"{place}.metric", message)
+        return
+    name = table["id"]
+    message = f"is required, because no metric {name!r} is registered{nearest(name, known)}"
+    for key in REQUIRED:
+        if key not in table:
+            yield Problem("missing", f"{place}.{key}", message)
