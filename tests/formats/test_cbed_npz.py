@@ -110,7 +110,7 @@ class Trap:
 
 
 def _npz(**arrays: Any) -> Callable[[Path], object]:
-    return lambda path: np.savez(path, allow_pickle=True, **arrays)
+    return lambda path: np.savez(path, **arrays)
 
 
 def _zip(*members: tuple[str, bytes]) -> Callable[[Path], object]:
