@@ -12,9 +12,9 @@ import pytest
 with warnings.catch_warnings():  # of asyncore, which it takes from Python 3.11
     warnings.simplefilter("ignore")
     pytest.importorskip("pyftpdlib.servers")
-    from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]
-    from pyftpdlib.handlers import FTPHandler  # type: ignore[import-untyped]
-    from pyftpdlib.servers import ThreadedFTPServer  # type: ignore[import-untyped]
+    from pyftpdlib.authorizers import DummyAuthorizer
+    from pyftpdlib.handlers import FTPHandler
+    from pyftpdlib.servers import ThreadedFTPServer
 
 READ_ONLY = "elr"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from typing import Any
 
-import socks as pysocks  # type: ignore[import-untyped]
+import socks as pysocks
 from urllib3 import exceptions
 from urllib3.contrib import socks
 
