@@ -39,6 +39,7 @@ from sciml_data.transfer.protocols.source import Timeouts
 from tests.support.downloads import quick_retry
 from tests.support.nginx import needs_nginx, nginx
 from tests.support.ports import unused_ports
+from tests.support.proxy import ForwardProxy
 
 FILES = {"a.csv": b"1,2\n", "deep/b.bin": bytes(5000), "empty.txt": b""}
 
@@ -132,6 +133,17 @@ def test_the_wait_that_a_server_asks_for_is_kept_and_a_long_one_ends_the_visit(
     assert 7 in waits
     assert "3600" in states["b"].reason
     assert [request.path for request in server.requests] == ["a", "a", "b"]
+
+
+def test_links_are_asked_through_the_proxy_of_the_environment(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ForwardProxy(server.url) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        states = ask([Link("file", "http://data.example.org/a.csv", ("t 1",), "m", "a.csv", 4)])
+
+    assert outcomes(states) == {"a.csv": "ok"}
+    assert proxy.requests == ["GET http://data.example.org/a.csv"]
 
 
 def test_a_host_that_does_not_answer_is_asked_for_one_link_only(tmp_path: Path) -> None:
