@@ -1,5 +1,5 @@
 from .drawing import draw_figures, draw_monitor
-from .interface import Problem, RunnerModule, check_problem, load_runner
+from .interface import Benchmark, Problem, RunnerModule, check_problem, load_runner
 from .monitoring.machine import import_tensorflow_quietly
 from .monitoring.sampler import Monitor
 from .record.record import RECORD_NAME, check_repeats, load_record
@@ -29,6 +29,7 @@ from .training.slurm import check_nodes, join_cluster
 __all__ = [
     "LATEST",
     "RECORD_NAME",
+    "Benchmark",
     "Difference",
     "Job",
     "Monitor",

@@ -10,24 +10,49 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
+from sciml_data.bench.scoring.compute import compute_metrics
 from sciml_data.bench.task.split import Split
+from sciml_data.bench.task.splits import (
+    TRAIN,
+    Options,
+    describe,
+    divide,
+    evenly_spaced,
+    leakage,
+)
+from sciml_data.bench.task.task import load_task
 from sciml_data.errors import DescriptorError
 from sciml_data.registry.layout import Registry
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
+    from sciml_data.bench.scoring.metrics import Metric
     from sciml_data.bench.scoring.predictions import Predictions
     from sciml_data.registry.stages import Converted
 
 SHARED = "shared"  # key of a batch's inputs that each replica gets whole, of any length
-TRAIN = "train"
-VALIDATION = "validation"
+PREFETCH = 4  # batches read ahead
+SELECTION = (
+    "the epoch is chosen by the validation part, so that part's scores are those of a chosen "
+    "model; the test part is not looked at before"
+)
+
+Numbers: TypeAlias = npt.NDArray[np.intp]
+Batch: TypeAlias = tuple[Any, Any, Any]
+Baseline: TypeAlias = Callable[[Numbers], npt.NDArray[Any]]
 
 
 @runtime_checkable
@@ -102,6 +127,215 @@ class Problem(Protocol):
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return JSON values for the record's `facts`, such as leakage, scaling and counts."""
+
+
+class Benchmark:
+    """A problem with defaults: a runner is a subclass that overrides what differs.
+
+        class Digits(Benchmark):
+            def open(self, data): ...            # read what the benchmark needs
+            def keys(self): ...                  # a table with a row for each sample
+            def build(self): ...                 # the Keras model
+            def batch(self, numbers, rng): ...   # inputs, targets and weights of samples
+            def sample_loss(self, targets, predictions, weights): ...
+            def predictions(self, numbers, values): ...
+
+        prepare = Digits
+
+    Samples have numbers: the positions of the rows of the key table. The split divides these
+    numbers into parts. Three settings have a meaning for every benchmark:
+
+    * `train_scored`: samples of the training part that are predicted and scored, evenly spaced.
+    * `evaluation_batch`: least size of a batch outside of training.
+    * `reader_threads`: threads that read batches ahead.
+
+    Attributes:
+        settings: of the run, see task.toml.
+        table: the key table, (sample) rows.
+        division: sample numbers of each part.
+        leakage: what the parts share, for the record.
+    """
+
+    LEAKAGE = ""  # a sentence on what shared ids do to the scores, for the report
+
+    def __init__(self, data: Any, split: Split, settings: Mapping[str, Any]) -> None:
+        """Open the data, divide the samples, and fit what only the training part determines.
+
+        Args:
+            data: an opened dataset, or the ready files if the runner has `READS = "files"`.
+            split: stored rule.
+            settings: see task.toml.
+
+        Raises:
+            SciMLDataError: the data lack what the benchmark or the split needs.
+        """
+        self.settings = settings
+        self.open(data)
+        self.table = self.keys()
+        self.division = divide(split, self.table, self.split_options())
+        self.leakage = leakage(self.division, self.table, meaning=self.LEAKAGE)
+        self.fit()
+
+    def open(self, data: Any) -> None:
+        """Read what the benchmark needs from the data."""
+        raise NotImplementedError
+
+    def keys(self) -> pd.DataFrame:
+        """Return a table with a row for each sample and a column for each key."""
+        raise NotImplementedError
+
+    def split_options(self) -> Options:
+        """Return how the rules of stored splits apply to this benchmark."""
+        return Options()
+
+    def fit(self) -> None:
+        """Compute what depends on the training part, such as the scale of the targets."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of the parts, training part first."""
+        return tuple(self.division.parts)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Return the number of samples in each part."""
+        return {part: len(numbers) for part, numbers in self.division.parts.items()}
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """Return the leakage report in sentences, which are printed before training."""
+        return tuple(self.leakage["told"])
+
+    def scored(self, part: str) -> Numbers:
+        """Return the samples of a part that are predicted: all, or some of the training part."""
+        numbers = self.division.parts[part]
+        limit = self.settings.get("train_scored", 0) if part == TRAIN else 0
+        return evenly_spaced(numbers, limit) if limit else numbers
+
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
+        """Return one epoch: the training part shuffled, the other parts in order."""
+        from sciml_data.ready.patches import read_ahead
+
+        numbers, is_train = self.division.parts[part], part == TRAIN
+        order = np.random.default_rng(seed).permutation(numbers) if is_train else numbers
+        size = batch_size if is_train else max(batch_size, self._evaluation_batch)
+
+        def read(start: int) -> Batch:
+            # Each batch has a generator of its own, so threads do not change what is drawn.
+            rng = np.random.default_rng((seed, start)) if is_train else None
+            return self.batch(order[start : start + size], rng)
+
+        threads = self.settings.get("reader_threads", 1)
+        return read_ahead(range(0, len(order), size), read, threads=threads, prefetch=PREFETCH)
+
+    def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
+        """Return inputs, targets and weights of samples.
+
+        Args:
+            numbers: of the samples.
+            rng: draws augmentations in training; None in evaluation.
+        """
+        raise NotImplementedError
+
+    def samples_in(self, weights: Any) -> Any:
+        """Return the number of samples in a batch."""
+        from keras import ops
+
+        return ops.shape(weights)[0]
+
+    def predict(self, model: Any, part: str) -> Predictions:
+        """Return the model's predictions for the scored samples of a part."""
+        numbers = self.scored(part)
+        return self.predictions(numbers, self.outputs(model, numbers))
+
+    def outputs(self, model: Any, numbers: Numbers) -> npt.NDArray[Any]:
+        """Return the model's outputs for samples: (sample, ...)."""
+        size = self._evaluation_batch
+        chunks = (numbers[start : start + size] for start in range(0, len(numbers), size))
+        return np.concatenate(
+            [np.asarray(model(self.batch(chunk, None)[0], training=False)) for chunk in chunks]
+        )
+
+    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
+        """Return predicted values beside the observed ones, with names for every axis.
+
+        Args:
+            numbers: of the samples.
+            values: (sample, ...) outputs of the model or of a baseline.
+        """
+        raise NotImplementedError
+
+    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
+        """Return the predictions of a part, and let the runner write files of its own."""
+        predictions = self.predict(model, part)
+        self.write_outputs(folder, part, predictions)
+        return predictions
+
+    def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
+        """Write files beside the predictions, such as tables and images; the default has none."""
+
+    def fit_baselines(self) -> Mapping[str, Baseline]:
+        """Return each baseline as a function from sample numbers to values (sample, ...)."""
+        return {}
+
+    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
+        """Return the predictions of each baseline: name -> part -> predictions.
+
+        They are computed on access, so that one part of one baseline is in memory.
+        """
+        return {
+            name: _BaselineParts(self, baseline) for name, baseline in self.fit_baselines().items()
+        }
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return the metrics of the task.toml beside the runner."""
+        return load_task(Path(inspect.getfile(type(self))).parent).metrics
+
+    def score(self, predictions: Predictions) -> Mapping[str, float]:
+        """Return every metric of task.toml; see `scoring_data`."""
+        return compute_metrics(self.metrics, self.scoring_data(predictions))
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the coordinates that metrics group by, such as the drug."""
+        return predictions.to_dataset()
+
+    def diagnostics(self) -> Mapping[str, Any]:
+        """Return parts, leakage and the benchmark's own facts, for the record."""
+        return {
+            "parts": describe(self.division, self.table),
+            "leakage": self.leakage,
+            "scored": {part: len(self.scored(part)) for part in self.parts},
+            "selection": SELECTION,
+            **self.facts(),
+        }
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return JSON values about data, features and scaling, for the record."""
+        return {}
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return int(self.settings.get("evaluation_batch", self.settings["batch_size"]))
+
+
+class _BaselineParts(Mapping[str, "Predictions"]):
+    """A baseline's predictions by part, computed at each access."""
+
+    def __init__(self, benchmark: Benchmark, baseline: Baseline) -> None:
+        self._benchmark, self._baseline = benchmark, baseline
+
+    def __getitem__(self, part: str) -> Predictions:
+        if part not in self._benchmark.parts:
+            raise KeyError(part)
+        numbers = self._benchmark.scored(part)
+        return self._benchmark.predictions(numbers, self._baseline(numbers))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._benchmark.parts)
+
+    def __len__(self) -> int:
+        return len(self._benchmark.parts)
 
 
 class RunnerModule(Protocol):

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.interface import VALIDATION, Problem
+from sciml_data.bench.interface import Problem
 from sciml_data.bench.task.settings import LOSS
+from sciml_data.bench.task.splits import VALIDATION
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.backend import Backend, Pass, Steps, check_keras_distribution
 from sciml_data.bench.training.checkpoint import State, load_state, restore, save_state, values_of
