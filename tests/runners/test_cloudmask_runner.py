@@ -223,11 +223,11 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
     assert {target.metric for target in task.targets} <= set(scores[0])
 
 
-def test_the_summary_baseline_is_the_summary_mask(problem: Any, scenes: Scenes) -> None:
+def test_the_summary_baseline_is_the_summary_mask(problem: Any) -> None:
     predictions = problem.baselines()["summary"]["test"]
     hits = pixels = 0
     for number in problem.data.scored("test"):
-        scene = read_scene(scenes, int(number))
+        scene = read_scene(problem.data.scenes, int(number))
         hits += int((scene.summary == scene.cloud)[scene.valid].sum())
         pixels += int(scene.valid.sum())
 

@@ -270,7 +270,7 @@ def test_leakage_is_logged_recorded_and_shown(run: tuple[Path, list[str]]) -> No
     record = load_record(folder)
     lines = record["facts"]["leakage"]["told"]
 
-    assert any("materials of test" in line for line in lines)
+    assert any("test shares with train: material" in line for line in lines)
     assert set(lines) <= set(logged)
     assert all(line in run_table(record) for line in lines)
 
