@@ -465,7 +465,18 @@ def test_a_line_that_is_no_csv_is_named(line: bytes) -> None:
 
     assert good == b'a,1\n"d",3\n'
     assert [row.line for row in bad] == [1]
-    assert "no line of CSV" in bad[0].wrong
+
+
+@pytest.mark.parametrize("line", [b"b\rc\t2", b"b\t2\r\r", b"b\t\r2"])
+def test_a_carriage_return_that_ends_no_line_is_named(line: bytes) -> None:
+    """pandas would take it as the end of a line, so that rows and lines differ."""
+    header = Header(("cell", "dose"), "\t", 10)
+
+    good, positions, bad = well_formed(b"a\t1\r\n" + line + b"\nd\t3\n", header, ("dose",))
+
+    assert good == b"a\t1\r\nd\t3\n"
+    assert positions == [0, 2]
+    assert [row.line for row in bad] == [1]
 
 
 def test_a_header_that_is_no_csv_names_the_file_and_the_missing_column(tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_every_bad_row_is_named_by_file_and_line(tmp_path: Path) -> None:
     assert "truncated" in {p.kind for p in problems}
 
 
+def test_a_quotation_mark_that_is_not_closed_is_named(tmp_path: Path) -> None:
+    unclosed = ROW.replace(",ci,ci\n", ',ci,"ci\n')
+
+    events, problems = read(tmp_path, HEADER + ROW + unclosed)
+
+    assert [(problem.kind, problem.place) for problem in problems] == [("malformed", "0.csv")]
+    assert len(events) == 0
+
+
 def test_a_file_of_another_kind_is_told_by_its_header(tmp_path: Path) -> None:
     events, problems = read(tmp_path, "<html>\n<body>busy</body>\n")
 

@@ -129,6 +129,11 @@ def _frame(
             frame = _parsed(good, header, kind)
         except ValueError as error:
             raise NativeFormatError(f"{path.name} cannot be read: {error}") from error
+    if len(frame) != len(positions):
+        raise NativeFormatError(
+            f"{path.name} cannot be read: {len(positions)} rows expected, {len(frame)} found",
+            untouched="nothing of it was converted",
+        )
     frame.index = pd.Index(positions)
     return frame, bad
 

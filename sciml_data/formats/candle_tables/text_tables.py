@@ -116,13 +116,15 @@ def well_formed(
         check_numbers: whether to check each field of `numbers`, which is slow; otherwise only the
             number of fields is checked.
     """
-    if not check_numbers and b'"' not in block:
+    # A carriage return that ends no line is a line end for pandas.
+    is_plain = b'"' not in block and block.count(b"\r") == block.count(b"\r\n")
+    if not check_numbers and is_plain:
         counts = _fields(block, header.separator)
         if (counts == len(header.names)).all():
             return block, list(range(len(counts))), []
     good, positions, bad = [], [], []
     for position, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
-        wrong = _what_is_wrong(line.rstrip(b"\r"), header, numbers)
+        wrong = _what_is_wrong(line.removesuffix(b"\r"), header, numbers)
         if wrong:
             bad.append(Malformed(position, wrong))
         else:
@@ -147,6 +149,8 @@ def _what_is_wrong(line: bytes, header: Header, numbers: Collection[str]) -> str
         text = line.decode()
     except UnicodeDecodeError:
         return "it is no UTF-8"
+    if "\r" in text:
+        return "it has a carriage return"
     fields = text.split(header.separator)
     if header.separator == ",":
         try:

@@ -208,7 +208,11 @@ def _read_table(path: Path, place: str, problems: list[Problem]) -> pd.DataFrame
         problems += wrong_layout
         data = ",".join([*COMCAT_NUMBERS, *COMCAT_WORDS]).encode()
     names = [*COMCAT_NUMBERS, *COMCAT_WORDS]
-    table = pd.read_csv(io.BytesIO(data), usecols=names, dtype=dict.fromkeys(names, "str"))
+    try:
+        table = pd.read_csv(io.BytesIO(data), usecols=names, dtype=dict.fromkeys(names, "str"))
+    except ValueError as error:  # pandas is stricter: a quotation mark that is not closed
+        problems.append(Problem("malformed", place, f"it is not CSV: {error}".strip()))
+        table = pd.DataFrame({name: pd.Series(dtype="str") for name in names})
     for name in ("time", "updated"):
         table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601", errors="coerce")
     has_magnitude = table["mag"].notna()  # an empty field: not determined
