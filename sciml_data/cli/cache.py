@@ -230,7 +230,7 @@ def _row(part: StoredPart) -> tuple[str, ...]:
         given = part.options
         words = [] if given is None else [f"{name}={value}" for name, value in given.items()]
         options = "unknown (not complete)" if given is None else ", ".join(words) or "default"
-    day = datetime.datetime.fromtimestamp(part.last_used, datetime.UTC).strftime("%Y-%m-%d")
+    day = _time(part).strftime("%Y-%m-%d")
     return (
         part.name,
         part.kind,
@@ -243,7 +243,6 @@ def _row(part: StoredPart) -> tuple[str, ...]:
 
 
 def _document(part: StoredPart) -> dict[str, Any]:
-    used = datetime.datetime.fromtimestamp(part.last_used, datetime.UTC)
     return {
         "kind": part.kind,
         "dataset": part.dataset,
@@ -254,5 +253,13 @@ def _document(part: StoredPart) -> dict[str, Any]:
         "files": part.files,
         "bytes": part.size_bytes,
         "shared_bytes": part.shared_bytes,
-        "last_used": used.isoformat(timespec="seconds"),
+        "last_used": _time(part).isoformat(timespec="seconds"),
     }
+
+
+def _time(part: StoredPart) -> datetime.datetime:
+    """Return the last use; `datetime` ends with the year 9999, some file systems do not."""
+    try:
+        return datetime.datetime.fromtimestamp(part.last_used, datetime.UTC)
+    except (ValueError, OverflowError):
+        return datetime.datetime.max.replace(tzinfo=datetime.UTC)

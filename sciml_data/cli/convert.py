@@ -132,6 +132,6 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
             )
         try:
             options[key] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # a text; or a number of 5,000 digits
             options[key] = value
     return options

@@ -111,7 +111,7 @@ def _address(text: str) -> str:
         return text
     try:
         address = json.loads(path.read_text(encoding="utf-8"))["address"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CallError(
             f"--cluster {text!r} is neither an address nor the file of a Dask scheduler: {error}",
             untouched=UNTOUCHED,

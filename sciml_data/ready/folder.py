@@ -340,7 +340,7 @@ def _read_journal(root: Path) -> Iterator[tuple[Entry, str]]:
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         if line.endswith("\n"):
-            with suppress(ValueError, TypeError, KeyError):
+            with suppress(ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
                 fields = json.loads(line)
                 entry = Entry(str(fields["path"]), int(fields["bytes"]), str(fields["hash"]))
                 if HASH_PATTERN.fullmatch(entry.hash):

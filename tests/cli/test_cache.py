@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,3 +108,19 @@ def test_an_unknown_dataset_is_a_wrong_call(home: Home) -> None:
 
     assert "did you mean 'tiny'" in str(result.exception)
     assert len(names(home)) == 3
+
+
+def test_a_file_time_beyond_the_year_9999_is_shown_as_that_year() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:  # ext4 ends with the year 2446
+        path = Home(Path(memory)).dataset("tiny", "1.0").root / "native/a.bin"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+        os.utime(path, (10**12, 10**12))
+        if path.stat().st_mtime < 10**12:
+            pytest.skip("this file system has no such time")
+
+        for words in ([], ["--json"]):
+            result = CliRunner().invoke(group, ["cache", "--home", memory, *words])
+
+            assert result.exit_code == 0, result.exception
+            assert "9999-12-31" in result.output

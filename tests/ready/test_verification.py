@@ -205,7 +205,15 @@ def test_a_damaged_record_is_named_and_written_again(converted: Converted, conte
     open_and_close()
 
 
-JOURNALS = ["", "nonsense\n", "[]\n", "{}\n", '{"path": 1, "bytes": "x", "hash": 3, "of": null}\n']
+JOURNALS = [
+    "[" * 5000 + "\n",
+    '{"path": "x", "bytes": 1e999, "hash": "x", "of": "x"}\n',
+    "",
+    "nonsense\n",
+    "[]\n",
+    "{}\n",
+    '{"path": 1, "bytes": "x", "hash": 3, "of": null}\n',
+]
 
 
 @pytest.mark.parametrize("content", JOURNALS)
@@ -218,7 +226,9 @@ def test_a_damaged_journal_costs_a_conversion(converted: Converted, content: str
     assert ready_problems(again, full=True) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]\n", b'["events.nc", "file"]\n', b"{}\n1\n"])
+@pytest.mark.parametrize(
+    "content", [b"[" * 5000, b"", b"\xff", b"[]\n", b'["events.nc", "file"]\n', b"{}\n1\n"]
+)
 def test_a_damaged_stat_cache_costs_a_hash(converted: Converted, content: bytes) -> None:
     (converted.root / STAT_CACHE_NAME).write_bytes(content)
 

@@ -419,6 +419,8 @@ def _write_folder(folder: Path, text: str, files: Mapping[str, Path]) -> None:
 
 def _write_zip(path: Path, text: str, files: Mapping[str, Path], *, time: str) -> None:
     moment = datetime.datetime.fromisoformat(time).timetuple()[:6]
+    # A zip file has the years from 1980 to 2107.
+    moment = min(max(moment, (1980, 1, 1, 0, 0, 0)), (2107, 12, 31, 23, 59, 58))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in [METADATA_NAME, *sorted(files)]:
             entry = zipfile.ZipInfo(name, moment)

@@ -208,7 +208,7 @@ class StatCache:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             lines = file.read_text(encoding="utf-8").splitlines()
         for line in lines:
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 path, *row = json.loads(line)
                 self._rows[path] = row
         return len(lines)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sciml_data.bench.record.record import write_record
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.metadata.rocrate import METADATA_NAME
@@ -109,6 +110,20 @@ def test_a_crate_does_not_replace_a_pipe(run: Path, tmp_path: Path) -> None:
 
     assert isinstance(result.exception, CallError)
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_that_a_zip_cannot_have_does_not_matter(
+    time: str, run: Path, tmp_path: Path
+) -> None:
+    record = json.loads((run / "record.json").read_text())
+    record["timing"] |= {"start_time": time, "end_time": time}
+    write_record(run, record)
+
+    result = export(run, tmp_path / "a.zip")
+
+    assert result.exit_code == 0, result.exception
+    assert zipfile.is_zipfile(tmp_path / "a.zip")
 
 
 def test_a_zip_holds_the_same_and_is_the_same_bytes_each_time(run: Path, tmp_path: Path) -> None:

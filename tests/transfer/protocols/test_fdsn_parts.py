@@ -40,6 +40,8 @@ from tests.support.fdsn_fetch import NOW
         ("2020-01-02", "2019-01-02", "--start is not before --end"),
         ("1900-01-01", None, "is before 1932-01-01"),
         (None, "2999-01-01", "is in the future"),
+        ("0001-01-01T00:00:00+12:00", None, "--start: an ISO 8601 time"),
+        (None, "9999-12-31T23:59:59-12:00", "--end: an ISO 8601 time"),
     ],
 )
 def test_a_period_that_cannot_be_is_a_wrong_call(

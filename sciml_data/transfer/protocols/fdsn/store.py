@@ -156,7 +156,7 @@ class WindowStore:
             retrieved = read_time(entry["retrieved"], "retrieved")
             events, size_bytes, digest = int(entry["events"]), int(entry["bytes"]), entry["hash"]
             url, parameters = str(entry["url"]), entry["parameters"]
-        except (ValueError, KeyError, TypeError, CallError):
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError, CallError):
             self.log(f"{sidecar.name} cannot be read; its window is fetched again")
             sidecar.unlink()
             return None

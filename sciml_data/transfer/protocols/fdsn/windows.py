@@ -133,7 +133,8 @@ def read_time(text: str, option: str) -> datetime:
     """
     try:
         time = datetime.fromisoformat(text.strip())
-    except ValueError:
+        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # in UTC it may be before the year 1
         time = None
     if time is None or time.microsecond:
         raise CallError(
@@ -141,7 +142,7 @@ def read_time(text: str, option: str) -> datetime:
             untouched="nothing was fetched",
             hint=EXAMPLE,
         )
-    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    return time
 
 
 NEEDED = ("time", "latitude", "longitude", "mag", "id", "updated")
