@@ -7,6 +7,7 @@ addresses.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def changed_since(registry: Registry, reference: str) -> list[Problem]:
     commit = _commit(registry.root, reference)
     tree = git(registry.root, "ls-tree", "-r", "-z", "--name-only", commit, "--", "datapackages/")
     problems: list[Problem] = []
-    for path in tree.decode().split("\0"):
+    for path in os.fsdecode(tree).split("\0"):
         if not path.endswith(f"/{DESCRIPTOR_NAME}") or path.count("/") != 3:
             continue
         document = _parse_json(_content(registry.root, commit, path))

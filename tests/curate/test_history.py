@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,6 +58,16 @@ def check(registry: Registry, *arguments: str) -> Result:
 def test_nothing_was_changed(registry: Registry) -> None:
     assert changes(registry) == []
     assert check(registry, "--since", "published").exit_code == 0
+
+
+def test_a_name_that_is_not_utf8_does_not_hide_changes(registry: Registry) -> None:
+    folder = registry.package("waves", "1.0")
+    Path(os.fsdecode(bytes(folder) + b"/\xff.txt")).write_text("x")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=a name")
+    (folder / "buoys.csv").write_text("buoy\n2\n")
+
+    assert any("buoys.csv" in change for change in changes(registry, "HEAD"))
 
 
 def test_a_changed_hash_is_refused_even_after_commits(registry: Registry) -> None:

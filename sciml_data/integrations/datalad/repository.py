@@ -222,7 +222,8 @@ def _package_files(descriptor: Descriptor) -> list[Path]:
 
 def _readme(descriptor: Descriptor, files: Sequence[AnnexFile]) -> str:
     card = descriptor.folder.parent / CARD_NAME
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {descriptor.title}\n"
+    title = f"# {descriptor.title}\n"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else title
     version, dataset = descriptor.version, descriptor.dataset
     usage = [
         "## This DataLad dataset",

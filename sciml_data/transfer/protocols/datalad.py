@@ -213,7 +213,7 @@ class DataladSource:
         mode, name = dataset.trees[version][path]
         content = git(dataset.root, "cat-file", "blob", name)
         if mode == LINK or content.startswith(POINTER):
-            return content.decode().split("\n")[0].rpartition("/")[2]
+            return os.fsdecode(content).split("\n")[0].rpartition("/")[2]
         return content
 
     def _open_key(
@@ -266,7 +266,8 @@ def _tree(root: Path, version: str) -> dict[str, tuple[str, str]]:
     """Return path -> (mode, object) at the tag of a version, or at HEAD if there is no such tag."""
     tag = f"refs/tags/{version}"
     which = tag if git_succeeds(root, "rev-parse", "--verify", "--quiet", tag) else "HEAD"
-    lines = git(root, "ls-tree", "-r", "-z", "--full-tree", which).decode().split("\0")
+    # Names in a repository are bytes of any encoding.
+    lines = os.fsdecode(git(root, "ls-tree", "-r", "-z", "--full-tree", which)).split("\0")
     rows = (line.split("\t", 1) for line in lines if line)
     return {path: (entry.split()[0], entry.split()[2]) for entry, path in rows}
 
