@@ -41,8 +41,8 @@ class Part:
 
 PARTS = (
     Part("transfers", ("-m", "pytest", "-q", TRANSFERS, "--hypothesis-seed={seed}")),
-    # As many mutations of each native format as five minutes allow, 200 at most. By itself, without
-    # --seconds, this part makes all 200 of every format, which takes about half an hour.
+    # As many mutations of each native format as five minutes allow, 200 at most. Two processors
+    # need three minutes for all of them; a busy computer makes fewer, and all without --seconds.
     Part("formats", ("-m", "tests.support.fuzz_formats", "--seed", "{seed}", "--seconds", "300")),
     Part("records", ("-m", "tests.support.fuzz_records", "--seed", "{seed}", "--mutations", "30")),
     Part("registries", ("-m", "tests.support.fuzz_registry", "--seed", "{seed}")),
