@@ -45,7 +45,7 @@ def main() -> None:
     backend.current().set_threads(arguments.threads)
     problem, settings = _problem(arguments)
     arrays = [np.concatenate(part) for part in zip(*_batches(problem, settings), strict=True)]
-    models = importlib.import_module("sciml_runner_cloudmask.models")
+    models = importlib.import_module("sciml_runner_cloudmask.model")
     size = arrays[0].shape[1]
     flop = 6.0 * models.multiply_adds(
         models.reference(), size

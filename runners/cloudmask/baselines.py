@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from .channels import CHANNELS, Doubles, Floats, Statistics
+from .data import CHANNELS, Doubles, Flags, Floats, Statistics
+from .scenes import Mask, Scene
 
-ALL_CLOUD, SUMMARY, LOGISTIC = "all_cloud", "summary", "logistic"
 # A probability of cloud never crosses 1/2, so that the class of the mask stays as it is.
 MIN_CLOUD_PROBABILITY = 0.51
+MAX_PIXELS = 200_000  # for the logistic regression
 PENALTY = 1e-3  # on the squared weights of standardised channels, per pixel
 MAX_STEPS = 25  # of Newton's method, which converges in about eight
 STEP_TOLERANCE = 1e-8  # largest change of a weight at which the fit has converged
@@ -27,39 +26,44 @@ MAX_LOGIT = 30.0  # keeps exp() finite; the probability is 1e-13 from 0 or 1 the
 LIGHT_CHANNEL, MIN_LIT = "S1", 0.02  # reflectance, as in the ready form's flag `unlit`
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Shares of cloud in the training scenes.
+def fit_masks(
+    scenes: Iterable[Scene], pixels: Floats, cloudy: Flags, statistics: Statistics
+) -> dict[str, Mask]:
+    """Return each baseline as a function from a scene to the probability of cloud (row, column).
 
-    Attributes:
-        all_pixels: share among all valid pixels.
-        summary_clear: share among pixels that the summary mask calls clear.
-        summary_cloud: share among pixels that the summary mask calls cloud.
+    Args:
+        scenes: training scenes, read once.
+        pixels: (pixel, 9) channels of training pixels, NaN where missing.
+        cloudy: (pixel,) their label.
+        statistics: mean and deviation that channels are standardised with.
     """
+    everywhere, where_clear, where_cloud = cloud_shares(scenes)
+    everywhere = max(everywhere, MIN_CLOUD_PROBABILITY)
+    where_cloud = max(where_cloud, MIN_CLOUD_PROBABILITY)
+    where_clear = min(where_clear, 1 - MIN_CLOUD_PROBABILITY)
+    stride = max(1, len(pixels) // MAX_PIXELS)
+    logistic = fit_logistic(pixels[::stride], cloudy[::stride], statistics)
+    return {
+        "all_cloud": lambda scene: np.full(scene.cloud.shape, everywhere, np.float32),
+        "summary": lambda scene: np.where(
+            scene.summary, np.float32(where_cloud), np.float32(where_clear)
+        ),
+        "logistic": lambda scene: logistic.predict(scene.channels),
+    }
 
-    all_pixels: float
-    summary_clear: float
-    summary_cloud: float
 
-    def all_cloud(self, shape: tuple[int, ...]) -> Floats:
-        """Return the same probability of cloud for every pixel: `shape`, float32."""
-        return np.full(shape, max(self.all_pixels, MIN_CLOUD_PROBABILITY), np.float32)
+def cloud_shares(scenes: Iterable[Scene]) -> tuple[float, float, float]:
+    """Return shares of cloud: of all valid pixels, and of those that `summary` calls clear, cloud.
 
-    def summary(self, is_cloud: npt.NDArray[np.bool_]) -> Floats:
-        """Return the probability of cloud (row, column) for a summary mask of the same shape."""
-        cloud = max(self.summary_cloud, MIN_CLOUD_PROBABILITY)
-        clear = min(self.summary_clear, 1 - MIN_CLOUD_PROBABILITY)
-        return np.where(is_cloud, np.float32(cloud), np.float32(clear))
-
-
-def fit_rates(scenes: Iterable[tuple[Any, Any, Any]]) -> Rates:
-    """Return the shares of cloud over scenes: (label, summary, valid), each (row, column) bool."""
+    The shares of scenes without such pixels are 1/2.
+    """
     pixels, cloudy = np.zeros(2), np.zeros(2)
-    for label, summary, valid in scenes:
-        pixels += np.bincount(summary[valid], minlength=2)
-        cloudy += np.bincount(summary[valid], weights=label[valid], minlength=2)
+    for scene in scenes:
+        summary = scene.summary[scene.valid]
+        pixels += np.bincount(summary, minlength=2)
+        cloudy += np.bincount(summary, weights=scene.cloud[scene.valid], minlength=2)
     clear, cloud = np.divide(cloudy, pixels, out=np.full(2, 0.5), where=pixels > 0)
-    return Rates(float(cloudy.sum() / max(pixels.sum(), 1)), float(clear), float(cloud))
+    return float(cloudy.sum() / max(pixels.sum(), 1)), float(clear), float(cloud)
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,7 @@ class Logistic:
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT))))
 
 
-def fit_logistic(
-    channels: Floats, cloudy: npt.NDArray[np.bool_], statistics: Statistics
-) -> Logistic:
+def fit_logistic(channels: Floats, cloudy: Flags, statistics: Statistics) -> Logistic:
     """Return the logistic regression of pixels, fitted by Newton's method; deterministic.
 
     Args:

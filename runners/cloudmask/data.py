@@ -1,27 +1,24 @@
-"""Scenes and patches of each part of a split, in batches, and statistics of the channels."""
+"""The nine channels, the keys of scenes, and batches of patches.
+
+A split divides scenes. Training reads patches of them: squares on a regular grid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sciml_data.bench.task.splits import TEST, TRAIN, Division, Options, divide, evenly_spaced
-from sciml_data.errors import SciMLDataError
-from sciml_data.ready.patches import Patches, PatchGrid, Scenes, find_scenes, list_patches, stream
+from sciml_data.bench.task.splits import TEST, Options, evenly_spaced
+from sciml_data.errors import CallError, SciMLDataError
+from sciml_data.formats.slstr_hdf5 import REFLECTIVE, THERMAL
+from sciml_data.ready.patches import Patches, PatchGrid, Scenes, list_patches, stream
 
-from .augment import augment_batch
-from .channels import CHANNELS, Floats, Statistics, statistics_of
-
-if TYPE_CHECKING:
-    from sciml_data.bench.task.split import Split
-    from sciml_data.registry.stages import Converted
-
+CHANNELS = (*REFLECTIVE, *THERMAL)  # in the order of the last axis of every input
 SPLITS = Options(
     coarser={"orbit": "day"},
     optional=(TEST,),
@@ -30,139 +27,34 @@ SPLITS = Options(
 ORIGIN_STEPS = 16  # origins of the moving training grid along each axis
 MAX_PATCHES = 512  # of the training part, for statistics and the logistic baseline
 PIXEL_STRIDE = 4  # they use every fourth pixel along each axis: neighbouring pixels are alike
-MAX_PIXELS = 200_000  # for the logistic regression
-Batch = tuple[Floats, Floats, Floats]
+STATISTICS_BATCH = 8  # patches that are read together for them
+MIN_DEVIATION = 1e-6  # a channel that never varies (reflectance at night) is divided by this
+SYMMETRIES = 8  # of a square: four rotations, each with and without a flip
+
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Batch: TypeAlias = tuple[Floats, Floats, Floats]
+Settings: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Data:
-    """The scenes on this computer, divided into parts.
-
-    Attributes:
-        scenes: all ready scenes, sorted by the name of their granule.
-        split: scene numbers of each part.
-        keys: what scenes may share; see `keys_of`.
-        settings: see task.toml.
-        is_synthetic: whether the scenes are a synthetic sample.
-    """
-
-    scenes: Scenes
-    split: Division
-    keys: pd.DataFrame
-    settings: Mapping[str, Any]
-    is_synthetic: bool
-
-    @cached_property
-    def light(self) -> Mapping[str, int]:
-        """Return the illumination of each granule: 0 night, 1 twilight, 2 day."""
-        return dict(
-            zip(self.scenes.granule.tolist(), self.scenes.illumination.tolist(), strict=True)
-        )
-
-    @cached_property
-    def patches(self) -> Mapping[str, Patches]:
-        """Return the patches of each part on the fixed grid."""
-        grid = self._grid("centre" if self.settings["grid"] == "reference" else "corner")
-        return {part: self._patches(part, grid) for part in self.split.parts}
-
-    def scored(self, part: str) -> npt.NDArray[np.intp]:
-        """Return the scenes of a part that are predicted whole: all, or a subset of training."""
-        scenes = self.split.parts[part]
-        if part != TRAIN:
-            return scenes
-        return evenly_spaced(scenes, self.settings["train_scenes_scored"])
-
-    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
-        """Yield one epoch: channels (patch, row, column, 9), label and weight (..., 1), float32.
-
-        Missing channels are NaN; the weight is 0 for pixels that are not valid. The training part
-        is shuffled, on a grid whose origin is drawn from the seed, and patches are flipped and
-        rotated at random. The other parts come in order.
-        """
-        if part != TRAIN:
-            yield from self._read(self.patches[part], batch_size, seed=None)
-            return
-        random = np.random.default_rng(seed)
-        patches = self.patches[part]
-        if self.settings["grid"] == "moving":
-            patches = list_patches(self._scenes_of(part), self._grid(self._origin(random)))
-        for number, batch in enumerate(self._read(patches, batch_size, seed=seed)):
-            yield augment_batch(batch, seed=(seed, number)) if self.settings["augment"] else batch
-
-    @cached_property
-    def training_pixels(self) -> tuple[Statistics, Floats, npt.NDArray[np.bool_]]:
-        """Return statistics of training pixels, and channels (pixel, 9) and label of a subset."""
-        chosen: list[tuple[Floats, npt.NDArray[np.bool_]]] = []
-
-        def blocks() -> Iterator[tuple[Floats, npt.NDArray[np.bool_]]]:
-            patches = self.patches[TRAIN]
-            subset = patches.select(evenly_spaced(np.arange(len(patches)), MAX_PATCHES))
-            for channels, label, weight in self._read(subset, 8, seed=None):
-                thinned = (slice(None), *[slice(None, None, PIXEL_STRIDE)] * 2)
-                values, valid = channels[thinned], weight[thinned][..., 0] > 0
-                chosen.append((values[valid], label[thinned][..., 0][valid] > 0))
-                yield values, valid
-
-        statistics = statistics_of(blocks())
-        values, cloudy = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
-        stride = max(1, len(values) // MAX_PIXELS)
-        return statistics, values[::stride], cloudy[::stride]
-
-    def _scenes_of(self, part: str) -> Scenes:
-        return self.scenes.select(self.split.parts[part])
-
-    def _grid(self, origin: Any) -> PatchGrid:
-        return PatchGrid(self.settings["patch"], self.settings["step"], origin)
-
-    def _patches(self, part: str, grid: PatchGrid) -> Patches:
-        min_valid = self.settings["least_valid"]
-        patches = list_patches(self._scenes_of(part), grid, min_valid=min_valid)
-        if not len(patches) and part != TEST:
-            raise SciMLDataError(
-                f"no patch of {self.settings['patch']} x {self.settings['patch']} pixels of the "
-                f"{part} part has {min_valid:.0%} valid pixels",
-                untouched="nothing was trained",
-                hint="choose smaller patches: --set patch=...",
-            )
-        return patches
-
-    def _origin(self, random: np.random.Generator) -> tuple[int, int]:
-        """Return row and column of the grid's origin in this epoch.
-
-        As many patches fit as from the corner.
-        """
-        size, step = self.settings["patch"], self.settings["step"]
-        slack = [(length - size) % step for length in self.scenes.shape]
-        row, column = (
-            int(room * random.integers(ORIGIN_STEPS + 1)) // ORIGIN_STEPS if room > 0 else 0
-            for room in slack
-        )
-        return row, column
-
-    def _read(self, patches: Patches, batch_size: int, *, seed: int | None) -> Iterator[Batch]:
-        border, threads = self.settings["border"], self.settings["reader_threads"]
-        for batch in stream(
-            patches, batch_size=batch_size, seed=seed, threads=threads, missing=float("nan")
-        ):
-            weight = batch.weights.astype(np.float32)
-            if border:
-                inner = np.zeros_like(weight)
-                inside = slice(border, -border)
-                inner[:, inside, inside] = weight[:, inside, inside]
-                weight = inner
-            yield batch.inputs, batch.labels.astype(np.float32)[..., None], weight[..., None]
-
-
-def open_data(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Data:
-    """Return the scenes on this computer, divided into the parts of a split.
+def check_settings(settings: Settings) -> None:
+    """Check settings that limit each other.
 
     Raises:
-        SciMLDataError: there are too few scenes.
+        CallError: windows leave gaps, or `border` is as wide as half a patch or wider.
     """
-    scenes = find_scenes(converted)
-    scenes = scenes.select(np.argsort(scenes.granule, kind="stable"))
-    keys = keys_of(scenes)
-    return Data(scenes, divide(split, keys, SPLITS), keys, settings, converted.is_synthetic)
+    if settings["window_step"] > settings["window"]:
+        raise CallError(
+            f"window_step={settings['window_step']} is larger than window={settings['window']}, "
+            "and larger steps leave gaps",
+            untouched="nothing was trained",
+        )
+    if 2 * settings["border"] >= settings["patch"]:
+        raise CallError(
+            f"border={settings['border']} leaves no pixel of patches of {settings['patch']} pixels",
+            untouched="nothing was trained",
+        )
 
 
 def keys_of(scenes: Scenes) -> pd.DataFrame:
@@ -179,12 +71,153 @@ def keys_of(scenes: Scenes) -> pd.DataFrame:
     )
 
 
+# --- patches -------------------------------------------------------------------------------------
+
+
+def fixed_patches(scenes: Scenes, settings: Settings, part: str) -> Patches:
+    """Return the patches of a part on the grid that is the same in every epoch.
+
+    Raises:
+        SciMLDataError: no patch has enough valid pixels; the test part may be without patches.
+    """
+    origin: Any = "centre" if settings["grid"] == "reference" else "corner"
+    grid = PatchGrid(settings["patch"], settings["step"], origin)
+    patches = list_patches(scenes, grid, min_valid=settings["least_valid"])
+    if not len(patches) and part != TEST:
+        raise SciMLDataError(
+            f"no patch of {settings['patch']} x {settings['patch']} pixels of the {part} part has "
+            f"{settings['least_valid']:.0%} valid pixels",
+            untouched="nothing was trained",
+            hint="choose smaller patches: --set patch=...",
+        )
+    return patches
+
+
+def moving_patches(scenes: Scenes, settings: Settings, seed: int) -> Patches:
+    """Return patches on a grid with a random origin, at which as many fit as from the corner."""
+    rng = np.random.default_rng(seed)
+    slack = [(length - settings["patch"]) % settings["step"] for length in scenes.shape]
+    row, column = (
+        int(room * rng.integers(ORIGIN_STEPS + 1)) // ORIGIN_STEPS if room > 0 else 0
+        for room in slack
+    )
+    return list_patches(scenes, PatchGrid(settings["patch"], settings["step"], (row, column)))
+
+
+def patch_batches(
+    patches: Patches, settings: Settings, *, batch_size: int, seed: int | None = None
+) -> Iterator[Batch]:
+    """Yield channels (patch, row, column, 9), label and weight (..., 1), all float32.
+
+    Missing channels are NaN; the weight is 0 for pixels that are not valid, and in the border.
+
+    Args:
+        patches: of a part.
+        settings: see task.toml.
+        batch_size: patches in a batch.
+        seed: of the order; None keeps the order.
+    """
+    border, threads = settings["border"], settings["reader_threads"]
+    for batch in stream(
+        patches, batch_size=batch_size, seed=seed, threads=threads, missing=float("nan")
+    ):
+        weight = batch.weights.astype(np.float32)
+        if border:
+            inner = np.zeros_like(weight)
+            inside = slice(border, -border)
+            inner[:, inside, inside] = weight[:, inside, inside]
+            weight = inner
+        yield batch.inputs, batch.labels.astype(np.float32)[..., None], weight[..., None]
+
+
+def augment_batch(batch: Batch, *, seed: Any) -> Batch:
+    """Return a batch with each patch flipped and rotated at random, all its arrays alike.
+
+    At 1 km, cloud has no preferred direction except for that of sunlight. So a rotated patch is as
+    likely as the observed one.
+
+    Args:
+        batch: arrays (patch, row, column, ...) with as many rows as columns.
+        seed: any seed of `numpy.random.default_rng`; equal seeds give equal results.
+    """
+    draws = np.random.default_rng(seed).integers(SYMMETRIES, size=len(batch[0]))
+    channels, label, weight = (
+        np.stack(
+            [apply_symmetry(patch, int(draw)) for patch, draw in zip(array, draws, strict=True)]
+        )
+        for array in batch
+    )
+    return channels, label, weight
+
+
+def apply_symmetry(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
+    """Return a patch (row, column, ...) in symmetry 0 to 7 of a square; 0 changes nothing."""
+    quarters, is_flipped = divmod(symmetry, 2)
+    rotated = np.rot90(patch, quarters, axes=(0, 1))
+    return rotated[:, ::-1] if is_flipped else rotated
+
+
+# --- pixels of the training part -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of the channels over valid pixels.
+
+    Attributes:
+        mean: (channel,) float64, reflectance without unit and brightness temperature in K.
+        covariance: (channel, channel) float64; each is a mean over the pixels with both channels.
+        pixels: number of valid pixels.
+    """
+
+    mean: Doubles
+    covariance: Doubles
+    pixels: int
+
+    @property
+    def deviation(self) -> Doubles:
+        """Return the standard deviation of each channel: (channel,) float64, never 0."""
+        return np.asarray(np.maximum(np.sqrt(np.diag(self.covariance)), MIN_DEVIATION))
+
+
+def training_pixels(patches: Patches, settings: Settings) -> tuple[Floats, Flags]:
+    """Return channels (pixel, 9) and label (pixel,) of valid pixels of at most 512 patches."""
+    subset = patches.select(evenly_spaced(np.arange(len(patches)), MAX_PATCHES))
+    thinned = (slice(None), *[slice(None, None, PIXEL_STRIDE)] * 2)
+    pixels, cloudy = [], []
+    for batch in patch_batches(subset, settings, batch_size=STATISTICS_BATCH):
+        channels, label, weight = (array[thinned] for array in batch)
+        is_valid = weight[..., 0] > 0
+        pixels.append(channels[is_valid])
+        cloudy.append(label[..., 0][is_valid] > 0)
+    return np.concatenate(pixels), np.concatenate(cloudy)
+
+
+def statistics_of(pixels: Floats) -> Statistics:
+    """Return the statistics of channels (pixel, 9), NaN where missing.
+
+    Raises:
+        SciMLDataError: a channel has no value at all.
+    """
+    is_known = np.isfinite(pixels)
+    count = is_known.sum(axis=0)
+    if not count.all():
+        names = [name for name, known in zip(CHANNELS, count, strict=True) if not known]
+        raise SciMLDataError(
+            f"no valid training pixel has a value in channel {', '.join(names)}",
+            untouched="nothing was trained",
+        )
+    mean = np.where(is_known, pixels, 0.0).sum(axis=0, dtype=np.float64) / count
+    centred = np.where(is_known, pixels - mean, 0.0)
+    present = is_known.astype(np.float64)
+    covariance = centred.T @ centred / np.maximum(present.T @ present, 1)
+    return Statistics(mean, covariance, len(pixels))
+
+
 def describe_channels(statistics: Statistics) -> dict[str, Any]:
     """Return mean and standard deviation of each channel, for the record."""
-    pairs: Sequence[tuple[float, float]] = list(
-        zip(statistics.mean.tolist(), statistics.deviation.tolist(), strict=True)
-    )
+    pairs = np.stack([statistics.mean, statistics.deviation], axis=1).round(5).tolist()
     return {
         "from": f"{statistics.pixels} valid pixels of the training part",
-        **{name: [round(v, 5) for v in pair] for name, pair in zip(CHANNELS, pairs, strict=True)},
+        **dict(zip(CHANNELS, pairs, strict=True)),
     }

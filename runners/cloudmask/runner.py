@@ -1,245 +1,241 @@
 """CloudMask, the benchmark: cloud or clear for each pixel of a satellite scene.
 
-`prepare` is the entry point of the engine. `CloudMask` implements the interface `Problem` of
-`sciml_data.bench.interface` with the other modules of this folder.
+A sample of the split is a scene, and scores are over whole scenes. Training reads patches, so
+`sizes` and throughput count patches.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
-from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
-from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.splits import TEST, TRAIN, describe, leakage
-from sciml_data.bench.task.task import load_task
-from sciml_data.errors import CallError
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
-from . import data, losses, pixel_counts
-from .baselines import ALL_CLOUD, LOGISTIC, SUMMARY, fit_logistic, fit_rates
-from .data import Data
-from .mask_files import write_mask
-from .previews import Previews
-from .scenes import predict_scene, predictor, read_scenes
+from sciml_data.bench.interface import Baseline, Benchmark, Numbers
+from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
+from sciml_data.bench.scoring import segmentation
+from sciml_data.bench.scoring.compute import write_group_table
+from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.task.splits import TEST, TRAIN, Options
+from sciml_data.ready.patches import find_scenes
+
+from . import data
+from .baselines import fit_masks
+from .figures import draw, preview
+from .scenes import (
+    ILLUMINATION,
+    REGIONS,
+    VALID,
+    Mask,
+    Scene,
+    count_pixels,
+    predict_scene,
+    read_scenes,
+    write_mask,
+)  # fmt: skip
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
-    from sciml_data.bench.plots import Results
-    from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
-    from .baselines import Logistic, Rates
-    from .scenes import Predict, Scene
-
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
-LEAKAGE = (
-    "granules of one orbit follow one another, and cloud continues from one to the next: scores on "
-    "scenes whose orbit was trained on are too good"
-)
-MASKS, SCENES = "masks", "scenes"  # folder and table in the run's outputs
+WEIGHTED = "weighted_cross_entropy"
+SOURCE = "sciml-data, benchmark cloudmask; Contains modified Copernicus Sentinel data"
 
 
-def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> CloudMask:
-    """Return the benchmark on the scenes on this computer and one split.
+class CloudMask(Benchmark):
+    """The problem that the engine trains on."""
 
-    Args:
-        converted: ready form of `cloud_slstr_ds1`, all of it or some scenes.
-        split: stored rule.
-        settings: see task.toml.
+    LEAKAGE = (
+        "granules of one orbit follow one another, and cloud continues from one to the next: "
+        "scores on scenes whose orbit was trained on are too good"
+    )
 
-    Raises:
-        CallError: settings contradict each other.
-        SciMLDataError: there are too few scenes.
-    """
-    losses.check_loss(settings)
-    if settings["window_step"] > settings["window"]:
-        raise CallError(
-            f"window_step={settings['window_step']} is larger than window={settings['window']}, "
-            "and larger steps leave gaps",
-            untouched="nothing was trained",
-        )
-    return CloudMask(data.open_data(converted, split, settings), settings)
+    def open(self, converted: Converted) -> None:
+        """Find the ready scenes, sorted by the name of their granule; no pixel is read.
 
-
-def figures(results: Results) -> Mapping[str, Any]:
-    """Return the figures of a run; see `figures.py`."""
-    from .figures import draw
-
-    return draw(results)
-
-
-class CloudMask:
-    """The problem that the engine trains on. A sample is one patch."""
-
-    def __init__(self, scenes: Data, settings: Mapping[str, Any]) -> None:
-        """Store scenes and settings; pixels are read batch by batch."""
-        self.data, self.settings = scenes, settings
-        self.parts = tuple(scenes.split.parts)
-        self.metrics = load_task(Path(__file__).parent).metrics
+        Raises:
+            CallError: settings contradict each other.
+        """
+        data.check_settings(self.settings)
+        scenes = find_scenes(converted)
+        self.scenes = scenes.select(np.argsort(scenes.granule, kind="stable"))
+        self.is_synthetic = converted.is_synthetic
+        light = np.array(ILLUMINATION)[self.scenes.illumination]
+        self.light = pd.Series(light, index=self.scenes.granule)  # of each granule
         self._inference: dict[str, dict[str, float]] = {}  # time for a scene, by part
+
+    def keys(self) -> pd.DataFrame:
+        """Return granule, orbit, day, time and folder of each scene."""
+        return data.keys_of(self.scenes)
+
+    def split_options(self) -> Options:
+        """Return that orbits are drawn by whole days, and that there may be no test scenes."""
+        return data.SPLITS
+
+    def fit(self) -> None:
+        """List the patches of each part on the fixed grid."""
+        self.patches = {
+            part: data.fixed_patches(self.scenes.select(numbers), self.settings, part)
+            for part, numbers in self.division.parts.items()
+        }
+
+    @cached_property
+    def training_pixels(self) -> tuple[data.Floats, data.Flags]:
+        """Return channels (pixel, 9) and label (pixel,) of a subset of the training part."""
+        return data.training_pixels(self.patches[TRAIN], self.settings)
+
+    @cached_property
+    def statistics(self) -> data.Statistics:
+        """Return the statistics of the channels over these pixels."""
+        return data.statistics_of(self.training_pixels[0])
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the number of patches of each part on the fixed grid."""
-        return {part: len(patches) for part, patches in self.data.patches.items()}
+        return {part: len(patches) for part, patches in self.patches.items()}
 
     def build(self) -> Any:
         """Return the configured model, with the normalisation of the training part."""
-        from .models import build_model
+        from .model import build_model
 
-        return build_model(self.settings, self.data.training_pixels[0])
+        return build_model(self.settings, self.statistics)
 
-    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return one epoch; see `Data.batches` for the shapes."""
-        return self.data.batches(part, batch_size=batch_size, seed=seed)
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[data.Batch]:
+        """Return one epoch of patches; see `data.patch_batches` for the shapes.
+
+        The training part is shuffled, on a grid with an origin that is drawn from the seed, and
+        patches are flipped and rotated at random. The other parts come in order.
+        """
+        patches = self.patches[part]
+        if part != TRAIN:
+            return data.patch_batches(patches, self.settings, batch_size=batch_size)
+        if self.settings["grid"] == "moving":
+            patches = data.moving_patches(patches.scenes, self.settings, seed)
+        epoch = data.patch_batches(patches, self.settings, batch_size=batch_size, seed=seed)
+        if not self.settings["augment"]:
+            return epoch
+        return (data.augment_batch(batch, seed=(seed, n)) for n, batch in enumerate(epoch))
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted losses and of weights over the pixels of a batch."""
-        is_weighted = self.settings["loss"] == losses.WEIGHTED
-        return losses.loss_sums(
-            targets,
-            predictions,
-            weights,
-            pos_weight=self.settings["pos_weight"] if is_weighted else 1.0,
-        )
+        from .model import loss_sums
 
-    def samples_in(self, weights: Any) -> Any:
-        """Return the number of patches in a batch."""
-        from keras import ops
-
-        return ops.shape(weights)[0]
+        is_weighted = self.settings["loss"] == WEIGHTED
+        pos_weight = self.settings["pos_weight"] if is_weighted else 1.0
+        return loss_sums(targets, predictions, weights, pos_weight=pos_weight)
 
     def predict(self, model: Any, part: str) -> Predictions:
-        """Return histograms of predicted probability of the scored scenes; see `pixel_counts`."""
-        return self._predict(predictor(model), part, None)
+        """Return counts of predicted probability of the scored scenes; see `count_pixels`."""
+        return self._predict(model, part, lambda _scene, _probability: None)
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return the predictions, and write masks and a table of scenes into a folder."""
-        return self._predict(predictor(model), part, folder)
-
-    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the predictions of each baseline for the scored scenes of each part."""
-        statistics, pixels, cloudy = self.data.training_pixels
-        logistic = fit_logistic(pixels, cloudy, statistics)
-        rates = fit_rates(
-            (scene.cloud, scene.summary, scene.valid) for scene in self._scenes(TRAIN)
-        )
-        by_name: dict[str, dict[str, Predictions]] = {}
-        for part in self.parts:
-            for name, predictions in self._baselines_of(part, rates, logistic).items():
-                by_name.setdefault(name, {})[part] = predictions
-        return by_name
-
-    def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric of task.toml."""
-        return compute_metrics(self.metrics, self.scoring_data(predictions))
-
-    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
-        """Return predictions with the coordinate `light` of each scene."""
-        granules = predictions.coords["scene"]
-        light = [pixel_counts.ILLUMINATION[self.data.light[str(name)]] for name in granules]
-        return predictions.to_dataset().assign_coords(light=("scene", light))
-
-    def given(self, predictions: Predictions) -> pixel_counts.Integers:
-        """Return the part of the predictions that depends on the data alone, for `rescore`."""
-        return pixel_counts.pixel_totals(predictions)
-
-    def diagnostics(self) -> Mapping[str, Any]:
-        """Return scenes, leakage, channels and time for each scene, for the record."""
-        split, keys = self.data.split, self.data.keys
-        return {
-            "parts": describe(split, keys),
-            "leakage": leakage(split, keys, meaning=LEAKAGE),
-            "light": {
-                part: {
-                    word: int((self.data.scenes.illumination[scenes] == number).sum())
-                    for number, word in enumerate(pixel_counts.ILLUMINATION)
-                }
-                for part, scenes in split.parts.items()
-            },
-            "scored_scenes": {part: len(self.data.scored(part)) for part in self.parts},
-            "selection": "the epoch is chosen by the validation part, so that part's scores are "
-            "those of a chosen model; the test part is not looked at before",
-            "label": "the Bayesian mask, itself a product: agreement with it is no truth",
-            "channels": data.describe_channels(self.data.training_pixels[0]),
-            "inference": self._inference,
+        """Return the predictions, and write masks, a table of scenes and previews."""
+        previews: dict[int, tuple[str, dict[str, Any]]] = {}
+        attributes = {
+            "synthetic": int(self.is_synthetic),
+            "model": self.settings["model"],
+            "source": SOURCE,
         }
 
-    def _predict(self, predict: Predict, part: str, folder: Path | None) -> Predictions:
-        """Return the predictions of a part; write the outputs if there is a folder."""
-        granules, rows, previews = [], [], Previews()
-        seconds = 0.0
-        for scene in self._scenes(part):
-            started = time.perf_counter()
-            probability = self._probability(predict, scene)
-            seconds += time.perf_counter() - started
-            granules.append(scene.granule)
-            rows.append(pixel_counts.count_pixels(scene, probability))
-            if folder is not None and part == TEST:
-                previews.add(scene, probability)
-            if folder is not None and part in self.settings["masks"]:
-                write_mask(folder / MASKS / part, scene, probability, self._attributes())
-        if granules:
-            self._inference[part] = {
-                "scenes": len(granules),
-                "s_per_scene": seconds / len(granules),
-            }
-        predictions = pixel_counts.as_predictions(granules, rows)
-        if folder is not None:
-            self._write_table(folder / f"{SCENES}-{part}.csv", predictions)
-            if part == TEST:
-                save_previews(folder / PREVIEWS_NAME, previews.images())
+        def store(scene: Scene, probability: data.Floats) -> None:
+            if part == TEST and scene.light not in previews:
+                previews[scene.light] = preview(scene, probability)
+            if part in self.settings["masks"]:
+                path = folder / "masks" / part / f"{scene.granule}.nc"
+                write_mask(path, scene, probability, attributes)
+
+        predictions = self._predict(model, part, store)
+        self.write_outputs(folder, part, predictions)
+        if part == TEST:
+            by_day_first = sorted(previews, reverse=True)
+            save_previews(folder / PREVIEWS_NAME, dict(previews[light] for light in by_day_first))
         return predictions
 
-    def _probability(self, predict: Predict, scene: Scene) -> Any:
-        return predict_scene(
-            predict,
-            scene.channels,
-            size=self.settings["window"],
-            step=self.settings["window_step"],
-            batch_size=self.settings["window_batch"],
-        )
-
-    def _scenes(self, part: str) -> Iterator[Scene]:
-        return read_scenes(self.data.scenes, self.data.scored(part).tolist())
-
-    def _baselines_of(
-        self, part: str, rates: Rates, logistic: Logistic
-    ) -> Mapping[str, Predictions]:
-        granules: list[str] = []
-        rows: dict[str, list[pixel_counts.Counts]] = {ALL_CLOUD: [], SUMMARY: [], LOGISTIC: []}
-        for scene in self._scenes(part):
-            granules.append(scene.granule)
-            rows[ALL_CLOUD].append(
-                pixel_counts.count_pixels(scene, rates.all_cloud(scene.cloud.shape))
-            )
-            rows[SUMMARY].append(pixel_counts.count_pixels(scene, rates.summary(scene.summary)))
-            rows[LOGISTIC].append(
-                pixel_counts.count_pixels(scene, logistic.predict(scene.channels))
-            )
-        return {
-            name: pixel_counts.as_predictions(granules, counted) for name, counted in rows.items()
-        }
-
-    def _attributes(self) -> Mapping[str, Any]:
-        return {
-            "synthetic": int(self.data.is_synthetic),
-            "model": self.settings["model"],
-            "source": "sciml-data, benchmark cloudmask; Contains modified Copernicus Sentinel data",
-        }
-
-    def _write_table(self, path: Path, predictions: Predictions) -> None:
+    def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
         """Write a row of scores for each scene, over its valid pixels."""
-        scored = self.scoring_data(predictions)
-        pixels = pixel_counts.pixel_totals(predictions)[:, 0, 1]
+        pixels = self.given(predictions)[:, REGIONS.index(VALID), 1]
         write_group_table(
-            path,
+            folder / f"scenes-{part}.csv",
             [metric for metric in self.metrics if metric.where and metric.by != "scene"],
-            scored.assign_coords(valid_pixels=("scene", pixels)),
+            self.scoring_data(predictions).assign_coords(valid_pixels=("scene", pixels)),
             by="scene",
             columns=("scene", "light", "valid_pixels"),
         )
+
+    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
+        """Return the counts (scene, 2, region, level): cloudy pixels and all pixels."""
+        coords = {
+            "scene": self.scenes.granule[numbers].astype(object),
+            "region": np.array(REGIONS, dtype=object),
+            "level": segmentation.probabilities(),
+        }
+        return Predictions(values[:, 0], values[:, 1], coords)
+
+    def fit_baselines(self) -> Mapping[str, Baseline]:
+        """Return each baseline as a function from scene numbers to counts."""
+        scenes = read_scenes(self.scenes, self.scored(TRAIN))
+        masks = fit_masks(scenes, *self.training_pixels, self.statistics)
+        return {name: partial(self._count, mask) for name, mask in masks.items()}
+
+    def scoring_data(self, predictions: Predictions) -> xr.Dataset:
+        """Return predictions with the coordinate `light` of each scene."""
+        light = self.light.loc[predictions.coords["scene"]].tolist()
+        return predictions.to_dataset().assign_coords(light=("scene", light))
+
+    def given(self, predictions: Predictions) -> npt.NDArray[np.int64]:
+        """Return cloudy and all pixels (scene, region, 2), the same for every model.
+
+        They follow from the data alone; `rescore` compares them with the data.
+        """
+        pair = predictions.observed, predictions.predicted
+        return np.stack([counts.sum(axis=-1, dtype=np.int64) for counts in pair], axis=-1)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return light, label, channels and the time for each scene, for the record."""
+        light = {
+            part: {word: int((self.light.iloc[numbers] == word).sum()) for word in ILLUMINATION}
+            for part, numbers in self.division.parts.items()
+        }
+        return {
+            "light": light,
+            "label": "the Bayesian mask, itself a product: agreement with it is no truth",
+            "channels": data.describe_channels(self.statistics),
+            "inference": self._inference,
+        }
+
+    def _predict(
+        self, model: Any, part: str, store: Callable[[Scene, data.Floats], None]
+    ) -> Predictions:
+        """Return the predictions of a part; `store` gets each scene and its probability."""
+        numbers, seconds = self.scored(part), 0.0
+
+        def mask(scene: Scene) -> data.Floats:
+            nonlocal seconds
+            started = time.perf_counter()
+            probability = predict_scene(model, scene.channels, self.settings)
+            seconds += time.perf_counter() - started
+            store(scene, probability)
+            return probability
+
+        values = self._count(mask, numbers)
+        if len(numbers):
+            speed = {"scenes": len(numbers), "s_per_scene": seconds / len(numbers)}
+            self._inference[part] = speed
+        return self.predictions(numbers, values)
+
+    def _count(self, mask: Mask, numbers: Numbers) -> npt.NDArray[np.int32]:
+        """Return the counts (scene, 2, region, level) of scenes."""
+        counts = [count_pixels(scene, mask(scene)) for scene in read_scenes(self.scenes, numbers)]
+        shape = (len(counts), 2, len(REGIONS), segmentation.LEVELS)
+        return np.array(counts, np.int32).reshape(shape)
+
+
+prepare, figures = CloudMask, draw

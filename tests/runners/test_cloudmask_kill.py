@@ -22,7 +22,7 @@ EPOCHS = 6
 SCENES = ("shape=96,96", "count.training=8", "count.inference=2")
 SMALL = (
     "patch=32", "step=32", "window=32", "window_step=22", "widths=2,3,4", "batch_size=5",
-    "train_scenes_scored=2", "least_valid=0.2", f"epochs={EPOCHS}",
+    "train_scored=2", "least_valid=0.2", f"epochs={EPOCHS}",
 )  # fmt: skip
 TIMEOUT_S = 600
 MAX_WAIT_S = 2.0  # after the first epoch; some epochs pass meanwhile

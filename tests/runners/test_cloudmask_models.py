@@ -12,6 +12,7 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.task import load_task
+from sciml_data.errors import SciMLDataError
 from sciml_data.registry.layout import find_registry
 
 keras = pytest.importorskip("keras")
@@ -39,11 +40,11 @@ def statistics() -> Any:
     base = rng.normal(size=(5000, 9)).astype(np.float32)
     base[:, 8] = 280 + 10 * base[:, 7] + 0.5 * base[:, 8]
     base[:, 7] = 280 + 10 * base[:, 7]
-    return module("channels").statistics_of([(base, np.ones(5000, bool))]), base
+    return module("data").statistics_of(base), base
 
 
 def test_the_reference_is_the_published_network() -> None:
-    model = module("models").reference()
+    model = module("model").reference()
     kinds = [type(layer).__name__ for layer in model.layers]
     sizes = [layer.count_params() for layer in model.layers if layer.count_params()]
 
@@ -54,7 +55,7 @@ def test_the_reference_is_the_published_network() -> None:
 
 
 def test_ours_costs_no_more_than_the_reference() -> None:
-    models = module("models")
+    models = module("model")
     settings = load_task(RUNNER).settings["model"]
     reference, ours = models.reference(), models.residual(settings["residual"]["widths"])
 
@@ -68,7 +69,7 @@ def test_ours_costs_no_more_than_the_reference() -> None:
 def test_a_model_gives_a_probability_for_each_pixel_of_any_multiple_of_eight(name: str) -> None:
     settings = {"model": name, "widths": (2, 3, 4, 5), "whiten": name == "residual"}
     measured, _ = statistics()
-    model = module("models").build_model(settings, measured)
+    model = module("model").build_model(settings, measured)
     predicted = np.asarray(model(np.full((2, 16, 24, 9), np.nan, np.float32)))
 
     assert predicted.shape == (2, 16, 24, 1)
@@ -78,7 +79,7 @@ def test_a_model_gives_a_probability_for_each_pixel_of_any_multiple_of_eight(nam
 
 def test_a_missing_channel_counts_as_the_mean() -> None:
     measured, pixels = statistics()
-    layer = module("models").Normalise()
+    layer = module("model").Normalise()
     layer.build((None, 9))
     layer.set_statistics(measured, whiten=False)
     values = pixels[:3].copy()
@@ -92,7 +93,7 @@ def test_a_missing_channel_counts_as_the_mean() -> None:
 
 def test_whitened_channels_are_not_correlated() -> None:
     measured, pixels = statistics()
-    layer = module("models").Normalise()
+    layer = module("model").Normalise()
     layer.build((None, 9))
     layer.set_statistics(measured, whiten=True)
     white = np.cov(np.asarray(layer(pixels)).T)
@@ -105,7 +106,7 @@ def test_whitened_channels_are_not_correlated() -> None:
 def test_normalisation_is_saved_with_the_model_and_not_trained(tmp_path: Path) -> None:
     measured, pixels = statistics()
     settings = {"model": "residual", "widths": (2, 3), "whiten": True}
-    model = module("models").build_model(settings, measured)
+    model = module("model").build_model(settings, measured)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     patch = pixels[:64].reshape(1, 8, 8, 9)
@@ -115,10 +116,10 @@ def test_normalisation_is_saved_with_the_model_and_not_trained(tmp_path: Path) -
     assert not model.get_layer("normalise").trainable_weights
 
 
-def test_statistics_leave_out_masked_pixels_and_missing_channels() -> None:
-    values = np.full((4, 9), 300.0, np.float32)
-    values[1], values[2, 0], values[3] = 302.0, np.nan, 1e9
-    measured = module("channels").statistics_of([(values, np.array([True, True, True, False]))])
+def test_statistics_leave_out_missing_channels() -> None:
+    values = np.full((3, 9), 300.0, np.float32)
+    values[1], values[2, 0] = 302.0, np.nan
+    measured = module("data").statistics_of(values)
 
     assert measured.pixels == 3
     assert measured.mean[0] == pytest.approx(301.0)
@@ -126,8 +127,16 @@ def test_statistics_leave_out_masked_pixels_and_missing_channels() -> None:
     assert measured.covariance[0, 0] == pytest.approx(1.0)
 
 
+def test_a_channel_without_any_value_is_named() -> None:
+    values = np.full((3, 9), 300.0, np.float32)
+    values[:, 8] = np.nan
+
+    with pytest.raises(SciMLDataError, match="in channel S9"):
+        module("data").statistics_of(values)
+
+
 def test_losses_are_the_published_ones() -> None:
-    losses = module("losses")
+    losses = module("model")
     label = np.array([1.0, 0.0, 1.0], np.float32)
     predicted = np.array([0.8, 0.3, 0.1], np.float32)
     weight = np.array([1.0, 1.0, 0.0], np.float32)
@@ -141,20 +150,22 @@ def test_losses_are_the_published_ones() -> None:
 
 
 def test_a_sure_and_wrong_pixel_has_a_finite_loss() -> None:
-    total, _ = module("losses").loss_sums(np.ones(1, "f4"), np.zeros(1, "f4"), np.ones(1, "f4"))
+    total, _ = module("model").loss_sums(np.ones(1, "f4"), np.zeros(1, "f4"), np.ones(1, "f4"))
 
     assert float(total) == pytest.approx(-np.log(1e-7), rel=1e-3)
 
 
 def test_augmentation_applies_the_eight_symmetries_and_labels_rotate_along() -> None:
-    augment = module("augment")
+    augment = module("data")
     square = np.arange(9).reshape(3, 3)
     images = {augment.apply_symmetry(square, number).tobytes() for number in range(8)}
-    batch = (np.stack([square] * 40), np.stack([square] * 40)[..., None])
-    values, labels = augment.augment_batch(batch, seed=(1, 2))
+    patches = np.stack([square] * 40)
+    batch = (patches, patches[..., None], patches)
+    values, labels, weights = augment.augment_batch(batch, seed=(1, 2))
 
     assert len(images) == 8
     assert (augment.apply_symmetry(square, 0) == square).all()
     assert (values == labels[..., 0]).all()
+    assert (values == weights).all()
     assert len({patch.tobytes() for patch in values}) == 8
     assert (values == augment.augment_batch(batch, seed=(1, 2))[0]).all()

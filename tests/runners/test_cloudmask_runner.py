@@ -43,7 +43,7 @@ RUNNER = find_registry().runner("cloudmask")
 SHAPE = (70, 90)
 SMALL = (
     "patch=32", "step=32", "window=32", "window_step=22", "widths=2,3,4", "batch_size=5",
-    "epochs=2", "train_scenes_scored=2", "least_valid=0.2",
+    "epochs=2", "train_scored=2", "least_valid=0.2",
 )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def short_scene(scenes: Scenes) -> int:
 
 
 def read_scene(scenes: Scenes, number: int) -> Any:
-    return next(module("scenes").read_scenes(scenes, [number]))
+    return next(module("scenes").read_scenes(scenes, np.array([number])))
 
 
 def shuffled(problem: Any, seed: int) -> list[Any]:
@@ -136,6 +136,20 @@ def test_the_grid_moves_from_epoch_to_epoch_and_keeps_its_patches(converted: Con
     assert rows(still, 0) == rows(still, 1)
     assert len(rows(moving, 0)) == len(rows(moving, 1)) == moving.sizes["train"]
     assert rows(moving, 0) != rows(moving, 1)
+
+
+def test_statistics_are_of_valid_pixels_of_the_training_part(problem: Any) -> None:
+    patches = problem.patches["train"]
+    values = []
+    for number, row, column in zip(patches.scene, patches.row, patches.column, strict=True):
+        scene = read_scene(patches.scenes, int(number))
+        pixels = slice(row, row + 32, 4), slice(column, column + 32, 4)
+        values.append(scene.channels[pixels][scene.valid[pixels]])
+    expected = np.concatenate(values)
+
+    assert np.array_equal(problem.training_pixels[0], expected, equal_nan=True)
+    assert problem.statistics.pixels == len(expected)
+    assert problem.statistics.mean == pytest.approx(np.nanmean(expected, axis=0), rel=1e-5)
 
 
 def test_a_border_is_not_trained_on(converted: Converted) -> None:
@@ -197,9 +211,8 @@ def test_a_scene_is_read_as_it_is_in_its_file(scenes: Scenes) -> None:
 @pytest.mark.parametrize("rows", [1198, 1200])
 def test_a_model_that_returns_its_input_returns_the_scene(rows: int) -> None:
     scene = np.random.default_rng(rows).random((rows, 1500, 1)).astype(np.float32)
-    blended = module("scenes").predict_scene(
-        lambda batch: batch[..., 0], scene, size=256, step=176, batch_size=16
-    )
+    settings = resolve_settings(load_task(RUNNER), model="residual", split="orbit")
+    blended = module("scenes").predict_scene(lambda batch, **_: batch, scene, settings)
 
     assert blended.shape == (rows, 1500)
     assert np.abs(blended - scene[..., 0]).max() < 1e-6
@@ -226,8 +239,8 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 def test_the_summary_baseline_is_the_summary_mask(problem: Any) -> None:
     predictions = problem.baselines()["summary"]["test"]
     hits = pixels = 0
-    for number in problem.data.scored("test"):
-        scene = read_scene(problem.data.scenes, int(number))
+    for number in problem.scored("test"):
+        scene = read_scene(problem.scenes, int(number))
         hits += int((scene.summary == scene.cloud)[scene.valid].sum())
         pixels += int(scene.valid.sum())
 
@@ -235,9 +248,8 @@ def test_the_summary_baseline_is_the_summary_mask(problem: Any) -> None:
 
 
 def test_pixels_without_a_label_count_as_the_reference_reads_them(scenes: Scenes) -> None:
-    counts = module("pixel_counts")
     scene = read_scene(scenes, short_scene(scenes))
-    positive, total = counts.count_pixels(scene, np.full(SHAPE, 0.9, np.float32))
+    positive, total = module("scenes").count_pixels(scene, np.full(SHAPE, 0.9, np.float32))
 
     assert total.sum() == (SHAPE[0] - 2) * SHAPE[1]  # padding is in no native file
     assert total[0].sum() == scene.valid.sum()
@@ -249,7 +261,7 @@ def test_facts_say_what_parts_share(problem: Any) -> None:
 
     assert facts["leakage"]["test"]["orbit"]["percent"] == 0.0
     assert facts["parts"]["test"]["samples"] == 3
-    assert facts["scored_scenes"]["train"] == 2
+    assert facts["scored"]["train"] == 2
 
 
 @pytest.fixture(scope="module")

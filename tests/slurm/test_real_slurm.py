@@ -26,7 +26,7 @@ ENDS_S = 900  # a job takes one to two minutes on two idle cores
 SCENES = ("shape=96,96", "count.training=8", "count.inference=2")
 SMALL = (
     "patch=32", "step=32", "window=32", "window_step=22", "widths=2,3,4", "batch_size=5",
-    "train_scenes_scored=2", "least_valid=0.2", f"epochs={EPOCHS}",
+    "train_scored=2", "least_valid=0.2", f"epochs={EPOCHS}",
 )  # fmt: skip
 
 

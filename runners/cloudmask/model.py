@@ -19,9 +19,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from .channels import CHANNELS, Statistics
+from .data import CHANNELS, Statistics
 
 REFERENCE_WIDTHS = (32, 64, 128, 256)
+MIN_PROBABILITY = 1e-7  # keras.config.epsilon(), at which the published loss is clipped too
 MIN_VARIANCE_SHARE = 1e-4  # of the largest: directions with less are noise and not amplified
 
 
@@ -136,6 +137,24 @@ def residual(widths: Sequence[int]) -> Any:
 
 
 BODIES = {"reference": reference, "residual": residual}
+
+
+def loss_sums(
+    labels: Any, probabilities: Any, weights: Any, *, pos_weight: float = 1.0
+) -> tuple[Any, Any]:
+    """Return (sum of weighted losses, sum of weights) over the pixels of a batch: two scalars.
+
+    Args:
+        labels: any shape; 1 is cloud, 0 clear.
+        probabilities: of cloud, in the shape of the labels.
+        weights: of pixels, in the shape of the labels; 0 excludes a pixel.
+        pos_weight: factor of the loss of cloudy pixels, as in TensorFlow's
+            `weighted_cross_entropy_with_logits`. The divisor stays the number of pixels.
+    """
+    safe = ops.clip(probabilities, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
+    cloudy = pos_weight * labels * ops.log(safe)
+    clear = (1.0 - labels) * ops.log(1.0 - safe)
+    return -ops.sum(weights * (cloudy + clear)), ops.sum(weights)
 
 
 def multiply_adds(model: Any, size: int) -> int:
