@@ -1,23 +1,75 @@
-"""Figures of a run: patterns, confusion of crystal systems, F1 of each space group."""
+"""What a run shows beside its scores: tables of each part, preview images, and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sciml_data.bench import plots
+from sciml_data.bench.scoring import classification
+from sciml_data.bench.scoring.compute import write_table
+from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.ready import SampleIndex
+from sciml_data.ready.samples import Numbers
 
-from .space_groups import SYSTEMS, systems_of
+from .data import FORMULA, GROUP, Patterns
+from .space_groups import SYSTEMS, Groups, systems_of
+
+MAX_PREVIEWS = 8
+
+
+def write_tables(folder: Path, part: str, predictions: Predictions) -> None:
+    """Write a row for each space group, and the confusion of crystal systems, as CSV."""
+    true, predicted = _groups(predictions)
+    rows = []
+    for row in classification.class_rows(true, predicted, predictions.coords["space_group"]):
+        group = row.pop("label")
+        rows.append({"space_group": group, "system": SYSTEMS[int(systems_of(group))], **row})
+    write_table(folder / f"groups-{part}.csv", rows)
+    systems = np.arange(len(SYSTEMS))
+    counts = classification.confusion(systems_of(true), systems_of(predicted), systems)
+    confusion = [
+        {"system": name, **dict(zip(SYSTEMS, row, strict=True))}
+        for name, row in zip(SYSTEMS, counts.tolist(), strict=True)
+    ]
+    write_table(folder / f"systems-{part}.csv", confusion)
+
+
+def save_previews(
+    path: Path, stacks: SampleIndex, patterns: Patterns, numbers: Numbers, predictions: Predictions
+) -> None:
+    """Store the views of the first stack of up to eight groups, spread over crystal systems.
+
+    Args:
+        path: of the file.
+        stacks: all stacks.
+        patterns: their log intensities.
+        numbers: (stack,) stacks that were predicted.
+        predictions: of these stacks.
+    """
+    labels, previews = predictions.coords["space_group"], {}
+    for place in _chosen_stacks(stacks[GROUP][numbers]):
+        number, best = numbers[place], int(predictions.predicted[place].argmax())
+        group, energy = int(stacks[GROUP][number]), float(stacks["energy"][number])
+        outcome = "right" if group == labels[best] else f"predicted {labels[best]}"
+        beam = f", {energy:.0f} keV" if np.isfinite(energy) else ""
+        name = stacks[FORMULA][number] or stacks["native_sample"][number]
+        label = (
+            f"{group} {SYSTEMS[int(systems_of(np.array(group)))]}\n{name}{beam}\n"
+            f"{outcome} ({predictions.predicted[place, best]:.2f})"
+        )
+        image = np.rint(patterns.take(numbers[[place]])[0]).astype(np.uint8)
+        previews[label] = {f"view{view + 1}": image[..., view] for view in range(3)}
+    plots.save_previews(path, previews)
 
 
 def draw(results: plots.Results) -> Mapping[str, Any]:
     """Return the figures `patterns`, `systems` and `groups` of the test part."""
-    values = results.predictions["test"]
-    groups = values.coords["space_group"].astype(int)
-    true, predicted = (groups[v.argmax(axis=1)] for v in (values.observed, values.predicted))
+    true, predicted = _groups(results.predictions["test"])
     drawn = {
         "systems": plots.confusion(
             results,
@@ -47,3 +99,21 @@ def draw(results: plots.Results) -> Mapping[str, Any]:
         heading = "test stacks, logarithm of intensity"
         drawn["patterns"] = plots.image_rows(results, rows, heading=heading)
     return drawn
+
+
+def _groups(predictions: Predictions) -> tuple[Groups, Groups]:
+    """Return the true and the predicted space group of each stack."""
+    return classification.true_and_predicted(
+        predictions.observed,
+        predictions.predicted,
+        labels=predictions.coords["space_group"].astype(int),
+    )
+
+
+def _chosen_stacks(groups: Groups) -> Numbers:
+    """Return the first stack of each chosen group: a group of each system first, then more."""
+    present, first = np.unique(groups, return_index=True)
+    system = systems_of(present)
+    rank = np.array([int((system[:place] == system[place]).sum()) for place in range(len(system))])
+    order = np.lexsort((present, rank))[:MAX_PREVIEWS]
+    return np.asarray(first[np.sort(order)])

@@ -113,14 +113,14 @@ def test_one_view_of_each_stack_can_be_drawn(ready: Converted) -> None:
 
 def test_validation_comes_in_order_and_is_not_augmented(problem: Any) -> None:
     first, second = (epoch(problem, "validation", seed) for seed in (0, 9))
-    numbers = problem.split.parts["validation"]
+    numbers = problem.division.parts["validation"]
 
     assert np.array_equal(first[0][0], second[0][0])
     assert np.array_equal(first[0][0], problem.polar_grid.resample(problem.patterns.take(numbers)))
 
 
 def test_patterns_read_for_each_batch_equal_those_in_memory(ready: Converted) -> None:
-    cached, read = problem_of(ready), problem_of(ready, "memory_gib=0")
+    cached, read = problem_of(ready), problem_of(ready, "memory_mib=0")
     numbers = np.array([40, 2, 2, 71, 0])
 
     assert (len(cached.patterns.cache), len(read.patterns.cache)) == (len(cached.stacks), 0)
@@ -142,8 +142,8 @@ def test_averaging_comes_before_the_logarithm_unless_the_setting_says_otherwise(
 ) -> None:
     intensity = np.zeros((1, 3, 32, 32), np.float32)
     intensity[..., 0::2, 0::2] = np.exp(1)  # one pixel of each block of four
-    first = problem_of(ready, "size=16").patterns.scaling.log_intensity(intensity)
-    last = problem_of(ready, "size=16", "mean_of=levels").patterns.scaling.log_intensity(intensity)
+    first = problem_of(ready, "size=16").patterns.log_intensity(intensity)
+    last = problem_of(ready, "size=16", "mean_of=levels").patterns.log_intensity(intensity)
 
     assert first[0, 0, 0, 0] == pytest.approx(10 * (1 + np.log(1 / 4) + 17), rel=1e-3)
     assert last[0, 0, 0, 0] == pytest.approx(10 * (1 + 17) / 4, rel=1e-3)

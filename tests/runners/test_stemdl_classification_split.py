@@ -28,20 +28,19 @@ def module(name: str) -> ModuleType:
 
 
 def stacks_of(root: Path, groups: Mapping[int, int] | None = None, **options: Any) -> Any:
-    return module("patterns").find_stacks(converted(root, groups=groups, side=8, **options))
+    return module("data").find_stacks(converted(root, groups=groups, side=8, **options))
 
 
 def make_split(stacks: Any, split: str) -> Division:
-    return divide(
-        load_split(RUNNER, split), module("patterns").keys_of(stacks), module("runner").SPLITS
-    )
+    options = module("runner").SPLITS
+    return divide(load_split(RUNNER, split), module("data").keys_of(stacks), options)
 
 
 def leakage_of(stacks: Any, split: str) -> Any:
     return leakage(
         make_split(stacks, split),
-        module("patterns").keys_of(stacks),
-        meaning=module("runner").LEAKAGE,
+        module("data").keys_of(stacks),
+        meaning=module("runner").Classification.LEAKAGE,
     )
 
 
@@ -168,13 +167,12 @@ def test_a_material_with_two_labels_stays_whole(tmp_path: Path) -> None:
 
 def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> None:
     stacks = stacks_of(tmp_path)
-    digest = describe(make_split(stacks, "material"), module("patterns").keys_of(stacks))["digest"]
+    digest = describe(make_split(stacks, "material"), module("data").keys_of(stacks))["digest"]
     order = np.random.default_rng(0).permutation(len(stacks))
     stacks = replace(stacks, table=stacks.table.iloc[order].reset_index(drop=True))
 
     assert (
-        describe(make_split(stacks, "material"), module("patterns").keys_of(stacks))["digest"]
-        == digest
+        describe(make_split(stacks, "material"), module("data").keys_of(stacks))["digest"] == digest
     )
 
 
@@ -230,7 +228,7 @@ def smooth(side: int = 32) -> np.ndarray[Any, Any]:
 
 
 def test_a_quarter_rotation_is_a_shift_along_the_angle() -> None:
-    grid = module("polar").PolarGrid(32)
+    grid = module("augment").PolarGrid(32)
     square = smooth()
     rotated = module("augment").rotate_quarters(square[..., 0], 3, is_sharp=True)[..., None]
 
@@ -241,7 +239,7 @@ def test_a_quarter_rotation_is_a_shift_along_the_angle() -> None:
 
 
 def test_a_mirrored_pattern_has_its_angles_in_reverse_order() -> None:
-    grid = module("polar").PolarGrid(32)
+    grid = module("augment").PolarGrid(32)
     square = smooth()
     mirrored = np.roll(square[:, ::-1], 1, axis=1)
     other = np.roll(grid.resample(square)[:, :, ::-1], 1, axis=2)
@@ -251,8 +249,8 @@ def test_a_mirrored_pattern_has_its_angles_in_reverse_order() -> None:
 
 def test_polar_views_are_mirrored_together_and_rotated_apart() -> None:
     patterns = np.repeat(smooth(), 300, axis=0).repeat(3, axis=3)
-    polar = module("polar").PolarGrid(32).resample(patterns)
-    augmented, groups = module("polar").augment_polar(
+    polar = module("augment").PolarGrid(32).resample(patterns)
+    augmented, groups = module("augment").augment_polar(
         polar, np.full(300, 225), np.array([225]), np.random.default_rng(0)
     )
     plain = {np.roll(polar[0, ..., 0], n, axis=1).tobytes() for n in range(32)}
@@ -308,7 +306,7 @@ def test_the_fixture_has_every_energy_of_every_material(tmp_path: Path) -> None:
 def test_a_radius_factor_of_one_changes_nothing() -> None:
     polar = np.random.default_rng(0).uniform(0, 255, (2, 8, 4, 3)).astype(np.float32)
 
-    same = module("polar").scale_radius(polar, 0.0, np.random.default_rng(1))
+    same = module("augment").scale_radius(polar, 0.0, np.random.default_rng(1))
     np.testing.assert_array_equal(same, polar)
 
 
@@ -316,7 +314,7 @@ def test_scaling_the_radius_shifts_spots_in_or_out_and_fills_with_zeros() -> Non
     polar = np.zeros((40, 16, 1, 1), np.float32)
     polar[:, 8] = 100.0
 
-    scaled = module("polar").scale_radius(polar, 0.3, np.random.default_rng(1))
+    scaled = module("augment").scale_radius(polar, 0.3, np.random.default_rng(1))
 
     places = (scaled[..., 0, 0] * np.arange(16)).sum(axis=1) / scaled[..., 0, 0].sum(axis=1)
     factors = 8.5 / (places + 0.5)  # radius 8.5 becomes radius 8.5 / factor

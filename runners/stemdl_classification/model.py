@@ -1,4 +1,4 @@
-"""Residual networks that classify each view of a stack, and the published ResNet-50.
+"""Residual networks that classify each view of a stack, the published ResNet-50, and the loss.
 
 `small` and `base` take one pattern and return its logits. The views of a stack share the weights,
 each has a loss of its own, and their probabilities are averaged. `reference` takes the three
@@ -6,7 +6,7 @@ patterns of a stack as channels of a ResNet-50, as in mlcommons/science's STFC c
 
 Logits are (stack, view, class); the reference has one view. The table has trainable parameters with
 20 classes, and multiply-adds of one view (of all three for the reference) at 64 and at 128 pixels.
-Polar and square patterns differ by 0.1 % (as counted by `multiply_adds`):
+Polar and square patterns differ by 0.1 %:
 
     small          230,020       15 M       59 M
     base        11,209,684      555 M    2,221 M
@@ -18,22 +18,22 @@ so another name changes the order of sums and with it the last digit of results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
-from .harmonics import Harmonics
-from .polar import HARMONICS, POLAR
-
+REFERENCE = "reference"
 REFERENCE_CLASSES = 231  # mlcommons/science, benchmarks/stemdl/stfc: numbers 0 to 230 as classes
 REFERENCE_BLOCKS = (3, 4, 6, 3)  # He et al. 2016, table 1: 50 layers
 REFERENCE_WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4  # of a bottleneck
 GROUP_WIDTH = 8  # channels in a group of group normalisation
-HE_NORMAL = "he_normal"
+MIN_ABSOLUTE = 1e-4  # added under the root of harmonics, because its slope at 0 is infinite
+OFFSET = 1e-2  # added before the logarithm of harmonics: smaller coefficients are noise
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
@@ -52,10 +52,14 @@ class EachView(keras.Model):  # type: ignore[misc] # Keras ships no types
     def call(self, patterns: Any, *, training: bool = False) -> Any:
         """Return logits (stack, view, class) of patterns (stack, y, x, view), 0 to 255."""
         _, rows, columns, views = ops.shape(patterns)
-        images = ops.transpose(_standardised(patterns, self.statistics), (0, 3, 1, 2))
+        images = ops.transpose(self._standardised(patterns), (0, 3, 1, 2))
         images = ops.reshape(images, (-1, rows, columns, 1))
         logits = self.body(images, training=training)
         return ops.reshape(logits, (-1, views, logits.shape[-1]))
+
+    def _standardised(self, patterns: Any) -> Any:
+        mean, deviation = self.statistics
+        return (patterns - mean) / deviation
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
@@ -64,8 +68,7 @@ class AsChannels(EachView):
 
     def call(self, patterns: Any, *, training: bool = False) -> Any:
         """Return logits (stack, 1, class) of patterns (stack, y, x, 3), 0 to 255."""
-        logits = self.body(_standardised(patterns, self.statistics), training=training)
-        return ops.expand_dims(logits, 1)
+        return ops.expand_dims(self.body(self._standardised(patterns), training=training), 1)
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
@@ -97,6 +100,40 @@ class OverAngles(layers.Layer):  # type: ignore[misc] # Keras ships no types
         return ops.reshape(ops.mean(values, axis=2), (-1, radii * channels))
 
 
+@keras.saving.register_keras_serializable(package="stemdl_classification")
+class Harmonics(layers.Layer):  # type: ignore[misc] # Keras ships no types
+    """Rotational symmetry: the Fourier transform over the angle, without phase.
+
+    The absolute value of a coefficient does not change when the detector is rotated, and an n-fold
+    axis shows as orders that are multiples of n. A mean over angles would keep order 0 alone.
+    Returned are logarithms of orders 0 to `orders` - 1.
+    """
+
+    def __init__(self, orders: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.orders = orders
+
+    def build(self, shape: Any) -> None:
+        """Prepare cosine and sine (angle, order) of the transform."""
+        angles = shape[2]
+        phase = 2 * np.pi * np.outer(np.arange(angles), np.arange(self.orders)) / angles
+        self.cosine = (np.cos(phase) / angles).astype(np.float32)
+        self.sine = (np.sin(phase) / angles).astype(np.float32)
+        super().build(shape)
+
+    def call(self, values: Any) -> Any:
+        """Return (image, radius x order x channel) from (image, radius, angle, channel)."""
+        values = ops.cast(values, "float32")
+        parts = [ops.einsum("brac,ao->broc", values, wave) for wave in (self.cosine, self.sine)]
+        absolute = ops.sqrt(parts[0] ** 2 + parts[1] ** 2 + MIN_ABSOLUTE**2)
+        radii, channels = values.shape[1], values.shape[3]
+        return ops.reshape(ops.log(absolute + OFFSET), (-1, radii * self.orders * channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, for saving."""
+        return {**super().get_config(), "orders": self.orders}
+
+
 def build_model(
     settings: Mapping[str, Any],
     *,
@@ -114,7 +151,7 @@ def build_model(
         statistics: mean and standard deviation of the log intensities.
     """
     scaling = statistics if settings["standardise"] else (0.0, 1.0)
-    if settings["model"] == "reference":
+    if settings["model"] == REFERENCE:
         body = resnet50(shape, REFERENCE_CLASSES)
         model: Any = AsChannels(body, scaling, name="stemdl_reference")
     else:
@@ -142,8 +179,8 @@ def residual(shape: tuple[int, int], classes: int, settings: Mapping[str, Any]) 
         settings: see `build_model`.
     """
     widths, blocks = settings["widths"], settings["blocks"]
-    is_polar = settings["coordinates"] == POLAR
-    has_harmonics = settings["head"] == HARMONICS
+    is_polar = settings["coordinates"] == "rings"
+    has_harmonics = settings["head"] == "harmonics"
     inputs = keras.Input((*shape, 1))
     values = _conv(inputs, widths[0], 5, strides=(1, 2) if is_polar else 2, is_polar=is_polar)
     values = layers.ReLU()(_normalised(values))
@@ -157,9 +194,9 @@ def residual(shape: tuple[int, int], classes: int, settings: Mapping[str, Any]) 
         orders = settings["orders"]
         pooled = layers.Concatenate()([Harmonics(orders)(values), Harmonics(orders)(inputs)])
         pooled = layers.LayerNormalization()(pooled)
-        return _with_head(inputs, pooled, classes, dropout=settings["dropout"])
-    pool = OverAngles() if is_polar else layers.GlobalAveragePooling2D()
-    return _with_head(inputs, pool(values), classes, dropout=settings["dropout"])
+    else:
+        pooled = (OverAngles() if is_polar else layers.GlobalAveragePooling2D())(values)
+    return _with_head(inputs, pooled, classes, dropout=settings["dropout"])
 
 
 def resnet50(shape: tuple[int, int], classes: int) -> Any:
@@ -170,8 +207,7 @@ def resnet50(shape: tuple[int, int], classes: int) -> Any:
     """
     inputs = keras.Input((*shape, 3))
     values = layers.ZeroPadding2D(3)(inputs)
-    values = layers.Conv2D(64, 7, strides=2, use_bias=False, kernel_initializer=HE_NORMAL)(values)
-    values = layers.ReLU()(_batch_normalised(values))
+    values = layers.ReLU()(_batch_normalised(_conv(values, 64, 7, strides=2, padding="valid")))
     values = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(values))
     for stage, (width, count) in enumerate(zip(REFERENCE_WIDTHS, REFERENCE_BLOCKS, strict=True)):
         for number in range(count):
@@ -179,20 +215,30 @@ def resnet50(shape: tuple[int, int], classes: int) -> Any:
     return _with_head(inputs, layers.GlobalAveragePooling2D()(values), classes, dropout=0.0)
 
 
-def multiply_adds(body: Any) -> int:
-    """Return the multiply-adds of the convolutions and of the head for one input."""
-    total = 0
-    for layer in body.layers:
-        if isinstance(layer, layers.Conv2D):
-            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, layers.Dense):
-            total += int(np.prod(layer.kernel.shape))
-    return total
+def probabilities(logits: Any) -> npt.NDArray[np.float32]:
+    """Return the mean over views of each view's softmax: (stack, class) float32."""
+    values = np.asarray(logits, np.float64)
+    values = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray((values / values.sum(axis=-1, keepdims=True)).mean(axis=1), np.float32)
 
 
-def _standardised(patterns: Any, statistics: tuple[float, float]) -> Any:
-    mean, deviation = statistics
-    return (patterns - mean) / deviation
+def loss_sums(targets: Any, logits: Any, weights: Any, *, smoothing: float) -> tuple[Any, Any]:
+    """Return (sum of weighted losses, sum of weights) over a batch: two scalars.
+
+    The loss of a stack is the mean over its views of the cross-entropy of each view.
+
+    Args:
+        targets: (stack,) integer classes.
+        logits: (stack, view, class).
+        weights: (stack,) float.
+        smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
+    """
+    classes = logits.shape[-1]
+    log_probabilities = logits - ops.logsumexp(logits, axis=-1, keepdims=True)
+    one_hot = ops.one_hot(targets, classes, dtype=logits.dtype)
+    smoothed = ops.expand_dims((1.0 - smoothing) * one_hot + smoothing / classes, 1)
+    losses = -ops.mean(ops.sum(smoothed * log_probabilities, axis=-1), axis=1)
+    return ops.sum(weights * losses), ops.sum(weights)
 
 
 def _with_head(inputs: Any, pooled: Any, classes: int, *, dropout: float) -> Any:
@@ -214,9 +260,7 @@ def _basic_block(values: Any, width: int, *, strides: Any, is_polar: bool) -> An
 def _bottleneck_block(values: Any, width: int, *, strides: int) -> Any:
     inner = layers.ReLU()(_batch_normalised(_conv(values, width, 1)))
     inner = layers.ZeroPadding2D(1)(inner)
-    inner = layers.Conv2D(width, 3, strides=strides, use_bias=False, kernel_initializer=HE_NORMAL)(
-        inner
-    )
+    inner = _conv(inner, width, 3, strides=strides, padding="valid")
     inner = layers.ReLU()(_batch_normalised(inner))
     inner = _batch_normalised(_conv(inner, EXPANSION * width, 1))
     if strides > 1 or values.shape[-1] != EXPANSION * width:
@@ -224,13 +268,20 @@ def _bottleneck_block(values: Any, width: int, *, strides: int) -> Any:
     return layers.ReLU()(layers.Add()([values, inner]))
 
 
-def _conv(values: Any, width: int, size: int, *, strides: Any = 1, is_polar: bool = False) -> Any:
-    """Return a convolution that keeps rows and columns, except for its strides."""
+def _conv(
+    values: Any, width: int, size: int, *,
+    strides: Any = 1, is_polar: bool = False, padding: str = "same",
+) -> Any:  # fmt: skip
+    """Return a convolution without bias; polar images are padded around the angle before it."""
     if is_polar and size > 1:
         values = GoRound(size // 2)(values)
-    padding = "valid" if is_polar else "same"
     return layers.Conv2D(
-        width, size, strides=strides, padding=padding, use_bias=False, kernel_initializer=HE_NORMAL
+        width,
+        size,
+        strides=strides,
+        padding="valid" if is_polar else padding,
+        use_bias=False,
+        kernel_initializer="he_normal",
     )(values)
 
 
@@ -241,10 +292,3 @@ def _normalised(values: Any, gamma: str = "ones") -> Any:
 
 def _batch_normalised(values: Any) -> Any:
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(values)
-
-
-def probabilities(logits: Sequence[Any] | Any) -> np.ndarray[Any, Any]:
-    """Return the mean over views of each view's softmax: (stack, class) float32."""
-    values = np.asarray(logits, np.float64)
-    values = np.exp(values - values.max(axis=-1, keepdims=True))
-    return np.asarray((values / values.sum(axis=-1, keepdims=True)).mean(axis=1), np.float32)
