@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> None:
-    module = importlib.import_module("sciml_runner_uno.batches")
+    module = importlib.import_module("sciml_runner_uno.inputs")
     together = size if arguments.blocks else 0
     order = module.epoch_order(
         case.rows.responses, case.train, rng=np.random.default_rng(1), together=together
@@ -110,7 +110,7 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
 
 
 def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> None:
-    runner = importlib.import_module("sciml_runner_uno.runner")
+    predict = importlib.import_module("sciml_runner_uno.model").predict_by_entity
     model, joined = case.build(), case.build_joined()
     copy_weights(model, joined)
     rows = case.evaluation
@@ -119,7 +119,7 @@ def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> 
     forward = _compiled(joined)
 
     def by_entity(built: Any) -> np.ndarray[Any, Any]:
-        return np.concatenate(list(runner.predict_by_entity(built, inputs, batch_size=size)))
+        return np.asarray(predict(built, inputs, batch_size=size))
 
     def joined_outputs() -> np.ndarray[Any, Any]:
         outputs = [forward(case.join_inputs(case.rows.inputs(piece))) for piece in pieces]
@@ -245,7 +245,7 @@ def _use_memory(arguments: argparse.Namespace) -> None:
     """Train and evaluate one contender, and print the peak memory of this process (Linux)."""
     case = make_case(arguments)
     size = max(map(int, arguments.batches.split(",")))
-    module = importlib.import_module("sciml_runner_uno.batches")
+    module = importlib.import_module("sciml_runner_uno.inputs")
     together = size if arguments.blocks else 0
     order = module.epoch_order(
         case.rows.responses, case.train, rng=np.random.default_rng(1), together=together
@@ -256,9 +256,8 @@ def _use_memory(arguments: argparse.Namespace) -> None:
     if arguments.memory_of == OURS:
         model = case.build()
         _trainer(case, model, lambda: iter(batches))()
-        runner = importlib.import_module("sciml_runner_uno.runner")
-        inputs = case.rows.inputs(case.evaluation)
-        list(runner.predict_by_entity(model, inputs, batch_size=size))
+        predict = importlib.import_module("sciml_runner_uno.model").predict_by_entity
+        predict(model, case.rows.inputs(case.evaluation), batch_size=size)
     else:
         model = case.build_joined()
         _trainer(case, model, lambda: map(case.join, batches))()

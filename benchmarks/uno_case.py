@@ -43,7 +43,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     load_runner(registry, "uno")
     modules = {
         name: importlib.import_module(f"sciml_runner_uno.{name}")
-        for name in ("data", "batches", "models", "towers")
+        for name in ("data", "inputs", "model")
     }
     task = choose_variant(load_task(registry.runner("uno")), arguments.variant)
     overrides = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
@@ -51,7 +51,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     settings |= {"knows": [], "output_scale": 1.0}
     responses = _responses(modules["data"], arguments)
     cells, drugs = responses.cells.tables, responses.drug_table.tables
-    rows = modules["batches"].Rows(
+    rows = modules["inputs"].Rows(
         responses,
         base=np.zeros(len(responses), "f4"),
         dose_scale=None,
@@ -66,9 +66,9 @@ def make_case(arguments: argparse.Namespace) -> Any:
     def build(precision: str = "float32") -> Any:
         return _with_precision(
             precision,
-            lambda: modules["models"].build_model(
+            lambda: modules["model"].build_model(
                 settings,
-                modules["towers"].Tables(cells, drugs),
+                modules["model"].Tables(cells, drugs),
                 has_doses=has_doses,
                 has_pairs=False,
             ),

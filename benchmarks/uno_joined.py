@@ -1,7 +1,7 @@
 """Uno's published network on joined rows: every feature of every row side by side.
 
 The runner computes each tower once for each distinct cell line and drug of a batch
-(`runners/uno/models.py`). This module has the published way to compute the same network: each row
+(`runners/uno/model.py`). This module has the published way to compute the same network: each row
 carries all features of its cell line and its drugs. The tests compare outputs and gradients of
 both, and `uno.py` compares their speed. No benchmark trains on it.
 

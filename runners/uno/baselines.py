@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,12 @@ from sciml_data.bench.scoring.baselines import fit_ridge
 from sciml_data.bench.task.splits import TRAIN, VALIDATION, evenly_spaced
 
 from . import effects
-from .data import Floats, Responses
-from .features import Scaled
+from .data import Codes, Floats, Responses
+
+if TYPE_CHECKING:
+    from sciml_data.bench.interface import Baseline
+
+    from .runner import Uno
 
 MEANS: Mapping[str, tuple[str, ...]] = {
     "mean": (),
@@ -31,129 +35,92 @@ DOSE_MEANS: Mapping[str, tuple[str, ...]] = {
 BOOSTING, RIDGE = "boosting", "ridge"
 MAX_FOR_AXES = 4000  # entities that principal axes are computed from
 BLOCK = 1 << 16  # rows whose features are in memory at once
-Rows: TypeAlias = npt.NDArray[np.int64]
 
 
-def forecasts(
-    responses: Responses,
-    scaled: Scaled,
-    training: Mapping[str, Mapping[str, Rows]],
-    settings: Mapping[str, Any],
-    *,
-    notes: dict[str, Any],
-) -> Iterator[tuple[str, Floats]]:
-    """Yield name and forecast (row,), float32, of each baseline for all rows.
+def fit(problem: Uno) -> tuple[dict[str, Baseline], dict[str, Any]]:
+    """Return each baseline as a function from rows to values (row,), and notes for the record.
 
-    Args:
-        responses: all rows.
-        scaled: features.
-        training: "parts": rows by part; "entities": "cells" and "drugs" of the training part.
-        settings: see task.toml.
-        notes: gets details of a baseline, or why it is skipped, for the record.
+    A note has details of a baseline, or why it is skipped.
     """
-    train = training["parts"]["train"]
-    named = {**MEANS, **(DOSE_MEANS if responses.doses.shape[1] else {})}
-    for name, kinds in named.items():
-        forecast = effects.forecasts(responses, train, {name: kinds}, penalty=settings["shrinkage"])
-        yield name, forecast[name].astype(np.float32)
-    reduced = reduce_features(
-        scaled.cells, scaled.drugs, training["entities"], max_components=settings["components"]
-    )
-    options = {"penalty": settings["ridge_penalty"], "products": settings["ridge_products"]}
-    yield RIDGE, ridge(responses, reduced, train, **options).astype(np.float32)
+    responses, settings, parts = problem.responses, problem.settings, problem.division.parts
+    train, penalty = parts[TRAIN], settings["shrinkage"]
+    means = {**MEANS, **(DOSE_MEANS if responses.has_doses else {})}
+    fitted: dict[str, Baseline] = {
+        name: effects.forecast(responses, train, kinds, penalty=penalty).__getitem__
+        for name, kinds in means.items()
+    }
+    reduced = {
+        kind: _components(tables, problem.training[kind], settings["components"])
+        for kind, tables in problem.features.items()
+    }
+    features = RowFeatures(responses, reduced["cell"], reduced["drug"])
+    fitted[RIDGE] = _fit_ridge(features, train, settings)
     missing = boosting_missing()
     if missing or not settings["boosting_trees"]:
-        notes[BOOSTING] = {"skipped": missing or "boosting_trees=0"}
-        return
-    boosted, notes[BOOSTING] = boosting(
-        responses, lambda rows: row_features(responses, reduced, rows), training["parts"], settings
-    )
-    yield BOOSTING, boosted.astype(np.float32)
+        return fitted, {BOOSTING: {"skipped": missing or "boosting_trees=0"}}
+    fitted[BOOSTING], note = _fit_boosting(features, parts, settings)
+    return fitted, {BOOSTING: note}
 
 
 @dataclass(frozen=True)
-class Reduced:
-    """Principal components of the features, with axes from training entities.
+class RowFeatures:
+    """Features of rows for a regression: principal components of the row's cell and drugs, doses.
 
     Attributes:
+        responses: all rows.
         cells: (cell, component) float32.
         drugs: (drug, component) float32.
     """
 
+    responses: Responses
     cells: Floats
     drugs: Floats
 
+    def of(self, rows: Codes, *, products: int = 0) -> Floats:
+        """Return (row, feature) float32: components of cell and drugs, doses and their squares.
 
-def reduce_features(
-    cells: Mapping[str, npt.NDArray[Any]],
-    drugs: Mapping[str, npt.NDArray[Any]],
-    training_entities: Mapping[str, Rows],
-    *,
-    max_components: int,
-) -> Reduced:
-    """Return at most `max_components` components of cells and of drugs; see `_components`."""
-    return Reduced(
-        _components(cells, training_entities["cells"], max_components),
-        _components(drugs, training_entities["drugs"], max_components),
-    )
+        Components and doses of two drugs are added, so their order does not matter.
 
-
-def row_features(
-    responses: Responses, reduced: Reduced, rows: Rows, *, products: int = 0
-) -> Floats:
-    """Return (row, feature) float32: components of cell and drugs, doses and their squares.
-
-    Components and doses of two drugs are added, so their order does not matter.
-
-    Args:
-        responses: all rows.
-        reduced: components of cells and drugs.
-        rows: indices of the wanted rows.
-        products: number of leading components of each kind whose products are features too.
-    """
-    cells = reduced.cells[responses.cell[rows]]
-    padded = np.concatenate([reduced.drugs, np.zeros((1, reduced.drugs.shape[1]), np.float32)])
-    slots = responses.drugs[rows]
-    drugs = padded[slots].sum(axis=1)
-    blocks = [cells, drugs]
-    if responses.doses.shape[1]:
-        doses = responses.doses[rows]
-        blocks += [np.nanmin(doses, axis=1)[:, None], np.nanmax(doses, axis=1)[:, None]]
-        blocks += [np.nansum(doses, axis=1)[:, None] ** 2, (slots >= 0).sum(axis=1)[:, None]]
-    if products:
-        both = cells[:, :products, None] * drugs[:, None, :products]
-        blocks.append(both.reshape(len(rows), -1))
-        if responses.doses.shape[1]:
-            low = np.nanmin(responses.doses[rows], axis=1)[:, None]
-            blocks += [low * drugs[:, :products], low * cells[:, :products]]
-    return np.concatenate(blocks, axis=1).astype(np.float32)
+        Args:
+            rows: indices of rows.
+            products: number of leading components of each kind whose products are features too.
+        """
+        cells = self.cells[self.responses.cell[rows]]
+        slots, doses = self.responses.drugs[rows], self.responses.doses[rows]
+        drugs = np.pad(self.drugs, ((0, 1), (0, 0)))[slots].sum(axis=1)  # an empty slot is -1
+        blocks, dose_products = [cells, drugs], []
+        if self.responses.has_doses:
+            low = np.nanmin(doses, axis=1)[:, None]
+            blocks += [low, np.nanmax(doses, axis=1)[:, None]]
+            blocks += [np.nansum(doses, axis=1)[:, None] ** 2, (slots >= 0).sum(axis=1)[:, None]]
+            dose_products = [low * drugs[:, :products], low * cells[:, :products]]
+        if products:
+            both = cells[:, :products, None] * drugs[:, None, :products]
+            blocks += [both.reshape(len(rows), -1), *dose_products]
+        return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-def ridge(
-    responses: Responses, reduced: Reduced, train: Rows, *, penalty: float, products: int
-) -> npt.NDArray[np.float64]:
-    """Return the forecast (row,) of all rows by ridge regression."""
+def _predictor(predict: Any, features: RowFeatures, products: int = 0) -> Baseline:
+    """Return a function from rows to values (row,), with the features of a block in memory."""
 
-    def blocks(rows: Rows) -> Iterator[Rows]:
-        return (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+    def values(rows: Codes) -> npt.NDArray[Any]:
+        blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+        return np.concatenate(
+            [predict(features.of(block, products=products)).reshape(-1) for block in blocks]
+        )
 
+    return values
+
+
+def _fit_ridge(features: RowFeatures, train: Codes, settings: Mapping[str, Any]) -> Baseline:
+    products = settings["ridge_products"]
+    blocks = (train[first : first + BLOCK] for first in range(0, len(train), BLOCK))
+    target = features.responses.target[:, None]
     line = fit_ridge(
-        (
-            (
-                row_features(responses, reduced, rows, products=products),
-                responses.target[rows][:, None],
-            )
-            for rows in blocks(train)
-        ),
-        penalty=penalty,
+        ((features.of(rows, products=products), target[rows]) for rows in blocks),
+        penalty=settings["ridge_penalty"],
     )
-    everything = np.arange(len(responses))
-    return np.concatenate(
-        [
-            line.predict(row_features(responses, reduced, rows, products=products))[:, 0]
-            for rows in blocks(everything)
-        ]
-    )
+    return _predictor(line.predict, features, products)
 
 
 def boosting_missing() -> str | None:
@@ -163,28 +130,18 @@ def boosting_missing() -> str | None:
     return "lightgbm is not installed: pip install 'sciml-data[uno]'"
 
 
-def boosting(
-    responses: Responses,
-    features: Any,
-    parts: Mapping[str, Rows],
-    settings: Mapping[str, Any],
-) -> tuple[npt.NDArray[np.float64], Mapping[str, Any]]:
-    """Return the forecast (row,) of all rows by LightGBM, and details for the record.
+def _fit_boosting(
+    features: RowFeatures, parts: Mapping[str, Codes], settings: Mapping[str, Any]
+) -> tuple[Baseline, dict[str, Any]]:
+    """Return LightGBM, fitted, and details for the record.
 
     The number of trees is chosen by the validation part. The order of sums is fixed, so results are
     reproducible.
-
-    Args:
-        responses: all rows.
-        features: function from indices of rows to (row, feature) float32.
-        parts: rows of "train", and of "validation" for early stopping.
-        settings: `boosting_*` of task.toml.
     """
     import lightgbm
 
-    limit = settings["boosting_rows"] or len(responses)  # 0: all rows
     chosen = (parts[TRAIN], parts.get(VALIDATION, parts[TRAIN]))
-    train, validation = (evenly_spaced(rows, limit, truncate=True) for rows in chosen)
+    train, validation = (evenly_spaced(rows, settings["boosting_rows"]) for rows in chosen)
     options = {
         "objective": "regression",
         "learning_rate": settings["boosting_rate"],
@@ -200,20 +157,16 @@ def boosting(
         "num_threads": settings["boosting_threads"],
         "verbose": -1,
     }
-    train_data = lightgbm.Dataset(features(train), responses.target[train], free_raw_data=True)
-    validation_data = train_data.create_valid(features(validation), responses.target[validation])
+    target = features.responses.target
+    train_data = lightgbm.Dataset(features.of(train), target[train], free_raw_data=True)
     booster = lightgbm.train(
         options,
         train_data,
         num_boost_round=settings["boosting_trees"],
-        valid_sets=[validation_data],
+        valid_sets=[train_data.create_valid(features.of(validation), target[validation])],
         callbacks=[lightgbm.early_stopping(50, verbose=False)],
     )
-    pieces = [
-        booster.predict(features(np.arange(first, min(first + BLOCK, len(responses)))))
-        for first in range(0, len(responses), BLOCK)
-    ]
-    return np.concatenate(pieces), {
+    return _predictor(booster.predict, features), {
         "trees": int(booster.best_iteration),
         "rows": len(train),
         "selection": "trees by the validation part",
@@ -222,11 +175,11 @@ def boosting(
 
 
 def _components(
-    tables: Mapping[str, npt.NDArray[Any]], training: Rows, max_components: int
+    tables: Mapping[str, npt.NDArray[Any]], training: Codes, max_components: int
 ) -> Floats:
     """Return principal components (entity, component) of unit variance, with axes from training."""
     values = np.concatenate([np.asarray(table, np.float32) for table in tables.values()], axis=1)
-    training = evenly_spaced(training, MAX_FOR_AXES, truncate=True)
+    training = evenly_spaced(training, MAX_FOR_AXES)
     known = values[training].astype(np.float64)
     centre = known.mean(axis=0)
     _, sizes, axes = _truncated_svd(known - centre, max_components)

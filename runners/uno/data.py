@@ -22,8 +22,6 @@ from sciml_data.formats.drug_response import NO_DRUG, text_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.bench.task.split import Split
-
 AUC, DOSE = "auc", "dose"
 TARGETS = {AUC: "auc", DOSE: "growth"}
 NO_SLOT = -1  # in `drugs`: the slot is empty
@@ -97,6 +95,11 @@ class Responses:
         return len(self.target)
 
     @property
+    def has_doses(self) -> bool:
+        """Return whether rows have doses, and with them two slots for drugs."""
+        return self.variant == DOSE
+
+    @property
     def has_pairs(self) -> bool:
         """Return whether any row has a second drug."""
         return bool(self.drugs.shape[1] > 1 and (self.drugs[:, 1] >= 0).any())
@@ -123,13 +126,18 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
         raise SciMLDataError(
             f"{name} has no rows, or values that are not finite: {len(target)} rows"
         )
+    slots = (1,) if variant == AUC else (1, 2)
+    drugs = np.stack([dataset[f"drug{n}_index"].to_numpy().astype(np.int32) for n in slots], axis=1)
+    doses = np.empty((len(target), 0), np.float32)
+    if variant == DOSE:
+        doses = np.stack([dataset[f"dose{n}"].to_numpy().astype("f4") for n in slots], axis=1)
     has_part = "published_part" in dataset
     return Responses(
         variant=variant,
         target=target,
         cell=dataset["cell_index"].to_numpy().astype(np.int32),
-        drugs=_drugs(dataset, variant),
-        doses=_doses(dataset, variant),
+        drugs=np.where(drugs == NO_DRUG, NO_SLOT, drugs).astype(np.int32),
+        doses=doses,
         source=dataset["source_index"].to_numpy().astype(np.int32),
         study=dataset["study_index"].to_numpy().astype(np.int32),
         published=dataset["published_part"].to_numpy() if has_part else None,
@@ -141,7 +149,7 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
     )
 
 
-def keys_of(responses: Responses, split: Split) -> pd.DataFrame:
+def keys_of(responses: Responses) -> pd.DataFrame:
     """Return a row for each response: its cell line, compounds, combination of them, and replicate.
 
     Cells and compounds have their canonical names, so a compound with two ids is in one part only.
@@ -160,8 +168,7 @@ def keys_of(responses: Responses, split: Split) -> pd.DataFrame:
         columns["published_part"] = pd.Categorical.from_codes(
             responses.published, pd.Index(PUBLISHED)
         )
-    if "row" in split.members[TRAIN].get("by", ()):
-        columns["row"] = row_hashes(responses)
+    columns["row"] = row_hashes(responses)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(responses), name="row"))
 
 
@@ -173,18 +180,9 @@ def compounds(responses: Responses) -> Codes:
 
 def group_codes(responses: Responses) -> Codes:
     """Return (row,) a number for each compound, or pair of compounds in either order."""
-    return pair_codes(compounds(responses), len(responses.drug_table))
-
-
-def pair_codes(slots: Codes, count: int) -> Codes:
-    """Return (row,) a number for each combination of codes (row, slot), in any order of slots.
-
-    Args:
-        slots: codes below `count`, or -1.
-        count: number of codes.
-    """
+    slots = compounds(responses)
     low, high = slots.min(axis=1), slots.max(axis=1)
-    return np.asarray((low + 1) * np.int64(count + 1) + high)
+    return np.asarray((low + 1) * np.int64(len(responses.drug_table) + 1) + high)
 
 
 def drug_texts(responses: Responses, row: int) -> tuple[str, str]:
@@ -208,21 +206,6 @@ def row_hashes(responses: Responses) -> Hashes:
         hash_ids(responses.sources, "source")[responses.source],
         hash_ids(responses.studies, "study")[responses.study],
     )
-
-
-def _drugs(dataset: xr.Dataset, variant: str) -> npt.NDArray[np.int32]:
-    first = dataset["drug1_index"].to_numpy().astype(np.int32)
-    if variant == AUC:
-        return first[:, None]
-    second = dataset["drug2_index"].to_numpy().astype(np.int32)
-    return np.stack([first, np.where(second == NO_DRUG, NO_SLOT, second)], axis=1)
-
-
-def _doses(dataset: xr.Dataset, variant: str) -> Floats:
-    if variant == AUC:
-        return np.empty((dataset.sizes["response"], 0), np.float32)
-    doses = [dataset[name].to_numpy() for name in ("dose1", "dose2")]
-    return np.stack(doses, axis=1).astype(np.float32)
 
 
 def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Entities:

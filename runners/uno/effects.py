@@ -4,6 +4,8 @@ The model is ridge regression on one-hot codes: a row's value is the mean plus o
 factor. `penalty` shrinks each effect towards 0 as that many rows of value 0 would. Effects are
 fitted by backfitting, one factor after the other until they no longer change. Factors are nested
 (an id in its canonical name, a dose in its drug), so a rare group falls back on the wider one.
+
+These forecasts are baselines, and one of them is the base that the `pooled` network corrects.
 """
 
 from __future__ import annotations
@@ -15,9 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .data import NO_SLOT, Responses, compounds, group_codes
+from .data import NO_SLOT, Codes, Floats, Responses, compounds, group_codes
 
-Codes: TypeAlias = npt.NDArray[np.int64]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 MAX_SWEEPS = 50  # passes over all factors
 TOLERANCE = 1e-6  # largest change of an effect in the last pass
@@ -38,10 +39,8 @@ class AdditiveEffects:
 
     def predict(self, factors: Sequence[Codes]) -> Doubles:
         """Return the forecast of rows (row,) float64; an unknown code has effect 0."""
-        total = np.full(len(factors[0]) if factors else 0, self.mean)
-        for codes, effect in zip(factors, self.effects, strict=True):
-            total += _gathered(effect, codes)
-        return total
+        effects = zip(self.effects, factors, strict=True)
+        return np.asarray(sum((_gathered(*effect) for effect in effects), self.mean))
 
 
 def fit_additive_effects(
@@ -58,22 +57,54 @@ def fit_additive_effects(
     mean = float(target.mean())
     effects = [np.zeros(int(codes.max()) + 1) for codes in factors]
     counts = [
-        _summed(codes, np.ones(len(target)), len(e))
-        for codes, e in zip(factors, effects, strict=True)
+        _summed(codes, np.ones(len(target)), len(effect))
+        for codes, effect in zip(factors, effects, strict=True)
     ]
     residual = target - mean
     for _ in range(MAX_SWEEPS):
         largest_step = 0.0
         for number, (codes, count) in enumerate(zip(factors, counts, strict=True)):
-            slots = 1 if codes.ndim == 1 else codes.shape[1]
             shrinkage = penalty * effects[number]
-            step = (_summed(codes, residual, len(count)) - shrinkage) / (count + penalty) / slots
+            step = _summed(codes, residual, len(count)) - shrinkage
+            step = step / (count + penalty) / len(_slots(codes))
             effects[number] = effects[number] + step
             residual = residual - _gathered(step, codes)
             largest_step = max(largest_step, float(np.abs(step).max(initial=0.0)))
         if largest_step < TOLERANCE:
             break
     return AdditiveEffects(mean, tuple(effects))
+
+
+def forecast(responses: Responses, train: Codes, kinds: Sequence[str], *, penalty: float) -> Floats:
+    """Return the forecast (row,) float32 of all rows from the effects of some kinds of factors.
+
+    Args:
+        responses: all rows.
+        train: rows that effects are fitted to.
+        kinds: see `factors_of`; without any the forecast is the mean.
+        penalty: see `fit_additive_effects`.
+    """
+    by_kind = factors_of(responses) if kinds else {}
+    factors = [codes for kind in kinds for codes in by_kind.get(kind, [])]
+    target = responses.target[train].astype(np.float64)
+    fitted = fit_additive_effects(target, [codes[train] for codes in factors], penalty=penalty)
+    return np.broadcast_to(fitted.predict(factors), len(responses)).astype(np.float32)
+
+
+def known_kinds(knows: Mapping[str, bool], *, has_doses: bool) -> tuple[str, ...]:
+    """Return the kinds of factors that held-out rows can have in common with training rows.
+
+    Args:
+        knows: whether most validation rows share their `cell`, or their `drug`, with training.
+        has_doses: whether rows have doses.
+    """
+    is_known = {
+        "cell": knows["cell"],
+        "level": has_doses,
+        "drug": knows["drug"],
+        "dose": has_doses and knows["drug"],
+    }
+    return tuple(kind for kind, known in is_known.items() if known)
 
 
 def factors_of(responses: Responses) -> dict[str, list[Codes]]:
@@ -89,55 +120,25 @@ def factors_of(responses: Responses) -> dict[str, list[Codes]]:
     if len(np.unique(responses.drug_table.codes)) < len(responses.drug_table):
         drugs.append(responses.drugs.astype(np.int64))
     factors = {"cell": cells, "drug": drugs}
-    if responses.doses.shape[1]:
-        levels = _dose_levels(responses)
+    if responses.has_doses:
+        steps = np.round(np.nan_to_num(responses.doses, nan=0.0) / DOSE_STEP).astype(np.int64)
+        is_drug = responses.drugs != NO_SLOT
+        levels = np.where(is_drug, steps - steps[is_drug].min(), NO_SLOT)
         factors |= {"level": [levels], "dose": _at_doses(responses, levels)}
     return factors
-
-
-def forecasts(
-    responses: Responses, train: Codes, named: Mapping[str, Sequence[str]], *, penalty: float
-) -> dict[str, Doubles]:
-    """Return forecasts (row,) of all rows by name.
-
-    Args:
-        responses: all rows.
-        train: rows that effects are fitted to.
-        named: kinds of factors by name of the forecast; without any it is the mean.
-        penalty: see `fit_additive_effects`.
-    """
-    by_kind = factors_of(responses)
-    target = responses.target.astype(np.float64)
-    named_forecasts = {}
-    for name, kinds in named.items():
-        factors = [codes for kind in kinds for codes in by_kind.get(kind, [])]
-        fitted = fit_additive_effects(
-            target[train], [codes[train] for codes in factors], penalty=penalty
-        )
-        mean = np.full(len(target), fitted.mean)
-        named_forecasts[name] = fitted.predict(factors) if factors else mean
-    return named_forecasts
-
-
-def _dose_levels(responses: Responses) -> Codes:
-    """Return the dose of each slot as a multiple of `DOSE_STEP`, `NO_SLOT` for no drug."""
-    steps = np.round(np.nan_to_num(responses.doses, nan=0.0) / DOSE_STEP).astype(np.int64)
-    is_drug = responses.drugs != NO_SLOT
-    return np.where(is_drug, steps - steps[is_drug].min(), NO_SLOT)
 
 
 def _at_doses(responses: Responses, levels: Codes) -> list[Codes]:
     """Return factors: drugs at doses, pairs of drugs, and pairs at doses in any order."""
     at_dose = compounds(responses) * (levels.max() + 1) + levels
-    at_dose = np.where(responses.drugs == NO_SLOT, NO_SLOT, at_dose)
-    at_dose = _numbered(at_dose)
+    at_dose = _numbered(np.where(responses.drugs == NO_SLOT, NO_SLOT, at_dose))
     if not responses.has_pairs:
         return [at_dose[:, 0]]
-    pairs = np.where(responses.drugs[:, 1] == NO_SLOT, NO_SLOT, group_codes(responses))
     both = np.sort(at_dose, axis=1)
     pairs_at_doses = both[:, 0] * (at_dose.max() + 1) + both[:, 1]
-    pairs_at_doses = np.where(responses.drugs[:, 1] == NO_SLOT, NO_SLOT, pairs_at_doses)
-    return [at_dose, _numbered(pairs), _numbered(pairs_at_doses)]
+    is_single = responses.drugs[:, 1] == NO_SLOT
+    pairs = (np.where(is_single, NO_SLOT, c) for c in (group_codes(responses), pairs_at_doses))
+    return [at_dose, *map(_numbered, pairs)]
 
 
 def _numbered(codes: Codes) -> Codes:
@@ -165,4 +166,5 @@ def _gathered(effect: Doubles, codes: Codes) -> Doubles:
 
 
 def _slots(codes: Codes) -> Codes:
+    """Return codes as (slot, row)."""
     return codes[None] if codes.ndim == 1 else codes.T

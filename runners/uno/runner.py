@@ -1,7 +1,7 @@
-"""CANDLE-UNO, the benchmark: the response of cancer cell lines to drugs.
+"""CANDLE-UNO, the benchmark: the response of cancer cell lines to drugs. A sample is one response.
 
-`prepare` is the entry point of the engine. `Uno` implements the interface `Problem` of
-`sciml_data.bench.interface` with the other modules of this folder.
+Features belong to cells and drugs, so a batch names entities, and the tables of their features are
+part of the model; see `inputs.py` and `model.py`.
 """
 
 from __future__ import annotations
@@ -14,68 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
+from sciml_data.bench.interface import Baseline, Benchmark
+from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.splits import (
-    NOT_KNOWN,
-    TRAIN,
-    VALIDATION,
-    Division,
-    Options,
-    describe,
-    divide,
-    evenly_spaced,
-    leakage,
-)
-from sciml_data.bench.task.task import load_task
+from sciml_data.bench.task.splits import NOT_KNOWN, TRAIN, VALIDATION, Options
 
-from . import baselines as simple
-from . import data, features
-from .base_forecast import make_base_forecast
-from .batches import Rows, epoch_order
-from .data import Responses
+from . import baselines, data, effects, inputs
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from sciml_data.bench.plots import Results
-    from sciml_data.bench.task.split import Split
 
-NOISY = "reference-noisy"  # value of the setting `evaluation`
+REFERENCE, NOISY = "reference", "reference-noisy"  # values of the settings `model`, `evaluation`
 # The model may use an entity's own effect if at least this percentage of validation rows share
 # their entity with the training part.
 MIN_SHARED_PERCENT = 50
-LEAKAGE = (
-    "percentage of the part's rows whose cell, drugs (all of them), combination of drugs, or cell "
-    "with drugs is in a training row too; cells and compounds by canonical name, replicates "
-    "regardless of their dose, source and study"
-)
-PREDICT_ROWS = 1 << 14  # in one pass through the head: about 65 MB of activations
-ENTITIES_PER_PASS = 4096  # through a tower
 TABLE_METRICS = ("mse", "r2_per_drug")  # columns of drugs-<part>.csv
-
-
-def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Uno:
-    """Return the benchmark on one dataset and split.
-
-    Args:
-        dataset: ready form of the variant `settings["variant"]`.
-        split: stored rule.
-        settings: see task.toml.
-
-    Raises:
-        CallError: the dataset lacks what the variant or the split needs.
-        SciMLDataError: a part has no row.
-    """
-    responses = data.read_responses(dataset, settings["variant"])
-    keys = data.keys_of(responses, split)
-    options = Options(held_out=tuple(settings["held_out"]), hint="--split row")
-    division = divide(split, keys, options)
-    report = {
-        "parts": describe(division, keys),
-        "leakage": leakage(division, keys, meaning=LEAKAGE),
-    }
-    return Uno(responses, division, report, settings)
 
 
 def figures(results: Results) -> Mapping[str, Any]:
@@ -85,141 +41,160 @@ def figures(results: Results) -> Mapping[str, Any]:
     return draw(results)
 
 
-class Uno:
-    """The problem that the engine trains on. A sample is one response."""
+class Uno(Benchmark):
+    """Responses of cell lines to one drug or two.
 
-    def __init__(
-        self,
-        responses: Responses,
-        split: Division,
-        report: Mapping[str, Any],
-        settings: Mapping[str, Any],
-    ) -> None:
-        """Scale the features, and fit the forecast that the model corrects.
+    Attributes:
+        responses: all rows, with the tables of cells and drugs.
+        training: indices of the `cell`s and `drug`s of the training part.
+        features: scaled tables of features by name, for each kind.
+        knows: whether most validation rows share their `cell`, or all of their `drug`s, with the
+            training part.
+        kinds: kinds of mean effects that the network corrects.
+        spread: standard deviation of the errors of `rows.base` in training; 1 for the reference.
+        rows: makes inputs of rows.
+    """
 
-        Args:
-            responses: all rows.
-            split: the parts.
-            report: `parts` and `leakage` of the split, for the record.
-            settings: see task.toml.
-        """
-        self.responses, self.split, self.report = responses, split, report
-        self.settings = settings
-        self.parts = tuple(split.parts)
-        train = split.parts[TRAIN]
-        self.training_entities = {
-            "cells": features.distinct_entities(responses.cell, train),
-            "drugs": features.distinct_entities(responses.drugs, train),
+    LEAKAGE = (
+        "percentage of the part's rows whose cell, drugs (all of them), combination of drugs, or "
+        "cell with drugs is in a training row too; cells and compounds by canonical name, "
+        "replicates regardless of their dose, source and study"
+    )
+
+    def open(self, dataset: xr.Dataset) -> None:
+        """Read the ready form of the variant `settings["variant"]`."""
+        self.responses = data.read_responses(dataset, self.settings["variant"])
+
+    def keys(self) -> pd.DataFrame:
+        """Return the cell line, compounds and replicate of each row."""
+        return data.keys_of(self.responses)
+
+    def split_options(self) -> Options:
+        """Return the sources that the user holds out."""
+        return Options(held_out=tuple(self.settings["held_out"]), hint="--split row")
+
+    def fit(self) -> None:
+        """Scale the features, and fit the forecast that the model corrects."""
+        from sciml_data.bench.training import backend
+
+        responses, settings, train = self.responses, self.settings, self.division.parts[TRAIN]
+        entities = {"cell": responses.cells, "drug": responses.drug_table}
+        present = {"cell": responses.cell[train], "drug": responses.drugs[train]}
+        self.training = {
+            kind: np.unique(indices[indices >= 0]).astype(np.int64)
+            for kind, indices in present.items()
         }
-        self.scaled = features.scale(
-            responses.cells, responses.drug_table, self.training_entities, clip=settings["clip"]
-        )
-        self.knows = {kind: self._is_known(kind) for kind in ("cell", "drug")}
-        self.base = make_base_forecast(
-            responses, train, self.knows, self.training_entities, settings
-        )
-        self.metrics = load_task(Path(__file__).parent).metrics
-        self._baseline_notes: dict[str, Any] = {}
-        is_reference = settings["model"] == "reference"
-        self.rows = Rows(
+        scaled = {
+            kind: inputs.scale(entities[kind], indices, clip=settings["clip"])
+            for kind, indices in self.training.items()
+        }
+        self.features = {kind: tables for kind, (tables, _) in scaled.items()}
+        self.feature_facts = {n: fact for _, facts in scaled.values() for n, fact in facts.items()}
+        self.knows = {kind: self._is_known(kind) for kind in entities}
+        is_reference = settings["model"] == REFERENCE
+        base, self.spread = np.zeros(len(responses), np.float32), 1.0
+        self.kinds: tuple[str, ...] = ()
+        if not is_reference:
+            if settings["base"] == "means":
+                self.kinds = effects.known_kinds(self.knows, has_doses=responses.has_doses)
+            base = effects.forecast(responses, train, self.kinds, penalty=settings["shrinkage"])
+            self.spread = float((responses.target[train] - base[train]).std()) or 1.0
+        self.rows = inputs.Rows(
             responses,
-            base=self.base.values,
-            dose_scale=None if is_reference else features.dose_scale(responses.doses, train),
+            base=base,
+            dose_scale=None if is_reference else inputs.dose_scale(responses.doses, train),
             duplicate_single_drugs=is_reference,
-            is_padded=_compiles_each_shape(settings),
+            # JAX and XLA compile each new shape of a batch.
+            is_padded=bool(settings["xla"]) or backend.name() == "jax",
         )
 
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """Return the number of rows of each part."""
-        return {part: len(rows) for part, rows in self.split.parts.items()}
+    def _is_known(self, kind: str) -> bool:
+        shared = self.leakage.get(VALIDATION, {}).get(kind, NOT_KNOWN)
+        return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
 
     def build(self) -> Any:
         """Return the configured model."""
-        from .models import build_model
-        from .towers import Tables
+        from .model import Tables, build_model
 
         is_known = self.knows if self.settings["id_vectors"] else {}
         knows = [f"{kind}_id" for kind, use in is_known.items() if use]
         return build_model(
-            {**self.settings, "knows": knows, "output_scale": self.base.spread},
-            Tables(self.scaled.cells, self.scaled.drugs),
-            has_doses=self.responses.doses.shape[1] > 0,
+            {**self.settings, "knows": knows, "output_scale": self.spread},
+            Tables(self.features["cell"], self.features["drug"]),
+            has_doses=self.responses.has_doses,
             has_pairs=self.responses.has_pairs,
         )
 
-    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[inputs.Batch]:
         """Return one epoch: the training part shuffled, the others in order.
 
-        See `Rows.batches` for the shapes.
+        One generator draws the order and all batches, so they are not read by several threads.
         """
-        rows, is_train = self.split.parts[part], part == TRAIN
-        if not is_train:
-            size = max(batch_size, self.settings["evaluation_batch"])
-            return self.rows.batches(rows, batch_size=size, rng=self._evaluation_rng(seed))
+        rows = self.division.parts[part]
+        if part != TRAIN:
+            return self._evaluation_batches(rows, max(batch_size, self._evaluation_batch), seed)
         rng = np.random.default_rng(seed)
         together = batch_size if self.settings["blocks"] else 0
-        order = epoch_order(self.responses, rows, rng=rng, together=together)
+        order = inputs.epoch_order(self.responses, rows, rng=rng, together=together)
         return self.rows.batches(order, batch_size=batch_size, rng=rng)
+
+    def _evaluation_batches(self, rows: data.Codes, size: int, seed: int) -> Iterator[inputs.Batch]:
+        # Noisy evaluation draws pairs and divided doses, as the published code does.
+        is_noisy = self.settings["evaluation"] == NOISY
+        rng = np.random.default_rng(seed) if is_noisy else None
+        return self.rows.batches(rows, batch_size=size, rng=rng)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted squared errors and of weights.
 
-        Errors are in units of `base.spread`. For the reference that is 1, so that its loss is the
+        Errors are in units of `spread`. For the reference that is 1, so that its loss is the
         published loss.
         """
         from keras import ops
 
-        errors = ops.square((targets - predictions) / self.base.spread)
+        errors = ops.square((targets - predictions) / self.spread)
         return ops.sum(errors * weights), ops.sum(weights)
 
-    def samples_in(self, weights: Any) -> Any:
-        """Return the number of rows in a batch."""
-        from keras import ops
+    def outputs(self, model: Any, numbers: data.Codes) -> npt.NDArray[Any]:
+        """Return the model's outputs (row, 1); towers are computed once for each entity."""
+        from .model import predict_by_entity
 
-        return ops.shape(weights)[0]
-
-    def predict(self, model: Any, part: str) -> Predictions:
-        """Return the model's predictions of a part; towers are computed once for each entity."""
-        rows = self.scored(part)
         if self.settings["evaluation"] == NOISY:
-            outputs = [np.asarray(model(x)) for x, _, _ in self._evaluation_batches(rows)]
-        else:
-            inputs = self.rows.inputs(rows)
-            outputs = list(predict_by_entity(model, inputs, batch_size=PREDICT_ROWS))
-        return self._predictions(rows, np.concatenate(outputs)[:, 0])
+            batches = self._evaluation_batches(numbers, self._evaluation_batch, 0)
+            return np.concatenate([np.asarray(model(x)) for x, _, _ in batches])
+        return predict_by_entity(model, self.rows.inputs(numbers))
 
-    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return the predictions, and write a table of drugs into a folder."""
-        predictions = self.predict(model, part)
-        scored = self.scoring_data(predictions)
+    def predictions(self, numbers: data.Codes, values: npt.NDArray[Any]) -> Predictions:
+        """Return predictions of rows; the axis `response` has the indices of the ready dataset."""
+        return Predictions(
+            observed=self.responses.target[numbers],
+            predicted=np.asarray(values, np.float32).reshape(len(numbers)),
+            coords={"response": numbers},
+        )
+
+    def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
+        """Write a table of drugs and pairs of drugs."""
+        scored, table = self.scoring_data(predictions), self.responses.drug_table
         rows = predictions.coords["response"]
         _, first, group = np.unique(scored["drug"], return_index=True, return_inverse=True)
-        names = [data.drug_texts(self.responses, row) for row in rows[first].tolist()]
-        names_and_ids = np.array(names, dtype=object)[group]
-        columns = {"drugs": names_and_ids[:, 0], "ids": names_and_ids[:, 1]}
+        drugs = [np.sort(slots[slots >= 0]) for slots in self.responses.drugs[rows[first]]]
+        columns = {"drugs": table.names, "ids": table.ids}
+        texts = {
+            column: np.array([" + ".join(names[d] for d in of_group) for of_group in drugs], object)
+            for column, names in columns.items()
+        }
         write_group_table(
             folder / f"drugs-{part}.csv",
             [metric for metric in self.metrics if metric.id in TABLE_METRICS],
-            scored.assign_coords({key: ("response", texts) for key, texts in columns.items()}),
+            scored.assign_coords({key: ("response", texts[key][group]) for key in columns}),
             by="drug",
             columns=tuple(columns),
         )
-        return predictions
 
-    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the predictions of each baseline for each part."""
-        return {
-            name: {
-                part: self._predictions(rows, forecast[rows])
-                for part, rows in ((part, self.scored(part)) for part in self.parts)
-            }
-            for name, forecast in self._forecasts()
-        }
-
-    def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric of task.toml."""
-        return compute_metrics(self.metrics, self.scoring_data(predictions))
+    def fit_baselines(self) -> Mapping[str, Baseline]:
+        """Return means, ridge regression and boosting; see `baselines.py`."""
+        fitted, self._baseline_notes = baselines.fit(self)
+        return fitted
 
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the coordinate `drug`: a number for each drug or pair."""
@@ -227,116 +202,20 @@ class Uno:
         return predictions.to_dataset().assign_coords(drug=("response", drug))
 
     @cached_property
-    def _drugs(self) -> npt.NDArray[np.int64]:
+    def _drugs(self) -> data.Codes:
         return data.group_codes(self.responses)
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        """Return parts, leakage, features, baselines and counts, for the record."""
+    def facts(self) -> Mapping[str, Any]:
+        """Return rows, features, scaling and notes of baselines, for the record."""
         return {
             "rows": {"all": len(self.responses), **self.responses.notes},
-            **self.report,
-            "selection": "the epoch is chosen by the validation part, so that part's scores are "
-            "those of a chosen model; the test part is not looked at before",
-            "features": self.scaled.facts,
-            "base": {
-                "corrects": self.settings["base"],
-                "effects": list(self.base.kinds),
-                "removed_in_training": list(self.base.removed),
-            },
+            "features": self.feature_facts,
+            "base": {"corrects": self.settings["base"], "effects": list(self.kinds)},
             "dose_scale": self.rows.dose_scale,
-            "unit_of_loss": self.base.spread**2,
+            "unit_of_loss": self.spread**2,
             "evaluation": self.settings["evaluation"],
-            "scored_rows": {part: len(self.scored(part)) for part in self.parts},
-            "baselines": self._baseline_notes,
+            "baselines": getattr(self, "_baseline_notes", {}),
         }
 
-    def scored(self, part: str) -> npt.NDArray[np.int64]:
-        """Return the rows of a part that are predicted: all, or a subset of training."""
-        rows = self.split.parts[part]
-        if part != TRAIN:
-            return rows
-        return evenly_spaced(rows, self.settings["train_rows_scored"], truncate=True)
 
-    def _is_known(self, kind: str) -> bool:
-        """Return whether most validation rows share their cell, or all their drugs, with train."""
-        shared = self.report["leakage"].get(VALIDATION, {}).get(kind, NOT_KNOWN)
-        return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
-
-    def _forecasts(self) -> Iterator[tuple[str, data.Floats]]:
-        """Yield name and forecast (row,) of all rows of each baseline."""
-        return simple.forecasts(
-            self.responses,
-            self.scaled,
-            {"parts": self.split.parts, "entities": self.training_entities},
-            self.settings,
-            notes=self._baseline_notes,
-        )
-
-    def _evaluation_batches(self, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
-        size = self.settings["evaluation_batch"]
-        return self.rows.batches(rows, batch_size=size, rng=self._evaluation_rng(0))
-
-    def _evaluation_rng(self, seed: int) -> np.random.Generator | None:
-        """Return the generator of swapped pairs and divided doses in evaluation.
-
-        None, except for noisy evaluation as in the published code.
-        """
-        return np.random.default_rng(seed) if self.settings["evaluation"] == NOISY else None
-
-    def _predictions(
-        self, rows: npt.NDArray[np.int64], predicted: npt.NDArray[np.floating]
-    ) -> Predictions:
-        """Return predictions of rows; the axis `response` has the indices of the ready dataset."""
-        return Predictions(
-            observed=self.responses.target[rows],
-            predicted=np.asarray(predicted, np.float32),
-            coords={"response": rows},
-        )
-
-
-def predict_by_entity(
-    model: Any, inputs: Mapping[str, Any], *, batch_size: int
-) -> Iterator[npt.NDArray[np.floating]]:
-    """Yield outputs (row, 1): towers once for each entity, then rows in large batches.
-
-    Args:
-        model: either network.
-        inputs: of all rows; see `Rows.inputs`.
-        batch_size: rows of one pass through the head.
-    """
-    terms = entity_terms(model, inputs["shared"])
-    columns = {name: values for name, values in inputs.items() if name != "shared"}
-    for first in range(0, len(inputs["cell"]), batch_size):
-        batch = {name: values[first : first + batch_size] for name, values in columns.items()}
-        yield np.asarray(model.combine(terms, batch, use_dropout=False, training=False))
-
-
-def entity_terms(model: Any, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the terms of cells and drugs without dropout, computed in several passes.
-
-    Args:
-        model: either network.
-        shared: `cells` and `drugs`: indices of the tables.
-    """
-    from keras import ops
-
-    terms: dict[str, Any] = {}
-    for terms_of, entities in (
-        (model.cell_terms, shared["cells"]),
-        (model.drug_terms, shared["drugs"]),
-    ):
-        pieces = [
-            terms_of(entities[first : first + ENTITIES_PER_PASS], use_dropout=False)
-            for first in range(0, len(entities), ENTITIES_PER_PASS)
-        ]
-        for name in pieces[0]:
-            values = [piece[name] for piece in pieces]
-            terms[name] = values[0] if len(values) == 1 else ops.concatenate(values, axis=0)
-    return terms
-
-
-def _compiles_each_shape(settings: Mapping[str, Any]) -> bool:
-    """Return whether each new shape of a batch is compiled."""
-    from sciml_data.bench.training import backend
-
-    return bool(settings["xla"]) or backend.name() == "jax"
+prepare = Uno

@@ -76,9 +76,9 @@ def batch(variant: str, *, distinct: bool = True, seed: int = 1) -> dict[str, An
 
 def build(model: str, variant: str, *, has_pairs: bool = False, **changed: Any) -> Any:
     keras.utils.set_random_seed(3)
-    built = module("models").build_model(
+    built = module("model").build_model(
         settings(model, **changed),
-        module("towers").Tables(*tables(variant)),
+        module("model").Tables(*tables(variant)),
         has_doses=variant == "dose",
         has_pairs=has_pairs,
     )
@@ -139,9 +139,9 @@ def test_the_reference_has_the_published_number_of_parameters(
 
     task = choose_variant(load_task(find_registry().runner("uno")), variant)
     chosen = resolve_settings(task, model="reference", split="row")
-    model = module("models").build_model(
+    model = module("model").build_model(
         chosen,
-        module("towers").Tables(cells, drugs),
+        module("model").Tables(cells, drugs),
         has_doses=variant == "dose",
         has_pairs=False,
     )
@@ -277,9 +277,7 @@ def test_in_bfloat16_outputs_are_those_of_float32_but_for_rounding(
 
     expected = full(inputs).numpy()
     rounded = short(inputs).numpy()
-    by_entity = np.concatenate(
-        list(module("runner").predict_by_entity(short, inputs, batch_size=25))
-    )
+    by_entity = module("model").predict_by_entity(short, inputs, batch_size=25)
 
     assert rounded.dtype == np.float32
     largest = float(np.abs(expected).max())

@@ -128,7 +128,7 @@ def test_padding_adds_entities_that_no_row_points_to() -> None:
 
 def test_doses_are_standardised_by_the_training_part() -> None:
     problem = problem_of("dose")
-    rows = problem.split.parts["train"]
+    rows = problem.division.parts["train"]
     inputs = problem.rows.inputs(rows)
     known = np.concatenate([inputs["dose1"], inputs["dose2"][inputs["has_second"] > 0]])
 
@@ -137,7 +137,7 @@ def test_doses_are_standardised_by_the_training_part() -> None:
 
 def test_the_reference_divides_single_doses_and_swaps_pairs_in_training_only() -> None:
     problem = problem_of("dose", model="reference")
-    rows = problem.split.parts["train"]
+    rows = problem.division.parts["train"]
     drugs, doses = problem.responses.drugs[rows], problem.responses.doses[rows]
     single = drugs[:, 1] < 0
     still = problem.rows.inputs(rows)
@@ -155,8 +155,8 @@ def test_the_reference_divides_single_doses_and_swaps_pairs_in_training_only() -
 
 def test_features_are_scaled_by_training_entities_alone() -> None:
     problem = problem_of("auc", "clip=0", split="cell")
-    table = problem.scaled.cells["expression"]
-    used = problem.training_entities["cells"]
+    table = problem.features["cell"]["expression"]
+    used = problem.training["cell"]
     unused = np.setdiff1d(np.arange(len(table)), used)
 
     assert np.abs(table[used].mean(axis=0)).max() < 1e-5
@@ -170,19 +170,18 @@ def test_missing_values_and_constant_features_become_the_mean() -> None:
         {"x": np.array([[1, np.nan, 5], [3, np.nan, 5], [9, 2, 7]], "f4")},
         np.arange(3),
     )  # fmt: skip
-    training = {"cells": np.array([0, 1]), "drugs": np.array([0, 1])}
-    scaled = module("features").scale(entities, entities, training, clip=4.0)
+    tables, facts = module("inputs").scale(entities, np.array([0, 1]), clip=4.0)
 
-    assert scaled.cells["x"].tolist() == [[-1, 0, 0], [1, 0, 0], [4, 0, 0]]
-    assert scaled.facts["x"]["constant_in_training"] == 2
-    assert scaled.facts["x"]["missing_values"] == 2
+    assert tables["x"].tolist() == [[-1, 0, 0], [1, 0, 0], [4, 0, 0]]
+    assert facts["x"]["constant_in_training"] == 2
+    assert facts["x"]["missing_values"] == 2
 
 
 @pytest.mark.parametrize("model", ["pooled", "reference"])
 def test_predictions_by_entity_are_those_of_batches(model: str) -> None:
     problem = problem_of("dose", model=model)
     network = problem.build()
-    rows = problem.split.parts["test"]
+    rows = problem.division.parts["test"]
 
     predictions = problem.predict(network, "test")
     expected = network(problem.rows.inputs(rows), training=False).numpy()[:, 0]
@@ -201,7 +200,7 @@ def test_the_pooled_network_begins_as_the_means_it_corrects() -> None:
 
 def test_the_base_has_no_effects_of_held_out_entities() -> None:
     known = {
-        split: problem_of("dose", split=split, cells=120, drugs=60, rows=2000).base.kinds
+        split: problem_of("dose", split=split, cells=120, drugs=60, rows=2000).kinds
         for split in ("row", "cell", "drug", "cell+drug")
     }
 
@@ -213,36 +212,13 @@ def test_the_base_has_no_effects_of_held_out_entities() -> None:
     }
 
 
-def test_effects_of_few_held_out_drugs_are_removed_from_training_only() -> None:
-    few, enough = (
-        problem_of(
-            "auc",
-            "base=means",
-            f"least_entities={min_entities}",
-            split="drug",
-            cells=120,
-            drugs=60,
-            rows=2000,
-        )
-        for min_entities in (100, 5)
-    )
-    train, rest = few.split.parts["train"], few.split.parts["test"]
-    left = few.responses.target[train] - few.rows.base[train]
-    codes = few.responses.drug_table.codes[few.responses.drugs[train, 0]]
-
-    assert (few.base.removed, enough.base.removed) == (("drug",), ())
-    assert np.array_equal(few.rows.base[rest], enough.rows.base[rest])
-    means = np.bincount(codes, left)[np.unique(codes)] / np.bincount(codes)[np.unique(codes)]
-    assert np.abs(means).max() < 0.3 * few.responses.target.std()
-
-
 def test_blocks_have_fewer_entities_and_every_row_once() -> None:
     problem = problem_of("auc", cells=200, drugs=100, rows=4000)
-    batches = module("batches")
-    rows = problem.split.parts["train"]
+    inputs = module("inputs")
+    rows = problem.division.parts["train"]
 
     def distinct(together: int) -> float:
-        order = batches.epoch_order(
+        order = inputs.epoch_order(
             problem.responses, rows, rng=np.random.default_rng(0), together=together
         )
         assert np.array_equal(np.sort(order), rows)

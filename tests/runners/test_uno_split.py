@@ -33,12 +33,11 @@ def responses(variant: str = "auc", dataset: xr.Dataset | None = None, **size: i
 
 def make_split(name: str, rows: Any, held_out: tuple[str, ...] = ()) -> Division:
     split = load_split(RUNNER, name)
-    return divide(split, module("data").keys_of(rows, split), Options(held_out=held_out))
+    return divide(split, module("data").keys_of(rows), Options(held_out=held_out))
 
 
 def shared(name: str, rows: Any) -> Any:
-    keys = module("data").keys_of(rows, load_split(RUNNER, name))
-    return leakage(make_split(name, rows), keys, meaning="")
+    return leakage(make_split(name, rows), module("data").keys_of(rows), meaning="")
 
 
 @pytest.fixture(scope="module")
@@ -185,4 +184,4 @@ def test_an_unknown_rule_is_named(auc: Any) -> None:
     split = Split("x", "", None, members, "")
 
     with pytest.raises(DescriptorError, match="did you mean 'cell'"):
-        divide(split, module("data").keys_of(auc, split))
+        divide(split, module("data").keys_of(auc))

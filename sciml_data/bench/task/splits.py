@@ -310,7 +310,7 @@ class _Divider:
         """Return the kind to divide by: the samples themselves, if folders divide them, too."""
         table = self.table
         pairs = [f"{kind}_pair" for kind, slots in table.kinds.items() if slots != [kind]]
-        known = [*table.kinds, *pairs, *table.hashes, table.unit]
+        known = list(dict.fromkeys([*table.kinds, *pairs, *table.hashes, table.unit]))
         if name not in known:
             raise DescriptorError(
                 f"split {self.split.name!r} is by {name!r}{nearest(name, known)}; one of "
