@@ -2,7 +2,7 @@
 
 The direction of a pattern in its plane depends on the orientation of the detector, so a rotated
 pattern shows the same crystal. A mirrored pattern shows the mirrored crystal. That has the same
-space group, chiral crystals included, except for the 22 groups of `space_groups.HANDED_PAIRS`,
+space group, chiral crystals included, except for the 22 groups of `data.HANDED_PAIRS`,
 which become their partner. The three views of a stack are mirrored together, because they show one
 crystal. A stack is not mirrored if the group of its mirror image is not a known class.
 
@@ -13,12 +13,12 @@ detector, and a rotation by any angle needs no interpolation.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .space_groups import Groups, mirrored_groups
+from .data import Groups, mirrored_groups
 
 Values: TypeAlias = npt.NDArray[np.float32]
 
@@ -47,13 +47,12 @@ class PolarGrid:
         row = (middle + radius[:, None] * np.sin(angle)).ravel()
         column = (middle + radius[:, None] * np.cos(angle)).ravel()
         top, left = np.floor(row).astype(int), np.floor(column).astype(int)
-        points, sides = np.arange(radii * angles), (radii * angles, size * size)
-        self._matrix: Any = sparse.csr_matrix(sides, dtype=np.float32)
-        for down in (0, 1):
-            for right in (0, 1):
-                weight = np.abs(1 - down - row + top) * np.abs(1 - right - column + left)
-                place = points, (top + down) * size + left + right
-                self._matrix += sparse.csr_matrix((weight, place), shape=sides, dtype=np.float32)
+        down, right = np.indices((2, 2)).reshape(2, 4, 1)  # the four pixels around each point
+        weight = np.abs(1 - down - row + top) * np.abs(1 - right - column + left)
+        pixel = (top + down) * size + left + right
+        point = np.tile(np.arange(radii * angles), 4)
+        entries, sides = (weight.ravel(), (point, pixel.ravel())), (radii * angles, size * size)
+        self._matrix = sparse.csr_matrix(entries, sides, np.float32)
 
     def resample(self, patterns: Values) -> Values:
         """Return (stack, radius, angle, view) from (stack, row, column, view)."""
@@ -89,8 +88,8 @@ def augment_square(
 
     Args:
         patterns: (stack, row, column, view), square.
-        groups: (stack,) space groups.
-        known: space groups that the classifier has as classes.
+        groups: see `augment_polar`.
+        known: see there.
         rng: draws a quarter rotation for each view, and a mirror for each stack.
         is_sharp: whether the undiffracted beam is in the middle of pixel n / 2, as in patterns
             whose pixels were not averaged. Rotations are about that pixel then, else about the

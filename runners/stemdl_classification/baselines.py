@@ -71,10 +71,7 @@ def polar_features(size: int) -> Callable[[Values], Values]:
     At each radius around the undiffracted beam, the absolute values of the Fourier transform over
     the angle do not change when the pattern is rotated or mirrored. The n-th is large if the
     pattern has n-fold symmetry there. Features are (stack, view x radius x order):
-    log(1 + absolute value).
-
-    Args:
-        size: pixels along a side of a pattern.
+    log(1 + absolute value). Patterns have `size` pixels along a side.
     """
     grid = PolarGrid(size, (RADII, ANGLES))
 

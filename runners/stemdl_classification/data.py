@@ -1,4 +1,4 @@
-"""Stacks of three diffraction patterns: keys, and log intensities from memory or from the files.
+"""Stacks of three diffraction patterns: space groups, keys, and log intensities.
 
 A network sees fewer pixels than the files have, on a logarithmic scale. Patterns are averaged over
 blocks of pixels first, and the logarithm is taken of the means. That is what a detector with larger
@@ -9,9 +9,8 @@ npz files were made like that; they hold logarithms ("levels"), so there is noth
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +18,7 @@ import pandas as pd
 
 from sciml_data.errors import CallError, Problem
 from sciml_data.ready import SampleCache, SampleIndex, index_samples
-from sciml_data.ready.samples import SAMPLES_PER_READ, Floats, Numbers, damaged
-
-from .space_groups import LAST
+from sciml_data.ready.samples import Floats, Numbers, damaged
 
 if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted
@@ -39,6 +36,32 @@ COLUMNS = {
 UNSCALED = "none"  # value of the attribute `scaling` if stacks are intensities
 INTENSITY = "intensity"  # value of the setting `mean_of`
 MAX_LOG_INTENSITY = 255.0  # of the scaled logarithm, as published
+LAST = 230  # space group
+SYSTEMS = (
+    "triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic",
+)  # fmt: skip
+LAST_OF_SYSTEMS = (2, 15, 74, 142, 167, 194, 230)  # International Tables for Crystallography A
+# A mirrored crystal has the same space group, chiral crystals included. These 11 pairs of groups
+# have screw axes of one hand and swap instead (International Tables A, 3.2).
+HANDED_PAIRS = (
+    (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154),
+    (169, 170), (171, 172), (178, 179), (180, 181), (212, 213),
+)  # fmt: skip
+
+Groups: TypeAlias = npt.NDArray[np.integer[Any]]
+
+
+def systems_of(groups: Groups) -> npt.NDArray[np.int64]:
+    """Return the index of each group's crystal system in `SYSTEMS`."""
+    return np.searchsorted(LAST_OF_SYSTEMS, groups, side="left")
+
+
+def mirrored_groups() -> npt.NDArray[np.int64]:
+    """Return for each space group (231,) the group of its mirrored crystal; 22 groups differ."""
+    partner = np.arange(LAST + 1)
+    for right, left in HANDED_PAIRS:
+        partner[right], partner[left] = left, right
+    return partner
 
 
 def find_stacks(converted: Converted) -> SampleIndex:
@@ -60,11 +83,8 @@ def find_stacks(converted: Converted) -> SampleIndex:
 
 def keys_of(stacks: SampleIndex) -> pd.DataFrame:
     """Return a row for each stack: its folder, space group, material and formula."""
-    columns = {"folder": "folder", "stratum": GROUP, "material": MATERIAL, "formula": FORMULA}
-    return pd.DataFrame(
-        {name: stacks[column] for name, column in columns.items()},
-        index=pd.Index(stacks["name"], name="stack"),
-    )
+    keys = stacks.table.set_index("name")[["folder", GROUP, MATERIAL, FORMULA]]
+    return keys.rename_axis("stack").rename(columns={GROUP: "stratum"})
 
 
 class Patterns:
@@ -74,6 +94,7 @@ class Patterns:
     hdf5_helper.py).
 
     Attributes:
+        stacks: all stacks.
         size: pixels along a side.
         block: pixels of the files along a side that are averaged to one.
         is_log_intensity: whether the files hold scaled logarithms already.
@@ -101,26 +122,10 @@ class Patterns:
             )
         self.block = native // self.size
         self.is_log_intensity = stacks.attributes["scaling"] != UNSCALED
-        self._stacks, self._settings = stacks, settings
+        self.stacks, self._settings = stacks, settings
         self._dtype = np.dtype(settings["storage"])
-        self._bytes = len(stacks) * 3 * self.size**2 * self._dtype.itemsize
         self._budget = settings["memory_mib"] * MEBIBYTE
-        self._loaded_s = 0.0
         self.cache = SampleCache(self._prepare, budget_bytes=self._budget)
-
-    def load(self) -> None:
-        """Fill the cache, if all stacks fit into it.
-
-        Raises:
-            ConversionError: a file cannot be read.
-        """
-        if self._bytes > self._budget:
-            return
-        started = time.perf_counter()
-        numbers = np.arange(len(self._stacks))
-        for chunk in np.array_split(numbers, -(-len(numbers) // SAMPLES_PER_READ)):
-            self.cache.take(chunk)
-        self._loaded_s = time.perf_counter() - started
 
     def take(self, numbers: Numbers) -> npt.NDArray[np.float32]:
         """Return log intensities, 0 to 255, in the given order: (stack, row, column, view) float32.
@@ -131,11 +136,7 @@ class Patterns:
         return np.asarray(self.cache.take(numbers)[0], np.float32)
 
     def log_intensity(self, stacks: Floats) -> npt.NDArray[Any]:
-        """Return scaled logarithms (stack, row, column, view) in the type of the cache.
-
-        Args:
-            stacks: (stack, view, y, x) as in the files.
-        """
+        """Return (stack, row, column, view) in the cache's type from files' (stack, view, y, x)."""
         values = stacks.astype(np.float32, copy=False)
         if self.is_log_intensity:
             values = self._averaged(values)
@@ -150,6 +151,7 @@ class Patterns:
     def describe(self) -> dict[str, Any]:
         """Return how log intensities are computed and stored, for the record."""
         settings, is_scaled_here = self._settings, not self.is_log_intensity
+        needed = len(self.stacks) * 3 * self.size**2 * self._dtype.itemsize
         formula = "gain (ln intensity - floor)" if is_scaled_here else "level as in the files"
         return {
             "level": f"{formula}, 0 to 255",
@@ -158,20 +160,17 @@ class Patterns:
             "pixels": {"native": self.size * self.block, "shown": self.size},
             "mean_of": settings["mean_of"] if is_scaled_here else "levels",
             "stored_as": str(self._dtype),
-            "in_memory": len(self.cache) == len(self._stacks),
-            "bytes": self._bytes,
-            "load_s": round(self._loaded_s, 2),
+            "in_memory": needed <= self._budget,
+            "bytes": needed,
         }
 
     def _prepare(self, numbers: Numbers) -> tuple[npt.NDArray[Any]]:
         values = np.empty((len(numbers), self.size, self.size, 3), self._dtype)
-        for places, intensities in self._stacks.blocks(STACK, numbers):
+        for places, intensities in self.stacks.blocks(STACK, numbers):
             values[places] = self.log_intensity(intensities)
         return (values,)
 
     def _averaged(self, values: Floats) -> Floats:
-        if self.block == 1:
-            return values
         shape = (*values.shape[:2], self.size, self.block, self.size, self.block)
         return np.asarray(values.reshape(shape).mean(axis=(3, 5)))
 

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from sciml_data.bench import plots
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.compute import write_table
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.ready import SampleIndex
 from sciml_data.ready.samples import Numbers
 
-from .data import FORMULA, GROUP, Patterns
-from .space_groups import SYSTEMS, Groups, systems_of
+from .data import FORMULA, GROUP, SYSTEMS, Groups, Patterns, systems_of
 
 MAX_PREVIEWS = 8
 
@@ -40,18 +39,17 @@ def write_tables(folder: Path, part: str, predictions: Predictions) -> None:
 
 
 def save_previews(
-    path: Path, stacks: SampleIndex, patterns: Patterns, numbers: Numbers, predictions: Predictions
+    path: Path, patterns: Patterns, numbers: Numbers, predictions: Predictions
 ) -> None:
     """Store the views of the first stack of up to eight groups, spread over crystal systems.
 
     Args:
         path: of the file.
-        stacks: all stacks.
-        patterns: their log intensities.
+        patterns: of all stacks.
         numbers: (stack,) stacks that were predicted.
         predictions: of these stacks.
     """
-    labels, previews = predictions.coords["space_group"], {}
+    stacks, labels, previews = patterns.stacks, predictions.coords["space_group"], {}
     for place in _chosen_stacks(stacks[GROUP][numbers]):
         number, best = numbers[place], int(predictions.predicted[place].argmax())
         group, energy = int(stacks[GROUP][number]), float(stacks["energy"][number])
@@ -70,29 +68,20 @@ def save_previews(
 def draw(results: plots.Results) -> Mapping[str, Any]:
     """Return the figures `patterns`, `systems` and `groups` of the test part."""
     true, predicted = _groups(results.predictions["test"])
-    drawn = {
-        "systems": plots.confusion(
-            results,
-            systems_of(true),
-            systems_of(predicted),
-            SYSTEMS,
-            heading="crystal systems, test",
-        ),
-        "groups": plots.class_scores(
-            results,
-            true,
-            predicted,
-            label="space group",
-            groups=lambda classes: np.array(SYSTEMS)[systems_of(classes)],
-            heading="F1 by space group, test",
-        ),
-    }
+    confusion = plots.confusion(
+        results, systems_of(true), systems_of(predicted), SYSTEMS, heading="crystal systems, test"
+    )
+    scores = plots.class_scores(
+        results, true, predicted, label="space group", heading="F1 by space group, test",
+        groups=lambda classes: np.array(SYSTEMS)[systems_of(classes)],
+    )  # fmt: skip
+    drawn = {"systems": confusion, "groups": scores}
     stacks = [
         [
-            plots.Picture(image, label if name == "view1" else "", "inferno")
-            for name, image in images.items()
+            plots.Picture(view, text, "inferno")
+            for view, text in zip(views.values(), (label, "", ""), strict=True)
         ]
-        for label, images in results.previews().items()
+        for label, views in results.previews().items()
     ]
     if stacks:  # two stacks in a row
         rows = [[*chain(*stacks[start : start + 2])] for start in range(0, len(stacks), 2)]
@@ -103,17 +92,15 @@ def draw(results: plots.Results) -> Mapping[str, Any]:
 
 def _groups(predictions: Predictions) -> tuple[Groups, Groups]:
     """Return the true and the predicted space group of each stack."""
+    labels = predictions.coords["space_group"].astype(int)
     return classification.true_and_predicted(
-        predictions.observed,
-        predictions.predicted,
-        labels=predictions.coords["space_group"].astype(int),
+        predictions.observed, predictions.predicted, labels=labels
     )
 
 
 def _chosen_stacks(groups: Groups) -> Numbers:
     """Return the first stack of each chosen group: a group of each system first, then more."""
     present, first = np.unique(groups, return_index=True)
-    system = systems_of(present)
-    rank = np.array([int((system[:place] == system[place]).sum()) for place in range(len(system))])
-    order = np.lexsort((present, rank))[:MAX_PREVIEWS]
-    return np.asarray(first[np.sort(order)])
+    rank = pd.Series(present).groupby(systems_of(present)).cumcount().to_numpy()
+    chosen = np.argsort(rank, kind="stable")[:MAX_PREVIEWS]
+    return np.asarray(first[np.sort(chosen)])

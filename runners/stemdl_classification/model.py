@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-REFERENCE = "reference"
 REFERENCE_CLASSES = 231  # mlcommons/science, benchmarks/stemdl/stfc: numbers 0 to 230 as classes
 REFERENCE_BLOCKS = (3, 4, 6, 3)  # He et al. 2016, table 1: 50 layers
 REFERENCE_WIDTHS = (64, 128, 256, 512)
@@ -42,24 +41,22 @@ class EachView(keras.Model):  # type: ignore[misc] # Keras ships no types
 
     Attributes:
         body: network from (image, row, column, 1) to logits (image, class).
-        statistics: mean and standard deviation of the log intensities.
+        mean: of the log intensities.
+        deviation: their standard deviation.
     """
 
     def __init__(self, body: Any, statistics: tuple[float, float], **options: Any) -> None:
         super().__init__(**options)
-        self.body, self.statistics = body, statistics
+        self.body, (self.mean, self.deviation) = body, statistics
 
     def call(self, patterns: Any, *, training: bool = False) -> Any:
         """Return logits (stack, view, class) of patterns (stack, y, x, view), 0 to 255."""
         _, rows, columns, views = ops.shape(patterns)
-        images = ops.transpose(self._standardised(patterns), (0, 3, 1, 2))
+        standardised = (patterns - self.mean) / self.deviation
+        images = ops.transpose(standardised, (0, 3, 1, 2))
         images = ops.reshape(images, (-1, rows, columns, 1))
         logits = self.body(images, training=training)
         return ops.reshape(logits, (-1, views, logits.shape[-1]))
-
-    def _standardised(self, patterns: Any) -> Any:
-        mean, deviation = self.statistics
-        return (patterns - mean) / deviation
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
@@ -68,7 +65,8 @@ class AsChannels(EachView):
 
     def call(self, patterns: Any, *, training: bool = False) -> Any:
         """Return logits (stack, 1, class) of patterns (stack, y, x, 3), 0 to 255."""
-        return ops.expand_dims(self.body(self._standardised(patterns), training=training), 1)
+        standardised = (patterns - self.mean) / self.deviation
+        return ops.expand_dims(self.body(standardised, training=training), 1)
 
 
 @keras.saving.register_keras_serializable(package="stemdl_classification")
@@ -135,12 +133,9 @@ class Harmonics(layers.Layer):  # type: ignore[misc] # Keras ships no types
 
 
 def build_model(
-    settings: Mapping[str, Any],
-    *,
-    shape: tuple[int, int],
-    classes: int,
-    statistics: tuple[float, float],
-) -> Any:
+    settings: Mapping[str, Any], *,
+    shape: tuple[int, int], classes: int, statistics: tuple[float, float],
+) -> Any:  # fmt: skip
     """Return the configured model, built.
 
     Args:
@@ -151,7 +146,7 @@ def build_model(
         statistics: mean and standard deviation of the log intensities.
     """
     scaling = statistics if settings["standardise"] else (0.0, 1.0)
-    if settings["model"] == REFERENCE:
+    if settings["model"] == "reference":
         body = resnet50(shape, REFERENCE_CLASSES)
         model: Any = AsChannels(body, scaling, name="stemdl_reference")
     else:
@@ -217,9 +212,10 @@ def resnet50(shape: tuple[int, int], classes: int) -> Any:
 
 def probabilities(logits: Any) -> npt.NDArray[np.float32]:
     """Return the mean over views of each view's softmax: (stack, class) float32."""
-    values = np.asarray(logits, np.float64)
-    values = np.exp(values - values.max(axis=-1, keepdims=True))
-    return np.asarray((values / values.sum(axis=-1, keepdims=True)).mean(axis=1), np.float32)
+    from scipy.special import softmax
+
+    of_views = softmax(np.asarray(logits, np.float64), axis=-1)
+    return np.asarray(of_views.mean(axis=1), np.float32)
 
 
 def loss_sums(targets: Any, logits: Any, weights: Any, *, smoothing: float) -> tuple[Any, Any]:

@@ -20,9 +20,8 @@ from sciml_data.errors import CallError
 
 from . import baselines
 from .augment import PolarGrid, Values, augment_polar, augment_square, scale_radius
-from .data import GROUP, MATERIAL, Patterns, find_stacks, keys_of
+from .data import GROUP, MATERIAL, Groups, Patterns, find_stacks, keys_of, systems_of
 from .figures import draw, save_previews, write_tables
-from .space_groups import Groups, systems_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,12 +56,7 @@ class Classification(Benchmark):
     )
 
     def open(self, data: Converted) -> None:
-        """Find the stacks; patterns are read later.
-
-        Raises:
-            CallError: the value of a setting is not valid, or scikit-learn is not installed.
-            ConversionError: ready files are damaged or differ.
-        """
+        """Check the settings and find the stacks; patterns are read later."""
         require_sklearn()
         check_coordinates(self.settings)
         self.stacks = find_stacks(data)
@@ -80,14 +74,11 @@ class Classification(Benchmark):
         return SPLITS
 
     def fit(self) -> None:
-        """Declare the classes and their weights, and load the patterns if they fit into memory."""
+        """Declare the classes, the space groups of the training part, and their weights."""
         self.labels = np.unique(self.stacks[GROUP])
         train = self.stacks[GROUP][self.division.parts[TRAIN]]
         self.declared, counts = np.unique(train, return_counts=True)
-        self.class_weights = class_weights(
-            counts, self.settings["class_weights"], beta=self.settings["effective_beta"]
-        )
-        self.patterns.load()
+        self.class_weights = class_weights(counts, self.settings["effective_beta"])
 
     @cached_property
     def statistics(self) -> tuple[float, float]:
@@ -149,12 +140,7 @@ class Classification(Benchmark):
         return of_classes
 
     def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
-        """Return probabilities and one-hot labels, with axes stack and space_group.
-
-        Args:
-            numbers: of the stacks.
-            values: (stack, class) probabilities; groups that are not classes have 0.
-        """
+        """Return one-hot labels and probabilities (stack, space group); 0 if it is not a class."""
         of_labels = np.zeros((len(numbers), len(self.labels)), np.float32)
         of_labels[:, np.isin(self.labels, self.declared)] = values
         names = self.stacks["name"][numbers].astype(object)
@@ -168,8 +154,8 @@ class Classification(Benchmark):
         """Write two tables, and the previews of the test part."""
         write_tables(folder, part, predictions)
         if part == TEST:
-            path, numbers = folder / PREVIEWS_NAME, self.scored(part)
-            save_previews(path, self.stacks, self.patterns, numbers, predictions)
+            path = folder / PREVIEWS_NAME
+            save_previews(path, self.patterns, self.scored(part), predictions)
 
     def fit_baselines(self) -> Mapping[str, Baseline]:
         """Return the baselines, fitted to at most `baseline_stacks` stacks."""
@@ -200,9 +186,6 @@ class Classification(Benchmark):
             },
             "class_weights": dict(weights),
             "levels": {**self.patterns.describe(), "mean_and_deviation": list(self.statistics)},
-            "baseline_stacks": min(
-                self.settings["baseline_stacks"], len(self.division.parts[TRAIN])
-            ),
         }
 
     def _augmented(
@@ -229,35 +212,25 @@ def check_coordinates(settings: Mapping[str, Any]) -> None:
             patterns.
     """
     name, is_reference = settings["coordinates"], settings["model"] == REFERENCE
-    if settings["head"] == HARMONICS and not is_reference and name != POLAR:
-        raise CallError(
-            f"head={HARMONICS} needs polar patterns, and coordinates={name}",
-            untouched="nothing was trained",
-            hint=f"--set coordinates={POLAR}, or --set head=mean",
-        )
-    if name == POLAR and is_reference:
-        raise CallError(
-            f"the reference needs square patterns, and coordinates={name}",
-            untouched="nothing was trained",
-            hint="--set coordinates=square, or --model base",
-        )
+    if is_reference and name == POLAR:
+        reason, hint = "the reference needs square patterns", "coordinates=square, or --model base"
+    elif not is_reference and name != POLAR and settings["head"] == HARMONICS:
+        reason = f"head={HARMONICS} needs polar patterns"
+        hint = f"coordinates={POLAR}, or --set head=mean"
+    else:
+        return
+    message = f"{reason}, and coordinates={name}"
+    raise CallError(message, untouched="nothing was trained", hint=f"--set {hint}")
 
 
-def class_weights(
-    counts: npt.NDArray[np.integer[Any]], name: str, *, beta: float
-) -> npt.NDArray[np.float32]:
-    """Return a weight for each class (class,), whose mean over all samples is one.
+def class_weights(counts: npt.NDArray[np.integer[Any]], beta: float) -> npt.NDArray[np.float32]:
+    """Return (1 - beta) / (1 - beta^count) of each class, scaled to a mean of one over all samples.
+
+    The denominator is the effective number of samples (Cui et al. 2019, equation 2).
 
     Args:
         counts: (class,) samples in training, at least one each.
-        name: `none`: equal weights; `inverse`: 1 / count; `effective`: (1 - beta) /
-            (1 - beta^count), the effective number of samples (Cui et al. 2019, equation 2).
-        beta: of `effective`; 0 is `none`, values near 1 approach `inverse`.
+        beta: 0 gives equal weights, values near 1 approach the inverse number of samples.
     """
-    number = counts.astype(np.float64)
-    raw = {
-        "none": np.ones_like(number),
-        "inverse": 1 / number,
-        "effective": (1 - beta) / (1 - beta**number),
-    }[name]
-    return np.asarray(raw * number.sum() / (raw * number).sum(), np.float32)
+    raw = (1 - beta) / (1 - beta ** counts.astype(np.float64))
+    return np.asarray(raw * counts.sum() / (raw * counts).sum(), np.float32)

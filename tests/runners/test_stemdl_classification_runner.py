@@ -123,9 +123,12 @@ def test_patterns_read_for_each_batch_equal_those_in_memory(ready: Converted) ->
     cached, read = problem_of(ready), problem_of(ready, "memory_mib=0")
     numbers = np.array([40, 2, 2, 71, 0])
 
-    assert (len(cached.patterns.cache), len(read.patterns.cache)) == (len(cached.stacks), 0)
-    assert read.diagnostics()["levels"]["in_memory"] is False
-    assert cached.patterns.take(numbers) == pytest.approx(read.patterns.take(numbers))
+    first, again = cached.patterns.take(numbers), cached.patterns.take(numbers)
+    assert np.array_equal(first, again)
+    assert np.array_equal(first, read.patterns.take(numbers))
+    assert (len(cached.patterns.cache), len(read.patterns.cache)) == (4, 0)
+    assert read.patterns.describe()["in_memory"] is False
+    assert cached.patterns.describe()["in_memory"] is True
 
 
 def test_a_stack_is_read_as_it_was_written(problem: Any) -> None:
@@ -155,7 +158,7 @@ def test_averaging_comes_before_the_logarithm_unless_the_setting_says_otherwise(
         ("size=24", "cannot be averaged to 24 x 24"),
         ("mean_of=intensty", "did you mean 'intensity'"),
         ("storage=float8", "uint8 or float16"),
-        ("class_weights=invers", "did you mean 'inverse'"),
+        ("effective_beta=1.0", "less than 1"),
         ("label_smoothing=1.0", "less than 1"),
         ("coordinates=ring", "did you mean 'rings'"),
         ("head=harmonic", "did you mean 'harmonics'"),

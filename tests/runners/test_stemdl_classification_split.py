@@ -177,7 +177,7 @@ def test_the_parts_do_not_depend_on_the_order_of_the_files(tmp_path: Path) -> No
 
 
 def test_the_last_group_of_each_crystal_system_is_followed_by_the_next_system() -> None:
-    groups = module("space_groups")
+    groups = module("data")
     gemmi = pytest.importorskip("gemmi")
     systems = groups.systems_of(np.arange(1, 231))
     names = [
@@ -200,7 +200,7 @@ def test_mirrors_change_the_group_of_22_and_of_no_other() -> None:
         # Settings that gemmi does not list are those of the group, shifted by a translation.
         expected.append(number if group is None else group.number)
 
-    assert module("space_groups").mirrored_groups().tolist() == expected
+    assert module("data").mirrored_groups().tolist() == expected
 
 
 def beam_and_spot(side: int) -> np.ndarray[Any, Any]:
