@@ -540,6 +540,8 @@ def scores_by_variant(
         variants: variant -> label, along the axis.
         heading: second line of the title.
     """
+    import numpy as np
+
     record, (first, *_) = results.record, variants
     parts = list(results.rows(f"{next(iter(metrics))}.{first}"))
     figure, axes = subplots(
@@ -553,10 +555,10 @@ def scores_by_variant(
             rows = [of_variant[part] for of_variant in scores]
             looks = zip(rows[0]["baselines"], BASELINE_COLOURS, MARKERS, strict=False)
             for name, colour, marker in looks:
-                values = _numbers(row["baselines"][name] for row in rows)
+                values = np.array([row["baselines"][name] for row in rows], float)
                 look = {"marker": marker, "ms": 4, "color": colour, "lw": 1.1}
                 chart.plot(values, label=name.replace("_", " "), **look)
-            values = _numbers(row["score"] for row in rows)
+            values = np.array([row["score"] for row in rows], float)  # None becomes NaN
             chart.plot(values, "-o", color=MODEL_COLOUR, lw=2, label=record["model"]["name"])
             chart.set_xticks(range(len(variants)), variants.values(), rotation=45, ha="right")
             chart.tick_params(labelsize=8)
@@ -565,7 +567,3 @@ def scores_by_variant(
         chart.set_title(part, fontsize=9)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
-
-
-def _numbers(values: Iterable[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]

@@ -35,15 +35,11 @@ class PeakMatch:
 
     Attributes:
         distances: (pair) float64, in the unit of `pixel`.
-        missed: true peaks without a partner.
-        false: predicted peaks without a partner.
-        true_count: all true peaks.
+        true_count: all true peaks, with a partner or without.
         predicted_count: all predicted peaks.
     """
 
     distances: Doubles
-    missed: int
-    false: int
     true_count: int
     predicted_count: int
 
@@ -201,17 +197,12 @@ def match_peaks(true: Doubles, predicted: Doubles, *, radius: float, pixel: floa
     """
     from scipy.optimize import linear_sum_assignment
 
-    counts = {"true_count": len(true), "predicted_count": len(predicted)}
-    if not len(true) or not len(predicted):
-        return PeakMatch(np.zeros(0), missed=len(true), false=len(predicted), **counts)
     distance = pixel * np.sqrt(((true[:, None] - predicted[None]) ** 2).sum(axis=-1))
     # Pairs beyond the radius cost more than all pairs within it, so that the assignment avoids
     # them where it can; those it could not avoid are dropped.
     pairs = linear_sum_assignment(np.where(distance <= radius, distance, 1e3 * radius))
-    near = distance[pairs]
-    near = near[near <= radius]
-    missed, false = len(true) - len(near), len(predicted) - len(near)
-    return PeakMatch(near, missed=missed, false=false, **counts)
+    paired = distance[pairs]
+    return PeakMatch(paired[paired <= radius], len(true), len(predicted))
 
 
 def peak_scores(matches: list[PeakMatch]) -> dict[str, float]:
@@ -224,11 +215,11 @@ def peak_scores(matches: list[PeakMatch]) -> dict[str, float]:
     distances = np.concatenate([match.distances for match in matches]) if matches else np.zeros(0)
     true = sum(match.true_count for match in matches)
     predicted = sum(match.predicted_count for match in matches)
-    nan = float("nan")
+    pairs, nan = len(distances), float("nan")
     return {
-        "peak_error": float(distances.mean()) if len(distances) else nan,
-        "peaks_missed": sum(match.missed for match in matches) / true if true else nan,
-        "peaks_false": sum(match.false for match in matches) / predicted if predicted else nan,
+        "peak_error": float(distances.mean()) if pairs else nan,
+        "peaks_missed": (true - pairs) / true if true else nan,
+        "peaks_false": (predicted - pairs) / predicted if predicted else nan,
     }
 
 
