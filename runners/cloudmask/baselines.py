@@ -8,21 +8,17 @@ not change by that, and their cross-entropy and calibration can be compared with
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from .data import CHANNELS, Doubles, Flags, Floats, Statistics
+from .data import CHANNELS, Flags, Floats, Statistics
 from .scenes import Mask, Scene
 
 # A probability of cloud never crosses 1/2, so that the class of the mask stays as it is.
 MIN_CLOUD_PROBABILITY = 0.51
 MAX_PIXELS = 200_000  # for the logistic regression
 PENALTY = 1e-3  # on the squared weights of standardised channels, per pixel
-MAX_STEPS = 25  # of Newton's method, which converges in about eight
-STEP_TOLERANCE = 1e-8  # largest change of a weight at which the fit has converged
-MIN_CURVATURE = 1e-9  # keeps the Hessian invertible where all probabilities are near 0 or 1
-MAX_LOGIT = 30.0  # keeps exp() finite; the probability is 1e-13 from 0 or 1 there
+TOLERANCE = 1e-10  # of the gradient of the mean loss, at which the fit has converged
 LIGHT_CHANNEL, MIN_LIT = "S1", 0.02  # reflectance, as in the ready form's flag `unlit`
 
 
@@ -42,13 +38,12 @@ def fit_masks(
     where_cloud = max(where_cloud, MIN_CLOUD_PROBABILITY)
     where_clear = min(where_clear, 1 - MIN_CLOUD_PROBABILITY)
     stride = max(1, len(pixels) // MAX_PIXELS)
-    logistic = fit_logistic(pixels[::stride], cloudy[::stride], statistics)
     return {
         "all_cloud": lambda scene: np.full(scene.cloud.shape, everywhere, np.float32),
         "summary": lambda scene: np.where(
             scene.summary, np.float32(where_cloud), np.float32(where_clear)
         ),
-        "logistic": lambda scene: logistic.predict(scene.channels),
+        "logistic": fit_logistic(pixels[::stride], cloudy[::stride], statistics),
     }
 
 
@@ -66,57 +61,38 @@ def cloud_shares(scenes: Iterable[Scene]) -> tuple[float, float, float]:
     return float(cloudy.sum() / max(pixels.sum(), 1)), float(clear), float(cloud)
 
 
-@dataclass(frozen=True)
-class Logistic:
-    """Logistic regression on the nine channels of a pixel: sigmoid of features @ weights + offset.
+def fit_logistic(pixels: Floats, cloudy: Flags, statistics: Statistics) -> Mask:
+    """Return the logistic regression of a pixel's nine channels.
 
     The features are the standardised channels, whether the pixel is lit, and the channels again
     where it is lit. That makes one regression for the day and one for the night.
 
-    Attributes:
-        statistics: mean and deviation that channels are standardised with.
-        weights: (feature,) float64.
-        offset: the intercept.
-    """
-
-    statistics: Statistics
-    weights: Doubles
-    offset: float
-
-    def predict(self, channels: Floats) -> Floats:
-        """Return the probability of cloud (...), float32, from channels (..., 9)."""
-        features = _features(channels, self.statistics)
-        logit = features @ self.weights.astype(np.float32) + np.float32(self.offset)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT))))
-
-
-def fit_logistic(channels: Floats, cloudy: Flags, statistics: Statistics) -> Logistic:
-    """Return the logistic regression of pixels, fitted by Newton's method; deterministic.
-
     Args:
-        channels: (pixel, 9) float, NaN where missing.
+        pixels: (pixel, 9) channels, NaN where missing.
         cloudy: (pixel,) the label.
         statistics: mean and deviation of the channels; a missing channel counts as its mean.
     """
-    features = _features(channels, statistics)
-    rows = np.concatenate([np.ones((len(features), 1)), features], axis=1, dtype=np.float64)
-    truth, weights = cloudy.astype(np.float64), np.zeros(rows.shape[1])
-    penalty = np.full(rows.shape[1], PENALTY * len(rows))
-    penalty[0] = 0.0  # the intercept is not penalised
-    for _ in range(MAX_STEPS):
-        probability = 1 / (1 + np.exp(-np.clip(rows @ weights, -MAX_LOGIT, MAX_LOGIT)))
-        curvature = np.maximum(probability * (1 - probability), MIN_CURVATURE)
-        gradient = rows.T @ (truth - probability) - penalty * weights
-        hessian = (rows * curvature[:, None]).T @ rows + np.diag(penalty + MIN_CURVATURE)
-        step = np.linalg.solve(hessian, gradient)
-        weights = weights + step
-        if np.abs(step).max() < STEP_TOLERANCE:
-            break
-    return Logistic(statistics, weights[1:], float(weights[0]))
+    from sklearn.dummy import DummyClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    if cloudy.all() or not cloudy.any():
+        model = DummyClassifier()  # predicts the only class; a regression needs both
+    else:
+        # newton-cholesky reaches this tolerance in few steps; lbfgs stops before it.
+        options = {"solver": "newton-cholesky", "tol": TOLERANCE}
+        model = LogisticRegression(C=1 / (PENALTY * len(pixels)), **options)
+    model.fit(_features(pixels, statistics).astype(np.float64), cloudy)
+
+    def mask(scene: Scene) -> Floats:
+        features = _features(scene.channels.reshape(-1, len(CHANNELS)), statistics)
+        probability = model.predict_proba(features) @ model.classes_  # of the class True
+        return np.asarray(probability.reshape(scene.cloud.shape))
+
+    return mask
 
 
 def _features(channels: Floats, statistics: Statistics) -> Floats:
-    """Return (..., 19) float32 of channels (..., 9)."""
+    """Return (pixel, 19) float32 of channels (pixel, 9)."""
     mean, deviation = (
         values.astype(np.float32) for values in (statistics.mean, statistics.deviation)
     )

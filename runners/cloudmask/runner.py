@@ -17,7 +17,7 @@ import pandas as pd
 
 from sciml_data.bench.interface import Baseline, Benchmark, Numbers
 from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
-from sciml_data.bench.scoring import segmentation
+from sciml_data.bench.scoring import classification, segmentation
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, Options
@@ -62,9 +62,10 @@ class CloudMask(Benchmark):
         """Find the ready scenes, sorted by the name of their granule; no pixel is read.
 
         Raises:
-            CallError: settings contradict each other.
+            CallError: settings contradict each other, or scikit-learn is not installed.
         """
         data.check_settings(self.settings)
+        classification.require_sklearn()
         scenes = find_scenes(converted)
         self.scenes = scenes.select(np.argsort(scenes.granule, kind="stable"))
         self.is_synthetic = converted.is_synthetic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,3 +169,28 @@ def test_augmentation_applies_the_eight_symmetries_and_labels_rotate_along() -> 
     assert (values == weights).all()
     assert len({patch.tobytes() for patch in values}) == 8
     assert (values == augment.augment_batch(batch, seed=(1, 2))[0]).all()
+
+
+def logistic(cloudy: Any) -> Any:
+    """Return probabilities of the logistic baseline, fitted to the pixels that it predicts."""
+    measured, pixels = statistics()
+    mask = module("baselines").fit_logistic(pixels, cloudy, measured)
+    return mask(SimpleNamespace(channels=pixels.reshape(50, 100, 9), cloud=cloudy.reshape(50, 100)))
+
+
+def test_the_logistic_baseline_is_fitted_to_convergence() -> None:
+    pytest.importorskip("sklearn")
+    _, pixels = statistics()
+    cloudy = pixels[:, 2] + np.random.default_rng(2).normal(size=5000) > 0.5
+    probability = logistic(cloudy)
+
+    # The intercept is not penalised, so its derivative is the sum of the residuals.
+    assert probability.mean() == pytest.approx(cloudy.mean(), rel=1e-6)
+    assert ((probability.ravel() > 0.5) == cloudy).mean() > 0.7
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_pixels_of_one_class_have_a_logistic_baseline_too(label: float) -> None:
+    pytest.importorskip("sklearn")
+
+    assert (logistic(np.full(5000, label > 0)) == label).all()

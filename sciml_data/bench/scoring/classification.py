@@ -39,9 +39,9 @@ def require_sklearn() -> None:
 
     if find_spec("sklearn") is None:
         raise CallError(
-            "the scores of classes need scikit-learn, which is not installed",
+            "baselines and scores of classes need scikit-learn, which is not installed",
             untouched="nothing was trained",
-            hint="pip install 'sciml-data[train,stemdl]'",
+            hint="pip install 'sciml-data[train]'",
         )
 
 

@@ -179,7 +179,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(CallError, match="scikit-learn") as error:
         classification.require_sklearn()
 
-    assert "sciml-data[train,stemdl]" in str(error.value)
+    assert "sciml-data[train]" in str(error.value)
 
 
 def test_without_a_sample_there_are_no_classes_to_score() -> None:
