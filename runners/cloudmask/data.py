@@ -44,17 +44,13 @@ def check_settings(settings: Settings) -> None:
     Raises:
         CallError: windows leave gaps, or `border` is as wide as half a patch or wider.
     """
-    if settings["window_step"] > settings["window"]:
-        raise CallError(
-            f"window_step={settings['window_step']} is larger than window={settings['window']}, "
-            "and larger steps leave gaps",
-            untouched="nothing was trained",
-        )
-    if 2 * settings["border"] >= settings["patch"]:
-        raise CallError(
-            f"border={settings['border']} leaves no pixel of patches of {settings['patch']} pixels",
-            untouched="nothing was trained",
-        )
+    window, step, border = (settings[name] for name in ("window", "window_step", "border"))
+    if step > window:
+        message = f"window_step={step} is larger than window={window}, and larger steps leave gaps"
+        raise CallError(message, untouched="nothing was trained")
+    if 2 * border >= settings["patch"]:
+        message = f"border={border} leaves no pixel of patches of {settings['patch']} pixels"
+        raise CallError(message, untouched="nothing was trained")
 
 
 def keys_of(scenes: Scenes) -> pd.DataFrame:
@@ -69,9 +65,6 @@ def keys_of(scenes: Scenes) -> pd.DataFrame:
         },
         index=pd.Index(scenes.granule, name="file"),
     )
-
-
-# --- patches -------------------------------------------------------------------------------------
 
 
 def fixed_patches(scenes: Scenes, settings: Settings, part: str) -> Patches:
@@ -140,14 +133,13 @@ def augment_batch(batch: Batch, *, seed: Any) -> Batch:
         batch: arrays (patch, row, column, ...) with as many rows as columns.
         seed: any seed of `numpy.random.default_rng`; equal seeds give equal results.
     """
-    draws = np.random.default_rng(seed).integers(SYMMETRIES, size=len(batch[0]))
-    channels, label, weight = (
-        np.stack(
-            [apply_symmetry(patch, int(draw)) for patch, draw in zip(array, draws, strict=True)]
-        )
-        for array in batch
-    )
-    return channels, label, weight
+    draws = np.random.default_rng(seed).integers(SYMMETRIES, size=len(batch[0])).tolist()
+
+    def apply(array: Floats) -> Floats:
+        return np.stack([apply_symmetry(*pair) for pair in zip(array, draws, strict=True)])
+
+    channels, label, weight = batch
+    return apply(channels), apply(label), apply(weight)
 
 
 def apply_symmetry(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
@@ -155,9 +147,6 @@ def apply_symmetry(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
     quarters, is_flipped = divmod(symmetry, 2)
     rotated = np.rot90(patch, quarters, axes=(0, 1))
     return rotated[:, ::-1] if is_flipped else rotated
-
-
-# --- pixels of the training part -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -212,12 +201,3 @@ def statistics_of(pixels: Floats) -> Statistics:
     present = is_known.astype(np.float64)
     covariance = centred.T @ centred / np.maximum(present.T @ present, 1)
     return Statistics(mean, covariance, len(pixels))
-
-
-def describe_channels(statistics: Statistics) -> dict[str, Any]:
-    """Return mean and standard deviation of each channel, for the record."""
-    pairs = np.stack([statistics.mean, statistics.deviation], axis=1).round(5).tolist()
-    return {
-        "from": f"{statistics.pixels} valid pixels of the training part",
-        **dict(zip(CHANNELS, pairs, strict=True)),
-    }

@@ -18,11 +18,11 @@ from .data import CHANNELS, Floats
 from .scenes import ILLUMINATION, REGIONS, VALID, Scene
 
 MAX_PIXELS = 600  # along the longer side; every n-th pixel is stored
-DAY = ("S5", "S3", "S2")  # red, green, blue by day: ice cloud dark red, water cloud white, sea dark
-DAY_RANGES = ((0.0, 0.6), (0.0, 0.8), (0.0, 0.8))
+# Red, green and blue: a channel, the channel that is subtracted, and the range of their difference.
+# By day ice cloud is dark red, water cloud white, the sea dark.
+DAY = (("S5", None, 0.0, 0.6), ("S3", None, 0.0, 0.8), ("S2", None, 0.0, 0.8))
 # At night: 12 less 11 um (thick cloud near 0), 11 less 3.7 um (water cloud), 11 um, in kelvin.
-NIGHT = (("S9", "S8"), ("S8", "S7"), ("S8", None))
-NIGHT_RANGES = ((-4.0, 2.0), (-3.0, 6.0), (230.0, 295.0))
+NIGHT = (("S9", "S8", -4.0, 2.0), ("S8", "S7", -3.0, 6.0), ("S8", None, 230.0, 295.0))
 
 
 def draw(results: plots.Results) -> Mapping[str, Any]:
@@ -64,17 +64,10 @@ def false_colour(channels: Floats, *, is_day: bool) -> npt.NDArray[np.uint8]:
         is_day: whether to use reflectances rather than brightness temperatures.
     """
     band = {name: channels[..., number] for number, name in enumerate(CHANNELS)}
-    if is_day:
-        layers, ranges = [band[name] for name in DAY], DAY_RANGES
-    else:
-        layers = [
-            band[name] - band[subtracted] if subtracted else band[name]
-            for name, subtracted in NIGHT
-        ]
-        ranges = NIGHT_RANGES
-    scaled = [
-        (layer - low) / (high - low) for layer, (low, high) in zip(layers, ranges, strict=True)
-    ]
+    scaled = []
+    for name, subtracted, low, high in DAY if is_day else NIGHT:
+        layer = band[name] - band[subtracted] if subtracted else band[name]
+        scaled.append((layer - low) / (high - low))
     if not is_day:
         scaled[2] = 1 - scaled[2]  # cold is bright, as in infrared satellite images
     image = np.clip(np.nan_to_num(np.stack(scaled, axis=-1), nan=0.0), 0.0, 1.0)

@@ -7,8 +7,8 @@ A sample of the split is a scene, and scores are over whole scenes. Training rea
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +68,11 @@ class CloudMask(Benchmark):
         classification.require_sklearn()
         scenes = find_scenes(converted)
         self.scenes = scenes.select(np.argsort(scenes.granule, kind="stable"))
-        self.is_synthetic = converted.is_synthetic
+        self.attributes = {  # of mask files
+            "synthetic": int(converted.is_synthetic),
+            "model": self.settings["model"],
+            "source": SOURCE,
+        }
         light = np.array(ILLUMINATION)[self.scenes.illumination]
         self.light = pd.Series(light, index=self.scenes.granule)  # of each granule
         self._inference: dict[str, dict[str, float]] = {}  # time for a scene, by part
@@ -82,21 +86,13 @@ class CloudMask(Benchmark):
         return data.SPLITS
 
     def fit(self) -> None:
-        """List the patches of each part on the fixed grid."""
+        """List the patches of each part on the fixed grid, and read pixels of the training part."""
         self.patches = {
             part: data.fixed_patches(self.scenes.select(numbers), self.settings, part)
             for part, numbers in self.division.parts.items()
         }
-
-    @cached_property
-    def training_pixels(self) -> tuple[data.Floats, data.Flags]:
-        """Return channels (pixel, 9) and label (pixel,) of a subset of the training part."""
-        return data.training_pixels(self.patches[TRAIN], self.settings)
-
-    @cached_property
-    def statistics(self) -> data.Statistics:
-        """Return the statistics of the channels over these pixels."""
-        return data.statistics_of(self.training_pixels[0])
+        self.training_pixels = data.training_pixels(self.patches[TRAIN], self.settings)
+        self.statistics = data.statistics_of(self.training_pixels[0])
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -135,27 +131,32 @@ class CloudMask(Benchmark):
 
     def predict(self, model: Any, part: str) -> Predictions:
         """Return counts of predicted probability of the scored scenes; see `count_pixels`."""
-        return self._predict(model, part, lambda _scene, _probability: None)
+        return self.predict_into(model, part, None)
 
-    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return the predictions, and write masks, a table of scenes and previews."""
+    def predict_into(self, model: Any, part: str, folder: Path | None) -> Predictions:
+        """Return the predictions; write masks, a table of scenes and previews into a folder."""
+        numbers, seconds = self.scored(part), 0.0
         previews: dict[int, tuple[str, dict[str, Any]]] = {}
-        attributes = {
-            "synthetic": int(self.is_synthetic),
-            "model": self.settings["model"],
-            "source": SOURCE,
-        }
 
-        def store(scene: Scene, probability: data.Floats) -> None:
-            if part == TEST and scene.light not in previews:
+        def mask(scene: Scene) -> data.Floats:
+            nonlocal seconds
+            started = time.perf_counter()
+            probability = predict_scene(model, scene.channels, self.settings)
+            seconds += time.perf_counter() - started
+            if folder and part == TEST and scene.light not in previews:
                 previews[scene.light] = preview(scene, probability)
-            if part in self.settings["masks"]:
+            if folder and part in self.settings["masks"]:
                 path = folder / "masks" / part / f"{scene.granule}.nc"
-                write_mask(path, scene, probability, attributes)
+                write_mask(path, scene, probability, self.attributes)
+            return probability
 
-        predictions = self._predict(model, part, store)
-        self.write_outputs(folder, part, predictions)
-        if part == TEST:
+        predictions = self.predictions(numbers, self._count(mask, numbers))
+        if len(numbers):
+            speed = {"scenes": len(numbers), "s_per_scene": seconds / len(numbers)}
+            self._inference[part] = speed
+        if folder:
+            self.write_outputs(folder, part, predictions)
+        if folder and part == TEST:
             by_day_first = sorted(previews, reverse=True)
             save_previews(folder / PREVIEWS_NAME, dict(previews[light] for light in by_day_first))
         return predictions
@@ -205,32 +206,16 @@ class CloudMask(Benchmark):
             part: {word: int((self.light.iloc[numbers] == word).sum()) for word in ILLUMINATION}
             for part, numbers in self.division.parts.items()
         }
+        mean_and_deviation = np.stack([self.statistics.mean, self.statistics.deviation], axis=1)
         return {
             "light": light,
             "label": "the Bayesian mask, itself a product: agreement with it is no truth",
-            "channels": data.describe_channels(self.statistics),
+            "channels": {
+                "from": f"{self.statistics.pixels} valid pixels of the training part",
+                **dict(zip(data.CHANNELS, mean_and_deviation.round(5).tolist(), strict=True)),
+            },
             "inference": self._inference,
         }
-
-    def _predict(
-        self, model: Any, part: str, store: Callable[[Scene, data.Floats], None]
-    ) -> Predictions:
-        """Return the predictions of a part; `store` gets each scene and its probability."""
-        numbers, seconds = self.scored(part), 0.0
-
-        def mask(scene: Scene) -> data.Floats:
-            nonlocal seconds
-            started = time.perf_counter()
-            probability = predict_scene(model, scene.channels, self.settings)
-            seconds += time.perf_counter() - started
-            store(scene, probability)
-            return probability
-
-        values = self._count(mask, numbers)
-        if len(numbers):
-            speed = {"scenes": len(numbers), "s_per_scene": seconds / len(numbers)}
-            self._inference[part] = speed
-        return self.predictions(numbers, values)
 
     def _count(self, mask: Mask, numbers: Numbers) -> npt.NDArray[np.int32]:
         """Return the counts (scene, 2, region, level) of scenes."""
