@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import settings
 
 from sciml_data.home import HOME_VARIABLE, Home
 from sciml_data.registry.layout import REGISTRY_VARIABLE
+
+CSV_FIELD_LIMIT = csv.field_size_limit()  # Python's own, before other libraries change it
 
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.load_profile("default")
@@ -26,6 +29,7 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv(REGISTRY_VARIABLE, raising=False)
     monkeypatch.delenv("SCIML_DATA_MIRRORS", raising=False)
+    csv.field_size_limit(CSV_FIELD_LIMIT)  # frictionless raises it for the whole process
 
 
 @pytest.fixture

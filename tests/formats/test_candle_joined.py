@@ -347,7 +347,7 @@ def test_what_is_no_hdf5_and_what_is_not_there_is_said(
 def test_an_option_that_there_is_not_is_refused(sample: Path, descriptor: Descriptor) -> None:
     with pytest.raises(CallError, match="did you mean 'strict'"):
         read(sample, descriptor, strct=True)
-    with pytest.raises(CallError, match="true or false expected, 1 found"):
+    with pytest.raises(CallError, match="true or false is expected, not 1"):
         read(sample, descriptor, strict=1)
 
 

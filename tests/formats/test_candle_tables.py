@@ -378,7 +378,7 @@ def test_parts_of_any_size_have_the_same_rows(whole: xr.Dataset, bench: Bench) -
 def test_an_option_that_there_is_not_is_refused(bench: Bench) -> None:
     with pytest.raises(CallError, match="did you mean 'strict'"):
         bench.read(FIRST, strikt=True)
-    with pytest.raises(CallError, match="true or false expected, 'yes' found"):
+    with pytest.raises(CallError, match="true or false is expected, not 'yes'"):
         bench.read(FIRST, strict="yes")
 
 

@@ -248,6 +248,8 @@ assert to_pdf(text, title="Title", subject="s", date=date).startswith(b"%PDF")
 END""",
         ),
     ),
+    # Without botocore, buckets are read anonymously with a notice, so no command fails.
+    "s3": Uses((), then=("python -c 'import botocore.auth'",)),
     "socks": Uses((THROUGH_SOCKS,)),
     "uno": Uses(
         needs=("sciml-data get uno_almanac --sample",),

@@ -354,7 +354,7 @@ def _is_complete(dataset: xr.Dataset, time: NDArray[np.datetime64]) -> NDArray[n
     complete = np.ones(len(time), np.bool_)
     gaps = zip(dataset["gap_start"].to_numpy(), dataset["gap_end"].to_numpy(), strict=True)
     for start, end in gaps:
-        complete &= (time + FORTNIGHT_DAYS <= start) | (time >= end)
+        complete &= (time + np.timedelta64(FORTNIGHT_DAYS, "D") <= start) | (time >= end)
     return complete
 
 

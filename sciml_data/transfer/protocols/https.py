@@ -525,7 +525,9 @@ def _transient(error: exceptions.HTTPError) -> TransientError:
     if isinstance(error, exceptions.NameResolutionError):
         return TransientError("unknown host", is_unreachable=True)
     if isinstance(error, exceptions.ConnectTimeoutError | exceptions.NewConnectionError):
-        reason = str(error.__cause__ or "no answer in time")
+        # PySocks gives no cause, but urllib3's own text ends with the reason.
+        said = str(error).rpartition("connection: ")[2] if "connection: " in str(error) else ""
+        reason = str(error.__cause__ or said or "no answer in time")
         return TransientError(f"no connection: {reason}", is_unreachable=True)
     if isinstance(error, exceptions.ReadTimeoutError):
         return TransientError("no bytes came in time")
