@@ -15,13 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.compute import INTERVAL, RESAMPLES
 from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError, SciMLDataError
 
-RESAMPLES = 1000
 # Resamples in one matrix product: large enough for BLAS, small enough for memory.
 RESAMPLES_AT_ONCE = 100
-INTERVAL = (2.5, 97.5)  # percentiles of the resampled scores: a 95 % interval
 PUBLISHED_BATCH_SIZE = 32  # of the published mean over batches
 
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -153,8 +152,8 @@ def intervals(
         macro = f1.sum(axis=1) / has_any.sum(axis=1)
         resampled.append((macro, right.sum(axis=1) / support.sum(axis=1)))
     both = [np.concatenate(values) for values in zip(*resampled, strict=True)]
-    names_and_values = zip(("macro_f1", "accuracy"), both, strict=True)
-    return {name: _interval(values) for name, values in names_and_values}
+    ends = [tuple(np.percentile(values, INTERVAL).tolist()) for values in both]
+    return dict(zip(("macro_f1", "accuracy"), ends, strict=True))
 
 
 def true_and_predicted(
@@ -334,8 +333,3 @@ def confusion(y_true: Integers, y_pred: Integers, labels: Integers) -> Integers:
     from sklearn import metrics
 
     return np.asarray(metrics.confusion_matrix(y_true, y_pred, labels=labels))
-
-
-def _interval(values: Doubles) -> tuple[float, float]:
-    low, high = np.percentile(values, INTERVAL)
-    return float(low), float(high)

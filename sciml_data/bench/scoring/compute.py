@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percentiles of the resampled means: a 95 % interval
+INTERVAL = (2.5, 97.5)  # percentiles of resampled scores: a 95 % interval
 DIGITS = ".6g"  # of the numbers in tables
 
 Array: TypeAlias = npt.NDArray[Any]
