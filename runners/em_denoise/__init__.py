@@ -1,0 +1,1 @@
+"""The benchmark em_denoise: clean micrographs of graphene from noisy ones."""
