@@ -1,0 +1,1 @@
+"""The benchmark dms_structure: the crystal structure from a diffuse scattering pattern."""
