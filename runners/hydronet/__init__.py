@@ -1,0 +1,1 @@
+"""The benchmark hydronet: the energy of a water cluster from its geometry."""
