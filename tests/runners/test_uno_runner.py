@@ -244,14 +244,32 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
     assert scores[0]["mse"] > min(by_metric["mse"] for by_metric in scores)
 
 
-def test_boosting_that_is_not_installed_is_skipped_with_a_reason(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("missing", "skipped"), [("lightgbm", {"boosting"}), ("sklearn", {"ridge", "boosting"})]
+)
+def test_baselines_without_their_package_are_skipped_with_a_reason(
+    missing: str, skipped: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("baselines"), "boosting_missing", lambda: "not installed")
+    monkeypatch.setattr(module("baselines"), "is_installed", lambda name: name != missing)
     problem = problem_of("auc")
 
-    assert "boosting" not in problem.baselines()
-    assert problem.diagnostics()["baselines"]["boosting"] == {"skipped": "not installed"}
+    assert not skipped & set(problem.baselines())
+    notes = problem.diagnostics()["baselines"]
+    assert {name for name, note in notes.items() if "skipped" in note} == skipped
+    assert all(note["skipped"].startswith(f"{missing} is not installed") for note in notes.values())
+
+
+def test_ridge_predictions_do_not_depend_on_axes_without_variance() -> None:
+    """Ids of one compound have equal features, so training drugs have fewer axes than drugs."""
+    problem = problem_of("auc", "components=64")
+    components = module("baselines")._components(
+        problem.features["drug"], problem.training["drug"], 64
+    )
+
+    drugs = problem.training["drug"]
+    assert components.shape[1] < len(drugs) - 1
+    assert components[drugs].std(axis=0) == pytest.approx(1, rel=0.1)
+    assert np.abs(components).max() < 20
 
 
 def test_effects_are_recovered_from_rows_without_noise() -> None:

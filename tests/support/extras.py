@@ -259,7 +259,7 @@ END""",
             "sciml-data convert uno_ccle --sample",
             "sciml-data get uno_auc --sample",
             "sciml-data convert uno_auc --sample",
-            "python -c 'import hdf5plugin, lightgbm'",
+            "python -c 'import hdf5plugin, lightgbm, sklearn'",
         ),
     ),
 }  # fmt: skip
