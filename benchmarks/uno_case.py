@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from uno_joined import joined_model, joined_rows
 
 from sciml_data.bench.interface import load_runner
@@ -48,7 +49,8 @@ def make_case(arguments: argparse.Namespace) -> Any:
     task = choose_variant(load_task(registry.runner("uno")), arguments.variant)
     overrides = [f"dropout={arguments.dropout}", "batch_size=512", f"xla={arguments.xla}"]
     settings = resolve_settings(task, overrides, model="reference", split="row")
-    settings |= {"knows": [], "output_scale": 1.0}
+    has_doses = arguments.variant == "dose"
+    settings |= {"knows": [], "output_scale": 1.0, "has_doses": has_doses, "has_pairs": False}
     responses = _responses(modules["data"], arguments)
     cells, drugs = responses.cells.tables, responses.drug_table.tables
     rows = modules["inputs"].Rows(
@@ -58,7 +60,6 @@ def make_case(arguments: argparse.Namespace) -> Any:
         duplicate_single_drugs=True,
         is_padded=backend.name() == "jax",
     )
-    has_doses = arguments.variant == "dose"
 
     def join_inputs(inputs: Any) -> Any:
         return joined_rows(cells, drugs, inputs)
@@ -66,12 +67,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     def build(precision: str = "float32") -> Any:
         return _with_precision(
             precision,
-            lambda: modules["model"].build_model(
-                settings,
-                modules["model"].Tables(cells, drugs),
-                has_doses=has_doses,
-                has_pairs=False,
-            ),
+            lambda: modules["model"].build_model(settings, modules["model"].Tables(cells, drugs)),
         )
 
     return SimpleNamespace(
@@ -138,17 +134,16 @@ def _responses(data: Any, arguments: argparse.Namespace) -> Any:
     cell, slots = draw_rows(random, count, arguments.variant, (cells, drugs))
     doses = random.uniform(4, 10, slots.shape).astype(np.float32)
     doses = np.where(slots < 0, np.nan, doses) if arguments.variant == "dose" else doses[:, :0]
+    constant = pd.Categorical.from_codes(np.zeros(count, np.int8), pd.Index(["RANDOM"]))
     return data.Responses(
         variant=arguments.variant,
         target=random.normal(0.8, 0.15, count).astype(np.float32),
         cell=cell.astype(np.int32),
         drugs=slots.astype(np.int32),
         doses=doses.astype(np.float32),
-        source=np.zeros(count, np.int32),
-        study=np.zeros(count, np.int32),
+        source=constant,
+        study=constant,
         published=None,
-        sources=("RANDOM",),
-        studies=("RANDOM",),
         cells=_entities(data, "cell", expression),
         drug_table=_entities(data, "drug", tables),
         notes={},

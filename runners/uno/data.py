@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 AUC, DOSE = "auc", "dose"
 TARGETS = {AUC: "auc", DOSE: "growth"}
 NO_SLOT = -1  # in `drugs`: the slot is empty
-PUBLISHED = (TRAIN, VALIDATION, TEST)  # in the order of their numbers in the ready files
+PUBLISHED = pd.Index([TRAIN, VALIDATION, TEST])  # in the order of their numbers in the ready files
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.int64]
 
@@ -37,8 +37,7 @@ class Entities:
     Attributes:
         ids: qualified by source.
         names: canonical names; ids of the same cell line or compound share a name.
-        tables: features by name: float32 (entity, feature) with NaN where missing, or bits as
-            uint8 (entity, bit).
+        tables: features by name: float32 (entity, feature), NaN where missing, or bits as uint8.
         codes: (entity,) number of the name.
     """
 
@@ -68,9 +67,9 @@ class Responses:
         drugs: (row, slot) int32, indices of the drugs, `NO_SLOT` for an empty slot; one slot for
             `auc`, two for `dose`.
         doses: (row, slot) float32, -log10(mol/L), NaN for an empty slot; no slots for `auc`.
-        source: (row,) index into `sources`.
-        study: (row,) index into `studies`.
-        published: (row,) 0 train, 1 validation, 2 test; None if the dataset has no such parts.
+        source: (row,) who measured.
+        study: (row,) study of the source.
+        published: (row,) part of the published split; None if the dataset has no such parts.
         cells: all cell lines.
         drug_table: all drugs.
         notes: attributes of the dataset for the record.
@@ -81,11 +80,9 @@ class Responses:
     cell: npt.NDArray[np.int32]
     drugs: npt.NDArray[np.int32]
     doses: Floats
-    source: npt.NDArray[np.int32]
-    study: npt.NDArray[np.int32]
-    published: npt.NDArray[np.uint8] | None
-    sources: tuple[str, ...]
-    studies: tuple[str, ...]
+    source: pd.Categorical[Any]
+    study: pd.Categorical[Any]
+    published: pd.Categorical[Any] | None
     cells: Entities
     drug_table: Entities
     notes: Mapping[str, Any]
@@ -102,15 +99,11 @@ class Responses:
     @property
     def has_pairs(self) -> bool:
         """Return whether any row has a second drug."""
-        return bool(self.drugs.shape[1] > 1 and (self.drugs[:, 1] >= 0).any())
+        return self.has_doses and bool((self.drugs[:, 1] >= 0).any())
 
 
 def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
-    """Return the rows and tables of a ready dataset.
-
-    Args:
-        dataset: ready form; see `sciml_data/formats/drug_response`.
-        variant: `auc` or `dose`.
+    """Return the rows and tables of a ready dataset; see `sciml_data/formats/drug_response`.
 
     Raises:
         CallError: the dataset does not have the target of this variant.
@@ -120,33 +113,48 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
     if name not in dataset:
         raise CallError(f"the dataset has no variable {name!r}, which variant {variant!r} needs")
     target = dataset[name].to_numpy().astype(np.float32)
-    cells = _entities(dataset, "cell", ("expression",))
-    drug_table = _entities(dataset, "drug", ("descriptors", "fingerprints"))
     if not len(target) or not np.isfinite(target).all():
         raise SciMLDataError(
             f"{name} has no rows, or values that are not finite: {len(target)} rows"
         )
     slots = (1,) if variant == AUC else (1, 2)
-    drugs = np.stack([dataset[f"drug{n}_index"].to_numpy().astype(np.int32) for n in slots], axis=1)
+    drugs = np.stack([dataset[f"drug{n}_index"].to_numpy() for n in slots], axis=1).astype("i4")
     doses = np.empty((len(target), 0), np.float32)
     if variant == DOSE:
-        doses = np.stack([dataset[f"dose{n}"].to_numpy().astype("f4") for n in slots], axis=1)
-    has_part = "published_part" in dataset
+        doses = np.stack([dataset[f"dose{n}"].to_numpy() for n in slots], axis=1).astype("f4")
+    parts = dataset["published_part"].to_numpy() if "published_part" in dataset else None
     return Responses(
-        variant=variant,
-        target=target,
-        cell=dataset["cell_index"].to_numpy().astype(np.int32),
-        drugs=np.where(drugs == NO_DRUG, NO_SLOT, drugs).astype(np.int32),
-        doses=doses,
-        source=dataset["source_index"].to_numpy().astype(np.int32),
-        study=dataset["study_index"].to_numpy().astype(np.int32),
-        published=dataset["published_part"].to_numpy() if has_part else None,
-        sources=tuple(text_of(dataset["source_id"])),
-        studies=tuple(text_of(dataset["study_id"])),
-        cells=cells,
-        drug_table=drug_table,
-        notes={key: value for key, value in dataset.attrs.items() if key.startswith("rows_")},
+        variant,
+        target,
+        dataset["cell_index"].to_numpy().astype(np.int32),
+        np.where(drugs == NO_DRUG, np.int32(NO_SLOT), drugs),
+        doses,
+        _labels(dataset, "source"),
+        _labels(dataset, "study"),
+        None if parts is None else pd.Categorical.from_codes(parts, PUBLISHED),
+        _entities(dataset, "cell", ("expression",)),
+        _entities(dataset, "drug", ("descriptors", "fingerprints")),
+        {key: value for key, value in dataset.attrs.items() if key.startswith("rows_")},
     )
+
+
+def _labels(dataset: xr.Dataset, name: str) -> pd.Categorical[Any]:
+    codes = dataset[f"{name}_index"].to_numpy().astype(np.int32)
+    return pd.Categorical.from_codes(codes, pd.Index(text_of(dataset[f"{name}_id"])))
+
+
+def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Entities:
+    tables = {name: dataset[name].to_numpy() for name in features if name in dataset}
+    if not tables:
+        raise SciMLDataError(
+            f"the dataset has no features of {kind}s: {' or '.join(features)} is needed"
+        )
+    if "fingerprints" in tables:
+        count = int(dataset["fingerprints"].attrs["bits"])
+        tables["fingerprints"] = np.unpackbits(tables["fingerprints"], axis=1, count=count)
+    names = tuple(text_of(dataset[f"{kind}_canonical"]))
+    codes = np.unique(np.array(names, str), return_inverse=True)[1]
+    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables, codes.astype(np.int64))
 
 
 def keys_of(responses: Responses) -> pd.DataFrame:
@@ -163,19 +171,16 @@ def keys_of(responses: Responses) -> pd.DataFrame:
     columns["combination"] = combination
     cells = responses.cells.codes[responses.cell]
     columns["replicate"] = cells * (combination.max() + 1) + combination
-    columns["source"] = pd.Categorical.from_codes(responses.source, pd.Index(responses.sources))
+    columns["source"] = responses.source
     if responses.published is not None:
-        columns["published_part"] = pd.Categorical.from_codes(
-            responses.published, pd.Index(PUBLISHED)
-        )
+        columns["published_part"] = responses.published
     columns["row"] = row_hashes(responses)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(responses), name="row"))
 
 
 def compounds(responses: Responses) -> Codes:
     """Return (row, slot) codes of the canonical compounds, `NO_SLOT` for an empty slot."""
-    codes = np.append(responses.drug_table.codes, NO_SLOT)
-    return np.asarray(codes[responses.drugs])
+    return np.asarray(np.append(responses.drug_table.codes, NO_SLOT)[responses.drugs])
 
 
 def group_codes(responses: Responses) -> Codes:
@@ -185,43 +190,15 @@ def group_codes(responses: Responses) -> Codes:
     return np.asarray((low + 1) * np.int64(len(responses.drug_table) + 1) + high)
 
 
-def drug_texts(responses: Responses, row: int) -> tuple[str, str]:
-    """Return the names of a row's drugs and their ids, each joined with ` + `."""
-    table = responses.drug_table
-    drugs = sorted(int(drug) for drug in responses.drugs[row] if drug >= 0)
-    names, ids = ([texts[drug] for drug in drugs] for texts in (table.names, table.ids))
-    return " + ".join(names), " + ".join(ids)
-
-
 def row_hashes(responses: Responses) -> Hashes:
     """Return (row,) a hash of cell, drugs with doses in any order, source and study by id."""
-    table = responses.drug_table
-    drug = np.append(hash_ids(table.ids, "drug"), np.uint64(0))[responses.drugs]
-    if responses.doses.shape[1]:
+    drug = np.append(hash_ids(responses.drug_table.ids, "drug"), np.uint64(0))[responses.drugs]
+    if responses.has_doses:
         doses = np.nan_to_num(responses.doses, nan=0.0).view(np.uint32).astype(np.uint64)
         drug = np.where(responses.drugs >= 0, combine_hashes(drug, doses), np.uint64(0))
+    labels = {"source": responses.source, "study": responses.study}
     return combine_hashes(
         hash_ids(responses.cells.ids, "cell")[responses.cell],
         drug.sum(axis=1, dtype=np.uint64),
-        hash_ids(responses.sources, "source")[responses.source],
-        hash_ids(responses.studies, "study")[responses.study],
+        *(hash_ids(list(ids.categories), name)[ids.codes] for name, ids in labels.items()),
     )
-
-
-def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Entities:
-    tables: dict[str, npt.NDArray[Any]] = {}
-    for name in features:
-        if name not in dataset:
-            continue
-        values = dataset[name].to_numpy()
-        if name == "fingerprints":
-            bits = int(dataset[name].attrs["bits"])
-            values = np.unpackbits(values, axis=1, count=bits, bitorder="big")
-        tables[name] = values
-    if not tables:
-        raise SciMLDataError(
-            f"the dataset has no features of {kind}s: {' or '.join(features)} is needed"
-        )
-    names = tuple(text_of(dataset[f"{kind}_canonical"]))
-    codes = np.unique(np.array(names, str), return_inverse=True)[1]
-    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables, codes.astype(np.int64))

@@ -10,7 +10,7 @@ These forecasts are baselines, and one of them is the base that the `pooled` net
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,12 +27,7 @@ DOSE_STEP = 0.25  # of -log10(mol/L): doses are rounded to multiples of it
 
 @dataclass(frozen=True)
 class AdditiveEffects:
-    """A mean, and an effect for each code of each factor.
-
-    Attributes:
-        mean: of the training rows.
-        effects: for each factor (code,) float64.
-    """
+    """The mean of the training rows, and for each factor the effects of its codes (code,)."""
 
     mean: float
     effects: tuple[Doubles, ...]
@@ -50,8 +45,8 @@ def fit_additive_effects(
 
     Args:
         target: (row,).
-        factors: codes from 0 of each factor, (row,) or (row, slot); `NO_SLOT` for an empty slot.
-            The effects of slots are added.
+        factors: codes from 0, (row,) or (row, slot) with `NO_SLOT` for an empty slot. The effects
+            of slots are added.
         penalty: weight of the squared effects, in rows.
     """
     mean = float(target.mean())
@@ -89,22 +84,6 @@ def forecast(responses: Responses, train: Codes, kinds: Sequence[str], *, penalt
     target = responses.target[train].astype(np.float64)
     fitted = fit_additive_effects(target, [codes[train] for codes in factors], penalty=penalty)
     return np.broadcast_to(fitted.predict(factors), len(responses)).astype(np.float32)
-
-
-def known_kinds(knows: Mapping[str, bool], *, has_doses: bool) -> tuple[str, ...]:
-    """Return the kinds of factors that held-out rows can have in common with training rows.
-
-    Args:
-        knows: whether most validation rows share their `cell`, or their `drug`, with training.
-        has_doses: whether rows have doses.
-    """
-    is_known = {
-        "cell": knows["cell"],
-        "level": has_doses,
-        "drug": knows["drug"],
-        "dose": has_doses and knows["drug"],
-    }
-    return tuple(kind for kind, known in is_known.items() if known)
 
 
 def factors_of(responses: Responses) -> dict[str, list[Codes]]:

@@ -37,13 +37,10 @@ def scale(entities: Entities, training: Codes, *, clip: float) -> tuple[Tables, 
         training: indices of the entities of the training part.
         clip: limit of a value in standard deviations; 0 is no limit.
     """
-    tables: Tables = {}
-    facts: dict[str, Any] = {}
+    tables, facts = dict(entities.tables), {}
     for name, values in entities.tables.items():
-        if values.dtype == np.uint8:
-            tables[name] = values
-            facts[name] = {"width": values.shape[1], "scaling": "none: bits"}
-        else:
+        facts[name] = {"width": values.shape[1], "scaling": "none: bits"}
+        if values.dtype != np.uint8:
             tables[name], facts[name] = _standardise(values, training, clip)
     return tables, facts
 
@@ -77,17 +74,10 @@ def _standardise(
     }
 
 
-def dose_scale(doses: Floats, rows: Codes) -> tuple[float, float]:
-    """Return mean and standard deviation of the doses of some rows; (0, 1) without any.
-
-    Args:
-        doses: (row, slot) -log10(mol/L), NaN for no drug.
-        rows: those of the training part.
-    """
-    known = doses[rows][np.isfinite(doses[rows])].astype(np.float64)
-    if not known.size:
-        return 0.0, 1.0
-    return float(known.mean()), float(known.std()) or 1.0
+def dose_scale(doses: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation of doses (row, slot), NaN for no drug; (0, 1) of none."""
+    known = doses[np.isfinite(doses)].astype(np.float64)
+    return (float(known.mean()), float(known.std()) or 1.0) if known.size else (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,12 +85,12 @@ class Rows:
     """All rows, and how they become inputs of a model.
 
     Attributes:
-        responses: all rows as read.
-        base: (row,) float32, the forecast that a model corrects; 0 if there is none.
+        responses: all rows.
+        base: (row,) float32, the forecast that a model corrects.
         dose_scale: mean and standard deviation that doses are standardised with; None: not at all.
-        duplicate_single_drugs: whether a single drug is in both slots, with its dose divided
-            between them, as in the published code.
-        is_padded: whether lists of distinct entities are padded.
+        duplicate_single_drugs: a single drug is in both slots, as in the published code, with its
+            dose divided between them.
+        is_padded: lists of distinct entities are padded.
     """
 
     responses: Responses
@@ -114,11 +104,8 @@ class Rows:
     ) -> Iterator[Batch]:
         """Yield (inputs, targets (row, 1), weights (row, 1)) of rows in the given order.
 
-        Args:
-            rows: indices of rows.
-            batch_size: rows of a batch; the last may have fewer.
-            rng: draws which pairs are swapped and how single doses are divided; None swaps no pair
-                and divides doses in halves.
+        `rng` draws which pairs are swapped and how single doses are divided; None swaps no pair and
+        divides doses in halves.
         """
         for first in range(0, len(rows), batch_size):
             chosen = rows[first : first + batch_size]
@@ -126,16 +113,10 @@ class Rows:
             yield self.inputs(chosen, rng), target, np.ones_like(target)
 
     def inputs(self, rows: Codes, rng: np.random.Generator | None = None) -> Inputs:
-        """Return the inputs of some rows.
+        """Return the inputs of some rows; `rng` as in `batches`.
 
-        Args:
-            rows: indices of rows.
-            rng: see `batches`.
-
-        Returns:
-            `shared`: distinct `cells` and `drugs`, indices of the tables; `cell`, `drug1`,
-            `drug2`: (row,) positions in them; `dose1`, `dose2`, `base`, `has_second`: (row,)
-            float32.
+        They are `shared`: distinct `cells` and `drugs`, indices of the tables; `cell`, `drug1`,
+        `drug2`: (row,) positions in them; `dose1`, `dose2`, `base`, `has_second`: (row,) float32.
         """
         slots, doses = self._slots(rows, rng)
         cells, cell = self._distinct(self.responses.cell[rows], len(self.responses.cells))
@@ -169,13 +150,11 @@ class Rows:
     def _distinct(
         self, column: npt.NDArray[np.int32], count: int
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Return the distinct entities, ascending, and the position of each value among them.
+        """Return the distinct of `count` entities, and the position of each value among them.
 
-        Args:
-            column: indices of entities, -1 for an empty slot.
-            count: number of entities.
+        Index -1 is an empty slot; its position has no meaning.
         """
-        present = np.zeros(count + 1, bool)  # index -1, the last, is the empty slot
+        present = np.zeros(count + 1, bool)  # the last is the empty slot
         present[column] = True
         distinct = np.flatnonzero(present[:-1]).astype(np.int32)
         place = np.zeros(count + 1, np.int32)
@@ -210,14 +189,10 @@ def epoch_order(
 ) -> Codes:
     """Return rows in a new order.
 
-    Args:
-        responses: all rows.
-        rows: those to order.
-        rng: draws the order.
-        together: rows of a batch that should share cells and drugs; 0 mixes all rows. Cells and
-            drugs are randomly divided into groups, such that the rows of a group of cells and a
-            group of drugs make a block of about that size. A batch is about a block: it has few
-            distinct entities and costs less.
+    `together` is the number of rows of a batch that should share cells and drugs; 0 mixes all rows.
+    Cells and drugs are randomly divided into groups, such that the rows of a group of cells and a
+    group of drugs make a block of about that size. A batch is about a block: it has few distinct
+    entities and costs less.
     """
     if not together or together >= len(rows):
         return rng.permutation(rows)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -25,25 +25,22 @@ NOISY = "reference-noisy"  # value of the setting `evaluation`
 CELL, DRUG = "cell", "drug"
 PREDICT_ROWS = 1 << 14  # in one pass through the head: about 65 MB of activations
 ENTITIES_PER_PASS = 4096  # through a tower
+Named: TypeAlias = Mapping[str, Any]
 
 
-def build_model(
-    settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
-) -> Any:
+def build_model(settings: Named, tables: Tables) -> Any:
     """Return the configured model, built.
 
     Args:
-        settings: see task.toml; and `knows`, the entities that `pooled` has vectors for (`cell_id`,
-            `drug_id`), and `output_scale`, the unit of its corrections.
+        settings: see task.toml, and `has_doses`: rows have doses, and with them slots for two
+            drugs; `has_pairs`: a row has a second drug; `knows`: entities that `pooled` has vectors
+            for (`cell_id`, `drug_id`); `output_scale`: unit of its corrections.
         tables: features of all entities.
-        has_doses: whether rows have doses, and with them slots for two drugs.
-        has_pairs: whether any row has a second drug.
     """
-    kind = {REFERENCE: Reference, POOLED: Pooled}[settings["model"]]
-    model = kind(settings, tables, has_doses=has_doses, has_pairs=has_pairs)
+    model = {REFERENCE: Reference, POOLED: Pooled}[settings["model"]](settings, tables)
     index = ops.zeros((1,), "int32")
     batch = {"cell": index, "drug1": index, "base": ops.zeros((1,), "float32")}
-    if has_doses:
+    if model.has_doses:
         batch |= {"drug2": index, "dose1": batch["base"], "dose2": batch["base"]}
         batch["has_second"] = batch["base"]
     model.call({**batch, "shared": {"cells": index, "drugs": index}})  # creates the weights
@@ -52,7 +49,7 @@ def build_model(
 
 
 def predict_by_entity(
-    model: Any, inputs: Mapping[str, Any], *, batch_size: int = PREDICT_ROWS
+    model: Any, inputs: Named, *, batch_size: int = PREDICT_ROWS
 ) -> npt.NDArray[Any]:
     """Return outputs (row, 1) without dropout: towers once for each entity, then rows in batches.
 
@@ -87,14 +84,9 @@ class Tables:
         counts: number of entities of each kind.
     """
 
-    def __init__(self, cells: Mapping[str, Any], drugs: Mapping[str, Any]) -> None:
-        """Copy the arrays to the device.
-
-        Args:
-            cells: tables by name, float32 (cell, feature), or bits as uint8.
-            drugs: tables by name, float32 (drug, feature), or bits as uint8.
-        """
-        kinds = {CELL: cells, DRUG: drugs}
+    def __init__(self, cell: Named, drug: Named) -> None:
+        """Copy tables by name to the device: float32 (entity, feature), or bits as uint8."""
+        kinds = {CELL: cell, DRUG: drug}
         self.names = {kind: tuple(tables) for kind, tables in kinds.items()}
         self.counts = {kind: len(next(iter(tables.values()))) for kind, tables in kinds.items()}
         self._tensors = {
@@ -159,18 +151,15 @@ class Join(layers.Layer):  # type: ignore[misc] # Keras ships no types
 
     def __init__(self, units: int, blocks: Mapping[str, int], *, name: str) -> None:
         super().__init__(name=name)
-        ends = np.cumsum(list(blocks.values()))
-        drawn = keras.initializers.get("glorot_normal")((int(ends[-1]), units))
-        self.kernels = {
-            block: self.add_weight(
+        ends = np.cumsum(list(blocks.values())).tolist()
+        drawn = keras.initializers.get("glorot_normal")((ends[-1], units))
+        self.kernels: dict[str, Any] = {}
+        for block, rows in zip(blocks, ops.split(drawn, ends[:-1]), strict=True):
+            self.kernels[block] = self.add_weight(
                 name=f"kernel_{block}",
-                shape=(width, units),
+                shape=rows.shape,
                 initializer=keras.initializers.Constant(ops.convert_to_numpy(rows)),
             )
-            for (block, width), rows in zip(
-                blocks.items(), ops.split(drawn, ends[:-1].tolist()), strict=True
-            )
-        }
         self.bias = self.add_weight(name="bias", shape=(units,), initializer="zeros")
         self.built = True
 
@@ -185,28 +174,22 @@ def take(rows: Any, indices: Any) -> Any:
 
 
 class EntityModel(keras.Model, ABC):  # type: ignore[misc] # Keras ships no types
-    """Base class of both networks: compute terms of distinct entities, then combine them to rows.
+    """Base class of both networks: compute terms of distinct entities, then rows from them."""
 
-    Subclasses implement `terms` and `combine`.
-    """
-
-    def __init__(
-        self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
-    ) -> None:
+    def __init__(self, settings: Named, tables: Tables) -> None:
         # Layers cast their inputs themselves; base and doses stay float32 in every precision.
         super().__init__(name=f"uno_{settings['model']}", autocast=False)
-        self.tables, self.has_doses, self.has_pairs = tables, has_doses, has_pairs
+        self.tables = tables
         self.dropout = float(settings["dropout"])
         self.is_noisy = settings["evaluation"] == NOISY
-        self.slots = ("drug1", "drug2") if has_doses else ("drug1",)
+        self.has_doses = settings["has_doses"]
+        self.has_pairs = self.has_doses and settings["has_pairs"]
+        self.slots = ("drug1", "drug2") if self.has_doses else ("drug1",)
 
-    def call(self, inputs: Mapping[str, Any], training: Any = None) -> Any:
-        """Return (row, 1) float32.
+    def call(self, inputs: Named, training: Any = None) -> Any:
+        """Return (row, 1) float32 from the inputs of a batch; see `Rows.inputs`.
 
-        Args:
-            inputs: of a batch; see `Rows.inputs`.
-            training: whether to apply dropout; it is always applied if the setting `evaluation`
-                is `reference-noisy`.
+        Dropout is applied in training, and always if `evaluation` is `reference-noisy`.
         """
         use_dropout = self.dropout > 0 and bool(training or self.is_noisy)
         terms: dict[str, Any] = {}
@@ -219,22 +202,8 @@ class EntityModel(keras.Model, ABC):  # type: ignore[misc] # Keras ships no type
         """Return terms by name, each (entity, width), from indices (entity,) of a kind."""
 
     @abstractmethod
-    def combine(
-        self,
-        terms: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-        *,
-        use_dropout: bool,
-        training: bool,
-    ) -> Any:
-        """Return (row, 1) from the terms of entities.
-
-        Args:
-            terms: of distinct cells and drugs, each (entity, width).
-            inputs: of a batch; see `Rows.inputs`.
-            use_dropout: whether to apply dropout.
-            training: whether the output is used in training.
-        """
+    def combine(self, terms: Named, inputs: Named, *, use_dropout: bool, training: bool) -> Any:
+        """Return (row, 1) from the terms of entities and the inputs of a batch."""
 
 
 class Reference(EntityModel):
@@ -244,10 +213,8 @@ class Reference(EntityModel):
     doses. ReLU, Glorot-normal weights, dropout after each layer.
     """
 
-    def __init__(
-        self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
-    ) -> None:
-        super().__init__(settings, tables, has_doses=has_doses, has_pairs=has_pairs)
+    def __init__(self, settings: Named, tables: Tables) -> None:
+        super().__init__(settings, tables)
         widths = settings["tower_widths"]
         self.cell_towers = {
             name: Tower(widths, self.dropout, name=f"cell_{name}") for name in tables.names[CELL]
@@ -279,14 +246,7 @@ class Reference(EntityModel):
         blocks = (CELL,) if kind == CELL else self.slots
         return {block: self.join(joined, block=block) for block in blocks}
 
-    def combine(
-        self,
-        terms: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-        *,
-        use_dropout: bool,
-        training: bool,
-    ) -> Any:
+    def combine(self, terms: Named, inputs: Named, *, use_dropout: bool, training: bool) -> Any:
         """Return (row, 1): add up the shares of the head's first product, then apply the rest.
 
         In evaluation without dropout, both orders of a pair are averaged, because the order of
@@ -294,24 +254,19 @@ class Reference(EntityModel):
         """
         if use_dropout:
             values = self._first_product_with_dropout(terms, inputs)
-            return self._head(values, inputs, ("dose1", "dose2"), use_dropout=True)
+            return self._head(values, inputs, use_dropout=True)
         values = sum(take(terms[name], inputs[name]) for name in (CELL, *self.slots))
-        output = self._head(values, inputs, ("dose1", "dose2"), use_dropout=False)
+        output = self._head(values, inputs, use_dropout=False)
         if training or not self.has_pairs:
             return output
-        swapped = sum(
-            take(terms[slot], inputs[name])
-            for slot, name in zip(self.slots, self.slots[::-1], strict=True)
-        )
+        swapped = take(terms["drug1"], inputs["drug2"]) + take(terms["drug2"], inputs["drug1"])
         values = take(terms[CELL], inputs[CELL]) + swapped
-        return (output + self._head(values, inputs, ("dose2", "dose1"), use_dropout=False)) / 2
+        return (output + self._head(values, inputs, use_dropout=False, order=-1)) / 2
 
     def _towers(self, kind: str) -> dict[str, Any]:
         return dict(self.cell_towers if kind == CELL else self.drug_towers)
 
-    def _first_product_with_dropout(
-        self, terms: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Any:
+    def _first_product_with_dropout(self, terms: Named, inputs: Named) -> Any:
         total = 0.0
         for block in (CELL, *self.slots):
             outputs = [
@@ -321,11 +276,9 @@ class Reference(EntityModel):
             total = total + self.join(_concatenated(outputs), block=block)
         return total
 
-    def _head(
-        self, values: Any, inputs: Mapping[str, Any], doses: tuple[str, str], *, use_dropout: bool
-    ) -> Any:
+    def _head(self, values: Any, inputs: Named, *, use_dropout: bool, order: int = 1) -> Any:
         if self.has_doses:
-            columns = ops.stack([inputs[name] for name in doses], -1)
+            columns = ops.stack([inputs["dose1"], inputs["dose2"]][::order], -1)
             values = values + self.join(columns, block="doses")
         values = values + ops.cast(self.join.bias, values.dtype)
         return ops.cast(self.out(self.head.rest(values, use_dropout=use_dropout)), "float32")
@@ -341,10 +294,8 @@ class Pooled(EntityModel):
     each entity in training too.
     """
 
-    def __init__(
-        self, settings: Mapping[str, Any], tables: Tables, *, has_doses: bool, has_pairs: bool
-    ) -> None:
-        super().__init__(settings, tables, has_doses=has_doses, has_pairs=has_pairs)
+    def __init__(self, settings: Named, tables: Tables) -> None:
+        super().__init__(settings, tables)
         self.cell_tower = Tower(settings["cell_widths"], self.dropout, name="cell")
         self.drug_tower = Tower(settings["drug_widths"], self.dropout, name="drug")
         width, self.scale = settings["slot_width"], float(settings["output_scale"])
@@ -373,14 +324,7 @@ class Pooled(EntityModel):
         terms = dense(tower.rest(tower.first(values), use_dropout=use_dropout))
         return {kind: terms + self.vectors[kind](entities) if kind in self.vectors else terms}
 
-    def combine(
-        self,
-        terms: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-        *,
-        use_dropout: bool,
-        training: bool,
-    ) -> Any:
+    def combine(self, terms: Named, inputs: Named, *, use_dropout: bool, training: bool) -> Any:
         """Return (row, 1): base plus correction."""
         del training
         cell, total = take(terms[CELL], inputs[CELL]), 0.0

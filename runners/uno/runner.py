@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sciml_data.bench.interface import Baseline, Benchmark
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.splits import NOT_KNOWN, TRAIN, VALIDATION, Options
+from sciml_data.bench.task.splits import NOT_KNOWN, TEST, TRAIN, VALIDATION, Options
 
 from . import baselines, data, effects, inputs
 
@@ -31,14 +31,9 @@ REFERENCE, NOISY = "reference", "reference-noisy"  # values of the settings `mod
 # The model may use an entity's own effect if at least this percentage of validation rows share
 # their entity with the training part.
 MIN_SHARED_PERCENT = 50
-TABLE_METRICS = ("mse", "r2_per_drug")  # columns of drugs-<part>.csv
-
-
-def figures(results: Results) -> Mapping[str, Any]:
-    """Return the figures of a run; see `figures.py`."""
-    from .figures import draw
-
-    return draw(results)
+R2 = "r2_per_drug"
+TABLE_METRICS = ("mse", R2)  # columns of drugs-<part>.csv
+QUANTITIES = {"auc": "AUC", "dose": "growth"}
 
 
 class Uno(Benchmark):
@@ -46,10 +41,9 @@ class Uno(Benchmark):
 
     Attributes:
         responses: all rows, with the tables of cells and drugs.
-        training: indices of the `cell`s and `drug`s of the training part.
-        features: scaled tables of features by name, for each kind.
-        knows: whether most validation rows share their `cell`, or all of their `drug`s, with the
-            training part.
+        training: indices of the entities of the training part, by kind: `cell` and `drug`.
+        features: scaled tables of features by name, by kind.
+        knows: whether most validation rows share their entities of a kind with training rows.
         kinds: kinds of mean effects that the network corrects.
         spread: standard deviation of the errors of `rows.base` in training; 1 for the reference.
         rows: makes inputs of rows.
@@ -96,13 +90,13 @@ class Uno(Benchmark):
         self.kinds: tuple[str, ...] = ()
         if not is_reference:
             if settings["base"] == "means":
-                self.kinds = effects.known_kinds(self.knows, has_doses=responses.has_doses)
+                self.kinds = self._known_kinds()
             base = effects.forecast(responses, train, self.kinds, penalty=settings["shrinkage"])
             self.spread = float((responses.target[train] - base[train]).std()) or 1.0
         self.rows = inputs.Rows(
             responses,
             base=base,
-            dose_scale=None if is_reference else inputs.dose_scale(responses.doses, train),
+            dose_scale=None if is_reference else inputs.dose_scale(responses.doses[train]),
             duplicate_single_drugs=is_reference,
             # JAX and XLA compile each new shape of a batch.
             is_padded=bool(settings["xla"]) or backend.name() == "jax",
@@ -112,18 +106,21 @@ class Uno(Benchmark):
         shared = self.leakage.get(VALIDATION, {}).get(kind, NOT_KNOWN)
         return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
 
+    def _known_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of effects that held-out rows have in common with training rows."""
+        cell, drug, has_doses = *self.knows.values(), self.responses.has_doses
+        kinds = {"cell": cell, "level": has_doses, "drug": drug, "dose": has_doses and drug}
+        return tuple(kind for kind, is_known in kinds.items() if is_known)
+
     def build(self) -> Any:
         """Return the configured model."""
         from .model import Tables, build_model
 
         is_known = self.knows if self.settings["id_vectors"] else {}
         knows = [f"{kind}_id" for kind, use in is_known.items() if use]
-        return build_model(
-            {**self.settings, "knows": knows, "output_scale": self.spread},
-            Tables(self.features["cell"], self.features["drug"]),
-            has_doses=self.responses.has_doses,
-            has_pairs=self.responses.has_pairs,
-        )
+        of_data = {name: getattr(self.responses, name) for name in ("has_doses", "has_pairs")}
+        of_data |= {"knows": knows, "output_scale": self.spread}
+        return build_model({**self.settings, **of_data}, Tables(**self.features))
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[inputs.Batch]:
         """Return one epoch: the training part shuffled, the others in order.
@@ -219,3 +216,30 @@ class Uno(Benchmark):
 
 
 prepare = Uno
+
+
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures `observed` and, if a drug has an R2, `drugs`."""
+    from sciml_data.bench import plots
+
+    quantity = QUANTITIES[results.record["benchmark"]["variant"]]
+    mse = {part: row["score"] or float("nan") for part, row in results.rows("mse").items()}
+    panels = [
+        (
+            f"{part}, {len(values.observed):,} rows, MSE {mse[part]:.4g}",
+            values.observed,
+            values.predicted,
+            quantity,
+        )
+        for part, values in results.predictions.items()
+    ]
+    drawn = {"observed": plots.observed_and_predicted(results, panels)}
+    scores: dict[str, dict[str, float]] = {}
+    for part in (VALIDATION, TEST):
+        rows = results.table(f"drugs-{part}.csv")
+        r2 = {row["drugs"]: float(row[R2]) for row in rows if row[R2]}
+        scores |= {part: r2} if r2 else {}
+    if scores:
+        label = "R2 within the drug (0 = predicting the drug's mean)"
+        drawn["drugs"] = plots.group_scores(results, scores, label=label)
+    return drawn

@@ -77,10 +77,8 @@ def batch(variant: str, *, distinct: bool = True, seed: int = 1) -> dict[str, An
 def build(model: str, variant: str, *, has_pairs: bool = False, **changed: Any) -> Any:
     keras.utils.set_random_seed(3)
     built = module("model").build_model(
-        settings(model, **changed),
+        settings(model, has_doses=variant == "dose", has_pairs=has_pairs, **changed),
         module("model").Tables(*tables(variant)),
-        has_doses=variant == "dose",
-        has_pairs=has_pairs,
     )
     random = np.random.default_rng(5)
     for (
@@ -140,10 +138,8 @@ def test_the_reference_has_the_published_number_of_parameters(
     task = choose_variant(load_task(find_registry().runner("uno")), variant)
     chosen = resolve_settings(task, model="reference", split="row")
     model = module("model").build_model(
-        chosen,
+        {**chosen, "has_doses": variant == "dose", "has_pairs": False},
         module("model").Tables(cells, drugs),
-        has_doses=variant == "dose",
-        has_pairs=False,
     )
 
     assert [1000] * head == chosen["head_widths"]
