@@ -7,7 +7,7 @@ from typing import Any
 
 from sciml_data.bench import plots
 
-from .scans import DENSITY, LEGACY, POTENTIAL
+from .data import DENSITY, LEGACY, POTENTIAL
 
 LABELS = {
     POTENTIAL: "potential, V",

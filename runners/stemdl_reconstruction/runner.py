@@ -1,125 +1,176 @@
 """STEMDL reconstruction, the benchmark: potential and electron density from diffraction scans.
 
-`prepare` is the entry point of the engine. `Reconstruction` implements the interface `Problem` of
-`sciml_data.bench.interface` with the other modules of this folder.
+A sample is one scan. `prepare` is the entry point of the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from sciml_data.bench.interface import Batch, Benchmark
 from sciml_data.bench.scoring import images
-from sciml_data.bench.scoring.compute import compute_metrics, write_group_table
+from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.splits import describe, leakage
-from sciml_data.bench.task.task import load_task
+from sciml_data.bench.task.splits import TRAIN, Options, evenly_spaced
+from sciml_data.errors import CallError
+from sciml_data.ready import SampleCache
 from sciml_data.ready.samples import Floats, Numbers
 
 from . import baselines, data
-from .legacy_target import legacy_images
-from .scans import (
-    FORMULA,
-    LEGACY,
-    MATERIAL,
-    PIXEL,
-    POTENTIAL,
-    SCAN,
-    UNITS,
-    channels_of,
-    keys_of,
-    read_targets,
-    view_of,
-)
+from .data import DENSITY, FORMULA, LEGACY, MATERIAL, PIXEL, POTENTIAL, SCAN, UNITS
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from sciml_data.bench.plots import Results
-    from sciml_data.bench.task.split import Split
     from sciml_data.registry.stages import Converted
 
-    from .data import Data
-
-LEAKAGE = (
-    "one material is scanned at several energies, over the same place: scores on materials that "
-    "were trained on say what was remembered"
+TARGETS = {
+    "potential": (POTENTIAL,),
+    "electron_density": (DENSITY,),
+    "both": (POTENTIAL, DENSITY),
+    "legacy": (LEGACY,),
+}
+SPLITS = Options(
+    ranked=True, hint="use more files, a larger sample, --split random or --split published"
 )
 TABLE_METRICS = ("mae_scaled", "pearson")  # columns of samples-<part>.csv
 READS = "files"  # `prepare` wants the ready files, not an opened dataset: bench/interface.py
+MEBIBYTE = 1 << 20
+SAMPLES_PER_READ = 16  # when statistics are computed
+MIN_DEVIATION = 1e-9  # a target that never varies is divided by this
 
 
-def prepare(converted: Converted, split: Split, settings: Mapping[str, Any]) -> Reconstruction:
-    """Return the benchmark on the scans on this computer and one split.
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of the targets of the training part.
 
-    Args:
-        converted: ready form of `stemdl_reconst_ds1`, all of it or some files.
-        split: stored rule.
-        settings: see task.toml.
-
-    Raises:
-        CallError: the value of a setting is not valid, the files lack the target, or scikit-image
-            is not installed.
-        SciMLDataError: a part has no sample.
+    Attributes:
+        mean: (channel,) float64, in the unit of the channel.
+        deviation: (channel,) standard deviation, float64.
+        image: (row, column, channel) mean image, float64.
+        samples: number of samples.
     """
-    images.require_libraries()
-    return Reconstruction(data.open_data(converted, split, settings), settings)
+
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+    image: npt.NDArray[np.float64]
+    samples: int
 
 
-def figures(results: Results) -> Mapping[str, Any]:
-    """Return the figures of a run; see `figures.py`."""
-    from .figures import draw
+class Reconstruction(Benchmark):
+    """Images of a specimen from scans of `stemdl_reconst_ds1`, all of it or some files."""
 
-    return draw(results)
+    LEAKAGE = (
+        "one material is scanned at several energies, over the same place: scores on materials "
+        "that were trained on say what was remembered"
+    )
 
+    def open(self, converted: Converted) -> None:
+        """Index the scans; patterns are read batch by batch.
 
-class Reconstruction:
-    """The problem that the engine trains on. A sample is one scan."""
+        Raises:
+            CallError: the value of a setting is not valid, the files lack the target, or
+                scikit-image is not installed.
+        """
+        images.require_libraries()
+        self.scans = data.find_scans(converted)
+        self.channels = self._channels()
+        self.view = data.view_of(self.scans)
+        binning, rows, columns = self.settings["thinning"], *self.scans.shapes[SCAN][1:]
+        if binning % 2 == 0 or binning > min(rows, columns):
+            raise CallError(
+                f"thinning={binning}: an odd number is expected, at most the "
+                f"{min(rows, columns)} pixels of a pattern",
+                untouched="nothing was trained",
+            )
+        budget = self.settings["memory_mib"] * MEBIBYTE
+        self.cache = SampleCache(self._read, budget_bytes=budget)
 
-    def __init__(self, scans: Data, settings: Mapping[str, Any]) -> None:
-        """Store scans and settings; patterns are read batch by batch."""
-        self.data, self.settings = scans, settings
-        self.parts = tuple(scans.split.parts)
-        self.metrics = load_task(Path(__file__).parent).metrics
-        self._baselines = baselines.Baselines(scans)
-        self._leakage = leakage(scans.split, keys_of(scans.scans), meaning=LEAKAGE)
+    def keys(self) -> pd.DataFrame:
+        """Return folder, material and formula of each scan."""
+        return data.keys_of(self.scans)
+
+    def split_options(self) -> Options:
+        """Return that ids are ranked: there are few materials."""
+        return SPLITS
+
+    def fit(self) -> None:
+        """Compute the statistics of the training part's targets."""
+        numbers = evenly_spaced(self.division.parts[TRAIN], self.settings["most_fitted"])
+        image = np.zeros((*self.view, len(self.channels)))
+        square = np.zeros(len(self.channels))
+        for first in range(0, len(numbers), SAMPLES_PER_READ):
+            block = numbers[first : first + SAMPLES_PER_READ]
+            values = data.read_targets(self.scans, self.channels, block).astype(np.float64)
+            image += values.sum(axis=0)
+            square += (values**2).sum(axis=(0, 1, 2))
+        image /= len(numbers)
+        mean = image.mean(axis=(0, 1))
+        pixels = len(numbers) * image[..., 0].size
+        deviation = np.sqrt(np.maximum(square / pixels - mean**2, 0))
+        deviation = np.maximum(deviation, MIN_DEVIATION)
+        self.statistics = Statistics(mean, deviation, image, len(numbers))
+        self._baselines = baselines.Baselines(self)
 
     @property
-    def sizes(self) -> Mapping[str, int]:
-        """Return the scans of each part."""
-        return {part: len(numbers) for part, numbers in self.data.split.parts.items()}
-
-    @property
-    def messages(self) -> tuple[str, ...]:
-        """Return the leakage report in sentences, which are printed before training."""
-        return tuple(self._leakage["told"])
+    def input_shape(self) -> tuple[int, int, int]:
+        """Return the shape of a prepared scan: probes, rows, columns."""
+        probes, *sides = self.scans.shapes[SCAN]
+        rows, columns = (data.block_count(side, self.settings["thinning"]) for side in sides)
+        return probes, rows, columns
 
     @property
     def scored_channels(self) -> tuple[str, ...]:
         """Return the learnt channels, and the legacy target if it can be computed from them."""
-        learnt = self.data.channels
-        is_computed = POTENTIAL in learnt and LEGACY in channels_of(self.data.scans)
-        return (*learnt, LEGACY) if is_computed else learnt
+        is_computed = POTENTIAL in self.channels and LEGACY in data.channels_of(self.scans)
+        return (*self.channels, LEGACY) if is_computed else self.channels
+
+    def scored(self, part: str) -> Numbers:
+        """Return the scans of a part that are predicted: all, or an evenly spaced subset."""
+        limit = self.settings["train_scored" if part == TRAIN else "most_scored"]
+        return evenly_spaced(self.division.parts[part], limit)
 
     def build(self) -> Any:
         """Return the configured model, with the scale of the training part."""
-        from .models import build_model
+        from .model import build_model
 
-        statistics = self.data.statistics
         return build_model(
             self.settings,
-            self.data.input_shape,
-            view_of(self.data.scans),
-            scale=statistics.deviation,
-            offset=statistics.mean,
+            self.input_shape,
+            self.view,
+            scale=self.statistics.deviation,
+            offset=self.statistics.mean,
         )
 
-    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
-        """Return one epoch; see `Data.batches` for the shapes."""
-        return self.data.batches(part, batch_size=batch_size, seed=seed)
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
+        """Yield one epoch: scans, targets in their own units, weights; all float32.
+
+        Scans are (sample, probe, y, x), targets (sample, row, column, channel), weights (sample,).
+        The training part is shuffled, and each pair is in a random symmetry. The other parts come
+        in order and unchanged. One generator draws for the whole epoch.
+        """
+        numbers, is_train = self.division.parts[part], part == TRAIN
+        random = np.random.default_rng(seed)
+        if is_train:
+            numbers = random.permutation(numbers)
+        for first in range(0, len(numbers), batch_size):
+            chosen = numbers[first : first + batch_size]
+            yield self.batch(chosen, random if is_train else None)
+
+    def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
+        """Return scans, targets and weights; see `batches`."""
+        inputs, targets = self.cache.take(numbers)
+        if rng is not None and self.settings["augment"]:
+            inputs, targets = data.augment_pairs(inputs, targets, random=rng)
+        return inputs, targets, np.ones(len(inputs), np.float32)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted mean absolute errors and of weights, over the scans.
@@ -128,28 +179,37 @@ class Reconstruction:
         """
         from keras import ops
 
-        scale = self.data.statistics.deviation.astype(np.float32)
+        scale = self.statistics.deviation.astype(np.float32)
         errors = ops.mean(ops.abs((targets - predictions) / scale), axis=(1, 2, 3))
         return ops.sum(errors * weights), ops.sum(weights)
 
-    def samples_in(self, weights: Any) -> Any:
-        """Return the number of scans in a batch."""
-        from keras import ops
+    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
+        """Return predictions with axes sample, channel, row and column.
 
-        return ops.shape(weights)[0]
+        Args:
+            numbers: of the scans.
+            values: (sample, row, column, channel) of the learnt channels.
+        """
+        channels = self.scored_channels
+        observed = data.read_targets(self.scans, channels, numbers)
+        predicted = np.moveaxis(np.asarray(values, np.float32), -1, 1)
+        if len(channels) > predicted.shape[1]:
+            legacy = data.legacy_images(predicted[:, channels.index(POTENTIAL)])
+            predicted = np.concatenate([predicted, legacy[:, None]], axis=1)
+        rows, columns = self.view
+        return Predictions(
+            observed=np.moveaxis(observed, -1, 1),
+            predicted=predicted,
+            coords={
+                "sample": self.scans["name"][numbers].astype(object),
+                "channel": np.array(channels, dtype=object),
+                "row": np.arange(rows),
+                "column": np.arange(columns),
+            },
+        )
 
-    def predict(self, model: Any, part: str) -> Predictions:
-        """Return predicted and true images of the scored scans of a part."""
-        numbers = self.data.scored(part)
-        batches = [
-            np.asarray(model(self.data.cache.take(batch)[0], training=False), np.float32)
-            for batch in self._evaluation_batches(numbers)
-        ]
-        return self._predictions(numbers, np.concatenate(batches))
-
-    def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
-        """Return the predictions, and write a table of scans into a folder."""
-        predictions = self.predict(model, part)
+    def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
+        """Write a table with the errors of each scan."""
         write_group_table(
             folder / f"samples-{part}.csv",
             [metric for metric in self.metrics if metric.id in TABLE_METRICS],
@@ -157,23 +217,10 @@ class Reconstruction:
             by="sample",
             columns=("sample", "material", "formula"),
         )
-        return predictions
 
-    def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
-        """Return the predictions of each baseline for each part.
-
-        They are computed on access, so that only one part of one baseline is in memory.
-        """
-        return {name: _LazyPredictions(self, name) for name in baselines.NAMES}
-
-    def baseline(self, name: str, part: str) -> Predictions:
-        """Return a baseline's predictions for the scored scans of a part."""
-        numbers = self.data.scored(part)
-        return self._predictions(numbers, self._baselines.predict(name, numbers))
-
-    def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric of task.toml."""
-        return compute_metrics(self.metrics, self.scoring_data(predictions))
+    def fit_baselines(self) -> Mapping[str, baselines.Predictor]:
+        """Return the baselines, each of which is fitted when it is first used."""
+        return self._baselines.by_name()
 
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with facts about scans and channels.
@@ -182,12 +229,12 @@ class Reconstruction:
         a pixel in Å (NaN if unknown). Channels have the scale in which they are learnt (NaN if they
         are not learnt), and whether they are physical quantities.
         """
-        scans, statistics = self.data.scans, self.data.statistics
+        scans = self.scans
         place = {name: number for number, name in enumerate(scans["name"].tolist())}
         numbers = [place[str(name)] for name in predictions.coords["sample"]]
         material = scans[MATERIAL if scans.is_known(MATERIAL) else "name"]
         channels = [str(name) for name in predictions.coords["channel"]]
-        scale = dict(zip(self.data.channels, statistics.deviation.tolist(), strict=True))
+        scale = dict(zip(self.channels, self.statistics.deviation.tolist(), strict=True))
         return predictions.to_dataset().assign_coords(
             material=("sample", material[numbers]),
             formula=("sample", scans[FORMULA][numbers]),
@@ -197,79 +244,60 @@ class Reconstruction:
             physical=("channel", [name != LEGACY for name in channels]),
         )
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        """Return parts, leakage, targets and their scale, for the record."""
-        scans, split, statistics = self.data.scans, self.data.split, self.data.statistics
+    def facts(self) -> Mapping[str, Any]:
+        """Return targets and their scale, shapes and baselines, for the record."""
+        scans, statistics = self.scans, self.statistics
         pixel = np.unique(np.round(scans[PIXEL][np.isfinite(scans[PIXEL])], 6))
+        drawn = "whole materials" if scans.is_known(MATERIAL) else "scans"
+        rows = zip(self.channels, statistics.mean, statistics.deviation, strict=True)
         return {
-            "parts": describe(split, keys_of(scans)),
-            "leakage": self._leakage,
-            "scored_scans": {part: len(self.data.scored(part)) for part in self.parts},
-            "selection": "the epoch is chosen by the validation part, so that part's scores are "
-            "those of a chosen model; the test part is not looked at before",
             "target": self.settings["target"],
-            "targets_in_files": list(channels_of(scans)),
-            "has_physical_units": any(name != LEGACY for name in self.data.channels),
+            "targets_in_files": list(data.channels_of(scans)),
+            "has_physical_units": any(name != LEGACY for name in self.channels),
             "scale": {
                 "from": f"{statistics.samples} scans of the training part",
                 **{
                     name: {"unit": UNITS[name], "mean": float(mean), "deviation": float(deviation)}
-                    for name, mean, deviation in zip(
-                        self.data.channels, statistics.mean, statistics.deviation, strict=True
-                    )
+                    for name, mean, deviation in rows
                 },
             },
             "pixel_angstrom": pixel.tolist() or "not known: no peak is placed in Angstrom",
             "shapes": {
                 "scan": list(scans.shapes[SCAN]),
-                "input": list(self.data.input_shape),
-                "view": list(view_of(scans)),
+                "input": list(self.input_shape),
+                "view": list(self.view),
             },
             "scaling_of_files": str(scans.attributes.get("scaling", "not stated")),
-            "interval": "95 % of the mean, whole materials drawn again"
-            if scans.is_known(MATERIAL)
-            else "95 % of the mean, scans drawn again: materials are not known",
-            "baselines": baselines.describe_baselines(self.settings, self._baselines.penalty),
+            "interval": f"95 % of the mean, {drawn} drawn again",
+            "baselines": self._baselines.description,
         }
 
-    def _predictions(self, numbers: Numbers, predicted: Floats) -> Predictions:
-        """Return predictions with axes sample, channel, row and column."""
-        channels = self.scored_channels
-        observed = read_targets(self.data.scans, channels, numbers)
-        of_channels = np.moveaxis(predicted, -1, 1)
-        if len(channels) > of_channels.shape[1]:
-            legacy = legacy_images(of_channels[:, channels.index(POTENTIAL)])
-            of_channels = np.concatenate([of_channels, legacy[:, None]], axis=1)
-        rows, columns = view_of(self.data.scans)
-        return Predictions(
-            observed=np.moveaxis(observed, -1, 1),
-            predicted=of_channels,
-            coords={
-                "sample": self.data.scans["name"][numbers].astype(object),
-                "channel": np.array(channels, dtype=object),
-                "row": np.arange(rows),
-                "column": np.arange(columns),
-            },
-        )
+    def _read(self, numbers: Numbers) -> tuple[Floats, Floats]:
+        """Return prepared scans and their targets, for the cache."""
+        binning, scale = self.settings["thinning"], self.settings["scale"]
+        prepared = [
+            data.prepared(self.scans.read(SCAN, [number])[0], binning=binning, scale=scale)
+            for number in numbers.tolist()
+        ]
+        return np.stack(prepared), data.read_targets(self.scans, self.channels, numbers)
 
-    def _evaluation_batches(self, numbers: Numbers) -> Iterator[Numbers]:
-        size = self.settings["evaluation_batch"]
-        return (numbers[first : first + size] for first in range(0, len(numbers), size))
+    def _channels(self) -> tuple[str, ...]:
+        target, existing = self.settings["target"], data.channels_of(self.scans)
+        if missing := [name for name in TARGETS[target] if name not in existing]:
+            raise CallError(
+                f"target {target!r} needs {' and '.join(missing)}, which these scans do not have; "
+                "the published files have the legacy target only",
+                untouched="nothing was trained",
+                hint="--set target=legacy",
+            )
+        return TARGETS[target]
 
 
-class _LazyPredictions(Mapping[str, Predictions]):
-    """A baseline's predictions by part, computed at each access."""
+def figures(results: Results) -> Mapping[str, Any]:
+    """Return the figures of a run; see `figures.py`."""
+    from .figures import draw
 
-    def __init__(self, problem: Reconstruction, name: str) -> None:
-        self._problem, self._name = problem, name
+    return draw(results)
 
-    def __getitem__(self, part: str) -> Predictions:
-        if part not in self._problem.parts:
-            raise KeyError(part)
-        return self._problem.baseline(self._name, part)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._problem.parts)
-
-    def __len__(self) -> int:
-        return len(self._problem.parts)
+prepare = Reconstruction

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import patterns
+from .data import shares
 
 ANNULI = 8  # annular detectors of equal width, from the undiffracted beam to the pattern's edge
 BRIGHT_FIELD, ICOM = 0, 1  # indices of channels
@@ -37,7 +37,7 @@ def virtual_images(scan: npt.NDArray[np.floating[Any]]) -> Doubles:
         scan: (probe, y, x), z-scored or not; probes of a square grid, row by row.
     """
     side = math.isqrt(len(scan))
-    share = patterns.shares(scan).astype(np.float64)
+    share = shares(scan).astype(np.float64)
     rows, columns = (np.arange(length) - length // 2 for length in share.shape[1:])
     radius = np.hypot(rows[:, None], columns)
     disc = radius <= disc_radius(share.mean(axis=0), radius)

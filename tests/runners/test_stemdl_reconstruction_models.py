@@ -26,7 +26,7 @@ SCALE, OFFSET = np.array([20.0, 0.5]), np.array([15.0, 2.0])
 
 def models() -> ModuleType:
     load_runner(find_registry(), "stemdl_reconstruction")
-    return importlib.import_module("sciml_runner_stemdl_reconstruction.models")
+    return importlib.import_module("sciml_runner_stemdl_reconstruction.model")
 
 
 def build(model: str, shape: tuple[int, int, int], view: int, *overrides: str) -> Any:

@@ -121,11 +121,11 @@ def test_little_memory_changes_nothing(problem: Any, converted: Converted) -> No
         for pair in zip(epoch(problem, "train", 1), epoch(little, "train", 1), strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    assert len(little.data.cache) == 0
+    assert len(little.cache) == 0
 
 
 def test_the_loss_is_the_mean_error_in_units_of_the_deviation(problem: Any) -> None:
-    scale = problem.data.statistics.deviation
+    scale = problem.statistics.deviation
     targets = np.zeros((2, 16, 16, 2), np.float32)
     predicted = targets + (3 * scale).astype(np.float32)
 
@@ -136,9 +136,9 @@ def test_the_loss_is_the_mean_error_in_units_of_the_deviation(problem: Any) -> N
 
 
 def test_the_scale_is_of_the_training_part_alone(problem: Any) -> None:
-    numbers = problem.data.split.parts["train"]
-    values = problem.data.scans.read("potential", numbers).astype(np.float64)
-    statistics = problem.data.statistics
+    numbers = problem.division.parts["train"]
+    values = problem.scans.read("potential", numbers).astype(np.float64)
+    statistics = problem.statistics
 
     assert statistics.mean[0] == pytest.approx(values.mean())
     assert statistics.deviation[0] == pytest.approx(values.std())
@@ -170,10 +170,10 @@ def test_published_files_have_no_physical_target(published: Converted) -> None:
 
 def test_published_files_are_scored_by_the_legacy_target(published: Converted) -> None:
     problem = problem_of(published, "target=legacy", split="published")
-    scores = problem.score(problem.baseline("constant", "test"))
+    scores = problem.score(problem.baselines()["constant"]["test"])
 
     assert scores["legacy_l1"] == pytest.approx(
-        np.abs(problem.data.scans.read("legacy_target", problem.data.scored("test"))).mean(),
+        np.abs(problem.scans.read("legacy_target", problem.scored("test"))).mean(),
         rel=1e-4,
     )
     assert not any(name.endswith(("_potential", "_density")) for name in scores)
@@ -190,11 +190,11 @@ def test_a_scan_without_its_target_is_named(converted: Converted, tmp_path: Path
         file["potential"][:] = np.nan
 
     with pytest.raises(ConversionError, match="scans have no target"):
-        _ = problem_of(broken, split="published").data.statistics
+        _ = problem_of(broken, split="published").statistics
 
 
 def test_binning_sums_intensity_about_the_middle() -> None:
-    patterns = module("patterns")
+    patterns = module("data")
     values = np.random.default_rng(0).random((2, 16, 16)).astype(np.float32)
 
     sums = patterns.binned(values, 3)
@@ -211,7 +211,7 @@ def test_shares_recover_the_intensity_of_a_z_scored_pattern() -> None:
     )
 
     expected = intensity / intensity.sum(axis=(1, 2), keepdims=True)
-    assert np.allclose(module("patterns").shares(z), expected, atol=1e-6)
+    assert np.allclose(module("data").shares(z), expected, atol=1e-6)
 
 
 def test_the_integrated_centre_of_mass_is_the_potential_of_a_thin_sheet() -> None:
@@ -256,7 +256,7 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 
 def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
     errors = {
-        name: problem.score(problem.baseline(name, "train"))["relative_l2.potential"]
+        name: problem.score(problem.baselines()[name]["train"])["relative_l2.potential"]
         for name in ("constant", "mean_image", "bright_field", "icom", "detectors")
     }
 
@@ -265,20 +265,20 @@ def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
 
 
 def test_the_legacy_target_follows_from_the_true_potential(problem: Any) -> None:
-    true = problem.data.scans.read("potential", [0, 5])
+    true = problem.scans.read("potential", [0, 5])
 
-    legacy = module("legacy_target").legacy_images(true)
+    legacy = module("data").legacy_images(true)
 
     assert np.allclose(legacy.mean(axis=(1, 2)), 0, atol=1e-6)
     assert np.allclose(legacy.std(axis=(1, 2)), 1, atol=1e-5)
-    assert not module("legacy_target").legacy_images(np.full((1, 8, 8), 12.0)).any()
+    assert not module("data").legacy_images(np.full((1, 8, 8), 12.0)).any()
 
 
 def test_perfect_images_have_perfect_scores(problem: Any) -> None:
-    numbers = problem.data.scored("test")
-    true = module("scans").read_targets(problem.data.scans, problem.data.channels, numbers)
+    numbers = problem.scored("test")
+    true = module("data").read_targets(problem.scans, problem.channels, numbers)
 
-    scores = problem.score(problem._predictions(numbers, true))
+    scores = problem.score(problem.predictions(numbers, true))
 
     assert scores["mae_scaled"] == scores["mae_potential"] == 0.0
     assert scores["pearson.electron_density"] == pytest.approx(1.0)
@@ -337,11 +337,11 @@ def test_scores_are_computed_again_from_what_is_stored(run: Path, converted: Con
 
 def test_predictions_hold_the_images_that_were_scored(run: Path, problem: Any) -> None:
     stored = load_predictions(run / runs.PREDICTIONS_NAME)["test"]
-    numbers = problem.data.scored("test")
+    numbers = problem.scored("test")
 
     assert list(stored.coords) == ["sample", "channel", "row", "column"]
-    assert stored.coords["sample"].tolist() == problem.data.scans["name"][numbers].tolist()
-    assert np.array_equal(stored.observed[:, 0], problem.data.scans.read("potential", numbers))
+    assert stored.coords["sample"].tolist() == problem.scans["name"][numbers].tolist()
+    assert np.array_equal(stored.observed[:, 0], problem.scans.read("potential", numbers))
 
 
 def test_each_scan_has_a_row_of_scores(run: Path) -> None:

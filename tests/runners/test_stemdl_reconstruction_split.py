@@ -30,7 +30,7 @@ def module(name: str) -> ModuleType:
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = tmp_path_factory.mktemp("ready")
-    return module("scans").find_scans(write_ready(root, {"train": TRAIN, "test": TEST}))
+    return module("data").find_scans(write_ready(root, {"train": TRAIN, "test": TEST}))
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +38,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return scans with no more metadata than the published files have."""
     root = tmp_path_factory.mktemp("published")
     converted = write_ready(root, {"train": TRAIN, "test": TEST}, published=True)
-    return module("scans").find_scans(converted)
+    return module("data").find_scans(converted)
 
 
 def make_split(name: str, scans: Any) -> Division:
-    keys = module("scans").keys_of(scans)
-    return divide(load_split(RUNNER, name), keys, module("data").SPLITS)
+    keys = module("data").keys_of(scans)
+    return divide(load_split(RUNNER, name), keys, module("runner").SPLITS)
 
 
 def leakage_of(name: str, scans: Any) -> Any:
-    return leakage(make_split(name, scans), module("scans").keys_of(scans), meaning="")
+    return leakage(make_split(name, scans), module("data").keys_of(scans), meaning="")
 
 
 def materials(scans: Any, numbers: Any) -> set[str]:
@@ -57,7 +57,7 @@ def materials(scans: Any, numbers: Any) -> set[str]:
 def test_scans_are_those_of_all_files(scans: Any) -> None:
     assert len(scans) == 40
     assert scans.shapes["scan"] == (16, 16, 16)
-    assert module("scans").channels_of(scans) == ("potential", "electron_density", "legacy")
+    assert module("data").channels_of(scans) == ("potential", "electron_density", "legacy")
     assert len(set(scans["name"].tolist())) == 40
     assert scans.is_known("material")
 
@@ -106,7 +106,7 @@ def test_the_published_split_takes_validation_from_train_by_material(scans: Any)
 
 
 def test_published_files_have_the_legacy_target_and_no_materials(published: Any) -> None:
-    assert module("scans").channels_of(published) == ("legacy",)
+    assert module("data").channels_of(published) == ("legacy",)
     assert not published.is_known("material")
     assert np.isnan(published["pixel_size"]).all()
 
@@ -132,9 +132,9 @@ def test_a_part_that_would_be_empty_is_refused(tmp_path: Path) -> None:
     few = write_ready(tmp_path, {"train": [["syn1", "syn2"]]})
 
     with pytest.raises(SciMLDataError, match="without a sample"):
-        make_split("material", module("scans").find_scans(few))
+        make_split("material", module("data").find_scans(few))
     with pytest.raises(SciMLDataError, match=r"validation and test without a sample.*'train': 4"):
-        make_split("published", module("scans").find_scans(few))
+        make_split("published", module("data").find_scans(few))
 
 
 def test_stored_splits_are_three() -> None:
@@ -148,7 +148,7 @@ def test_a_rotated_scan_is_the_scan_of_the_rotated_sheet(symmetry: int) -> None:
     for axis in (0, 1):
         rotated = np.flip(rotated, axis) if symmetry & (2 << axis) else rotated
 
-    scan, image = module("symmetry").apply_symmetry(
+    scan, image = module("data").apply_symmetry(
         scanned(potential, probes=4, size=16), window_of(potential, 16)[..., None], symmetry
     )
 
