@@ -1,7 +1,6 @@
 """TEvolOp, the benchmark: forecasts of earthquake activity in southern California.
 
-`prepare` is the entry point of the engine. `Tevolop` implements the interface `Problem` of
-`sciml_data.bench.interface` with the other modules of this folder.
+`prepare` is the entry point of the engine.
 
 A model predicts a correction to the ridge forecast (setting `base`). So an untrained model is as
 good as the ridge, and the epoch is chosen by validation.
@@ -10,20 +9,18 @@ good as the ridge, and the epoch is chosen by validation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sciml_data.bench.scoring.compute import compute_metrics
+from sciml_data.bench.interface import SELECTION, Benchmark
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TRAIN
-from sciml_data.bench.task.task import load_task
 
-from . import data, forecasts, scaling
-from .data import WINDOWS, Fortnights, SplitParts, make_split, period_end, windows_in_part
-from .features import Features, make_features
-from .forecasts import Forecasts
+from . import data, forecasts
+from .data import WINDOWS, make_split, period_end, windows_in_part
+from .features import make_features
 from .pieces import PieceReader, PieceShape, Tensors, curve_order, location_groups
 
 if TYPE_CHECKING:
@@ -36,39 +33,6 @@ BACKENDS = ("tensorflow",)  # pieces.py reads with TensorFlow
 PREDICT_SEQUENCES = 512  # of single pixels in one forward pass: about 250 MB of activations
 
 
-def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> Tevolop:
-    """Return the benchmark on one catalogue and split.
-
-    Args:
-        dataset: ready form of `tevolop_socal`.
-        split: stored split; each part has a period, and pixels if these are held out.
-        settings: see task.toml.
-
-    Raises:
-        CallError: the value of a setting is not valid.
-        DescriptorError: the split has no valid periods.
-    """
-    grid = data.read_fortnights(dataset, end=period_end(split), floor=settings["floor"])
-    split_parts = make_split(split, grid)
-    train = split_parts.part(TRAIN)
-    features = make_features(
-        grid,
-        split_parts.pixels,
-        groups=settings["features"],
-        train=train.has_pixel,
-        stop=train.stop,
-    )
-    targets = forecasts.make_forecasts(
-        grid,
-        split_parts,
-        penalty=settings["ridge_penalty"],
-        max_missing=settings["most_missing"],
-    )
-    problem = Tevolop(grid, split_parts, features, targets, settings)
-    problem.greatest = data.greatest_earthquakes(dataset, before=grid)
-    return problem
-
-
 def figures(results: Results) -> Mapping[str, Any]:
     """Return the figures of a run; see `figures.py`."""
     from .figures import draw
@@ -76,29 +40,53 @@ def figures(results: Results) -> Mapping[str, Any]:
     return draw(results)
 
 
-class Tevolop:
-    """The problem that the engine trains on. A sample is one pixel at one fortnight."""
+class Tevolop(Benchmark):
+    """Forecasts on a catalogue, ready form of `tevolop_socal`. A sample is a pixel at a fortnight.
 
-    def __init__(
-        self,
-        grid: Fortnights,
-        split: SplitParts,
-        features: Features,
-        targets: Forecasts,
-        settings: Mapping[str, Any],
-    ) -> None:
-        """Store the arrays; tensors are created for the first batch."""
-        self.grid, self.split, self.features = grid, split, features
-        self.forecasts, self.settings = targets, settings
-        self.parts = tuple(part.name for part in split.parts)
-        self.metrics = load_task(Path(__file__).parent).metrics
-        locations = min(settings["locations_together"], len(split.pixels))
+    Samples are pixels x fortnights, so a split has two key tables: pixels and dates; see `data.py`.
+    """
+
+    def open(self, dataset: xr.Dataset) -> None:
+        """Store the catalogue; the split says how much of it is used."""
+        self._catalogue = dataset
+
+    def divide_samples(self, split: Split) -> None:
+        """Read the fortnights up to the end of the last part, and divide pixels and dates.
+
+        Raises:
+            DescriptorError: the split has no valid periods.
+        """
+        end, floor = period_end(split), self.settings["floor"]
+        self.grid = data.read_fortnights(self._catalogue, end=end, floor=floor)
+        self.split = make_split(split, self.grid)
+        self.leakage = self.split.facts["leakage"]
+
+    def fit(self) -> None:
+        """Compute features, targets and baselines; tensors are created for the first batch."""
+        settings, train = self.settings, self.split.part(TRAIN)
+        self.features = make_features(
+            self.grid,
+            self.split.pixels,
+            groups=settings["features"],
+            train=train.has_pixel,
+            stop=train.stop,
+        )
+        self.forecasts = forecasts.make_forecasts(
+            self.grid,
+            self.split,
+            penalty=settings["ridge_penalty"],
+            max_missing=settings["most_missing"],
+        )
+        locations = min(settings["locations_together"], len(self.split.pixels))
         self.piece = PieceShape(settings["warmup"], settings["piece"], locations)
-        self.scale = scaling.scale_of(self.forecasts.training_targets)
-        self.greatest: list[Mapping[str, Any]] = []
+        self.scale = forecasts.scale_of(self.forecasts.training_targets)
         self._readers: dict[str, PieceReader] = {}
-        self._tensors: Tensors | None = None
         self._forward: tuple[Any, Any] | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of the parts, training part first."""
+        return tuple(part.name for part in self.split.parts)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -188,13 +176,6 @@ class Tevolop:
             for name, forecast in self.forecasts.baselines.items()
         }
 
-    def score(self, predictions: Predictions) -> Mapping[str, float]:
-        """Return every metric for each window (`.w26`), and the means of NNSE (`.mean`).
-
-        A metric is NaN if a window has no complete target in the part.
-        """
-        return compute_metrics(self.metrics, self.scoring_data(predictions))
-
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the name of each window, and the persistence forecast."""
         scored = predictions.to_dataset()
@@ -209,8 +190,7 @@ class Tevolop:
                 part.name: int(part.has_pixel.sum()) for part in self.split.parts
             } | {"all": len(self.split.pixels), "origin": self.split.origin},
             **self.split.facts,
-            "selection": "the epoch is chosen by the validation part, so that part's scores are "
-            "those of a chosen model; parts after it are not looked at before",
+            "selection": SELECTION,
             "features": list(self.features.names),
             "scaling": "mean and standard deviation over training pixels and dates",
             "targets": {
@@ -218,7 +198,9 @@ class Tevolop:
                 "floor": self.settings["floor"],
                 "overlap_with_input": "none: the window starts after the last fortnight seen",
             },
-            "greatest_earthquakes": self.greatest,
+            "greatest_earthquakes": data.greatest_earthquakes(
+                self._catalogue, before=self.grid
+            ),
             "incomplete_fortnights": data.incomplete_fortnights(self.grid),
             "floor_of_window": "an empty day has the energy of magnitude 0, as in the reference, "
             "so the least magnitude grows with the window",
@@ -241,8 +223,6 @@ class Tevolop:
         return self._forward[1]
 
     def _reader(self, part: str) -> PieceReader:
-        if self._tensors is None:
-            self._tensors = self._make_tensors()
         if part not in self._readers:
             order, chosen = curve_order(self.split.pixels), self.split.part(part)
             if self.piece.locations == 1:  # without attention over locations, others are not needed
@@ -251,7 +231,9 @@ class Tevolop:
             self._readers[part] = PieceReader(self._tensors, chosen, self.piece, groups=groups)
         return self._readers[part]
 
-    def _make_tensors(self) -> Tensors:
+    @cached_property
+    def _tensors(self) -> Tensors:
+        """Return the series that pieces are read from."""
         targets = self.scale.standard(self.forecasts.observed)
         known = np.isfinite(targets)
         base = np.zeros_like(targets)
@@ -263,5 +245,10 @@ class Tevolop:
             base=base,
             targets=np.where(known, targets, 0.0).astype(np.float32),
             known=known.astype(np.float32),
-            weights=scaling.weights_of(self.forecasts.training_targets, self.settings["even_out"]),
+            weights=forecasts.weights_of(
+                self.forecasts.training_targets, self.settings["even_out"]
+            ),
         )
+
+
+prepare = Tevolop

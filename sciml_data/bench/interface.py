@@ -171,9 +171,7 @@ class Benchmark:
         """
         self.settings = settings
         self.open(data)
-        self.table = self.keys()
-        self.division = divide(split, self.table, self.split_options())
-        self.leakage = leakage(self.division, self.table, meaning=self.LEAKAGE)
+        self.divide_samples(split)
         self.fit()
 
     def open(self, data: Any) -> None:
@@ -183,6 +181,12 @@ class Benchmark:
     def keys(self) -> pd.DataFrame:
         """Return a table with a row for each sample and a column for each key."""
         raise NotImplementedError
+
+    def divide_samples(self, split: Split) -> None:
+        """Divide the samples by their keys, and find out what the parts share."""
+        self.table = self.keys()
+        self.division = divide(split, self.table, self.split_options())
+        self.leakage = leakage(self.division, self.table, meaning=self.LEAKAGE)
 
     def split_options(self) -> Options:
         """Return how the rules of stored splits apply to this benchmark."""
