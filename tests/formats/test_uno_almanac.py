@@ -326,8 +326,8 @@ def test_each_network_says_the_same_of_a_real_pair_and_its_swap(
     assert len(pairs) == 1368
     assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
     assert one.std() > 0.01  # it tells pairs apart
-    for part, rows in straight.split.parts.items():
-        assert rows.tolist() == other_way.split.parts[part].tolist()
+    for part, rows in straight.division.parts.items():
+        assert rows.tolist() == other_way.division.parts[part].tolist()
 
 
 def problem_on(dataset: xr.Dataset, model: str) -> Any:

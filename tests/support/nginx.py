@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ports import unused_ports
+from tests.support.programs import find_program
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
@@ -43,7 +44,7 @@ def nginx(
         f"{server.replace('PORT', str(port))} }} }}\n",
         encoding="utf-8",
     )
-    command = ["nginx", "-c", str(configuration), "-e", str(scratch / "error")]
+    command = [find_program("nginx"), "-c", str(configuration), "-e", str(scratch / "error")]
     with subprocess.Popen(command) as process:
         try:
             wait_for(f"http://{host}:{port}/")

@@ -318,7 +318,7 @@ def test_a_submitter_may_name_platform_and_contact() -> None:
 def test_every_name_of_mlcommons_has_a_benchmark_of_the_registry() -> None:
     from sciml_data.registry.layout import find_registry
 
-    assert find_registry().benchmarks() == BENCHMARKS
+    assert set(BENCHMARKS) <= set(find_registry().benchmarks())
     assert application("tevolop") == "earthquake"
     assert application("toy") == "toy"
 
