@@ -162,7 +162,7 @@ def keys_of(responses: Responses) -> pd.DataFrame:
 
     Cells and compounds have their canonical names, so a compound with two ids is in one part only.
     A combination is a compound, or a pair in any order; replicates share cell and combination,
-    whatever their dose, source and study.
+    regardless of their dose, source and study.
     """
     columns: dict[str, Any] = {"cell": responses.cells.named(responses.cell)}
     for number, slot in enumerate(responses.drugs.T, start=1):

@@ -45,6 +45,15 @@ if TYPE_CHECKING:
 
 SHARED = "shared"  # key of a batch's inputs that each replica gets whole, of any length
 PREFETCH = 4  # batches read ahead
+# Methods that a runner defines -> the method whose own version needs them no more.
+REQUIRED = {
+    "open": "open",
+    "keys": "divide_samples",
+    "build": "build",
+    "batch": "batches",
+    "sample_loss": "sample_loss",
+    "predictions": "predict",
+}
 SELECTION = (
     "the epoch is chosen by the validation part, so that part's scores are those of a chosen "
     "model; the test part is not looked at before"
@@ -167,8 +176,10 @@ class Benchmark:
             settings: see task.toml.
 
         Raises:
+            DescriptorError: the runner lacks methods; all of them are listed.
             SciMLDataError: the data lack what the benchmark or the split needs.
         """
+        self._require_methods()
         self.settings = settings
         self.open(data)
         self.divide_samples(split)
@@ -176,11 +187,11 @@ class Benchmark:
 
     def open(self, data: Any) -> None:
         """Read what the benchmark needs from the data."""
-        raise NotImplementedError
+        raise NotImplementedError  # `_require_methods` reports it before anything is read
 
     def keys(self) -> pd.DataFrame:
         """Return a table with a row for each sample and a column for each key."""
-        raise NotImplementedError
+        raise NotImplementedError  # `_require_methods` reports it before anything is read
 
     def divide_samples(self, split: Split) -> None:
         """Divide the samples by their keys, and find out what the parts share."""
@@ -239,7 +250,7 @@ class Benchmark:
             numbers: of the samples.
             rng: draws augmentations in training; None in evaluation.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # only a runner with its own `batches` may lack it
 
     def samples_in(self, weights: Any) -> Any:
         """Return the number of samples in a batch."""
@@ -267,7 +278,7 @@ class Benchmark:
             numbers: of the samples.
             values: (sample, ...) outputs of the model or of a baseline.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # only a runner with its own `predict` may lack it
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
         """Return the predictions of a part, and let the runner write files of its own."""
@@ -317,6 +328,21 @@ class Benchmark:
     def facts(self) -> Mapping[str, Any]:
         """Return JSON values about data, features and scaling, for the record."""
         return {}
+
+    @classmethod
+    def _require_methods(cls) -> None:
+        """Check that the runner has every method without a default, before anything is read."""
+
+        def has(method: str) -> bool:
+            return getattr(cls, method, None) is not getattr(Benchmark, method, None)
+
+        missing = [name for name, other in REQUIRED.items() if not (has(name) or has(other))]
+        if missing:
+            raise DescriptorError(
+                f"{cls.__name__} of runner.py lacks {', '.join(missing)}",
+                hint="docs/extend/benchmark.md shows a whole benchmark, and the docstring of "
+                "sciml_data.bench.Benchmark every method",
+            )
 
     @property
     def _evaluation_batch(self) -> int:

@@ -35,7 +35,7 @@ def in_locale(locale: str, *words: str, **environment: str) -> subprocess.Comple
 def latin(tmp_path: Path) -> str:
     """Return the folder of a Latin-1 locale, which is made here."""
     if shutil.which("localedef") is None:
-        pytest.skip("no localedef")
+        pytest.skip("localedef, which makes the locale, is not installed")
     made = subprocess.run(
         ["localedef", "-i", "en_US", "-f", "ISO-8859-1", tmp_path / "en_US.ISO-8859-1"],
         capture_output=True,
