@@ -1,5 +1,5 @@
 from . import errors
-from .api import (
+from .api.datasets import (
     adopt_dataset,
     convert_dataset,
     datasets,
