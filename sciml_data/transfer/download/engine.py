@@ -355,23 +355,24 @@ def _failure(plan: Plan, problems: Sequence[Problem]) -> FetchError:
 
 
 def _summary(problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems with one for each mirror that is not asked any more, and its reason."""
+    """Return the problems, with one for each reason why a mirror gives no file at all.
+
+    Workers ask at the same time, so several files may have the mirror's own answer; the other files
+    say that the mirror was not asked again.
+    """
     dropped = [match for each in problems if (match := NOT_ASKED.fullmatch(each.message))]
-    causes = dict.fromkeys((match["mirror"], match["reason"]) for match in dropped)
-    files: dict[tuple[str, str], list[Problem]] = {cause: [] for cause in causes}
-    others = []
+    reasons = {(match["mirror"], match["reason"]) for match in dropped}
+    files: dict[str, list[Problem]] = {}
     for problem in problems:
-        for (mirror, reason), same in files.items():
-            if problem.message.startswith(mirror) and problem.message.endswith(f": {reason}"):
-                same.append(problem)
-                break
-        else:
-            others.append(problem)
-    merged = [
-        Problem("failed", f"{len(same)} file{'s' * (len(same) > 1)}", f"{mirror}: {reason}")
-        for (mirror, reason), same in files.items()
+        text = problem.message
+        for mirror, reason in reasons:
+            if text.startswith(mirror) and text.endswith(f": {reason}"):
+                text = f"{mirror}: {reason}"
+        files.setdefault(text, []).append(problem)
+    return [
+        same[0] if len(same) == 1 else Problem("failed", f"{len(same)} files", text)
+        for text, same in sorted(files.items(), key=lambda item: -len(item[1]))
     ]
-    return [*merged, *others]
 
 
 def _publish_problem(path: str, error: Exception, folder: DatasetFolder) -> Problem:

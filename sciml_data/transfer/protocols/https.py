@@ -41,6 +41,7 @@ from sciml_data.transfer.protocols.source import (
     MAX_DIGITS,
     UNREADABLE,
     Body,
+    NoMirrorError,
     OtherRegionError,
     RangeRefusedError,
     Source,
@@ -235,7 +236,7 @@ class HttpClient:
                 "GET", url, headers=headers, redirect=False, retries=False, preload_content=False
             )
         except exceptions.SSLError as error:
-            raise SourceError(_tls_reason(error)) from error
+            raise NoMirrorError(_tls_reason(error)) from error
         except exceptions.ProxyError as error:
             raise _proxy_error(error, proxy) from error
         except exceptions.LocationValueError as error:
@@ -246,7 +247,7 @@ class HttpClient:
             raise _of_socks(error, proxy) or _transient(error) from error
         if proxy is not None and _is_refused_by_proxy(response):
             response.close()
-            raise SourceError(_refused_by_proxy(proxy))
+            raise NoMirrorError(_refused_by_proxy(proxy))
         return response
 
     def _manager(self, url: str) -> tuple[urllib3.PoolManager, Proxy | None]:
@@ -279,7 +280,7 @@ class HttpClient:
 
 def _socks_manager(proxy: Proxy, options: dict[str, Any]) -> urllib3.PoolManager:
     if importlib.util.find_spec("socks") is None:
-        raise SourceError(
+        raise NoMirrorError(
             f"the proxy {proxy.url} speaks SOCKS, which needs PySocks: "
             "pip install 'sciml-data[socks]'"
         )
@@ -406,9 +407,9 @@ def _refused_login(
 def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceError:
     cause = error.original_error
     if isinstance(cause, exceptions.SSLError):
-        return SourceError(f"the proxy: {_tls_reason(cause)}")
+        return NoMirrorError(f"the proxy: {_tls_reason(cause)}")
     if proxy is not None and re.search(" 40[17]", str(cause)):  # 401 is tinyproxy's
-        return SourceError(_refused_by_proxy(proxy))
+        return NoMirrorError(_refused_by_proxy(proxy))
     reason = str(cause.__cause__ or cause) if isinstance(cause, exceptions.HTTPError) else cause
     message = f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}"
     if re.search(r"failed: 4\d\d", message):  # the proxy's answer to CONNECT: it does not want to

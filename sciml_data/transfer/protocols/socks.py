@@ -9,7 +9,7 @@ import socks as pysocks
 from urllib3 import exceptions
 from urllib3.contrib import socks
 
-from sciml_data.transfer.protocols.source import SourceError, TransientError
+from sciml_data.transfer.protocols.source import NoMirrorError, SourceError, TransientError
 
 
 def socks_manager(
@@ -61,7 +61,7 @@ def socks_error(
         cause = inner  # the answer of a proxy counts as an error of its socket
     if isinstance(cause, pysocks.SOCKS5AuthError):
         what = "refuses this password" if has_user else "wants a user and a password"
-        return SourceError(
+        return NoMirrorError(
             f"the proxy {url} {what}; they are given as ALL_PROXY=socks5h://USER:PASSWORD@HOST:PORT"
         )
     if isinstance(cause, pysocks.SOCKS5Error | pysocks.SOCKS4Error):

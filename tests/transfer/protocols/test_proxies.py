@@ -160,6 +160,23 @@ def test_a_socks_proxy_without_the_extra_says_what_to_install(
     assert "secret77" not in str(error.value)
 
 
+@pytest.mark.parametrize("jobs", [1, 8])
+def test_a_proxy_that_serves_no_file_is_asked_once_by_each_worker_and_reported_once(
+    tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    files = {f"{number}.bin": b"x" for number in range(40)}
+    plan = plan_from(tmp_path, files, ["http://data.example.org/"], home)
+    with tinyproxy(tmp_path / "proxy", "me", "pass77") as (address, log):
+        monkeypatch.setenv("all_proxy", f"http://{address}")
+        with pytest.raises(FetchError) as error:
+            fetch(plan, retry=quick_retry(), jobs=jobs)
+        requests = log.read_text().count("data.example.org")
+
+    assert "40 files" in str(error.value)
+    assert str(error.value).count("wants a user and a password") == 1
+    assert requests <= 8 * jobs  # a worker may have several connections
+
+
 # --- HTTP ----------------------------------------------------------------------------------------
 
 
