@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -38,6 +37,7 @@ import h5py
 import numpy as np
 from page_cache import drop_from_page_cache
 
+from sciml_data.bench.monitoring.machine import peak_memory_bytes
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready import convert, find_converted
 from sciml_data.ready.patches import (
@@ -167,7 +167,7 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
         for index in path.parent.glob(".*.npz"):  # stored by earlier measurements
             index.unlink()
     drop_from_page_cache(paths)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_bytes()
     epochs: list[dict[str, float]] = []
     make: Callable[[int], Iterable[Any]] | None = None
     for number in range(3):
@@ -188,8 +188,8 @@ def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:
                 "patches": count,
             }
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"name": name, "epochs": epochs, "grown_mb": (peak - before) / 1000}
+    peak = peak_memory_bytes()
+    return {"name": name, "epochs": epochs, "grown_mb": (peak - before) / 1e6}
 
 
 def prepare(home: Path, scenes: int) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -34,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from page_cache import drop_from_page_cache
 
+from sciml_data.bench.monitoring.machine import peak_memory_bytes
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready import convert, find_converted, open_ready, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
@@ -221,7 +221,7 @@ def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
     if contender.conversion is not None:
         converted = ready_of(home, contender, small=small)
     drop_from_page_cache(paths)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_bytes()
     epochs: list[dict[str, float]] = []
     keys: list[Key] = []
     read: Read | None = None
@@ -233,13 +233,13 @@ def measure(home: Path, name: str, *, small: bool) -> dict[str, Any]:
             pass
         taken = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         epochs.append({**taken, "stacks": len(keys)})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_memory_bytes()
     assert read is not None  # noqa: S101 - for the type checker
     digest = hashlib.sha256()
     for stack, group in stacks_in_order(keys, read, seed=0):
         digest.update(np.ascontiguousarray(stack).data)
         digest.update(f"{group}".encode())
-    grown = (peak - before) / 1000
+    grown = (peak - before) / 1e6
     return {"name": name, "epochs": epochs, "grown_mb": grown, "digest": digest.hexdigest()}
 
 

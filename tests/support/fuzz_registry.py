@@ -44,7 +44,7 @@ READS_REGISTRY = (
     "list", "list --json", "check", "derive --check", f"describe {DATASET}", f"cite {DATASET}",
     f"get {DATASET} --dry-run", f"fair {DATASET}", f"export croissant {DATASET}",
     f"export datacite {DATASET}", f"export dcat {DATASET}", f"export rocrate {DATASET}",
-    f"export schema-org {DATASET}", f"convert {DATASET}", "board", "catalog",
+    f"export schema.org {DATASET}", f"convert {DATASET}", "board", "catalog",
 )  # fmt: skip
 READS_HOME = (
     f"verify {DATASET}", f"verify {DATASET} --ready", f"convert {DATASET}", "cache", "catalog",
