@@ -8,7 +8,8 @@
 The functions share these keywords:
     version: version of the dataset; None is the newest published version.
     sample: use the synthetic sample instead of the published data; sample_seed is its seed.
-    registry: registry folder, as text or Path; None is SCIML_DATA_REGISTRY, then the built-in one.
+    registry: registry folder, as text or Path; or several, which are searched in order. None is
+        SCIML_DATA_REGISTRY. The built-in registry is always searched last.
     home: folder of all data, as text or Path; or several, of which all but the first are shared
         homes that are only read; or the result of `sciml_data.home.find_home`. None is
         SCIML_DATA_HOME, then the user's data folder.
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, Home, HomePath, find_home
 from sciml_data.progress import Progress, format_bytes
-from sciml_data.registry import Descriptor, find_registry, load_descriptor
+from sciml_data.registry import Descriptor, RegistryPath, find_registry, load_descriptor
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -51,12 +52,12 @@ __all__ = [
 Log = Callable[[str], None]
 
 
-def datasets(*, registry: str | Path | None = None) -> list[str]:
+def datasets(*, registry: RegistryPath = None) -> list[str]:
     """Return the ids of all datasets of the registry."""
     return find_registry(registry).datasets()
 
 
-def versions(dataset: str, *, registry: str | Path | None = None) -> list[str]:
+def versions(dataset: str, *, registry: RegistryPath = None) -> list[str]:
     """Return the versions of a dataset, oldest first, `live` last.
 
     Raises:
@@ -66,7 +67,7 @@ def versions(dataset: str, *, registry: str | Path | None = None) -> list[str]:
 
 
 def describe(
-    dataset: str, *, version: str | None = None, registry: str | Path | None = None
+    dataset: str, *, version: str | None = None, registry: RegistryPath = None
 ) -> Descriptor:
     """Return the descriptor of a dataset version; `.document` is its JSON.
 
@@ -86,7 +87,7 @@ def plan_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     include: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     log: Log | None = None,
 ) -> Plan:
@@ -138,7 +139,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     start: str | None = None,
     end: str | None = None,
     jobs: int = 8,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
@@ -213,7 +214,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
     copy: bool = False,
     ignore: Sequence[str] = (),
     jobs: int = 2,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
@@ -266,7 +267,7 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     options: Mapping[str, Any] | None = None,
     mirrors: Sequence[str] = (),
     jobs: int = 2,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
@@ -369,7 +370,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     options: Mapping[str, Any] | None = None,
     workers: int | str | Executor = 1,
     again: bool = False,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
@@ -429,7 +430,7 @@ def pooch(
     version: str | None = None,
     *,
     mirrors: Sequence[str] = (),
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     log: Log | None = None,
 ) -> DatasetPooch:

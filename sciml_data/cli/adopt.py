@@ -19,7 +19,7 @@ from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Fetched
+    from sciml_data.registry import Fetched, RegistryPath
 
 
 @click.command(
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     folder: Path,
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     ignore: Sequence[str],
     *,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out, write_output
 from sciml_data.cli.program import UserPath
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -38,7 +41,7 @@ Examples:
 def command(
     runs: tuple[str, ...],
     output: Path | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     runs_folder: Path | None,
     *,

@@ -65,8 +65,9 @@ def command(
 
     registry = find_registry(where["registry"])
     invalid: list[Problem] = []
-    published = published_rows(registry, [benchmark] if benchmark else None, left_out=invalid)
     runs, left_out = collect(find_home(where["home"], runs=where["runs_folder"]), names)
+    used = registry.benchmarks_with(run.record["benchmark"]["name"] for run in runs)
+    published = published_rows(registry, [benchmark] if benchmark else used, left_out=invalid)
     log_left_out([*invalid, *left_out])
     runs = [run for run in runs if benchmark in {None, run.record["benchmark"]["name"]}]
     rows = board_rows(

@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +18,7 @@ from sciml_data.errors import CallError, nearest
 
 if TYPE_CHECKING:
     from sciml_data.ready import StoredPart
+    from sciml_data.registry import RegistryPath
 
 COLUMNS = ("dataset", "what", "files", "size", "shared", "last used", "options")
 UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
@@ -130,7 +130,7 @@ Examples:
 @dry_run_option
 @yes_option
 @json_option
-def prune(older: str, *, keep_pinned: bool, registry: Path | None, **options: Any) -> None:
+def prune(older: str, *, keep_pinned: bool, registry: RegistryPath, **options: Any) -> None:
     """Remove parts of the home that were not used for some time. Runs are not removed."""
     from sciml_data.ready import stored_parts
 
@@ -148,7 +148,7 @@ def _is_pinned(part: StoredPart, pinned: set[tuple[str, str]]) -> bool:
     return is_native and (part.dataset, part.version) in pinned
 
 
-def _pinned(registry: Path | None) -> set[tuple[str, str]]:
+def _pinned(registry: RegistryPath) -> set[tuple[str, str]]:
     """Return dataset and version of all pinned versions of a registry."""
     from sciml_data.errors import DescriptorError
     from sciml_data.registry import find_registry, load_descriptor

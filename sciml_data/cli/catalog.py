@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log, log_left_out
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -19,7 +23,7 @@ Examples:
 )
 @registry_option
 @home_option
-def command(registry: Path | None, home: tuple[Path, ...]) -> None:
+def command(registry: RegistryPath, home: tuple[Path, ...]) -> None:
     """Write catalog.yaml into the home, with an entry for every converted version and split.
 
     Intake with intake-xarray opens it, from the folder or from a web server that serves the folder.

@@ -24,7 +24,7 @@ from sciml_data.errors import (
 )
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Descriptor, Registry
+    from sciml_data.registry import Descriptor, Registry, RegistryPath
 
 
 @click.command(
@@ -73,7 +73,7 @@ Examples:
     help="Seed that chooses the files of a mirror that has more.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(registry: Path | None, **options: Any) -> None:
+def command(registry: RegistryPath, **options: Any) -> None:
     """Check every descriptor, manifest, data card and task; print a line for each problem."""
     from sciml_data.registry import find_registry
 
@@ -92,11 +92,16 @@ def command(registry: Path | None, **options: Any) -> None:
 
 def _check_files(searched: Registry, since: str | None, *, as_json: bool) -> None:
     from sciml_data.curate import changed_since
+    from sciml_data.registry import Registry
 
-    warnings: list[Problem] = []
+    warnings: list[Problem] = searched.hidden()
     problems = check_registry(searched, warnings)
     if since is not None:
-        problems += changed_since(searched, since)
+        problems += [
+            problem
+            for folder in searched.named.folders
+            for problem in changed_since(Registry(folder), since)
+        ]
     if as_json:
         found = {"problems": problems, "warnings": warnings}
         rows = {kind: [asdict(problem) for problem in found[kind]] for kind in found}
@@ -107,14 +112,16 @@ def _check_files(searched: Registry, since: str | None, *, as_json: bool) -> Non
             click.echo(problem)
     if problems:
         raise DescriptorError(
-            f"{len(problems)} problems in the registry {searched.root}",
+            f"{len(problems)} problems in the registry "
+            f"{', '.join(map(str, searched.named.folders))}",
             untouched="nothing was changed",
             hint=_hint(problems),
         )
-    versions = sum(len(searched.versions(dataset)) for dataset in searched.datasets())
+    named = searched.named
+    versions = sum(len(named.versions(dataset)) for dataset in named.datasets())
     log(
-        f"{versions} versions of {len(searched.datasets())} datasets, "
-        f"{len(searched.benchmarks())} benchmarks: no problem"
+        f"{versions} versions of {len(named.datasets())} datasets, "
+        f"{len(named.benchmarks())} benchmarks: no problem"
     )
 
 
@@ -162,7 +169,7 @@ def _descriptors(registry: Registry, datasets: Sequence[str]) -> list[Descriptor
 
     return [
         load_descriptor(registry, dataset, version)
-        for dataset in datasets or registry.datasets()
+        for dataset in datasets or registry.named.datasets()
         for version in registry.versions(dataset) or [registry.latest(dataset)]
     ]
 
@@ -191,10 +198,24 @@ def check_registry(registry: Registry, warnings: list[Problem] | None = None) ->
     """Return every problem of every dataset and benchmark, with its place in the registry.
 
     Args:
-        registry: to check.
+        registry: its named folders are checked. Their benchmarks may use datasets of all folders.
         warnings: gets what is valid, and still inconvenient on other systems.
     """
+    from sciml_data.registry import Registry
+
     warnings = [] if warnings is None else warnings
+    problems: list[Problem] = []
+    folders = registry.named.folders
+    for folder in folders:
+        start = f"{folder}/" if len(folders) > 1 else ""
+        problems += _at(start, _folder_problems(Registry(folder), registry, warnings))
+    return problems
+
+
+def _folder_problems(
+    registry: Registry, searched: Registry, warnings: list[Problem]
+) -> list[Problem]:
+    """Return the problems of one registry folder; `searched` has the datasets of benchmarks."""
     problems = []
     for dataset in registry.datasets():
         problems += _card_problems(registry, dataset)
@@ -205,7 +226,7 @@ def check_registry(registry: Registry, warnings: list[Problem] | None = None) ->
         for version in versions:
             problems += _version_problems(registry, dataset, version, warnings)
     for benchmark in registry.benchmarks():
-        problems += _task_problems(registry, benchmark)
+        problems += _task_problems(registry.runner(benchmark), searched)
     return problems
 
 
@@ -290,13 +311,12 @@ def _raised(start: str, kind: str, load: Callable[[], object]) -> list[Problem]:
     return []
 
 
-def _task_problems(registry: Registry, benchmark: str) -> list[Problem]:
+def _task_problems(runner: Path, registry: Registry) -> list[Problem]:
     from sciml_data.bench import datasets_of, load_task, setting_problems
     from sciml_data.home import read_json
     from sciml_data.results.board import PUBLISHED_NAME, load_published
 
-    runner = registry.runner(benchmark)
-    place = f"runners/{benchmark}"
+    place = f"runners/{runner.name}"
     try:
         task = load_task(runner)
     except DescriptorError as error:

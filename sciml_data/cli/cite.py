@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sciml_data.cli.options import registry_option, version_option
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -28,7 +31,7 @@ Examples:
     show_default=True,
     help="Format of the citation.",
 )
-def command(dataset: str, version: str | None, registry: Path | None, format_: str) -> None:
+def command(dataset: str, version: str | None, registry: RegistryPath, format_: str) -> None:
     """Print how to cite a version of a dataset, the citation upstream asks for, and the software.
 
     No dataset has a registered DOI; the citation has the address of its page instead.

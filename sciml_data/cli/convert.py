@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from sciml_data.cli.options import (
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.errors import CallError
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -67,7 +70,7 @@ Examples:
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     sample_seed: int,
     given: Sequence[str],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -22,15 +25,20 @@ Examples:
 @click.option(
     "--check", is_flag=True, help="Write nothing. Print files that are out of date and exit with 1."
 )
-def command(registry: Path | None, *, check: bool) -> None:
+def command(registry: RegistryPath, *, check: bool) -> None:
     """Update catalogue, checksums, README tables, and the sizes and hashes in descriptors.
+
+    Of several registries, the files of the first registry are updated.
+
 
     Prints the path of each file that changed.
     """
     from sciml_data.curate import drift, write_derived
     from sciml_data.registry import find_registry
 
-    target = find_registry(registry)
+    target = find_registry(registry).first
+    if not check:
+        target.require_writable("nothing was written")
     left_out: list[Problem] = []
     problems = drift(target, left_out) if check else []
     for line in problems if check else write_derived(target, left_out):

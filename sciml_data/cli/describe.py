@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,7 @@ import click
 from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Descriptor
+    from sciml_data.registry import Descriptor, RegistryPath
 
 
 @click.command(
@@ -25,7 +24,7 @@ Examples:
 @version_option
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(dataset: str, version: str | None, registry: Path | None, *, as_json: bool) -> None:
+def command(dataset: str, version: str | None, registry: RegistryPath, *, as_json: bool) -> None:
     """Print a dataset's title, versions, size, licence, citation, variables, splits and mirrors."""
     from sciml_data import describe, versions
 

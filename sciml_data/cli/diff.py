@@ -60,7 +60,7 @@ def command(
     from sciml_data.registry import find_registry, load_descriptor
 
     registry = find_registry(places["registry"])
-    other = find_registry(places["other_registry"]) if places["other_registry"] else registry
+    other = find_registry(places["other_registry"]).first if places["other_registry"] else registry
     difference = diff_versions(
         load_descriptor(registry, dataset, before),
         load_descriptor(other, dataset, after),

@@ -13,7 +13,7 @@ from sciml_data.cli.output import check_output, log_left_out, print_or_write
 from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Descriptor, Registry
+    from sciml_data.registry import Descriptor, Registry, RegistryPath
 
 
 @click.command(
@@ -45,7 +45,7 @@ Examples:
 def command(  # noqa: PLR0913 - one parameter an option
     dataset: str | None,
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     fail_below: float | None,
     page: Path | None,
     *,
@@ -100,10 +100,11 @@ def _versions(
         return [load_descriptor(registry, dataset, version)]
     versions: list[Descriptor] = []
     left_out: list[Problem] = []
-    for name in registry.datasets():
-        for number in registry.versions(name):
+    named = registry.named
+    for name in named.datasets():
+        for number in named.versions(name):
             try:
-                versions.append(load_descriptor(registry, name, number))
+                versions.append(load_descriptor(named, name, number))
             except DescriptorError as error:
                 left_out.append(Problem("dataset", f"{name} {number}", error.first_line))
     log_left_out(left_out)

@@ -15,6 +15,7 @@ from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
+    from sciml_data.registry import RegistryPath
 
 folder_argument = click.argument("folder", metavar="DIR", type=UserPath())
 from_home_option = click.option(
@@ -59,7 +60,7 @@ def create(
     folder: Path,
     datasets: Sequence[str],
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     *,
     from_home: bool,
@@ -72,7 +73,8 @@ def create(
     from sciml_data.integrations import datalad
     from sciml_data.registry import find_registry
 
-    versions = datalad.select_versions(find_registry(registry), datasets, version, log)
+    known = find_registry(registry)
+    versions = datalad.select_versions(known if datasets else known.named, datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
     _print(datalad.create_mirror(folder, versions, hashes=hashes, log=log))
 
@@ -92,7 +94,7 @@ Examples:
 def update(
     folder: Path,
     datasets: Sequence[str],
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     *,
     from_home: bool,

@@ -16,6 +16,7 @@ from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
     from sciml_data.errors import Problem
+    from sciml_data.registry import RegistryPath
 
 NOT_STATED = "LicenseRef-not-stated"
 # Questions on a terminal for missing options; an empty answer leaves a place to fill.
@@ -79,7 +80,7 @@ Examples:
 def command(
     dataset: str | None,
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     *,
     no_ask: bool,
     **given: Any,
@@ -97,15 +98,17 @@ def command(
     _start(dataset, version, registry, given)
 
 
-def _start(dataset: str, version: str, registry: Path | None, given: Mapping[str, Any]) -> None:
+def _start(dataset: str, version: str, registry: RegistryPath, given: Mapping[str, Any]) -> None:
     import datetime
 
     from sciml_data.cli.output import byte_bar, log
     from sciml_data.curate import start_dataset
     from sciml_data.formats import load_format
-    from sciml_data.registry import Registry, find_registry
+    from sciml_data.registry import Registry, find_registry, named_folders
 
-    root = registry if registry is not None else find_registry().root
+    named = named_folders(registry)
+    root = named[0] if named else find_registry().root
+    Registry(root.resolve()).require_writable("nothing was written")
     files = given["files"]
     if given["reader"]:
         load_format(given["reader"])

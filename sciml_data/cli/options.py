@@ -18,7 +18,9 @@ dataset_argument = click.argument("dataset")
 registry_option = click.option(
     "--registry",
     type=UserPath(),
-    help="Registry folder. Default: SCIML_DATA_REGISTRY, then the built-in registry.",
+    multiple=True,
+    help="Registry folder. Repeated: the folders are searched in order; the built-in registry is "
+    "always searched last. Default: SCIML_DATA_REGISTRY.",
 )
 home_option = click.option(
     "--home",

@@ -14,7 +14,7 @@ from sciml_data.cli.output import byte_bar, log
 if TYPE_CHECKING:
     from sciml_data.curate import Pin
     from sciml_data.home import Home
-    from sciml_data.registry import Descriptor
+    from sciml_data.registry import Descriptor, RegistryPath
 
 
 @click.command(
@@ -41,7 +41,7 @@ Examples:
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     mirrors: Sequence[str],
     *,
@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry, load_descriptor
 
-    target = find_registry(registry)
+    target = find_registry(registry).first
     descriptor = load_descriptor(target, dataset, version)
     pin = _pin(descriptor, find_home(home), mirrors, listing=listing)
     if not dry_run:

@@ -74,6 +74,7 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
     from sciml_data.bench import check_names
     from sciml_data.cli.run import command as run_command
     from sciml_data.cli.run import read_request
+    from sciml_data.registry import named_folders
 
     given = run_command.make_context("sciml-data run", list(words)).params
     if decided := [word for name, word in DECIDED.items() if given[name]]:
@@ -95,8 +96,7 @@ def _run_words(words: tuple[str, ...], *, threads: int | None) -> tuple[str, lis
         own.append(("--runs", home.runs_root))
     if resumed:  # `latest` would mean another run once the job has begun
         own.append(("--resume", resumed.name))
-    if given["registry"]:
-        own.append(("--registry", given["registry"].expanduser().resolve()))
+    own += [("--registry", folder.resolve()) for folder in named_folders(given["registry"])]
     passed = _without([*words], {"--name", *(option for option, _ in own)})
     run = [sys.executable, "-m", "sciml_data", "run", *passed]
     run += [str(word) for pair in own for word in pair]

@@ -6,13 +6,16 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.cli.program import UserPath
+
+if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
 
 
 @click.command(
@@ -38,7 +41,7 @@ Examples:
 def command(
     runs: tuple[str, ...],
     figures: Path | None,
-    registry: Path | None,
+    registry: RegistryPath,
     *,
     as_json: bool,
     no_figures: bool,
@@ -68,7 +71,7 @@ def command(
 
 
 def _draw(
-    folder: Path, record: Mapping[str, Any], registry: Path | None, target: Path | None
+    folder: Path, record: Mapping[str, Any], registry: RegistryPath, target: Path | None
 ) -> list[Path]:
     """Draw the figures of a run, and return their paths."""
     from sciml_data.bench import draw_figures, draw_monitor

@@ -13,6 +13,7 @@ from sciml_data.cli.output import log, log_left_out
 from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
     from sciml_data.results.mlperf_log import Submitter
 
 
@@ -68,7 +69,7 @@ def build(  # noqa: PLR0913 - one parameter an option
     base_url: str | None,
     org: str | None,
     system: str | None,
-    registry: Path | None,
+    registry: RegistryPath,
     home: tuple[Path, ...],
     runs_folder: Path | None,
     *,

@@ -16,6 +16,7 @@ from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError, one_line
 
 if TYPE_CHECKING:
+    from sciml_data.registry import RegistryPath
     from sciml_data.results.submission import Verdict
 
 PATH = UserPath()
@@ -123,7 +124,7 @@ def check(
     *,
     since: str | None,
     repository: Path | None,
-    registry: Path | None,
+    registry: RegistryPath,
     as_json: bool,
 ) -> None:
     """Print the verdict on every submission in FOLDER; exit with 1 if any is refused.

@@ -137,7 +137,7 @@ def write_pin(pin: Pin, registry: Registry) -> list[Path]:
         DescriptorError: the version would not be valid; nothing is written.
     """
     folder = pin.descriptor.folder
-    _check_writable(registry)
+    registry.require_writable("nothing was pinned")
     _check_valid(pin)
     try:
         # The manifest first: if the process is killed in between, the version is still unpinned.
@@ -148,7 +148,11 @@ def write_pin(pin: Pin, registry: Registry) -> list[Path]:
     except OSError as error:
         if error.errno not in READ_ONLY_ERRORS:
             raise
-        raise _not_writable(registry) from error
+        raise CallError(
+            f"the registry {registry.root} is read-only",
+            untouched="nothing was pinned",
+            hint="name a checkout of the registry with --registry DIR",
+        ) from error
     return [*(folder / name for name in pin.texts), *derived]
 
 
@@ -245,16 +249,3 @@ def _check_valid(pin: Pin) -> None:
             problems=problems,
             untouched="nothing was pinned",
         )
-
-
-def _check_writable(registry: Registry) -> None:
-    if registry.root.name == "_registry":  # inside the installed package
-        raise _not_writable(registry)
-
-
-def _not_writable(registry: Registry) -> CallError:
-    return CallError(
-        f"the registry {registry.root} is read-only",
-        untouched="nothing was pinned",
-        hint="name a checkout of the registry with --registry DIR",
-    )

@@ -17,7 +17,7 @@ from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, HomePath, find_home
 from sciml_data.ready.folder import find_converted, shards_of_split
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
-from sciml_data.registry.layout import find_registry
+from sciml_data.registry.layout import RegistryPath, find_registry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +38,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     sample: bool = False,
     sample_seed: int = 0,
     options: Mapping[str, Any] | None = None,
-    registry: str | Path | None = None,
+    registry: RegistryPath = None,
     home: HomePath = None,
     **view_options: Any,
 ) -> xr.Dataset:

@@ -18,7 +18,16 @@ from .descriptor import (
     profile_problems,
     read_descriptor,
 )
-from .layout import LIVE, REGISTRY_VARIABLE, Registry, find_registry, version_key
+from .layout import (
+    LIVE,
+    REGISTRY_VARIABLE,
+    Registry,
+    RegistryPath,
+    find_registry,
+    is_built_in,
+    named_folders,
+    version_key,
+)
 from .manifest import (
     READ_BLOCK_BYTES,
     Entry,
@@ -55,6 +64,7 @@ __all__ = [
     "Plan",
     "PlannedFile",
     "Registry",
+    "RegistryPath",
     "Variable",
     "Verified",
     "check_descriptor",
@@ -63,9 +73,11 @@ __all__ = [
     "examine_descriptor",
     "find_registry",
     "hash_file",
+    "is_built_in",
     "load_descriptor",
     "manifest_of",
     "match_paths",
+    "named_folders",
     "option",
     "parse_manifest",
     "parse_options",

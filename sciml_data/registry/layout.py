@@ -1,23 +1,28 @@
-"""Find the registry, and list its datasets, versions and benchmarks.
+"""Find the registries in use, and list their datasets, versions and benchmarks.
 
 A registry is a folder with `datapackages/` and `runners/`. The names of its folders are the only
-index: nothing has to be listed anywhere.
+index: nothing has to be listed anywhere. Registries stack: they are searched in the order in which
+they are named, and the built-in one comes last. A dataset or benchmark is that of the first
+registry with its name, so a laboratory's own benchmark can use a dataset of the built-in registry.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError, Problem, nearest
 
 if TYPE_CHECKING:
     from packaging.version import Version as PackageVersion
 
-REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"
+REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"  # folders, separated as in PATH
+IN_WHEEL = "_registry"  # folder of the built-in registry in an installed package
 LIVE = "live"  # version whose files come from a service and differ each time
 DATASET_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")  # descriptor.schema.json, `name`
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
@@ -30,15 +35,45 @@ RESERVED = {"runs", "samples", "data", "latest"}
 DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
+# A registry folder, or several in the order in which they are searched.
+RegistryPath: TypeAlias = str | Path | Sequence[str | Path] | None
+DATASETS, RUNNERS = "datapackages", "runners"  # folders of a registry
+
+
 @dataclass(frozen=True)
 class Registry:
-    """A folder of descriptors and runners."""
+    """Folders of descriptors and runners, searched in order.
+
+    Attributes:
+        root: the first folder. Verbs that write into a registry write into this one.
+        below: the other folders. A dataset or benchmark of `root` with the same name hides theirs.
+    """
 
     root: Path
+    below: tuple[Path, ...] = ()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Return all folders in the order in which they are searched."""
+        return (self.root, *self.below)
+
+    @property
+    def first(self) -> Registry:
+        """Return the first folder alone, into which verbs write."""
+        return Registry(self.root)
+
+    @property
+    def named(self) -> Registry:
+        """Return the folders that the user named; without names, the built-in registry.
+
+        Verbs that check or publish a whole registry do so for these folders.
+        """
+        is_below = bool(self.below) and is_built_in(self.below[-1])
+        return Registry(self.root, self.below[:-1] if is_below else self.below)
 
     def datasets(self) -> list[str]:
         """Return the ids of all datasets, sorted."""
-        return _folders(self.root / "datapackages")
+        return self._names(DATASETS)
 
     def versions(self, dataset: str) -> list[str]:
         """Return the versions of a dataset, oldest first, `live` last.
@@ -46,17 +81,9 @@ class Registry:
         Raises:
             CallError: the registry has no such dataset.
         """
-        known = self.datasets()
-        if dataset not in known:
-            raise CallError(
-                f"the registry has no dataset {dataset!r}{nearest(dataset, known)}",
-                untouched="nothing was fetched or changed",
-                hint="`sciml-data list` prints every dataset and version",
-            )
+        folder = self.folder_of(dataset) / DATASETS / dataset
         versions = [
-            name
-            for name in _folders(self.root / "datapackages" / dataset)
-            if (self.root / "datapackages" / dataset / name / "datapackage.json").is_file()
+            name for name in _folders(folder) if (folder / name / "datapackage.json").is_file()
         ]
         return sorted(versions, key=version_key)
 
@@ -83,12 +110,19 @@ class Registry:
                 untouched="nothing was fetched or changed",
                 hint=f"sciml-data get {dataset} --version {self.latest(dataset)}",
             )
-        return self.root / "datapackages" / dataset / version
+        return self.folder_of(dataset) / DATASETS / dataset / version
 
     def benchmarks(self) -> list[str]:
         """Return the names of all benchmarks, sorted."""
-        runners = self.root / "runners"
-        return [name for name in _folders(runners) if (runners / name / "task.toml").is_file()]
+        return self._names(RUNNERS)
+
+    def benchmarks_with(self, used: Iterable[str]) -> list[str]:
+        """Return the benchmarks of the named registries, and known ones of the given names.
+
+        A board or a site of a laboratory shows its own benchmarks, and the built-in ones that it
+        has run.
+        """
+        return sorted({*self.named.benchmarks(), *(set(used) & set(self.benchmarks()))})
 
     def runner(self, benchmark: str) -> Path:
         """Return the folder of a benchmark's runner.
@@ -96,39 +130,117 @@ class Registry:
         Raises:
             CallError: the registry has no such benchmark.
         """
+        for folder in self._with(RUNNERS, benchmark):
+            return folder / RUNNERS / benchmark
         known = self.benchmarks()
-        if benchmark not in known:
-            raise CallError(
-                f"the registry has no benchmark {benchmark!r}{nearest(benchmark, known)}; "
-                f"it has {', '.join(known) or 'none'}",
-                untouched="nothing was run",
-                hint="`sciml-data list` prints every benchmark",
+        raise CallError(
+            f"the registry has no benchmark {benchmark!r}{nearest(benchmark, known)}; "
+            f"it has {', '.join(known) or 'none'}",
+            untouched="nothing was run",
+            hint="`sciml-data list` prints every benchmark",
+        )
+
+    def folder_of(self, dataset: str) -> Path:
+        """Return the registry folder that a dataset comes from.
+
+        Raises:
+            CallError: no registry has such a dataset.
+        """
+        for folder in self._with(DATASETS, dataset):
+            return folder
+        raise CallError(
+            f"the registry has no dataset {dataset!r}{nearest(dataset, self.datasets())}",
+            untouched="nothing was fetched or changed",
+            hint="`sciml-data list` prints every dataset and version",
+        )
+
+    def hidden(self) -> list[Problem]:
+        """Return a problem for each dataset and benchmark that an earlier registry hides."""
+        return [
+            Problem(
+                "hidden",
+                f"{folder / kind / name}",
+                f"is not used: {first} is searched first and has {kind}/{name}, too",
             )
-        return self.root / "runners" / benchmark
+            for kind in (DATASETS, RUNNERS)
+            for name in self._names(kind)
+            for first, *others in [list(self._with(kind, name))]
+            for folder in others
+        ]
+
+    def require_writable(self, untouched: str) -> None:
+        """Raise an error if the first folder is the registry inside the installed package.
+
+        Raises:
+            CallError: what is written there is lost when the package is updated.
+        """
+        if self.root.name == IN_WHEEL:
+            raise CallError(
+                f"the built-in registry {self.root} is read-only",
+                untouched=untouched,
+                hint="name a registry folder of your own with --registry DIR",
+            )
+
+    def _names(self, kind: str) -> list[str]:
+        """Return the names of the datasets or benchmarks of all folders, sorted."""
+        names = {name for folder in self.folders for name in _folders(folder / kind)}
+        return sorted(name for name in names if any(self._with(kind, name)))
+
+    def _with(self, kind: str, name: str) -> Iterator[Path]:
+        """Yield the folders that have a dataset or a benchmark, the first one searched first."""
+        for folder in self.folders:
+            inside = folder / kind / name
+            is_there = inside.is_dir() if kind == DATASETS else (inside / "task.toml").is_file()
+            if is_there and name in _folders(folder / kind):
+                yield folder
 
 
-def find_registry(path: str | Path | None = None) -> Registry:
-    """Return the given registry, else the one that the environment names, else the built-in one.
+def find_registry(path: RegistryPath = None) -> Registry:
+    """Return the given registries, else those that the environment names; the built-in one is last.
 
     Args:
-        path: a registry folder. None takes the one in `SCIML_DATA_REGISTRY`, then the folders of
-            the checkout, or the copy in an installed wheel.
+        path: a registry folder, or several. None takes those in `SCIML_DATA_REGISTRY`, which are
+            separated as in PATH. The built-in registry is the checkout of this code, or the copy in
+            an installed wheel.
 
     Raises:
-        CallError: the folder has no `datapackages/`.
+        CallError: a folder has no `datapackages/`.
     """
-    if given := path or os.environ.get(REGISTRY_VARIABLE):  # an empty variable is as good as none
-        named = Path(given).expanduser()
-        if not (named / "datapackages").is_dir():
-            raise CallError(
-                f"{named} is not a registry: it has no folder datapackages/",
-                untouched="nothing was read",
-                hint="`sciml-data new ID VERSION --registry DIR` starts a registry",
-            )
-        return Registry(named.resolve())
+    folders = dict.fromkeys(_registry_folder(folder) for folder in named_folders(path))
+    first, *below = dict.fromkeys([*folders, built_in_folder()])
+    return Registry(first, tuple(below))
+
+
+def named_folders(path: RegistryPath = None) -> list[Path]:
+    """Return the folders that the call names, else those of the environment; they may not exist."""
+    given = [path] if isinstance(path, str | Path) else list(path or ())
+    # Empty parts are as good as none.
+    given = [part for part in given if str(part)]
+    variable = os.environ.get(REGISTRY_VARIABLE, "").split(os.pathsep)
+    return [Path(part).expanduser() for part in given or variable if part]
+
+
+def _registry_folder(named: Path) -> Path:
+    if not (named / DATASETS).is_dir():
+        raise CallError(
+            f"{named} is not a registry: it has no folder datapackages/",
+            untouched="nothing was read",
+            hint="`sciml-data new ID VERSION --registry DIR` starts a registry",
+        )
+    return named.resolve()
+
+
+@cache
+def built_in_folder() -> Path:
+    """Return the folder of the built-in registry."""
     package = Path(__file__).resolve().parents[1]
-    in_wheel = package / "_registry"
-    return Registry(in_wheel if in_wheel.is_dir() else package.parent)
+    in_wheel = package / IN_WHEEL
+    return in_wheel if in_wheel.is_dir() else package.parent
+
+
+def is_built_in(folder: Path) -> bool:
+    """Return whether a folder is the built-in registry."""
+    return folder == built_in_folder()
 
 
 def check_dataset_id(name: str) -> str:

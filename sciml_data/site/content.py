@@ -87,7 +87,8 @@ def gather(
     """Return the content of a site.
 
     Args:
-        registry: its datasets and benchmarks get pages.
+        registry: its datasets and benchmarks get pages. Those of the built-in registry get pages
+            only where a run or a benchmark uses them, unless no other registry is named.
         home: where runs are looked up, and all of its runs get pages if `wanted` is empty.
         wanted: runs (folder, name, id, `latest`), or folders that hold runs or submissions at any
             depth.
@@ -97,14 +98,16 @@ def gather(
         CallError: there is no such benchmark or run.
         RecordError: none of the wanted runs is valid; `.problems` has each.
     """
-    names = list(dict.fromkeys(benchmarks)) or registry.benchmarks()
-    left_out: list[Problem] = []
-    tasks = tuple(_tasks(registry, names, left_out))
-    used = {dataset for task in tasks for dataset in datasets_of(task)}
     stored, broken = collect(home, wanted)
     runs = [Run(item.path, item.record, item.organisation) for item in stored]
     runs.sort(key=lambda run: (run.record["timing"]["start_time"], run.id), reverse=True)
-    datasets = tuple(_descriptors(registry, used if benchmarks else registry.datasets(), left_out))
+    used_by_runs = (run.benchmark for run in runs)
+    names = list(dict.fromkeys(benchmarks)) or registry.benchmarks_with(used_by_runs)
+    left_out: list[Problem] = []
+    tasks = tuple(_tasks(registry, names, left_out))
+    used = {dataset for task in tasks for dataset in datasets_of(task)}
+    own = [] if benchmarks else registry.named.datasets()
+    datasets = tuple(_descriptors(registry, {*used, *own}, left_out))
     return Content(
         registry=registry,
         datasets=datasets,

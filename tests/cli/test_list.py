@@ -24,16 +24,25 @@ def run(registry: Registry, *arguments: str) -> Result:
 
 
 def test_list_prints_one_line_for_each_version(registry: Registry) -> None:
-    lines = run(registry, "list").stdout.splitlines()
+    head, *lines = run(registry, "list").stdout.splitlines()
+    [waves] = [line for line in lines if " waves " in line]
 
-    assert lines[0].split() == ["kind", "name", "version", "files", "bytes", "title"]
-    assert lines[1].split()[:5] == ["dataset", "waves", "1.0", "2", "3412"]
-    assert lines[0].index("title") == lines[1].index("Heights")
-    assert len(lines) == 2
+    assert head.split() == ["kind", "name", "version", "files", "bytes", "registry", "title"]
+    assert waves.split()[:6] == ["dataset", "waves", "1.0", "2", "3412", str(registry.root)]
+    assert head.index("title") == waves.index("Heights")
+
+
+def test_list_of_the_built_in_registry_has_no_column_for_registries() -> None:
+    head, *lines = CliRunner().invoke(group, ["list"]).stdout.splitlines()
+
+    assert head.split() == ["kind", "name", "version", "files", "bytes", "title"]
+    assert any(line.startswith("dataset    uno_ccle ") for line in lines)
 
 
 def test_list_as_json_has_the_same(registry: Registry) -> None:
-    assert json.loads(run(registry, "list", "--json").stdout) == [
+    rows = json.loads(run(registry, "list", "--json").stdout)
+
+    assert [row for row in rows if row["name"] == "waves"] == [
         {
             "kind": "dataset",
             "name": "waves",
@@ -41,8 +50,10 @@ def test_list_as_json_has_the_same(registry: Registry) -> None:
             "files": 2,
             "bytes": 3412,
             "title": "Heights of waves at two buoys",
+            "registry": str(registry.root),
         }
     ]
+    assert {row["registry"] for row in rows if row["name"] == "uno"} == {None}
 
 
 def test_list_names_what_cannot_be_read_and_prints_the_rest(registry: Registry) -> None:

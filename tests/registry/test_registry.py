@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from sciml_data.cli import group
+from sciml_data.cli.check import check_registry
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import REGISTRY_VARIABLE, Registry, find_registry, version_key
 from tests.support.small_registry import small_registry
@@ -127,3 +132,71 @@ def test_a_registry_may_be_named_as_text(tmp_path: Path) -> None:
     small_registry(tmp_path / "mine")
 
     assert find_registry(str(tmp_path / "mine")) == find_registry(tmp_path / "mine")
+
+
+def test_registries_are_searched_in_order_and_the_built_in_one_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    small_registry(first)
+    with_versions(second, "3.0")
+    (second / "datapackages" / "tides" / "1.0").mkdir(parents=True)
+    (second / "datapackages" / "tides" / "1.0" / "datapackage.json").write_text("{}")
+    built_in = find_registry().root
+
+    registry = find_registry([first, second])
+
+    assert registry.folders == (first, second, built_in)
+    assert registry.package("waves", "1.0") == first / "datapackages" / "waves" / "1.0"
+    assert registry.folder_of("tides") == second
+    assert registry.folder_of("uno_ccle") == built_in
+    assert registry.runner("uno") == built_in / "runners" / "uno"
+    assert {"waves", "tides", "uno_ccle"} <= set(registry.datasets())
+    assert registry.named.datasets() == ["tides", "waves"]
+    assert registry.first == Registry(first)
+    monkeypatch.setenv(REGISTRY_VARIABLE, f"{first}{os.pathsep}{second}{os.pathsep}")
+    assert find_registry() == registry
+
+
+def test_a_dataset_of_two_registries_is_that_of_the_first_and_the_other_is_named(
+    tmp_path: Path,
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    with_versions(first, "1.0")
+    with_versions(second, "2.0")
+
+    registry = find_registry([first, second])
+
+    assert registry.versions("waves") == ["1.0"]
+    assert [problem.place for problem in registry.hidden()] == [
+        str(second / "datapackages" / "waves")
+    ]
+    assert str(first) in registry.hidden()[0].message
+    for verb in ("list", "check"):
+        words = [verb, "--registry", str(first), "--registry", str(second)]
+        assert str(second / "datapackages" / "waves") in CliRunner().invoke(group, words).stderr
+
+
+def test_the_built_in_registry_named_first_is_searched_first(tmp_path: Path) -> None:
+    built_in = find_registry().root
+    small_registry(tmp_path)
+
+    assert find_registry([built_in, tmp_path]).folders == (built_in, tmp_path)
+    assert find_registry([built_in, tmp_path]).named.folders == (built_in, tmp_path)
+    assert find_registry(built_in).named == Registry(built_in)
+
+
+def test_one_missing_registry_of_several_is_named(tmp_path: Path) -> None:
+    small_registry(tmp_path / "mine")
+
+    with pytest.raises(CallError, match="nowhere is not a registry"):
+        find_registry([tmp_path / "mine", tmp_path / "nowhere"])
+
+
+def test_a_benchmark_of_one_registry_may_use_a_dataset_of_another(tmp_path: Path) -> None:
+    small_registry(tmp_path)
+    built_in = find_registry()
+    shutil.copytree(built_in.runner("uno"), tmp_path / "runners" / "uno")
+
+    assert check_registry(find_registry(tmp_path)) == []
+    assert {problem.kind for problem in check_registry(Registry(tmp_path))} == {"dataset"}
