@@ -264,6 +264,39 @@ def test_baselines_are_fitted_on_the_training_part(problem: Any) -> None:
     assert errors["constant"] > errors["icom"] > errors["detectors"]
 
 
+def test_a_line_of_bright_field_solves_its_normal_equations(problem: Any) -> None:
+    baselines, train = module("baselines"), problem.division.parts["train"]
+    features = baselines.PixelFeatures(problem)
+    x = np.concatenate([features.of("bright_field", number)[:, 0] for number in train])
+    y = problem.scans.read("potential", train).reshape(-1).astype(np.float64)
+    slope = np.mean((x - x.mean()) * (y - y.mean())) / (x.var() * (1 + 1e-4))
+
+    images = problem.fit_baselines()["bright_field"](train)[..., 0]
+
+    assert images.reshape(-1) == pytest.approx(y.mean() + slope * (x - x.mean()), rel=1e-4)
+
+
+def test_a_ridge_takes_as_many_pixels_of_each_scan(problem: Any, converted: Converted) -> None:
+    few = problem_of(converted, "ridge_pixels=1000")
+    baselines, scans = module("baselines"), len(few.division.parts["train"])
+    features = baselines.PixelFeatures(few)
+
+    values, targets = baselines._training_pixels(few, features, "detectors")
+
+    assert values.shape == (1000 // scans * scans, 33)
+    assert targets.shape == (len(values), 2)
+    errors = [p.score(p.baselines()["icom"]["test"])["mae_potential"] for p in (problem, few)]
+    assert errors[1] == pytest.approx(errors[0], rel=0.02)
+
+
+def test_the_record_has_the_penalty_that_validation_chose(problem: Any) -> None:
+    problem.baselines()
+
+    notes = problem.diagnostics()["baselines"]
+    assert notes["detectors_penalty"] in module("baselines").PENALTIES["detectors"]
+    assert set(problem.baselines()) < set(notes)
+
+
 def test_the_legacy_target_follows_from_the_true_potential(problem: Any) -> None:
     true = problem.scans.read("potential", [0, 5])
 
