@@ -79,26 +79,25 @@ def _pieces(
 ) -> Callable[[], float]:
     """Return a function that trains on some batches of pieces and returns samples per second."""
     pieces = importlib.import_module("sciml_runner_tevolop.pieces")
-    parts = importlib.import_module("sciml_runner_tevolop.data")
     count, times = series.shape[:2]
-    shape = pieces.PieceShape(settings["warmup"], settings["piece"], 1)
-    part = parts.Part("train", np.ones(count, bool), shape.warmup + 1, times)
-    tensors = pieces.Tensors(
-        local=series,
-        shared=np.zeros((times, 0), np.float32),
+    warmup, scored = settings["warmup"], settings["piece"]
+    cut = pieces.Pieces(
+        features=series,
         base=np.zeros_like(targets),
         targets=targets,
-        known=np.ones_like(targets),
-        weights=np.ones((count, WINDOWS), np.float32),
+        weights=np.ones_like(targets),
+        times=np.arange(warmup, times - 1),
+        order=np.arange(count),
+        locations=1,
+        warmup=warmup,
+        scored=scored,
     )
-    groups = pieces.location_groups(np.arange(count), 1)
-    reader = pieces.PieceReader(tensors, part, shape, groups=groups)
 
     def data() -> Iterator[Any]:
         while True:
-            yield from reader.dataset(settings["batch_size"], rng=np.random.default_rng(0))
+            yield from cut.batches(settings["batch_size"], np.random.default_rng(0))
 
-    return _Trainer(settings, shape.length, batches).over(data())
+    return _Trainer(settings, warmup + scored, batches).over(data())
 
 
 def _windows(windows: Any, answers: Any, batch: int, trainer: _Trainer) -> Callable[[], float]:
@@ -127,7 +126,7 @@ class _Trainer:
     def __init__(self, settings: Mapping[str, Any], length: int, batches: int) -> None:
         import keras
 
-        models = importlib.import_module("sciml_runner_tevolop.models")
+        models = importlib.import_module("sciml_runner_tevolop.model")
         keras.utils.set_random_seed(0)
         self.batches = batches
         self.model = models.build_model(settings, names=NAMES, locations=1, length=length)

@@ -1,4 +1,4 @@
-"""The earthquake catalogue by fortnights, and the windows that are forecast.
+"""The earthquake catalogue by fortnights, the windows that are forecast, and the parts of a split.
 
 A forecast at fortnight t uses data up to and including t. Its target is the window t+1 .. t+w, so
 input and target never share a day. (In the published Temporal Fusion Transformer they do: "year
@@ -7,7 +7,6 @@ back" one step ahead shares 25 of 26 fortnights with the input.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -15,15 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from sciml_data.bench.task.splits import TRAIN, Division, Options, describe, divide, leakage
-from sciml_data.formats.earthquake import (
-    EVENT_TYPES,
-    FORTNIGHT_DAYS,
-    active_pixels,
-    fortnights,
-    pixel_of,
-    window,
-)
+from sciml_data.bench.task.splits import TRAIN, Division
+from sciml_data.errors import DescriptorError
+from sciml_data.formats import earthquake
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,6 +24,8 @@ if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 Floats: TypeAlias = npt.NDArray[np.floating]
+Singles: TypeAlias = npt.NDArray[np.float32]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.intp]
 Floor: TypeAlias = Literal["clean", "reference"]
 
@@ -43,19 +38,10 @@ WINDOW_TITLES = (
 # The published series begin after 25 fortnights (a year back must be complete), and a model needs
 # 26 of them as input (cells 41 and 88), so fortnight 51 is the first that is forecast.
 FIRST_FORECAST = 51
-REGULAR_FLOOR: Floor = "reference"
 GREATEST_COUNT = 20  # length of the published list of earthquakes
 MIN_PIXELS = 10  # with fewer active pixels (a sample), the busiest pixels are used instead
 BUSIEST = 50  # how many of them
 MIN_ACTIVE_SHARE = 0.5  # of the stored pixels; with less, the list is of another catalogue
-SHARED_DATES = (
-    "validation pixels share every date with the training pixels: a model that knows the date "
-    "knows what happened then; compare with the baseline same_date_mean"
-)
-NO_SHARED_DATES = (
-    "no training target ends after the training period; inputs of later parts may look back into "
-    "earlier ones"
-)
 TRAINING_SHARE = 0.8  # of pixels if the stored list cannot be used; published: 400 of 500
 
 
@@ -74,8 +60,6 @@ class Fortnights:
         strong: (time, pixel) int32, earthquakes of magnitude 3.29 or more.
         complete: (time,) bool, False where the catalogue has a known gap.
         fault_group: (pixel,) int.
-        latitude: (pixel,) float64, degrees.
-        longitude: (pixel,) float64, degrees.
     """
 
     start: npt.NDArray[np.datetime64]
@@ -84,14 +68,17 @@ class Fortnights:
     depth: Floats
     count: npt.NDArray[np.integer]
     strong: npt.NDArray[np.integer]
-    complete: npt.NDArray[np.bool_]
+    complete: Flags
     fault_group: npt.NDArray[np.integer]
-    latitude: Floats
-    longitude: Floats
 
     def __len__(self) -> int:
         """Return the number of fortnights."""
         return len(self.start)
+
+    @property
+    def end(self) -> npt.NDArray[np.datetime64]:
+        """Return the day after the last day of each fortnight: (time,) datetime64[D]."""
+        return self.start + np.timedelta64(earthquake.FORTNIGHT_DAYS, "D")
 
 
 def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor) -> Fortnights:
@@ -103,8 +90,9 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
         floor: magnitude of a day without earthquakes in targets: "reference" is 0, "clean" is
             missing. Inputs always have "reference".
     """
-    grid = fortnights(dataset, end=end, floor=REGULAR_FLOOR)
-    targets = grid if floor == REGULAR_FLOOR else fortnights(dataset, end=end, floor=floor)
+    grid = earthquake.fortnights(dataset, end=end, floor="reference")
+    is_same = floor == "reference"
+    targets = grid if is_same else earthquake.fortnights(dataset, end=end, floor=floor)
     return Fortnights(
         start=grid["time"].to_numpy().astype("M8[D]"),
         magnitude=grid["magnitude"].to_numpy(),
@@ -114,12 +102,10 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
         strong=grid["count_ge_3_29"].to_numpy(),
         complete=grid["complete"].to_numpy(),
         fault_group=grid["fault_group"].to_numpy(),
-        latitude=grid["latitude"].to_numpy(),
-        longitude=grid["longitude"].to_numpy(),
     )
 
 
-def windows_ahead(series: Floats) -> npt.NDArray[np.float32]:
+def windows_ahead(series: Floats) -> Singles:
     """Return the magnitude of the windows after each fortnight.
 
     Args:
@@ -128,60 +114,33 @@ def windows_ahead(series: Floats) -> npt.NDArray[np.float32]:
     Returns:
         (pixel, time, window=8) float32; NaN if the window is incomplete or has no earthquakes.
     """
-    windows = [window(series, length, direction="ahead", delay=1) for length in WINDOWS]
+    windows = [earthquake.window(series, steps, delay=1) for steps in WINDOWS]
     return np.ascontiguousarray(np.stack(windows, axis=-1).transpose(1, 0, 2))
 
 
-def missing_share(complete: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def missing_share(complete: Flags) -> Singles:
     """Return the share of each window in known gaps: (time, window=8), NaN if incomplete.
 
     Args:
         complete: (time,) bool, False in a gap of the catalogue.
     """
     gap = (~complete).astype(np.float32)
-    sums = [window(gap, n, direction="ahead", delay=1, combine="sum") / n for n in WINDOWS]
-    return np.stack(sums, axis=-1)
+    shares = [earthquake.window(gap, steps, delay=1, combine="sum") / steps for steps in WINDOWS]
+    return np.stack(shares, axis=-1)
 
 
-def incomplete_fortnights(data: Fortnights) -> Mapping[str, Any]:
-    """Return number, first and last of the fortnights with a known gap, for the record."""
-    gaps = data.start[~data.complete]
-    return {
-        "count": len(gaps),
-        "first": str(gaps[0]) if len(gaps) else None,
-        "last": str(gaps[-1]) if len(gaps) else None,
-        "effect": "small earthquakes are missing there: counts and small magnitudes are too low",
-    }
-
-
-def greatest_earthquakes(dataset: xr.Dataset, *, before: Fortnights) -> list[Mapping[str, Any]]:
-    """Return the greatest earthquakes in the region and period of the fortnights.
-
-    Args:
-        dataset: ready form of an earthquake catalogue.
-        before: fortnights that define the period.
-    """
-    kind, magnitude = dataset["event_type"].to_numpy(), dataset["magnitude"].to_numpy()
-    time = dataset["time"].to_numpy().astype("M8[D]")
-    place = pixel_of(dataset["latitude"].to_numpy(), dataset["longitude"].to_numpy())
-    counts = (kind == EVENT_TYPES.index("earthquake")) & (place >= 0)
-    counts &= (time >= before.start[0]) & (time < end_of(before)[-1]) & np.isfinite(magnitude)
-    order = np.argsort(np.where(counts, -magnitude, np.inf), kind="stable")[:GREATEST_COUNT]
-    return [
-        {
-            "date": str(time[index]),
-            "magnitude": round(float(magnitude[index]), 2),
-            "latitude": round(float(dataset["latitude"][index]), 3),
-            "longitude": round(float(dataset["longitude"][index]), 3),
-        }
-        for index in order
-        if counts[index]
-    ]
-
-
-def end_of(data: Fortnights) -> npt.NDArray[np.datetime64]:
-    """Return the day after the last day of each fortnight: (time,) datetime64[D]."""
-    return data.start + np.timedelta64(FORTNIGHT_DAYS, "D")
+def greatest_earthquakes(dataset: xr.Dataset, grid: Fortnights) -> list[dict[str, Any]]:
+    """Return date, magnitude and place of the greatest earthquakes in the region and period."""
+    columns = ["time", "magnitude", "latitude", "longitude"]
+    events = dataset[[*columns, "event_type"]].to_dataframe()
+    pixels = earthquake.pixel_of(events["latitude"], events["longitude"])
+    is_earthquake = events["event_type"] == earthquake.EVENT_TYPES.index("earthquake")
+    in_period = (events["time"] >= grid.start[0]) & (events["time"] < grid.end[-1])
+    counted = events.loc[is_earthquake & in_period & (pixels >= 0), columns].dropna()
+    greatest = counted.nlargest(GREATEST_COUNT, "magnitude")
+    greatest = greatest.round({"magnitude": 2, "latitude": 3, "longitude": 3})
+    greatest["date"] = greatest.pop("time").dt.strftime("%Y-%m-%d")
+    return [dict(row) for row in greatest.to_dict("records")]
 
 
 # --- the parts of a split ------------------------------------------------------------------------
@@ -189,137 +148,110 @@ def end_of(data: Fortnights) -> npt.NDArray[np.datetime64]:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a split.
+    """The forecasts of one part of a split.
 
     Attributes:
-        name: of the part.
         has_pixel: (pixel,) bool, which of the chosen pixels belong to it.
         first: first fortnight of the targets.
         stop: first fortnight after the targets.
     """
 
-    name: str
-    has_pixel: npt.NDArray[np.bool_]
+    has_pixel: Flags
     first: int
     stop: int
 
-
-@dataclass(frozen=True)
-class SplitParts:
-    """The chosen pixels, and the parts of a split.
-
-    Attributes:
-        pixels: (pixel,) numbers 0..2399, ascending.
-        parts: training part first.
-        origin: a sentence on how the pixels were chosen, for the record.
-        facts: `parts` and `leakage` of the split, for the record.
-    """
-
-    pixels: Indices
-    parts: tuple[Part, ...]
-    origin: str
-    facts: Mapping[str, Any]
-
     @property
-    def is_spatial(self) -> bool:
-        """Return whether parts differ in their pixels."""
-        return not all(part.has_pixel.all() for part in self.parts)
+    def times(self) -> Indices:
+        """Return the fortnights at which forecasts are made: the last ones before a target."""
+        return np.arange(self.first - 1, self.stop - 1)
 
-    def part(self, name: str) -> Part:
-        """Return the part with this name."""
-        return next(part for part in self.parts if part.name == name)
+    def has_windows(self, times: int) -> Flags:
+        """Return which windows are in the part as a whole: (pixel, time, window=8) bool.
+
+        So no training target reaches into a later part. Inputs may come from before the part, as
+        they do in real forecasts.
+
+        Args:
+            times: number of fortnights; time is the last fortnight before the window.
+        """
+        last_input = np.arange(times)[:, None]
+        begins, ends = last_input + 1 >= self.first, last_input + np.array(WINDOWS) < self.stop
+        return np.asarray(self.has_pixel[:, None, None] & begins & ends)
 
 
-def period_end(split: Split) -> str:
-    """Return the day after the last day of all parts."""
-    return max(str(members["period"][1]) for members in split.members.values())
-
-
-def make_split(split: Split, grid: Fortnights) -> SplitParts:
-    """Return the pixels and parts of a split on this catalogue.
-
-    A forecast belongs to a part if its whole window is inside the part's period, so no training
-    target reaches into a later part. Inputs may come from before the period, as they do in real
-    forecasts.
+def period_end(split: Split, *parts: str) -> str:
+    """Return the day after the last day of some parts, or of all parts.
 
     Raises:
-        DescriptorError: a part of the split has no period, or its end is before its start.
+        DescriptorError: a part of the split has no period.
     """
-    dates = _dates(grid)
-    periods = {part: {"period": member.get("period")} for part, member in split.members.items()}
-    later = tuple(part for part in periods if part != TRAIN)
-    of_dates = divide(replace(split, members=periods), dates, Options(optional=later))
-    times = {part: dates.index[rows] for part, rows in of_dates.parts.items()}
-    pixels, of_pixels, origin = _divide_pixels(split, grid, stop=times[TRAIN][-1] + 1)
-    of_pixels = replace(of_pixels, parts={part: of_pixels.parts[part] for part in times})
-    parts = tuple(
-        Part(part, np.isin(np.arange(len(pixels)), rows), times[part][0], times[part][-1] + 1)
-        for part, rows in of_pixels.parts.items()
-    )
-    meaning = SHARED_DATES if split.members[TRAIN].get("pixels") else NO_SHARED_DATES
-    leaks = [
-        leakage(of_dates, dates, meaning=meaning),
-        leakage(of_pixels, pd.DataFrame({"pixel": pixels}), meaning=meaning),
-    ]
-    report = {part: leaks[0][part] | leaks[1][part] for part in times if part != TRAIN}
-    told = list(dict.fromkeys(leaks[0]["told"] + leaks[1]["told"]))
-    facts = {
-        "parts": describe(of_dates, dates),
-        "leakage": {**report, "told": told, "meaning": meaning},
-    }
-    return SplitParts(pixels, parts, origin, facts)
+    try:
+        return max(str(split.members[part]["period"][1]) for part in parts or split.members)
+    except (KeyError, IndexError, TypeError) as error:
+        raise DescriptorError(
+            f"split {split.name!r}: each part needs a period of two days",
+            untouched="nothing was trained",
+            hint='write "period": ["1950-01-04", "2005-01-01"]; the second day is outside',
+        ) from error
 
 
-def windows_in_part(part: Part, times: int) -> npt.NDArray[np.bool_]:
-    """Return which windows are in the part: (time, window=8) bool.
+def choose_pixels(split: Split, grid: Fortnights) -> tuple[Indices, Split, str]:
+    """Return the pixels that are forecast, the split that suits them, and where they are from.
 
-    Time is the last fortnight of the input; the window starts after it.
-    """
-    last_input = np.arange(times)[:, None]
-    begins, ends = last_input + 1 >= part.first, last_input + np.array(WINDOWS) < part.stop
-    return np.asarray(begins & ends)
-
-
-def _dates(grid: Fortnights) -> pd.DataFrame:
-    """Return a row for each fortnight that can be forecast: its number, first day, day after."""
-    first = FIRST_FORECAST
-    numbers = pd.RangeIndex(first, len(grid), name="fortnight")
-    columns = {"date": numbers, "start": grid.start[first:], "end": end_of(grid)[first:]}
-    return pd.DataFrame(columns, index=numbers)
-
-
-def _divide_pixels(split: Split, grid: Fortnights, *, stop: int) -> tuple[Indices, Division, str]:
-    """Return the pixels, those of each part, and how they were chosen.
+    If the split lists no pixels, each part has those that are active in the training period. If it
+    lists pixels that are not active in this catalogue (a sample), active pixels are drawn instead.
 
     Args:
-        split: with pixels of each part, or without: then each part has the pixels that are active
-            before the fortnight `stop`.
+        split: with or without `pixels` of each part.
         grid: all fortnights.
-        stop: end of the training period.
+
+    Returns:
+        (pixel,) numbers 0..2399, ascending; the split, with other `pixels` if they were drawn; a
+        sentence for the record.
     """
-    lists = {name: {"pixels": m["pixels"]} for name, m in split.members.items() if "pixels" in m}
-    if not lists:
-        pixels, origin = _active_pixels(grid, stop)
-        everywhere = np.arange(len(pixels))
-        return pixels, Division(dict.fromkeys(split.members, everywhere), 0, {}), origin
-    stored = np.unique(np.concatenate([member["pixels"] for member in lists.values()]))
+    members = split.members
+    if "pixels" not in members[TRAIN]:
+        stop = np.searchsorted(grid.end, np.datetime64(period_end(split, TRAIN)), side="right")
+        pixels, origin = _active_pixels(grid, int(stop))
+        return pixels, split, origin
+    stored = np.unique(np.concatenate([member["pixels"] for member in members.values()]))
     active, _ = _active_pixels(grid, len(grid))
     if np.isin(stored, active).mean() >= MIN_ACTIVE_SHARE:
-        keys = pd.DataFrame({"pixel": stored})
-        return stored, divide(replace(split, members=lists), keys), "the stored list"
+        return stored, split, "the stored list"
     shuffled = np.random.default_rng(split.seed).permutation(len(active))
     is_train = shuffled < round(TRAINING_SHARE * len(active))
-    parts = {name: np.flatnonzero(is_train == (name == TRAIN)) for name in lists}
+    drawn = {
+        part: {**member, "pixels": active[is_train == (part == TRAIN)].tolist()}
+        for part, member in members.items()
+    }
     origin = (
         f"the stored pixels are not active in this catalogue: {len(active)} of its own, "
         f"drawn 80 to 20 with seed {split.seed}"
     )
-    return active, Division(parts, 0, {}), origin
+    return active, replace(split, members=drawn), origin
+
+
+def keys_of(grid: Fortnights, pixels: Indices) -> pd.DataFrame:
+    """Return a row for each pixel and fortnight that can be forecast: numbers, first day, end."""
+    dates = np.arange(FIRST_FORECAST, len(grid))
+    keys = pd.MultiIndex.from_product([pixels, dates], names=["pixel", "date"])
+    table = keys.to_frame(index=False)
+    return table.assign(start=grid.start[table["date"]], end=grid.end[table["date"]])
+
+
+def parts_of(division: Division, table: pd.DataFrame, pixels: Indices) -> dict[str, Part]:
+    """Return the pixels and the period of each part from the samples (rows) that it has."""
+    parts = {}
+    for name, rows in division.parts.items():
+        keys = table.iloc[rows]
+        first, last = int(keys["date"].min()), int(keys["date"].max())
+        parts[name] = Part(np.isin(pixels, keys["pixel"]), first, last + 1)
+    return parts
 
 
 def _active_pixels(grid: Fortnights, stop: int) -> tuple[Indices, str]:
     """Return the pixels that are active before fortnight `stop`, and how they were chosen."""
-    pixels = active_pixels(grid.strong[:stop])
+    pixels = earthquake.active_pixels(grid.strong[:stop])
     if len(pixels) >= MIN_PIXELS:
         return pixels, "pixels active by the published rule in the training period alone"
     busy = np.argsort(-grid.count[:stop].sum(axis=0), kind="stable")[:BUSIEST]

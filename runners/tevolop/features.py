@@ -7,25 +7,18 @@ training pixels and dates, so no information comes from later dates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.formats.earthquake import (
-    COLUMNS,
-    ENERGY_EXPONENT,
-    FORTNIGHT_DAYS,
-    ROWS,
-    fault_features,
-    sliding_sums,
-)
+from sciml_data.formats import earthquake
+from sciml_data.formats.earthquake import COLUMNS, ENERGY_EXPONENT, FORTNIGHT_DAYS, ROWS
 
-from .data import Floats, Fortnights, Indices
+from .data import Flags, Floats, Fortnights, Indices, Singles
 
-_Selection: TypeAlias = Callable[[Floats], Floats]
+Doubles: TypeAlias = npt.NDArray[np.float64]
 
 # Back windows of the published inputs: now, 4 weeks, 2, 3 and 6 months, 1 year (cells 41 and 60).
 BACK_WINDOWS = (1, 2, 4, 7, 13, 26)
@@ -35,29 +28,13 @@ LIFE_WINDOW = 520  # 20 years: the long-term activity of a place
 NEIGHBOUR_RADII = (1, 3)  # pixels: squares of 3 x 3 and 7 x 7
 # The 14 "known" inputs of the published models less the two constants in time (cells 74 and 77).
 ENCODING_PERIODS = (8, 16, 32, 64)
+MIN_SPREAD = 1e-6  # a feature that varies less is not divided by its deviation
 MAX_DEVIATIONS = 6.0  # inputs are clipped, so that a rare future value cannot be extreme
-RIDGE_LAGS = 26  # fortnights, as in the published models
-
-
-@dataclass(frozen=True)
-class Features:
-    """Standardised inputs of a model.
-
-    Attributes:
-        local: (pixel, time, feature) float32.
-        shared: (time, feature) float32, equal for all pixels.
-        names: of the local features, then of the shared ones.
-    """
-
-    local: npt.NDArray[np.float32]
-    shared: npt.NDArray[np.float32]
-    names: tuple[str, ...]
 
 
 def make_features(
-    grid: Fortnights, pixels: Indices, *, groups: Iterable[str], train: npt.NDArray[np.bool_],
-    stop: int,
-) -> Features:  # fmt: skip
+    grid: Fortnights, pixels: Indices, *, groups: Iterable[str], train: Flags, stop: int
+) -> tuple[Singles, tuple[str, ...]]:
     """Return the features of some pixels, standardised with training pixels and dates.
 
     Args:
@@ -66,24 +43,28 @@ def make_features(
         groups: of features: "own", "neighbours", "slow", "faults", "region", "dates".
         train: (pixel,) bool, whether it is a training pixel.
         stop: first fortnight after the training period.
+
+    Returns:
+        (pixel, time, feature) float32, and the names of the features.
     """
-    local: dict[str, Floats] = {}
-    shared: dict[str, Floats] = {}
+    named: dict[str, Floats] = {}
     for group in groups:
         if group in LOCAL_GROUPS:
-            local |= LOCAL_GROUPS[group](grid, pixels)
+            named |= LOCAL_GROUPS[group](grid, pixels)
         else:
-            shared |= SHARED_GROUPS[group](grid, pixels[train])
-    return Features(
-        local=_standardised(local, (len(pixels), len(grid)), lambda values: values[train, :stop]),
-        shared=_standardised(shared, (len(grid),), lambda values: values[:stop]),
-        names=(*local, *shared),
-    )
+            named |= SHARED_GROUPS[group](grid, pixels[train])
+    features = np.zeros((len(pixels), len(grid), len(named)), np.float32)
+    for index, values in enumerate(named.values()):
+        known = values[train, :stop] if values.ndim == 2 else values[:stop]
+        spread = float(known.std())
+        standard = (values - float(known.mean())) / (spread if spread > MIN_SPREAD else 1.0)
+        features[..., index] = np.clip(standard, -MAX_DEVIATIONS, MAX_DEVIATIONS)
+    return features, tuple(named)
 
 
 def own_history(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
     """Return magnitudes, counts and depth of the pixel itself by name: (pixel, time)."""
-    energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, pixels].astype(np.float64))
+    energy = energy_of(grid, pixels)
     features = {f"magnitude_{steps}": _above_quiet(energy, steps) for steps in BACK_WINDOWS}
     features |= {f"count_{n}": _log_count(grid.count[:, pixels], n) for n in COUNT_WINDOWS}
     features |= {f"strong_{n}": _log_count(grid.strong[:, pixels], n) for n in COUNT_WINDOWS}
@@ -93,7 +74,7 @@ def own_history(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
 def neighbours(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
     """Return energy and counts of the squares around the pixel by name: (pixel, time)."""
     quiet = float(FORTNIGHT_DAYS)
-    excess = 10 ** (ENERGY_EXPONENT * grid.magnitude.astype(np.float64)) - quiet
+    excess = energy_of(grid) - quiet
     features: dict[str, Floats] = {}
     for radius in NEIGHBOUR_RADII:
         energy = _around(excess, radius)[:, pixels] + quiet
@@ -113,7 +94,7 @@ def slow(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
     help if the same dates are in training, and mislead in forecasts of later dates (measured; see
     README.md).
     """
-    energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, pixels].astype(np.float64))
+    energy = energy_of(grid, pixels)
     features: dict[str, Floats] = {f"magnitude_{n}": _above_quiet(energy, n) for n in SLOW_WINDOWS}
     features[f"count_{SLOW_WINDOWS[-1]}"] = _log_count(grid.count[:, pixels], SLOW_WINDOWS[-1])
     for n in (SLOW_WINDOWS[-1], LIFE_WINDOW):
@@ -126,7 +107,7 @@ def slow(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
 
 def faults(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
     """Return the four static fault features of the published inputs by name: (pixel, time)."""
-    numbers = fault_features(grid.fault_group.reshape(ROWS, COLUMNS))[:, pixels]
+    numbers = earthquake.fault_features(grid.fault_group.reshape(ROWS, COLUMNS))[:, pixels]
     shape = (len(pixels), len(grid))
     return {
         f"fault_{index}": np.broadcast_to(number[:, None], shape)
@@ -142,7 +123,7 @@ def region(grid: Fortnights, training_pixels: Indices) -> dict[str, Floats]:
         for name, values in own.items()
         if name.startswith(("magnitude", "count"))
     }
-    energy = 10 ** (ENERGY_EXPONENT * grid.magnitude[:, training_pixels].astype(np.float64))
+    energy = energy_of(grid, training_pixels)
     features |= {
         f"region_magnitude_{n}": _above_quiet(energy, n).mean(axis=0) for n in SLOW_WINDOWS
     }
@@ -172,25 +153,12 @@ LOCAL_GROUPS = {"own": own_history, "neighbours": neighbours, "slow": slow, "fau
 SHARED_GROUPS = {"region": region, "dates": dates}
 
 
-def ridge_rows(grid: Fortnights, pixel: int) -> npt.NDArray[np.float64]:
-    """Return the inputs of the ridge baseline for one pixel: (time, feature=84).
-
-    26 lags of magnitude, of log count and of log strong count, five back windows and the depth.
-    These are from the past of the pixel itself, as in the published models.
-    """
-    own = own_history(grid, np.array([pixel]))
-    lagged = [own[name][0] for name in ("magnitude_1", "count_1", "strong_1")]
-    columns = [_lag(series, lag) for series in lagged for lag in range(RIDGE_LAGS)]
-    columns += [own[f"magnitude_{steps}"][0] for steps in BACK_WINDOWS[1:]]
-    return np.stack([*columns, own["depth"][0]], axis=-1)
+def energy_of(grid: Fortnights, pixels: Indices | slice = slice(None)) -> Doubles:
+    """Return the released energy, that of a magnitude 0 being 1: (time, pixel)."""
+    return np.asarray(10 ** (ENERGY_EXPONENT * grid.magnitude[:, pixels].astype(np.float64)))
 
 
-def ridge_blocks(grid: Fortnights, pixels: Indices) -> Iterator[npt.NDArray[np.float64]]:
-    """Return an iterator over `ridge_rows` of each pixel."""
-    return (ridge_rows(grid, int(pixel)) for pixel in pixels)
-
-
-def trailing_sum(series: Floats, steps: int) -> npt.NDArray[np.float64]:
+def trailing_sum(series: Floats, steps: int) -> Doubles:
     """Return the sum over the last `steps` times: (time, ...) float64.
 
     At the first times, the shorter sum is scaled up to `steps`, because an estimated rate is more
@@ -200,43 +168,26 @@ def trailing_sum(series: Floats, steps: int) -> npt.NDArray[np.float64]:
     early = min(steps - 1, len(values))
     shape = (early, *([1] * (values.ndim - 1)))
     scaled = np.cumsum(values[:early], axis=0) * (steps / np.arange(1, early + 1)).reshape(shape)
-    return np.concatenate([scaled, sliding_sums(values, steps)]) if len(values) >= steps else scaled
+    return np.concatenate([scaled, earthquake.sliding_sums(values, steps)])
 
 
-def _above_quiet(energy: Floats, steps: int) -> npt.NDArray[np.float64]:
+def _above_quiet(energy: Floats, steps: int) -> Doubles:
     """Return magnitude of the last `steps` fortnights relative to empty ones: (pixel, time)."""
     relative = trailing_sum(energy, steps) / (FORTNIGHT_DAYS * steps)
     return np.asarray(np.log10(np.maximum(relative, 1e-9)).T / ENERGY_EXPONENT)
 
 
-def _log_count(count: npt.NDArray[np.generic], steps: int) -> npt.NDArray[np.float64]:
+def _log_count(count: npt.NDArray[np.generic], steps: int) -> Doubles:
     """Return log(1 + count over the last `steps` fortnights): (pixel, time)."""
     return np.asarray(np.log1p(np.maximum(trailing_sum(count.astype(np.float64), steps), 0)).T)
 
 
-def _around(values: npt.NDArray[np.generic], radius: int) -> npt.NDArray[np.float64]:
+def _around(values: npt.NDArray[np.generic], radius: int) -> Doubles:
     """Return the sum over the square around each pixel: (time, pixel); zero beyond the edge."""
     image = values.reshape(-1, ROWS, COLUMNS).astype(np.float64)
     for axis in (1, 2):
         margin = [(0, 0)] * 3
         margin[axis] = (radius, radius)
         padded = np.pad(image, margin).swapaxes(0, axis)
-        image = sliding_sums(padded, 2 * radius + 1).swapaxes(0, axis)
+        image = earthquake.sliding_sums(padded, 2 * radius + 1).swapaxes(0, axis)
     return image.reshape(len(values), -1)
-
-
-def _lag(series: Floats, lag: int) -> Floats:
-    return np.concatenate([np.zeros(lag), series[: len(series) - lag]]) if lag else series
-
-
-def _standardised(
-    named: Mapping[str, Floats], shape: tuple[int, ...], training: _Selection
-) -> npt.NDArray[np.float32]:
-    """Return features stacked along a new last axis, standardised with the training samples."""
-    stacked = np.zeros((*shape, len(named)), np.float32)
-    for index, values in enumerate(named.values()):
-        known = training(np.asarray(values))
-        spread = float(known.std())
-        standard = (values - float(known.mean())) / (spread if spread > 1e-6 else 1.0)
-        stacked[..., index] = np.clip(standard, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-    return stacked

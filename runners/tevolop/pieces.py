@@ -1,4 +1,4 @@
-"""Read pieces of the series as batches: one pass over a piece trains on all its fortnights.
+"""Pieces of the series as batches: one pass over a piece trains on all its fortnights.
 
 The published code stores a window of 26 fortnights for each forecast. That holds each number 26
 times, and 26 steps of a recurrent model yield one sample. Here models are causal: the output at
@@ -9,57 +9,77 @@ indices of its pieces in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from sciml_data.formats.earthquake import COLUMNS, ROWS, hilbert_curve
 
-from .data import Floats, Indices, Part, windows_in_part
+from .data import Flags, Floats, Indices, Singles
+
+Batch: TypeAlias = tuple[Mapping[str, Singles], Singles, Singles]
+PieceStarts: TypeAlias = npt.NDArray[np.int32]
+
+MIN_SPREAD = 1e-6  # magnitude
+# Added to each pixel's variance, relative to the mean variance, so that a pixel without activity
+# does not get a huge weight.
+MIN_VARIANCE = 0.05
 
 
 @dataclass(frozen=True)
-class PieceShape:
-    """The size of a piece.
+class Scale:
+    """Mean and standard deviation of each window's training targets.
 
     Attributes:
-        warmup: fortnights that warm up the model.
-        scored: fortnights after them, which are trained on or predicted.
-        locations: pixels in a piece; more than one for a model with attention over locations.
+        centre: (window=8,) float64, magnitude.
+        spread: (window=8,) float64, magnitude.
     """
 
-    warmup: int
-    scored: int
-    locations: int
+    centre: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
 
-    @property
-    def length(self) -> int:
-        """Return the number of fortnights in a piece."""
-        return self.warmup + self.scored
+    def standard(self, magnitude: Floats) -> Singles:
+        """Return standardised targets from magnitudes (..., window)."""
+        return np.asarray((magnitude - self.centre) / self.spread, np.float32)
+
+    def magnitude(self, standard: Floats) -> Singles:
+        """Return magnitudes from standardised targets (..., window)."""
+        return np.asarray(standard * self.spread + self.centre, np.float32)
 
 
-@dataclass(frozen=True)
-class Tensors:
-    """The series that pieces are read from; all float32.
+def scale_of(training: Floats) -> Scale:
+    """Return the scale of training targets (pixel, time, window); a spread of 0 becomes 1."""
+    centre = np.asarray(np.nanmean(training, axis=(0, 1), dtype=np.float64))
+    spread = np.sqrt(np.nanmean((training - centre) ** 2, axis=(0, 1)))
+    return Scale(centre, np.where(spread > MIN_SPREAD, spread, 1.0))
 
-    Attributes:
-        local: (pixel, time, feature) features of pixels.
-        shared: (time, feature) features that all pixels share.
-        base: (pixel, time, window) forecast that the model corrects, standardised.
-        targets: (pixel, time, window) standardised, 0 where missing.
-        known: (pixel, time, window) 1 where there is a target, else 0.
-        weights: (pixel, window) of the samples of a pixel.
+
+def weights_of(training: Floats, even_out: float) -> Singles:
+    """Return weights (pixel, window) float32, of mean 1 over training pixels.
+
+    NNSE divides the squared errors of a pixel by the variance of that pixel. The weights do the
+    same in the loss.
+
+    Args:
+        training: (pixel, time, window) targets, NaN outside of the training part.
+        even_out: exponent of the relative weight. 1 counts a quiet pixel as much as an active one,
+            0 gives all pixels the same weight. Other pixels than those of the training part have
+            weight 1, because their variance must not be used.
     """
-
-    local: npt.NDArray[np.float32]
-    shared: npt.NDArray[np.float32]
-    base: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.float32]
-    known: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
+    known = np.isfinite(training)
+    count = known.sum(axis=1)
+    mean = np.where(known, training, 0.0).sum(axis=1, keepdims=True) / np.maximum(count[:, None], 1)
+    variance = (np.where(known, training - mean, 0.0) ** 2).sum(axis=1) / np.maximum(count, 1)
+    is_training = count > 0
+    typical = variance.sum(axis=0) / np.maximum(is_training.sum(axis=0), 1)
+    relative = typical / np.maximum(variance + MIN_VARIANCE * typical, 1e-12)
+    weights = np.where(is_training, relative**even_out, 0.0)
+    weights /= np.maximum(weights.sum(axis=0) / np.maximum(is_training.sum(axis=0), 1), 1e-12)
+    return np.where(is_training, weights, 1.0).astype(np.float32)
 
 
 def curve_order(pixels: Indices) -> Indices:
@@ -70,131 +90,89 @@ def curve_order(pixels: Indices) -> Indices:
     return np.argsort(rank[pixels], kind="stable")
 
 
-def location_groups(order: npt.NDArray[np.intp], size: int) -> npt.NDArray[np.intp]:
-    """Return groups of pixels that are in a piece together: (group, size).
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of one part, each of some pixels and of `warmup + scored` fortnights.
 
-    The last group is filled up with the first pixels of `order`.
-
-    Args:
-        order: (pixel,) pixels in an order in which neighbours are close.
-        size: pixels in a group.
+    Attributes:
+        features: (pixel, time, feature) float32, of all pixels and times.
+        base: (pixel, time, window) float32, forecast that the model corrects, standardised.
+        targets: (pixel, time, window) float32, standardised, 0 where missing.
+        weights: (pixel, time, window) float32, 0 if the target is not in the part, or missing.
+        times: fortnights of the part at which forecasts are made, in order.
+        order: pixels, in an order in which neighbours are close.
+        locations: pixels in a piece; more than one for a model with attention over locations.
+        warmup: fortnights that warm up the model.
+        scored: fortnights after them, which are trained on or predicted.
     """
-    missing = -len(order) % size
-    filled = np.concatenate([order, np.resize(order, missing)]) if missing else order
-    return filled.reshape(-1, size)
 
+    features: Singles
+    base: Singles
+    targets: Singles
+    weights: Singles
+    times: Indices
+    order: Indices
+    locations: int
+    warmup: int
+    scored: int
 
-def piece_starts(
-    part: Part, shape: PieceShape, group_count: int, *, rng: np.random.Generator | None
-) -> npt.NDArray[np.int32]:
-    """Return (piece, 2) int32: group of pixels, and first scored fortnight of each piece.
+    @cached_property
+    def groups(self) -> Indices:
+        """Return the pixels of each piece: (group, location); the first ones fill up the last."""
+        return np.resize(self.order, (-(-len(self.order) // self.locations), self.locations))
 
-    The pieces of a group cover each forecast of the part once. With `rng` each group has other
-    starts, and pieces are shuffled; without it they are in order.
+    def starts(self, rng: np.random.Generator | None) -> PieceStarts:
+        """Return group of pixels and first scored fortnight of each piece: (piece, 2).
 
-    Args:
-        part: of the split.
-        shape: size of a piece.
-        group_count: number of groups of pixels.
-        rng: draws starts and order.
-    """
-    first, last = part.first - 1, part.stop - 2
-    of_groups = []
-    for group in range(group_count):
-        shift = int(rng.integers(shape.scored)) if rng is not None else 0
-        starts = np.arange(first - shift, last + 1, shape.scored)
-        of_groups.append(np.stack([np.full_like(starts, group), starts], axis=1))
-    pieces = np.concatenate(of_groups).astype(np.int32)
-    return rng.permutation(pieces) if rng is not None else pieces
-
-
-class PieceReader:
-    """Reads the pieces of one part from tensors, and puts the outputs of a model back in place."""
-
-    def __init__(
-        self, tensors: Tensors, part: Part, shape: PieceShape, *, groups: npt.NDArray[np.intp]
-    ) -> None:
-        """Copy the series to TensorFlow once.
-
-        Args:
-            tensors: the series.
-            part: of the split.
-            shape: size of a piece.
-            groups: (group, location) pixels; see `location_groups`.
+        The pieces of a group cover each forecast of the part once. With `rng` each group has other
+        starts, and pieces are shuffled; without it they are in order.
         """
-        import tensorflow as tf
+        of_groups = []
+        for group in range(len(self.groups)):
+            shift = int(rng.integers(self.scored)) if rng is not None else 0
+            starts = np.arange(self.times[0] - shift, self.times[-1] + 1, self.scored)
+            of_groups.append(np.stack([np.full_like(starts, group), starts], axis=1))
+        pieces = np.concatenate(of_groups).astype(np.int32)
+        return rng.permutation(pieces) if rng is not None else pieces
 
-        self.shape, self.part, self.groups = shape, part, groups
-        self._local, self._base = tf.constant(tensors.local), tf.constant(tensors.base)
-        self._targets, self._known = tf.constant(tensors.targets), tf.constant(tensors.known)
-        self._shared, self._groups = (
-            tf.constant(tensors.shared),
-            tf.constant(groups.astype(np.int32)),
+    def batches(self, batch_size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
+        """Yield one epoch of inputs, targets and weights; with `rng` random and shuffled.
+
+        inputs: {"series": (piece, location, time, feature), "base": (piece, location, time,
+        window)}; targets, weights: (piece, location, time, window); all float32.
+        """
+        starts = self.starts(rng)
+        for first in range(0, len(starts), batch_size):
+            yield self.read(starts[first : first + batch_size])
+
+    def read(self, starts: PieceStarts) -> Batch:
+        """Return inputs, targets and weights of some pieces."""
+        pixel, time, is_scored = self._places(starts)
+        inputs = {"series": self.features[pixel, time], "base": self.base[pixel, time]}
+        weights = self.weights[pixel, time] * is_scored[..., None]
+        return inputs, self.targets[pixel, time], weights
+
+    def write(self, starts: PieceStarts, outputs: Floats, into: Floats) -> None:
+        """Copy a model's outputs (piece, location, time, window) to (pixel, time, window)."""
+        pixel, time, is_scored = self._places(starts)
+        into[pixel[is_scored], time[is_scored]] = outputs[is_scored]
+
+    def _places(self, starts: PieceStarts) -> tuple[Indices, Indices, Flags]:
+        """Return pixel, fortnight and whether it is scored: (piece, location, time) each.
+
+        A piece may begin before the series or end after it. A pixel is scored only in its first
+        place of all groups.
+        """
+        group, start = starts.T
+        steps = np.arange(-self.warmup, self.scored)
+        wanted = start[:, None] + steps
+        time = np.clip(wanted, 0, self.features.shape[1] - 1)
+        is_scored = (wanted == time) & (steps >= 0)
+        is_first = np.arange(self.groups.size).reshape(self.groups.shape) < len(self.order)
+        pixel, time, is_first, is_scored = np.broadcast_arrays(
+            self.groups[group][:, :, None],
+            time[:, None],
+            is_first[group][:, :, None],
+            is_scored[:, None],
         )
-        self._is_first = _is_first(groups)
-        counts = self._is_first & part.has_pixel[groups]
-        self._weights = tf.constant(tensors.weights[groups] * counts[..., None].astype(np.float32))
-        within = windows_in_part(part, len(tensors.shared))
-        self._in_part = tf.constant(within.astype(np.float32))
-
-    def dataset(self, batch_size: int, *, rng: np.random.Generator | None) -> Any:
-        """Return one epoch of (inputs, targets, weights) as a `tf.data.Dataset`.
-
-        inputs: {"series": (batch, location, length, feature), "base": (batch, location, length,
-        8)}; targets, weights: (batch, location, length, 8); all float32. With `rng` pieces are
-        random and shuffled.
-        """
-        import tensorflow as tf
-
-        pieces = piece_starts(self.part, self.shape, len(self.groups), rng=rng)
-        data = tf.data.Dataset.from_tensor_slices(pieces).batch(batch_size)
-        return data.map(self._read, num_parallel_calls=1, deterministic=True).prefetch(2)
-
-    def assemble(self, forward: Callable[[Any], Any], *, batch_size: int, into: Floats) -> None:
-        """Write the outputs of a model for the part into an array.
-
-        Args:
-            forward: function from the inputs of a batch to (batch, location, length, 8).
-            batch_size: pieces in one call of it.
-            into: (pixel, time, window); only pixels and fortnights of this part are written.
-        """
-        pieces = piece_starts(self.part, self.shape, len(self.groups), rng=None)
-        last = 0
-        for inputs, _targets, _weights in self.dataset(batch_size, rng=None):
-            outputs = np.asarray(forward(inputs))
-            for (group, start), output in zip(pieces[last:], outputs, strict=False):
-                stop = min(start + self.shape.scored, into.shape[1])
-                is_first = self._is_first[group]
-                warmup = self.shape.warmup
-                predicted = output[is_first, warmup : warmup + stop - start]
-                pixels = self.groups[group][is_first]
-                into[pixels, max(start, 0) : stop] = predicted[:, max(-start, 0) :]
-            last += len(outputs)
-
-    def _read(self, piece: Any) -> tuple[Any, Any, Any]:
-        """Return inputs, targets and weights of a batch of pieces (piece, 2)."""
-        import tensorflow as tf
-
-        group, start = piece[:, 0], piece[:, 1]
-        steps = tf.range(self.shape.length) - self.shape.warmup
-        wanted = start[:, None] + steps[None]
-        time = tf.clip_by_value(wanted, 0, tf.shape(self._shared)[0] - 1)
-        shape = tf.stack([tf.shape(group)[0], self.shape.locations, self.shape.length])
-        pixel = tf.broadcast_to(tf.gather(self._groups, group)[:, :, None], shape)
-        place = tf.stack([pixel, tf.broadcast_to(time[:, None, :], shape)], axis=-1)
-        shared = tf.gather(self._shared, time)[:, None]
-        shared = tf.broadcast_to(shared, tf.concat([shape, tf.shape(shared)[-1:]], axis=0))
-        series = tf.concat([tf.gather_nd(self._local, place), shared], axis=-1)
-        is_scored = tf.cast((wanted == time) & (steps >= 0)[None], tf.float32)[..., None]
-        within = (tf.gather(self._in_part, time) * is_scored)[:, None]
-        weights = tf.gather(self._weights, group)[:, :, None] * within
-        weights *= tf.gather_nd(self._known, place)
-        inputs = {"series": series, "base": tf.gather_nd(self._base, place)}
-        return inputs, tf.gather_nd(self._targets, place), weights
-
-
-def _is_first(groups: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Return whether it is a pixel's first place in the groups: (group, location) bool."""
-    first = np.zeros(groups.size, np.bool_)
-    first[np.unique(groups, return_index=True)[1]] = True
-    return first.reshape(groups.shape)
+        return pixel, time, is_first & is_scored

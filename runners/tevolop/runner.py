@@ -8,20 +8,20 @@ good as the ridge, and the epoch is chosen by validation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
-from sciml_data.bench.interface import SELECTION, Benchmark
+from sciml_data.bench.interface import Benchmark
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.bench.task.splits import TRAIN
+from sciml_data.bench.task.splits import TEST, TRAIN, VALIDATION, Options
 
-from . import data, forecasts
-from .data import WINDOWS, make_split, period_end, windows_in_part
+from . import data
+from .baselines import make_baselines
 from .features import make_features
-from .pieces import PieceReader, PieceShape, Tensors, curve_order, location_groups
+from .pieces import Batch, Pieces, curve_order, scale_of, weights_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
-BACKENDS = ("tensorflow",)  # pieces.py reads with TensorFlow
 PREDICT_SEQUENCES = 512  # of single pixels in one forward pass: about 250 MB of activations
 
 
@@ -43,80 +42,89 @@ def figures(results: Results) -> Mapping[str, Any]:
 class Tevolop(Benchmark):
     """Forecasts on a catalogue, ready form of `tevolop_socal`. A sample is a pixel at a fortnight.
 
-    Samples are pixels x fortnights, so a split has two key tables: pixels and dates; see `data.py`.
+    Arrays of forecasts are magnitudes (pixel, time, window=8), of all chosen pixels and all times.
+    Time is the last fortnight that a forecast may know; its windows start with the next one.
     """
+
+    LEAKAGE = (
+        "where parts share dates, a model that knows the date knows what happened then: compare "
+        "with the baseline same_date_mean; shared pixels of other dates are the past of a forecast"
+    )
 
     def open(self, dataset: xr.Dataset) -> None:
         """Store the catalogue; the split says how much of it is used."""
         self._catalogue = dataset
 
     def divide_samples(self, split: Split) -> None:
-        """Read the fortnights up to the end of the last part, and divide pixels and dates.
+        """Read the fortnights up to the end of the last part, choose pixels, and divide samples.
 
         Raises:
             DescriptorError: the split has no valid periods.
         """
-        end, floor = period_end(split), self.settings["floor"]
+        end, floor = data.period_end(split), self.settings["floor"]
         self.grid = data.read_fortnights(self._catalogue, end=end, floor=floor)
-        self.split = make_split(split, self.grid)
-        self.leakage = self.split.facts["leakage"]
+        self.pixels, split, self.origin = data.choose_pixels(split, self.grid)
+        super().divide_samples(split)
+        self.areas = data.parts_of(self.division, self.table, self.pixels)
+
+    def keys(self) -> pd.DataFrame:
+        """Return pixel, date and period of each sample."""
+        return data.keys_of(self.grid, self.pixels)
+
+    def split_options(self) -> Options:
+        """Return that a catalogue may end before the later parts begin."""
+        return Options(optional=(VALIDATION, TEST, "fresh"))
 
     def fit(self) -> None:
-        """Compute features, targets and baselines; tensors are created for the first batch."""
-        settings, train = self.settings, self.split.part(TRAIN)
-        self.features = make_features(
+        """Compute targets, baselines, and the series that batches are cut from."""
+        settings, train = self.settings, self.areas[TRAIN]
+        self.observed = data.windows_ahead(self.grid.target_magnitude[:, self.pixels])
+        has_gap = data.missing_share(self.grid.complete) > settings["most_missing"]
+        self.observed[:, has_gap] = np.nan
+        is_training = train.has_windows(len(self.grid))
+        self.forecasts = make_baselines(
             self.grid,
-            self.split.pixels,
+            self.pixels,
+            self.observed,
+            is_training=is_training,
+            penalty=settings["ridge_penalty"],
+        )
+        training = np.where(is_training, self.observed, np.nan)
+        self.scale = scale_of(training)
+        self.weights = weights_of(training, settings["even_out"])
+        self.features, self.feature_names = make_features(
+            self.grid,
+            self.pixels,
             groups=settings["features"],
             train=train.has_pixel,
             stop=train.stop,
         )
-        self.forecasts = forecasts.make_forecasts(
-            self.grid,
-            self.split,
-            penalty=settings["ridge_penalty"],
-            max_missing=settings["most_missing"],
-        )
-        locations = min(settings["locations_together"], len(self.split.pixels))
-        self.piece = PieceShape(settings["warmup"], settings["piece"], locations)
-        self.scale = forecasts.scale_of(self.forecasts.training_targets)
-        self._readers: dict[str, PieceReader] = {}
-        self._forward: tuple[Any, Any] | None = None
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Return the names of the parts, training part first."""
-        return tuple(part.name for part in self.split.parts)
+        self.targets = np.nan_to_num(self.scale.standard(self.observed))
+        self.base = np.zeros_like(self.targets)
+        if settings["base"] == "ridge":
+            self.base = self.scale.standard(self.forecasts["ridge"])
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Return the samples of each part: pixels and fortnights with at least one target."""
-        known = np.isfinite(self.forecasts.observed)
-        return {
-            part.name: int(
-                (known[part.has_pixel] & windows_in_part(part, len(self.grid))).any(axis=-1).sum()
-            )
-            for part in self.split.parts
-        }
+        return {part: int(self._has_target(part).any(axis=-1).sum()) for part in self.parts}
 
     def build(self) -> Any:
         """Return the configured model."""
-        from .models import build_model
+        from .model import build_model
 
+        length = self.settings["warmup"] + self.settings["piece"]
         return build_model(
-            self.settings,
-            names=self.features.names,
-            locations=self.piece.locations,
-            length=self.piece.length,
+            self.settings, names=self.feature_names, locations=self._locations, length=length
         )
 
-    def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
+    def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Return one epoch: the training part in random pieces, the others in order.
 
-        A batch is `batch_size` pieces; see `PieceReader.dataset` for the shapes.
+        A batch is `batch_size` pieces; see `Pieces.batches` for the shapes.
         """
         rng = np.random.default_rng(seed) if part == TRAIN else None
-        return self._reader(part).dataset(batch_size, rng=rng)
+        return self._pieces(part).batches(batch_size, rng)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted losses and of weights.
@@ -140,9 +148,13 @@ class Tevolop(Benchmark):
 
     def predict(self, model: Any, part: str) -> Predictions:
         """Return the model's forecasts of a whole part as magnitudes; see `predictions_of`."""
-        forecast = np.zeros(self.forecasts.observed.shape, np.float32)
-        size = max(1, PREDICT_SEQUENCES // self.piece.locations)
-        self._reader(part).assemble(self._compiled(model), batch_size=size, into=forecast)
+        forecast = np.zeros_like(self.observed)
+        pieces, size = self._pieces(part), max(1, PREDICT_SEQUENCES // self._locations)
+        starts = pieces.starts(None)
+        for first in range(0, len(starts), size):
+            chosen = starts[first : first + size]
+            outputs = model(pieces.read(chosen)[0], training=False)
+            pieces.write(chosen, np.asarray(outputs), forecast)
         return self.predictions_of(part, self.scale.magnitude(forecast))
 
     def predictions_of(self, part: str, forecast: data.Floats) -> Predictions:
@@ -155,17 +167,15 @@ class Tevolop(Benchmark):
             part: name of the part.
             forecast: (pixel, time, window) magnitudes.
         """
-        chosen = self.split.part(part)
-        in_part = windows_in_part(chosen, len(self.grid))
-        times = np.flatnonzero(in_part.any(axis=-1))
-        observed = self.forecasts.observed[chosen.has_pixel][:, times]
+        area = self.areas[part]
+        observed = np.where(self._has_target(part), self.observed, np.nan)
         return Predictions(
-            observed=np.where(in_part[times], observed, np.nan).astype(np.float32),
-            predicted=np.asarray(forecast[chosen.has_pixel][:, times], np.float32),
+            observed=observed[area.has_pixel][:, area.times],
+            predicted=np.asarray(forecast[area.has_pixel][:, area.times], np.float32),
             coords={
-                "pixel": self.split.pixels[chosen.has_pixel],
-                "time": data.end_of(self.grid)[times].astype("M8[ns]"),
-                "window": np.array(WINDOWS),
+                "pixel": self.pixels[area.has_pixel],
+                "time": self.grid.end[area.times].astype("M8[ns]"),
+                "window": np.array(data.WINDOWS),
             },
         )
 
@@ -173,81 +183,64 @@ class Tevolop(Benchmark):
         """Return the predictions of each baseline for each part."""
         return {
             name: {part: self.predictions_of(part, forecast) for part in self.parts}
-            for name, forecast in self.forecasts.baselines.items()
+            for name, forecast in self.forecasts.items()
         }
 
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the name of each window, and the persistence forecast."""
         scored = predictions.to_dataset()
         names = [f"w{steps}" for steps in predictions.coords["window"]]
-        persistence = (scored["observed"].dims, self._persistence_at(predictions))
+        rows = np.searchsorted(self.pixels, predictions.coords["pixel"])
+        times = np.searchsorted(self.grid.end, predictions.coords["time"].astype("M8[D]"))
+        persistence = (scored["observed"].dims, self.forecasts["persistence"][np.ix_(rows, times)])
         return scored.assign_coords(window_label=("window", names)).assign(persistence=persistence)
 
-    def diagnostics(self) -> Mapping[str, Any]:
-        """Return pixels, leakage, features, scaling and gaps, for the record."""
+    def facts(self) -> Mapping[str, Any]:
+        """Return pixels, features, targets, gaps and the greatest earthquakes, for the record."""
+        gaps = self.grid.start[~self.grid.complete].astype(str).tolist()
         return {
-            "pixels": {
-                part.name: int(part.has_pixel.sum()) for part in self.split.parts
-            } | {"all": len(self.split.pixels), "origin": self.split.origin},
-            **self.split.facts,
-            "selection": SELECTION,
-            "features": list(self.features.names),
+            "pixels": {"all": len(self.pixels), "origin": self.origin},
+            "features": list(self.feature_names),
             "scaling": "mean and standard deviation over training pixels and dates",
             "targets": {
-                "windows_fortnights": list(WINDOWS),
+                "windows_fortnights": list(data.WINDOWS),
                 "floor": self.settings["floor"],
                 "overlap_with_input": "none: the window starts after the last fortnight seen",
             },
-            "greatest_earthquakes": data.greatest_earthquakes(
-                self._catalogue, before=self.grid
-            ),
-            "incomplete_fortnights": data.incomplete_fortnights(self.grid),
+            "greatest_earthquakes": data.greatest_earthquakes(self._catalogue, self.grid),
+            "incomplete_fortnights": {
+                "count": len(gaps),
+                "first": min(gaps, default=None),
+                "last": max(gaps, default=None),
+                "effect": "small earthquakes are missing there: counts and small magnitudes are "
+                "too low",
+            },
             "floor_of_window": "an empty day has the energy of magnitude 0, as in the reference, "
             "so the least magnitude grows with the window",
-        }  # fmt: skip
+        }
 
-    def _persistence_at(self, predictions: Predictions) -> data.Floats:
-        """Return the persistence forecast at the pixels and times of some predictions."""
-        rows = np.searchsorted(self.split.pixels, predictions.coords["pixel"])
-        dates = predictions.coords["time"].astype("M8[D]")
-        times = np.searchsorted(data.end_of(self.grid), dates)
-        return self.forecasts.baselines["persistence"][np.ix_(rows, times)]
+    @property
+    def _locations(self) -> int:
+        return min(int(self.settings["locations_together"]), len(self.pixels))
 
-    def _compiled(self, model: Any) -> Any:
-        """Return the model as a compiled function; that of the last model is cached."""
-        import tensorflow as tf
+    def _has_target(self, part: str) -> data.Flags:
+        """Return which windows are in a part and known: (pixel, time, window)."""
+        return np.isfinite(self.observed) & self.areas[part].has_windows(len(self.grid))
 
-        if self._forward is None or self._forward[0] is not model:
-            call = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
-            self._forward = (model, call)
-        return self._forward[1]
-
-    def _reader(self, part: str) -> PieceReader:
-        if part not in self._readers:
-            order, chosen = curve_order(self.split.pixels), self.split.part(part)
-            if self.piece.locations == 1:  # without attention over locations, others are not needed
-                order = order[chosen.has_pixel[order]]
-            groups = location_groups(order, self.piece.locations)
-            self._readers[part] = PieceReader(self._tensors, chosen, self.piece, groups=groups)
-        return self._readers[part]
-
-    @cached_property
-    def _tensors(self) -> Tensors:
-        """Return the series that pieces are read from."""
-        targets = self.scale.standard(self.forecasts.observed)
-        known = np.isfinite(targets)
-        base = np.zeros_like(targets)
-        if self.settings["base"] == "ridge":
-            base = self.scale.standard(self.forecasts.baselines["ridge"])
-        return Tensors(
-            local=self.features.local,
-            shared=self.features.shared,
-            base=base,
-            targets=np.where(known, targets, 0.0).astype(np.float32),
-            known=known.astype(np.float32),
-            weights=forecasts.weights_of(
-                self.forecasts.training_targets, self.settings["even_out"]
-            ),
+    def _pieces(self, part: str) -> Pieces:
+        area, order = self.areas[part], curve_order(self.pixels)
+        if self._locations == 1:  # without attention over locations, other pixels are not needed
+            order = order[area.has_pixel[order]]
+        return Pieces(
+            self.features,
+            self.base,
+            self.targets,
+            weights=self.weights[:, None] * self._has_target(part),
+            times=area.times,
+            order=order,
+            locations=self._locations,
+            warmup=self.settings["warmup"],
+            scored=self.settings["piece"],
         )
 
 

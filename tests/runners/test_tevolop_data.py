@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split
+from sciml_data.bench.task.splits import divide, leakage
 from sciml_data.errors import DescriptorError
 from sciml_data.registry.layout import find_registry
 
@@ -44,13 +46,25 @@ def toy_grid(seed: int = 0) -> Any:
         strong=(count > 1).astype(np.int32),
         complete=np.ones(TIMES, bool),
         fault_group=np.arange(2400) // 100,
-        latitude=np.zeros(2400),
-        longitude=np.zeros(2400),
     )
 
 
 def split_of(**members: Any) -> Split:
     return Split("toy", "by hand", 0, members, "")
+
+
+def make_split(split: Split, grid: Any) -> Any:
+    """Return the chosen pixels, their origin, the parts, and what they share."""
+    data = module("data")
+    pixels, split, origin = data.choose_pixels(split, grid)
+    table = data.keys_of(grid, pixels)
+    division = divide(split, table)
+    return SimpleNamespace(
+        pixels=pixels,
+        origin=origin,
+        parts=data.parts_of(division, table, pixels),
+        leakage=leakage(division, table, meaning=""),
+    )
 
 
 def active_pixels(grid: Any) -> np.ndarray:
@@ -117,12 +131,12 @@ def test_no_feature_looks_ahead(group: str) -> None:
 
 
 def test_the_ridge_does_not_look_ahead_either() -> None:
-    features, grid, changed = module("features"), toy_grid(0), toy_grid(1)
+    baselines, grid, changed = module("baselines"), toy_grid(0), toy_grid(1)
     pixel, cut = int(active_pixels(grid)[0]), 100
     for name in ("magnitude", "depth", "count", "strong"):
         getattr(changed, name)[: cut + 1] = getattr(grid, name)[: cut + 1]
 
-    before, after = features.ridge_rows(grid, pixel), features.ridge_rows(changed, pixel)
+    before, after = baselines.ridge_rows(grid, pixel), baselines.ridge_rows(changed, pixel)
 
     assert before.shape == (TIMES, 84)
     np.testing.assert_array_equal(before[: cut + 1], after[: cut + 1])
@@ -136,14 +150,14 @@ def test_scaling_knows_only_the_training_pixels_and_dates() -> None:
         getattr(changed, name)[:stop] = getattr(grid, name)[:stop]
 
     def make(source: Any) -> Any:
-        return features.make_features(
-            source, pixels, groups=["own", "region"], train=train, stop=stop
-        )
+        groups = ["own", "region"]
+        return features.make_features(source, pixels, groups=groups, train=train, stop=stop)
 
-    np.testing.assert_array_equal(make(grid).local[:, :stop], make(changed).local[:, :stop])
-    known = make(grid).local[train, :stop]
+    values, names = make(grid)
+    np.testing.assert_array_equal(values[:, :stop], make(changed)[0][:, :stop])
+    known = values[train, :stop]
     np.testing.assert_allclose(known.mean(axis=(0, 1)), 0, atol=0.15)  # rare values are clipped
-    assert make(grid).shared.shape == (TIMES, len(make(grid).names) - known.shape[-1])
+    assert values.shape == (12, TIMES, len(names))
 
 
 def test_the_region_is_that_of_the_training_pixels() -> None:
@@ -153,10 +167,11 @@ def test_the_region_is_that_of_the_training_pixels() -> None:
         getattr(changed, name)[:, pixels[8:]] = 0
     train = np.arange(12) < 8
 
-    before = features.make_features(grid, pixels, groups=["region"], train=train, stop=90)
-    after = features.make_features(changed, pixels, groups=["region"], train=train, stop=90)
+    before, _ = features.make_features(grid, pixels, groups=["region"], train=train, stop=90)
+    after, _ = features.make_features(changed, pixels, groups=["region"], train=train, stop=90)
 
-    np.testing.assert_array_equal(before.shared, after.shared)
+    np.testing.assert_array_equal(before, after)
+    assert (before == before[:1]).all()
 
 
 def test_a_trailing_sum_is_scaled_up_while_it_is_incomplete() -> None:
@@ -167,94 +182,103 @@ def test_a_trailing_sum_is_scaled_up_while_it_is_incomplete() -> None:
 
 
 def test_a_forecast_belongs_to_the_part_that_has_its_whole_window() -> None:
-    splits = module("data")
-    part = splits.Part("train", np.ones(1, bool), 60, 80)
+    part = module("data").Part(np.array([True, False]), 60, 80)
 
-    in_part = splits.windows_in_part(part, TIMES)
+    of_pixel, of_other = part.has_windows(TIMES)
 
     for index, steps in enumerate(module("data").WINDOWS):
-        inputs = np.flatnonzero(in_part[:, index])
+        inputs = np.flatnonzero(of_pixel[:, index])
         assert len(inputs) == max(20 - steps + 1, 0)
         if len(inputs):
             assert (inputs[0] + 1, inputs[-1] + steps) == (60, 79)
+    assert not of_other.any()
 
 
 def test_no_training_target_reaches_into_a_later_part() -> None:
-    splits = module("data")
     grid = toy_grid()
     border = str(grid.start[180])
-    divided = splits.make_split(
+    divided = make_split(
         split_of(
             train={"period": ["1950-01-04", border]}, validation={"period": [border, "1960-01-01"]}
         ),
         grid,
     )
-    targets = module("forecasts").make_forecasts(grid, divided, penalty=1e-3, max_missing=0.0)
+    in_training = divided.parts["train"].has_windows(TIMES)
 
     for index, steps in enumerate(module("data").WINDOWS):
-        known = np.flatnonzero(np.isfinite(targets.training_targets[..., index]).any(axis=0))
-        assert known.max() + steps <= 179
+        assert np.flatnonzero(in_training[..., index].any(axis=0)).max() + steps <= 179
 
 
 def test_pixels_of_a_split_by_time_are_those_active_in_the_training_period() -> None:
-    splits, grid = module("data"), toy_grid()
+    grid = toy_grid()
     grid.strong[100:, 7] = 50
     split = split_of(train={"period": ["1950-01-04", str(grid.start[100])]})
 
-    divided = splits.make_split(split, grid)
+    divided = make_split(split, grid)
 
     assert 7 not in divided.pixels
     assert set(active_pixels(grid)) <= set(divided.pixels.tolist())
 
 
 def test_a_quiet_catalogue_gives_its_busiest_pixels() -> None:
-    splits, grid = module("data"), toy_grid()
+    grid = toy_grid()
     grid.strong[:] = 0
 
-    divided = splits.make_split(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
+    divided = make_split(split_of(train={"period": ["1950-01-04", "1955-01-01"]}), grid)
 
-    assert len(divided.pixels) == splits.BUSIEST
+    assert len(divided.pixels) == module("data").BUSIEST
     assert "the rule found 0 pixels" in divided.origin
 
 
 def test_stored_pixels_that_are_not_active_are_replaced_by_a_drawn_list() -> None:
-    splits, grid = module("data"), toy_grid()
+    grid = toy_grid()
     period = ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": [0, 1, 2], "period": period}, validation={"pixels": [3], "period": period}
     )
 
-    divided = splits.make_split(split, grid)
+    divided = make_split(split, grid)
 
-    train, validation = (divided.part(name).has_pixel for name in ("train", "validation"))
+    train, validation = (divided.parts[name].has_pixel for name in ("train", "validation"))
     assert "not active in this catalogue" in divided.origin
     assert not (train & validation).any()
     assert train.sum() == round(0.8 * len(divided.pixels))
 
 
 def test_stored_pixels_that_are_active_are_used() -> None:
-    splits, grid = module("data"), toy_grid()
+    grid = toy_grid()
     active, period = active_pixels(grid), ["1950-01-04", "1960-01-01"]
     split = split_of(
         train={"pixels": active[5:].tolist(), "period": period},
         validation={"pixels": active[:5].tolist(), "period": period},
     )
 
-    divided = splits.make_split(split, grid)
+    divided = make_split(split, grid)
 
-    assert divided.pixels[divided.part("validation").has_pixel].tolist() == active[:5].tolist()
-    shared = divided.facts["leakage"]["validation"]
+    assert divided.pixels[divided.parts["validation"].has_pixel].tolist() == active[:5].tolist()
+    shared = divided.leakage["validation"]
     assert {kind: counts["percent"] for kind, counts in shared.items()} == {
         "date": 100.0,
         "pixel": 0.0,
     }
 
 
-def test_a_split_without_valid_periods_is_refused_with_every_problem() -> None:
-    split = split_of(train={"period": ["2000-01-01", "1990-01-01"]}, validation={})
+@pytest.mark.parametrize("member", [{}, {"period": None}, {"period": ["2000-01-01"]}])
+def test_a_split_without_a_period_is_refused(member: dict[str, Any]) -> None:
+    split = split_of(train={"period": ["1950-01-04", "1960-01-01"]}, validation=member)
+
+    with pytest.raises(DescriptorError, match="'toy': each part needs a period") as error:
+        module("data").period_end(split)
+
+    assert '"period": ["1950-01-04", "2005-01-01"]' in str(error.value.hint)
+
+
+def test_a_split_with_reversed_periods_is_refused_with_every_problem() -> None:
+    period = ["2000-01-01", "1990-01-01"]
+    split = split_of(train={"period": period}, validation={"period": period})
 
     with pytest.raises(DescriptorError) as error:
-        module("data").make_split(split, toy_grid())
+        make_split(split, toy_grid())
 
     assert [problem.place for problem in error.value.problems] == ["toy: train", "toy: validation"]
 

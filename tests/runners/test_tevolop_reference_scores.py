@@ -83,8 +83,8 @@ def test_persistence_on_all_published_pixels(spatial: Any) -> None:
     averaged = [0.408, 0.413, 0.416, 0.416, 0.414, 0.405, 0.389, 0.370]
     summed = [0.900, 0.893, 0.887, 0.866, 0.832, 0.781, 0.686, 0.550]
 
-    observed = spatial.forecasts.observed[:, 50:]
-    forecast = baselines.persistence(spatial.forecasts.observed, WINDOWS)[:, 50:]
+    observed = spatial.observed[:, 50:]
+    forecast = baselines.persistence(spatial.observed, WINDOWS)[:, 50:]
     observed = np.where(np.isfinite(forecast), observed, np.nan)
 
     pairs = [(observed[..., index], forecast[..., index]) for index in range(8)]

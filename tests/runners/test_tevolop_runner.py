@@ -125,7 +125,7 @@ def test_a_batch_has_the_targets_of_its_samples(
     problems: Mapping[str, Any],
 ) -> None:
     problem = problems["temporal"]
-    observed = problem.predictions_of("validation", problem.forecasts.observed).observed
+    observed = problem.predictions_of("validation", problem.observed).observed
 
     in_batches = np.zeros(0)
     for _, targets, weights in problem.batches("validation", batch_size=16, seed=0):

@@ -17,12 +17,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
-import numpy.typing as npt
+from keras import layers, ops
 
-from sciml_data.errors import CallError, nearest
-
-from .data import WINDOWS
+from .data import WINDOWS, Singles
 
 RECURRENT_LAYERS = 2  # of `lstm` and `tft`
 STATIC = "fault_"
@@ -40,20 +39,12 @@ def build_model(
         names: of the features, in order; those that begin with "fault_" are constant in time.
         locations: number of locations in a piece.
         length: number of fortnights in a piece.
-
-    Raises:
-        CallError: the model is unknown.
     """
-    import keras
-
-    bodies = {"lstm": lstm, "transformer": transformer, "tft": tft}
     name = settings["model"]
-    if name not in bodies:
-        raise CallError(f"no model is called {name!r}{nearest(name, bodies)}")
+    body = {"lstm": lstm, "transformer": transformer, "tft": tft}[name]
     series = keras.Input((locations, length, len(names)), name="series")
     base = keras.Input((locations, length, len(WINDOWS)), name="base")
-    correction = bodies[name](series, settings, names)
-    output = keras.layers.Add(dtype="float32")([base, correction])
+    output = layers.Add(dtype="float32")([base, body(series, settings, names)])
     return keras.Model({"series": series, "base": base}, output, name=name)
 
 
@@ -67,8 +58,6 @@ def lstm(series: Any, settings: Mapping[str, Any], names: Sequence[str]) -> Any:
 
     Settings: dense, units, head (sizes), dropout (after the recurrent layers).
     """
-    from keras import layers
-
     del names
     hidden = layers.Dense(settings["dense"], activation="selu")(fold(series))
     for _ in range(RECURRENT_LAYERS):
@@ -90,8 +79,6 @@ def transformer(series: Any, settings: Mapping[str, Any], names: Sequence[str]) 
 
     Settings: width, heads, blocks, feed_forward, units (of the decoder), dropout.
     """
-    from keras import layers
-
     del names
     embedded = layers.Dense(settings["width"], activation="selu")(series)
     hidden = embedded + sinusoids(series.shape[2], settings["width"])
@@ -104,7 +91,7 @@ def transformer(series: Any, settings: Mapping[str, Any], names: Sequence[str]) 
     return unfold(correction(decoded), series)
 
 
-def sinusoids(length: int, width: int) -> npt.NDArray[np.float32]:
+def sinusoids(length: int, width: int) -> Singles:
     """Return the sinusoidal position encoding: (length, width) float32."""
     rates = LONGEST_WAVE ** (-np.arange(0, width, 2) / width)
     angles = np.arange(length)[:, None] * rates
@@ -114,8 +101,6 @@ def sinusoids(length: int, width: int) -> npt.NDArray[np.float32]:
 
 def _block(hidden: Any, settings: Mapping[str, Any]) -> Any:
     """Return the input plus attention over time, over locations, and dense layers."""
-    from keras import layers, ops
-
     by_time = fold(layers.LayerNormalization()(hidden))
     hidden = hidden + unfold(_attention(by_time, settings, is_causal=True), hidden)
     across = ops.transpose(layers.LayerNormalization()(hidden), (0, 2, 1, 3))
@@ -129,8 +114,6 @@ def _block(hidden: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def _attention(sequence: Any, settings: Mapping[str, Any], *, is_causal: bool) -> Any:
-    from keras import layers
-
     attention = layers.MultiHeadAttention(
         settings["heads"],
         settings["width"] // settings["heads"],
@@ -153,8 +136,6 @@ def tft(series: Any, settings: Mapping[str, Any], names: Sequence[str]) -> Any:
 
     Settings: width, heads, dropout.
     """
-    from keras import layers, ops
-
     folded = fold(series)
     static = [index for index, name in enumerate(names) if name.startswith(STATIC)]
     dynamic = [index for index in range(len(names)) if index not in static]
@@ -188,8 +169,6 @@ def select(variables: Any, context: Any, settings: Mapping[str, Any]) -> Any:
         context: (batch, width), or None.
         settings: width and dropout.
     """
-    from keras import layers, ops
-
     width, count = settings["width"], variables.shape[-1]
     embed = layers.EinsumDense("btv,vw->btvw", (None, count, width), bias_axes="vw")
     refine = layers.EinsumDense(
@@ -206,8 +185,6 @@ def select(variables: Any, context: Any, settings: Mapping[str, Any]) -> Any:
 
 def interpretable_attention(sequence: Any, settings: Mapping[str, Any]) -> Any:
     """Return causal attention whose heads share their values: (batch, time, width)."""
-    from keras import layers, ops
-
     width, count = settings["width"], settings["heads"]
     size, length = max(width // count, 1), sequence.shape[1]
     shape = (-1, length, count, size)
@@ -230,8 +207,6 @@ def gated_residual(inputs: Any, width: int, *, dropout: float, context: Any = No
         dropout: rate.
         context: (batch, width), equal at all times; None without context.
     """
-    from keras import layers, ops
-
     hidden = layers.Dense(width)(inputs)
     if context is not None:
         hidden = hidden + ops.expand_dims(layers.Dense(width, use_bias=False)(context), 1)
@@ -241,8 +216,6 @@ def gated_residual(inputs: Any, width: int, *, dropout: float, context: Any = No
 
 def add_gated(hidden: Any, residual: Any, width: int, dropout: float) -> Any:
     """Return the normalised sum of the residual and the gated hidden values (GLU)."""
-    from keras import layers
-
     hidden = layers.Dropout(dropout)(hidden)
     gated = layers.Dense(width)(hidden) * layers.Dense(width, activation="sigmoid")(hidden)
     return layers.LayerNormalization()(gated + residual)
@@ -250,20 +223,14 @@ def add_gated(hidden: Any, residual: Any, width: int, dropout: float) -> Any:
 
 def fold(series: Any) -> Any:
     """Return (batch * location, time, feature) from (batch, location, time, feature)."""
-    from keras import ops
-
     return ops.reshape(series, (-1, *series.shape[2:]))
 
 
 def unfold(folded: Any, like: Any) -> Any:
     """Return (batch, location, time, feature) from (batch * location, time, feature)."""
-    from keras import ops
-
     return ops.reshape(folded, (-1, like.shape[1], *folded.shape[1:]))
 
 
 def correction(hidden: Any) -> Any:
     """Return the correction of all windows (..., window=8), which is 0 before training."""
-    from keras import layers
-
     return layers.Dense(len(WINDOWS), kernel_initializer="zeros", name="windows")(hidden)
