@@ -30,7 +30,7 @@ from typing import Any
 
 import urllib3
 
-from sciml_data.metadata.addresses import SITE
+from sciml_data.metadata.addresses import registry_identity
 from sciml_data.metadata.fair import assess
 from sciml_data.metadata.forms import CITATIONS, FORMS
 from sciml_data.metadata.landing.page import page_folder
@@ -132,6 +132,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 def write_pages(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, str, float]]:
     """Write the landing pages of all versions; return dataset, version and our own score in %."""
     registry, pages = find_registry(), []
+    base_url = registry_identity(registry.root).base_url
     for dataset in registry.datasets():
         for version in registry.versions(dataset):
             if wanted and dataset not in wanted:
@@ -140,7 +141,7 @@ def write_pages(folder: Path, site: str, wanted: list[str]) -> list[tuple[str, s
             place = folder / "datasets" / dataset / version
             place.mkdir(parents=True)
             for name, content in page_folder(descriptor).items():
-                text = content.replace(SITE.encode(), site.encode())
+                text = content.replace(base_url.encode(), site.encode())
                 (place / name).write_bytes(text)
             pages.append((dataset, version, assess(descriptor).percent))
     return pages

@@ -449,7 +449,7 @@ def pooch(
         CallError: no such dataset or version, a live version, or Pooch is not installed.
         ListingError: no mirror lists the expected files of an unpinned version.
     """
-    from sciml_data.metadata.addresses import landing_page_address
+    from sciml_data.metadata import facts_of
     from sciml_data.transfer import make_plan
 
     try:
@@ -462,8 +462,7 @@ def pooch(
         ) from error
     descriptor = describe(dataset, version=version, registry=registry)
     plan = make_plan(descriptor, find_home(home, log=log), mirrors=mirrors, log=log)
-    page = landing_page_address(descriptor.dataset, descriptor.version)
-    return DatasetPooch(plan, base_url=page, log=log)
+    return DatasetPooch(plan, base_url=facts_of(descriptor).page or "", log=log)
 
 
 def _addresses(mirrors: Sequence[str], protocol: str | None) -> Sequence[str]:

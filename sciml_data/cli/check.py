@@ -216,7 +216,9 @@ def _folder_problems(
     registry: Registry, searched: Registry, warnings: list[Problem]
 ) -> list[Problem]:
     """Return the problems of one registry folder; `searched` has the datasets of benchmarks."""
-    problems = []
+    from sciml_data.metadata import identity_problems
+
+    problems = _at("registry.toml: ", identity_problems(registry.root))
     for dataset in registry.datasets():
         problems += _card_problems(registry, dataset)
         versions = registry.versions(dataset)

@@ -30,7 +30,7 @@ Examples:
 def command(registry: RegistryPath, *, as_json: bool) -> None:
     """Print a line for each dataset version and each benchmark.
 
-    With registries besides the built-in one, the column `registry` names the folder that has the
+    With several registries, the column `registry` names the folder that has the
     entry. Entries that cannot be read are left out and named on stderr.
     """
     from sciml_data.registry import find_registry

@@ -1,4 +1,11 @@
-from .addresses import REGISTRY_PAGE, REPOSITORY, SITE, landing_page_address
+from .addresses import (
+    REPOSITORY,
+    Identity,
+    identity_problems,
+    landing_page_address,
+    registry_identity,
+    source_address,
+)
 from .facts import Facts, facts_of
 from .forms import CITATIONS, FORMS, Form, find_form, write_form
 from .html import template_environment
@@ -8,15 +15,17 @@ from .yaml_text import to_yaml
 __all__ = [
     "CITATIONS",
     "FORMS",
-    "REGISTRY_PAGE",
     "REPOSITORY",
-    "SITE",
     "Facts",
     "Form",
+    "Identity",
     "facts_of",
     "find_form",
+    "identity_problems",
     "is_spdx",
     "landing_page_address",
+    "registry_identity",
+    "source_address",
     "template_environment",
     "to_yaml",
     "write_form",

@@ -88,7 +88,7 @@ def to_bibtex(facts: Facts) -> str:
                 "year": facts.issued[:4],
                 "howpublished": _latex(f"Dataset {facts.dataset}, version {facts.version}"),
                 "publisher": " and ".join(_latex(agent.name) for agent in facts.publishers),
-                "url": facts.identifier,
+                "url": facts.page or "",
                 "note": _latex(". ".join(notes)),
             },
         )
@@ -118,7 +118,7 @@ def to_cff(facts: Facts) -> str:
         "abstract": facts.description,
         "authors": [_cff_name(agent) for agent in facts.creators] or [{"name": NO_CREATOR}],
         "version": facts.version,
-        "url": facts.identifier,
+        **({"url": facts.page} if facts.page else {}),
         "keywords": list(dict.fromkeys(facts.keywords)),
         "references": [_cff_work(work) for work in _works(facts)] + [_cff_software()],
     }

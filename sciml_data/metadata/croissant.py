@@ -58,7 +58,8 @@ def to_croissant(facts: Facts) -> dict[str, Any]:
         "name": facts.dataset,
         "alternateName": facts.title,
         "description": facts.description,
-        "url": facts.identifier,
+        # The field is required: without a landing page it is a page of upstream.
+        "url": facts.page or facts.homepage or facts.related[0].identifier.url,
         "version": facts.version,
         "datePublished": facts.issued,
         "creator": [agent_node(agent) for agent in facts.creators],

@@ -43,7 +43,7 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
     publishers = facts.publishers
     document = {
         "schemaVersion": KERNEL,
-        "url": facts.identifier,
+        "url": facts.page,
         "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Dataset"},
         "creators": [_name(agent) for agent in facts.creators] or [{"name": UNKNOWN}],
         "titles": [{"title": facts.title}],
@@ -59,7 +59,10 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
         ],
         "language": "en",
         "alternateIdentifiers": [
-            {"alternateIdentifier": facts.identifier, "alternateIdentifierType": "URL"},
+            {
+                "alternateIdentifier": facts.identifier,
+                "alternateIdentifierType": "URL" if facts.page else "URN",
+            },
             {
                 "alternateIdentifier": f"{facts.dataset}/{facts.version}",
                 "alternateIdentifierType": "sciml-data",
@@ -72,7 +75,7 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
         "rightsList": [*(_rights(licence) for licence in facts.licences), *_access(facts)],
         "descriptions": _descriptions(facts),
     }
-    return {key: value for key, value in document.items() if value != []}
+    return {key: value for key, value in document.items() if value not in ([], None)}
 
 
 def to_xml(facts: Facts) -> str:

@@ -11,8 +11,6 @@ import warnings
 from typing import Any
 
 from sciml_data.errors import CallError
-from sciml_data.metadata.addresses import REGISTRY_PAGE
-from sciml_data.metadata.cite import SOFTWARE
 from sciml_data.metadata.facts import Agent, Facts, Licence, Resource
 
 AUTHORITY = "http://publications.europa.eu/resource/authority/"  # the EU's vocabularies
@@ -77,7 +75,7 @@ def _dataset(facts: Facts) -> Node:
         "dct:issued": _date(facts.issued),
         "dcat:version": facts.version,
         "dcat:keyword": [_english(keyword) for keyword in facts.keywords],
-        "dcat:landingPage": _document(facts.identifier),
+        "dcat:landingPage": _document(facts.page) if facts.page else [],
         "foaf:page": [_document(facts.homepage)] if facts.homepage else [],
         "dct:license": [node for licence in facts.licences if (node := _licence(licence))],
         "dct:rights": [
@@ -120,24 +118,30 @@ def _generation(facts: Facts) -> list[Node]:
 
 def _record(facts: Facts) -> Node:
     """Return the catalogue with the record: who described the dataset, and when."""
-    return {
-        "@id": REGISTRY_PAGE,
+    registry = facts.registry
+    publisher = {"@type": "foaf:Agent", "foaf:name": registry.publisher}
+    node: Node = {
+        "@id": registry.page,
         "@type": "dcat:Catalog",
-        "dct:title": _english("sciml-data"),
-        "dct:description": _english(SOFTWARE["title"]),
-        "dct:publisher": {"@type": "foaf:Agent", "foaf:name": SOFTWARE["author"]},
+        "dct:title": _english(registry.title),
+        "dct:description": _english(registry.description or registry.title),
+        "dct:publisher": publisher if registry.publisher else "",
         "dcat:dataset": {"@id": facts.identifier},
         "dcat:record": {
-            "@id": facts.descriptor_url,
+            "@id": facts.descriptor_url if facts.page else "",
             "@type": "dcat:CatalogRecord",
             "foaf:primaryTopic": {"@id": facts.identifier},
             "dct:modified": _date(facts.described),
         },
     }
+    # Without an address they are blank nodes: a relative address would be that of any document.
+    record = {key: value for key, value in node["dcat:record"].items() if value}
+    return {key: value for key, value in node.items() if value} | {"dcat:record": record}
 
 
 def _distributions(facts: Facts) -> list[Node]:
-    nodes = [_resource(resource) for resource in facts.resources]
+    # A distribution has an absolute address; without a landing page these files have none.
+    nodes = [_resource(resource) for resource in facts.resources] if facts.page else []
     for mirror in facts.mirrors:
         node: Node = {
             "@type": "dcat:Distribution",

@@ -17,11 +17,15 @@ from urllib.parse import quote
 
 from sciml_data.metadata.addresses import (
     SPDX_LICENCES,
+    Identity,
     doi_address,
     file_address,
     landing_page_address,
+    registry_identity,
+    version_identifier,
 )
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor, Mirror, Variable
+from sciml_data.registry.layout import registry_of
 from sciml_data.registry.manifest import Entry
 
 LICENCE_NOT_STATED = "LicenseRef-not-stated"
@@ -233,7 +237,9 @@ class Facts:
     """All that is known about one version; dates are `YYYY-MM-DD` or `YYYY`.
 
     Attributes:
-        identifier: address of the landing page; no DOI is registered.
+        registry: identity of the registry that describes the version.
+        page: address of the landing page; None if the registry is not published.
+        identifier: address of the landing page, or a UUID; no DOI is registered.
         described: when this version was written into the registry.
         published: when upstream published the files, None where that is not stated.
         files: the files of the manifest; () where nobody has pinned the version.
@@ -245,6 +251,8 @@ class Facts:
 
     dataset: str
     version: str
+    registry: Identity
+    page: str | None
     identifier: str
     title: str
     description: str
@@ -301,8 +309,8 @@ class Facts:
 
     @property
     def descriptor_url(self) -> str:
-        """Return where the descriptor is served."""
-        return file_address(self.dataset, self.version, DESCRIPTOR_NAME)
+        """Return where the descriptor is served; relative if there is no landing page."""
+        return file_address(self.page, DESCRIPTOR_NAME)
 
     @property
     def creators(self) -> tuple[Agent, ...]:
@@ -348,10 +356,15 @@ def facts_of(descriptor: Descriptor) -> Facts:
     document, block = descriptor.document, descriptor.document["sciml"]
     citations = tuple(Citation(text, find_identifier(text)) for text in block["citation"])
     manifest = descriptor.manifest
+    registry = registry_identity(registry_of(descriptor.folder))
+    names = (descriptor.dataset, descriptor.version)
+    page = landing_page_address(registry, *names)
     return Facts(
         dataset=descriptor.dataset,
         version=descriptor.version,
-        identifier=landing_page_address(descriptor.dataset, descriptor.version),
+        registry=registry,
+        page=page,
+        identifier=version_identifier(registry, *names, document["sources"][0]["path"]),
         title=descriptor.title,
         description=descriptor.description,
         homepage=document.get("homepage"),
@@ -366,7 +379,7 @@ def facts_of(descriptor: Descriptor) -> Facts:
         access=_access(block),
         files=tuple(_native_file(descriptor, entry) for entry in manifest or ()),
         groups=_groups(descriptor) if manifest is None else (),
-        resources=tuple(_resource(descriptor, resource) for resource in document["resources"]),
+        resources=tuple(_resource(page, resource) for resource in document["resources"]),
         total_bytes=None if manifest is None else manifest.total_bytes,
         manifest_digest=None if manifest is None else manifest.digest,
         variables=descriptor.variables,
@@ -492,7 +505,7 @@ def _stated_types(descriptor: Descriptor) -> Mapping[str, str]:
     return types
 
 
-def _resource(descriptor: Descriptor, block: Mapping[str, Any]) -> Resource:
+def _resource(page: str | None, block: Mapping[str, Any]) -> Resource:
     fields = block.get("schema", {}).get("fields", ())
     return Resource(
         name=block["name"],
@@ -501,6 +514,6 @@ def _resource(descriptor: Descriptor, block: Mapping[str, Any]) -> Resource:
         size_bytes=block["bytes"],
         sha256=block["hash"].removeprefix("sha256:"),
         media_type=block["mediatype"],
-        url=file_address(descriptor.dataset, descriptor.version, block["path"]),
+        url=file_address(page, block["path"]),
         columns=tuple((field["name"], field["type"]) for field in fields),
     )

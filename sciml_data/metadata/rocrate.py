@@ -48,7 +48,7 @@ def _root(facts: Facts, files: list[Entity], licences: list[Entity]) -> Entity:
         "@id": "./",
         "@type": "Dataset",
         "identifier": facts.identifier,
-        "url": facts.identifier,
+        "url": facts.page,
         "name": facts.title,
         "alternateName": facts.dataset,
         "description": facts.description,
@@ -67,7 +67,7 @@ def _root(facts: Facts, files: list[Entity], licences: list[Entity]) -> Entity:
         "hasPart": _references(entity["@id"] for entity in files),
         "creditText": "; ".join(citation.text for citation in facts.citations),
     }
-    return {key: value for key, value in root.items() if value != []}
+    return {key: value for key, value in root.items() if value not in ([], None)}
 
 
 def _references(identifiers: Iterable[str]) -> list[dict[str, str]]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sciml_data.metadata.addresses import REGISTRY_PAGE
-from sciml_data.metadata.cite import SOFTWARE
 from sciml_data.metadata.facts import Agent, Facts, Licence, NativeFile, Resource
 from sciml_data.registry.descriptor import Variable
 
@@ -22,7 +20,7 @@ def to_schema_org(facts: Facts) -> dict[str, Any]:
         "@type": "Dataset",
         "@id": facts.identifier,
         "identifier": facts.identifier,
-        "url": facts.identifier,
+        "url": facts.page,
         "name": facts.title,
         "alternateName": facts.dataset,
         "description": facts.description,
@@ -39,19 +37,22 @@ def to_schema_org(facts: Facts) -> dict[str, Any]:
             variable_node(name, variable) for name, variable in facts.variables.items()
         ],
         "distribution": list(_distribution(facts)),
-        "includedInDataCatalog": {
-            "@type": "DataCatalog",
-            "name": "sciml-data",
-            "url": REGISTRY_PAGE,
-        },
+        "includedInDataCatalog": _named("DataCatalog", facts.registry.title, facts.registry.page),
         "sdDatePublished": facts.described,
-        "sdPublisher": {"@type": "Organization", "name": SOFTWARE["author"], "url": REGISTRY_PAGE},
+        "sdPublisher": _named("Organization", facts.registry.publisher, facts.registry.page),
     }
     if facts.access.rights == "open":
         document["isAccessibleForFree"] = True
     if facts.total_bytes is not None:
         document["size"] = f"{facts.total_bytes} B"
-    return {key: value for key, value in document.items() if value != []}
+    return {key: value for key, value in document.items() if value not in ([], None)}
+
+
+def _named(kind: str, name: str, url: str) -> dict[str, str] | None:
+    """Return a node with a name and an address; None without a name."""
+    if not name:
+        return None
+    return {"@type": kind, "name": name} | ({"url": url} if url else {})
 
 
 def agent_node(agent: Agent) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .layout import (
     find_registry,
     is_built_in,
     named_folders,
+    registry_of,
     version_key,
 )
 from .manifest import (
@@ -85,6 +86,7 @@ __all__ = [
     "profile_problems",
     "read_descriptor",
     "read_manifest",
+    "registry_of",
     "unsafe_because",
     "value_like",
     "version_key",

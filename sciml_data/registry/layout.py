@@ -238,6 +238,11 @@ def built_in_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent
 
 
+def registry_of(package: Path) -> Path:
+    """Return the registry folder of a version's folder."""
+    return package.parents[2]
+
+
 def is_built_in(folder: Path) -> bool:
     """Return whether a folder is the built-in registry."""
     return folder == built_in_folder()

@@ -12,7 +12,7 @@ from sciml_data.bench.scoring.metrics import Metric
 from sciml_data.bench.task.split import load_split, split_names
 from sciml_data.bench.task.task import Target, Task, datasets_of
 from sciml_data.errors import CallError
-from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.metadata.addresses import registry_identity, source_address
 from sciml_data.metadata.landing import card_html
 from sciml_data.results.board import board_rows, published_rows, to_html
 from sciml_data.site.charts import Chart, comparison_chart, monitored_name
@@ -229,5 +229,6 @@ def _readme(task: Task) -> Markup | None:
     path = task.folder / README
     if not path.is_file():
         return None
-    address = f"{REPOSITORY}/blob/main/runners/{task.name}/{README}"
+    identity = registry_identity(task.folder.parents[1])
+    address = source_address(identity, f"runners/{task.name}/{README}")
     return card_html(path.read_text(encoding="utf-8", errors="replace"), address)

@@ -69,7 +69,7 @@ def site_files(
     """
     _require_extra()
     options = options or SiteOptions()
-    frame = Frame(options.base_url)
+    frame = Frame(options.base_url, content.identity.title)
     files = {**asset_files(), NO_JEKYLL: b""}
     pages: list[Page] = []
     versions: list[Version] = []

@@ -10,6 +10,7 @@ from typing import Any
 from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.home import Home
+from sciml_data.metadata.addresses import Identity, registry_identity
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board import load_published
@@ -68,6 +69,11 @@ class Content:
     tasks: tuple[Task, ...]
     runs: tuple[Run, ...]
     left_out: tuple[Problem, ...] = ()
+
+    @property
+    def identity(self) -> Identity:
+        """Return the identity of the first registry, which the site is about."""
+        return registry_identity(self.registry.root)
 
     def runs_of(self, benchmark: str) -> tuple[Run, ...]:
         """Return the runs of a benchmark."""

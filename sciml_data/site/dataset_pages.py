@@ -67,7 +67,7 @@ def dataset_page(
         template="dataset.html",
         description=facts.description,
         trail=(("Datasets", f"{HOME_PATH}#datasets"), (f"{facts.dataset} {facts.version}", "")),
-        identifier=facts.identifier,
+        identifier=facts.page,
         values={
             "facts": facts,
             "landing": version.landing,

@@ -62,9 +62,15 @@ class Page:
 
 @dataclass(frozen=True)
 class Frame:
-    """Renders pages; `base_url` is the future address of the site, or None if it is not known."""
+    """Renders pages.
+
+    Attributes:
+        base_url: future address of the site; None if it is not known.
+        title: of the site.
+    """
 
     base_url: str | None = None
+    title: str = "sciml-data"
 
     def render(self, page: Page) -> str:
         """Return the HTML of a page."""
@@ -77,6 +83,7 @@ class Frame:
             notice=NOTICE,
             version=__version__,
             repository=REPOSITORY,
+            site_title=self.title,
             **page.values,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sciml_data.bench.task.task import Task
-from sciml_data.metadata.addresses import REGISTRY_PAGE
+from sciml_data.metadata.addresses import Identity
 from sciml_data.site.content import Content
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import (
@@ -35,7 +35,7 @@ def index_page(content: Content, versions: Sequence[Version]) -> Page:
     newest = content.runs[:NEWEST_RUNS]
     return Page(
         path=HOME_PATH,
-        title="sciml-data",
+        title=content.identity.title,
         template="index.html",
         description=DESCRIPTION,
         values={
@@ -47,7 +47,7 @@ def index_page(content: Content, versions: Sequence[Version]) -> Page:
             "all_runs": RUNS_PATH,
             "counts": _counts(content),
             "search": {"entries": list(_search_entries(content, versions))},
-            "json_ld": _data_catalog(versions),
+            "json_ld": _data_catalog(versions, content.identity),
         },
     )
 
@@ -147,13 +147,13 @@ def _search_entry(kind: str, title: str, path: str, words: Iterable[str]) -> dic
     return {"kind": kind, "title": title, "link": link, "words": " ".join(words)}
 
 
-def _data_catalog(versions: Sequence[Version]) -> dict[str, Any]:
+def _data_catalog(versions: Sequence[Version], identity: Identity) -> dict[str, Any]:
     """Return the registry as a schema.org DataCatalog with an inline context."""
     return {
         "@context": {"@vocab": "https://schema.org/"},
         "@type": "DataCatalog",
-        "@id": REGISTRY_PAGE,
-        "name": "sciml-data",
+        **({"@id": identity.page} if identity.page else {}),
+        "name": identity.title,
         "description": DESCRIPTION,
         "dataset": [
             {

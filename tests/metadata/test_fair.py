@@ -37,7 +37,9 @@ def improve(document: dict[str, Any]) -> None:
 
 
 def small(root: Path, *changes: Callable[[dict[str, Any]], object]) -> Descriptor:
-    folder = small_registry(root / "registry").package("waves", "1.0")
+    folder = small_registry(root / "registry", base_url="https://data.example.org").package(
+        "waves", "1.0"
+    )
     for change in (improve, *changes):
         change_descriptor(folder, change)
     return read_descriptor(folder)

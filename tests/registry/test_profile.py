@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sciml_data.metadata.addresses import SITE
+from sciml_data.metadata.addresses import registry_identity
 from sciml_data.registry import PROFILE, SCHEMA_PATH, profile_problems
 from sciml_data.registry.layout import find_registry
 from sciml_data.testing.datasets import change_descriptor
@@ -29,7 +29,7 @@ def document(tmp_path: Path) -> dict[str, object]:
 
 def test_the_profile_names_its_own_address_and_what_it_extends() -> None:
     assert SCHEMA["$id"] == PROFILE
-    assert PROFILE.startswith(f"{SITE}/")
+    assert PROFILE.startswith(registry_identity(find_registry().root).page)
     assert SCHEMA["allOf"] == [{"$ref": PUBLIC}]
 
 

@@ -25,7 +25,7 @@ from sciml_data.bench.record.runs import describe_output
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
 from sciml_data.home import Home
-from sciml_data.metadata.addresses import SITE, landing_page_address
+from sciml_data.metadata.addresses import landing_page_address, registry_identity
 from sciml_data.metadata.fair.evidence import read_page
 from sciml_data.metadata.html import is_web_address
 from sciml_data.metadata.landing.page import landing_page as landing_html
@@ -204,7 +204,10 @@ def test_a_dataset_page_says_to_programs_what_its_landing_page_says(
 
 
 def test_the_address_of_a_dataset_page_is_the_identifier_of_its_version() -> None:
-    assert Frame(SITE).address(dataset_path("waves", "1.0")) == landing_page_address("waves", "1.0")
+    identity = registry_identity(find_registry().root)
+    page = landing_page_address(identity, "waves", "1.0")
+
+    assert Frame(identity.base_url).address(dataset_path("waves", "1.0")) == page
 
 
 def test_a_synthetic_run_says_so_on_its_page_and_a_real_one_does_not(

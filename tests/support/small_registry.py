@@ -22,9 +22,12 @@ FILES = Manifest(
 )
 
 
-def small_registry(root: Path, *, reader: str = "earthquake") -> Registry:
-    """Return a registry that passes `check` and `derive --check`."""
+def small_registry(root: Path, *, reader: str = "earthquake", base_url: str = "") -> Registry:
+    """Return a registry that passes `check` and `derive --check`; with a base_url, published."""
     today = datetime.date(2001, 2, 3)
+    if base_url:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "registry.toml").write_text(f'base_url = "{base_url}"\n', encoding="utf-8")
     start_dataset(root, DATASET, VERSION, reader=reader, today=today)
     folder = root / "datapackages" / DATASET / VERSION
     (folder / MANIFEST_NAME).write_text(FILES.dump(), encoding="utf-8")

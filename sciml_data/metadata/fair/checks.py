@@ -114,12 +114,18 @@ def failed(reason: str, remedy: str, owner: Owner) -> Finding:
     return Finding("failed", reason, remedy, owner)
 
 
+# Of a version in a registry that is not published.
+NO_PAGE = "the landing page has no address: registry.toml states no base_url"
+PUBLISH = "publish the page (`sciml-data site build`), and set base_url in registry.toml"
+
 # Findable
 
 
 def unique_identifier(evidence: Evidence) -> Finding:
     """Check FsF-F1-01MD: the page and the data have absolute addresses as identifiers."""
     identifier = evidence.dataset.get("identifier")
+    if evidence.facts.page is None:
+        return failed(f"{identifier} identifies the version, but {NO_PAGE}", PUBLISH, "ours")
     if identifier != evidence.dataset.get("@id") or not _is_absolute(identifier):
         return failed(
             f"{identifier!r} does not identify the page", "set an absolute address", "ours"
@@ -144,7 +150,8 @@ def persistent_identifier(evidence: Evidence) -> Finding:
         return passed(f"DOI {identifier.value}")
     if re.search(r"(^|/)ark:|^https?://hdl\.handle\.net/", address):
         return passed(address)
-    reason = f"no persistent identifier is registered; {address} is only an address"
+    kind = "an address" if evidence.facts.page else "a UUID that no service resolves"
+    reason = f"no persistent identifier is registered; {address} is only {kind}"
     if same := _identical(evidence, "value"):
         reason += f". Upstream's own identifier of the same data: {', '.join(same)}"
     remedy = "register a DOI for the version (`export datacite` is its record)"
@@ -251,6 +258,8 @@ def access_level(evidence: Evidence) -> Finding:
 def retrievable(evidence: Evidence) -> Finding:
     """Return that FsF-A1-02MD is not checked, because a check needs network access."""
     count = f"{len(evidence.addresses)} addresses of the data"
+    if evidence.facts.page is None:
+        return failed(NO_PAGE, PUBLISH, "ours")
     return Finding(
         "not checked",
         f"{evidence.facts.identifier} and {count} are not requested offline",
@@ -270,6 +279,8 @@ def authenticated_protocol(evidence: Evidence) -> Finding:
 
 def _check_protocols(evidence: Evidence, title: str, *, say_how: bool = False) -> Finding:
     """Check the schemes of the page, of each file or group, and of a service."""
+    if evidence.facts.page is None:
+        return failed(NO_PAGE, PUBLISH, "ours")
     addresses = list(evidence.addresses.values())
     if evidence.facts.service:
         addresses.append([evidence.facts.service])

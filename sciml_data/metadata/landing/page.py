@@ -15,7 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sciml_data.metadata.addresses import REGISTRY_PAGE, REPOSITORY
+from sciml_data.metadata.addresses import source_address
 from sciml_data.metadata.cite import to_text
 from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.metadata.forms import CITATIONS, FORMS, Form, write_form
@@ -79,7 +79,8 @@ class DatasetPage:
         path = self.descriptor.folder.parent / CARD_NAME
         if not path.is_file():
             return Markup("<p>This dataset has no card.</p>")
-        address = f"{REPOSITORY}/blob/main/datapackages/{self.descriptor.dataset}/{CARD_NAME}"
+        file = f"datapackages/{self.descriptor.dataset}/{CARD_NAME}"
+        address = source_address(self.facts.registry, file)
         return card_html(path.read_text(encoding="utf-8", errors="replace"), address)
 
     @property
@@ -87,7 +88,7 @@ class DatasetPage:
         """Return the links for programs in the head; the canonical link is the page's own."""
         facts = self.facts
         return [
-            TypedLink("cite-as", facts.identifier),
+            *([TypedLink("cite-as", facts.page)] if facts.page else []),
             TypedLink("type", f"{SCHEMA_ORG}AboutPage"),
             TypedLink("type", f"{SCHEMA_ORG}Dataset"),
             *(
@@ -115,9 +116,7 @@ def landing_page(descriptor: Descriptor) -> str:
     """
     page = dataset_page(descriptor)
     template = template_environment("sciml_data.metadata").get_template("landing.html")
-    return template.render(
-        page=page, facts=page.facts, registry_page=REGISTRY_PAGE, repository=REPOSITORY
-    )
+    return template.render(page=page, facts=page.facts, registry=page.facts.registry)
 
 
 def page_folder(descriptor: Descriptor) -> dict[str, bytes]:

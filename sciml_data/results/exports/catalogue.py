@@ -16,11 +16,11 @@ from typing import Any
 
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
-from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.metadata.addresses import registry_identity
 from sciml_data.metadata.cite import to_bibtex
 from sciml_data.metadata.facts import Facts, facts_of
 from sciml_data.registry.descriptor import load_descriptor
-from sciml_data.results.exports.request import SOFTWARE, ExportRequest, computed_scores
+from sciml_data.results.exports.request import ExportRequest, computed_scores
 
 UNKNOWN = "unknown"
 NOT_RATED = {"rating": 0, "reason": "not evaluated"}
@@ -59,6 +59,8 @@ def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
     """
     day = record["timing"]["end_time"][:10]
     is_real = not record["synthetic"]
+    page = facts.page or facts.homepage or UNKNOWN
+    keeper = registry_identity(task.folder.parents[1])
     return {
         "date": day,
         "version": record["code"]["version"],
@@ -66,8 +68,8 @@ def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
         "expired": "no",
         "valid": is_real,  # a sample does not show that the data exist
         "valid_date": day if is_real else UNKNOWN,
-        "name": f"{SOFTWARE} {task.name}",
-        "url": REPOSITORY,
+        "name": f"{keeper.title} {task.name}",
+        "url": keeper.repository or keeper.page or UNKNOWN,
         "doi": UNKNOWN,
         "domain": [UNKNOWN],
         "focus": task.title,
@@ -85,9 +87,7 @@ def to_catalogue(record: Record, task: Task, facts: Facts) -> dict[str, Any]:
         "notes": _notes(record),
         "contact": {"name": UNKNOWN, "email": UNKNOWN},
         "cite": [entry for entry in to_bibtex(facts).split("\n\n") if entry.strip()],
-        "datasets": {
-            "links": [{"name": f"{facts.title}, {facts.version}", "url": facts.identifier}]
-        },
+        "datasets": {"links": [{"name": f"{facts.title}, {facts.version}", "url": page}]},
         "results": {"links": [_result(record)]},
         "fair": {
             "reproducible": record["verification"]["state"] == "reproduced" or UNKNOWN,

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sciml_data.bench.record.record import canonical
-from sciml_data.metadata.addresses import landing_page_address
 from sciml_data.results.exports.request import (
     SOFTWARE,
     ExportRequest,
     computed_scores,
     definitions_of,
+    landing_page,
     milliseconds,
 )
 
@@ -30,16 +30,17 @@ Record = Mapping[str, Any]
 
 def export(request: ExportRequest) -> str:
     """Return the document as JSON."""
-    document = to_every_eval_ever(request.record, org=request.org)
+    document = to_every_eval_ever(request.record, org=request.org, page=landing_page(request))
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def to_every_eval_ever(record: Record, *, org: str | None) -> dict[str, Any]:
+def to_every_eval_ever(record: Record, *, org: str | None, page: str | None) -> dict[str, Any]:
     """Return one evaluation with a result for each score that could be computed.
 
     Args:
         record: of a successful run.
         org: organisation that made the run; None is written as unknown.
+        page: address of the dataset's landing page; None if it is not known.
     """
     ended = str(milliseconds(record["timing"]["end_time"]) // 1000)
     model = f"{SOFTWARE}/{record['model']['name']}"
@@ -57,7 +58,9 @@ def to_every_eval_ever(record: Record, *, org: str | None) -> dict[str, Any]:
             ),
         },
         "model_info": _model(record, model, org),
-        "evaluation_results": [_result(record, key, row) for key, row in computed_scores(record)],
+        "evaluation_results": [
+            _result(record, key, row, page) for key, row in computed_scores(record)
+        ],
     }
 
 
@@ -103,12 +106,12 @@ def _model(record: Record, model: str, org: str | None) -> dict[str, Any]:
     }
 
 
-def _result(record: Record, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _result(record: Record, key: str, row: Mapping[str, Any], page: str | None) -> dict[str, Any]:
     split = record["split"]["name"]
     return {
         "evaluation_result_id": f"{record['run_id']}/{row['part']}/{key}",
         "evaluation_name": f"{record['benchmark']['name']}, split {split}, part {row['part']}",
-        "source_data": _data(record, row["part"]),
+        "source_data": _data(record, row["part"], page),
         "evaluation_timestamp": record["timing"]["end_time"],
         "metric_config": _metric(record, key, row),
         "score_details": {
@@ -120,7 +123,7 @@ def _result(record: Record, key: str, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _data(record: Record, part: str) -> dict[str, Any]:
+def _data(record: Record, part: str, page: str | None) -> dict[str, Any]:
     data, split = record["dataset"], record["split"]
     known = {
         "dataset_name": f"{data['id']} {data['version']}",
@@ -136,9 +139,8 @@ def _data(record: Record, part: str) -> dict[str, Any]:
             }
         ),
     }
-    if record["synthetic"]:
+    if record["synthetic"] or page is None:
         return {**known, "source_type": "other"}
-    page = landing_page_address(data["id"], data["version"])
     return {**known, "source_type": "url", "url": [page]}
 
 

@@ -16,13 +16,14 @@ from typing import Any
 from sciml_data.bench.monitoring.sampler import COLUMNS, read_samples
 from sciml_data.bench.record.record import canonical
 from sciml_data.errors import CallError, Problem, RecordError
-from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
+from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.results.exports.request import (
     SOFTWARE,
     ExportRequest,
     RunFile,
     computed_scores,
     files_of,
+    landing_page,
     milliseconds,
     title_of,
 )
@@ -80,7 +81,7 @@ def _write(
         run_name=request.folder.name,
     )
     identifier: str = run.info.run_id
-    _log(client, identifier, request.record, samples)
+    _log(client, identifier, request, samples)
     for file in files:
         if file.is_included:
             client.log_artifact(identifier, str(request.folder / file.path))
@@ -259,28 +260,29 @@ def _samples(request: ExportRequest) -> list[Point]:
         ) from error
 
 
-def _log(client: Any, identifier: str, record: Record, samples: Iterable[Point]) -> None:
+def _log(client: Any, identifier: str, request: ExportRequest, samples: Iterable[Point]) -> None:
     from mlflow.entities import Metric, Param
 
+    record = request.record
     points = itertools.chain(points_of(record), samples)
     for batch in _batches((Metric(*point) for point in points), MAX_METRICS):
         client.log_batch(identifier, metrics=batch)
     params = (Param(name, value) for name, value in params_of(record).items())
     for batch in _batches(params, MAX_PARAMS):
         client.log_batch(identifier, params=batch)
-    client.log_inputs(identifier, datasets=[_dataset(record)])
+    client.log_inputs(identifier, datasets=[_dataset(record, landing_page(request))])
 
 
-def _dataset(record: Record) -> Any:
-    """Return the dataset as MLflow's input of the run."""
+def _dataset(record: Record, page: str | None) -> Any:
+    """Return the dataset as MLflow's input of the run; `page` is its landing page, if known."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     data = record["dataset"]
     dataset = Dataset(
         name=f"{data['id']} {data['version']} ({data['scale']})",
         digest=data["manifest_digest"].partition(":")[2][:MAX_DIGEST],
-        source_type="synthetic" if record["synthetic"] else "http",
-        source=canonical({"uri": landing_page_address(data["id"], data["version"])}),
+        source_type="synthetic" if record["synthetic"] else "http" if page else "unpublished",
+        source=canonical({"uri": page} if page else {"manifest": data["manifest_digest"]}),
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", record["split"]["name"])])
 

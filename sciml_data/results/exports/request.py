@@ -16,9 +16,10 @@ from sciml_data.bench.record.runs import (
     why_not_output,
 )
 from sciml_data.bench.scoring.metrics import row_key
-from sciml_data.errors import Problem, RecordError
+from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.home import why_not_plain
-from sciml_data.registry.layout import Registry
+from sciml_data.metadata.addresses import landing_page_address, registry_identity
+from sciml_data.registry.layout import Registry, registry_of
 
 SOFTWARE = "sciml-data"
 # As registered by IANA; any other file is a stream of bytes.
@@ -54,6 +55,21 @@ class ExportRequest:
     to: str | None = None
     org: str | None = None
     with_predictions: bool = False
+
+
+def landing_page(request: ExportRequest) -> str | None:
+    """Return the address of the page of the run's dataset; None if it is not known.
+
+    It is known if a registry in use describes this version, and says where it is published.
+    """
+    data = request.record["dataset"]
+    try:
+        package = request.registry.package(data["id"], data["version"])
+    except CallError:
+        return None
+    return landing_page_address(
+        registry_identity(registry_of(package)), data["id"], data["version"]
+    )
 
 
 @dataclass(frozen=True)

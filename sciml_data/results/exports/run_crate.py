@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import CallError, Problem, RecordError
-from sciml_data.metadata.addresses import REPOSITORY, landing_page_address
+from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.rocrate import METADATA_NAME
 from sciml_data.metadata.rocrate import PROFILE as RO_CRATE
 from sciml_data.results.exports.request import (
@@ -31,6 +31,7 @@ from sciml_data.results.exports.request import (
     computed_scores,
     definitions_of,
     files_of,
+    landing_page,
     title_of,
 )
 
@@ -67,7 +68,8 @@ def export(request: ExportRequest) -> str:
     """
     place = check_place(str(request.to))
     files = files_of(request)
-    crate = to_run_crate(request.record, files, org=request.org)
+    page = landing_page(request)
+    crate = to_run_crate(request.record, files, org=request.org, page=page)
     if problems := crate_problems(crate):
         raise RecordError(
             "the crate breaks the profile of a Process Run Crate",
@@ -79,18 +81,21 @@ def export(request: ExportRequest) -> str:
     return str(place)
 
 
-def to_run_crate(record: Record, files: Iterable[RunFile], *, org: str | None) -> Entity:
+def to_run_crate(
+    record: Record, files: Iterable[RunFile], *, org: str | None, page: str | None
+) -> Entity:
     """Return the content of `ro-crate-metadata.json`.
 
     Args:
         record: of the run.
         files: of the run.
         org: organisation that made the run; without one the action has no agent.
+        page: address of the dataset's landing page; None if it is not known.
     """
     files = list(files)
     outputs = [_file(file) for file in files]
     scores = list(_scores(record))
-    inputs = [_dataset(record), _split(record), *_settings(record)]
+    inputs = [_dataset(record, page), _split(record), *_settings(record)]
     environment = list(_environment(record))
     libraries = list(_libraries(record))
     agents = [{"@id": "#organisation", "@type": "Organization", "name": org}] if org else []
@@ -216,7 +221,7 @@ def _with_offset(time: str) -> str:
     return time.removesuffix("Z") + "+00:00"
 
 
-def _dataset(record: Record) -> Entity:
+def _dataset(record: Record, page: str | None) -> Entity:
     data = record["dataset"]
     known = {
         "name": f"{data['id']} {data['version']}",
@@ -226,8 +231,9 @@ def _dataset(record: Record) -> Entity:
     if record["synthetic"]:
         remark = f"synthetic sample, made from seed {data['sample_seed']}"
         return {"@id": "#dataset", "@type": "CreativeWork", **known, "description": remark}
-    page = landing_page_address(data["id"], data["version"])
     remark = f"named, not copied; identified by its manifest, {data['manifest_digest']}"
+    if page is None:
+        return {"@id": "#dataset", "@type": "CreativeWork", **known, "description": remark}
     return {"@id": page, "@type": "Dataset", **known, "url": page, "description": remark}
 
 

@@ -261,3 +261,26 @@ def test_the_help_tells_forms_of_a_dataset_from_forms_of_a_run() -> None:
 
     assert "FORM of a dataset ID: croissant" in said
     assert "FORM of a RUN: run-crate, mlflow" in said
+
+
+@pytest.mark.parametrize("base_url", ["", "https://data.example.org"])
+def test_a_run_on_the_data_of_another_registry_names_that_registry_or_no_address(
+    tmp_path: Path, base_url: str
+) -> None:
+    run, registry = tmp_path / "run", tmp_path / "registry"
+    written_run(run)
+    package = registry / "datapackages" / "tevolop_socal" / "1.0"
+    package.mkdir(parents=True)
+    (package / "datapackage.json").write_text("{}")
+    if base_url:
+        (registry / "registry.toml").write_text(f'base_url = "{base_url}"')
+    words = ("--registry", str(registry))
+
+    source = document(run, *words)["evaluation_results"][0]["source_data"]
+    assert export("run-crate", run, "--to", str(tmp_path / "crate"), *words).exit_code == 0
+    crate = (tmp_path / "crate" / "ro-crate-metadata.json").read_text(encoding="utf-8")
+
+    page = f"{base_url}/datasets/tevolop_socal/1.0/" if base_url else None
+    assert source.get("url") == ([page] if page else None)
+    assert "github.io" not in crate
+    assert page is None or page in crate
