@@ -58,7 +58,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
         base=np.zeros(len(responses), "f4"),
         dose_scale=None,
         duplicate_single_drugs=True,
-        is_padded=backend.name() == "jax",
+        is_compiled=backend.name() == "jax",
     )
 
     def join_inputs(inputs: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Benchmark, Numbers
 from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
@@ -21,6 +22,7 @@ from sciml_data.bench.scoring import classification, segmentation
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, Options
+from sciml_data.errors import RecordError
 from sciml_data.ready.patches import find_scenes
 
 from . import data
@@ -40,8 +42,6 @@ from .scenes import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import xarray as xr
 
     from sciml_data.registry.stages import Converted
 
@@ -180,6 +180,47 @@ class CloudMask(Benchmark):
             "level": segmentation.probabilities(),
         }
         return Predictions(values[:, 0], values[:, 1], coords)
+
+    def named_features(self, numbers: Numbers) -> xr.Dataset:
+        """Return channels of whole scenes, NaN where missing."""
+        channels = [scene.channels for scene in read_scenes(self.scenes, numbers)]
+        axes = ("scene", "row", "column", "channel")
+        return xr.Dataset({"channels": (axes, channels)}, {"channel": list(data.CHANNELS)})
+
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return whether pixels of whole scenes are cloudy: (scene, row, column) 0 or 1.
+
+        Pixels that are not valid are NaN. Their scores are separate, so they need predictions too.
+        """
+        cloudy = np.stack(
+            [
+                np.where(scene.valid, scene.cloud, np.float32("nan"))
+                for scene in read_scenes(self.scenes, numbers)
+            ]
+        )
+        rows, columns = (np.arange(length) for length in cloudy.shape[1:])
+        return xr.DataArray(
+            cloudy,
+            [("scene", self.scenes.granule[numbers]), ("row", rows), ("column", columns)],
+            name="cloud",
+            attrs={"units": "1"},
+        )
+
+    def from_values(self, part: str, values: xr.DataArray) -> Predictions:
+        """Return the counts of probabilities of cloud (scene, row, column).
+
+        Raises:
+            RecordError: a value is no probability.
+        """
+        if not ((values >= 0) & (values <= 1)).all():
+            raise RecordError(
+                f"{part}: every pixel of a scene needs a probability of cloud from 0 to 1, also "
+                "where the target is NaN",
+                untouched="nothing was scored",
+            )
+        numbers = self.scored(part)
+        masks = dict(zip(self.scenes.granule[numbers], values.to_numpy(), strict=True))
+        return self.predictions(numbers, self._count(lambda scene: masks[scene.granule], numbers))
 
     def fit_baselines(self) -> Mapping[str, Baseline]:
         """Return each baseline as a function from scene numbers to counts."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
 from sciml_data.bench.plots import confusion
 from sciml_data.bench.scoring.classification import require_sklearn, true_and_predicted
-from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, Options
 from sciml_data.ready import open_ready
 
@@ -45,6 +45,8 @@ class Structure(Benchmark):
         "a pattern that is in both parts bit by bit was trained on; crystals at neighbouring "
         "azimuths look alike too, and the files do not name the azimuth"
     )
+
+    INPUTS: Mapping[str, tuple[str, ...]] = {"pattern": ("row", "column", "channel")}
 
     def open(self, data: Converted) -> None:
         """Read all patterns, average them over squares of pixels, and hash the originals."""
@@ -116,20 +118,16 @@ class Structure(Benchmark):
 
         return np.asarray(softmax(super().outputs(model, numbers), axis=1), np.float32)
 
-    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
-        """Return probabilities and one-hot labels, with the axes sample and structure.
-
-        Args:
-            numbers: of the patterns.
-            values: (sample, class) probabilities.
-        """
-        return Predictions(
-            observed=np.eye(len(NAMES), dtype=np.float32)[self.labels[numbers]],
-            predicted=np.asarray(values, np.float32),
-            coords={
-                "sample": np.asarray(self.table.index, object)[numbers],
-                "structure": np.array(NAMES, object),
-            },
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return the probability of each structure, 0 or 1: (sample, structure)."""
+        return xr.DataArray(
+            np.eye(len(NAMES), dtype=np.float32)[self.labels[numbers]],
+            [
+                ("sample", np.asarray(self.table.index, object)[numbers]),
+                ("structure", np.array(NAMES, object)),
+            ],
+            name="probability",
+            attrs={"units": "1"},
         )
 
     def fit_baselines(self) -> Mapping[str, Baseline]:

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
 from sciml_data.bench.plots import best_and_worst
 from sciml_data.bench.scoring.images import require_libraries
-from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, Options, evenly_spaced
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from sciml_data.bench.plots import Results
 
 GAUSSIAN_WIDTHS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # pixels, standard deviation
@@ -42,6 +40,8 @@ class Denoise(Benchmark):
         "pairs with the same clean image differ in noise alone: a score on them shows what the "
         "model remembers"
     )
+
+    INPUTS: Mapping[str, tuple[str, ...]] = {"noisy": ("row", "column", "channel")}
 
     def open(self, data: xr.Dataset) -> None:
         """Store the dataset; images are read when they are needed."""
@@ -119,24 +119,19 @@ class Denoise(Benchmark):
         """Return denoised images in the unit of the data: (sample, row, column)."""
         return np.asarray(super().outputs(model, numbers)[..., 0] * self.scale, np.float32)
 
-    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
-        """Return images with the axes sample, channel, row and column.
-
-        Args:
-            numbers: of the pairs.
-            values: (sample, row, column) denoised images.
-        """
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return clean images: (sample, channel, row, column)."""
         clean = self._read("clean", numbers)
         rows, columns = (np.arange(length) for length in clean.shape[1:])
-        return Predictions(
-            observed=clean[:, None],
-            predicted=np.asarray(values, np.float32)[:, None],
-            coords={
-                "sample": np.asarray(self.table.index)[numbers],
-                "channel": np.array(["clean"], object),
-                "row": rows,
-                "column": columns,
-            },
+        return xr.DataArray(
+            clean[:, None],
+            [
+                ("sample", np.asarray(self.table.index)[numbers]),
+                ("channel", np.array(["clean"], object)),
+                ("row", rows),
+                ("column", columns),
+            ],
+            name="clean",
         )
 
     def fit_baselines(self) -> Mapping[str, Baseline]:

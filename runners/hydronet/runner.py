@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
 from sciml_data.bench.plots import observed_and_predicted
 from sciml_data.bench.scoring.classification import require_sklearn
-from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TRAIN, Options, evenly_spaced
 from sciml_data.ready import open_ready
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from sciml_data.bench.plots import Results
+    from sciml_data.bench.scoring.predictions import Predictions
     from sciml_data.registry.stages import Converted
 
 READS = "files"  # each file of the dataset is a split
@@ -52,6 +51,8 @@ class Energy(Benchmark):
         "expected except with split size. Clusters of one search for minima resemble each other, "
         "and the files do not name the search"
     )
+
+    INPUTS: Mapping[str, tuple[str, ...]] = {"descriptor": ("feature",)}
 
     def open(self, data: Converted) -> None:
         """Read the clusters of both files and compute their descriptors."""
@@ -116,15 +117,11 @@ class Energy(Benchmark):
         """Return the energy for each molecule in the unit of the file: (cluster,)."""
         return super().outputs(model, numbers)[:, 0] * self.scale[1] + self.scale[0]
 
-    def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
-        """Return energies for each molecule, with the axis cluster.
-
-        Args:
-            numbers: of the clusters.
-            values: (cluster,) energies.
-        """
-        names = {"cluster": self._names[numbers]}
-        return Predictions(self.energies[numbers], np.asarray(values, np.float32), names)
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return the energy of clusters for each molecule: (cluster,)."""
+        return xr.DataArray(
+            self.energies[numbers], [("cluster", self._names[numbers])], name="energy"
+        )
 
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the file of each cluster."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
 from sciml_data.bench.plots import PREVIEWS_NAME
@@ -24,8 +25,6 @@ from .data import GROUP, MATERIAL, Groups, Patterns, find_stacks, keys_of, syste
 from .figures import draw, save_previews, write_tables
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from sciml_data.registry.stages import Converted
 
 READS = "files"  # `prepare` needs the ready files, not an opened dataset: bench/interface.py
@@ -139,16 +138,29 @@ class Classification(Benchmark):
             of_classes = of_classes / of_classes.sum(axis=1, keepdims=True)
         return of_classes
 
+    def named_features(self, numbers: Numbers) -> xr.Dataset:
+        """Return patterns: log intensities with the axes of the settings' coordinates."""
+        axes = ("row", "column") if self.polar_grid is None else ("radius", "angle")
+        names, values = self.stacks["name"][numbers], self.batch(numbers, None)[0]
+        return xr.Dataset({"patterns": (("stack", *axes, "view"), values)}, {"stack": names})
+
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return the probability of each space group, 0 or 1: (stack, space group)."""
+        return xr.DataArray(
+            (self.stacks[GROUP][numbers][:, None] == self.labels).astype(np.uint8),
+            [
+                ("stack", self.stacks["name"][numbers].astype(object)),
+                ("space_group", self.labels),
+            ],
+            name="probability",
+            attrs={"units": "1"},
+        )
+
     def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
-        """Return one-hot labels and probabilities (stack, space group); 0 if it is not a class."""
+        """Return probabilities (stack, space group) from those of classes; 0 of other groups."""
         of_labels = np.zeros((len(numbers), len(self.labels)), np.float32)
         of_labels[:, np.isin(self.labels, self.declared)] = values
-        names = self.stacks["name"][numbers].astype(object)
-        return Predictions(
-            observed=(self.stacks[GROUP][numbers][:, None] == self.labels).astype(np.uint8),
-            predicted=of_labels,
-            coords={"stack": names, "space_group": self.labels},
-        )
+        return super().predictions(numbers, of_labels)
 
     def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
         """Write two tables, and the previews of the test part."""

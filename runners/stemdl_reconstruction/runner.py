@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Batch, Benchmark
 from sciml_data.bench.scoring import images
@@ -27,7 +28,6 @@ from .data import DENSITY, FORMULA, LEGACY, MATERIAL, PIXEL, POTENTIAL, SCAN, UN
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from sciml_data.bench.plots import Results
     from sciml_data.registry.stages import Converted
@@ -72,6 +72,7 @@ class Reconstruction(Benchmark):
         "one material is scanned at several energies, over the same place: scores on materials "
         "that were trained on say what was remembered"
     )
+    INPUTS: Mapping[str, tuple[str, ...]] = {"scan": ("probe", "y", "x")}
 
     def open(self, converted: Converted) -> None:
         """Index the scans; patterns are read batch by batch.
@@ -183,6 +184,22 @@ class Reconstruction(Benchmark):
         errors = ops.mean(ops.abs((targets - predictions) / scale), axis=(1, 2, 3))
         return ops.sum(errors * weights), ops.sum(weights)
 
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return images of the scored channels: (sample, channel, row, column)."""
+        channels, (rows, columns) = self.scored_channels, self.view
+        images = data.read_targets(self.scans, channels, numbers)
+        return xr.DataArray(
+            np.moveaxis(images, -1, 1),
+            [
+                ("sample", self.scans["name"][numbers].astype(object)),
+                ("channel", np.array(channels, dtype=object)),
+                ("row", np.arange(rows)),
+                ("column", np.arange(columns)),
+            ],
+            name="image",
+            attrs={"units": ", ".join(UNITS[name] for name in channels)},
+        )
+
     def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
         """Return predictions with axes sample, channel, row and column.
 
@@ -191,22 +208,11 @@ class Reconstruction(Benchmark):
             values: (sample, row, column, channel) of the learnt channels.
         """
         channels = self.scored_channels
-        observed = data.read_targets(self.scans, channels, numbers)
         predicted = np.moveaxis(np.asarray(values, np.float32), -1, 1)
         if len(channels) > predicted.shape[1]:
             legacy = data.legacy_images(predicted[:, channels.index(POTENTIAL)])
             predicted = np.concatenate([predicted, legacy[:, None]], axis=1)
-        rows, columns = self.view
-        return Predictions(
-            observed=np.moveaxis(observed, -1, 1),
-            predicted=predicted,
-            coords={
-                "sample": self.scans["name"][numbers].astype(object),
-                "channel": np.array(channels, dtype=object),
-                "row": np.arange(rows),
-                "column": np.arange(columns),
-            },
-        )
+        return super().predictions(numbers, predicted)
 
     def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
         """Write a table with the errors of each scan."""

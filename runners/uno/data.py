@@ -138,6 +138,11 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
     )
 
 
+def feature_names(dataset: xr.Dataset) -> dict[str, list[str]]:
+    """Return the names of genes and descriptors."""
+    return {name: text_of(dataset[name]) for name in ("gene", "descriptor") if name in dataset}
+
+
 def _labels(dataset: xr.Dataset, name: str) -> pd.Categorical[Any]:
     codes = dataset[f"{name}_index"].to_numpy().astype(np.int32)
     return pd.Categorical.from_codes(codes, pd.Index(text_of(dataset[f"{name}_id"])))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -90,14 +91,22 @@ class Rows:
         dose_scale: mean and standard deviation that doses are standardised with; None: not at all.
         duplicate_single_drugs: a single drug is in both slots, as in the published code, with its
             dose divided between them.
-        is_padded: lists of distinct entities are padded.
+        is_compiled: the training step is compiled for each shape of a batch.
     """
 
     responses: Responses
     base: Floats
     dose_scale: tuple[float, float] | None
     duplicate_single_drugs: bool
-    is_padded: bool
+    is_compiled: bool
+
+    @cached_property
+    def is_padded(self) -> bool:
+        """Return whether lists of distinct entities are padded: JAX compiles each shape, too."""
+        # Computed at the first batch, because the name of the backend may need Keras.
+        from sciml_data.bench.training import backend
+
+        return self.is_compiled or backend.name() == "jax"
 
     def batches(
         self, rows: Codes, *, batch_size: int, rng: np.random.Generator | None = None

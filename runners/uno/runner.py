@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from sciml_data.bench.interface import Baseline, Benchmark
 from sciml_data.bench.scoring.compute import write_group_table
-from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import NOT_KNOWN, TEST, TRAIN, VALIDATION, Options
 
 from . import baselines, data, effects, inputs
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
     from sciml_data.bench.plots import Results
+    from sciml_data.bench.scoring.predictions import Predictions
 
 REFERENCE, NOISY = "reference", "reference-noisy"  # values of the settings `model`, `evaluation`
 # The model may use an entity's own effect if at least this percentage of validation rows share
@@ -58,6 +58,7 @@ class Uno(Benchmark):
     def open(self, dataset: xr.Dataset) -> None:
         """Read the ready form of the variant `settings["variant"]`."""
         self.responses = data.read_responses(dataset, self.settings["variant"])
+        self._labels = data.feature_names(dataset)
 
     def keys(self) -> pd.DataFrame:
         """Return the cell line, compounds and replicate of each row."""
@@ -69,8 +70,6 @@ class Uno(Benchmark):
 
     def fit(self) -> None:
         """Scale the features, and fit the forecast that the model corrects."""
-        from sciml_data.bench.training import backend
-
         responses, settings, train = self.responses, self.settings, self.division.parts[TRAIN]
         entities = {"cell": responses.cells, "drug": responses.drug_table}
         present = {"cell": responses.cell[train], "drug": responses.drugs[train]}
@@ -98,8 +97,7 @@ class Uno(Benchmark):
             base=base,
             dose_scale=None if is_reference else inputs.dose_scale(responses.doses[train]),
             duplicate_single_drugs=is_reference,
-            # JAX and XLA compile each new shape of a batch.
-            is_padded=bool(settings["xla"]) or backend.name() == "jax",
+            is_compiled=bool(settings["xla"]),
         )
 
     def _is_known(self, kind: str) -> bool:
@@ -161,12 +159,33 @@ class Uno(Benchmark):
             return np.concatenate([np.asarray(model(x)) for x, _, _ in batches])
         return predict_by_entity(model, self.rows.inputs(numbers))
 
-    def predictions(self, numbers: data.Codes, values: npt.NDArray[Any]) -> Predictions:
-        """Return predictions of rows; the axis `response` has the indices of the ready dataset."""
-        return Predictions(
-            observed=self.responses.target[numbers],
-            predicted=np.asarray(values, np.float32).reshape(len(numbers)),
-            coords={"response": numbers},
+    def named_features(self, numbers: data.Codes) -> xr.Dataset:
+        """Return scaled features of the cell and each drug of rows, and doses in -log10(mol/L).
+
+        Values of an empty slot are 0; its dose is NaN.
+        """
+        responses = self.responses
+        variables: dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]] = {}
+        axes = {"expression": "gene", "descriptors": "descriptor", "fingerprints": "bit"}
+        for name, table in self.features["cell"].items():
+            variables[name] = (("response", axes[name]), table[responses.cell[numbers]])
+        for slot in range(responses.drugs.shape[1]):
+            drugs = responses.drugs[numbers, slot]
+            end = f"_{slot + 1}" if responses.has_doses else ""
+            for name, table in self.features["drug"].items():
+                values = np.where(drugs[:, None] >= 0, table[drugs], table.dtype.type(0))
+                variables[f"{name}{end}"] = (("response", axes[name]), values)
+            if responses.has_doses:
+                variables[f"dose{end}"] = (("response",), responses.doses[numbers, slot])
+        return xr.Dataset(variables, {"response": numbers, **self._labels})
+
+    def targets(self, numbers: data.Codes) -> xr.DataArray:
+        """Return responses; the axis `response` has the indices of the ready dataset."""
+        return xr.DataArray(
+            self.responses.target[numbers],
+            [("response", numbers)],
+            name=data.TARGETS[self.settings["variant"]],
+            attrs={"units": "1"},
         )
 
     def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:

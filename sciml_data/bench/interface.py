@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.bench.scoring.compute import compute_metrics
+from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.splits import (
     TRAIN,
@@ -40,19 +41,18 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sciml_data.bench.scoring.metrics import Metric
-    from sciml_data.bench.scoring.predictions import Predictions
     from sciml_data.registry.stages import Converted
 
 SHARED = "shared"  # key of a batch's inputs that each replica gets whole, of any length
 PREFETCH = 4  # batches read ahead
-# Methods that a runner defines -> the method whose own version needs them no more.
-REQUIRED = {
-    "open": "open",
-    "keys": "divide_samples",
-    "build": "build",
-    "batch": "batches",
-    "sample_loss": "sample_loss",
-    "predictions": "predict",
+# Methods that a runner defines -> other methods whose own versions do not need them.
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "open": (),
+    "keys": ("divide_samples",),
+    "build": (),
+    "batch": ("batches",),
+    "sample_loss": (),
+    "targets": ("predictions", "predict"),
 }
 SELECTION = (
     "the epoch is chosen by the validation part, so that part's scores are those of a chosen "
@@ -147,7 +147,7 @@ class Benchmark:
             def build(self): ...                 # the Keras model
             def batch(self, numbers, rng): ...   # inputs, targets and weights of samples
             def sample_loss(self, targets, predictions, weights): ...
-            def predictions(self, numbers, values): ...
+            def targets(self, numbers): ...      # observed values with a name for every axis
 
         prepare = Digits
 
@@ -166,6 +166,8 @@ class Benchmark:
     """
 
     LEAKAGE = ""  # a sentence on what shared ids do to the scores, for the report
+    # Name of each input -> names of its axes after the samples, for `named_features`.
+    INPUTS: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, data: Any, split: Split, settings: Mapping[str, Any]) -> None:
         """Open the data, divide the samples, and fit what only the training part determines.
@@ -271,14 +273,61 @@ class Benchmark:
             [np.asarray(model(self.batch(chunk, None)[0], training=False)) for chunk in chunks]
         )
 
+    def targets(self, numbers: Numbers) -> xr.DataArray:
+        """Return what the predictions of samples are compared with.
+
+        Every axis has a name and a coordinate; the first is the samples with their ids. The
+        attribute `units` has the unit, and the name is that of the quantity.
+
+        Args:
+            numbers: of the samples.
+        """
+        raise DescriptorError(
+            f"{type(self).__name__} of runner.py has no method targets, so {len(numbers)} samples "
+            "cannot be listed, and predictions of other programs cannot be scored",
+            hint="docs/extend/benchmark.md",
+        )
+
+    def named_features(self, numbers: Numbers) -> xr.Dataset:
+        """Return the inputs of samples for models of other programs.
+
+        The default are the inputs of a batch, with the names in `INPUTS`.
+
+        Args:
+            numbers: of the samples, which are the first axis of each variable.
+        """
+        from sciml_data.bench.samples import named_inputs
+
+        return named_inputs(self.INPUTS, self.batch(numbers, None)[0])
+
+    def samples(self, part: str) -> xr.Dataset:
+        """Return features and targets of all samples of a part; arrays are read on access."""
+        from sciml_data.bench.samples import lazy_samples
+
+        return lazy_samples(self, self.division.parts[part])
+
+    def scored_targets(self, part: str) -> xr.DataArray:
+        """Return the targets of the scored samples of a part."""
+        return self.targets(self.scored(part))
+
+    def from_values(self, part: str, values: xr.DataArray) -> Predictions:
+        """Return predictions that another program made of the scored samples of a part.
+
+        Args:
+            part: of the split.
+            values: with the axes and coordinates of `scored_targets`.
+        """
+        return Predictions.of(self.scored_targets(part), values.to_numpy())
+
     def predictions(self, numbers: Numbers, values: npt.NDArray[Any]) -> Predictions:
         """Return predicted values beside the observed ones, with names for every axis.
 
         Args:
             numbers: of the samples.
-            values: (sample, ...) outputs of the model or of a baseline.
+            values: (sample, ...) outputs of the model or of a baseline; the default takes them as
+                the targets' values.
         """
-        raise NotImplementedError  # only a runner with its own `predict` may lack it
+        return Predictions.of(self.targets(numbers), values)
 
     def predict_into(self, model: Any, part: str, folder: Path) -> Predictions:
         """Return the predictions of a part, and let the runner write files of its own."""
@@ -336,7 +385,7 @@ class Benchmark:
         def has(method: str) -> bool:
             return getattr(cls, method, None) is not getattr(Benchmark, method, None)
 
-        missing = [name for name, other in REQUIRED.items() if not (has(name) or has(other))]
+        missing = [name for name, others in REQUIRED.items() if not any(map(has, (name, *others)))]
         if missing:
             raise DescriptorError(
                 f"{cls.__name__} of runner.py lacks {', '.join(missing)}",

@@ -29,7 +29,7 @@ def test_every_missing_method_is_named_at_once() -> None:
     with pytest.raises(DescriptorError, match=r"Bare of runner\.py lacks") as error:
         Bare(None, SPLIT, {})
 
-    assert "keys, build, batch, sample_loss, predictions" in str(error.value)
+    assert "keys, build, batch, sample_loss, targets" in str(error.value)
     assert "docs/extend/benchmark.md" in str(error.value)
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -119,7 +120,7 @@ def test_a_batch_names_each_entity_once_and_rows_point_to_it(problem: Any) -> No
 
 def test_padding_adds_entities_that_no_row_points_to() -> None:
     rows = problem_of("auc", cells=400, drugs=200, rows=900).rows
-    padded = type(rows)(**{**vars(rows), "is_padded": True})
+    padded = replace(rows, is_compiled=True)
     plain, other = (version.inputs(np.arange(90)) for version in (rows, padded))
 
     assert len(other["shared"]["cells"]) == 128 > len(plain["shared"]["cells"])

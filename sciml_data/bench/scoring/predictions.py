@@ -53,6 +53,20 @@ class Predictions:
                 hint="coords needs an entry for each axis, in the order of the axes",
             )
 
+    @classmethod
+    def of(cls, observed: xr.DataArray, predicted: Any) -> Predictions:
+        """Return predicted values beside observed ones.
+
+        Args:
+            observed: has a coordinate for each axis.
+            predicted: as many values, which become float32 in the shape of `observed`.
+        """
+        import numpy as np
+
+        values = np.asarray(predicted, np.float32).reshape(observed.shape)
+        coords = {str(axis): observed[axis].to_numpy() for axis in observed.dims}
+        return cls(observed.to_numpy(), values, coords)
+
     def to_dataset(self) -> xr.Dataset:
         """Return `observed` and `predicted` as variables on the named axes."""
         import xarray as xr
