@@ -1,1 +1,251 @@
-"""The Python functions of the benchmarks; the command line calls the same functions."""
+"""The Python functions of the benchmarks; the command line calls the same functions.
+
+    uno = sciml_data.load_benchmark("uno", dataset="uno_ccle", split="cell")
+    ids, x, y = uno.to_numpy("train")
+    model.fit(x, y)
+
+The keywords `version`, `sample`, `registry`, `home`, `log` and `progress` are those of
+`datasets.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sciml_data.api.datasets import Log, _discard
+from sciml_data.errors import nearest
+from sciml_data.home import HomePath, find_home
+from sciml_data.progress import Progress
+from sciml_data.registry import RegistryPath, find_registry, html_table
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import xarray as xr
+
+    from sciml_data.bench.run import Opened
+    from sciml_data.bench.scoring import Metric
+
+__all__ = ["LoadedBenchmark", "benchmarks", "load_benchmark"]
+
+
+def benchmarks(*, registry: RegistryPath = None) -> list[str]:
+    """Return the names of all benchmarks of the registry."""
+    return find_registry(registry).benchmarks()
+
+
+def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
+    name: str,
+    *,
+    split: str | None = None,
+    variant: str | None = None,
+    dataset: str | None = None,
+    version: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    sample_set: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    mirrors: Sequence[str] = (),
+    registry: RegistryPath = None,
+    home: HomePath = None,
+    wait: bool = True,
+    log: Log | None = None,
+    progress: Progress | None = None,
+) -> LoadedBenchmark:
+    """Return a benchmark on its data: the samples of each part, and the metrics.
+
+    The dataset is fetched, verified and converted if necessary.
+
+    Args:
+        name: of the benchmark.
+        split: name; None is the headline split.
+        variant: name, for benchmarks with several.
+        dataset: id, for benchmarks with several.
+        version: of the dataset; None is the version that the benchmark names.
+        sample: use the synthetic sample.
+        sample_seed: seed of the sample.
+        sample_set: ``KEY=VALUE`` texts for the size of the sample.
+        settings: values that replace those of the benchmark, such as the size of a patch.
+        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
+        registry: registry folder.
+        home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
+        log: gets a line for each step.
+        progress: gets (done, total) of the fetch and of the conversion.
+
+    Raises:
+        CallError: no such benchmark, split, variant, dataset or setting.
+        SciMLDataError: the data cannot be fetched, verified, converted or divided.
+    """
+    from sciml_data.bench import Request, Sample
+    from sciml_data.bench.run import open_benchmark, stage
+
+    log = log or _discard
+    found = find_registry(registry)
+    request = Request(
+        name,
+        found,
+        split=split,
+        variant=variant,
+        dataset=dataset,
+        overrides=tuple(f"{key}={_as_text(value)}" for key, value in (settings or {}).items()),
+        is_sample=sample,
+    )
+    opened = open_benchmark(
+        request,
+        lambda task: stage(
+            task if version is None else replace(task, version=version),
+            found,
+            home=find_home(home, wait=wait, log=log),
+            mirrors=mirrors,
+            sample=Sample(sample_seed, tuple(sample_set)) if sample else None,
+            log=log,
+            progress=progress,
+        ),
+        log=log,
+    )
+    return LoadedBenchmark(opened)
+
+
+def _as_text(value: Any) -> str:
+    """Return a setting's value as it is typed on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@dataclass(frozen=True)
+class LoadedBenchmark:
+    """A benchmark on its data.
+
+    Attributes:
+        opened: task, split, settings, dataset and the runner's problem.
+    """
+
+    opened: Opened
+
+    @property
+    def name(self) -> str:
+        """Return the name of the benchmark."""
+        return self.opened.task.name
+
+    @property
+    def title(self) -> str:
+        """Return the title of the benchmark, or of its variant."""
+        return self.opened.task.title
+
+    @property
+    def split(self) -> str:
+        """Return the name of the split."""
+        return self.opened.split.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Return every setting of the benchmark."""
+        return self.opened.settings
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the definition of each metric: unit, direction, bounds and formula."""
+        return {metric.id: metric for metric in self.opened.task.metrics}
+
+    @property
+    def headline_metric(self) -> str | None:
+        """Return the key of the metric that ranks runs."""
+        return self.opened.task.headline_metric
+
+    @property
+    def leakage(self) -> Mapping[str, Any]:
+        """Return what each part shares with the training part; `told` has it in sentences."""
+        return self.opened.problem.leakage
+
+    @cached_property
+    def parts(self) -> Mapping[str, xr.Dataset]:
+        """Return the samples of each part: ids, keys, features and targets.
+
+        The dataset of a part is made on access, and its arrays are read when they are used. The
+        first dimension is the samples; `attrs["target"]` has the name of the targets.
+
+        Train with `train` and choose with `validation`. The part `test` estimates the error on new
+        data, and does so only if it is looked at once: do not choose a model by it.
+        """
+        return _Parts(self.opened)
+
+    def to_numpy(self, part: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return ids, features and targets of a part.
+
+        Args:
+            part: name of the part.
+
+        Returns:
+            ids (sample,); features (sample, ...): the only input, or all inputs as columns (sample,
+            feature) in their order; targets (sample, ...).
+        """
+        import numpy as np
+
+        samples = self.parts[part]
+        target = samples.attrs["target"]
+        axis = str(samples[target].dims[0])
+        inputs = [samples[name].to_numpy() for name in samples.data_vars if name != target]
+        flat = [values.reshape(len(values), -1) for values in inputs]
+        features = inputs[0] if len(inputs) == 1 else np.concatenate(flat, axis=1)
+        return samples[axis].to_numpy(), features, samples[target].to_numpy()
+
+    def __repr__(self) -> str:
+        """Return name, dataset, split and sizes."""
+        data = self.opened.source
+        sizes = ", ".join(f"{part} {size:,}" for part, size in self._sizes.items())
+        return (
+            f"<LoadedBenchmark {self.name}: {data.dataset_id} {data.version}"
+            f"{' (synthetic sample)' if data.is_synthetic else ''}, split {self.split}; {sizes}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return title, dataset, parts, metrics and leakage for a notebook."""
+        data, task = self.opened.source, self.opened.task
+        metrics = ", ".join(
+            f"{metric.name} ({metric.unit}, {'lower' if metric.lower_is_better else 'higher'} is "
+            "better)"
+            for metric in task.metrics
+        )
+        rows = {
+            "dataset": f"{data.dataset_id} {data.version}",
+            "data": "SYNTHETIC SAMPLE: scores say nothing about nature"
+            if data.is_synthetic
+            else "",
+            "variant": task.variant or "",
+            "split": f"{self.split}: {self.opened.split.strategy}",
+            **{f"part {part}": f"{size:,} samples" for part, size in self._sizes.items()},
+            "metrics": metrics,
+            "leakage": " ".join(self.leakage.get("told", ())),
+        }
+        return html_table(f"{task.name}: {task.title}", rows)
+
+    @property
+    def _sizes(self) -> Mapping[str, int]:
+        return self.opened.problem.sizes
+
+
+class _Parts(Mapping[str, "xr.Dataset"]):
+    """The samples of each part, made on first access."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._made: dict[str, xr.Dataset] = {}
+
+    def __getitem__(self, part: str) -> xr.Dataset:
+        if part not in self._opened.problem.parts:
+            known = self._opened.problem.parts
+            raise KeyError(f"no part {part!r}{nearest(part, known)}; parts are {', '.join(known)}")
+        if part not in self._made:
+            self._made[part] = self._opened.problem.samples(part)
+        return self._made[part]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened.problem.parts)
+
+    def __len__(self) -> int:
+        return len(self._opened.problem.parts)
+
+    def __repr__(self) -> str:
+        return f"<parts {', '.join(self)}>"

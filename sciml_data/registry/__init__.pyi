@@ -40,6 +40,7 @@ from .manifest import (
     read_manifest,
     unsafe_because,
 )
+from .notebook import html_table
 from .options import option, parse_options, value_like
 from .portability import portability_warnings
 from .stages import Converted, Fetched, Plan, PlannedFile, Verified
@@ -75,6 +76,7 @@ __all__ = [
     "find_registry",
     "hash_file",
     "is_built_in",
+    "html_table",
     "load_descriptor",
     "manifest_of",
     "match_paths",

@@ -25,6 +25,7 @@ from sciml_data.errors import DescriptorError, JsonError, Problem, printable, re
 from sciml_data.home import read_json
 from sciml_data.registry.layout import LIVE, Registry, check_dataset_id, check_version
 from sciml_data.registry.manifest import Manifest, hash_file, read_manifest, unsafe_because
+from sciml_data.registry.notebook import descriptor_html
 
 DESCRIPTOR_NAME = "datapackage.json"
 MANIFEST_NAME = "manifest.csv"
@@ -156,6 +157,8 @@ class Descriptor:
     def is_pinned(self) -> bool:
         """Return whether the registry has the hash of every file."""
         return self.trust == "pinned"
+
+    _repr_html_ = descriptor_html  # for notebooks
 
 
 def load_descriptor(registry: Registry, dataset: str, version: str | None = None) -> Descriptor:

@@ -1,5 +1,6 @@
 from .execution import prepare, run_once
 from .jobscript import Job, write_job_script
+from .opening import Opened, open_benchmark
 from .request import Request, check_names, check_request
 from .rescoring import Difference, check_outputs, rescore
 from .staging import Sample, Source, stage
@@ -7,12 +8,14 @@ from .staging import Sample, Source, stage
 __all__ = [
     "Difference",
     "Job",
+    "Opened",
     "Request",
     "Sample",
     "Source",
     "check_names",
     "check_outputs",
     "check_request",
+    "open_benchmark",
     "prepare",
     "rescore",
     "run_once",

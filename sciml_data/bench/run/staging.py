@@ -91,6 +91,7 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
     sample: Sample | None = None,
     clear_cache: bool = False,
     log: Log = lambda _text: None,
+    progress: Progress | None = None,
 ) -> Source:
     """Fetch, verify, convert and open a task's dataset; skip what is already done.
 
@@ -102,6 +103,8 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         sample: to make instead of fetching real data.
         clear_cache: drop the ready files from the page cache, so that they are read from disk.
         log: gets a line for each step.
+        progress: gets (done, total): bytes of the fetch or parts of the sample, then the bytes that
+            are converted.
 
     Raises:
         SciMLDataError: a stage failed.
@@ -115,8 +118,10 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
     converted = _find_unchanged(descriptor, folder, log)
     if converted is None or not _is_current(converted, descriptor, home, sample):
-        fetched = _fetch(descriptor, home, mirrors=mirrors, sample=sample, log=log)
-        converted = _convert(fetched, log)
+        fetched = _fetch(
+            descriptor, home, mirrors=mirrors, sample=sample, log=log, progress=progress
+        )
+        converted = _convert(fetched, log, progress)
     runner = load_runner(registry, task.name)
     cache_clear = _clear_cache(converted, log) if clear_cache else NOT_REQUESTED
     return Source(
@@ -231,6 +236,7 @@ def _fetch(
     mirrors: Sequence[str],
     sample: Sample | None,
     log: Log,
+    progress: Progress | None,
 ) -> Fetched:
     """Return the native files; complete ones are neither fetched nor generated again."""
     from sciml_data.synthetic.make import make_sample, progress_lines
@@ -241,18 +247,18 @@ def _fetch(
     if sample is None:
         plan = make_plan(descriptor, home, mirrors=mirrors)
         log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
-        return fetch(plan, log=log)
+        return fetch(plan, log=log, progress=progress)
     log(f"making the synthetic sample {sample.seed} of {name}")
     return make_sample(
         descriptor,
         home,
         seed=sample.seed,
         overrides=sample.overrides,
-        progress=progress_lines("sample", log),
+        progress=progress or progress_lines("sample", log),
     )
 
 
-def _convert(fetched: Fetched, log: Log) -> Converted:
+def _convert(fetched: Fetched, log: Log, progress: Progress | None) -> Converted:
     """Verify and convert the native files."""
     from sciml_data.ready import convert
     from sciml_data.transfer.verification import verify
@@ -261,4 +267,4 @@ def _convert(fetched: Fetched, log: Log) -> Converted:
     log(f"verifying {name}")
     verified = verify(fetched, log=log)
     log(f"converting {name}")
-    return convert(verified, log=log)
+    return convert(verified, log=log, progress=progress)
