@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from sciml_data.bench.interface import Benchmark
 from sciml_data.bench.scoring.predictions import Predictions
@@ -24,8 +25,6 @@ from .features import make_features
 from .pieces import Batch, Pieces, curve_order, scale_of, weights_of
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
@@ -99,8 +98,8 @@ class Tevolop(Benchmark):
             train=train.has_pixel,
             stop=train.stop,
         )
-        self.targets = np.nan_to_num(self.scale.standard(self.observed))
-        self.base = np.zeros_like(self.targets)
+        self.standard_targets = np.nan_to_num(self.scale.standard(self.observed))
+        self.base = np.zeros_like(self.standard_targets)
         if settings["base"] == "ridge":
             self.base = self.scale.standard(self.forecasts["ridge"])
 
@@ -179,6 +178,22 @@ class Tevolop(Benchmark):
             },
         )
 
+    def samples(self, part: str) -> xr.Dataset:
+        """Return the features of pixels and times of a part, and the targets of their windows."""
+        area, axes = self.areas[part], ("pixel", "time", "feature")
+        features = self.features[area.has_pixel][:, area.times]
+        return xr.Dataset(
+            {"features": (axes, features), "magnitude": self.scored_targets(part)},
+            {"feature": list(self.feature_names)},
+            attrs={"target": "magnitude"},
+        )
+
+    def scored_targets(self, part: str) -> xr.DataArray:
+        """Return magnitudes (pixel, time, window), NaN if not in the part or not known."""
+        values = self.predictions_of(part, self.observed)
+        axes = list(values.coords.items())
+        return xr.DataArray(values.observed, axes, name="magnitude", attrs={"units": "1"})
+
     def baselines(self) -> Mapping[str, Mapping[str, Predictions]]:
         """Return the predictions of each baseline for each part."""
         return {
@@ -234,7 +249,7 @@ class Tevolop(Benchmark):
         return Pieces(
             self.features,
             self.base,
-            self.targets,
+            self.standard_targets,
             weights=self.weights[:, None] * self._has_target(part),
             times=area.times,
             order=order,

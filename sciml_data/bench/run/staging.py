@@ -236,7 +236,7 @@ def _fetch(
     mirrors: Sequence[str],
     sample: Sample | None,
     log: Log,
-    progress: Progress | None,
+    progress: Progress | None = None,
 ) -> Fetched:
     """Return the native files; complete ones are neither fetched nor generated again."""
     from sciml_data.synthetic.make import make_sample, progress_lines
