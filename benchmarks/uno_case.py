@@ -165,4 +165,4 @@ def _evaluation_rows(responses: Any, count: int) -> Any:
 def _entities(data: Any, kind: str, tables: Mapping[str, Any]) -> Any:
     count = len(next(iter(tables.values())))
     ids = tuple(f"{kind}.{number}" for number in range(count))
-    return data.Entities(ids, ids, tables, np.arange(count))
+    return data.Entities(ids, pd.Categorical(ids), tables)

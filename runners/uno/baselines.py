@@ -32,7 +32,7 @@ DOSE_MEANS: Mapping[str, tuple[str, ...]] = {
     "dose_cell_mean": ("level", "drug", "dose", "cell"),
 }
 BOOSTING, RIDGE = "boosting", "ridge"
-REQUIRED = {RIDGE: ("sklearn",), BOOSTING: ("sklearn", "lightgbm")}  # modules of a baseline
+BOOSTING_MODULE = "lightgbm"
 # Evenly spaced samples bound time and memory: 20 million rows give the ridge's few hundred weights
 # no more precision. A singular value decomposition of 2,000 drugs takes about 10 seconds.
 MAX_FOR_AXES = 2000  # entities that principal axes are computed from
@@ -54,32 +54,19 @@ def fit(problem: Uno) -> tuple[dict[str, Baseline], dict[str, Any]]:
         name: effects.forecast(responses, train, kinds, penalty=penalty).__getitem__
         for name, kinds in means.items()
     }
-    notes = {
-        name: {"skipped": reason} for name in REQUIRED if (reason := _why_skipped(name, settings))
-    }
-    if RIDGE in notes:
-        return fitted, notes
     reduced = {
         kind: _components(tables, problem.training[kind], settings["components"])
         for kind, tables in problem.features.items()
     }
     features = RowFeatures(responses, reduced["cell"], reduced["drug"])
     fitted[RIDGE] = _fit_ridge(features, train, settings)
-    if BOOSTING not in notes:
-        fitted[BOOSTING], notes[BOOSTING] = _fit_boosting(features, parts, settings)
-    return fitted, notes
-
-
-def is_installed(module: str) -> bool:
-    """Return whether a module can be imported."""
-    return importlib.util.find_spec(module) is not None
-
-
-def _why_skipped(name: str, settings: Mapping[str, Any]) -> str:
-    missing = [module for module in REQUIRED[name] if not is_installed(module)]
-    if missing:
-        return f"{missing[0]} is not installed: pip install 'sciml-data[uno]'"
-    return "boosting_trees=0" if name == BOOSTING and not settings["boosting_trees"] else ""
+    if not settings["boosting_trees"]:
+        return fitted, {BOOSTING: {"skipped": "boosting_trees=0"}}
+    if importlib.util.find_spec(BOOSTING_MODULE) is None:
+        reason = f"{BOOSTING_MODULE} is not installed: pip install 'sciml-data[uno]'"
+        return fitted, {BOOSTING: {"skipped": reason}}
+    fitted[BOOSTING], note = _fit_boosting(features, parts, settings)
+    return fitted, {BOOSTING: note}
 
 
 @dataclass(frozen=True)
@@ -119,17 +106,16 @@ class RowFeatures:
             blocks += [both.reshape(len(rows), -1), *dose_products]
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
+    def baseline(self, model: Any, *, products: int = 0) -> Baseline:
+        """Return a function from rows to values (row,); `model.predict` takes `of(rows)`."""
 
-def _predictor(predict: Any, features: RowFeatures, products: int = 0) -> Baseline:
-    """Return a function from rows to values (row,), with the features of a block in memory."""
+        def values(rows: Codes) -> npt.NDArray[Any]:
+            blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
+            return np.concatenate(
+                [model.predict(self.of(block, products=products)) for block in blocks]
+            )
 
-    def values(rows: Codes) -> npt.NDArray[Any]:
-        blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
-        return np.concatenate(
-            [predict(features.of(block, products=products)).reshape(-1) for block in blocks]
-        )
-
-    return values
+        return values
 
 
 def _fit_ridge(features: RowFeatures, train: Codes, settings: Mapping[str, Any]) -> Baseline:
@@ -144,7 +130,7 @@ def _fit_ridge(features: RowFeatures, train: Codes, settings: Mapping[str, Any])
     )
     values = features.of(rows, products=products).astype(np.float64)
     line.fit(values, features.responses.target[rows].astype(np.float64))
-    return _predictor(line.predict, features, products)
+    return features.baseline(line, products=products)
 
 
 def _fit_boosting(
@@ -183,7 +169,7 @@ def _fit_boosting(
         valid_sets=[train_data.create_valid(features.of(validation), target[validation])],
         callbacks=[lightgbm.early_stopping(50, verbose=False)],
     )
-    return _predictor(booster.predict, features), {
+    return features.baseline(booster), {
         "trees": int(booster.best_iteration),
         "rows": len(train),
         "selection": "trees by the validation part",

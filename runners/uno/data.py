@@ -36,24 +36,25 @@ class Entities:
 
     Attributes:
         ids: qualified by source.
-        names: canonical names; ids of the same cell line or compound share a name.
+        names: (entity,) canonical; ids of the same cell line or compound share a name.
         tables: features by name: float32 (entity, feature), NaN where missing, or bits as uint8.
-        codes: (entity,) number of the name.
     """
 
     ids: tuple[str, ...]
-    names: tuple[str, ...]
+    names: pd.Categorical[Any]
     tables: Mapping[str, npt.NDArray[Any]]
-    codes: Codes
 
     def __len__(self) -> int:
         """Return the number of entities."""
         return len(self.ids)
 
-    def named(self, indices: npt.NDArray[np.integer[Any]]) -> pd.Categorical:
-        """Return the canonical names of entities; none for a negative index."""
-        codes = np.append(self.codes, NO_SLOT)[indices]
-        return pd.Categorical.from_codes(codes, pd.Index(np.unique(np.array(self.names, str))))
+    def codes(self, indices: npt.NDArray[np.integer[Any]]) -> Codes:
+        """Return the numbers of the names of entities; `NO_SLOT` stays."""
+        return np.asarray(np.append(self.names.codes, NO_SLOT)[indices], np.int64)
+
+    def named(self, indices: npt.NDArray[np.integer[Any]]) -> pd.Categorical[Any]:
+        """Return the canonical names of entities; none for `NO_SLOT`."""
+        return pd.Categorical.from_codes(self.codes(indices), dtype=self.names.dtype)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Responses:
     def has_pairs(self) -> bool:
         """Return whether any row has a second drug."""
         return self.has_doses and bool((self.drugs[:, 1] >= 0).any())
+
+    @property
+    def entities(self) -> Mapping[str, tuple[Entities, npt.NDArray[np.int32]]]:
+        """Return by kind the table, and the indices of the rows' entities in it."""
+        return {"cell": (self.cells, self.cell), "drug": (self.drug_table, self.drugs)}
 
 
 def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
@@ -157,9 +163,8 @@ def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Enti
     if "fingerprints" in tables:
         count = int(dataset["fingerprints"].attrs["bits"])
         tables["fingerprints"] = np.unpackbits(tables["fingerprints"], axis=1, count=count)
-    names = tuple(text_of(dataset[f"{kind}_canonical"]))
-    codes = np.unique(np.array(names, str), return_inverse=True)[1]
-    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables, codes.astype(np.int64))
+    names = pd.Categorical(text_of(dataset[f"{kind}_canonical"]))
+    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables)
 
 
 def keys_of(responses: Responses) -> pd.DataFrame:
@@ -174,7 +179,7 @@ def keys_of(responses: Responses) -> pd.DataFrame:
         columns[f"drug_{number}"] = responses.drug_table.named(slot)
     combination = pd.factorize(group_codes(responses))[0]
     columns["combination"] = combination
-    cells = responses.cells.codes[responses.cell]
+    cells = responses.cells.codes(responses.cell)
     columns["replicate"] = cells * (combination.max() + 1) + combination
     columns["source"] = responses.source
     if responses.published is not None:
@@ -183,14 +188,9 @@ def keys_of(responses: Responses) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(len(responses), name="row"))
 
 
-def compounds(responses: Responses) -> Codes:
-    """Return (row, slot) codes of the canonical compounds, `NO_SLOT` for an empty slot."""
-    return np.asarray(np.append(responses.drug_table.codes, NO_SLOT)[responses.drugs])
-
-
 def group_codes(responses: Responses) -> Codes:
     """Return (row,) a number for each compound, or pair of compounds in either order."""
-    slots = compounds(responses)
+    slots = responses.drug_table.codes(responses.drugs)
     low, high = slots.min(axis=1), slots.max(axis=1)
     return np.asarray((low + 1) * np.int64(len(responses.drug_table) + 1) + high)
 

@@ -11,63 +11,17 @@ These forecasts are baselines, and one of them is the base that the `pooled` net
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .data import NO_SLOT, Codes, Floats, Responses, compounds, group_codes
+from .data import NO_SLOT, Codes, Floats, Responses, group_codes
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 MAX_SWEEPS = 50  # passes over all factors
 TOLERANCE = 1e-6  # largest change of an effect in the last pass
 DOSE_STEP = 0.25  # of -log10(mol/L): doses are rounded to multiples of it
-
-
-@dataclass(frozen=True)
-class AdditiveEffects:
-    """The mean of the training rows, and for each factor the effects of its codes (code,)."""
-
-    mean: float
-    effects: tuple[Doubles, ...]
-
-    def predict(self, factors: Sequence[Codes]) -> Doubles:
-        """Return the forecast of rows (row,) float64; an unknown code has effect 0."""
-        effects = zip(self.effects, factors, strict=True)
-        return np.asarray(sum((_gathered(*effect) for effect in effects), self.mean))
-
-
-def fit_additive_effects(
-    target: Doubles, factors: Sequence[Codes], *, penalty: float
-) -> AdditiveEffects:
-    """Return effects fitted by least squares with a penalty on each squared effect.
-
-    Args:
-        target: (row,).
-        factors: codes from 0, (row,) or (row, slot) with `NO_SLOT` for an empty slot. The effects
-            of slots are added.
-        penalty: weight of the squared effects, in rows.
-    """
-    mean = float(target.mean())
-    effects = [np.zeros(int(codes.max()) + 1) for codes in factors]
-    counts = [
-        _summed(codes, np.ones(len(target)), len(effect))
-        for codes, effect in zip(factors, effects, strict=True)
-    ]
-    residual = target - mean
-    for _ in range(MAX_SWEEPS):
-        largest_step = 0.0
-        for number, (codes, count) in enumerate(zip(factors, counts, strict=True)):
-            shrinkage = penalty * effects[number]
-            step = _summed(codes, residual, len(count)) - shrinkage
-            step = step / (count + penalty) / len(_slots(codes))
-            effects[number] = effects[number] + step
-            residual = residual - _gathered(step, codes)
-            largest_step = max(largest_step, float(np.abs(step).max(initial=0.0)))
-        if largest_step < TOLERANCE:
-            break
-    return AdditiveEffects(mean, tuple(effects))
 
 
 def forecast(responses: Responses, train: Codes, kinds: Sequence[str], *, penalty: float) -> Floats:
@@ -82,8 +36,39 @@ def forecast(responses: Responses, train: Codes, kinds: Sequence[str], *, penalt
     by_kind = factors_of(responses) if kinds else {}
     factors = [codes for kind in kinds for codes in by_kind.get(kind, [])]
     target = responses.target[train].astype(np.float64)
-    fitted = fit_additive_effects(target, [codes[train] for codes in factors], penalty=penalty)
-    return np.broadcast_to(fitted.predict(factors), len(responses)).astype(np.float32)
+    mean = float(target.mean())
+    of_train = [codes[train] for codes in factors]
+    effects = fit_additive_effects(target - mean, of_train, penalty=penalty)
+    values = sum(map(sum_of_effects, effects, factors), mean)
+    return np.broadcast_to(values, len(responses)).astype(np.float32)
+
+
+def fit_additive_effects(
+    residual: Doubles, factors: Sequence[Codes], *, penalty: float
+) -> list[Doubles]:
+    """Return for each factor the effects of its codes (code,), by penalised least squares.
+
+    Args:
+        residual: (row,) values without their mean.
+        factors: codes from 0, (row,) or (row, slot) with `NO_SLOT` for an empty slot. The effects
+            of slots are added.
+        penalty: weight of the squared effects, in rows.
+    """
+    effects = [np.zeros(int(codes.max()) + 1) for codes in factors]
+    ones = np.ones(len(residual))
+    counts = [_summed(codes, like, ones) for codes, like in zip(factors, effects, strict=True)]
+    for _ in range(MAX_SWEEPS):
+        largest_step = 0.0
+        for number, (codes, count) in enumerate(zip(factors, counts, strict=True)):
+            shrinkage = penalty * effects[number]
+            step = _summed(codes, count, residual) - shrinkage
+            step = step / (count + penalty) / len(_slots(codes))
+            effects[number] = effects[number] + step
+            residual = residual - sum_of_effects(step, codes)
+            largest_step = max(largest_step, float(np.abs(step).max(initial=0.0)))
+        if largest_step < TOLERANCE:
+            break
+    return effects
 
 
 def factors_of(responses: Responses) -> dict[str, list[Codes]]:
@@ -92,13 +77,11 @@ def factors_of(responses: Responses) -> dict[str, list[Codes]]:
     `level` is a dose of any drug. `dose` is a drug at a dose, a pair of drugs, and a pair at its
     doses; these are nested in `drug` and `level`.
     """
-    cells = [responses.cells.codes[responses.cell]]
-    if len(np.unique(responses.cells.codes)) < len(responses.cells):
-        cells.append(responses.cell.astype(np.int64))
-    drugs = [compounds(responses)]
-    if len(np.unique(responses.drug_table.codes)) < len(responses.drug_table):
-        drugs.append(responses.drugs.astype(np.int64))
-    factors = {"cell": cells, "drug": drugs}
+    factors = {}
+    for kind, (table, indices) in responses.entities.items():
+        factors[kind] = [table.codes(indices)]
+        if len(table.names.categories) < len(table):
+            factors[kind].append(indices.astype(np.int64))
     if responses.has_doses:
         steps = np.round(np.nan_to_num(responses.doses, nan=0.0) / DOSE_STEP).astype(np.int64)
         is_drug = responses.drugs != NO_SLOT
@@ -109,7 +92,7 @@ def factors_of(responses: Responses) -> dict[str, list[Codes]]:
 
 def _at_doses(responses: Responses, levels: Codes) -> list[Codes]:
     """Return factors: drugs at doses, pairs of drugs, and pairs at doses in any order."""
-    at_dose = compounds(responses) * (levels.max() + 1) + levels
+    at_dose = responses.drug_table.codes(responses.drugs) * (levels.max() + 1) + levels
     at_dose = _numbered(np.where(responses.drugs == NO_SLOT, NO_SLOT, at_dose))
     if not responses.has_pairs:
         return [at_dose[:, 0]]
@@ -126,16 +109,7 @@ def _numbered(codes: Codes) -> Codes:
     return np.where(codes == NO_SLOT, NO_SLOT, np.searchsorted(known, codes))
 
 
-def _summed(codes: Codes, values: Doubles, count: int) -> Doubles:
-    """Return the sum of the rows' values for each code (code,)."""
-    total = np.zeros(count)
-    for slot in _slots(codes):
-        known = slot != NO_SLOT
-        total += np.bincount(slot[known], values[known], minlength=count)
-    return total
-
-
-def _gathered(effect: Doubles, codes: Codes) -> Doubles:
+def sum_of_effects(effect: Doubles, codes: Codes) -> Doubles:
     """Return the sum of each row's effects (row,); a code that was not fitted has effect 0."""
     padded = np.append(effect, 0.0)
     total = np.zeros(len(codes))
@@ -147,3 +121,12 @@ def _gathered(effect: Doubles, codes: Codes) -> Doubles:
 def _slots(codes: Codes) -> Codes:
     """Return codes as (slot, row)."""
     return codes[None] if codes.ndim == 1 else codes.T
+
+
+def _summed(codes: Codes, like: Doubles, values: Doubles) -> Doubles:
+    """Return the sum of the rows' values for each code, in the shape of `like` (code,)."""
+    total = np.zeros(len(like))
+    for slot in _slots(codes):
+        known = slot != NO_SLOT
+        total += np.bincount(slot[known], values[known], minlength=len(like))
+    return total

@@ -33,8 +33,8 @@ def build_model(settings: Named, tables: Tables) -> Any:
 
     Args:
         settings: see task.toml, and `has_doses`: rows have doses, and with them slots for two
-            drugs; `has_pairs`: a row has a second drug; `knows`: entities that `pooled` has vectors
-            for (`cell_id`, `drug_id`); `output_scale`: unit of its corrections.
+            drugs; `has_pairs`: a row has a second drug; `knows`: kinds of entities that `pooled`
+            has vectors for; `output_scale`: unit of its corrections.
         tables: features of all entities.
     """
     model = {REFERENCE: Reference, POOLED: Pooled}[settings["model"]](settings, tables)
@@ -216,12 +216,13 @@ class Reference(EntityModel):
     def __init__(self, settings: Named, tables: Tables) -> None:
         super().__init__(settings, tables)
         widths = settings["tower_widths"]
-        self.cell_towers = {
-            name: Tower(widths, self.dropout, name=f"cell_{name}") for name in tables.names[CELL]
-        }
-        self.drug_towers = {
-            name: Tower(widths, self.dropout, name=f"drug_{name}") for name in tables.names[DRUG]
-        }
+        self.cell_towers, self.drug_towers = (
+            {
+                name: Tower(widths, self.dropout, name=f"{kind}_{name}")
+                for name in tables.names[kind]
+            }
+            for kind in (CELL, DRUG)
+        )
         first, *others = settings["head_widths"]
         blocks = {CELL: widths[-1] * len(self.cell_towers)}
         blocks |= dict.fromkeys(self.slots, widths[-1] * len(self.drug_towers))
@@ -242,7 +243,7 @@ class Reference(EntityModel):
         outputs = [
             tower.rest(tower.first(rows[name]), use_dropout=False) for name, tower in towers.items()
         ]
-        joined = _concatenated(outputs)
+        joined = ops.concatenate(outputs, axis=-1)
         blocks = (CELL,) if kind == CELL else self.slots
         return {block: self.join(joined, block=block) for block in blocks}
 
@@ -273,7 +274,7 @@ class Reference(EntityModel):
                 tower.rest(take(terms[name], inputs[block]), use_dropout=True)
                 for name, tower in self._towers(CELL if block == CELL else DRUG).items()
             ]
-            total = total + self.join(_concatenated(outputs), block=block)
+            total = total + self.join(ops.concatenate(outputs, axis=-1), block=block)
         return total
 
     def _head(self, values: Any, inputs: Named, *, use_dropout: bool, order: int = 1) -> Any:
@@ -305,7 +306,7 @@ class Pooled(EntityModel):
         self.vectors = {
             kind: layers.Embedding(count, width, embeddings_initializer="zeros", name=f"{kind}_id")
             for kind, count in tables.counts.items()
-            if f"{kind}_id" in settings["knows"]
+            if kind in settings["knows"]
         }
         self.input_dropout = float(settings["input_dropout"])
         first, *others = settings["head_widths"]
@@ -318,7 +319,7 @@ class Pooled(EntityModel):
         tower, dense = self.cell_tower, self.slot_cell
         if kind == DRUG:
             tower, dense = self.drug_tower, self.slot_drug
-        values = _concatenated(list(self.tables.rows(kind, entities).values()))
+        values = ops.concatenate(list(self.tables.rows(kind, entities).values()), axis=-1)
         if use_dropout:
             values = tower.drop(values, self.input_dropout)
         terms = dense(tower.rest(tower.first(values), use_dropout=use_dropout))
@@ -341,7 +342,3 @@ class Pooled(EntityModel):
         values = self.join_row(ops.concatenate([ops.gelu(cell), total], -1))
         correction = ops.cast(self.out(self.head.rest(values, use_dropout=use_dropout)), "float32")
         return ops.expand_dims(inputs["base"], -1) + self.scale * correction
-
-
-def _concatenated(values: Sequence[Any]) -> Any:
-    return ops.concatenate(values, axis=-1) if len(values) > 1 else values[0]

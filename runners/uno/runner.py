@@ -6,8 +6,7 @@ part of the model; see `inputs.py` and `model.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,25 +70,20 @@ class Uno(Benchmark):
     def fit(self) -> None:
         """Scale the features, and fit the forecast that the model corrects."""
         responses, settings, train = self.responses, self.settings, self.division.parts[TRAIN]
-        entities = {"cell": responses.cells, "drug": responses.drug_table}
-        present = {"cell": responses.cell[train], "drug": responses.drugs[train]}
-        self.training = {
-            kind: np.unique(indices[indices >= 0]).astype(np.int64)
-            for kind, indices in present.items()
-        }
-        scaled = {
-            kind: inputs.scale(entities[kind], indices, clip=settings["clip"])
-            for kind, indices in self.training.items()
-        }
-        self.features = {kind: tables for kind, (tables, _) in scaled.items()}
-        self.feature_facts = {n: fact for _, facts in scaled.values() for n, fact in facts.items()}
-        self.knows = {kind: self._is_known(kind) for kind in entities}
-        is_reference = settings["model"] == REFERENCE
+        self.training, self.features, self.knows = {}, {}, {}
+        self.feature_facts: dict[str, Any] = {}
+        self.baseline_notes: Mapping[str, Any] = {}
+        for kind, (table, indices) in responses.entities.items():
+            present = np.unique(indices[train])
+            self.training[kind] = present[present != data.NO_SLOT].astype(np.int64)
+            tables, facts = inputs.scale(table, self.training[kind], clip=settings["clip"])
+            self.features[kind] = tables
+            self.feature_facts |= facts
+            self.knows[kind] = self._is_known(kind)
+        self.kinds = self._known_kinds()
         base, self.spread = np.zeros(len(responses), np.float32), 1.0
-        self.kinds: tuple[str, ...] = ()
+        is_reference = settings["model"] == REFERENCE
         if not is_reference:
-            if settings["base"] == "means":
-                self.kinds = self._known_kinds()
             base = effects.forecast(responses, train, self.kinds, penalty=settings["shrinkage"])
             self.spread = float((responses.target[train] - base[train]).std()) or 1.0
         self.rows = inputs.Rows(
@@ -105,7 +99,9 @@ class Uno(Benchmark):
         return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
 
     def _known_kinds(self) -> tuple[str, ...]:
-        """Return the kinds of effects that held-out rows have in common with training rows."""
+        """Return the kinds of effects of the base: those that held-out rows share with training."""
+        if self.settings["base"] != "means" or self.settings["model"] == REFERENCE:
+            return ()
         cell, drug, has_doses = *self.knows.values(), self.responses.has_doses
         kinds = {"cell": cell, "level": has_doses, "drug": drug, "dose": has_doses and drug}
         return tuple(kind for kind, is_known in kinds.items() if is_known)
@@ -114,10 +110,13 @@ class Uno(Benchmark):
         """Return the configured model."""
         from .model import Tables, build_model
 
-        is_known = self.knows if self.settings["id_vectors"] else {}
-        knows = [f"{kind}_id" for kind, use in is_known.items() if use]
-        of_data = {name: getattr(self.responses, name) for name in ("has_doses", "has_pairs")}
-        of_data |= {"knows": knows, "output_scale": self.spread}
+        with_vectors = self.settings["id_vectors"]
+        of_data = {
+            "has_doses": self.responses.has_doses,
+            "has_pairs": self.responses.has_pairs,
+            "knows": [kind for kind, is_known in self.knows.items() if is_known and with_vectors],
+            "output_scale": self.spread,
+        }
         return build_model({**self.settings, **of_data}, Tables(**self.features))
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[inputs.Batch]:
@@ -125,19 +124,15 @@ class Uno(Benchmark):
 
         One generator draws the order and all batches, so they are not read by several threads.
         """
-        rows = self.division.parts[part]
-        if part != TRAIN:
-            return self._evaluation_batches(rows, max(batch_size, self._evaluation_batch), seed)
-        rng = np.random.default_rng(seed)
-        together = batch_size if self.settings["blocks"] else 0
-        order = inputs.epoch_order(self.responses, rows, rng=rng, together=together)
-        return self.rows.batches(order, batch_size=batch_size, rng=rng)
-
-    def _evaluation_batches(self, rows: data.Codes, size: int, seed: int) -> Iterator[inputs.Batch]:
+        rows, rng = self.division.parts[part], np.random.default_rng(seed)
+        if part == TRAIN:
+            together = batch_size if self.settings["blocks"] else 0
+            order = inputs.epoch_order(self.responses, rows, rng=rng, together=together)
+            return self.rows.batches(order, batch_size=batch_size, rng=rng)
         # Noisy evaluation draws pairs and divided doses, as the published code does.
-        is_noisy = self.settings["evaluation"] == NOISY
-        rng = np.random.default_rng(seed) if is_noisy else None
-        return self.rows.batches(rows, batch_size=size, rng=rng)
+        noise = rng if self.settings["evaluation"] == NOISY else None
+        size = max(batch_size, self._evaluation_batch)
+        return self.rows.batches(rows, batch_size=size, rng=noise)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         """Return the sums of weighted squared errors and of weights.
@@ -155,7 +150,8 @@ class Uno(Benchmark):
         from .model import predict_by_entity
 
         if self.settings["evaluation"] == NOISY:
-            batches = self._evaluation_batches(numbers, self._evaluation_batch, 0)
+            size, rng = self._evaluation_batch, np.random.default_rng(0)
+            batches = self.rows.batches(numbers, batch_size=size, rng=rng)
             return np.concatenate([np.asarray(model(x)) for x, _, _ in batches])
         return predict_by_entity(model, self.rows.inputs(numbers))
 
@@ -190,36 +186,27 @@ class Uno(Benchmark):
 
     def write_outputs(self, folder: Path, part: str, predictions: Predictions) -> None:
         """Write a table of drugs and pairs of drugs."""
-        scored, table = self.scoring_data(predictions), self.responses.drug_table
-        rows = predictions.coords["response"]
+        scored, rows = self.scoring_data(predictions), predictions.coords["response"]
         _, first, group = np.unique(scored["drug"], return_index=True, return_inverse=True)
         drugs = [np.sort(slots[slots >= 0]) for slots in self.responses.drugs[rows[first]]]
-        columns = {"drugs": table.names, "ids": table.ids}
-        texts = {
-            column: np.array([" + ".join(names[d] for d in of_group) for of_group in drugs], object)
-            for column, names in columns.items()
-        }
-        write_group_table(
-            folder / f"drugs-{part}.csv",
-            [metric for metric in self.metrics if metric.id in TABLE_METRICS],
-            scored.assign_coords({key: ("response", texts[key][group]) for key in columns}),
-            by="drug",
-            columns=tuple(columns),
-        )
+        table = self.responses.drug_table
+        columns: dict[str, Sequence[str]] = {"drugs": [*table.names], "ids": table.ids}
+        for column, names in columns.items():
+            texts = [" + ".join(names[drug] for drug in pair) for pair in drugs]
+            scored = scored.assign_coords({column: ("response", np.array(texts, object)[group])})
+        metrics = [metric for metric in self.metrics if metric.id in TABLE_METRICS]
+        path = folder / f"drugs-{part}.csv"
+        write_group_table(path, metrics, scored, by="drug", columns=tuple(columns))
 
     def fit_baselines(self) -> Mapping[str, Baseline]:
         """Return means, ridge regression and boosting; see `baselines.py`."""
-        fitted, self._baseline_notes = baselines.fit(self)
+        fitted, self.baseline_notes = baselines.fit(self)
         return fitted
 
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the coordinate `drug`: a number for each drug or pair."""
-        drug = self._drugs[predictions.coords["response"]]
+        drug = self.table["combination"].to_numpy()[predictions.coords["response"]]
         return predictions.to_dataset().assign_coords(drug=("response", drug))
-
-    @cached_property
-    def _drugs(self) -> data.Codes:
-        return data.group_codes(self.responses)
 
     def facts(self) -> Mapping[str, Any]:
         """Return rows, features, scaling and notes of baselines, for the record."""
@@ -230,7 +217,7 @@ class Uno(Benchmark):
             "dose_scale": self.rows.dose_scale,
             "unit_of_loss": self.spread**2,
             "evaluation": self.settings["evaluation"],
-            "baselines": getattr(self, "_baseline_notes", {}),
+            "baselines": self.baseline_notes,
         }
 
 
@@ -243,15 +230,10 @@ def figures(results: Results) -> Mapping[str, Any]:
 
     quantity = QUANTITIES[results.record["benchmark"]["variant"]]
     mse = {part: row["score"] or float("nan") for part, row in results.rows("mse").items()}
-    panels = [
-        (
-            f"{part}, {len(values.observed):,} rows, MSE {mse[part]:.4g}",
-            values.observed,
-            values.predicted,
-            quantity,
-        )
-        for part, values in results.predictions.items()
-    ]
+    panels = []
+    for part, values in results.predictions.items():
+        title = f"{part}, {len(values.observed):,} rows, MSE {mse[part]:.4g}"
+        panels.append((title, values.observed, values.predicted, quantity))
     drawn = {"observed": plots.observed_and_predicted(results, panels)}
     scores: dict[str, dict[str, float]] = {}
     for part in (VALIDATION, TEST):

@@ -38,7 +38,7 @@ def settings(model: str, **changed: Any) -> dict[str, Any]:
         "cell_widths": [10],
         "drug_widths": [9],
         "slot_width": 4,
-        "knows": ["cell_id", "drug_id"],
+        "knows": ["cell", "drug"],
         "output_scale": 0.5,
         **changed,
     }

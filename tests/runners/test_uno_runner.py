@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sciml_data.bench import draw_figures
@@ -167,9 +168,8 @@ def test_features_are_scaled_by_training_entities_alone() -> None:
 
 def test_missing_values_and_constant_features_become_the_mean() -> None:
     entities = module("data").Entities(
-        ("a", "b", "c"), ("a", "b", "c"),
+        ("a", "b", "c"), pd.Categorical(["a", "b", "c"]),
         {"x": np.array([[1, np.nan, 5], [3, np.nan, 5], [9, 2, 7]], "f4")},
-        np.arange(3),
     )  # fmt: skip
     tables, facts = module("inputs").scale(entities, np.array([0, 1]), clip=4.0)
 
@@ -246,18 +246,21 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "skipped"), [("lightgbm", {"boosting"}), ("sklearn", {"ridge", "boosting"})]
+    ("overrides", "module_name", "reason"),
+    [
+        ((), "not_installed", "not_installed is not installed: pip install"),
+        (("boosting_trees=0",), "lightgbm", "boosting_trees=0"),
+    ],
 )
-def test_baselines_without_their_package_are_skipped_with_a_reason(
-    missing: str, skipped: set[str], monkeypatch: pytest.MonkeyPatch
+def test_boosting_is_skipped_with_a_reason(
+    overrides: tuple[str, ...], module_name: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("baselines"), "is_installed", lambda name: name != missing)
-    problem = problem_of("auc")
+    monkeypatch.setattr(module("baselines"), "BOOSTING_MODULE", module_name)
+    problem = problem_of("auc", *overrides)
 
-    assert not skipped & set(problem.baselines())
-    notes = problem.diagnostics()["baselines"]
-    assert {name for name, note in notes.items() if "skipped" in note} == skipped
-    assert all(note["skipped"].startswith(f"{missing} is not installed") for note in notes.values())
+    assert set(problem.baselines()) == {*module("baselines").MEANS, "ridge"}
+    (note,) = problem.diagnostics()["baselines"].values()
+    assert note["skipped"].startswith(reason)
 
 
 def test_ridge_predictions_do_not_depend_on_axes_without_variance() -> None:
@@ -280,18 +283,21 @@ def test_effects_are_recovered_from_rows_without_noise() -> None:
     drug[:2000, 1] = -1
     target = cells[cell] + drugs[drug[:, 0]] + np.where(drug[:, 1] < 0, 0, drugs[drug[:, 1]])
 
-    fitted = module("effects").fit_additive_effects(target, [cell, drug], penalty=1e-6)
+    effects, centred = module("effects"), target - target.mean()
+    fitted = effects.fit_additive_effects(centred, [cell, drug], penalty=1e-6)
 
-    assert fitted.predict([cell, drug]) == pytest.approx(target, abs=1e-2)
+    forecast = sum(map(effects.sum_of_effects, fitted, [cell, drug]))
+    assert forecast == pytest.approx(centred, abs=1e-2)
 
 
 def test_an_effect_of_few_rows_is_shrunk_and_an_unknown_one_is_zero() -> None:
     codes = np.array([0] * 50 + [1] * 50 + [2])
     target = np.array([1.0] * 50 + [-1.0] * 50 + [5.0])
-    fitted = module("effects").fit_additive_effects(target, [codes], penalty=2.0)
+    effects = module("effects")
+    (effect,) = effects.fit_additive_effects(target - target.mean(), [codes], penalty=2.0)
 
-    assert fitted.effects[0][2] == pytest.approx((5.0 - target.mean()) / 3, rel=1e-3)
-    assert fitted.predict([np.array([7])]).tolist() == [fitted.mean]
+    assert effect[2] == pytest.approx((5.0 - target.mean()) / 3, rel=1e-3)
+    assert effects.sum_of_effects(effect, np.array([7])).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_source_is_left_out_and_may_be_chosen(auc: Any) -> None:
     for divided in chosen:
         assert set(auc.source[divided.parts["test"]]) == set(divided.notes["held_out"])
         assert not set(auc.source[divided.parts["train"]]) & set(divided.notes["held_out"])
-        cells = [set(auc.cells.codes[auc.cell[divided.parts[p]]]) for p in ("train", "validation")]
+        cells = [set(auc.cells.codes(auc.cell[divided.parts[p]])) for p in ("train", "validation")]
         assert not cells[0] & cells[1]
 
 
