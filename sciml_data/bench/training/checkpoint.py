@@ -77,9 +77,8 @@ def save_state(folder: Path, state: State) -> Path:
     checksum = _checksum(text, arrays)
     temporary = folder / f".{FILE}.{os.getpid()}"
     with temporary.open("wb") as file:
-        np.savez(
-            file, allow_pickle=False, **arrays, head=np.array(text), checksum=np.array(checksum)
-        )
+        # Without `allow_pickle`: NumPy 2.1 takes that name for one more array of the file.
+        np.savez(file, **arrays, head=np.array(text), checksum=np.array(checksum))
     _keep_previous(folder)
     publish(temporary, folder / FILE)
     return folder / FILE
