@@ -116,7 +116,7 @@ TRAINING = Uses(
 SCAN = "".join(
     f" --sample-set {setting}"
     for setting in (
-        "groups=123,187", "materials=2", "energies=100", "size=32", "probes=3", "view=16",
+        "groups=123,187", "materials=6", "energies=100", "size=32", "probes=3", "view=16",
         "databases=1", "processes=1",
     )
 )  # fmt: skip
