@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,8 @@ Examples:
 )
 @click.option(
     "--reader",
-    help="Module of sciml_data/formats/ that reads the files. Default: hdf5_arrays for HDF5 files "
-    "with arrays; other files have no ready form.",
+    help="Module of sciml_data/formats/ that reads the files. Default: csv_table, parquet_table, "
+    "netcdf, image_folder or hdf5_arrays by their content; other files have no ready form.",
 )
 @click.option("--like", metavar="VERSION", help="Version to copy the descriptor from.")
 @click.option("--title", help="Title of the dataset, a single line.")
@@ -220,21 +220,17 @@ def _ask(given: dict[str, Any]) -> None:
 
 
 def _report(registry: Any, dataset: str, version: str, files: Path | None) -> None:
-    """Print the arrays that are not converted, and every place that `check` still reports."""
+    """Print every place that `check` still reports."""
     import json
 
     from sciml_data.cli.check import check_registry, log_warnings
-    from sciml_data.curate import propose_arrays
-    from sciml_data.registry import DESCRIPTOR_NAME, read_manifest
+    from sciml_data.registry import DESCRIPTOR_NAME
 
     folder = registry.root / "datapackages" / dataset / version
     native = json.loads((folder / DESCRIPTOR_NAME).read_text(encoding="utf-8"))["sciml"]["native"]
     if files is None:
         click.echo("the manifest is empty: give the folder of the files with --files", err=True)
-    if native.get("reader") == "hdf5_arrays" and files is not None:
-        arrays = propose_arrays(files, read_manifest(folder / "manifest.csv"))
-        _print("arrays that are not converted: ", arrays.left_out if arrays else ())
-    elif "format" in native:
+    if "format" in native:
         click.echo(
             "no format reads these files yet: they can be fetched, verified and mirrored only",
             err=True,
@@ -246,13 +242,9 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
         problem for problem in check_registry(registry, warnings) if problem.place.startswith(mine)
     ]
     log_warnings([warning for warning in warnings if warning.place.startswith(folder_name)])
-    _print("", map(str, problems))
+    for problem in problems:
+        click.echo(problem, err=True)
     click.echo(
         f"{len(problems)} places to fill (docs/add-a-dataset.md); `sciml-data check` lists them",
         err=True,
     )
-
-
-def _print(head: str, lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(f"{head}{line}", err=True)

@@ -1,6 +1,7 @@
 """Write the files that follow from the registry, so that no fact is typed twice.
 
-datapackages/<id>/<version>/datapackage.json  `bytes` and `hash` of the files beside it
+datapackages/<id>/<version>/datapackage.json  `bytes` and `hash` of the files beside it, and native
+                                              CSV files as resources
 checksums/<id>-<version>.sha256               for `sha256sum -c` in the folder of the native files
 catalog/sciml.yaml                            Intake catalogue, V1 form, with our own driver
 catalog/sciml.v2.yaml                         the same in Intake's V2 form
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.curate.history import published_hashes
+from sciml_data.curate.native_resources import with_native_resources
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.formats import load_format, views_of
 from sciml_data.home import write_atomically
@@ -185,6 +187,7 @@ def _refreshed(version: Version) -> str:
         if path.is_file():
             resource["bytes"] = path.stat().st_size
             resource["hash"] = hash_file(path)
+    document["resources"] = with_native_resources(document, version.manifest)
     if document == version.document:
         return text
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -46,19 +46,21 @@ class NativeArray:
 
 @dataclass(frozen=True)
 class Proposal:
-    """How `hdf5_arrays` could read a folder.
+    """How a format could read a folder.
 
     Attributes:
         block: the native block of the descriptor.
         splits: globs of each split.
         variables: the variables of the ready form.
-        left_out: arrays that are not read, as text.
+        left_out: arrays, columns or variables that are not read, as text.
+        sample: what the synthetic sample is; "" if there is none.
     """
 
     block: Mapping[str, Any]
     splits: Mapping[str, Sequence[str]]
     variables: Mapping[str, Any]
     left_out: tuple[str, ...]
+    sample: str = ""
 
 
 def take_inventory(

@@ -15,7 +15,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sciml_data.curate.inventory import Proposal, propose_arrays, take_inventory
+from sciml_data.curate.inventory import Proposal, take_inventory
+from sciml_data.curate.native_resources import with_native_resources
+from sciml_data.curate.recognise import recognise
 from sciml_data.errors import CallError, DescriptorError, nearest
 from sciml_data.home import write_atomically
 from sciml_data.progress import Log, Progress
@@ -65,14 +67,15 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         dataset: id of the dataset, lower case words joined by underscores.
         version: name of the version's folder.
         today: date of creation.
-        reader: format that reads the native files. None proposes the arrays of HDF5 files; without
-            such files, `native.format` has to be filled.
+        reader: format that reads the native files. None recognises CSV, Parquet, NetCDF, images
+            and arrays of HDF5 files; for others, `native.format` has to be filled.
         like: an existing version, whose descriptor and files are copied.
         stated: known keys of the descriptor, and under "sciml" of its block.
         files: folder of the native files in the layout that is published; the manifest lists them.
             None leaves the manifest empty.
         progress: called with (bytes hashed, bytes to hash).
-        log: gets a line about hidden and system files that are left out of the manifest.
+        log: gets a line about hidden and system files that are left out of the manifest, and about
+            content that is not converted.
 
     Returns:
         the files that were written.
@@ -98,12 +101,13 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
     inventory = take_inventory(files, progress, log) if files is not None else Manifest(())
     manifest = inventory.dump()
     if like is None:
-        proposal = propose_arrays(files, inventory) if files and not reader else None
+        proposal = _recognised(files, inventory, log) if files and not reader else None
         document = _descriptor(dataset, reader, proposal, stated or {})
     else:
         document = _descriptor_like(root / "datapackages" / dataset, like, stated or {})
     document |= {"version": version, "created": f"{today.isoformat()}T00:00:00Z"}
     document["resources"] = [manifest_resource(manifest), *document["resources"]]
+    document["resources"] = with_native_resources(document, inventory)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     written = {folder / MANIFEST_NAME: manifest, folder / DESCRIPTOR_NAME: text}
     card = folder.parent / CARD_NAME
@@ -160,6 +164,15 @@ def _check_names(dataset: str, version: str, reader: str | None) -> None:
             )
 
 
+def _recognised(files: Path, inventory: Manifest, log: Log | None) -> Proposal | None:
+    """Return how the files are read; the log gets a line for everything that is not."""
+    proposal = recognise(files, inventory, log)
+    if proposal is not None and log is not None:
+        for text in proposal.left_out:
+            log(f"not converted: {text}")
+    return proposal
+
+
 def _descriptor(
     dataset: str, reader: str | None, proposal: Proposal | None, stated: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -171,6 +184,7 @@ def _descriptor(
             "splits": proposal.splits,
             "variables": proposal.variables,
         }
+        block |= {"sample": {"description": proposal.sample}} if proposal.sample else {}
     else:
         block |= {
             "native": {"reader": reader} if reader else {"format": ""},

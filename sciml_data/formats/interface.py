@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
 
 PACKAGE = "sciml_data.formats"
-NOT_FORMATS = {"drug_response", "hdf5_files", "interface", "processes"}  # shared by formats
+# Modules that formats share.
+NOT_FORMATS = {
+    "cells", "columns", "drug_response", "hdf5_files", "inflated", "interface", "processes",
+}  # fmt: skip
 NOTICES = "notices"  # attribute of a ready file: lines that are logged when the file is made
 MAX_IN_NOTICE = 5  # problems that one logged line names; the others are counted
 # Content may be larger than the file that holds it by FREE_BYTES, and MAX_EXPANSION times the

@@ -379,7 +379,11 @@ def facts_of(descriptor: Descriptor) -> Facts:
         access=_access(block),
         files=tuple(_native_file(descriptor, entry) for entry in manifest or ()),
         groups=_groups(descriptor) if manifest is None else (),
-        resources=tuple(_resource(page, resource) for resource in document["resources"]),
+        resources=tuple(
+            _resource(page, resource)
+            for resource in document["resources"]
+            if "://" not in resource["path"]  # native files, which `files` has
+        ),
         total_bytes=None if manifest is None else manifest.total_bytes,
         manifest_digest=None if manifest is None else manifest.digest,
         variables=descriptor.variables,

@@ -278,7 +278,8 @@ def _plan(
     ancillary = {
         resource["path"]: resource.get("hash")
         for resource in verified.descriptor.document["resources"]
-        if resource["path"] != MANIFEST_NAME  # of native files: each shard has its own
+        # Of native files: each shard has its own. Native tables have addresses.
+        if resource["path"] != MANIFEST_NAME and "://" not in resource["path"]
     }
     tasks = {}
     sharing = Counter(path for shard in shards for path in shard.inputs)

@@ -400,6 +400,10 @@ def _native_problems(block: Mapping[str, Any]) -> list[Problem]:
             message = f"the variables differ in their first dimension: {', '.join(firsts)}"
         if differing or len(firsts) > 1:
             problems.append(Problem("native", f"$.sciml.native.arrays.{split}", message))
+    if native.get("reader") in ("csv_table", "parquet_table", "image_folder"):
+        from sciml_data.registry.native_blocks import declaration_problems
+
+        problems += declaration_problems(native, declared)
     return problems + [
         Problem("split", f"$.sciml.variables.{name}", f"there is no split {split!r}")
         for name, variable in declared.items()

@@ -40,8 +40,9 @@ class Generator(Protocol):
     """The interface of a module `sciml_data/synthetic/<format>`.
 
     Optional: `DEFAULTS`, a mapping of the sample's settings to the values that are used where the
-    descriptor's `native.sample` leaves them out. A generator that takes long has a keyword argument
-    `progress` of `write_sample`: a callback (parts done, parts in all).
+    descriptor's `native.sample` leaves them out. `write_sample` may have two keyword arguments: a
+    generator that takes long has `progress`, a callback (parts done, parts in all), and a generator
+    that makes files of the declared variables has `described`, the block `sciml` of the descriptor.
     """
 
     def write_sample(self, root: Path, block: Mapping[str, Any], seed: int) -> None:
@@ -111,7 +112,8 @@ def make_sample(
         with folder.own.lock(f"make the sample of {descriptor.dataset}"):
             if fetched := _unchanged(descriptor, folder.own, marker):
                 return fetched
-            _write(block, folder.own, marker, progress)
+            extras = {"progress": progress, "described": descriptor.document["sciml"]}
+            _write(block, folder.own, marker, extras)
     except NotWritableError:
         if fetched := _unchanged(descriptor, folder, marker):
             return fetched
@@ -258,7 +260,7 @@ def _write(
     block: Mapping[str, Any],
     folder: DatasetFolder,
     marker: dict[str, Any],
-    progress: Progress | None,
+    extras: Mapping[str, Any],
 ) -> None:
     """Make the files in `partial/`, then replace `native/`; the old files go to quarantine.
 
@@ -266,10 +268,11 @@ def _write(
     and `make_sample` makes a sample without a manifest again.
     """
     write: Callable[..., None] = load_generator(block["reader"]).write_sample
-    has_progress = progress is not None and "progress" in inspect.signature(write).parameters
+    wanted = inspect.signature(write).parameters
+    given = {name: value for name, value in extras.items() if name in wanted and value is not None}
     _remove(folder.partial)
     folder.partial.mkdir(parents=True)
-    write(folder.partial, block, marker["seed"], **({"progress": progress} if has_progress else {}))
+    write(folder.partial, block, marker["seed"], **given)
     manifest = manifest_of(folder.partial)
     folder.manifest.unlink(missing_ok=True)
     if folder.native.exists():

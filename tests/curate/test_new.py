@@ -51,7 +51,7 @@ def test_arrays_are_proposed_and_what_is_left_is_named(tmp_path: Path, raw: Path
     manifest = read_manifest(root / "datapackages/waves/1.0/manifest.csv")
     assert manifest == manifest_of(raw)
     lines = result.stderr.splitlines()
-    assert "arrays that are not converted: test.h5:axis (2,)" in lines
+    assert "not converted: test.h5:axis (2,)" in lines
     assert (
         "to fill    datapackages/waves/1.0: $.sciml.variables.height.dims[1]  "
         "name of the axis of length 2" in lines

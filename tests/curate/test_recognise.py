@@ -1,0 +1,186 @@
+"""Files as curators have them: `new` recognises them, and the whole path works from there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import frictionless
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import sciml_data
+from sciml_data.cli import group
+from sciml_data.curate.new import HEADINGS
+from sciml_data.errors import SciMLDataError
+from sciml_data.registry import TO_FILL
+from sciml_data.testing.server import FileServer
+from tests.support.raw_files import RAW
+
+STATED = (
+    "--title", "Made up for tests", "--license", "CC0-1.0", "--creator", "A user",
+    "--source", "https://example.org/raw", "--citation", "A user (2026): Made up for tests.",
+    "--keyword", "roof", "--keyword", "wind", "--keyword", "synthetic", "--no-ask",
+)  # fmt: skip
+FILLED: Mapping[str, Any] = {
+    "unit (UDUNITS), or null if there is none": None,
+    "what the pixels are": "light",
+    "what it is": "a note of the observers",
+    "what the values are": "values",
+    "zone of times without one, as UTC or Europe/Berlin": "Europe/Berlin",
+}
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(group, arguments)
+    if isinstance(result.exception, SciMLDataError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def new(tmp_path: Path, kind: str, mirror: str = "https://example.org/raw/") -> dict[str, Any]:
+    """Write files of a kind, start a dataset of them, and return its descriptor."""
+    RAW[kind](tmp_path / "raw")
+    root = tmp_path / "registry"
+    run("new", "roof", "1.0", "--files", str(tmp_path / "raw"), "--registry", str(root),
+        "--mirror", mirror, *STATED)  # fmt: skip
+    return read(root)
+
+
+def read(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(descriptor_path(root).read_text())
+    return document
+
+
+def descriptor_path(root: Path) -> Path:
+    return root / "datapackages/roof/1.0/datapackage.json"
+
+
+def fill(root: Path) -> None:
+    """Write what a curator has to write, in each place that is marked."""
+    text = descriptor_path(root).read_text()
+    for hint, value in FILLED.items():
+        text = text.replace(json.dumps(f"{TO_FILL}: {hint}"), json.dumps(value))
+    document = json.loads(text) | {"description": "Made up for tests, and only for them. " * 4}
+    descriptor_path(root).write_text(json.dumps(document))
+    parts = [f"## {heading}\n\nMade up for tests.\n" for heading in HEADINGS]
+    card = root / "datapackages/roof/README.md"
+    card.write_text("\n".join(["# roof\n", *parts]))
+
+
+@pytest.mark.parametrize("kind", RAW)
+def test_the_whole_path_works(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIML_DATA_HOME", str(tmp_path / "home"))
+    document = new(tmp_path, kind)
+    root = tmp_path / "registry"
+    with pytest.raises(SciMLDataError) as error:
+        run("check", "--registry", str(root))
+    assert {problem.kind for problem in error.value.problems} <= {"to fill", "missing", "stale"}
+    fill(root)
+    run("check", "--registry", str(root))
+    run("derive", "--registry", str(root))
+
+    run("get", "roof", "--registry", str(root), "--mirror", f"file:{tmp_path / 'raw'}")
+    run("verify", "roof", "--registry", str(root))
+    run("convert", "roof", "--registry", str(root))
+    split = next(iter(document["sciml"]["splits"]))
+    with sciml_data.open_dataset("roof", split=split, registry=root) as dataset:
+        assert set(map(str, dataset.variables)) == set(document["sciml"]["variables"])
+        assert dataset.attrs["synthetic"] == "false"
+    run("get", "roof", "--sample", "--registry", str(root))
+    run("convert", "roof", "--sample", "--registry", str(root))
+    with sciml_data.open_dataset("roof", split=split, sample=True, registry=root) as dataset:
+        assert dataset.attrs["synthetic"] == "true"
+    run("export", "croissant", "roof", "--registry", str(root), "--to", str(tmp_path / "c.json"))
+    assert json.loads((tmp_path / "c.json").read_text())["conformsTo"].endswith("/1.1")
+
+
+def test_a_table_keeps_its_names_units_types_and_missing_values(tmp_path: Path) -> None:
+    block = new(tmp_path, "csv_table")["sciml"]
+
+    variables = block["variables"]
+    assert {name: variable["dtype"] for name, variable in variables.items()} == {
+        "row": "int64", "station": "S", "time": "datetime64[ns]", "speed": "float64",
+        "gusts": "float64", "calm": "bool", "note": "S",
+    }  # fmt: skip
+    assert (variables["speed"]["units"], variables["speed"]["long_name"]) == ("m/s", "speed")
+    assert TO_FILL in variables["gusts"]["units"]
+    native = block["native"]
+    assert native["columns"]["speed"] == "speed (m/s)"
+    assert native["dialect"] == {"delimiter": ";"}
+    fields = {field["name"]: field for field in native["schema"]["fields"]}
+    assert fields["speed (m/s)"] == {"name": "speed (m/s)", "type": "number", "decimalChar": ","}
+    assert fields["station"]["type"] == "string"  # its zeros would be lost
+    assert native["schema"]["missingValues"] == ["", "NA"]
+    assert list(native["left_native"]) == ["README.txt"]
+    assert block["splits"] == {"test": ["test/**"], "train": ["train/**"]}
+
+
+def test_files_with_the_same_variables_are_shards_of_one_split(tmp_path: Path) -> None:
+    block = new(tmp_path, "netcdf")["sciml"]
+
+    assert block["splits"] == {"all": ["**"]}
+    assert block["native"] == {"reader": "netcdf", "along": "time"}
+    assert block["variables"]["t2m"] == {
+        "dims": ["time", "lat"], "dtype": "float64", "units": "K", "long_name": "temperature",
+        "standard_name": "air_temperature",
+    }  # fmt: skip
+
+
+def test_names_of_folders_are_classes_and_splits(tmp_path: Path) -> None:
+    block = new(tmp_path, "image_folder")["sciml"]
+
+    assert block["native"] == {"reader": "image_folder", "classes": ["clean", "dusty"]}
+    assert block["splits"] == {"test": ["test/**"], "train": ["train/**"]}
+    assert block["variables"]["image"]["dtype"] == "uint16"
+
+
+def test_a_unit_of_a_parquet_column_is_taken_over_and_a_list_is_left_out(tmp_path: Path) -> None:
+    block = new(tmp_path, "parquet_table")["sciml"]
+
+    assert block["variables"]["energy"]["units"] == "eV"
+    assert block["variables"]["charge"]["dtype"] == "float64"  # a value is missing
+    assert "path" not in block["variables"]
+
+
+def test_stock_frictionless_checks_the_data_through_the_descriptor(tmp_path: Path) -> None:
+    with FileServer(tmp_path / "raw") as server:
+        document = new(tmp_path, "csv_table", server.url)
+        names = [each["name"] for each in document["resources"]]
+        assert names == ["manifest", "native-test-wind.csv", "native-train-wind.csv"]
+        fill(tmp_path / "registry")
+        path = descriptor_path(tmp_path / "registry")
+        assert frictionless.validate(str(path)).valid
+
+        document = read(tmp_path / "registry")
+        resource = document["resources"][-1]
+        number = next(f for f in resource["schema"]["fields"] if f["type"] == "number")
+        number["constraints"] = {"maximum": 3}
+        path.write_text(json.dumps(document))
+        report = frictionless.validate(str(path))
+        assert {error.type for task in report.tasks for error in task.errors} == {
+            "constraint-error"
+        }
+
+
+def test_values_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCIML_DATA_HOME", str(tmp_path / "home"))
+    new(tmp_path, "csv_table")
+    root = tmp_path / "registry"
+    fill(root)
+    run("get", "roof", "--registry", str(root), "--mirror", f"file:{tmp_path / 'raw'}")
+    run("convert", "roof", "--registry", str(root))
+
+    with sciml_data.open_dataset("roof", split="test", registry=root) as dataset:
+        loaded: xr.Dataset = dataset.load()
+    np.testing.assert_array_equal(loaded["speed"], np.arange(12) + 0.5)
+    assert np.isnan(loaded["gusts"].to_numpy()).tolist() == [row % 7 == 3 for row in range(12)]
+    assert loaded["time"].to_numpy()[0] == np.datetime64("2020-01-01T04:00:00")  # UTC
+    assert loaded["station"].to_numpy()[1] == b"01"
+    assert re.fullmatch(r"roof", loaded.attrs["dataset"])
