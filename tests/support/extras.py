@@ -78,6 +78,7 @@ END""",
     "sciml-data get tides --registry registry --mirror file:$PWD/public",
     "sciml-data convert tides --registry registry",
 )
+TABLE = ("mkdir table && printf 'day,speed (m/s)\\n2001-02-03,1.5\\n' > table/winds.csv",)
 EARTHQUAKES = (
     "sciml-data get tevolop_socal --sample",
     "sciml-data verify tevolop_socal --sample",
@@ -218,6 +219,16 @@ END""",
             "sciml-data fair uno_ccle --page index.html",
             "sciml-data export dcat tevolop_socal --format turtle",
         )
+    ),
+    "formats": Uses(
+        needs=("sciml-data get optical_damage_ds1 --sample",),
+        prepare=TABLE,
+        then=(
+            "sciml-data convert optical_damage_ds1 --sample",
+            "sciml-data new winds 1.0 --registry registry --files table --no-ask",
+            "grep -q csv_table registry/datapackages/winds/1.0/datapackage.json",
+            "python -c 'import pyarrow.parquet, scipy.io'",
+        ),
     ),
     "mlflow": Uses(prepare=MADE_RUN, needs=("sciml-data export mlflow made --to sqlite:///runs.db",)),
     "pooch": Uses(
