@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from sciml_data.bench.interface import Benchmark
+from sciml_data.bench.scoring.classification import require_sklearn
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, VALIDATION, Options
 
@@ -51,7 +52,12 @@ class Tevolop(Benchmark):
     )
 
     def open(self, dataset: xr.Dataset) -> None:
-        """Store the catalogue; the split says how much of it is used."""
+        """Store the catalogue; the split says how much of it is used.
+
+        Raises:
+            CallError: scikit-learn, which fits the ridge, is not installed.
+        """
+        require_sklearn()
         self._catalogue = dataset
 
     def divide_samples(self, split: Split) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.splits import divide, leakage
-from sciml_data.errors import DescriptorError
+from sciml_data.errors import DescriptorError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 
 TIMES, ACTIVE = 240, 40
@@ -303,3 +303,60 @@ def test_the_parts_of_the_headline_split_follow_one_another() -> None:
 
     assert list(split.members) == ["train", "validation", "test", "fresh"]
     assert [end for _, end in periods[:-1]] == [start for start, _ in periods[1:]]
+
+
+def test_the_ridge_has_the_penalty_of_the_task_for_each_sample() -> None:
+    baselines, grid = module("baselines"), toy_grid()
+    pixels = active_pixels(grid)[:6]
+    observed = module("data").windows_ahead(grid.magnitude[:, pixels])
+    is_training = np.isfinite(observed) & (np.arange(TIMES) >= 50)[:, None]
+
+    forecasts = baselines.make_baselines(
+        grid, pixels, observed, is_training=is_training, penalty=0.1
+    )
+
+    # The closed form of the shortest window, whose targets are known in all of these samples.
+    known = is_training[..., 0]
+    rows = np.stack([baselines.ridge_rows(grid, pixel) for pixel in pixels])
+    target = observed[known][:, 0].astype(float)
+    deviation = rows[known].std(axis=0)
+    standard = (rows - rows[known].mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    gram = standard[known].T @ standard[known] / known.sum() + 0.1 * np.eye(84)
+    weights = np.linalg.solve(gram, standard[known].T @ (target - target.mean()) / known.sum())
+    expected = standard @ weights + target.mean()
+    np.testing.assert_allclose(forecasts["ridge"][..., 0], expected, atol=1e-5)
+
+
+def test_the_ridge_is_fitted_to_a_limited_number_of_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    baselines, grid = module("baselines"), toy_grid()
+    pixels = active_pixels(grid)[:6]
+    observed = module("data").windows_ahead(grid.magnitude[:, pixels])
+    monkeypatch.setattr(baselines, "MAX_RIDGE_SAMPLES", 50)
+    fitted = baselines.make_baselines(
+        grid, pixels, observed, is_training=np.isfinite(observed), penalty=0.1
+    )["ridge"]
+    changed = observed.copy()
+    samples = np.argwhere(np.isfinite(observed).any(axis=-1))
+    chosen = samples[np.linspace(0, len(samples) - 1, 50).round().astype(int)]
+    is_chosen = np.zeros(observed.shape[:2], bool)
+    is_chosen[tuple(chosen.T)] = True
+    changed[~is_chosen] += 1
+
+    again = baselines.make_baselines(
+        grid, pixels, changed, is_training=np.isfinite(observed), penalty=0.1
+    )["ridge"]
+
+    np.testing.assert_array_equal(fitted, again)
+
+
+def test_a_window_without_a_training_target_is_named() -> None:
+    baselines, grid = module("baselines"), toy_grid()
+    pixels = active_pixels(grid)[:6]
+    observed = module("data").windows_ahead(grid.magnitude[:, pixels])
+    is_training = np.isfinite(observed)
+    is_training[..., 5:] = False
+
+    with pytest.raises(SciMLDataError, match="no target is known of the window of 1 year"):
+        baselines.make_baselines(grid, pixels, observed, is_training=is_training, penalty=0.1)
