@@ -28,6 +28,8 @@ nox.options.download_python = "never"  # a session whose interpreter is not here
 PYTHONS = ("3.11", "3.12", "3.13")
 EVERYTHING = "all,mlflow,socks"
 CONSTRAINTS = "--constraint=constraints.txt"
+TORCH_TESTS = ("tests/ready/test_loaders.py", "tests/ready/test_torch_data.py")
+WITH_UV = [BASE, *(extra for extra in EXTRAS if extra != "torch")]  # see the session `torch`
 # Each process loads TensorFlow: about 1.5 GB.
 CORES = ("--numprocesses=auto", "--maxprocesses=4")
 
@@ -72,6 +74,20 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report", "--format=total")  # fails below the floor of pyproject
 
 
+@nox.session(default=False, venv_backend="venv")
+def torch(session: nox.Session) -> None:
+    """Run the tests that need PyTorch, in an environment that pip fills.
+
+    pip finds the CPU build of PyTorch where PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL names it. uv
+    reads neither, and would download 3 GB of CUDA with the build of PyPI.
+    """
+    session.install(
+        "--quiet", CONSTRAINTS, "hypothesis", "pytest", "pytest-socket", "-e", ".[torch]"
+    )
+    session.run("pytest", *(session.posargs or TORCH_TESTS))
+    session.run("python", "tests/support/extras.py", "torch")
+
+
 @nox.session(default=False, python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the quick tests on each Python from 3.11 to 3.13 that is on the path."""
@@ -99,7 +115,7 @@ def newest(session: nox.Session) -> None:
 
 
 @nox.session(default=False, reuse_venv=False)
-@nox.parametrize("extra", [BASE, *EXTRAS], ids=[BASE, *EXTRAS])
+@nox.parametrize("extra", WITH_UV, ids=WITH_UV)
 def extras(session: nox.Session, extra: str) -> None:
     """Install the wheel with one extra alone, and run what README and docs show for it.
 

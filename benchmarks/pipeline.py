@@ -149,9 +149,12 @@ def our_epochs(paths: list[Path], *, container: str, raw: bool) -> Callable[[int
             (batch.inputs, batch.labels)
             for batch in stream(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
         )
-    from sciml_data.bench.training.patch_dataset import as_tf_dataset
+    from sciml_data.integrations import as_tf_dataset
+    from sciml_data.ready import PatchSamples
+    from sciml_data.ready.patches import BatchContent
 
-    return lambda epoch: as_tf_dataset(patches, batch_size=BATCH, seed=0, epoch=epoch, raw=raw)
+    samples = PatchSamples(patches, BatchContent(raw=raw))
+    return lambda epoch: as_tf_dataset(samples, batch_size=BATCH, seed=0, epoch=epoch)
 
 
 def measure(home: Path, scenes: int, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Other people's tools: DataLad mirrors, Intake catalogues, and datasets as a `pooch.Pooch`."""
+"""Other people's tools: DataLad mirrors, Intake catalogues, `pooch.Pooch` and `tf.data.Dataset`."""
 
 import lazy_loader
 

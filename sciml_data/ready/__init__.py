@@ -7,6 +7,7 @@ cluster      workers of a Dask cluster
 open         ready files -> xarray.Dataset
 verification ready files against the hashes of their manifest
 lazy_values  values that fail by name if their file changed after it was opened
+loaders      samples as NumPy batches and as PyTorch datasets
 patches      patches and windows of ready scenes
 """
 

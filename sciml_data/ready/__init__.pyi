@@ -1,5 +1,13 @@
 from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
+from .loaders import (
+    PatchSamples,
+    RowSamples,
+    Samples,
+    numpy_batches,
+    select_samples,
+    torch_dataset,
+)
 from .open import files_by_dimension, open_dataset, open_ready
 from .samples import SampleCache, SampleIndex, index_samples
 from .shards import write_netcdf
@@ -12,14 +20,18 @@ from .verification import (
 )
 
 __all__ = [
+    "PatchSamples",
+    "RowSamples",
     "SampleCache",
     "SampleIndex",
+    "Samples",
     "StoredPart",
     "convert",
     "files_by_dimension",
     "find_all_converted",
     "find_converted",
     "index_samples",
+    "numpy_batches",
     "open_dataset",
     "open_ready",
     "ready_folder",
@@ -27,8 +39,10 @@ __all__ = [
     "remove_parts",
     "repair_ready",
     "require_unchanged",
+    "select_samples",
     "shards_of_split",
     "stored_parts",
+    "torch_dataset",
     "verify_with_ready",
     "write_netcdf",
 ]

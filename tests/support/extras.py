@@ -132,6 +132,14 @@ with contextlib.ExitStack() as stack:
     convert = ("sciml-data", "convert", "cloud_slstr_ds1", "--sample", "--again")
     subprocess.run([*convert, "--cluster", address], check=True)
 END"""
+LOAD_WITH_TORCH = """python - <<'END'
+import sciml_data
+from sciml_data.ready import select_samples, torch_dataset
+events = sciml_data.open_dataset("tevolop_socal", sample=True)
+samples = select_samples(events, x=["latitude", "longitude", "depth"], y="magnitude")
+data = torch_dataset(samples, batch_size=64, seed=0)
+assert sum(len(y) for x, y in data) == len(samples)
+END"""
 # Nothing listens at this port: with PySocks the proxy is asked, and there is no connection.
 THROUGH_SOCKS = """\
 export ALL_PROXY=socks5://127.0.0.1:9
@@ -259,6 +267,7 @@ assert to_pdf(text, title="Title", subject="s", date=date).startswith(b"%PDF")
 END""",
         ),
     ),
+    "torch": Uses(prepare=EARTHQUAKES, needs=(LOAD_WITH_TORCH,)),
     # Without botocore, buckets are read anonymously with a notice, so no command fails.
     "s3": Uses((), then=("python -c 'import botocore.auth'",)),
     "socks": Uses((THROUGH_SOCKS,)),

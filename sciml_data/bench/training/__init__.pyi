@@ -1,13 +1,11 @@
 from . import backend
 from .backend import check_strategy, is_first_worker
 from .loop import Trained, Training, train
-from .patch_dataset import as_tf_dataset
 from .slurm import check_nodes, join_cluster
 
 __all__ = [
     "Trained",
     "Training",
-    "as_tf_dataset",
     "backend",
     "check_nodes",
     "check_strategy",

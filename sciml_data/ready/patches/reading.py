@@ -249,6 +249,10 @@ class MemoryPool:
         """Begin without memory; blocks are kept by size in bytes."""
         self._free: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
 
+    def __reduce__(self) -> tuple[type[MemoryPool], tuple[()]]:
+        """Pickle as an empty pool: free memory is not sent to another process."""
+        return MemoryPool, ()
+
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an aligned array with arbitrary values.
 

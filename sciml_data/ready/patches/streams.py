@@ -79,7 +79,7 @@ def batch_indices(
     rank, count_of_ranks = ranks
     if batch_size < 1 or not 0 <= rank < count_of_ranks:
         raise CallError(
-            f"cannot make batches of {batch_size} patches for rank {rank} of {count_of_ranks}",
+            f"cannot make batches of {batch_size} samples for rank {rank} of {count_of_ranks}",
             untouched="nothing was read",
         )
     order = np.arange(count) if seed is None else epoch_order(count, seed=seed, epoch=epoch)
