@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from sciml_data.home import HOME_VARIABLE, Home
+from sciml_data.registry.extensions import TRUST_VARIABLE
 from sciml_data.registry.layout import REGISTRY_VARIABLE
 
+# The registries of the tests are ours. Tests of trust remove the variable.
+os.environ[TRUST_VARIABLE] = "1"
 CSV_FIELD_LIMIT = csv.field_size_limit()  # Python's own, before other libraries change it
 
 settings.register_profile("default", max_examples=50, deadline=None)

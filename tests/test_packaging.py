@@ -82,7 +82,7 @@ def test_the_wheel_has_package_and_registry_and_nothing_else(wheel: Path) -> Non
     registry = {
         f"sciml_data/_registry/{name}"
         for name in tracked()
-        if name.partition("/")[0] in REGISTRY_FOLDERS
+        if name.partition("/")[0] in {*REGISTRY_FOLDERS, "registry.toml"}
     }
     assert files == package | registry
     assert notes == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}

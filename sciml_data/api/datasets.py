@@ -405,11 +405,12 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         NativeFormatError: a native file does not follow its format.
         ConversionError: ready files could not be made.
     """
-    from sciml_data.formats import require_format
+    from sciml_data.formats import load_format, require_format
     from sciml_data.ready import convert
 
     descriptor = describe(dataset, version=version, registry=registry)
     require_format(descriptor, find_home(home).dataset(dataset, descriptor.version).native)
+    load_format(descriptor.native["reader"], descriptor.folder)  # before minutes of verification
     verified = verify_dataset(
         dataset,
         version=version,

@@ -3,19 +3,16 @@
 The code of a benchmark is called its runner. It is the folder `runners/<benchmark>/` of the
 registry in use, with `runner.py` in it. The folder is loaded by path as the package
 `sciml_runner_<benchmark>`, so a registry is not installed and the engine has no list of runners.
+The code of another registry than the built-in one runs only if the user trusts it, see
+`sciml_data.registry.extensions`.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
@@ -34,6 +31,7 @@ from sciml_data.bench.task.splits import (
 )
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import DescriptorError
+from sciml_data.registry.extensions import load_from_registry
 from sciml_data.registry.layout import Registry
 
 if TYPE_CHECKING:
@@ -439,7 +437,7 @@ def load_runner(registry: Registry, benchmark: str) -> RunnerModule:
     """Return the runner of a benchmark in this registry.
 
     Raises:
-        CallError: the registry has no such benchmark.
+        CallError: the registry has no such benchmark, or its code is not trusted.
         DescriptorError: the folder has no runner.py, or runner.py has no function `prepare`.
     """
     folder = registry.runner(benchmark)
@@ -447,8 +445,8 @@ def load_runner(registry: Registry, benchmark: str) -> RunnerModule:
         raise DescriptorError(
             f"benchmark {benchmark!r} has no code: no such file: runners/{benchmark}/runner.py"
         )
-    package = _package(f"sciml_runner_{benchmark}", str(folder))
-    module = importlib.import_module(f"{package.__name__}.runner")
+    name = f"sciml_runner_{benchmark}"
+    module = load_from_registry(folder.parents[1], folder, name, "runner")
     if not callable(getattr(module, "prepare", None)):
         raise DescriptorError(
             f"the runner of {benchmark!r} has no function prepare(dataset, split, settings)",
@@ -476,21 +474,3 @@ def check_problem(problem: object, benchmark: str) -> Problem:
             hint="sciml_data/bench/interface.py describes the interface of a problem",
         )
     return cast("Problem", problem)
-
-
-def _package(name: str, folder: str) -> ModuleType:
-    """Import the runner's folder as a package and return it.
-
-    A package of this name from another folder (the same benchmark of another registry) is dropped
-    with its modules, and the folder is imported afresh.
-    """
-    known = sys.modules.get(name)
-    if known is not None and list(known.__path__) == [folder]:
-        return known
-    for loaded in [key for key in sys.modules if key == name or key.startswith(f"{name}.")]:
-        del sys.modules[loaded]
-    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-    spec.submodule_search_locations = [folder]
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[name] = package
-    return package

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import registry_option
+from sciml_data.cli.options import registry_option, trust_option
 from sciml_data.cli.output import log
 from sciml_data.cli.program import UserPath
 from sciml_data.errors import (
@@ -39,6 +40,7 @@ Examples:
 )
 @click.argument("datasets", nargs=-1, metavar="[ID]...")
 @registry_option
+@trust_option
 @click.option(
     "--since",
     metavar="REF",
@@ -72,6 +74,11 @@ Examples:
     show_default=True,
     help="Seed that chooses the files of a mirror that has more.",
 )
+@click.option(
+    "--code",
+    is_flag=True,
+    help="Also import the formats, runners and metrics of the registry, and report what fails.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(registry: RegistryPath, **options: Any) -> None:
     """Check every descriptor, manifest, data card and task; print a line for each problem."""
@@ -87,22 +94,24 @@ def command(registry: RegistryPath, **options: Any) -> None:
             untouched="nothing was checked",
             hint="sciml-data check --live [ID]... [--to FOLDER], or sciml-data check",
         )
-    _check_files(searched, options["since"], as_json=options["as_json"])
+    _check_files(searched, options)
 
 
-def _check_files(searched: Registry, since: str | None, *, as_json: bool) -> None:
+def _check_files(searched: Registry, options: Mapping[str, Any]) -> None:
     from sciml_data.curate import changed_since
     from sciml_data.registry import Registry
 
     warnings: list[Problem] = searched.hidden()
     problems = check_registry(searched, warnings)
-    if since is not None:
+    if (since := options["since"]) is not None:
         problems += [
             problem
             for folder in searched.named.folders
             for problem in changed_since(Registry(folder), since)
         ]
-    if as_json:
+    if options["code"]:
+        problems += code_problems(searched)
+    if options["as_json"]:
         found = {"problems": problems, "warnings": warnings}
         rows = {kind: [asdict(problem) for problem in found[kind]] for kind in found}
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -232,6 +241,49 @@ def _folder_problems(
     return problems
 
 
+def code_problems(registry: Registry) -> list[Problem]:
+    """Return what fails when the code of the named registries is imported.
+
+    Raises:
+        CallError: the code is not trusted.
+    """
+    from sciml_data.bench import load_runner
+    from sciml_data.formats import load_format
+    from sciml_data.registry import Registry, load_descriptor
+
+    loads: list[tuple[str, Callable[[], object]]] = []
+    for part in map(Registry, registry.named.folders):
+        for name in part.benchmarks():
+            place, runner = f"runners/{name}", part.runner(name)
+            loads.append((place, partial(load_runner, part, name)))
+            loads.append((place, partial(_load_functions, runner)))
+        for name in part.datasets():
+            descriptor = load_descriptor(part, name)
+            if reader := descriptor.native.get("reader"):
+                place = f"datapackages/{name}/{descriptor.version}: $.sciml.native.reader"
+                loads.append((place, partial(load_format, reader, descriptor.folder)))
+    return [problem for place, load in loads for problem in _import_problems(place, load)]
+
+
+def _load_functions(runner: Path) -> None:
+    """Load the functions of the metrics that the registry of a benchmark brings."""
+    from sciml_data.bench import load_task, require_functions
+
+    require_functions(load_task(runner).metrics)
+
+
+def _import_problems(place: str, load: Callable[[], object]) -> list[Problem]:
+    try:
+        load()
+    except CallError:  # the code is not trusted
+        raise
+    except SciMLDataError as error:
+        return [Problem("code", place, error.message)]
+    except Exception as error:  # noqa: BLE001 - the code of a registry may raise anything
+        return [Problem("code", place, f"{type(error).__name__}: {error}")]
+    return []
+
+
 def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
     from sciml_data.registry import TO_FILL
 
@@ -253,14 +305,15 @@ def _card_problems(registry: Registry, dataset: str) -> list[Problem]:
 def _version_problems(
     registry: Registry, dataset: str, version: str, warnings: list[Problem]
 ) -> list[Problem]:
-    from sciml_data.formats import load_format
+    from sciml_data.formats import find_format
     from sciml_data.registry import examine_descriptor, portability_warnings
 
-    examined = examine_descriptor(registry.package(dataset, version))
+    folder = registry.package(dataset, version)
+    examined = examine_descriptor(folder)
     place = f"datapackages/{dataset}/{version}"
     problems = _at(f"{place}: ", examined.problems)
     try:
-        load_format(str(examined.document["sciml"]["native"]["reader"]))
+        find_format(str(examined.document["sciml"]["native"]["reader"]), folder)
     except SciMLDataError as error:
         problems.append(Problem("reader", f"{place}: $.sciml.native.reader", error.message))
     except (KeyError, TypeError):

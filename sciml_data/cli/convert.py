@@ -15,6 +15,7 @@ from sciml_data.cli.options import (
     registry_option,
     sample_option,
     seed_option,
+    trust_option,
     version_option,
     wait_option,
 )
@@ -42,6 +43,7 @@ Examples:
 @sample_option
 @seed_option
 @registry_option
+@trust_option
 @home_option
 @wait_option
 @click.option(

@@ -81,20 +81,26 @@ def command(form: str, name: str, **options: Any) -> None:
 
     FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
     for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
-    every-eval-ever or catalogue.
+    every-eval-ever or catalogue. Installed packages may offer further forms.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.
     """
     from sciml_data.metadata import FORMS
+    from sciml_data.registry import installed
 
-    if form in FORMS:
-        _export_dataset(form, name, options)
-    elif form == "pooch":
-        _export_pooch(name, options)
+    own = {**dict.fromkeys(FORMS, _export_dataset), "pooch": _export_pooch}
+    if form in own:
+        installed("exports", own)  # names an installed export with the name of one of these
+        own[form](form, name, options)
+        return
+    from sciml_data.cli.export_run import export_run
+    from sciml_data.results.exports import load_export
+
+    module = load_export(form)
+    if hasattr(module, "export_dataset"):
+        _export_with(module, form, name, options)
     else:
-        from sciml_data.cli.export_run import export_run
-
         export_run(form, name, options)
 
 
@@ -111,7 +117,21 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
     print_or_write(write_form(facts_of(descriptor), export), to)
 
 
-def _export_pooch(name: str, options: dict[str, Any]) -> None:
+def _export_with(module: Any, form: str, name: str, options: dict[str, Any]) -> None:
+    """Write the description of a dataset with the export of an installed package."""
+    from sciml_data import describe
+    from sciml_data.metadata import facts_of
+    from sciml_data.results.exports import as_text
+
+    refuse_options(form, options, RUN_OPTIONS | {"format_": "--format"})
+    to = None if options["to"] is None else Path(options["to"])
+    if to is not None:
+        check_output(to)
+    descriptor = describe(name, version=options["version"], registry=options["registry"])
+    print_or_write(as_text(form, module.export_dataset(facts_of(descriptor))), to)
+
+
+def _export_pooch(_form: str, name: str, options: dict[str, Any]) -> None:
     from sciml_data import describe
     from sciml_data.integrations import to_pooch_registry
 

@@ -28,18 +28,19 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
     """
     from sciml_data.bench import find_run, load_record
     from sciml_data.registry import find_registry
-    from sciml_data.results.exports import RUN_FORMS, ExportRequest
+    from sciml_data.results.exports import RUN_FORMS, ExportRequest, installed_exports
     from sciml_data.results.exports import export_run as export
 
-    if form not in RUN_FORMS:
-        _refuse_unknown(form, list(RUN_FORMS))
-    run_form = RUN_FORMS[form]
-    not_accepted = {
-        key: OPTIONS_OF_SOME[key] for key in OPTIONS_OF_SOME if key not in run_form.options
-    }
+    offered = installed_exports()
+    if form not in {*RUN_FORMS, *offered}:
+        _refuse_unknown(form, [*RUN_FORMS, *offered])
+    run_form = RUN_FORMS.get(form)  # None for the export of an installed package
+    accepted = run_form.options if run_form is not None else tuple(OPTIONS_OF_SOME)
+    writes_target = run_form is not None and run_form.writes_target
+    not_accepted = {key: text for key, text in OPTIONS_OF_SOME.items() if key not in accepted}
     refuse_options(form, options, DATASET_OPTIONS | not_accepted)
     to = options["to"]
-    if to is not None and not run_form.writes_target:
+    if to is not None and not writes_target:
         check_output(Path(to))
     folder = find_run(home_of(options), name, on_left_out=log_one_left_out)
     request = ExportRequest(
@@ -51,7 +52,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         with_predictions=options["with_predictions"],
     )
     text = export(form, request)
-    if run_form.writes_target:  # the export wrote the target itself, and returned its path
+    if writes_target:  # the export wrote the target itself, and returned its path
         print_or_write(f"{text}\n", None)
     else:
         print_or_write(text, None if to is None else Path(to))

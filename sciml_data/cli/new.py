@@ -103,7 +103,7 @@ def _start(dataset: str, version: str, registry: RegistryPath, given: Mapping[st
 
     from sciml_data.cli.output import byte_bar, log
     from sciml_data.curate import start_dataset
-    from sciml_data.formats import load_format
+    from sciml_data.formats import find_format
     from sciml_data.registry import Registry, find_registry, named_folders
 
     named = named_folders(registry)
@@ -111,7 +111,7 @@ def _start(dataset: str, version: str, registry: RegistryPath, given: Mapping[st
     Registry(root.resolve()).require_writable("nothing was written")
     files = given["files"]
     if given["reader"]:
-        load_format(given["reader"])
+        find_format(given["reader"], root / "datapackages" / dataset / version)
     with byte_bar(f"hash {files}") if files else contextlib.nullcontext() as progress:
         written = start_dataset(
             root,

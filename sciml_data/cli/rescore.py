@@ -17,6 +17,7 @@ from sciml_data.cli.options import (
     mirror_option,
     registry_option,
     runs_option,
+    trust_option,
     wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
@@ -36,6 +37,7 @@ Examples:
 @click.argument("run")
 @mirror_option
 @registry_option
+@trust_option
 @home_option
 @runs_option
 @wait_option

@@ -19,6 +19,7 @@ from sciml_data.cli.options import (
     sample_option,
     sample_set_option,
     seed_option,
+    trust_option,
     wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
@@ -122,6 +123,7 @@ Examples:
     "--stage-only", is_flag=True, help="Stop after the data are fetched, verified and converted."
 )
 @registry_option
+@trust_option
 @home_option
 @runs_option
 @wait_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
+from sciml_data.cli.options import home_of, home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.cli.program import UserPath
 
@@ -36,6 +36,7 @@ Examples:
 )
 @click.option("--no-figures", is_flag=True, help="Print the scores only.")
 @registry_option
+@trust_option
 @home_option
 @runs_option
 def command(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from sciml_data.cli.options import home_option, registry_option, runs_option
+from sciml_data.cli.options import home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log, log_left_out
 from sciml_data.cli.program import UserPath
 
@@ -60,6 +60,7 @@ Examples:
 @click.option("--samples", is_flag=True, help="Make the synthetic samples that the pictures need.")
 @click.option("--draw", is_flag=True, help="Draw the figures of the runs first.")
 @registry_option
+@trust_option
 @home_option
 @runs_option
 def build(  # noqa: PLR0913 - one parameter an option

@@ -21,7 +21,7 @@ from typing import Any
 from sciml_data.curate.history import published_hashes
 from sciml_data.curate.native_resources import with_native_resources
 from sciml_data.errors import DescriptorError, Problem
-from sciml_data.formats import load_format, views_of
+from sciml_data.formats import find_format, load_format, views_of
 from sciml_data.home import write_atomically
 from sciml_data.metadata.yaml_text import to_yaml
 from sciml_data.registry.descriptor import (
@@ -295,8 +295,12 @@ def _newest(versions: Sequence[Version]) -> Version:
 
 
 def _views(versions: Sequence[Version]) -> list[str]:
-    readers = {version.document["sciml"]["native"]["reader"] for version in versions}
-    return sorted({view for reader in readers for view in views_of(load_format(reader))})
+    """Return the views of built-in formats: the code of a registry does not run here."""
+    folders = {
+        version.document["sciml"]["native"]["reader"]: version.folder for version in versions
+    }
+    built_in = [name for name in folders if find_format(name, folders[name]) is None]
+    return sorted({view for name in built_in for view in views_of(load_format(name))})
 
 
 def _splits(versions: Sequence[Version]) -> list[str]:

@@ -1,10 +1,11 @@
 """What a native format implements: from published files to an `xarray.Dataset`.
 
-A format is a module or package `sciml_data/formats/<name>` with the two functions of `Format`. The
-descriptor of a dataset names it in `native.reader`. A format knows nothing of homes, mirrors or
-registries. It says which ready files (shards) the native files make, and makes each shard as a pure
-function of its native files. Synthetic samples in the native layout come from
-`sciml_data.synthetic`, which formats never import.
+A format is a module or package with the two functions of `Format`: `sciml_data/formats/<name>`,
+`formats/<name>` of a registry, or the entry point <name> of an installed package. The descriptor
+of a dataset names it in `native.reader`. A format knows nothing of homes, mirrors or registries. It
+says which ready files (shards) the native files make, and makes each shard as a pure function of
+its native files. Synthetic samples in the native layout come from `sciml_data.synthetic`, which
+formats never import.
 
 `one_to_one` and the functions behind it are helpers for `Format.shards`. The helpers of the last
 section are for `Format.read`: rows and samples that are left out of a ready file are counted, named
@@ -13,6 +14,7 @@ in its attributes and logged; with the option `strict` they are an error.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import pkgutil
@@ -22,10 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sciml_data.errors import CallError, NativeFormatError, Problem, nearest
+from sciml_data.errors import CallError, DescriptorError, NativeFormatError, Problem, nearest
 from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.layout import installed, is_built_in, name_clash, registry_of
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import xarray as xr
 
     from sciml_data.registry.descriptor import Descriptor
@@ -35,6 +40,7 @@ PACKAGE = "sciml_data.formats"
 NOT_FORMATS = {
     "cells", "columns", "drug_response", "hdf5_files", "inflated", "interface", "processes",
 }  # fmt: skip
+KIND = "formats"  # of extensions, and the folder of a registry
 NOTICES = "notices"  # attribute of a ready file: lines that are logged when the file is made
 MAX_IN_NOTICE = 5  # problems that one logged line names; the others are counted
 # Content may be larger than the file that holds it by FREE_BYTES, and MAX_EXPANSION times the
@@ -120,21 +126,88 @@ def max_content_bytes(file_bytes: int) -> int:
     return FREE_BYTES + MAX_EXPANSION * file_bytes
 
 
-def load_format(name: str) -> Format:
+def load_format(name: str, package: Path | None = None) -> Format:
     """Return a native format by its name.
 
+    It is looked up in the registry that describes the dataset (`formats/`), in installed packages
+    (entry points `sciml_data.formats`), and in this package.
+
+    Args:
+        name: `native.reader` of a descriptor.
+        package: folder of the dataset's version in its registry; None leaves registries out.
+
     Raises:
-        CallError: there is no format with this name; the nearest one is suggested.
+        CallError: there is no format with this name; the nearest one is suggested. Or it is code of
+            a registry that is not trusted.
+        DescriptorError: two formats have this name, or the module lacks a function of `Format`.
     """
-    path = importlib.import_module(PACKAGE).__path__
-    known = sorted({module.name for module in pkgutil.iter_modules(path)} - NOT_FORMATS)
-    if name not in known:
-        raise CallError(
-            f"there is no native format {name!r}{nearest(name, known)}",
+    place = find_format(name, package)
+    if place is None:
+        return cast("Format", importlib.import_module(f"{PACKAGE}.{name}"))
+    from sciml_data.registry.extensions import load_from_registry, load_installed
+
+    if isinstance(place, Path):
+        module = load_from_registry(place.parent, place, _package_of(place), name)
+    else:
+        module = load_installed(place)
+    missing = [
+        function for function in ("shards", "read") if not callable(getattr(module, function, None))
+    ]
+    if missing:
+        raise DescriptorError(
+            f"the format {name!r} has no function {' and no function '.join(missing)}",
             untouched="nothing was read",
-            hint=f"formats: {', '.join(known)}",
+            hint="docs/extend/format.md shows a whole format",
         )
-    return cast("Format", importlib.import_module(f"{PACKAGE}.{name}"))
+    return cast("Format", module)
+
+
+def find_format(name: str, package: Path | None = None) -> Path | EntryPoint | None:
+    """Return where a format is found, and run none of its code; see `load_format`.
+
+    Returns:
+        The folder `formats/` of a registry, an entry point, or None for a format of this package.
+    """
+    own = _formats_folder(package)
+    offered = installed(KIND, built_in := built_in_formats())
+    if own is not None and name in (names := _modules_in(own)):
+        if other := "sciml-data itself" if name in built_in else offered.get(name):
+            raise name_clash(KIND, name, str(own / name), str(other))
+        return own
+    if name in offered:
+        return offered[name]
+    if name in built_in:
+        return None
+    known = sorted({*built_in, *offered, *(names if own else ())})
+    raise CallError(
+        f"there is no native format {name!r}{nearest(name, known)}",
+        untouched="nothing was read",
+        hint=f"formats: {', '.join(known)}",
+    )
+
+
+def built_in_formats() -> list[str]:
+    """Return the names of the formats of this package."""
+    return [name for name in _modules_in(Path(__file__).parent) if name not in NOT_FORMATS]
+
+
+def _modules_in(folder: Path) -> list[str]:
+    modules = pkgutil.iter_modules([str(folder)])
+    return sorted(module.name for module in modules if not module.name.startswith("_"))
+
+
+def _formats_folder(package: Path | None) -> Path | None:
+    """Return the folder of formats of the registry with a version's folder, if it has one."""
+    if package is None or is_built_in(registry := registry_of(package)):
+        return None
+    folder = registry / KIND
+    return folder if folder.is_dir() else None
+
+
+def _package_of(folder: Path) -> str:
+    """Return the name under which a registry's folder of formats is imported."""
+    # Two registries may have formats of one name, and a process may use both.
+    return f"sciml_formats_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
 
 
 def require_format(descriptor: Descriptor, native: Path) -> None:

@@ -95,7 +95,7 @@ def convert(
     require_format(verified.descriptor, verified.root)
     options, log = dict(options or {}), log or (lambda _: None)
     native = _native(verified)
-    shards = load_format(native.block["reader"]).shards(native, options)
+    shards = load_format(native.block["reader"], native.folder).shards(native, options)
     folder, tasks = _plan(verified, native, shards, options)
     if again or not _is_in_shared_home(verified.folder, folder, log):
         try:

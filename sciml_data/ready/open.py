@@ -186,7 +186,8 @@ def _view(
                 hint="pass `view=` with the name of a view",
             )
         return None
-    views = views_of(load_format(converted.descriptor.native["reader"]))
+    descriptor = converted.descriptor
+    views = views_of(load_format(descriptor.native["reader"], descriptor.folder))
     if view not in views:
         raise CallError(
             f"{converted.descriptor.dataset} has no view {view!r}{nearest(view, views)}",

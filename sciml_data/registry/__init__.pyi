@@ -24,9 +24,11 @@ from .layout import (
     Registry,
     RegistryPath,
     find_registry,
+    installed,
     is_built_in,
     named_folders,
     registry_of,
+    trusting,
     version_key,
 )
 from .manifest import (
@@ -76,6 +78,7 @@ __all__ = [
     "find_registry",
     "hash_file",
     "html_table",
+    "installed",
     "is_built_in",
     "load_descriptor",
     "manifest_of",
@@ -89,6 +92,7 @@ __all__ = [
     "read_descriptor",
     "read_manifest",
     "registry_of",
+    "trusting",
     "unsafe_because",
     "value_like",
     "version_key",

@@ -4,21 +4,28 @@ A registry is a folder with `datapackages/` and `runners/`. The names of its fol
 index: nothing has to be listed anywhere. Registries stack: they are searched in the order in which
 they are named, and the built-in one comes last. A dataset or benchmark is that of the first
 registry with its name, so a laboratory's own benchmark can use a dataset of the built-in registry.
+
+Registries and installed packages may also bring code: formats, benchmarks, metrics, protocols and
+exports. `installed` finds what packages offer; `extensions.py` loads it, once it is trusted.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import CallError, Problem, nearest
+from sciml_data.errors import CallError, DescriptorError, Problem, nearest
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from packaging.version import Version as PackageVersion
 
 REGISTRY_VARIABLE = "SCIML_DATA_REGISTRY"  # folders, separated as in PATH
@@ -246,6 +253,79 @@ def registry_of(package: Path) -> Path:
 def is_built_in(folder: Path) -> bool:
     """Return whether a folder is the built-in registry."""
     return folder == built_in_folder()
+
+
+@dataclass(frozen=True)
+class CodeTrust:
+    """Whether the code of other registries may run, as the call says.
+
+    Attributes:
+        is_given: whether the user trusts it for this call.
+        ask: shows a question and returns whether the answer was yes; None where nobody can be
+            asked.
+    """
+
+    is_given: bool = False
+    ask: Callable[[str], bool] | None = None
+
+
+NO_TRUST = CodeTrust()
+# A context variable, because the call that says so is far above the import of the code.
+CODE_TRUST: ContextVar[CodeTrust] = ContextVar("CODE_TRUST", default=NO_TRUST)
+
+
+@contextmanager
+def trusting(*, trust_code: bool, ask: Callable[[str], bool] | None = None) -> Iterator[None]:
+    """Let the code of other registries run in the block, if `trust_code` or an answer says so."""
+    outer = CODE_TRUST.get()
+    token = CODE_TRUST.set(CodeTrust(outer.is_given or trust_code, ask or outer.ask))
+    try:
+        yield
+    finally:
+        CODE_TRUST.reset(token)
+
+
+def installed(kind: str, built_in: Iterable[str]) -> dict[str, EntryPoint]:
+    """Return the extensions of a kind that installed packages offer, by name.
+
+    Args:
+        kind: formats, protocols, exports or metrics: the entry points of `sciml_data.<kind>`.
+        built_in: names of this package's own.
+
+    Raises:
+        DescriptorError: two have the same name; both are named.
+    """
+    known: dict[str, EntryPoint] = {}
+    for point in _entry_points(f"sciml_data.{kind}"):
+        other = "sciml-data itself" if point.name in built_in else known.get(point.name)
+        if other is not None:
+            raise name_clash(kind, point.name, _owner(point), _owner(other))
+        known[point.name] = point
+    return known
+
+
+def name_clash(kind: str, name: str, first: str, second: str) -> DescriptorError:
+    """Return the error for a name that two owners offer."""
+    return DescriptorError(
+        f"two {kind} have the name {name!r}: {first} and {second} offer it",
+        untouched="neither was used",
+        hint="rename one of them, or uninstall its package",
+    )
+
+
+def _owner(point: EntryPoint | str) -> str:
+    if isinstance(point, str):
+        return point
+    package = point.dist.name if point.dist is not None else "an unknown package"
+    return f"the installed package {package} ({point.value})"
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    # Imported here, because it takes longer than `sciml-data describe`.
+    from importlib.metadata import entry_points
+
+    return tuple(dict.fromkeys(entry_points(group=group)))
 
 
 def check_dataset_id(name: str) -> str:

@@ -85,7 +85,7 @@ class Toy:
 def toy(monkeypatch: pytest.MonkeyPatch) -> Toy:
     reader = Toy()
     for module in ("conversion", "shards"):
-        monkeypatch.setattr(f"sciml_data.ready.{module}.load_format", lambda _: reader)
+        monkeypatch.setattr(f"sciml_data.ready.{module}.load_format", lambda *_: reader)
     return reader
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.interface import RunnerModule
+from sciml_data.bench.scoring.metrics import require_functions
 from sciml_data.bench.task.settings import LOSS, check_settings, resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
@@ -77,7 +78,7 @@ def check_names(request: Request) -> Task:
     check_settings(task)
     task = choose_variant(task, request.variant, request.dataset)
     settings_of(request, task)
-    _ = task.metrics  # they are looked up at first use, which is too late after training
+    require_functions(task.metrics)  # at first use, after training, a fault would come too late
     load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task
 

@@ -110,19 +110,23 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         SciMLDataError: a stage failed.
     """
     from sciml_data.bench.interface import load_runner, reads_files
+    from sciml_data.formats import load_format, require_format
     from sciml_data.ready import open_ready
     from sciml_data.synthetic.make import sample_overrides
 
     descriptor = load_descriptor(registry, task.dataset, task.version)
     seed = None if sample is None else sample.seed
     folder = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
+    # The code comes first: an answer that it is not trusted should not follow hours of fetching.
+    runner = load_runner(registry, task.name)
+    require_format(descriptor, folder.native)
+    load_format(descriptor.native["reader"], descriptor.folder)
     converted = _find_unchanged(descriptor, folder, log)
     if converted is None or not _is_current(converted, descriptor, home, sample):
         fetched = _fetch(
             descriptor, home, mirrors=mirrors, sample=sample, log=log, progress=progress
         )
         converted = _convert(fetched, log, progress)
-    runner = load_runner(registry, task.name)
     cache_clear = _clear_cache(converted, log) if clear_cache else NOT_REQUESTED
     return Source(
         dataset=converted if reads_files(runner) else open_ready(converted, split=task.variant),

@@ -21,21 +21,39 @@ The task.toml of a benchmark names its metrics, and may group the samples by a c
     reduce = "median"            # of the drugs' scores
     min_samples = 10             # drugs with fewer samples are left out
 
+An installed package offers metrics by entry points of the group `sciml_data.metrics`. A registry
+has them as functions of its `metrics.py`: the table names the function and has the definition, so
+that a benchmark can be described and checked without running code of its registry.
+
+    [[metric]]
+    id = "pinball"
+    metric = "pinball"           # function of metrics.py
+    name = "pinball loss at the 10th percentile"
+    version = "1"
+    unit = "1"
+    lower_is_better = true
+    formula = "mean of max(0.1 e, -0.9 e) with e = observed - predicted"
+
 `compute.py` computes the scores.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from sciml_data.errors import DescriptorError, Problem, nearest
+from sciml_data.registry.layout import installed, name_clash
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+KIND = "metrics"  # of extensions
+PACKAGE = "sciml_data."
 MODULES = ("forecast", "classification", "segmentation", "images")  # they register metrics
 # Values of `reduce`. "all" is the score of all samples together, "each" that of each group, and
 # "low" and "high" are the ends of a 95 % interval by a bootstrap of whole groups.
@@ -114,6 +132,9 @@ def metric(  # noqa: PLR0913 - the keywords are the fields of a definition
     """Return a decorator that registers a function as a metric; see `Metric` for the keywords."""
 
     def register(function: Function) -> Function:
+        other = _REGISTRY.get(metric_id)
+        if other is not None and (owner := _module_of(other.function)) != function.__module__:
+            raise name_clash(KIND, metric_id, str(owner), function.__module__)
         _REGISTRY[metric_id] = Metric(
             metric_id, name, version, unit, lower_is_better, formula, minimum, maximum,
             function=function, registered=metric_id, last=last, interval=interval,
@@ -123,6 +144,36 @@ def metric(  # noqa: PLR0913 - the keywords are the fields of a definition
     return register
 
 
+@dataclass(frozen=True)
+class RegistryFunction:
+    """A function of a registry's metrics.py, which is loaded when it is needed."""
+
+    registry: Path
+    name: str
+
+    def load(self) -> Callable[..., Any]:
+        """Return the function.
+
+        Raises:
+            CallError: the code of the registry is not trusted.
+            DescriptorError: metrics.py has no such function.
+        """
+        from sciml_data.registry.extensions import METRICS_NAME, load_from_registry
+
+        package = f"sciml_metrics_{hashlib.sha256(str(self.registry).encode()).hexdigest()[:12]}"
+        module = load_from_registry(
+            self.registry, self.registry, package, METRICS_NAME.removesuffix(".py")
+        )
+        function = getattr(module, self.name, None)
+        if not callable(function):
+            raise DescriptorError(f"{METRICS_NAME} of {self.registry} has no function {self.name}")
+        return cast("Callable[..., Any]", function)
+
+    def __call__(self, *arrays: Any, **options: Any) -> Any:
+        """Return the score, as the function does."""
+        return self.load()(*arrays, **options)
+
+
 def registered_metrics() -> Mapping[str, Metric]:
     """Return every registered metric by its name."""
     for module in MODULES:
@@ -130,24 +181,79 @@ def registered_metrics() -> Mapping[str, Metric]:
     return _REGISTRY
 
 
-def task_metrics(tables: Sequence[Mapping[str, Any]], benchmark: str) -> tuple[Metric, ...]:
-    """Return the metrics of the `[[metric]]` tables of a task.toml.
+def require_functions(metrics: Iterable[Metric]) -> None:
+    """Load the functions of metrics that a registry brings, so that a fault shows before a run.
+
+    Raises:
+        CallError: the code of the registry is not trusted.
+        DescriptorError: its metrics.py has no such function.
+    """
+    for each in metrics:
+        if isinstance(each.function, RegistryFunction):
+            each.function.load()
+
+
+def _known_metrics(tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Metric]:
+    """Return the metrics of this package, and those of installed packages that tables name."""
+    known = dict(registered_metrics())
+    built_in = [name for name in known if str(_module_of(known[name].function)).startswith(PACKAGE)]
+    offered = installed(KIND, built_in)
+    for name in {table.get("metric", table["id"]) for table in tables} & offered.keys():
+        from sciml_data.registry.extensions import load_installed
+
+        load_installed(offered[name])
+        if name not in _REGISTRY:
+            raise DescriptorError(
+                f"{offered[name].value} registers no metric {name!r}",
+                hint="the name of an entry point of sciml_data.metrics is that of its metric",
+            )
+        known[name] = _REGISTRY[name]
+    return known
+
+
+def _module_of(function: Callable[..., Any] | None) -> str | None:
+    return getattr(function, "__module__", None)
+
+
+def task_metrics(
+    tables: Sequence[Mapping[str, Any]], benchmark: str, registry: Path | None = None
+) -> tuple[Metric, ...]:
+    """Return the metrics of the `[[metric]]` tables of a task.toml; no code of a registry runs.
 
     Args:
         tables: with keys and types that were checked before.
         benchmark: name, for the error.
+        registry: folder of the benchmark's registry, which may have a metrics.py.
 
     Raises:
         DescriptorError: a metric is not registered and has no full definition, or a table does not
             fit the registered function; `.problems` lists every place.
     """
-    known = registered_metrics()
+    known = {**_registry_metrics(tables, registry), **_known_metrics(tables)}
     problems: list[Problem] = []
     for number, table in enumerate(tables):
         problems += _problems(f"metric[{number}]", table, known)
     if problems:
         raise DescriptorError(f"task.toml of {benchmark!r} is not valid", problems=problems)
     return tuple(_metric(table, known.get(table.get("metric", table["id"]))) for table in tables)
+
+
+def _registry_metrics(
+    tables: Sequence[Mapping[str, Any]], registry: Path | None
+) -> Mapping[str, Metric]:
+    """Return the metrics whose tables name a function of metrics.py and define it in full."""
+    if registry is None or not (registry / "metrics.py").is_file():
+        return {}
+    return {
+        table["metric"]: Metric(
+            id=table["metric"],
+            function=RegistryFunction(registry, table["metric"]),
+            registered=table["metric"],
+            **{OVERRIDES[key]: table[key] for key in OVERRIDES if key in table},
+        )
+        for table in tables
+        if "metric" in table and all(key in table for key in REQUIRED)
+    }
 
 
 def row_key(row: Mapping[str, Any]) -> str:
@@ -193,6 +299,8 @@ def _option_problems(
     place: str, options: Mapping[str, Any], base: Metric, words: Sequence[str]
 ) -> Iterator[Problem]:
     """Yield options that a metric does not have, and those that it needs."""
+    if isinstance(base.function, RegistryFunction):
+        return  # its options are known once its code runs
     functions = (base.function, base.interval if {LOW, HIGH} & set(words) else None)
     own, *others = [inspect.signature(each).parameters for each in functions if each]
     known = [key for key in list(own)[2:] if all(key in other for other in others)]
@@ -211,7 +319,10 @@ def _definition_problems(
     """Yield what is missing in the table of a metric that is not registered."""
     if "metric" in table:
         name = table["metric"]
-        message = f"no metric {name!r} is registered{nearest(name, known)}"
+        message = (
+            f"no metric {name!r} is registered{nearest(name, known)}; for a function of the "
+            f"registry's metrics.py the table has {', '.join(REQUIRED)}, too"
+        )
         yield Problem("metric", f"{place}.metric", message)
         return
     name = table["id"]

@@ -134,7 +134,7 @@ class Task:
         """
         from sciml_data.bench.scoring.metrics import task_metrics
 
-        return task_metrics(self.metric_tables, self.name)
+        return task_metrics(self.metric_tables, self.name, self.folder.parents[1])
 
     def check_split(self, name: str) -> str:
         """Return the name of a split, after checking that the chosen variant runs with it.

@@ -1,19 +1,27 @@
-"""The forms in which a run can be exported, by name.
+"""The forms in which a run can be exported, by name; and the exports of installed packages.
 
 Each form names its module, which is imported only when the form is written. This module imports no
 benchmark code, so that listing the forms is fast.
+
+An installed package offers an export as an entry point of the group `sciml_data.exports`: a module
+with a function `export_dataset(facts)` or `export_run(request)`, see docs/extend/export.md.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sciml_data.errors import CallError, RecordError, nearest
+from sciml_data.errors import CallError, DescriptorError, RecordError, nearest
+from sciml_data.metadata.forms import FORMS
+from sciml_data.registry.layout import installed
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from sciml_data.results.exports.request import ExportRequest
 
 
@@ -37,6 +45,9 @@ class RunForm:
     options: tuple[str, ...] = ()
 
 
+KIND = "exports"  # of extensions
+DATASET, RUN = "export_dataset", "export_run"  # functions of an installed export
+POOCH = "pooch"  # a form of a dataset whose text is a registry file of Pooch
 ENDED = ("success", "aborted", "failed")
 RUN_FORMS: Mapping[str, RunForm] = {
     "run-crate": RunForm("run_crate", True, "DIR, or FILE.zip", ENDED, ("org", "with_predictions")),
@@ -46,6 +57,36 @@ RUN_FORMS: Mapping[str, RunForm] = {
     "every-eval-ever": RunForm("every_eval_ever", False, "FILE.json", ("success",), ("org",)),
     "catalogue": RunForm("catalogue", False, "FILE.yaml", ("success",)),
 }
+
+
+def installed_exports() -> dict[str, EntryPoint]:
+    """Return the exports that installed packages offer, by name.
+
+    Raises:
+        DescriptorError: one has the name of another export; both are named.
+    """
+    return installed(KIND, [*FORMS, POOCH, *RUN_FORMS])
+
+
+def load_export(form: str) -> Any:
+    """Return the module of an installed export; None if no package offers this form.
+
+    Raises:
+        DescriptorError: two exports have this name, or the module cannot be used.
+    """
+    offered = installed_exports()
+    if form not in offered:
+        return None
+    from sciml_data.registry.extensions import load_installed
+
+    module = load_installed(offered[form])
+    if not any(callable(getattr(module, name, None)) for name in (DATASET, RUN)):
+        raise DescriptorError(
+            f"the export {form} ({offered[form].value}) has no function {DATASET} or {RUN}",
+            untouched="nothing was written",
+            hint="docs/extend/export.md shows a whole export",
+        )
+    return module
 
 
 def export_run(form: str, request: ExportRequest) -> str:
@@ -59,6 +100,8 @@ def export_run(form: str, request: ExportRequest) -> str:
         CallError: no such form, the target is missing or exists, or a library is not installed.
         RecordError: the run's status does not fit the form, or its files differ from its record.
     """
+    if (module := load_export(form)) is not None:
+        return as_text(form, module.export_run(request))
     if form not in RUN_FORMS:
         raise CallError(
             f"no such form of a run: {form!r}{nearest(form, RUN_FORMS)}; "
@@ -81,3 +124,20 @@ def export_run(form: str, request: ExportRequest) -> str:
     module = importlib.import_module(f"sciml_data.results.exports.{run_form.module}")
     export: Callable[[ExportRequest], str] = module.export
     return export(request)
+
+
+def as_text(form: str, document: object) -> str:
+    """Return what an installed export returned as a text that ends with a line feed.
+
+    Raises:
+        DescriptorError: it returned neither a text nor JSON values.
+    """
+    if isinstance(document, str):
+        return document if document.endswith("\n") else f"{document}\n"
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise DescriptorError(
+            f"the export {form} returned no text and no JSON value: {error}",
+            untouched="nothing was written",
+        ) from error

@@ -13,18 +13,22 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
 from sciml_data.errors import CallError, JsonError
 from sciml_data.home import read_toml
 from sciml_data.progress import Log
 from sciml_data.registry.descriptor import Descriptor, Mirror
+from sciml_data.registry.layout import installed
 from sciml_data.transfer.protocols.datalad import SCHEME as DATALAD
 from sciml_data.transfer.protocols.datalad import folder_of, place_address
 from sciml_data.transfer.protocols.file import file_url, path_of
 from sciml_data.transfer.protocols.s3 import s3_url
 from sciml_data.transfer.protocols.source import Source, SourceError, Timeouts
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 # Scheme of a URL -> module of this package. `fdsn` is not among them: it answers queries and has
 # no files.
@@ -35,6 +39,8 @@ SCHEMES = {
     "datalad": "datalad",
     **dict.fromkeys(("doi", "ftp", "sftp"), "pooch_files"),
 }
+BUILT_IN = {*SCHEMES, "s3"}
+KIND = "protocols"  # of extensions: the name of an entry point is the scheme of its URLs
 DOI = re.compile(r"doi:10\.[0-9.]{4,12}/[^\s#?]+")
 URL_SLASHES = 3  # of a URL up to the end of its host
 MIRRORS_VARIABLE = "SCIML_DATA_MIRRORS"  # addresses, separated by spaces
@@ -71,8 +77,10 @@ def mirror_base(mirror: str) -> str:
         CallError: the address is not valid.
     """
     scheme = mirror.partition(":")[0].lower() if ":" in mirror else ""
-    if scheme not in {*SCHEMES, "s3"}:
-        known = ", ".join(f"{name}:" for name in sorted({*SCHEMES, "s3"}))
+    if scheme not in BUILT_IN and scheme in (offered := installed(KIND, BUILT_IN)):
+        return mirror.rstrip("/")
+    if scheme not in BUILT_IN:
+        known = ", ".join(f"{name}:" for name in sorted({*BUILT_IN, *offered}))
         shown = mirror if "@" not in mirror else f"{scheme}://…@{mirror.rpartition('@')[2]}"
         raise CallError(
             f"the mirror {shown!r} does not start with one of {known}",
@@ -236,6 +244,18 @@ def _common_start(mirror: Mirror) -> str:
     return start if start.startswith("doi:") or start.count("/") >= URL_SLASHES else ""
 
 
+def _protocol(name: str, point: EntryPoint | None) -> Any:
+    """Return the module of a protocol: of this package, or of an entry point."""
+    if point is None:
+        return importlib.import_module(f"{__package__}.{name}")
+    from sciml_data.registry.extensions import load_installed
+
+    module = load_installed(point)
+    if not callable(getattr(module, "make_source", None)):
+        raise SourceError(f"the protocol {name} ({point.value}) has no function make_source")
+    return module
+
+
 class Sources:
     """The sources of one run, each created when it is needed first; a context manager."""
 
@@ -255,9 +275,11 @@ class Sources:
             SourceError: the scheme is unknown.
         """
         scheme = url.partition(":")[0].lower()
-        if scheme not in SCHEMES:
-            raise SourceError(f"the scheme {scheme!r} is not one of {', '.join(sorted(SCHEMES))}")
-        name = SCHEMES[scheme]
+        offered = installed(KIND, BUILT_IN)  # cached
+        if scheme not in {*SCHEMES, *offered}:
+            known = ", ".join(sorted({*SCHEMES, *offered}))
+            raise SourceError(f"the scheme {scheme!r} is not one of {known}")
+        name = SCHEMES.get(scheme, scheme)
         if name == "https":
             from sciml_data.transfer.protocols.signing import unsigned_notice
 
@@ -265,7 +287,7 @@ class Sources:
                 self._log(notice)
         with self._lock:
             if name not in self._made:
-                module = importlib.import_module(f"{__package__}.{name}")
+                module = _protocol(name, offered.get(scheme))
                 self._made[name] = module.make_source(self._connections, self._timeouts)
             return self._made[name]
 
