@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Benchmark, Numbers
+from sciml_data.bench.interface import Array, Baseline, Benchmark, ModelSpec, Numbers
 from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring import classification, segmentation
 from sciml_data.bench.scoring.compute import write_group_table
@@ -104,6 +104,22 @@ class CloudMask(Benchmark):
         from .model import build_model
 
         return build_model(self.settings, self.statistics)
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        channels = len(data.CHANNELS)
+        return ModelSpec(
+            {"channels": Array((None, None, channels), "standardised channels, 0 where missing")},
+            Array((None, None, 1), "probability of cloud, 0 to 1, of each pixel"),
+        )
+
+    def plain(self, inputs: Any) -> Any:
+        """Return standardised channels of (..., channel), 0 where missing."""
+        from keras import ops
+
+        mean = self.statistics.mean.astype(np.float32)
+        standardised = (inputs - mean) / self.statistics.deviation.astype(np.float32)
+        return ops.where(ops.isfinite(standardised), standardised, 0.0)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[data.Batch]:
         """Return one epoch of patches; see `data.patch_batches` for the shapes.

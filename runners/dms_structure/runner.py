@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
+from sciml_data.bench.interface import Array, Baseline, Batch, Benchmark, ModelSpec, Numbers
 from sciml_data.bench.plots import confusion
 from sciml_data.bench.scoring.classification import require_sklearn, true_and_predicted
 from sciml_data.bench.task.splits import TEST, TRAIN, Options
@@ -94,6 +94,14 @@ class Structure(Benchmark):
             values = layers.MaxPooling2D(padding="same")(layers.Activation("relu")(values))
         values = layers.Dropout(self.settings["dropout"])(layers.GlobalAveragePooling2D()(values))
         return keras.Model(inputs, layers.Dense(len(NAMES), dtype="float32")(values))
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        return ModelSpec(
+            {"pattern": Array(self.patterns.shape[1:], "intensity (row, column, channel), scaled")},
+            Array((len(NAMES),), f"logits of {' and '.join(NAMES)}"),
+            has_classes=True,
+        )
 
     def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return standardised patterns, labels (sample,) int32 and weights of 1."""

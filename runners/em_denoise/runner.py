@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
+from sciml_data.bench.interface import Array, Baseline, Batch, Benchmark, ModelSpec, Numbers
 from sciml_data.bench.plots import best_and_worst
 from sciml_data.bench.scoring.images import require_libraries
 from sciml_data.bench.task.splits import TEST, TRAIN, Options, evenly_spaced
@@ -95,6 +95,13 @@ class Denoise(Benchmark):
             upper = layers.UpSampling2D(interpolation="bilinear")(values)
             values = block(layers.Concatenate()([upper, skipped]), of_level)
         return keras.Model(inputs, layers.Conv2D(1, 1, dtype="float32")(values))
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        return ModelSpec(
+            {"noisy": Array((None, None, 1), "image, scaled; rows and columns differ by batch")},
+            Array((None, None, 1), "clean image of the same size, scaled"),
+        )
 
     def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return noisy and clean images in units of the scale, and weights of 1.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
+from sciml_data.bench.interface import Array, Baseline, Batch, Benchmark, ModelSpec, Numbers
 from sciml_data.bench.plots import observed_and_predicted
 from sciml_data.bench.scoring.classification import require_sklearn
 from sciml_data.bench.task.splits import TRAIN, Options, evenly_spaced
@@ -99,6 +99,14 @@ class Energy(Benchmark):
         linear = layers.Dense(1, dtype="float32", kernel_initializer="zeros")(inputs)
         bent = layers.Dense(1, dtype="float32", kernel_initializer="zeros")(values)
         return keras.Model(inputs, layers.Add(dtype="float32")([linear, bent]))
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        width = self.descriptors.shape[1]
+        return ModelSpec(
+            {"descriptor": Array((width,), "smeared distances of atoms, standardised")},
+            Array((1,), "energy for each molecule, standardised"),
+        )
 
     def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return standardised descriptors, energies (cluster, 1), and weights of 1."""

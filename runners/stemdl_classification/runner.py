@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Batch, Benchmark, Numbers
+from sciml_data.bench.interface import OWN, Array, Baseline, Batch, Benchmark, ModelSpec, Numbers
 from sciml_data.bench.plots import PREVIEWS_NAME
 from sciml_data.bench.scoring.classification import require_sklearn
 from sciml_data.bench.scoring.predictions import Predictions
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 READS = "files"  # `prepare` needs the ready files, not an opened dataset: bench/interface.py
 REFERENCE, POLAR, HARMONICS = "reference", "rings", "harmonics"  # values of settings
+VIEWS = 3  # patterns of a stack
 # Each part gets a unit of every space group that has three.
 SPLITS = Options(
     ranked=True,
@@ -63,6 +64,7 @@ class Classification(Benchmark):
         is_polar = self.settings["coordinates"] == POLAR
         self.polar_grid = PolarGrid(self.patterns.size) if is_polar else None
         self.is_reference = self.settings["model"] == REFERENCE
+        self.needs_all_views = self.is_reference or self.settings["model"].startswith(OWN)
 
     def keys(self) -> pd.DataFrame:
         """Return the folder, space group, material and formula of each stack."""
@@ -98,6 +100,28 @@ class Classification(Benchmark):
             statistics=self.statistics,
         )
 
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        side = self.patterns.size
+        shape = (side, side) if self.polar_grid is None else self.polar_grid.shape
+        axes = "row, column" if self.polar_grid is None else "radius, angle"
+        return ModelSpec(
+            {"patterns": Array((*shape, VIEWS), f"log intensity ({axes}, view), standardised")},
+            Array((len(self.declared),), "logits of the space groups of the training part"),
+            has_classes=True,
+        )
+
+    def plain(self, inputs: Any) -> Any:
+        """Return standardised patterns (stack, ..., view)."""
+        mean, deviation = self.statistics
+        return (inputs - mean) / deviation
+
+    def finish(self, outputs: Any) -> Any:
+        """Return logits (stack, 1, class): one prediction from all views."""
+        from keras import ops
+
+        return ops.expand_dims(outputs, 1)
+
     def batch(self, numbers: Numbers, rng: np.random.Generator | None) -> Batch:
         """Return patterns, classes (stack,) int32, and weights (stack,) float32.
 
@@ -110,8 +134,8 @@ class Classification(Benchmark):
             patterns = self.polar_grid.resample(patterns)
         if rng is not None and self.settings["augment"]:
             patterns, groups = self._augmented(patterns, groups, rng)
-        if rng is not None and self.settings["views"] == 1 and not self.is_reference:
-            view = rng.integers(0, 3, len(patterns))
+        if rng is not None and self.settings["views"] == 1 and not self.needs_all_views:
+            view = rng.integers(0, VIEWS, len(patterns))
             patterns = np.take_along_axis(patterns, view[:, None, None, None], axis=-1)
         known = np.isin(groups, self.declared)
         targets = np.where(known, np.searchsorted(self.declared, groups), 0)

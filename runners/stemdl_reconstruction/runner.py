@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Batch, Benchmark
+from sciml_data.bench.interface import Array, Baseline, Batch, Benchmark, ModelSpec
 from sciml_data.bench.scoring import images
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions
@@ -150,6 +150,23 @@ class Reconstruction(Benchmark):
             scale=self.statistics.deviation,
             offset=self.statistics.mean,
         )
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model."""
+        images = f"images (row, column, channel) of {', '.join(self.channels)}, standardised"
+        return ModelSpec(
+            {"scan": Array(self.input_shape, "patterns (probe, row, column), scaled")},
+            Array((*self.view, len(self.channels)), images),
+        )
+
+    def plain_targets(self, targets: Any) -> Any:
+        """Return standardised images."""
+        return (targets - self.statistics.mean) / self.statistics.deviation
+
+    def finish(self, outputs: Any) -> Any:
+        """Return images in physical units."""
+        mean, deviation = self.statistics.mean, self.statistics.deviation
+        return outputs * deviation.astype(np.float32) + mean.astype(np.float32)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Yield one epoch: scans, targets in their own units, weights; all float32.

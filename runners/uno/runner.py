@@ -7,6 +7,7 @@ part of the model; see `inputs.py` and `model.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from sciml_data.bench.interface import Baseline, Benchmark
+from sciml_data.bench.interface import OWN, Array, Baseline, Benchmark, ModelSpec
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.task.splits import NOT_KNOWN, TEST, TRAIN, VALIDATION, Options
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from sciml_data.bench.plots import Results
     from sciml_data.bench.scoring.predictions import Predictions
+
+    from .model import Tables
 
 REFERENCE, NOISY = "reference", "reference-noisy"  # values of the settings `model`, `evaluation`
 # The model may use an entity's own effect if at least this percentage of validation rows share
@@ -119,6 +122,48 @@ class Uno(Benchmark):
         }
         return build_model({**self.settings, **of_data}, Tables(**self.features))
 
+    def specification(self) -> ModelSpec:
+        """Return the features of a cell and its drugs, which `plain` makes."""
+        widths = {
+            kind: sum(t.shape[1] for t in tables.values()) for kind, tables in self.features.items()
+        }
+        slots = range(1, 1 + self.responses.drugs.shape[1])
+        spec = {"cell": Array((widths["cell"],), "expression of genes, standardised")}
+        for slot in slots:
+            meaning = f"descriptors and fingerprint bits of drug {slot}, 0 if there is none"
+            spec[f"drug{slot}"] = Array((widths["drug"],), meaning)
+        if self.responses.has_doses:
+            spec |= {
+                f"dose{slot}": Array((1,), f"dose of drug {slot}, standardised") for slot in slots
+            }
+        return ModelSpec(spec, Array((1,), QUANTITIES[self.settings["variant"]]))
+
+    def plain(self, batch: inputs.Inputs) -> dict[str, Any]:
+        """Return the features of each row's cell and drugs, by the names of `specification`."""
+        from keras import ops
+
+        from .model import take
+
+        plain = {}
+        for name, kind in {"cell": "cell", "drug1": "drug", "drug2": "drug"}.items():
+            if name in batch:
+                rows = self._tables.rows(kind, batch["shared"][f"{kind}s"])
+                plain[name] = take(ops.concatenate(list(rows.values()), -1), batch[name])
+        if "drug2" in plain:
+            plain["drug2"] = plain["drug2"] * ops.expand_dims(batch["has_second"], -1)
+        doses = (name for name in ("dose1", "dose2") if name in batch)
+        return plain | {name: ops.expand_dims(batch[name], -1) for name in doses}
+
+    @cached_property
+    def _tables(self) -> Tables:
+        from .model import Tables
+
+        return Tables(**self.features)
+
+    def batch(self, numbers: data.Codes, rng: np.random.Generator | None) -> inputs.Batch:
+        """Return inputs, targets (row, 1) and weights (row, 1) of rows."""
+        return next(self.rows.batches(numbers, batch_size=len(numbers), rng=rng))
+
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[inputs.Batch]:
         """Return one epoch: the training part shuffled, the others in order.
 
@@ -149,6 +194,8 @@ class Uno(Benchmark):
         """Return the model's outputs (row, 1); towers are computed once for each entity."""
         from .model import predict_by_entity
 
+        if self.settings["model"].startswith(OWN):
+            return super().outputs(model, numbers)
         if self.settings["evaluation"] == NOISY:
             size, rng = self._evaluation_batch, np.random.default_rng(0)
             batches = self.rows.batches(numbers, batch_size=size, rng=rng)

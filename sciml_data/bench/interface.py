@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 SHARED = "shared"  # key of a batch's inputs that each replica gets whole, of any length
 PREFETCH = 4  # batches read ahead
+OWN = "own-"  # begins the name (setting `model`) of a user's own model, and of no other
 # Methods that a runner defines -> other methods whose own versions do not need them.
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "open": (),
@@ -62,6 +65,51 @@ Batch: TypeAlias = tuple[Any, Any, Any]
 Baseline: TypeAlias = Callable[[Numbers], npt.NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Array:
+    """An input or the output of a model.
+
+    Attributes:
+        shape: without the axis of the batch; None for an axis of any length.
+        meaning: what the values are, with their unit.
+        dtype: name of a NumPy dtype.
+    """
+
+    shape: tuple[int | None, ...]
+    meaning: str = ""
+    dtype: str = "float32"
+
+    @property
+    def size(self) -> int:
+        """Return the number of values; an axis of any length counts as 1."""
+        return prod(length or 1 for length in self.shape)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a benchmark gives to a model and expects from it; see docs/own-model.md.
+
+    Attributes:
+        inputs: by name. A model of a single input gets an array, other models get a dict.
+        output: of the model.
+        has_classes: whether targets are numbers of classes, and the output is a logit of each.
+    """
+
+    inputs: Mapping[str, Array]
+    output: Array
+    has_classes: bool = False
+
+    def keras_inputs(self) -> Any:
+        """Return a `keras.Input` for each input: a dict by name, or the only one."""
+        import keras
+
+        made = {
+            name: keras.Input(array.shape, dtype=array.dtype, name=name)
+            for name, array in self.inputs.items()
+        }
+        return made if len(made) > 1 else next(iter(made.values()))
+
+
 @runtime_checkable
 class Problem(Protocol):
     """A benchmark on a dataset and a split, ready for training.
@@ -77,6 +125,8 @@ class Problem(Protocol):
       data alone. `rescore` compares this array with the data. The default is `observed`.
     * `messages`, lines that are logged before training, such as what the parts of the split share.
       The report shows them again if `diagnostics` returns them as `leakage.told`.
+    * `specification()`, `plain(inputs)` and `finish(outputs)`, for models that users bring; see
+      `Benchmark`.
     """
 
     @property
@@ -251,6 +301,26 @@ class Benchmark:
             rng: draws augmentations in training; None in evaluation.
         """
         raise NotImplementedError  # only a runner with its own `batches` may lack it
+
+    def specification(self) -> ModelSpec:
+        """Return what a user's own model gets and has to return; the default is from a sample."""
+        inputs, targets, _ = self.batch(self.division.parts[TRAIN][:1], None)
+        plain = self.plain(inputs)
+        named = plain if isinstance(plain, dict) else {"inputs": plain}
+        arrays = {name: Array(tuple(array.shape[1:])) for name, array in named.items()}
+        return ModelSpec(arrays, Array(np.shape(targets)[1:], "as the targets"))
+
+    def plain(self, inputs: Any) -> Any:
+        """Return what a user's own model gets from the inputs of a batch; with `keras.ops`."""
+        return inputs
+
+    def plain_targets(self, targets: Any) -> Any:
+        """Return what a user's own model learns from the targets of a batch."""
+        return targets
+
+    def finish(self, outputs: Any) -> Any:
+        """Return outputs in the form of a batch's targets from those of a user's own model."""
+        return outputs
 
     def samples_in(self, weights: Any) -> Any:
         """Return the number of samples in a batch."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sciml_data.bench.interface import Array, ModelSpec
 from sciml_data.bench.scoring.predictions import Predictions
 
 from . import points
@@ -71,6 +72,18 @@ class ToyProblem:
                 keras.layers.Dense(len(OUTPUTS), dtype="float32"),
             ]
         )
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model that a user brings."""
+        return ModelSpec({"inputs": Array((5,))}, Array((2,), "values of a and b"))
+
+    def plain(self, inputs: Any) -> Any:
+        """Return the inputs of a user's model."""
+        return inputs
+
+    def finish(self, outputs: Any) -> Any:
+        """Return the outputs of a user's model."""
+        return outputs
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
         """Return one epoch in an order drawn from the seed; odd rows weigh half."""
