@@ -25,6 +25,13 @@ from .task.split import Split, load_split, split_names, write_split
 from .task.task import Task, datasets_of, load_task
 from .task.variants import choose_variant
 from .training.backend import is_first_worker
+from .training.own_model import (
+    OwnModel,
+    is_own_model,
+    read_own_model,
+    require_same_model,
+    with_own_model,
+)
 from .training.slurm import check_nodes, join_cluster
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "Difference",
     "Job",
     "Monitor",
+    "OwnModel",
     "Predictions",
     "Problem",
     "Request",
@@ -56,6 +64,7 @@ __all__ = [
     "find_runs",
     "import_tensorflow_quietly",
     "is_first_worker",
+    "is_own_model",
     "join_cluster",
     "load_predictions",
     "load_record",
@@ -64,8 +73,10 @@ __all__ = [
     "load_task",
     "named_run_folder",
     "prepare",
+    "read_own_model",
     "require_functions",
     "require_runs_folder",
+    "require_same_model",
     "rescore",
     "resolve_settings",
     "run_once",
@@ -76,6 +87,7 @@ __all__ = [
     "split_names",
     "spread_table",
     "stage",
+    "with_own_model",
     "write_job_script",
     "write_split",
 ]

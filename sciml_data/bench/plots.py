@@ -132,8 +132,8 @@ def learning_curve(results: Results) -> Any:
         for part, key in (lines if name == "loss" else {"validation": "monitored"}).items():
             values = [float("nan") if row[key] is None else row[key] for row in record["curve"]]
             chart.plot(epochs, values, "o-", ms=3, color=PART_COLOURS[part], label=part)
-        best = record["model"]["best_epoch"]
-        chart.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
+        if best := record["model"]["best_epoch"]:  # 0: a model without epochs
+            chart.axvline(best, color=GREY, lw=1, ls=":", label=f"best epoch, {best}")
         chart.set(xlabel="epoch", ylabel=name)
         chart.xaxis.set_major_locator(MaxNLocator(integer=True))
         chart.grid(alpha=0.3)

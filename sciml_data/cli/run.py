@@ -28,7 +28,7 @@ from sciml_data.errors import CallError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sciml_data.bench import Request, Sample, Source
+    from sciml_data.bench import OwnModel, Request, Sample, Source
     from sciml_data.home import Home
 
     Log = Callable[[str], None]
@@ -58,6 +58,7 @@ Examples:
   sciml-data run tevolop --help-settings
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
   sciml-data run uno --variant dose --dataset uno_ccle --split drug
+  sciml-data run uno --model my_model.py:build --set width=128
   sciml-data run tevolop --resume latest
   sciml-data run tevolop --strategy mirrored:2 --threads 2
   sciml-data run tevolop --stage-only
@@ -65,7 +66,12 @@ Examples:
 """
 )
 @click.argument("benchmark")
-@click.option("--model", help="Model to train. Default: that of the benchmark.")
+@click.option(
+    "--model",
+    metavar="NAME | FILE.py[:FUNCTION]",
+    help="Model to train: a model of the benchmark, or a function of your Python file, `build` by "
+    "default; docs/own-model.md explains it. Default: the first model of the benchmark.",
+)
 @click.option("--split", help="Split to train and score on. Default: the headline split.")
 @click.option("--variant", help="Variant of the task, for benchmarks with several.")
 @click.option("--dataset", help="Dataset to use, for benchmarks with several.")
@@ -161,11 +167,19 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
 
 
 def _print_settings(benchmark: str, options: dict[str, Any], *, as_json: bool) -> None:
-    from sciml_data.bench import choose_variant, load_task, setting_rows, settings_help
+    from sciml_data.bench import (
+        choose_variant,
+        load_task,
+        setting_rows,
+        settings_help,
+        with_own_model,
+    )
     from sciml_data.registry import find_registry
 
     task = load_task(find_registry(options["registry"]).runner(benchmark))
     chosen = choose_variant(task, options["variant"], options["dataset"])
+    if own := _own_model(options):
+        chosen = with_own_model(chosen, own)
     if as_json:
         click.echo(json.dumps(setting_rows(chosen), indent=2, ensure_ascii=False))
     else:
@@ -270,6 +284,7 @@ def read_request(
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
     registry = find_registry(options["registry"])
+    common["own"] = own = _own_model(options)
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
     if options["name"]:
@@ -281,7 +296,7 @@ def read_request(
     request = Request(
         benchmark,
         registry,
-        model=options["model"],
+        model=options["model"] if own is None else own.name,
         split=options["split"],
         variant=options["variant"],
         dataset=options["dataset"],
@@ -296,19 +311,32 @@ def read_request(
     return None, request, seeds, sample
 
 
+def _own_model(options: dict[str, Any]) -> OwnModel | None:
+    """Return the user's own model, if --model names a file."""
+    from sciml_data.bench import import_tensorflow_quietly, is_own_model, read_own_model
+    from sciml_data.bench.training import backend
+
+    if not is_own_model(options["model"]):
+        return None
+    backend.choose(options["backend"])  # the file may import Keras
+    import_tensorflow_quietly()
+    return read_own_model(options["model"])
+
+
 def _resumed(
     benchmark: str, options: dict[str, Any], home: Home, request: Request
 ) -> tuple[Path, Request, list[int], Sample | None]:
     """Return the values of `read_request` for a resumed run, from its record."""
     from dataclasses import replace
 
-    from sciml_data.bench import LATEST, Sample, find_run, load_record
+    from sciml_data.bench import LATEST, Sample, find_run, load_record, require_same_model
 
     # Seed 0 was typed, although it counts as false and equals False.
     given = [
         typed
         for name, typed in FIXED.items()
         if not (options[name] is None or options[name] is False or options[name] == ())
+        and not (name == "model" and request.own)
     ]
     if given:
         raise CallError(
@@ -323,10 +351,24 @@ def _resumed(
     used = record["distribution"].get("backend", "tensorflow")
     if options["backend"] not in {None, used}:
         raise CallError(f"run {folder.name} was started with --backend {used}")
+    source = record["model"]["source"]
+    own = request.own
+    if own and source:
+        require_same_model(record, own.origin)
+        # The settings of the run have this name; a copy of the file may have another.
+        own = replace(own, name=record["model"]["name"], file=source["file"])
+    elif source:
+        # The copy in the run's folder is not executed unasked: a stranger may have sent the run.
+        raise CallError(
+            f"run {folder.name} trains a model of {source['file']}, which is needed to resume it",
+            untouched="the run was not changed",
+            hint=f"--model {source['file']}:{source['function']}",
+        )
     variant = record["benchmark"].get("variant")
     request = replace(
         request,
         backend=used,
+        own=own,
         variant=variant,
         dataset=record["dataset"]["id"] if variant else None,
         model=record["model"]["name"],

@@ -85,7 +85,15 @@ def test_no_command_prints_a_control_character_of_a_record(home: Home, verb: lis
             "division": "open",
             "headline_metric": "rmse.a",
         },
-        model={"name": HOSTILE, "parameters": 1, "framework": HOSTILE, "best_epoch": 1},
+        model={
+            "name": HOSTILE,
+            "parameters": 1,
+            "framework": HOSTILE,
+            "best_epoch": 1,
+            "origin": "own",
+            "kind": "keras",
+            "source": {"file": HOSTILE, "function": HOSTILE, "sha256": "0" * 64},
+        },
         split={
             "name": HOSTILE,
             "strategy": HOSTILE,

@@ -32,7 +32,7 @@ def test_the_command_that_repeats_a_run_is_valid_and_gives_its_settings() -> Non
         settings=settings,
         settings_overridden=["epochs", "learning_rate", "xla"],
         dataset=data,
-        model={"name": "noisy", "parameters": 1, "framework": "x", "best_epoch": 1},
+        model=sample_record()["model"] | {"name": "noisy"},
         split={**sample_record()["split"], "name": "halves"},
     )
 

@@ -16,6 +16,7 @@ from sciml_data.bench.scoring.predictions import MODEL
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 MISSING = "-"
 BEST = "*"  # marks the best score of a row
+SHORT_HASH = 12  # digits of the hash of a model's file
 MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -73,6 +74,11 @@ def _head(record: Record) -> str:
         f"{_name(record)}, seed {record['seeds']['seed']}",
         f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
     ]
+    if source := record["model"]["source"]:
+        lines.append(
+            f"model of {source['file']}:{source['function']}, not of the registry; "
+            f"sha256 {source['sha256'][:SHORT_HASH]}"
+        )
     if record["reason"]:
         lines.append(f"reason: {record['reason']}")
     lines += _headline(record)
@@ -166,7 +172,12 @@ def _timing(record: Record) -> str:
         f"{_seconds(timing['first_epoch_s'])}  {timing['steady_epochs']} steady epochs "
         f"{_seconds(timing['steady_epochs_s'])}  validation {_seconds(timing['validation_s'])}  "
         f"prediction {_seconds(timing['predict_s'])}",
-        f"best epoch {record['model']['best_epoch']} of {len(record['curve'])}  training "
+        (
+            f"best epoch {record['model']['best_epoch']} of {len(record['curve'])}"
+            if record["curve"]
+            else "no epochs"
+        )
+        + "  training "
         + (f"{rate:,.0f} samples/s" if rate else f"throughput not known: {throughput['reason']}")
         + f"  strategy {devices['strategy']}, replicas {devices['replicas']}",
     ]

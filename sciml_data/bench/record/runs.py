@@ -49,6 +49,7 @@ CURVE_NAME = "curve.jsonl"
 LOG_NAME = "log.txt"
 PREDICTIONS_NAME = "predictions.nc"
 MONITOR_NAME = "monitor.csv"
+MODEL_NAME = "model.py"  # copy of the file of a user's own model
 OUTPUTS_FOLDER = "outputs"  # the benchmark's own files
 OUTPUTS_NAME = "outputs.csv"  # manifest of these files
 WEIGHTS_NAME = "best.weights.h5"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.interface import Problem, check_problem, load_runner
 from sciml_data.bench.record import record as records
@@ -53,8 +54,12 @@ from sciml_data.bench.training.checkpoint import (
     replace_damaged,
 )
 from sciml_data.bench.training.loop import Trained, Training, train
+from sciml_data.bench.training.own_model import FIT_PREDICT, KERAS
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.home import DatasetFolder, Home, write_atomically
+
+if TYPE_CHECKING:
+    from sciml_data.bench.training.adapted import OwnTraining  # it imports Keras
 
 Log = Callable[[str], None]
 
@@ -92,6 +97,7 @@ def prepare(
     log(f"preparing {task.name}, split {split.name}")
     with unchanged_data(source):
         problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
+        own, kind = _own_training(request, problem, settings, strategy)
     prepare_s = clock.lap()
     for message in getattr(problem, "messages", ()):
         log(message)
@@ -111,7 +117,21 @@ def prepare(
         strategy=strategy,
         durations={"staging_s": staging_s, "prepare_s": prepare_s},
         marks=tuple(marks),
+        own=own,
+        kind=kind,
     )
+
+
+def _own_training(
+    request: Request, problem: Problem, settings: Mapping[str, Any], strategy: Any
+) -> tuple[OwnTraining | None, str]:
+    """Return the user's own model, checked, and its kind; None for a model of the registry."""
+    if request.own is None:
+        return None, KERAS
+    from sciml_data.bench.training.adapted import OwnTraining
+
+    own = OwnTraining(request.own, problem, settings)
+    return own, own.check(backend.current().describe(strategy)["replicas"])
 
 
 def run_once(  # noqa: PLR0913 - keyword-only options of the command line
@@ -185,15 +205,29 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> Outcome:
     """Train, predict and score: the timed and monitored section of a run."""
     prepared, folder = journal.prepared, journal.folder
     with monitoring(journal, monitor_s):
+        if prepared.own is not None:
+            (folder / runs.MODEL_NAME).write_bytes(prepared.own.own.source)
         _write(journal, Outcome("running", "the run has not ended"))
         with lost_workers_raise(prepared.task.name, folder):
-            trained = train(
-                prepared.problem,
-                _training(prepared, journal.seed, folder),
-                on_epoch=lambda progress: _log_epoch(journal, progress, log),
-            )
+            if prepared.own is not None and prepared.kind == FIT_PREDICT:
+                trained = _fitted(prepared.own, journal, log)
+            else:
+                trained = train(
+                    prepared.problem,
+                    _training(prepared, journal.seed, folder),
+                    on_epoch=lambda progress: _log_epoch(journal, progress, log),
+                )
         journal.progress = trained.progress
         return _finish(journal, trained, log)
+
+
+def _fitted(own: OwnTraining, journal: Journal, log: Log) -> Trained:
+    """Return the user's model after its own `fit`, which has no epochs."""
+    from sciml_data.bench.training.fit_predict import FitPredict
+
+    model = FitPredict(own, journal.seed)
+    _log(journal, f"fitted to {model.rows:,} rows of {model.features:,} features", log)
+    return Trained(model, Progress(), resumed_epochs=0)
 
 
 def _label(prepared: Prepared, seed: int) -> str:
@@ -220,6 +254,7 @@ def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
         lower_is_better=monitor == LOSS or prepared.task.metric(monitor).lower_is_better,
         folder=None if folder is None else folder / runs.STATE_FOLDER,
         settings_digest=settings_digest(prepared, seed),
+        build=None if prepared.own is None else partial(prepared.own.build, seed),
     )
 
 
@@ -246,14 +281,17 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
         timeline.mark(timeline.EVAL_STOP, epoch_num=trained.progress.best_epoch),
         timeline.mark(timeline.RUN_STOP, status="success"),
     ]
-    trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
+    parameters = None
+    if prepared.kind == KERAS:
+        parameters = sum(int(weight.numpy().size) for weight in trained.model.trainable_weights)
+        trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
     drop_previous(folder / runs.STATE_FOLDER)
     _write_curve(journal)
     return Outcome(
         "success",
         None,
         scores=scores,
-        parameters=sum(int(weight.numpy().size) for weight in trained.model.trainable_weights),
+        parameters=parameters,
         predict_s=predict_s,
         score_s=score_s,
         resumed_epochs=trained.resumed_epochs,
@@ -280,9 +318,14 @@ def _log_epoch(journal: Journal, progress: Progress, log: Log) -> None:
         f"loss {row['train_loss']:.6g}{validation}  best {progress.best_epoch}  "
         f"lr {row['learning_rate']:.3g}  {rate:,.0f} samples/s"
     )
+    _write_curve(journal)
+    _log(journal, line, log)
+
+
+def _log(journal: Journal, line: str, log: Log) -> None:
+    """Write a line to the log file and the callback."""
     with (journal.folder / runs.LOG_NAME).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
-    _write_curve(journal)
     log(line)
 
 

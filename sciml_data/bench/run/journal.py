@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.interface import Problem
 from sciml_data.bench.monitoring import Monitor, machine
@@ -28,12 +28,17 @@ from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
 from sciml_data.bench.training.checkpoint import FILE, load_state
+from sciml_data.bench.training.own_model import KERAS, require_same_model
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.bench.training.timeline import Mark
 from sciml_data.errors import RecordError
 
+if TYPE_CHECKING:
+    from sciml_data.bench.training.adapted import OwnTraining  # it imports Keras
+
 FRAMEWORKS = {"tensorflow": "TensorFlow", "jax": "JAX (experimental)"}
 NO_STEADY_EPOCH = "no epoch after the first of a process"
+NO_EPOCHS = "the model was trained by its own `fit`, without epochs"
 BaselineScores = Mapping[str, PartScores]
 
 
@@ -73,6 +78,8 @@ class Prepared:
         strategy: returned by the backend's `make_strategy`.
         durations: `staging_s` and `prepare_s` in seconds.
         marks: the timeline so far.
+        own: training of the user's own model; None trains a model of the registry.
+        kind: of the model, `KERAS` or `FIT_PREDICT`.
     """
 
     task: Task
@@ -85,14 +92,23 @@ class Prepared:
     strategy: Any
     durations: Mapping[str, float]
     marks: tuple[Mark, ...] = ()
+    own: OwnTraining | None = None
+    kind: str = KERAS
+
+    @property
+    def source_of_model(self) -> dict[str, str] | None:
+        """Return file, function and digest of the user's own model; None for the registry's."""
+        return None if self.own is None else self.own.own.origin
 
 
 def settings_digest(prepared: Prepared, seed: int) -> str:
     """Return the digest of everything that determines a run's result except code and devices."""
     variant = {"variant": prepared.task.variant} if prepared.task.variant else {}
+    source = prepared.source_of_model
     return digest(
         {
             **variant,
+            **({} if source is None else {"model_sha256": source["sha256"]}),
             "benchmark": prepared.task.name,
             "dataset": prepared.source.manifest_digest,
             "split": prepared.split.digest,
@@ -139,6 +155,7 @@ class Journal:
         """
         if os.path.lexists(folder / RECORD_NAME):
             record = load_record(folder)
+            require_same_model(record, prepared.source_of_model)
             run_id, marks = record["run_id"], timeline.resume_run(record["timeline"])
         else:
             run_id = str(uuid.uuid4())
@@ -248,8 +265,13 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "model": {
             "name": prepared.settings["model"],
             "parameters": outcome.parameters,
-            "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}",
+            "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}"
+            if prepared.kind == KERAS
+            else f"object with {prepared.kind}",
             "best_epoch": journal.progress.best_epoch,
+            "origin": "registry" if prepared.own is None else "own",
+            "kind": prepared.kind,
+            "source": prepared.source_of_model,
         },
         "settings": as_json(prepared.settings),
         "settings_overridden": list(prepared.overridden),
@@ -310,11 +332,12 @@ def _throughput(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     _, steady = _epochs(journal.progress.curve)
     seconds = sum(row["train_s"] for row in steady)
     samples = sum(row["samples"] for row in steady)
+    reason = NO_STEADY_EPOCH if journal.prepared.kind == KERAS else NO_EPOCHS
     predicted = sum(int(size) for size in journal.prepared.problem.sizes.values())
     return {
         "train_samples_per_s": samples / seconds if seconds else None,
         "predict_samples_per_s": predicted / outcome.predict_s if outcome.predict_s else None,
-        "reason": None if seconds else NO_STEADY_EPOCH,
+        "reason": None if seconds else reason,
     }
 
 
@@ -334,6 +357,7 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "curve": (runs.CURVE_NAME, "JSON lines"),
         "monitor": (runs.MONITOR_NAME, "CSV, a line for each sample"),
         "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
+        "model": (runs.MODEL_NAME, "Python, the user's own model"),
     }
     return {
         name: runs.describe_output(folder, path, form)

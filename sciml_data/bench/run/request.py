@@ -14,6 +14,7 @@ from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.backend import check_strategy
+from sciml_data.bench.training.own_model import OwnModel, with_own_model
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 
@@ -25,7 +26,7 @@ class Request:
     Attributes:
         benchmark: name of the benchmark.
         registry: that describes it.
-        model: name; None means the task's default.
+        model: name; None means the task's default, or the user's own model.
         split: name; None means the task's headline split.
         variant: name; None means the default, or no variant.
         dataset: id; None means the task's or the variant's first dataset.
@@ -36,6 +37,7 @@ class Request:
         is_sample: whether to run on a synthetic sample.
         settings: of the run to resume, as its record has them; None resolves new ones.
         overridden: names of the settings that the caller of the resumed run had overridden.
+        own: the user's own model; None trains a model of the registry.
     """
 
     benchmark: str
@@ -51,6 +53,7 @@ class Request:
     is_sample: bool = False
     settings: Mapping[str, Any] | None = None
     overridden: tuple[str, ...] = ()
+    own: OwnModel | None = None
 
 
 def check_request(request: Request) -> Task:
@@ -77,6 +80,8 @@ def check_names(request: Request) -> Task:
     task = load_task(request.registry.runner(request.benchmark))
     check_settings(task)
     task = choose_variant(task, request.variant, request.dataset)
+    if request.own is not None:
+        task = with_own_model(task, request.own)
     settings_of(request, task)
     require_functions(task.metrics)  # at first use, after training, a fault would come too late
     load_split(task.folder, task.check_split(request.split or task.headline_split))

@@ -43,6 +43,7 @@ class Training:
         lower_is_better: whether a lower monitored value is better.
         folder: of the checkpoint, which is resumed if it exists; None writes no checkpoint.
         settings_digest: identifies the checkpoint as this run's.
+        build: returns the model; None means the problem's `build`.
     """
 
     settings: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Training:
     lower_is_better: bool = True
     folder: Path | None = None
     settings_digest: str = ""
+    build: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _build(problem: Problem, training: Training) -> _Session:
     keras.config.set_dtype_policy(settings["precision"])
     try:
         with training.strategy.scope():
-            model = problem.build()
+            model = (training.build or problem.build)()
             optimizer = keras.optimizers.get(settings["optimizer"])
             optimizer.learning_rate = settings["learning_rate"]
             optimizer.weight_decay = settings["weight_decay"] or None
