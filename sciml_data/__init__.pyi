@@ -12,6 +12,7 @@ from .api.datasets import (
     verify_dataset,
     versions,
 )
+from .api.exports import export_parquet
 from .ready.open import open_dataset
 
 __version__: str
@@ -24,6 +25,7 @@ __all__ = [
     "datasets",
     "describe",
     "errors",
+    "export_parquet",
     "get_dataset",
     "load",
     "load_benchmark",

@@ -16,6 +16,8 @@ from sciml_data.cli.options import (
     refuse_options,
     registry_option,
     runs_option,
+    sample_option,
+    seed_option,
     version_option,
 )
 from sciml_data.cli.output import check_output, print_or_write
@@ -27,6 +29,8 @@ RUN_OPTIONS = {
     "org": "--org",
     "with_predictions": "--with-predictions",
 }
+# Options for the data themselves only, in the same way.
+DATA_OPTIONS = {"sample": "--sample", "sample_seed": "--sample-seed", "shard_mb": "--shard-mb"}
 
 
 @click.command(
@@ -37,6 +41,11 @@ Dataset (ID):
   sciml-data export rocrate uno_ccle --to ro-crate-metadata.json
   sciml-data export dcat cloud_slstr_ds1 --format turtle
   sciml-data export pooch uno_ccle --version 1.0 --to registry.txt
+
+\b
+Data of a converted dataset (ID), for Hugging Face datasets, polars and DuckDB:
+  sciml-data export parquet uno_ccle --to uno_ccle-parquet
+  sciml-data export parquet em_graphene_sim --sample --to graphene --shard-mb 100
 
 \b
 Run (RUN is a path, an id or `latest`):
@@ -64,7 +73,16 @@ Run (RUN is a path, an id or `latest`):
     metavar="PLACE",
     # A URI is no path: UserPath would turn `file:///x` into `file:/x`.
     callback=lambda _context, _param, value: value and os.path.expanduser(value),  # noqa: PTH111
-    help="Target file. Default: stdout. run-crate: a folder or .zip; mlflow: a URI.",
+    help="Target file. Default: stdout. parquet: a folder; run-crate: a folder or .zip; "
+    "mlflow: a URI.",
+)
+@sample_option
+@seed_option
+@click.option(
+    "--shard-mb",
+    type=click.IntRange(1),
+    metavar="MB",
+    help="Largest size of a Parquet file before compression, in MB. Default: 537.",
 )
 @click.option(
     "--org",
@@ -81,7 +99,8 @@ def command(form: str, name: str, **options: Any) -> None:
 
     FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
     for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
-    every-eval-ever or catalogue. Installed packages may offer further forms.
+    every-eval-ever or catalogue. FORM parquet of an ID writes the ready files as Parquet into the
+    folder --to; an interrupted export is resumed. Installed packages may offer further forms.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.
@@ -89,7 +108,11 @@ def command(form: str, name: str, **options: Any) -> None:
     from sciml_data.metadata import FORMS
     from sciml_data.registry import installed
 
-    own = {**dict.fromkeys(FORMS, _export_dataset), "pooch": _export_pooch}
+    own = {
+        **dict.fromkeys(FORMS, _export_dataset),
+        "pooch": _export_pooch,
+        "parquet": _export_parquet,
+    }
     if form in own:
         installed("exports", own)  # names an installed export with the name of one of these
         own[form](form, name, options)
@@ -108,7 +131,7 @@ def _export_dataset(form: str, name: str, options: dict[str, Any]) -> None:
     from sciml_data import describe
     from sciml_data.metadata import facts_of, find_form, write_form
 
-    refuse_options(form, options, RUN_OPTIONS)
+    refuse_options(form, options, RUN_OPTIONS | DATA_OPTIONS)
     export = find_form(form, options["format_"])
     to = None if options["to"] is None else Path(options["to"])
     if to is not None:
@@ -123,7 +146,7 @@ def _export_with(module: Any, form: str, name: str, options: dict[str, Any]) -> 
     from sciml_data.metadata import facts_of
     from sciml_data.results.exports import as_text
 
-    refuse_options(form, options, RUN_OPTIONS | {"format_": "--format"})
+    refuse_options(form, options, RUN_OPTIONS | DATA_OPTIONS | {"format_": "--format"})
     to = None if options["to"] is None else Path(options["to"])
     if to is not None:
         check_output(to)
@@ -135,9 +158,15 @@ def _export_pooch(_form: str, name: str, options: dict[str, Any]) -> None:
     from sciml_data import describe
     from sciml_data.integrations import to_pooch_registry
 
-    refuse_options("pooch", options, RUN_OPTIONS | {"format_": "--format"})
+    refuse_options("pooch", options, RUN_OPTIONS | DATA_OPTIONS | {"format_": "--format"})
     to = None if options["to"] is None else Path(options["to"])
     if to is not None:
         check_output(to, file_name="registry.txt")
     descriptor = describe(name, version=options["version"], registry=options["registry"])
     print_or_write(to_pooch_registry(descriptor), to)
+
+
+def _export_parquet(_form: str, name: str, options: dict[str, Any]) -> None:
+    from sciml_data.cli.export_parquet import export_parquet
+
+    export_parquet(name, options)

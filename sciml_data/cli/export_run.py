@@ -10,7 +10,13 @@ from sciml_data.cli.output import check_output, log_one_left_out, print_or_write
 from sciml_data.errors import CallError, nearest
 
 # Options for datasets only, and options that some formats of a run accept: parameter -> as typed.
-DATASET_OPTIONS = {"version": "--version", "format_": "--format"}
+DATASET_OPTIONS = {
+    "version": "--version",
+    "format_": "--format",
+    "sample": "--sample",
+    "sample_seed": "--sample-seed",
+    "shard_mb": "--shard-mb",
+}
 OPTIONS_OF_SOME = {"org": "--org", "with_predictions": "--with-predictions"}
 
 
@@ -61,7 +67,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
 def _refuse_unknown(form: str, run_forms: list[str]) -> None:
     from sciml_data.metadata import FORMS
 
-    known = [*FORMS, "pooch", *run_forms]
+    known = [*FORMS, "pooch", "parquet", *run_forms]
     raise CallError(
         f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
         untouched="nothing was written",

@@ -8,7 +8,7 @@ from .loaders import (
     select_samples,
     torch_dataset,
 )
-from .open import files_by_dimension, open_dataset, open_ready
+from .open import files_by_dimension, find_ready, open_dataset, open_ready
 from .samples import SampleCache, SampleIndex, index_samples
 from .shards import write_netcdf
 from .storage import StoredPart, remove_parts, stored_parts
@@ -30,6 +30,7 @@ __all__ = [
     "files_by_dimension",
     "find_all_converted",
     "find_converted",
+    "find_ready",
     "index_samples",
     "numpy_batches",
     "open_dataset",

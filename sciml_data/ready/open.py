@@ -69,15 +69,48 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
             for this once, and again when its size, mtime or inode has changed.
         ConversionError: the ready files differ from the declarations of the descriptor.
     """
+    converted = find_ready(
+        dataset,
+        version=version,
+        sample_seed=sample_seed if sample else None,
+        options=options,
+        registry=registry,
+        home=home,
+    )
+    return open_ready(converted, split=split, view=view, **view_options)
+
+
+def find_ready(
+    dataset: str,
+    *,
+    version: str | None = None,
+    sample_seed: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    registry: RegistryPath = None,
+    home: HomePath = None,
+) -> Converted:
+    """Return the ready files of a dataset that was converted.
+
+    Args:
+        dataset: id in the registry.
+        version: None is the newest.
+        sample_seed: seed of the synthetic sample; None for published data.
+        options: options of the conversion; None are the defaults.
+        registry: registry folder; None as the command line finds it.
+        home: folder of all data; None as the command line finds it.
+
+    Raises:
+        CallError: dataset, version or option do not exist, the dataset was not converted yet, or it
+            has no ready form.
+    """
     descriptor = load_descriptor(find_registry(registry), dataset, version)
-    seed = sample_seed if sample else None
-    folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=seed)
+    folder = find_home(home).dataset(dataset, descriptor.version, sample_seed=sample_seed)
     require_format(descriptor, folder.native)
     converted = find_converted(descriptor, folder, options)
     if converted is None:
-        flags = f" --sample --sample-seed {sample_seed}" if sample else ""
+        flags = "" if sample_seed is None else f" --sample --sample-seed {sample_seed}"
         raise _not_ready(descriptor, folder, flags, options or {})
-    return open_ready(converted, split=split, view=view, **view_options)
+    return converted
 
 
 def _not_ready(
