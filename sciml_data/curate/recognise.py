@@ -17,16 +17,20 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sciml_data.curate.inventory import SPLIT, Proposal, propose_arrays
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.formats.image_folder import MODES, SUFFIXES, require_pillow
-from sciml_data.formats.netcdf import open_stored, opened_dtype
+from sciml_data.formats.netcdf import open_native, opened_dtype
 from sciml_data.progress import Log
 from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import Manifest
+
+if TYPE_CHECKING:
+    from sciml_data.curate.table_proposals import Table
 
 TABLE_ENDINGS = re.compile(r"\.(csv|tsv)(\.gz|\.zip)?\Z", re.IGNORECASE)
 NETCDF_ENDINGS = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -34,14 +38,13 @@ HDF5, PARQUET, CLASSIC = b"\x89HDF\r\n\x1a\n", b"PAR1", (b"CDF\x01", b"CDF\x02")
 # Folders and files that are splits by their name.
 SPLIT_NAMES = ("train", "training", "test", "testing", "valid", "validation", "val", "dev",
                "inference", "eval", "evaluation")  # fmt: skip
-# What a file may be made of that is no table, whatever its ending says.
-NOT_A_TABLE = (OSError, EOFError, ValueError, LookupError, csv.Error, zlib.error,
+# What readers raise of a file that is not what its ending says.
+NOT_READABLE = (OSError, EOFError, ValueError, LookupError, csv.Error, zlib.error,
                zipfile.BadZipFile, SciMLDataError)  # fmt: skip
 UNIT_HINT = f"{TO_FILL}: unit (UDUNITS), or null if there is none"
-SAMPLE = (
-    "Values drawn at random by a seed, of the declared types and sizes; there is no science in "
-)
-"""Text of a sample's description; its end names the kind."""
+SAMPLE = "Random values of the declared types and sizes, made from a seed; they mean nothing."
+KINDS = "iufOSTU"  # of the types of NetCDF's variables: numbers and text
+MAX_COMPARED = 100  # NetCDF files whose axes are compared
 
 
 def recognise(folder: Path, manifest: Manifest, log: Log | None = None) -> Proposal | None:
@@ -139,21 +142,36 @@ def _stem(path: str) -> str:
     return PurePosixPath(path).name.split(".")[0]
 
 
-def _commonest(
-    folder: Path, paths: Sequence[str], signature: Callable[[Path], Any]
-) -> tuple[list[str], Any]:
+@dataclass(frozen=True)
+class _Alike:
+    """Files with the same columns, variables or pixels.
+
+    Attributes:
+        paths: of the files; empty if none can be read.
+        signature: what they have in common.
+        left_out: a line for each file that cannot be read.
+    """
+
+    paths: list[str]
+    signature: Any
+    left_out: tuple[str, ...]
+
+
+def _alike(folder: Path, paths: Sequence[str], signature: Callable[[Path], Any]) -> _Alike:
     """Return the files with the commonest signature, by bytes; damaged files have none."""
     groups: dict[Any, list[str]] = {}
+    left_out = []
     for path in paths:
         try:
             groups.setdefault(signature(folder / path), []).append(path)
-        except NOT_A_TABLE:
-            continue
+        except NOT_READABLE as error:
+            why = error.first_line if isinstance(error, SciMLDataError) else str(error)
+            left_out.append(f"{path}: {why}")
     if not groups:
-        return [], None
+        return _Alike([], None, tuple(left_out))
     sizes = {key: sum((folder / p).stat().st_size for p in own) for key, own in groups.items()}
     best = max(groups, key=lambda key: sizes[key])
-    return groups[best], best
+    return _Alike(groups[best], best, tuple(left_out))
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -166,8 +184,8 @@ def _csv(folder: Path, paths: Sequence[str]) -> Proposal | None:
         form = written_form(path)
         return (*header(path, form), str(sorted(form.items(), key=str)))
 
-    alike, _ = _commonest(folder, paths, signature)
-    return _table("csv_table", csv_table(folder, alike), alike) if alike else None
+    alike = _alike(folder, paths, signature)
+    return _table("csv_table", csv_table(folder, alike.paths), alike) if alike.paths else None
 
 
 def _parquet(folder: Path, paths: Sequence[str]) -> Proposal | None:
@@ -175,19 +193,18 @@ def _parquet(folder: Path, paths: Sequence[str]) -> Proposal | None:
     from sciml_data.formats.parquet_table import require_pyarrow
 
     require_pyarrow()
-    alike, _ = _commonest(folder, paths, parquet_signature)
-    table = parquet_table(folder, alike) if alike else None
+    alike = _alike(folder, paths, parquet_signature)
+    table = parquet_table(folder, alike.paths) if alike.paths else None
     return _table("parquet_table", table, alike) if table and table.labels else None
 
 
-def _table(reader: str, table: Any, paths: Sequence[str]) -> Proposal:
+def _table(reader: str, table: Table, alike: _Alike) -> Proposal:
     from sciml_data.curate.table_proposals import column_block
 
     block, variables = column_block(table)
-    splits = splits_of(paths)
-    return Proposal(
-        {"reader": reader, **block}, splits, variables, table.left_out, f"{SAMPLE}them."
-    )
+    left_out = (*alike.left_out, *table.left_out)
+    splits = splits_of(alike.paths)
+    return Proposal({"reader": reader, **block}, splits, variables, left_out, SAMPLE)
 
 
 # --- NetCDF --------------------------------------------------------------------------------------
@@ -197,25 +214,30 @@ def _netcdf(folder: Path, paths: Sequence[str]) -> Proposal | None:
     import xarray as xr
 
     def signature(path: Path) -> tuple[Any, ...]:
-        with open_stored(path, path.name) as stored:
+        with open_native(path, path.name) as stored:
             decoded = xr.decode_cf(stored, concat_characters=False)
             return tuple(
                 (str(name), decoded[name].dims, opened_dtype(stored.variables[name], variable))
                 for name, variable in decoded.variables.items()
+                if stored.variables[name].dtype.kind in KINDS
             )
 
-    alike, variables = _commonest(folder, paths, signature)
-    if not alike or not variables:
+    alike = _alike(folder, paths, signature)
+    if not alike.signature:
         return None
     with ExitStack() as files:
-        opened = [files.enter_context(open_stored(folder / path, path)) for path in alike[:100]]
+        opened = [
+            files.enter_context(open_native(folder / path, path))
+            for path in alike.paths[:MAX_COMPARED]
+        ]
         along = _along(opened)
         decoded = xr.decode_cf(opened[0], concat_characters=False)
         declared = {
-            name: _declared(decoded.variables[name], dims, dtype) for name, dims, dtype in variables
+            name: _declared(decoded.variables[name], dims, dtype)
+            for name, dims, dtype in alike.signature
         }
     block = {"reader": "netcdf"} | ({"along": along} if along else {})
-    return Proposal(block, splits_of(alike), declared, (), f"{SAMPLE}them.")
+    return Proposal(block, splits_of(alike.paths), declared, alike.left_out, SAMPLE)
 
 
 def _declared(variable: Any, dims: Sequence[Any], dtype: str) -> dict[str, Any]:
@@ -271,16 +293,16 @@ def _images(folder: Path, paths: Sequence[str]) -> Proposal | None:
                 raise ValueError(image.mode)
             return str(image.mode)
 
-    alike, mode = _commonest(folder, paths, signature)
-    if not alike:
+    alike = _alike(folder, paths, signature)
+    if not alike.paths:
         return None
     sizes = set()
-    for path in alike:
+    for path in alike.paths:
         with Image.open(folder / path) as image:
             sizes.add((image.height, image.width))
-    dtype, channels = MODES[mode]
+    dtype, channels = MODES[alike.signature]
     dims = ["sample", "row", "column", *(["channel"] if channels > 1 else [])]
-    splits, classes = _folders(alike)
+    splits, classes = _folders(alike.paths)
     block: dict[str, Any] = {"reader": "image_folder"}
     variables = {
         "image": _described(dims, dtype, UNIT_HINT, f"{TO_FILL}: what the pixels are"),
@@ -295,7 +317,7 @@ def _images(folder: Path, paths: Sequence[str]) -> Proposal | None:
         of_use = "of the image that are used; the others are padding"
         variables["height"] = _described(["sample"], "int64", None, f"rows {of_use}")
         variables["width"] = _described(["sample"], "int64", None, f"columns {of_use}")
-    return Proposal(block, splits, variables, (), f"{SAMPLE}them.")
+    return Proposal(block, splits, variables, alike.left_out, SAMPLE)
 
 
 def _described(dims: list[str], dtype: str, units: str | None, meaning: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-from h5py import h5d, h5g, h5l, h5o, h5z
+from h5py import h5a, h5d, h5g, h5l, h5o, h5t, h5z
 
 from sciml_data.errors import CallError, NativeFormatError, Problem, SciMLDataError
 from sciml_data.formats.interface import max_content_bytes
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from xarray.backends import BackendEntrypoint
 
+DIMENSION_LIST = b"DIMENSION_LIST"  # attribute of an array: its dimension scales (HDF5)
 LOCKS_HINT = "export HDF5_USE_FILE_LOCKING=FALSE, or import sciml_data before h5py"
 # Compression makes a chunk larger by 0.1 % at most; plug-ins have a header of some bytes.
 MAX_GROWTH, CHUNK_HEAD_BYTES = 1.01, 4096
@@ -142,6 +143,35 @@ def open_netcdf(
     # Held open: xarray opens it again.
     with open_hdf5(path, error=error, is_verified=is_verified):
         return xr.open_dataset(path, engine=engine, group=group, chunks=chunks)
+
+
+def open_stored(path: Path, *, is_netcdf3: bool = False) -> xr.Dataset:
+    """Open a native NetCDF file lazily with its stored numbers; packing and times stay attributes.
+
+    Args:
+        path: of the file.
+        is_netcdf3: whether SciPy reads it, which has no check: NetCDF-3 can neither name other
+            files nor be compressed.
+
+    Raises:
+        NativeFormatError: as `open_hdf5`.
+    """
+    import xarray as xr
+
+    def opened(engine: Any) -> xr.Dataset:
+        return xr.open_dataset(
+            path,
+            engine=engine,
+            mask_and_scale=False,
+            decode_times=False,
+            decode_timedelta=False,
+            decode_coords=False,
+        )
+
+    if is_netcdf3:
+        return opened("scipy")
+    with open_hdf5(path):  # held open: xarray opens it again
+        return opened("h5netcdf")
 
 
 def open_netcdf_files(
@@ -351,9 +381,25 @@ class _Walk:
             chunk_bytes = math.prod(properties.get_chunk()) * value_bytes
             self._chunks(dataset, [code for code, *_ in filters], chunk_bytes, path)
         shape = dataset.get_space().get_simple_extent_dims() or ()  # None of an empty dataspace
+        self._dimension_list(dataset, len(shape), path)
         declared = math.prod(shape) * value_bytes
         self.declared_bytes += declared
         self.largest = max(self.largest, (declared, _text(path)))
+
+    def _dimension_list(self, dataset: h5d.DatasetID, rank: int, path: bytes) -> None:
+        """Refuse a list of dimension scales that is not as long as there are dimensions.
+
+        HDF5 1.14 reads the whole list into room for one entry per dimension, and so writes beyond
+        it: the process ends without a word.
+        """
+        if not h5a.exists(dataset, DIMENSION_LIST):
+            return
+        attribute = h5a.open(dataset, DIMENSION_LIST)
+        entries = attribute.shape
+        is_list = isinstance(attribute.get_type(), h5t.TypeVlenID)
+        if entries != (rank,) or not is_list:
+            message = f"its list of dimension scales has {entries} entries for {rank} dimensions"
+            self._add("dimensions", path, message)
 
     def _chunks(
         self, dataset: h5d.DatasetID, codes: list[int], chunk_bytes: int, path: bytes

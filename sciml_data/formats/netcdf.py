@@ -28,7 +28,7 @@ import numpy as np
 
 from sciml_data.errors import CallError, Problem
 from sciml_data.formats.columns import data_files, not_sound, part_of
-from sciml_data.formats.hdf5_files import open_hdf5, report_damage
+from sciml_data.formats.hdf5_files import open_stored
 from sciml_data.formats.interface import (
     Native,
     Shard,
@@ -46,6 +46,11 @@ SHARD_BYTES = 128 * 2**20  # of a ready file: in memory once, and made in second
 CHUNK_BYTES = 2**20
 COMPRESSION_LEVEL = 4
 HDF5, CLASSIC = b"\x89HDF", (b"CDF\x01", b"CDF\x02")
+# What xarray, h5netcdf and SciPy raise of damage.
+DAMAGED = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError, RuntimeError,
+    ArithmeticError, MemoryError, SystemError, EOFError,
+)  # fmt: skip
 TEXT = "OSTU"  # kinds of NumPy types
 # Attributes that xarray turns into the values of an opened variable, and back.
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
@@ -109,12 +114,14 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     chosen = parse_options(Options, options)
     (path,) = shard.inputs
     along = native.block.get("along")
-    with open_variables(native, path) as dataset, report_damage(path):
+    with open_variables(native, path) as dataset:
         step = _steps(native, dataset, chosen)
         first = part_of(shard) * step
         part = {along: slice(first, first + step)} if along in dataset.dims else {}
         ready = dataset.isel(part).load()
+    ready.attrs = _storable(ready.attrs)
     for name, variable in ready.variables.items():
+        variable.attrs = _storable(variable.attrs)
         variable.encoding = _encoding(variable, along, chosen)
         if variable.dtype.kind in TEXT:
             ready[name] = _fixed_text(variable)
@@ -134,7 +141,7 @@ def open_variables(native: Native, path: str) -> Iterator[xr.Dataset]:
     """
     import xarray as xr
 
-    with open_stored(native.root / path, path) as stored, report_damage(path):
+    with open_native(native.root / path, path) as stored:
         declared = {
             name: each
             for name, each in native.variables.items()
@@ -152,7 +159,7 @@ def open_variables(native: Native, path: str) -> Iterator[xr.Dataset]:
 
 
 @contextmanager
-def open_stored(path: Path, place: str) -> Iterator[xr.Dataset]:
+def open_native(path: Path, place: str) -> Iterator[xr.Dataset]:
     """Open a file lazily with its stored numbers; packing and times stay attributes.
 
     Args:
@@ -164,30 +171,30 @@ def open_stored(path: Path, place: str) -> Iterator[xr.Dataset]:
             hold.
         CallError: it is NetCDF-3, and SciPy is not installed.
     """
-    import xarray as xr
-
     with path.open("rb") as stream:
         start = stream.read(4)
-    keep: dict[str, Any] = {
-        "mask_and_scale": False, "decode_times": False, "decode_timedelta": False,
-        "decode_coords": False,
-    }  # fmt: skip
-    if start == HDF5:
-        with (
-            open_hdf5(path, place),
-            xr.open_dataset(path, engine="h5netcdf", **keep) as dataset,
-        ):
-            yield dataset
-        return
-    if start not in CLASSIC:
+    if start not in (HDF5, *CLASSIC):
         wrong = "is no NetCDF file by its first bytes (NetCDF-4, classic or 64-bit offset)"
         raise not_sound(place, [Problem("format", place, wrong)])
-    require_scipy()
-    with report_damage(place), xr.open_dataset(path, engine="scipy", **keep) as dataset:
-        if dataset.nbytes > max_content_bytes(path.stat().st_size):
-            message = f"{dataset.nbytes:,} bytes by its head, {path.stat().st_size:,} in the file"
+    if start in CLASSIC:
+        require_scipy()
+    with _damage(place), open_stored(path, is_netcdf3=start in CLASSIC) as dataset:
+        size_bytes = path.stat().st_size
+        if dataset.nbytes > max_content_bytes(size_bytes):
+            message = f"{dataset.nbytes:,} bytes by its head, {size_bytes:,} in the file"
             raise not_sound(place, [Problem("size", place, message)])
         yield dataset
+
+
+@contextmanager
+def _damage(place: str) -> Iterator[None]:
+    """Raise what xarray and its engines raise of damaged files as an error that names the file."""
+    try:
+        yield
+    except DAMAGED as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        problem = Problem("unreadable", place, f"cannot be read as NetCDF: {reason}")
+        raise not_sound(place, [problem]) from error
 
 
 def require_scipy() -> None:
@@ -232,6 +239,20 @@ def _variable_problems(
     ):
         if expected != actual:
             yield Problem(kind, place, f"{expected} declared, {actual} in the file")
+
+
+def _storable(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the attributes that NetCDF has: text and numbers, alone or in a list."""
+    kept = {}
+    for name, value in attributes.items():
+        array = np.asarray(value)
+        if isinstance(value, str | bytes) or (array.dtype.kind in "iuf" and array.ndim <= 1):
+            kept[name] = value
+        elif array.dtype.kind == "b" and array.ndim <= 1:
+            kept[name] = array.astype(np.int8)
+        elif array.dtype.kind in "SUO" and array.ndim == 1:
+            kept[name] = ", ".join(map(str, array))
+    return kept
 
 
 def _fixed_text(variable: xr.Variable) -> xr.Variable:

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
 from sciml_data.curate.inventory import propose_arrays
@@ -485,3 +486,20 @@ def test_netcdf_is_written_by_one_function() -> None:
     ]
 
     assert writers == ["sciml_data/ready/shards.py"]
+
+
+def test_a_list_of_scales_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    """HDF5 would write beyond its memory, and the process would end by a signal."""
+    path = tmp_path / "scales.nc"
+    values = xr.Dataset({"x": (("row", "column"), np.zeros((6, 4)))})
+    values.to_netcdf(path, engine="h5netcdf")
+    with h5py.File(path, "r+") as file:
+        scales = file["x"].attrs["DIMENSION_LIST"]
+        del file["x"]
+        file["x"] = np.zeros(24)
+        file["x"].attrs["DIMENSION_LIST"] = scales
+
+    with pytest.raises(NativeFormatError, match=r"scales\.nc") as error:
+        open_netcdf(path)
+
+    assert kinds(error.value) == {"dimensions"}

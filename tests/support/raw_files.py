@@ -60,7 +60,7 @@ def write_parquet(root: Path) -> None:
 
 def write_netcdf(root: Path) -> None:
     """Write a year of packed temperatures in each file, with their axes and a fill value."""
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for year in (2001, 2002):
         values = np.arange(24.0).reshape(6, 4) / 2
         values[1, 2] = np.nan

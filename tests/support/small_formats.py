@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -10,10 +11,14 @@ from typing import Any
 
 import xarray as xr
 
+from sciml_data.curate.inventory import Proposal
+from sciml_data.curate.recognise import recognise
 from sciml_data.formats import Native, load_format
 from sciml_data.registry import Descriptor, find_registry, load_descriptor
+from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic import load_generator
 from tests.support.native_files import native_of
+from tests.support.raw_files import RAW
 from tests.support.sen3_files import write_granule
 
 
@@ -82,6 +87,8 @@ FORMATS: Mapping[str, Small] = {
     "slstr_sen3": Small(""),
     "uno_almanac": Small("uno_almanac", {"cells": 3, "drugs": 4, "rows": 60}),
     "uno_ccle": Small("uno_ccle", {"cells": 4, "drugs": 3}),
+    # Of no dataset: what `new` proposes for the files of raw_files.py.
+    **dict.fromkeys(RAW, Small("")),
 }
 
 
@@ -89,6 +96,8 @@ def write_small(name: str, root: Path) -> None:
     """Write small native files of a format into a folder."""
     if name == "slstr_sen3":
         write_granule(root)
+    elif name in RAW:
+        RAW[name](root)
     elif name == "earthquake":  # a sample has 77 files with 50,000 events in one of the formats
         for place, text in CATALOGUES.items():
             (root / place).parent.mkdir(parents=True)
@@ -111,6 +120,10 @@ def small_native(name: str, root: Path) -> Native:
     """Return files of `write_small`, possibly changed since, as their format sees them."""
     if name == "slstr_sen3":
         return native_of(root)
+    if name in RAW:
+        proposal = _proposal(name)
+        block, splits = proposal.block, proposal.splits
+        return native_of(root, block=block, variables=proposal.variables, splits=splits)
     return replace(native_of(root, _descriptor(name)), block=_block(name))
 
 
@@ -126,12 +139,23 @@ def read_small(name: str, root: Path, changed: str | None = None) -> Iterator[xr
     Raises:
         SciMLDataError: the format refuses the files.
     """
-    native, native_format = small_native(name, root), load_format(name)
+    native = small_native(name, root)
+    native_format = load_format(native.block.get("reader", name))
     options = FORMATS[name].options
     for shard in native_format.shards(native, options):
         if changed is None or changed in shard.inputs:
             paths = tuple(sorted(shard.inputs))
             yield native_format.read(replace(native, paths=paths), shard, options)
+
+
+@cache
+def _proposal(name: str) -> Proposal:
+    with tempfile.TemporaryDirectory() as folder:
+        RAW[name](Path(folder))
+        proposal = recognise(Path(folder), manifest_of(Path(folder)))
+    if proposal is None:
+        raise ValueError(name)
+    return proposal
 
 
 def _block(name: str) -> Mapping[str, Any]:
