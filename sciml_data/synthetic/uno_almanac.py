@@ -196,7 +196,10 @@ def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
         name: values.astype(np.int32) if values.dtype.kind == "i" else values
         for name, values in plain.items()
     }
-    return pd.DataFrame(plain, index=pd.RangeIndex(1, len(next(iter(plain.values()))) + 1))
+    frame = pd.DataFrame(plain, index=pd.RangeIndex(1, len(next(iter(plain.values()))) + 1))
+    # Where PyArrow is installed, pandas keeps text in its arrays, which rdata cannot write.
+    text = pd.StringDtype("python")
+    return frame.astype({name: text for name in plain if plain[name].dtype.kind in "UO"})
 
 
 def write_objects(path: Path, objects: Mapping[str, Any]) -> None:
