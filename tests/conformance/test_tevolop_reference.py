@@ -161,7 +161,7 @@ def test_the_events_are_those_of_the_independent_merge_row_for_row(
 
 
 def test_the_box_has_as_many_earthquakes_as_was_published(ready: xr.Dataset) -> None:
-    # 603,769 in the reference table, of which one is in none of the native files (NOT_IN_NATIVE).
+    # 603,768, and one of the reference table that is in none of the native files (NOT_IN_NATIVE).
     assert 603_769 - len(NOT_IN_NATIVE) == in_box(ready).sum()
 
 

@@ -57,7 +57,8 @@ VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         {
             "long_name": "growth of the cells under treatment",
             "units": "1",
-            "comment": "1: as untreated, 0: stasis, -1: all cells killed",
+            "comment": "1: as untreated, -1: all cells killed; 0: stasis where the cells were "
+            "counted at the start (NCI), else half of the control's signal",
         },
     ),
     "published_part": (

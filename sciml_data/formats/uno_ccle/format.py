@@ -76,7 +76,8 @@ class Options:
     )
     growth: str = option(
         "rescaled",
-        "meaning of growth 0: no growth, as in Uno's table (rescaled), or no cell alive",
+        "meaning of growth 0: half of the control's signal, as in Uno's table (rescaled), or no "
+        "cell alive",
         choices=("rescaled", "viability"),
     )
     strict: bool = option(False, "malformed rows stop the conversion; else they are left out")
@@ -170,8 +171,8 @@ def _dose(native: Native, options: Options, shard: Shard) -> xr.Dataset:
     _stop_if_strict([*problems, *incomplete], options, shard)
     whole = merged(responses_dataset(joined, counts), cells_dataset(cells), drugs_dataset(drugs))
     whole.attrs |= {"curves": points.curves, "drug_features": software}
-    if options.growth != "rescaled":
-        whole["growth"].attrs["comment"] = "1: as untreated, 0: all cells killed"
+    zero = "all" if options.growth != "rescaled" else "half the signal of the control, -1: all"
+    whole["growth"].attrs["comment"] = f"1: as untreated, 0: {zero} cells killed"
     left_out = f"{counts.total('cell')} points are of cells without expression and are left out"
     more = [left_out] if counts.total("cell") else []
     return _with_notices(whole, problems, incomplete, [*more, *counts.empty_sources()])
