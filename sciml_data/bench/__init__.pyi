@@ -18,6 +18,7 @@ from .run.request import Request, check_names, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
 from .scoring.metrics import require_functions
+from .samples import id_table, write_ids
 from .scoring.predictions import Predictions, load_predictions
 from .task.settings import resolve_settings, setting_problems
 from .task.settings_help import setting_rows, settings_help
@@ -62,6 +63,7 @@ __all__ = [
     "draw_monitor",
     "find_run",
     "find_runs",
+    "id_table",
     "import_tensorflow_quietly",
     "is_first_worker",
     "is_own_model",
@@ -88,6 +90,7 @@ __all__ = [
     "spread_table",
     "stage",
     "with_own_model",
+    "write_ids",
     "write_job_script",
     "write_split",
 ]

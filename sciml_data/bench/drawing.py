@@ -12,6 +12,7 @@ from typing import Any
 from sciml_data.bench.interface import load_runner
 from sciml_data.bench.plots import Results, learning_curve
 from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import is_external
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
 
@@ -44,7 +45,8 @@ def save_figure(figure: Any, path: Path, record: Mapping[str, Any]) -> Path:
 def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) -> list[Path]:
     """Draw the figures of a run that its runner makes, and the learning curve; return their paths.
 
-    A run that is not a success has no figures.
+    A run that is not a success has no figures, and neither have external predictions: they may be
+    of some parts only, and they have no learning curve.
 
     Args:
         registry: that describes the benchmark.
@@ -54,7 +56,7 @@ def draw_figures(registry: Registry, folder: Path, record: Mapping[str, Any]) ->
     Raises:
         CallError: no such benchmark, or a library for drawing is not installed.
     """
-    if record["status"] != "success":
+    if record["status"] != "success" or is_external(record):
         return []
     runner, results = load_runner(registry, record["benchmark"]["name"]), Results(folder, record)
     try:

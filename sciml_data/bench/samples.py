@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.errors import DescriptorError
+from sciml_data.errors import CallError, DescriptorError
+from sciml_data.home import write_atomically
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from sciml_data.bench.interface import Benchmark
@@ -26,6 +29,8 @@ Numbers = npt.NDArray[np.intp]
 Read = Callable[[Numbers], "xr.DataArray"]
 
 CHUNK_BYTES = 64 << 20  # of an array that is read at once
+PART = "part"  # column with the part of an id
+MAX_ROWS = 10_000_000  # of a table of ids: about 500 MB
 INPUT = "input"  # name of the only input of a benchmark that does not name it
 SAMPLES = "samples"  # first axis of inputs, until it has the name of the targets' first axis
 TARGET = "target"  # name of targets without a name
@@ -96,6 +101,69 @@ def lazy_samples(benchmark: Benchmark, numbers: Numbers) -> xr.Dataset:
         if key not in dataset.variables and column.dtype != np.uint64  # a hash says nothing
     }
     return dataset.assign_coords(keys)
+
+
+def id_table(samples: xr.Dataset, part: str) -> pd.DataFrame:
+    """Return a row for each value to predict: its part, its ids, and the keys of its sample.
+
+    Args:
+        samples: of a part, see `lazy_samples`; nothing is read but coordinates.
+        part: name of the part.
+    """
+    import pandas as pd
+
+    target = samples[samples.attrs["target"]]
+    axes = [str(axis) for axis in target.dims]
+    index = pd.MultiIndex.from_product([samples[axis].to_index() for axis in axes], names=axes)
+    table = index.to_frame(index=False)
+    table.insert(0, PART, part)
+    keys = [
+        str(name)
+        for name, values in samples.coords.items()
+        if values.dims == (axes[0],) and name not in axes
+    ]
+    repeats = len(table) // max(len(samples[axes[0]]), 1)
+    for name in keys:
+        table[name] = np.repeat(samples[name].to_numpy(), repeats)
+    return table
+
+
+def write_ids(parts: Mapping[str, xr.Dataset], path: Path) -> None:
+    """Write the ids of each part, in the form in which predictions are read.
+
+    CSV has a row for each value to predict; add a column `predicted`. NetCDF has a group for each
+    part with the coordinates of all axes; add a variable `predicted`.
+
+    Args:
+        parts: part -> samples.
+        path: of the file, which ends with .csv or .nc.
+
+    Raises:
+        CallError: another ending, or too many values for CSV.
+    """
+    import pandas as pd
+    import xarray as xr
+
+    from sciml_data.ready import write_netcdf
+
+    if path.suffix.lower() not in {".csv", ".nc"}:
+        raise CallError(
+            f"{path.name}: ids are written as .csv or .nc", untouched="nothing was written"
+        )
+    targets = {part: samples[samples.attrs["target"]] for part, samples in parts.items()}
+    count = sum(target.size for target in targets.values())
+    if path.suffix.lower() == ".csv" and count > MAX_ROWS:
+        raise CallError(
+            f"{count:,} values to predict are too many for CSV",
+            untouched="nothing was written",
+            hint=f"--to {path.with_suffix('.nc').name}",
+        )
+    if path.suffix.lower() == ".csv":
+        table = pd.concat([id_table(samples, part) for part, samples in parts.items()])
+        write_atomically(path, table.to_csv(index=False))
+        return
+    groups = {part: xr.Dataset(coords=dict(target.coords)) for part, target in targets.items()}
+    write_netcdf(xr.Dataset(attrs={"parts": ",".join(parts)}), path, groups)
 
 
 def _lazy(read: Read, first: xr.DataArray, numbers: Numbers) -> xr.DataArray:

@@ -330,6 +330,7 @@ def _resumed(
     from dataclasses import replace
 
     from sciml_data.bench import LATEST, Sample, find_run, load_record, require_same_model
+    from sciml_data.bench.record import is_external
 
     # Seed 0 was typed, although it counts as false and equals False.
     given = [
@@ -346,6 +347,12 @@ def _resumed(
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
     folder = find_run(home, name, on_left_out=log_one_left_out)
     record = load_record(folder)
+    if is_external(record):
+        raise CallError(
+            f"run {folder.name} has external predictions: nothing was trained, so nothing can be "
+            "resumed",
+            untouched="the run was not changed",
+        )
     if record["benchmark"]["name"] != benchmark:
         raise CallError(f"run {folder.name} belongs to benchmark {record['benchmark']['name']!r}")
     used = record["distribution"].get("backend", "tensorflow")

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME
+from sciml_data.bench.record.record import RECORD_NAME, is_external
 from sciml_data.bench.record.report import SYNTHETIC
+from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.site import charts, record_tables
 from sciml_data.site.content import Content, Run
@@ -131,10 +132,13 @@ def install_lines(record: Record) -> list[str]:
 def run_command(record: Record) -> list[str]:
     """Return the words of the command that repeats a run."""
     command = ["sciml-data", "run", record["benchmark"]["name"], "--model", record["model"]["name"]]
+    if is_external(record):
+        command[1:4] = ["score", record["benchmark"]["name"], PREDICTIONS_NAME, "--name"]
     command += ["--split", record["split"]["name"], "--seed", str(record["seeds"]["seed"])]
     if variant := record["benchmark"].get("variant"):
         command += ["--variant", variant, "--dataset", record["dataset"]["id"]]
-    command += [*_sample_options(record), *_device_options(record)]
+    command += _sample_options(record)
+    command += [] if is_external(record) else _device_options(record)
     for name in record["settings_overridden"]:
         command += ["--set", f"{name}={_setting_text(record['settings'][name])}"]
     return command
@@ -147,6 +151,9 @@ def remarks(record: Record) -> Iterator[str]:
         yield "The checkout had changes that are in no commit, so the commands may run other code."
     if code["commit"] is None and code["reason"]:
         yield f"No commit is known: {code['reason']}."
+    if is_external(record):
+        yield "Another program trained and predicted: the predictions can only be scored again."
+        return
     if workers > 1:
         yield (
             f"The run used {workers} processes: `sciml-data sbatch` writes a job that starts the "

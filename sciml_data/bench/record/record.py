@@ -27,6 +27,7 @@ SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
 RECORD_NAME = "record.json"
 SUCCESS = "success"
+EXTERNAL = "external"  # value of `training`: only predictions of another program were scored
 # At least two components, so that a unit such as 1/s is not a path; not the path of a URL.
 ABSOLUTE_PATH = re.compile(r"(?<![\w:/.~-])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
 END_OF_TIME_MS = 253_402_300_800_000  # the year 10000, which `datetime` does not know
@@ -46,7 +47,28 @@ REPEATS_SHARE: Mapping[str, Callable[[Record], object]] = {
     "settings": lambda record: dict(record["settings"]),
     "metrics": lambda record: record["metric_definitions"],
     "code": lambda record: record["code"]["runner_digest"],
+    "training": lambda record: record.get("training"),
 }
+# Fields that are known of every run of the engine, and of no external predictions.
+OF_TRAINING: Mapping[str, tuple[str, ...]] = {
+    "hardware": (
+        "host_processor_available_cores", "host_memory_capacity_bytes", "accelerators_per_node",
+    ),
+    "distribution": ("strategy", "replicas", "workers", "global_batch_size"),
+    "timing": (
+        "staging_s", "prepare_s", "steady_epochs_s", "steady_epochs", "validation_s",
+        "resumed_epochs",
+    ),
+    "resources": ("peak_host_memory_bytes",),
+}  # fmt: skip
+# Further fields that external predictions do not have.
+NOT_EXTERNAL: Mapping[str, tuple[str, ...]] = {
+    "timing": (
+        "baselines_s", "first_epoch_s", "predict_s", "score_s", "time_to_train_s",
+        "time_to_train_excl_staging_s",
+    ),
+    "throughput": ("train_samples_per_s", "predict_samples_per_s"),
+}  # fmt: skip
 
 
 def canonical(document: Any) -> str:
@@ -145,7 +167,27 @@ def contradictions(record: Record) -> Iterator[Problem]:
     for name in record["settings_overridden"]:
         if name not in record["settings"]:
             yield Problem("setting", "settings_overridden", f"no setting {name!r:.80}")
+    yield from _training_problems(record)
     yield from _impossible_times(record)
+
+
+def is_external(record: Record) -> bool:
+    """Return whether a record has scores of predictions that another program made."""
+    return record.get("training") == EXTERNAL
+
+
+def _training_problems(record: Record) -> Iterator[Problem]:
+    """Yield measurements that a run of the engine lacks, or that external predictions have."""
+    external = is_external(record)
+    for groups in (OF_TRAINING, NOT_EXTERNAL) if external else (OF_TRAINING,):
+        for group, names in groups.items():
+            for name in names:
+                if (record[group].get(name) is None) != external:
+                    message = "is not known of external predictions" if external else "is missing"
+                    yield Problem("training", f"{group}/{name}", message)
+    for name in ("timeline", "curve") if external else ():
+        if record[name]:
+            yield Problem("training", name, "is not known of external predictions")
 
 
 def _impossible_times(record: Record) -> Iterator[Problem]:

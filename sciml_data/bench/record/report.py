@@ -9,11 +9,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.record import check_repeats
+from sciml_data.bench.record.record import check_repeats, is_external
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import MODEL
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
+EXTERNAL_MARK = (
+    "EXTERNAL PREDICTIONS: another program trained and predicted; no duration or device is known"
+)
 MISSING = "-"
 BEST = "*"  # marks the best score of a row
 SHORT_HASH = 12  # digits of the hash of a model's file
@@ -32,7 +35,7 @@ def run_table(record: Record) -> str:
     blocks += [_part_block(record, part) for part in parts]
     if record["targets"]:
         blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
-    blocks.append(_timing(record))
+    blocks.append(EXTERNAL_MARK if is_external(record) else _timing(record))
     return "\n\n".join([*marks, *blocks, *marks])
 
 

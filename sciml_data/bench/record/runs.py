@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, SUCCESS, load_record
+from sciml_data.bench.record.record import RECORD_NAME, SUCCESS, is_external, load_record
 from sciml_data.errors import (
     CallError,
     DescriptorError,
@@ -266,10 +266,11 @@ def _missing_files(folder: Path, record: Mapping[str, Any]) -> Iterator[Problem]
             yield Problem("output", f"{stated['path']:.80}", reason)
     if record["status"] != SUCCESS and not record["curve"]:
         return  # a run that stopped in its first epoch has written nothing else
-    for file in (LOG_NAME, CURVE_NAME):
+    # The engine did not train external predictions, so there is neither a log nor a curve.
+    for file in () if is_external(record) else (LOG_NAME, CURVE_NAME):
         if reason := why_not_plain(folder / file):
             yield Problem("output", file, reason)
-    if record["status"] == SUCCESS and "curve" not in outputs:
+    if record["status"] == SUCCESS and "curve" not in outputs and not is_external(record):
         yield Problem("output", CURVE_NAME, "the record does not name it")
 
 

@@ -1,4 +1,5 @@
 from .execution import prepare, run_once
+from .external import align, score_external, score_table
 from .jobscript import Job, write_job_script
 from .opening import Opened, open_benchmark
 from .request import Request, check_names, check_request
@@ -12,6 +13,7 @@ __all__ = [
     "Request",
     "Sample",
     "Source",
+    "align",
     "check_names",
     "check_outputs",
     "check_request",
@@ -19,6 +21,8 @@ __all__ = [
     "prepare",
     "rescore",
     "run_once",
+    "score_external",
+    "score_table",
     "stage",
     "write_job_script",
 ]

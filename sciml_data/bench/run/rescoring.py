@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.interface import Problem as BenchmarkProblem
 from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
-from sciml_data.bench.record.record import load_record, write_record
+from sciml_data.bench.record.record import is_external, load_record, write_record
 from sciml_data.bench.run.staging import Source, unchanged_data
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import PartScores, metric_rows, score_parts
 from sciml_data.bench.task.split import Split, load_split
+from sciml_data.bench.task.splits import TEST
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.task.variants import task_of
 from sciml_data.errors import Problem, RecordError
@@ -125,6 +126,7 @@ def make_rescorer(
         RecordError: the data or the split differ from the record's.
     """
     task = task_of(record, registry.runner(record["benchmark"]["name"]))
+    task = replace(task, version=record["dataset"]["version"])
     split = load_split(task.folder, record["split"]["name"])
     source = stage(task)
     _check_same_data(record, source, split)
@@ -283,7 +285,11 @@ def _data_problems(
 ) -> list[Problem]:
     """Return the parts with observations or sizes that differ from the data."""
     problems = []
-    for part, size in rescorer.problem.sizes.items():
+    sizes = rescorer.problem.sizes
+    if is_external(record) and set(record["dataset"]["n_samples"]) & {TEST, *list(sizes)[-1:]}:
+        # Predictions of other programs may be of the test part alone.
+        sizes = {part: sizes[part] for part in sizes if part in record["dataset"]["n_samples"]}
+    for part, size in sizes.items():
         recorded = record["dataset"]["n_samples"].get(part)
         if recorded != int(size):
             message = f"{recorded} samples in the record, {int(size)} in the data"

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT_ID, SUCCESS, identity
+from sciml_data.bench.record.record import SHORT_ID, SUCCESS, identity, is_external
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
 from sciml_data.results.board.summary import (
@@ -34,6 +34,7 @@ from sciml_data.results.board.summary import (
 MEASURED = "measured"
 PUBLISHED = "published"
 NOT_RESCORED = "published, not rescored"
+EXTERNAL_REMARK = "external predictions: another program trained and predicted"
 
 Record = Mapping[str, Any]
 MetricPart = tuple[str, str]  # metric key, part of the split
@@ -309,6 +310,7 @@ def _group_rows(
     successes = sum(record["status"] == SUCCESS for record in group)
     failures = sum(record["status"] in MISSED for record in group)
     remarks = [
+        EXTERNAL_REMARK if is_external(group[0]) else "",
         _count(successes - len(first_runs), "later runs of a seed that ran before, left out"),
         _count(failures, "runs that failed or were aborted, not counted"),
     ]

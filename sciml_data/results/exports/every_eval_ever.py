@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sciml_data.bench.record.record import canonical
+from sciml_data.bench.record.record import canonical, is_external
 from sciml_data.results.exports.request import (
     SOFTWARE,
     ExportRequest,
@@ -69,10 +69,12 @@ def _source(record: Record, org: str | None) -> dict[str, Any]:
         "source_name": SOFTWARE,
         "source_type": "evaluation_run",
         "source_organization_name": org or UNKNOWN,
-        "evaluator_relationship": "first_party",  # the run that trained the model scored it
+        # The run that trained a model scores it; who makes external predictions scores them.
+        "evaluator_relationship": "first_party",
         "additional_details": _texts(
             {
                 "synthetic": record["synthetic"],
+                **({"training": record["training"]} if is_external(record) else {}),
                 "run_id": record["run_id"],
                 "record_digest": record["record_digest"],
                 "verification_state": record["verification"]["state"],
@@ -88,7 +90,9 @@ def _model(record: Record, model: str, org: str | None) -> dict[str, Any]:
         "developer": org or UNKNOWN,
         "inference_engine": {
             "name": record["model"]["framework"],
-            "version": record["software"]["libraries"].get("keras") or UNKNOWN,
+            "version": UNKNOWN
+            if is_external(record)
+            else record["software"]["libraries"].get("keras") or UNKNOWN,
         },
         "additional_details": {
             "deployment_type": "self_deployed",

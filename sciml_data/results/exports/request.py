@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME
+from sciml_data.bench.record.record import RECORD_NAME, is_external
 from sciml_data.bench.record.runs import (
     LOG_NAME,
     MISSING,
@@ -145,6 +145,7 @@ def title_of(record: Mapping[str, Any]) -> str:
     """Return one line that names a run; a run on synthetic data says so first."""
     data, benchmark = record["dataset"], record["benchmark"]
     mark = "SYNTHETIC DATA, no result: " if record["synthetic"] else ""
+    mark += "external predictions: " if is_external(record) else ""
     variant = f" {benchmark['variant']}" if benchmark.get("variant") else ""
     return (
         f"{mark}{benchmark['name']}{variant}: {record['model']['name']} on {data['id']} "

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.record.record import is_external
 from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.metadata.rocrate import METADATA_NAME
@@ -202,12 +203,15 @@ def _libraries(record: Record) -> Iterable[Entity]:
 def _action(record: Record) -> Entity:
     has_ended_well = record["status"] == "success"
     changed = ", ".join(record["settings_overridden"]) or "none"
+    how = f"run {record['benchmark']['name']}"
+    where = f"on {record['distribution']['replicas']} replica(s)"
+    if is_external(record):
+        how, where = f"score {record['benchmark']['name']}", "another program predicted"
     action = {
         "@id": f"urn:uuid:{record['run_id']}",
         "@type": "CreateAction",
         "name": title_of(record),
-        "description": f"{SOFTWARE} run {record['benchmark']['name']}; settings that the caller "
-        f"changed: {changed}; on {record['distribution']['replicas']} replica(s)",
+        "description": f"{SOFTWARE} {how}; settings that the caller changed: {changed}; {where}",
         "startTime": _with_offset(record["timing"]["start_time"]),
         "endTime": _with_offset(record["timing"]["end_time"]),
         "instrument": {"@id": SOFTWARE_ID},

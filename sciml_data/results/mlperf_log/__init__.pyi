@@ -1,5 +1,5 @@
 from .check import check_lines
-from .events import events_of, log_text
+from .events import events_of, log_text, submission_version
 from .lines import parse_lines, read_lines
 from .official import check_official, registry_rules
 from .submitter import STATUSES, Submitter, application, benchmark_of
@@ -16,4 +16,5 @@ __all__ = [
     "parse_lines",
     "read_lines",
     "registry_rules",
+    "submission_version",
 ]

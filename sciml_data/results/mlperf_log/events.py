@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, digest
+from sciml_data.bench.record.record import RECORD_NAME, digest, is_external
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.errors import Problem, RecordError
 from sciml_data.results.mlperf_log.lines import Event, line_in_json, to_line
@@ -71,6 +71,11 @@ def events_of(record: Mapping[str, Any], submitter: Submitter) -> list[Event]:
     ]
 
 
+def submission_version(record: Mapping[str, Any]) -> str:
+    """Return the value of the key `submission_version`, which VERSION.txt repeats."""
+    return f"sciml-data-{record['benchmark']['name']}-v{record['code']['version']}"
+
+
 @dataclass
 class _Log:
     """A log that is being written: the record, and the time of the latest event."""
@@ -97,6 +102,12 @@ def _check_complete(record: Mapping[str, Any]) -> None:
             f": {record['reason']}",
             untouched="nothing was written",
             hint="`sciml-data run BENCHMARK --resume RUN` resumes a run that was stopped",
+        )
+    if is_external(record):
+        raise RecordError(
+            f"run {record['run_id']} has external predictions: nothing was trained, so there is no "
+            "training to log",
+            untouched="nothing was written",
         )
     keys = {mark["key"] for mark in record["timeline"]}
     missing = [
@@ -126,7 +137,7 @@ def _submission(log: _Log, submitter: Submitter) -> Iterator[Event]:
     yield log.event("submission_benchmark", application(head["name"]), "benchmark", "name", **known)
     yield _stated(log, "submission_org", submitter.org)
     yield log.event("submission_division", head["division"], "benchmark", "division")
-    version = f"sciml-data-{head['name']}-v{code['version']}"
+    version = submission_version(log.record)
     for key in ("submission_version", "submissiom_version"):
         yield log.event(key, version, "code", "version", runner_digest=code["runner_digest"])
     state = {"is_dirty": code["is_dirty"], "reason": code["reason"]}

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import sciml_data
+from sciml_data.bench.record.record import is_external
 from sciml_data.bench.scoring.predictions import load_predictions, value_problems
 from sciml_data.bench.scoring.stored_file import MAX_FILE_BYTES
 from sciml_data.errors import JsonError, Problem, RecordError, SciMLDataError
@@ -35,7 +36,7 @@ from sciml_data.home import parse_json, read_small_file, why_not_plain
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import hash_file
 from sciml_data.results.board.summary import STATES
-from sciml_data.results.mlperf_log import application
+from sciml_data.results.mlperf_log import application, submission_version
 from sciml_data.results.submission import layout, verification
 from sciml_data.results.submission.files import (
     config_document,
@@ -43,7 +44,6 @@ from sciml_data.results.submission.files import (
     log_problems,
     submitter_problems,
     system_problems,
-    version_line,
 )
 from sciml_data.results.submission.layout import Terms, Tree, read_tree
 from sciml_data.results.submission.record_checks import (
@@ -259,7 +259,7 @@ def _derived_problems(tree: Tree) -> Iterator[Problem]:
         yield Problem("readme", layout.README, "does not contain the table that the records give")
     for number, text in tree.logs.items():
         yield from submitter_problems(layout.result_name(number), text, terms)
-    version = version_line(records[0], terms)
+    version = submission_version(records[0])
     if tree.texts[layout.VERSION].strip() != version:
         message = f"{version!r} expected, {tree.texts[layout.VERSION].strip()!r:.80} found"
         yield Problem("version", layout.VERSION, message)
@@ -318,6 +318,8 @@ def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
     if any(record["synthetic"] for record in records.values()):
         yield "SYNTHETIC data: generated from a seed; these scores say nothing about nature"
     for name, record in records.items():
+        if is_external(record):
+            yield f"{name}: {layout.EXTERNAL_PREDICTIONS}"
         if reason := unknown_code(record):
             yield f"{name}: {reason}"
         if not record["synthetic"] and not is_pinned(record, registry):

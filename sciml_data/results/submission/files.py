@@ -17,12 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.record.record import is_external
 from sciml_data.errors import CallError, JsonError, Problem, RecordError, nearest
 from sciml_data.home import read_json
 from sciml_data.metadata.addresses import REPOSITORY
 from sciml_data.registry.layout import Registry
 from sciml_data.results import mlperf_log
-from sciml_data.results.submission.layout import CONFIG, STATUSES, SYSTEM, Terms
+from sciml_data.results.submission.layout import (
+    CONFIG,
+    STATUSES,
+    SYSTEM,
+    Terms,
+    predictions_name,
+)
 
 Record = Mapping[str, Any]
 MAX_CONFIG_CHARACTERS = 1 << 20  # a hundred times the size of ours
@@ -156,18 +163,39 @@ def data_commands(record: Record) -> list[str]:
 
 
 def run_command(records: Sequence[Record]) -> str:
-    """Return the command that repeats these runs, which differ only in their seeds."""
-    record = records[0]
-    words = ["sciml-data", "run", record["benchmark"]["name"], "--model", record["model"]["name"]]
-    words += ["--split", record["split"]["name"]]
+    """Return the command that repeats these runs, which differ only in their seeds.
+
+    External predictions cannot be repeated, only scored again: a command for each file.
+    """
+    record, seeds = records[0], [str(other["seeds"]["seed"]) for other in records]
+    name, model = record["benchmark"]["name"], record["model"]["name"]
+    if is_external(record):
+        files = enumerate(seeds, start=1)
+        options = _task_options(record), _overridden(record)
+        commands = [
+            ["score", name, predictions_name(number), "--name", model, "--seed", seed]
+            for number, seed in files
+        ]
+        return " && ".join(
+            shlex.join(["sciml-data", *words, *options[0], *options[1]]) for words in commands
+        )
+    words = ["sciml-data", "run", name, "--model", model, *_task_options(record)]
+    words += ["--seed", seeds[0]] if len(seeds) == 1 else ["--seeds", ",".join(seeds)]
+    return shlex.join([*words, *_overridden(record), *_devices(record)])
+
+
+def _task_options(record: Record) -> list[str]:
+    words = ["--split", record["split"]["name"]]
     if variant := record["benchmark"].get("variant"):
         words += ["--variant", variant, "--dataset", record["dataset"]["id"]]
-    words += [*_sample(record), *_sample_set(record)]
-    seeds = [str(other["seeds"]["seed"]) for other in records]
-    words += ["--seed", seeds[0]] if len(seeds) == 1 else ["--seeds", ",".join(seeds)]
-    for key in record["settings_overridden"]:
-        words += ["--set", f"{key}={_set_text(record['settings'][key])}"]
-    return shlex.join([*words, *_devices(record)])
+    return [*words, *_sample(record), *_sample_set(record)]
+
+
+def _overridden(record: Record) -> list[str]:
+    """Return the options that set what the caller has overridden."""
+    settings = record["settings"]
+    changed = record["settings_overridden"]
+    return [word for key in changed for word in ("--set", f"{key}={_set_text(settings[key])}")]
 
 
 def _sample(record: Record) -> list[str]:
@@ -208,25 +236,29 @@ def known_fields(record: Mapping[str, Any], terms: Terms) -> dict[str, str]:
     """Return the fields that follow from a record and the submitter's terms."""
     hardware, software = record["hardware"], record["software"]
     versions = {name: version for name, version in software["libraries"].items() if version}
-    devices = record["distribution"]
-    known = {
+    stated = {
         "submitter": terms.org,
         "division": "open",
         "status": STATUSES[terms.status],
         "system_name": terms.system,
+        "framework": record["model"]["framework"],
+        "sw_notes": f"sciml-data {record['code']['version']}, commit "
+        f"{record['code']['commit'] or NOT_KNOWN}",
+    }
+    if is_external(record):
+        return stated  # the computer that trained is not known, and that which scored says little
+    devices = record["distribution"]
+    known = stated | {
         # Logical processors: that is what os.cpu_count, and so the record, counts.
         "host_processor_vcpu_count": hardware["host_processor_core_count"],
         "host_processor_model_name": hardware["host_processor_model_name"],
         "host_memory_capacity": f"{hardware['host_memory_capacity_bytes'] / 1e9:.1f} GB",
         "accelerators_per_node": hardware["accelerators_per_node"],
         "accelerator_model_name": hardware["accelerator_model_name"],
-        "framework": record["model"]["framework"],
         "other_software_stack": ", ".join(
             [f"Python {software['python_version']}", *(f"{k} {v}" for k, v in versions.items())]
         ),
         "operating_system": software["platform"],
-        "sw_notes": f"sciml-data {record['code']['version']}, commit "
-        f"{record['code']['commit'] or NOT_KNOWN}",
         "hw_notes": f"{devices['workers']} processes, {devices['replicas']} replicas, "
         f"{hardware['host_processor_available_cores']} logical processors allowed",
     }
@@ -333,12 +365,6 @@ def submitter(terms: Terms) -> mlperf_log.Submitter:
         poc_name=terms.poc_name,
         poc_email=terms.poc_email,
     )
-
-
-def version_line(record: Mapping[str, Any], terms: Terms) -> str:
-    """Return the line of VERSION.txt, which is the log's `submission_version`."""
-    events = mlperf_log.events_of(record, submitter(terms))
-    return next(str(event.value) for event in events if event.key == "submission_version")
 
 
 def log_problems(

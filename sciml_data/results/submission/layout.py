@@ -23,6 +23,7 @@ from sciml_data.bench.record.record import (
     ABSOLUTE_PATH,
     SCHEMA_PATH,
     contradictions,
+    is_external,
     record_digest,
     schema_validator,
 )
@@ -70,6 +71,9 @@ STATUSES = {
     "cloud": "Available cloud",
     "preview": "Preview",
 }
+EXTERNAL_PREDICTIONS = (
+    "external predictions: another program trained and predicted, so there is no log of a training"
+)
 MAX_FILES = 40_000  # three for each of 9,999 runs, and ten more
 TERMS_SCHEMA_PATH = Path(__file__).with_name("submission.schema.json")
 # What `ABSOLUTE_PATH` does not match: Windows paths, file URLs, and `~/`.
@@ -186,6 +190,7 @@ def read_tree(root: Path) -> Tree:
         record = _record(tree, record_name(number))
         if record is not None:
             tree.records[number] = record
+    _count_logs(tree)
     if _is_plain(tree.root / REFERENCE):
         tree.reference = _record(tree, REFERENCE)
     for number in _numbers(tree, "result"):
@@ -227,14 +232,21 @@ def _read_layout(tree: Tree) -> None:
 
 
 def _count_runs(tree: Tree) -> None:
-    """Add problems of records, logs and predictions whose numbers do not agree."""
-    records, logs = _numbers(tree, "record"), _numbers(tree, "result")
+    """Add problems of records and predictions whose numbers do not agree."""
+    records = _numbers(tree, "record")
     if records != list(range(1, len(records) + 1)) or not records:
         tree.add("layout", "record-n.json", f"1, 2, 3 ... expected, {records} found")
-    if logs != records:
-        tree.add("layout", "result-n.txt", f"one for each record expected, {logs} found")
     for number in set(_numbers(tree, "predictions")) - set(records):
         tree.add("layout", predictions_name(number), "has no record")
+
+
+def _count_logs(tree: Tree) -> None:
+    """Add a problem unless each trained run has a log; external predictions have none."""
+    logs, external = _numbers(tree, "result"), map(is_external, tree.records.values())
+    numbers = {number for number, each in zip(tree.records, external, strict=True) if each}
+    expected = [number for number in _numbers(tree, "record") if number not in numbers]
+    if logs != expected:
+        tree.add("layout", "result-n.txt", f"one for each run expected, {logs} found")
 
 
 def _numbers(tree: Tree, word: str) -> list[int]:

@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, load_record
+from sciml_data.bench.record.record import RECORD_NAME, is_external, load_record
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.bench.run.rescoring import check_outputs
 from sciml_data.errors import Problem, RecordError, SciMLDataError
-from sciml_data.results.mlperf_log import application
+from sciml_data.results.mlperf_log import application, submission_version
 from sciml_data.results.submission import layout
 from sciml_data.results.submission.files import (
     config_document,
     make_log,
     system_description,
     to_yaml,
-    version_line,
 )
 from sciml_data.results.submission.layout import Terms, own_manifest, read_tree
 from sciml_data.results.submission.pull_request import write_workflow
@@ -156,10 +155,12 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     no_predictions = _why_no_predictions(runs, extras)
     for number, run in enumerate(runs, start=1):
         shutil.copyfile(run.folder / RECORD_NAME, folder / layout.record_name(number))
-        _text(folder, layout.result_name(number), make_log(run.record, terms))
+        if not is_external(run.record):
+            _text(folder, layout.result_name(number), make_log(run.record, terms))
         if no_predictions is None:
             shutil.copyfile(run.folder / PREDICTIONS_NAME, folder / layout.predictions_name(number))
-    warnings = [
+    warnings = [layout.EXTERNAL_PREDICTIONS] if is_external(records[0]) else []
+    warnings += [
         f"seed {record['seeds']['seed']}: {reason}"
         for record in records
         if (reason := unknown_code(record))
@@ -179,7 +180,7 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     _text(folder, layout.TERMS, _json(document))
     _text(folder, layout.CONFIG, to_yaml(config_document(records, terms, application_name)))
     _text(folder, layout.SYSTEM, _json(system_description(records[0], terms, extras.system)))
-    _text(folder, layout.VERSION, version_line(records[0], terms) + "\n")
+    _text(folder, layout.VERSION, submission_version(records[0]) + "\n")
     _text(folder, layout.CONTRIBUTION, text)
     _text(
         folder, layout.README, readme_text(records, terms, warnings=warnings, reference=reference)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sciml_data.bench.record.record import is_external
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.results.submission.files import data_commands, run_command
@@ -118,7 +119,7 @@ def _how_to_repeat(records: Sequence[Record]) -> str:
 def _files(records: Sequence[Record]) -> str:
     stated = records[0]["outputs"].get("predictions")
     lines = [
-        f"- `{result_name(1)}` ...: MLPerf log of each run",
+        *([] if is_external(records[0]) else [f"- `{result_name(1)}` ...: MLPerf log of each run"]),
         f"- `{record_name(1)}` ...: the record of each run, from which all else here is made",
         f"- `{predictions_name(1)}` ...: what was predicted, from which the scores can be computed"
         " again; where they are too large to be here, the records hold their digests",
@@ -141,9 +142,12 @@ def _result_format(record: Record) -> list[str]:
             f"| {block['metric_name']} (`{block['metric_id']}`, version {block['metric_version']})"
             f" | {block['metric_unit']} | {direction} | {formula} |"
         )
+    files = "one log (`result-n.txt`) and its predictions. The log's `result` is taken from the "
+    files += "record, the record's scores from the predictions; "
+    if is_external(record):
+        files = "and its predictions, from which the record's scores are taken; "
     format_text = (
-        "Each run is one record (`record-n.json`), one log (`result-n.txt`) and its predictions. "
-        "The log's `result` is taken from the record, the record's scores from the predictions; "
+        f"Each run is one record (`record-n.json`), {files}"
         "a metric that has variants (windows, classes, outputs) has one score for each. Scores are "
         "of the whole part of the split, never averages over batches."
     )

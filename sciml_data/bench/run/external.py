@@ -1,0 +1,293 @@
+"""Score predictions of another program: the same scores and baselines as a run, and a record.
+
+The record has `training: external`. What only a training engine knows, such as durations and
+hardware, is null in it. Boards, submissions and `rescore` accept the record and mark it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from sciml_data.bench.monitoring import machine
+from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import EXTERNAL, SCHEMA_VERSION, as_json, digest, write_record
+from sciml_data.bench.run.opening import Opened
+from sciml_data.bench.run.staging import unchanged_data
+from sciml_data.bench.scoring.external import Expected, read_predictions
+from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
+from sciml_data.bench.scoring.scores import (
+    PartScores,
+    metric_definition,
+    metric_rows,
+    score_parts,
+    target_rows,
+)
+from sciml_data.errors import CallError
+from sciml_data.home import Home
+
+if TYPE_CHECKING:
+    from sciml_data.bench.interface import Problem
+
+Log = Callable[[str], None]
+NOT_TRAINED = "external predictions: another program trained and predicted"
+UNTOUCHED = "nothing was scored or written"
+
+
+def expected_of(opened: Opened) -> dict[str, Expected]:
+    """Return the targets and ids of each part of a benchmark."""
+    import pandas as pd
+
+    problem, expected = opened.problem, {}
+    for part in problem.parts:
+        targets = problem.scored_targets(part)
+        ids = targets[targets.dims[0]].to_index()
+        if len(problem.scored(part)) < len(problem.division.parts[part]):
+            ids = pd.Index(problem.table.index[problem.division.parts[part]])
+        expected[part] = Expected(targets, ids)
+    return expected
+
+
+def align(
+    opened: Opened, given: Any, *, units: str | None = None, requires_test: bool = True
+) -> dict[str, Predictions]:
+    """Return the predictions of another program beside the observations, for each part.
+
+    Args:
+        opened: the benchmark.
+        given: a path, a table or a mapping, see `scoring.external.read_predictions`.
+        units: of the predictions.
+        requires_test: whether predictions of the test part have to be there.
+
+    Raises:
+        CallError: the file or object has another form.
+        RecordError: `.problems` has every problem of ids, values, unit and axes.
+    """
+    with unchanged_data(opened.source):
+        values = read_predictions(
+            given, expected_of(opened), units=units, requires_test=requires_test
+        )
+        return {part: opened.problem.from_values(part, each) for part, each in values.items()}
+
+
+def score_table(
+    opened: Opened, predictions: Mapping[str, Predictions], *, baselines: bool = True
+) -> list[dict[str, Any]]:
+    """Return the rows of a record's `metrics`: scores of predictions and of the baselines."""
+    with unchanged_data(opened.source):
+        scores = _scores(opened, predictions)
+        others = _baseline_scores(opened, list(predictions)) if baselines else {}
+    return metric_rows(opened.task, scores, others)
+
+
+def score_external(  # noqa: PLR0913 - keyword-only options of the command line
+    opened: Opened,
+    predictions: Mapping[str, Predictions],
+    *,
+    home: Home,
+    name: str = EXTERNAL,
+    seed: int = 0,
+    folder: Path | None = None,
+    log: Log = lambda _text: None,
+) -> Path:
+    """Store predictions of another program, score them, and write the record.
+
+    The folder appears when everything in it is complete.
+
+    Args:
+        opened: the benchmark.
+        predictions: part -> predictions, see `align`.
+        home: the run's folder is created in it.
+        name: of the model; letters, digits and ``._-``.
+        seed: of the other program's training, by which repeats of a model differ.
+        folder: of the run; None makes a new one.
+        log: gets a line for each step.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        CallError: the name cannot be used.
+    """
+    if not runs.NAME.fullmatch(name):
+        raise CallError(
+            f"{name!r} cannot be the name of a model: letters, digits, '.', '_' and '-'",
+            untouched=UNTOUCHED,
+        )
+    began = _now()
+    task = opened.task
+    variant = (task.variant, task.dataset) if task.variant else ()
+    label = "-".join([*variant, name, opened.split.name, f"s{seed}"])
+    folder = folder or runs.new_run_folder(home, task.name, label)
+    try:
+        path = folder / runs.PREDICTIONS_NAME
+        save_predictions(path, predictions, synthetic=opened.source.is_synthetic)
+        with unchanged_data(opened.source):
+            for part, each in predictions.items():
+                opened.problem.write_outputs(folder / runs.OUTPUTS_FOLDER, part, each)
+            runs.write_outputs_manifest(folder)
+            log("scoring the predictions, and computing the baselines")
+            # From the file, so that `rescore` reads exactly the same values.
+            scores = _scores(opened, load_predictions(path))
+            baselines = _baseline_scores(opened, list(predictions))
+            facts = as_json(opened.problem.diagnostics())
+        record = _record(opened, folder, scores, baselines, name=name, seed=seed)
+        times = {"start_time": began, "end_time": _now()}
+        write_record(folder, {**record, "facts": facts, "timing": _timing(times)})
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return folder
+
+
+def _scores(opened: Opened, predictions: Mapping[str, Predictions]) -> PartScores:
+    return score_parts(cast("Problem", opened.problem), opened.task, predictions)
+
+
+def _baseline_scores(opened: Opened, parts: list[str]) -> dict[str, PartScores]:
+    return {
+        name: _scores(opened, {part: of_parts[part] for part in parts})
+        for name, of_parts in opened.problem.baselines().items()
+    }
+
+
+def _record(
+    opened: Opened,
+    folder: Path,
+    scores: PartScores,
+    baselines: Mapping[str, PartScores],
+    *,
+    name: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the record without `facts` and `timing`."""
+    task, split, source = opened.task, opened.split, opened.source
+    rows = metric_rows(task, scores, baselines)
+    stored = runs.describe_output(
+        folder, runs.PREDICTIONS_NAME, "NetCDF-4, one group for each part"
+    )
+    outputs = {"predictions": stored}
+    if (folder / runs.OUTPUTS_NAME).is_file():
+        form = f"manifest of {runs.OUTPUTS_FOLDER}/"
+        outputs["files"] = runs.describe_output(folder, runs.OUTPUTS_NAME, form)
+    sizes = opened.problem.sizes
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": str(uuid.uuid4()),
+        "record_digest": "",
+        "training": EXTERNAL,
+        "status": "success",
+        "reason": None,
+        "synthetic": source.is_synthetic,
+        "benchmark": {
+            "name": task.name,
+            "variant": task.variant,
+            "title": task.title,
+            "division": "open",
+            "headline_metric": task.headline_metric,
+        },
+        "dataset": {
+            "id": source.dataset_id,
+            "version": source.version,
+            "manifest_digest": source.manifest_digest,
+            "ready_digest": source.ready_digest,
+            "scale": "synthetic" if source.is_synthetic else "full",
+            "sample_seed": source.sample_seed,
+            "sample_set": list(source.sample_set),
+            "n_samples": {part: int(sizes[part]) for part in scores},
+        },
+        "split": {
+            "name": split.name,
+            "strategy": split.strategy,
+            "seed": split.seed,
+            "members_digest": split.digest,
+            "is_headline": split.name == task.headline_split,
+        },
+        "model": {"name": name, "parameters": None, "framework": NOT_TRAINED, "best_epoch": 0},
+        "settings": as_json(opened.settings),
+        "settings_overridden": [text.partition("=")[0] for text in opened.request.overrides],
+        "settings_digest": digest(
+            {
+                "training": EXTERNAL,
+                "benchmark": task.name,
+                "dataset": source.manifest_digest,
+                "split": split.digest,
+                "model": name,
+                "seed": seed,
+                "predictions": stored["sha256"],
+                "settings": dict(opened.settings),
+            }
+        ),
+        "code": machine.code(task.folder),
+        "seeds": {
+            "seed": seed,
+            "generators": [],
+            "data_order": "not known",
+            "deterministic_ops": False,
+        },
+        "software": machine.software(),
+        "timeline": [],
+        "curve": [],
+        "metric_definitions": [metric_definition(metric) for metric in task.metrics],
+        "metrics": rows,
+        "targets": target_rows(task, split.name, rows),
+        "outputs": outputs,
+        "verification": {"state": "unchecked", "checks": []},
+        "extensions": {},
+        **_unknown(),
+    }
+
+
+def _unknown() -> dict[str, Any]:
+    """Return the groups of a record that only a training engine can fill, without values."""
+    hardware = (
+        "host_processor_model_name", "host_processor_core_count",
+        "host_processor_available_cores", "host_memory_capacity_bytes", "accelerators_per_node",
+        "accelerator_model_name", "intra_op_threads", "inter_op_threads",
+    )  # fmt: skip
+    resources = (
+        "peak_host_memory_bytes", "peak_device_memory_bytes", "cpu_s", "disk_read_bytes",
+        "disk_write_bytes",
+    )  # fmt: skip
+    distribution = ("strategy", "replicas", "workers", "global_batch_size")
+    energy = dict.fromkeys(("method", "cpu_energy_j", "gpu_energy_j"))
+    rates = dict.fromkeys(("train_samples_per_s", "predict_samples_per_s"))
+    return {
+        "hardware": dict.fromkeys(hardware),
+        "distribution": dict.fromkeys(distribution),
+        "throughput": {**rates, "reason": NOT_TRAINED},
+        "resources": dict.fromkeys(resources),
+        "monitor": None,
+        "energy": {"measured": False, **energy, "reason": NOT_TRAINED},
+    }
+
+
+def _timing(times: Mapping[str, str]) -> dict[str, Any]:
+    """Return when the predictions were scored; no duration is known."""
+    durations = (
+        "staging_s", "prepare_s", "baselines_s", "first_epoch_s", "steady_epochs_s",
+        "steady_epochs", "validation_s", "predict_s", "score_s", "resumed_epochs",
+        "time_to_train_s", "time_to_train_excl_staging_s",
+    )  # fmt: skip
+    return {
+        "clock": "monotonic",
+        **times,
+        **dict.fromkeys(durations),
+        "is_staging_shared": False,
+        "cache_clear": {
+            "done": False,
+            "method": None,
+            "files": 0,
+            "resident_fraction_after": None,
+            "reason": NOT_TRAINED,
+        },
+    }
+
+
+def _now() -> str:
+    time = datetime.datetime.now(datetime.UTC)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
