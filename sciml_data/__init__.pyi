@@ -13,25 +13,34 @@ from .api.datasets import (
     versions,
 )
 from .api.exports import export_parquet
+from .api.results import Board, Run, board, cite, export, load_run, rescore, score
 from .ready.open import open_dataset
 
 __version__: str
 __all__ = [
+    "Board",
     "LoadedBenchmark",
+    "Run",
     "__version__",
     "adopt_dataset",
     "benchmarks",
+    "board",
+    "cite",
     "convert_dataset",
     "datasets",
     "describe",
     "errors",
+    "export",
     "export_parquet",
     "get_dataset",
     "load",
     "load_benchmark",
+    "load_run",
     "open_dataset",
     "plan_dataset",
     "pooch",
+    "rescore",
+    "score",
     "verify_dataset",
     "versions",
 ]

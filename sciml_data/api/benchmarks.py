@@ -3,6 +3,7 @@
     uno = sciml_data.load_benchmark("uno", dataset="uno_ccle", split="cell")
     ids, x, y = uno.to_numpy("train")
     model.fit(x, y)
+    uno.score({"test": model.predict(uno.to_numpy("test")[1])})
 
 The keywords `version`, `sample`, `registry`, `home`, `log` and `progress` are those of
 `datasets.py`.
@@ -23,6 +24,7 @@ from sciml_data.registry import RegistryPath, find_registry, html_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pandas as pd
     import xarray as xr
 
     from sciml_data.bench.run import Opened
@@ -46,7 +48,7 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
     sample: bool = False,
     sample_seed: int = 0,
     sample_set: Sequence[str] = (),
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
     mirrors: Sequence[str] = (),
     registry: RegistryPath = None,
     home: HomePath = None,
@@ -67,7 +69,8 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
         sample: use the synthetic sample.
         sample_seed: seed of the sample.
         sample_set: ``KEY=VALUE`` texts for the size of the sample.
-        settings: values that replace those of the benchmark, such as the size of a patch.
+        settings: values that replace those of the benchmark, such as the size of a patch; also as
+            ``KEY=VALUE`` texts.
         mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
         registry: registry folder.
         home: folder of all data.
@@ -90,7 +93,7 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
         split=split,
         variant=variant,
         dataset=dataset,
-        overrides=tuple(f"{key}={_as_text(value)}" for key, value in (settings or {}).items()),
+        overrides=_overrides(settings),
         is_sample=sample,
     )
     opened = open_benchmark(
@@ -107,6 +110,12 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
         log=log,
     )
     return LoadedBenchmark(opened)
+
+
+def _overrides(settings: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(settings, Mapping):
+        return tuple(settings)
+    return tuple(f"{key}={_as_text(value)}" for key, value in settings.items())
 
 
 def _as_text(value: Any) -> str:
@@ -190,6 +199,35 @@ class LoadedBenchmark:
         flat = [values.reshape(len(values), -1) for values in inputs]
         features = inputs[0] if len(inputs) == 1 else np.concatenate(flat, axis=1)
         return samples[axis].to_numpy(), features, samples[target].to_numpy()
+
+    def ids(self, part: str) -> pd.DataFrame:
+        """Return the ids of a part: a row for each value to predict, with the sample's keys."""
+        from sciml_data.bench import id_table
+
+        return id_table(self.parts[part], part)
+
+    def score(
+        self, predictions: Any, *, units: str | None = None, baselines: bool = True
+    ) -> pd.DataFrame:
+        """Return the scores of predictions beside those of the baselines; nothing is stored.
+
+        Args:
+            predictions: of any parts, see `sciml_data.score`.
+            units: of the predictions, if they do not say it themselves.
+            baselines: compute the baselines, too.
+
+        Returns:
+            A row for each part and metric; the column `model`, and one for each baseline.
+
+        Raises:
+            CallError: predictions of another form.
+            RecordError: `.problems` has every problem of ids, values, unit and shape.
+        """
+        from sciml_data.api.results import score_frame
+        from sciml_data.bench.run import align, score_table
+
+        aligned = align(self.opened, predictions, units=units, requires_test=False)
+        return score_frame(score_table(self.opened, aligned, baselines=baselines))
 
     def __repr__(self) -> str:
         """Return name, dataset, split and sizes."""

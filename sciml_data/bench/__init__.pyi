@@ -17,8 +17,8 @@ from .run.jobscript import Job, write_job_script
 from .run.request import Request, check_names, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
-from .scoring.metrics import require_functions
 from .samples import id_table, write_ids
+from .scoring.metrics import require_functions
 from .scoring.predictions import Predictions, load_predictions
 from .task.settings import resolve_settings, setting_problems
 from .task.settings_help import setting_rows, settings_help

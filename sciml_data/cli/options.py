@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +12,7 @@ from sciml_data.cli.program import UserPath
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
+    from sciml_data import LoadedBenchmark
     from sciml_data.home import Home
 
 
@@ -89,6 +90,40 @@ trust_option = click.option(
     help="Run the code of registries besides the built-in registry without a question: it has all "
     "your rights. Also SCIML_DATA_TRUST_CODE=1.",
 )
+
+
+def benchmark_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose a task of a benchmark to a command."""
+    options = [
+        click.option("--split", help="Split of the benchmark. Default: the headline split."),
+        click.option("--variant", help="Variant of the task, for benchmarks with several."),
+        click.option("--dataset", help="Dataset to use, for benchmarks with several."),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Override a setting of the task. Can be repeated.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def load_named_benchmark(benchmark: str, options: Mapping[str, Any]) -> LoadedBenchmark:
+    """Return the benchmark that the options of a verb choose, on its data."""
+    from sciml_data import load_benchmark
+    from sciml_data.cli.output import log
+
+    if options["sample_set"] and not options["sample"]:
+        raise CallError("--sample-set needs --sample", untouched="nothing was read")
+    names = (
+        "split", "variant", "dataset", "sample", "sample_seed", "sample_set", "mirrors",
+        "registry", "home", "wait",
+    )  # fmt: skip
+    given = {name: options[name] for name in names}
+    return load_benchmark(benchmark, settings=options["overrides"], log=log, **given)
 
 
 def home_of(options: Mapping[str, Any]) -> Home:

@@ -43,6 +43,8 @@ GROUPS = {
         "run": "Train and score a benchmark, and write its record.",
         "sbatch": "Write the job script of a run under Slurm.",
         "show": "Print a run's scores beside the baselines, and draw its figures.",
+        "score": "Score predictions that another program made.",
+        "split": "Write the ids of the samples in each part of a split.",
         "rescore": "Recompute a run's scores from its stored predictions.",
         "log": "Print a run's MLPerf log, or check a log.",
     },

@@ -207,7 +207,15 @@ def _record(
             "members_digest": split.digest,
             "is_headline": split.name == task.headline_split,
         },
-        "model": {"name": name, "parameters": None, "framework": NOT_TRAINED, "best_epoch": 0},
+        "model": {
+            "name": name,
+            "parameters": None,
+            "framework": NOT_TRAINED,
+            "best_epoch": 0,
+            "origin": EXTERNAL,
+            "kind": EXTERNAL,
+            "source": None,
+        },
         "settings": as_json(opened.settings),
         "settings_overridden": [text.partition("=")[0] for text in opened.request.overrides],
         "settings_digest": digest(
