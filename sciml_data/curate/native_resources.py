@@ -16,8 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sciml_data.registry.descriptor import Mirror, match_paths
-from sciml_data.registry.manifest import Entry, Manifest
+from sciml_data.registry.descriptor import Mirror
+from sciml_data.registry.manifest import Entry, Manifest, match_paths
 
 PREFIX = "native-"  # of the names of derived resources
 MAX_RESOURCES = 100  # each repeats the schema; of more files only the first ones are declared

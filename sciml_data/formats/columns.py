@@ -33,7 +33,7 @@ from sciml_data.formats.interface import (
     raise_if_any,
     same_name_problems,
 )
-from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.manifest import match_paths
 from sciml_data.registry.options import option
 
 ROWS_PER_SHARD = 1_000_000  # made in a minute, and a few hundred megabytes in memory

@@ -25,8 +25,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sciml_data.errors import CallError, DescriptorError, NativeFormatError, Problem, nearest
-from sciml_data.registry.descriptor import match_paths
 from sciml_data.registry.layout import installed, is_built_in, name_clash, registry_of
+from sciml_data.registry.manifest import match_paths
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

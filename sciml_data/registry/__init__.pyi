@@ -14,7 +14,6 @@ from .descriptor import (
     descriptor_of,
     examine_descriptor,
     load_descriptor,
-    match_paths,
     profile_problems,
     read_descriptor,
 )
@@ -38,6 +37,7 @@ from .manifest import (
     clashes,
     hash_file,
     manifest_of,
+    match_paths,
     parse_manifest,
     read_manifest,
     unsafe_because,

@@ -9,12 +9,11 @@ splits that cover no file.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,7 +23,13 @@ from urllib.parse import SplitResult, quote, urlsplit
 from sciml_data.errors import DescriptorError, JsonError, Problem, printable, redacted
 from sciml_data.home import read_json
 from sciml_data.registry.layout import LIVE, Registry, check_dataset_id, check_version
-from sciml_data.registry.manifest import Manifest, hash_file, read_manifest, unsafe_because
+from sciml_data.registry.manifest import (
+    Manifest,
+    hash_file,
+    match_paths,
+    read_manifest,
+    unsafe_because,
+)
 from sciml_data.registry.notebook import descriptor_html
 
 DESCRIPTOR_NAME = "datapackage.json"
@@ -227,16 +232,6 @@ def examine_descriptor(folder: Path) -> Examined:
     has_wrong_content = any(problem.kind != "resource" for problem in problems)
     valid = None if has_wrong_content else descriptor
     return Examined(document, tuple(problems), manifest, valid)
-
-
-def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
-    """Return the paths that match at least one glob; `*` matches `/`, too, and equals `**`."""
-    return list(_matching(patterns, paths))
-
-
-def _matching(patterns: Iterable[str], paths: Iterable[str]) -> Iterator[str]:
-    globs = [re.compile(fnmatch.translate(pattern.replace("**", "*"))) for pattern in patterns]
-    return (path for path in paths if any(glob.match(path) for glob in globs))
 
 
 def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
@@ -491,7 +486,7 @@ def _empty_splits(descriptor: Descriptor, paths: Sequence[str]) -> list[Problem]
         Problem("split", f"$.sciml.splits.{name}", f"{glob!r} matches no file of the manifest")
         for name, globs in descriptor.splits.items()
         for glob in globs
-        if not any(True for _ in _matching([glob], paths))
+        if not any(True for _ in match_paths([glob], paths))
     ]
 
 

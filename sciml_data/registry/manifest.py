@@ -9,6 +9,7 @@ folder without following a symbolic link on the way.
 from __future__ import annotations
 
 import csv
+import fnmatch
 import hashlib
 import io
 import operator
@@ -450,3 +451,9 @@ def _refuse_unless_folder(place: Path, state: os.stat_result) -> None:
     if not stat.S_ISDIR(state.st_mode):
         what = "a symbolic link, which is not followed" if stat.S_ISLNK(state.st_mode) else "a file"
         raise FetchError(f"{place} is not a folder: it is {what}")
+
+
+def match_paths(patterns: Iterable[str], paths: Iterable[str]) -> list[str]:
+    """Return the paths that match at least one glob; `*` matches `/`, too, and equals `**`."""
+    globs = [re.compile(fnmatch.translate(pattern.replace("**", "*"))) for pattern in patterns]
+    return [path for path in paths if any(glob.match(path) for glob in globs)]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.manifest import match_paths
 
 WILD = re.compile(r"[*?\[]")
 START = np.datetime64("2000-01-01", "s")  # of times

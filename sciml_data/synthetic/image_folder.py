@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.formats.image_folder import require_pillow
-from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.manifest import match_paths
 from sciml_data.synthetic.declared import folder_of
 
 DEFAULTS: Mapping[str, Any] = {

@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from sciml_data.errors import CallError, ListingError, nearest
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.progress import Log, format_bytes
-from sciml_data.registry.descriptor import Descriptor, match_paths
-from sciml_data.registry.manifest import Entry, read_manifest
+from sciml_data.registry.descriptor import Descriptor
+from sciml_data.registry.manifest import Entry, match_paths, read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile, StoredCopy
 from sciml_data.transfer.listing.choose import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors

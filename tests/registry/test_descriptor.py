@@ -16,10 +16,10 @@ from sciml_data.registry.descriptor import (
     Mirror,
     check_descriptor,
     load_descriptor,
-    match_paths,
     read_descriptor,
 )
 from sciml_data.registry.layout import find_registry
+from sciml_data.registry.manifest import match_paths
 from sciml_data.testing.datasets import change_descriptor
 from tests.support.small_registry import FILES, small_registry
 

@@ -24,7 +24,7 @@ from sciml_data.formats.cbed_hdf5 import texts
 from sciml_data.formats.interface import Native, Shard, add_notices, no_split, same_name_problems
 from sciml_data.formats.scan_lmdb.database import Database
 from sciml_data.formats.scan_lmdb.samples import Sample, open_layout, read_samples
-from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.manifest import match_paths
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:

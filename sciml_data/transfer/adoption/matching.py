@@ -8,12 +8,13 @@ from pathlib import Path
 
 from sciml_data.errors import Problem
 from sciml_data.home import DatasetFolder
-from sciml_data.registry.descriptor import Descriptor, Mirror, match_paths
+from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.registry.manifest import (
     BROKEN_LINK,
     Manifest,
     clashes,
     list_files,
+    match_paths,
     read_manifest,
     unsafe_because,
 )

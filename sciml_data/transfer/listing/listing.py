@@ -16,7 +16,7 @@ from typing import Any
 
 from sciml_data.errors import ListingError, Problem
 from sciml_data.home import write_atomically
-from sciml_data.registry.descriptor import match_paths
+from sciml_data.registry.manifest import match_paths
 from sciml_data.transfer.protocols.s3 import etag_hash
 
 GLOB_CHARACTERS = "*?["
