@@ -6,13 +6,13 @@ from .api.datasets import (
     datasets,
     describe,
     get_dataset,
-    load,
     plan_dataset,
     pooch,
     verify_dataset,
     versions,
 )
 from .api.exports import export_parquet
+from .api.loading import load
 from .api.results import Board, Run, board, cite, export, load_run, rescore, score
 from .ready.open import open_dataset
 

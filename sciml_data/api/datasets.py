@@ -34,8 +34,6 @@ from sciml_data.registry import Descriptor, RegistryPath, find_registry, load_de
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    import xarray as xr
-
     from sciml_data.integrations.pooch import DatasetPooch
     from sciml_data.registry import Converted, Fetched, Plan, Verified
 
@@ -45,7 +43,6 @@ __all__ = [
     "datasets",
     "describe",
     "get_dataset",
-    "load",
     "plan_dataset",
     "pooch",
     "verify_dataset",
@@ -429,93 +426,6 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
         log=log,
         progress=progress,
     )
-
-
-def load(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
-    dataset: str,
-    *,
-    version: str | None = None,
-    split: str | None = None,
-    view: str | None = None,
-    sample: bool = False,
-    sample_seed: int = 0,
-    start: str | None = None,
-    end: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    mirrors: Sequence[str] = (),
-    registry: RegistryPath = None,
-    home: HomePath = None,
-    wait: bool = True,
-    log: Log | None = None,
-    progress: Progress | None = None,
-    **view_options: Any,
-) -> xr.Dataset:
-    """Fetch, verify, convert and open a dataset; steps that are done are skipped.
-
-        responses = load("uno_ccle", split="auc")
-        events = load("tevolop_socal", sample=True, view="fortnights")
-
-    Args:
-        dataset: id in the registry.
-        version: see the module, as for `sample`, `sample_seed`, `registry`, `home` and `log`.
-        split: name of a split to open; if the native files have it, only its files are fetched.
-        view: a view of the format, e.g. "fortnights".
-        sample: use the synthetic sample.
-        sample_seed: seed of the sample.
-        start: start of the period of a live version, inclusive; ISO 8601, UTC.
-        end: end of the period of a live version, exclusive; ISO 8601, UTC.
-        options: options of the conversion; None are the defaults.
-        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
-        registry: registry folder.
-        home: folder of all data.
-        wait: wait while another process works on the same data; otherwise fail at once.
-        log: gets a line for each step.
-        progress: gets (done, total) of the fetch, then of the conversion.
-        **view_options: arguments of the view.
-
-    Returns:
-        The variables that the descriptor declares, or those of the view, as Dask arrays.
-
-    Raises:
-        CallError: no such dataset, version, split, view or option.
-        FetchError: a file could not be fetched.
-        VerificationError: files differ from the manifest.
-        ConversionError: ready files could not be made.
-    """
-    from sciml_data.ready import open_ready
-
-    places: _Places = {"registry": registry, "home": home, "wait": wait, "log": log}
-    is_native = not sample and split in describe(dataset, version=version, registry=registry).splits
-    which: _Which = {"version": version, "sample": sample, "sample_seed": sample_seed}
-    get_dataset(
-        dataset,
-        **which,
-        split=split if is_native else None,
-        start=start,
-        end=end,
-        mirrors=mirrors,
-        progress=progress,
-        **places,
-    )
-    converted = convert_dataset(dataset, **which, options=options, progress=progress, **places)
-    return open_ready(converted, split=split, view=view, **view_options)
-
-
-class _Which(TypedDict):
-    """Keywords that name a version or its sample."""
-
-    version: str | None
-    sample: bool
-    sample_seed: int
-
-
-class _Places(TypedDict):
-    """Keywords about places that all functions share."""
-
-    registry: RegistryPath
-    home: HomePath
-    wait: bool
-    log: Log | None
 
 
 def pooch(

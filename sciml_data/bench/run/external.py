@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sciml_data.bench.monitoring import machine
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import EXTERNAL, SCHEMA_VERSION, as_json, digest, write_record
+from sciml_data.bench.run.journal import describe_benchmark, describe_data
 from sciml_data.bench.run.opening import Opened
 from sciml_data.bench.run.staging import unchanged_data
 from sciml_data.bench.scoring.external import Expected, read_predictions
@@ -165,16 +166,13 @@ def _record(
     seed: int,
 ) -> dict[str, Any]:
     """Return the record without `facts` and `timing`."""
-    task, split, source = opened.task, opened.split, opened.source
+    task, split = opened.task, opened.split
     rows = metric_rows(task, scores, baselines)
-    stored = runs.describe_output(
-        folder, runs.PREDICTIONS_NAME, "NetCDF-4, one group for each part"
-    )
-    outputs = {"predictions": stored}
+    form = "NetCDF-4, one group for each part"
+    outputs = {"predictions": runs.describe_output(folder, runs.PREDICTIONS_NAME, form)}
     if (folder / runs.OUTPUTS_NAME).is_file():
         form = f"manifest of {runs.OUTPUTS_FOLDER}/"
         outputs["files"] = runs.describe_output(folder, runs.OUTPUTS_NAME, form)
-    sizes = opened.problem.sizes
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": str(uuid.uuid4()),
@@ -182,31 +180,42 @@ def _record(
         "training": EXTERNAL,
         "status": "success",
         "reason": None,
+        **_inputs(
+            opened, list(scores), name=name, seed=seed, sha256=outputs["predictions"]["sha256"]
+        ),
+        "code": machine.code(task.folder),
+        "software": machine.software(),
+        "timeline": [],
+        "curve": [],
+        "metric_definitions": [metric_definition(metric) for metric in task.metrics],
+        "metrics": rows,
+        "targets": target_rows(task, split.name, rows),
+        "outputs": outputs,
+        "verification": {"state": "unchecked", "checks": []},
+        "extensions": {},
+        **_unknown(),
+    }
+
+
+def _inputs(
+    opened: Opened, parts: list[str], *, name: str, seed: int, sha256: str
+) -> dict[str, Any]:
+    """Return benchmark, data, split, model, settings and seeds."""
+    task, split, source, sizes = opened.task, opened.split, opened.source, opened.problem.sizes
+    identity = {
+        "training": EXTERNAL,
+        "benchmark": task.name,
+        "dataset": source.manifest_digest,
+        "split": split.digest,
+        "model": name,
+        "seed": seed,
+        "predictions": sha256,
+        "settings": dict(opened.settings),
+    }
+    return {
         "synthetic": source.is_synthetic,
-        "benchmark": {
-            "name": task.name,
-            "variant": task.variant,
-            "title": task.title,
-            "division": "open",
-            "headline_metric": task.headline_metric,
-        },
-        "dataset": {
-            "id": source.dataset_id,
-            "version": source.version,
-            "manifest_digest": source.manifest_digest,
-            "ready_digest": source.ready_digest,
-            "scale": "synthetic" if source.is_synthetic else "full",
-            "sample_seed": source.sample_seed,
-            "sample_set": list(source.sample_set),
-            "n_samples": {part: int(sizes[part]) for part in scores},
-        },
-        "split": {
-            "name": split.name,
-            "strategy": split.strategy,
-            "seed": split.seed,
-            "members_digest": split.digest,
-            "is_headline": split.name == task.headline_split,
-        },
+        "benchmark": describe_benchmark(task),
+        **describe_data(task, source, split, {part: sizes[part] for part in parts}),
         "model": {
             "name": name,
             "parameters": None,
@@ -218,35 +227,13 @@ def _record(
         },
         "settings": as_json(opened.settings),
         "settings_overridden": [text.partition("=")[0] for text in opened.request.overrides],
-        "settings_digest": digest(
-            {
-                "training": EXTERNAL,
-                "benchmark": task.name,
-                "dataset": source.manifest_digest,
-                "split": split.digest,
-                "model": name,
-                "seed": seed,
-                "predictions": stored["sha256"],
-                "settings": dict(opened.settings),
-            }
-        ),
-        "code": machine.code(task.folder),
+        "settings_digest": digest(identity),
         "seeds": {
             "seed": seed,
             "generators": [],
             "data_order": "not known",
             "deterministic_ops": False,
         },
-        "software": machine.software(),
-        "timeline": [],
-        "curve": [],
-        "metric_definitions": [metric_definition(metric) for metric in task.metrics],
-        "metrics": rows,
-        "targets": target_rows(task, split.name, rows),
-        "outputs": outputs,
-        "verification": {"state": "unchecked", "checks": []},
-        "extensions": {},
-        **_unknown(),
     }
 
 

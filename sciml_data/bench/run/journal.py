@@ -210,13 +210,7 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "reason": outcome.reason,
         "synthetic": prepared.source.is_synthetic,
-        "benchmark": {
-            "name": prepared.task.name,
-            "variant": prepared.task.variant,
-            "title": prepared.task.title,
-            "division": "open",
-            "headline_metric": prepared.task.headline_metric,
-        },
+        "benchmark": describe_benchmark(prepared.task),
         **_inputs(journal, outcome),
         "code": machine.code(prepared.task.folder),
         "software": machine.software(),
@@ -240,10 +234,28 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
-    """Return data, split, model, settings and seeds."""
-    prepared, source = journal.prepared, journal.prepared.source
-    sizes = {part: int(size) for part, size in prepared.problem.sizes.items()}
+def describe_benchmark(task: Task) -> dict[str, Any]:
+    """Return the group `benchmark` of a record."""
+    return {
+        "name": task.name,
+        "variant": task.variant,
+        "title": task.title,
+        "division": "open",
+        "headline_metric": task.headline_metric,
+    }
+
+
+def describe_data(
+    task: Task, source: Source, split: Split, sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the groups `dataset` and `split` of a record.
+
+    Args:
+        task: has the headline split.
+        source: the dataset.
+        split: of the dataset.
+        sizes: number of samples in each part.
+    """
     return {
         "dataset": {
             "id": source.dataset_id,
@@ -253,15 +265,23 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
             "scale": "synthetic" if source.is_synthetic else "full",
             "sample_seed": source.sample_seed,
             "sample_set": list(source.sample_set),
-            "n_samples": sizes,
+            "n_samples": {part: int(size) for part, size in sizes.items()},
         },
         "split": {
-            "name": prepared.split.name,
-            "strategy": prepared.split.strategy,
-            "seed": prepared.split.seed,
-            "members_digest": prepared.split.digest,
-            "is_headline": prepared.split.name == prepared.task.headline_split,
+            "name": split.name,
+            "strategy": split.strategy,
+            "seed": split.seed,
+            "members_digest": split.digest,
+            "is_headline": split.name == task.headline_split,
         },
+    }
+
+
+def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    """Return data, split, model, settings and seeds."""
+    prepared, source = journal.prepared, journal.prepared.source
+    return {
+        **describe_data(prepared.task, source, prepared.split, prepared.problem.sizes),
         "model": {
             "name": prepared.settings["model"],
             "parameters": outcome.parameters,

@@ -159,12 +159,7 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
             _text(folder, layout.result_name(number), make_log(run.record, terms))
         if no_predictions is None:
             shutil.copyfile(run.folder / PREDICTIONS_NAME, folder / layout.predictions_name(number))
-    warnings = [layout.EXTERNAL_PREDICTIONS] if is_external(records[0]) else []
-    warnings += [
-        f"seed {record['seeds']['seed']}: {reason}"
-        for record in records
-        if (reason := unknown_code(record))
-    ]
+    warnings = _warnings(records)
     document = {
         "schema_version": "1.0",
         "application": application_name,
@@ -188,6 +183,16 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     (folder / layout.CONTRIBUTION_PDF).write_bytes(pdf)
     (folder / layout.CONTRIBUTION_PDF_AS_IN_POLICY).write_bytes(pdf)
     _text(folder, layout.MANIFEST, own_manifest(folder).dump())
+
+
+def _warnings(records: Sequence[Record]) -> list[str]:
+    """Return facts that are allowed and that readers must know."""
+    warnings = [layout.EXTERNAL_PREDICTIONS] if is_external(records[0]) else []
+    return warnings + [
+        f"seed {record['seeds']['seed']}: {reason}"
+        for record in records
+        if (reason := unknown_code(record))
+    ]
 
 
 def _why_no_predictions(runs: Sequence[Run], extras: Extras) -> str | None:
