@@ -215,7 +215,7 @@ def _netcdf(folder: Path, paths: Sequence[str]) -> Proposal | None:
 
     def signature(path: Path) -> tuple[Any, ...]:
         with open_native(path, path.name) as stored:
-            decoded = xr.decode_cf(stored, concat_characters=False)
+            decoded = xr.decode_cf(stored.copy(), concat_characters=False)
             return tuple(
                 (str(name), decoded[name].dims, opened_dtype(stored.variables[name], variable))
                 for name, variable in decoded.variables.items()
@@ -231,7 +231,7 @@ def _netcdf(folder: Path, paths: Sequence[str]) -> Proposal | None:
             for path in alike.paths[:MAX_COMPARED]
         ]
         along = _along(opened)
-        decoded = xr.decode_cf(opened[0], concat_characters=False)
+        decoded = xr.decode_cf(opened[0].copy(), concat_characters=False)
         declared = {
             name: _declared(decoded.variables[name], dims, dtype)
             for name, dims, dtype in alike.signature

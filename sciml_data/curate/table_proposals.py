@@ -294,7 +294,7 @@ class _Column:
 
     def declared(self) -> str:
         """Return the type of the variable: a missing value needs one that has NaN."""
-        if self.dtype == "int64" and self.has_missing and self.largest > LARGEST_EXACT:
+        if self.dtype == "int64" and self.has_missing and self.largest >= LARGEST_EXACT:
             return "S"
         if self.dtype in ("int64", "bool") and self.has_missing:
             return "float64" if self.dtype == "int64" else "float32"

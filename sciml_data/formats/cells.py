@@ -37,7 +37,7 @@ def parse_cells(
     if declared.startswith("datetime64"):
         is_day = about.get("type") == "date"  # which is the same in each zone
         return _times(cells, about.get("format", "default"), "UTC" if is_day else timezone)
-    if declared == "bool":
+    if "bool" in (declared, about.get("type", "")[:4]):  # a float32 where some are missing
         true, false = about.get("trueValues", TRUE), about.get("falseValues", FALSE)
         meaning = dict.fromkeys(false, False) | dict.fromkeys(true, True)
         return cells.map(meaning).astype("boolean")

@@ -6,7 +6,7 @@ has none, is a problem with its row and column. Nothing is rounded except a floa
 
     declared           of values                         a missing value is
     int8 ... uint64    whole numbers                     an error
-    float32, float64   numbers, whole ones up to 2^53    NaN
+    float32, float64   numbers, whole ones below 2^53    NaN
     bool               true, false                       an error
     datetime64[ns]     dates and times, in UTC           NaT
     S                  text, as UTF-8                    an empty text
@@ -40,7 +40,7 @@ ROWS_PER_SHARD = 1_000_000  # made in a minute, and a few hundred megabytes in m
 CHUNK_BYTES = 2**20  # of a column in a ready file
 COMPRESSION_LEVEL = 4
 MAX_NAMED = 1000  # problems of a file; a person corrects the program that wrote it
-LARGEST_EXACT = 2**53  # whole numbers up to this one are exact in a float64
+LARGEST_EXACT = 2**53  # whole numbers below this one are exact in a float64
 EPOCH = "1970-01-01"
 
 
@@ -278,7 +278,7 @@ def _floats(values: pd.Series, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDAr
         array = numbers.astype(dtype)
     wrong = np.isfinite(numbers) & ~np.isfinite(array)
     if not pd.api.types.is_float_dtype(values.dtype):
-        wrong |= np.abs(numbers) > LARGEST_EXACT
+        wrong |= np.abs(numbers) >= LARGEST_EXACT
     return array, wrong, f"{dtype} is declared, which cannot hold it"
 
 

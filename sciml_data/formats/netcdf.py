@@ -147,7 +147,8 @@ def open_variables(native: Native, path: str) -> Iterator[xr.Dataset]:
             for name, each in native.variables.items()
             if name in stored.variables or not each.get("optional", False)
         }
-        decoded = xr.decode_cf(stored, concat_characters=False)
+        # A copy, because xarray 2026.9 takes attributes of packing from what it decodes.
+        decoded = xr.decode_cf(stored.copy(), concat_characters=False)
         problems = [
             problem
             for name, each in declared.items()
