@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, set_trust
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -70,23 +69,11 @@ sample_set_option = click.option(
 )
 
 
-def _set_trust(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    """Let the code of other registries run in this command, if the user says so."""
-    from sciml_data.registry import trusting
-
-    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
-    ctx.with_resource(trusting(trust_code=value, ask=_ask if can_ask else None))
-
-
-def _ask(question: str) -> bool:
-    return click.confirm(question, err=True)
-
-
 trust_option = click.option(
     "--trust-code",
     is_flag=True,
     expose_value=False,
-    callback=_set_trust,
+    callback=set_trust,
     help="Run the code of registries besides the built-in registry without a question: it has all "
     "your rights. Also SCIML_DATA_TRUST_CODE=1.",
 )

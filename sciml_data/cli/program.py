@@ -147,6 +147,17 @@ class UserPath(click.Path):
         return Path(str(super().convert(str(Path(value).expanduser()), param, ctx)))
 
 
+def set_trust(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    """Let the code of other registries run in a command, if --trust-code or an answer says so."""
+    from sciml_data.registry import trusting
+
+    def ask(question: str) -> bool:
+        return click.confirm(question, err=True)
+
+    can_ask = sys.stdin.isatty() and sys.stderr.isatty()
+    ctx.with_resource(trusting(trust_code=value, ask=ask if can_ask else None))
+
+
 class LazyGroup(click.Group):
     """A group that imports a command only when it is used, which keeps --help fast."""
 

@@ -4,6 +4,7 @@ from .addresses import (
     identity_problems,
     landing_page_address,
     registry_identity,
+    registry_name,
     source_address,
 )
 from .facts import Facts, facts_of
@@ -25,6 +26,7 @@ __all__ = [
     "is_spdx",
     "landing_page_address",
     "registry_identity",
+    "registry_name",
     "source_address",
     "template_environment",
     "to_yaml",

@@ -75,6 +75,14 @@ def registry_identity(folder: Path) -> Identity:
     return Identity(**{"title": folder.name, **texts})
 
 
+def registry_name(folder: Path) -> str:
+    """Return the title of a registry; the name of its folder if its registry.toml is not valid."""
+    try:
+        return registry_identity(folder).title
+    except DescriptorError:
+        return folder.name
+
+
 def identity_problems(folder: Path) -> list[Problem]:
     """Return every problem of a registry's `registry.toml`; a registry may have none."""
     document, problems = _read(folder)

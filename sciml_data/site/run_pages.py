@@ -147,7 +147,12 @@ def run_command(record: Record) -> list[str]:
 def remarks(record: Record) -> Iterator[str]:
     """Yield what the commands cannot guarantee."""
     code, workers = record["code"], record["distribution"]["workers"]
-    if code["is_dirty"]:
+    if registry := code.get("registry"):
+        yield (
+            f"The runner is that of the registry {registry}, which is in no commit of sciml-data "
+            f"(digest {code['runner_digest']}): add --registry DIR with that registry."
+        )
+    elif code["is_dirty"]:
         yield "The checkout had changes that are in no commit, so the commands may run other code."
     if code["commit"] is None and code["reason"]:
         yield f"No commit is known: {code['reason']}."

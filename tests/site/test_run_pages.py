@@ -65,3 +65,12 @@ def test_remarks_say_what_the_commands_cannot_guarantee() -> None:
     assert install_lines(sample_record(code=code))[1] == f"git checkout {'a' * 40}"
     assert any("are in no commit" in remark for remark in remarks(sample_record(code=code)))
     assert install_lines(sample_record()) == ["pip install 'sciml-data[train]==0.1.0'"]
+
+
+def test_a_runner_of_another_registry_is_marked() -> None:
+    code = {**sample_record()["code"], "registry": "Harbour laboratory", "is_dirty": True}
+
+    said = [text for text in remarks(sample_record(code=code)) if "Harbour laboratory" in text]
+
+    assert len(said) == 1
+    assert code["runner_digest"] in said[0]

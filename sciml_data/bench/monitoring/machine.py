@@ -20,6 +20,9 @@ from typing import Any
 
 from sciml_data import __version__
 from sciml_data.bench.training import backend
+from sciml_data.metadata.addresses import registry_name
+from sciml_data.registry.extensions import METRICS_NAME
+from sciml_data.registry.layout import is_built_in
 
 LIBRARIES = (
     "tensorflow",
@@ -126,21 +129,35 @@ def not_monitored(reason: str = "the run was not watched: --monitor 0") -> dict[
 def code(runner: Path) -> dict[str, Any]:
     """Return version, git commit of the checkout, and a digest of the runner's files.
 
+    The runner of another registry than the built-in one is in no commit of this software: the code
+    counts as changed, and the name of the registry is returned, too.
+
     Args:
         runner: folder `runners/<benchmark>` of the registry in use.
     """
     commit, is_dirty, reason = _checkout(Path(__file__).resolve().parents[3])
+    registry = runner.resolve().parents[1]
+    is_own = is_built_in(registry)
     return {
         "version": __version__,
         "commit": commit,
-        "is_dirty": is_dirty,
+        "is_dirty": is_dirty if is_own or commit is None else True,
         "reason": reason,
         "runner_digest": runner_digest(runner),
+        **({} if is_own else _foreign(registry, is_dirty)),
     }
 
 
+def _foreign(registry: Path, is_dirty: bool | None) -> dict[str, Any]:  # noqa: FBT001
+    """Return the name of another registry, and whether the checkout alone had changes."""
+    return {"registry": registry_name(registry), "checkout_is_dirty": is_dirty}
+
+
 def runner_digest(runner: Path) -> str:
-    """Return the digest of names and bytes of a runner's code, task and splits."""
+    """Return the digest of names and bytes of a runner's code, task and splits.
+
+    It covers the `metrics.py` of the runner's registry, too.
+    """
     files = sorted(
         [*runner.rglob("*.py"), *runner.glob("task.toml"), *runner.glob("splits/*.json")]
     )
@@ -148,6 +165,9 @@ def runner_digest(runner: Path) -> str:
     for path in files:
         total.update(f"{path.relative_to(runner).as_posix()}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
+    if (metrics := runner.parents[1] / METRICS_NAME).is_file():
+        total.update(f"../../{METRICS_NAME}\0".encode())
+        total.update(hashlib.sha256(metrics.read_bytes()).digest())
     return f"sha256:{total.hexdigest()}"
 
 

@@ -154,6 +154,7 @@ class Provenance:
         system: processor and accelerator; None if the runs used several machines.
         commit: of the code; None if there is none or the runs differ.
         is_dirty: whether the code had uncommitted changes.
+        registry: name of the registry of the runner; None for the built-in one.
         submitter: organisation that a submission names.
         seeds, run_ids: of the runs, in the same order.
     """
@@ -164,6 +165,7 @@ class Provenance:
     commit: str | None
     is_dirty: bool | None
     submitter: str | None
+    registry: str | None = None
     seeds: tuple[int, ...] = ()
     run_ids: tuple[str, ...] = ()
 
@@ -443,6 +445,7 @@ def _provenance(summary: Summary, submitter: str | None) -> Provenance:
         commit=commit,
         is_dirty=is_dirty,
         submitter=submitter,
+        registry=first["code"].get("registry"),
         seeds=tuple(run.seed for run in summary.runs),
         run_ids=tuple(run.run_id for run in summary.runs),
     )

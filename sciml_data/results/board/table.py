@@ -250,6 +250,8 @@ def _state(row: Row) -> str:
 def _code(row: Row) -> str:
     commit = row.made_by.commit
     text = commit[:SHORT_ID] if commit else MISSING
+    if row.made_by.registry:
+        return f"{text}, runner of {row.made_by.registry}"
     return f"{text}, changed" if row.made_by.is_dirty else text
 
 

@@ -227,7 +227,8 @@ def unknown_code(record: Record) -> str:
     code = record["code"]
     if code["commit"] is None:
         return f"no commit: {code['reason'] or 'the record does not say why'}"
-    if code["is_dirty"] is not False:
+    # The digest of a runner of another registry is compared with the registry of whoever checks.
+    if code.get("checkout_is_dirty", code["is_dirty"]) is not False:
         return f"the checkout at {code['commit'][:12]} had changes of its own"
     return ""
 

@@ -289,3 +289,14 @@ def test_rows_do_not_hang_on_the_order_of_records() -> None:
     ]
 
     assert board_rows(records) == board_rows(records[::-1])
+
+
+def test_a_runner_of_another_registry_is_marked_in_every_form() -> None:
+    records = repeats([0.1, 0.2], **{"code.registry": "Harbour laboratory", "code.is_dirty": True})
+
+    rows = board_rows(records)
+
+    assert [row.made_by.registry for row in rows] == ["Harbour laboratory"]
+    for write in (render.to_markdown, render.to_html, render.to_csv, render.to_json):
+        assert "Harbour laboratory" in write(rows)
+    assert render.from_json(render.to_json(rows)) == rows

@@ -215,7 +215,7 @@ def test_one_run_under_another_id_and_seed_is_refused(bench: Bench, tmp_path: Pa
 
 
 def test_changed_code_is_refused_or_told(bench: Bench, tmp_path: Path) -> None:
-    code = {**record_of(bench.real[0])["code"], "is_dirty": True}
+    code = {**record_of(bench.real[0])["code"], "is_dirty": True, "checkout_is_dirty": True}
     run = copy_of(bench.real[0], tmp_path / "run", code=code)
 
     with pytest.raises(RecordError) as error:
