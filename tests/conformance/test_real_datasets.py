@@ -1,0 +1,101 @@
+"""Real datasets by every way that a user has to them, from a mirror folder, and what is in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import sciml_data
+from sciml_data.cli import group
+from tests.support.paths import ROOT
+from tests.support.real_files import require_real_files
+
+pytestmark = [
+    pytest.mark.reference,
+    # Intake 2.0.9 says this of every parameter of a catalogue.
+    pytest.mark.filterwarnings("ignore:Shell command not executed:UserWarning"),
+]
+
+# Bytes of all native files, as the mirror's list of files has them.
+NATIVE_BYTES = {"cbed_si110": 1_574_165}
+COMMANDS = {
+    "cite": ["cite", "{}"],
+    "bibtex": ["cite", "{}", "--format", "bibtex"],
+    "croissant": ["export", "croissant", "{}"],
+    "fair": ["fair", "{}"],
+    "describe": ["describe", "{}"],
+}
+
+
+@pytest.fixture(scope="module", params=NATIVE_BYTES)
+def dataset(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def home(dataset: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home in which a dataset was fetched from the mirror and converted."""
+    pytest.importorskip("PIL", reason="the extra `formats` is not installed")
+    mirror = require_real_files(dataset, shared)
+    home = tmp_path_factory.mktemp("home")
+    run("get", dataset, "--version", "1.0", "--mirror", f"file:{mirror}", "--home", str(home))
+    run("convert", dataset, "--version", "1.0", "--home", str(home))
+    return home
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def opened(dataset: str, home: Path) -> xr.Dataset:
+    with sciml_data.open_dataset(dataset, version="1.0", home=home) as found:
+        return found.load()
+
+
+def test_native_and_ready_files_are_verified(dataset: str, home: Path) -> None:
+    options = ["--version", "1.0", "--home", str(home), "--full", "--ready", "--json"]
+    answer = json.loads(run("verify", dataset, *options))
+
+    assert answer["bytes"] == NATIVE_BYTES[dataset]
+    assert answer["ready"]
+
+
+def test_the_ready_form_is_the_one_that_is_declared(dataset: str, home: Path) -> None:
+    declared = sciml_data.describe(dataset, version="1.0").document["sciml"]["variables"]
+
+    assert set(opened(dataset, home).variables) >= set(declared)
+
+
+def test_intake_opens_the_same(dataset: str, home: Path) -> None:
+    intake = pytest.importorskip("intake")
+    catalogue = intake.open_catalog(str(ROOT / "catalog" / "sciml.yaml"))
+
+    entry = catalogue[dataset](version="1.0", home=str(home))
+
+    xr.testing.assert_identical(entry.read(), opened(dataset, home))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_known_of_it_is_printed(dataset: str, command: str) -> None:
+    assert run(*(word.format(dataset) for word in COMMANDS[command])).strip()
+
+
+def test_the_pattern_of_silicon_has_the_counts_of_its_file(shared: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    mirror = require_real_files("cbed_si110", shared)
+    pattern = sciml_data.load("cbed_si110", mirrors=[f"file:{mirror}"], home=tmp_path)["image"]
+
+    (path,) = tmp_path.rglob("F20_Si110_PACBED.tif")
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(pattern.values[0], np.asarray(image))
+    assert (pattern.shape, str(pattern.dtype)) == ((1, 618, 618), "float32")
+    assert (float(pattern.min()), float(pattern.max())) == (1, 5068)
+    assert float(pattern.mean()) == pytest.approx(784.537, abs=1e-3)
