@@ -34,6 +34,7 @@ from sciml_data.bench.run.journal import (
     assemble_record,
     settings_digest,
 )
+from sciml_data.bench.run.model_folder import save_model, weights_digest, write_card
 from sciml_data.bench.run.request import (
     Request,
     check_backend,
@@ -183,10 +184,11 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
     ):
         _clean_up(journal, log)
         with unchanged_data(prepared.source):
-            outcome = _timed_section(journal, monitor_s, log)
+            outcome, model = _timed_section(journal, monitor_s, log)
             log("computing the baselines")
             baselines = prepared.baselines.scores()
-        _write(journal, replace(outcome, baselines=baselines))
+            reason = _save_model(journal, model, log)
+        _write(journal, replace(outcome, baselines=baselines), reason)
         # The record is complete, so a worker that is lost now does no harm.
         with contextlib.suppress(*backend.current().worker_lost_errors()):
             _wait_for_all(prepared)
@@ -201,8 +203,8 @@ def _clean_up(journal: Journal, log: Log) -> None:
         replace_damaged(journal.folder / runs.STATE_FOLDER)
 
 
-def _timed_section(journal: Journal, monitor_s: float, log: Log) -> Outcome:
-    """Train, predict and score: the timed and monitored section of a run."""
+def _timed_section(journal: Journal, monitor_s: float, log: Log) -> tuple[Outcome, Any]:
+    """Train, predict and score, the timed and monitored section; return the model, too."""
     prepared, folder = journal.prepared, journal.folder
     with monitoring(journal, monitor_s):
         if prepared.own is not None:
@@ -218,7 +220,17 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> Outcome:
                     on_epoch=lambda progress: _log_epoch(journal, progress, log),
                 )
         journal.progress = trained.progress
-        return _finish(journal, trained, log)
+        return _finish(journal, trained, log), trained.model
+
+
+def _save_model(journal: Journal, model: Any, log: Log) -> str | None:
+    """Save the portable form of a Keras model; return "", why it has none, or None for others."""
+    if journal.prepared.kind != KERAS:
+        return None
+    reason = save_model(journal.prepared.problem, model, journal.folder)
+    if reason:
+        log(f"the model is not saved for stock Keras: {reason}")
+    return reason
 
 
 def _fitted(own: OwnTraining, journal: Journal, log: Log) -> Trained:
@@ -281,8 +293,9 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
         timeline.mark(timeline.EVAL_STOP, epoch_num=trained.progress.best_epoch),
         timeline.mark(timeline.RUN_STOP, status="success"),
     ]
-    parameters = None
+    parameters = digest = None
     if prepared.kind == KERAS:
+        digest = weights_digest(trained.model)
         parameters = sum(int(weight.numpy().size) for weight in trained.model.trainable_weights)
         trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
     drop_previous(folder / runs.STATE_FOLDER)
@@ -292,6 +305,7 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
         None,
         scores=scores,
         parameters=parameters,
+        weights_digest=digest,
         predict_s=predict_s,
         score_s=score_s,
         resumed_epochs=trained.resumed_epochs,
@@ -334,10 +348,19 @@ def _write_curve(journal: Journal) -> None:
     write_atomically(journal.folder / runs.CURVE_NAME, "".join(f"{line}\n" for line in lines))
 
 
-def _write(journal: Journal, outcome: Outcome) -> None:
-    """Write the record; add the end of the run to its timeline if it failed or was aborted."""
+def _write(journal: Journal, outcome: Outcome, model_reason: str | None = None) -> None:
+    """Write the record; add the end of the run to its timeline if it failed or was aborted.
+
+    Args:
+        journal: of the run.
+        outcome: status and scores.
+        model_reason: of `_save_model`; the model card is written from the record before it.
+    """
     if outcome.status not in {"running", "success"}:
         journal.marks.append(timeline.mark(timeline.RUN_STOP, status="aborted"))
+    if model_reason is not None:
+        record, prepared = assemble_record(journal, outcome), journal.prepared
+        write_card(journal.folder, record, prepared.task, prepared.source, model_reason)
     records.write_record(journal.folder, assemble_record(journal, outcome))
 
 

@@ -184,6 +184,7 @@ class Outcome:
         scores: of the model.
         baselines: scores of each baseline.
         parameters: number of trainable parameters.
+        weights_digest: of the scored weights of a Keras model.
         predict_s: duration of the prediction in seconds.
         score_s: duration of the scoring in seconds.
         resumed_epochs: epochs that an earlier process had done.
@@ -194,6 +195,7 @@ class Outcome:
     scores: PartScores = field(default_factory=dict)
     baselines: BaselineScores = field(default_factory=dict)
     parameters: int | None = None
+    weights_digest: str | None = None
     predict_s: float | None = None
     score_s: float | None = None
     resumed_epochs: int = 0
@@ -285,6 +287,7 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "model": {
             "name": prepared.settings["model"],
             "parameters": outcome.parameters,
+            "weights_digest": outcome.weights_digest,
             "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}"
             if prepared.kind == KERAS
             else f"object with {prepared.kind}",
@@ -378,6 +381,8 @@ def _outputs(folder: Path) -> dict[str, Any]:
         "monitor": (runs.MONITOR_NAME, "CSV, a line for each sample"),
         "files": (runs.OUTPUTS_NAME, f"manifest of {runs.OUTPUTS_FOLDER}/"),
         "model": (runs.MODEL_NAME, "Python, the user's own model"),
+        "keras": (runs.KERAS_NAME, "Keras model, for stock Keras"),
+        "card": (runs.CARD_NAME, "Markdown, about the model"),
     }
     return {
         name: runs.describe_output(folder, path, form)

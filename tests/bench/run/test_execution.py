@@ -44,7 +44,9 @@ def test_a_run_writes_all_it_promises(done: Path) -> None:
     record = load_record(done)
 
     assert record["status"] == "success"
-    assert {"predictions", "weights", "state", "curve", "monitor"} == set(record["outputs"])
+    assert set(record["outputs"]) == {
+        "predictions", "weights", "state", "curve", "monitor", "keras", "card"
+    }  # fmt: skip
     assert record["dataset"]["n_samples"] == {"train": 203, "validation": 65, "test": 62}
     assert 4 == len(record["curve"]) == len((done / "curve.jsonl").read_text().splitlines())
     assert len((done / "log.txt").read_text().splitlines()) == 4
