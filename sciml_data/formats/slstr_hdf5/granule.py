@@ -106,6 +106,7 @@ EXCLUDED_BY_DEFAULT = (
     "beyond_range",
 )
 
+PLATFORMS = ("S3A", "S3B", "S3C", "S3D")
 ORBITS_PER_CYCLE = 385  # of 27 days: Sentinel-3's repeat cycle (ESA, SLSTR user guide, "Coverage")
 TIME = "%Y%m%dT%H%M%S"
 NAME = re.compile(
@@ -142,6 +143,16 @@ class GranuleName:
     relative_orbit: int
     frame: int | None
     origin: str
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """Return the satellites that the ready form numbers, in order."""
+        return PLATFORMS
+
+    @property
+    def source(self) -> str:
+        """Return instrument and product in words."""
+        return f"Sentinel-3 SLSTR level 1, {self.stem}"
 
     @property
     def orbit(self) -> int:

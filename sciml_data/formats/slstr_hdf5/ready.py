@@ -36,7 +36,6 @@ from sciml_data.formats.slstr_hdf5.granule import (
 from sciml_data.registry.options import option
 
 SCENE = "scene"  # dimension along which ready files follow one another
-PLATFORMS = ("S3A", "S3B", "S3C", "S3D")
 ILLUMINATION = ("night", "twilight", "day")
 MAX_LIT_AT_NIGHT, MIN_LIT_BY_DAY = 0.1, 0.9  # share of filled pixels
 PIXEL_DIMS = (SCENE, "row", "column")
@@ -271,7 +270,7 @@ def _attributes(granule: Granule, options: Options) -> dict[str, Any]:
     return {
         "Conventions": "CF-1.11",
         "shard_dimension": SCENE,
-        "source": f"Sentinel-3 SLSTR level 1, {granule.name.stem}",
+        "source": granule.name.source,
         "time_coverage_start": granule.name.start.isoformat(),
         "time_coverage_end": granule.name.stop.isoformat(),
         "label_policy": _policy(options),
@@ -342,7 +341,7 @@ def _scene_variables(granule: Granule, cropped: Granule, options: Options) -> di
         "time_end": scalar(name.stop, "M8[ns]", "end of the granule, UTC"),
         "granule": scalar(name.stem.encode(), "S", "name of the level-1 granule"),
         "platform": scalar(
-            PLATFORMS.index(name.platform), "i1", "satellite", **_flag_words(PLATFORMS)
+            name.platforms.index(name.platform), "i1", "satellite", **_flag_words(name.platforms)
         ),
         "cycle": scalar(name.cycle, "i4", "27-day cycle"),
         "relative_orbit": scalar(name.relative_orbit, "i4", "orbit in the cycle, 1 to 385"),

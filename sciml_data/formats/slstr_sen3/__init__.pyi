@@ -1,3 +1,13 @@
 from .format import Options, read, shards
+from .variables import CONFIDENCE, HORIZON, described, flag_bits, flag_variable
 
-__all__ = ["Options", "read", "shards"]
+__all__ = [
+    "CONFIDENCE",
+    "HORIZON",
+    "Options",
+    "described",
+    "flag_bits",
+    "flag_variable",
+    "read",
+    "shards",
+]

@@ -42,6 +42,13 @@ from sciml_data.formats.slstr_sen3.tie_points import (
     pixel_places,
     tie_position,
 )
+from sciml_data.formats.slstr_sen3.variables import (
+    CONFIDENCE,
+    HORIZON,
+    described,
+    flag_bits,
+    flag_variable,
+)
 from sciml_data.registry.options import parse_options
 
 # By file, the variables that are read from it.
@@ -57,15 +64,7 @@ VARIABLES = {
     ),
 }
 PIXEL_SUFFIX = "_in"  # of variables on the grid of pixels; the others are on the tie points
-# By word of confidence_in, the flag of the ready form that it becomes.
-CONFIDENCE = {
-    "unfilled": "unfilled",
-    "cosmetic": "cosmetic",
-    "duplicate": "duplicate",
-    "summary_cloud": "summary_cloud",
-}
 IMAGE_RANK = 2  # rows and columns
-HORIZON = 90.0  # degrees from the zenith
 FILES = tuple(VARIABLES)
 
 
@@ -208,7 +207,7 @@ def _flag_problems(files: Mapping[str, h5py.File], folder: str) -> list[Problem]
         return []
     meanings: Mapping[str, int] = {}
     with report_damage(f"{folder}/flags_in.nc"):
-        meanings = _bits(flags["confidence_in"])
+        meanings = flag_bits(flags["confidence_in"].attrs)
     place = f"{folder}/flags_in.nc:confidence_in"
     return [
         Problem("flags", place, f"{word!r} is not among flag_meanings")
@@ -230,7 +229,7 @@ def _granule(files: Mapping[str, h5py.File], folder: str) -> slstr_hdf5.Granule:
         axis=-1,
     )
     variable = files["flags_in.nc"]["confidence_in"]
-    confidence, bits = variable[...], _bits(variable)
+    confidence, bits = variable[...], flag_bits(variable.attrs)
     known = {flag: confidence & bits[word] > 0 for word, flag in CONFIDENCE.items()}
     known["unfilled"] |= np.isnan(temperature).any(-1)
     extras = _geometry(files, temperature.shape[1]) | _flag_variables(files["flags_in.nc"])
@@ -261,17 +260,8 @@ def _geometry(files: Mapping[str, h5py.File], columns: int) -> dict[str, xr.Vari
         azimuths, zeniths = pixel_angles(azimuth, zenith, ties, pixels, position)
         geometry |= {f"{name}_azimuth_angle": azimuths, f"{name}_zenith_angle": zeniths}
     return {
-        name: xr.Variable(("row", "column"), values.astype(np.float32), _described(name))
+        name: xr.Variable(("row", "column"), values.astype(np.float32), described(name))
         for name, values in geometry.items()
-    }
-
-
-def _described(name: str) -> dict[str, str]:
-    units = {"longitude": "degrees_east", "latitude": "degrees_north"}.get(name, "degree")
-    return {
-        "standard_name": name,
-        "long_name": f"{name.replace('_', ' ')}, from tie points",
-        "units": units,
     }
 
 
@@ -286,22 +276,8 @@ def _grid(file: h5py.File) -> dict[str, Any]:
 
 def _flag_variables(file: h5py.File) -> dict[str, xr.Variable]:
     """Return the product's own flags of surface and cloud, with their native bits."""
-    variables = {}
-    for native, name, meaning in (
-        ("confidence_in", "confidence", "surface, light and state of the pixel"),
-        ("cloud_in", "cloud_tests", "which threshold tests call the pixel cloud"),
-    ):
-        bits = {word: bit for word, bit in _bits(file[native]).items() if word != "spare"}
-        attributes = {
-            "long_name": meaning,
-            "flag_masks": np.array(list(bits.values()), file[native].dtype),
-            "flag_meanings": " ".join(bits),
-        }
-        variables[name] = xr.Variable(("row", "column"), file[native][...], attributes)
-    return variables
-
-
-def _bits(variable: Any) -> dict[str, int]:
-    meanings = variable.attrs["flag_meanings"]
-    words = (meanings.decode() if isinstance(meanings, bytes) else str(meanings)).split()
-    return dict(zip(words, (int(mask) for mask in variable.attrs["flag_masks"]), strict=False))
+    natives = {"confidence": file["confidence_in"], "cloud_tests": file["cloud_in"]}
+    return {
+        name: flag_variable(name, native[...], flag_bits(native.attrs))
+        for name, native in natives.items()
+    }

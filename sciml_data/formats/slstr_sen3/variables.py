@@ -1,0 +1,61 @@
+"""Variables of level-1 products beside the channels: flags with their native bits, and angles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+# By word of confidence_in, the flag of the ready form that it becomes.
+CONFIDENCE = {
+    "unfilled": "unfilled",
+    "cosmetic": "cosmetic",
+    "duplicate": "duplicate",
+    "summary_cloud": "summary_cloud",
+}
+HORIZON = 90.0  # degrees from the zenith
+ABOUT_FLAGS = {
+    "confidence": "surface, light and state of the pixel",
+    "cloud_tests": "which threshold tests call the pixel cloud",
+}
+
+
+def described(name: str) -> dict[str, str]:
+    """Return the attributes of a place or angle by its name in the ready form."""
+    units = {"longitude": "degrees_east", "latitude": "degrees_north"}.get(name, "degree")
+    return {
+        "standard_name": name,
+        "long_name": f"{name.replace('_', ' ')}, from tie points",
+        "units": units,
+    }
+
+
+def flag_variable(name: str, values: NDArray[Any], bits: Mapping[str, int]) -> xr.Variable:
+    """Return the product's own flags, (row, column), with their native bits.
+
+    Args:
+        name: in the ready form, of `ABOUT_FLAGS`.
+        values: (row, column) unsigned integers.
+        bits: by word of the product; spare bits are left out.
+    """
+    used = {word: bit for word, bit in bits.items() if word != "spare"}
+    attributes = {
+        "long_name": ABOUT_FLAGS[name],
+        "flag_masks": np.array(list(used.values()), values.dtype),
+        "flag_meanings": " ".join(used),
+    }
+    return xr.Variable(("row", "column"), values, attributes)
+
+
+def flag_bits(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Return the bits of a flag variable by word, from `flag_meanings` and `flag_masks`.
+
+    NetCDF-3 has no unsigned integers, so the highest bit may be stored as a negative number.
+    """
+    meanings, masks = attributes["flag_meanings"], np.atleast_1d(attributes["flag_masks"])
+    words = (meanings.decode() if isinstance(meanings, bytes) else str(meanings)).split()
+    unsigned = masks.view(f"u{masks.dtype.itemsize}")
+    return dict(zip(words, unsigned.tolist(), strict=False))
