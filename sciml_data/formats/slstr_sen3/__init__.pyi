@@ -1,5 +1,5 @@
 from .format import Options, read, shards
-from .variables import CONFIDENCE, HORIZON, described, flag_bits, flag_variable
+from .variables import CONFIDENCE, HORIZON, described, flag_bits, flag_variable, unsigned
 
 __all__ = [
     "CONFIDENCE",
@@ -10,4 +10,5 @@ __all__ = [
     "flag_variable",
     "read",
     "shards",
+    "unsigned",
 ]

@@ -51,11 +51,17 @@ def flag_variable(name: str, values: NDArray[Any], bits: Mapping[str, int]) -> x
 
 
 def flag_bits(attributes: Mapping[str, Any]) -> dict[str, int]:
-    """Return the bits of a flag variable by word, from `flag_meanings` and `flag_masks`.
-
-    NetCDF-3 has no unsigned integers, so the highest bit may be stored as a negative number.
-    """
-    meanings, masks = attributes["flag_meanings"], np.atleast_1d(attributes["flag_masks"])
+    """Return the bits of a flag variable by word, from `flag_meanings` and `flag_masks`."""
+    meanings = attributes["flag_meanings"]
     words = (meanings.decode() if isinstance(meanings, bytes) else str(meanings)).split()
-    unsigned = masks.view(f"u{masks.dtype.itemsize}")
-    return dict(zip(words, unsigned.tolist(), strict=False))
+    masks = unsigned(np.atleast_1d(attributes["flag_masks"]))
+    return dict(zip(words, masks.tolist(), strict=False))
+
+
+def unsigned(values: NDArray[Any]) -> NDArray[Any]:
+    """Return bits as unsigned integers in the order of this computer.
+
+    NetCDF-3 is big-endian and has no unsigned integers: the highest bit makes a negative number.
+    """
+    native = values.astype(values.dtype.newbyteorder("="))
+    return native.view(f"u{native.dtype.itemsize}")

@@ -1,0 +1,3 @@
+from .format import Options, read, shards
+
+__all__ = ["Options", "read", "shards"]
