@@ -18,10 +18,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.api.datasets import Log, _discard
-from sciml_data.errors import CallError, Problem, nearest
+from sciml_data.api.datasets import Log, _discard, describe
+from sciml_data.errors import CallError, nearest
 from sciml_data.home import Home, HomePath, find_home
-from sciml_data.registry import RegistryPath, find_registry, html_table
+from sciml_data.registry import Descriptor, RegistryPath, find_registry, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sciml_data.api.benchmarks import LoadedBenchmark
     from sciml_data.bench import Difference
     from sciml_data.results.board import Row
+    from sciml_data.results.submission import Board as BoardContent
 
 __all__ = ["Board", "Run", "board", "cite", "export", "load_run", "rescore", "score"]
 
@@ -221,15 +222,15 @@ class Board:
     """A board of runs.
 
     Attributes:
-        rows: in their order.
-        omitted: number of runs that are not on the board: not successful, or a later run with a
-            seed that ran before.
-        left_out: runs and submissions that are not valid, with the reason.
+        content: rows, and what is left out.
     """
 
-    rows: Sequence[Row]
-    omitted: int
-    left_out: Sequence[Problem]
+    content: BoardContent
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Return the rows in their order."""
+        return self.content.rows
 
     def to_text(self, format: str = "markdown") -> str:  # noqa: A002 - as on the command line
         """Return the board as "markdown", "csv", "json" or "html" (a complete page)."""
@@ -286,22 +287,11 @@ def board(
         CallError: no such run.
         RecordError: all named runs are left out.
     """
-    from sciml_data.results.board import board_rows, published_rows
-    from sciml_data.results.submission import collect
+    from sciml_data.results.submission import make_board
 
     names = [str(each.folder if isinstance(each, Run) else each) for each in runs_or_folders]
-    invalid: list[Problem] = []
-    named = [benchmark] if benchmark else None
-    published = published_rows(find_registry(registry), named, left_out=invalid)
-    found, left_out = collect(_home(home, runs), names)
-    found = [run for run in found if benchmark in {None, run.record["benchmark"]["name"]}]
-    rows = board_rows(
-        [run.record for run in found],
-        published,
-        submitters={run.record["run_id"]: run.organisation for run in found if run.organisation},
-    )
-    on_board = {run_id for row in rows for run_id in row.made_by.run_ids}
-    return Board(rows, len(found) - len(on_board), [*invalid, *left_out])
+    place = _home(home, runs)
+    return Board(make_board(find_registry(registry), place, names, benchmark=benchmark))
 
 
 def cite(
@@ -317,13 +307,12 @@ def cite(
         CallError: no such dataset, version or style.
     """
     from sciml_data.metadata import CITATIONS, facts_of, write_form
-    from sciml_data.registry import load_descriptor
 
     if style not in CITATIONS:
         raise CallError(
             f"no style {style!r}{nearest(style, CITATIONS)}; the styles are {', '.join(CITATIONS)}"
         )
-    facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
+    facts = facts_of(describe(dataset, version=version, registry=registry))
     return write_form(facts, CITATIONS[style])
 
 
@@ -345,7 +334,8 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
     Args:
         what: id of a dataset; or a run: `Run`, path, name, id or `latest`.
         form: of a dataset: "croissant", "datacite", "schema.org", "rocrate" or "dcat". Of a run:
-            "run-crate", "mlflow" (these two need `to`), "every-eval-ever" or "catalogue".
+            "run-crate", "mlflow" (these two need `to`), "every-eval-ever" or "catalogue". An
+            installed package may offer other forms; such an export of a run needs a `Run`.
         to: file, folder or URI to write to; None only returns the text.
         format: of a dataset's form, such as "xml".
         version: of the dataset; None is the newest.
@@ -363,10 +353,11 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
         RecordError: the run cannot be exported in this form.
     """
     from sciml_data.metadata import FORMS
-    from sciml_data.results.exports import RUN_FORMS, ExportRequest, export_run
+    from sciml_data.results.exports import RUN_FORMS, ExportRequest, export_run, load_export
 
     target = None if to is None else os.fspath(to)
-    if form in RUN_FORMS:
+    module = load_export(form)
+    if form in RUN_FORMS or (isinstance(what, Run) and module is not None):
         run = what if isinstance(what, Run) else load_run(what, home=home, runs=runs)
         request = ExportRequest(
             run.folder,
@@ -377,29 +368,28 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
             with_predictions=with_predictions,
         )
         text = export_run(form, request)
-        return text if RUN_FORMS[form].writes_target else _written(text, target)
-    if form not in FORMS:
+        is_written = form in RUN_FORMS and RUN_FORMS[form].writes_target
+        return text if is_written else _written(text, target)
+    if form not in FORMS and not hasattr(module, "export_dataset"):
         known = [*FORMS, *RUN_FORMS]
         raise CallError(
             f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
             untouched="nothing was written",
         )
-    return _written(_describe(what, form, format, version, registry), target)
-
-
-def _describe(
-    what: PathLike | Run,
-    form: str,
-    format_: str | None,
-    version: str | None,
-    registry: RegistryPath,
-) -> str:
-    from sciml_data.metadata import facts_of, find_form, write_form
-    from sciml_data.registry import load_descriptor
-
     if isinstance(what, Run):
         raise CallError(f"{form} describes datasets, not runs", untouched="nothing was written")
-    facts = facts_of(load_descriptor(find_registry(registry), os.fspath(what), version))
+    descriptor = describe(os.fspath(what), version=version, registry=registry)
+    return _written(_describe(descriptor, form, format, module), target)
+
+
+def _describe(descriptor: Descriptor, form: str, format_: str | None, module: Any) -> str:
+    """Return a description; `module` is that of an installed export, or None."""
+    from sciml_data.metadata import facts_of, find_form, write_form
+    from sciml_data.results.exports import as_text
+
+    facts = facts_of(descriptor)
+    if module is not None:
+        return as_text(form, module.export_dataset(facts))
     return write_form(facts, find_form(form, format_))
 
 

@@ -13,7 +13,6 @@ from sciml_data.cli.output import log, log_left_out, print_or_write
 from sciml_data.cli.program import UserPath
 
 if TYPE_CHECKING:
-    from sciml_data.errors import Problem
     from sciml_data.results.board import Row
 
 OMITTED = "not successful, or a later run with a seed that ran before"
@@ -60,25 +59,14 @@ def command(
     """
     from sciml_data.home import find_home
     from sciml_data.registry import find_registry
-    from sciml_data.results.board import board_rows, published_rows
-    from sciml_data.results.submission import collect
+    from sciml_data.results.submission import make_board
 
-    registry = find_registry(where["registry"])
-    invalid: list[Problem] = []
-    runs, left_out = collect(find_home(where["home"], runs=where["runs_folder"]), names)
-    used = registry.benchmarks_with(run.record["benchmark"]["name"] for run in runs)
-    published = published_rows(registry, [benchmark] if benchmark else used, left_out=invalid)
-    log_left_out([*invalid, *left_out])
-    runs = [run for run in runs if benchmark in {None, run.record["benchmark"]["name"]}]
-    rows = board_rows(
-        [run.record for run in runs],
-        published,
-        submitters={run.record["run_id"]: run.organisation for run in runs if run.organisation},
-    )
-    on_board = {run_id for row in rows for run_id in row.made_by.run_ids}
-    if omitted := len(runs) - len(on_board):
-        log(f"{omitted} of {len(runs)} runs are not on the board: {OMITTED}")
-    text = _format(rows, format_)
+    home = find_home(where["home"], runs=where["runs_folder"])
+    board = make_board(find_registry(where["registry"]), home, names, benchmark=benchmark)
+    log_left_out(board.left_out)
+    if board.omitted:
+        log(f"{board.omitted} of {board.runs} runs are not on the board: {OMITTED}")
+    text = _format(board.rows, format_)
     print_or_write(text, output)
 
 

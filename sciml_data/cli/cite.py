@@ -36,8 +36,6 @@ def command(dataset: str, version: str | None, registry: RegistryPath, format_: 
 
     No dataset has a registered DOI; the citation has the address of its page instead.
     """
-    from sciml_data.metadata import CITATIONS, facts_of, write_form
-    from sciml_data.registry import find_registry, load_descriptor
+    from sciml_data import cite
 
-    facts = facts_of(load_descriptor(find_registry(registry), dataset, version))
-    click.echo(write_form(facts, CITATIONS[format_]), nl=False)
+    click.echo(cite(dataset, format_, version=version, registry=registry), nl=False)

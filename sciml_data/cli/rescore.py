@@ -63,15 +63,14 @@ def command(run: str, *, as_json: bool, **options: Any) -> None:
 
 def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
     """Rescore a run of the home, print the differences, and return whether there are none."""
-    from sciml_data.bench import find_run, load_record, rescore
-    from sciml_data.registry import find_registry
+    from sciml_data import rescore
+    from sciml_data.bench import find_run, import_tensorflow_quietly
 
-    folder = find_run(home_of(options), run, on_left_out=log_one_left_out)
-    data = load_record(folder)["dataset"]
+    home = home_of(options)
+    folder = find_run(home, run, on_left_out=log_one_left_out)
+    import_tensorflow_quietly()
     checked, differences = rescore(
-        folder,
-        find_registry(options["registry"]),
-        stage=lambda task: _stage(task, data, options),
+        folder, mirrors=options["mirrors"], registry=options["registry"], home=home, log=log
     )
     if as_json:
         rows = [asdict(difference) for difference in differences]

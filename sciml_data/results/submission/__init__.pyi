@@ -1,5 +1,5 @@
 from .check import Verdict, check_submission
-from .collection import collect, find_submissions, is_submission
+from .collection import Board, collect, find_submissions, is_submission, make_board
 from .files import read_system_file
 from .layout import (
     TERMS,
@@ -24,6 +24,7 @@ __all__ = [
     "TERMS",
     "TOLERANCE",
     "VERIFICATION",
+    "Board",
     "Changes",
     "Extras",
     "PullRequest",
@@ -39,6 +40,7 @@ __all__ = [
     "find_submissions",
     "is_submission",
     "load_packed_record",
+    "make_board",
     "make_pull_request",
     "pack_runs",
     "packed_runs",

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sciml_data.bench.record.record import RECORD_NAME, load_record
 from sciml_data.bench.record.runs import NO_RUN_LEFT, find_run, stored_runs
 from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
+from sciml_data.registry.layout import Registry
+from sciml_data.results.board.published import published_rows
+from sciml_data.results.board.rows import Row, board_rows
 from sciml_data.results.submission.layout import TERMS
 from sciml_data.results.submission.verification import StoredRun, packed_runs
 
@@ -65,6 +69,53 @@ def collect(home: Home, names: Sequence[str] = ()) -> tuple[list[StoredRun], lis
             hint="`sciml-data submit check FOLDER` lists all problems of a submission",
         )
     return _each_once(found, problems), problems
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a board shows.
+
+    Attributes:
+        rows: in their order.
+        runs: number of runs of the chosen benchmarks.
+        omitted: number of runs that are not on the board: not successful, or a later run with a
+            seed that ran before.
+        left_out: runs and submissions that are not valid, with the reason.
+    """
+
+    rows: tuple[Row, ...]
+    runs: int
+    omitted: int
+    left_out: tuple[Problem, ...]
+
+
+def make_board(
+    registry: Registry, home: Home, names: Sequence[str] = (), *, benchmark: str | None = None
+) -> Board:
+    """Return a board of all runs in a home, or of named runs, submissions and folders.
+
+    Args:
+        registry: has the published figures.
+        home: of the runs.
+        names: see `collect`.
+        benchmark: name; None shows all benchmarks.
+
+    Raises:
+        CallError: no such run.
+        RecordError: all named runs are left out.
+    """
+    invalid: list[Problem] = []
+    runs, left_out = collect(home, names)
+    used = registry.benchmarks_with(run.record["benchmark"]["name"] for run in runs)
+    published = published_rows(registry, [benchmark] if benchmark else used, left_out=invalid)
+    runs = [run for run in runs if benchmark in {None, run.record["benchmark"]["name"]}]
+    rows = board_rows(
+        [run.record for run in runs],
+        published,
+        submitters={run.record["run_id"]: run.organisation for run in runs if run.organisation},
+    )
+    on_board = {run_id for row in rows for run_id in row.made_by.run_ids}
+    return Board(tuple(rows), len(runs), len(runs) - len(on_board), (*invalid, *left_out))
 
 
 def _each_once(runs: Sequence[StoredRun], problems: list[Problem]) -> list[StoredRun]:
