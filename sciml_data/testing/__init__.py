@@ -1,4 +1,4 @@
-"""For people who extend sciml-data: loopback servers with faults, and small datasets for tests.
+"""For people who extend sciml-data: contract suites, loopback servers with faults, small datasets.
 
 from sciml_data.testing import FileServer, faults
 
