@@ -169,8 +169,8 @@ class Join(layers.Layer):  # type: ignore[misc] # Keras ships no types
 
 
 def take(rows: Any, indices: Any) -> Any:
-    """Return the rows with these indices."""
-    return ops.take(rows, indices, axis=0)
+    """Return the rows with these indices; or, of terms by slot, those of a slot."""
+    return rows[indices] if isinstance(rows, dict) else ops.take(rows, indices, axis=0)
 
 
 class EntityModel(keras.Model, ABC):  # type: ignore[misc] # Keras ships no types

@@ -154,6 +154,12 @@ class Uno(Benchmark):
         doses = (name for name in ("dose1", "dose2") if name in batch)
         return plain | {name: ops.expand_dims(batch[name], -1) for name in doses}
 
+    def portable(self, model: Any, batch: inputs.Inputs) -> tuple[Any, dict[str, Any]]:
+        """Return the model for rows with features, and their inputs."""
+        from .portable import rewrite
+
+        return rewrite(model, batch)
+
     @cached_property
     def _tables(self) -> Tables:
         from .model import Tables

@@ -88,6 +88,7 @@ def test_a_model_is_trained_recorded_and_rescored(model: Path, tmp_path: Path) -
     assert record["settings"]["width"] == 5
     assert record["settings_overridden"] == ["width", "epochs"]
     assert (folder / "model.py").read_text(encoding="utf-8") == TEXT
+    assert (folder / "model" / "model.keras").is_file()
     assert "mine.py:build" in result.stdout
     model.write_text("raise SystemExit('the file of a model is not executed')", encoding="utf-8")
     assert rescore(folder, REGISTRY, stage=toy_source)[1] == []

@@ -290,3 +290,25 @@ def test_the_base_is_not_rounded_in_bfloat16() -> None:
     inputs = batch("auc")
 
     assert inputs["base"].tolist() == model(inputs).numpy()[:, 0].tolist()
+
+
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+@pytest.mark.parametrize(("model", "has_pairs"), [("reference", True), ("pooled", False)])
+def test_a_network_is_portable_for_rows_with_features(
+    model: str,
+    variant: str,
+    has_pairs: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    from sciml_data.bench.training.portable import portable_model
+
+    network, inputs = build(model, variant, has_pairs=has_pairs), batch(variant)
+    random = np.random.default_rng(5)
+    network.set_weights([w + random.normal(size=w.shape) / 4 for w in network.get_weights()])
+    rewrite = module("portable").rewrite
+    portable = portable_model(network, inputs, rewrite)
+    _, features = rewrite(network, inputs)
+
+    np.testing.assert_allclose(portable(features), network(inputs), rtol=1e-5, atol=1e-5)
+    assert "cell_expression" in features
+    assert features["drug1_descriptors"].shape == (ROWS, WIDTHS["descriptors"])
+    assert ("cell_number" in features) == (model == "pooled")

@@ -34,7 +34,12 @@ from sciml_data.bench.run.journal import (
     assemble_record,
     settings_digest,
 )
-from sciml_data.bench.run.model_folder import save_model, weights_digest, write_card
+from sciml_data.bench.run.model_folder import (
+    SavedModel,
+    save_model,
+    weights_digest,
+    write_card,
+)
 from sciml_data.bench.run.request import (
     Request,
     check_backend,
@@ -187,8 +192,8 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
             outcome, model = _timed_section(journal, monitor_s, log)
             log("computing the baselines")
             baselines = prepared.baselines.scores()
-            reason = _save_model(journal, model, log)
-        _write(journal, replace(outcome, baselines=baselines), reason)
+            saved = _save_model(journal, model, log)
+        _write(journal, replace(outcome, baselines=baselines), saved)
         # The record is complete, so a worker that is lost now does no harm.
         with contextlib.suppress(*backend.current().worker_lost_errors()):
             _wait_for_all(prepared)
@@ -223,14 +228,16 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> tuple[Outcom
         return _finish(journal, trained, log), trained.model
 
 
-def _save_model(journal: Journal, model: Any, log: Log) -> str | None:
-    """Save the portable form of a Keras model; return "", why it has none, or None for others."""
-    if journal.prepared.kind != KERAS:
+def _save_model(journal: Journal, model: Any, log: Log) -> SavedModel | None:
+    """Save the portable form of a Keras model; None for other models."""
+    prepared = journal.prepared
+    if prepared.kind != KERAS:
         return None
-    reason = save_model(journal.prepared.problem, model, journal.folder)
-    if reason:
-        log(f"the model is not saved for stock Keras: {reason}")
-    return reason
+    is_own = prepared.own is not None
+    saved = save_model(prepared.problem, model, journal.folder, is_own=is_own)
+    if saved.reason:
+        log(f"the model is not saved for stock Keras: {saved.reason}")
+    return saved
 
 
 def _fitted(own: OwnTraining, journal: Journal, log: Log) -> Trained:
@@ -348,19 +355,19 @@ def _write_curve(journal: Journal) -> None:
     write_atomically(journal.folder / runs.CURVE_NAME, "".join(f"{line}\n" for line in lines))
 
 
-def _write(journal: Journal, outcome: Outcome, model_reason: str | None = None) -> None:
+def _write(journal: Journal, outcome: Outcome, saved: SavedModel | None = None) -> None:
     """Write the record; add the end of the run to its timeline if it failed or was aborted.
 
     Args:
         journal: of the run.
         outcome: status and scores.
-        model_reason: of `_save_model`; the model card is written from the record before it.
+        saved: of the trained Keras model, whose card is written first.
     """
     if outcome.status not in {"running", "success"}:
         journal.marks.append(timeline.mark(timeline.RUN_STOP, status="aborted"))
-    if model_reason is not None:
+    if saved is not None:
         record, prepared = assemble_record(journal, outcome), journal.prepared
-        write_card(journal.folder, record, prepared.task, prepared.source, model_reason)
+        write_card(journal.folder, record, prepared.task, prepared.source, saved)
     records.write_record(journal.folder, assemble_record(journal, outcome))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +22,53 @@ from sciml_data.home import publish, write_atomically
 PARTIAL_NAME = "model/.partial.keras"  # Keras wants this ending
 
 
-def save_model(problem: Problem, model: Any, folder: Path) -> str:
-    """Save the portable form of a trained model; return "" or why it has none.
+@dataclass(frozen=True)
+class SavedModel:
+    """What was saved of a trained model.
+
+    Attributes:
+        reason: why there is no portable model; "" if there is one.
+        inputs: name, shape and type of each input of the portable model.
+    """
+
+    reason: str = ""
+    inputs: tuple[tuple[str, str, str], ...] = ()
+
+
+def save_model(problem: Problem, model: Any, folder: Path, *, is_own: bool = False) -> SavedModel:
+    """Save the portable form of a trained model in the folder of its run.
 
     Args:
-        problem: of the run; a batch of its last part is the example of the inputs.
+        problem: of the run; a batch of its last part is the example of the inputs. It may have a
+            method `portable(model, inputs)`, see `portable_model`.
         model: the trained Keras model.
         folder: of the run.
+        is_own: whether it is the user's own model, which is saved as the user made it.
     """
     (folder / runs.KERAS_NAME).unlink(missing_ok=True)  # of a run that is resumed
     batches = problem.batches(problem.parts[-1], batch_size=1, seed=0)
+    rewrite = getattr(problem, "portable", None)
     try:
         inputs = next(iter(batches))[0]
-        portable = portable_model(model, inputs)
+        if is_own:
+            plain: Any = problem
+            model, inputs, rewrite = model.body, plain.plain(inputs), None
+        portable = portable_model(model, inputs, rewrite)
     except StopIteration:
-        return "the last part has no sample to compare outputs with"
+        return SavedModel("the last part has no sample to compare outputs with")
     except NotPortableError as error:
-        return str(error)
+        return SavedModel(str(error))
     finally:
         getattr(batches, "close", lambda: None)()  # its threads end
     partial = folder / PARTIAL_NAME
     partial.parent.mkdir(parents=True, exist_ok=True)
     portable.save(partial)
     publish(partial, folder / runs.KERAS_NAME)
-    return ""
+    return SavedModel(
+        inputs=tuple(
+            (symbol.name, str(tuple(symbol.shape)), str(symbol.dtype)) for symbol in portable.inputs
+        )
+    )
 
 
 def weights_digest(model: Any) -> str:
@@ -60,7 +84,7 @@ def weights_digest(model: Any) -> str:
 
 
 def write_card(
-    folder: Path, record: Mapping[str, Any], task: Task, source: Source, reason: str
+    folder: Path, record: Mapping[str, Any], task: Task, source: Source, saved: SavedModel
 ) -> None:
     """Write the model card from the record of a successful run.
 
@@ -69,11 +93,11 @@ def write_card(
         record: of the run.
         task: what was learned, and from which metrics.
         source: the dataset, whose descriptor has the licences.
-        reason: why there is no portable model; "" if there is one.
+        saved: returned by `save_model`.
     """
     parts = (
         _head(record),
-        _use(folder, record, reason),
+        _use(folder, record, saved),
         _data(record, source),
         _scores(record, task),
         _limits(record),
@@ -100,13 +124,15 @@ def _head(record: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _use(folder: Path, record: Mapping[str, Any], reason: str) -> Iterator[str]:
+def _use(folder: Path, record: Mapping[str, Any], saved: SavedModel) -> Iterator[str]:
     yield "## How to load it\n"
-    if reason:
+    if saved.reason:
+        is_own = record["model"]["source"] is not None
+        code = f"../{runs.MODEL_NAME}" if is_own else f"runners/{record['benchmark']['name']}"
         yield (
-            f"There is no `model.keras`: {reason}. The weights are in `../{runs.STATE_FOLDER}/"
-            f"{runs.WEIGHTS_NAME}`, for the model that `runners/{record['benchmark']['name']}` "
-            "builds with the settings in `../record.json`.\n"
+            f"There is no `model.keras`: {saved.reason}. The weights are in `../"
+            f"{runs.STATE_FOLDER}/{runs.WEIGHTS_NAME}`, for the model that `{code}` builds with "
+            "the settings in `../record.json`.\n"
         )
         return
     yield "Keras 3 is enough; sciml-data is not needed. The model takes inputs as the benchmark"
@@ -114,6 +140,9 @@ def _use(folder: Path, record: Mapping[str, Any], reason: str) -> Iterator[str]:
     yield "```python\nimport keras\n"
     yield 'model = keras.saving.load_model("model.keras")'
     yield "outputs = model(inputs, training=False)\n```\n"
+    yield "| input | shape | type |\n|---|---|---|"
+    yield from (f"| `{name}` | {shape} | {dtype} |" for name, shape, dtype in saved.inputs)
+    yield "\nSeveral inputs are passed as a dictionary.\n" if len(saved.inputs) > 1 else ""
     size = (folder / runs.KERAS_NAME).stat().st_size
     yield f"`model.keras` has {size:,} bytes; the record has its sha256.\n"
 

@@ -11,36 +11,43 @@ runner has trainable weights of its own. `NotPortableError` says why.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 SAMPLES = 2  # of the example with which both models are compared
 TOLERANCE = 1e-6  # relative to the largest output: sums are done in another order at most
+Rewrite: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class NotPortableError(Exception):
     """Why stock Keras cannot load the model."""
 
 
-def portable_model(model: Any, inputs: Any) -> Any:
+def portable_model(model: Any, inputs: Any, rewrite: Rewrite | None = None) -> Any:
     """Return a functional model of stock layers with the weights and outputs of a trained model.
 
     Args:
         model: a Keras model.
         inputs: inputs of a batch: an array (sample, ...), or a structure of such arrays.
+        rewrite: of the runner: returns another model with the same weights, and its inputs for the
+            batch; for a model with inputs that are no arrays of samples.
 
     Raises:
         NotPortableError: the model cannot be written with stock layers.
     """
-    import keras
-
     try:
-        example = keras.tree.map_structure(lambda array: np.asarray(array)[:SAMPLES], inputs)
+        if rewrite is None:
+            inputs = _first_samples(inputs)
+        expected = np.asarray(model(inputs, training=False), np.float64)[:SAMPLES]
+        if rewrite is not None:
+            model, inputs = rewrite(model, inputs)
+        example = _first_samples(inputs)
         portable = _inlined(model) if _is_functional(model) else _traced(model, example)
         _require_stock(portable)
-        _require_equal(model, portable, example)
+        _require_equal(expected, np.asarray(portable(example, training=False), np.float64))
     except NotPortableError:
         raise
     # Keras and its backends report what they cannot trace or write by errors of many types.
@@ -48,6 +55,12 @@ def portable_model(model: Any, inputs: Any) -> Any:
         first = str(error).partition("\n")[0]
         raise NotPortableError(f"{type(error).__name__}: {first:.200}") from error
     return portable
+
+
+def _first_samples(inputs: Any) -> Any:
+    import keras
+
+    return keras.tree.map_structure(lambda array: np.asarray(array)[:SAMPLES], inputs)
 
 
 def _is_functional(model: Any) -> bool:
@@ -108,7 +121,7 @@ class _Inlined:
 
         value = getattr(self._layer, name)
         if isinstance(value, keras.Variable):
-            return keras.ops.convert_to_numpy(value)
+            return np.array(value.numpy())
         if isinstance(value, keras.Layer):
             return lambda *values, **options: _call(value, *values, **options)
         return value
@@ -136,12 +149,11 @@ def _foreign_modules(config: Any) -> Iterator[str]:
             yield from _foreign_modules(value)
 
 
-def _require_equal(model: Any, portable: Any, example: Any) -> None:
-    """Raise an error if both models do not predict the same for an example."""
-    expected, found = (
-        np.asarray(one(example, training=False), np.float64) for one in (model, portable)
-    )
+def _require_equal(expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+    """Raise an error if outputs differ from those of the trained model."""
+    if expected.shape != found.shape:
+        raise NotPortableError(f"its outputs would be {found.shape} and not {expected.shape}")
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
     difference = float(np.abs(expected - found).max(initial=0.0))
-    if expected.shape != found.shape or not difference <= TOLERANCE * scale:
+    if not difference <= TOLERANCE * scale:
         raise NotPortableError(f"its outputs would differ by {difference:.3g}")

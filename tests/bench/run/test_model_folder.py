@@ -18,7 +18,7 @@ import pytest
 
 from sciml_data.bench.record.record import load_record
 from sciml_data.bench.run.journal import Prepared
-from sciml_data.bench.run.model_folder import save_model, write_card
+from sciml_data.bench.run.model_folder import SavedModel, save_model, write_card
 from sciml_data.bench.scoring.predictions import load_predictions
 from tests.support.paths import ROOT
 from tests.support.toy import toy_problem, toy_source
@@ -71,6 +71,7 @@ def test_the_card_has_data_scores_baselines_and_how_to_load(done: Path) -> None:
     assert "| part | metric | this model | mean |" in text
     assert f"{row['score']:.6g} | {row['baselines']['mean']:.6g} |" in text
     assert 'keras.saving.load_model("model.keras")' in text
+    assert "| (None, 5) | float32 |" in text
     assert "## Limits" in text
 
 
@@ -80,7 +81,7 @@ def test_a_card_of_a_sample_says_so_and_names_the_licence(
     shutil.copytree(done, tmp_path / "run")
     record = {**load_record(done), "synthetic": True}
     source = replace(toy_source(), files=_Files())  # type: ignore[arg-type]
-    write_card(tmp_path / "run", record, prepared.task, source, "it needs a layer")
+    write_card(tmp_path / "run", record, prepared.task, source, SavedModel("it needs a layer"))
     text = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
 
     assert "Trained on a synthetic sample" in text
@@ -112,11 +113,11 @@ def test_a_model_of_an_earlier_process_does_not_stay(tmp_path: Path) -> None:
             return keras.ops.matmul(values, self.kernel)
 
     problem, _ = toy_problem()
-    assert save_model(problem, problem.build(), tmp_path) == ""
+    assert save_model(problem, problem.build(), tmp_path).reason == ""
     inputs = keras.Input((5,))
-    reason = save_model(problem, keras.Model(inputs, Own()(inputs)), tmp_path)
+    saved = save_model(problem, keras.Model(inputs, Own()(inputs)), tmp_path)
 
-    assert "Own has trainable weights" in reason
+    assert "Own has trainable weights" in saved.reason
     assert list((tmp_path / "model").iterdir()) == []
 
 
