@@ -19,11 +19,14 @@ from sciml_data.formats.earthquake.format import (
 )
 from sciml_data.formats.earthquake.grid import (
     PIXELS,
+    SOUTHERN_CALIFORNIA,
+    Grid,
     active_pixels,
     cell_days,
     energy_power,
     fault_features,
     fortnights,
+    grid_of,
     hilbert_curve,
     pixel_centres,
     pixel_of,
@@ -71,6 +74,50 @@ def test_places_outside_of_the_half_open_box_have_no_pixel() -> None:
 
 def test_the_centre_of_each_pixel_lies_in_it() -> None:
     assert np.arange(PIXELS).tolist() == pixel_of(*pixel_centres()).tolist()
+
+
+def test_another_grid_has_pixels_of_its_own_place_and_width() -> None:
+    japan = Grid(47, 125, 2)
+
+    assert (japan.south, japan.east) == (27, 155)
+    assert pixel_of([46.9, 46.9, 46.4, 27.1], [125.1, 125.6, 125.1, 154.9], japan).tolist() == [
+        0,
+        1,
+        60,
+        2399,
+    ]
+    assert pixel_of([47.0, 30.0, 34.0], [140.0, 155.0, -117.0], japan).tolist() == [-1, -1, -1]
+    assert np.arange(PIXELS).tolist() == pixel_of(*pixel_centres(japan), japan).tolist()
+
+
+def test_a_ready_dataset_knows_its_grid_and_needs_no_map_of_faults() -> None:
+    japan = Grid(47, 125, 2)
+    table = events(("1950-01-05", 38.1, 142.9, 29.0, 9.1), ("1950-01-06", 34.05, -117.05, 8.0, 3.5))
+    catalogue = Catalogue(table, np.zeros(len(table), np.int8), ("one",), ())
+
+    dataset = ready_dataset(catalogue, None, japan)
+
+    assert grid_of(dataset) == japan
+    assert dataset["cell_day_pixel"].values.tolist() == [pixel_of(38.1, 142.9, japan)]
+    assert "fault_group" not in dataset
+    assert grid_of(ready(table)) == SOUTHERN_CALIFORNIA
+
+
+def test_fortnights_have_the_bounds_that_cf_asks_for(two_fortnights: xr.Dataset) -> None:
+    made = fortnights(two_fortnights)
+
+    bounds = made[made["time"].attrs["bounds"]]
+    assert bounds.dims == ("time", "bounds")
+    np.testing.assert_array_equal(bounds[:, 0], made["time"])
+    np.testing.assert_array_equal(bounds[1:, 0], bounds[:-1, 1])
+
+
+def test_fortnights_before_the_catalogue_begins_are_not_complete() -> None:
+    late = events(
+        ("1950-01-25", 34.05, -117.05, 8.0, 3.5), ("1950-03-20", 34.05, -117.05, 8.0, 3.5)
+    )
+
+    assert fortnights(ready(late))["complete"].values.tolist() == [False, True, True, True, True]
 
 
 def test_a_cell_day_holds_the_summed_energy_and_the_depth_it_weights() -> None:
@@ -127,7 +174,7 @@ def test_an_empty_fortnight_is_missing_with_the_clean_floor(two_fortnights: xr.D
     made = fortnights(two_fortnights)
     pixel = pixel_of(34.05, -117.05)
 
-    assert dict(made.sizes) == {"time": 3, "pixel": PIXELS}
+    assert dict(made.sizes) == {"time": 3, "pixel": PIXELS, "bounds": 2}
     assert pytest.approx(made["magnitude"][0, pixel].item(), abs=1e-6) == 3.5
     assert pytest.approx(made["depth"][0, pixel].item(), abs=1e-5) == 8.0
     assert made["observed"].sum() == 1

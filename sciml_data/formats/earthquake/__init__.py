@@ -1,4 +1,4 @@
-"""Earthquake catalogues: SCEDC and SCSN yearly files and ComCat lists, as one table and a grid."""
+"""Earthquake catalogues: SCEDC, SCSN, ComCat and ANSS lists as one table and a grid."""
 
 import lazy_loader
 

@@ -3,11 +3,11 @@
 The block `sciml.native.parts` lists the parts; the first one has the highest priority. A part has
 
 * `name`: of the part, stored for each of its events (variable `catalogue`);
-* `files`, `format`: the native files to read, and their format: `scedc`, `scsn` or `comcat`;
+* `files`, `format`: the native files to read, and their format: `scedc`, `scsn`, `comcat`, `anss`;
 * `from`, `until`: the half-open period, UTC, from which events are taken; without them, all;
 * `box`: half-open ranges of `latitude` and `longitude` from which events are taken;
 * `networks`: for ComCat, the networks of which events are taken;
-* `event_type`, `magnitude_type`: for SCSN files, which have neither;
+* `event_type`, `magnitude_type`: for SCSN and ANSS files, which have neither;
 * `damage`: files that are damaged as published, with their numbers of rows and torn lines;
 * `complete_above`: the part only has events of this magnitude and more, so its period is a gap.
 
@@ -49,6 +49,14 @@ from sciml_data.formats.earthquake.scedc import read_scedc, read_scsn
 
 COMCAT_NUMBERS = ("latitude", "longitude", "depth", "mag")
 COMCAT_WORDS = ("time", "magType", "net", "id", "updated", "type", "status")
+# Numbers of an ANSS list, in the order of its columns; before them date, time and decimal year.
+ANSS_NUMBERS = ("longitude", "latitude", "magnitude", "depth")
+NUMBER = r"-?\d+\.\d+"
+ANSS_LINE = (
+    rf"^(?P<time>[\d/]+\t[\d:.]+)\t{NUMBER}\t"
+    + r"\t".join(rf"(?P<{name}>{NUMBER})" for name in ANSS_NUMBERS)
+    + "$"
+)
 ID_BYTES = 16  # of an event id in memory; a longer one widens the column
 # Ids are letters, digits and underscores; the longest known one has 28 characters. A limit, because
 # one long id would widen the ids of all events.
@@ -142,8 +150,42 @@ def read_comcat(
     return _comcat_events(newest_last.drop_duplicates("id", keep="last").sort_index()), problems
 
 
+def read_anss(
+    root: Path, files: Sequence[str], part: Mapping[str, Any]
+) -> tuple[Events, list[Problem]]:
+    """Return the events of lists of the ANSS catalogue, and everything that is wrong with them.
+
+    A line has seven fields between tabs: date, time (UTC), decimal year (not used), longitude,
+    latitude, magnitude, depth in km. Lines have no id: an event gets the name of the part and the
+    number of its line, counted through all files.
+
+    Args:
+        root: native folder.
+        files: paths in it.
+        part: of the descriptor; `event_type` and `magnitude_type` of all events.
+    """
+    problems: list[Problem] = []
+    tables, before = [], 0
+    for place in files:
+        lines = (root / place).read_bytes().decode("utf-8", errors="replace").split("\n")
+        if lines.pop():
+            message = "the last line is cut short"
+            problems.append(Problem("truncated", f"{place}:{len(lines) + 1}", message))
+        rows = pd.Series(lines, dtype="str").str.extract(ANSS_LINE)
+        time = pd.to_datetime(rows["time"], format="%Y/%m/%d\t%H:%M:%S.%f", errors="coerce")
+        numbers = rows.drop(columns="time").astype(np.float64)
+        good = time.notna() & (abs(numbers["latitude"]) <= 90) & (abs(numbers["longitude"]) <= 180)
+        problems += [
+            Problem("malformed", f"{place}:{row + 1}", f"not in its format: {lines[row]!r}")
+            for row in np.flatnonzero(~good).tolist()
+        ]
+        tables.append(_anss_events(time[good], numbers[good], part, before=before))
+        before += len(lines)
+    return concatenate(_same_width(tables)), problems
+
+
 # A reader takes the native folder, files in it and the part; it returns events and problems.
-READERS = {"scedc": read_scedc, "scsn": read_scsn, "comcat": read_comcat}
+READERS = {"scedc": read_scedc, "scsn": read_scsn, "comcat": read_comcat, "anss": read_anss}
 
 
 def _unexpected(parts: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> list[Problem]:
@@ -280,6 +322,24 @@ def _comcat_events(table: pd.DataFrame) -> Events:
         event_type=event_type,
         quality=np.full(len(table), QUALITIES.index("not_given"), np.int8),
         event_id=ids.astype(f"S{width}"),
+    )
+
+
+def _anss_events(
+    time: pd.Series[Any], numbers: pd.DataFrame, part: Mapping[str, Any], *, before: int
+) -> Events:
+    def flag(key: str, words: tuple[str, ...]) -> NDArray[np.int8]:
+        return np.full(len(time), words.index(part[key]), np.int8)
+
+    ids = [f"{part['name']}-{before + row + 1}" for row in time.index]
+    width = -(-max(map(len, ids), default=1) // 8) * 8  # whole numbers of 8 bytes: `_id_keys`
+    return Events(
+        time=time.to_numpy().astype("M8[ms]"),
+        **{column: numbers[column].to_numpy() for column in ANSS_NUMBERS},
+        magnitude_type=flag("magnitude_type", MAGNITUDE_TYPES),
+        event_type=flag("event_type", EVENT_TYPES),
+        quality=np.full(len(time), QUALITIES.index("not_given"), np.int8),
+        event_id=np.array(ids, f"S{width}"),
     )
 
 

@@ -1,8 +1,15 @@
 """Earthquake catalogues as one ready file `events.nc`: events, cell-days, pixels, decades, gaps.
 
-SCEDC and SCSN yearly files and ComCat lists are merged by the rules of `catalogue.py`. Fortnights
-of the benchmark's grid are a view, made when the file is opened. The whole catalogue is kept, 32-37
-N and 122-114 W; cell-days cover the benchmark's box.
+SCEDC and SCSN yearly files, ComCat lists and ANSS lists are merged by the rules of `catalogue.py`.
+Fortnights of the benchmark's grid are a view, made when the file is opened. The whole catalogue is
+kept, for Southern California 32-37 N and 122-114 W; cell-days cover the benchmark's box.
+
+The block `native` of the descriptor has
+
+    parts          the native files and what is taken from them; see `catalogue.py`
+    fault_groups   file beside the descriptor with the fault group of each pixel. Optional: without
+                   it the ready form has no `fault_group`
+    grid           north, west and pixels_per_degree of the pixels; by default Southern California
 
 Names, units and flags follow the CF conventions 1.11. If two dimensions have the same quantity, its
 name starts with the dimension (`magnitude` of an event, `cell_day_magnitude` of a day in a pixel).
@@ -56,27 +63,33 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
         NativeFormatError: `.problems` has every line that does not follow its format.
     """
     catalogue = read_catalogue(native.root, native.block["parts"], shard.inputs)
-    return ready_dataset(
-        catalogue, _read_fault_groups(native.folder / native.block["fault_groups"])
-    )
+    name = native.block.get("fault_groups")
+    groups = None if name is None else _read_fault_groups(native.folder / name)
+    return ready_dataset(catalogue, groups, grid.Grid(**native.block.get("grid", {})))
 
 
-def ready_dataset(catalogue: Catalogue, groups: NDArray[np.integer[Any]]) -> xr.Dataset:
+def ready_dataset(
+    catalogue: Catalogue,
+    groups: NDArray[np.integer[Any]] | None,
+    region: grid.Grid = grid.SOUTHERN_CALIFORNIA,
+) -> xr.Dataset:
     """Return a catalogue as one dataset, with attributes and encoding.
 
     Args:
         catalogue: the merged table.
-        groups: (row=40, column=60) integers, fault group of each pixel, row 0 in the north.
+        groups: (row=40, column=60) integers, fault group of each pixel, row 0 in the north; None
+            without a map of faults.
+        region: grid of the pixels.
     """
-    earthquakes = catalogue.events.take(grid.in_benchmark(catalogue.events))
+    earthquakes = catalogue.events.take(grid.in_benchmark(catalogue.events, region))
     variables = {
         **_event_variables(catalogue),
-        **_cell_day_variables(grid.cell_days(catalogue.events)),
-        **_pixel_variables(groups),
+        **_cell_day_variables(grid.cell_days(catalogue.events, region)),
+        **_pixel_variables(groups, region),
         **_decade_variables(*completeness_by_decade(earthquakes.time, earthquakes.magnitude)),
         **_gap_variables(catalogue.gaps),
     }
-    dataset = xr.Dataset(variables, attrs=_attributes(catalogue))
+    dataset = xr.Dataset(variables, attrs=_attributes(catalogue, region))
     for name, variable in dataset.variables.items():
         variable.encoding = _encoding(str(name), variable)
     return dataset
@@ -191,10 +204,12 @@ def _cell_day_variables(days: grid.CellDays) -> dict[str, Variable]:
     }
 
 
-def _pixel_variables(groups: NDArray[np.integer[Any]]) -> dict[str, Variable]:
-    latitude, longitude = grid.pixel_centres()
+def _pixel_variables(
+    groups: NDArray[np.integer[Any]] | None, region: grid.Grid
+) -> dict[str, Variable]:
+    latitude, longitude = grid.pixel_centres(region)
     place = {"coordinates": "pixel_latitude pixel_longitude"}
-    return {
+    variables: dict[str, Variable] = {
         "pixel_latitude": (
             ("pixel",),
             latitude,
@@ -207,12 +222,11 @@ def _pixel_variables(groups: NDArray[np.integer[Any]]) -> dict[str, Variable]:
             {"long_name": "longitude of the pixel's centre", "units": "degrees_east"}
             | {"standard_name": "longitude"},
         ),
-        "fault_group": (
-            ("pixel",),
-            groups.ravel().astype(np.int32),
-            {"long_name": "fault group", **place},
-        ),
     }
+    if groups is not None:
+        values = groups.ravel().astype(np.int32)
+        variables["fault_group"] = (("pixel",), values, {"long_name": "fault group", **place})
+    return variables
 
 
 def _decade_variables(
@@ -257,7 +271,7 @@ def _trimmed(ids: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
     return np.ascontiguousarray(characters[:, :width]).view(f"S{width}").ravel()
 
 
-def _attributes(catalogue: Catalogue) -> dict[str, Any]:
+def _attributes(catalogue: Catalogue, region: grid.Grid) -> dict[str, Any]:
     events = catalogue.events
     ends: Mapping[str, Any] = (
         {"time_coverage_start": str(events.time[0]), "time_coverage_end": str(events.time[-1])}
@@ -268,10 +282,10 @@ def _attributes(catalogue: Catalogue) -> dict[str, Any]:
         "Conventions": "CF-1.11",
         "featureType": "point",
         **ends,
-        "geospatial_lat_min": grid.SOUTH,
-        "geospatial_lat_max": grid.NORTH,
-        "geospatial_lon_min": grid.WEST,
-        "geospatial_lon_max": grid.EAST,
+        "geospatial_lat_min": region.south,
+        "geospatial_lat_max": region.north,
+        "geospatial_lon_min": region.west,
+        "geospatial_lon_max": region.east,
         "geospatial_bounds_comment": "of the pixels; events are given as far as the catalogue goes",
     }
 

@@ -1,4 +1,6 @@
-"""The benchmark's grid: 0.1 degree pixels, cell-days, fortnights, windows, static fault features.
+"""The benchmark's grid: pixels, cell-days, fortnights, windows, static fault features.
+
+Pixels are 0.1 degree wide in Southern California; a descriptor may state another `Grid`.
 
 As the reference defines them (laszewsk/mlcommons @ 4aa36db4, benchmarks/earthquake/apr2023/
 new.ipynb, cells 30, 32, 37 and 41), but for empty days: there an empty day has the energy of an
@@ -18,9 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from sciml_data.errors import CallError
 from sciml_data.formats.earthquake.events import EVENT_TYPES, Events
 
-# Southern California: north-west corner, pixels to a degree, rows (from the north) and columns.
-NORTH, WEST, PIXELS_PER_DEGREE, ROWS, COLUMNS = 36.0, -120.0, 10, 40, 60
-SOUTH, EAST = NORTH - ROWS / PIXELS_PER_DEGREE, WEST + COLUMNS / PIXELS_PER_DEGREE
+ROWS, COLUMNS = 40, 60  # of every grid: from the north, and from the west
 PIXELS = ROWS * COLUMNS
 LARGE_MAGNITUDE = 3.29  # "Rundle multiplicity": larger events are counted separately
 FORTNIGHT_DAYS = 14
@@ -33,6 +33,35 @@ MIN_COUNT_ACTIVE, MIN_COUNT_AROUND_ACTIVE = 8, 35
 
 Floor = Literal["clean", "reference"]
 Step = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the 40 rows and 60 columns of pixels are; the default is Southern California.
+
+    Grids of all regions have the same shape, so a model of one region runs on another.
+
+    Attributes:
+        north, west: degrees, of the north-west corner.
+        pixels_per_degree: pixels along a degree, of latitude and of longitude.
+    """
+
+    north: float = 36.0
+    west: float = -120.0
+    pixels_per_degree: float = 10
+
+    @property
+    def south(self) -> float:
+        """Return the latitude of the southern edge, in degrees."""
+        return self.north - ROWS / self.pixels_per_degree
+
+    @property
+    def east(self) -> float:
+        """Return the longitude of the eastern edge, in degrees."""
+        return self.west + COLUMNS / self.pixels_per_degree
+
+
+SOUTHERN_CALIFORNIA = Grid()
 
 
 @dataclass(frozen=True)
@@ -55,11 +84,20 @@ class CellDays:
     count_ge_3_29: NDArray[np.int32]
 
 
-def pixel_of(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.int32]:
+def grid_of(dataset: xr.Dataset) -> Grid:
+    """Return the grid of a ready dataset, from the bounds in its attributes."""
+    north, west = (dataset.attrs[f"geospatial_{name}"] for name in ("lat_max", "lon_min"))
+    height = north - dataset.attrs["geospatial_lat_min"]
+    return Grid(float(north), float(west), float(ROWS / height))
+
+
+def pixel_of(
+    latitude: ArrayLike, longitude: ArrayLike, grid: Grid = SOUTHERN_CALIFORNIA
+) -> NDArray[np.int32]:
     """Return the pixel of each place, -1 outside of the box.
 
     Pixel 0 is the north-west corner, numbers grow eastward, then southward. The box is half-open:
-    32 <= latitude < 36 and -120 <= longitude < -114 degrees.
+    in Southern California 32 <= latitude < 36 and -120 <= longitude < -114 degrees.
 
     One place in a hundred is printed on the edge of two pixels, where the rounding of binary
     fractions decides. The single precision used here gives 498 of the reference's 500 active
@@ -71,41 +109,47 @@ def pixel_of(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.int32]:
     Args:
         latitude: any shape, degrees north.
         longitude: same shape, degrees east.
+        grid: of the region.
 
     Returns:
         Same shape, int32.
     """
     latitude, longitude = np.asarray(latitude), np.asarray(longitude)
-    inside = (latitude >= SOUTH) & (latitude < NORTH) & (longitude >= WEST) & (longitude < EAST)
+    inside = (latitude >= grid.south) & (latitude < grid.north)
+    inside &= (longitude >= grid.west) & (longitude < grid.east)
     single = np.float32
-    row = np.floor((single(NORTH) - latitude.astype(single)) * single(PIXELS_PER_DEGREE))
-    column = np.floor((longitude.astype(single) - single(WEST)) * single(PIXELS_PER_DEGREE))
+    scale = single(grid.pixels_per_degree)
+    row = np.floor((single(grid.north) - latitude.astype(single)) * scale)
+    column = np.floor((longitude.astype(single) - single(grid.west)) * scale)
     pixel = COLUMNS * row.clip(0, ROWS - 1) + column.clip(0, COLUMNS - 1)
     return np.where(inside, pixel, -1).astype(np.int32)
 
 
-def pixel_centres() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pixel_centres(
+    grid: Grid = SOUTHERN_CALIFORNIA,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return latitude and longitude of the pixels' centres: (2400) float64, degrees."""
     row, column = np.divmod(np.arange(PIXELS), COLUMNS)
-    return NORTH - (row + 0.5) / PIXELS_PER_DEGREE, WEST + (column + 0.5) / PIXELS_PER_DEGREE
+    scale = grid.pixels_per_degree
+    return grid.north - (row + 0.5) / scale, grid.west + (column + 0.5) / scale
 
 
-def in_benchmark(events: Events) -> NDArray[np.bool_]:
+def in_benchmark(events: Events, grid: Grid = SOUTHERN_CALIFORNIA) -> NDArray[np.bool_]:
     """Return which events count: earthquakes in the box with a known magnitude."""
     is_earthquake = events.event_type == EVENT_TYPES.index("earthquake")
-    inside = pixel_of(events.latitude, events.longitude) >= 0
+    inside = pixel_of(events.latitude, events.longitude, grid) >= 0
     return np.asarray(is_earthquake & inside & np.isfinite(events.magnitude))
 
 
-def cell_days(events: Events) -> CellDays:
+def cell_days(events: Events, grid: Grid = SOUTHERN_CALIFORNIA) -> CellDays:
     """Return the pixels and days with earthquakes; see `CellDays`.
 
     The magnitude of a day is log10(sum of 10^(1.5 m)) / 1.5 over its earthquakes. Depth is weighted
     with energy. Days without events are not stored: 0.5 % of all cell-days of 1950-2019 have any.
     """
-    events = events.take(in_benchmark(events))
+    events = events.take(in_benchmark(events, grid))
     day = events.time.astype("M8[D]").astype(np.int64)
-    key = day * PIXELS + pixel_of(events.latitude, events.longitude)
+    key = day * PIXELS + pixel_of(events.latitude, events.longitude, grid)
     order = np.argsort(key, kind="stable")
     key = key[order]
     starts = np.flatnonzero(np.diff(key, prepend=key[:1] - 1))
@@ -144,7 +188,7 @@ def fortnights(
 
     Returns:
         Coordinates time (first day of the fortnight), pixel, latitude and longitude (of the pixel),
-        `fault_group`, and
+        `fault_group` where the region has a map of faults, and
 
         * magnitude: (time, pixel) float32, of the energy summed over the fortnight; NaN where empty
           with floor "clean".
@@ -152,7 +196,8 @@ def fortnights(
         * count, count_ge_3_29: (time, pixel) int32, earthquakes.
         * observed: (time, pixel) bool, whether there was any earthquake.
         * complete: (time) bool, False where a gap of the catalogue overlaps the fortnight: counts
-          and small magnitudes are too low there.
+          and small magnitudes are too low there. It is False before the catalogue begins, too.
+        * time_bnds: (time, bounds) first day, and day after the last: CF bounds of the time.
 
     Raises:
         CallError: there is no such floor, or no whole fortnight between start and end.
@@ -171,6 +216,8 @@ def fortnights(
     time = first + FORTNIGHT_DAYS * np.arange(steps)
     made = _gridded(key, values, steps=steps, floor=floor)
     made["complete"] = (("time",), _is_complete(dataset, time))
+    ends = np.stack([time, time + np.timedelta64(FORTNIGHT_DAYS, "D")], axis=1)
+    made["time_bnds"] = (("time", "bounds"), ends.astype("M8[ns]"))
     return xr.Dataset(
         made, coords=_coordinates(dataset, time), attrs=dict(dataset.attrs, floor=floor)
     )
@@ -351,7 +398,8 @@ def _gridded(
 
 
 def _is_complete(dataset: xr.Dataset, time: NDArray[np.datetime64]) -> NDArray[np.bool_]:
-    complete = np.ones(len(time), np.bool_)
+    begins = np.datetime64(dataset.attrs["time_coverage_start"][:10], "D")
+    complete = time + np.timedelta64(FORTNIGHT_DAYS, "D") > begins
     gaps = zip(dataset["gap_start"].to_numpy(), dataset["gap_end"].to_numpy(), strict=True)
     for start, end in gaps:
         complete &= (time + np.timedelta64(FORTNIGHT_DAYS, "D") <= start) | (time >= end)
@@ -359,13 +407,15 @@ def _is_complete(dataset: xr.Dataset, time: NDArray[np.datetime64]) -> NDArray[n
 
 
 def _coordinates(dataset: xr.Dataset, time: NDArray[np.datetime64]) -> dict[str, object]:
-    return {
-        "time": ("time", time.astype("M8[ns]")),
+    coordinates: dict[str, object] = {
+        "time": ("time", time.astype("M8[ns]"), {"standard_name": "time", "bounds": "time_bnds"}),
         "pixel": ("pixel", np.arange(PIXELS)),
         "latitude": ("pixel", dataset["pixel_latitude"].to_numpy()),
         "longitude": ("pixel", dataset["pixel_longitude"].to_numpy()),
-        "fault_group": ("pixel", dataset["fault_group"].to_numpy()),
     }
+    if "fault_group" in dataset:
+        coordinates["fault_group"] = ("pixel", dataset["fault_group"].to_numpy())
+    return coordinates
 
 
 def _renumbered(groups: NDArray[np.integer], on_curve: NDArray[np.integer]) -> NDArray[np.int32]:
