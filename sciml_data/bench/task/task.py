@@ -101,6 +101,7 @@ class Task:
             and in a task as it was loaded.
         description: a paragraph for people.
         splits: names of the splits that the chosen variant runs with; None allows all.
+        datasets: ids of other datasets that a task without variants runs on.
         declared: what `[settings]` says about each setting: default, choices, min, help ...
     """
 
@@ -121,6 +122,7 @@ class Task:
     variant: str | None = None
     description: str = ""
     splits: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] = ()
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -185,7 +187,7 @@ class Task:
 def datasets_of(task: Task) -> tuple[str, ...]:
     """Return the id of every dataset that a task runs on, the default first."""
     others = (name for variant in task.variants.values() for name in variant.datasets)
-    return tuple(dict.fromkeys([task.dataset, *others]))
+    return tuple(dict.fromkeys([task.dataset, *task.datasets, *others]))
 
 
 def load_task(runner: Path) -> Task:
@@ -239,6 +241,7 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         },
         default_variant=head.get("variant"),
         description=head.get("description", ""),
+        datasets=tuple(head.get("datasets", ())),
     )
 
 

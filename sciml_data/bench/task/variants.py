@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.task.task import Task, load_task
+from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.errors import CallError, nearest
 
 UNTOUCHED = "nothing was fetched or run"
@@ -29,7 +29,8 @@ def task_of(record: Mapping[str, Any], runner: Path) -> Task:
     """
     task = load_task(runner)
     variant = record["benchmark"].get("variant")
-    return choose_variant(task, variant, record["dataset"]["id"]) if variant else task
+    has_choice = variant or task.datasets
+    return choose_variant(task, variant, record["dataset"]["id"]) if has_choice else task
 
 
 def choose_variant(task: Task, variant: str | None = None, dataset: str | None = None) -> Task:
@@ -77,12 +78,14 @@ def _without_variants(task: Task, variant: str | None, dataset: str | None) -> T
             f"benchmark {task.name!r} has no variants, so no variant {variant!r}",
             untouched=UNTOUCHED,
         )
-    if dataset not in {None, task.dataset}:
+    known = datasets_of(task)
+    if dataset not in {None, *known}:
+        names = " and ".join(map(repr, known))
         raise CallError(
-            f"benchmark {task.name!r} runs on dataset {task.dataset!r} only, not on {dataset!r}",
+            f"benchmark {task.name!r} runs on dataset {names} only, not on {dataset!r}",
             untouched=UNTOUCHED,
         )
-    return task
+    return task if dataset in {None, task.dataset} else replace(task, dataset=dataset)
 
 
 def _default_variant(task: Task, dataset: str | None) -> str:

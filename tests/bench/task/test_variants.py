@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,16 @@ def test_a_benchmark_without_variants_stays_as_it_is() -> None:
         choose_variant(task, "auc")
     with pytest.raises(CallError, match="runs on dataset 'toy_points' only"):
         choose_variant(task, None, "toy_others")
+
+
+def test_a_benchmark_without_variants_runs_on_the_other_datasets_that_it_names() -> None:
+    task = replace(load_task(TOY), datasets=("toy_others",))
+
+    assert datasets_of(task) == ("toy_points", "toy_others")
+    assert choose_variant(task).dataset == "toy_points"
+    assert choose_variant(task, None, "toy_others") == replace(task, dataset="toy_others")
+    with pytest.raises(CallError, match="'toy_points' and 'toy_others' only"):
+        choose_variant(task, None, "toy_third")
 
 
 def test_every_dataset_of_a_task_is_known(task: Task) -> None:
