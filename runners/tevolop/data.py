@@ -59,7 +59,7 @@ class Fortnights:
         count: (time, pixel) int32, earthquakes of any magnitude.
         strong: (time, pixel) int32, earthquakes of magnitude 3.29 or more.
         complete: (time,) bool, False where the catalogue has a known gap.
-        fault_group: (pixel,) int.
+        fault_group: (pixel,) int, 0 everywhere if the region has no map of faults.
     """
 
     start: npt.NDArray[np.datetime64]
@@ -101,7 +101,11 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
         count=grid["count"].to_numpy(),
         strong=grid["count_ge_3_29"].to_numpy(),
         complete=grid["complete"].to_numpy(),
-        fault_group=grid["fault_group"].to_numpy(),
+        fault_group=(
+            grid["fault_group"].to_numpy()
+            if "fault_group" in grid.coords
+            else np.zeros(grid.sizes["pixel"], np.int32)
+        ),
     )
 
 
@@ -133,7 +137,8 @@ def greatest_earthquakes(dataset: xr.Dataset, grid: Fortnights) -> list[dict[str
     """Return date, magnitude and place of the greatest earthquakes in the region and period."""
     columns = ["time", "magnitude", "latitude", "longitude"]
     events = dataset[[*columns, "event_type"]].to_dataframe()
-    pixels = earthquake.pixel_of(events["latitude"], events["longitude"])
+    region = earthquake.grid_of(dataset)
+    pixels = earthquake.pixel_of(events["latitude"], events["longitude"], region)
     is_earthquake = events["event_type"] == earthquake.EVENT_TYPES.index("earthquake")
     in_period = (events["time"] >= grid.start[0]) & (events["time"] < grid.end[-1])
     counted = events.loc[is_earthquake & in_period & (pixels >= 0), columns].dropna()

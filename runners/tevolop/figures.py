@@ -1,6 +1,6 @@
 """Figures of a run: map of the pixels, series of observed and predicted values, scores by window.
 
-The map also needs the fault map in the dataset's folder of the same registry.
+The map takes grid and fault map from the dataset's folder of the same registry.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from sciml_data.bench import plots
 from sciml_data.bench.scoring.predictions import Predictions
-from sciml_data.formats.earthquake import COLUMNS, EAST, NORTH, ROWS, SOUTH, WEST, pixel_centres
+from sciml_data.formats.earthquake import COLUMNS, ROWS, Grid, pixel_centres
+from sciml_data.home import read_json
 
 from .data import WINDOW_TITLES, WINDOWS
 
@@ -64,12 +65,16 @@ def _map(results: plots.Results) -> Any:
     figure, axes = plots.subplots(results, 1, 1, size=(8.6, 6.2), heading=heading)
     chart, dataset = axes[0, 0], results.record["dataset"]
     registry = Path(__file__).resolve().parents[2]
-    faults = registry / "datapackages" / dataset["id"] / dataset["version"] / FAULT_MAP
+    folder = registry / "datapackages" / dataset["id"] / dataset["version"]
+    grid, faults = _grid_of(folder / "datapackage.json"), folder / FAULT_MAP
     if faults.is_file():
-        edges = np.linspace(WEST, EAST, COLUMNS + 1), np.linspace(NORTH, SOUTH, ROWS + 1)
+        edges = (
+            np.linspace(grid.west, grid.east, COLUMNS + 1),
+            np.linspace(grid.north, grid.south, ROWS + 1),
+        )
         shades = np.loadtxt(faults, delimiter=",", dtype=int) * 5 % 9  # neighbours differ
         chart.pcolormesh(*edges, shades, cmap="Pastel1", alpha=0.55, rasterized=True)
-    latitude, longitude = pixel_centres()
+    latitude, longitude = pixel_centres(grid)
     parts: dict[tuple[int, ...], list[str]] = {}  # those of a split by time have the same pixels
     for part, values in results.predictions.items():
         parts.setdefault(tuple(values.coords["pixel"].tolist()), []).append(part)
@@ -79,11 +84,17 @@ def _map(results: plots.Results) -> Any:
         label = f"{', '.join(names)}: {len(pixels)} pixels"
         chart.plot(*place, "s", ms=4.2, label=label, **look)
     _draw_earthquakes(chart, results.record["facts"].get("greatest_earthquakes", []))
-    chart.set(xlim=(WEST, EAST), ylim=(SOUTH, NORTH))
+    chart.set(xlim=(grid.west, grid.east), ylim=(grid.south, grid.north))
     chart.set(xlabel="longitude, degrees east", ylabel="latitude, degrees north")
-    chart.set_aspect(1 / np.cos(np.deg2rad((NORTH + SOUTH) / 2)))
+    chart.set_aspect(1 / np.cos(np.deg2rad((grid.north + grid.south) / 2)))
     chart.legend(loc="lower left", fontsize=8, framealpha=0.95)
     return figure
+
+
+def _grid_of(path: Path) -> Grid:
+    """Return the grid that a descriptor states; without it, Southern California."""
+    native = read_json(path)["sciml"]["native"] if path.is_file() else {}
+    return Grid(**native.get("grid", {}))
 
 
 def _draw_earthquakes(chart: Any, quakes: list[Mapping[str, Any]]) -> None:

@@ -1,9 +1,13 @@
-"""Synthetic earthquake catalogue in the layout of the yearly SCEDC files.
+"""Synthetic earthquake catalogue in the layout of the yearly SCEDC files, or of an ANSS list.
 
 The model is ETAS, epidemic-type aftershock sequences (Ogata 1988, J. Am. Stat. Assoc. 83, 9-27; in
 space Ogata 1998, Ann. Inst. Stat. Math. 50, 379-402). There is a steady background on lines near
 the large faults. Each earthquake triggers aftershocks, which trigger their own. The simulation is a
 branching process, generation by generation. No event is an observation. There are no settings.
+
+For a dataset of ANSS lists, the same earthquakes are stretched to the grid of the dataset. Their
+magnitudes grow with it: by the scaling law below, ruptures of an earthquake 1.7 magnitudes larger
+are ten times as long, and those pixels are five times as wide.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sciml_data.formats.earthquake import SOUTHERN_CALIFORNIA, Grid
 
 FIRST_DAY, END_DAY = np.datetime64("1950-01-01"), np.datetime64("2026-08-08")
 WARM_UP_DAYS = 3650  # simulated before 1950, so that its aftershocks are in the first years
@@ -38,6 +44,10 @@ BACKGROUND_PER_YEAR = 450.0
 FAULT_SCATTER_KM = 4.0
 DEPTH_KM, DEPTH_SCATTER_KM, DEEPEST_KM = 8.0, 3.0, 20.0
 KM_PER_DEGREE = 111.2
+# Of the ANSS list of tevolop_japan: its period, and what is added to the smallest magnitude to get
+# that of the list, 4.0.
+ANSS_DAYS = np.datetime64("1961-02-12"), np.datetime64("2016-11-07")
+ANSS_LARGER = 1.7
 FIRST_NUMBER = 90_000_001  # larger than any number of the network
 
 # Share of the background of each line, and longitude and latitude of points on it (drawn by hand).
@@ -91,12 +101,26 @@ class Quakes:
         return Quakes(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:  # noqa: ARG001 - every format's generator takes a block
-    """Write `scedc/YYYY.catalog` for 1950 to 2026-08-07; the same seed gives the same bytes."""
+def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
+    """Write native files; the same seed gives the same bytes.
+
+    Args:
+        root: folder of the native files.
+        block: `sciml.native`. If its first part has the format `anss`, the list of that part is
+            written, else `scedc/YYYY.catalog` for 1950 to 2026-08-07.
+        seed: of the simulation.
+    """
     quakes = simulate(seed)
+    time = FIRST_DAY.astype("M8[ms]") + (quakes.day * 8_640_000).astype(np.int64) * 10
+    part: Mapping[str, Any] = next(iter(block.get("parts", ())), {})
+    if part.get("format") == "anss":
+        path = root / part["files"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = _anss_text(quakes, time, Grid(**block.get("grid", {})))
+        path.write_text(text, encoding="ascii", newline="\n")
+        return
     folder = root / "scedc"
     folder.mkdir(parents=True, exist_ok=True)
-    time = FIRST_DAY.astype("M8[ms]") + (quakes.day * 8_640_000).astype(np.int64) * 10
     years = time.astype("M8[Y]").astype(np.int64) + 1970
     lines = _lines(quakes, time, np.random.default_rng([seed, 1]))
     for year in np.unique(years).tolist():
@@ -226,3 +250,26 @@ def _lines(quakes: Quakes, time: NDArray[np.datetime64], random: np.random.Gener
         f"{count:4d} {count * 9:4d}\n"
         for row, (stamp, magnitude, latitude, longitude, depth, letter, count) in enumerate(rows)
     ]
+
+
+def _anss_text(quakes: Quakes, time: NDArray[np.datetime64], grid: Grid) -> str:
+    """Return the lines of an ANSS list, with the places that the quakes have in another grid."""
+    home = SOUTHERN_CALIFORNIA
+    stretch = home.pixels_per_degree / grid.pixels_per_degree
+    latitude = grid.north - (home.north - quakes.latitude) * stretch
+    longitude = grid.west + (quakes.longitude - home.west) * stretch
+    stamps = np.char.replace(np.char.replace(time.astype(str), "-", "/"), "T", "\t")
+    years = time.astype("M8[Y]").astype(np.int64) + 1970
+    days = (time.astype("M8[D]") - time.astype("M8[Y]")).astype(np.int64) + 1
+    columns = (years + days / 366, longitude, latitude, quakes.magnitude + ANSS_LARGER)
+    rows = zip(
+        stamps.tolist(), *(column.tolist() for column in (*columns, quakes.depth)), strict=True
+    )
+    listed = (time >= ANSS_DAYS[0]) & (time < ANSS_DAYS[1])
+    return "".join(
+        f"{stamp[:22]}\t{year:.6f}\t{east:.4f}\t{north:.4f}\t{magnitude:.2f}\t{depth:.2f}\n"
+        for (stamp, year, east, north, magnitude, depth), is_listed in zip(
+            rows, listed, strict=True
+        )
+        if is_listed
+    )

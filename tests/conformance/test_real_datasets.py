@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import sciml_data
 from sciml_data.cli import group
+from sciml_data.formats.earthquake import PIXELS, active_pixels
 from tests.support.paths import ROOT
 from tests.support.real_files import require_real_files
 
@@ -22,7 +23,7 @@ pytestmark = [
 ]
 
 # Bytes of all native files, as the mirror's list of files has them.
-NATIVE_BYTES = {"cbed_si110": 1_574_165}
+NATIVE_BYTES = {"cbed_si110": 1_574_165, "tevolop_japan": 1_944_072}
 COMMANDS = {
     "cite": ["cite", "{}"],
     "bibtex": ["cite", "{}", "--format", "bibtex"],
@@ -40,7 +41,8 @@ def dataset(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def home(dataset: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home in which a dataset was fetched from the mirror and converted."""
-    pytest.importorskip("PIL", reason="the extra `formats` is not installed")
+    if dataset == "cbed_si110":
+        pytest.importorskip("PIL", reason="the extra `formats` is not installed")
     mirror = require_real_files(dataset, shared)
     home = tmp_path_factory.mktemp("home")
     run("get", dataset, "--version", "1.0", "--mirror", f"file:{mirror}", "--home", str(home))
@@ -99,3 +101,45 @@ def test_the_pattern_of_silicon_has_the_counts_of_its_file(shared: Path, tmp_pat
     assert (pattern.shape, str(pattern.dtype)) == ((1, 618, 618), "float32")
     assert (float(pattern.min()), float(pattern.max())) == (1, 5068)
     assert float(pattern.mean()) == pytest.approx(784.537, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def japan(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
+    mirror = require_real_files("tevolop_japan", shared)
+    home = tmp_path_factory.mktemp("home")
+    return sciml_data.load("tevolop_japan", mirrors=[f"file:{mirror}"], home=home).load()
+
+
+def test_the_list_of_japan_has_the_great_earthquake_and_its_aftershocks(japan: xr.Dataset) -> None:
+    events = japan[["time", "magnitude", "latitude", "longitude"]].to_dataframe()
+
+    assert len(events) == 30_872
+    greatest = events.nlargest(1, "magnitude").iloc[0]
+    assert str(greatest["time"]) == "2011-03-11 05:46:24.120000"
+    assert (greatest["magnitude"], greatest["latitude"]) == (9.1, 38.297)
+    year_after = events["time"].between("2011-03-11", "2012-03-11")
+    assert year_after.sum() == 4_776
+
+
+def test_completeness_of_japan_changes_with_the_decade(japan: xr.Dataset) -> None:
+    found = dict(
+        zip(
+            japan["decade"].values.tolist(),
+            japan["completeness_magnitude"].values.round(1),
+            strict=True,
+        )
+    )
+
+    expected = {1960: 4.6, 1970: 4.9, 1980: 5.0, 1990: 4.9, 2000: 4.5, 2010: 4.8}
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_grid_of_japan_has_most_of_its_earthquakes(japan: xr.Dataset) -> None:
+    assert int(japan["cell_day_count"].sum()) == 28_044
+    training = japan["cell_day_date"] < np.datetime64("1998-01-01")
+    counts = np.bincount(
+        japan["cell_day_pixel"].values[training],
+        japan["cell_day_count_ge_3_29"].values[training],
+        minlength=PIXELS,
+    )
+    assert len(active_pixels(counts)) == 548

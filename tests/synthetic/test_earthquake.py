@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sciml_data.formats.earthquake import read_scedc
+from sciml_data.formats.earthquake import Grid, pixel_of, read_anss, read_scedc
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic.earthquake import simulate, write_sample
 
@@ -60,3 +62,19 @@ def test_earthquakes_come_in_clusters() -> None:
     counts = np.bincount(day.astype(np.int64))
     # of independent events variance and mean would be the same
     assert counts.var() / counts.mean() > 5
+
+
+def test_the_sample_of_a_list_is_that_of_california_on_another_grid(tmp_path: Path) -> None:
+    native = load_descriptor(find_registry(), "tevolop_japan", "1.0").native
+    write_sample(tmp_path, native, 0)
+
+    (part,) = native["parts"]
+    events, problems = read_anss(tmp_path, [part["files"]], part)
+
+    assert problems == []
+    assert 35_000 < len(events) < 65_000
+    assert events.time[0] >= np.datetime64("1961-02-12")
+    assert events.time[-1] < np.datetime64("2016-11-07")
+    assert events.magnitude.min() == 4.0
+    pixels = pixel_of(events.latitude, events.longitude, Grid(**native["grid"]))
+    assert (pixels >= 0).mean() > 0.8
