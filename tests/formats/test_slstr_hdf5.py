@@ -90,6 +90,27 @@ def test_missing_is_missing_and_never_a_label(native: Native, tmp_path: Path) ->
     assert ((ready["valid"].values[0] == 0).all(axis=0) == unfilled).all()
 
 
+def test_a_mask_that_was_not_computed_is_no_cloud_for_a_reader_of_cf_flags(
+    native: Native, tmp_path: Path
+) -> None:
+    ready = reopened(slstr_hdf5.read(native, shard_of(native, 0), {}), tmp_path / "a.nc")
+    bayes, about = ready["bayes"].values, ready["bayes"].attrs
+    # CF 1.11, 3.5: with masks and values, a flag is set where value AND mask is the flag's value.
+    decoded = {
+        word: (bayes & mask) == value
+        for word, mask, value in zip(
+            about["flag_meanings"].split(), about["flag_masks"], about["flag_values"], strict=True
+        )
+    }
+
+    assert (decoded.pop("not_computed") == (bayes == 255)).all()
+    assert (bayes == 255).any()
+    for word, bit in BAYES_BITS.items():
+        assert (decoded[word] == ((bayes & bit > 0) & (bayes != 255))).all()
+        assert decoded[word].any() == (bayes[bayes != 255] & bit > 0).any()
+    assert about["ancillary_variables"] in ready.variables
+
+
 def test_a_short_granule_is_padded_and_says_so(native: Native) -> None:
     ready = slstr_hdf5.read(native, shard_of(native, 6), {})
     added = ready.isel(row=slice(SHAPE[0] - 2, None))
