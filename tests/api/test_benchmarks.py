@@ -16,8 +16,8 @@ from sciml_data.errors import CallError
 pytest.importorskip("sklearn")
 
 BENCHMARKS = (
-    "cloudmask", "dms_structure", "em_denoise", "hydronet", "stemdl_classification",
-    "stemdl_reconstruction", "tevolop", "uno",
+    "cloudmask", "dms_structure", "em_denoise", "hydronet", "optical_damage",
+    "stemdl_classification", "stemdl_reconstruction", "tevolop", "uno",
 )  # fmt: skip
 QUICK = ("hydronet", "uno")  # samples of the others take longer to make
 
