@@ -1,6 +1,7 @@
 from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
 from .loaders import (
+    IndexSamples,
     PatchSamples,
     RowSamples,
     Samples,
@@ -20,6 +21,7 @@ from .verification import (
 )
 
 __all__ = [
+    "IndexSamples",
     "PatchSamples",
     "RowSamples",
     "SampleCache",

@@ -1,9 +1,10 @@
 """Samples of ready data for a training loop: NumPy batches here, PyTorch and TensorFlow on top.
 
 `Samples` is the one mechanism: a length, and `read`, which returns the arrays of given sample
-numbers. Two classes have it:
+numbers. Three sources have it:
 
     select_samples(dataset, x=..., y=...)   rows of an opened dataset: tables, events, images
+    IndexSamples(index, x=..., y=...)       samples of all splits, numbered by `index_samples`
     PatchSamples(patches)                   patches of scenes, read without HDF5
 
 `numpy_batches`, `torch_dataset` and `as_tf_dataset` put the same numbers into the same order, so
@@ -24,6 +25,7 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
 from sciml_data.ready.patches import BatchContent, Patches, batch_indices, read_ahead, read_batch
+from sciml_data.ready.samples import SampleIndex
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,6 +78,46 @@ class PatchSamples:
             return tuple(array[:0] for array in self.read(np.zeros(1, np.int64)))
         batch = read_batch(self.patches, numbers, self.content)
         return batch.inputs, batch.labels, batch.weights
+
+
+@dataclass(frozen=True)
+class IndexSamples:
+    """Samples of all ready files: an array and columns of a `SampleIndex`.
+
+    Attributes:
+        index: returned by `index_samples`.
+        x: array of the inputs, (sample, ...) float32.
+        y: column of the targets, with numbers; None if there are no targets.
+    """
+
+    index: SampleIndex
+    x: str
+    y: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the names.
+
+        Raises:
+            CallError: the index has no such array or column, or the column is text.
+        """
+        columns = [str(name) for name in self.index.table if self.index[str(name)].dtype != object]
+        for name, known in ((self.x, list(self.index.shapes)), (self.y, columns)):
+            if name is not None and name not in known:
+                raise CallError(
+                    f"the index has no {name!r}{nearest(name, known)}",
+                    untouched="nothing was read",
+                    hint=f"one of {', '.join(known)}",
+                )
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.index)
+
+    def read(self, numbers: Numbers) -> Arrays:
+        """Return (x,) or (x, y) of samples; files are opened for this and closed again."""
+        chosen = np.asarray(numbers, np.intp)
+        x = self.index.read(self.x, chosen)
+        return (x,) if self.y is None else (x, self.index[self.y][chosen])
 
 
 def select_samples(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted
 
 NAMES = ["native_file", "native_sample"]  # columns that name a sample, if its file has them
+# Attributes of dimensions: references into the open file, which another process cannot use.
+REFERENCES = {"DIMENSION_LIST", "REFERENCE_LIST"}
 SAMPLES_PER_READ = 32  # 100 MB at 3 x 512 x 512
 
 Numbers: TypeAlias = npt.NDArray[np.intp]
@@ -230,7 +232,12 @@ def _read_head(
             values = _plain_values(opened[name][()]) if name in opened else absent
             table[name] = np.broadcast_to(values, (len(table),))
         owners = [opened, *stored.values()]
-        attributes = {key: _plain(value) for owner in owners for key, value in owner.attrs.items()}
+        attributes = {
+            key: _plain(value)
+            for owner in owners
+            for key, value in owner.attrs.items()
+            if key not in REFERENCES
+        }
         shapes = {name: array.shape[1:] for name, array in stored.items()}
         return _Head(path, table, shapes, attributes)
 

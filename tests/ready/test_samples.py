@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,13 @@ import pytest
 import xarray as xr
 
 from sciml_data.errors import CallError, ConversionError
-from sciml_data.ready import SampleCache, SampleIndex, index_samples
+from sciml_data.ready import (
+    IndexSamples,
+    SampleCache,
+    SampleIndex,
+    index_samples,
+    numpy_batches,
+)
 from sciml_data.ready.folder import write_record
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -197,3 +204,24 @@ def test_a_cache_stays_within_its_budget_when_threads_fill_it() -> None:
 
     assert len(cache) == 50
     assert cache.take([199, 0])[0][:, 7].tolist() == [199, 0]
+
+
+def test_an_index_is_read_in_batches(index: SampleIndex) -> None:
+    samples = pickle.loads(pickle.dumps(IndexSamples(index, x="image", y="label")))  # noqa: S301 - ours
+    batches = list(numpy_batches(samples, batch_size=4, seed=0))
+    labels = np.concatenate([y for _, y in batches])
+
+    assert [len(y) for _, y in batches] == [4, 4, 1]
+    assert sorted(labels.tolist()) == index["label"].tolist()
+    for x, y in batches:
+        assert (x == y[:, None, None]).all()
+    (empty,) = IndexSamples(index, x="image").read(np.arange(0))
+    assert empty.shape == (0, 4, 4)
+
+
+@pytest.mark.parametrize(("x", "y"), [("imag", "label"), ("image", "labl"), ("image", "material")])
+def test_arrays_and_columns_that_cannot_be_read_are_refused(
+    index: SampleIndex, x: str, y: str
+) -> None:
+    with pytest.raises(CallError, match="the index has no"):
+        IndexSamples(index, x=x, y=y)

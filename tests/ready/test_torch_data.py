@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,20 @@ import numpy as np
 import pytest
 
 from sciml_data.errors import CallError
-from sciml_data.ready import RowSamples, numpy_batches, select_samples, torch_dataset
+from sciml_data.home import find_home
+from sciml_data.ready import (
+    PatchSamples,
+    RowSamples,
+    convert,
+    numpy_batches,
+    select_samples,
+    torch_dataset,
+)
+from sciml_data.ready.patches import PatchGrid, find_scenes, list_patches
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.registry.stages import Verified
+from sciml_data.synthetic.make import make_sample
 from tests.support.loader_samples import ROWS, open_images, open_table
 from tests.support.paths import ROOT
 
@@ -174,3 +189,26 @@ def test_tensorflow_is_not_imported() -> None:
 def test_an_order_needs_a_batch_size(rows: RowSamples) -> None:
     with pytest.raises(CallError, match="seed needs a batch size"):
         torch_dataset(rows, seed=0)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> PatchSamples:
+    descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1")
+    sample = {"count": {"training": 2}, "shape": [64, 96]}
+    descriptor = replace(descriptor, native={**descriptor.native, "sample": sample})
+    made = make_sample(descriptor, find_home(tmp_path))
+    converted = convert(Verified(descriptor, made.folder, made.manifest, is_synthetic=True))
+    return PatchSamples(list_patches(find_scenes(converted), PatchGrid(size=32, stride=32)))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_patches_are_read_by_workers(patches: PatchSamples) -> None:
+    expected = as_lists(numpy_batches(patches, batch_size=5, seed=3))
+    before = len(pickle.dumps(patches))
+    iterable = loader(torch_dataset(patches, batch_size=5, seed=3), batch_size=None, num_workers=2)
+    data = torch_dataset(patches)
+
+    assert [len(batch[0]) for batch in expected] == [5, 5, 2]
+    assert as_lists(iterable) == expected
+    assert as_lists(loader(data, batch_sampler=data.batches(batch_size=5, seed=3))) == expected
+    assert len(pickle.dumps(patches)) == before  # free memory of batches stays in this process
