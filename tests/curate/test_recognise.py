@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from PIL import Image
 
 import sciml_data
 from sciml_data.cli import group
+from sciml_data.curate.inventory import Proposal
 from sciml_data.curate.new import HEADINGS
+from sciml_data.curate.recognise import recognise
+from sciml_data.curate.table_proposals import HEAD_ROWS
 from sciml_data.errors import SciMLDataError
 from sciml_data.registry import TO_FILL
+from sciml_data.registry.manifest import manifest_of, match_paths
 from sciml_data.testing.server import FileServer
-from tests.support.raw_files import RAW
+from tests.support.raw_files import RAW, write
 
 STATED = (
     "--title", "Made up for tests", "--license", "CC0-1.0", "--creator", "A user",
@@ -72,6 +78,15 @@ def fill(root: Path) -> None:
     parts = [f"## {heading}\n\nMade up for tests.\n" for heading in HEADINGS]
     card = root / "datapackages/roof/README.md"
     card.write_text("\n".join(["# roof\n", *parts]))
+
+
+def proposed(folder: Path, files: Mapping[str, str | bytes]) -> Proposal:
+    """Return what is proposed for files of some content."""
+    for path, content in files.items():
+        write(folder / path, content.encode() if isinstance(content, str) else content)
+    proposal = recognise(folder, manifest_of(folder))
+    assert proposal is not None
+    return proposal
 
 
 @pytest.mark.parametrize("kind", RAW)
@@ -184,3 +199,99 @@ def test_values_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.Monke
     assert loaded["time"].to_numpy()[0] == np.datetime64("2020-01-01T04:00:00")  # UTC
     assert loaded["station"].to_numpy()[1] == b"01"
     assert re.fullmatch(r"roof", loaded.attrs["dataset"])
+
+
+def test_a_damaged_file_and_one_with_other_columns_stay_native(tmp_path: Path) -> None:
+    proposal = proposed(
+        tmp_path,
+        {
+            "a.csv": "x,y\n1,2\n" * 9,
+            "b.csv": "x,y\n3,4\n",
+            "c.csv": "u,v\n1,2\n",
+            "d.csv.gz": b"\x1f\x8b damaged",
+        },
+    )
+
+    assert sorted(proposal.block["left_native"]) == ["c.csv", "d.csv.gz"]
+    assert proposal.splits == {"all": ["a.csv", "b.csv"]}
+    assert [text.partition(":")[0] for text in proposal.left_out] == ["d.csv.gz"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype", "kind"),
+    [
+        (("1", "2"), "int64", "integer"),
+        (("1", ""), "float64", "integer"),
+        (("1", "2.5"), "float64", "number"),
+        (("1", "x"), "S", "string"),
+        (("01", "12"), "S", "string"),
+        (("1", "9" * 30), "S", "string"),
+        ((str(2**60), "NA"), "S", "string"),
+        (("true", "false"), "bool", "boolean"),
+        (("true", "NA"), "float32", "boolean"),
+        (("2020-01-01", "2020-02-01"), "datetime64[ns]", "date"),
+        (("2020-01-01T10:00:00Z", "NA"), "datetime64[ns]", "datetime"),
+        (("01.02.2020", "31.12.2020"), "datetime64[ns]", "date"),
+        (("01/02/2020", "03/04/2020"), "S", "string"),  # day or month first?
+    ],
+)
+def test_the_type_is_that_of_all_rows(
+    tmp_path: Path, cells: tuple[str, str], dtype: str, kind: str
+) -> None:
+    """The second cell comes after the rows that are looked at first."""
+    rows = [cells[0]] * (HEAD_ROWS + 1) + [cells[1]]
+    # A word for a missing value counts only if it is in the first rows.
+    rows[1] = "NA" if "NA" in cells else rows[1]
+    text = "a,b\n" + "".join(f"{cell},1\n" for cell in rows)
+
+    proposal = proposed(tmp_path, {"a.csv": text})
+
+    assert proposal.variables["a"]["dtype"] == dtype
+    assert proposal.block["schema"]["fields"][0]["type"] == kind
+
+
+def test_the_zone_of_times_without_one_is_to_be_written(tmp_path: Path) -> None:
+    local = proposed(tmp_path / "a", {"a.csv": "t,x\n2020-01-01T10:00:00,1\n"})
+    zoned = proposed(tmp_path / "b", {"a.csv": "t,x\n2020-01-01T10:00:00Z,1\n"})
+
+    assert TO_FILL in local.block["timezone"]
+    assert "timezone" not in zoned.block
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_encoding_is_that_of_the_whole_file(tmp_path: Path, encoding: str) -> None:
+    text = "a,b\n" + "1,x\n" * 270_000 + "2,ä\n"
+
+    proposal = proposed(tmp_path, {"a.csv": text.encode(encoding)})
+
+    assert proposal.block["encoding"] == encoding
+
+
+def test_a_name_of_a_glob_is_taken_as_it_is(tmp_path: Path) -> None:
+    proposal = proposed(tmp_path, {"a[1].csv": "x,y\n1,2\n", "b*.txt": "note"})
+
+    assert match_paths(proposal.splits["all"], ["a[1].csv", "a1.csv"]) == ["a[1].csv"]
+    assert match_paths(proposal.block["left_native"], ["b*.txt", "bc.txt"]) == ["b*.txt"]
+
+
+def test_images_of_unlike_sizes_are_padded(tmp_path: Path) -> None:
+    for number, shape in enumerate([(4, 6), (5, 3)]):
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / f"{number}.png")
+
+    proposal = recognise(tmp_path, manifest_of(tmp_path))
+
+    assert proposal is not None
+    assert proposal.block["size"] == [5, 6]
+    assert {"height", "width"} <= set(proposal.variables)
+    assert "classes" not in proposal.block
+
+
+def test_without_the_extra_the_files_are_not_recognised_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.csv", b"x,y\n1,2\n")
+    monkeypatch.setitem(sys.modules, "frictionless", None)
+    lines: list[str] = []
+
+    assert recognise(tmp_path, manifest_of(tmp_path), lines.append) is None
+    assert "sciml-data[formats]" in lines[0]

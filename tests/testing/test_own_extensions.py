@@ -22,12 +22,13 @@ from sciml_data.testing import (
     write_files,
 )
 from sciml_data.transfer.protocols import file, https
+from tests.support.raw_files import RAW
 from tests.support.small_formats import FORMATS, small_native, write_small
 from tests.support.small_registry import small_registry
 from tests.support.toy import toy_problem
 
 # Their small native files are made in seconds.
-CHEAP = ("candle_joined", "earthquake", "hdf5_arrays", "uno_almanac")
+CHEAP = ("candle_joined", "earthquake", "hdf5_arrays", "uno_almanac", *RAW)
 
 
 @pytest.fixture(params=CHEAP)
@@ -45,13 +46,17 @@ class TestFormats(FormatContract):
         write_small(name, root)
         native = small_native(name, root)
         cls: Any = type(self)
-        cls.extension, cls.options = load_format(name), FORMATS[name].options
+        cls.extension, cls.options = _format_of(name, native), FORMATS[name].options
         cls.block, cls.variables, cls.splits = native.block, native.variables, native.splits
         return native
 
     @pytest.fixture(autouse=True)
     def _format(self, native: Native) -> None:
         assert native.paths
+
+
+def _format_of(name: str, native: Native) -> Any:
+    return load_format(native.block.get("reader", name))
 
 
 class TestFiles(ProtocolContract):
