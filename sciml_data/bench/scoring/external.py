@@ -353,8 +353,7 @@ def _from_rows(part: str, rows: _Rows, expected: Expected) -> tuple[Any, list[Pr
             Problem("ids", f"{part}/{columns[0]}", f"{_some(names)} occur more than once")
         )
     for axis in columns:
-        known = expected.ids if axis == columns[0] else expected.targets[axis].to_index()
-        problems += _foreign(part, axis, table[axis].dropna().unique(), known)
+        problems += _set_problems(part, axis, table[axis].dropna().unique(), expected)
     if problems:
         return None, problems
     values = table.set_index(columns)[rows.value]
@@ -419,23 +418,23 @@ def _axis_problems(part: str, array: xr.DataArray, expected: Expected) -> Iterat
 
 
 def _id_problems(part: str, axis: str, index: Any, expected: Expected) -> Iterator[Problem]:
-    wanted = expected.targets[axis].to_index()
-    known = expected.ids if axis == expected.axes[0] else wanted
     if index.has_duplicates:
         twice = index[index.duplicated()]
         yield Problem("ids", f"{part}/{axis}", f"{_some(twice)} occur more than once")
-    yield from _foreign(part, axis, index, known)
-    absent = wanted.difference(index, sort=False)
-    if len(absent):
-        yield Problem("ids", f"{part}/{axis}", f"{_some(absent)} missing")
+    yield from _set_problems(part, axis, index, expected)
 
 
-def _foreign(part: str, axis: str, found: Any, known: Any) -> Iterator[Problem]:
+def _set_problems(part: str, axis: str, found: Any, expected: Expected) -> Iterator[Problem]:
+    """Yield ids of an axis that are not of the part, and ids that are missing."""
     import pandas as pd
 
-    foreign = pd.Index(found)[~pd.Index(found).isin(known)]
+    index, wanted = pd.Index(found), expected.targets[axis].to_index()
+    known = expected.ids if axis == expected.axes[0] else wanted
+    foreign, absent = index[~index.isin(known)], wanted[~wanted.isin(index)]
     if len(foreign):
         yield Problem("ids", f"{part}/{axis}", f"{_some(foreign)} not of this part")
+    if len(absent):
+        yield Problem("ids", f"{part}/{axis}", f"{_some(absent)} missing")
 
 
 def _value_problems(part: str, array: xr.DataArray, targets: xr.DataArray) -> Iterator[Problem]:

@@ -43,7 +43,11 @@ def problems_of(water: LoadedBenchmark, given: Any, **options: Any) -> dict[str,
     with pytest.raises(RecordError) as error:
         align(water.opened, given, **options)
     assert error.value.untouched == "nothing was scored or written"
-    return {problem.place: f"{problem.kind}: {problem.message}" for problem in error.value.problems}
+    found: dict[str, str] = {}
+    for problem in error.value.problems:
+        text = f"{problem.kind}: {problem.message}"
+        found[problem.place] = f"{found[problem.place]}; {text}" if problem.place in found else text
+    return found
 
 
 # Forms
