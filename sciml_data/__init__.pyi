@@ -15,6 +15,7 @@ from .api.exports import export_parquet
 from .api.loading import load
 from .api.results import Board, Run, board, cite, export, load_run, rescore, score
 from .ready.open import open_dataset
+from .registry.layout import trusting
 
 __version__: str
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "pooch",
     "rescore",
     "score",
+    "trusting",
     "verify_dataset",
     "versions",
 ]

@@ -87,8 +87,8 @@ def require_trust(registry: Path) -> None:
     raise CallError(
         f"the registry {registry} brings code that you have not trusted: {_listed(registry)}",
         untouched="none of its code was run",
-        hint="read the files; then add --trust-code (in Python trust_code=True), or set "
-        f"{TRUST_VARIABLE}=1",
+        hint=f"read the files; then add --trust-code, or set {TRUST_VARIABLE}=1; in Python: with "
+        "sciml_data.trusting(trust_code=True): ...",
     )
 
 

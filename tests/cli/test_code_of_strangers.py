@@ -10,10 +10,12 @@ import py_compile
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+import sciml_data
 from sciml_data.cli import group
 from sciml_data.curate.derive import write_derived
 from sciml_data.errors import CallError
@@ -21,7 +23,7 @@ from sciml_data.formats import load_format
 from sciml_data.home import Home
 from sciml_data.registry.extensions import TRUST_VARIABLE, require_trust
 from sciml_data.registry.layout import find_registry, trusting
-from sciml_data.testing.datasets import change_descriptor
+from sciml_data.testing.datasets import change_descriptor, write_dataset, write_files
 from tests.support.paths import ROOT
 from tests.support.run_samples import written_run
 from tests.support.site_samples import TOY_BENCHMARK, site_registry
@@ -242,3 +244,38 @@ def test_a_prepared_cache_of_python_is_not_run(tmp_path: Path, marker: Path) -> 
 
 def test_the_built_in_registry_needs_no_trust(marker: Path) -> None:
     require_trust(find_registry().root)
+
+
+LINES = """
+import numpy as np, xarray as xr
+from sciml_data.formats import one_to_one
+
+def shards(native, options):
+    return one_to_one(native, (".log",))
+
+def read(native, shard, options):
+    rows = np.loadtxt(native.root / shard.inputs[0], ndmin=1).astype("float32")
+    return xr.Dataset({"value": ("x", rows, {"units": "1", "long_name": "v"})})
+"""
+
+
+def test_worker_processes_run_the_format_that_the_first_process_may_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TRUST_VARIABLE)
+    registry, files = tmp_path / "registry", {f"{n}.log": b"1\n2\n" for n in range(4)}
+    folder = write_dataset(registry, files).folder
+    change_descriptor(folder, lambda document: document["sciml"].update(native={"reader": "lines"}))
+    (registry / "formats").mkdir()
+    (registry / "formats" / "lines.py").write_text(LINES)
+    write_files(tmp_path / "files", files)
+    places: dict[str, Any] = {"registry": registry, "home": tmp_path / "home"}
+    sciml_data.adopt_dataset("tiny", tmp_path / "files", copy=True, **places)
+
+    with pytest.raises(CallError, match="not trusted"):
+        sciml_data.convert_dataset("tiny", workers=2, **places)
+    with sciml_data.trusting(trust_code=True):
+        converted = sciml_data.convert_dataset("tiny", workers=2, **places)
+
+    assert len(converted.manifest) == len(files)
+    assert not list(registry.rglob("__pycache__"))

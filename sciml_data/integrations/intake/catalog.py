@@ -44,7 +44,9 @@ def open_registry_catalog() -> Any:
     """
     import intake
 
-    path = find_registry().root / REGISTRY_CATALOG
+    # Of several registries, the first one that has a catalogue.
+    paths = [folder / REGISTRY_CATALOG for folder in find_registry().named.folders]
+    path = next((path for path in paths if path.is_file()), paths[0])
     if not path.is_file():
         raise CallError(
             f"the registry {path.parent.parent} has no {REGISTRY_CATALOG}",
