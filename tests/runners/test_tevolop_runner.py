@@ -64,7 +64,13 @@ def catalogue() -> xr.Dataset:
         }
         | {"fault_group": ("pixel", np.arange(2400) // 70)}
         | {"gap_start": ("gap", gap[:1]), "gap_end": ("gap", gap[1:])},
-        attrs={"time_coverage_end": "2026-07-01T00:00:00"},
+        attrs={
+            "time_coverage_start": "1932-01-02T00:00:00",
+            "time_coverage_end": "2026-07-01T00:00:00",
+            "geospatial_lat_min": 32.0,
+            "geospatial_lat_max": 36.0,
+            "geospatial_lon_min": -120.0,
+        },
     )
 
 
