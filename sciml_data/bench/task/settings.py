@@ -124,7 +124,7 @@ def _example(declaration: Declaration, values: Iterable[Any]) -> Any:
 
 
 def setting_problems(task: Task) -> list[Problem]:
-    """Return every value in a task.toml that is not as declared, and every undeclared setting.
+    """Return every value in a task.toml that is not as declared, and every missing setting.
 
     Args:
         task: as it was loaded, with all variants.
@@ -143,7 +143,30 @@ def setting_problems(task: Task) -> list[Problem]:
     }
     of_variant = {"properties": {"settings": block}}
     schema = {"properties": {"settings": block, "variant": {"additionalProperties": of_variant}}}
-    return _schema_problems(schema, document)
+    return _schema_problems(schema, document) + _models_without_settings(task)
+
+
+def _models_without_settings(task: Task) -> list[Problem]:
+    """Return the models without a table of settings, if other models have settings of their own.
+
+    Such a model would fail after the data are prepared, when it is built. An empty table says that
+    a model has no settings of its own.
+    """
+    blocks = [task.settings, *(variant.settings for variant in task.variants.values())]
+    tables = [block.get("model", {}) for block in blocks]
+    given = {name for block in blocks for name in block}
+    of_models = {name for table in tables for values in table.values() for name in values}
+    missing = sorted(of_models & set(task.declared) - given)
+    return [
+        Problem(
+            "setting",
+            f"settings.model.{model}",
+            f"is missing: {', '.join(missing)} have no default and are set for other models only; "
+            "an empty table says that the model needs none of them",
+        )
+        for model in task.models
+        if missing and not any(model in table for table in tables)
+    ]
 
 
 def check_settings(task: Task) -> None:
@@ -153,8 +176,8 @@ def check_settings(task: Task) -> None:
         task: as it was loaded, with all variants.
 
     Raises:
-        DescriptorError: a value is not as declared, or a setting is not declared; `.problems` has
-            the place of each.
+        DescriptorError: a value is not as declared, a setting is not declared, or a model has no
+            settings; `.problems` has the place of each.
     """
     if problems := setting_problems(task):
         raise DescriptorError(

@@ -238,3 +238,22 @@ def test_a_wrong_value_is_refused_before_anything_is_read(benchmark: str, overri
 
     place = override.partition("=")[0]
     assert [problem.place.partition("[")[0] for problem in error.value.problems] == [place]
+
+
+def test_a_model_in_names_without_settings_is_found_before_it_is_built(tmp_path: Path) -> None:
+    third = ('names = ["small", "noisy"]', 'names = ["small", "noisy", "tall"]')
+    task = task_with(tmp_path, third)
+
+    (problem,) = setting_problems(task)
+
+    assert (problem.kind, problem.place) == ("setting", "settings.model.tall")
+    assert "dropout" in problem.message
+    with pytest.raises(DescriptorError):
+        check_settings(task)
+
+
+def test_an_empty_table_says_that_a_model_needs_no_settings(tmp_path: Path) -> None:
+    third = ('names = ["small", "noisy"]', 'names = ["small", "noisy", "tall"]')
+    table = ("[settings.model.small]", "[settings.model.tall]\n[settings.model.small]")
+
+    assert setting_problems(task_with(tmp_path, third, table)) == []
