@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sciml_data.bench.interface import Benchmark
+from sciml_data.bench.interface import Array, Benchmark, ModelSpec
 from sciml_data.bench.scoring.classification import require_sklearn
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, VALIDATION, Options
@@ -122,6 +122,15 @@ class Tevolop(Benchmark):
         return build_model(
             self.settings, names=self.feature_names, locations=self._locations, length=length
         )
+
+    def specification(self) -> ModelSpec:
+        """Return the shapes of a model; an output may depend on earlier fortnights only."""
+        axes = (self._locations, self.settings["warmup"] + self.settings["piece"])
+        windows = (*axes, len(data.WINDOWS))
+        base = Array(windows, "ridge forecast (pixel, time, window), standardised magnitude")
+        features = Array((*axes, len(self.feature_names)), "features (pixel, time, feature)")
+        output = Array(windows, "forecast (pixel, time, window), standardised magnitude")
+        return ModelSpec({"series": features, "base": base}, output, time_axis=2)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
         """Return one epoch: the training part in random pieces, the others in order.

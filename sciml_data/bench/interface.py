@@ -93,11 +93,14 @@ class ModelSpec:
         inputs: by name. A model of a single input gets an array, other models get a dict.
         output: of the model.
         has_classes: whether targets are numbers of classes, and the output is a logit of each.
+        time_axis: axis of inputs and output, counted with the batch, along which an output may
+            depend on earlier inputs only; None for no such axis.
     """
 
     inputs: Mapping[str, Array]
     output: Array
     has_classes: bool = False
+    time_axis: int | None = None
 
     def keras_inputs(self) -> Any:
         """Return a `keras.Input` for each input: a dict by name, or the only one."""

@@ -329,8 +329,7 @@ def _resumed(
     """Return the values of `read_request` for a resumed run, from its record."""
     from dataclasses import replace
 
-    from sciml_data.bench import LATEST, Sample, find_run, load_record, require_same_model
-    from sciml_data.bench.record import is_external
+    from sciml_data.bench import LATEST, Sample, find_run, load_record
 
     # Seed 0 was typed, although it counts as false and equals False.
     given = [
@@ -347,30 +346,12 @@ def _resumed(
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
     folder = find_run(home, name, on_left_out=log_one_left_out)
     record = load_record(folder)
-    if is_external(record):
-        raise CallError(
-            f"run {folder.name} has external predictions: nothing was trained, so nothing can be "
-            "resumed",
-            untouched="the run was not changed",
-        )
     if record["benchmark"]["name"] != benchmark:
         raise CallError(f"run {folder.name} belongs to benchmark {record['benchmark']['name']!r}")
     used = record["distribution"].get("backend", "tensorflow")
     if options["backend"] not in {None, used}:
         raise CallError(f"run {folder.name} was started with --backend {used}")
-    source = record["model"]["source"]
-    own = request.own
-    if own and source:
-        require_same_model(record, own.origin)
-        # The settings of the run have this name; a copy of the file may have another.
-        own = replace(own, name=record["model"]["name"], file=source["file"])
-    elif source:
-        # The copy in the run's folder is not executed unasked: a stranger may have sent the run.
-        raise CallError(
-            f"run {folder.name} trains a model of {source['file']}, which is needed to resume it",
-            untouched="the run was not changed",
-            hint=f"--model {source['file']}:{source['function']}",
-        )
+    own = _resumed_model(request.own, record, folder)
     variant = record["benchmark"].get("variant")
     request = replace(
         request,
@@ -385,6 +366,33 @@ def _resumed(
         is_sample=record["synthetic"],
     )
     return folder, request, [record["seeds"]["seed"]], Sample.of(record["dataset"])
+
+
+def _resumed_model(own: OwnModel | None, record: dict[str, Any], folder: Path) -> OwnModel | None:
+    """Return the user's own model with the name that it has in the settings of the run."""
+    from dataclasses import replace
+
+    from sciml_data.bench import require_same_model
+    from sciml_data.bench.record import is_external
+
+    if is_external(record):
+        raise CallError(
+            f"run {folder.name} has external predictions: nothing was trained, so nothing can be "
+            "resumed",
+            untouched="the run was not changed",
+        )
+    source = record["model"]["source"]
+    if source and not own:
+        # The copy in the run's folder is not executed unasked: a stranger may have sent the run.
+        raise CallError(
+            f"run {folder.name} trains a model of {source['file']}, which is needed to resume it",
+            untouched="the run was not changed",
+            hint=f"--model {source['file']}:{source['function']}",
+        )
+    if own is None:
+        return None
+    require_same_model(record, own.origin)
+    return replace(own, name=record["model"]["name"], file=source["file"])
 
 
 def _discard(_line: str) -> None:

@@ -119,7 +119,7 @@ def test_a_stopped_run_is_resumed_with_the_same_file_only(model: Path, tmp_path:
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        ("wrong_shape", "(3,)"),
+        ("wrong_shape", "(32, 3)"),
         ("raises", "line 18: raises failed: ZeroDivisionError"),
         ("wrong_input", "calling the model on a batch"),
         ("nothing", "returned dict"),

@@ -27,6 +27,7 @@ SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
 RECORD_NAME = "record.json"
 SUCCESS = "success"
+KERAS = "keras"  # kind of a model that the engine trains
 EXTERNAL = "external"  # value of `training`: only predictions of another program were scored
 # At least two components, so that a unit such as 1/s is not a path; not the path of a URL.
 ABSOLUTE_PATH = re.compile(r"(?<![\w:/.~-])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
@@ -44,6 +45,7 @@ REPEATS_SHARE: Mapping[str, Callable[[Record], object]] = {
     "data": lambda record: record["dataset"]["manifest_digest"],
     "split": lambda record: record["split"]["members_digest"],
     "model": lambda record: record["model"]["name"],
+    "model file": lambda record: (record["model"]["source"] or {}).get("sha256"),
     "settings": lambda record: dict(record["settings"]),
     "metrics": lambda record: record["metric_definitions"],
     "code": lambda record: record["code"]["runner_digest"],
@@ -167,6 +169,8 @@ def contradictions(record: Record) -> Iterator[Problem]:
     for name in record["settings_overridden"]:
         if name not in record["settings"]:
             yield Problem("setting", "settings_overridden", f"no setting {name!r:.80}")
+    if (record["model"]["origin"] == "own") != (record["model"]["source"] is not None):
+        yield Problem("model", "model/source", "an own model has a source, others have none")
     yield from _training_problems(record)
     yield from _impossible_times(record)
 
@@ -174,6 +178,20 @@ def contradictions(record: Record) -> Iterator[Problem]:
 def is_external(record: Record) -> bool:
     """Return whether a record has scores of predictions that another program made."""
     return record.get("training") == EXTERNAL
+
+
+def has_epochs(record: Record) -> bool:
+    """Return whether the engine trained the model, epoch by epoch, as an MLPerf log shows it."""
+    return bool(record["model"]["kind"] == KERAS)
+
+
+def own_model_remark(record: Record) -> str:
+    """Return that a model is not of the registry, with its file; an empty text if it is."""
+    source = record["model"]["source"]
+    if source is None:
+        return ""
+    place = f"{source['file']}:{source['function']}"
+    return f"the user's own model, not of the registry: {place}, sha256 {source['sha256'][:12]}"
 
 
 def _training_problems(record: Record) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.record import check_repeats, is_external
+from sciml_data.bench.record.record import check_repeats, is_external, own_model_remark
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import MODEL
 
@@ -19,7 +19,6 @@ EXTERNAL_MARK = (
 )
 MISSING = "-"
 BEST = "*"  # marks the best score of a row
-SHORT_HASH = 12  # digits of the hash of a model's file
 MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -77,11 +76,8 @@ def _head(record: Record) -> str:
         f"{_name(record)}, seed {record['seeds']['seed']}",
         f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
     ]
-    if source := record["model"]["source"]:
-        lines.append(
-            f"model of {source['file']}:{source['function']}, not of the registry; "
-            f"sha256 {source['sha256'][:SHORT_HASH]}"
-        )
+    if remark := own_model_remark(record):
+        lines.append(f"model: {remark}")
     if record["reason"]:
         lines.append(f"reason: {record['reason']}")
     lines += _headline(record)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.bench.interface import Problem, check_problem, load_runner
 from sciml_data.bench.record import record as records
 from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import KERAS
 from sciml_data.bench.run.interruptions import (
     lost_workers_raise,
     monitoring,
@@ -60,7 +61,7 @@ from sciml_data.bench.training.checkpoint import (
     replace_damaged,
 )
 from sciml_data.bench.training.loop import Trained, Training, train
-from sciml_data.bench.training.own_model import FIT_PREDICT, KERAS
+from sciml_data.bench.training.own_model import FIT_PREDICT
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.home import DatasetFolder, Home, write_atomically
 
@@ -137,7 +138,12 @@ def _own_training(
     from sciml_data.bench.training.adapted import OwnTraining
 
     own = OwnTraining(request.own, problem, settings)
-    return own, own.check(backend.current().describe(strategy)["replicas"])
+    kind = own.check()
+    if kind == FIT_PREDICT:
+        from sciml_data.bench.training.fit_predict import check_rows
+
+        check_rows(own, backend.current().describe(strategy)["replicas"])
+    return own, kind
 
 
 def run_once(  # noqa: PLR0913 - keyword-only options of the command line

@@ -21,14 +21,21 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.bench.interface import Problem
 from sciml_data.bench.monitoring import Monitor, machine
 from sciml_data.bench.record import runs
-from sciml_data.bench.record.record import RECORD_NAME, SCHEMA_VERSION, as_json, digest, load_record
+from sciml_data.bench.record.record import (
+    KERAS,
+    RECORD_NAME,
+    SCHEMA_VERSION,
+    as_json,
+    digest,
+    load_record,
+)
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.scoring.scores import PartScores, metric_definition, metric_rows, target_rows
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
 from sciml_data.bench.training.checkpoint import FILE, load_state
-from sciml_data.bench.training.own_model import KERAS, require_same_model
+from sciml_data.bench.training.own_model import require_same_model
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.bench.training.timeline import Mark
 from sciml_data.errors import RecordError
@@ -284,18 +291,7 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     prepared, source = journal.prepared, journal.prepared.source
     return {
         **describe_data(prepared.task, source, prepared.split, prepared.problem.sizes),
-        "model": {
-            "name": prepared.settings["model"],
-            "parameters": outcome.parameters,
-            "weights_digest": outcome.weights_digest,
-            "framework": f"Keras 3 on {FRAMEWORKS[backend.name()]}"
-            if prepared.kind == KERAS
-            else f"object with {prepared.kind}",
-            "best_epoch": journal.progress.best_epoch,
-            "origin": "registry" if prepared.own is None else "own",
-            "kind": prepared.kind,
-            "source": prepared.source_of_model,
-        },
+        "model": _model(journal, outcome),
         "settings": as_json(prepared.settings),
         "settings_overridden": list(prepared.overridden),
         "settings_digest": settings_digest(prepared, journal.seed),
@@ -305,6 +301,21 @@ def _inputs(journal: Journal, outcome: Outcome) -> dict[str, Any]:
             "data_order": "a function of seed and epoch",
             "deterministic_ops": prepared.settings["deterministic"],
         },
+    }
+
+
+def _model(journal: Journal, outcome: Outcome) -> dict[str, Any]:
+    prepared = journal.prepared
+    framework = f"Keras 3 on {FRAMEWORKS[backend.name()]}"
+    return {
+        "name": prepared.settings["model"],
+        "parameters": outcome.parameters,
+        "weights_digest": outcome.weights_digest,
+        "framework": framework if prepared.kind == KERAS else f"object with {prepared.kind}",
+        "best_epoch": journal.progress.best_epoch,
+        "origin": "registry" if prepared.own is None else "own",
+        "kind": prepared.kind,
+        "source": prepared.source_of_model,
     }
 
 

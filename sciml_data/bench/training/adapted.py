@@ -17,8 +17,8 @@ import keras
 import numpy as np
 
 from sciml_data.bench.interface import ModelSpec
+from sciml_data.bench.record.record import KERAS
 from sciml_data.bench.training.own_model import (
-    FIT_PREDICT,
     UNTOUCHED,
     OwnModel,
     failures_named,
@@ -76,22 +76,14 @@ class OwnTraining:
         spec: ModelSpec = self.problem.specification()
         return spec
 
-    def check(self, replicas: int) -> str:
+    def check(self) -> str:
         """Make the model once before anything is trained, and return its kind.
 
-        Args:
-            replicas: number of devices of the run.
-
         Raises:
-            CallError: the model fails on a batch, its output has another shape, or the training
-                part cannot be given to `fit`.
+            CallError: the model fails on a batch, or its output has another shape.
         """
         body, kind = make(self.own, self.spec, self.settings, seed=0)
-        if kind == FIT_PREDICT:
-            from sciml_data.bench.training.fit_predict import check_rows
-
-            check_rows(self, replicas)
-        else:
+        if kind == KERAS:
             self._checked(body)
         return kind
 
@@ -109,9 +101,37 @@ class OwnTraining:
                 lengths[axis] if length is None else length
                 for axis, length in enumerate(self.spec.output.shape)
             )
-            check_shape(self, tuple(outputs.shape[1:]), expected)
+            check_shape(self, outputs.shape, (len(outputs), *expected), UNTOUCHED)
+            self._check_causal(body, self.problem.plain(inputs), np.asarray(outputs))
             model(inputs)
         return model
+
+    def _check_causal(self, body: Any, plain: Any, outputs: Any) -> None:
+        """Check that the second half of the times does not change outputs of the first half.
+
+        Raises:
+            CallError: it does, so that a forecast would know what it forecasts.
+        """
+        axis = self.spec.time_axis
+        if axis is None:
+            return
+        half = outputs.shape[axis] // 2
+        is_late = np.arange(outputs.shape[axis]) >= half
+
+        def changed(array: Any) -> Any:
+            values = np.moveaxis(np.array(array), axis, 0)
+            values[is_late] = 1 - values[is_late]
+            return np.moveaxis(values, 0, axis)
+
+        other = np.asarray(body(keras.tree.map_structure(changed, plain)))
+        before, after = (values.take(range(half), axis) for values in (outputs, other))
+        if not np.allclose(before, after, rtol=1e-4, atol=1e-4):  # rounding is smaller
+            raise CallError(
+                f"{self.own.file}: outputs depend on later inputs, so that forecasts would know "
+                "what they forecast",
+                untouched=UNTOUCHED,
+                hint='use layers that look back only, such as LSTM, or Conv1D(padding="causal")',
+            )
 
     @cached_property
     def _batch(self) -> tuple[Any, Any]:
@@ -123,16 +143,15 @@ class OwnTraining:
         return inputs, targets
 
 
-def check_shape(training: OwnTraining, given: Any, expected: Any) -> None:
-    """Check the shape of outputs without the axis of the batch.
+def check_shape(training: OwnTraining, given: Any, expected: Any, untouched: str = "") -> None:
+    """Check the shape of outputs: (sample, ...).
 
     Raises:
         CallError: it is not the expected one.
     """
-    if given != expected:
+    if tuple(given) != expected:
         raise CallError(
-            f"{training.own.file}: the model's output for a sample has the shape {given}; "
-            f"{expected} is expected: {training.spec.output.meaning}",
-            untouched=UNTOUCHED,
-            hint=f"the last layer needs {expected} values for each sample",
+            f"{training.own.file}: the output for {expected[0]} samples has the shape "
+            f"{tuple(given)}; {expected} is expected: {training.spec.output.meaning}",
+            untouched=untouched,
         )

@@ -43,23 +43,23 @@ class FitPredict:
         self.body = make(training.own, training.spec, settings, seed)[0]
         x, y = _training_rows(training)
         self.rows, self.features = x.shape
-        with failures_named(training.own, "fit"):
+        with failures_named(training.own, "fit", untouched=""):
             self.body.fit(x, y)
 
     def __call__(self, inputs: Any, **_: Any) -> Any:
         """Return the outputs for the inputs of a batch, for the benchmark's `outputs`."""
         problem, spec = self.training.problem, self.training.spec
         x = _rows(spec, problem.plain(inputs))
-        with failures_named(self.training.own, "predict"):
+        with failures_named(self.training.own, "predict", untouched=""):
             values = self._logits(x) if spec.has_classes else np.asarray(self.body.predict(x))
             if values.ndim == 1 and spec.output.size == 1:
                 values = values[:, None]
-            if values.shape not in {(len(x), spec.output.size), (len(x), *spec.output.shape)}:
-                check_shape(self.training, values.shape[1:], spec.output.shape)
+            expected = (len(x), *(length or 1 for length in spec.output.shape))
+            if values.shape != (len(x), spec.output.size):  # that is the flat form
+                check_shape(self.training, values.shape, expected)
             if not np.isfinite(values).all():
                 raise CallError(f"{self.training.own.file}: predict returned NaN or infinity")
-        shaped = values.reshape(len(x), *spec.output.shape).astype(np.float32)
-        return problem.finish(shaped)
+        return problem.finish(values.reshape(expected).astype(np.float32))
 
     def _logits(self, x: Rows) -> npt.NDArray[Any]:
         """Return logits (row, class) from probabilities, from classes, or as `predict` has them."""

@@ -23,14 +23,16 @@ from types import ModuleType
 from typing import Any
 
 from sciml_data.bench.interface import OWN, ModelSpec
+from sciml_data.bench.record.record import KERAS
 from sciml_data.bench.task.settings import RESERVED, declarations
 from sciml_data.bench.task.task import Task
+from sciml_data.bench.training import backend
 from sciml_data.errors import CallError, JsonError, Problem, RecordError, nearest
 from sciml_data.home import read_small_file
 
 SUFFIX = ".py"
 DEFAULT_FUNCTION = "build"
-KERAS, FIT_PREDICT = "keras", "fit and predict"  # kinds of a model, as records have them
+FIT_PREDICT = "fit and predict"  # kind of a model without epochs, as records have it
 LEADING = ("spec", "settings")  # arguments that the engine gives
 SIMPLE = (bool, int, float, str)  # types of settings; lists of them are settings too
 MEMORY = "memory_mib"  # setting that limits the arrays of a model with fit and predict
@@ -73,10 +75,21 @@ def is_own_model(model: object) -> bool:
     return callable(model) or f"{model}:".find(f"{SUFFIX}:") > 0
 
 
+def own_model_of(model: object, backend_name: str | None = None) -> OwnModel | None:
+    """Return the user's own model; None if `model` names a model of the registry.
+
+    Args:
+        model: as of `read_own_model`, or a name.
+        backend_name: backend of Keras, which is chosen first: the file may import Keras.
+    """
+    if not is_own_model(model):
+        return None
+    backend.choose(backend_name)
+    return read_own_model(model)  # type: ignore[arg-type] # a text or a function
+
+
 def read_own_model(model: str | Callable[..., Any]) -> OwnModel:
     """Return the model of a Python file or of a function; the file is executed.
-
-    Keras reads its backend when it is imported, so `backend.choose` is called before.
 
     Args:
         model: `path/to/file.py:function`, or `path/to/file.py` if the function is called `build`,
@@ -200,7 +213,7 @@ def _identity(source: Mapping[str, str] | None) -> tuple[str, str] | None:
 
 
 @contextlib.contextmanager
-def failures_named(own: OwnModel, doing: str) -> Iterator[None]:
+def failures_named(own: OwnModel, doing: str, untouched: str = UNTOUCHED) -> Iterator[None]:
     """Raise a CallError of one sentence, with file and line, if the user's code fails."""
     try:
         yield
@@ -211,7 +224,7 @@ def failures_named(own: OwnModel, doing: str) -> Iterator[None]:
         raise CallError(
             f"{_place(error, own.path)}: {doing} failed: {type(error).__name__}: "
             f"{message:.{MAX_MESSAGE}}",
-            untouched=UNTOUCHED,
+            untouched=untouched,
         ) from error
 
 
