@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, is_external
+from sciml_data.bench.record.record import RECORD_NAME, has_epochs, is_external, own_model_remark
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.metadata.addresses import REPOSITORY
@@ -56,6 +56,8 @@ def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Pag
         values={
             "record": record,
             "synthetic": SYNTHETIC,
+            "own_model": own_model_remark(record),
+            "has_epochs": has_epochs(record),
             "dataset_path": dataset_path(data["id"], data["version"]) if has_dataset else "",
             "benchmark_path": benchmark,
             "log": log,
@@ -131,7 +133,9 @@ def install_lines(record: Record) -> list[str]:
 
 def run_command(record: Record) -> list[str]:
     """Return the words of the command that repeats a run."""
-    command = ["sciml-data", "run", record["benchmark"]["name"], "--model", record["model"]["name"]]
+    source = record["model"]["source"]
+    model = f"{source['file']}:{source['function']}" if source else record["model"]["name"]
+    command = ["sciml-data", "run", record["benchmark"]["name"], "--model", model]
     if is_external(record):
         command[1:4] = ["score", record["benchmark"]["name"], PREDICTIONS_NAME, "--name"]
     command += ["--split", record["split"]["name"], "--seed", str(record["seeds"]["seed"])]

@@ -17,7 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT_ID, SUCCESS, identity, is_external
+from sciml_data.bench.record.record import (
+    SHORT_ID,
+    SUCCESS,
+    identity,
+    is_external,
+    own_model_remark,
+)
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
 from sciml_data.results.board.summary import (
@@ -313,6 +319,7 @@ def _group_rows(
     failures = sum(record["status"] in MISSED for record in group)
     remarks = [
         EXTERNAL_REMARK if is_external(group[0]) else "",
+        own_model_remark(group[0]),
         _count(successes - len(first_runs), "later runs of a seed that ran before, left out"),
         _count(failures, "runs that failed or were aborted, not counted"),
     ]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, digest, is_external
+from sciml_data.bench.record.record import RECORD_NAME, digest, has_epochs, is_external
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.errors import Problem, RecordError
 from sciml_data.results.mlperf_log.lines import Event, line_in_json, to_line
@@ -106,6 +106,12 @@ def _check_complete(record: Mapping[str, Any]) -> None:
     if is_external(record):
         raise RecordError(
             f"run {record['run_id']} has external predictions: nothing was trained, so there is no "
+            "training to log",
+            untouched="nothing was written",
+        )
+    if not has_epochs(record):
+        raise RecordError(
+            f"the model of run {record['run_id']} was trained without epochs, so there is no "
             "training to log",
             untouched="nothing was written",
         )

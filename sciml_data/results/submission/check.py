@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import sciml_data
-from sciml_data.bench.record.record import is_external
+from sciml_data.bench.record.record import is_external, own_model_remark
 from sciml_data.bench.scoring.predictions import load_predictions, value_problems
 from sciml_data.bench.scoring.stored_file import MAX_FILE_BYTES
 from sciml_data.errors import JsonError, Problem, RecordError, SciMLDataError
@@ -156,6 +156,7 @@ def _record_problems(tree: Tree, registry: Registry, history: Path) -> Iterator[
             yield problem
     for number, record in tree.records.items():
         yield from _predictions_problems(tree, number, record)
+        yield from _model_problems(tree, number, record)
         if number in tree.logs:
             path = tree.root / layout.result_name(number)
             yield from log_problems(path, tree.logs[number], record, registry)
@@ -201,6 +202,20 @@ def _predictions_problems(tree: Tree, number: int, record: dict[str, Any]) -> It
     # What is not a plain file is a problem of the layout already.
     elif reason == "no such file" and tree.terms and tree.terms["predictions"]["stored"]:
         yield Problem("predictions", name, "is missing, but the terms say that it is stored")
+
+
+def _model_problems(tree: Tree, number: int, record: dict[str, Any]) -> Iterator[Problem]:
+    """Yield why `model.py` is not the file of a record's model; it is never executed."""
+    source, path = record["model"]["source"], tree.root / layout.MODEL
+    if why_not_plain(path):  # what is not a plain file is a problem of the layout already
+        if layout.has_small_model(record):
+            yield Problem("model", layout.MODEL, "is missing")
+    elif source is None:
+        message = f"{layout.record_name(number)} has a model of the registry"
+        yield Problem("model", layout.MODEL, message)
+    elif (found := hash_file(path)) != f"sha256:{source['sha256']}":
+        message = f"sha256:{source['sha256']} in {layout.record_name(number)}, {found} found"
+        yield Problem("model", layout.MODEL, message)
 
 
 def _content_problems(
@@ -318,10 +333,12 @@ def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
     if any(record["synthetic"] for record in records.values()):
         yield "SYNTHETIC data: generated from a seed; these scores say nothing about nature"
     for name, record in records.items():
-        if is_external(record):
-            yield f"{name}: {layout.EXTERNAL_PREDICTIONS}"
-        if reason := unknown_code(record):
-            yield f"{name}: {reason}"
+        remarks = [
+            layout.EXTERNAL_PREDICTIONS if is_external(record) else "",
+            own_model_remark(record),
+            unknown_code(record),
+        ]
+        yield from (f"{name}: {remark}" for remark in remarks if remark)
         if not record["synthetic"] and not is_pinned(record, registry):
             yield f"{name}: the registry pins no manifest, so its data cannot be compared"
     if not has_whole_history(history):

@@ -25,6 +25,7 @@ from sciml_data.registry.layout import Registry
 from sciml_data.results import mlperf_log
 from sciml_data.results.submission.layout import (
     CONFIG,
+    MODEL,
     STATUSES,
     SYSTEM,
     Terms,
@@ -179,6 +180,8 @@ def run_command(records: Sequence[Record]) -> str:
         return " && ".join(
             shlex.join(["sciml-data", *words, *options[0], *options[1]]) for words in commands
         )
+    if source := record["model"]["source"]:
+        model = f"{MODEL}:{source['function']}"
     words = ["sciml-data", "run", name, "--model", model, *_task_options(record)]
     words += ["--seed", seeds[0]] if len(seeds) == 1 else ["--seeds", ",".join(seeds)]
     return shlex.join([*words, *_overridden(record), *_devices(record)])

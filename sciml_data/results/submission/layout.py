@@ -23,7 +23,7 @@ from sciml_data.bench.record.record import (
     ABSOLUTE_PATH,
     SCHEMA_PATH,
     contradictions,
-    is_external,
+    has_epochs,
     record_digest,
     schema_validator,
 )
@@ -45,6 +45,7 @@ CONFIG = "config.yaml"
 README = "README.md"
 VERSION = "VERSION.txt"
 SYSTEM = "system.json"
+MODEL = "model.py"  # file of the submitter's own model, if the registry does not have the model
 REFERENCE = "reference.json"  # record of a run of the reference model, if one was given
 CONTRIBUTION = "scientific_contribution.md"
 CONTRIBUTION_PDF = "scientific_contribution.pdf"
@@ -61,7 +62,7 @@ REQUIRED_FILES = (
     CONTRIBUTION_PDF,
     CONTRIBUTION_PDF_AS_IN_POLICY,
 )
-OPTIONAL_FILES = (REFERENCE, VERIFICATION)
+OPTIONAL_FILES = (REFERENCE, VERIFICATION, MODEL)
 NUMBERED = re.compile(r"(result|record|predictions)-([1-9][0-9]{0,3})\.(txt|json|nc)")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # MLPerf's words for a system's availability (system_desc_checker, training rules 4 and later).
@@ -74,6 +75,7 @@ STATUSES = {
 EXTERNAL_PREDICTIONS = (
     "external predictions: another program trained and predicted, so there is no log of a training"
 )
+MAX_MODEL_BYTES = 1 << 20
 MAX_FILES = 40_000  # three for each of 9,999 runs, and ten more
 TERMS_SCHEMA_PATH = Path(__file__).with_name("submission.schema.json")
 # What `ABSOLUTE_PATH` does not match: Windows paths, file URLs, and `~/`.
@@ -93,6 +95,12 @@ def record_name(number: int) -> str:
 def predictions_name(number: int) -> str:
     """Return the name of the predictions of the n-th run, from 1."""
     return f"predictions-{number}.nc"
+
+
+def has_small_model(record: Mapping[str, Any]) -> bool:
+    """Return whether a run has the file of its own model, small enough for git."""
+    stated = record["outputs"].get("model")
+    return stated is not None and stated["size_bytes"] <= MAX_MODEL_BYTES
 
 
 @dataclass(frozen=True)
@@ -241,10 +249,10 @@ def _count_runs(tree: Tree) -> None:
 
 
 def _count_logs(tree: Tree) -> None:
-    """Add a problem unless each trained run has a log; external predictions have none."""
-    logs, external = _numbers(tree, "result"), map(is_external, tree.records.values())
-    numbers = {number for number, each in zip(tree.records, external, strict=True) if each}
-    expected = [number for number in _numbers(tree, "record") if number not in numbers]
+    """Add a problem unless each run that was trained in epochs has a log, and no other has."""
+    logs = _numbers(tree, "result")
+    without = {number for number, record in tree.records.items() if not has_epochs(record)}
+    expected = [number for number in _numbers(tree, "record") if number not in without]
     if logs != expected:
         tree.add("layout", "result-n.txt", f"one for each run expected, {logs} found")
 

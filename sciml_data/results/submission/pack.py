@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, is_external, load_record
-from sciml_data.bench.record.runs import PREDICTIONS_NAME
+from sciml_data.bench.record.record import (
+    RECORD_NAME,
+    has_epochs,
+    is_external,
+    load_record,
+    own_model_remark,
+)
+from sciml_data.bench.record.runs import MODEL_NAME, PREDICTIONS_NAME
 from sciml_data.bench.run.rescoring import check_outputs
 from sciml_data.errors import Problem, RecordError, SciMLDataError
 from sciml_data.results.mlperf_log import application, submission_version
@@ -155,10 +161,12 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
     no_predictions = _why_no_predictions(runs, extras)
     for number, run in enumerate(runs, start=1):
         shutil.copyfile(run.folder / RECORD_NAME, folder / layout.record_name(number))
-        if not is_external(run.record):
+        if has_epochs(run.record):
             _text(folder, layout.result_name(number), make_log(run.record, terms))
         if no_predictions is None:
             shutil.copyfile(run.folder / PREDICTIONS_NAME, folder / layout.predictions_name(number))
+    if layout.has_small_model(records[0]):
+        shutil.copyfile(runs[0].folder / MODEL_NAME, folder / layout.MODEL)
     warnings = _warnings(records)
     document = {
         "schema_version": "1.0",
@@ -188,6 +196,7 @@ def _write(folder: Path, runs: Sequence[Run], terms: Terms, extras: Extras) -> N
 def _warnings(records: Sequence[Record]) -> list[str]:
     """Return facts that are allowed and that readers must know."""
     warnings = [layout.EXTERNAL_PREDICTIONS] if is_external(records[0]) else []
+    warnings += [remark] if (remark := own_model_remark(records[0])) else []
     return warnings + [
         f"seed {record['seeds']['seed']}: {reason}"
         for record in records

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.record import is_external
+from sciml_data.bench.record.record import has_epochs
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.results.submission.files import data_commands, run_command
 from sciml_data.results.submission.layout import (
     Terms,
+    has_small_model,
     predictions_name,
     record_name,
     result_name,
@@ -119,7 +120,8 @@ def _how_to_repeat(records: Sequence[Record]) -> str:
 def _files(records: Sequence[Record]) -> str:
     stated = records[0]["outputs"].get("predictions")
     lines = [
-        *([] if is_external(records[0]) else [f"- `{result_name(1)}` ...: MLPerf log of each run"]),
+        *([f"- `{result_name(1)}` ...: MLPerf log of each run"] if has_epochs(records[0]) else []),
+        *(["- `model.py`: the model"] if has_small_model(records[0]) else []),
         f"- `{record_name(1)}` ...: the record of each run, from which all else here is made",
         f"- `{predictions_name(1)}` ...: what was predicted, from which the scores can be computed"
         " again; where they are too large to be here, the records hold their digests",
@@ -144,7 +146,7 @@ def _result_format(record: Record) -> list[str]:
         )
     files = "one log (`result-n.txt`) and its predictions. The log's `result` is taken from the "
     files += "record, the record's scores from the predictions; "
-    if is_external(record):
+    if not has_epochs(record):
         files = "and its predictions, from which the record's scores are taken; "
     format_text = (
         f"Each run is one record (`record-n.json`), {files}"
