@@ -1,5 +1,5 @@
 from . import errors
-from .api.benchmarks import LoadedBenchmark, benchmarks, load_benchmark
+from .api.benchmarks import LoadedBenchmark, benchmarks, load_benchmark, run
 from .api.datasets import (
     adopt_dataset,
     convert_dataset,
@@ -41,6 +41,7 @@ __all__ = [
     "plan_dataset",
     "pooch",
     "rescore",
+    "run",
     "score",
     "trusting",
     "verify_dataset",

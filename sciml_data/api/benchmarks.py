@@ -17,20 +17,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.api.datasets import Log, _discard
-from sciml_data.errors import nearest
+from sciml_data.errors import CallError, nearest
 from sciml_data.home import HomePath, find_home
 from sciml_data.progress import Progress
 from sciml_data.registry import RegistryPath, find_registry, html_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     import pandas as pd
     import xarray as xr
 
+    from sciml_data.api.results import PathLike, Run
     from sciml_data.bench.run import Opened
     from sciml_data.bench.scoring import Metric
 
-__all__ = ["LoadedBenchmark", "benchmarks", "load_benchmark"]
+__all__ = ["LoadedBenchmark", "benchmarks", "load_benchmark", "run"]
 
 
 def benchmarks(*, registry: RegistryPath = None) -> list[str]:
@@ -110,6 +113,98 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
         log=log,
     )
     return LoadedBenchmark(opened)
+
+
+def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
+    name: str,
+    *,
+    model: str | Callable[..., Any] | None = None,
+    split: str | None = None,
+    variant: str | None = None,
+    dataset: str | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    seed: int = 0,
+    folder: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    sample_set: Sequence[str] = (),
+    mirrors: Sequence[str] = (),
+    strategy: str = "auto",
+    backend: str | None = None,
+    threads: int | None = None,
+    monitor_s: float = 1.0,
+    registry: RegistryPath = None,
+    home: HomePath = None,
+    runs: PathLike | None = None,
+    wait: bool = True,
+    log: Log | None = None,
+) -> Run:
+    """Train and score a benchmark, and return the run; see `sciml-data run`.
+
+        sciml_data.run("uno", model=build, split="cell", settings={"epochs": 5})
+
+    Args:
+        name: of the benchmark.
+        model: name of a model of the benchmark; None is its default. Or your own: a function, or
+            ``file.py:function``; see docs/own-model.md.
+        split: name; None is the headline split.
+        variant: name, for benchmarks with several.
+        dataset: id, for benchmarks with several.
+        settings: values that replace those of the benchmark; also as ``KEY=VALUE`` texts.
+        seed: of weights, dropout and batch order.
+        folder: name of the run's folder; an existing run with this name is resumed.
+        sample: use the synthetic sample.
+        sample_seed: seed of the sample.
+        sample_set: ``KEY=VALUE`` texts for the size of the sample.
+        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
+        strategy: ``auto``, ``default``, ``mirrored``, ``mirrored:N`` or ``multiworker``.
+        backend: of Keras: ``tensorflow``, or ``jax`` (experimental).
+        threads: of the backend.
+        monitor_s: sampling interval of the resource monitor in seconds; 0 disables it.
+        registry: registry folder.
+        home: folder of all data.
+        runs: folder of the runs.
+        wait: wait while another process works on the same data; otherwise fail at once.
+        log: gets a line for each step and each epoch.
+
+    Raises:
+        CallError: no such benchmark, model, split, variant, dataset or setting, or your model
+            fails before it is trained; nothing was written.
+        SciMLDataError: the data or the run failed.
+    """
+    from sciml_data.api.results import Run, find_place
+    from sciml_data.bench import Request, Sample, load_record, named_run_folder, prepare, run_once
+    from sciml_data.bench.run import stage
+    from sciml_data.bench.training import own_model_of
+
+    log = log or _discard
+    found, place = find_registry(registry), find_place(home, runs, wait=wait, log=log)
+    own = own_model_of(model, backend)
+    request = Request(
+        name,
+        found,
+        model=own.name if own else str(model) if model else None,
+        split=split,
+        variant=variant,
+        dataset=dataset,
+        overrides=_overrides(settings),
+        strategy=strategy,
+        threads=threads,
+        backend=backend,
+        is_sample=sample,
+        own=own,
+    )
+    made_from = Sample(sample_seed, tuple(sample_set)) if sample else None
+    prepared = prepare(
+        request,
+        lambda task: stage(task, found, home=place, mirrors=mirrors, sample=made_from, log=log),
+        log=log,
+    )
+    resume = named_run_folder(place, name, folder) if folder else None
+    done = run_once(prepared, seed, home=place, resume=resume, monitor_s=monitor_s, log=log)
+    if done is None:
+        raise CallError("this process is a worker of the run; the first worker has the result")
+    return Run(done, load_record(done))
 
 
 def _overrides(settings: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def load_run(run: PathLike, *, home: HomePath = None, runs: PathLike | None = No
     """
     from sciml_data.bench import find_run, load_record
 
-    folder = find_run(_home(home, runs), os.fspath(run))
+    folder = find_run(find_place(home, runs), os.fspath(run))
     return Run(folder, load_record(folder))
 
 
@@ -164,7 +164,7 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
     from sciml_data.bench import load_record
     from sciml_data.bench.run import align, score_external
 
-    place = _home(home, runs)
+    place = find_place(home, runs)
     aligned = align(benchmark.opened, predictions, units=units)
     folder = score_external(
         benchmark.opened, aligned, home=place, name=name, seed=seed, log=log or _discard
@@ -205,7 +205,7 @@ def rescore(  # noqa: PLR0913 - the first names the run, the rest are keywords
     from sciml_data.bench import Sample, find_run, load_record, stage
     from sciml_data.bench import rescore as rescore_run
 
-    place = _home(home, runs, wait=wait, log=log)
+    place = find_place(home, runs, wait=wait, log=log)
     folder = run.folder if isinstance(run, Run) else find_run(place, os.fspath(run))
     found, sample = find_registry(registry), Sample.of(load_record(folder)["dataset"])
     return rescore_run(
@@ -290,7 +290,7 @@ def board(
     from sciml_data.results.submission import make_board
 
     names = [str(each.folder if isinstance(each, Run) else each) for each in runs_or_folders]
-    place = _home(home, runs)
+    place = find_place(home, runs)
     return Board(make_board(find_registry(registry), place, names, benchmark=benchmark))
 
 
@@ -403,7 +403,8 @@ def _written(text: str, target: str | None) -> str:
     return target
 
 
-def _home(
+def find_place(
     home: HomePath, runs: PathLike | None, *, wait: bool | None = None, log: Log | None = None
 ) -> Home:
+    """Return the home with the folder of its runs."""
     return find_home(home, runs=None if runs is None else Path(runs), wait=wait, log=log)
