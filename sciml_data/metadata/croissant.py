@@ -6,8 +6,8 @@ The format limits what can be said:
   pinned, is part of a FileSet, which has no hash. The manifest is a FileObject with its sha256, and
   holds every hash.
 - A RecordSet cannot read records of HDF5, NetCDF or fixed-width text. So RecordSets describe only
-  the tables beside the descriptor, which are CSV. The variables of the ready form are listed as
-  `variableMeasured`.
+  CSV: the tables beside the descriptor, and native files of `csv_table` with commas. The variables
+  of the ready form are listed as `variableMeasured`.
 - Only a version whose files come from a service is a live dataset.
 """
 
@@ -46,6 +46,7 @@ CONTEXT: dict[str, Any] = {
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "name": {"@container": "@language"},
 } | {term: f"cr:{term}" for term in TERMS}
+NO_WORD = re.compile(r"[^\w.-]")
 DATA_TYPES = {"string": "sc:Text", "integer": "sc:Integer", "number": "sc:Float"}
 
 
@@ -71,7 +72,10 @@ def to_croissant(facts: Facts) -> dict[str, Any]:
         "isLiveDataset": facts.is_live,
         "prov:wasDerivedFrom": [{"@id": work.identifier.url} for work in facts.sources],
         "distribution": [*_resources(facts.resources), *_native_files(facts)],
-        "recordSet": [_record_set(resource) for resource in facts.resources if resource.columns],
+        "recordSet": [
+            *(_record_set(resource) for resource in facts.resources if resource.columns),
+            *(_native_records(file) for file in _listed(facts) if file.columns),
+        ],
         "variableMeasured": [
             variable_node(name, variable) for name, variable in facts.variables.items()
         ],
@@ -95,9 +99,7 @@ def _resources(resources: Sequence[Resource]) -> Iterator[dict[str, Any]]:
 
 def _native_files(facts: Facts) -> Iterator[dict[str, Any]]:
     """Yield a FileObject for each file that can be one, and FileSets for all others."""
-    single = [file for file in facts.files if file.urls and (file.sha256 or file.md5)]
-    if len(single) > MAX_LISTED_FILES:
-        single = []
+    single = _listed(facts)
     yield from (_file_object(file) for file in single)
     listed = {file.path for file in single}
     yield from _file_sets([file for file in facts.files if file.path not in listed])
@@ -112,6 +114,12 @@ def _native_files(facts: Facts) -> Iterator[dict[str, Any]]:
             "encodingFormat": group.media_type,
             "includes": group.glob,
         }
+
+
+def _listed(facts: Facts) -> list[NativeFile]:
+    """Return the native files that are a FileObject each: none if they are too many."""
+    single = [file for file in facts.files if file.urls and (file.sha256 or file.md5)]
+    return single if len(single) <= MAX_LISTED_FILES else []
 
 
 def _file_object(file: NativeFile) -> dict[str, Any]:
@@ -170,5 +178,31 @@ def _record_set(table: Resource) -> dict[str, Any]:
                 "source": {"fileObject": {"@id": table.name}, "extract": {"column": name}},
             }
             for name, kind in table.columns
+        ],
+    }
+
+
+def _native_records(file: NativeFile) -> dict[str, Any]:
+    """Return the RecordSet of a native CSV table, in which missing values are as published."""
+    file_id = _identifier(file.path)
+    fields = {
+        label: f"records/{file_id}/{NO_WORD.sub('_', label)}"  # mlcroissant refuses white space
+        for label, _ in file.columns
+    }
+    return {
+        "@type": "cr:RecordSet",
+        "@id": f"records/{file_id}",
+        "name": f"records/{file_id}",
+        "description": f"Rows of {file.path}",
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": fields[label],
+                "name": fields[label],
+                "description": label,
+                "dataType": DATA_TYPES.get(kind, "sc:Text"),
+                "source": {"fileObject": {"@id": file_id}, "extract": {"column": label}},
+            }
+            for label, kind in file.columns
         ],
     }

@@ -26,7 +26,7 @@ from sciml_data.metadata.addresses import (
 )
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor, Mirror, Variable
 from sciml_data.registry.layout import registry_of
-from sciml_data.registry.manifest import Entry
+from sciml_data.registry.manifest import Entry, match_paths
 
 LICENCE_NOT_STATED = "LicenseRef-not-stated"
 OWN_LICENCE_PREFIX = "LicenseRef-"  # SPDX's prefix of licences that are not in its list
@@ -161,13 +161,17 @@ class Access:
 
 @dataclass(frozen=True)
 class NativeFile:
-    """A file of the manifest, as upstream publishes it; `hash` is `kind:digest`."""
+    """A file of the manifest, as upstream publishes it; `hash` is `kind:digest`.
+
+    `columns` are label and type (Table Schema) of each column of a plain table with commas.
+    """
 
     path: str
     size_bytes: int
     hash: str
     media_type: str
     urls: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def hash_kind(self) -> str:
@@ -471,7 +475,18 @@ def _native_file(descriptor: Descriptor, entry: Entry) -> NativeFile:
         hash=entry.hash,
         media_type=media_type(entry.path, _stated_types(descriptor)),
         urls=tuple(dict.fromkeys(url for url in urls if url is not None)),
+        columns=_columns(descriptor.native, entry.path),
     )
+
+
+def _columns(native: Mapping[str, Any], path: str) -> tuple[tuple[str, str], ...]:
+    """Return label and type of the columns of a table that any CSV reader reads as it is."""
+    dialect = native.get("dialect", {})
+    is_plain = native.get("reader") == "csv_table" and "compression" not in native
+    is_plain = is_plain and dialect.get("delimiter", ",") == "," and dialect.get("header", True)
+    if not is_plain or match_paths(native.get("left_native", {}), [path]):
+        return ()
+    return tuple((field["name"], field["type"]) for field in native["schema"]["fields"])
 
 
 def _web_mirrors(descriptor: Descriptor) -> Iterator[Mirror]:

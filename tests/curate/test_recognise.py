@@ -27,6 +27,7 @@ from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import manifest_of, match_paths
 from sciml_data.testing.server import FileServer
 from tests.support.raw_files import RAW, write
+from tests.support.versions import rdflib_warns
 
 STATED = (
     "--title", "Made up for tests", "--license", "CC0-1.0", "--creator", "A user",
@@ -295,3 +296,25 @@ def test_without_the_extra_the_files_are_not_recognised_and_that_is_said(
 
     assert recognise(tmp_path, manifest_of(tmp_path), lines.append) is None
     assert "sciml-data[formats]" in lines[0]
+
+
+@rdflib_warns
+def test_croissant_reads_the_records_of_a_published_table(tmp_path: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    write(tmp_path / "raw" / "a b.csv", b"day,speed (m/s)\n2001-02-03,1.5\n2001-02-04,2.5\n")
+    root = tmp_path / "registry"
+    with FileServer(tmp_path / "raw") as server:
+        run("new", "roof", "1.0", "--files", str(tmp_path / "raw"), "--registry", str(root),
+            "--mirror", server.url, *STATED)  # fmt: skip
+        fill(root)
+        target = tmp_path / "croissant.json"
+        run("export", "croissant", "roof", "--registry", str(root), "--to", str(target))
+        dataset = mlcroissant.Dataset(jsonld=str(target))
+        (name,) = [
+            each.uuid
+            for each in dataset.metadata.record_sets
+            if each.uuid.startswith("records/native/")
+        ]
+        rows = list(dataset.records(name))
+
+    assert [row[f"{name}/speed__m_s_"] for row in rows] == [1.5, 2.5]
