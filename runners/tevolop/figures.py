@@ -61,12 +61,14 @@ def _means(values: Predictions, steps: int) -> tuple[Any, Any, Any]:
 
 def _map(results: plots.Results) -> Any:
     """Return a map of fault groups, pixels of each part, and the greatest earthquakes."""
-    heading = "pixels that are forecast; shades are fault groups"
-    figure, axes = plots.subplots(results, 1, 1, size=(8.6, 6.2), heading=heading)
-    chart, dataset = axes[0, 0], results.record["dataset"]
+    dataset = results.record["dataset"]
     registry = Path(__file__).resolve().parents[2]
     folder = registry / "datapackages" / dataset["id"] / dataset["version"]
     grid, faults = _grid_of(folder / "datapackage.json"), folder / FAULT_MAP
+    shades_mean = "; shades are fault groups" if faults.is_file() else ""
+    heading = f"pixels that are forecast{shades_mean}"
+    figure, axes = plots.subplots(results, 1, 1, size=(8.6, 6.2), heading=heading)
+    chart = axes[0, 0]
     if faults.is_file():
         edges = (
             np.linspace(grid.west, grid.east, COLUMNS + 1),
