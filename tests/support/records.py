@@ -10,6 +10,12 @@ from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear
 HASH = "sha256:" + "a" * 64
 
 
+def unwatched() -> dict[str, Any]:
+    """Return the groups of a run without a monitor; equal at each call, unlike real memory."""
+    groups = not_monitored()
+    return groups | {"resources": groups["resources"] | {"peak_host_memory_bytes": 1 << 28}}
+
+
 def sample_record(**changed: Any) -> dict[str, Any]:
     """Return a record as `assemble_record` makes it, of a run on the toy benchmark."""
     output = {"path": "predictions.nc", "sha256": "b" * 64, "size_bytes": 3, "format": "x"}
@@ -135,7 +141,7 @@ def sample_record(**changed: Any) -> dict[str, Any]:
             "predict_samples_per_s": 10.0,
             "reason": "no epoch after the first of a process",
         },
-        **not_monitored(),
+        **unwatched(),
         "facts": {"shared_rows": 0},
         "outputs": {"predictions": output},
         "verification": {"state": "unchecked", "checks": []},
