@@ -16,26 +16,11 @@ from sciml_data.formats import csmask_npz
 from sciml_data.ready.open import declaration_problems
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from tests.support.chip_files import CHIP, SHAPE, write_chip
 from tests.support.native_files import link_real_files, native_of, read_only_shard, reopened
 from tests.support.problems import kinds_and_places
 
 DESCRIPTOR = load_descriptor(find_registry(), "cloud_csmask", "1.0")
-SHAPE = (8, 10)
-FILE = "landsat7.npz"
-
-
-def arrays(**replaced: Any) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    image = rng.random((*SHAPE, 6), np.float32)
-    mask = (np.arange(SHAPE[0] * SHAPE[1]) % 5).astype(np.uint8).reshape(*SHAPE, 1)
-    return {"img": image, "msk": mask, **replaced}
-
-
-def write(root: Path, **replaced: Any) -> dict[str, Any]:
-    root.mkdir(exist_ok=True)
-    content = arrays(**replaced)
-    np.savez_compressed(root / FILE, **{k: v for k, v in content.items() if v is not None})
-    return content
 
 
 def read(root: Path, **options: Any) -> xr.Dataset:
@@ -45,7 +30,7 @@ def read(root: Path, **options: Any) -> xr.Dataset:
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_a_chip_is_read_as_it_is(tmp_path: Path, compression: str) -> None:
-    content = write(tmp_path / "native")
+    content = write_chip(tmp_path / "native")
 
     ready = read(tmp_path / "native", compression=compression)
 
@@ -64,7 +49,7 @@ def test_a_chip_is_read_as_it_is(tmp_path: Path, compression: str) -> None:
 
 
 def test_four_is_cloud_zero_is_shadow_and_the_rest_is_clear(tmp_path: Path) -> None:
-    write(tmp_path / "native")
+    write_chip(tmp_path / "native")
 
     cloud = read(tmp_path / "native")["cloud"]
 
@@ -87,12 +72,12 @@ def test_four_is_cloud_zero_is_shadow_and_the_rest_is_clear(tmp_path: Path) -> N
 def test_what_is_not_as_published_is_named(
     tmp_path: Path, replaced: dict[str, Any], kind: str
 ) -> None:
-    write(tmp_path / "native", **replaced)
+    write_chip(tmp_path / "native", **replaced)
 
     with pytest.raises(NativeFormatError) as error:
         read(tmp_path / "native")
 
-    assert kinds_and_places(error) == [(kind, FILE)]
+    assert kinds_and_places(error) == [(kind, CHIP)]
 
 
 @pytest.mark.parametrize(
@@ -105,19 +90,19 @@ def test_what_is_not_as_published_is_named(
     ids=["half", "empty", "another name"],
 )
 def test_damage_is_an_error_of_the_file(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    write(tmp_path / "native")
-    path = tmp_path / "native" / FILE
+    write_chip(tmp_path / "native")
+    path = tmp_path / "native" / CHIP
     path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(NativeFormatError) as error:
         read(tmp_path / "native")
 
-    assert {place for _, place in kinds_and_places(error)} == {FILE}
+    assert {place for _, place in kinds_and_places(error)} == {CHIP}
 
 
 def test_a_header_that_declares_terabytes_makes_no_array(tmp_path: Path) -> None:
-    write(tmp_path / "native", img=np.zeros((8, 10, 6), np.float32))
-    path = tmp_path / "native" / FILE
+    write_chip(tmp_path / "native", img=np.zeros((8, 10, 6), np.float32))
+    path = tmp_path / "native" / CHIP
     with np.load(path) as file:
         mask = file["msk"]
     header = np.lib.format.magic(1, 0)
@@ -130,7 +115,7 @@ def test_a_header_that_declares_terabytes_makes_no_array(tmp_path: Path) -> None
     with pytest.raises(NativeFormatError) as error:
         read(tmp_path / "native")
 
-    assert kinds_and_places(error) == [("unreadable", FILE)]
+    assert kinds_and_places(error) == [("unreadable", CHIP)]
 
 
 @pytest.mark.reference

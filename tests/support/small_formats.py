@@ -17,9 +17,11 @@ from sciml_data.formats import Native, load_format
 from sciml_data.registry import Descriptor, find_registry, load_descriptor
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.synthetic import load_generator
+from tests.support.chip_files import write_chip
 from tests.support.native_files import native_of
 from tests.support.raw_files import RAW
 from tests.support.sen3_files import write_granule
+from tests.support.snap_files import SCENE, SUBSET, write_scene, write_subset
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ FORMATS: Mapping[str, Small] = {
     "candle_tables": Small("uno_dose", {"rows": 300, "pairs": 60, "cells": 4, "drugs": 6}),
     "cbed_hdf5": Small("stemdl_cbed", CRYSTALS),
     "cbed_npz": Small("stemdl_ds1", {k: v for k, v in CRYSTALS.items() if k != "size"}),
+    "csmask_npz": Small("cloud_csmask"),
     "earthquake": Small("tevolop_socal", block={"parts": PARTS}),
     "hdf5_arrays": Small("hydronet_ds1", {"count": 12}),
     "scan_lmdb": Small("stemdl_reconst_ds1", CRYSTALS | {"probes": 2, "view": 16, "databases": 1}),
     "slstr_hdf5": Small(
         "cloud_slstr_ds1", {"count": {"training": 1, "inference": 1}, "shape": [40, 48]}
     ),
+    "slstr_scenes": Small("slstr_real_mini"),
     "slstr_sen3": Small(""),
     "uno_almanac": Small("uno_almanac", {"cells": 3, "drugs": 4, "rows": 60}),
     "uno_ccle": Small("uno_ccle", {"cells": 4, "drugs": 3}),
@@ -98,6 +102,11 @@ def write_small(name: str, root: Path) -> None:
         write_granule(root)
     elif name in RAW:
         RAW[name](root)
+    elif name == "csmask_npz":
+        write_chip(root)
+    elif name == "slstr_scenes":
+        write_subset(root / "slstr_subset" / SUBSET)
+        write_scene(root / "aatsr" / SCENE)
     elif name == "earthquake":  # a sample has 77 files with 50,000 events in one of the formats
         for place, text in CATALOGUES.items():
             (root / place).parent.mkdir(parents=True)
