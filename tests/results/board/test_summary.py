@@ -43,6 +43,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "settings": ("settings.epochs", 2),
     "metrics": ("metric_definitions.0.metric_version", "2"),
     "code": ("code.runner_digest", OTHER),
+    "model file": ("model.source", {"file": "m.py", "function": "build", "sha256": "c" * 64}),
     "training": ("training", "external"),
 }
 
