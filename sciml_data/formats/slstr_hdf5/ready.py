@@ -390,7 +390,6 @@ def _coordinates(rows: slice, columns: slice) -> dict[str, Variable]:
         "standard_name": "sensor_band_central_radiation_wavelength",
         "units": "um",
     }
-    irradiance = [SOLAR_IRRADIANCE[name] for name in REFLECTIVE]
     return {
         "row": (("row",), np.arange(rows.start, rows.stop, dtype=np.int32), _index("along")),
         "column": (
@@ -414,18 +413,20 @@ def _coordinates(rows: slice, columns: slice) -> dict[str, Variable]:
             wavelength,
         ),
         "thermal_wavelength": (("thermal_band",), wavelengths(THERMAL), wavelength),
-        "solar_irradiance": (
-            ("reflective_band",),
-            np.array(irradiance, np.float32),
-            {
-                "long_name": "solar irradiance of the band, E0",
-                "units": "mW m-2 nm-1",
-                "comment": "of 15 March 2017, 0.9945 au from the sun, also for scenes of other "
-                "days; over a year it varies from -4.3 to +2.3 %",
-            },
-        ),
+        "solar_irradiance": _irradiance(),
     }
 
 
 def _index(direction: str) -> dict[str, Any]:
     return {"long_name": f"native index, 1 km {direction} track", "units": "1"}
+
+
+def _irradiance() -> Variable:
+    attributes = {
+        "long_name": "solar irradiance of the band, E0",
+        "units": "mW m-2 nm-1",
+        "comment": "of 15 March 2017, 0.9945 au from the sun, also for scenes of other days; over "
+        "a year it varies from -4.3 to +2.3 %",
+    }
+    values = np.array([SOLAR_IRRADIANCE[name] for name in REFLECTIVE], np.float32)
+    return ("reflective_band",), values, attributes
