@@ -9,6 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from sciml_data.bench import (
+    choose_variant,
+    load_runner,
+    load_split,
+    load_task,
+    resolve_settings,
+)
 from sciml_data.formats import Native, load_format
 from sciml_data.metadata import FORMS, Facts, Form, write_form
 from sciml_data.registry import find_registry
@@ -26,12 +33,18 @@ from tests.support.raw_files import RAW
 from tests.support.small_formats import FORMATS, small_native, write_small
 from tests.support.small_registry import small_registry
 from tests.support.toy import toy_problem
+from tests.support.uno_samples import ready
 
 # Their small native files are made in seconds.
 CHEAP = ("candle_joined", "earthquake", "hdf5_arrays", "uno_almanac", *RAW)
 
 
-@pytest.fixture(params=CHEAP)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=() if name in CHEAP else pytest.mark.slow)
+        for name in dict.fromkeys([*CHEAP, *FORMATS])
+    ]
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -106,6 +119,16 @@ class TestDcat(ExportContract):
 class TestToy(ProblemContract):
     def problem(self, _folder: Path) -> Any:
         return toy_problem()[0]
+
+
+@pytest.mark.slow
+class TestUno(ProblemContract):
+    def problem(self, _folder: Path) -> Any:
+        runner = find_registry().runner("uno")
+        task = choose_variant(load_task(runner), "auc")
+        settings = {**resolve_settings(task, model="pooled", split="cell"), "boosting_trees": 5}
+        split = load_split(runner, "cell")
+        return load_runner(find_registry(), "uno").prepare(ready("auc"), split, settings)
 
 
 class TestSmallRegistry(RegistryContract):
