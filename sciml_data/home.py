@@ -62,7 +62,8 @@ LEFTOVER = re.compile(r"\..+\.[0-9]+")  # temporary file of `write_atomically`: 
 LEFTOVER_S = 3600.0  # a small file is written in milliseconds; an hour later its writer is gone
 HOLDER_NAME = ".lock.holder"  # who has the lock
 POLL_S = 0.2  # a waiting process asks this often; a fetch or conversion takes far longer
-NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG}
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, *NO_FOLDER}  # /proc says ENOENT to mkdir
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 SEED_NAME = re.compile(r"-?[0-9]+")  # name of a sample's folder
 
@@ -174,7 +175,7 @@ class DatasetFolder:
             lock = _acquire(self.root, purpose, self.waiting if waits else Waiting(is_on=False))
         except OSError as error:
             if error.errno in NOT_WRITABLE:
-                raise not_writable(purpose, self.root) from error
+                raise not_writable(purpose, self.root, error.strerror) from error
             raise
         holder = self.root / HOLDER_NAME
         try:
@@ -289,7 +290,12 @@ def _home_at(path: str | Path | Sequence[str | Path] | None) -> Home:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().resolve()
+    try:
+        folder = Path(path).expanduser().resolve()
+        folder.is_dir()  # fails if a name in the path is too long
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL character
+        raise CallError(f"{path!s:.200} cannot be a folder: {error!s:.200}") from error
+    return folder
 
 
 def _acquire(root: Path, purpose: str, waiting: Waiting) -> BaseFileLock:
@@ -359,10 +365,10 @@ def _holder(path: Path) -> str:
     return "another process"
 
 
-def not_writable(purpose: str, root: Path) -> NotWritableError:
+def not_writable(purpose: str, root: Path, reason: str | None = None) -> NotWritableError:
     """Return the error of a folder that this user cannot write, or that is read-only."""
     return NotWritableError(
-        f"cannot {purpose}: {root} is not writable",
+        f"cannot {purpose}: {root} is not writable" + (f": {reason}" if reason else ""),
         untouched="nothing was changed",
         hint="put a home of your own before a shared one: --home MINE --home SHARED; "
         "runs can have a folder of their own: --runs DIR",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from sciml_data.bench.record.runs import new_run_folder, require_runs_folder
 from sciml_data.cli.output import write_output
-from sciml_data.errors import CallError, JsonError, LockedError
+from sciml_data.errors import CallError, JsonError, LockedError, NotWritableError
 from sciml_data.home import (
     HOME_VARIABLE,
     RUNS_VARIABLE,
@@ -26,6 +28,7 @@ from sciml_data.home import (
     read_json,
     write_atomically,
 )
+from sciml_data.registry.manifest import lstat_inside
 
 
 def test_the_home_is_the_one_asked_for_then_the_environments_then_the_users(
@@ -380,3 +383,54 @@ def test_only_plain_files_are_read_as_json(tmp_path: Path) -> None:
         **dict.fromkeys(("pipe", "folder", "link", "loop", "a\0b"), "file"),
         "nothing": "missing",
     }
+
+
+def no_homes(folder: Path) -> dict[str, Path]:
+    """Return paths at which no home can be made, by the reason."""
+    (folder / "file").touch()
+    (folder / "loop").symlink_to(folder / "loop")
+    return {
+        "below a file": folder / "file" / "x",
+        "a file": folder / "file",
+        "a loop of links": folder / "loop",
+        "too long": folder / ("a" * 300),
+        "a file system that makes no folders": Path("/proc/nohome"),
+    }
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "below a file",
+        "a file",
+        "a loop of links",
+        "too long",
+        pytest.param(
+            "a file system that makes no folders",
+            marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc"),
+        ),
+    ],
+)
+def test_a_home_that_cannot_be_made_is_one_error(tmp_path: Path, reason: str) -> None:
+    path = no_homes(tmp_path)[reason]
+
+    with (
+        pytest.raises((NotWritableError, CallError), match=re.escape(path.name[:100])),
+        find_home(path).dataset("waves", "1.0").lock("fetch waves 1.0"),
+    ):
+        pass
+    with pytest.raises((NotWritableError, CallError)):
+        new_run_folder(find_home(path), "tide", "lstm")
+
+
+def test_runs_below_a_file_are_refused_before_the_work(tmp_path: Path) -> None:
+    home = find_home(no_homes(tmp_path)["below a file"])
+
+    with pytest.raises(NotWritableError, match="not a directory"):
+        require_runs_folder(home)
+
+
+def test_a_file_below_a_file_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert lstat_inside(tmp_path / "file" / "native", "a.bin") is None

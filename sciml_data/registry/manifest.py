@@ -443,7 +443,7 @@ def move_to_quarantine(folder: DatasetFolder, wrong: Path, path: str, *, label: 
 def _lstat(place: Path) -> os.stat_result | None:
     try:
         return place.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a file is where a folder is expected
         return None
 
 

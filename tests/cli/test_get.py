@@ -15,7 +15,13 @@ from click.testing import CliRunner, Result
 
 from sciml_data.cli.get import command as get_command
 from sciml_data.cli.verify import command as verify_command
-from sciml_data.errors import CallError, FetchError, SciMLDataError, VerificationError
+from sciml_data.errors import (
+    CallError,
+    FetchError,
+    NotWritableError,
+    SciMLDataError,
+    VerificationError,
+)
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -269,3 +275,10 @@ def test_the_catalogues_come_from_the_mirror_beside_the_checkout(
     answer = json.loads(run(verify_command, "tevolop_socal", "--version", "1.0", "--json").stdout)
 
     assert (answer["files"], answer["manifest"]) == (100, pinned.digest)
+
+
+def test_a_home_below_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(NotWritableError, match=r"is not writable: Not a directory"):
+        run(get_command, "tiny", "--home", str(tmp_path / "file" / "x"))

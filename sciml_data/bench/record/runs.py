@@ -82,7 +82,7 @@ def new_run_folder(home: Home, benchmark: str, label: str) -> Path:
             continue
         except OSError as error:
             if error.errno in NOT_WRITABLE:
-                raise not_writable("run", home.runs_folder) from error
+                raise not_writable("run", home.runs_folder, error.strerror) from error
             raise
         return folder
     raise CallError(
@@ -100,6 +100,8 @@ def require_runs_folder(home: Home) -> None:
     """
     folder = home.runs_folder
     existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not existing.is_dir():
+        raise not_writable("run", folder, f"{existing} is not a directory")
     if not os.access(existing, os.W_OK):
         raise not_writable("run", folder)
 
