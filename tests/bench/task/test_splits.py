@@ -153,7 +153,7 @@ def test_periods_hold_the_samples_that_end_in_them() -> None:
         "train": {"period": ["2001-01-01", "2001-01-05"]},
         "test": {"period": ["2001-01-05", "2002-01-01"]},
     }
-    weeks = pd.DataFrame({"start": days, "end": days + 7})
+    weeks = pd.DataFrame({"start": days, "end": days + np.timedelta64(7, "D")})
     moments = pd.DataFrame({"time": days.astype("M8[s]")})
 
     with pytest.raises(SciMLDataError, match="leaves train without a sample"):
