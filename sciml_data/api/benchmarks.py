@@ -173,17 +173,17 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
         SciMLDataError: the data or the run failed.
     """
     from sciml_data.api.results import Run, find_place
-    from sciml_data.bench import Request, Sample, load_record, named_run_folder, prepare, run_once
-    from sciml_data.bench.run import stage
+    from sciml_data.bench import Request, Sample, is_own_model, load_record, named_run_folder
+    from sciml_data.bench.run import check_outline, prepare, run_once, stage
     from sciml_data.bench.training import own_model_of
 
     log = log or _discard
     found, place = find_registry(registry), find_place(home, runs, wait=wait, log=log)
-    own = own_model_of(model, backend)
+    is_own = is_own_model(model)
     request = Request(
         name,
         found,
-        model=own.name if own else str(model) if model else None,
+        model=str(model) if model and not is_own else None,
         split=split,
         variant=variant,
         dataset=dataset,
@@ -192,8 +192,10 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
         threads=threads,
         backend=backend,
         is_sample=sample,
-        own=own,
     )
+    if isinstance(model, str) and is_own:
+        check_outline(request, model)
+    request = replace(request, own=own_model_of(model, backend))
     made_from = Sample(sample_seed, tuple(sample_set)) if sample else None
     prepared = prepare(
         request,

@@ -14,7 +14,7 @@ from .record.runs import (
 )
 from .run.execution import prepare, run_once
 from .run.jobscript import Job, write_job_script
-from .run.request import Request, check_names, check_request
+from .run.request import Request, check_names, check_outline, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
 from .samples import id_table, write_ids
@@ -26,6 +26,7 @@ from .task.split import Split, load_split, split_names, write_split
 from .task.task import Task, datasets_of, load_task
 from .task.variants import choose_variant
 from .training.backend import is_first_worker
+from .training.outline import outline_of
 from .training.own_model import (
     OwnModel,
     is_own_model,
@@ -54,6 +55,7 @@ __all__ = [
     "all_runs",
     "check_names",
     "check_nodes",
+    "check_outline",
     "check_problem",
     "check_repeats",
     "check_request",
@@ -74,6 +76,7 @@ __all__ = [
     "load_split",
     "load_task",
     "named_run_folder",
+    "outline_of",
     "prepare",
     "read_own_model",
     "require_functions",

@@ -169,7 +169,9 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
 def _print_settings(benchmark: str, options: dict[str, Any], *, as_json: bool) -> None:
     from sciml_data.bench import (
         choose_variant,
+        is_own_model,
         load_task,
+        outline_of,
         setting_rows,
         settings_help,
         with_own_model,
@@ -178,8 +180,9 @@ def _print_settings(benchmark: str, options: dict[str, Any], *, as_json: bool) -
 
     task = load_task(find_registry(options["registry"]).runner(benchmark))
     chosen = choose_variant(task, options["variant"], options["dataset"])
-    if own := _own_model(options):
-        chosen = with_own_model(chosen, own)
+    if is_own_model(options["model"]):
+        outline_of(options["model"])
+        chosen = with_own_model(chosen, _own_model(options))
     if as_json:
         click.echo(json.dumps(setting_rows(chosen), indent=2, ensure_ascii=False))
     else:
@@ -279,12 +282,13 @@ def read_request(
     benchmark: str, options: dict[str, Any], home: Home
 ) -> tuple[Path | None, Request, list[int], Sample | None]:
     """Return (run to resume, request, seeds, synthetic sample)."""
-    from sciml_data.bench import Request, Sample
+    from dataclasses import replace
+
+    from sciml_data.bench import Request, Sample, check_outline, is_own_model
     from sciml_data.registry import find_registry
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
     registry = find_registry(options["registry"])
-    common["own"] = own = _own_model(options)
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
     if options["name"]:
@@ -296,7 +300,7 @@ def read_request(
     request = Request(
         benchmark,
         registry,
-        model=options["model"] if own is None else own.name,
+        model=None if is_own_model(options["model"]) else options["model"],
         split=options["split"],
         variant=options["variant"],
         dataset=options["dataset"],
@@ -308,16 +312,18 @@ def read_request(
         raise CallError("--sample-set needs --sample", untouched="nothing was run")
     seeds = read_seeds(options["seeds"]) if options["seeds"] else [options["seed"] or 0]
     sample = Sample(options["sample_seed"], options["sample_set"]) if options["sample"] else None
+    if is_own_model(options["model"]):
+        check_outline(request, options["model"])
+        own = _own_model(options)
+        request = replace(request, own=own, model=own.name)
     return None, request, seeds, sample
 
 
-def _own_model(options: dict[str, Any]) -> OwnModel | None:
-    """Return the user's own model, if --model names a file."""
-    from sciml_data.bench import import_tensorflow_quietly, is_own_model, read_own_model
+def _own_model(options: dict[str, Any]) -> OwnModel:
+    """Return the user's own model: the file that --model names is executed."""
+    from sciml_data.bench import import_tensorflow_quietly, read_own_model
     from sciml_data.bench.training import backend
 
-    if not is_own_model(options["model"]):
-        return None
     backend.choose(options["backend"])  # the file may import Keras
     import_tensorflow_quietly()
     return read_own_model(options["model"])
@@ -329,14 +335,15 @@ def _resumed(
     """Return the values of `read_request` for a resumed run, from its record."""
     from dataclasses import replace
 
-    from sciml_data.bench import LATEST, Sample, find_run, load_record
+    from sciml_data.bench import LATEST, Sample, find_run, is_own_model, load_record
 
+    is_own = is_own_model(options["model"])
     # Seed 0 was typed, although it counts as false and equals False.
     given = [
         typed
         for name, typed in FIXED.items()
         if not (options[name] is None or options[name] is False or options[name] == ())
-        and not (name == "model" and request.own)
+        and not (name == "model" and is_own)
     ]
     if given:
         raise CallError(
@@ -351,7 +358,7 @@ def _resumed(
     used = record["distribution"].get("backend", "tensorflow")
     if options["backend"] not in {None, used}:
         raise CallError(f"run {folder.name} was started with --backend {used}")
-    own = _resumed_model(request.own, record, folder)
+    own = _resumed_model(options, record, folder)
     variant = record["benchmark"].get("variant")
     request = replace(
         request,
@@ -368,11 +375,13 @@ def _resumed(
     return folder, request, [record["seeds"]["seed"]], Sample.of(record["dataset"])
 
 
-def _resumed_model(own: OwnModel | None, record: dict[str, Any], folder: Path) -> OwnModel | None:
+def _resumed_model(
+    options: dict[str, Any], record: dict[str, Any], folder: Path
+) -> OwnModel | None:
     """Return the user's own model with the name that it has in the settings of the run."""
     from dataclasses import replace
 
-    from sciml_data.bench import require_same_model
+    from sciml_data.bench import is_own_model, outline_of, require_same_model
     from sciml_data.bench.record import is_external
 
     if is_external(record):
@@ -382,15 +391,18 @@ def _resumed_model(own: OwnModel | None, record: dict[str, Any], folder: Path) -
             untouched="the run was not changed",
         )
     source = record["model"]["source"]
-    if source and not own:
+    is_own = is_own_model(options["model"])
+    if source and not is_own:
         # The copy in the run's folder is not executed unasked: a stranger may have sent the run.
         raise CallError(
             f"run {folder.name} trains a model of {source['file']}, which is needed to resume it",
             untouched="the run was not changed",
             hint=f"--model {source['file']}:{source['function']}",
         )
-    if own is None:
+    if not is_own:
         return None
+    outline_of(options["model"])
+    own = _own_model(options)
     require_same_model(record, own.origin)
     return replace(own, name=record["model"]["name"], file=source["file"])
 

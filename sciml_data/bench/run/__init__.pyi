@@ -2,7 +2,7 @@ from .execution import prepare, run_once
 from .external import align, score_external, score_table
 from .jobscript import Job, write_job_script
 from .opening import Opened, open_benchmark
-from .request import Request, check_names, check_request
+from .request import Request, check_names, check_outline, check_request
 from .rescoring import Difference, check_outputs, rescore
 from .staging import Sample, Source, stage
 
@@ -15,6 +15,7 @@ __all__ = [
     "Source",
     "align",
     "check_names",
+    "check_outline",
     "check_outputs",
     "check_request",
     "open_benchmark",

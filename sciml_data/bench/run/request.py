@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sciml_data.bench.interface import RunnerModule
@@ -14,6 +14,7 @@ from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.backend import check_strategy
+from sciml_data.bench.training.outline import outline_of
 from sciml_data.bench.training.own_model import OwnModel, with_own_model
 from sciml_data.errors import CallError
 from sciml_data.registry.layout import Registry
@@ -86,6 +87,23 @@ def check_names(request: Request) -> Task:
     require_functions(task.metrics)  # at first use, after training, a fault would come too late
     load_split(task.folder, task.check_split(request.split or task.headline_split))
     return task
+
+
+def check_outline(request: Request, model: str) -> None:
+    """Check a request for a model of the user's file before the file is executed.
+
+    Args:
+        request: without the model.
+        model: as of `read_own_model`.
+
+    Raises:
+        CallError: as `check_names`, or there is no such file or function.
+        DescriptorError: the task is not valid.
+    """
+    outline = outline_of(model)
+    # The arguments of a function that nobody can know yet may be settings.
+    overrides = request.overrides if outline else ()
+    check_names(replace(request, own=outline, overrides=overrides))
 
 
 def settings_of(request: Request, task: Task) -> Mapping[str, Any]:

@@ -180,6 +180,9 @@ class Task:
                 f"benchmark {self.name!r} has no model {model!r}{nearest(model, self.models)}; "
                 f"it has {', '.join(self.models)}",
                 untouched="nothing was run",
+                hint="the file of a model ends in .py: --model my_model.py:build"
+                if set(model) & set("./:\\")
+                else "",
             )
         return model
 

@@ -16,7 +16,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,7 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")  # bold letters in messages of Keras
 SHORT_HASH = 12  # digits of a hash in a message
 MAX_MESSAGE = 300  # characters of a message of the user's code
 UNTOUCHED = "nothing was run"
+IMPORT = "the import"  # what failed, in a message
 
 
 @dataclass(frozen=True)
@@ -102,16 +103,27 @@ def read_own_model(model: str | Callable[..., Any]) -> OwnModel:
     if callable(model):
         function, path, source = model, *_source_of(model)
     else:
-        text, _, name = model.rpartition(":") if not model.endswith(SUFFIX) else (model, "", "")
-        path = str(Path(text).expanduser())
-        source = _read(path)
-        function = _function(_execute(path, source), path, name or DEFAULT_FUNCTION)
-    stem, name = Path(path).stem, getattr(function, "__name__", "")
+        path, name = file_and_function(model)
+        source = read_source(path)
+        function = _function(_execute(path, source), path, name)
+    name = getattr(function, "__name__", "")
     if not name.isidentifier():
         raise CallError(f"{model!r} is not a named function", untouched=UNTOUCHED)
-    label = re.sub(r"[^A-Za-z0-9._-]", "-", stem if name == DEFAULT_FUNCTION else f"{stem}-{name}")
-    defaults = _defaults(function, Path(path).name)
-    return OwnModel(f"{OWN}{label}", Path(path).name, function, source, path, defaults)
+    defaults = defaults_of(inspect.signature(function), f"{Path(path).name}:{name}")
+    return OwnModel(label(path, name), Path(path).name, function, source, path, defaults)
+
+
+def file_and_function(model: str) -> tuple[str, str]:
+    """Return the path and the name of the function of `path/to/file.py:function`."""
+    text, _, name = model.rpartition(":") if not model.endswith(SUFFIX) else (model, "", "")
+    return str(Path(text).expanduser()), name or DEFAULT_FUNCTION
+
+
+def label(path: str, name: str) -> str:
+    """Return the name that a function of a file has as a model."""
+    stem = Path(path).stem
+    text = stem if name == DEFAULT_FUNCTION else f"{stem}-{name}"
+    return OWN + re.sub(r"[^A-Za-z0-9._-]", "-", text)
 
 
 def with_own_model(task: Task, own: OwnModel) -> Task:
@@ -220,7 +232,9 @@ def failures_named(own: OwnModel, doing: str, untouched: str = UNTOUCHED) -> Ite
     except CallError:  # it is a sentence already
         raise
     except Exception as error:  # the user's code may raise any
-        message = " ".join(STYLE.sub("", str(error)).split())
+        # The text of a SyntaxError repeats the place.
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = " ".join(STYLE.sub("", text).split())
         raise CallError(
             f"{_place(error, own.path)}: {doing} failed: {type(error).__name__}: "
             f"{message:.{MAX_MESSAGE}}",
@@ -240,7 +254,12 @@ def _place(error: Exception, path: str) -> str:
     return f"{Path(path).name}, line {lines[-1]}" if lines else Path(path).name
 
 
-def _read(path: str) -> bytes:
+def read_source(path: str) -> bytes:
+    """Return the content of a model's file.
+
+    Raises:
+        CallError: it cannot be read.
+    """
     try:
         return read_small_file(Path(path))
     except (JsonError, OSError) as error:
@@ -253,8 +272,7 @@ def _execute(path: str, source: bytes) -> ModuleType:
     module = ModuleType(f"sciml_own_{Path(path).stem}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses and pickles look their module up
-    unnamed = OwnModel("", Path(path).name, _execute, source, path, {})
-    with failures_named(unnamed, "the import"):
+    with failures_named(OwnModel("", Path(path).name, _execute, source, path, {}), IMPORT):
         exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user named the file
     return module
 
@@ -263,8 +281,14 @@ def _function(module: ModuleType, path: str, name: str) -> Callable[..., Any]:
     function = getattr(module, name, None)
     if callable(function):
         return function  # type: ignore[no-any-return] # of the user
-    names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-    raise CallError(
+    raise no_function(
+        path, name, [key for key, value in vars(module).items() if inspect.isfunction(value)]
+    )
+
+
+def no_function(path: str, name: str, names: Sequence[str]) -> CallError:
+    """Return the error that a file lacks a function; `names` are those that it has."""
+    return CallError(
         f"{Path(path).name} has no function {name!r}{nearest(name, names)}",
         untouched=UNTOUCHED,
         hint=f"--model {path}:FUNCTION" + (f", with one of {', '.join(names)}" if names else ""),
@@ -282,15 +306,23 @@ def _source_of(function: Callable[..., Any]) -> tuple[str, bytes]:
             untouched=UNTOUCHED,
             hint="define it with `def` in a file or in a cell of a notebook",
         ) from error
-    return (path, _read(path)) if Path(path).is_file() else (f"notebook{SUFFIX}", source)
+    return (path, read_source(path)) if Path(path).is_file() else (f"notebook{SUFFIX}", source)
 
 
-def _defaults(function: Callable[..., Any], file: str) -> dict[str, Any]:
-    """Return the arguments after the first two with their defaults; lists are copied."""
-    place, problems = f"{file}:{function.__name__}", []
+def defaults_of(signature: inspect.Signature, place: str) -> dict[str, Any]:
+    """Return the arguments after the first two with their defaults; lists are copied.
+
+    Args:
+        signature: of the function.
+        place: file and function, for messages.
+
+    Raises:
+        CallError: the arguments are not those of a function that makes a model.
+    """
+    problems = []
     named = [
         parameter
-        for parameter in inspect.signature(function).parameters.values()
+        for parameter in signature.parameters.values()
         if parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     ]
     if len(named) < len(LEADING) or any(each.kind is each.KEYWORD_ONLY for each in named[:2]):

@@ -90,6 +90,14 @@ def test_an_unknown_model_suggests_the_nearest() -> None:
         load_task(TOY).check_model("smal")
 
 
+@pytest.mark.parametrize("name", ["model.csv", "models/mine", "mine:build"])
+def test_a_file_that_is_no_python_is_told_how_a_model_is_named(name: str) -> None:
+    with pytest.raises(CallError) as caught:
+        load_task(TOY).check_model(name)
+
+    assert ".py" in caught.value.hint
+
+
 def test_settings_are_layered_from_loop_to_caller() -> None:
     task = load_task(TOY)
 
