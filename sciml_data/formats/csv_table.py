@@ -128,8 +128,14 @@ def open_rows(native: Native, path: str) -> Iterator[Iterator[tuple[int, list[st
                 _require_header(path, next(rows, (1, []))[1], _names(native))
             yield rows
     except (*DAMAGED, csv.Error) as error:
-        problem = Problem("unreadable", path, f"cannot be read as CSV: {error}")
+        problem = Problem("unreadable", path, f"cannot be read as CSV: {_reason(error)}")
         raise not_sound(path, [problem]) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):  # its text is about a codec
+        return f"it is not text in the encoding {error.encoding}"
+    return str(error)
 
 
 def require_frictionless() -> None:

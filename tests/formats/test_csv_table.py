@@ -275,6 +275,15 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, compression: st
     assert problems(files) == [("unreadable", "a.csv")]
 
 
+def test_a_binary_file_is_a_plain_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NativeFormatError) as error:
+        read(native(tmp_path, b"\x87PNG\x00\xff" * 9, block()))
+
+    assert kinds_and_places(error) == [("unreadable", "a.csv")]
+    assert "codec" not in str(error.value)
+    assert "utf-8" in str(error.value)
+
+
 def test_a_bomb_is_not_inflated(tmp_path: Path) -> None:
     bomb = io.BytesIO()
     with gzip.GzipFile(fileobj=bomb, mode="wb", mtime=0) as packed:
