@@ -192,7 +192,10 @@ def _hint(problems: Sequence[Problem]) -> str:
             "false && git rm -rq --cached . && git reset -q --hard; a file .gitattributes with "
             "the line `* -text` keeps them"
         )
-    return "`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md"
+    # Kind "resource": a size or hash of a descriptor differs from the file.
+    if any(problem.kind == "resource" for problem in problems):
+        return "`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md"
+    return "docs/add-a-dataset.md explains each part"
 
 
 def log_warnings(warnings: Sequence[Problem]) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from sciml_data.cli import group
 from sciml_data.cli.check import check_registry
+from sciml_data.errors import DescriptorError
 from sciml_data.registry.layout import Registry, find_registry
 from sciml_data.testing.datasets import change_descriptor
 from tests.support.small_registry import small_registry
@@ -95,6 +96,23 @@ def test_a_manifest_is_held_against_what_was_expected(registry: Registry) -> Non
     assert [str(problem) for problem in check_registry(registry)] == [
         "expected   datapackages/waves/1.0/manifest.csv  shore/*: 2 files expected, 1 listed"
     ]
+
+
+def test_derive_is_the_hint_only_where_sizes_or_hashes_differ(registry: Registry) -> None:
+    card = registry.root / "datapackages" / "waves" / "README.md"
+    card.write_text(f"{card.read_text(encoding='utf-8')}\n(to be written)\n", encoding="utf-8")
+    words = ["check", "--registry", str(registry.root)]
+    unfilled = CliRunner().invoke(group, words).exception
+    change_descriptor(
+        registry.package("waves", "1.0"),
+        lambda document: document["resources"][0].update(bytes=1),
+    )
+    differing = CliRunner().invoke(group, words).exception
+
+    assert isinstance(unfilled, DescriptorError)
+    assert "derive" not in unfilled.hint
+    assert isinstance(differing, DescriptorError)
+    assert "derive" in differing.hint
 
 
 def test_two_mirrors_of_one_name_are_a_problem(registry: Registry) -> None:
