@@ -84,11 +84,11 @@ def load_published(task: Task) -> Mapping[str, Any]:
         DescriptorError: the file is invalid; `.problems` has every place.
     """
     path = task.folder / PUBLISHED_NAME
+    if not path.exists():
+        return {}
     try:
         document = read_toml(path)
     except JsonError as error:
-        if error.kind == "missing":
-            return {}
         raise DescriptorError(f"benchmark {task.name!r}: {error.message}") from error
     problems = schema_problems(document, PUBLISHED_SCHEMA, whole="document")
     if not problems:
