@@ -134,6 +134,17 @@ def _from_file(path: Path, expected: Mapping[str, Expected]) -> dict[str, Any]:
     return _from_table(_read_table(path, expected), expected)
 
 
+def _plain(error: Exception) -> str:
+    """Return the reason of a failed read without the private words of a library."""
+    import pandas as pd
+
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    if isinstance(error, pd.errors.EmptyDataError):
+        return "it is empty"
+    return str(error).partition("\n")[0]
+
+
 def _read_table(path: Path, expected: Mapping[str, Expected]) -> pd.DataFrame:
     import pandas as pd
 
@@ -151,7 +162,7 @@ def _read_table(path: Path, expected: Mapping[str, Expected]) -> pd.DataFrame:
             hint="pip install pyarrow",
         ) from error
     except (ValueError, OSError) as error:  # parsers of pandas and pyarrow raise subclasses of both
-        reason = str(error).partition("\n")[0]
+        reason = _plain(error)
         raise CallError(
             f"{path.name} cannot be read: {reason:.200}", untouched=UNTOUCHED
         ) from error

@@ -100,6 +100,23 @@ def test_an_id_keeps_its_zeros(tmp_path: Path) -> None:
     assert messages == ["1 ids (7) not of this part", "1 ids (007) missing"]
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (b"\n\n", "empty"), (b"\x87PNG\xff\n" * 9, "UTF-8")],
+    ids=["nothing", "blank", "binary"],
+)
+def test_a_file_without_a_table_is_a_plain_sentence(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "predicted.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(CallError, match=f"predicted.csv.*{reason}") as error:
+        read_predictions(path, scored_in_part())
+
+    assert "codec" not in str(error.value)
+
+
 def test_rows_without_an_id_are_counted() -> None:
     table = pd.DataFrame({"pixel": [1, None], "predicted": [0.0, 0.0]})
     targets = xr.DataArray([0.0], [("pixel", np.array([1]))])
