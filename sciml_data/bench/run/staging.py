@@ -16,6 +16,8 @@ from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear, cl
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
+    FetchError,
+    ListingError,
     Problem,
     SciMLDataError,
     VerificationError,
@@ -249,9 +251,15 @@ def _fetch(
 
     name = f"{descriptor.dataset} {descriptor.version}"
     if sample is None:
-        plan = make_plan(descriptor, home, mirrors=mirrors)
-        log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
-        return fetch(plan, log=log, progress=progress)
+        try:
+            plan = make_plan(descriptor, home, mirrors=mirrors)
+            log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
+            return fetch(plan, log=log, progress=progress)
+        except FetchError as error:
+            if type(error) in {FetchError, ListingError}:  # others are no matter of the network
+                words = "the synthetic sample needs no network: --sample, in Python sample=True"
+                error.hint = "\n".join(filter(None, [error.hint, words]))
+            raise
     log(f"making the synthetic sample {sample.seed} of {name}")
     return make_sample(
         descriptor,
