@@ -13,6 +13,7 @@ import xarray as xr
 from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
+from sciml_data.errors import SciMLDataError
 
 pytest.importorskip("sklearn")
 
@@ -92,3 +93,25 @@ def test_wrong_predictions_exit_with_1_and_a_wrong_call_with_2(
     assert exit_code(place, "score", "hydronet", str(tmp_path / "none.csv"), *runs)[0] == 2
     assert exit_code(place, "score", "hydronett", str(path), *runs)[0] == 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    code, error = exit_code(tmp_path / "file" / "x", "score", "hydronet", "predicted.csv")
+
+    assert code == 1
+    assert "is not writable" in error
+    assert "Traceback" not in error
+
+
+def test_without_data_the_synthetic_sample_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIML_DATA_MIRRORS", f"file:{tmp_path}")
+    (tmp_path / "p.csv").write_text("cluster,predicted\n", encoding="utf-8")
+
+    result = call(tmp_path / "home", "score", "hydronet", str(tmp_path / "p.csv"), sample=False)
+
+    assert isinstance(result.exception, SciMLDataError)
+    assert "--sample" in result.exception.hint

@@ -7,6 +7,7 @@ hardware, is null in it. Boards, submissions and `rescore` accept the record and
 from __future__ import annotations
 
 import datetime
+import shlex
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -70,9 +71,31 @@ def align(
     """
     with unchanged_data(opened.source):
         values = read_predictions(
-            given, expected_of(opened), units=units, requires_test=requires_test
+            given,
+            expected_of(opened),
+            units=units,
+            requires_test=requires_test,
+            export=_export_command(opened),
         )
         return {part: opened.problem.from_values(part, each) for part, each in values.items()}
+
+
+def _export_command(opened: Opened) -> str:
+    """Return the command that writes the ids of this benchmark, with its options."""
+    request, source = opened.request, opened.source
+    words = ["sciml-data", "split", "export", opened.task.name]
+    named = {"split": request.split, "variant": request.variant, "dataset": request.dataset}
+    for option, value in named.items():
+        words += [f"--{option}", value] if value else []
+    for text in request.overrides:
+        words += ["--set", text]
+    if source.is_synthetic:
+        words.append("--sample")
+    if source.sample_seed:
+        words += ["--sample-seed", str(source.sample_seed)]
+    for text in source.sample_set:
+        words += ["--sample-set", text]
+    return shlex.join([*words, "--to", "ids.csv"])
 
 
 def score_table(
@@ -150,10 +173,21 @@ def _scores(opened: Opened, predictions: Mapping[str, Predictions]) -> PartScore
 
 
 def _baseline_scores(opened: Opened, parts: list[str]) -> dict[str, PartScores]:
-    return {
-        name: _scores(opened, {part: of_parts[part] for part in parts})
-        for name, of_parts in opened.problem.baselines().items()
-    }
+    """Return the scores of the baselines, which are computed once for each part.
+
+    The scores are kept and not the predictions or the fitted models, which may have gigabytes.
+    """
+    kept = opened.baseline_scores
+    if missing := [part for part in parts if part not in kept]:
+        fitted = opened.problem.baselines()
+        of_names = {
+            name: _scores(opened, {part: of_parts[part] for part in missing})
+            for name, of_parts in fitted.items()
+        }
+        for part in missing:
+            kept[part] = {name: scores[part] for name, scores in of_names.items()}
+    names = dict.fromkeys(name for part in parts for name in kept[part])
+    return {name: {part: kept[part][name] for part in parts} for name in names}
 
 
 def _record(

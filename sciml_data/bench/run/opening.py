@@ -7,12 +7,13 @@ Keras is chosen or imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sciml_data.bench.interface import Benchmark, check_problem, load_runner
 from sciml_data.bench.run.request import Request, check_names, settings_of
 from sciml_data.bench.run.staging import Source, unchanged_data
+from sciml_data.bench.scoring.scores import Score
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import DescriptorError
@@ -31,6 +32,7 @@ class Opened:
         settings: resolved.
         source: the dataset.
         problem: made by the runner.
+        baseline_scores: part -> baseline -> scores; a part is added when it is first scored.
     """
 
     request: Request
@@ -39,6 +41,9 @@ class Opened:
     settings: Mapping[str, Any]
     source: Source
     problem: Benchmark
+    baseline_scores: dict[str, Mapping[str, Mapping[str, Score]]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 def open_benchmark(

@@ -13,7 +13,7 @@ Every problem of all parts is found before anything is scored or written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.errors import CallError, Problem, RecordError, nearest
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pandas as pd
     import xarray as xr
 
 PART = "part"  # column with the part of a row
-VALUES = ("predicted", "prediction")  # names of the column or variable with the values
+VALUE = "predicted"  # column or variable with the values
 TABLES = (".csv", ".parquet")
 NETCDF = (".nc", ".nc4")
 SHOWN_IDS = 3  # of many ids in a message
+OTHER_SEPARATORS = ";\t|"  # that spreadsheets write instead of commas
 UNTOUCHED = "nothing was scored or written"
+EXPORT = "sciml-data split export BENCHMARK --to ids.csv"  # the command that writes the ids
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def read_predictions(
     *,
     units: str | None = None,
     requires_test: bool = True,
+    export: str = EXPORT,
 ) -> dict[str, xr.DataArray]:
     """Return the predictions of each part in the order of the targets.
 
@@ -65,18 +69,20 @@ def read_predictions(
         expected: part -> targets and ids.
         units: of the predictions, if they do not say it themselves.
         requires_test: whether predictions of the test part have to be there.
+        export: command that writes the ids of the benchmark, for hints.
 
     Raises:
         CallError: the file or object has another form.
         RecordError: ids are missing, duplicated or foreign, values are not finite, or unit or axes
             differ from those of the targets; `.problems` has all of them.
     """
-    parts = _by_part(given, expected)
-    problems = [
-        Problem("part", part, f"no part of the split{nearest(part, expected)}")
-        for part in parts
-        if part not in expected
-    ]
+    hint = f"`{export}` writes the ids of each part"
+    try:
+        parts = _by_part(given, expected)
+    except CallError as error:
+        error.hint = error.hint or hint
+        raise
+    problems = [_unknown_part(part, expected) for part in parts if part not in expected]
     required = _only_part(expected)
     if required not in parts and (requires_test or not parts):
         problems.append(Problem("part", required, "has no predictions"))
@@ -86,17 +92,20 @@ def read_predictions(
             aligned[part], more = _aligned(part, values, expected[part], units)
             problems += more
     if problems:
-        raise _refusal(problems)
+        raise RecordError(
+            "these predictions cannot be scored", problems=problems, untouched=UNTOUCHED, hint=hint
+        )
     return {part: aligned[part] for part in expected if part in aligned}
 
 
-def _refusal(problems: Sequence[Problem]) -> RecordError:
-    return RecordError(
-        "these predictions cannot be scored",
-        problems=problems,
-        untouched=UNTOUCHED,
-        hint="`sciml-data split export BENCHMARK --to FILE` writes the ids of each part",
-    )
+def _unknown_part(part: str, expected: Mapping[str, Expected]) -> Problem:
+    near = [known for known in expected if known.lower() == part.strip().lower()]
+    meant = f" (did you mean {near[0]!r}?)" if near else nearest(part, expected)
+    return Problem("part", part, f"no part of the split{meant}; its parts are {_list(expected)}")
+
+
+def _list(names: Iterable[Any]) -> str:
+    return ", ".join(map(str, names))
 
 
 # From any form to an array for each part
@@ -148,6 +157,8 @@ def _plain(error: Exception) -> str:
 def _read_table(path: Path, expected: Mapping[str, Expected]) -> pd.DataFrame:
     import pandas as pd
 
+    if path.suffix.lower() == ".csv":
+        _refuse_other_separators(path)
     targets = next(iter(expected.values())).targets
     # As text, so that the id 007 does not become the number 7.
     texts = {str(axis): str for axis in targets.dims if targets[axis].dtype.kind in "OU"}
@@ -168,32 +179,58 @@ def _read_table(path: Path, expected: Mapping[str, Expected]) -> pd.DataFrame:
         ) from error
 
 
+def _refuse_other_separators(path: Path) -> None:
+    """Refuse a table in which another character than the comma separates the columns."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            header = next((line for line in stream if line.strip()), "")
+    except OSError as error:
+        raise CallError(f"{path.name} cannot be read: {error}", untouched=UNTOUCHED) from error
+    found = max(OTHER_SEPARATORS, key=header.count)
+    if header.count(found) > header.count(","):
+        raise CallError(
+            f"{path.name}: the columns seem to be separated by {found!r}; commas are expected, and "
+            "points in numbers",
+            untouched=UNTOUCHED,
+            hint="write the table again with commas, such as `table.to_csv(path, index=False)` of "
+            "pandas, or as Parquet",
+        )
+
+
 def _from_netcdf(path: Path, expected: Mapping[str, Expected]) -> dict[str, Any]:
     from sciml_data.formats import open_hdf5, open_netcdf
 
     with open_hdf5(path, error=CallError) as file:
-        groups = [part for part in file if part in expected and hasattr(file[part], "keys")]
+        folders = [name for name in file if hasattr(file[name], "keys")]
+        # A group of another name is a part only if it has predictions: TEST instead of test.
+        groups = [name for name in folders if name in expected or VALUE in file[name]]
     if groups:
         found = {part: open_netcdf(path, group=part, error=CallError).load() for part in groups}
         return {
-            part: _variable(dataset, expected[part], path.name) for part, dataset in found.items()
+            part: _variable(dataset, f"group {part!r} of {path.name}")
+            for part, dataset in found.items()
         }
-    dataset = open_netcdf(path, error=CallError).load()
-    values = _variable(dataset, next(iter(expected.values())), path.name)
-    return _divided(values, expected)
+    return _divided(_variable(open_netcdf(path, error=CallError).load(), path.name), expected)
 
 
-def _variable(dataset: xr.Dataset, expected: Expected, place: str) -> xr.DataArray:
+def _variable(dataset: xr.Dataset, place: str) -> xr.DataArray:
     """Return the variable with the predictions."""
-    names = [*VALUES, str(expected.targets.name)]
-    found = [name for name in names if name in dataset]
-    if not found and len(dataset.data_vars) != 1:
-        raise CallError(
-            f"{place} has no variable {VALUES[0]!r}; its variables are "
-            f"{', '.join(map(str, dataset.data_vars))}",
-            untouched=UNTOUCHED,
-        )
-    return dataset[found[0] if found else next(iter(dataset.data_vars))]
+    if VALUE not in dataset:
+        raise _no_values(place, "variable", list(dataset.data_vars))
+    return dataset[VALUE]
+
+
+def _no_values(place: str, kind: str, names: Sequence[Any]) -> CallError:
+    """Return the error of a table or a file without `predicted`.
+
+    No other name is accepted: the only other column may have the observations.
+    """
+    near = nearest(VALUE, [str(name) for name in names])
+    return CallError(
+        f"{place} has no {kind} {VALUE!r}{near}; its {kind}s are {_list(names) or 'none'}",
+        untouched=UNTOUCHED,
+        hint=f"name the {kind} with the predictions {VALUE!r}",
+    )
 
 
 def _divided(values: xr.DataArray, expected: Mapping[str, Expected]) -> dict[str, Any]:
@@ -218,17 +255,17 @@ def _from_table(table: pd.DataFrame, expected: Mapping[str, Expected]) -> dict[s
     if samples not in table:
         raise CallError(
             f"the table has no column {samples!r} with the ids of samples; its columns are "
-            f"{', '.join(map(str, table.columns))}",
+            f"{_list(table.columns)}",
             untouched=UNTOUCHED,
-            hint="`sciml-data split export BENCHMARK --to FILE` writes the ids of each part",
         )
-    value = _value_column(table, first, columns)
-    rows = table[[*columns, value]].assign(
+    if VALUE not in table:
+        raise _no_values("the table", "column", list(table.columns))
+    rows = table[[*columns, VALUE]].assign(
         **{axis: _ids(table[axis], first, axis) for axis in columns}
     )
     names = table[PART].astype(str) if PART in table else _parts_of(rows[samples], expected)
     return {
-        part: _Rows(rows[(names == part).to_numpy()], columns, value, _attributes(table))
+        part: _Rows(rows[(names == part).to_numpy()], columns, _attributes(table))
         for part in dict.fromkeys(names)
     }
 
@@ -239,11 +276,10 @@ def _attributes(table: pd.DataFrame | pd.Series[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a part in a table: columns of ids, and a column of values."""
+    """The rows of a part in a table: columns of ids, and the column `predicted`."""
 
     table: pd.DataFrame
     columns: Sequence[str]
-    value: str
     attrs: Mapping[str, Any]
 
 
@@ -257,22 +293,8 @@ def _long(table: pd.DataFrame, expected: Expected) -> pd.DataFrame:
     if len(wide) != len(labels):
         return table
     others = [column for column in table if column not in wide]
-    long = table.melt(others, wide, var_name=axis, value_name=VALUES[0])
+    long = table.melt(others, wide, var_name=axis, value_name=VALUE)
     return long.assign(**{axis: [labels[str(label)] for label in long[axis]]})
-
-
-def _value_column(table: pd.DataFrame, expected: Expected, columns: Sequence[str]) -> str:
-    for name in (*VALUES, str(expected.targets.name)):
-        if name in table:
-            return name
-    others = [str(column) for column in table if column not in {*columns, PART}]
-    if len(others) != 1:
-        raise CallError(
-            f"the table has no column {VALUES[0]!r}; its columns are "
-            f"{', '.join(map(str, table.columns))}",
-            untouched=UNTOUCHED,
-        )
-    return others[0]
 
 
 def _ids(column: pd.Series[Any], expected: Expected, axis: str) -> Any:
@@ -344,13 +366,13 @@ def _aligned(
         {axis: targets[axis] for axis in expected.axes if axis not in array.coords}
     )
     chosen = filled.sel({axis: targets[axis].to_numpy() for axis in expected.axes})
-    return chosen, list(_value_problems(part, chosen, targets))
+    return _checked_values(part, chosen, targets)
 
 
 def _from_rows(part: str, rows: _Rows, expected: Expected) -> tuple[Any, list[Problem]]:
     table, columns = rows.table, list(rows.columns)
     problems = [
-        Problem("ids", f"{part}/{axis}", f"{count:,} rows have no valid id")
+        Problem("ids", f"{part}/{axis}", f"{_counted(count, 'row')} without a valid id")
         for axis in columns
         if (count := int(table[axis].isna().sum()))
     ]
@@ -360,14 +382,12 @@ def _from_rows(part: str, rows: _Rows, expected: Expected) -> tuple[Any, list[Pr
             if len(columns) == 1
             else table.loc[twice, columns].apply(tuple, axis=1)
         )
-        problems.append(
-            Problem("ids", f"{part}/{columns[0]}", f"{_some(names)} occur more than once")
-        )
+        problems.append(Problem("ids", f"{part}/{columns[0]}", f"{_some(names)} more than once"))
     for axis in columns:
         problems += _set_problems(part, axis, table[axis].dropna().unique(), expected)
     if problems:
         return None, problems
-    values = table.set_index(columns)[rows.value]
+    values = table.set_index(columns)[VALUE]
     return values.to_xarray().assign_attrs(rows.attrs), []
 
 
@@ -384,8 +404,8 @@ def _from_series(part: str, values: Any, expected: Expected) -> tuple[Any, list[
     columns = [
         expected.axes[number] if name is None else str(name) for number, name in enumerate(names)
     ]
-    table = values.rename(VALUES[0]).rename_axis(columns).reset_index()
-    return _from_rows(part, _Rows(table, columns, VALUES[0], _attributes(values)), expected)
+    table = values.rename(VALUE).rename_axis(columns).reset_index()
+    return _from_rows(part, _Rows(table, columns, _attributes(values)), expected)
 
 
 def _from_array(part: str, values: Any, expected: Expected) -> tuple[Any, list[Problem]]:
@@ -400,9 +420,9 @@ def _from_array(part: str, values: Any, expected: Expected) -> tuple[Any, list[P
         places = expected.ids.get_indexer(targets[targets.dims[0]].to_index())
         chosen = targets.copy(data=array.reshape(whole)[places])
     else:
-        message = f"{array.shape} found, {whole} expected: {', '.join(expected.axes)}"
+        message = f"{array.shape} found, {whole} expected: {_list(expected.axes)}"
         return None, [Problem("shape", part, message)]
-    return chosen, list(_value_problems(part, chosen, targets))
+    return _checked_values(part, chosen, targets)
 
 
 def _unit_problems(part: str, stated: Any, targets: xr.DataArray) -> Iterator[Problem]:
@@ -416,7 +436,7 @@ def _axis_problems(part: str, array: xr.DataArray, expected: Expected) -> Iterat
     missing = [a for a in expected.axes if a not in array.dims and targets.sizes[a] > 1]
     if missing or set(map(str, array.dims)) - set(expected.axes):
         found = ", ".join(map(str, array.dims))
-        yield Problem("shape", part, f"axes {found} found, {', '.join(expected.axes)} expected")
+        yield Problem("shape", part, f"axes {found} found, {_list(expected.axes)} expected")
         return
     for axis in expected.axes:
         if axis in array.coords and axis in array.dims:
@@ -431,7 +451,7 @@ def _axis_problems(part: str, array: xr.DataArray, expected: Expected) -> Iterat
 def _id_problems(part: str, axis: str, index: Any, expected: Expected) -> Iterator[Problem]:
     if index.has_duplicates:
         twice = index[index.duplicated()]
-        yield Problem("ids", f"{part}/{axis}", f"{_some(twice)} occur more than once")
+        yield Problem("ids", f"{part}/{axis}", f"{_some(twice)} more than once")
     yield from _set_problems(part, axis, index, expected)
 
 
@@ -448,30 +468,69 @@ def _set_problems(part: str, axis: str, found: Any, expected: Expected) -> Itera
         yield Problem("ids", f"{part}/{axis}", f"{_some(absent)} missing")
 
 
-def _value_problems(part: str, array: xr.DataArray, targets: xr.DataArray) -> Iterator[Problem]:
+def _checked_values(
+    part: str, array: xr.DataArray, targets: xr.DataArray
+) -> tuple[xr.DataArray, list[Problem]]:
+    """Return the values as numbers, and what is wrong with them.
+
+    One cell with text makes the whole column of a table text, also in the other parts. So texts are
+    read as numbers, and only those that are not numbers are problems.
+    """
     import numpy as np
 
+    if array.dtype.kind in "OU":
+        values = array.to_numpy().astype(object)
+        numbers = [_number(value) for value in values.flat]
+        is_text = np.reshape([number is None for number in numbers], values.shape)
+        if is_text.any():
+            place, first = _first(is_text, targets), values[is_text][0]
+            message = (
+                f"{_counted(int(is_text.sum()), 'value')} not a number, first {first!r} at {place}"
+            )
+            return array, [Problem("type", part, message)]
+        array = array.copy(data=np.reshape(np.array(numbers, np.float64), values.shape))
     if array.dtype.kind not in "fiub":
-        yield Problem("type", part, f"numbers are expected, not {array.dtype}")
-        return
+        return array, [Problem("type", part, f"numbers are expected, not {array.dtype}")]
     values = array.to_numpy().astype(np.float64)
     is_needed = np.isfinite(targets.to_numpy()) | np.isinf(values)
     bad = is_needed & ~np.isfinite(values)
-    if bad.any():
-        first = tuple(int(place[0]) for place in np.nonzero(bad))
-        where = ", ".join(
-            f"{axis} {targets[axis].to_numpy()[place]}"
-            for axis, place in zip(targets.dims, first, strict=True)
-        )
-        message = (
-            f"{int(bad.sum()):,} of {int(is_needed.sum()):,} values are missing, NaN or infinite, "
-            f"the first at {where}"
-        )
-        yield Problem("values", part, message)
+    if not bad.any():
+        return array, []
+    count, needed = int(bad.sum()), _counted(int(is_needed.sum()), "value")
+    message = f"{count:,} of {needed} missing, NaN or infinite, the first at {_first(bad, targets)}"
+    return array, [Problem("values", part, message)]
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a number, NaN for a missing one, and None if it is not a number."""
+    import pandas as pd
+
+    if value is None or value is pd.NA:
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _first(is_bad: npt.NDArray[Any], targets: xr.DataArray) -> str:
+    """Return the ids of the first value that is bad."""
+    import numpy as np
+
+    first = [int(place[0]) for place in np.nonzero(is_bad)]
+    return ", ".join(
+        f"{axis} {targets[axis].to_numpy()[place]}"
+        for axis, place in zip(targets.dims, first, strict=True)
+    )
 
 
 def _some(ids: Any) -> str:
-    """Return the number of ids and the first of them."""
+    """Return the number of ids and the first of them, as the subject of a sentence."""
     names = [str(name) for name in ids[:SHOWN_IDS]]
     more = ", ..." if len(ids) > len(names) else ""
-    return f"{len(ids):,} ids ({', '.join(names)}{more})"
+    return f"{len(ids):,} {'id' if len(ids) == 1 else 'ids'} ({', '.join(names)}{more})"
+
+
+def _counted(number: int, noun: str) -> str:
+    """Return a number with its noun and verb: `1 value is`, `2 values are`."""
+    return f"{number:,} {noun} is" if number == 1 else f"{number:,} {noun}s are"

@@ -70,7 +70,6 @@ def test_the_same_predictions_in_every_form_have_the_same_scores(
         tmp_path / "flat.nc",
         tmp_path / "parts.nc",
         shuffled,
-        shuffled.rename(columns={"predicted": "energy"}),
         {"test": predicted},
         {"test": predicted[:, None]},
         {"test": array[::-1]},
@@ -121,7 +120,7 @@ def test_missing_ids_are_named(water: LoadedBenchmark) -> None:
 
     problems = problems_of(water, table.iloc[1:])
 
-    assert problems == {"test/cluster": f"ids: 1 ids ({first}) missing"}
+    assert problems == {"test/cluster": f"ids: 1 id ({first}) missing"}
 
 
 def test_duplicated_ids_are_named(water: LoadedBenchmark) -> None:
@@ -129,14 +128,14 @@ def test_duplicated_ids_are_named(water: LoadedBenchmark) -> None:
     twice = pd.concat([table, table.iloc[:2]])
 
     assert "2 ids" in problems_of(water, twice)["test/cluster"]
-    assert "occur more than once" in problems_of(water, twice)["test/cluster"]
+    assert "more than once" in problems_of(water, twice)["test/cluster"]
 
 
 def test_foreign_ids_are_named(water: LoadedBenchmark) -> None:
     table = table_of(water, ("test",))
     table.loc[0, "cluster"] = "min_data/999999"
 
-    assert "1 ids (min_data/999999) not of this part" in problems_of(water, table)["test/cluster"]
+    assert "1 id (min_data/999999) not of this part" in problems_of(water, table)["test/cluster"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -201,7 +200,99 @@ def test_text_is_no_prediction(water: LoadedBenchmark) -> None:
     table = table_of(water, ("test",)).astype({"predicted": object})
     table.loc[0, "predicted"] = "high"
 
-    assert problems_of(water, table)["test"].startswith("type: ")
+    problems = problems_of(water, table)
+
+    assert list(problems) == ["test"]
+    assert problems["test"].startswith("type: 1 value is not a number, first 'high' at cluster ")
+    assert problems["test"].endswith(table["cluster"][0])
+
+
+def test_a_text_in_a_file_blames_its_own_part(water: LoadedBenchmark, tmp_path: Path) -> None:
+    table = table_of(water).astype({"predicted": object})
+    last = table["cluster"].iloc[-1]
+    table.loc[table.index[-1], "predicted"] = "abc"  # of the test part
+    table.to_csv(tmp_path / "predicted.csv", index=False)
+    series = table.set_index("cluster")["predicted"].iloc[-water.opened.problem.sizes["test"] :]
+
+    for given in (tmp_path / "predicted.csv", table, {"test": series}):
+        assert problems_of(water, given) == {
+            "test": f"type: 1 value is not a number, first 'abc' at cluster {last}"
+        }
+
+
+@pytest.mark.parametrize("name", ["prediction", "Predicted", "energy"])
+def test_values_under_another_name_are_refused(
+    water: LoadedBenchmark, tmp_path: Path, name: str
+) -> None:
+    table = table_of(water, ("test",)).rename(columns={"predicted": name})
+    table.to_csv(tmp_path / "predicted.csv", index=False)
+    table.to_parquet(tmp_path / "predicted.parquet")
+    dataset = table.set_index("cluster").to_xarray()
+    dataset.to_netcdf(tmp_path / "flat.nc", engine="h5netcdf")
+    dataset.to_netcdf(tmp_path / "parts.nc", group="test", engine="h5netcdf")
+    files = [tmp_path / each for each in ("predicted.csv", "predicted.parquet", "flat.nc")]
+
+    for given in (*files, tmp_path / "parts.nc", table):
+        with pytest.raises(CallError, match="'predicted'") as error:
+            align(water.opened, given)
+        assert name in error.value.message.partition("s are ")[2]
+        assert ("did you mean" in error.value.message) == (name != "energy")
+
+
+def test_a_part_in_other_letters_is_named_with_the_parts(
+    water: LoadedBenchmark, tmp_path: Path
+) -> None:
+    table = table_of(water, ("test",)).assign(part="TEST")
+    table.set_index("cluster")[["predicted"]].to_xarray().to_netcdf(
+        tmp_path / "predicted.nc", group="TEST", engine="h5netcdf"
+    )
+
+    for given in (table, tmp_path / "predicted.nc"):
+        message = problems_of(water, given)["TEST"]
+        assert "did you mean 'test'" in message
+        assert message.endswith("parts are train, validation, test")
+
+
+def test_a_hint_is_the_command_of_this_benchmark(water: LoadedBenchmark) -> None:
+    with pytest.raises(RecordError) as error:
+        align(water.opened, table_of(water, ("test",)).iloc[1:])
+
+    assert "`sciml-data split export hydronet --sample --to ids.csv`" in error.value.hint
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_named(water: LoadedBenchmark, tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "predicted.csv"
+    table_of(water, ("test",)).to_csv(path, index=False, sep=separator, decimal=",")
+
+    with pytest.raises(CallError, match="commas are expected") as error:
+        align(water.opened, path)
+
+    assert repr(separator) in error.value.message
+
+
+def test_baselines_are_computed_once_for_each_part(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    water = sciml_data.load_benchmark("hydronet", sample=True, home=place)
+    fits, fit = [], water.opened.problem.baselines
+
+    def count() -> Any:
+        fits.append(1)
+        return fit()
+
+    monkeypatch.setattr(water.opened.problem, "baselines", count)
+    table = table_of(water)
+
+    first = water.score(table)
+    again = water.score(table)
+    stored = sciml_data.score(water, table, home=place, runs=tmp_path)
+    alone = water.score(table_of(water, ("test",)))
+
+    assert len(fits) == 1
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(first, stored.scores)
+    assert set(alone.index.get_level_values(0)) == {"test"}
 
 
 @pytest.mark.parametrize(

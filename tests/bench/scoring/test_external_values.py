@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ def test_an_id_keeps_its_zeros(tmp_path: Path) -> None:
         read_predictions(tmp_path / "cut.csv", scored_in_part())
 
     messages = [problem.message for problem in error.value.problems]
-    assert messages == ["1 ids (7) not of this part", "1 ids (007) missing"]
+    assert messages == ["1 id (7) not of this part", "1 id (007) missing"]
 
 
 @pytest.mark.parametrize(
@@ -124,4 +125,30 @@ def test_rows_without_an_id_are_counted() -> None:
     with pytest.raises(RecordError) as error:
         read_predictions(table, {"test": Expected(targets, pd.Index([1]))})
 
-    assert "1 rows have no valid id" in error.value.problems[0].message
+    assert "1 row is without a valid id" in error.value.problems[0].message
+
+
+def test_numbers_as_text_are_numbers_and_missing_ones_are_missing() -> None:
+    targets = xr.DataArray([1.0, 3.0], [("sample", np.array(["a", "b"], object))])
+    expected = {"test": Expected(targets, pd.Index(["a", "b"]))}
+    table = pd.DataFrame({"sample": ["b", "a"], "predicted": ["3e0", 1]})
+
+    assert read_predictions(table, expected)["test"].to_numpy().tolist() == [1, 3]
+    nothing: list[Any] = [None, pd.NA, np.nan]
+    for missing in nothing:
+        with pytest.raises(RecordError) as error:
+            read_predictions(table.assign(predicted=["3", missing]), expected)
+        assert [problem.kind for problem in error.value.problems] == ["values"]
+
+
+@pytest.mark.parametrize("value", [[1], {}, "1,5", "", pd.Timestamp("2020-01-01"), 1j])
+def test_other_objects_are_not_numbers(value: object) -> None:
+    targets = xr.DataArray([1.0, 3.0], [("sample", np.array(["a", "b"], object))])
+    series = pd.Series([value, 1.0], index=["a", "b"], dtype=object)
+
+    with pytest.raises(RecordError) as error:
+        read_predictions({"test": series}, {"test": Expected(targets, pd.Index(["a", "b"]))})
+
+    (problem,) = error.value.problems
+    assert (problem.kind, problem.place) == ("type", "test")
+    assert problem.message.endswith("at sample a")
