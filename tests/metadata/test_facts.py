@@ -53,6 +53,7 @@ def test_files_have_path_size_hash_type_and_addresses() -> None:
             "https://raw.githubusercontent.com/avantika2408/California-Earthquake-Forecasting-and-"
             "Analysis/8a8e444b33f3a60cd61ce56e24c800e1cebfc280/Datasets/2015-2025_california.csv",
         ),
+        "columns": (),  # of tables that declare a schema
     }
     assert len(known.files) == 100
     assert known.total_bytes == sum(file.size_bytes for file in known.files)
