@@ -61,7 +61,7 @@ class FormatContract:
 
     def write(self, folder: Path) -> None:
         """Write small native files into an empty folder."""
-        raise NotImplementedError
+        raise NotImplementedError  # the suite of a third party has its own
 
     @pytest.fixture
     def native(self, tmp_path: Path) -> Native:
@@ -195,9 +195,9 @@ class ProtocolContract:
 
         Args:
             files: content by path.
-            folder: an empty folder for whatever serves them.
+            folder: an empty folder for the files of the server.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # the suite of a third party has its own
 
     @pytest.fixture
     def base(self, tmp_path: Path) -> Iterator[str]:

@@ -39,7 +39,7 @@ class ProblemContract:
         Args:
             folder: an empty folder for data.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # the suite of a third party has its own
 
     @pytest.fixture(scope="class")
     @classmethod

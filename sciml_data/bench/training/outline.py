@@ -1,6 +1,6 @@
 """What the text of a model's file tells before it is executed: its function and its settings.
 
-Executing such a file imports Keras, which takes many seconds. A wrong name is told at once.
+Executing such a file imports Keras, which takes many seconds. A wrong name is reported at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Predictions of another program are found by their ids, whatever the axes and types of ids are."""
+"""Predictions of another program are found by their ids, with ids of any axes and types."""
 
 from __future__ import annotations
 
