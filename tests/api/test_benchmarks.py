@@ -11,7 +11,9 @@ import pytest
 
 import sciml_data
 from sciml_data import LoadedBenchmark
+from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError
+from tests.support.paths import ROOT
 
 pytest.importorskip("sklearn")
 
@@ -19,6 +21,7 @@ BENCHMARKS = (
     "cloudmask", "dms_structure", "em_denoise", "hydronet", "optical_damage",
     "stemdl_classification", "stemdl_reconstruction", "tevolop", "uno",
 )  # fmt: skip
+RUNNERS = ROOT / "runners"
 QUICK = ("hydronet", "uno")  # samples of the others take longer to make
 
 
@@ -54,6 +57,7 @@ def test_every_benchmark_has_ids_features_and_targets(name: str, home: Path) -> 
     assert features.dtype.kind == "f"
     scored = benchmark.opened.problem.scored_targets(part)
     assert np.array_equal(targets, scored.to_numpy(), equal_nan=True)
+    assert scored.dims == tuple(load_task(RUNNERS / name).about["output"]["axes"])
     assert benchmark.leakage["told"]
     perfect = targets if name == "tevolop" else np.nan_to_num(targets, nan=0.5)
     scores = benchmark.score({part: perfect}, baselines=False)

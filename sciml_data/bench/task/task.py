@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA_PATH = Path(__file__).with_name("task.schema.json")
 SETTING_GROUPS = ("model", "split", "sample", "dataset")
+ABOUT = ("input", "output", "system", "catalogue")  # tables for people and exports
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ class Task:
         splits: names of the splits that the chosen variant runs with; None allows all.
         datasets: ids of other datasets that a task without variants runs on.
         declared: what `[settings]` says about each setting: default, choices, min, help ...
+        about: the tables `input`, `output`, `system` and `catalogue`, which no run depends on; a
+            table that task.toml lacks is absent.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Task:
     splits: tuple[str, ...] | None = None
     datasets: tuple[str, ...] = ()
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -245,6 +249,7 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         default_variant=head.get("variant"),
         description=head.get("description", ""),
         datasets=tuple(head.get("datasets", ())),
+        about={name: document[name] for name in ABOUT if name in document},
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, DescriptorError
-from tests.support.paths import TOY_REGISTRY
+from tests.support.paths import ROOT, TOY_REGISTRY
 
 TOY = TOY_REGISTRY / "runners" / "toy"
 
@@ -76,6 +76,34 @@ def test_a_task_that_contradicts_itself_is_refused(
         load_task(runner)
 
     assert [place] == [problem.place for problem in error.value.problems]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "runners").iterdir()))
+def test_a_built_in_task_says_what_it_is_about(name: str) -> None:
+    about = load_task(ROOT / "runners" / name).about
+
+    assert sorted(about) == ["catalogue", "input", "output", "system"]
+    assert {block["tier"] for block in about["system"]} >= {"sample", "full"}
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[output]\nmeaning = "x"\nunit = "1"', "output.axes"),
+        ('[[input]]\nname = "two words"\nmeaning = "x"', "input[0].name"),
+        ('[[system]]\ntier = "huge"\ndata = "x"\nbasis = "x"', "system[0].tier"),
+        ('[[system]]\ntier = "full"\ndata = "x"\nbasis = "x"\nhours = 0', "system[0].hours"),
+        ('[output]\nmeaning = "x"\nunit = "1"\naxes = {}', "output.axes"),
+    ],
+)
+def test_a_wrong_description_of_a_task_is_named(runner: Path, text: str, place: str) -> None:
+    path = runner / "task.toml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
+
+    with pytest.raises(DescriptorError) as error:
+        load_task(runner)
+
+    assert place in [problem.place for problem in error.value.problems]
 
 
 def test_a_file_that_is_no_toml_is_refused(runner: Path) -> None:
