@@ -54,6 +54,7 @@ GROUPS = {
         "submit": "Pack runs as a submission, check it, and make a branch of it.",
         "site": "Build a static site of datasets, benchmarks and runs.",
         "export": "Write a dataset's description, or a run, in a standard format.",
+        "results": "Store records of runs; write pages of results from them.",
     },
     "Registry": {
         "new": "Start the folder of a new dataset.",

@@ -139,8 +139,9 @@ def run_command(record: Record) -> list[str]:
     if is_external(record):
         command[1:4] = ["score", record["benchmark"]["name"], PREDICTIONS_NAME, "--name"]
     command += ["--split", record["split"]["name"], "--seed", str(record["seeds"]["seed"])]
+    command += ["--dataset", record["dataset"]["id"]]
     if variant := record["benchmark"].get("variant"):
-        command += ["--variant", variant, "--dataset", record["dataset"]["id"]]
+        command += ["--variant", variant]
     command += _sample_options(record)
     command += [] if is_external(record) else _device_options(record)
     for name in record["settings_overridden"]:

@@ -45,6 +45,7 @@ def test_the_command_that_repeats_a_run_is_valid_and_gives_its_settings() -> Non
     assert (options["sample"], options["sample_seed"]) == (True, 4)
     assert options["sample_set"] == ("rows=9",)
     assert (options["strategy"], options["threads"], options["seed"]) == ("default", 1, 0)
+    assert options["dataset"] == "toy_points"
 
 
 def test_a_variant_and_devices_are_in_the_command() -> None:

@@ -66,7 +66,7 @@ def to_markdown(rows: Iterable[Row]) -> str:
             blocks.append(f"### {table.heading}")
             blocks += [f"**{table.note}**"] if table.note else []
             cells = [[column.text(row) for column in table.columns] for row in table.rows]
-            blocks.append(_markdown_table([column.title for column in table.columns], cells))
+            blocks.append(markdown_table([column.title for column in table.columns], cells))
     if len(blocks) == 1:
         blocks.append(EMPTY)
     return "\n\n".join(blocks) + "\n"
@@ -257,7 +257,7 @@ def _csv_cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table whose columns are not aligned: a program lays it out."""
     lines = [[_escape(cell) for cell in row] for row in [columns, *rows]]
     lines.insert(1, ["---"] * len(columns))

@@ -188,9 +188,9 @@ def run_command(records: Sequence[Record]) -> str:
 
 
 def _task_options(record: Record) -> list[str]:
-    words = ["--split", record["split"]["name"]]
+    words = ["--split", record["split"]["name"], "--dataset", record["dataset"]["id"]]
     if variant := record["benchmark"].get("variant"):
-        words += ["--variant", variant, "--dataset", record["dataset"]["id"]]
+        words += ["--variant", variant]
     return [*words, *_sample(record), *_sample_set(record)]
 
 

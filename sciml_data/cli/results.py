@@ -1,0 +1,128 @@
+"""`sciml-data results`: store records of runs, and write pages of results from them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sciml_data.cli.options import home_of, home_option, runs_option
+from sciml_data.cli.output import log_left_out
+from sciml_data.cli.program import UserPath
+from sciml_data.errors import CallError
+
+results_option = click.option(
+    "--results",
+    type=UserPath(file_okay=False),
+    default="results",
+    show_default=True,
+    help="Folder of the stored records.",
+)
+pages_argument = click.argument("pages", nargs=-1, type=UserPath(), metavar="[PAGE]...")
+DEFAULT_PAGES = Path("docs") / "results"
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  sciml-data results add RUN RUN RUN --name auc-row
+  sciml-data results build
+  sciml-data results check
+"""
+)
+def command() -> None:
+    """Store records of runs in results/, and write docs/results/*.md from them.
+
+    Prose of a page is written by hand; tables and numbers stand between comments, which say what to
+    print, and are written by `build`. results/README.md explains the comments.
+    """
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  sciml-data results add RUN RUN RUN --name auc-row
+  sciml-data results add latest --name auc-row-reference --results ../sciml-data/results
+"""
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--name", required=True, help="Name of the runs, such as auc-row.")
+@click.option("--allow-dirty", is_flag=True, help="Accept runs of code with uncommitted changes.")
+@results_option
+@home_option
+@runs_option
+def add(
+    runs: tuple[str, ...], name: str, results: Path, *, allow_dirty: bool, **places: Any
+) -> None:
+    """Copy the records of RUNs (paths, ids or `latest`) to `results/BENCHMARK/NAME`.
+
+    The runs must differ only in their seed. Existing records of that name are replaced. A record
+    that names a path, a computer or a user is refused. Prints the folder.
+    """
+    from sciml_data.bench import find_runs
+    from sciml_data.results.pages import add_runs
+
+    found, left_out = find_runs(home_of(places), runs)
+    log_left_out(left_out)
+    records = [record for _, record in found]
+    click.echo(add_runs(records, name=name, results=results, allow_dirty=allow_dirty))
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  sciml-data results build
+  sciml-data results build docs/results/uno.md
+"""
+)
+@pages_argument
+@results_option
+def build(pages: tuple[Path, ...], results: Path) -> None:
+    """Write the tables and numbers of PAGEs from the stored records.
+
+    Without PAGE, all pages in docs/results. Prints the pages that changed.
+    """
+    from sciml_data.results.pages import build_pages
+
+    for page in build_pages(_pages(pages), results):
+        click.echo(page)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  sciml-data results check
+  sciml-data results check docs/results/uno.md
+"""
+)
+@pages_argument
+@results_option
+def check(pages: tuple[Path, ...], results: Path) -> None:
+    """Print where PAGEs differ from the stored records; exit with 1 if any does.
+
+    Without PAGE, all pages in docs/results and all stored records are checked.
+    """
+    from sciml_data.results.pages import page_problems, stored_problems
+
+    problems = [] if pages else list(stored_problems(results))
+    problems += page_problems(_pages(pages), results)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        sys.exit(1)
+    click.echo("pages and records agree")
+
+
+def _pages(named: tuple[Path, ...]) -> list[Path]:
+    """Return the named pages, or all pages of the checkout."""
+    pages = list(named) or sorted(DEFAULT_PAGES.glob("*.md"))
+    if not pages:
+        raise CallError(
+            f"{DEFAULT_PAGES}: no pages here", hint="run this in the checkout, or name a page"
+        )
+    for page in pages:
+        if not page.is_file():
+            raise CallError(f"{page}: no such file")
+    return pages

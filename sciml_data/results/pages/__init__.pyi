@@ -1,0 +1,12 @@
+from .pages import build_pages, page_problems
+from .stored import ResultSet, add_runs, load_result_set, result_set_names, stored_problems
+
+__all__ = [
+    "ResultSet",
+    "add_runs",
+    "build_pages",
+    "load_result_set",
+    "page_problems",
+    "result_set_names",
+    "stored_problems",
+]

@@ -1,0 +1,208 @@
+"""Pages whose tables and numbers are written from result sets; the prose between them is by hand.
+
+A page is Markdown with comments that describe what is generated after them, up to `<!-- end -->`:
+
+    <!-- table
+    sets = ["uno/auc-row"]
+    metrics = ["mse", "r2"]
+    -->
+    (the table)
+    <!-- end -->
+
+    R2 is <!-- value uno/auc-row test r2 -->0.832<!-- end -->, of ridge
+    <!-- value uno/auc-row test r2 ridge -->0.769<!-- end -->.
+
+`value SET PART METRIC [NAME]` is the median score of the model, or of the baseline NAME; NAME can
+be `least`, `most` or `outcome`, too. `fact SET KEY/KEY` is a value of the first record. `quote
+SOURCE` marks numbers that somebody else published; these are not written. `labels` has names of
+metrics and baselines for all tables of the page, in TOML. `tables.py` explains the keys of a table.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
+from sciml_data.home import write_atomically
+from sciml_data.results.pages.stored import load_result_set
+from sciml_data.results.pages.tables import (
+    Lookup,
+    TableRequest,
+    best_baseline,
+    find_metric,
+    number,
+    outcome,
+    table_text,
+)
+
+MARK = re.compile(r"<!-- (table|value|fact|quote)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
+LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
+OPENED = re.compile(r"<!-- (?:table|value|fact|quote|end)\b")
+# What no check of numbers reads: generated text, comments, code, addresses of links.
+NOT_PROSE = (
+    MARK,
+    re.compile(r"<!--.*?-->", re.DOTALL),
+    re.compile(r"^(```.*?^```| {4}[^\n]*)$", re.DOTALL | re.MULTILINE),
+    re.compile(r"`[^`\n]*`"),
+    re.compile(r"\]\([^)]*\)"),
+)
+# A score has a decimal point or is a percentage; counts, years and sizes are neither.
+SCORE = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.]*\w)|\b\d+ ?%")
+DIGITS = 3
+
+
+def build_pages(pages: Iterable[Path], results: Path) -> list[Path]:
+    """Write the generated tables and numbers of pages, and return the pages that changed.
+
+    Args:
+        pages: Markdown files.
+        results: folder of the result sets.
+
+    Raises:
+        CallError: a page asks for what the records do not have, or is marked wrongly; each problem
+            has page and line. No page is written.
+    """
+    lookup, problems = _lookup(results), []
+    texts = {}
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        built, wrong = _built(page, text, lookup)
+        problems += wrong
+        if built != text:
+            texts[page] = built
+    if problems:
+        raise CallError(
+            "the pages cannot be built", problems=problems, untouched="no page was changed"
+        )
+    for page, built in texts.items():
+        write_atomically(page, built)
+    return list(texts)
+
+
+def page_problems(pages: Iterable[Path], results: Path) -> Iterator[Problem]:
+    """Yield where pages differ from the records, and numbers that no record has.
+
+    A number of the prose is accepted if it is generated, code, or inside of `quote`.
+    """
+    lookup = _lookup(results)
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        built, wrong = _built(page, text, lookup)
+        yield from wrong
+        for expected, actual in zip(MARK.finditer(built), MARK.finditer(text), strict=True):
+            if expected[0] != actual[0]:
+                lines, message = _first_difference(actual[0], expected[0])
+                yield Problem("page", _place(page, text, actual.start(), lines), message)
+        for found in SCORE.finditer(prose(text)):
+            message = f"{found[0]} is from no record: use `value`, or `quote` with its source"
+            yield Problem("number", _place(page, text, found.start()), message)
+
+
+def prose(text: str) -> str:
+    """Return a page with everything blanked that is not prose by hand; line breaks stay."""
+    for pattern in NOT_PROSE:
+        text = pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    return text
+
+
+def _lookup(results: Path) -> Lookup:
+    """Return a function that loads each result set once."""
+    return cache(lambda name: load_result_set(results, name))
+
+
+def _built(page: Path, text: str, lookup: Lookup) -> tuple[str, list[Problem]]:
+    """Return a page with its generated texts, and what is wrong with it."""
+    problems = []
+    labels = _labels(text)
+
+    def written(match: re.Match[str]) -> str:
+        kind, words = match[1], match[2]
+        try:
+            made = WRITERS[kind](words, match[3], lookup, labels)
+        except (SciMLDataError, tomllib.TOMLDecodeError) as error:
+            message = error.message if isinstance(error, SciMLDataError) else str(error)
+            problems.append(Problem(kind, _place(page, text, match.start()), message))
+            return match[0]
+        return f"<!-- {kind}{words}-->{made}<!-- end -->"
+
+    built = MARK.sub(written, text)
+    rest = MARK.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    problems += [
+        Problem("mark", _place(page, text, found.start()), "has no matching `<!-- end -->`")
+        for found in OPENED.finditer(rest)
+    ]
+    return built, problems
+
+
+def _labels(text: str) -> Mapping[str, str]:
+    labels: dict[str, str] = {}
+    for match in LABELS.finditer(text):
+        labels |= tomllib.loads(match[1])
+    return labels
+
+
+def _table(words: str, _old: str, lookup: Lookup, labels: Mapping[str, str]) -> str:
+    made = table_text(TableRequest.of(tomllib.loads(words), labels), lookup)
+    return f"\n{made}\n"
+
+
+def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> str:
+    *place, digits = words.split() if re.search(r" digits=\d+ *$", words) else [*words.split(), ""]
+    if len(place) not in {3, 4}:
+        raise CallError("`value` takes SET PART METRIC [NAME] [digits=N]")
+    metric = find_metric(lookup(place[0]), place[1], place[2])
+    size = int(digits.removeprefix("digits=") or DIGITS)
+    name = place[3] if len(place) == 4 else "median"
+    if name == "outcome":
+        return outcome(metric, best_baseline(metric))
+    spread = metric.spread
+    named = {"median": spread.median, "least": spread.minimum, "most": spread.maximum}
+    named |= metric.baselines
+    if name not in named:
+        raise CallError(f"{place[0]} has no baseline {name!r}{nearest(name, named)}")
+    return number(named[name], size)
+
+
+def _fact(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> str:
+    name, _, path = words.strip().partition(" ")
+    value: Any = lookup(name).records[0]
+    for key in path.split("/"):
+        try:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        except (KeyError, IndexError, TypeError, ValueError):
+            raise CallError(f"the record of {name} has no {path}") from None
+    if isinstance(value, bool | str) or value is None:
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else number(value, DIGITS)
+
+
+def _quote(words: str, old: str, _lookup: Lookup, _labels: Mapping[str, str]) -> str:
+    if not words.strip():
+        raise CallError("`quote` names its source: <!-- quote SOURCE -->0.9<!-- end -->")
+    return old
+
+
+WRITERS: Mapping[str, Callable[[str, str, Lookup, Mapping[str, str]], str]] = {
+    "table": _table,
+    "value": _value,
+    "fact": _fact,
+    "quote": _quote,
+}
+
+
+def _place(page: Path, text: str, offset: int, lines: int = 0) -> str:
+    return f"{page.name}:{text.count(chr(10), 0, offset) + 1 + lines}"
+
+
+def _first_difference(actual: str, expected: str) -> tuple[int, str]:
+    """Return the number of equal lines, and what the first other line is and should be."""
+    old, new = actual.splitlines(), expected.splitlines()
+    for equal, (before, after) in enumerate(zip(old, new, strict=False)):
+        if before != after:
+            return equal, f"is {before!r:.200}; the records give {after!r:.200}"
+    return min(len(old), len(new)), f"has {len(old)} lines; the records give {len(new)}"

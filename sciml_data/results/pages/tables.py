@@ -1,0 +1,337 @@
+"""The tables and numbers of a page, as Markdown made from result sets.
+
+A table is described in TOML:
+
+    sets = ["uno/auc-row"]              # or {LABEL = "uno/auc-row", ...}: labels of the columns
+    parts = ["test", "validation"]      # default: test
+    metrics = ["mse", "r2", "nnse.*"]   # `.*` is every variant of a metric; default: all metrics
+    kind = "scores"                     # a row for each metric, a column for each model
+    kind = "comparison"                 # a row for each score beside the best baseline
+    rows = [{set = "...", part = "...", metric = "...", OTHER = "text of a column"}]
+    baselines = ["ridge"]               # default: all
+    published = true                    # beside scores: figures of the runner's published.toml
+    labels = {mse = "squared error"}    # of metrics, parts and baselines
+    digits = 3                          # digits of each number
+
+Below each table are commit, date, data, versions and command of its runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sciml_data.bench.record.record import SHORT_DIGEST, SHORT_ID
+from sciml_data.bench.record.report import MISSING, SYNTHETIC
+from sciml_data.bench.task.task import load_task
+from sciml_data.errors import CallError, nearest
+from sciml_data.registry.layout import find_registry
+from sciml_data.results.board.published import load_published
+from sciml_data.results.board.render import markdown_table
+from sciml_data.results.board.summary import MetricSummary
+from sciml_data.results.pages.stored import ResultSet
+from sciml_data.results.submission.files import data_commands, run_command
+
+Lookup = Callable[[str], ResultSet]  # name of a result set -> its runs
+NOT_MEASURED = "not measured"
+SCORES, COMPARISON = "scores", "comparison"
+PLACE = ("set", "part", "metric")  # of a row; its other keys are columns of text
+MAX_DECIMALS = 8
+# Libraries that change numbers; a record lists more.
+LIBRARIES = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "lightgbm")
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """The description of a table; the fields are explained at the top of this module."""
+
+    sets: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ("test",)
+    metrics: tuple[str, ...] = ("*",)
+    kind: str = SCORES
+    rows: tuple[Mapping[str, str], ...] = ()
+    baselines: tuple[str, ...] | None = None
+    published: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    digits: int = 3
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], labels: Mapping[str, str]) -> TableRequest:
+        """Return the request that a page describes; `labels` are those of the whole page.
+
+        Raises:
+            CallError: a key or kind does not exist.
+        """
+        for key in document:
+            if key not in cls.__dataclass_fields__:
+                known = cls.__dataclass_fields__
+                raise CallError(f"a table has no key {key!r}{nearest(key, known)}")
+        if (kind := document.get("kind", SCORES)) not in {SCORES, COMPARISON}:
+            raise CallError(f"no kind of table {kind!r}: {SCORES} or {COMPARISON}")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in document.items()
+        }
+        sets = document.get("sets", {})
+        values["sets"] = sets if isinstance(sets, Mapping) else {name: name for name in sets}
+        return cls(**{**values, "labels": {**labels, **document.get("labels", {})}})
+
+
+def table_text(request: TableRequest, lookup: Lookup) -> str:
+    """Return a table as Markdown, followed by where its numbers come from.
+
+    Args:
+        request: what to print.
+        lookup: returns a result set by its name.
+
+    Raises:
+        CallError: a result set, part, metric or baseline does not exist.
+    """
+    sets = {label: lookup(name) for label, name in request.sets.items()}
+    if request.kind == COMPARISON:
+        rows, sets = _comparison(request, sets, lookup)
+    else:
+        rows = _scores(request, sets)
+    known = {stored.name: stored for stored in sets.values()}.values()
+    is_synthetic = any(stored.summary.first["synthetic"] for stored in known)
+    blocks = [f"**{SYNTHETIC}.**"] if is_synthetic else []
+    return "\n\n".join([*blocks, markdown_table(rows[0], rows[1:]), *map(origin, known)])
+
+
+def origin(stored: ResultSet) -> str:
+    """Return a line with commit, date, data, versions and command of the runs of a result set."""
+    first, data = stored.summary.first, stored.summary.first["dataset"]
+    commits = {str(record["code"]["commit"])[:SHORT_ID] for record in stored.records}
+    days = {record["timing"]["start_time"][:10] for record in stored.records}
+    ready = f", ready {data['ready_digest'][:SHORT_DIGEST]}" if data["ready_digest"] else ""
+    libraries = first["software"]["libraries"]
+    versions = [f"{name} {libraries[name]}" for name in LIBRARIES if libraries.get(name)]
+    commands = [run_command(stored.records)]
+    if data["sample_seed"] is not None:
+        commands.insert(0, data_commands(first)[0])
+    changed = " with uncommitted changes" if first["code"]["is_dirty"] else ""
+    facts = [
+        f"{len(stored.records)} run{'s' if len(stored.records) > 1 else ''}",
+        f"commit {', '.join(sorted(commits))}{changed}",
+        ", ".join(sorted(days)),
+        f"data {data['id']} {data['version']} {data['manifest_digest'][:SHORT_DIGEST]}{ready}",
+        f"Python {first['software']['python_version']}, {', '.join(versions)}",
+    ]
+    lines = "".join(f"<br>`{command}`" for command in commands)
+    return f"<sub>Runs `{stored.name}`: {'; '.join(facts)}.{lines}</sub>"
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a number with as many decimals, and small numbers with as many digits.
+
+    Trailing zeros stay, and no number is written with an exponent, so columns can be compared.
+    """
+    if value is None:
+        return MISSING
+    decimals = digits
+    while decimals < MAX_DECIMALS and value and abs(value) < 10.0 ** (digits - decimals - 1):
+        decimals += 1
+    return f"{value:,.{decimals}f}"
+
+
+# Scores: a row for each metric, a column for each model and baseline
+
+
+def _scores(request: TableRequest, sets: Mapping[str, ResultSet]) -> list[list[str]]:
+    keys = {key: None for stored in sets.values() for key in _keys(request, stored)}
+    baselines = _baselines(request, sets.values(), keys)
+    parts = [""] if len(request.parts) > 1 else []
+    is_single = len(sets) == 1
+    with_seeds = is_single and len(next(iter(sets.values())).records) > 1
+    models = [_model(*item, is_single=is_single) for item in sets.items()]
+    figures = _published(next(iter(sets.values()))) if request.published else {}
+    heads = [*(_label(request, name) for name in baselines), *figures]
+    rows = [[*parts, "", *models, *(["seeds, least to most"] if with_seeds else []), *heads]]
+    for part, key in keys:
+        found = {label: stored.metrics.get((part, key)) for label, stored in sets.items()}
+        first = next(row for row in found.values() if row)
+        medians = [_median(row) for row in found.values()]
+        others = [first.baselines.get(name) for name in baselines]
+        cells = _marked([*medians, *others], first, request.digits)
+        if with_seeds:
+            cells.insert(1, _range(first, request.digits))
+        cells += [f"{scores.get((part, key), MISSING)}" for scores in figures.values()]
+        rows.append([*([part] if parts else []), _label(request, key), *cells])
+    return rows
+
+
+def _published(stored: ResultSet) -> dict[str, dict[tuple[str, str], float]]:
+    """Return the published scores on the split of a result set: heading -> part and metric."""
+    first = stored.summary.first
+    task = load_task(find_registry(None).runner(first["benchmark"]["name"]))
+    figures: dict[str, dict[tuple[str, str], float]] = {}
+    for figure in load_published(task).get("figure", []):
+        if figure.get("split") == first["split"]["name"] and {"metric", "value"} <= set(figure):
+            place = (figure["part"], figure["metric"])
+            figures.setdefault(f"published {figure['model']}", {})[place] = figure["value"]
+    return figures
+
+
+def _keys(request: TableRequest, stored: ResultSet) -> list[tuple[str, str]]:
+    """Return the parts and metrics of a result set that a request names, in its order.
+
+    Raises:
+        CallError: the set has no such part or metric.
+    """
+    chosen = []
+    for part in request.parts:
+        for pattern in request.metrics:
+            found = [
+                (row_part, key)
+                for row_part, key in stored.metrics
+                if row_part == part and _fits(key, pattern)
+            ]
+            if not found:
+                known = ", ".join(dict.fromkeys(key for _, key in stored.metrics))
+                raise CallError(
+                    f"{stored.name} has no metric {pattern!r} of part {part!r}; it has {known:.400}"
+                )
+            chosen += found
+    return list(dict.fromkeys(chosen))
+
+
+def _fits(key: str, pattern: str) -> bool:
+    if pattern == "*":
+        return True
+    return key == pattern or (pattern.endswith(".*") and key.startswith(pattern[:-1]))
+
+
+def _baselines(
+    request: TableRequest, sets: Iterable[ResultSet], keys: Iterable[tuple[str, str]]
+) -> list[str]:
+    known = dict.fromkeys(
+        name
+        for stored in sets
+        for key in keys
+        if (row := stored.metrics.get(key))
+        for name in row.baselines
+    )
+    for name in request.baselines or ():
+        if name not in known:
+            raise CallError(f"no baseline {name!r}{nearest(name, known)}")
+    return list(known if request.baselines is None else request.baselines)
+
+
+def _marked(values: Sequence[float | None], metric: MetricSummary, digits: int) -> list[str]:
+    """Return numbers, the best of them in bold."""
+    known = [value for value in values if value is not None]
+    best = (min if metric.lower_is_better else max)(known, default=None)
+    return [
+        f"**{number(value, digits)}**"
+        if value is not None and value == best
+        else number(value, digits)
+        for value in values
+    ]
+
+
+# Comparisons: a row for each score of a model beside the best baseline
+
+
+def _comparison(
+    request: TableRequest, sets: Mapping[str, ResultSet], lookup: Lookup
+) -> tuple[list[list[str]], dict[str, ResultSet]]:
+    """Return the rows, head first, and the result sets that they are of."""
+    requests = request.rows or tuple(
+        {"model": _model(label, stored, is_single=False), "set": stored.name}
+        | {"part": part, "metric": key}
+        for label, stored in sets.items()
+        for part, key in _keys(request, stored)
+    )
+    texts = list(dict.fromkeys(key for row in requests for key in row if key not in PLACE))
+    heads = ["part", "metric"] if not request.rows else []
+    rows = [[*texts, *heads, "score", "seeds, least to most", "best baseline", "compared"]]
+    used: dict[str, ResultSet] = {}
+    for row in requests:
+        words = [row.get(key, "") for key in texts]
+        words += [_label(request, row["part"]), _label(request, row["metric"])] if heads else []
+        if not row.get("set"):
+            rows.append([*words, NOT_MEASURED, "", "", ""])
+            continue
+        stored = used.setdefault(row["set"], lookup(row["set"]))
+        rows.append([*words, *_outcome(find_metric(stored, row["part"], row["metric"]), request)])
+    return rows, used
+
+
+def _outcome(metric: MetricSummary, request: TableRequest) -> list[str]:
+    best = best_baseline(metric, request.baselines)
+    score = _median(metric)
+    beside = (
+        MISSING if best is None else f"{_label(request, best[0])} {number(best[1], request.digits)}"
+    )
+    return [
+        number(score, request.digits),
+        _range(metric, request.digits),
+        beside,
+        outcome(metric, best),
+    ]
+
+
+def outcome(metric: MetricSummary, best: tuple[str, float] | None) -> str:
+    """Return how a model compares with the best baseline."""
+    score = _median(metric)
+    if best is None or score is None:
+        return MISSING
+    values = [value for value in metric.spread.values if value is not None]
+    sign = -1 if metric.lower_is_better else 1
+    ahead = sum(sign * (value - best[1]) > 0 for value in values)
+    seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
+    if ahead in {0, len(values)}:
+        return f"{'better' if ahead else 'worse'} with {'' if len(values) == 1 else 'all '}{seeds}"
+    return f"better with {ahead} of {seeds}"
+
+
+def best_baseline(
+    metric: MetricSummary, names: Sequence[str] | None = None
+) -> tuple[str, float] | None:
+    """Return name and score of the best baseline; None if no baseline has a score."""
+    known = {
+        name: score
+        for name, score in metric.baselines.items()
+        if score is not None and (names is None or name in names)
+    }
+    if not known:
+        return None
+    name = (min if metric.lower_is_better else max)(known, key=lambda name: (known[name], name))
+    return name, known[name]
+
+
+def find_metric(stored: ResultSet, part: str, key: str) -> MetricSummary:
+    """Return the summary of a metric.
+
+    Raises:
+        CallError: the result set has no such part or metric.
+    """
+    row = stored.metrics.get((part, key))
+    if row is None:
+        known = (f"{part} {key}" for part, key in stored.metrics)
+        raise CallError(f"{stored.name} has no {part} {key}{nearest(f'{part} {key}', known)}")
+    return row
+
+
+def _median(metric: MetricSummary | None) -> float | None:
+    return metric.spread.median if metric else None
+
+
+def _range(metric: MetricSummary, digits: int) -> str:
+    spread = metric.spread
+    if spread.runs < 2:
+        return "one seed"
+    return f"{number(spread.minimum, digits)} to {number(spread.maximum, digits)}"
+
+
+def _label(request: TableRequest, name: str) -> str:
+    """Return the label of a metric, part or baseline: of the name, of its variant, or itself."""
+    return request.labels.get(name) or request.labels.get(name.rpartition(".")[2]) or name
+
+
+def _model(label: str, stored: ResultSet, *, is_single: bool) -> str:
+    """Return the heading of a model: its label, or its name in the record."""
+    if is_single and label == stored.name:
+        return str(stored.summary.first["model"]["name"])
+    return label

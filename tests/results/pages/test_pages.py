@@ -1,0 +1,190 @@
+"""Pages of results are what the stored records say, and nothing else has a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sciml_data.cli import group
+from sciml_data.errors import CallError
+from sciml_data.results.pages import add_runs, build_pages, page_problems
+from tests.results.pages.test_stored import run
+
+PAGE = """# Toy
+
+<!-- labels
+a = "first output"
+mean = "constant"
+-->
+In 2019 the error is <!-- value toy/small test rmse.a --><!-- end -->, of the constant
+<!-- value toy/small test rmse.a mean digits=2 --><!-- end -->, and at best
+<!-- value toy/small test rmse.a least --><!-- end -->: <!-- value toy/small test rmse.a outcome -->
+<!-- end -->. It has <!-- fact toy/small model/parameters --><!-- end --> parameters.
+Published: <!-- quote Ada 1843 -->0.125<!-- end -->, see [this](x.md#0.5), `0.5` and
+
+    run --set rate=0.5
+
+<!-- table
+sets = ["toy/small"]
+metrics = ["rmse.*"]
+-->
+<!-- end -->
+<!-- table
+kind = "comparison"
+rows = [{what = "a", set = "toy/small", part = "test", metric = "rmse.a"}, {what = "b"}]
+-->
+<!-- end -->
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    add_runs([run(0, 0.5), run(1, 0.1), run(2, 0.2)], name="small", results=folder)
+    return folder
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.md"
+    path.write_text(PAGE)
+    return path
+
+
+def test_tables_and_numbers_are_those_of_the_records(results: Path, page: Path) -> None:
+    assert build_pages([page], results) == [page]
+
+    text = page.read_text()
+    for line in (
+        "| first output | **0.200** | 0.100 to 0.500 | 0.250 |",
+        "| a | 0.200 | 0.100 to 0.500 | constant 0.250 | better with 2 of 3 seeds |",
+        "| b | not measured |  |  |  |",
+        "-->0.200<!-- end -->, of the constant",
+        "-->0.25<!-- end -->, and at best",
+        "-->66<!-- end --> parameters.",
+        "commit cccccccc; 2026-08-07; data toy_points 1.0 sha256:aaaaaaaaaaaa;",
+        "`sciml-data run toy --model small --split thirds --dataset toy_points --seeds 0,1,2",
+        "-->0.125<!-- end -->",
+    ):
+        assert line in text
+    assert list(page_problems([page], results)) == []
+    assert build_pages([page], results) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("**0.200**", "**0.201**"),
+        ("-->0.200<", "-->0.199<"),
+        ("-->66<", "-->67<"),
+        ("commit cccccccc", "commit dddddddd"),
+        ("| b | not measured |", "| b | 0.100 |"),
+    ],
+)
+def test_a_changed_number_of_a_page_is_a_problem(
+    results: Path, page: Path, old: str, new: str
+) -> None:
+    build_pages([page], results)
+    page.write_text(page.read_text().replace(old, new, 1))
+    line = page.read_text().partition(new)[0].count("\n") + 1
+
+    (problem,) = page_problems([page], results)
+
+    assert (problem.kind, problem.place) == ("page", f"toy.md:{line}")
+
+
+def test_a_changed_record_is_a_problem(results: Path, page: Path) -> None:
+    build_pages([page], results)
+    add_runs([run(0, 0.5), run(1, 0.1), run(2, 0.21)], name="small", results=results)
+
+    assert {problem.kind for problem in page_problems([page], results)} == {"page"}
+    assert len(list(page_problems([page], results))) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["it has 0.5", "by 3 %", "12%", "3.25.", "(.41)", "-0.1", "| 0.5 |"]
+)
+def test_a_score_by_hand_is_a_problem(results: Path, page: Path, text: str) -> None:
+    page.write_text(f"# Toy\n\n{text}\n")
+
+    (problem,) = page_problems([page], results)
+
+    assert (problem.kind, problem.place) == ("number", "toy.md:3")
+
+
+@pytest.mark.parametrize(
+    "text", ["in 2019", "1,092 rows", "5 seeds", "`uno_ccle` 1", "13 to 26 weeks"]
+)
+def test_a_count_by_hand_is_no_problem(results: Path, page: Path, text: str) -> None:
+    page.write_text(text)
+
+    assert list(page_problems([page], results)) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "kind"),
+    [
+        ("<!-- value toy/smal test rmse.a --><!-- end -->", "value"),
+        ("<!-- value toy/small validation rmse.a --><!-- end -->", "value"),
+        ("<!-- value toy/small test rmse.c --><!-- end -->", "value"),
+        ("<!-- value toy/small test rmse.a ridge --><!-- end -->", "value"),
+        ("<!-- value toy/small --><!-- end -->", "value"),
+        ("<!-- fact toy/small model/size --><!-- end -->", "fact"),
+        ("<!-- quote -->0.5<!-- end -->", "quote"),
+        ("<!-- table\nsets = [\n--><!-- end -->", "table"),
+        ("<!-- table\nset = ['toy/small']\n--><!-- end -->", "table"),
+        ("<!-- table\nkind = 'ranks'\n--><!-- end -->", "table"),
+        ("<!-- table\nsets = ['toy/small']\nmetrics = ['mse']\n--><!-- end -->", "table"),
+        ("<!-- table\nsets = ['toy/small']\nbaselines = ['ridge']\n--><!-- end -->", "table"),
+        ("<!-- table\nsets = ['toy/small']\n-->", "mark"),
+        ("0.5<!-- end -->", "mark"),
+    ],
+)
+def test_a_wrong_comment_is_named_with_its_line_and_nothing_is_written(
+    results: Path, page: Path, mark: str, kind: str
+) -> None:
+    page.write_text(f"{PAGE}\n\n{mark}\n")
+    line = PAGE.count("\n") + 3
+
+    with pytest.raises(CallError) as caught:
+        build_pages([page], results)
+
+    (problem,) = caught.value.problems
+    assert problem.kind == kind
+    assert problem.place.startswith("toy.md:")
+    assert line <= int(problem.place.rpartition(":")[2]) <= line + 3
+    assert page.read_text() == f"{PAGE}\n\n{mark}\n"
+    assert kind in {problem.kind for problem in page_problems([page], results)}
+
+
+def test_a_submission_is_a_result_set(results: Path, page: Path) -> None:
+    packed = results / "submissions" / "lab" / "toy" / "node" / "first"
+    packed.mkdir(parents=True)
+    (results / "toy" / "small" / "record-1.json").rename(packed / "record-1.json")
+    (packed / "submission.json").write_text("{}")
+    page.write_text("<!-- value submissions/lab/toy/node/first test rmse.a --><!-- end -->")
+
+    build_pages([page], results)
+
+    assert "-->0.500<!--" in page.read_text()
+
+
+def test_the_verb_builds_and_checks_the_pages_of_a_checkout(
+    results: Path, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results.parent)
+    folder = results.parent / "docs" / "results"
+    folder.mkdir(parents=True)
+    page = page.rename(folder / "toy.md")
+    type_in = CliRunner().invoke
+
+    before = type_in(group, ["results", "check"])
+    built = type_in(group, ["results", "build"])
+    after = type_in(group, ["results", "check"])
+
+    assert (before.exit_code, built.exit_code, after.exit_code) == (1, 0, 0)
+    assert "toy.md:7" in before.output
+    assert built.output == f"{Path('docs/results/toy.md')}\n"
