@@ -104,9 +104,9 @@ def check(pages: tuple[Path, ...], results: Path) -> None:
 
     Without PAGE, all pages in docs/results and all stored records are checked.
     """
-    from sciml_data.results.pages import page_problems, stored_problems
+    from sciml_data.results.pages import page_problems, script_table_problems, stored_problems
 
-    problems = [] if pages else list(stored_problems(results))
+    problems = [] if pages else [*stored_problems(results), *script_table_problems(results)]
     problems += page_problems(_pages(pages), results)
     for problem in problems:
         click.echo(problem)

@@ -1,4 +1,5 @@
 from .pages import build_pages, page_problems
+from .script_tables import script_table_problems, write_script_table
 from .stored import ResultSet, add_runs, load_result_set, result_set_names, stored_problems
 
 __all__ = [
@@ -8,5 +9,7 @@ __all__ = [
     "load_result_set",
     "page_problems",
     "result_set_names",
+    "script_table_problems",
     "stored_problems",
+    "write_script_table",
 ]

@@ -23,13 +23,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
-from sciml_data.results.pages.stored import load_result_set
 from sciml_data.results.pages.tables import (
     Lookup,
     TableRequest,
@@ -67,7 +65,7 @@ def build_pages(pages: Iterable[Path], results: Path) -> list[Path]:
         CallError: a page asks for what the records do not have, or is marked wrongly; each problem
             has page and line. No page is written.
     """
-    lookup, problems = _lookup(results), []
+    lookup, problems = Lookup(results), []
     texts = {}
     for page in pages:
         text = page.read_text(encoding="utf-8")
@@ -89,7 +87,7 @@ def page_problems(pages: Iterable[Path], results: Path) -> Iterator[Problem]:
 
     A number of the prose is accepted if it is generated, code, or inside of `quote`.
     """
-    lookup = _lookup(results)
+    lookup = Lookup(results)
     for page in pages:
         text = page.read_text(encoding="utf-8")
         built, wrong = _built(page, text, lookup)
@@ -108,11 +106,6 @@ def prose(text: str) -> str:
     for pattern in NOT_PROSE:
         text = pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     return text
-
-
-def _lookup(results: Path) -> Lookup:
-    """Return a function that loads each result set once."""
-    return cache(lambda name: load_result_set(results, name))
 
 
 def _built(page: Path, text: str, lookup: Lookup) -> tuple[str, list[Problem]]:

@@ -102,7 +102,7 @@ def add_runs(
             old.unlink()
     ordered = sorted(records, key=lambda record: int(record["seeds"]["seed"]))
     for number, record in enumerate(ordered, start=1):
-        write_atomically(folder / record_name(number), _compact(record))
+        write_atomically(folder / record_name(number), compact(record))
     if len(ordered) > 1:
         write_atomically(folder / SUMMARY_NAME, _summary_text(summary))
     return folder
@@ -199,7 +199,7 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _texts(item, f"{place}/{number}")
 
 
-def _compact(document: Any) -> str:
+def compact(document: Any) -> str:
     """Return JSON with a line for each top-level key: small, and git still shows what changed."""
     lines = [
         f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), allow_nan=False)}"
@@ -209,4 +209,4 @@ def _compact(document: Any) -> str:
 
 
 def _summary_text(summary: Summary) -> str:
-    return _compact(json.loads(summary_json(summary)))
+    return compact(json.loads(summary_json(summary)))

@@ -13,13 +13,16 @@ A table is described in TOML:
     labels = {mse = "squared error"}    # of metrics, parts and baselines
     digits = 3                          # digits of each number
 
+    script = "cloudmask/transfer"       # instead of all others: the table that a script measured
+
 Below each table are commit, date, data, versions and command of its runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record.record import SHORT_DIGEST, SHORT_ID
@@ -30,10 +33,25 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.results.board.published import load_published
 from sciml_data.results.board.render import markdown_table
 from sciml_data.results.board.summary import MetricSummary
-from sciml_data.results.pages.stored import ResultSet
+from sciml_data.results.pages.script_tables import load_script_table, script_origin
+from sciml_data.results.pages.stored import ResultSet, load_result_set
 from sciml_data.results.submission.files import data_commands, run_command
 
-Lookup = Callable[[str], ResultSet]  # name of a result set -> its runs
+
+@dataclass(frozen=True)
+class Lookup:
+    """Loads what is stored in a folder of results, each set once."""
+
+    results: Path
+    loaded: dict[str, ResultSet] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> ResultSet:
+        """Return a result set by its name; see `load_result_set` for the errors."""
+        if name not in self.loaded:
+            self.loaded[name] = load_result_set(self.results, name)
+        return self.loaded[name]
+
+
 NOT_MEASURED = "not measured"
 SCORES, COMPARISON = "scores", "comparison"
 PLACE = ("set", "part", "metric")  # of a row; its other keys are columns of text
@@ -47,6 +65,7 @@ class TableRequest:
     """The description of a table; the fields are explained at the top of this module."""
 
     sets: Mapping[str, str] = field(default_factory=dict)
+    script: str | None = None
     parts: tuple[str, ...] = ("test",)
     metrics: tuple[str, ...] = ("*",)
     kind: str = SCORES
@@ -88,6 +107,8 @@ def table_text(request: TableRequest, lookup: Lookup) -> str:
     Raises:
         CallError: a result set, part, metric or baseline does not exist.
     """
+    if request.script is not None:
+        return _script_table(request, request.script, lookup)
     sets = {label: lookup(name) for label, name in request.sets.items()}
     if request.kind == COMPARISON:
         rows, sets = _comparison(request, sets, lookup)
@@ -105,8 +126,7 @@ def origin(stored: ResultSet) -> str:
     commits = {str(record["code"]["commit"])[:SHORT_ID] for record in stored.records}
     days = {record["timing"]["start_time"][:10] for record in stored.records}
     ready = f", ready {data['ready_digest'][:SHORT_DIGEST]}" if data["ready_digest"] else ""
-    libraries = first["software"]["libraries"]
-    versions = [f"{name} {libraries[name]}" for name in LIBRARIES if libraries.get(name)]
+    versions = _versions(first["software"])
     commands = [run_command(stored.records)]
     if data["sample_seed"] is not None:
         commands.insert(0, data_commands(first)[0])
@@ -120,6 +140,31 @@ def origin(stored: ResultSet) -> str:
     ]
     lines = "".join(f"<br>`{command}`" for command in commands)
     return f"<sub>Runs `{stored.name}`: {'; '.join(facts)}.{lines}</sub>"
+
+
+def _versions(software: Mapping[str, Any]) -> list[str]:
+    known = software["libraries"]
+    return [f"{name} {known[name]}" for name in LIBRARIES if known.get(name)]
+
+
+def _script_table(request: TableRequest, name: str, lookup: Lookup) -> str:
+    document = load_script_table(lookup.results, name)
+    rows = [
+        [cell if isinstance(cell, str) else _plain(cell, request.digits) for cell in row]
+        for row in document["rows"]
+    ]
+    origin_line = script_origin(name, document, _versions(document["software"]))
+    return f"{markdown_table(document['columns'], rows)}\n\n{origin_line}"
+
+
+def _plain(value: object, digits: int) -> str:
+    return (
+        number(value, digits)
+        if isinstance(value, float)
+        else MISSING
+        if value is None
+        else f"{value:,}"
+    )
 
 
 def number(value: float | None, digits: int) -> str:
