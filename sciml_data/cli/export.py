@@ -1,6 +1,7 @@
-"""`sciml-data export`: write a dataset's description, or a run, in a standard format.
+"""`sciml-data export`: write a dataset, a benchmark or a run in a standard format.
 
-The export of runs is a module of its own, because a dataset's export needs no benchmark code.
+The export of benchmarks and runs is a module of its own, because a dataset's export needs no
+benchmark code.
 """
 
 from __future__ import annotations
@@ -54,10 +55,15 @@ Run (RUN is a path, an id or `latest`):
   sciml-data export mlflow latest --to sqlite:///runs.db
   sciml-data export every-eval-ever latest --to eval.json
   sciml-data export catalogue latest
+  sciml-data export croissant-task uno/latest --org "My Laboratory"
+
+\b
+Benchmark (BENCHMARK):
+  sciml-data export croissant-task uno --to croissant-task.json
 """
 )
 @click.argument("form", metavar="FORM")
-@click.argument("name", metavar="ID|RUN")
+@click.argument("name", metavar="ID|RUN|BENCHMARK")
 @version_option
 @registry_option
 @home_option
@@ -95,12 +101,13 @@ Run (RUN is a path, an id or `latest`):
     help="Include the predictions, not only their digest (run-crate, mlflow).",
 )
 def command(form: str, name: str, **options: Any) -> None:
-    """Print the description of a dataset, or a run, in the format FORM.
+    """Print the description of a dataset, a benchmark or a run in the format FORM.
 
     FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
     for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
-    every-eval-ever or catalogue. FORM parquet of an ID writes the ready files as Parquet into the
-    folder --to; an interrupted export is resumed. Installed packages may offer further forms.
+    every-eval-ever, catalogue or croissant-task. FORM of a BENCHMARK: croissant-task. FORM parquet
+    of an ID writes the ready files as Parquet into the folder --to; an interrupted export is
+    resumed. Installed packages may offer further forms.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.
@@ -117,13 +124,13 @@ def command(form: str, name: str, **options: Any) -> None:
         installed("exports", own)  # names an installed export with the name of one of these
         own[form](form, name, options)
         return
-    from sciml_data.cli.export_run import export_run
+    from sciml_data.cli.export_run import export_benchmark, export_run
     from sciml_data.results.exports import load_export
 
     module = load_export(form)
     if hasattr(module, "export_dataset"):
         _export_with(module, form, name, options)
-    else:
+    elif not export_benchmark(form, name, options):
         export_run(form, name, options)
 
 

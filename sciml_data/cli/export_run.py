@@ -1,4 +1,4 @@
-"""The half of `sciml-data export` for runs."""
+"""The half of `sciml-data export` for benchmarks and their runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,42 @@ DATASET_OPTIONS = {
     "sample_seed": "--sample-seed",
     "shard_mb": "--shard-mb",
 }
+RUNS_OPTIONS = {"home": "--home", "runs_folder": "--runs"}
 OPTIONS_OF_SOME = {"org": "--org", "with_predictions": "--with-predictions"}
+
+
+def export_benchmark(form: str, name: str, options: dict[str, Any]) -> bool:
+    """Print or write a benchmark in a format, if the format has benchmarks and NAME is one.
+
+    Args:
+        form: name of the format.
+        name: of a benchmark, or of anything else.
+        options: values of the command's options.
+
+    Returns:
+        Whether NAME is a benchmark that was exported.
+
+    Raises:
+        CallError: no such target, or an option the format does not accept.
+        DescriptorError: the benchmark is not valid.
+    """
+    from sciml_data.bench import load_task
+    from sciml_data.registry import find_registry
+    from sciml_data.results.exports import BENCHMARK_FORMS, BenchmarkRequest
+    from sciml_data.results.exports import export_benchmark as export
+
+    registry = find_registry(options["registry"])
+    if form not in BENCHMARK_FORMS or name not in registry.benchmarks():
+        return False
+    refuse_options(
+        f"{form} of a benchmark", options, DATASET_OPTIONS | OPTIONS_OF_SOME | RUNS_OPTIONS
+    )
+    to = None if options["to"] is None else Path(options["to"])
+    if to is not None:
+        check_output(to)
+    request = BenchmarkRequest(load_task(registry.runner(name)), registry)
+    print_or_write(export(form, request), to)
+    return True
 
 
 def export_run(form: str, name: str, options: dict[str, Any]) -> None:
@@ -32,7 +67,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         CallError: no such format, run or target, or an option the format does not accept.
         RecordError: the run cannot be exported in this format.
     """
-    from sciml_data.bench import find_run, load_record
+    from sciml_data.bench import load_record
     from sciml_data.registry import find_registry
     from sciml_data.results.exports import RUN_FORMS, ExportRequest, installed_exports
     from sciml_data.results.exports import export_run as export
@@ -48,7 +83,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
     to = options["to"]
     if to is not None and not writes_target:
         check_output(Path(to))
-    folder = find_run(home_of(options), name, on_left_out=log_one_left_out)
+    folder = _find_run(form, name, options)
     request = ExportRequest(
         folder,
         load_record(folder),
@@ -62,6 +97,23 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
         print_or_write(f"{text}\n", None)
     else:
         print_or_write(text, None if to is None else Path(to))
+
+
+def _find_run(form: str, name: str, options: dict[str, Any]) -> Path:
+    """Return the folder of a run; an error names the benchmark that was meant, if there is one."""
+    from sciml_data.bench import find_run
+    from sciml_data.registry import find_registry
+    from sciml_data.results.exports import BENCHMARK_FORMS
+
+    try:
+        return find_run(home_of(options), name, on_left_out=log_one_left_out)
+    except CallError as error:
+        known = find_registry(options["registry"]).benchmarks()
+        if form in BENCHMARK_FORMS and (meant := nearest(name, known)):
+            raise CallError(
+                f"no such benchmark or run: {name!r}{meant}", untouched="nothing was written"
+            ) from error
+        raise
 
 
 def _refuse_unknown(form: str, run_forms: list[str]) -> None:

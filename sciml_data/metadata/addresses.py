@@ -140,6 +140,19 @@ def landing_page_address(identity: Identity, dataset: str, version: str) -> str 
     return f"{identity.base_url}/datasets/{quote(dataset)}/{quote(version)}/"
 
 
+def benchmark_identifier(identity: Identity, benchmark: str) -> str:
+    """Return the URI of a benchmark: its page in the registry's site, or a UUID without one."""
+    if identity.base_url:
+        return f"{identity.base_url}/benchmarks/{quote(benchmark)}/"
+    name = f"benchmark\n{benchmark}\n{identity.title}"
+    return f"urn:uuid:{uuid.uuid5(NAMESPACE, name)}"
+
+
+def run_identifier(identity: Identity, run_id: str) -> str:
+    """Return the URI of a run: its page in the registry's site, or its own id without one."""
+    return f"{identity.base_url}/runs/{run_id}/" if identity.base_url else f"urn:uuid:{run_id}"
+
+
 def version_identifier(identity: Identity, dataset: str, version: str, origin: str) -> str:
     """Return the URI that identifies a version: its landing page, or a UUID without one.
 

@@ -15,10 +15,12 @@ from sciml_data.errors import CallError
 from sciml_data.metadata.addresses import registry_identity, source_address
 from sciml_data.metadata.landing import card_html
 from sciml_data.results.board import board_rows, published_rows, to_html
+from sciml_data.results.exports import BenchmarkRequest, export_benchmark
 from sciml_data.site.charts import Chart, comparison_chart, monitored_name
 from sciml_data.site.content import Content, Run
 from sciml_data.site.frame import (
     HOME_PATH,
+    INDEX,
     Page,
     benchmark_path,
     dataset_path,
@@ -29,6 +31,8 @@ from sciml_data.site.record_tables import headline_row, run_table
 from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, format_score, make_table
 
 README = "README.md"
+# Form of the export -> name of its file beside a benchmark's page.
+BENCHMARK_FILES = {"croissant-task": "croissant-task.json"}
 Record = Mapping[str, Any]
 
 
@@ -54,6 +58,7 @@ def benchmark_page(task: Task, content: Content) -> Page:
         trail=(("Benchmarks", f"{HOME_PATH}#benchmarks"), (task.name, "")),
         values={
             "task": task,
+            "exports": BENCHMARK_FILES,
             "board": board,
             "refusal": refusal,
             "contents": _contents(has_runs=bool(runs)),
@@ -67,6 +72,21 @@ def benchmark_page(task: Task, content: Content) -> Page:
             "readme": _readme(task),
         },
     )
+
+
+def files_beside(task: Task, content: Content) -> dict[str, bytes]:
+    """Return the files beside a benchmark's page, by path in the site.
+
+    They are its exports and its stored splits, to which addresses in the exports lead.
+    """
+    folder = benchmark_path(task.name).removesuffix(INDEX)
+    request = BenchmarkRequest(task, content.registry)
+    texts = {BENCHMARK_FILES[form]: export_benchmark(form, request) for form in BENCHMARK_FILES}
+    files = {f"{folder}{name}": text.encode("utf-8") for name, text in texts.items()}
+    for name in split_names(task.folder):
+        path = task.folder / "splits" / f"{name}.json"
+        files[f"{folder}splits/{path.name}"] = path.read_bytes()
+    return files
 
 
 def board_html(task: Task, content: Content) -> tuple[Markup, CallError | None]:

@@ -22,6 +22,7 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.results.mlperf_log import Submitter, log_text
 from sciml_data.site import dataset_pages, run_pages
 from sciml_data.site.benchmark_pages import benchmark_page
+from sciml_data.site.benchmark_pages import files_beside as benchmark_files
 from sciml_data.site.content import Content, Run
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import INDEX, Frame, Page, asset_files
@@ -79,10 +80,12 @@ def site_files(
         versions.append(version)
         pages.append(page)
         files |= beside
-    pages += [benchmark_page(task, content) for task in content.tasks]
+    for task in content.tasks:
+        pages.append(benchmark_page(task, content))
+        files |= benchmark_files(task, content)
     for run in content.runs:
         mlperf_log, no_log = _mlperf_log(run, options.submitter)
-        files |= run_pages.files_beside(run, log=mlperf_log)
+        files |= run_pages.files_beside(run, content, log=mlperf_log)
         pages.append(run_pages.run_page(run, content, log=mlperf_log, no_log=no_log))
     pages += [runs_page(content), index_page(content, versions)]
     files |= {page.path: frame.render(page).encode("utf-8") for page in pages}

@@ -7,10 +7,17 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sciml_data.bench.record.record import RECORD_NAME, has_epochs, is_external, own_model_remark
+from sciml_data.bench.record.record import (
+    RECORD_NAME,
+    SUCCESS,
+    has_epochs,
+    is_external,
+    own_model_remark,
+)
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.results.exports import ExportRequest, export_run
 from sciml_data.site import charts, record_tables
 from sciml_data.site.content import Content, Run
 from sciml_data.site.frame import (
@@ -24,6 +31,8 @@ from sciml_data.site.frame import (
 from sciml_data.site.pictures import run_pictures
 
 LOG_NAME = "mlperf-log.txt"
+# Form of the export -> name of its file beside the page of a run.
+RUN_FILES = {"croissant-task": "croissant-task.json"}
 CONTENTS = (
     ("scores", "Scores"), ("curve", "Curve"), ("figures", "Figures"),
     ("repeat", "How to repeat it"),
@@ -64,6 +73,7 @@ def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Pag
             "no_log": no_log,
             "contents": CONTENTS,
             "log_name": LOG_NAME,
+            "exports": _exports(record),
             "record_name": RECORD_NAME,
             **_score_values(record),
             **_record_values(record),
@@ -77,15 +87,29 @@ def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Pag
     )
 
 
-def files_beside(run: Run, *, log: str | None) -> dict[str, bytes]:
-    """Return the files beside a run's page, by path in the site: record, figures, log."""
+def files_beside(run: Run, content: Content, *, log: str | None) -> dict[str, bytes]:
+    """Return the files beside a run's page, by path in the site: record, exports, figures, log.
+
+    Args:
+        run: the run.
+        content: everything else that has a page.
+        log: the MLPerf log of the run, or None.
+    """
     folder = run_path(run.id).removesuffix(INDEX)
     files = {f"{folder}{RECORD_NAME}": run.path.read_bytes()}
+    for form, name in _exports(run.record).items():
+        request = ExportRequest(run.folder, run.record, content.registry, org=run.organisation)
+        files[f"{folder}{name}"] = export_run(form, request).encode("utf-8")
     for picture in run_pictures(run.folder, run.name):
         files[f"{folder}{picture.name}"] = picture.content
     if log is not None:
         files[f"{folder}{LOG_NAME}"] = log.encode("utf-8")
     return files
+
+
+def _exports(record: Record) -> Mapping[str, str]:
+    """Return the exports beside the page of a run; a run without scores has none."""
+    return RUN_FILES if record["status"] == SUCCESS else {}
 
 
 def _score_values(record: Record) -> dict[str, Any]:

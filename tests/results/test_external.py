@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 import sciml_data
 from sciml_data import LoadedBenchmark, Run
 from sciml_data.cli import group
+from tests.support.croissant_shapes import violations
 from tests.support.external import table_of
+from tests.support.versions import rdflib_warns
 
 pytest.importorskip("sklearn")
 
@@ -55,6 +57,15 @@ def test_a_board_has_its_row_with_a_remark(run: Run, place: Path) -> None:
         assert "forest" in board.to_text(format_)
     assert "forest" in board._repr_html_()
     assert "forest" in call(place, "board", "--benchmark", "hydronet").stdout
+
+
+@rdflib_warns
+def test_it_is_a_solution_of_croissant_tasks(run: Run, place: Path) -> None:
+    result = call(place, "export", "croissant-task", run.id[:8])
+
+    assert result.exit_code == 0, result.output
+    assert violations(result.stdout) == []
+    assert "external predictions" in result.stdout
 
 
 def test_seeds_of_a_model_are_repeats(run: Run, water: LoadedBenchmark, place: Path) -> None:

@@ -22,7 +22,7 @@ from sciml_data.registry.layout import installed
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from sciml_data.results.exports.request import ExportRequest
+    from sciml_data.results.exports.request import BenchmarkRequest, ExportRequest
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ RUN_FORMS: Mapping[str, RunForm] = {
     ),
     "every-eval-ever": RunForm("every_eval_ever", False, "FILE.json", ("success",), ("org",)),
     "catalogue": RunForm("catalogue", False, "FILE.yaml", ("success",)),
+    "croissant-task": RunForm("croissant_solution", False, "FILE.json", ("success",), ("org",)),
 }
+# Forms of a benchmark -> module with `export_benchmark(request)`, which returns a document.
+BENCHMARK_FORMS: Mapping[str, str] = {"croissant-task": "croissant_task"}
 
 
 def installed_exports() -> dict[str, EntryPoint]:
@@ -123,6 +126,28 @@ def export_run(form: str, request: ExportRequest) -> str:
         )
     module = importlib.import_module(f"sciml_data.results.exports.{run_form.module}")
     export: Callable[[ExportRequest], str] = module.export
+    return export(request)
+
+
+def export_benchmark(form: str, request: BenchmarkRequest) -> str:
+    """Return a benchmark as a document.
+
+    Args:
+        form: one of `BENCHMARK_FORMS`.
+        request: the benchmark, and the registry that describes it.
+
+    Raises:
+        CallError: no such form.
+        DescriptorError: a split or a metric of the benchmark is not valid.
+    """
+    if form not in BENCHMARK_FORMS:
+        raise CallError(
+            f"no such form of a benchmark: {form!r}{nearest(form, BENCHMARK_FORMS)}; "
+            f"known forms: {', '.join(BENCHMARK_FORMS)}",
+            untouched="nothing was written",
+        )
+    module = importlib.import_module(f"sciml_data.results.exports.{BENCHMARK_FORMS[form]}")
+    export: Callable[[BenchmarkRequest], str] = module.export_benchmark
     return export(request)
 
 

@@ -16,6 +16,7 @@ from sciml_data.bench.record.runs import (
     why_not_output,
 )
 from sciml_data.bench.scoring.metrics import row_key
+from sciml_data.bench.task.task import Task
 from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.home import why_not_plain
 from sciml_data.metadata.addresses import landing_page_address, registry_identity
@@ -55,6 +56,14 @@ class ExportRequest:
     to: str | None = None
     org: str | None = None
     with_predictions: bool = False
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """A benchmark to be exported, and the registry that describes it and its datasets."""
+
+    task: Task
+    registry: Registry
 
 
 def landing_page(request: ExportRequest) -> str | None:
