@@ -5,10 +5,15 @@ seed. Its name is its path in `results/`, such as `uno/auc-row`. If there are se
 `summary.json` has their median and spread. A submission that `submit pack` wrote names its records
 in the same way, so it is a result set, too. Predictions and weights stay where the run was made;
 the record has their digests.
+
+`results/log.csv` has a line for each time that runs were stored. It is only ever appended to, so it
+shows how often the scores of a test part were published, and with which code.
 """
 
 from __future__ import annotations
 
+import csv
+import datetime
 import getpass
 import json
 import re
@@ -35,6 +40,8 @@ from sciml_data.results.submission.layout import (
 
 Record = Mapping[str, Any]
 SUMMARY_NAME = "summary.json"
+LOG_NAME = "log.csv"
+LOG_COLUMNS = ("date", "set", "model", "split", "parts", "commit", "records")
 # Of a user or a computer: these say nothing, and a record may have them as ordinary words.
 COMMON_NAMES = {"localhost", "root", "user", "runner", "build", "test"}
 MIN_NAME = 3  # characters of a name that is searched for; fewer are in any text
@@ -105,6 +112,7 @@ def add_runs(
         write_atomically(folder / record_name(number), compact(record))
     if len(ordered) > 1:
         write_atomically(folder / SUMMARY_NAME, _summary_text(summary))
+    _append_to_log(results, folder, ordered)
     return folder
 
 
@@ -153,6 +161,7 @@ def load_result_set(results: Path, name: str) -> ResultSet:
 
 def stored_problems(results: Path) -> Iterator[Problem]:
     """Yield what is wrong with the result sets in a folder."""
+    logged = _logged(results)
     for name in result_set_names(results):
         try:
             stored = load_result_set(results, name)
@@ -163,11 +172,48 @@ def stored_problems(results: Path) -> Iterator[Problem]:
             continue
         for record in stored.records:
             yield from private_texts(record)
-        if is_submission(results / name) or len(stored.records) == 1:
+        if is_submission(results / name):
+            continue
+        if (name, " ".join(map(_short_digest, stored.records))) not in logged:
+            yield Problem(
+                "log", name, f"{LOG_NAME} has no line; `sciml-data results add` writes it"
+            )
+        if len(stored.records) == 1:
             continue
         path = results / name / SUMMARY_NAME
         if not path.is_file() or path.read_text(encoding="utf-8") != expected:
             yield Problem("summary", f"{name}/{SUMMARY_NAME}", "is not that of the records")
+
+
+def _append_to_log(results: Path, folder: Path, records: Sequence[Record]) -> None:
+    first = records[0]
+    line = (
+        datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        folder.relative_to(results).as_posix(),
+        first["model"]["name"],
+        first["split"]["name"],
+        " ".join(dict.fromkeys(row["part"] for row in first["metrics"])),
+        first["code"]["commit"],
+        " ".join(_short_digest(record) for record in records),
+    )
+    path = results / LOG_NAME
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([LOG_COLUMNS, line] if is_new else [line])
+
+
+def _logged(results: Path) -> set[tuple[str, str]]:
+    """Return the names and the digests of records of all lines of the log."""
+    path = results / LOG_NAME
+    if not path.is_file():
+        return set()
+    with path.open(encoding="utf-8", newline="") as file:
+        return {(line["set"], line["records"]) for line in csv.DictReader(file)}
+
+
+def _short_digest(record: Record) -> str:
+    return str(record["record_digest"]).removeprefix("sha256:")[:SHORT_ID]
 
 
 def _names_of_here() -> re.Pattern[str]:

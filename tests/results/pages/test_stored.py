@@ -47,6 +47,11 @@ def test_adding_a_name_again_replaces_all_of_its_records(tmp_path: Path) -> None
     add_runs([run(5)], name="small", results=tmp_path)
 
     assert [path.name for path in (tmp_path / "toy" / "small").iterdir()] == ["record-1.json"]
+    log = (tmp_path / "log.csv").read_text().splitlines()
+    assert [line.split(",")[1:5] for line in log[1:]] == [
+        ["toy/small", "small", "thirds", "test"]
+    ] * 2
+    assert log[0].split(",")[0] == "date"
     assert list(stored_problems(tmp_path)) == []
 
 
@@ -101,3 +106,11 @@ def test_a_stored_number_that_was_changed_is_a_problem(tmp_path: Path, name: str
     path.write_text(text.replace("0.5", "0.4"))
 
     assert [problem.place.partition("/record_")[0] for problem in stored_problems(tmp_path)]
+
+
+def test_a_set_that_the_log_does_not_name_is_a_problem(tmp_path: Path) -> None:
+    add_runs([run(0)], name="small", results=tmp_path)
+    log = tmp_path / "log.csv"
+    log.write_text(log.read_text().splitlines()[0] + "\n")
+
+    assert [problem.kind for problem in stored_problems(tmp_path)] == ["log"]
