@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -223,18 +223,52 @@ class HttpClient:
             raise self._signer.refusal(reason)
         raise SourceError(reason)
 
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | IO[bytes] | None = None,
+        login: Login | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Return the answer to a request of any method; no redirect is followed.
+
+        Args:
+            method: POST, PUT, DELETE or GET.
+            url: to request.
+            headers: of the request. For a stream they must have its Content-Length.
+            body: bytes, or a stream that is read once.
+            login: credentials to send; no others are.
+
+        Raises:
+            TransientError: no answer came; whether the request had an effect is not known.
+            SourceError: the address, a proxy or a certificate is refused, or the credentials are.
+        """
+        more = {"Authorization": login.header} if login else {}
+        headers = {"User-Agent": f"sciml-data/{__version__}", **headers, **more}
+        response = self._send(method, url, headers, body)
+        if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise _refused_login(url, response, login)
+        return response
+
     def close(self) -> None:
         """Close all connections."""
         for manager in self._managers.values():
             manager.clear()
 
     def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        return self._send("GET", url, headers, None)
+
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | IO[bytes] | None
+    ) -> urllib3.BaseHTTPResponse:
         manager, proxy = self._manager(url)
         # Redirects and retries are ours: redirects are checked, and retries need the rate limit.
         try:
             response = manager.request(
-                "GET", url, headers=headers, redirect=False, retries=False, preload_content=False
-            )
+                method, url, headers=headers, body=body, redirect=False, retries=False,
+                preload_content=False,
+            )  # fmt: skip
         except exceptions.SSLError as error:
             raise NoMirrorError(_tls_reason(error)) from error
         except exceptions.ProxyError as error:
