@@ -65,6 +65,7 @@ GROUPS = {
         "fair": "Assess a dataset by the FAIRsFAIR metrics; write its landing page.",
         "cite": "Print how to cite a dataset and this software.",
         "mirror": "Make DataLad mirrors of the registry for `datalad clone`.",
+        "publish": "Send a dataset to Zenodo or another InvenioRDM repository, as a draft.",
         "catalog": "Write an Intake catalogue of the ready files in the home.",
     },
 }
@@ -102,6 +103,7 @@ KEPT = {
     "convert": "finished files are kept; the same command resumes",
     "verify": "hashes of files that were read are kept; the same command resumes",
     "mirror": "finished commits are kept; the same command resumes",
+    "publish": "the draft and its complete files are kept; the same command resumes",
     "run": "whole epochs of a run that has begun are kept, and --resume RUN resumes it",
 }
 NOTHING_HALF = "no file was left half written; repeat the command"

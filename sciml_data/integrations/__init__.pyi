@@ -1,6 +1,6 @@
-from . import datalad, intake
+from . import datalad, intake, invenio
 from .pooch import DatasetPooch
 from .pooch_registry import to_pooch_registry
 from .tensorflow import as_tf_dataset
 
-__all__ = ["DatasetPooch", "as_tf_dataset", "datalad", "intake", "to_pooch_registry"]
+__all__ = ["DatasetPooch", "as_tf_dataset", "datalad", "intake", "invenio", "to_pooch_registry"]
