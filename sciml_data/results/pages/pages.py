@@ -13,9 +13,11 @@ A page is Markdown with comments that describe what is generated after them, up 
     <!-- value uno/auc-row test r2 ridge -->0.769<!-- end -->.
 
 `value SET PART METRIC [NAME]` is the median score of the model, or of the baseline NAME; NAME can
-be `least`, `most` or `outcome`, too. `fact SET KEY/KEY` is a value of the first record. `quote
-SOURCE` marks numbers that somebody else published; these are not written. `labels` has names of
-metrics and baselines for all tables of the page, in TOML. `tables.py` explains the keys of a table.
+be `least` or `most` (of the seeds), `lower` or `upper` (of the 95 % interval) or `outcome`, too.
+`fact SET KEY/KEY` is a value of the first record. `quote SOURCE` marks numbers that somebody else
+published; these are not written. `labels` has names of metrics and baselines for all tables of the
+page, in TOML. `tables.py` explains the keys of a table. A result set that does not exist gives "not
+measured".
 """
 
 from __future__ import annotations
@@ -28,13 +30,12 @@ from typing import Any
 
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
+from sciml_data.results.pages.evidence import find_evidence
 from sciml_data.results.pages.tables import (
+    NOT_MEASURED,
     Lookup,
     TableRequest,
-    best_baseline,
-    find_metric,
     number,
-    outcome,
     table_text,
 )
 
@@ -148,14 +149,16 @@ def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) ->
     *place, digits = words.split() if re.search(r" digits=\d+ *$", words) else [*words.split(), ""]
     if len(place) not in {3, 4}:
         raise CallError("`value` takes SET PART METRIC [NAME] [digits=N]")
-    metric = find_metric(lookup(place[0]), place[1], place[2])
+    if place[0] not in lookup:
+        return NOT_MEASURED
+    found = find_evidence(lookup(place[0]), place[1], place[2])
     size = int(digits.removeprefix("digits=") or DIGITS)
     name = place[3] if len(place) == 4 else "median"
     if name == "outcome":
-        return outcome(metric, best_baseline(metric))
-    spread = metric.spread
+        return found.verdict
+    spread, ends = found.metric.spread, found.interval or (None, None)
     named = {"median": spread.median, "least": spread.minimum, "most": spread.maximum}
-    named |= metric.baselines
+    named |= {"lower": ends[0], "upper": ends[1], **found.metric.baselines}
     if name not in named:
         raise CallError(f"{place[0]} has no baseline {name!r}{nearest(name, named)}")
     return number(named[name], size)
@@ -163,6 +166,8 @@ def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) ->
 
 def _fact(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> str:
     name, _, path = words.strip().partition(" ")
+    if name not in lookup:
+        return NOT_MEASURED
     value: Any = lookup(name).records[0]
     for key in path.split("/"):
         try:

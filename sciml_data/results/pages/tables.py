@@ -33,6 +33,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.results.board.published import load_published
 from sciml_data.results.board.render import markdown_table
 from sciml_data.results.board.summary import MetricSummary
+from sciml_data.results.pages.evidence import Evidence, find_evidence
 from sciml_data.results.pages.script_tables import load_script_table, script_origin
 from sciml_data.results.pages.stored import ResultSet, load_result_set
 from sciml_data.results.submission.files import data_commands, run_command
@@ -45,6 +46,10 @@ class Lookup:
     results: Path
     loaded: dict[str, ResultSet] = field(default_factory=dict)
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether a result set or a table of a script is stored."""
+        return (self.results / name).is_dir()
+
     def __call__(self, name: str) -> ResultSet:
         """Return a result set by its name; see `load_result_set` for the errors."""
         if name not in self.loaded:
@@ -54,6 +59,8 @@ class Lookup:
 
 NOT_MEASURED = "not measured"
 SCORES, COMPARISON = "scores", "comparison"
+INTERVAL, SEEDS = "95 % interval", "seeds, least to most"
+DIFFERENCE, VERDICT = "less the best baseline", "than the best baseline"
 PLACE = ("set", "part", "metric")  # of a row; its other keys are columns of text
 MAX_DECIMALS = 8
 # Libraries that change numbers; a record lists more.
@@ -105,19 +112,25 @@ def table_text(request: TableRequest, lookup: Lookup) -> str:
         lookup: returns a result set by its name.
 
     Raises:
-        CallError: a result set, part, metric or baseline does not exist.
+        CallError: a part, metric or baseline does not exist. A result set that does not exist is
+            not an error: the text says that it was not measured.
     """
     if request.script is not None:
         return _script_table(request, request.script, lookup)
-    sets = {label: lookup(name) for label, name in request.sets.items()}
+    sets = {label: lookup(name) for label, name in request.sets.items() if name in lookup}
+    missing = [f"`{name}`" for name in request.sets.values() if name not in lookup]
+    if request.sets and not sets:
+        return f"Not measured: {', '.join(missing)}."
     if request.kind == COMPARISON:
         rows, sets = _comparison(request, sets, lookup)
     else:
         rows = _scores(request, sets)
     known = {stored.name: stored for stored in sets.values()}.values()
     is_synthetic = any(stored.summary.first["synthetic"] for stored in known)
-    blocks = [f"**{SYNTHETIC}.**"] if is_synthetic else []
-    return "\n\n".join([*blocks, markdown_table(rows[0], rows[1:]), *map(origin, known)])
+    marks = [f"**{SYNTHETIC}.**"] if is_synthetic else []
+    ends = [f"Not measured: {', '.join(missing)}."] if missing else []
+    table = markdown_table(rows[0], rows[1:])
+    return "\n\n".join([*marks, table, *ends, *map(origin, known)])
 
 
 def origin(stored: ResultSet) -> str:
@@ -148,6 +161,8 @@ def _versions(software: Mapping[str, Any]) -> list[str]:
 
 
 def _script_table(request: TableRequest, name: str, lookup: Lookup) -> str:
+    if name not in lookup:
+        return f"Not measured: `{name}`."
     document = load_script_table(lookup.results, name)
     rows = [
         [cell if isinstance(cell, str) else _plain(cell, request.digits) for cell in row]
@@ -184,26 +199,27 @@ def number(value: float | None, digits: int) -> str:
 
 
 def _scores(request: TableRequest, sets: Mapping[str, ResultSet]) -> list[list[str]]:
+    """Return the rows, head first; a single model has its interval, seeds and verdict, too."""
     keys = {key: None for stored in sets.values() for key in _keys(request, stored)}
     baselines = _baselines(request, sets.values(), keys)
-    parts = [""] if len(request.parts) > 1 else []
-    is_single = len(sets) == 1
-    with_seeds = is_single and len(next(iter(sets.values())).records) > 1
-    models = [_model(*item, is_single=is_single) for item in sets.items()]
-    figures = _published(next(iter(sets.values()))) if request.published else {}
-    heads = [*(_label(request, name) for name in baselines), *figures]
-    rows = [[*parts, "", *models, *(["seeds, least to most"] if with_seeds else []), *heads]]
+    (first, *others) = sets.values()
+    figures = _published(first) if request.published else {}
+    models = [_model(*item, is_single=not others) for item in sets.items()]
+    names = [*(_label(request, name) for name in baselines), *figures]
+    head = ["", *models, *([] if others else [INTERVAL, SEEDS]), *names]
+    rows = [[*head, *([] if others else [VERDICT])]]
     for part, key in keys:
-        found = {label: stored.metrics.get((part, key)) for label, stored in sets.items()}
-        first = next(row for row in found.values() if row)
-        medians = [_median(row) for row in found.values()]
-        others = [first.baselines.get(name) for name in baselines]
-        cells = _marked([*medians, *others], first, request.digits)
-        if with_seeds:
-            cells.insert(1, _range(first, request.digits))
-        cells += [f"{scores.get((part, key), MISSING)}" for scores in figures.values()]
-        rows.append([*([part] if parts else []), _label(request, key), *cells])
-    return rows
+        found = [stored.metrics.get((part, key)) for stored in sets.values()]
+        cells = _marked(found, baselines, request.digits)
+        evidence = None if others else find_evidence(first, part, key, request.baselines)
+        if evidence:
+            ends = [_interval(evidence, request.digits), _range(evidence.metric, request.digits)]
+            cells[1:1] = ends
+        cells += [str(scores.get((part, key), MISSING)) for scores in figures.values()]
+        rows.append([_label(request, key), *cells, *([evidence.verdict] if evidence else [])])
+        if len(request.parts) > 1:
+            rows[-1][0] = f"{_label(request, part)}: {rows[-1][0]}"
+    return _without_empty(rows)
 
 
 def _published(stored: ResultSet) -> dict[str, dict[tuple[str, str], float]]:
@@ -263,16 +279,35 @@ def _baselines(
     return list(known if request.baselines is None else request.baselines)
 
 
-def _marked(values: Sequence[float | None], metric: MetricSummary, digits: int) -> list[str]:
-    """Return numbers, the best of them in bold."""
-    known = [value for value in values if value is not None]
-    best = (min if metric.lower_is_better else max)(known, default=None)
+def _marked(
+    metrics: Sequence[MetricSummary | None], baselines: Sequence[str], digits: int
+) -> list[str]:
+    """Return the scores of models and baselines, the best of them in bold."""
+    known = [metric for metric in metrics if metric is not None]
+    values = [metric.spread.median if metric else None for metric in metrics]
+    for name in baselines:
+        scores = (metric.baselines.get(name) for metric in known)
+        values.append(next((score for score in scores if score is not None), None))
+    best = (min if known[0].lower_is_better else max)(
+        (value for value in values if value is not None), default=None
+    )
     return [
         f"**{number(value, digits)}**"
         if value is not None and value == best
         else number(value, digits)
         for value in values
     ]
+
+
+def _without_empty(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows without the columns of intervals and seeds in which no row has a value."""
+    optional = {INTERVAL, SEEDS, DIFFERENCE}
+    kept = [
+        at
+        for at, name in enumerate(rows[0])
+        if name not in optional or any(row[at] not in {MISSING, ""} for row in rows[1:])
+    ]
+    return [[row[at] for at in kept] for row in rows]
 
 
 # Comparisons: a row for each score of a model beside the best baseline
@@ -290,83 +325,49 @@ def _comparison(
     )
     texts = list(dict.fromkeys(key for row in requests for key in row if key not in PLACE))
     heads = ["part", "metric"] if not request.rows else []
-    rows = [[*texts, *heads, "score", "seeds, least to most", "best baseline", "compared"]]
+    rows = [[*texts, *heads, "score", INTERVAL, SEEDS, "best baseline", DIFFERENCE, VERDICT]]
     used: dict[str, ResultSet] = {}
     for row in requests:
         words = [row.get(key, "") for key in texts]
         words += [_label(request, row["part"]), _label(request, row["metric"])] if heads else []
-        if not row.get("set"):
-            rows.append([*words, NOT_MEASURED, "", "", ""])
+        if row.get("set", "") not in lookup or not row.get("set"):
+            rows.append([*words, NOT_MEASURED, *[""] * 5])
             continue
         stored = used.setdefault(row["set"], lookup(row["set"]))
-        rows.append([*words, *_outcome(find_metric(stored, row["part"], row["metric"]), request)])
-    return rows, used
+        found = find_evidence(stored, row["part"], row["metric"], request.baselines)
+        rows.append([*words, *_compared(found, request)])
+    return _without_empty(rows), used
 
 
-def _outcome(metric: MetricSummary, request: TableRequest) -> list[str]:
-    best = best_baseline(metric, request.baselines)
-    score = _median(metric)
-    beside = (
-        MISSING if best is None else f"{_label(request, best[0])} {number(best[1], request.digits)}"
-    )
+def _compared(evidence: Evidence, request: TableRequest) -> list[str]:
+    best, digits = evidence.best, request.digits
+    ends = evidence.difference
     return [
-        number(score, request.digits),
-        _range(metric, request.digits),
-        beside,
-        outcome(metric, best),
+        number(evidence.metric.spread.median, digits),
+        _interval(evidence, digits),
+        _range(evidence.metric, digits),
+        f"{_label(request, best[0])} {number(best[1], digits)}" if best else MISSING,
+        f"{signed(ends[0], digits)} ({signed(ends[1], digits)} to {signed(ends[2], digits)})"
+        if ends
+        else MISSING,
+        evidence.verdict,
     ]
 
 
-def outcome(metric: MetricSummary, best: tuple[str, float] | None) -> str:
-    """Return how a model compares with the best baseline."""
-    score = _median(metric)
-    if best is None or score is None:
-        return MISSING
-    values = [value for value in metric.spread.values if value is not None]
-    sign = -1 if metric.lower_is_better else 1
-    ahead = sum(sign * (value - best[1]) > 0 for value in values)
-    seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
-    if ahead in {0, len(values)}:
-        return f"{'better' if ahead else 'worse'} with {'' if len(values) == 1 else 'all '}{seeds}"
-    return f"better with {ahead} of {seeds}"
+def _interval(evidence: Evidence, digits: int) -> str:
+    ends = evidence.interval
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}" if ends else MISSING
 
 
-def best_baseline(
-    metric: MetricSummary, names: Sequence[str] | None = None
-) -> tuple[str, float] | None:
-    """Return name and score of the best baseline; None if no baseline has a score."""
-    known = {
-        name: score
-        for name, score in metric.baselines.items()
-        if score is not None and (names is None or name in names)
-    }
-    if not known:
-        return None
-    name = (min if metric.lower_is_better else max)(known, key=lambda name: (known[name], name))
-    return name, known[name]
-
-
-def find_metric(stored: ResultSet, part: str, key: str) -> MetricSummary:
-    """Return the summary of a metric.
-
-    Raises:
-        CallError: the result set has no such part or metric.
-    """
-    row = stored.metrics.get((part, key))
-    if row is None:
-        known = (f"{part} {key}" for part, key in stored.metrics)
-        raise CallError(f"{stored.name} has no {part} {key}{nearest(f'{part} {key}', known)}")
-    return row
-
-
-def _median(metric: MetricSummary | None) -> float | None:
-    return metric.spread.median if metric else None
+def signed(value: float, digits: int) -> str:
+    """Return a difference with its sign."""
+    return f"{'+' if value > 0 else ''}{number(value, digits)}"
 
 
 def _range(metric: MetricSummary, digits: int) -> str:
     spread = metric.spread
     if spread.runs < 2:
-        return "one seed"
+        return MISSING
     return f"{number(spread.minimum, digits)} to {number(spread.maximum, digits)}"
 
 

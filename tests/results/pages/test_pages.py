@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli import group
 from sciml_data.errors import CallError
-from sciml_data.results.pages import add_runs, build_pages, page_problems
+from sciml_data.results.pages import ResultSet, add_runs, build_pages, page_problems
+from sciml_data.results.pages.tables import Lookup, TableRequest, table_text
 from tests.results.pages.test_stored import run
 
 PAGE = """# Toy
@@ -59,8 +61,9 @@ def test_tables_and_numbers_are_those_of_the_records(results: Path, page: Path) 
 
     text = page.read_text()
     for line in (
-        "| first output | **0.200** | 0.100 to 0.500 | 0.250 |",
-        "| a | 0.200 | 0.100 to 0.500 | constant 0.250 | better with 2 of 3 seeds |",
+        "|  | small | seeds, least to most | constant | than the best baseline |",
+        "| first output | **0.200** | 0.100 to 0.500 | 0.250 | ahead with 2 of 3 seeds",
+        "| a | 0.200 | 0.100 to 0.500 | constant 0.250 | ahead with 2 of 3 seeds, no interval |",
         "| b | not measured |  |  |  |",
         "-->0.200<!-- end -->, of the constant",
         "-->0.25<!-- end -->, and at best",
@@ -127,7 +130,6 @@ def test_a_count_by_hand_is_no_problem(results: Path, page: Path, text: str) -> 
 @pytest.mark.parametrize(
     ("mark", "kind"),
     [
-        ("<!-- value toy/smal test rmse.a --><!-- end -->", "value"),
         ("<!-- value toy/small validation rmse.a --><!-- end -->", "value"),
         ("<!-- value toy/small test rmse.c --><!-- end -->", "value"),
         ("<!-- value toy/small test rmse.a ridge --><!-- end -->", "value"),
@@ -158,6 +160,53 @@ def test_a_wrong_comment_is_named_with_its_line_and_nothing_is_written(
     assert line <= int(problem.place.rpartition(":")[2]) <= line + 3
     assert page.read_text() == f"{PAGE}\n\n{mark}\n"
     assert kind in {problem.kind for problem in page_problems([page], results)}
+
+
+def test_what_is_not_stored_is_said_to_be_not_measured(results: Path, page: Path) -> None:
+    page.write_text(
+        "<!-- value toy/later test rmse.a --><!-- end -->"
+        '<!-- table\nsets = ["toy/small", "toy/later"]\n--><!-- end -->'
+        '<!-- table\nsets = ["toy/later"]\n--><!-- end -->'
+        '<!-- table\nscript = "toy/draws"\n--><!-- end -->'
+    )
+
+    build_pages([page], results)
+
+    text = page.read_text()
+    assert "-->not measured<!-- end -->" in text
+    assert text.count("Not measured: `toy/later`.") == 2
+    assert "Not measured: `toy/draws`." in text
+    assert "| rmse.a | **0.200** | 0.100 to 0.500 | 0.250 |" in text
+
+
+def with_interval(record: Any, lower: float, upper: float, verdict: str) -> Any:
+    """Return a record whose score has an interval and a paired comparison with the baseline."""
+    (row,) = record["metrics"]
+    row["interval"] = {"lower": row["score"] - 0.05, "upper": row["score"] + 0.05}
+    ends = {"difference": row["score"] - 0.25, "lower": lower, "upper": upper, "verdict": verdict}
+    row["comparisons"] = {"mean": ends}
+    return record
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [("better", "better"), ("no difference shown", "no difference shown")]
+)
+def test_intervals_and_verdicts_are_those_of_the_records(
+    results: Path, other: str, said: str
+) -> None:
+    records = [
+        with_interval(run(0, 0.1), -0.2, -0.1, "better"),
+        with_interval(run(1, 0.12), -0.2, -0.06, "better"),
+        with_interval(run(2, 0.2), -0.1, -0.01, other),
+    ]
+    lookup = Lookup(results, {"toy/small": ResultSet("toy/small", tuple(records))})
+    of_set: Any = {"sets": {"toy/small": "toy/small"}, "labels": {"mean": "constant"}}
+
+    text = table_text(TableRequest(**of_set), lookup)
+    text += table_text(TableRequest(**of_set, kind="comparison"), lookup)
+
+    assert f"| **0.120** | 0.0700 to 0.170 | 0.100 to 0.200 | 0.250 | {said} |" in text
+    assert f"| constant 0.250 | -0.130 (-0.200 to -0.0600) | {said} |" in text
 
 
 def test_a_submission_is_a_result_set(results: Path, page: Path) -> None:
