@@ -50,8 +50,9 @@ NOT_PROSE = (
     re.compile(r"`[^`\n]*`"),
     re.compile(r"\]\([^)]*\)"),
 )
-# A score has a decimal point or is a percentage; counts, years and sizes are neither.
-SCORE = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.]*\w)|\b\d+ ?%")
+# A score has a decimal point or is a percentage; counts, years and sizes are neither. "95 %
+# interval" is a term.
+SCORE = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.]*\w)|\b\d+ ?%(?! interval)")
 DIGITS = 3
 
 

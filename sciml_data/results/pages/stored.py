@@ -197,7 +197,7 @@ def _append_to_log(results: Path, folder: Path, records: Sequence[Record]) -> No
         " ".join(_short_digest(record) for record in records),
     )
     path = results / LOG_NAME
-    is_new = not path.exists()
+    is_new = not path.is_file()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([LOG_COLUMNS, line] if is_new else [line])

@@ -1,0 +1,307 @@
+"""A second reader of pages of results: computes each printed number from the JSON of the records.
+
+It shares no code with `sciml_data.results.pages`, so a fault there cannot hide itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+BLOCK = re.compile(r"<!-- (table|value|fact) *(.*?)-->(.*?)<!-- end -->", re.DOTALL)
+LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
+RANGE = re.compile(r"(\S+) to (\S+)")
+DIFFERENCE = re.compile(r"(\S+) \((\S+) to (\S+)\)")
+TEXTS_OF_ROW = {"set", "part", "metric"}
+
+
+class Reader:
+    """Reads one page and the folder of records; `count` is the number of checked numbers."""
+
+    def __init__(self, page: Path, results: Path, registry: Path) -> None:
+        self.results, self.registry, self.count = results, registry, 0
+        self.text = page.read_text(encoding="utf-8")
+        self.labels: dict[str, str] = {}
+        for block in LABELS.findall(self.text):
+            self.labels |= tomllib.loads(block)
+
+    def check(self) -> int:
+        """Check every number of the page, and return how many there are.
+
+        Raises:
+            AssertionError: a number, name or verdict is not that of the records.
+        """
+        for kind, words, made in BLOCK.findall(self.text):
+            if kind == "table":
+                self._table(tomllib.loads(words), made)
+            elif kind == "value":
+                self._value(words.split(), made)
+            else:
+                self._fact(words.strip(), made)
+        return self.count
+
+    # What the records say
+
+    def records(self, name: str) -> list[Any]:
+        paths = (self.results / name).glob("record-*.json")
+        ordered = sorted(paths, key=lambda path: int(path.stem.partition("-")[2]))
+        return [json.loads(path.read_text()) for path in ordered]
+
+    def rows(self, name: str, part: str, metric: str) -> list[Any]:
+        return [
+            row
+            for record in self.records(name)
+            for row in record["metrics"]
+            if row["part"] == part and metric == key_of(row)
+        ]
+
+    def median(self, name: str, part: str, metric: str, who: str = "") -> float | None:
+        rows = self.rows(name, part, metric)
+        values = [row["baselines"].get(who) if who else row["score"] for row in rows]
+        known = [value for value in values if value is not None]
+        return statistics.median(known) if known else None
+
+    def is_lower_better(self, name: str, metric: str) -> bool:
+        (block,) = (
+            block
+            for block in self.records(name)[0]["metric_definitions"]
+            if block["metric_id"] == metric.partition(".")[0]
+        )
+        return bool(block["lower_is_better"])
+
+    def best(self, name: str, part: str, metric: str, only: Sequence[str] | None) -> Any:
+        names = {who for row in self.rows(name, part, metric) for who in row["baselines"]}
+        known = [
+            (value, who)
+            for who in names
+            if (only is None or who in only)
+            and (value := self.median(name, part, metric, who)) is not None
+        ]
+        sign = 1 if self.is_lower_better(name, metric) else -1
+        return min(known, key=lambda pair: (sign * pair[0], pair[1]), default=(None, ""))
+
+    def middle(self, name: str, part: str, metric: str) -> Any:
+        """Return the row of the run with the median score."""
+        median = self.median(name, part, metric)
+        rows = [row for row in self.rows(name, part, metric) if row["score"] is not None]
+        return min(rows, key=lambda row: abs(row["score"] - median), default={})
+
+    def verdict(self, name: str, part: str, metric: str, only: Sequence[str] | None) -> str:
+        score, who = self.best(name, part, metric, only)
+        if not who:
+            return "-"
+        rows = self.rows(name, part, metric)
+        paired = [row.get("comparisons", {}).get(who, {}).get("verdict") for row in rows]
+        if all(paired):
+            return str(paired[0]) if len(set(paired)) == 1 else "no difference shown"
+        sign = -1 if self.is_lower_better(name, metric) else 1
+        ahead = sum(sign * (row["score"] - score) > 0 for row in rows)
+        seeds = "1 seed" if len(rows) == 1 else f"{len(rows)} seeds"
+        every = "" if len(rows) == 1 else "all "
+        words = {len(rows): f"ahead with {every}{seeds}", 0: f"behind with {every}{seeds}"}
+        return f"{words.get(ahead, f'ahead with {ahead} of {seeds}')}, no interval"
+
+    # What the page says
+
+    def _table(self, wanted: dict[str, Any], made: str) -> None:
+        lines = [line for line in made.splitlines() if line.startswith("|")]
+        cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+        labels = {**self.labels, **wanted.get("labels", {})}
+        if "script" in wanted:
+            self._script(wanted["script"], cells, made)
+        elif wanted.get("kind") == "comparison":
+            self._comparison(wanted, cells, labels)
+        else:
+            self._scores(wanted, cells, labels)
+        self._origin(wanted, made)
+
+    def _sets(self, wanted: Mapping[str, Any]) -> list[str]:
+        sets = wanted.get("sets", {})
+        names = list(sets.values() if isinstance(sets, dict) else sets)
+        names += [row.get("set", "") for row in wanted.get("rows", [])]
+        return [name for name in dict.fromkeys(names) if name and (self.results / name).is_dir()]
+
+    def _origin(self, wanted: Mapping[str, Any], made: str) -> None:
+        for name in self._sets(wanted):
+            for record in self.records(name):
+                data = record["dataset"]
+                for fact in (
+                    f"`{name}`",
+                    record["code"]["commit"][:8],
+                    record["timing"]["start_time"][:10],
+                    data["manifest_digest"][:19],
+                    record["software"]["python_version"],
+                    f"sciml-data run {record['benchmark']['name']} ",
+                ):
+                    assert fact in made or record.get("training") == "external", (name, fact)
+
+    def _scores(self, wanted: dict[str, Any], cells: list[list[str]], labels: Any) -> None:
+        sets = self._sets(wanted)
+        if not sets:
+            assert cells == [], "no records, no table"
+            return
+        places = list(dict.fromkeys(p for name in sets for p in self._places(name, wanted)))
+        assert len(cells) == len(places) + 2, "a row for each metric"
+        head = cells[0][1 + len(sets) :]
+        for (part, metric), row in zip(places, cells[2:], strict=True):
+            assert row[0].endswith(label(labels, metric))
+            for name, cell in zip(sets, row[1:], strict=False):
+                self._same(cell, self.median(name, part, metric))
+            for title, cell in zip(head, row[1 + len(sets) :], strict=True):
+                self._cell(title, cell, (sets, part, metric), wanted, labels)
+
+    def _places(self, name: str, wanted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        known = [(row["part"], key_of(row)) for r in self.records(name) for row in r["metrics"]]
+        for part in wanted.get("parts", ["test"]):
+            for pattern in wanted.get("metrics", ["*"]):
+                expression = re.escape(pattern).replace(r"\*", ".*") + "$"
+                yield from (p for p in known if p[0] == part and re.match(expression, p[1]))
+
+    def _cell(
+        self, title: str, cell: str, place: tuple[list[str], str, str], wanted: Any, labels: Any
+    ) -> None:
+        """Check a cell beside the scores of models; `place` is sets, part, metric."""
+        (name, *_), part, metric = place
+        only = wanted.get("baselines")
+        if title == "than the best baseline":
+            assert cell == self.verdict(name, part, metric, only), (place, cell)
+        elif title in {"95 % interval", "seeds, least to most", "less the best baseline"}:
+            self._ends(title, cell, place, only)
+        elif title.startswith("published "):
+            self._published(title.removeprefix("published "), cell, place)
+        else:
+            (who,) = {
+                who
+                for other in place[0]
+                for row in self.rows(other, part, metric)
+                for who in row["baselines"]
+                if label(labels, who) == title
+            }
+            values = (self.median(other, part, metric, who) for other in place[0])
+            self._same(cell, next((value for value in values if value is not None), None))
+
+    def _ends(self, title: str, cell: str, place: Any, only: Any) -> None:
+        (name, *_), part, metric = place
+        if title == "seeds, least to most":
+            scores = [row["score"] for row in self.rows(name, part, metric)]
+            known = [score for score in scores if score is not None]
+            expected = [min(known), max(known)] if len(scores) > 1 else None
+            found = RANGE.fullmatch(cell)
+        elif title == "95 % interval":
+            block = self.middle(name, part, metric).get("interval")
+            expected = [block["lower"], block["upper"]] if block else None
+            found = RANGE.fullmatch(cell)
+        else:
+            who = self.best(name, part, metric, only)[1]
+            block = self.middle(name, part, metric).get("comparisons", {}).get(who)
+            expected = [block[key] for key in ("difference", "lower", "upper")] if block else None
+            found = DIFFERENCE.fullmatch(cell)
+        assert (found is None) == (expected is None), (place, title, cell)
+        for text, value in zip(found.groups() if found else (), expected or (), strict=True):
+            self._same(text, value)
+
+    def _published(self, model: str, cell: str, place: Any) -> None:
+        (name, *_), part, metric = place
+        record = self.records(name)[0]
+        path = self.registry / "runners" / record["benchmark"]["name"] / "published.toml"
+        values = [
+            figure["value"]
+            for figure in tomllib.loads(path.read_text())["figure"]
+            if (figure["model"], figure.get("part"), figure.get("metric")) == (model, part, metric)
+            and figure.get("split") == record["split"]["name"]
+        ]
+        assert cell == (str(values[-1]) if values else "-"), place
+        self.count += 1
+
+    def _comparison(self, wanted: dict[str, Any], cells: list[list[str]], labels: Any) -> None:
+        rows = wanted.get("rows") or [
+            {"set": name, "part": part, "metric": metric}
+            for name in self._sets(wanted)
+            for part, metric in self._places(name, wanted)
+        ]
+        assert len(cells) == len(rows) + 2, "a line for each row"
+        for row, line in zip(rows, cells[2:], strict=True):
+            found = dict(zip(cells[0], line, strict=True))
+            for key in set(row) - TEXTS_OF_ROW:
+                assert found[key] == row[key]
+            name = row.get("set", "")
+            if not name or not (self.results / name).is_dir():
+                assert found["score"] == "not measured", row
+                continue
+            place = ([name], row["part"], row["metric"])
+            self._same(found["score"], self.median(name, *place[1:]))
+            score, who = self.best(name, *place[1:], wanted.get("baselines"))
+            beside, _, number = found["best baseline"].rpartition(" ")
+            assert beside == (label(labels, who) if who else ""), row
+            self._same(number, score)
+            for title in ("95 % interval", "seeds, least to most", "less the best baseline"):
+                if title in found:
+                    self._ends(title, found[title], place, wanted.get("baselines"))
+            verdict = self.verdict(name, *place[1:], wanted.get("baselines"))
+            assert found["than the best baseline"] == verdict, row
+
+    def _script(self, name: str, cells: list[list[str]], made: str) -> None:
+        path = self.results / name / "table.json"
+        if not path.is_file():
+            assert cells == []
+            return
+        document = json.loads(path.read_text())
+        assert cells[0] == document["columns"]
+        for line, row in zip(cells[2:], document["rows"], strict=True):
+            for cell, value in zip(line, row, strict=True):
+                if isinstance(value, str):
+                    assert cell == value
+                else:
+                    self._same(cell, value)
+        assert document["code"]["commit"][:8] in made
+
+    def _value(self, words: list[str], made: str) -> None:
+        name, part, metric, *rest = [word for word in words if not word.startswith("digits=")]
+        who = rest[0] if rest else "median"
+        scores = [row["score"] for row in self.rows(name, part, metric)]
+        if not (self.results / name).is_dir():
+            assert made == "not measured"
+        elif who == "outcome":
+            assert made == self.verdict(name, part, metric, None)
+        elif who in {"least", "most", "lower", "upper"}:
+            ends = self.middle(name, part, metric).get("interval") or {}
+            value = {"least": min(scores), "most": max(scores), **ends}.get(who)
+            self._same(made, value)
+        else:
+            self._same(made, self.median(name, part, metric, "" if who == "median" else who))
+
+    def _fact(self, words: str, made: str) -> None:
+        name, _, path = words.partition(" ")
+        if not (self.results / name).is_dir():
+            assert made == "not measured"
+            return
+        value: Any = self.records(name)[0]
+        for key in path.split("/"):
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        if isinstance(value, str | bool) or value is None:
+            assert made == str(value)
+        else:
+            self._same(made, value)
+
+    def _same(self, text: str, value: float | None) -> None:
+        """Check a printed number: equal to half of its last decimal."""
+        plain = text.strip("*").replace(",", "")
+        self.count += 1
+        if value is None:
+            assert plain in {"-", ""}, text
+            return
+        decimals = len(plain.partition(".")[2])
+        assert abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9), (text, value)
+
+
+def key_of(row: Mapping[str, Any]) -> str:
+    return f"{row['metric_id']}.{row['variant']}" if row["variant"] else str(row["metric_id"])
+
+
+def label(labels: Mapping[str, str], name: str) -> str:
+    return labels.get(name) or labels.get(name.rpartition(".")[2]) or name
