@@ -150,9 +150,22 @@ def origin(stored: ResultSet) -> str:
         ", ".join(sorted(days)),
         f"data {data['id']} {data['version']} {data['manifest_digest'][:SHORT_DIGEST]}{ready}",
         f"Python {first['software']['python_version']}, {', '.join(versions)}",
+        *_resampled(first),
     ]
     lines = "".join(f"<br>`{command}`" for command in commands)
     return f"<sub>Runs `{stored.name}`: {'; '.join(facts)}.{lines}</sub>"
+
+
+def _resampled(record: Mapping[str, Any]) -> list[str]:
+    """Return what the intervals of each part resample, or why a part has none."""
+    return [
+        f"intervals of {part}: {sampling['reason'] or ' and '.join(_units(sampling['units']))}"
+        for part, sampling in record.get("resampling", {}).get("parts", {}).items()
+    ]
+
+
+def _units(units: Mapping[str, int]) -> list[str]:
+    return [f"{count:,} of unit {kind}" for kind, count in units.items()]
 
 
 def _versions(software: Mapping[str, Any]) -> list[str]:
