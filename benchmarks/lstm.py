@@ -44,7 +44,7 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     load_runner(find_registry(), "tevolop")
     task = load_task(find_registry().runner("tevolop"))
-    settings = resolve_settings(task, model="lstm", split=task.headline_split)
+    settings = resolve_settings(task, model="residual-lstm", split=task.headline_split)
     rng = np.random.default_rng(0)
     series = rng.normal(size=(arguments.locations, arguments.times, FEATURES)).astype(np.float32)
     targets = rng.normal(size=(*series.shape[:2], WINDOWS)).astype(np.float32)

@@ -7,6 +7,7 @@ back" one step ahead shares 25 of 26 fortnights with the input.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -35,6 +36,11 @@ WINDOWS = (1, 2, 4, 7, 13, 26, 52, 104)
 WINDOW_TITLES = (
     "2 weeks", "4 weeks", "2 months", "3 months", "6 months", "1 year", "2 years", "4 years",
 )  # fmt: skip
+Spans: TypeAlias = Sequence[tuple[int, int]]  # fortnights to skip, and fortnights in the window
+SPANS: Spans = tuple((0, steps) for steps in WINDOWS)
+# Two further windows that the published LSTM and Transformer forecast
+# (FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cell 73).
+PUBLISHED_SPANS: Spans = (*SPANS, (26, 26), (52, 52))
 # The published series begin after 25 fortnights (a year back must be complete), and a model needs
 # 26 of them as input (cells 41 and 88), so fortnight 51 is the first that is forecast.
 FIRST_FORECAST = 51
@@ -109,27 +115,32 @@ def read_fortnights(dataset: xr.Dataset, *, end: str | None = None, floor: Floor
     )
 
 
-def windows_ahead(series: Floats) -> Singles:
+def windows_ahead(series: Floats, spans: Spans = SPANS) -> Singles:
     """Return the magnitude of the windows after each fortnight.
 
     Args:
         series: (time, pixel) magnitudes, NaN without earthquakes.
+        spans: of the windows.
 
     Returns:
-        (pixel, time, window=8) float32; NaN if the window is incomplete or has no earthquakes.
+        (pixel, time, window) float32; NaN if the window is incomplete or has no earthquakes.
     """
-    windows = [earthquake.window(series, steps, delay=1) for steps in WINDOWS]
+    windows = [earthquake.window(series, steps, delay=1 + skipped) for skipped, steps in spans]
     return np.ascontiguousarray(np.stack(windows, axis=-1).transpose(1, 0, 2))
 
 
-def missing_share(complete: Flags) -> Singles:
-    """Return the share of each window in known gaps: (time, window=8), NaN if incomplete.
+def missing_share(complete: Flags, spans: Spans = SPANS) -> Singles:
+    """Return the share of each window in known gaps: (time, window), NaN if incomplete.
 
     Args:
         complete: (time,) bool, False in a gap of the catalogue.
+        spans: of the windows.
     """
     gap = (~complete).astype(np.float32)
-    shares = [earthquake.window(gap, steps, delay=1, combine="sum") / steps for steps in WINDOWS]
+    shares = [
+        earthquake.window(gap, steps, delay=1 + skipped, combine="sum") / steps
+        for skipped, steps in spans
+    ]
     return np.stack(shares, axis=-1)
 
 
@@ -170,17 +181,19 @@ class Part:
         """Return the fortnights at which forecasts are made: the last ones before a target."""
         return np.arange(self.first - 1, self.stop - 1)
 
-    def has_windows(self, times: int) -> Flags:
-        """Return which windows are in the part as a whole: (pixel, time, window=8) bool.
+    def has_windows(self, times: int, spans: Spans = SPANS) -> Flags:
+        """Return which windows are in the part as a whole: (pixel, time, window) bool.
 
         So no training target reaches into a later part. Inputs may come from before the part, as
         they do in real forecasts.
 
         Args:
             times: number of fortnights; time is the last fortnight before the window.
+            spans: of the windows.
         """
         last_input = np.arange(times)[:, None]
-        begins, ends = last_input + 1 >= self.first, last_input + np.array(WINDOWS) < self.stop
+        ahead = np.array(spans).sum(axis=1)
+        begins, ends = last_input + 1 >= self.first, last_input + ahead < self.stop
         return np.asarray(self.has_pixel[:, None, None] & begins & ends)
 
 

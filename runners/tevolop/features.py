@@ -24,25 +24,35 @@ Doubles: TypeAlias = npt.NDArray[np.float64]
 BACK_WINDOWS = (1, 2, 4, 7, 13, 26)
 COUNT_WINDOWS = (1, 4, 13, 26)
 SLOW_WINDOWS = (52, 104)  # 2 and 4 years
-LIFE_WINDOW = 520  # 20 years: the long-term activity of a place
+RATE_WINDOWS = (104, 520)  # 4 and 20 years: the long-term activity of a place
 NEIGHBOUR_RADII = (1, 3)  # pixels: squares of 3 x 3 and 7 x 7
 # The 14 "known" inputs of the published models less the two constants in time (cells 74 and 77).
 ENCODING_PERIODS = (8, 16, 32, 64)
 MIN_SPREAD = 1e-6  # a feature that varies less is not divided by its deviation
 MAX_DEVIATIONS = 6.0  # inputs are clipped, so that a rare future value cannot be extreme
+STATIC = "fault_"  # begins the names of features that are constant in time
+# Begin the names of the published "known" inputs: encodings of place and time.
+ENCODINGS = ("linear_space", "constant", "date", "legendre_", "cosine_", "sine_")
 
 
 def make_features(
-    grid: Fortnights, pixels: Indices, *, groups: Iterable[str], train: Flags, stop: int
+    grid: Fortnights,
+    pixels: Indices,
+    *,
+    groups: Iterable[str],
+    train: Flags,
+    stop: int,
+    scaling: str = "standard",
 ) -> tuple[Singles, tuple[str, ...]]:
-    """Return the features of some pixels, standardised with training pixels and dates.
+    """Return the features of some pixels, scaled with training pixels and dates.
 
     Args:
         grid: all fortnights.
         pixels: (pixel,) numbers.
-        groups: of features: "own", "neighbours", "slow", "faults", "region", "dates".
+        groups: of features, see `LOCAL_GROUPS` and `SHARED_GROUPS`.
         train: (pixel,) bool, whether it is a training pixel.
         stop: first fortnight after the training period.
+        scaling: "standard", or "minmax" as published, which leaves encodings as they are.
 
     Returns:
         (pixel, time, feature) float32, and the names of the features.
@@ -53,13 +63,46 @@ def make_features(
             named |= LOCAL_GROUPS[group](grid, pixels)
         else:
             named |= SHARED_GROUPS[group](grid, pixels[train])
+    names = tuple(named)
     features = np.zeros((len(pixels), len(grid), len(named)), np.float32)
     for index, values in enumerate(named.values()):
         known = values[train, :stop] if values.ndim == 2 else values[:stop]
-        spread = float(known.std())
-        standard = (values - float(known.mean())) / (spread if spread > MIN_SPREAD else 1.0)
-        features[..., index] = np.clip(standard, -MAX_DEVIATIONS, MAX_DEVIATIONS)
-    return features, tuple(named)
+        features[..., index] = values
+        if scaling == "standard":
+            features[..., index] = np.clip(
+                _scaled(values, known.mean(), known.std()), -MAX_DEVIATIONS, MAX_DEVIATIONS
+            )
+        elif not is_encoding(names[index]):
+            features[..., index] = _scaled(values, known.min(), np.ptp(known))
+    return features, names
+
+
+def is_encoding(name: str) -> bool:
+    """Return whether a feature is one of the 14 published encodings of place and time."""
+    return name.startswith(ENCODINGS)
+
+
+def _scaled(values: Floats, centre: np.floating, spread: np.floating) -> Floats:
+    return (values - float(centre)) / (float(spread) if spread > MIN_SPREAD else 1.0)
+
+
+def published(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
+    """Return what the published inputs have besides `faults` and `dates`: (pixel, time).
+
+    These are magnitudes over 2 weeks to 1 year back, depth, numbers of earthquakes, and two
+    encodings of place (laszewsk/mlcommons, FFFFWNPF-EARTHQDGX-Transformer1.ipynb, cell 87).
+    """
+    own = own_history(grid, pixels)
+    features = {f"magnitude_{steps}": own[f"magnitude_{steps}"] for steps in BACK_WINDOWS}
+    features |= {"depth": own["depth"]}
+    numbers = {"multiplicity": grid.count, "strong": grid.strong}
+    features |= {name: np.asarray(each[:, pixels].T, float) for name, each in numbers.items()}
+    place = np.arange(len(pixels)) / len(pixels)
+    shape = (len(pixels), len(grid))
+    return features | {
+        "linear_space": np.broadcast_to(place[:, None], shape),
+        "constant": np.full(shape, 0.5),
+    }
 
 
 def own_history(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
@@ -88,16 +131,24 @@ def neighbours(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
 
 
 def slow(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
-    """Return activity over years in and around the pixel by name: (pixel, time).
+    """Return energy and counts of the pixel over years by name: (pixel, time).
 
     The longer the window, the more it reflects the growth of the seismometer network. Such features
-    help if the same dates are in training, and mislead in forecasts of later dates (measured; see
-    README.md).
+    help if the same dates are in training, and mislead in forecasts of later dates.
     """
     energy = energy_of(grid, pixels)
     features: dict[str, Floats] = {f"magnitude_{n}": _above_quiet(energy, n) for n in SLOW_WINDOWS}
-    features[f"count_{SLOW_WINDOWS[-1]}"] = _log_count(grid.count[:, pixels], SLOW_WINDOWS[-1])
-    for n in (SLOW_WINDOWS[-1], LIFE_WINDOW):
+    longest = SLOW_WINDOWS[-1]
+    return features | {f"count_{longest}": _log_count(grid.count[:, pixels], longest)}
+
+
+def rates(grid: Fortnights, pixels: Indices) -> dict[str, Floats]:
+    """Return numbers of earthquakes of M >= 3.29 over 4 and 20 years by name: (pixel, time).
+
+    The network saw nearly all of these since the 1950s, so they do not follow its growth.
+    """
+    features: dict[str, Floats] = {}
+    for n in RATE_WINDOWS:
         features[f"strong_{n}"] = _log_count(grid.strong[:, pixels], n)
         for radius in NEIGHBOUR_RADII:
             around = _around(grid.strong, radius)[:, pixels]
@@ -149,7 +200,14 @@ def dates(grid: Fortnights, training_pixels: Indices) -> dict[str, Floats]:
     return features
 
 
-LOCAL_GROUPS = {"own": own_history, "neighbours": neighbours, "slow": slow, "faults": faults}
+LOCAL_GROUPS = {
+    "own": own_history,
+    "neighbours": neighbours,
+    "slow": slow,
+    "rates": rates,
+    "faults": faults,
+    "published": published,
+}
 SHARED_GROUPS = {"region": region, "dates": dates}
 
 

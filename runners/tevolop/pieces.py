@@ -32,29 +32,36 @@ MIN_VARIANCE = 0.05
 
 @dataclass(frozen=True)
 class Scale:
-    """Mean and standard deviation of each window's training targets.
+    """Centre and spread of each window's training targets, which become 0 and 1.
 
     Attributes:
-        centre: (window=8,) float64, magnitude.
-        spread: (window=8,) float64, magnitude.
+        centre: (window,) float64, magnitude.
+        spread: (window,) float64, magnitude.
     """
 
     centre: npt.NDArray[np.float64]
     spread: npt.NDArray[np.float64]
 
-    def standard(self, magnitude: Floats) -> Singles:
-        """Return standardised targets from magnitudes (..., window)."""
+    def scaled(self, magnitude: Floats) -> Singles:
+        """Return scaled targets from magnitudes (..., window)."""
         return np.asarray((magnitude - self.centre) / self.spread, np.float32)
 
-    def magnitude(self, standard: Floats) -> Singles:
-        """Return magnitudes from standardised targets (..., window)."""
-        return np.asarray(standard * self.spread + self.centre, np.float32)
+    def magnitude(self, scaled: Floats) -> Singles:
+        """Return magnitudes from scaled targets (..., window)."""
+        return np.asarray(scaled * self.spread + self.centre, np.float32)
 
 
-def scale_of(training: Floats) -> Scale:
-    """Return the scale of training targets (pixel, time, window); a spread of 0 becomes 1."""
-    centre = np.asarray(np.nanmean(training, axis=(0, 1), dtype=np.float64))
-    spread = np.sqrt(np.nanmean((training - centre) ** 2, axis=(0, 1)))
+def scale_of(training: Floats, scaling: str = "standard") -> Scale:
+    """Return the scale of training targets (pixel, time, window); a spread of 0 becomes 1.
+
+    It has mean and standard deviation, or with scaling "minmax" the least value and the range.
+    """
+    if scaling == "minmax":
+        centre = np.nanmin(training, axis=(0, 1)).astype(np.float64)
+        spread = np.nanmax(training, axis=(0, 1)) - centre
+    else:
+        centre = np.asarray(np.nanmean(training, axis=(0, 1), dtype=np.float64))
+        spread = np.sqrt(np.nanmean((training - centre) ** 2, axis=(0, 1)))
     return Scale(centre, np.where(spread > MIN_SPREAD, spread, 1.0))
 
 
@@ -96,9 +103,10 @@ class Pieces:
 
     Attributes:
         features: (pixel, time, feature) float32, of all pixels and times.
-        base: (pixel, time, window) float32, forecast that the model corrects, standardised.
-        targets: (pixel, time, window) float32, standardised, 0 where missing.
-        weights: (pixel, time, window) float32, 0 if the target is not in the part, or missing.
+        base: (pixel, time, window) float32, scaled forecast that the model corrects; None for a
+            model that corrects no forecast.
+        targets: (pixel, time, output) float32, scaled, 0 where missing.
+        weights: (pixel, time, output) float32, 0 if the target is not in the part, or missing.
         times: fortnights of the part at which forecasts are made, in order.
         order: pixels, in an order in which neighbours are close.
         locations: pixels in a piece; more than one for a model with attention over locations.
@@ -107,7 +115,7 @@ class Pieces:
     """
 
     features: Singles
-    base: Singles
+    base: Singles | None
     targets: Singles
     weights: Singles
     times: Indices
@@ -148,14 +156,16 @@ class Pieces:
     def read(self, starts: PieceStarts) -> Batch:
         """Return inputs, targets and weights of some pieces."""
         pixel, time, is_scored = self._places(starts)
-        inputs = {"series": self.features[pixel, time], "base": self.base[pixel, time]}
+        inputs = {"series": self.features[pixel, time]}
+        if self.base is not None:
+            inputs["base"] = self.base[pixel, time]
         weights = self.weights[pixel, time] * is_scored[..., None]
         return inputs, self.targets[pixel, time], weights
 
     def write(self, starts: PieceStarts, outputs: Floats, into: Floats) -> None:
-        """Copy a model's outputs (piece, location, time, window) to (pixel, time, window)."""
+        """Copy a model's forecasts (piece, location, time, output) to (pixel, time, window)."""
         pixel, time, is_scored = self._places(starts)
-        into[pixel[is_scored], time[is_scored]] = outputs[is_scored]
+        into[pixel[is_scored], time[is_scored]] = outputs[is_scored][:, : into.shape[-1]]
 
     def _places(self, starts: PieceStarts) -> tuple[Indices, Indices, Flags]:
         """Return pixel, fortnight and whether it is scored: (piece, location, time) each.

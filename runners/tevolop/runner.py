@@ -22,14 +22,16 @@ from sciml_data.bench.task.splits import TEST, TRAIN, VALIDATION, Options
 
 from . import data
 from .baselines import make_baselines
-from .features import make_features
-from .pieces import Batch, Pieces, curve_order, scale_of, weights_of
+from .blend import fit_blend
+from .features import is_encoding, make_features
+from .pieces import Batch, Pieces, Scale, curve_order, scale_of, weights_of
 
 if TYPE_CHECKING:
     from sciml_data.bench.plots import Results
     from sciml_data.bench.task.split import Split
 
-PREDICT_SEQUENCES = 512  # of single pixels in one forward pass: about 250 MB of activations
+PREDICT_FORTNIGHTS = 512 * 78  # of single pixels in one forward pass: about 250 MB of activations
+ENCODING_WEIGHT = 0.25  # of a target that is no window (FFFFWNPF-...-Transformer1.ipynb, cell 85)
 
 
 def figures(results: Results) -> Mapping[str, Any]:
@@ -83,31 +85,46 @@ class Tevolop(Benchmark):
     def fit(self) -> None:
         """Compute targets, baselines, and the series that batches are cut from."""
         settings, train = self.settings, self.areas[TRAIN]
-        self.observed = data.windows_ahead(self.grid.target_magnitude[:, self.pixels])
-        has_gap = data.missing_share(self.grid.complete) > settings["most_missing"]
-        self.observed[:, has_gap] = np.nan
-        is_training = train.has_windows(len(self.grid))
+        self.spans = data.PUBLISHED_SPANS if settings["further_targets"] else data.SPANS
+        self.ahead = data.windows_ahead(self.grid.target_magnitude[:, self.pixels], self.spans)
+        has_gap = data.missing_share(self.grid.complete, self.spans) > settings["most_missing"]
+        self.ahead[:, has_gap] = np.nan
+        self.observed = self.ahead[..., : len(data.WINDOWS)]
         self.forecasts = make_baselines(
             self.grid,
             self.pixels,
             self.observed,
-            is_training=is_training,
+            is_training=train.has_windows(len(self.grid)),
             penalty=settings["ridge_penalty"],
         )
-        training = np.where(is_training, self.observed, np.nan)
-        self.scale = scale_of(training)
-        self.weights = weights_of(training, settings["even_out"])
         self.features, self.feature_names = make_features(
             self.grid,
             self.pixels,
             groups=settings["features"],
             train=train.has_pixel,
             stop=train.stop,
+            scaling=settings["scaling"],
         )
-        self.standard_targets = np.nan_to_num(self.scale.standard(self.observed))
-        self.base = np.zeros_like(self.standard_targets)
-        if settings["base"] == "ridge":
-            self.base = self.scale.standard(self.forecasts["ridge"])
+        self._set_targets()
+        self.base = None
+        if not settings["model"].startswith("reference-"):
+            self.base = np.zeros_like(self.target_values)
+            if settings["base"] == "ridge":
+                self.base = self.scale.scaled(self.forecasts["ridge"])
+
+    def _set_targets(self) -> None:
+        """Scale the targets, and set their weights in the loss."""
+        is_training = self.areas[TRAIN].has_windows(len(self.grid), self.spans)
+        training = np.where(is_training, self.ahead, np.nan)
+        self.weights = weights_of(training, self.settings["even_out"])
+        scale = scale_of(training, self.settings["scaling"])
+        self.target_values = np.nan_to_num(scale.scaled(self.ahead))
+        count = len(data.WINDOWS)
+        self.scale = Scale(scale.centre[:count], scale.spread[:count])
+        if self.settings["further_targets"]:  # the encodings of the next fortnight
+            known = [index for index, name in enumerate(self.feature_names) if is_encoding(name)]
+            following = np.roll(self.features[..., known], -1, axis=1)
+            self.target_values = np.concatenate([self.target_values, following], axis=-1)
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -120,16 +137,20 @@ class Tevolop(Benchmark):
 
         length = self.settings["warmup"] + self.settings["piece"]
         return build_model(
-            self.settings, names=self.feature_names, locations=self._locations, length=length
+            self.settings,
+            names=self.feature_names,
+            locations=self._locations,
+            length=length,
+            outputs=self.target_values.shape[-1],
         )
 
     def specification(self) -> ModelSpec:
         """Return the shapes of a model; an output may depend on earlier fortnights only."""
         axes = (self._locations, self.settings["warmup"] + self.settings["piece"])
         windows = (*axes, len(data.WINDOWS))
-        base = Array(windows, "ridge forecast (pixel, time, window), standardised magnitude")
+        base = Array(windows, "ridge forecast (pixel, time, window), scaled magnitude")
         features = Array((*axes, len(self.feature_names)), "features (pixel, time, feature)")
-        output = Array(windows, "forecast (pixel, time, window), standardised magnitude")
+        output = Array(windows, "forecast (pixel, time, window), scaled magnitude")
         return ModelSpec({"series": features, "base": base}, output, time_axis=2)
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Iterator[Batch]:
@@ -141,18 +162,11 @@ class Tevolop(Benchmark):
         return self._pieces(part).batches(batch_size, rng)
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
-        """Return the sums of weighted losses and of weights.
-
-        The loss is the squared error; beyond `huber` standard deviations (0: never) it continues as
-        its tangent.
-        """
+        """Return the sums of weighted losses and of weights; see the setting `error`."""
         from keras import ops
 
-        error = ops.abs(targets - predictions)
-        loss = ops.square(error)
-        if limit := self.settings["huber"]:
-            loss = ops.where(error < limit, loss, limit * (2.0 * error - limit))
-        return ops.sum(loss * weights), ops.sum(weights)
+        loss = ops.square if self.settings["error"] == "squared" else ops.abs
+        return ops.sum(loss(targets - predictions) * weights), ops.sum(weights)
 
     def samples_in(self, weights: Any) -> Any:
         """Return the number of samples in a batch: pixels and fortnights with a target."""
@@ -162,14 +176,25 @@ class Tevolop(Benchmark):
 
     def predict(self, model: Any, part: str) -> Predictions:
         """Return the model's forecasts of a whole part as magnitudes; see `predictions_of`."""
+        forecast = self._forecast(model, part)
+        if self.settings["blend"] and VALIDATION in self.parts:
+            known, learnt = self._forecast(model, VALIDATION), self._has_target(VALIDATION)
+            observed = np.where(learnt, self.observed, np.nan)
+            blend = fit_blend(observed, known, self.forecasts)
+            forecast = blend.apply(forecast, self.forecasts)
+        return self.predictions_of(part, forecast)
+
+    def _forecast(self, model: Any, part: str) -> data.Singles:
+        """Return the model's own forecasts at the times of a part, as magnitudes."""
         forecast = np.zeros_like(self.observed)
-        pieces, size = self._pieces(part), max(1, PREDICT_SEQUENCES // self._locations)
+        pieces, steps = self._pieces(part), self.settings["warmup"] + self.settings["piece"]
+        size = max(1, PREDICT_FORTNIGHTS // (self._locations * steps))
         starts = pieces.starts(None)
         for first in range(0, len(starts), size):
             chosen = starts[first : first + size]
             outputs = model(pieces.read(chosen)[0], training=False)
             pieces.write(chosen, np.asarray(outputs), forecast)
-        return self.predictions_of(part, self.scale.magnitude(forecast))
+        return self.scale.magnitude(forecast)
 
     def predictions_of(self, part: str, forecast: data.Floats) -> Predictions:
         """Return the predictions of a part from forecasts of all pixels and times.
@@ -231,7 +256,7 @@ class Tevolop(Benchmark):
         return {
             "pixels": {"all": len(self.pixels), "origin": self.origin},
             "features": list(self.feature_names),
-            "scaling": "mean and standard deviation over training pixels and dates",
+            "scaling": f"{self.settings['scaling']}, over training pixels and dates",
             "targets": {
                 "windows_fortnights": list(data.WINDOWS),
                 "floor": self.settings["floor"],
@@ -257,6 +282,17 @@ class Tevolop(Benchmark):
         """Return which windows are in a part and known: (pixel, time, window)."""
         return np.isfinite(self.observed) & self.areas[part].has_windows(len(self.grid))
 
+    def _target_weights(self, part: str) -> data.Singles:
+        """Return the weight of each target in the loss: (pixel, time, output)."""
+        is_known = np.isfinite(self.ahead) & self.areas[part].has_windows(
+            len(self.grid), self.spans
+        )
+        has_target = is_known[..., : len(data.WINDOWS)].any(axis=-1, keepdims=True)
+        weights = self.weights[:, None] * (is_known & has_target)
+        encodings = self.target_values.shape[-1] - weights.shape[-1]
+        beside = np.repeat(ENCODING_WEIGHT * has_target, encodings, axis=-1)
+        return np.concatenate([weights, beside], axis=-1, dtype=np.float32)
+
     def _pieces(self, part: str) -> Pieces:
         area, order = self.areas[part], curve_order(self.pixels)
         if self._locations == 1:  # without attention over locations, other pixels are not needed
@@ -264,8 +300,8 @@ class Tevolop(Benchmark):
         return Pieces(
             self.features,
             self.base,
-            self.standard_targets,
-            weights=self.weights[:, None] * self._has_target(part),
+            self.target_values,
+            weights=self._target_weights(part),
             times=area.times,
             order=order,
             locations=self._locations,

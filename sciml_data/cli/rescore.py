@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   sciml-data rescore latest
-  sciml-data rescore runs/20260807T120000Z-lstm-temporal-s0 --json
+  sciml-data rescore runs/20260807T120000Z-residual-lstm-temporal-s0 --json
   sciml-data rescore results/lab/earthquake/node-a/first
 """
 )

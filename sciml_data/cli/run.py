@@ -53,7 +53,7 @@ FIXED = {
     epilog="""\b
 Examples:
   sciml-data run tevolop --sample
-  sciml-data run tevolop --model lstm --split temporal --seed 1
+  sciml-data run tevolop --model reference-lstm --split temporal --seed 1
   sciml-data run tevolop --split spatial-400-100 --seeds 0-4
   sciml-data run tevolop --help-settings
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001

@@ -16,7 +16,7 @@ from sciml_data.errors import DescriptorError, SciMLDataError
 from sciml_data.registry.layout import find_registry
 
 TIMES, ACTIVE = 240, 40
-LOCAL = ("own", "neighbours", "slow", "faults")
+LOCAL = ("own", "neighbours", "slow", "rates", "faults", "published")
 SHARED = ("region",)
 
 
@@ -142,7 +142,8 @@ def test_the_ridge_does_not_look_ahead_either() -> None:
     np.testing.assert_array_equal(before[: cut + 1], after[: cut + 1])
 
 
-def test_scaling_knows_only_the_training_pixels_and_dates() -> None:
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_scaling_knows_only_the_training_pixels_and_dates(scaling: str) -> None:
     features, grid, changed = module("features"), toy_grid(0), toy_grid(1)
     pixels, stop = active_pixels(grid)[:12], 90
     train = np.arange(12) < 8
@@ -151,13 +152,39 @@ def test_scaling_knows_only_the_training_pixels_and_dates() -> None:
 
     def make(source: Any) -> Any:
         groups = ["own", "region"]
-        return features.make_features(source, pixels, groups=groups, train=train, stop=stop)
+        return features.make_features(
+            source, pixels, groups=groups, train=train, stop=stop, scaling=scaling
+        )
 
     values, names = make(grid)
     np.testing.assert_array_equal(values[:, :stop], make(changed)[0][:, :stop])
     known = values[train, :stop]
-    np.testing.assert_allclose(known.mean(axis=(0, 1)), 0, atol=0.15)  # rare values are clipped
+    if scaling == "standard":
+        np.testing.assert_allclose(known.mean(axis=(0, 1)), 0, atol=0.15)  # rare ones are clipped
+    else:
+        np.testing.assert_allclose(known.min(axis=(0, 1)), 0, atol=1e-6)
     assert values.shape == (12, TIMES, len(names))
+
+
+def test_the_published_inputs_are_27_and_encodings_are_not_scaled() -> None:
+    features, grid = module("features"), toy_grid(0)
+    pixels = active_pixels(grid)[:12]
+
+    values, names = features.make_features(
+        grid,
+        pixels,
+        groups=["faults", "published", "dates"],
+        train=np.arange(12) < 8,
+        stop=90,
+        scaling="minmax",
+    )
+
+    assert len(names) == 27
+    assert sum(map(features.is_encoding, names)) == 14
+    np.testing.assert_array_equal(values[..., names.index("constant")], 0.5)
+    np.testing.assert_allclose(values[3, :, names.index("linear_space")], 3 / 12)
+    known = values[:8, :90, names.index("multiplicity")]
+    assert (known.min(), known.max()) == (0.0, 1.0)
 
 
 def test_the_region_is_that_of_the_training_pixels() -> None:

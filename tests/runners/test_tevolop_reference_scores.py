@@ -51,7 +51,7 @@ def ready(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 def prepared(ready: xr.Dataset, split: Split) -> Any:
     settings = resolve_settings(
-        load_task(find_registry().runner("tevolop")), model="lstm", split=SPATIAL
+        load_task(find_registry().runner("tevolop")), model="residual-lstm", split=SPATIAL
     )
     return load_runner(find_registry(), "tevolop").prepare(
         ready, split, {**settings, "features": ["own"]}

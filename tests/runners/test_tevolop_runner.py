@@ -74,18 +74,23 @@ def catalogue() -> xr.Dataset:
     )
 
 
-def settings_of(split: str, *overrides: str, model: str = "lstm") -> Mapping[str, Any]:
+def settings_of(split: str, *overrides: str, model: str = "residual-lstm") -> Mapping[str, Any]:
     return resolve_settings(load_task(RUNNER), overrides, model=model, split=split)
+
+
+def prepared(
+    catalogue: xr.Dataset, split: str, *overrides: str, model: str = "residual-lstm"
+) -> Any:
+    """Return the problem of a split."""
+    runner = load_runner(find_registry(), "tevolop")
+    settings = settings_of(split, *overrides, model=model)
+    return runner.prepare(catalogue, load_split(RUNNER, split), settings)
 
 
 @pytest.fixture(scope="module")
 def problems(catalogue: xr.Dataset) -> Mapping[str, Any]:
-    """Return the problem of each split."""
-    runner = load_runner(find_registry(), "tevolop")
-    return {
-        split: runner.prepare(catalogue, load_split(RUNNER, split), settings_of(split, *SMALL))
-        for split in SPLITS
-    }
+    """Return the problem of each split, without a blend."""
+    return {split: prepared(catalogue, split, *SMALL, "blend=false") for split in SPLITS}
 
 
 @pytest.fixture(scope="module")
@@ -160,36 +165,101 @@ def test_an_untrained_model_forecasts_as_the_ridge(
 
 @pytest.mark.slow
 def test_groups_of_locations_give_each_forecast_once(catalogue: xr.Dataset) -> None:
-    runner = load_runner(find_registry(), "tevolop")
-    small = ("locations_together=5", "width=4", "heads=1", "blocks=1", "feed_forward=4", "piece=60")
-    settings = settings_of("spatial-400-100", *small, model="transformer")
-    problem: Any = runner.prepare(catalogue, load_split(RUNNER, "spatial-400-100"), settings)
+    small = ["locations_together=5", "width=4", "heads=1", "blocks=1", "feed_forward=4"]
+    small += ["units=2", "head=3", "piece=60"]
+    problem = prepared(catalogue, "spatial-400-100", *small, model="reference-transformer")
 
     counted = [
         int(problem.samples_in(weights))
         for _, _, weights in problem.batches("train", batch_size=4, seed=0)
     ]
-    model = problem.build()
+    predictions = problem.predict(problem.build(), "validation")
 
     assert sum(counted) == problem.sizes["train"]
-    ridge = problem.baselines()["ridge"]["validation"]
-    predictions = problem.predict(model, "validation")
     known = np.isfinite(predictions.observed)
-    np.testing.assert_allclose(predictions.predicted[known], ridge.predicted[known], atol=1e-4)
+    assert np.isfinite(predictions.predicted[known]).all()
+    assert (predictions.predicted[known] != problem.scale.centre[0]).any()
 
 
-def test_the_loss_is_squared_and_linear_beyond_the_limit(problems: Mapping[str, Any]) -> None:
+def test_the_reference_lstm_gets_windows_of_26_fortnights(catalogue: xr.Dataset) -> None:
+    problem = prepared(catalogue, "temporal", model="reference-lstm")
+
+    inputs, targets, weights = next(problem.batches("train", batch_size=3, seed=0))
+
+    assert list(inputs) == ["series"]
+    assert inputs["series"].shape == (3, 1, 26, 27)
+    assert targets.shape == weights.shape == (3, 1, 26, 24)
+    assert not weights[:, :, :25].any()
+    np.testing.assert_array_equal(weights[:, 0, 25, 10:], 0.25)
+
+
+def test_the_published_targets_are_later_windows_and_the_next_encodings(
+    catalogue: xr.Dataset,
+) -> None:
+    problem = prepared(catalogue, "temporal", model="reference-lstm")
+    place = list(problem.feature_names).index("cosine_8")
+    column = 10 + [name for name in problem.feature_names if is_encoding(name)].index("cosine_8")
+    energy = 10 ** (1.5 * problem.grid.magnitude[:, problem.pixels[0]].astype(float))
+
+    year_later = np.log10(energy[500 + 27 : 500 + 53].sum()) / 1.5
+
+    assert problem.ahead[0, 500, 8] == pytest.approx(year_later, abs=1e-4)
+    np.testing.assert_allclose(
+        problem.target_values[0, 500, column], problem.features[0, 501, place]
+    )
+    train = np.isfinite(problem.ahead) & problem.areas["train"].has_windows(
+        len(problem.grid), problem.spans
+    )
+    assert problem.target_values[..., :10][train].min() == 0.0
+    assert problem.target_values[..., :10][train].max() == 1.0
+
+
+def is_encoding(name: str) -> bool:
+    module: Any = importlib.import_module("sciml_runner_tevolop.features")
+    return bool(module.is_encoding(name))
+
+
+def test_the_loss_is_squared_or_absolute(problems: Mapping[str, Any]) -> None:
     problem = problems["temporal"]
     observed, predicted = np.zeros((1, 3), np.float32), np.array([[1.0, 3.0, 9.0]], np.float32)
     weights = np.array([[1.0, 2.0, 0.0]], np.float32)
-    loss = type(problem).sample_loss
-    limited = type("Limited", (), {"settings": {"huber": 2.0}})()
+    absolute = type("Absolute", (), {"settings": {"error": "absolute"}})()
 
-    assert [float(value) for value in problem.sample_loss(observed, predicted, weights)] == [
-        19.0,
-        3.0,
-    ]
-    assert [float(value) for value in loss(limited, observed, predicted, weights)] == [17.0, 3.0]
+    squared = problem.sample_loss(observed, predicted, weights)
+    absolute = type(problem).sample_loss(absolute, observed, predicted, weights)
+
+    assert [float(value) for value in squared] == [19.0, 3.0]
+    assert [float(value) for value in absolute] == [7.0, 3.0]
+
+
+def test_the_blend_is_learnt_on_the_validation_part_alone(
+    catalogue: xr.Dataset, models: Mapping[str, Any]
+) -> None:
+    """Scrambled test years leave the forecast as it is; scrambled validation years do not."""
+    problem = prepared(catalogue, "temporal", *SMALL)
+    before = problem.predict(models["temporal"], "test").predicted
+    stored = problem.observed.copy()
+
+    problem.observed[:, problem.areas["test"].times] += 1.0
+    after_test = problem.predict(models["temporal"], "test").predicted
+    problem.observed[:] = stored
+    problem.observed[:, problem.areas["validation"].times] += 1.0
+    after_validation = problem.predict(models["temporal"], "test").predicted
+
+    np.testing.assert_array_equal(before, after_test)
+    assert np.abs(before - after_validation).max() > 0.01
+
+
+def test_without_a_validation_part_nothing_is_blended(
+    catalogue: xr.Dataset, models: Mapping[str, Any]
+) -> None:
+    problem = prepared(catalogue, "temporal-2005", *SMALL)
+    ridge = problem.baselines()["ridge"]["test"]
+
+    predictions = problem.predict(models["temporal"], "test")
+
+    known = np.isfinite(predictions.observed)
+    np.testing.assert_allclose(predictions.predicted[known], ridge.predicted[known], atol=1e-4)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -251,7 +321,7 @@ def record_of(problem: Any, parts: Mapping[str, Predictions]) -> dict[str, Any]:
     return {
         "synthetic": True,
         "benchmark": {"name": "tevolop", "variant": None},
-        "model": {"name": "lstm"},
+        "model": {"name": "residual-lstm"},
         "split": {"name": "temporal"},
         "seeds": {"seed": 0},
         "dataset": {"id": "tevolop_socal", "version": "1.0"},
