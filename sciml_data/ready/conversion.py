@@ -51,6 +51,7 @@ from sciml_data.ready.shards import (
     shard_processes,
     single_thread_pool,
 )
+from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Converted, Verified
 
@@ -309,6 +310,7 @@ def _record(
         "dataset": descriptor.dataset,
         "version": descriptor.version,
         "title": descriptor.title,
+        "discovery": _discovery(descriptor, is_synthetic=verified.is_synthetic),
         "references": list(descriptor.document["sciml"]["citation"]),
         "licenses": [license_["name"] for license_ in descriptor.document["licenses"]],
         "native": dict(descriptor.native),
@@ -342,7 +344,90 @@ def _provenance(record: Mapping[str, Any], inputs: Manifest) -> dict[str, Any]:
         "synthetic": "true" if record["is_synthetic"] else "false",
         "license": ", ".join(record["licenses"]),
         "references": "\n".join(record["references"]),
+        "history": f"converted by sciml-data {record['sciml_data']} from native_files",
+        **record["discovery"],
     }
+
+
+# --- attributes for discovery --------------------------------------------------------------------
+
+# Units of a descriptor's time resolution -> designator of an ISO 8601 duration.
+DURATIONS = {
+    "second": "PT{}S", "minute": "PT{}M", "hour": "PT{}H", "day": "P{}D", "month": "P{}M",
+    "year": "P{}Y",
+}  # fmt: skip
+
+
+def _discovery(descriptor: Descriptor, *, is_synthetic: bool) -> dict[str, Any]:
+    """Return the attributes of ACDD 1.3 (Attribute Convention for Data Discovery) of ready files.
+
+    They are those of the whole dataset. A sample has neither the makers of the real data nor their
+    place, time and instrument.
+    """
+    document, block = descriptor.document, descriptor.document["sciml"]
+    attributes: dict[str, Any] = {
+        "id": f"{descriptor.dataset}/{descriptor.version}",
+        "keywords": ", ".join(document["keywords"]),
+    }
+    if is_synthetic:
+        made = descriptor.sample.get("description", "made by a generator from a seed")
+        return attributes | {
+            "summary": f"Synthetic sample: {made}",
+            "creator_name": "sciml-data",
+            "creator_type": "group",
+        }
+    attributes["summary"] = descriptor.description
+    for role in ("creator", "publisher"):
+        people = [who for who in document["contributors"] if role in who.get("roles", ())]
+        attributes |= _people(role, people)
+    coverage = block.get("coverage", {})
+    attributes |= _space(coverage.get("spatial", {})) | _time(coverage.get("temporal", {}))
+    instruments = coverage.get("instruments", ())
+    for key, source in (("instrument", "name"), ("platform", "platform")):
+        names = dict.fromkeys(item[source] for item in instruments if source in item)
+        attributes |= {key: "; ".join(names)} if names else {}
+    return attributes
+
+
+def _people(role: str, people: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return names, types and addresses of the people and institutions in a role."""
+    if not people:
+        return {}
+    kinds = ["person" if "familyName" in who else "institution" for who in people]
+    addresses = [who["path"] for who in people if "path" in who]
+    named = {f"{role}_url": "; ".join(addresses)} if addresses else {}
+    return {
+        f"{role}_name": "; ".join(who["title"] for who in people),
+        f"{role}_type": "; ".join(kinds),
+        **named,
+    }
+
+
+def _space(spatial: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"south": "lat_min", "north": "lat_max", "west": "lon_min", "east": "lon_max"}
+    attributes: dict[str, Any] = {
+        f"geospatial_{name}": float(spatial[side])
+        for side, name in names.items()
+        if side in spatial
+    }
+    if "crs" in spatial:
+        attributes["geospatial_bounds_crs"] = spatial["crs"]
+    if resolution := spatial.get("resolution"):
+        text = f"{resolution['value']} {resolution['unit']}"
+        attributes |= dict.fromkeys(
+            ("geospatial_lat_resolution", "geospatial_lon_resolution"), text
+        )
+    return attributes
+
+
+def _time(temporal: Mapping[str, Any]) -> dict[str, str]:
+    attributes = {
+        f"time_coverage_{end}": temporal[end] for end in ("start", "end") if end in temporal
+    }
+    if resolution := temporal.get("resolution"):
+        duration = DURATIONS[resolution["unit"]].format(resolution["value"])
+        attributes["time_coverage_resolution"] = duration
+    return attributes
 
 
 def _open_pool(

@@ -50,6 +50,9 @@ COPY_BYTES = 2**20
 MEMORY_BYTES = 64 * 2**20  # of the largest file that is written in memory first
 METADATA_BYTES = 2**20  # of headers, beside the arrays
 INDEX_PART = 16  # of the arrays, which their indices of chunks never take
+ACDD = "ACDD-1.3"  # Attribute Convention for Data Discovery
+# Attributes of a native file that say more of it than the registry says of the dataset.
+OF_FILES = ("geospatial_", "time_coverage_", "creator_", "publisher_", "instrument", "platform")
 MEMORY_NAME_LETTERS = 60  # of at most 249 bytes; the name is only shown in /proc
 
 
@@ -121,7 +124,7 @@ def make_shard(task: ShardTask) -> MadeShard:
     with trusting(trust_code=True):
         native_format = load_format(task.native.block["reader"], task.native.folder)
     dataset = native_format.read(task.native, task.shard, task.options)
-    dataset.attrs.update(task.attributes)
+    dataset.attrs = _with_origin(dataset.attrs, task.attributes)
     name = TEMPORARY.format(name=task.target.name, unique=uuid.uuid4().hex)
     temporary = task.target.with_name(name)
     try:
@@ -131,6 +134,25 @@ def make_shard(task: ShardTask) -> MadeShard:
     finally:
         temporary.unlink(missing_ok=True)
     return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()))
+
+
+def _with_origin(own: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a ready file: those of its format or native file, and its origin.
+
+    A native file may have a history and statements about its own place, time and makers. They stay,
+    because those of the origin are of the whole dataset.
+    """
+    conventions, history = (
+        [own[name]] if own.get(name) else [] for name in ("Conventions", "history")
+    )
+    stays = {name: own[name] for name in own if name.startswith(OF_FILES)}
+    return {
+        **own,
+        **origin,
+        **stays,
+        "Conventions": ", ".join([*conventions, ACDD]),
+        "history": "\n".join([*history, *filter(None, [origin.get("history")])]),
+    }
 
 
 def write_netcdf(

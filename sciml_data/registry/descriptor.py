@@ -22,6 +22,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from sciml_data.errors import DescriptorError, JsonError, Problem, printable, redacted
 from sciml_data.home import read_json
+from sciml_data.registry.coverage import order_problems
 from sciml_data.registry.layout import LIVE, Registry, check_dataset_id, check_version
 from sciml_data.registry.manifest import (
     Manifest,
@@ -241,18 +242,19 @@ def profile_problems(document: Mapping[str, Any]) -> list[Problem]:
     """
     errors = sorted(_validator().iter_errors(document), key=lambda error: error.json_path)
     empty = {
-        error.json_path
+        error.json_path: FIELDS[error.json_path]
         for error in errors
         if error.json_path in FIELDS and error.instance in ("", [], {})
     }
-    marked = dict(_marked(document, "$"))
-    open_places = {**{place: FIELDS[place] for place in empty}, **marked}
+    open_places = {**empty, **dict(_marked(document, "$"))}
     problems = [Problem("to fill", place, hint) for place, hint in sorted(open_places.items())]
     wrong = [error for error in errors if error.json_path not in open_places]
     problems += _schema_problems(wrong) if wrong else []
     problems += [
         Problem("text", printable(place), why) for place, why in _unprintable(document, "$")
     ]
+    coverage = {} if problems else document["sciml"].get("coverage", {})
+    problems += order_problems(coverage) if set(coverage) & {"spatial", "temporal"} else []
     return problems or _related_problems(document)
 
 

@@ -135,7 +135,41 @@ def test_a_ready_file_names_its_origin(sample: Verified, converted: Converted) -
     assert json.loads(attributes["conversion_options"]) == {}
     assert attributes["synthetic"] == "true"
     assert attributes["title"].startswith("SYNTHETIC")
-    assert attributes["Conventions"] == "CF-1.11"
+    assert attributes["Conventions"] == "CF-1.11, ACDD-1.3"
+    assert attributes["history"].startswith("converted by sciml-data ")
+
+
+def test_a_synthetic_ready_file_claims_no_place_instrument_or_maker_of_the_real_data(
+    converted: Converted,
+) -> None:
+    with xr.open_dataset(converted.root / "events.nc", engine="h5netcdf") as dataset:
+        attributes = dataset.attrs
+
+    claims = ("geospatial_lat_resolution", "instrument", "platform", "publisher_", "creator_url")
+    assert [name for name in attributes if name.startswith(claims)] == []
+    assert attributes["summary"].startswith("Synthetic sample: ")
+    assert attributes["creator_name"] == "sciml-data"
+
+
+def test_a_real_ready_file_has_the_coverage_of_its_descriptor(
+    sample: Verified, tmp_path: Path
+) -> None:
+    elsewhere = DatasetFolder(tmp_path)
+    elsewhere.native.symlink_to(sample.root)
+    made = convert(Verified(sample.descriptor, elsewhere, sample.manifest, is_synthetic=False))
+    with xr.open_dataset(made.root / "events.nc", engine="h5netcdf") as dataset:
+        attributes = dataset.attrs
+
+    coverage = sample.descriptor.document["sciml"]["coverage"]
+    assert attributes["id"] == "tevolop_socal/1.0"
+    assert attributes["summary"] == sample.descriptor.description
+    assert attributes["creator_name"].startswith("Southern California Earthquake Data Center")
+    assert attributes["creator_type"] == "institution; institution"
+    assert attributes["geospatial_bounds_crs"] == coverage["spatial"]["crs"]
+    assert attributes["geospatial_lat_resolution"] == "0.1 degree"
+    assert attributes["time_coverage_start"] > coverage["temporal"]["start"]  # that of the file
+    assert attributes["time_coverage_resolution"] == "P1D"
+    assert attributes["instrument"] == "seismometers"
 
 
 def test_every_variable_has_a_long_name_and_every_flag_a_meaning(

@@ -314,3 +314,26 @@ def test_texts_of_a_damaged_file_are_written_as_attributes(tmp_path: Path) -> No
             texts = [stored.attrs["notices"], stored["x"].attrs["long_name"]]
         assert texts == ["CT?RP.??é"] * 2
     assert dataset.attrs["notices"] == odd
+
+
+def test_a_native_file_keeps_its_history_makers_and_place() -> None:
+    own = {
+        "history": "2001: measured",
+        "creator_name": "Roof",
+        "Conventions": "CF-1.8",
+        "title": "t",
+    }
+    origin = {
+        "history": "converted by sciml-data 1", "creator_name": "All", "creator_type": "group",
+        "title": "All roofs", "geospatial_lat_min": 3.0,
+    }  # fmt: skip
+
+    assert shards._with_origin(own, origin) == {
+        "history": "2001: measured\nconverted by sciml-data 1",
+        "creator_name": "Roof",
+        "creator_type": "group",
+        "Conventions": "CF-1.8, ACDD-1.3",
+        "title": "All roofs",
+        "geospatial_lat_min": 3.0,
+    }
+    assert shards._with_origin({}, {})["history"] == ""

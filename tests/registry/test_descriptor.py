@@ -165,3 +165,38 @@ def test_globs_do_not_stop_at_slashes() -> None:
     assert match_paths(["*.csv"], paths) == ["a.csv", "a/b.csv"]
     assert match_paths(["a/**"], paths) == ["a/b.csv", "a/b/c.txt"]
     assert match_paths([], paths) == []
+
+
+@pytest.mark.parametrize(
+    ("coverage", "expected"),
+    [
+        ({"spatial": {"place": "Sea", "north": 1, "south": 2, "east": 3, "west": 4}},
+         [("coverage", "$.sciml.coverage.spatial.north")]),
+        ({"temporal": {"start": "2001-01-02", "end": "2001-01-01"}},
+         [("coverage", "$.sciml.coverage.temporal.end")]),
+        ({"spatial": {"place": "Sea", "north": 91, "south": 2, "east": 3, "west": 4}},
+         [("schema", "$.sciml.coverage.spatial.north")]),
+        ({"spatial": {"place": "Sea", "resolution": {"value": 1, "unit": "mile"}}},
+         [("schema", "$.sciml.coverage.spatial.resolution.unit")]),
+        ({"instruments": [{"name": "buoy", "bands": {"red": 0}}]},
+         [("schema", "$.sciml.coverage.instruments[0].bands.red")]),
+        ({"place": "Sea"}, [("schema", "$.sciml.coverage.place")]),
+        ({"spatial": {"place": "Pacific", "north": 2, "south": -2, "east": -170, "west": 170}}, []),
+        ({"temporal": {"start": "2001"}}, []),
+    ],
+)  # fmt: skip
+def test_a_coverage_that_contradicts_itself_is_named(
+    tmp_path: Path, coverage: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    folder = small_registry(tmp_path).package("waves", "1.0")
+
+    assert problems_with(folder, coverage=coverage) == expected
+
+
+def test_a_box_has_four_sides(tmp_path: Path) -> None:
+    folder = small_registry(tmp_path).package("waves", "1.0")
+
+    found = problems_with(folder, coverage={"spatial": {"place": "Sea", "north": 2}})
+
+    assert {kind for kind, _ in found} == {"schema"}
+    assert found
