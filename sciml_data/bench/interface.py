@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from sciml_data.bench.scoring.compute import compute_metrics
 from sciml_data.bench.scoring.predictions import Predictions
+from sciml_data.bench.scoring.resampling import replicate
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.splits import (
     TRAIN,
@@ -32,6 +33,7 @@ from sciml_data.bench.task.splits import (
     leakage,
 )
 from sciml_data.bench.task.task import load_task
+from sciml_data.bench.task.units import find_units
 from sciml_data.errors import DescriptorError
 from sciml_data.registry.extensions import load_from_registry
 from sciml_data.registry.layout import Registry
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from sciml_data.bench.scoring.intervals import Replicates, Sampling
     from sciml_data.bench.scoring.metrics import Metric
+    from sciml_data.bench.task.task import Task
     from sciml_data.registry.stages import Converted
 
 SHARED = "shared"  # key of a batch's inputs that each replica gets whole, of any length
@@ -214,6 +218,7 @@ class Benchmark:
 
     Attributes:
         settings: of the run, see task.toml.
+        split: stored rule.
         table: the key table, (sample) rows.
         division: sample numbers of each part.
         leakage: what the parts share, for the record.
@@ -236,7 +241,7 @@ class Benchmark:
             SciMLDataError: the data lack what the benchmark or the split needs.
         """
         self._require_methods()
-        self.settings = settings
+        self.settings, self.split = settings, split
         self.open(data)
         self.divide_samples(split)
         self.fit()
@@ -426,9 +431,14 @@ class Benchmark:
         }
 
     @cached_property
+    def task(self) -> Task:
+        """Return the task of the task.toml beside the runner, without a variant."""
+        return load_task(Path(inspect.getfile(type(self))).parent)
+
+    @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Return the metrics of the task.toml beside the runner."""
-        return load_task(Path(inspect.getfile(type(self))).parent).metrics
+        """Return the metrics of the task."""
+        return self.task.metrics
 
     def score(self, predictions: Predictions) -> Mapping[str, float]:
         """Return every metric of task.toml; see `scoring_data`."""
@@ -437,6 +447,22 @@ class Benchmark:
     def scoring_data(self, predictions: Predictions) -> xr.Dataset:
         """Return predictions with the coordinates that metrics group by, such as the drug."""
         return predictions.to_dataset()
+
+    def resample(
+        self, predictions: Predictions, headline: str | None
+    ) -> tuple[Sampling, Mapping[str, Replicates]] | None:
+        """Return scores without each unit that the split holds out; None with a `score` of its own.
+
+        Args:
+            predictions: of a part.
+            headline: metric key that ranks runs.
+        """
+        if type(self).score is not Benchmark.score:
+            return None
+        declared, coords = self.task.units.get(self.split.name), predictions.coords
+        units = find_units(declared, self.split, self.division, self.table, coords)
+        scored = self.scoring_data(predictions)
+        return replicate(self.metrics, scored, units, headline=headline)
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return parts, leakage and the benchmark's own facts, for the record."""

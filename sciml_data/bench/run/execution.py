@@ -50,7 +50,7 @@ from sciml_data.bench.run.request import (
 )
 from sciml_data.bench.run.staging import Source, unchanged_data
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions, save_predictions
-from sciml_data.bench.scoring.scores import PartScores, score_parts
+from sciml_data.bench.scoring.scores import PartScores, sampling_block, score_parts
 from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task
@@ -117,7 +117,7 @@ def prepare(
         problem=problem,
         baselines=Baselines(
             lambda: {
-                name: score_parts(problem, task, parts)
+                name: score_parts(problem, task, parts, resampled=True)
                 for name, parts in problem.baselines().items()
             }
         ),
@@ -196,8 +196,9 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
         _clean_up(journal, log)
         with unchanged_data(prepared.source):
             outcome, model = _timed_section(journal, monitor_s, log)
-            log("computing the baselines")
+            log("computing the baselines and intervals")
             baselines = prepared.baselines.scores()
+            outcome = replace(outcome, scores=_with_intervals(journal, log))
             saved = _save_model(journal, model, log)
         _write(journal, replace(outcome, baselines=baselines), saved)
         # The record is complete, so a worker that is lost now does no harm.
@@ -323,6 +324,18 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
         score_s=score_s,
         resumed_epochs=trained.resumed_epochs,
     )
+
+
+def _with_intervals(journal: Journal, log: Log) -> PartScores:
+    """Return the model's scores with replicates; this work does not count in the time to train."""
+    prepared = journal.prepared
+    stored = load_predictions(journal.folder / runs.PREDICTIONS_NAME)
+    scores = score_parts(prepared.problem, prepared.task, stored, resampled=True)
+    block = sampling_block(scores) or {"parts": {}}
+    for part, sampling in block["parts"].items():
+        if sampling["reason"]:
+            _log(journal, f"{part}: {sampling['reason']}", log)
+    return scores
 
 
 def _predict(problem: Problem, model: Any, part: str, folder: Path) -> Predictions:

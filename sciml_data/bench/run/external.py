@@ -26,6 +26,7 @@ from sciml_data.bench.scoring.scores import (
     PartScores,
     metric_definition,
     metric_rows,
+    sampling_block,
     score_parts,
     target_rows,
 )
@@ -169,7 +170,8 @@ def score_external(  # noqa: PLR0913 - keyword-only options of the command line
 
 
 def _scores(opened: Opened, predictions: Mapping[str, Predictions]) -> PartScores:
-    return score_parts(cast("Problem", opened.problem), opened.task, predictions)
+    problem = cast("Problem", opened.problem)
+    return score_parts(problem, opened.task, predictions, resampled=True)
 
 
 def _baseline_scores(opened: Opened, parts: list[str]) -> dict[str, PartScores]:
@@ -202,6 +204,7 @@ def _record(
     """Return the record without `facts` and `timing`."""
     task, split = opened.task, opened.split
     rows = metric_rows(task, scores, baselines)
+    sampling = sampling_block(scores)
     form = "NetCDF-4, one group for each part"
     outputs = {"predictions": runs.describe_output(folder, runs.PREDICTIONS_NAME, form)}
     if (folder / runs.OUTPUTS_NAME).is_file():
@@ -223,6 +226,7 @@ def _record(
         "curve": [],
         "metric_definitions": [metric_definition(metric) for metric in task.metrics],
         "metrics": rows,
+        **({"resampling": sampling} if sampling else {}),
         "targets": target_rows(task, split.name, rows),
         "outputs": outputs,
         "verification": {"state": "unchecked", "checks": []},

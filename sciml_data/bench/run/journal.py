@@ -30,7 +30,13 @@ from sciml_data.bench.record.record import (
     load_record,
 )
 from sciml_data.bench.run.staging import Source
-from sciml_data.bench.scoring.scores import PartScores, metric_definition, metric_rows, target_rows
+from sciml_data.bench.scoring.scores import (
+    PartScores,
+    metric_definition,
+    metric_rows,
+    sampling_block,
+    target_rows,
+)
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
@@ -212,6 +218,7 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     """Return the record of a run in its present state, with an empty digest."""
     prepared = journal.prepared
     rows = metric_rows(prepared.task, outcome.scores, outcome.baselines)
+    sampling = sampling_block(outcome.scores)
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": journal.run_id,
@@ -233,6 +240,7 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "curve": [dict(row) for row in journal.progress.curve],
         "metric_definitions": [metric_definition(metric) for metric in prepared.task.metrics],
         "metrics": rows,
+        **({"resampling": sampling} if sampling else {}),
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
         **(journal.monitor.summary() if journal.monitor else machine.not_monitored()),

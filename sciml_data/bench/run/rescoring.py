@@ -2,6 +2,7 @@
 
 The baselines are computed again from the data. The observations that are stored beside the
 predictions are compared with the data, so that nobody can change both to get a better score.
+Intervals are computed again, too. A record without intervals gets them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from sciml_data.bench.record.record import is_external, load_record, write_recor
 from sciml_data.bench.run.staging import Source, unchanged_data
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
-from sciml_data.bench.scoring.scores import PartScores, metric_rows, score_parts
+from sciml_data.bench.scoring.scores import (
+    PartScores,
+    metric_rows,
+    sampling_block,
+    score_parts,
+)
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.splits import TEST
 from sciml_data.bench.task.task import Task
@@ -49,6 +55,23 @@ class Difference:
     predictor: str
     recorded: float | None
     computed: float | None
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The outcome of scoring predictions again.
+
+    Attributes:
+        differences: scores and intervals that differ from the record.
+        problems: observations and sizes that differ from the data.
+        rows: of `metrics`, computed again.
+        sampling: how units were resampled; None if they were not.
+    """
+
+    differences: list[Difference]
+    problems: list[Problem]
+    rows: list[dict[str, Any]]
+    sampling: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -100,16 +123,16 @@ def rescore(
             untouched="nothing was scored",
         )
     rescorer = make_rescorer(record, registry, stage=stage)
-    differences, problems = score_again(folder / runs.PREDICTIONS_NAME, record, rescorer)
+    rescored = score_again(folder / runs.PREDICTIONS_NAME, record, rescorer)
     checked = count_scores(record)
-    write_verification(folder, differences, checked, problems)
-    if problems:
+    write_verification(folder, rescored, checked)
+    if rescored.problems:
         raise RecordError(
             "the stored observations differ from the data",
-            problems=problems,
+            problems=rescored.problems,
             done="the failed check was written into the record",
         )
-    return checked, differences
+    return checked, rescored.differences
 
 
 def make_rescorer(
@@ -135,13 +158,14 @@ def make_rescorer(
         prepared = runner.prepare(source.dataset, split, record["settings"])
         problem = check_problem(prepared, task.name)
         predictions = problem.baselines()
-    scores = {name: score_parts(problem, task, parts) for name, parts in predictions.items()}
+    scores = {
+        name: score_parts(problem, task, parts, resampled=True)
+        for name, parts in predictions.items()
+    }
     return Rescorer(task, problem, predictions, scores)
 
 
-def score_again(
-    path: Path, record: Mapping[str, Any], rescorer: Rescorer
-) -> tuple[list[Difference], list[Problem]]:
+def score_again(path: Path, record: Mapping[str, Any], rescorer: Rescorer) -> Rescored:
     """Compare stored predictions with a record and with the data.
 
     Args:
@@ -149,16 +173,13 @@ def score_again(
         record: of the run.
         rescorer: made from the data.
 
-    Returns:
-        (scores that differ from the record, observations and sizes that differ from the data).
-
     Raises:
         RecordError: there are no stored predictions, or they are not of this split.
     """
     stored = load_predictions(path)
     _check_parts(path.name, stored, rescorer)
     try:
-        scores = score_parts(rescorer.problem, rescorer.task, stored)
+        scores = score_parts(rescorer.problem, rescorer.task, stored, resampled=True)
         problems = _data_problems(path.name, stored, record, rescorer)
     except RecordError:
         raise
@@ -168,14 +189,16 @@ def score_again(
             f"{path.name} cannot be scored: {type(error).__name__} {error!s:.200}",
             untouched="nothing was scored",
         ) from error
-    computed = _scores(metric_rows(rescorer.task, scores, rescorer.scores))
-    recorded = _scores(record["metrics"])
+    rows = metric_rows(rescorer.task, scores, rescorer.scores)
+    ends = _ends(record["metrics"])  # empty in a record that has no intervals yet
+    recorded = _scores(record["metrics"]) | ends
+    computed = _scores(rows) | (_ends(rows) if ends else {})
     differences = [
         Difference(*key, recorded.get(key), computed.get(key))
         for key in sorted({**computed, **recorded})
         if not _are_equal(recorded.get(key), computed.get(key))
     ]
-    return differences, problems
+    return Rescored(differences, problems, rows, sampling_block(scores))
 
 
 def count_scores(record: Mapping[str, Any]) -> int:
@@ -222,23 +245,24 @@ def _output_problem(folder: Path, recorded: Mapping[str, Any]) -> str:
     return "" if found["sha256"] == recorded["sha256"] else "was changed"
 
 
-def write_verification(
-    folder: Path,
-    differences: Sequence[Difference],
-    checked: int,
-    problems: Sequence[Problem] = (),
-) -> dict[str, Any]:
+def write_verification(folder: Path, rescored: Rescored, checked: int) -> dict[str, Any]:
     """Write the outcome of rescoring into a record's `verification`, and return the record.
+
+    A record with the right scores gets the intervals, too.
 
     Args:
         folder: of the run.
-        differences: scores that differ from the record.
+        rescored: the outcome.
         checked: number of scores compared.
-        problems: observations and sizes that differ from the data.
     """
     record = load_record(folder)
-    is_equal = not differences and not problems
-    message = "; ".join([outcome_message(checked, differences), *map(str, problems)])
+    is_equal = not rescored.differences and not rescored.problems
+    if is_equal and rescored.sampling:
+        record["metrics"] = _with_intervals(record["metrics"], rescored.rows)
+        record["resampling"] = rescored.sampling
+    message = "; ".join(
+        [outcome_message(checked, rescored.differences), *map(str, rescored.problems)]
+    )
     check = {"name": "rescore", "ok": is_equal, "message": message}
     others = [check for check in record["verification"]["checks"] if check["name"] != "rescore"]
     record["verification"] = {
@@ -272,6 +296,35 @@ def _scores(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], float | No
         for name, score in {"model": row["score"], **row["baselines"]}.items():
             scores[(row["part"], row_key(row), name)] = score
     return scores
+
+
+def _ends(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], float | None]:
+    """Return the ends of all intervals of rows, named like scores."""
+    ends = {}
+    for row in rows:
+        of_names = {"model": row.get("interval") or {}}
+        of_names |= {f"model - {name}": each for name, each in row.get("comparisons", {}).items()}
+        for name, interval in of_names.items():
+            for end in ("lower", "upper"):
+                if end in interval:
+                    ends[row["part"], f"{row_key(row)}, {end} end", name] = interval[end]
+    return ends
+
+
+def _with_intervals(
+    rows: list[dict[str, Any]], computed: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return recorded rows with the intervals that were computed again."""
+    fields = ("interval", "comparisons", "replicates")
+    of_keys = {
+        (row["part"], row_key(row)): {name: row[name] for name in fields if name in row}
+        for row in computed
+    }
+    return [
+        {name: value for name, value in row.items() if name not in fields}
+        | of_keys.get((row["part"], row_key(row)), {})
+        for row in rows
+    ]
 
 
 def _are_equal(recorded: float | None, computed: float | None) -> bool:

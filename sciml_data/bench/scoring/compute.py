@@ -44,9 +44,9 @@ def compute_metrics(metrics: Iterable[Metric], dataset: xr.Dataset) -> dict[str,
         SciMLDataError: a prediction is missing where there is an observation.
         CallError: the arrays do not fit the metric.
     """
-    arrays = _Arrays.of(dataset)
+    arrays = Arrays.of(dataset)
     check_predictions(arrays.observed, arrays.predicted)
-    scoring = _Scoring(arrays)
+    scoring = Scoring(arrays)
     return {key: score for metric in metrics for key, score in scoring.scores(metric).items()}
 
 
@@ -109,12 +109,12 @@ def write_group_table(
         columns: coordinates of the samples, from the first sample of each group. The column
             `samples` follows if a group may have several samples.
     """
-    arrays = _Arrays.of(dataset)
+    arrays = Arrays.of(dataset)
     (dim,) = arrays.named[by][0]
     groups = _members(arrays.named[by][1])
     rows = []
     for members in groups:
-        scoring = _Scoring(arrays.take(dim, members))
+        scoring = Scoring(arrays.take(dim, members))
         row = {name: arrays.named[name][1][members[0]] for name in columns}
         if len(groups) < len(arrays.named[by][1]):
             row["samples"] = len(members)
@@ -145,7 +145,7 @@ def _field(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Arrays:
+class Arrays:
     """A dataset of predictions as NumPy arrays, because xarray is slow for thousands of groups.
 
     Attributes:
@@ -161,7 +161,8 @@ class _Arrays:
     named: Mapping[str, tuple[tuple[str, ...], Array]]
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> _Arrays:
+    def of(cls, dataset: xr.Dataset) -> Arrays:
+        """Return the arrays of a dataset; see `compute_metrics`."""
         named = {
             str(name): (tuple(map(str, values.dims)), values.to_numpy())
             for name, values in dataset.variables.items()
@@ -170,7 +171,7 @@ class _Arrays:
         _, predicted = named.pop("predicted")
         return cls(observed, predicted, dims, named)
 
-    def take(self, dim: str, index: Array) -> _Arrays:
+    def take(self, dim: str, index: Array) -> Arrays:
         """Return the values at some places of an axis; neighbouring places are not copied."""
         is_range = len(index) > 0 and index[-1] - index[0] + 1 == len(index)
         places = slice(index[0], index[-1] + 1) if is_range else index
@@ -180,7 +181,7 @@ class _Arrays:
                 return values
             return np.asarray(values[(slice(None),) * dims.index(dim) + (places,)])
 
-        return _Arrays(
+        return Arrays(
             taken(self.observed, self.dims),
             taken(self.predicted, self.dims),
             self.dims,
@@ -196,22 +197,19 @@ class _Arrays:
         return moved.reshape(-1, *moved.shape[len(first) :])
 
 
-class _Scoring:
+class Scoring:
     """Scores of one dataset; selections and results that several metrics share are cached."""
 
-    def __init__(self, arrays: _Arrays) -> None:
+    def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
-        self._selected: dict[str, _Arrays | None] = {}
-        self._groups: dict[tuple[str, str], list[tuple[str, int, _Arrays]]] = {}
+        self._selected: dict[str, Arrays | None] = {}
+        self._groups: dict[tuple[str, str], list[tuple[str, int, Arrays]]] = {}
         self._results: dict[tuple[Any, ...], Any] = {}
 
     def scores(self, metric: Metric) -> dict[str, float]:
         """Return the scores of a metric: key -> score; empty if the predictions lack its names."""
-        if metric.function is None:
-            return {}
-        selected = self._select(metric)
-        names = {value for value in metric.options.values() if isinstance(value, str)}
-        if selected is None or not names | set(metric.last) <= {*selected.named, *selected.dims}:
+        selected = self.selected(metric)
+        if selected is None:
             return {}
         if isinstance(metric.reduce, str):
             return self._reduced(metric, selected, metric.reduce, metric.id)
@@ -220,7 +218,15 @@ class _Scoring:
             scores |= self._reduced(metric, selected, word, f"{metric.id}.{word}")
         return scores
 
-    def _reduced(self, metric: Metric, arrays: _Arrays, word: str, key: str) -> dict[str, float]:
+    def selected(self, metric: Metric) -> Arrays | None:
+        """Return the samples of a metric; None if the predictions lack a name of the metric."""
+        selected = None if metric.function is None else self._select(metric)
+        if selected is None:
+            return None
+        names = {value for value in metric.options.values() if isinstance(value, str)}
+        return selected if names | set(metric.last) <= {*selected.named, *selected.dims} else None
+
+    def _reduced(self, metric: Metric, arrays: Arrays, word: str, key: str) -> dict[str, float]:
         """Return the scores of one word of `reduce`; `key` is for words that give one score."""
         if word == ALL:
             values = self._values(metric, arrays)
@@ -231,7 +237,7 @@ class _Scoring:
             return {key: self._interval(metric, arrays)[word == HIGH]}
         each = {
             name: self._values(metric, group)[""]
-            for name, samples, group in self._grouped(metric, arrays)
+            for name, samples, group in self.grouped(metric, arrays)
             if samples >= metric.min_samples
         }
         if word == EACH:
@@ -239,11 +245,11 @@ class _Scoring:
         known = np.array([value for value in each.values() if np.isfinite(value)])
         return {key: _reduction(known, word, lower_is_better=metric.lower_is_better)}
 
-    def _select(self, metric: Metric) -> _Arrays | None:
+    def _select(self, metric: Metric) -> Arrays | None:
         """Return the samples that `where` selects; None if there are none."""
         key = repr(metric.where)
         if key not in self._selected:
-            arrays: _Arrays | None = self._arrays
+            arrays: Arrays | None = self._arrays
             for name, value in metric.where.items():
                 if arrays is None or name not in arrays.named:
                     arrays = None
@@ -254,7 +260,7 @@ class _Scoring:
             self._selected[key] = arrays
         return self._selected[key]
 
-    def _grouped(self, metric: Metric, arrays: _Arrays) -> list[tuple[str, int, _Arrays]]:
+    def grouped(self, metric: Metric, arrays: Arrays) -> list[tuple[str, int, Arrays]]:
         """Return (name, samples, arrays) of each group, in the order of the first samples."""
         by = str(metric.by)
         key = (repr(metric.where), by)
@@ -266,9 +272,9 @@ class _Scoring:
             ]
         return self._groups[key]
 
-    def _values(self, metric: Metric, arrays: _Arrays) -> dict[str, float]:
+    def _values(self, metric: Metric, arrays: Arrays) -> dict[str, float]:
         """Return the scores of all samples of some arrays: variant with its dot -> score."""
-        result = self._result(metric, arrays)
+        result = self.result(metric, arrays)
         if isinstance(result, Mapping):
             name = metric.registered
             return {
@@ -278,19 +284,20 @@ class _Scoring:
             }
         return {"": _mean(result, arrays) if np.ndim(result) else float(result)}
 
-    def _interval(self, metric: Metric, arrays: _Arrays) -> tuple[float, float]:
+    def _interval(self, metric: Metric, arrays: Arrays) -> tuple[float, float]:
         units = arrays.named[str(metric.by)][1]
         if metric.interval is None:
-            values = np.asarray(self._result(metric, arrays), np.float64)
+            values = np.asarray(self.result(metric, arrays), np.float64)
             return mean_interval(values.reshape(len(units), -1).mean(axis=1), units)
         low, high = self._call(metric.interval, metric, arrays, units)[metric.registered]
         return low, high
 
-    def _result(self, metric: Metric, arrays: _Arrays) -> Any:
+    def result(self, metric: Metric, arrays: Arrays) -> Any:
+        """Return what the function of a metric returns for some arrays."""
         return self._call(cast("Callable[..., Any]", metric.function), metric, arrays)
 
     def _call(
-        self, function: Callable[..., Any], metric: Metric, arrays: _Arrays, *units: Array
+        self, function: Callable[..., Any], metric: Metric, arrays: Arrays, *units: Array
     ) -> Any:
         """Return what a function of a metric returns for some arrays."""
         key = (function, id(arrays), metric.by if units else None, repr(metric.options))
@@ -315,7 +322,7 @@ def _members(values: Array) -> list[Array]:
     return sorted(groups, key=lambda places: int(places[0]))
 
 
-def _mean(values: Array, arrays: _Arrays) -> float:
+def _mean(values: Array, arrays: Arrays) -> float:
     """Return the mean of the values that are not NaN, by `weights` if the dataset has them."""
     known = ~np.isnan(values)
     if not known.any():

@@ -178,6 +178,34 @@ def describe(division: Division, keys: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def codes_of(keys: pd.DataFrame, kind: str) -> list[Indices]:
+    """Return the id of each sample as codes (sample,), -1 for no id; one array for each slot.
+
+    Args:
+        keys: the key table.
+        kind: of ids, a column, the name of the index, or a kind with `_pair`, which is the
+            combination of all slots in any order.
+
+    Raises:
+        DescriptorError: the table has no such ids.
+    """
+    table = _Table(keys)
+    if kind in keys and kind not in table.kinds:
+        return [np.unique(keys[kind].to_numpy(), return_inverse=True)[1]]
+    name = kind.removesuffix("_pair")
+    known = [*keys, *table.kinds, table.unit]
+    if name not in known:
+        raise DescriptorError(
+            f"no unit {kind!r}{nearest(kind, known)}; the benchmark's samples have "
+            f"{', '.join(dict.fromkeys(known))}"
+        )
+    slots, _ = table.ids(name)
+    if name == kind:
+        return slots
+    pairs = np.sort(np.stack(slots, axis=1), axis=1)
+    return [np.unique(pairs, axis=0, return_inverse=True)[1].ravel()]
+
+
 def evenly_spaced(
     values: npt.NDArray[Any], limit: int, *, truncate: bool = False
 ) -> npt.NDArray[Any]:

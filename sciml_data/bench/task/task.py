@@ -106,6 +106,7 @@ class Task:
         declared: what `[settings]` says about each setting: default, choices, min, help ...
         about: the tables `input`, `output`, `system` and `catalogue`, which no run depends on; a
             table that task.toml lacks is absent.
+        units: split -> the units that intervals resample, where the split's rule does not say it.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Task:
     datasets: tuple[str, ...] = ()
     declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    units: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
@@ -250,6 +252,7 @@ def _task(document: Mapping[str, Any], runner: Path) -> Task:
         description=head.get("description", ""),
         datasets=tuple(head.get("datasets", ())),
         about={name: document[name] for name in ABOUT if name in document},
+        units=document.get("units", {}),
     )
 
 

@@ -92,7 +92,8 @@ def rescore_packed(root: Path, registry: Registry, *, stage: Callable[[Task], So
     for number, record in sorted(tree.records.items()):
         name = layout.record_name(number)
         path = tree.root / layout.predictions_name(number)
-        differences[name], data_problems = score_again(path, record, rescorer)
+        rescored = score_again(path, record, rescorer)
+        differences[name], data_problems = rescored.differences, rescored.problems
         problems += data_problems
         message = outcome_message(count_scores(record), differences[name])
         outcomes[name] = (not differences[name] and not data_problems, message)
