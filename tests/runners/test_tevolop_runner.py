@@ -232,6 +232,17 @@ def test_the_loss_is_squared_or_absolute(problems: Mapping[str, Any]) -> None:
     assert [float(value) for value in absolute] == [7.0, 3.0]
 
 
+def test_the_fresh_part_is_left_out_unless_it_is_wanted(
+    catalogue: xr.Dataset, problems: Mapping[str, Any]
+) -> None:
+    wanted = prepared(catalogue, "temporal", *SMALL, "fresh=true")
+
+    assert problems["temporal"].parts == ("train", "validation", "test")
+    assert problems["temporal"].grid.end[-1] <= np.datetime64("2020-01-01")
+    assert wanted.parts == ("train", "validation", "test", "fresh")
+    assert wanted.areas["fresh"].first >= wanted.areas["test"].stop
+
+
 def test_the_blend_is_learnt_on_the_validation_part_alone(
     catalogue: xr.Dataset, models: Mapping[str, Any]
 ) -> None:
