@@ -242,6 +242,48 @@ def compare(
         sys.exit(1)
 
 
+@command.command(
+    epilog="""\b
+Examples:
+  sciml-data submit mlperf results/lab --to mlperf
+  sciml-data submit mlperf results/lab/earthquake/node-a/first --to mlperf --json
+"""
+)
+@click.argument("folder", type=PATH)
+@click.option("--to", type=PATH, required=True, help="Folder for the packages.")
+@registry_option
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def mlperf(folder: Path, *, to: Path, registry: RegistryPath, as_json: bool) -> None:
+    """Write the submissions in FOLDER as MLPerf Training packages, and check these.
+
+    Runs system_desc_checker, package_checker and result_summarizer of mlperf-logging, with the
+    rules of our benchmarks. Exits with 1 if any of these finds an error.
+    """
+    from dataclasses import asdict
+
+    from sciml_data.registry import find_registry
+    from sciml_data.results.submission import run_programs, write_package
+
+    folders, _ = _folders(folder, None)
+    known = find_registry(registry)
+    results = {
+        package.folder: run_programs(package, known) for package in write_package(folders, to)
+    }
+    if as_json:
+        document = {str(place): [asdict(r) for r in found] for place, found in results.items()}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        for place, found in results.items():
+            click.echo(place)
+            for result in found:
+                word = {True: "passed", False: "failed", None: "not run"}[result.passed]
+                click.echo(f"  {result.program}: {word}")
+                for message in result.messages:
+                    click.echo(one_line(f"    {message}"))
+    if any(result.passed is False for found in results.values() for result in found):
+        sys.exit(1)
+
+
 def _own_text(path: Path | None) -> str | None:
     if path is None:
         return None

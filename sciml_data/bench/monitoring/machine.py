@@ -5,6 +5,7 @@ Values that are not known are null. No host name, user name or absolute path goe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -98,9 +99,24 @@ def hardware() -> dict[str, Any]:
     return {
         "host_processor_model_name": _processor(),
         "host_processor_core_count": os.cpu_count(),
+        **_topology(),
         "host_processor_available_cores": len(os.sched_getaffinity(0)),
         "host_memory_capacity_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         **backend.current().accelerators(),
+    }
+
+
+def _topology(root: Path = Path("/sys/devices/system/cpu")) -> dict[str, int | None]:
+    """Return the numbers of sockets and of physical cores; None where the kernel names neither."""
+    cores = set()
+    for folder in root.glob("cpu[0-9]*/topology"):
+        with contextlib.suppress(OSError, ValueError):
+            names = ("physical_package_id", "core_id")
+            package, core = (int((folder / name).read_text(encoding="ascii")) for name in names)
+            cores.add((package, core))
+    return {
+        "host_processors_per_node": len({package for package, _ in cores}) or None,
+        "host_processor_physical_core_count": len(cores) or None,
     }
 
 

@@ -8,6 +8,7 @@ from .layout import (
     load_packed_record,
     record_name,
 )
+from .mlperf_package import Package, ProgramResult, run_programs, write_package
 from .pack import Extras, pack_runs
 from .pull_request import (
     Changes,
@@ -27,6 +28,8 @@ __all__ = [
     "Board",
     "Changes",
     "Extras",
+    "Package",
+    "ProgramResult",
     "PullRequest",
     "Rescored",
     "StoredRun",
@@ -47,5 +50,7 @@ __all__ = [
     "read_system_file",
     "record_name",
     "rescore_packed",
+    "run_programs",
     "runs_below",
+    "write_package",
 ]

@@ -254,6 +254,8 @@ def known_fields(record: Mapping[str, Any], terms: Terms) -> dict[str, str]:
     known = stated | {
         # Logical processors: that is what os.cpu_count, and so the record, counts.
         "host_processor_vcpu_count": hardware["host_processor_core_count"],
+        "host_processor_core_count": hardware.get("host_processor_physical_core_count"),
+        "host_processors_per_node": hardware.get("host_processors_per_node"),
         "host_processor_model_name": hardware["host_processor_model_name"],
         "host_memory_capacity": f"{hardware['host_memory_capacity_bytes'] / 1e9:.1f} GB",
         "accelerators_per_node": hardware["accelerators_per_node"],
