@@ -65,6 +65,11 @@ class ResultSet:
         """Return the summary of each metric, by part and metric key, in the records' order."""
         return {(row.part, row.metric): row for row in self.summary.metrics}
 
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """Return the parts that were scored."""
+        return tuple(dict.fromkeys(row.part for row in self.summary.metrics))
+
 
 def add_runs(
     records: Sequence[Record], *, name: str, results: Path, allow_dirty: bool = False

@@ -50,6 +50,10 @@ class Lookup:
         """Return whether a result set or a table of a script is stored."""
         return (self.results / name).is_dir()
 
+    def has(self, name: str, part: str) -> bool:
+        """Return whether a part of a result set was scored."""
+        return bool(name) and name in self and part in self(name).parts
+
     def __call__(self, name: str) -> ResultSet:
         """Return a result set by its name; see `load_result_set` for the errors."""
         if name not in self.loaded:
@@ -119,7 +123,13 @@ def table_text(request: TableRequest, lookup: Lookup) -> str:
         return _script_table(request, request.script, lookup)
     sets = {label: lookup(name) for label, name in request.sets.items() if name in lookup}
     missing = [f"`{name}`" for name in request.sets.values() if name not in lookup]
-    if request.sets and not sets:
+    missing += [
+        f"part {part} of `{stored.name}`"
+        for stored in sets.values()
+        for part in request.parts
+        if part not in stored.parts
+    ]
+    if request.sets and not any(set(request.parts) & set(each.parts) for each in sets.values()):
         return f"Not measured: {', '.join(missing)}."
     if request.kind == COMPARISON:
         rows, sets = _comparison(request, sets, lookup)
@@ -250,11 +260,13 @@ def _published(stored: ResultSet) -> dict[str, dict[tuple[str, str], float]]:
 def _keys(request: TableRequest, stored: ResultSet) -> list[tuple[str, str]]:
     """Return the parts and metrics of a result set that a request names, in its order.
 
+    A part that was not scored is left out.
+
     Raises:
-        CallError: the set has no such part or metric.
+        CallError: the part has no such metric.
     """
     chosen = []
-    for part in request.parts:
+    for part in (part for part in request.parts if part in stored.parts):
         for pattern in request.metrics:
             found = [
                 (row_part, key)
@@ -343,7 +355,7 @@ def _comparison(
     for row in requests:
         words = [row.get(key, "") for key in texts]
         words += [_label(request, row["part"]), _label(request, row["metric"])] if heads else []
-        if row.get("set", "") not in lookup or not row.get("set"):
+        if not lookup.has(row.get("set", ""), row.get("part", "")):
             rows.append([*words, NOT_MEASURED, *[""] * 5])
             continue
         stored = used.setdefault(row["set"], lookup(row["set"]))

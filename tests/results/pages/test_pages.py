@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sciml_data.bench.record import record_digest
 from sciml_data.cli import group
 from sciml_data.errors import CallError
-from sciml_data.results.pages import ResultSet, add_runs, build_pages, page_problems
-from sciml_data.results.pages.tables import Lookup, TableRequest, table_text
+from sciml_data.results.pages import add_runs, build_pages, page_problems
 from tests.results.pages.test_stored import run
+from tests.support.paths import ROOT
+from tests.support.published_numbers import Reader
 
 PAGE = """# Toy
 
@@ -130,7 +132,6 @@ def test_a_count_by_hand_is_no_problem(results: Path, page: Path, text: str) -> 
 @pytest.mark.parametrize(
     ("mark", "kind"),
     [
-        ("<!-- value toy/small validation rmse.a --><!-- end -->", "value"),
         ("<!-- value toy/small test rmse.c --><!-- end -->", "value"),
         ("<!-- value toy/small test rmse.a ridge --><!-- end -->", "value"),
         ("<!-- value toy/small --><!-- end -->", "value"),
@@ -168,12 +169,17 @@ def test_what_is_not_stored_is_said_to_be_not_measured(results: Path, page: Path
         '<!-- table\nsets = ["toy/small", "toy/later"]\n--><!-- end -->'
         '<!-- table\nsets = ["toy/later"]\n--><!-- end -->'
         '<!-- table\nscript = "toy/draws"\n--><!-- end -->'
+        "<!-- value toy/small validation rmse.a --><!-- end -->"
+        '<!-- table\nsets = ["toy/small"]\nparts = ["test", "fresh"]\n--><!-- end -->'
+        '<!-- table\nsets = ["toy/small"]\nparts = ["later"]\n--><!-- end -->'
     )
 
     build_pages([page], results)
 
     text = page.read_text()
-    assert "-->not measured<!-- end -->" in text
+    assert text.count("-->not measured<!-- end -->") == 2
+    assert text.count("Not measured: part fresh of `toy/small`.") == 1
+    assert text.count("Not measured: part later of `toy/small`.") == 1
     assert text.count("Not measured: `toy/later`.") == 2
     assert "Not measured: `toy/draws`." in text
     assert "| rmse.a | **0.200** | 0.100 to 0.500 | 0.250 |" in text
@@ -185,6 +191,7 @@ def with_interval(record: Any, lower: float, upper: float, verdict: str) -> Any:
     row["interval"] = {"lower": row["score"] - 0.05, "upper": row["score"] + 0.05}
     ends = {"difference": row["score"] - 0.25, "lower": lower, "upper": upper, "verdict": verdict}
     row["comparisons"] = {"mean": ends}
+    record["record_digest"] = record_digest(record)
     return record
 
 
@@ -192,21 +199,22 @@ def with_interval(record: Any, lower: float, upper: float, verdict: str) -> Any:
     ("other", "said"), [("better", "better"), ("no difference shown", "no difference shown")]
 )
 def test_intervals_and_verdicts_are_those_of_the_records(
-    results: Path, other: str, said: str
+    results: Path, page: Path, other: str, said: str
 ) -> None:
     records = [
         with_interval(run(0, 0.1), -0.2, -0.1, "better"),
         with_interval(run(1, 0.12), -0.2, -0.06, "better"),
         with_interval(run(2, 0.2), -0.1, -0.01, other),
     ]
-    lookup = Lookup(results, {"toy/small": ResultSet("toy/small", tuple(records))})
-    of_set: Any = {"sets": {"toy/small": "toy/small"}, "labels": {"mean": "constant"}}
+    add_runs(records, name="small", results=results)
+    page.write_text(PAGE)
 
-    text = table_text(TableRequest(**of_set), lookup)
-    text += table_text(TableRequest(**of_set, kind="comparison"), lookup)
+    build_pages([page], results)
 
+    text = page.read_text()
     assert f"| **0.120** | 0.0700 to 0.170 | 0.100 to 0.200 | 0.250 | {said} |" in text
     assert f"| constant 0.250 | -0.130 (-0.200 to -0.0600) | {said} |" in text
+    assert Reader(page, results, ROOT).check() == 4 + 6 + 9
 
 
 def test_a_submission_is_a_result_set(results: Path, page: Path) -> None:
