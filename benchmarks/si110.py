@@ -1,12 +1,14 @@
 """Multislice against a measurement: the thickness of silicon by its electron diffraction pattern.
 
     python benchmarks/si110.py [--mirror file:DIR] [--home DIR] [--thickness 240,250]
+    python benchmarks/si110.py --diffuse --thickness 240
     python benchmarks/si110.py --figure docs/si110.png --json
 
 The dataset `cbed_si110` is fetched and converted. The code that makes the samples of the STEMDL
 datasets simulates the pattern for each thickness. Centre, scale and rotation of the measured
 pattern are fitted by Nelder and Mead's method, so that the correlation r of the logarithms is
-largest. There is no background, and nothing else is fitted.
+largest. Nothing else is fitted. With --diffuse slabs absorb, and patterns have a background, by
+thermal diffuse scattering; the figure compares both.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class Match:
 
     Attributes:
         thickness: Å, of whole layers.
+        diffuse: whether the simulation has thermal diffuse scattering.
         r_log, r_linear: correlation of log intensity, and of intensity.
         scale: measured pixels to a simulated one of 0.02 Å^-1.
         rotation: degrees.
@@ -64,6 +67,7 @@ class Match:
     """
 
     thickness: float
+    diffuse: bool
     r_log: float
     r_linear: float
     scale: float
@@ -86,19 +90,22 @@ def silicon() -> Crystal:
     return Crystal("silicon", 227, formula_of(sites), (CELL,) * 3, (90.0, 90.0, 90.0), sites)
 
 
-def simulated_pattern(thickness: float) -> tuple[Floats, float]:
-    """Return the pattern (256, 256) of a slab of silicon along [110], and its thickness in Å."""
+def simulated_pattern(thickness: float, *, diffuse: bool) -> tuple[Floats, float]:
+    """Return the pattern (256, 256) of a slab of silicon along [110], and its thickness in Å.
+
+    `diffuse` adds thermal diffuse scattering.
+    """
     crystal = silicon()
     layer = layer_of(crystal, plane_of(crystal, (1, 1, 0)))
     tilt = aperture_radius(HALF_ANGLE, ENERGY) + pixel_size_of(SIZE)
-    slab = slab_of(layer, thickness=thickness, limit=LIMIT, max_tilt=tilt)
+    slab = slab_of(layer, thickness=thickness, limit=LIMIT, max_tilt=tilt, diffuse=diffuse)
     pattern = position_averaged(slab, ENERGY, HALF_ANGLE, size=SIZE)
     return pattern.astype(np.float64), slab.thickness
 
 
-def match(measured: Floats, thickness: float) -> Match:
+def match(measured: Floats, thickness: float, *, diffuse: bool) -> Match:
     """Return the best correlation of a measured pattern with the simulation of a thickness."""
-    pattern, whole = simulated_pattern(thickness)
+    pattern, whole = simulated_pattern(thickness, diffuse=diffuse)
     rows, columns = (axis[::STEP, ::STEP] for axis in places_of(measured))
     thinned = measured[::STEP, ::STEP]
     weights = thinned / thinned.sum()
@@ -114,7 +121,7 @@ def match(measured: Floats, thickness: float) -> Match:
     best = minimize(loss, start, method="Nelder-Mead", options={"initial_simplex": simplex}).x
     r_log, r_linear = correlations(measured, pattern, best, places_of(measured))
     row, column, scale, angle = best.tolist()
-    return Match(whole, r_log, r_linear, scale, float(np.degrees(angle)), row, column)
+    return Match(whole, diffuse, r_log, r_linear, scale, float(np.degrees(angle)), row, column)
 
 
 def places_of(image: Floats) -> Sequence[Floats]:
@@ -155,11 +162,14 @@ def on_measured(
 
 
 def draw(measured: Floats, matches: Sequence[Match], path: Path) -> None:
-    """Write a figure: measured and simulated halves of the pattern, and r against thickness."""
+    """Write a figure: measured and simulated halves of the pattern, and r against thickness.
+
+    `matches` are with and without thermal diffuse scattering.
+    """
     from matplotlib.figure import Figure
 
     best = max(matches, key=lambda found: found.r_log)
-    pattern, _ = simulated_pattern(best.thickness)
+    pattern, _ = simulated_pattern(best.thickness, diffuse=best.diffuse)
     fitted = np.array([best.row, best.column, best.scale, np.radians(best.rotation)])
     places = places_of(measured)
     values, inside = on_measured(pattern, fitted, places)
@@ -175,35 +185,43 @@ def draw(measured: Floats, matches: Sequence[Match], path: Path) -> None:
     image.axvline(best.column, color="white", linewidth=0.6)
     image.set_title(f"measured | simulated, {best.thickness:.0f} Å (log intensity)", fontsize=10)
     image.set_axis_off()
-    thickness = [found.thickness for found in matches]
-    curve.plot(thickness, [found.r_log for found in matches], "o-", ms=4, label="log intensity")
-    curve.plot(thickness, [found.r_linear for found in matches], "s--", ms=3, label="intensity")
+    for diffuse, colour, name in ((True, "C0", ", diffuse"), (False, "C1", "")):
+        of_kind = [found for found in matches if found.diffuse == diffuse]
+        thickness = [found.thickness for found in of_kind]
+        r_log, r_linear = ([getattr(found, r) for found in of_kind] for r in ("r_log", "r_linear"))
+        curve.plot(thickness, r_log, "o-", color=colour, ms=4, label=f"log intensity{name}")
+        curve.plot(thickness, r_linear, "s--", color=colour, ms=3, label=f"intensity{name}")
     curve.set(xlabel="thickness of the simulated slab, Å", ylabel="correlation r")
-    curve.legend(frameon=False)
+    curve.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=90, metadata={"Software": None})
 
 
 def main() -> None:
-    """Print r for each thickness; with --figure also draw it."""
+    """Print r for each thickness; with --figure also draw it, with and without --diffuse."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--home", type=Path, help="a temporary folder by default")
     parser.add_argument("--mirror", action="append", default=[], help="for example file:DIR")
     parser.add_argument("--thickness", default=",".join(map(str, THICKNESSES)), help="Å, by commas")
+    parser.add_argument("--diffuse", action="store_true", help="with thermal diffuse scattering")
     parser.add_argument("--figure", type=Path, help="PNG to write")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         measured = measured_pattern(arguments.home or Path(temporary), arguments.mirror)
-    matches = [match(measured, float(text)) for text in arguments.thickness.split(",")]
+    kinds = (False, True) if arguments.figure else (arguments.diffuse,)
+    thicknesses = [float(text) for text in arguments.thickness.split(",")]
+    matches = [match(measured, each, diffuse=kind) for kind in kinds for each in thicknesses]
     if arguments.figure:
         draw(measured, matches, arguments.figure)
     if arguments.json:
         print(json.dumps([asdict(found) for found in matches], indent=1))
         return
-    print("| Å | r (log) | r (linear) | scale | rotation | centre |\n|---|---|---|---|---|---|")
+    print("| Å | diffuse | r (log) | r (linear) | scale | rotation | centre |")
+    print("|---|---|---|---|---|---|---|")
     for found in matches:
         print(
-            f"| {found.thickness:.1f} | {found.r_log:.4f} | {found.r_linear:.4f} | "
+            f"| {found.thickness:.1f} | {found.diffuse} | {found.r_log:.4f} | "
+            f"{found.r_linear:.4f} | "
             f"{found.scale:.3f} | {found.rotation:.2f} | {found.row:.1f}, {found.column:.1f} |"
         )
 

@@ -12,6 +12,7 @@ Settings in `block["sample"]` and their defaults:
     materials           10             crystals of each group
     energies            [100, 190]     keV
     size                64             pixels along each side; upstream has 512
+    diffuse             false          thermal diffuse background (docs/diffraction.md)
     materials_per_file  20
     processes           0              0 is one for each core
 """
@@ -44,6 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
     "materials": 10,
     "energies": [100, 190],
     "size": 64,
+    "diffuse": False,
     "materials_per_file": 20,
     "processes": 0,
 }

@@ -16,6 +16,7 @@ from sciml_data.synthetic.diffraction.crystals import Crystal
 from sciml_data.synthetic.diffraction.layers import Plane, layer_of, strongest_planes
 from sciml_data.synthetic.diffraction.multislice import Slab, across_beam, exit_waves, slab_of
 from sciml_data.synthetic.diffraction.scattering import wavelength
+from sciml_data.synthetic.diffraction.thermal import Density, emission
 
 Floats = npt.NDArray[np.float64]
 Pattern = npt.NDArray[np.float32]
@@ -61,7 +62,12 @@ def pixel_size_of(size: int) -> float:
 
 
 def cbed_stacks(
-    crystal: Crystal, energies: Sequence[int], *, size: int = 64, thickness: float = 100.0
+    crystal: Crystal,
+    energies: Sequence[int],
+    *,
+    size: int = 64,
+    thickness: float = 100.0,
+    diffuse: bool = False,
 ) -> Iterator[Stack]:
     """Yield a stack for each energy; potentials do not depend on energy and are computed once.
 
@@ -70,6 +76,7 @@ def cbed_stacks(
         energies: keV.
         size: pixels along a side, even and 8 or more; `pixel_size_of` gives their width.
         thickness: Å; the slab has the nearest whole number of layers.
+        diffuse: whether patterns have a background of thermal diffuse scattering (`thermal`).
 
     Raises:
         ValueError: `size` is odd or below 8.
@@ -85,6 +92,7 @@ def cbed_stacks(
             thickness=thickness,
             limit=NATIVE_RADIUS,
             max_tilt=aperture_radius(angle, max(energies)) + pixel,
+            diffuse=diffuse,
         )
         for plane, angle in zip(planes, angles, strict=True)
     ]
@@ -112,7 +120,7 @@ def position_averaged(slab: Slab, energy: float, semi_angle: float, *, size: int
     The plane waves of the probe are on the grid of the pattern's pixels, each weighted with the
     share of its pixel that is inside the aperture. A rod G is in general between pixels. Its
     intensity is distributed over the four pixels around it by bilinear weights, so no intensity is
-    lost and a disc remains flat.
+    lost and a disc remains flat. A slab with thermal diffuse scattering adds its background.
 
     Args:
         slab: a slab.
@@ -122,10 +130,16 @@ def position_averaged(slab: Slab, energy: float, semi_angle: float, *, size: int
     """
     pixel = pixel_size_of(size)
     tilts, weights = aperture(aperture_radius(semi_angle, energy), pixel)
-    waves = exit_waves(slab, energy, tilts)
+    density = None if slab.variances is None else Density(weights, slab.variances.shape)
+    waves = exit_waves(slab, energy, tilts, None if density is None else density.observe)
     intensities = (waves.real**2 + waves.imag**2) * weights[:, None, None].astype(np.float32)
     places = across_beam(slab.layer, energy, slab.vectors + tilts[:, None, None])
-    return _bilinear_histogram(places, intensities, pixel=pixel, size=size)
+    pattern = _bilinear_histogram(places, intensities, pixel=pixel, size=size)
+    if density is not None:
+        emitted = emission(slab.layer, density.values, energy)
+        background = emitted.background(tilts, weights, pixel=pixel, size=size) * circle(size)
+        pattern += background.astype(np.float32)
+    return pattern
 
 
 def aperture(radius: float, pixel: float) -> tuple[Floats, Floats]:

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +24,11 @@ from scipy import fft
 
 from sciml_data.synthetic.diffraction.layers import Layer, projected_potentials
 from sciml_data.synthetic.diffraction.scattering import interaction, wavelength
+from sciml_data.synthetic.diffraction.thermal import potential_variances
 
 Floats = npt.NDArray[np.float64]
 Waves = npt.NDArray[np.complex64]
+Observer = Callable[[slice, int, Waves], None]  # batch of tilts, number of the slice, waves
 BATCH_POINTS = 1 << 17  # of a batch of waves: 1 MiB, which stays in the cache of a core
 
 
@@ -39,6 +43,8 @@ class Slab:
         limit: Å^-1, largest spatial frequency of waves and transmissions.
         vectors: (n, m, 2) reciprocal vectors G in Å^-1, in the order of a Fourier transform.
         potentials: (slices, n, m) float32, projected potential of each slice in V Å, real space.
+        variances: (slices, n, m) float32, of the projected potentials by thermal motion in V^2 Å^2;
+            None without thermal diffuse scattering.
     """
 
     layer: Layer
@@ -47,9 +53,12 @@ class Slab:
     limit: float
     vectors: Floats
     potentials: npt.NDArray[np.float32]
+    variances: npt.NDArray[np.float32] | None = None
 
 
-def slab_of(layer: Layer, *, thickness: float, limit: float, max_tilt: float) -> Slab:
+def slab_of(
+    layer: Layer, *, thickness: float, limit: float, max_tilt: float, diffuse: bool = False
+) -> Slab:
     """Return a slab of whole layers with a thickness as close as possible to `thickness`.
 
     The grid has three times the points that the limit needs. A product of a wave and a transmission
@@ -60,6 +69,7 @@ def slab_of(layer: Layer, *, thickness: float, limit: float, max_tilt: float) ->
         thickness: Å.
         limit: Å^-1, largest |G + K| of waves and largest |G| of transmissions.
         max_tilt: Å^-1, largest |K| of the plane waves.
+        diffuse: whether slices absorb by thermal diffuse scattering (`thermal`).
     """
     lengths = np.linalg.norm(layer.axes, axis=1)
     sizes = [
@@ -72,16 +82,20 @@ def slab_of(layer: Layer, *, thickness: float, limit: float, max_tilt: float) ->
     coefficients *= (vectors**2).sum(axis=2) <= (1.5 * limit) ** 2
     potentials = fft.ifft2(coefficients, norm="forward", workers=1).real.astype(np.float32)
     repeats = max(1, round(thickness / layer.height))
-    return Slab(layer, repeats * layer.height, repeats, limit, vectors, potentials)
+    variances = potential_variances(layer, indices) if diffuse else None
+    return Slab(layer, repeats * layer.height, repeats, limit, vectors, potentials, variances)
 
 
-def exit_waves(slab: Slab, energy: float, tilts: Floats) -> Waves:
+def exit_waves(slab: Slab, energy: float, tilts: Floats, observe: Observer | None = None) -> Waves:
     """Return the waves behind a slab for plane waves of unit intensity.
 
     Args:
         slab: a slab.
         energy: keV.
         tilts: (k, 2) transverse wave vectors K in Å^-1.
+        observe: called in front of each slice with a batch of the tilts, the slice's number in the
+            layer, and the batch's waves (batch, n, m) in real space, divided by the number of
+            points.
 
     Returns:
         (k, n, m) complex64 amplitudes psi_G of G + K, zero where |G + K| exceeds the limit. Single
@@ -94,7 +108,9 @@ def exit_waves(slab: Slab, energy: float, tilts: Floats) -> Waves:
     waves = np.empty((len(tilts), *transmissions.shape[1:]), dtype=np.complex64)
     for start in range(0, len(tilts), count):
         batch = slice(start, start + count)
-        waves[batch] = _through(slab, transmissions, _propagators(slab, energy, tilts[batch]))
+        propagators = _propagators(slab, energy, tilts[batch])
+        of_batch = None if observe is None else partial(observe, batch)
+        waves[batch] = _through(slab, transmissions, propagators, of_batch)
     return waves
 
 
@@ -124,8 +140,13 @@ def across_beam(layer: Layer, energy: float, waves: Floats) -> Floats:
 
 
 def _transmissions(slab: Slab, energy: float) -> Waves:
-    """Return exp(i sigma v) of each slice in real space, band-limited; complex64."""
+    """Return exp(i sigma v) of each slice in real space, band-limited; complex64.
+
+    With thermal diffuse scattering slices also absorb.
+    """
     phase_object = np.exp(1j * interaction(energy) * slab.potentials.astype(np.float64))
+    if slab.variances is not None:
+        phase_object *= np.exp(-0.5 * interaction(energy) ** 2 * slab.variances.astype(np.float64))
     spectrum = fft.fft2(phase_object, workers=1, overwrite_x=True)
     spectrum *= (slab.vectors**2).sum(axis=2) <= slab.limit**2
     limited: Waves = fft.ifft2(spectrum, workers=1, overwrite_x=True).astype(np.complex64)
@@ -149,7 +170,12 @@ def _propagators(slab: Slab, energy: float, tilts: Floats) -> list[Waves]:
     return factors
 
 
-def _through(slab: Slab, transmissions: Waves, propagators: list[Waves]) -> Waves:
+def _through(
+    slab: Slab,
+    transmissions: Waves,
+    propagators: list[Waves],
+    observe: Callable[[int, Waves], None] | None,
+) -> Waves:
     """Return the waves (k, n, m) behind all layers, in reciprocal space.
 
     Four fifths of the time of a sample are spent here. One worker a transform: samples use all
@@ -158,8 +184,12 @@ def _through(slab: Slab, transmissions: Waves, propagators: list[Waves]) -> Wave
     spectrum = np.zeros_like(propagators[0])
     spectrum[:, 0, 0] = 1.0
     for _ in range(slab.repeats):
-        for transmission, propagator in zip(transmissions, propagators, strict=True):
+        for number, (transmission, propagator) in enumerate(
+            zip(transmissions, propagators, strict=True)
+        ):
             space = fft.ifft2(spectrum, workers=1, overwrite_x=True)
+            if observe is not None:
+                observe(number, space)
             space *= transmission
             spectrum = fft.fft2(space, workers=1, overwrite_x=True)
             spectrum *= propagator

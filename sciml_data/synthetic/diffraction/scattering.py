@@ -8,6 +8,7 @@ s = sin(theta) / lambda = 2 Å^-1), for X-rays the four Gaussians and a constant
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -63,6 +64,38 @@ def electron_factor(element: str, b_iso: float, s_squared: Floats) -> Floats:
     for height, width in zip(terms.a, terms.b, strict=True):
         total += height * np.exp(-width * s_squared)
     return total * _debye_waller(b_iso, s_squared)
+
+
+def variance_factor(element: str, b_iso: float, s_squared: Floats) -> Floats:
+    """Return the Fourier transform of the variance of a projected potential, without unit.
+
+    The variance is over thermal displacements of an atom, of its potential divided by
+    `POTENTIAL_PER_FACTOR`. With q = 2 s in the plane it is exp(-B s^2) times the integral over q'
+    of f(s/2 + s') f(s/2 - s') (1 - exp(-2 B (s'^2 - s^2/4))): the absorptive form factor of Bird &
+    King (Acta Cryst. A46 (1990) 202). Gaussians make it a sum. Arguments are those of
+    `electron_factor`. At s = 0 it is the integral of `diffuse_intensity` over the plane.
+    """
+    terms = gemmi.Element(element).c4322
+    pairs = list(zip(terms.a, terms.b, strict=True))
+    total = np.zeros_like(s_squared)
+    for (height, width), (other_height, other_width) in itertools.product(pairs, pairs):
+        both = width + other_width
+        moving = both + 2 * b_iso
+        mean_square = np.exp(-(width * other_width / both + b_iso) * s_squared) / both
+        overlap = (width + b_iso) * (other_width + b_iso) / moving
+        square_of_mean = np.exp(-overlap * s_squared) / moving
+        total += 4 * math.pi * height * other_height * (mean_square - square_of_mean)
+    return total
+
+
+def diffuse_intensity(element: str, b_iso: float, s_squared: Floats) -> Floats:
+    """Return f(s)^2 (1 - exp(-2 B s^2)) in Å^2: thermal diffuse scattering of an atom.
+
+    f is the factor of the atom at rest. Arguments are those of `electron_factor`.
+    """
+    at_rest = electron_factor(element, 0.0, s_squared)
+    intensity: Floats = -(at_rest**2) * np.expm1(-2 * b_iso * s_squared)
+    return intensity
 
 
 def xray_factor(element: str, b_iso: float, s_squared: Floats) -> Floats:

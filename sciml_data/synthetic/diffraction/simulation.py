@@ -43,6 +43,7 @@ class Task:
         seed: seed of the sample.
         energies: keV, a stack or scan for each.
         size: pixels along a side of a pattern.
+        diffuse: whether patterns have a background of thermal diffuse scattering.
     """
 
     split: str
@@ -51,6 +52,7 @@ class Task:
     seed: int
     energies: tuple[int, ...]
     size: int
+    diffuse: bool = False
 
 
 def tasks_of(settings: Mapping[str, Any], seed: int, size: int) -> dict[str, list[Task]]:
@@ -59,7 +61,8 @@ def tasks_of(settings: Mapping[str, Any], seed: int, size: int) -> dict[str, lis
     Neighbours are of different classes, because upstream's structures are shuffled.
 
     Args:
-        settings: `groups`, `materials`, `energies` and `processes` of a sample.
+        settings: `groups`, `materials`, `energies`, `processes` and, where patterns can have it,
+            `diffuse` of a sample.
         seed: seed of the sample.
         size: pixels along a side of a pattern.
 
@@ -82,9 +85,10 @@ def tasks_of(settings: Mapping[str, Any], seed: int, size: int) -> dict[str, lis
             f"no sample can be made with {', '.join(dict.fromkeys(bad))}",
             untouched="nothing was written",
         )
+    diffuse = settings.get("diffuse", False)
     return {
         split: [
-            Task(split, group, number, seed, tuple(energies), size)
+            Task(split, group, number, seed, tuple(energies), size, diffuse)
             for number in numbers
             for group in groups
         ]
@@ -173,4 +177,4 @@ def simulate(task: Task) -> CrystalStacks:
     from sciml_data.synthetic.diffraction.crystals import make_crystal
 
     crystal = make_crystal(task.space_group, task.number, seed=task.seed)
-    return crystal, list(cbed_stacks(crystal, task.energies, size=task.size))
+    return crystal, list(cbed_stacks(crystal, task.energies, size=task.size, diffuse=task.diffuse))
