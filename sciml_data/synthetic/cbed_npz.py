@@ -5,7 +5,8 @@ were simulated with 512 pixels, scaled, and averaged over 4 x 4 pixels. Here not
 discs are as sharp as 128 pixels allow. Files are numbered through train, test and dev, as
 published, so a number does not tell the material.
 
-Settings in `block["sample"]`: groups, materials, energies, diffuse and processes, as in `cbed_hdf5`.
+Settings in `block["sample"]`: groups, materials, energies, diffuse and processes, as in
+`cbed_hdf5`.
 `block["folders"]` has the folders of train, dev and test. If a split has several folders, its
 stacks are divided evenly: the first part is in the first folder.
 """
