@@ -100,19 +100,20 @@ def frozen(layer: Layer, cells: tuple[int, int], random: np.random.Generator) ->
 def displaced(layer: Layer) -> tuple[Floats, Floats, Floats]:
     """Return |G|, intensities of the mean wave, and diffuse ones, of 12 random crystals."""
     random, cells, count = np.random.default_rng(0), (2, 3), 10
+    whole = slab(frozen(layer, cells, random), layer.height, diffuse=False)
     waves = []
     for _ in range(count):
-        wave = None
+        wave = np.zeros(whole.vectors.shape[:2], dtype=np.complex64)
+        wave[0, 0] = 1.0
         for _ in range(slab(layer).repeats):
             piece = slab(frozen(layer, cells, random), layer.height, diffuse=False)
-            wave = exit_waves(piece, ENERGY, STRAIGHT)[0] if wave is None else through(piece, wave)
-        assert wave is not None
+            wave = through(piece, wave)
         waves.append(wave)
     mean = np.mean(waves, axis=0)
     diffuse = (np.abs(waves) ** 2).mean(axis=0) - np.abs(mean) ** 2
     diffuse *= count / (count - 1)
-    lengths = np.linalg.norm(piece.vectors, axis=2)
-    return lengths, (np.abs(mean) ** 2)[::2, ::3], diffuse * piece.layer.area
+    lengths = np.linalg.norm(whole.vectors, axis=2)
+    return lengths, (np.abs(mean) ** 2)[::2, ::3], diffuse * whole.layer.area
 
 
 def through(piece: Slab, wave: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
