@@ -149,6 +149,7 @@ def origin(stored: ResultSet) -> str:
     commits = {str(record["code"]["commit"])[:SHORT_ID] for record in stored.records}
     days = {record["timing"]["start_time"][:10] for record in stored.records}
     ready = f", ready {data['ready_digest'][:SHORT_DIGEST]}" if data["ready_digest"] else ""
+    duration, device = stored.summary.time_to_train.median, _device(first)
     versions = _versions(first["software"])
     commands = [run_command(stored.records)]
     if data["sample_seed"] is not None:
@@ -157,6 +158,7 @@ def origin(stored: ResultSet) -> str:
     facts = [
         f"{len(stored.records)} run{'s' if len(stored.records) > 1 else ''}",
         f"commit {', '.join(sorted(commits))}{changed}",
+        *([f"{duration:,.0f} s to train on {device}"] if duration is not None else []),
         ", ".join(sorted(days)),
         f"data {data['id']} {data['version']} {data['manifest_digest'][:SHORT_DIGEST]}{ready}",
         f"Python {first['software']['python_version']}, {', '.join(versions)}",
@@ -164,6 +166,14 @@ def origin(stored: ResultSet) -> str:
     ]
     lines = "".join(f"<br>`{command}`" for command in commands)
     return f"<sub>Runs `{stored.name}`: {'; '.join(facts)}.{lines}</sub>"
+
+
+def _device(record: Mapping[str, Any]) -> str:
+    hardware = record["hardware"]
+    if hardware["accelerators_per_node"]:
+        return str(hardware["accelerator_model_name"])
+    cores = hardware["intra_op_threads"] or hardware["host_processor_available_cores"]
+    return f"{cores} core{'s' if cores != 1 else ''}"
 
 
 def _resampled(record: Mapping[str, Any]) -> list[str]:

@@ -70,7 +70,8 @@ def test_tables_and_numbers_are_those_of_the_records(results: Path, page: Path) 
         "-->0.200<!-- end -->, of the constant",
         "-->0.25<!-- end -->, and at best",
         "-->66<!-- end --> parameters.",
-        "commit cccccccc; 2026-08-07; data toy_points 1.0 sha256:aaaaaaaaaaaa;",
+        "commit cccccccc; 10 s to train on 1 core; 2026-08-07;",
+        "data toy_points 1.0 sha256:aaaaaaaaaaaa;",
         "`sciml-data run toy --model small --split thirds --dataset toy_points --seeds 0,1,2",
         "-->0.125<!-- end -->",
     ):
