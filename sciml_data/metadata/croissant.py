@@ -6,8 +6,8 @@ The format limits what can be said:
   pinned, is part of a FileSet, which has no hash. The manifest is a FileObject with its sha256, and
   holds every hash.
 - A RecordSet cannot read records of HDF5, NetCDF or fixed-width text. So RecordSets describe only
-  CSV: the tables beside the descriptor, and native files of `csv_table` with commas. The variables
-  of the ready form are listed as `variableMeasured`.
+  tables: those beside the descriptor, native files of `csv_table` with commas, and native Parquet
+  files. The variables of the ready form are listed as `variableMeasured`.
 - Only a version whose files come from a service is a live dataset.
 """
 
@@ -20,10 +20,18 @@ from typing import Any
 from zlib import crc32
 
 from sciml_data.metadata.cite import to_bibtex
+from sciml_data.metadata.coverage import Coverage, Resolution
 from sciml_data.metadata.facts import MAX_LISTED_FILES, Facts, NativeFile, Resource
-from sciml_data.metadata.schema_org import agent_node, licence_node, variable_node
+from sciml_data.metadata.schema_org import (
+    agent_node,
+    coverage_nodes,
+    licence_node,
+    variable_node,
+)
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+RAI = "http://mlcommons.org/croissant/RAI/1.0"
+GEO = "http://mlcommons.org/croissant/geo/1.0"
 TERMS = (
     "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field",
     "fileProperty", "fileObject", "fileSet", "format", "includes", "isArray", "isLiveDataset",
@@ -36,6 +44,7 @@ CONTEXT: dict[str, Any] = {
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
     "cr": "http://mlcommons.org/croissant/",
+    "geocr": "http://mlcommons.org/croissant/geo/",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "dct": "http://purl.org/dc/terms/",
     "prov": "http://www.w3.org/ns/prov#",
@@ -47,15 +56,19 @@ CONTEXT: dict[str, Any] = {
     "name": {"@container": "@language"},
 } | {term: f"cr:{term}" for term in TERMS}
 NO_WORD = re.compile(r"[^\w.-]")
-DATA_TYPES = {"string": "sc:Text", "integer": "sc:Integer", "number": "sc:Float"}
+DATA_TYPES = {
+    "string": "sc:Text", "integer": "sc:Integer", "number": "sc:Float", "boolean": "sc:Boolean",
+}  # fmt: skip
 
 
 def to_croissant(facts: Facts) -> dict[str, Any]:
     """Return a Croissant document of a version."""
+    responsible, geographic = _responsible(facts), _geographic(facts.coverage)
+    extensions = [*([RAI] if responsible else []), *([GEO] if geographic else [])]
     document = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": CONFORMS_TO,
+        "conformsTo": [CONFORMS_TO, *extensions] if extensions else CONFORMS_TO,
         "name": facts.dataset,
         "alternateName": facts.title,
         "description": facts.description,
@@ -79,8 +92,69 @@ def to_croissant(facts: Facts) -> dict[str, Any]:
         "variableMeasured": [
             variable_node(name, variable) for name, variable in facts.variables.items()
         ],
+        **coverage_nodes(facts.coverage),
+        **responsible,
+        **geographic,
     }
     return {key: value for key, value in document.items() if value != []}
+
+
+def _responsible(facts: Facts) -> dict[str, Any]:
+    """Return the properties of Croissant RAI 1.0 that somebody has stated."""
+    use, coverage = facts.responsible_use, facts.coverage
+    values = {
+        "dataCollection": use.collection,
+        "dataCollectionType": use.collection_types,
+        "dataCollectionMissingData": use.missing_data,
+        "dataCollectionTimeframe": [day for day in (coverage.start, coverage.end) if day],
+        "dataPreprocessingProtocol": use.preprocessing,
+        "dataAnnotationProtocol": use.labels,
+        "dataBiases": use.biases,
+        "dataUseCases": use.use_cases,
+        "dataLimitations": use.limitations,
+        "dataSocialImpact": use.social_impact,
+        "personalSensitiveInformation": use.personal,
+        "dataReleaseMaintenancePlan": use.maintenance,
+    }
+    return {
+        f"rai:{key}": list(value) if isinstance(value, tuple) else value
+        for key, value in values.items()
+        if value
+    }
+
+
+def _geographic(coverage: Coverage) -> dict[str, Any]:
+    """Return the properties of GeoCroissant 1.0, for data that have places on Earth."""
+    if not coverage.is_geographic:
+        return {}
+    nodes: dict[str, Any] = {
+        "coordinateReferenceSystem": coverage.crs,
+        "spatialResolution": _quantity(coverage.resolution),
+        "temporalResolution": _quantity(coverage.step),
+        "spatialBias": coverage.bias,
+        "samplingStrategy": coverage.sampling,
+    }
+    if bands := coverage.bands:
+        nodes["bandConfiguration"] = {
+            "@type": "geocr:BandConfiguration",
+            "geocr:totalBands": len(bands),
+            "geocr:bandNameList": list(bands),
+        }
+        nodes["spectralBandMetadata"] = [
+            {
+                "@type": "geocr:SpectralBand",
+                "name": name,
+                "geocr:centerWavelength": _quantity(Resolution(wavelength, "um")),
+            }
+            for name, wavelength in bands.items()
+        ]
+    return {f"geocr:{key}": value for key, value in nodes.items() if value}
+
+
+def _quantity(resolution: Resolution | None) -> dict[str, Any] | None:
+    if resolution is None:
+        return None
+    return {"@type": "QuantitativeValue", "value": resolution.value, "unitText": resolution.unit}
 
 
 def _resources(resources: Sequence[Resource]) -> Iterator[dict[str, Any]]:
@@ -183,7 +257,7 @@ def _record_set(table: Resource) -> dict[str, Any]:
 
 
 def _native_records(file: NativeFile) -> dict[str, Any]:
-    """Return the RecordSet of a native CSV table, in which missing values are as published."""
+    """Return the RecordSet of a native table, in which missing values are as published."""
     file_id = _identifier(file.path)
     fields = {
         label: f"records/{file_id}/{NO_WORD.sub('_', label)}"  # mlcroissant refuses white space

@@ -55,7 +55,8 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
             *(_name(agent) | {"contributorType": "DataCurator"} for agent in facts.curators),
         ],
         "dates": [
-            {"date": facts.issued, "dateType": "Issued", "dateInformation": facts.issued_remark}
+            {"date": facts.issued, "dateType": "Issued", "dateInformation": facts.issued_remark},
+            *_period(facts),
         ],
         "language": "en",
         "alternateIdentifiers": [
@@ -74,6 +75,7 @@ def to_datacite(facts: Facts) -> dict[str, Any]:
         "version": facts.version,
         "rightsList": [*(_rights(licence) for licence in facts.licences), *_access(facts)],
         "descriptions": _descriptions(facts),
+        "geoLocations": _places(facts),
     }
     return {key: value for key, value in document.items() if value not in ([], None)}
 
@@ -107,6 +109,7 @@ def to_xml(facts: Facts) -> str:
             inside = ET.SubElement(root, key)
             for text in document[key]:
                 _text(inside, word, text)
+    _locations(root, document.get("geoLocations", ()))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode")
 
@@ -169,11 +172,64 @@ def _formats(facts: Facts) -> list[str]:
     return sorted(files | {group.media_type for group in facts.groups})
 
 
+def _period(facts: Facts) -> list[dict[str, str]]:
+    """Return the time of the data; DataCite 4.5 has no word for an end that is open."""
+    coverage = facts.coverage
+    if coverage.start is None:
+        return []
+    date = f"{coverage.start}/{coverage.end}" if coverage.end else f"{coverage.start}/"
+    return [
+        {"date": date, "dateType": "Collected", "dateInformation": "time that the data are from"}
+    ]
+
+
+def _places(facts: Facts) -> list[dict[str, Any]]:
+    coverage = facts.coverage
+    if coverage.place is None:
+        return []
+    place: dict[str, Any] = {"geoLocationPlace": coverage.place}
+    if (box := coverage.box) is not None:
+        place["geoLocationBox"] = {
+            "westBoundLongitude": box.west,
+            "eastBoundLongitude": box.east,
+            "southBoundLatitude": box.south,
+            "northBoundLatitude": box.north,
+        }
+    return [place]
+
+
+def _locations(root: ET.Element, places: Sequence[Mapping[str, Any]]) -> None:
+    if not places:
+        return
+    parent = ET.SubElement(root, "geoLocations")
+    for place in places:
+        element = ET.SubElement(parent, "geoLocation")
+        _text(element, "geoLocationPlace", place["geoLocationPlace"])
+        if "geoLocationBox" in place:
+            box = ET.SubElement(element, "geoLocationBox")
+            for side, degrees in place["geoLocationBox"].items():
+                _text(box, side, str(degrees))
+
+
+def _methods(facts: Facts) -> str:
+    """Return instruments, resolutions and sampling in sentences."""
+    coverage = facts.coverage
+    sentences = [
+        *(f"Instrument: {instrument.label}." for instrument in coverage.instruments),
+        f"Spatial resolution: {coverage.resolution}." if coverage.resolution else "",
+        f"Temporal resolution: {coverage.step}." if coverage.step else "",
+        coverage.sampling or "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
 def _descriptions(facts: Facts) -> list[dict[str, str]]:
     descriptions = [
         {"description": facts.description, "descriptionType": "Abstract"},
         {"description": facts.access_sentence, "descriptionType": "Other"},
     ]
+    if methods := _methods(facts):
+        descriptions.append({"description": methods, "descriptionType": "Methods"})
     if facts.manifest_digest:
         digest = (
             f"manifest.csv names every file with its hash; its sha256 is {facts.manifest_digest}"

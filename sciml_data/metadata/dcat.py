@@ -11,6 +11,7 @@ import warnings
 from typing import Any
 
 from sciml_data.errors import CallError
+from sciml_data.metadata.coverage import Coverage
 from sciml_data.metadata.facts import Agent, Facts, Licence, Resource
 
 AUTHORITY = "http://publications.europa.eu/resource/authority/"  # the EU's vocabularies
@@ -20,6 +21,7 @@ MEDIA_TYPES = "https://www.iana.org/assignments/media-types/"
 CONTEXT = {
     "dcat": "http://www.w3.org/ns/dcat#",
     "dct": "http://purl.org/dc/terms/",
+    "geosparql": "http://www.opengis.net/ont/geosparql#",
     "foaf": "http://xmlns.com/foaf/0.1/",
     "prov": "http://www.w3.org/ns/prov#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
@@ -86,6 +88,7 @@ def _dataset(facts: Facts) -> Node:
         "dct:bibliographicCitation": [citation.text for citation in facts.citations],
         "prov:wasDerivedFrom": [{"@id": work.identifier.url} for work in facts.sources],
         "prov:wasGeneratedBy": _generation(facts),
+        **_coverage(facts.coverage),
         "dct:references": [
             {"@id": work.identifier.url} for work in facts.related if work not in facts.sources
         ],
@@ -95,25 +98,58 @@ def _dataset(facts: Facts) -> Node:
 
 
 def _generation(facts: Facts) -> list[Node]:
-    """Return the activity of the software that made the data, where the descriptor names any."""
-    used = [work for work in facts.related if work.relation == "IsCompiledBy"]
-    if not used:
-        return []
+    """Return the activity that made the data: the software, and the instruments that it used."""
     software = [
         {
             "@id": work.identifier.url,
             "@type": ["prov:Agent", "prov:SoftwareAgent"],
             "rdfs:label": work.title,
         }
-        for work in used
+        for work in facts.related
+        if work.relation == "IsCompiledBy"
     ]
-    return [
-        {
-            "@type": "prov:Activity",
-            "rdfs:label": _english("simulation or processing by this software"),
-            "prov:wasAssociatedWith": software,
-        }
-    ]
+    instruments = facts.coverage.instruments
+    if not software and not instruments:
+        return []
+    is_simulated = all(instrument.is_simulation for instrument in instruments)
+    label = "simulation or processing by this software" if software else "measurement"
+    label = "simulation" if instruments and is_simulated else label
+    activity: Node = {
+        "@type": "prov:Activity",
+        "rdfs:label": _english(label),
+        "prov:wasAssociatedWith": software,
+        "prov:used": [
+            {"@type": "prov:Entity", "rdfs:label": _english(instrument.label)}
+            for instrument in instruments
+        ],
+    }
+    return [{key: value for key, value in activity.items() if value}]
+
+
+def _coverage(coverage: Coverage) -> Node:
+    """Return place, time and resolutions; DCAT has metres for those in space, and no angles."""
+    place: Node = {"@type": "dct:Location"}
+    if coverage.place:
+        place["rdfs:label"] = _english(coverage.place)
+    if coverage.box is not None:
+        place["dcat:bbox"] = {"@value": coverage.box.wkt, "@type": "geosparql:wktLiteral"}
+    period: Node = {"@type": "dct:PeriodOfTime"}
+    if coverage.start:
+        period["dcat:startDate"] = _date(coverage.start)
+    if coverage.end:
+        period["dcat:endDate"] = _date(coverage.end)
+    metres = coverage.resolution.metres if coverage.resolution else None
+    duration = coverage.step.duration if coverage.step else None
+    return {
+        "dct:spatial": [place] if coverage.place else [],
+        "dct:temporal": [period] if coverage.start else [],
+        "dcat:spatialResolutionInMeters": []
+        if metres is None
+        else {"@value": str(float(metres)), "@type": "xsd:decimal"},
+        "dcat:temporalResolution": []
+        if duration is None
+        else {"@value": duration, "@type": "xsd:duration"},
+    }
 
 
 def _record(facts: Facts) -> Node:

@@ -24,6 +24,13 @@ from sciml_data.metadata.addresses import (
     registry_identity,
     version_identifier,
 )
+from sciml_data.metadata.coverage import (
+    CARD_NAME,
+    Coverage,
+    ResponsibleUse,
+    coverage_of,
+    responsible_use_of,
+)
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor, Mirror, Variable
 from sciml_data.registry.layout import registry_of
 from sciml_data.registry.manifest import Entry, match_paths
@@ -43,6 +50,7 @@ MEDIA_TYPES = {
     ".hdf5": "application/x-hdf5",
     ".json": "application/json",
     ".nc": "application/x-netcdf",
+    ".parquet": "application/x-parquet",  # as mlcroissant and Hugging Face have it
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
     ".tsv": "text/tab-separated-values",
@@ -163,7 +171,8 @@ class Access:
 class NativeFile:
     """A file of the manifest, as upstream publishes it; `hash` is `kind:digest`.
 
-    `columns` are label and type (Table Schema) of each column of a plain table with commas.
+    `columns` are label and type (Table Schema) of each column of a Parquet file, or of a plain
+    table with commas.
     """
 
     path: str
@@ -251,6 +260,8 @@ class Facts:
         resources: files beside the descriptor, the manifest among them.
         total_bytes: sum over the manifest, None without one.
         service: base address of a live version's service.
+        coverage: where, when and with what the data were made.
+        responsible_use: what people who train on the data should know.
     """
 
     dataset: str
@@ -280,6 +291,8 @@ class Facts:
     native_format: str | None
     service: str | None
     mirrors: tuple[Mirror, ...]
+    coverage: Coverage
+    responsible_use: ResponsibleUse
 
     @property
     def issued(self) -> str:
@@ -395,6 +408,10 @@ def facts_of(descriptor: Descriptor) -> Facts:
         native_format=descriptor.native.get("format"),
         service=None if descriptor.live is None else descriptor.live.base,
         mirrors=tuple(_web_mirrors(descriptor)),
+        coverage=coverage_of(block.get("coverage", {})),
+        responsible_use=responsible_use_of(
+            block.get("responsible_ai", {}), descriptor.folder.parent / CARD_NAME
+        ),
     )
 
 
@@ -475,18 +492,31 @@ def _native_file(descriptor: Descriptor, entry: Entry) -> NativeFile:
         hash=entry.hash,
         media_type=media_type(entry.path, _stated_types(descriptor)),
         urls=tuple(dict.fromkeys(url for url in urls if url is not None)),
-        columns=_columns(descriptor.native, entry.path),
+        columns=_columns(descriptor, entry.path),
     )
 
 
-def _columns(native: Mapping[str, Any], path: str) -> tuple[tuple[str, str], ...]:
-    """Return label and type of the columns of a table that any CSV reader reads as it is."""
+def _columns(descriptor: Descriptor, path: str) -> tuple[tuple[str, str], ...]:
+    """Return label and type of the columns of a table that any reader reads as it is."""
+    native = descriptor.native
+    if match_paths(native.get("left_native", {}), [path]):
+        return ()
+    if native.get("reader") == "parquet_table":
+        types = {name: variable.dtype for name, variable in descriptor.variables.items()}
+        return tuple(
+            (label, _table_type(types.get(name, "S"))) for name, label in native["columns"].items()
+        )
     dialect = native.get("dialect", {})
     is_plain = native.get("reader") == "csv_table" and "compression" not in native
-    is_plain = is_plain and dialect.get("delimiter", ",") == "," and dialect.get("header", True)
-    if not is_plain or match_paths(native.get("left_native", {}), [path]):
-        return ()
-    return tuple((field["name"], field["type"]) for field in native["schema"]["fields"])
+    if is_plain and dialect.get("delimiter", ",") == "," and dialect.get("header", True):
+        return tuple((field["name"], field["type"]) for field in native["schema"]["fields"])
+    return ()
+
+
+def _table_type(dtype: str) -> str:
+    """Return the Table Schema type of a column of a NumPy type."""
+    kinds = {"int": "integer", "uint": "integer", "float": "number", "bool": "boolean"}
+    return kinds.get(dtype.rstrip("0123456789"), "string")
 
 
 def _web_mirrors(descriptor: Descriptor) -> Iterator[Mirror]:

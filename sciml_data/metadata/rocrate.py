@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sciml_data.metadata.coverage import Coverage
 from sciml_data.metadata.facts import Agent, Facts, Licence
 
 METADATA_NAME = "ro-crate-metadata.json"
 PROFILE = "https://w3id.org/ro/crate/1.1"
 # `sha256` was added to schema.org after the context of RO-Crate 1.1 was fixed.
 CONTEXT = [f"{PROFILE}/context", {"sha256": "https://schema.org/sha256"}]
+PLACE, MAKING = "#place", "#making"
 
 Entity = dict[str, Any]
 
@@ -29,7 +31,10 @@ def to_rocrate(facts: Facts) -> dict[str, Any]:
         for citation in facts.citations
         if citation.identifier
     ]
-    others = {entity["@id"]: entity for entity in [*files, *people.values(), *licences, *works]}
+    made = list(_coverage(facts.coverage))
+    others = {
+        entity["@id"]: entity for entity in [*files, *people.values(), *licences, *works, *made]
+    }
     graph = [_descriptor(), _root(facts, files, licences), *others.values()]
     return {"@context": CONTEXT, "@graph": graph}
 
@@ -65,9 +70,47 @@ def _root(facts: Facts, files: list[Entity], licences: list[Entity]) -> Entity:
         ),
         "isBasedOn": _references(work.identifier.url for work in facts.sources),
         "hasPart": _references(entity["@id"] for entity in files),
+        "temporalCoverage": facts.coverage.interval,
+        "spatialCoverage": [{"@id": PLACE}] if facts.coverage.place else [],
+        "mentions": [{"@id": MAKING}] if facts.coverage.instruments else [],
         "creditText": "; ".join(citation.text for citation in facts.citations),
     }
     return {key: value for key, value in root.items() if value not in ([], None)}
+
+
+def _coverage(coverage: Coverage) -> Iterator[Entity]:
+    """Yield the place with its box, and the action that used the instruments."""
+    if coverage.place:
+        place: Entity = {"@id": PLACE, "@type": "Place", "name": coverage.place}
+        yield place | ({"geo": {"@id": f"{PLACE}-box"}} if coverage.box else {})
+    if (box := coverage.box) is not None:
+        yield {
+            "@id": f"{PLACE}-box",
+            "@type": "GeoShape",
+            "box": f"{box.south:g},{box.west:g} {box.north:g},{box.east:g}",
+        }
+    if not coverage.instruments:
+        return
+    resolutions = {"spatial": coverage.resolution, "temporal": coverage.step}
+    known = [f"{name} resolution {value}" for name, value in resolutions.items() if value]
+    instruments = [
+        {
+            "@id": f"#instrument-{number}",
+            "@type": "SoftwareApplication" if instrument.is_simulation else "IndividualProduct",
+            "name": instrument.name,
+            **({"description": instrument.platform} if instrument.platform else {}),
+        }
+        for number, instrument in enumerate(coverage.instruments, start=1)
+    ]
+    yield {
+        "@id": MAKING,
+        "@type": "CreateAction",
+        "name": "How the data were made",
+        "description": "; ".join([*known, coverage.sampling or ""]).strip("; ") or "not stated",
+        "instrument": _references(item["@id"] for item in instruments),
+        "result": [{"@id": "./"}],
+    }
+    yield from instruments
 
 
 def _references(identifiers: Iterable[str]) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sciml_data.metadata.coverage import Coverage
 from sciml_data.metadata.facts import Agent, Facts, Licence, NativeFile, Resource
 from sciml_data.registry.descriptor import Variable
 
@@ -36,6 +37,7 @@ def to_schema_org(facts: Facts) -> dict[str, Any]:
         "variableMeasured": [
             variable_node(name, variable) for name, variable in facts.variables.items()
         ],
+        **coverage_nodes(facts.coverage),
         "distribution": list(_distribution(facts)),
         "includedInDataCatalog": _named("DataCatalog", facts.registry.title, facts.registry.page),
         "sdDatePublished": facts.described,
@@ -53,6 +55,38 @@ def _named(kind: str, name: str, url: str) -> dict[str, str] | None:
     if not name:
         return None
     return {"@type": kind, "name": name} | ({"url": url} if url else {})
+
+
+def coverage_nodes(coverage: Coverage) -> dict[str, Any]:
+    """Return place, time, resolutions and instruments as properties of a Dataset."""
+    nodes: dict[str, Any] = {
+        "spatialCoverage": _place(coverage) if coverage.place else None,
+        "temporalCoverage": coverage.interval,
+        "measurementTechnique": [instrument.label for instrument in coverage.instruments],
+        "additionalProperty": [
+            {
+                "@type": "PropertyValue",
+                "name": name,
+                "value": resolution.value,
+                "unitText": resolution.unit,
+            }
+            for name, resolution in (
+                ("spatial resolution", coverage.resolution),
+                ("temporal resolution", coverage.step),
+            )
+            if resolution is not None
+        ],
+    }
+    return {key: value for key, value in nodes.items() if value}
+
+
+def _place(coverage: Coverage) -> dict[str, Any]:
+    place: dict[str, Any] = {"@type": "Place", "name": coverage.place}
+    if (box := coverage.box) is not None:
+        # The order of schema.org: lower corner, upper corner, latitude first.
+        corners = f"{box.south:g} {box.west:g} {box.north:g} {box.east:g}"
+        place["geo"] = {"@type": "GeoShape", "box": corners}
+    return place
 
 
 def agent_node(agent: Agent) -> dict[str, Any]:

@@ -162,3 +162,49 @@ def test_datacite_says_what_its_year_means(unlicensed: Facts) -> None:
         "described in the registry; upstream does not state when it published the files"
     )
     assert "doi" not in document
+
+
+def write_rows(folder: Path, ending: str) -> Facts:
+    """Write a table as a native file of a dataset, and return the facts of the dataset."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    table = pandas.DataFrame({"name": ["a", "b"], "height": [0.5, 1.5], "count": [1, 2]})
+    kinds = {"name": "string", "height": "number", "count": "integer"}
+    native: dict[str, Any] = {"columns": {name: name for name in kinds}}
+    path = folder / f"rows.{ending}"
+    folder.mkdir()
+    if ending == "csv":
+        table.to_csv(path, index=False)
+        fields = [{"name": name, "type": kind} for name, kind in kinds.items()]
+        native |= {"reader": "csv_table", "schema": {"fields": fields}}
+    else:
+        table.to_parquet(path)
+        native |= {"reader": "parquet_table"}
+    dtypes = {"name": "S", "height": "float64", "count": "int64"}
+    variables = {
+        name: {"dims": ["row"], "dtype": dtype, "long_name": name} for name, dtype in dtypes.items()
+    }
+    package = write_dataset(
+        folder / "registry", {path.name: path.read_bytes()}, mirrors=[{"": "https://a.org/"}]
+    ).folder
+    block = {"native": native, "variables": variables}
+    change_descriptor(package, lambda document: document["sciml"].update(block))
+    return facts_of(read_descriptor(package))
+
+
+@rdflib_warns
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # in mlcroissant, with a new pandas
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_rows_of_a_table_are_read_through_croissant(tmp_path: Path, ending: str) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    known = write_rows(tmp_path / ending, ending)
+    name = f"native/rows.{ending}"
+
+    dataset = mlcroissant.Dataset(
+        jsonld=to_croissant(known), mapping={name: tmp_path / ending / f"rows.{ending}"}
+    )
+    rows = list(dataset.records(f"records/{name}"))
+
+    assert [row[f"records/{name}/name"] for row in rows] == [b"a", b"b"]
+    assert [row[f"records/{name}/height"] for row in rows] == [0.5, 1.5]
+    assert [row[f"records/{name}/count"] for row in rows] == [1, 2]

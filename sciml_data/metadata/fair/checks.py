@@ -461,7 +461,8 @@ def provenance(evidence: Evidence) -> Finding:
 
 def community_metadata(evidence: Evidence) -> Finding:
     """Check FsF-R1.3-01M: complete Croissant 1.1, the standard of machine-learning datasets."""
-    if evidence.croissant.get("conformsTo") != CONFORMS_TO:
+    conforms_to = evidence.croissant.get("conformsTo", ())
+    if CONFORMS_TO not in ([conforms_to] if isinstance(conforms_to, str) else conforms_to):
         return failed("no Croissant 1.1", "fix croissant.py", "ours")
     lacking = [name for name in CROISSANT_REQUIRED if not evidence.croissant.get(name)]
     if lacking:
