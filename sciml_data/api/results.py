@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.api.datasets import Log, _discard, describe
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import Home, HomePath, find_home
-from sciml_data.registry import Descriptor, RegistryPath, find_registry, html_table
+from sciml_data.registry import Descriptor, Registry, RegistryPath, find_registry, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -329,13 +329,14 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
     home: HomePath = None,
     runs: PathLike | None = None,
 ) -> str:
-    """Return the description of a dataset, or a run, in a standard format.
+    """Return the description of a dataset, a benchmark or a run in a standard format.
 
     Args:
-        what: id of a dataset; or a run: `Run`, path, name, id or `latest`.
+        what: id of a dataset; name of a benchmark; or a run: `Run`, path, name, id or `latest`.
         form: of a dataset: "croissant", "datacite", "schema.org", "rocrate" or "dcat". Of a run:
-            "run-crate", "mlflow" (these two need `to`), "every-eval-ever" or "catalogue". An
-            installed package may offer other forms; such an export of a run needs a `Run`.
+            "run-crate", "mlflow" (these two need `to`), "every-eval-ever", "catalogue" or
+            "croissant-task". Of a benchmark: "croissant-task". An installed package may offer other
+            forms; such an export of a run needs a `Run`.
         to: file, folder or URI to write to; None only returns the text.
         format: of a dataset's form, such as "xml".
         version: of the dataset; None is the newest.
@@ -356,13 +357,16 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
     from sciml_data.results.exports import RUN_FORMS, ExportRequest, export_run, load_export
 
     target = None if to is None else os.fspath(to)
+    known = find_registry(registry)
+    if not isinstance(what, Run) and (text := _benchmark_text(os.fspath(what), form, known)):
+        return _written(text, target)
     module = load_export(form)
     if form in RUN_FORMS or (isinstance(what, Run) and module is not None):
         run = what if isinstance(what, Run) else load_run(what, home=home, runs=runs)
         request = ExportRequest(
             run.folder,
             run.record,
-            find_registry(registry),
+            known,
             to=target,
             org=org,
             with_predictions=with_predictions,
@@ -371,15 +375,25 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
         is_written = form in RUN_FORMS and RUN_FORMS[form].writes_target
         return text if is_written else _written(text, target)
     if form not in FORMS and not hasattr(module, "export_dataset"):
-        known = [*FORMS, *RUN_FORMS]
+        forms = [*FORMS, *RUN_FORMS]
         raise CallError(
-            f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
+            f"no such format: {form!r}{nearest(form, forms)}; known formats: {', '.join(forms)}",
             untouched="nothing was written",
         )
     if isinstance(what, Run):
         raise CallError(f"{form} describes datasets, not runs", untouched="nothing was written")
     descriptor = describe(os.fspath(what), version=version, registry=registry)
     return _written(_describe(descriptor, form, format, module), target)
+
+
+def _benchmark_text(name: str, form: str, registry: Registry) -> str | None:
+    """Return a benchmark in a form of benchmarks; None if there is no such benchmark or form."""
+    from sciml_data.bench import load_task
+    from sciml_data.results.exports import BENCHMARK_FORMS, BenchmarkRequest, export_benchmark
+
+    if form not in BENCHMARK_FORMS or name not in registry.benchmarks():
+        return None
+    return export_benchmark(form, BenchmarkRequest(load_task(registry.runner(name)), registry))
 
 
 def _describe(descriptor: Descriptor, form: str, format_: str | None, module: Any) -> str:
