@@ -78,6 +78,7 @@ def test_headings_skip_no_level_and_tables_name_columns_and_rows(of: tuple[str, 
     assert labels == {
         "about",
         "get",
+        "use",
         "licence",
         "cite",
         "card",
