@@ -10,22 +10,12 @@ Native files, each named by the block `native` of the descriptor:
 
 Ready file: `dose.nc`. The package rdata parses R files, and RDKit computes features of molecules;
 both come with the extra `uno`.
-
-rdata converts data frames to pandas, but knows no S4 classes such as CoreGx's LongTable. Its parser
-keeps the slots of an S4 object as attributes. The functions of the last section walk through what
-the parser returns.
 """
 
 from __future__ import annotations
 
-import bz2
-import lzma
-import struct
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sciml_data.errors import CallError, NativeFormatError, Problem
+from sciml_data.errors import NativeFormatError, Problem
 from sciml_data.formats.drug_response import (
     Entities,
     Features,
@@ -43,7 +33,16 @@ from sciml_data.formats.drug_response import (
     join,
     merged,
     molecular_features,
+    name_r_damage,
+    r_attributes,
+    r_column,
+    r_data_error,
+    r_frame,
+    r_list,
+    read_drug_list,
+    read_r_objects,
     read_rows,
+    require_rdata,
     require_rdkit,
     responses_dataset,
 )
@@ -52,7 +51,6 @@ from sciml_data.formats.interface import (
     Shard,
     add_notices,
     malformed_rows,
-    max_content_bytes,
     missing_files,
     notice,
     raise_if_any,
@@ -65,33 +63,7 @@ if TYPE_CHECKING:
 
 PARTS = ("responses", "expression", "smiles", "drug_list")
 SMILES_HEADER = ("", "NSC", "smilesString")
-LIST_HEADER = ("drugName", "cIds", "drugNameOfficial", "molecularWeight", "smilesString")
-LIST_ENCODING = "latin-1"
-STITCH = "CIDs"  # what STITCH writes before a PubChem CID
-NO_SMILES = "#N/A"  # in the list of drugs
 
-# Of R data files.
-INFLATERS: Mapping[bytes, Callable[[], Any]] = {
-    b"BZh": bz2.BZ2Decompressor,
-    b"\x1f\x8b": partial(zlib.decompressobj, wbits=31),  # with the header of gzip
-    b"\xfd7zXZ": lzma.LZMADecompressor,
-}
-STARTS = (*INFLATERS, b"RDX", b"RDA", b"RDB")  # compressed or not
-DAMAGED = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    AssertionError,
-    AttributeError,
-    TypeError,
-    ArithmeticError,
-    MemoryError,
-    struct.error,
-    lzma.LZMAError,
-    zlib.error,
-)  # what the parser, and the walk through its result, raise on other bytes than R data
 TREATMENTS = ("rowKey", "treatment1id", "treatment2id", "CONC1", "CONC2", "NSC2")
 SAMPLES = ("colKey", "CELLNAME")
 SENSITIVITY = (".sensitivity", "PERCENTGROWTH")
@@ -138,11 +110,11 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     without_features: list[Problem] = []
     numbers = {name: drug["nsc"] for name, drug in native.block["drugs"].items()}
     path = native.root / native.block["responses"]
-    with _naming(path):
+    with name_r_damage(path):
         rows = read_measurements(path, numbers, malformed)
     genes = _genes(native) if chosen.genes == "uno" else None
     path = native.root / native.block["expression"]
-    with _naming(path):
+    with name_r_damage(path):
         cells = read_cells(path, genes, {str(cell) for cell in rows.cell})
     used = {*rows.drug1, *(rows.drug2 if rows.drug2 is not None else ())}
     drugs, software = _read_drugs(native, used, without_features)
@@ -202,7 +174,7 @@ def _read_drugs(
         problems: malformed rows, and drugs without a readable SMILES, are added.
     """
     numbered = _smiles_by_nsc(native.root / native.block["smiles"], problems)
-    listed = _cid_and_smiles_by_name(native.root / native.block["drug_list"], problems)
+    listed = read_drug_list(native.root / native.block["drug_list"], problems)
     known: dict[str, str] = {}
     names, cids = {}, {}
     for name, drug in native.block["drugs"].items():
@@ -251,33 +223,7 @@ def _smiles_by_nsc(path: Path, problems: list[Problem]) -> dict[str, str]:
     return smiles
 
 
-def _cid_and_smiles_by_name(path: Path, problems: list[Problem]) -> dict[str, tuple[str, str]]:
-    """Return CID and SMILES by name in small letters, "" where the list has none."""
-    listed: dict[str, tuple[str, str]] = {}
-    for _, row in read_rows(path, LIST_HEADER, ",", problems, encoding=LIST_ENCODING):
-        cid = row["cIds"].removeprefix(STITCH).lstrip("0")
-        smiles = "" if row["smilesString"] == NO_SMILES else row["smilesString"]
-        listed.setdefault(row["drugName"].lower(), (cid if cid.isdecimal() else "", smiles))
-    return listed
-
-
-# --- R data files --------------------------------------------------------------------------------
-
-
-def require_rdata() -> None:
-    """Raise an error if rdata is not installed.
-
-    Raises:
-        CallError: the hint names the extra to install.
-    """
-    try:
-        import rdata  # noqa: F401
-    except ImportError as error:
-        raise CallError(
-            "the package rdata, which reads R data files, is not installed",
-            untouched="nothing was converted",
-            hint="pip install 'sciml-data[uno]'",
-        ) from error
+# --- the R files ---------------------------------------------------------------------------------
 
 
 def read_measurements(path: Path, drugs: Mapping[str, str], problems: list[Problem]) -> Rows:
@@ -313,7 +259,7 @@ def read_measurements(path: Path, drugs: Mapping[str, str], problems: list[Probl
         problems.append(Problem("malformed", place, f"leads to no {lost}"))
     treatment, sample, sensitivity, metadata = (positions[key][is_complete] for key in INDEX)
     if not len(treatment):
-        raise _refused(path, "empty", path.name, "there is no measurement")
+        raise r_data_error(path, "empty", path.name, "there is no measurement")
     drug2 = _second_ids(path, treatments, drugs)[treatment]
     screeners = assays["SCREENER"][metadata]
     return Rows(
@@ -345,19 +291,19 @@ def read_cells(path: Path, genes: Sequence[str] | None, used: Iterable[str]) -> 
     Raises:
         NativeFormatError: the file is damaged, or one of its tables is missing.
     """
-    objects = _read_objects(path)
-    lines = _frame(
+    objects = read_r_objects(path)
+    lines = r_frame(
         path, objects.get("cellLineInfo"), dict.fromkeys(("Name", "Tissue"), "cellLineInfo")
     )
-    symbols = _frame(path, objects.get("geneInfo"), {"Symbol": "geneInfo"})["Symbol"]
+    symbols = r_frame(path, objects.get("geneInfo"), {"Symbol": "geneInfo"})["Symbol"]
     probes = _matrix(path, objects.get("gene"))
     if probes.shape != (len(lines["Name"]), len(symbols)):
         wrong = f"{len(lines['Name'])} x {len(symbols)} expected, {probes.shape} found"
-        raise _refused(path, "shape", f"{path.name}: gene", wrong)
+        raise r_data_error(path, "shape", f"{path.name}: gene", wrong)
     if not np.isfinite(probes).all():
         count = int((~np.isfinite(probes)).sum())
         wrong = f"{count} values are not-a-number"
-        raise _refused(path, "missing", f"{path.name}: gene", wrong)
+        raise r_data_error(path, "missing", f"{path.name}: gene", wrong)
     known = {_letters(name.partition(".")[2]): name for name in sorted(used)}
     names = [str(name).partition(":")[2] for name in lines["Name"]]
     canonical = tuple(_letters(name) for name in names)
@@ -394,13 +340,13 @@ def mean_of_probes(
 
 def _frames(path: Path) -> tuple[dict[str, NDArray[Any]], ...]:
     """Return treatments, samples, assays and the index between them."""
-    objects = _read_objects(path)
-    slots = _attributes(next(iter(objects.values()))) if objects else {}
-    assays = _named(slots["assays"]) if "assays" in slots else {}
-    intern = _named(slots[".intern"]) if ".intern" in slots else {}
+    objects = read_r_objects(path)
+    slots = r_attributes(next(iter(objects.values()))) if objects else {}
+    assays = r_list(slots["assays"]) if "assays" in slots else {}
+    intern = r_list(slots[".intern"]) if ".intern" in slots else {}
 
     def columns(of: Any, names: tuple[str, ...], place: str) -> dict[str, NDArray[Any]]:
-        return _frame(path, of, dict.fromkeys(names, place))
+        return r_frame(path, of, dict.fromkeys(names, place))
 
     return (
         columns(slots.get("rowData"), TREATMENTS, "rowData"),
@@ -430,7 +376,7 @@ def _second_ids(
     for name, number in zip(treatments["treatment2id"], treatments["NSC2"], strict=True):
         if name in drugs and np.isfinite(number) and str(int(number)) != drugs[name]:
             wrong = f"{name} is NSC {int(number)} here and NSC {drugs[name]} in native.drugs"
-            raise _refused(path, "number", f"{path.name}: rowData$NSC2", wrong)
+            raise r_data_error(path, "number", f"{path.name}: rowData$NSC2", wrong)
     return ids
 
 
@@ -441,130 +387,12 @@ def _dose(concentration: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _matrix(path: Path, of: Any) -> NDArray[np.float64]:
-    if of is None or "dim" not in _attributes(of):
-        raise _refused(path, "missing", f"{path.name}: gene", "there is no matrix")
-    shape = _column(_attributes(of)["dim"])
+    if of is None or "dim" not in r_attributes(of):
+        raise r_data_error(path, "missing", f"{path.name}: gene", "there is no matrix")
+    shape = r_column(r_attributes(of)["dim"])
     return np.asarray(of.value, dtype=np.float64).reshape(tuple(shape), order="F")
 
 
 def _letters(name: str) -> str:
     """Return the letters and digits of a name in capitals; spellings differ in other signs."""
     return "".join(letter for letter in name.upper() if letter.isalnum())
-
-
-def _read_objects(path: Path) -> dict[str, Any]:
-    """Return the objects of an .rda or .RData file by name.
-
-    Raises:
-        CallError: rdata is not installed.
-        NativeFormatError: the file is damaged, or not R data.
-    """
-    require_rdata()
-    import rdata
-
-    content = path.read_bytes()
-    if not content.startswith(STARTS):
-        raise _refused(path, "damaged", path.name, "not R data: another first byte")
-    inflated = _inflated(content, max_content_bytes(len(content)))
-    parsed = rdata.parser.parse_data(inflated, extension=path.suffix)
-    return _pairs(parsed.object)
-
-
-def _inflated(content: bytes, max_bytes: int) -> bytes:
-    """Return content without its compression.
-
-    Raises:
-        ValueError: it has more bytes than allowed, or is incomplete.
-    """
-    start = next((start for start in INFLATERS if content.startswith(start)), None)
-    if start is None:
-        return content
-    inflater = INFLATERS[start]()
-    inflated: bytes = inflater.decompress(content, max_bytes)
-    if not inflater.eof:
-        problem = f"more than {max_bytes} bytes" if len(inflated) >= max_bytes else "no end"
-        raise ValueError(f"the compressed content has {problem}")
-    return inflated
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Raise what damaged R data cause as an error that names the file."""
-    try:
-        yield
-    except DAMAGED as error:
-        wrong = f"not readable as R data: {type(error).__name__} {error}".strip()
-        raise _refused(path, "damaged", path.name, wrong) from error
-
-
-def _pairs(node: Any) -> dict[str, Any]:
-    """Return a linked list of R as a mapping."""
-    values = {}
-    while node is not None and node.info.type.name == "LIST":
-        values[_target(node.tag).value.value.decode()] = node.value[0]
-        node = node.value[1]
-    return values
-
-
-def _attributes(of: Any) -> dict[str, Any]:
-    """Return the attributes of an R object: names of a vector, slots of an S4 object."""
-    return _pairs(of.attributes)
-
-
-def _named(of: Any) -> dict[str, Any]:
-    """Return the elements of a list of R by name."""
-    names = _attributes(of).get("names")
-    return dict(zip(_column(names), of.value, strict=True)) if names is not None else {}
-
-
-def _column(of: Any) -> NDArray[Any]:
-    """Return a vector of R: float64, int64, or objects for text and factors, None for NA."""
-    kind = of.info.type.name
-    if kind == "STR":
-        texts = [None if text.value is None else text.value.decode() for text in of.value]
-        if any("\0" in text for text in texts if text):
-            raise ValueError("a text with a zero byte")
-        return np.array(texts, dtype=object)
-    if kind not in ("INT", "REAL", "LGL"):
-        raise ValueError(f"a vector of text or numbers expected, {kind} found")
-    if "levels" in _attributes(of):
-        levels = _column(_attributes(of)["levels"])
-        codes = np.ma.filled(np.ma.asarray(of.value), 0)
-        return np.array([levels[code - 1] if code > 0 else None for code in codes], dtype=object)
-    return np.asarray(of.value, dtype=np.float64 if kind == "REAL" else np.int64)
-
-
-def _frame(path: Path, of: Any, wanted: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Return columns of a data frame.
-
-    Args:
-        path: of the file, for messages.
-        of: the data frame; None counts as one without columns.
-        wanted: by column, the place in the file, for messages.
-
-    Raises:
-        NativeFormatError: a column is missing.
-    """
-    columns = _named(of) if of is not None else {}
-    missing = [name for name in wanted if name not in columns]
-    if missing:
-        place = f"{path.name}: {wanted[missing[0]]}"
-        raise _refused(path, "missing", place, f"there is no {', '.join(missing)}")
-    return {name: _column(columns[name]) for name in wanted}
-
-
-def _refused(path: Path, kind: str, place: str, wrong: str) -> NativeFormatError:
-    """Return the error for a file that differs from what is expected."""
-    return NativeFormatError(
-        f"{path.name} cannot be read",
-        problems=[Problem(kind, place, wrong)],
-        untouched="nothing was converted",
-        hint="`sciml-data verify` compares the file with the published one",
-    )
-
-
-def _target(node: Any) -> Any:
-    """Return the object that a reference points to."""
-    while node.info.type.name == "REF":
-        node = node.referenced_object
-    return node

@@ -26,7 +26,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.formats.uno_almanac import LIST_HEADER, SMILES_HEADER, require_rdata
+from sciml_data.formats.drug_response import LIST_HEADER, require_rdata
+from sciml_data.formats.uno_almanac import SMILES_HEADER
 from sciml_data.synthetic.hill import (
     ViabilityCurves,
     factor_features,

@@ -1,4 +1,19 @@
-from .inputs import Molecules, molecular_features, read_rows, require_rdkit
+from .inputs import (
+    LIST_HEADER,
+    Molecules,
+    molecular_features,
+    name_r_damage,
+    r_attributes,
+    r_column,
+    r_data_error,
+    r_frame,
+    r_list,
+    read_drug_list,
+    read_r_objects,
+    read_rows,
+    require_rdata,
+    require_rdkit,
+)
 from .responses import (
     NO_DRUG,
     REASONS,
@@ -17,6 +32,7 @@ from .responses import (
 )
 
 __all__ = [
+    "LIST_HEADER",
     "NO_DRUG",
     "REASONS",
     "Counts",
@@ -30,7 +46,16 @@ __all__ = [
     "join",
     "merged",
     "molecular_features",
+    "name_r_damage",
+    "r_attributes",
+    "r_column",
+    "r_data_error",
+    "r_frame",
+    "r_list",
+    "read_drug_list",
+    "read_r_objects",
     "read_rows",
+    "require_rdata",
     "require_rdkit",
     "responses_dataset",
     "swapped",
