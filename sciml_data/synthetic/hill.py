@@ -40,7 +40,6 @@ SLOPES = (1.0, 2.5)  # Hill slopes of made-up drugs
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "C1CC({})CC1")
 LINKS = ("C(=O)N", "O", "CC", "NC(=O)C", "S(=O)(=O)N", "COC", "N")
 ENDS = ("C", "CC", "O", "N", "F", "Cl", "C(F)(F)F", "OC", "C#N", "C(=O)O", "N(C)C", "C(C)C", "CCO")
-AUC_DOSES = np.linspace(4, 10, 121)  # -log10(mol/L): the fixed range of Uno's AUC
 
 
 # --- growth --------------------------------------------------------------------------------------

@@ -147,10 +147,13 @@ def _write_responses(
     sensitivity = {"PERCENTGROWTH": measured["PERCENTGROWTH"], ".sensitivity": keys}
     table = S4(
         {
-            "rowData": _frame(treatments),
-            "colData": _frame(samples),
-            "assays": {"sensitivity": _frame(sensitivity), "assay_metadata": _frame(metadata)},
-            ".intern": {"assayIndex": _frame(index)},
+            "rowData": data_frame(treatments),
+            "colData": data_frame(samples),
+            "assays": {
+                "sensitivity": data_frame(sensitivity),
+                "assay_metadata": data_frame(metadata),
+            },
+            ".intern": {"assayIndex": data_frame(index)},
             "class": "TreatmentResponseExperiment",
         }
     )
@@ -170,7 +173,8 @@ def _write_expression(path: Path, random: np.random.Generator, curves: Viability
         "Tissue": np.array(["made up"] * len(CELLS), dtype=object),
     }
     symbols = {"Symbol": np.repeat(np.array(genes, dtype=object), 2)}
-    objects = {"cellLineInfo": _frame(lines), "gene": probes, "geneInfo": _frame(symbols)}
+    objects = {"cellLineInfo": data_frame(lines), "gene": probes}
+    objects["geneInfo"] = data_frame(symbols)
     write_objects(path, objects)
 
 
@@ -190,7 +194,7 @@ def _write_smiles(
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+def data_frame(columns: Mapping[str, Any]) -> pd.DataFrame:
     """Return a frame as R expects it: rows are numbered from 1, integers have 32 bits."""
     plain = {name: np.asarray(values) for name, values in columns.items()}
     plain = {

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
+from sciml_data.formats.drug_response import AUC_DOSES
 from sciml_data.formats.uno_ccle import HEADER, PIXELS, SIDE
 from sciml_data.synthetic.hill import (
-    AUC_DOSES,
     ViabilityCurves,
     factor_features,
     made_up_smiles,
@@ -70,7 +70,8 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     expression = _scaled(factor_features(random, curves.cells[:count], PIXELS))
     _write_images(root / block["expression_images"], ids, 1 - expression)
     molecules = _scaled(factor_features(random, curves.drugs, PIXELS))
-    _write_images(root / block["descriptor_images"], drugs, molecules)
+    if block["descriptor_images"]:  # `uno_gdsc` has none
+        _write_images(root / block["descriptor_images"], drugs, molecules)
     _write_genes(root / block["expression_table"], random, ids[: (count + 1) // 2], expression)
     smiles = made_up_smiles(random, len(drugs))
     rows = [f"{name},{text}" for name, text in sorted(zip(compounds, smiles, strict=True))]

@@ -91,6 +91,7 @@ FORMATS: Mapping[str, Small] = {
     "slstr_sen3": Small(""),
     "uno_almanac": Small("uno_almanac", {"cells": 3, "drugs": 4, "rows": 60}),
     "uno_ccle": Small("uno_ccle", {"cells": 4, "drugs": 3}),
+    "uno_gdsc": Small("uno_gdsc", {"cells": 4, "drugs": 3}),
     # Of no dataset: what `new` proposes for the files of raw_files.py.
     **dict.fromkeys(RAW, Small("")),
 }

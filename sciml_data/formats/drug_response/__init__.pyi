@@ -1,6 +1,8 @@
+from .hill import AUC_DOSES, Curves, fit_hill
 from .inputs import (
     LIST_HEADER,
     Molecules,
+    largest_fragment,
     molecular_features,
     name_r_damage,
     r_attributes,
@@ -32,10 +34,12 @@ from .responses import (
 )
 
 __all__ = [
+    "AUC_DOSES",
     "LIST_HEADER",
     "NO_DRUG",
     "REASONS",
     "Counts",
+    "Curves",
     "Entities",
     "Features",
     "Joined",
@@ -43,7 +47,9 @@ __all__ = [
     "Rows",
     "cells_dataset",
     "drugs_dataset",
+    "fit_hill",
     "join",
+    "largest_fragment",
     "merged",
     "molecular_features",
     "name_r_damage",

@@ -61,6 +61,20 @@ VALUES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "counted at the start (NCI), else half of the control's signal",
         },
     ),
+    "ln_ic50": (
+        "f4",
+        {
+            "long_name": "natural logarithm of the half-maximal inhibitory concentration",
+            "units": "ln(re 1e-6 mol L-1)",
+        },
+    ),
+    "einf": ("f4", {"long_name": "viability at any strong dose by the fitted curve", "units": "1"}),
+    "ec50": (
+        "f4",
+        {"long_name": "dose at half of the effect by the fitted curve", "units": DOSE_UNITS},
+    ),
+    "hill_slope": ("f4", {"long_name": "Hill slope of the fitted curve", "units": "1"}),
+    "barcode": ("u4", {"long_name": "barcode of the plate"}),
     "published_part": (
         "u1",
         {

@@ -132,7 +132,7 @@ def _paths(native: Native, part: str) -> list[str]:
 def _auc(native: Native, options: Options, shard: Shard) -> xr.Dataset:
     """Return the AUC of (cell, drug), with ids as published and canonical names of the curves."""
     problems: list[Problem] = []
-    rows = _auc_rows(native, problems)
+    rows = read_areas(native, problems)
     points = read_points(native.root / native.block["curves"], [])
     cells = _cells(native, points, prefix="")
     ids = image_ids(native, "descriptor_images")
@@ -178,7 +178,12 @@ def _dose(native: Native, options: Options, shard: Shard) -> xr.Dataset:
     return _with_notices(whole, problems, incomplete, [*more, *counts.empty_sources()])
 
 
-def _auc_rows(native: Native, problems: list[Problem]) -> Rows:
+def read_areas(native: Native, problems: list[Problem]) -> Rows:
+    """Return the published areas, with ids of IGTD; malformed rows are added to the problems.
+
+    Raises:
+        NativeFormatError: the file has another header, or no usable row.
+    """
     path = native.root / native.block["response"]
     values: dict[tuple[str, str], float] = {}
     for place, row in read_rows(path, RESPONSE_HEADER, "\t", problems):
