@@ -3,6 +3,7 @@
 granules   native files, and the times and places of the scenes
 orbit      position and angles of satellite and sun
 scene      sea, clouds, and the measurements of nine channels
+fields     correlated random fields
 radiance   radiative transfer, channel by channel
 label      cloud masks from the measurements
 """

@@ -13,14 +13,10 @@ from numpy.typing import NDArray
 
 from sciml_data.formats.slstr_hdf5 import BAYES_BITS
 from sciml_data.synthetic.slstr_hdf5 import radiance as light
+from sciml_data.synthetic.slstr_hdf5.fields import gaussian_field, local_spread
 from sciml_data.synthetic.slstr_hdf5.orbit import OBLIQUE_HALF_WIDTH_KM
 from sciml_data.synthetic.slstr_hdf5.radiance import Field
-from sciml_data.synthetic.slstr_hdf5.scene import (
-    OBLIQUE_VIEW,
-    Scene,
-    gaussian_field,
-    local_spread,
-)
+from sciml_data.synthetic.slstr_hdf5.scene import OBLIQUE_VIEW, Scene
 
 CLOUD_PRIOR = 0.5
 LOW, MODERATE = 0.5, 0.9  # probabilities of cloud above which the bits are set
