@@ -14,6 +14,8 @@ from .granule import (
     GranuleName,
     flagged,
     parse_granule_name,
+    solar_irradiance,
+    sun_distance,
 )
 from .ready import CROP_BORDER, EPOCH, SCENE, Options, ready_dataset
 
@@ -42,5 +44,7 @@ __all__ = [
     "read",
     "ready_dataset",
     "shards",
+    "solar_irradiance",
+    "sun_distance",
     "temperature_problems",
 ]

@@ -41,6 +41,7 @@ from sciml_data.formats.slstr_hdf5.granule import (
     any_channel,
     flagged,
     parse_granule_name,
+    solar_irradiance,
 )
 from sciml_data.formats.slstr_hdf5.ready import Options, ready_dataset
 from sciml_data.registry.options import parse_options
@@ -150,13 +151,15 @@ def read_granule(
     except NativeFormatError as error:
         return None, [*problems, *error.problems]
     unfilled = _unfilled(temperature)
+    temperature[~(temperature > 0)] = np.nan  # S7 alone is missing where it is out of its range
     temperature[unfilled] = np.nan
     reflectance[unfilled] = np.nan
     problems += temperature_problems(temperature, f"{place}:bts")
     problems += _label_problems(bayes, summary, place)
     problems = [problem for problem in problems if problem.kind not in tolerated]
     if quantity == "radiance":
-        reflectance *= np.array([np.pi / SOLAR_IRRADIANCE[b] for b in REFLECTIVE], np.float32)
+        irradiance = solar_irradiance(name.start)
+        reflectance *= np.array([np.pi / irradiance[band] for band in REFLECTIVE], np.float32)
     known = {"unfilled": unfilled, "summary_cloud": summary == 1}
     flags = flagged(reflectance, temperature, bayes, known)
     return Granule(name, reflectance, temperature, bayes, flags), problems
@@ -199,21 +202,21 @@ def _nominal(file: Any) -> tuple[int, int]:
 
 
 def _unfilled(temperature: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return the pixels without a measurement, in any of the ways in which files mark them.
+    """Return the pixels without any measurement, in any of the ways in which files mark them.
 
-    These are not-a-number, zero or below, or the granule's lowest value in all three channels at
-    once, which earlier loaders put in place of not-a-number. Three, since two channels do agree to
-    0.01 K by chance, though rarely.
+    These are not-a-number, zero or below in all three channels, or the granule's lowest value in
+    all three, which earlier loaders put in place of not-a-number. Three, since two channels do
+    agree to 0.01 K by chance, though rarely, and S7 alone is missing where it is out of its range.
     """
     known = np.isfinite(temperature) & (temperature > 0)
     least = temperature.min(where=known, initial=np.inf)
-    return any_channel(~known) | ~any_channel(temperature != least)
+    return ~any_channel(known) | ~any_channel(temperature != least)
 
 
 def temperature_problems(temperature: NDArray[np.float32], place: str) -> list[Problem]:
     """Return a problem if temperatures (row, column, 3) are mostly missing, or not in kelvin."""
     known = np.isfinite(temperature)
-    share = 1 - float(any_channel(~known).mean())
+    share = float(any_channel(known).mean())
     if share < MIN_FILLED:
         message = f"{MIN_FILLED:.0%} of pixels or more should be filled, {share:.1%} are"
         return [Problem("finite", place, message)]

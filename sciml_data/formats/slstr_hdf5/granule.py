@@ -10,10 +10,11 @@ extension `.hdf` instead of `.SEN3`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,7 @@ CENTRE_UM = {
 
 # Solar irradiance in the band, mW m-2 nm-1, at 15 March 2017: viscal.nc of the level-1 granule
 # S3A_SL_1_RBT____20170315T113420 (variables S1_solar_irradiances to S6_, mean of the detectors).
-# It goes with the inverse square of the distance of the sun, which was 0.9945 au that day: from
-# 4.3 % less in July to 2.3 % more in January.
+# `solar_irradiance` scales it to other days.
 SOLAR_IRRADIANCE = {
     "S1": 1859.03,
     "S2": 1538.28,
@@ -52,6 +52,7 @@ SOLAR_IRRADIANCE = {
     "S5": 248.224,
     "S6": 78.3506,
 }
+SOLAR_IRRADIANCE_TIME = datetime(2017, 3, 15, 11, 34, 20)  # noqa: DTZ001 - UTC, as in the names
 
 # How the level-1 product itself stores brightness temperature (S7_BT_in of the same granule):
 # packing with these loses nothing. The reflectance's step has no such origin: the native values
@@ -191,6 +192,31 @@ class Granule:
     extras: Mapping[str, xr.Variable] = field(default_factory=dict)
 
 
+def sun_distance(time: datetime) -> float:
+    """Return the distance of the sun in astronomical units.
+
+    Low-precision formula of the Astronomical Almanac (page C5), good to 0.0001.
+
+    Args:
+        time: UTC.
+    """
+    days = (time - datetime(2000, 1, 1, 12)) / timedelta(days=1)  # noqa: DTZ001 - UTC
+    anomaly = math.radians(357.528 + 0.9856003 * days)
+    return 1.00014 - 0.01671 * math.cos(anomaly) - 0.00014 * math.cos(2 * anomaly)
+
+
+def solar_irradiance(time: datetime) -> dict[str, float]:
+    """Return the solar irradiance of S1 to S6 at the distance of a day, mW m-2 nm-1.
+
+    Over a year it varies from -4.3 % (July) to +2.3 % (January) of `SOLAR_IRRADIANCE`.
+
+    Args:
+        time: UTC.
+    """
+    scale = (sun_distance(SOLAR_IRRADIANCE_TIME) / sun_distance(time)) ** 2
+    return {channel: value * scale for channel, value in SOLAR_IRRADIANCE.items()}
+
+
 def parse_granule_name(path: str) -> GranuleName | None:
     """Return the parts of the name at the end of a path, None if it is not a granule's name."""
     match = NAME.fullmatch(PurePosixPath(path).stem)
@@ -233,7 +259,7 @@ def flagged(
     with np.errstate(invalid="ignore"):
         observed = {
             "not_computed": bayes == NOT_COMPUTED,
-            "unfilled": any_channel(np.isnan(brightness_temperature)),
+            "unfilled": ~any_channel(np.isfinite(brightness_temperature)),
             "beyond_range": _beyond(brightness_temperature, COLDEST_K, HOTTEST_K)
             | _beyond(reflectance, *REFLECTANCE_RANGE),
             "reflectance_missing": any_channel(np.isnan(reflectance)),

@@ -29,9 +29,9 @@ from sciml_data.formats.slstr_hdf5.granule import (
     REFLECTANCE_RANGE,
     REFLECTANCE_STEP,
     REFLECTIVE,
-    SOLAR_IRRADIANCE,
     THERMAL,
     Granule,
+    solar_irradiance,
 )
 from sciml_data.registry.options import option
 
@@ -111,7 +111,7 @@ def ready_dataset(
             **{name: _with_scene(variable) for name, variable in cropped.extras.items()},
             **_scene_variables(granule, cropped, options),
         },
-        coords=_coordinates(rows, columns),
+        coords=_coordinates(granule, rows, columns),
         attrs=_attributes(granule, options),
     )
     for name, variable in dataset.variables.items():
@@ -380,7 +380,7 @@ def _flag_words(words: tuple[str, ...]) -> dict[str, Any]:
     return {"flag_values": np.arange(len(words), dtype=np.int8), "flag_meanings": " ".join(words)}
 
 
-def _coordinates(rows: slice, columns: slice) -> dict[str, Variable]:
+def _coordinates(granule: Granule, rows: slice, columns: slice) -> dict[str, Variable]:
     """Return native row and column of each pixel, and wavelength and irradiance of the bands."""
 
     def wavelengths(names: tuple[str, ...]) -> Any:
@@ -413,7 +413,7 @@ def _coordinates(rows: slice, columns: slice) -> dict[str, Variable]:
             wavelength,
         ),
         "thermal_wavelength": (("thermal_band",), wavelengths(THERMAL), wavelength),
-        "solar_irradiance": _irradiance(),
+        "solar_irradiance": _irradiance(granule),
     }
 
 
@@ -421,12 +421,12 @@ def _index(direction: str) -> dict[str, Any]:
     return {"long_name": f"native index, 1 km {direction} track", "units": "1"}
 
 
-def _irradiance() -> Variable:
+def _irradiance(granule: Granule) -> Variable:
     attributes = {
         "long_name": "solar irradiance of the band, E0",
         "units": "mW m-2 nm-1",
-        "comment": "of 15 March 2017, 0.9945 au from the sun, also for scenes of other days; over "
-        "a year it varies from -4.3 to +2.3 %",
+        "comment": "that of 15 March 2017, scaled to the distance of the sun at the scene's start",
     }
-    values = np.array([SOLAR_IRRADIANCE[name] for name in REFLECTIVE], np.float32)
-    return ("reflective_band",), values, attributes
+    irradiance = solar_irradiance(granule.name.start)
+    values = np.array([[irradiance[name] for name in REFLECTIVE]], np.float32)
+    return (SCENE, "reflective_band"), values, attributes

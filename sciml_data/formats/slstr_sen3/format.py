@@ -231,7 +231,7 @@ def _granule(files: Mapping[str, h5py.File], folder: str) -> slstr_hdf5.Granule:
     variable = files["flags_in.nc"]["confidence_in"]
     confidence, bits = variable[...], flag_bits(variable.attrs)
     known = {flag: confidence & bits[word] > 0 for word, flag in CONFIDENCE.items()}
-    known["unfilled"] |= np.isnan(temperature).any(-1)
+    known["unfilled"] |= np.isnan(temperature).all(-1)  # S7 alone may be out of its range
     extras = _geometry(files, temperature.shape[1]) | _flag_variables(files["flags_in.nc"])
     known["unlit"] = ~(extras["solar_zenith_angle"].values < HORIZON)
     bayes = files["flags_in.nc"]["bayes_in"][...]
