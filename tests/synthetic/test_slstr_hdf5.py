@@ -10,12 +10,14 @@ import pytest
 
 from sciml_data.errors import CallError
 from sciml_data.formats import Native
-from sciml_data.formats.slstr_hdf5 import REFLECTIVE, SOLAR_IRRADIANCE, parse_granule_name
+from sciml_data.formats.slstr_hdf5 import REFLECTIVE, parse_granule_name, solar_irradiance
 from sciml_data.registry.manifest import hash_file, manifest_of
 from sciml_data.synthetic import load_generator
 from sciml_data.synthetic.slstr_hdf5 import granules, orbit
+from sciml_data.synthetic.slstr_hdf5.clouds import make_clouds, tropopause_km
 from sciml_data.synthetic.slstr_hdf5.label import bayes_bits
 from sciml_data.synthetic.slstr_hdf5.scene import Scene, make_scene
+from sciml_data.synthetic.slstr_hdf5.surface import make_surface
 from tests.support.slstr_scenes import SAMPLE, SHAPE, scene_path, write_scenes
 
 REAL = (
@@ -100,11 +102,12 @@ def test_names_have_time_and_place_like_published_names() -> None:
 def scene_of(number: int, shape: tuple[int, int] = SHAPE) -> Scene:
     random = np.random.default_rng([7, number])
     at, start_s = granules.choose_frame(random, number, seed=7)
-    return make_scene(random, orbit.angles(at, start_s, shape))
+    return granules.draw_scene(random, at, start_s, shape, number=number)
 
 
 def test_brightness_temperature_has_the_products_steps() -> None:
-    steps = (scene_of(0).brightness_temperature.astype(float) - 283.73) / 0.01
+    temperature = scene_of(0).brightness_temperature.astype(float)
+    steps = (temperature[np.isfinite(temperature)] - 283.73) / 0.01
 
     np.testing.assert_allclose(np.rint(steps), steps, atol=5e-3)
 
@@ -113,7 +116,7 @@ def test_a_clear_sea_is_seen_a_little_too_cold_and_coldest_in_s9() -> None:
     scene = scene_of(1)
     clear = scene.depth == 0
     loss = [
-        float(np.median((scene.sea.temperature - scene.brightness_temperature[..., band])[clear]))
+        float(np.median((scene.surface.air - scene.brightness_temperature[..., band])[clear]))
         for band in range(3)
     ]
 
@@ -121,10 +124,10 @@ def test_a_clear_sea_is_seen_a_little_too_cold_and_coldest_in_s9() -> None:
 
 
 def test_thick_high_cloud_is_cold_bright_and_the_only_one_that_s4_sees() -> None:
-    scene = scene_of(0, (256, 256))
+    scene = scene_of(8, (256, 256))
     s4, s8 = scene.reflectance[..., 3], scene.brightness_temperature[..., 1]
-    cold = s8 < scene.sea.temperature - 40
-    low = (scene.depth > 5) & (s8 > scene.sea.temperature - 12)
+    cold = s8 < scene.surface.air - 40
+    low = (scene.depth > 5) & (s8 > scene.surface.air - 12)
 
     assert scene.reflectance[..., 2][cold | low].min() > 0.2
     assert np.median(s4[low]) < 0.01 < np.median(s4[cold])
@@ -133,7 +136,7 @@ def test_thick_high_cloud_is_cold_bright_and_the_only_one_that_s4_sees() -> None
 def test_low_cloud_at_night_is_colder_in_s7_than_in_s8() -> None:
     scene = scene_of(1, (256, 256))
     s7, s8 = (scene.brightness_temperature[..., band] for band in range(2))
-    low = (scene.depth > 5) & (s8 > scene.sea.temperature - 14)
+    low = (scene.depth > 5) & (s8 > scene.surface.air - 14)
     clear = scene.depth == 0
 
     assert np.median((s7 - s8)[low]) < -1 < np.median((s7 - s8)[clear])
@@ -143,7 +146,7 @@ def test_nothing_is_lit_at_night_and_reflectance_follows_its_formula_by_day() ->
     assert not scene_of(1).reflectance.any()
 
     scene = scene_of(0)
-    irradiance = np.array([SOLAR_IRRADIANCE[band] for band in REFLECTIVE])
+    irradiance = np.array([solar_irradiance(scene.time)[band] for band in REFLECTIVE])
     cosine = scene.angles.sun[..., None]
     np.testing.assert_allclose(
         scene.reflectance, np.pi * scene.radiance / (irradiance * cosine), rtol=1e-4, atol=1e-6
@@ -153,7 +156,7 @@ def test_nothing_is_lit_at_night_and_reflectance_follows_its_formula_by_day() ->
 def test_glint_brightens_the_clear_sea_where_waves_mirror_the_sun() -> None:
     random = np.random.default_rng(3)
     at = orbit.angles(granules.FIRST_ORBIT, *_overhead(granules.FIRST_ORBIT), shape=(64, 1500))
-    scene = make_scene(random, at)
+    scene = make_scene(random, at, orbit.node_time(granules.FIRST_ORBIT))
     clear = scene.depth == 0
     mirrored = clear & (at.tilt > np.cos(np.radians(8)))
     elsewhere = clear & (at.tilt < np.cos(np.radians(25)))
@@ -168,7 +171,7 @@ def _overhead(at: int) -> tuple[float]:
 
 
 def test_the_label_has_errors_of_its_own() -> None:
-    scene = scene_of(3, (256, 256))
+    scene = scene_of(1, (256, 256))
     called = bayes_bits(np.random.default_rng(0), scene) > 0
     there = scene.depth > 0.1
 
@@ -183,3 +186,83 @@ def test_the_sun_stands_where_the_almanac_says() -> None:
 
     assert np.degrees(np.arcsin(z)) == pytest.approx(0, abs=0.02)
     assert np.degrees(np.arctan2(y, x)) == pytest.approx((12 - 10 - 29 / 60) * 15 + 1.86, abs=0.1)
+
+
+def test_kinds_of_surface_and_light_meet_and_land_covers_its_share_of_the_earth() -> None:
+    kinds, lights = granules.SURFACES, granules.LIGHTS
+    pairs = {(kinds[n % len(kinds)], lights[n % len(lights)]) for n in range(70)}
+    mean = np.mean([np.mean(granules.LAND_SHARES[kind]) for kind in kinds])
+
+    assert pairs == {(kind, light) for kind in set(kinds) for light in set(lights)}
+    assert mean == pytest.approx(0.29, abs=0.01)
+
+
+def test_a_coast_has_sea_and_land_and_clear_land_is_brighter() -> None:
+    scene = scene_of(0, (256, 256))  # a coast by day
+    land, clear = scene.surface.land, scene.depth == 0
+    s3 = scene.reflectance[..., 2]
+
+    assert 0.1 < land.mean() < 0.7
+    assert np.median(s3[clear & land]) > 5 * np.median(s3[clear & ~land])
+
+
+def test_desert_is_bright_and_hot_by_day_and_lacks_s7_there() -> None:
+    shape = (128, 128)
+    at = orbit.angles(granules.FIRST_ORBIT, *_latitude(granules.FIRST_ORBIT, 24), shape)
+    scene = make_scene(np.random.default_rng(0), at, orbit.node_time(granules.FIRST_ORBIT), 0.99)
+    sand = (scene.depth == 0) & scene.surface.land & (scene.surface.sand > 0.8)
+    s7, s8, s9 = np.moveaxis(scene.brightness_temperature, -1, 0)
+
+    assert 0.35 < np.median(scene.reflectance[..., 1][sand]) < 0.5
+    assert np.median(s8[sand]) > 298
+    assert np.isnan(s7[sand]).mean() > 0.9
+    assert np.nanmax(s7) <= 311.01
+    assert np.isfinite(s8).all()
+    assert np.isfinite(s9).all()
+
+
+def _latitude(at: int, degrees: float) -> tuple[float]:
+    latitude, zenith = orbit.frame_angles(at)
+    away = np.where(zenith < 90, abs(abs(latitude) - degrees), np.inf)
+    return (float(np.argmin(away)) * orbit.GRANULE_S,)
+
+
+def test_cloud_edges_cover_pixels_in_part_and_cirrus_of_the_tropics_is_higher() -> None:
+    random = np.random.default_rng(0)
+    shape = (128, 128)
+    at = orbit.angles(granules.FIRST_ORBIT, 0, shape)
+    flow = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    time = orbit.node_time(granules.FIRST_ORBIT)
+    surface = make_surface(random, at, flow, land_share=0, time=time)
+    low, _, high = make_clouds(random, at.latitude, surface, flow)
+    partly = (low.cover > 0) & (low.cover < 1)
+    equator, north = tropopause_km(np.array([0.0, 60.0], np.float32))
+
+    assert partly.any()
+    assert not low.depth[low.cover == 0].any()
+    assert abs(np.median(high.top_km) - 15) < 2
+    assert equator > north + 5
+
+
+def test_low_cloud_is_as_often_thin_as_over_the_oceans() -> None:
+    """45 % of marine low cloud is thinner than an optical depth of 3 (Leahy et al. 2012)."""
+    shape, time = (256, 256), orbit.node_time(granules.FIRST_ORBIT)
+    depths, weights = [], []
+    for number in range(30):
+        random = np.random.default_rng(number)
+        at = orbit.angles(granules.FIRST_ORBIT, 300, shape)
+        flow = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+        surface = make_surface(random, at, flow, land_share=0, time=time)
+        low = make_clouds(random, at.latitude, surface, flow)[0]
+        depths.append(low.depth.ravel())
+        weights.append(low.cover.ravel())
+    depth, weight = np.concatenate(depths), np.concatenate(weights)
+
+    assert weight[depth < 3].sum() / weight.sum() == pytest.approx(0.45, abs=0.12)
+
+
+def test_a_narrow_scene_of_glint_is_where_the_sea_mirrors_the_sun() -> None:
+    glint, day = (scene_of(number) for number in (2, 5))
+
+    assert glint.angles.tilt.max() > np.cos(np.radians(15))
+    assert glint.angles.tilt.max() > day.angles.tilt.max()

@@ -1,11 +1,13 @@
-"""Synthetic sample of CloudMask's SLSTR granules: simulated ocean scenes in the native layout.
+"""Synthetic sample of CloudMask's SLSTR granules: simulated scenes in the native layout.
 
 granules   native files, and the times and places of the scenes
 orbit      position and angles of satellite and sun
-scene      sea, clouds, and the measurements of nine channels
-fields     correlated random fields
+surface    sea, land and the clear air above
+clouds     three layers of cloud
 radiance   radiative transfer, channel by channel
+scene      the measurements of nine channels
 label      cloud masks from the measurements
+fields     correlated random fields
 """
 
 import lazy_loader

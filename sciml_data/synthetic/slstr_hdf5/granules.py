@@ -1,8 +1,9 @@
 """Write the sample of CloudMask: native files of scenes at real times and places.
 
 Scenes are on orbits of October 2019, the month of the inference scenes, so day, night, twilight and
-glint follow from the sun. Each scene depends only on the seed and its own number. Any count can be
-made, in any order, by any number of processes, with the same bytes.
+glint follow from the sun. Kinds of light and of surface alternate. Each scene depends only on the
+seed and its own number. Any count can be made, in any order, by any number of processes, with the
+same bytes.
 
 Settings in `block["sample"]` and their defaults:
 
@@ -44,14 +45,18 @@ SPLITS = ("training", "inference")
 FIRST_ORBIT, ORBITS = 49 * ORBITS_PER_CYCLE + 16, 441  # October 2019; more scenes use later orbits
 ORBIT_STRIDE = 173  # coprime to ORBITS: every orbit is used before an orbit is used again
 # Kinds of light, which alternate.
-LIGHTS = ("day", "night", "glint", "night", "twilight", "day", "night", "day", "day", "night")
+LIGHTS = ("day", "night", "glint", "night", "twilight", "day", "night", "twilight", "day", "night")
 # Ranges in degrees of latitude (on either side of the equator) and of the sun's zenith angle.
 LIGHT_RANGES = {
-    "day": ((25, 62), (0, 68)),
+    "day": ((0, 62), (0, 68)),
     "glint": ((0, 25), (0, 45)),
     "night": ((0, 65), (100, 180)),
-    "twilight": ((50, 90), (84, 94)),
+    "twilight": ((50, 90), (87, 92)),
 }
+# Kinds of surface, which alternate; seven, so that each meets each kind of light. Four of the seven
+# have land; over many scenes it is 0.29 of the pixels, as of the Earth.
+SURFACES = ("coast", "sea", "coast", "land", "sea", "coast", "sea")
+LAND_SHARES = {"sea": (0.0, 0.0), "coast": (0.15, 0.65), "land": (0.8, 0.95)}
 SHORT_EVERY = 7  # one granule in seven is as short as a real granule that is known
 UNFILLED_LEFT, UNFILLED_RIGHT = 26 / 1500, 14 / 1500  # share of columns without data in it
 DELAY_S = 95_000  # from stop to creation of a non-time-critical granule: about a day
@@ -99,12 +104,39 @@ def write_scene(root: Path, seed: int, number: int, split: str, shape: tuple[int
     orbit, start_s = choose_frame(random, number, seed=seed)
     is_short = number % SHORT_EVERY == SHORT_EVERY - 1
     rows = shape[0] - ROWS_SHORT * is_short
-    scene = make_scene(random, orbits.angles(orbit, start_s, (rows, shape[1])))
+    scene = draw_scene(random, orbit, start_s, (rows, shape[1]), number=number)
     folder = root / split
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{granule_name(orbit, start_s, orbits.GRANULE_S - is_short).stem}.hdf"
     _write(path, scene, random, shape)
     return path
+
+
+def draw_scene(
+    random: np.random.Generator, orbit: int, start_s: float, shape: tuple[int, int], *, number: int
+) -> Scene:
+    """Return a scene of an orbit.
+
+    A scene that is narrower than the swath is anywhere in it; if it is of the kind "glint", as near
+    to the glint as the swath allows.
+
+    Args:
+        random: of the scene.
+        orbit: running number.
+        start_s: seconds from the ascending node to the first row.
+        shape: rows and columns.
+        number: of the scene, which says the kinds of light and surface.
+    """
+    middle_s = start_s + orbits.GRANULE_S / 2
+    land_share = random.uniform(*LAND_SHARES[SURFACES[number % len(SURFACES)]])
+    spare = max(orbits.SWATH_COLUMNS - shape[1], 0)
+    first = int(random.integers(spare + 1))
+    if LIGHTS[number % len(LIGHTS)] == "glint":
+        swath = orbits.angles(orbit, middle_s, (1, orbits.SWATH_COLUMNS))
+        first = int(np.clip(np.argmax(swath.tilt) - shape[1] // 2, 0, spare))
+    angles = orbits.angles(orbit, start_s, shape, first)
+    time = orbits.node_time(orbit) + timedelta(seconds=middle_s)
+    return make_scene(random, angles, time, float(land_share))
 
 
 def _check(settings: Mapping[str, Any]) -> None:

@@ -25,7 +25,8 @@ ALTITUDE_KM = 814.5
 NODE_LOCAL_HOUR = 22.0  # local solar time of the ascending node; the descending is at 10:00
 EARTH_KM = 6371.0
 GRANULE_S = 180
-TRACK_COLUMN = 998 / 1500  # track_offset of the 1 km nadir grid, as a share of its width
+SWATH_COLUMNS = 1500  # of the 1 km nadir grid
+TRACK_COLUMN = 998  # track_offset of the same grid
 # The oblique swath is 740 km wide (Coppo et al. 2010, doi 10.1117/12.868451).
 OBLIQUE_HALF_WIDTH_KM = 370.0
 
@@ -113,23 +114,24 @@ def frame_angles(orbit: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.degrees(np.arcsin(below[:, 2])), zenith
 
 
-def angles(orbit: int, start_s: float, shape: tuple[int, int]) -> Angles:
+def angles(orbit: int, start_s: float, shape: tuple[int, int], first_column: int = 0) -> Angles:
     """Return the angles of a granule.
 
     Args:
         orbit: running number.
         start_s: seconds from the ascending node to the first row.
         shape: rows and columns of 1 km; columns run eastward on a descending pass.
+        first_column: of the swath; a scene may be narrower than the swath.
     """
     rows, columns = shape
     row_s = float(PERIOD_S / (2 * np.pi * EARTH_KM))  # the ground track takes this for 1 km
     below, ahead = track(orbit, start_s + row_s * np.arange(rows, dtype=np.float64))
     aside = np.cross(below, ahead)  # left of flight: east when descending
-    across_km = np.arange(columns) - TRACK_COLUMN * columns
+    across_km = np.arange(columns, dtype=np.float64) + first_column - TRACK_COLUMN
     across = (across_km / EARTH_KM)[None, :, None]  # radians
     place = (below[:, None] * np.cos(across) + aside[:, None] * np.sin(across)).astype(np.float32)
-    to_satellite = ((EARTH_KM + ALTITUDE_KM) / EARTH_KM * below)[:, None] - place
-    to_satellite = _unit(to_satellite.astype(np.float32))
+    away = ((EARTH_KM + ALTITUDE_KM) / EARTH_KM * below)[:, None] - place
+    to_satellite = _unit(away.astype(np.float32))
     middle = node_time(orbit) + timedelta(seconds=start_s + row_s * rows / 2)
     sun = sun_direction(middle).astype(np.float32)
     facet = _unit(to_satellite + sun)
