@@ -5,9 +5,9 @@ Run, with data from the public addresses or from a mirror beside the checkout:
     python benchmarks/cloudmask_transfer.py --mirror file:../shared/mirror RUN...
 
 RUN are folders of finished runs (`sciml-data run cloudmask --sample --name NAME`): their networks
-are scored. The baselines, and a pixel classifier that is no part of the benchmark (gradient
-boosting of the nine channels, with missing ones as they are), are fitted to the same sample: repeat
-the settings of its size with `--sample-set`.
+are scored. The baselines are fitted to the same sample: repeat the settings of its size with
+`--sample-set`. `boosting, own channels` is the baseline `boosting`, fitted to the channels that the
+instrument of the scene has: AATSR lacks S4 and S6, which the sample never does.
 
 Real scenes are the two of `slstr_real_mini` by day. Scores are over valid pixels, by surface,
 against the mask of each product, which is not the label that the models were trained on:
@@ -18,6 +18,8 @@ against the mask of each product, which is not the label that the models were tr
 
 `summary`, a baseline of the benchmark, is that mask itself, so it is left out. The pixels of
 `slstr_subset` are 50 km apart: a network that looks at neighbours sees an image that never was.
+
+`--to results/cloudmask/transfer` stores the table for docs/results.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import argparse
 import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +36,55 @@ import numpy as np
 import numpy.typing as npt
 
 import sciml_data
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import find_registry
+from sciml_data.results.pages import write_script_table
 
 DATASET = "slstr_real_mini"
 SCENES = {"slstr_subset": "SLSTR, 13 March 2017", "aatsr": "AATSR, 4 May 2003"}
 SURFACES = {"sea": 0, "land": 1}
 FLAG_SUMMARY = 256
 WEIGHTS = "checkpoint/best.weights.h5"
+COLUMNS = ["scene", "surface", "pixels", "model", "share of cloud", "accuracy", "Kuiper skill"]
+Row = Sequence[float | str | None]
 Mask = Callable[[Any], npt.NDArray[Any]]
 
 
 def main() -> None:
     """Print a row for each scene and surface, a column for each model."""
     arguments = _arguments()
-    masks, loaded = sample_masks(arguments.home, arguments.sample_set, arguments.seed)
+    masks, loaded = sample_masks(arguments.home, arguments.sample_set)
     masks |= {Path(run).name: network(Path(run), loaded) for run in arguments.runs}
-    print("| scene | surface | pixels | cloud | " + " | ".join(masks) + " |")
-    print("|" + "---|" * (len(masks) + 4))
+    rows: list[Row] = []
     for place, scene, surface in real_scenes(arguments.home, arguments.mirror):
-        said = {name: mask(scene) >= 0.5 for name, mask in masks.items()}
+        predicted = {name: mask(scene) >= 0.5 for name, mask in masks.items()}
         for word, number in SURFACES.items():
             chosen = scene.valid & (surface == number)
             truth = scene.cloud[chosen]
-            cells = [
-                f"{accuracy:.2f} / {skill:.2f}".replace("-0.00", "0.00")
-                for accuracy, skill in (scores(truth, cloud[chosen]) for cloud in said.values())
-            ]
-            row = [SCENES[place], word, f"{len(truth):,}", f"{truth.mean():.2f}", *cells]
-            print("| " + " | ".join(row) + " |")
+            for name, cloud in predicted.items():
+                measured = (float(truth.mean()), *scores(truth, cloud[chosen]))
+                rows.append([SCENES[place], word, str(len(truth)), name, *measured])
+    for row in (COLUMNS, *rows):
+        cells = [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
+        print("| " + " | ".join(cells) + " |")
+    if arguments.to:
+        store(arguments.to, rows, loaded, arguments.runs)
+
+
+def store(folder: Path, rows: Sequence[Row], loaded: Any, runs: Sequence[str]) -> None:
+    """Write the table for docs/results; see `write_script_table`."""
+    registry = find_registry(None)
+    real = load_descriptor(registry, DATASET, "1.0").manifest
+    opened = loaded.opened
+    data = {
+        f"{opened.source.dataset_id} (sample)": opened.source.manifest_digest,
+        f"{DATASET} 1.0": f"sha256:{real.digest}" if real else "",
+    }
+    names = f" Networks: {', '.join(Path(run).name for run in runs)}." if runs else ""
+    remark = f"Fitted to {len(opened.problem.scored('train'))} scenes of the sample.{names}"
+    write_script_table(
+        folder, COLUMNS, rows, data=data, runner=registry.runner("cloudmask"), remark=remark
+    )
 
 
 def scores(truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> tuple[float, float]:
@@ -75,43 +100,40 @@ def scores(truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> tuple[f
     return accuracy, float(said[truth].mean() - said[~truth].mean())
 
 
-def sample_masks(
-    home: str | None, sample_set: Sequence[str], seed: int
-) -> tuple[dict[str, Mask], Any]:
-    """Return baselines and pixel classifier by name, and the benchmark on its sample.
+def sample_masks(home: str | None, sample_set: Sequence[str]) -> tuple[dict[str, Mask], Any]:
+    """Return baselines by name, and the benchmark on its sample.
 
     Args:
         home: folder of all data.
         sample_set: `KEY=VALUE` texts for the size of the sample.
-        seed: of the pixel classifier.
     """
     loaded = sciml_data.load_benchmark("cloudmask", sample=True, sample_set=sample_set, home=home)
     problem: Any = loaded.opened.problem
+    print(
+        f"fitted to {len(problem.scored('train'))} scenes, {len(problem.training_pixels[0])} pixels"
+    )
     scenes = runner("scenes").read_scenes(problem.scenes, problem.scored("train"))
     masks = dict(
         runner("baselines").fit_masks(scenes, *problem.training_pixels, problem.statistics)
     )
     del masks["summary"]
-    pixels, cloudy = problem.training_pixels
-    return {**masks, "pixel classifier": pixel_classifier(pixels, cloudy, seed)}, loaded
+    return {**masks, "boosting, own channels": own_channels(*problem.training_pixels)}, loaded
 
 
-def pixel_classifier(pixels: npt.NDArray[Any], cloudy: npt.NDArray[np.bool_], seed: int) -> Mask:
-    """Return gradient boosting of the nine channels of a pixel, fitted to the sample.
+def own_channels(pixels: npt.NDArray[Any], cloudy: npt.NDArray[np.bool_]) -> Mask:
+    """Return the baseline `boosting`, fitted for each scene to the channels that it has.
 
     Args:
-        pixels: (pixel, 9) channels, NaN where missing.
+        pixels: (pixel, 9) channels of the sample, NaN where missing.
         cloudy: (pixel,) the label.
-        seed: of the classifier.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    model = HistGradientBoostingClassifier(random_state=seed).fit(pixels, cloudy)
+    baselines = runner("baselines")
+    stride = max(1, len(pixels) // baselines.MAX_PIXELS)
 
     def mask(scene: Any) -> npt.NDArray[Any]:
-        channels = scene.channels.reshape(-1, pixels.shape[1])
-        probability = model.predict_proba(channels)[:, 1]
-        return np.asarray(probability.reshape(scene.cloud.shape))
+        has = np.isfinite(scene.channels).any(axis=(0, 1))
+        fitted = baselines.fit_boosting(pixels[::stride, has], cloudy[::stride])
+        return np.asarray(fitted(replace(scene, channels=scene.channels[..., has])))
 
     return mask
 
@@ -167,8 +189,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="folder of a finished run")
     parser.add_argument("--mirror", action="append", default=[], help="as of sciml-data get")
     parser.add_argument("--home", help="folder of all data")
+    parser.add_argument("--to", type=Path, help="folder of the stored table")
     parser.add_argument("--sample-set", action="append", default=[], help="size of the sample")
-    parser.add_argument("--seed", type=int, default=0, help="of the pixel classifier")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Baselines without a network: all cloud, the product's own summary mask, logistic regression.
+"""Baselines without a network: constants, the product's own mask, and classifiers of a pixel.
 
 The first two are masks without probabilities. Their probabilities are estimated from the training
 scenes: the share of cloud among all pixels, or among the pixels of each class. Their classes do
@@ -16,7 +16,7 @@ from .scenes import Mask, Scene
 
 # A probability of cloud never crosses 1/2, so that the class of the mask stays as it is.
 MIN_CLOUD_PROBABILITY = 0.51
-MAX_PIXELS = 200_000  # for the logistic regression
+MAX_PIXELS = 200_000  # for the classifiers of a pixel
 PENALTY = 1e-3  # on the squared weights of standardised channels, per pixel
 TOLERANCE = 1e-10  # of the gradient of the mean loss, at which the fit has converged
 LIGHT_CHANNEL, MIN_LIT = "S1", 0.02  # reflectance, as in the ready form's flag `unlit`
@@ -44,6 +44,7 @@ def fit_masks(
             scene.summary, np.float32(where_cloud), np.float32(where_clear)
         ),
         "logistic": fit_logistic(pixels[::stride], cloudy[::stride], statistics),
+        "boosting": fit_boosting(pixels[::stride], cloudy[::stride]),
     }
 
 
@@ -87,6 +88,29 @@ def fit_logistic(pixels: Floats, cloudy: Flags, statistics: Statistics) -> Mask:
         features = _features(scene.channels.reshape(-1, len(CHANNELS)), statistics)
         probability = model.predict_proba(features) @ model.classes_  # of the class True
         return np.asarray(probability.reshape(scene.cloud.shape))
+
+    return mask
+
+
+def fit_boosting(pixels: Floats, cloudy: Flags) -> Mask:
+    """Return gradient boosting of a pixel's channels, which takes missing ones as they are.
+
+    Args:
+        pixels: (pixel, channel), NaN where missing; the scenes have the same channels.
+        cloudy: (pixel,) the label.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    if cloudy.all() or not cloudy.any():
+        share = np.float32(cloudy.all())
+        return lambda scene: np.full(scene.cloud.shape, share, np.float32)
+    # Settings are scikit-learn's; without early stopping, fits do not depend on the drawn pixels.
+    model = HistGradientBoostingClassifier(random_state=0, early_stopping=False)
+    model.fit(pixels, cloudy)
+
+    def mask(scene: Scene) -> Floats:
+        channels = scene.channels.reshape(-1, pixels.shape[1])
+        return np.asarray(model.predict_proba(channels)[:, 1].reshape(scene.cloud.shape))
 
     return mask
 

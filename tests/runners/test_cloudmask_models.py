@@ -189,6 +189,31 @@ def test_the_logistic_baseline_is_fitted_to_convergence() -> None:
     assert ((probability.ravel() > 0.5) == cloudy).mean() > 0.7
 
 
+def boosting(pixels: Any, cloudy: Any) -> Any:
+    """Return probabilities of the boosting baseline, fitted to the pixels that it predicts."""
+    mask = module("baselines").fit_boosting(pixels, cloudy)
+    channels = pixels.reshape(50, 100, -1)
+    return mask(SimpleNamespace(channels=channels, cloud=cloudy.reshape(50, 100))).ravel()
+
+
+def test_the_boosting_baseline_learns_from_a_channel_that_is_missing() -> None:
+    pytest.importorskip("sklearn")
+    _, pixels = statistics()
+    lacking = np.random.default_rng(3).random(5000) < 0.3
+    pixels = np.where(lacking[:, None] & (np.arange(9) == 6), np.float32("nan"), pixels)
+    cloudy = lacking | (pixels[:, 2] > 1)
+
+    assert ((boosting(pixels, cloudy) > 0.5) == cloudy).mean() > 0.99
+    assert ((boosting(pixels[:, :7], cloudy) > 0.5) == cloudy).mean() > 0.99
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_pixels_of_one_class_have_a_boosting_baseline_too(label: float) -> None:
+    pytest.importorskip("sklearn")
+
+    assert (boosting(statistics()[1], np.full(5000, label > 0)) == label).all()
+
+
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_pixels_of_one_class_have_a_logistic_baseline_too(label: float) -> None:
     pytest.importorskip("sklearn")

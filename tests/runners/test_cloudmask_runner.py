@@ -232,7 +232,7 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
 
     assert {key.partition(".")[0] for key in scores[0]} == {metric.id for metric in task.metrics}
     assert len({frozenset(by_metric) for by_metric in scores}) == 1
-    assert set(problem.baselines()) == {"all_cloud", "summary", "logistic"}
+    assert set(problem.baselines()) == {"all_cloud", "summary", "logistic", "boosting"}
     assert {target.metric for target in task.targets} <= set(scores[0])
 
 

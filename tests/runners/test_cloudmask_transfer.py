@@ -1,4 +1,4 @@
-"""What a pixel classifier of the synthetic sample makes of real sea and real desert."""
+"""What classifiers of a pixel make of the real desert, fitted to the synthetic sample."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def test_scores_are_accuracy_and_kuiper_skill(transfer: ModuleType) -> None:
 @pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_a_pixel_classifier_of_the_sample_calls_the_real_desert_cloud(
+def test_classifiers_of_a_pixel_know_the_real_desert(
     transfer: ModuleType, shared: Path, home: Home
 ) -> None:
-    masks, _ = transfer.sample_masks(str(home.root), (), seed=0)
-    found: dict[str, dict[str, float]] = {"logistic": {}, "pixel classifier": {}}
-    for place, scene, surface in transfer.real_scenes(str(home.root), [f"file:{shared}/mirror"]):
-        land = scene.valid & (surface == SURFACE_LAND)
-        for name, accuracy in found.items():
-            said = masks[name](scene)[land] >= 0.5
-            accuracy[place] = round(transfer.scores(scene.cloud[land], said)[0], 2)
+    """They called all of it cloud (accuracy 0.02) while the sample had no land."""
+    masks, _ = transfer.sample_masks(str(home.root), ())
+    scenes = transfer.real_scenes(str(home.root), [f"file:{shared}/mirror"])
+    place, scene, surface = next(scenes)
+    land = scene.valid & (surface == SURFACE_LAND)
 
-    # The sample has no land, so both call all of it cloud: the accuracy is the share of cloud. With
-    # a generator that knows bright land, the accuracy over the desert should be 0.80 or more.
-    everything_cloud = {"slstr_subset": 0.02, "aatsr": 0.56}
-    assert found == {"logistic": everything_cloud, "pixel classifier": everything_cloud}
+    assert place == "slstr_subset"
+    for name in ("logistic", "boosting"):
+        cloud = masks[name](scene)[land] >= 0.5
+        accuracy, skill = transfer.scores(scene.cloud[land], cloud)
+        assert accuracy >= 0.80, name
+        assert skill >= 0.4, name  # calling all of it clear has accuracy 0.98 and skill 0

@@ -67,6 +67,17 @@ class _Kind:
     field: Field
     level: Field
     inner: float  # standard deviation of the field inside a pixel
+    scale: float  # optical depth where the field exceeds the level by one
+    texture: float  # standard deviation of the logarithm of the water
+    ice: float
+
+    def layer(self, water: Field, top_km: Field, fineness: Field) -> Layer:
+        """Return the layer with a field of water, of mean 0 and variance 1."""
+        cover = self.cover()
+        excess = np.maximum(self.field - self.level, 0) + np.float32(0.4 * self.inner)
+        grown = self.scale * excess**GROWTH * np.exp(np.float32(self.texture) * water)
+        depth = np.where(cover > 0, np.minimum(grown, MAX_DEPTH), 0).astype(np.float32)
+        return Layer(depth, np.asarray(top_km, np.float32), self.ice, cover, fineness)
 
     def cover(self) -> Field:
         """Return the share of each pixel that is cloud: of a normal distribution, above the level.
@@ -75,10 +86,6 @@ class _Kind:
         """
         share = 1 / (1 + np.exp(np.clip((self.level - self.field) * (1.702 / self.inner), -40, 40)))
         return np.where(share < 0.01, 0, np.where(share > 0.99, 1, share)).astype(np.float32)
-
-    def excess(self) -> Field:
-        """Return by how much the cloudy share of a pixel exceeds the level."""
-        return np.maximum(self.field - self.level, 0) + np.float32(0.4 * self.inner)
 
 
 def make_clouds(
@@ -117,9 +124,9 @@ def make_clouds(
     water = field(60, WATER_SLOPE)
     height = field(300, 3.6)
     kinds = (
-        _Kind(low, level, 0.65 * _inside_pixel(size_km, 3.2)),
-        _Kind(front, level, _inside_pixel(500, 3.2)),
-        _Kind(cirrus, level, 0.8 * _inside_pixel(300, 2.9)),
+        _Kind(low, level, 0.65 * _inside_pixel(size_km, 3.2), LOW_DEPTH, 0.8, 0.0),
+        _Kind(front, level, _inside_pixel(500, 3.2), FRONT_DEPTH, 0.5, 0.5),
+        _Kind(cirrus, level, 0.8 * _inside_pixel(300, 2.9), CIRRUS_DEPTH, 0.6, 1.0),
     )
     thick = np.clip(front - level, 0, 2)
     top = tropopause_km(latitude)
@@ -130,17 +137,8 @@ def make_clouds(
     )
     fineness = np.exp(np.float32(FINENESS_SPREAD) * field(200, 3.2))
     fineness *= np.where(surface.land, np.float32(FINENESS_LAND), np.float32(1))
-    scales = ((LOW_DEPTH, 0.8), (FRONT_DEPTH, 0.5), (CIRRUS_DEPTH, 0.6))
-    layers = []
-    for kind, height_km, (scale, texture), ice in zip(
-        kinds, heights, scales, (0.0, 0.5, 1.0), strict=True
-    ):
-        grown = scale * kind.excess() ** GROWTH * np.exp(np.float32(texture) * water)
-        cover = kind.cover()
-        depth = np.where(cover > 0, np.minimum(grown, MAX_DEPTH), 0)
-        top_km = height_km.astype(np.float32)
-        layers.append(Layer(depth.astype(np.float32), top_km, ice, cover, fineness))
-    return layers
+    pairs = zip(kinds, heights, strict=True)
+    return [kind.layer(water, top_km, fineness) for kind, top_km in pairs]
 
 
 def _level(random: np.random.Generator, field: Field, latitude: Field, surface: Surface) -> Field:
