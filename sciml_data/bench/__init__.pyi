@@ -3,7 +3,7 @@ from .interface import Benchmark, Problem, RunnerModule, check_problem, load_run
 from .monitoring.machine import import_tensorflow_quietly
 from .monitoring.sampler import Monitor
 from .record.record import RECORD_NAME, check_repeats, load_record
-from .record.report import run_table, spread_table
+from .record.report import compare_table, run_table, spread_table
 from .record.runs import (
     LATEST,
     all_runs,
@@ -60,6 +60,7 @@ __all__ = [
     "check_repeats",
     "check_request",
     "choose_variant",
+    "compare_table",
     "datasets_of",
     "draw_figures",
     "draw_monitor",

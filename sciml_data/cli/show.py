@@ -25,6 +25,7 @@ Examples:
   sciml-data show latest --figures figures/
   sciml-data show 3f2a91c0 --json
   sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
+  sciml-data show 3f2a91c0 --compare 77d0c4e1
 """
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
@@ -33,6 +34,13 @@ Examples:
     "--figures",
     type=UserPath(file_okay=False),
     help="Folder for copies of the figures, which are stored in the run's folder.",
+)
+@click.option(
+    "--compare",
+    "others",
+    multiple=True,
+    metavar="RUN",
+    help="Run of another model to compare with; give it several times for repeats of it.",
 )
 @click.option("--no-figures", is_flag=True, help="Print the scores only.")
 @registry_option
@@ -44,6 +52,7 @@ def command(
     figures: Path | None,
     registry: RegistryPath,
     *,
+    others: tuple[str, ...],
     as_json: bool,
     no_figures: bool,
     **places: Any,
@@ -52,13 +61,21 @@ def command(
 
     Several runs that differ only in their seed are printed as median and spread. Runs with
     different data, or synthetic and real runs together, are an error.
+
+    Below a score are its 95 % interval, and whether the model is better or worse than each
+    baseline. With --compare, the headline scores of two models are compared in the same way.
     """
-    from sciml_data.bench import check_repeats, find_runs, run_table, spread_table
+    from sciml_data.bench import check_repeats, compare_table, find_runs, run_table, spread_table
 
     place = home_of(places)
     found, left_out = find_runs(place, runs)
     log_left_out(left_out)
     records = [record for _, record in found]
+    if others:
+        compared, left_out = find_runs(place, others)
+        log_left_out(left_out)
+        click.echo(compare_table(records, [record for _, record in compared]))
+        return
     several = len(records) > 1
     if several:
         check_repeats(records)

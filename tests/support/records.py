@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from sciml_data.bench.monitoring.machine import not_monitored
 from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear
+from sciml_data.bench.scoring.intervals import Replicates, Sampling
+from sciml_data.bench.scoring.scores import Score, metric_rows, sampling_block
+from sciml_data.bench.task.task import load_task
+from tests.support.paths import TOY_REGISTRY
 
 HASH = "sha256:" + "a" * 64
 
@@ -154,4 +162,38 @@ def seeded(seed: int, score: float, **changed: Any) -> dict[str, Any]:
     record = sample_record(**changed)
     record["seeds"] = {**record["seeds"], "seed": seed}
     record["metrics"] = [{**record["metrics"][0], "score": score}]
+    return record
+
+
+def resampled(
+    seed: int = 0,
+    model: Sequence[float] = (),
+    *,
+    units: int = 12,
+    digest: str = "0",
+    **changed: Any,
+) -> dict[str, Any]:
+    """Return a record with intervals: values of 12 cells, of which each score is the mean.
+
+    Args:
+        seed: of the run.
+        model: value of each cell; by default near 0.5. The baseline `mean` has 0.7 in each.
+        units: number of cells that the record names; with fewer than five there are no intervals.
+        digest: a digit, of the units.
+        changed: fields of the record.
+    """
+    values = np.linspace(0.4, 0.6, 12) if not len(model) else np.asarray(model, float)
+    mean = np.linspace(0.72, 0.68, 12)
+    reason = None if units > 4 else f"too few units for an interval (cell: {units})"
+    sampling = Sampling({"cell": units}, {"cell": units}, f"sha256:{digest * 64}", reason=reason)
+
+    def score(of_cells: Any) -> Score:
+        without = (of_cells.sum() - of_cells) / (len(of_cells) - 1)
+        return Score(float(of_cells.mean()), None, Replicates.of([without[:units]], sampling))
+
+    scores = {"test": {"rmse.a": score(values)}}
+    task = replace(load_task(TOY_REGISTRY / "runners" / "toy"), headline_metric="rmse.a")
+    record = seeded(seed, 0.5, **changed)
+    record["metrics"] = metric_rows(task, scores, {"mean": {"test": {"rmse.a": score(mean)}}})
+    record["resampling"] = sampling_block(scores)
     return record

@@ -14,7 +14,7 @@ from .record import (
     schema_problems,
     write_record,
 )
-from .report import run_table, spread_table
+from .report import compare_table, run_table, spread_table
 from .runs import (
     LATEST,
     OUTPUTS_FOLDER,
@@ -35,6 +35,7 @@ __all__ = [
     "SCHEMA_PATH",
     "all_runs",
     "check_repeats",
+    "compare_table",
     "contradictions",
     "digest",
     "find_run",

@@ -6,12 +6,14 @@ A report on a synthetic sample is marked in its first and its last line.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.record import check_repeats, is_external, own_model_remark
+from sciml_data.bench.record.record import SHORT_ID, check_repeats, is_external, own_model_remark
+from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import MODEL
+from sciml_data.errors import CallError, Problem
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 EXTERNAL_MARK = (
@@ -52,13 +54,111 @@ def spread_table(records: Sequence[Record]) -> str:
     baselines = _baselines(first["metrics"])
     lines = [["part", "metric", "median", "std", "min", "max", *baselines]]
     for row in first["metrics"]:
-        repeats = [_same_row(record, row) for record in records]
+        repeats = [find_row(record, row["part"], row_key(row)) for record in records]
         scores = [other["score"] for other in repeats if other["score"] is not None]
         medians = [
             _median([other["baselines"].get(name) for other in repeats]) for name in baselines
         ]
         lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, medians)])
+    blocks = [head, _grid(lines, text_columns=2), *_pooled_block(records, baselines)]
+    return "\n\n".join([*marks, *blocks, *marks])
+
+
+def compare_table(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
+    """Return how the mean of some runs compares with the mean of others, on the headline metric.
+
+    Args:
+        ours: one run or several repeats.
+        theirs: of another model, or with other settings.
+
+    Raises:
+        CallError: the runs of a side are not repeats, or the sides have no scores of the same
+            samples with replicates.
+    """
+    for records in (ours, theirs):
+        check_repeats(records)
+    names = [
+        f"{_name(records[0])}, {len(records)} run{'s' if len(records) > 1 else ''}"
+        for records in (ours, theirs)
+    ]
+    lines = [
+        ["part", "metric", "first", "second", "first - second", "95 % interval", "the first is"]
+    ]
+    for part, key in _resampled(ours[0]):
+        first, second = (pool(records, part, key) for records in (ours, theirs))
+        comparison = compare_pooled(first, second)
+        if first and second and comparison:
+            means = [_number(first.mean), _number(second.mean)]
+            difference = f"{comparison.difference:+.3g}"
+            ends = _ends(comparison.lower, comparison.upper)
+            lines.append([part, key, *means, difference, ends, comparison.verdict])
+    if len(lines) == 1:
+        raise CallError(
+            "the runs cannot be compared: they have no intervals for the same samples",
+            problems=[*_sampling_problems(ours[0]), *_sampling_problems(theirs[0])],
+            untouched="nothing was compared",
+            hint="runs on the same data, split and targets can be compared; `sciml-data rescore` "
+            "adds intervals to older records",
+        )
+    marks = [SYNTHETIC] if ours[0]["synthetic"] or theirs[0]["synthetic"] else []
+    head = f"first:  {names[0]}\nsecond: {names[1]}"
     return "\n\n".join([*marks, head, _grid(lines, text_columns=2), *marks])
+
+
+def _resampled(record: Record) -> list[tuple[str, str]]:
+    """Return part and metric key of the rows that have replicates."""
+    return [(row["part"], row_key(row)) for row in record["metrics"] if "replicates" in row]
+
+
+def _sampling_problems(record: Record) -> list[Problem]:
+    run = str(record["run_id"])[:SHORT_ID]
+    if "resampling" not in record:
+        return [Problem("intervals", run, "the record has no intervals")]
+    parts = record["resampling"]["parts"].items()
+    return [
+        Problem("intervals", run, f"{part}: {each['reason']}")
+        for part, each in parts
+        if each["reason"]
+    ]
+
+
+def _pooled_block(records: Sequence[Record], baselines: Sequence[str]) -> list[str]:
+    """Return a block with the mean of repeats, its interval, and how it compares with baselines."""
+    lines = [
+        ["part", "metric", "mean", "95 % interval", *(f"against {name}" for name in baselines)]
+    ]
+    for part, key in _resampled(records[0]):
+        own = pool(records, part, key)
+        if own is None or own.interval is None:
+            continue
+        verdicts = []
+        for name in baselines:
+            comparison = compare_pooled(own, pool(records, part, key, name))
+            verdicts.append(
+                f"{comparison.verdict} ({_ends(comparison.lower, comparison.upper)})"
+                if comparison
+                else MISSING
+            )
+        lines.append([part, key, _number(own.mean), _ends(*own.interval), *verdicts])
+    if len(lines) == 1:
+        return []
+    head = "mean over the runs, and the difference from each baseline"
+    return [f"{head}: {_units_of(records[0])}\n{_grid(lines, text_columns=2)}"]
+
+
+def _units_of(record: Record) -> str:
+    """Return what the intervals of a record resample, such as `39 units of the kind cell`."""
+    parts = record["resampling"]["parts"].items()
+    texts = [f"{part} by {_kinds(each)}" for part, each in parts if not each["reason"]]
+    return f"95 % intervals, {'; '.join(texts)}"
+
+
+def _kinds(sampling: Mapping[str, Any]) -> str:
+    return " and ".join(f"{count:,} units ({kind})" for kind, count in sampling["units"].items())
+
+
+def _ends(lower: float, upper: float) -> str:
+    return f"{lower:.3g} to {upper:.3g}"
 
 
 def _name(record: Record) -> str:
@@ -95,7 +195,23 @@ def _headline(record: Record) -> list[str]:
             )
             model = f"{record['model']['name']} {_number(row['score'])}"
             lines.append(f"{key}, {row['part']}: {model}  baselines: {baselines}")
+            lines += _uncertainty(record, row)
     return lines
+
+
+def _uncertainty(record: Record, row: Row) -> Iterator[str]:
+    """Yield a line with the interval of a score, and one for each comparison with a baseline."""
+    sampling = record.get("resampling", {}).get("parts", {}).get(row["part"])
+    if sampling is None:
+        return
+    if sampling["reason"]:
+        yield f"  no interval: {sampling['reason']}"
+    elif row.get("interval"):
+        ends = _ends(row["interval"]["lower"], row["interval"]["upper"])
+        yield f"  95 % interval {ends}, by {_kinds(sampling)}"
+    for name, paired in row.get("comparisons", {}).items():
+        ends = _ends(paired["lower"], paired["upper"])
+        yield f"  less {name}: {paired['difference']:+.3g} ({ends}), {paired['verdict']}"
 
 
 def _part_block(record: Record, part: str) -> str:
@@ -181,13 +297,6 @@ def _timing(record: Record) -> str:
         + f"  strategy {devices['strategy']}, replicas {devices['replicas']}",
     ]
     return "\n".join(lines)
-
-
-def _same_row(record: Record, row: Row) -> Row:
-    for other in record["metrics"]:
-        if (row_key(other), other["part"]) == (row_key(row), row["part"]):
-            return dict(other)
-    return {"score": None, "baselines": {}}
 
 
 def _baselines(rows: Iterable[Row]) -> list[str]:

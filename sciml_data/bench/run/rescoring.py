@@ -299,7 +299,7 @@ def _scores(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], float | No
 
 
 def _ends(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], float | None]:
-    """Return the ends of all intervals of rows, named like scores."""
+    """Return the ends of all intervals of rows, and their replicates, named like scores."""
     ends = {}
     for row in rows:
         of_names = {"model": row.get("interval") or {}}
@@ -308,6 +308,9 @@ def _ends(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], float | None
             for end in ("lower", "upper"):
                 if end in interval:
                     ends[row["part"], f"{row_key(row)}, {end} end", name] = interval[end]
+        for name, values in row.get("replicates", {}).get("scores", {}).items():
+            for number, value in enumerate(values):
+                ends[row["part"], f"{row_key(row)}, without group {number}", name] = value
     return ends
 
 

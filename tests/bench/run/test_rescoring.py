@@ -45,6 +45,43 @@ def test_a_typed_score_is_found_by_rescoring(done: Path, tmp_path: Path) -> None
     assert load_record(copy)["verification"]["state"] == "unchecked"
 
 
+def test_a_typed_interval_is_found_by_rescoring(done: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(done, tmp_path / "copy"))
+    record = load_record(copy)
+    row = next(row for row in record["metrics"] if "replicates" in row)
+    row["interval"]["lower"] -= 0.01
+    row["comparisons"]["mean"]["upper"] += 0.01
+    row["replicates"]["scores"]["model"][3] += 0.01
+    write_record(copy, record)
+
+    _, differences = rescore(copy, REGISTRY, stage=toy_source)
+
+    assert {(one.metric, one.predictor) for one in differences} == {
+        ("explained, lower end", "model"),
+        ("explained, upper end", "model - mean"),
+        ("explained, without group 3", "model"),
+    }
+
+
+def test_rescoring_adds_intervals_to_a_record_without_them(done: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(done, tmp_path / "copy"))
+    before = load_record(copy)
+    record = load_record(copy)
+    del record["resampling"]
+    for row in record["metrics"]:
+        for name in ("interval", "comparisons", "replicates"):
+            row.pop(name, None)
+    write_record(copy, record)
+
+    _, differences = rescore(copy, REGISTRY, stage=toy_source)
+
+    after = load_record(copy)
+    assert differences == []
+    assert after["resampling"] == before["resampling"]
+    assert after["metrics"] == before["metrics"]
+    assert {row["part"] for row in after["metrics"] if "interval" in row} == {"validation", "test"}
+
+
 def test_predictions_changed_since_the_run_are_refused(done: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(done, tmp_path / "copy"))
     with (copy / "predictions.nc").open("ab") as file:

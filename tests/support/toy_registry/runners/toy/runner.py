@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sciml_data.bench.interface import Array, ModelSpec
+from sciml_data.bench.scoring.intervals import Replicates, Sampling
 from sciml_data.bench.scoring.predictions import Predictions
 
 from . import points
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sciml_data.bench.task.split import Split
 
 OUTPUTS = ("a", "b")
+GROUPS = 10  # of rows that are left out, for intervals
 
 
 def prepare(dataset: xr.Dataset, split: Split, settings: Mapping[str, Any]) -> ToyProblem:
@@ -125,6 +127,25 @@ class ToyProblem:
             for column, name in enumerate(OUTPUTS)
         }
         return {**scores, "explained": float(1 - np.sum(error**2) / np.sum(spread**2))}
+
+    def resample(
+        self,
+        predictions: Predictions,
+        headline: str | None,  # noqa: ARG002 - the engine passes it
+    ) -> tuple[Sampling, Mapping[str, Replicates]]:
+        """Return the scores without each of ten groups of rows."""
+        groups = np.arange(len(predictions.observed)) % GROUPS
+        sampling = Sampling({"row": len(groups)}, {"row": GROUPS}, f"sha256:{len(groups):064x}")
+        without = []
+        for number in range(GROUPS):
+            is_left = groups != number
+            pair = predictions.observed[is_left], predictions.predicted[is_left]
+            rows = {"row": predictions.coords["row"][is_left]}
+            without.append(self.score(Predictions(*pair, {**predictions.coords, **rows})))
+        return sampling, {
+            key: Replicates.of([np.array([scores[key] for scores in without])], sampling)
+            for key in without[0]
+        }
 
     def diagnostics(self) -> Mapping[str, Any]:
         """Return what the parts share."""
