@@ -74,7 +74,7 @@ def _graph(request: ExportRequest, base: str) -> Iterator[Node]:
     yield _solution(request, base) | {"croissant:input": references(inputs)}
     yield _evaluation(record, base) | {
         "croissant:evaluationResults": [
-            _result(benchmark, base, key, row) for key, row in computed_scores(record)
+            _result(record, benchmark, base, key, row) for key, row in computed_scores(record)
         ],
     }
     yield from [*inputs, predictions, model, _execution(record, base), *software]
@@ -243,8 +243,8 @@ def _evaluation(record: Record, base: str) -> Node:
     }
 
 
-def _result(benchmark: str, base: str, key: str, row: Mapping[str, Any]) -> Node:
-    """Return a score; the baselines of the same part are further values of it."""
+def _result(record: Record, benchmark: str, base: str, key: str, row: Mapping[str, Any]) -> Node:
+    """Return a score; its interval and the baselines of the same part are values beside it."""
     value: Node = {"@type": "schema:QuantitativeValue", "schema:value": row["score"]}
     others = [
         {
@@ -255,6 +255,8 @@ def _result(benchmark: str, base: str, key: str, row: Mapping[str, Any]) -> Node
         for name, score in row["baselines"].items()
         if score is not None
     ]
+    if interval := row.get("interval"):
+        others.insert(0, _interval(record, interval))
     if others:
         value["schema:valueReference"] = others
     return {
@@ -264,6 +266,18 @@ def _result(benchmark: str, base: str, key: str, row: Mapping[str, Any]) -> Node
         "schema:additionalProperty": _properties({"part": row["part"], "variant": row["variant"]}),
         "croissant:metric": {"@id": metric_address(benchmark, row["metric_id"])},
         "croissant:value": value,
+    }
+
+
+def _interval(record: Record, interval: Mapping[str, float]) -> Node:
+    """Return the ends of a score's interval, with its level and its method."""
+    resampling = record["resampling"]
+    return {
+        "@type": "schema:QuantitativeValue",
+        "schema:name": f"{resampling['confidence_level']:.0%} interval",
+        "schema:description": resampling["method"],
+        "schema:minValue": interval["lower"],
+        "schema:maxValue": interval["upper"],
     }
 
 

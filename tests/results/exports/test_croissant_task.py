@@ -168,6 +168,26 @@ def test_a_run_names_its_problem_its_scores_and_its_system(tmp_path: Path) -> No
     assert (baseline["schema:name"], baseline["schema:value"]) == ("baseline mean", 0.25)
 
 
+@rdflib_warns
+def test_a_score_has_its_interval_with_level_and_method(tmp_path: Path) -> None:
+    record = written_run(tmp_path / "run")
+    rows = [{**record["metrics"][0], "interval": {"lower": 0.4, "upper": 0.6}}]
+    rows.append({**record["metrics"][1], "interval": None})
+    resampling = {"confidence_level": 0.95, "method": "jackknife", "parts": {}}
+    written_run(tmp_path / "run", metrics=rows, resampling=resampling)
+
+    made = document(tmp_path / "run")
+
+    assert violations(made) == []
+    (evaluation,) = nodes(made, "EvaluationTask")
+    first, second = evaluation["croissant:evaluationResults"]
+    interval = first["croissant:value"]["schema:valueReference"][0]
+    assert interval["schema:name"] == "95% interval"
+    assert (interval["schema:minValue"], interval["schema:maxValue"]) == (0.4, 0.6)
+    assert interval["schema:description"] == "jackknife"
+    assert "interval" not in json.dumps(second)
+
+
 def test_a_run_on_synthetic_data_does_not_name_the_dataset(tmp_path: Path) -> None:
     written_run(tmp_path / "run", synthetic=True)
     made = document(tmp_path / "run")
