@@ -48,7 +48,13 @@ LOOP_SETTINGS: Mapping[str, Declaration] = {
         choices=("constant", "cosine", "plateau"),
     ),
     "warmup_epochs": Declaration(
-        0, "epochs in which the learning rate rises linearly", minimum=0, unit="epochs"
+        0, "epochs in which the learning rate goes linearly to the base", minimum=0, unit="epochs"
+    ),
+    "warmup_rate": Declaration(
+        0.0,
+        "learning rate of the first epoch of the warm-up, which may be above the base rate; 0 "
+        "rises in equal steps",
+        minimum=0,
     ),
     "plateau_patience": Declaration(
         3,
@@ -58,6 +64,9 @@ LOOP_SETTINGS: Mapping[str, Declaration] = {
     ),
     "plateau_factor": Declaration(
         0.5, "factor of the learning rate at each reduction of schedule plateau", above=0, below=1
+    ),
+    "min_learning_rate": Declaration(
+        0.0, "lower limit of the learning rate of schedule plateau", minimum=0
     ),
     "patience": Declaration(
         0,

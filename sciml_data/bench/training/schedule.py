@@ -47,19 +47,23 @@ class Progress:
 def learning_rate(settings: Mapping[str, Any], progress: Progress) -> float:
     """Return the learning rate of the next epoch.
 
-    During warm-up the rate rises linearly to the base rate. Then `constant` keeps the base rate.
+    During warm-up the rate goes linearly to the base rate: from `warmup_rate`, or in equal steps
+    from near 0. Then `constant` keeps the base rate.
     `cosine` falls to 0 over the remaining epochs (Loshchilov and Hutter 2017, equation 5, without
     restarts). `plateau` multiplies the rate by `plateau_factor` after each `plateau_patience`
-    epochs without improvement.
+    epochs without improvement, down to `min_learning_rate`.
     """
     base, epoch, warmup = settings["learning_rate"], progress.epochs, settings["warmup_epochs"]
+    if epoch < warmup and settings["warmup_rate"]:
+        return float(settings["warmup_rate"] + (base - settings["warmup_rate"]) * epoch / warmup)
     if epoch < warmup:
         return float(base * (epoch + 1) / (warmup + 1))
     if settings["schedule"] == "cosine":
         done = (epoch - warmup) / max(settings["epochs"] - warmup, 1)
         return float(base * 0.5 * (1.0 + math.cos(math.pi * done)))
     if settings["schedule"] == "plateau":
-        return float(base * settings["plateau_factor"] ** progress.reductions)
+        reduced = base * settings["plateau_factor"] ** progress.reductions
+        return float(max(reduced, settings["min_learning_rate"]))
     return float(base)
 
 

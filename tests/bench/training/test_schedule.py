@@ -66,6 +66,21 @@ def test_warm_up_rises_to_the_base_rate() -> None:
     assert rates == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
+def test_warm_up_may_fall_to_the_base_rate() -> None:
+    """Uno's published run falls from 1e-3 to 1e-4 over five epochs."""
+    chosen = settings(learning_rate=1e-4, warmup_epochs=5, warmup_rate=1e-3)
+    rates = [learning_rate(chosen, Progress(epochs=epoch)) for epoch in range(7)]
+
+    assert rates == pytest.approx([1e-3, 8.2e-4, 6.4e-4, 4.6e-4, 2.8e-4, 1e-4, 1e-4])
+
+
+def test_a_plateau_does_not_reduce_the_rate_below_its_limit() -> None:
+    chosen = settings(schedule="plateau", min_learning_rate=0.1)
+
+    assert learning_rate(chosen, Progress(reductions=3)) == 0.125
+    assert learning_rate(chosen, Progress(reductions=4)) == 0.1
+
+
 def test_a_plateau_halves_the_rate_once_for_each_wait() -> None:
     chosen: dict[str, Any] = {"schedule": "plateau", "plateau_patience": 2}
     values: list[float | None] = [1.0, 2.0, 2.0, 2.0, 2.0]
