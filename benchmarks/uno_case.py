@@ -51,6 +51,7 @@ def make_case(arguments: argparse.Namespace) -> Any:
     settings = resolve_settings(task, overrides, model="reference", split="row")
     has_doses = arguments.variant == "dose"
     settings |= {"knows": [], "output_scale": 1.0, "has_doses": has_doses, "has_pairs": False}
+    settings["has_process"] = False
     responses = _responses(modules["data"], arguments)
     cells, drugs = responses.cells.tables, responses.drug_table.tables
     rows = modules["inputs"].Rows(

@@ -1,10 +1,11 @@
-"""Baselines without a network: means, ridge regression, gradient boosting on PCA features."""
+"""Baselines without a network: means, ridge regression, boosting, and the Gaussian process."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from sciml_data.bench.task.splits import TRAIN, VALIDATION, evenly_spaced
 
-from . import effects
+from . import effects, gaussian_process
 from .data import Codes, Floats, Responses
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DOSE_MEANS: Mapping[str, tuple[str, ...]] = {
     "dose_mean": ("level", "drug", "dose"),
     "dose_cell_mean": ("level", "drug", "dose", "cell"),
 }
-BOOSTING, RIDGE = "boosting", "ridge"
+BOOSTING, PROCESS, RIDGE = "boosting", "gaussian_process", "ridge"
 BOOSTING_MODULE = "lightgbm"
 # Evenly spaced samples bound time and memory: 20 million rows give the ridge's few hundred weights
 # no more precision. A singular value decomposition of 2,000 drugs takes about 10 seconds.
@@ -58,15 +59,24 @@ def fit(problem: Uno) -> tuple[dict[str, Baseline], dict[str, Any]]:
         kind: _components(tables, problem.training[kind], settings["components"])
         for kind, tables in problem.features.items()
     }
-    features = RowFeatures(responses, reduced["cell"], reduced["drug"])
+    features = RowFeatures(
+        responses, problem.table["combination"].to_numpy(), reduced["cell"], reduced["drug"]
+    )
     fitted[RIDGE] = _fit_ridge(features, train, settings)
+    notes: dict[str, Any] = {}
+    if problem.process is None:
+        notes[PROCESS] = {"skipped": gaussian_process.reason_against(responses)}
+    else:
+        fitted[PROCESS] = problem.process.forecast.__getitem__
+        notes[PROCESS] = problem.process.choice._asdict()
     if not settings["boosting_trees"]:
-        return fitted, {BOOSTING: {"skipped": "boosting_trees=0"}}
-    if importlib.util.find_spec(BOOSTING_MODULE) is None:
+        notes[BOOSTING] = {"skipped": "boosting_trees=0"}
+    elif importlib.util.find_spec(BOOSTING_MODULE) is None:
         reason = f"{BOOSTING_MODULE} is not installed: pip install 'sciml-data[uno]'"
-        return fitted, {BOOSTING: {"skipped": reason}}
-    fitted[BOOSTING], note = _fit_boosting(features, parts, settings)
-    return fitted, {BOOSTING: note}
+        notes[BOOSTING] = {"skipped": reason}
+    else:
+        fitted[BOOSTING], notes[BOOSTING] = _fit_boosting(features, problem)
+    return fitted, notes
 
 
 @dataclass(frozen=True)
@@ -75,15 +85,17 @@ class RowFeatures:
 
     Attributes:
         responses: all rows.
+        combination: (row,) number of the drug or the pair of drugs.
         cells: (cell, component) float32.
         drugs: (drug, component) float32.
     """
 
     responses: Responses
+    combination: Codes
     cells: Floats
     drugs: Floats
 
-    def of(self, rows: Codes, *, products: int = 0) -> Floats:
+    def of(self, rows: Codes, *, products: int = 0, with_code: bool = False) -> Floats:
         """Return (row, feature) float32: components of cell and drugs, doses and their squares.
 
         Components and doses of two drugs are added, so their order does not matter.
@@ -91,11 +103,14 @@ class RowFeatures:
         Args:
             rows: indices of rows.
             products: number of leading components of each kind whose products are features too.
+            with_code: whether the first column is the number of the drug or the pair of drugs.
         """
         cells = self.cells[self.responses.cell[rows]]
         slots, doses = self.responses.drugs[rows], self.responses.doses[rows]
         drugs = np.pad(self.drugs, ((0, 1), (0, 0)))[slots].sum(axis=1)  # an empty slot is -1
         blocks, dose_products = [cells, drugs], []
+        if with_code:
+            blocks.insert(0, self.combination[rows][:, None])
         if self.responses.has_doses:
             low = np.nanmin(doses, axis=1)[:, None]
             blocks += [low, np.nanmax(doses, axis=1)[:, None]]
@@ -106,14 +121,12 @@ class RowFeatures:
             blocks += [both.reshape(len(rows), -1), *dose_products]
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
-    def baseline(self, model: Any, *, products: int = 0) -> Baseline:
+    def baseline(self, model: Any, **options: Any) -> Baseline:
         """Return a function from rows to values (row,); `model.predict` takes `of(rows)`."""
 
         def values(rows: Codes) -> npt.NDArray[Any]:
             blocks = (rows[first : first + BLOCK] for first in range(0, len(rows), BLOCK))
-            return np.concatenate(
-                [model.predict(self.of(block, products=products)) for block in blocks]
-            )
+            return np.concatenate([model.predict(self.of(block, **options)) for block in blocks])
 
         return values
 
@@ -133,24 +146,48 @@ def _fit_ridge(features: RowFeatures, train: Codes, settings: Mapping[str, Any])
     return features.baseline(line, products=products)
 
 
-def _fit_boosting(
-    features: RowFeatures, parts: Mapping[str, Codes], settings: Mapping[str, Any]
-) -> tuple[Baseline, dict[str, Any]]:
+def _fit_boosting(features: RowFeatures, problem: Uno) -> tuple[Baseline, dict[str, Any]]:
     """Return LightGBM, fitted, and details for the record.
 
-    The number of trees is chosen by the validation part. The order of sums is fixed, so results are
-    reproducible.
+    The validation part chooses the number of trees, and one of two sets of options: half of the
+    columns for each tree, or all columns and the drug as a category. New drugs have no category.
+    The order of sums is fixed, so results are reproducible.
     """
     import lightgbm
 
+    settings, parts = problem.settings, problem.division.parts
     chosen = (parts[TRAIN], parts.get(VALIDATION, parts[TRAIN]))
     train, validation = (evenly_spaced(rows, settings["boosting_rows"]) for rows in chosen)
-    options = {
+    target, fitted = features.responses.target, []
+    for with_code in (False, True) if problem.knows["drug"] else (False,):
+        columns = {"categorical_feature": [0]} if with_code else {}
+        data = lightgbm.Dataset(features.of(train, with_code=with_code), target[train], **columns)
+        held_out = features.of(validation, with_code=with_code)
+        booster = lightgbm.train(
+            _boosting_options(settings) | {"feature_fraction": 1.0 if with_code else 0.5},
+            data,
+            num_boost_round=settings["boosting_trees"],
+            valid_sets=[data.create_valid(held_out, target[validation])],
+            callbacks=[lightgbm.early_stopping(50, verbose=False)],
+        )
+        error = float(np.square(target[validation] - booster.predict(held_out)).mean())
+        fitted.append((error, with_code, booster))
+    _, with_code, booster = min(fitted, key=itemgetter(0))
+    return features.baseline(booster, with_code=with_code), {
+        "trees": int(booster.best_iteration),
+        "rows": len(train),
+        "drug_as_category": with_code,
+        "selection": "trees and options by the validation part",
+        "version": lightgbm.__version__,
+    }
+
+
+def _boosting_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "objective": "regression",
         "learning_rate": settings["boosting_rate"],
         "num_leaves": settings["boosting_leaves"],
         "min_data_in_leaf": 20,
-        "feature_fraction": 0.5,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "lambda_l2": 1.0,
@@ -159,21 +196,6 @@ def _fit_boosting(
         "force_row_wise": True,
         "num_threads": settings["boosting_threads"],
         "verbose": -1,
-    }
-    target = features.responses.target
-    train_data = lightgbm.Dataset(features.of(train), target[train], free_raw_data=True)
-    booster = lightgbm.train(
-        options,
-        train_data,
-        num_boost_round=settings["boosting_trees"],
-        valid_sets=[train_data.create_valid(features.of(validation), target[validation])],
-        callbacks=[lightgbm.early_stopping(50, verbose=False)],
-    )
-    return features.baseline(booster), {
-        "trees": int(booster.best_iteration),
-        "rows": len(train),
-        "selection": "trees by the validation part",
-        "version": lightgbm.__version__,
     }
 
 

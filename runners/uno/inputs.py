@@ -89,6 +89,7 @@ class Rows:
     Attributes:
         responses: all rows.
         base: (row,) float32, the forecast that a model corrects.
+        process: (row,) float32, the forecast of the Gaussian process; None if it is not used.
         dose_scale: mean and standard deviation that doses are standardised with; None: not at all.
         duplicate_single_drugs: a single drug is in both slots, as in the published code, with its
             dose divided between them.
@@ -97,6 +98,7 @@ class Rows:
 
     responses: Responses
     base: Floats
+    process: Floats | None
     dose_scale: tuple[float, float] | None
     duplicate_single_drugs: bool
     is_compiled: bool
@@ -126,12 +128,15 @@ class Rows:
         """Return the inputs of some rows; `rng` as in `batches`.
 
         They are `shared`: distinct `cells` and `drugs`, indices of the tables; `cell`, `drug1`,
-        `drug2`: (row,) positions in them; `dose1`, `dose2`, `base`, `has_second`: (row,) float32.
+        `drug2`: (row,) positions in them; `dose1`, `dose2`, `base`, `process`, `has_second`: (row,)
+        float32.
         """
         slots, doses = self._slots(rows, rng)
         cells, cell = self._distinct(self.responses.cell[rows], len(self.responses.cells))
         drugs, places = self._distinct(slots, len(self.responses.drug_table))
         inputs: Inputs = {"base": self.base[rows]}
+        if self.process is not None:
+            inputs["process"] = self.process[rows]
         inputs |= {f"drug{slot + 1}": places[:, slot] for slot in range(places.shape[1])}
         inputs |= {f"dose{slot + 1}": doses[:, slot] for slot in range(doses.shape[1])}
         if self.responses.has_doses:

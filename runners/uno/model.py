@@ -33,13 +33,16 @@ def build_model(settings: Named, tables: Tables) -> Any:
 
     Args:
         settings: see task.toml, and `has_doses`: rows have doses, and with them slots for two
-            drugs; `has_pairs`: a row has a second drug; `knows`: kinds of entities that `pooled`
-            has vectors for; `output_scale`: unit of its corrections.
+            drugs; `has_pairs`: a row has a second drug; `has_process`: a row has the forecast of
+            the Gaussian process; `knows`: kinds of entities that `pooled` has vectors for;
+            `output_scale`: unit of its corrections.
         tables: features of all entities.
     """
     model = {REFERENCE: Reference, POOLED: Pooled}[settings["model"]](settings, tables)
     index = ops.zeros((1,), "int32")
     batch = {"cell": index, "drug1": index, "base": ops.zeros((1,), "float32")}
+    if settings["has_process"]:
+        batch["process"] = batch["base"]
     if model.has_doses:
         batch |= {"drug2": index, "dose1": batch["base"], "dose2": batch["base"]}
         batch["has_second"] = batch["base"]
@@ -289,7 +292,9 @@ class Pooled(EntityModel):
     """A smaller network: drugs are summed, so that their order cannot matter.
 
     A slot has the terms of its drug and dose, and their sum and product with the terms of the cell.
-    The output is a correction to a forecast that needs no features (`base`). Dropout in the towers
+    The output is a correction to a forecast that needs no features (`base`). Outside of training it
+    is averaged with the forecast of a Gaussian process: two models with different errors are better
+    together, and the network learns as if alone. Dropout in the towers
     is drawn for each entity of a batch. The dropout of a single row has the same distribution as
     if drawn for the row, so the expected gradient is the same, and towers are computed once for
     each entity in training too.
@@ -300,6 +305,7 @@ class Pooled(EntityModel):
         self.cell_tower = Tower(settings["cell_widths"], self.dropout, name="cell")
         self.drug_tower = Tower(settings["drug_widths"], self.dropout, name="drug")
         width, self.scale = settings["slot_width"], float(settings["output_scale"])
+        self.process_share = float(settings["process_share"])
         self.slot_cell = layers.Dense(width, name="slot_cell")
         self.slot_drug = layers.Dense(width, name="slot_drug")
         self.slot_dose = layers.Dense(width, use_bias=False, name="slot_dose")
@@ -326,8 +332,7 @@ class Pooled(EntityModel):
         return {kind: terms + self.vectors[kind](entities) if kind in self.vectors else terms}
 
     def combine(self, terms: Named, inputs: Named, *, use_dropout: bool, training: bool) -> Any:
-        """Return (row, 1): base plus correction."""
-        del training
+        """Return (row, 1): base plus correction; and the process, outside of training."""
         cell, total = take(terms[CELL], inputs[CELL]), 0.0
         for number, name in enumerate(self.slots, start=1):
             drug = take(terms[DRUG], inputs[name])
@@ -341,4 +346,8 @@ class Pooled(EntityModel):
             total = total + slot
         values = self.join_row(ops.concatenate([ops.gelu(cell), total], -1))
         correction = ops.cast(self.out(self.head.rest(values, use_dropout=use_dropout)), "float32")
-        return ops.expand_dims(inputs["base"], -1) + self.scale * correction
+        values = ops.expand_dims(inputs["base"], -1) + self.scale * correction
+        if training or "process" not in inputs:
+            return values
+        process = ops.expand_dims(inputs["process"], -1)
+        return values + self.process_share * (process - values)

@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from sciml_data.bench.interface import OWN, Array, Baseline, Benchmark, ModelSpec
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.task.splits import NOT_KNOWN, TEST, TRAIN, VALIDATION, Options
 
-from . import baselines, data, effects, inputs
+from . import baselines, data, effects, gaussian_process, inputs
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sciml_data.bench.plots import Results
     from sciml_data.bench.scoring.predictions import Predictions
 
     from .model import Tables
 
-REFERENCE, NOISY = "reference", "reference-noisy"  # values of the settings `model`, `evaluation`
+POOLED, REFERENCE, NOISY = "pooled", "reference", "reference-noisy"  # values of settings
 # The model may use an entity's own effect if at least this percentage of validation rows share
 # their entity with the training part.
 MIN_SHARED_PERCENT = 50
@@ -46,7 +45,7 @@ class Uno(Benchmark):
         training: indices of the entities of the training part, by kind: `cell` and `drug`.
         features: scaled tables of features by name, by kind.
         knows: whether most validation rows share their entities of a kind with training rows.
-        kinds: kinds of mean effects that the network corrects.
+        kinds: kinds of mean effects that validation rows share with training rows.
         spread: standard deviation of the errors of `rows.base` in training; 1 for the reference.
         rows: makes inputs of rows.
     """
@@ -87,11 +86,13 @@ class Uno(Benchmark):
         base, self.spread = np.zeros(len(responses), np.float32), 1.0
         is_reference = settings["model"] == REFERENCE
         if not is_reference:
-            base = effects.forecast(responses, train, self.kinds, penalty=settings["shrinkage"])
+            kinds = self.kinds if settings["base"] == "means" else ()
+            base = effects.forecast(responses, train, kinds, penalty=settings["shrinkage"])
             self.spread = float((responses.target[train] - base[train]).std()) or 1.0
         self.rows = inputs.Rows(
             responses,
             base=base,
+            process=self._process_forecast(),
             dose_scale=None if is_reference else inputs.dose_scale(responses.doses[train]),
             duplicate_single_drugs=is_reference,
             is_compiled=bool(settings["xla"]),
@@ -101,10 +102,25 @@ class Uno(Benchmark):
         shared = self.leakage.get(VALIDATION, {}).get(kind, NOT_KNOWN)
         return bool(shared != NOT_KNOWN and shared["percent"] >= MIN_SHARED_PERCENT)
 
+    def _process_forecast(self) -> data.Floats | None:
+        """Return the forecast of the Gaussian process (row,); None if the model does not use it."""
+        is_part = self.settings["model"] == POOLED and self.settings["process_share"] > 0
+        return self.process.forecast if is_part and self.process is not None else None
+
+    @cached_property
+    def process(self) -> gaussian_process.GaussianProcess | None:
+        """Return the Gaussian process, fitted; None if it does not apply."""
+        responses, parts, penalty = self.responses, self.division.parts, self.settings["shrinkage"]
+        if gaussian_process.reason_against(responses):
+            return None
+        process = gaussian_process.GaussianProcess(
+            responses, self.features, kinds=self.kinds, penalty=penalty
+        )
+        process.choose(parts[TRAIN], parts.get(VALIDATION, parts[TRAIN]))
+        return process
+
     def _known_kinds(self) -> tuple[str, ...]:
-        """Return the kinds of effects of the base: those that held-out rows share with training."""
-        if self.settings["base"] != "means" or self.settings["model"] == REFERENCE:
-            return ()
+        """Return the kinds of effects that validation rows share with training rows."""
         cell, drug, has_doses = *self.knows.values(), self.responses.has_doses
         kinds = {"cell": cell, "level": has_doses, "drug": drug, "dose": has_doses and drug}
         return tuple(kind for kind, is_known in kinds.items() if is_known)
@@ -117,6 +133,7 @@ class Uno(Benchmark):
         of_data = {
             "has_doses": self.responses.has_doses,
             "has_pairs": self.responses.has_pairs,
+            "has_process": self.rows.process is not None,
             "knows": [kind for kind, is_known in self.knows.items() if is_known and with_vectors],
             "output_scale": self.spread,
         }

@@ -40,6 +40,8 @@ def settings(model: str, **changed: Any) -> dict[str, Any]:
         "slot_width": 4,
         "knows": ["cell", "drug"],
         "output_scale": 0.5,
+        "has_process": False,
+        "process_share": 0.5,
         **changed,
     }
 
@@ -138,7 +140,7 @@ def test_the_reference_has_the_published_number_of_parameters(
     task = choose_variant(load_task(find_registry().runner("uno")), variant)
     chosen = resolve_settings(task, model="reference", split="row")
     model = module("model").build_model(
-        {**chosen, "has_doses": variant == "dose", "has_pairs": False},
+        {**chosen, "has_doses": variant == "dose", "has_pairs": False, "has_process": False},
         module("model").Tables(cells, drugs),
     )
 
@@ -301,7 +303,11 @@ def test_a_network_is_portable_for_rows_with_features(
 ) -> None:
     from sciml_data.bench.training.portable import portable_model
 
-    network, inputs = build(model, variant, has_pairs=has_pairs), batch(variant)
+    has_process = model == "pooled"
+    network = build(model, variant, has_pairs=has_pairs, has_process=has_process)
+    inputs = batch(variant)
+    if has_process:
+        inputs["process"] = inputs["base"] + 1
     random = np.random.default_rng(5)
     network.set_weights([w + random.normal(size=w.shape) / 4 for w in network.get_weights()])
     rewrite = module("portable").rewrite

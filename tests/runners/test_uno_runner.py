@@ -192,11 +192,26 @@ def test_predictions_by_entity_are_those_of_batches(model: str) -> None:
 
 
 def test_the_pooled_network_begins_as_the_means_it_corrects() -> None:
-    problem = problem_of("auc")
+    problem = problem_of("auc", "process_share=0")
     base = problem.predict(problem.build(), "test").predicted
     expected = problem.baselines()["drug_cell_mean"]["test"].predicted
 
     assert base == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_pooled_network_is_averaged_with_the_process_outside_of_training() -> None:
+    problem = problem_of("auc", "process_share=0.25")
+    network, rows = problem.build(), problem.division.parts["test"]
+    means, process = (
+        problem.baselines()[name]["test"].predicted
+        for name in ("drug_cell_mean", "gaussian_process")
+    )
+
+    learns = network(problem.rows.inputs(rows), training=True).numpy()[:, 0]
+    predicts = problem.predict(network, "test").predicted
+
+    assert learns == pytest.approx(means, abs=1e-5)
+    assert predicts == pytest.approx(0.75 * means + 0.25 * process, abs=1e-5)
 
 
 def test_the_base_has_no_effects_of_held_out_entities() -> None:
@@ -233,6 +248,7 @@ def test_every_baseline_scores_every_metric_of_the_task(problem: Any) -> None:
     task = load_task(RUNNER)
     baselines = problem.baselines()
     names = {"mean", "drug_mean", "cell_mean", "drug_cell_mean", "ridge", "boosting"}
+    names.add("gaussian_process")
     more = (
         {"level_mean", "dose_mean", "dose_cell_mean"}
         if problem.responses.variant == "dose"
@@ -258,8 +274,10 @@ def test_boosting_is_skipped_with_a_reason(
     monkeypatch.setattr(module("baselines"), "BOOSTING_MODULE", module_name)
     problem = problem_of("auc", *overrides)
 
-    assert set(problem.baselines()) == {*module("baselines").MEANS, "ridge"}
-    (note,) = problem.diagnostics()["baselines"].values()
+    assert set(problem.baselines()) == {
+        *module("baselines").MEANS, "ridge", "gaussian_process",
+    }  # fmt: skip
+    note = problem.diagnostics()["baselines"]["boosting"]
     assert note["skipped"].startswith(reason)
 
 
@@ -274,6 +292,57 @@ def test_ridge_predictions_do_not_depend_on_axes_without_variance() -> None:
     assert components.shape[1] < len(drugs) - 1
     assert components[drugs].std(axis=0) == pytest.approx(1, rel=0.1)
     assert np.abs(components).max() < 20
+
+
+@pytest.mark.parametrize("split", ["cell", "drug"])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_the_process_is_that_of_a_dense_covariance_matrix(variant: str, split: str) -> None:
+    """The textbook formula on the matrix of all pairs of rows, for known and for new drugs."""
+    problem = problem_of(variant, split=split, cells=60, drugs=30, rows=600)
+    process, train = problem.process, problem.division.parts["train"]
+    target = problem.responses.target.astype(np.float64)
+    means = module("effects").forecast(problem.responses, train, problem.kinds, penalty=2.0)
+    place = problem.responses.cell[train], process._treatment[train]
+    shape = len(problem.responses.cells), int(process._treatment.max()) + 1
+    counts, average = np.zeros(shape), np.zeros(shape)
+    np.add.at(counts, place, 1)
+    np.add.at(average, place, (target - means)[train])
+    average /= np.maximum(counts, 1)
+    variance = np.square(average[counts > 0]).mean()
+
+    terms = process._terms(process.choice, average, counts > 0, variance)
+    cells, treatments = np.nonzero(counts)
+    other = problem.responses.cell, process._treatment
+    dense = sum(c[np.ix_(cells, cells)] * t[np.ix_(treatments, treatments)] for c, t in terms)
+    cross = sum(c[np.ix_(other[0], cells)] * t[np.ix_(other[1], treatments)] for c, t in terms)
+    noise = np.diag(process.choice.noise * variance / counts[cells, treatments])
+    expected = means + cross @ np.linalg.solve(dense + noise, average[cells, treatments])
+
+    assert process.choice.covariance == ("training residuals" if split == "cell" else "descriptors")
+    assert process.forecast == pytest.approx(expected, abs=1e-2 * np.sqrt(variance))
+
+
+def test_the_process_does_not_apply_to_too_many_treatments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module("gaussian_process"), "MAX_ENTITIES", 10)
+    problem = problem_of("auc")
+
+    assert "gaussian_process" not in problem.baselines()
+    note = problem.diagnostics()["baselines"]["gaussian_process"]
+    assert "more than 10" in note["skipped"]
+    assert "process" not in problem.rows.inputs(np.arange(3))
+
+
+def test_boosting_takes_the_drug_as_a_category_only_if_it_is_known() -> None:
+    notes = {}
+    for split in ("cell", "drug"):
+        problem = problem_of("auc", split=split, cells=120, drugs=60, rows=3000)
+        assert "boosting" in problem.baselines()
+        notes[split] = problem.diagnostics()["baselines"]["boosting"]
+
+    assert not notes["drug"]["drug_as_category"]
+    assert notes["cell"]["trees"] > 0
 
 
 def test_effects_are_recovered_from_rows_without_noise() -> None:
