@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 BLOCK = re.compile(r"<!-- (table|value|fact) *(.*?)-->(.*?)<!-- end -->", re.DOTALL)
 LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
 RANGE = re.compile(r"(\S+) to (\S+)")
 DIFFERENCE = re.compile(r"(\S+) \((\S+) to (\S+)\)")
-TEXTS_OF_ROW = {"set", "part", "metric"}
+PLACE = {"set", "part", "metric", "against"}
+ENDS = ("95 % interval", "seeds, least to most", "difference, 95 % interval")
 
 
 class Reader:
@@ -96,20 +99,58 @@ class Reader:
         rows = [row for row in self.rows(name, part, metric) if row["score"] is not None]
         return min(rows, key=lambda row: abs(row["score"] - median), default={})
 
-    def verdict(self, name: str, part: str, metric: str, only: Sequence[str] | None) -> str:
-        score, who = self.best(name, part, metric, only)
-        if not who:
-            return "-"
+    def pooled(self, name: str, part: str, metric: str, who: str = "model") -> Any:
+        """Return mean score, mean replicates, and the sampling of runs that all have replicates."""
         rows = self.rows(name, part, metric)
-        paired = [row.get("comparisons", {}).get(who, {}).get("verdict") for row in rows]
-        if all(paired):
-            return str(paired[0]) if len(set(paired)) == 1 else "no difference shown"
+        blocks = [row.get("replicates") for row in rows]
+        if not rows or not all(block and who in block["scores"] for block in blocks):
+            return None
+        known = [row["score"] if who == "model" else row["baselines"][who] for row in rows]
+        values = np.mean([block["scores"][who] for block in blocks], axis=0)
+        serial = self.records(name)[0]["resampling"]["parts"][part]["is_serial"]
+        return statistics.fmean(known), values, blocks[0]["groups"], blocks[0]["t"], serial
+
+    def interval(self, name: str, part: str, metric: str) -> list[float] | None:
+        if found := self.pooled(name, part, metric):
+            mean, values, *sampling = found
+            (block,) = (
+                block
+                for block in self.records(name)[0]["metric_definitions"]
+                if block["metric_id"] == metric.partition(".")[0]
+            )
+            return jackknife_ends(mean, values, sampling, block["min_score"], block["max_score"])
+        ends = self.middle(name, part, metric).get("interval")
+        return [ends["lower"], ends["upper"]] if ends else None
+
+    def outcome(self, place: Any, only: Any, against: str = "") -> tuple[list[float] | None, str]:
+        """Return difference with its ends, and verdict; `place` is a set, part, metric."""
+        name, part, metric = place
+        score, who = self.best(name, part, metric, only)
+        score = self.median(against, part, metric) if against else score
+        if score is None:
+            return None, "-"
         sign = -1 if self.is_lower_better(name, metric) else 1
+        ours = self.pooled(name, part, metric)
+        theirs = self.pooled(against or name, part, metric, "model" if against else who)
+        if ours and theirs:
+            difference = ours[0] - theirs[0]
+            reach = margin(ours[1] - theirs[1], ours[2:])
+            ends = [difference, difference - reach, difference + reach]
+            word = "better" if sign * difference > 0 else "worse"
+            return ends, "no difference shown" if ends[1] <= 0 <= ends[2] else word
+        rows = self.rows(name, part, metric)
+        key = "" if against else who
+        block = self.middle(name, part, metric).get("comparisons", {}).get(key)
+        ends_of_one = [block[end] for end in ("difference", "lower", "upper")] if block else None
+        paired = [row.get("comparisons", {}).get(key, {}).get("verdict") for row in rows]
+        if all(paired):
+            return ends_of_one, paired[0] if len(set(paired)) == 1 else "no difference shown"
         ahead = sum(sign * (row["score"] - score) > 0 for row in rows)
         seeds = "1 seed" if len(rows) == 1 else f"{len(rows)} seeds"
         every = "" if len(rows) == 1 else "all "
         words = {len(rows): f"ahead with {every}{seeds}", 0: f"behind with {every}{seeds}"}
-        return f"{words.get(ahead, f'ahead with {ahead} of {seeds}')}, no interval"
+        said = words.get(ahead, f"ahead with {ahead} of {seeds}")
+        return ends_of_one, f"{said}, no interval"
 
     # What the page says
 
@@ -128,7 +169,7 @@ class Reader:
     def _sets(self, wanted: Mapping[str, Any]) -> list[str]:
         sets = wanted.get("sets", {})
         names = list(sets.values() if isinstance(sets, dict) else sets)
-        names += [row.get("set", "") for row in wanted.get("rows", [])]
+        names += [row.get(key, "") for row in wanted.get("rows", []) for key in ("set", "against")]
         return [name for name in dict.fromkeys(names) if name and (self.results / name).is_dir()]
 
     def _origin(self, wanted: Mapping[str, Any], made: str) -> None:
@@ -174,9 +215,9 @@ class Reader:
         (name, *_), part, metric = place
         only = wanted.get("baselines")
         if title == "than the best baseline":
-            assert cell == self.verdict(name, part, metric, only), (place, cell)
-        elif title in {"95 % interval", "seeds, least to most", "less the best baseline"}:
-            self._ends(title, cell, place, only)
+            assert cell == self.outcome((name, part, metric), only)[1], (place, cell)
+        elif title in ENDS:
+            self._ends(title, cell, (name, part, metric))
         elif title.startswith("published "):
             self._published(title.removeprefix("published "), cell, place)
         else:
@@ -190,22 +231,14 @@ class Reader:
             values = (self.median(other, part, metric, who) for other in place[0])
             self._same(cell, next((value for value in values if value is not None), None))
 
-    def _ends(self, title: str, cell: str, place: Any, only: Any) -> None:
-        (name, *_), part, metric = place
+    def _ends(self, title: str, cell: str, place: Any, of_difference: Any = None) -> None:
         if title == "seeds, least to most":
-            scores = [row["score"] for row in self.rows(name, part, metric)]
+            scores = [row["score"] for row in self.rows(*place)]
             known = [score for score in scores if score is not None]
             expected = [min(known), max(known)] if len(scores) > 1 else None
-            found = RANGE.fullmatch(cell)
-        elif title == "95 % interval":
-            block = self.middle(name, part, metric).get("interval")
-            expected = [block["lower"], block["upper"]] if block else None
-            found = RANGE.fullmatch(cell)
         else:
-            who = self.best(name, part, metric, only)[1]
-            block = self.middle(name, part, metric).get("comparisons", {}).get(who)
-            expected = [block[key] for key in ("difference", "lower", "upper")] if block else None
-            found = DIFFERENCE.fullmatch(cell)
+            expected = self.interval(*place) if title == "95 % interval" else of_difference
+        found = (DIFFERENCE if title.startswith("difference") else RANGE).fullmatch(cell)
         assert (found is None) == (expected is None), (place, title, cell)
         for text, value in zip(found.groups() if found else (), expected or (), strict=True):
             self._same(text, value)
@@ -232,23 +265,27 @@ class Reader:
         assert len(cells) == len(rows) + 2, "a line for each row"
         for row, line in zip(rows, cells[2:], strict=True):
             found = dict(zip(cells[0], line, strict=True))
-            for key in set(row) - TEXTS_OF_ROW:
+            for key in set(row) - PLACE:
                 assert found[key] == row[key]
-            name = row.get("set", "")
-            if not name or not self._is_scored(name, row["part"]):
+            against, only = row.get("against", ""), wanted.get("baselines")
+            place = (row.get("set", ""), row.get("part", ""), row.get("metric", ""))
+            names = [row[key] for key in ("set", "against") if key in row]
+            if not names or not all(self._is_scored(name, place[1]) for name in names):
                 assert found["score"] == "not measured", row
                 continue
-            place = ([name], row["part"], row["metric"])
-            self._same(found["score"], self.median(name, *place[1:]))
-            score, who = self.best(name, *place[1:], wanted.get("baselines"))
-            beside, _, number = found["best baseline"].rpartition(" ")
+            self._same(found["score"], self.median(*place))
+            score, who = self.best(*place, only)
+            if against:
+                score = self.median(against, *place[1:])
+                who = self.records(against)[0]["model"]["name"]
+            beside, _, number = found["compared with"].rpartition(" ")
             assert beside == (label(labels, who) if who else ""), row
             self._same(number, score)
-            for title in ("95 % interval", "seeds, least to most", "less the best baseline"):
+            difference, verdict = self.outcome(place, only, against)
+            for title in ENDS:
                 if title in found:
-                    self._ends(title, found[title], place, wanted.get("baselines"))
-            verdict = self.verdict(name, *place[1:], wanted.get("baselines"))
-            assert found["than the best baseline"] == verdict, row
+                    self._ends(title, found[title], place, difference)
+            assert found["result"] == verdict, row
 
     def _script(self, name: str, cells: list[list[str]], made: str) -> None:
         path = self.results / name / "table.json"
@@ -272,10 +309,11 @@ class Reader:
         if not self._is_scored(name, part):
             assert made == "not measured"
         elif who == "outcome":
-            assert made == self.verdict(name, part, metric, None)
+            assert made == self.outcome((name, part, metric), None)[1]
         elif who in {"least", "most", "lower", "upper"}:
-            ends = self.middle(name, part, metric).get("interval") or {}
-            value = {"least": min(scores), "most": max(scores), **ends}.get(who)
+            lower, upper = self.interval(name, part, metric) or (None, None)
+            ends = {"least": min(scores), "most": max(scores), "lower": lower, "upper": upper}
+            value = ends[who]
             self._same(made, value)
         else:
             self._same(made, self.median(name, part, metric, "" if who == "median" else who))
@@ -310,3 +348,44 @@ def key_of(row: Mapping[str, Any]) -> str:
 
 def label(labels: Mapping[str, str], name: str) -> str:
     return labels.get(name) or labels.get(name.rpartition(".")[2]) or name
+
+
+def margin(values: Any, sampling: Sequence[Any]) -> float:
+    """Return t times the standard error of leave-out replicates, with covariances of neighbours."""
+    groups, t, is_serial = sampling
+    squared, parts = 0.0, np.split(np.asarray(values), np.cumsum(groups)[:-1])
+    for part in parts:
+        left = part - part.mean()
+        sums = float(left @ left)
+        if is_serial:
+            sums += max(2 * float(left[:-1] @ left[1:]), 0.0)
+        squared += sums * (len(part) - 1) / len(part)
+    return float(t * squared**0.5)
+
+
+def jackknife_ends(
+    score: float, values: Any, sampling: Sequence[Any], low: float | None, high: float | None
+) -> list[float] | None:
+    """Return the ends of an interval on the logit or log scale of a bounded score."""
+    if not np.ptp(values) > 0:
+        return None
+
+    def to(value: Any) -> Any:
+        upper = 0.0 if high is None else -np.log(high - value)
+        lower = 0.0 if low is None else np.log(value - low)
+        return value if low is high is None else lower + upper
+
+    def back(value: float) -> float:
+        if low is None:
+            return value if high is None else high - float(np.exp(-value))
+        if high is None:
+            return low + float(np.exp(value))
+        return low + (high - low) / (1 + float(np.exp(-value)))
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre, others = to(np.float64(score)), to(np.asarray(values))
+    if np.isfinite(centre) and np.isfinite(others).all():
+        reach = margin(others, sampling)
+        return [back(float(centre) - reach), back(float(centre) + reach)]
+    reach = margin(values, sampling)
+    return [float(end) for end in np.clip([score - reach, score + reach], low, high)]

@@ -1,8 +1,9 @@
-"""What the runs of a result set show: a median score, its interval, and the best baseline.
+"""What the runs of a result set show: score, interval, and a comparison with another predictor.
 
-A comparison with a baseline says "better" or "worse" only if the paired interval of every run says
-so. Seeds share the test part, so more seeds do not make its interval narrower: the interval that is
-printed is that of the run with the median score.
+Seeds share the test part, so more seeds do not make an interval narrower. For the headline metric,
+records have replicates: interval and difference are those of the mean over the seeds, as `show`
+prints them. For any other metric they are those of the run with the median score, and "better" or
+"worse" is said only if the interval of every run says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.record.report import MISSING
-from sciml_data.bench.scoring.metrics import row_key
+from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
 from sciml_data.errors import CallError, nearest
 from sciml_data.results.board.summary import MetricSummary
 from sciml_data.results.pages.stored import ResultSet
@@ -23,26 +24,32 @@ NO_INTERVAL = "no interval"
 
 @dataclass(frozen=True)
 class Evidence:
-    """The score of a model on a part, beside the best baseline.
+    """The score of a model on a part, beside another predictor.
 
     Attributes:
         metric: median and spread over the runs.
         interval: ends of the 95 % interval of the score; None if records have none.
-        best: name and score of the best baseline; None if no baseline has a score.
-        difference: score less that of the best baseline, and the ends of its 95 % interval; None
-            if records have none.
-        verdict: how the model compares with the best baseline.
+        other: name and median score of the best baseline, or of the model that was named; None if
+            there is none.
+        difference: score less the other's, and the ends of its 95 % interval; None if records have
+            none.
+        verdict: how the model compares with the other.
     """
 
     metric: MetricSummary
     interval: tuple[float, float] | None
-    best: tuple[str, float] | None
+    other: tuple[str, float] | None
     difference: tuple[float, float, float] | None
     verdict: str
 
 
 def find_evidence(
-    stored: ResultSet, part: str, key: str, baselines: Sequence[str] | None = None
+    stored: ResultSet,
+    part: str,
+    key: str,
+    *,
+    baselines: Sequence[str] | None = None,
+    against: ResultSet | None = None,
 ) -> Evidence:
     """Return what a result set shows of a metric.
 
@@ -51,42 +58,53 @@ def find_evidence(
         part: of the split.
         key: of the metric, such as `nnse_averaged.w26`.
         baselines: names to compare with; None for all.
+        against: runs of another model to compare with, instead of the best baseline.
 
     Raises:
-        CallError: the result set has no such part or metric.
+        CallError: a result set has no such part or metric.
     """
+    metric = _metric(stored, part, key)
+    if against is None:
+        other = _best_baseline(metric, baselines)
+        theirs = pool(stored.records, part, key, other[0]) if other else None
+    else:
+        median = _metric(against, part, key).spread.median
+        other = None if median is None else (against.summary.first["model"]["name"], median)
+        theirs = pool(against.records, part, key)
+    ours = pool(stored.records, part, key)
+    rows = [find_row(record, part, key) for record in stored.records]
+    middle = _median_row(rows, metric)
+    ends = middle.get("interval")
+    interval = ours.interval if ours else (ends["lower"], ends["upper"]) if ends else None
+    if paired := compare_pooled(ours, theirs):
+        of_means = (paired.difference, paired.lower, paired.upper)
+        return Evidence(metric, interval, other, of_means, paired.verdict)
+    name = other[0] if other and against is None else ""
+    block = middle.get("comparisons", {}).get(name)
+    difference = (block["difference"], block["lower"], block["upper"]) if block else None
+    verdicts = [row.get("comparisons", {}).get(name, {}).get("verdict") for row in rows]
+    return Evidence(metric, interval, other, difference, _verdict(metric, other, verdicts))
+
+
+def _metric(stored: ResultSet, part: str, key: str) -> MetricSummary:
     metric = stored.metrics.get((part, key))
     if metric is None:
         known = (f"{other} {name}" for other, name in stored.metrics)
         raise CallError(f"{stored.name} has no {part} {key}{nearest(f'{part} {key}', known)}")
-    rows = [_row(record, part, key) for record in stored.records]
-    best, middle = _best_baseline(metric, baselines), _median_row(rows, metric)
-    interval, difference = middle.get("interval"), None
-    of_best = [row.get("comparisons", {}).get(best[0]) if best else None for row in rows]
-    if best and (paired := middle.get("comparisons", {}).get(best[0])):
-        difference = (paired["difference"], paired["lower"], paired["upper"])
-    return Evidence(
-        metric,
-        (interval["lower"], interval["upper"]) if interval else None,
-        best,
-        difference,
-        _verdict(metric, best, of_best),
-    )
+    return metric
 
 
 def _verdict(
-    metric: MetricSummary,
-    best: tuple[str, float] | None,
-    comparisons: Sequence[Mapping[str, Any] | None],
+    metric: MetricSummary, other: tuple[str, float] | None, verdicts: Sequence[str | None]
 ) -> str:
-    if best is None or metric.spread.median is None:
+    if other is None or metric.spread.median is None:
         return MISSING
-    if all(comparisons):
-        words = {str(comparison["verdict"]) for comparison in comparisons if comparison}
+    if all(verdicts):
+        words = {str(verdict) for verdict in verdicts}
         return words.pop() if len(words) == 1 else NO_DIFFERENCE
     values = [value for value in metric.spread.values if value is not None]
     sign = -1 if metric.lower_is_better else 1
-    ahead = sum(sign * (value - best[1]) > 0 for value in values)
+    ahead = sum(sign * (value - other[1]) > 0 for value in values)
     seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
     if ahead in {0, len(values)}:
         every = "" if len(values) == 1 else "all "
@@ -104,13 +122,6 @@ def _best_baseline(metric: MetricSummary, names: Sequence[str] | None) -> tuple[
         return None
     name = (min if metric.lower_is_better else max)(known, key=lambda name: (known[name], name))
     return name, known[name]
-
-
-def _row(record: Mapping[str, Any], part: str, key: str) -> Mapping[str, Any]:
-    for row in record["metrics"]:
-        if row["part"] == part and row_key(row) == key:
-            return dict(row)
-    return {"score": None}
 
 
 def _median_row(rows: Sequence[Mapping[str, Any]], metric: MetricSummary) -> Mapping[str, Any]:

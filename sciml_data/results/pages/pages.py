@@ -41,6 +41,8 @@ from sciml_data.results.pages.tables import (
 
 MARK = re.compile(r"<!-- (table|value|fact|quote)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
 LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
+# In a generated text: the end of the comment before it is missing, or two branches were merged.
+BROKEN = re.compile(r"<!--|^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 OPENED = re.compile(r"<!-- (?:table|value|fact|quote|end)\b")
 # What no check of numbers reads: generated text, comments, code, addresses of links.
 NOT_PROSE = (
@@ -118,6 +120,8 @@ def _built(page: Path, text: str, lookup: Lookup) -> tuple[str, list[Problem]]:
     def written(match: re.Match[str]) -> str:
         kind, words = match[1], match[2]
         try:
+            if kind != "quote" and BROKEN.search(match[3]):
+                raise CallError("has no matching `<!-- end -->`, or marks of a merge conflict")
             made = WRITERS[kind](words, match[3], lookup, labels)
         except (SciMLDataError, tomllib.TOMLDecodeError) as error:
             message = error.message if isinstance(error, SciMLDataError) else str(error)

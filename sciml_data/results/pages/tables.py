@@ -8,6 +8,7 @@ A table is described in TOML:
     kind = "scores"                     # a row for each metric, a column for each model
     kind = "comparison"                 # a row for each score beside the best baseline
     rows = [{set = "...", part = "...", metric = "...", OTHER = "text of a column"}]
+                                        # against = "SET" compares with that model instead
     baselines = ["ridge"]               # default: all
     published = true                    # beside scores: figures of the runner's published.toml
     labels = {mse = "squared error"}    # of metrics, parts and baselines
@@ -64,8 +65,9 @@ class Lookup:
 NOT_MEASURED = "not measured"
 SCORES, COMPARISON = "scores", "comparison"
 INTERVAL, SEEDS = "95 % interval", "seeds, least to most"
-DIFFERENCE, VERDICT = "less the best baseline", "than the best baseline"
-PLACE = ("set", "part", "metric")  # of a row; its other keys are columns of text
+VERDICT = "than the best baseline"
+OTHER, DIFFERENCE, OUTCOME = "compared with", "difference, 95 % interval", "result"
+PLACE = ("set", "part", "metric", "against")  # of a row; its other keys are columns of text
 MAX_DECIMALS = 8
 # Libraries that change numbers; a record lists more.
 LIBRARIES = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "lightgbm")
@@ -161,7 +163,7 @@ def origin(stored: ResultSet) -> str:
         *([f"{duration:,.0f} s to train on {device}"] if duration is not None else []),
         ", ".join(sorted(days)),
         f"data {data['id']} {data['version']} {data['manifest_digest'][:SHORT_DIGEST]}{ready}",
-        f"Python {first['software']['python_version']}, {', '.join(versions)}",
+        ", ".join([f"Python {first['software']['python_version']}", *versions]),
         *_resampled(first),
     ]
     lines = "".join(f"<br>`{command}`" for command in commands)
@@ -179,13 +181,12 @@ def _device(record: Mapping[str, Any]) -> str:
 def _resampled(record: Mapping[str, Any]) -> list[str]:
     """Return what the intervals of each part resample, or why a part has none."""
     return [
-        f"intervals of {part}: {sampling['reason'] or ' and '.join(_units(sampling['units']))}"
+        f"no interval of {part}: {sampling['reason']}"
+        if sampling["reason"]
+        else f"95 % intervals of {part} by "
+        + " and ".join(f"{count:,} x {kind}" for kind, count in sampling["units"].items())
         for part, sampling in record.get("resampling", {}).get("parts", {}).items()
     ]
-
-
-def _units(units: Mapping[str, int]) -> list[str]:
-    return [f"{count:,} of unit {kind}" for kind, count in units.items()]
 
 
 def _versions(software: Mapping[str, Any]) -> list[str]:
@@ -244,7 +245,7 @@ def _scores(request: TableRequest, sets: Mapping[str, ResultSet]) -> list[list[s
     for part, key in keys:
         found = [stored.metrics.get((part, key)) for stored in sets.values()]
         cells = _marked(found, baselines, request.digits)
-        evidence = None if others else find_evidence(first, part, key, request.baselines)
+        evidence = None if others else find_evidence(first, part, key, baselines=request.baselines)
         if evidence:
             ends = [_interval(evidence, request.digits), _range(evidence.metric, request.digits)]
             cells[1:1] = ends
@@ -360,28 +361,38 @@ def _comparison(
     )
     texts = list(dict.fromkeys(key for row in requests for key in row if key not in PLACE))
     heads = ["part", "metric"] if not request.rows else []
-    rows = [[*texts, *heads, "score", INTERVAL, SEEDS, "best baseline", DIFFERENCE, VERDICT]]
+    rows = [[*texts, *heads, "score", INTERVAL, SEEDS, OTHER, DIFFERENCE, OUTCOME]]
     used: dict[str, ResultSet] = {}
     for row in requests:
         words = [row.get(key, "") for key in texts]
         words += [_label(request, row["part"]), _label(request, row["metric"])] if heads else []
-        if not lookup.has(row.get("set", ""), row.get("part", "")):
+        if not all(lookup.has(row.get(key, ""), row.get("part", "")) for key in _sets_of(row)):
             rows.append([*words, NOT_MEASURED, *[""] * 5])
             continue
-        stored = used.setdefault(row["set"], lookup(row["set"]))
-        found = find_evidence(stored, row["part"], row["metric"], request.baselines)
+        used |= {row[key]: lookup(row[key]) for key in _sets_of(row)}
+        found = find_evidence(
+            used[row["set"]],
+            row["part"],
+            row["metric"],
+            baselines=request.baselines,
+            against=used[row["against"]] if "against" in row else None,
+        )
         rows.append([*words, *_compared(found, request)])
     return _without_empty(rows), used
 
 
+def _sets_of(row: Mapping[str, str]) -> list[str]:
+    return ["set", "against"] if "against" in row else ["set"]
+
+
 def _compared(evidence: Evidence, request: TableRequest) -> list[str]:
-    best, digits = evidence.best, request.digits
+    other, digits = evidence.other, request.digits
     ends = evidence.difference
     return [
         number(evidence.metric.spread.median, digits),
         _interval(evidence, digits),
         _range(evidence.metric, digits),
-        f"{_label(request, best[0])} {number(best[1], digits)}" if best else MISSING,
+        f"{_label(request, other[0])} {number(other[1], digits)}" if other else MISSING,
         f"{signed(ends[0], digits)} ({signed(ends[1], digits)} to {signed(ends[2], digits)})"
         if ends
         else MISSING,

@@ -144,6 +144,8 @@ def test_a_count_by_hand_is_no_problem(results: Path, page: Path, text: str) -> 
         ("<!-- table\nsets = ['toy/small']\nmetrics = ['mse']\n--><!-- end -->", "table"),
         ("<!-- table\nsets = ['toy/small']\nbaselines = ['ridge']\n--><!-- end -->", "table"),
         ("<!-- table\nsets = ['toy/small']\n-->", "mark"),
+        ("<!-- table\nsets = ['toy/small']\n--> <!-- table\n--><!-- end -->", "table"),
+        ("<!-- table\nsets = ['toy/small']\n-->\n=======\n<!-- end -->", "table"),
         ("0.5<!-- end -->", "mark"),
     ],
 )
@@ -216,6 +218,52 @@ def test_intervals_and_verdicts_are_those_of_the_records(
     assert f"| **0.120** | 0.0700 to 0.170 | 0.100 to 0.200 | 0.250 | {said} |" in text
     assert f"| constant 0.250 | -0.130 (-0.200 to -0.0600) | {said} |" in text
     assert Reader(page, results, ROOT).check() == 4 + 6 + 9
+
+
+def with_replicates(record: Any, errors: list[float]) -> Any:
+    """Return a record whose rmse is resampled by six cells; `errors` are its scores without each.
+
+    The constant's scores without each cell are 0.25 and a little more or less.
+    """
+    (row,) = record["metrics"]
+    constant = [0.25, 0.26, 0.24, 0.25, 0.27, 0.23]
+    row["interval"], row["comparisons"] = {"lower": 0.0, "upper": 9.0}, {}
+    row["replicates"] = {
+        "groups": [6], "t": 2.5706, "scores": {"model": errors, "mean": constant}
+    }  # fmt: skip
+    sampling = {
+        "units": {"cell": 6}, "groups": {"cell": 6}, "digest": f"sha256:{'1' * 64}",
+        "seed": None, "is_serial": False, "reason": None,
+    }  # fmt: skip
+    record["resampling"] = {
+        "confidence_level": 0.95, "method": "jackknife", "parts": {"test": sampling}
+    }  # fmt: skip
+    record["record_digest"] = record_digest(record)
+    return record
+
+
+def test_the_headline_metric_has_interval_and_verdict_of_the_mean_over_seeds(
+    results: Path, page: Path
+) -> None:
+    errors = [0.10, 0.11, 0.09, 0.10, 0.12, 0.08]
+    ours = [with_replicates(run(seed, 0.1 + seed / 100), errors) for seed in range(3)]
+    close = [error + 0.01 * (-1) ** number for number, error in enumerate(errors)]
+    other = [with_replicates(run(seed, 0.12, **{"model/name": "deep"}), close) for seed in range(3)]
+    add_runs(ours, name="small", results=results)
+    add_runs(other, name="deep", results=results)
+    against = '{what = "deep", set = "toy/small", against = "toy/deep", part = "test", '
+    page.write_text(PAGE.replace("rows = [", f'rows = [{against}metric = "rmse.a"}}, '))
+
+    build_pages([page], results)
+
+    text = page.read_text()
+    assert "95 % intervals of test by 6 x cell" in text
+    assert "| constant 0.250 | -0.140 (-0.140 to -0.140) | better |" in text
+    assert "| deep | 0.110 | 0." in text
+    assert "| deep 0.120 | -0.01000 (" in text
+    assert text.count(" | no difference shown |") == 1
+    assert Reader(page, results, ROOT).check() == 4 + 6 + 9 + 9
+    assert list(page_problems([page], results)) == []
 
 
 def test_a_submission_is_a_result_set(results: Path, page: Path) -> None:
