@@ -11,6 +11,7 @@ from .record.runs import (
     find_runs,
     named_run_folder,
     require_runs_folder,
+    stored_runs,
 )
 from .run.execution import prepare, run_once
 from .run.jobscript import Job, write_job_script
@@ -93,6 +94,7 @@ __all__ = [
     "split_names",
     "spread_table",
     "stage",
+    "stored_runs",
     "with_own_model",
     "write_ids",
     "write_job_script",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli.list_ import expected_bytes
 from sciml_data.cli.options import registry_option, version_option
+from sciml_data.progress import format_bytes
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Descriptor, RegistryPath
+    from sciml_data.registry import Descriptor, Manifest, RegistryPath
 
 
 @click.command(
@@ -53,6 +55,7 @@ def to_facts(descriptor: Descriptor, versions: list[str]) -> dict[str, Any]:
         "trust": descriptor.trust,
         "files": None if manifest is None else len(manifest),
         "bytes": None if manifest is None else manifest.total_bytes,
+        "expected_bytes": expected_bytes(descriptor.expected),
         "manifest_digest": None if manifest is None else manifest.digest,
         "licenses": document["licenses"],
         "citation": document["sciml"]["citation"],
@@ -60,10 +63,28 @@ def to_facts(descriptor: Descriptor, versions: list[str]) -> dict[str, Any]:
         "native_format": descriptor.native.get("format"),
         "variables": document["sciml"]["variables"],
         "splits": {name: list(globs) for name, globs in descriptor.splits.items()},
+        "split_sizes": {
+            name: {"files": len(part), "bytes": part.total_bytes}
+            for name, part in _parts(descriptor).items()
+        },
         "mirrors": [{"name": m.name, "prefixes": m.prefixes} for m in descriptor.mirrors],
         "access": dict(descriptor.access),
         "service": None if live is None else live.base,
         "sample": dict(descriptor.sample),
+    }
+
+
+def _parts(descriptor: Descriptor) -> dict[str, Manifest]:
+    """Return the files of each split of a pinned version."""
+    from sciml_data.registry import match_paths
+
+    manifest = descriptor.manifest
+    if manifest is None:
+        return {}
+    paths = list(manifest.by_path)
+    return {
+        name: manifest.select(match_paths(globs, paths))
+        for name, globs in descriptor.splits.items()
     }
 
 
@@ -81,23 +102,43 @@ def _text(facts: dict[str, Any]) -> str:
     lines += [f"cite          {text}" for text in facts["citation"]]
     lines += [f"source        {item['title']}: {item['path']}" for item in facts["sources"]]
     lines += [
-        f"split         {name}: {', '.join(globs)}" for name, globs in facts["splits"].items()
+        f"split         {name}: {', '.join(globs)}{_split_size(facts, name)}"
+        for name, globs in facts["splits"].items()
     ]
-    for mirror in facts["mirrors"]:
-        lines += [f"mirror        {mirror['name']}: {url}" for url in mirror["prefixes"].values()]
-    for step in facts["access"].get("steps", ()):
-        lines.append(f"{facts['access']['kind']:<13} {step}")
-    if facts["service"]:
-        lines.append(f"service       {facts['service']}")
-    if not facts["variables"]:
-        return "\n".join([*lines, "", f"no ready form yet; native files: {facts['native_format']}"])
-    return "\n".join([*lines, "", "variables of the ready form", *_variables(facts["variables"])])
+    if facts["variables"]:
+        lines += ["", "variables of the ready form", *_variables(facts["variables"])]
+    else:
+        lines += ["", f"no ready form yet; native files: {facts['native_format']}"]
+    return "\n".join([*lines, "", *_places(facts)])
+
+
+def _places(facts: dict[str, Any]) -> list[str]:
+    """Return from where the files come: mirrors, steps of a person, a service."""
+    lines = [
+        f"mirror        {mirror['name']}: {url}"
+        for mirror in facts["mirrors"]
+        for url in mirror["prefixes"].values()
+    ]
+    lines += [f"{facts['access']['kind']:<13} {step}" for step in facts["access"].get("steps", ())]
+    return lines + ([f"service       {facts['service']}"] if facts["service"] else [])
+
+
+def _split_size(facts: dict[str, Any], name: str) -> str:
+    size = facts["split_sizes"].get(name)
+    return f" ({_count(size['files'])}, {format_bytes(size['bytes'])})" if size else ""
+
+
+def _count(files: int) -> str:
+    return f"{files:,} file{'' if files == 1 else 's'}"
 
 
 def _size(facts: dict[str, Any]) -> str:
     if facts["files"] is None:
-        return "requested from a service" if facts["service"] else "not pinned"
-    return f"{facts['files']} files, {facts['bytes']:,} bytes"
+        if facts["service"]:
+            return "requested from a service"
+        expected = facts["expected_bytes"]
+        return "not pinned" + (f"; about {format_bytes(expected)} expected" if expected else "")
+    return f"{_count(facts['files'])}, {facts['bytes']:,} bytes ({format_bytes(facts['bytes'])})"
 
 
 def _variables(variables: dict[str, Any]) -> list[str]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sciml_data.cli.options import registry_option
-from sciml_data.cli.output import log, log_left_out
+from sciml_data.cli.output import log, log_left_out, table
 from sciml_data.errors import DescriptorError, Problem
+from sciml_data.progress import format_bytes
 
 if TYPE_CHECKING:
     from sciml_data.registry import Registry, RegistryPath
-
-COLUMNS = ("kind", "name", "version", "files", "bytes", "title", "registry")
 
 
 @click.command(
@@ -30,18 +30,24 @@ Examples:
 def command(registry: RegistryPath, *, as_json: bool) -> None:
     """Print a line for each dataset version and each benchmark.
 
-    With several registries, the column `registry` names the folder that has the
-    entry. Entries that cannot be read are left out and named on stderr.
+    Titles are cut to fit a terminal, and whole in a pipe. `~` marks the expected size of a dataset
+    that nobody has pinned. With several registries, the column `registry` names the folder that has
+    the entry. Entries that cannot be read are left out and named on stderr.
     """
+    print_entries(registry, (), as_json=as_json)
+
+
+def print_entries(registry: RegistryPath, words: Sequence[str], *, as_json: bool) -> None:
+    """Print the entries that have all words in their name, title, description or keywords."""
     from sciml_data.registry import find_registry
 
     left_out: list[Problem] = []
     searched = find_registry(registry)
-    rows = list_registry(searched, left_out)
+    rows = list_registry(searched, left_out, words)
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
-        click.echo(_table(rows), nl=False)
+        click.echo(_text(rows), nl=False)
     log_left_out(left_out)
     for hidden in searched.hidden():
         log(f"{hidden.place} {hidden.message}")
@@ -49,34 +55,90 @@ def command(registry: RegistryPath, *, as_json: bool) -> None:
         log("`sciml-data check` lists every problem with its place")
 
 
-def list_registry(registry: Registry, left_out: list[Problem]) -> list[dict[str, Any]]:
-    """Return a row for each version and benchmark; other entries are added to `left_out`."""
-    from sciml_data.bench import datasets_of, load_task
-    from sciml_data.registry import load_descriptor
+def list_registry(
+    registry: Registry, left_out: list[Problem], words: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return a row for each version and benchmark.
 
-    rows = []
+    Args:
+        registry: to list.
+        left_out: gets entries that cannot be read.
+        words: an entry must have all of them in its name, title, description or keywords.
+    """
+    rows: list[dict[str, Any]] = []
     for name in registry.datasets():
         for version in registry.versions(name):
             try:
-                descriptor = load_descriptor(registry, name, version)
+                rows += _dataset_rows(registry, name, version, words)
             except DescriptorError as error:
                 left_out.append(Problem("dataset", f"{name} {version}", error.first_line))
-                continue
-            files = None if descriptor.manifest is None else len(descriptor.manifest)
-            size = None if descriptor.manifest is None else descriptor.manifest.total_bytes
-            folder = _other(registry.folder_of(name))
-            rows.append(_row("dataset", name, version, files, size, descriptor.title, folder))
     for name in registry.benchmarks():
         try:
-            task = load_task(registry.runner(name))
+            rows += _benchmark_rows(registry, name, words)
         except DescriptorError as error:
             left_out.append(Problem("benchmark", name, error.first_line))
-            continue
-        data = f"{', '.join(datasets_of(task))} {task.version}"
-        rows.append(
-            _row("benchmark", name, data, None, None, task.title, _other(task.folder.parents[1]))
-        )
     return rows
+
+
+def _dataset_rows(
+    registry: Registry, name: str, version: str, words: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of a version, if it has all words."""
+    from sciml_data.registry import load_descriptor
+
+    descriptor = load_descriptor(registry, name, version)
+    document, manifest = descriptor.document, descriptor.manifest
+    texts = (name, descriptor.title, document["description"], *document["keywords"])
+    if _has_words(texts, words):
+        yield {
+            "kind": "dataset",
+            "name": name,
+            "version": version,
+            "files": None if manifest is None else len(manifest),
+            "bytes": None if manifest is None else manifest.total_bytes,
+            "expected_bytes": expected_bytes(descriptor.expected),
+            "title": descriptor.title,
+            "registry": _other(registry.folder_of(name)),
+        }
+
+
+def _benchmark_rows(
+    registry: Registry, name: str, words: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the row of a benchmark, if it has all words."""
+    from sciml_data.bench import datasets_of, load_task
+
+    task = load_task(registry.runner(name))
+    if _has_words((name, task.title, task.description, *datasets_of(task)), words):
+        yield {
+            "kind": "benchmark",
+            "name": name,
+            "version": task.version,
+            "datasets": list(datasets_of(task)),
+            "title": task.title,
+            "registry": _other(task.folder.parents[1]),
+        }
+
+
+def expected_bytes(expected: Mapping[str, Any]) -> int | None:
+    """Return the size that an unpinned version should have; None where it is not known."""
+    groups = expected.get("files", {}).values()
+    if groups and all({"count", "bytes_each"} <= group.keys() for group in groups):
+        return sum(int(group["count"]) * int(group["bytes_each"]) for group in groups)
+    total = expected.get("total_bytes")
+    return (int(total["least"]) + int(total["most"])) // 2 if total else None
+
+
+def size_text(row: Mapping[str, Any]) -> str:
+    """Return the size of a version for people, with `~` where it is only expected."""
+    if row["bytes"] is not None:
+        return format_bytes(row["bytes"])
+    return "-" if row["expected_bytes"] is None else f"~{format_bytes(row['expected_bytes'])}"
+
+
+def _has_words(texts: Iterable[str], words: Sequence[str]) -> bool:
+    text = "\n".join(texts).casefold()
+    return all(word.casefold() in text for word in words)
 
 
 def _other(folder: Path) -> str | None:
@@ -86,22 +148,15 @@ def _other(folder: Path) -> str | None:
     return None if is_built_in(folder) else str(folder)
 
 
-def _row(*values: object) -> dict[str, Any]:
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
+def _text(rows: Sequence[Mapping[str, Any]]) -> str:
     are_others = any(row["registry"] for row in rows)
-    columns = [*COLUMNS[:5], *(["registry"] if are_others else []), "title"]
-    cells = [columns, *([_cell(row, column) for column in columns] for row in rows)]
-    widths = [max(len(row[place]) for row in cells) for place in range(len(columns) - 1)]
-    return "".join(
-        "  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]])
-        + "\n"
-        for row in cells
-    )
-
-
-def _cell(row: dict[str, Any], column: str) -> str:
-    empty = "built-in" if column == "registry" else "-"
-    return empty if row[column] is None else str(row[column])
+    datasets = [["dataset", "version", "size", *(["registry"] * are_others), "title"]]
+    benchmarks = [["benchmark", *(["registry"] * are_others), "title"]]
+    for row in rows:
+        registry = [row["registry"] or "built-in"] * are_others
+        if row["kind"] == "dataset":
+            cells = [row["name"], row["version"], size_text(row), *registry, row["title"]]
+            datasets.append(cells)
+        else:
+            benchmarks.append([row["name"], *registry, row["title"]])
+    return "\n".join(table(cells) for cells in (datasets, benchmarks) if len(cells) > 1)

@@ -6,6 +6,7 @@ Progress is a bar on a terminal, and a line per minute in a log file.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from sciml_data.errors import MAX_PRINTED_PROBLEMS, CallError, Problem
 if TYPE_CHECKING:
     from sciml_data.registry import Manifest
 
+MIN_CUT = 12  # characters of a cell that is cut
 LINE_EVERY_S = 60.0  # a batch job of a day then logs at most 1,440 lines
 
 
@@ -43,6 +45,28 @@ def log_left_out(problems: Sequence[Problem]) -> None:
 def log_one_left_out(problem: Problem) -> None:
     """Print why an entry was left out, to stderr."""
     log_left_out([problem])
+
+
+def table(cells: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as lines of aligned columns; the first row has the headings.
+
+    The last column is cut where a line would be longer than the terminal, and is whole in a pipe.
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    lines = []
+    for row in cells:
+        start = "".join(f"{text:<{width}}  " for text, width in zip(row, widths, strict=False))
+        lines.append(_fitted(start, row[-1]).rstrip() + "\n")
+    return "".join(lines)
+
+
+def _fitted(start: str, last: str) -> str:
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    left = columns - len(start)
+    # Where hardly a word is left, the terminal may rather wrap the line.
+    if MIN_CUT <= left < len(last):
+        last = f"{last[: left - 1].rstrip()}…"
+    return start + last
 
 
 def file_rows(manifest: Manifest) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from sciml_data.errors import UNPRINTABLE, CallError, SciMLDataError, nearest, s
 GROUPS = {
     "Data": {
         "list": "List the datasets, versions and benchmarks of the registry.",
+        "search": "Find datasets and benchmarks by words.",
         "describe": "Print a dataset's licence, size, variables, splits and mirrors.",
         "get": "Fetch a dataset, or make its synthetic sample.",
         "adopt": "Import a local folder as a dataset's files.",
@@ -42,6 +43,7 @@ GROUPS = {
     "Benchmarks": {
         "run": "Train and score a benchmark, and write its record.",
         "sbatch": "Write the job script of a run under Slurm.",
+        "runs": "List the runs in the home; note and remove runs.",
         "show": "Print a run's scores beside the baselines, and draw its figures.",
         "score": "Score predictions that another program made.",
         "split": "Write the ids of the samples in each part of a split.",
@@ -70,18 +72,16 @@ GROUPS = {
     },
 }
 VERBS = {verb: text for section in GROUPS.values() for verb, text in section.items()}
+ALIASES = {"info": "describe"}  # the usual name in other tools
 # Verb of other tools -> what to type here.
 OTHER_WORDS = {
     "ls": "`sciml-data list` prints the registry, `sciml-data cache` what the home has",
-    "search": "`sciml-data list` prints every dataset and benchmark",
-    "info": "`sciml-data describe ID` prints licence, size and variables of a dataset",
     "download": "`sciml-data get ID` fetches a dataset",
     "fetch": "`sciml-data get ID` fetches a dataset",
     "pull": "`sciml-data get ID` fetches a dataset",
     "rm": "`sciml-data cache rm ID` removes a dataset from the home",
     "remove": "`sciml-data cache rm ID` removes a dataset from the home",
     "train": "`sciml-data run BENCHMARK` trains and scores",
-    "runs": "`sciml-data board` lists runs, `sciml-data show latest` prints one",
     "help": "`sciml-data --help`, `sciml-data VERB --help`",
 }
 # Error of a disk -> (its usual name, what the user can do). Any other error of the operating
@@ -170,6 +170,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the module of a verb and return its command."""
+        cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"sciml_data.cli.{cmd_name.replace('list', 'list_')}")
@@ -180,7 +181,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest verb for an unknown verb."""
-        if args[0] not in VERBS and not args[0].startswith("-"):
+        if args[0] not in {*VERBS, *ALIASES} and not args[0].startswith("-"):
             pointer = OTHER_WORDS.get(args[0])
             meant = f"; {pointer}" if pointer else nearest(args[0], VERBS)
             ctx.fail(f"no such verb: {args[0]!r}{meant}")

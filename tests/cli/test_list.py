@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,18 +29,52 @@ def run(registry: Registry, *arguments: str) -> Result:
 
 def test_list_prints_one_line_for_each_version(registry: Registry) -> None:
     head, *lines = run(registry, "list").stdout.splitlines()
-    [waves] = [line for line in lines if " waves " in line]
+    [waves] = [line for line in lines if line.startswith("waves ")]
 
-    assert head.split() == ["kind", "name", "version", "files", "bytes", "registry", "title"]
-    assert waves.split()[:6] == ["dataset", "waves", "1.0", "2", "3412", str(registry.root)]
+    assert head.split() == ["dataset", "version", "size", "registry", "title"]
+    assert waves.split()[:5] == ["waves", "1.0", "3.4", "kB", str(registry.root)]
     assert head.index("title") == waves.index("Heights")
 
 
 def test_list_of_the_built_in_registry_has_no_column_for_registries() -> None:
     head, *lines = CliRunner().invoke(group, ["list"]).stdout.splitlines()
 
-    assert head.split() == ["kind", "name", "version", "files", "bytes", "title"]
-    assert any(line.startswith("dataset    uno_ccle ") for line in lines)
+    assert head.split() == ["dataset", "version", "size", "title"]
+    assert any(line.startswith("uno_ccle ") for line in lines)
+    assert any(line.split()[:2] == ["benchmark", "title"] for line in lines)
+
+
+def test_list_has_the_expected_size_of_what_nobody_has_pinned() -> None:
+    lines = CliRunner().invoke(group, ["list"]).stdout.splitlines()
+
+    [scenes] = [line for line in lines if line.startswith("cloud_slstr_ds1 ")]
+    assert scenes.split()[2:4] == ["~179.1", "GB"]
+
+
+def test_a_line_of_list_fits_a_terminal_of_80_columns() -> None:
+    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = shlex.join([sys.executable, "-m", "sciml_data", "list"])
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], env=environment, capture_output=True, check=True
+    )
+    lines = done.stdout.decode().splitlines()
+
+    assert max(map(len, lines)) == 80
+    assert any(line.endswith("…") for line in lines)
+
+
+def test_search_finds_every_word_anywhere_in_the_description() -> None:
+    def names(*words: str) -> set[str]:
+        rows = json.loads(CliRunner().invoke(group, ["search", *words, "--json"]).stdout)
+        return {row["name"] for row in rows}
+
+    assert {"cloud_slstr_ds1", "cloudmask"} <= names("CLOUD")
+    assert names("electron", "silicon") == {"cbed_si110"}
+    assert names("no such thing") == set()
+
+
+def test_info_is_another_name_of_describe(registry: Registry) -> None:
+    assert run(registry, "info", "waves").stdout == run(registry, "describe", "waves").stdout
 
 
 def test_list_as_json_has_the_same(registry: Registry) -> None:
@@ -49,6 +87,7 @@ def test_list_as_json_has_the_same(registry: Registry) -> None:
             "version": "1.0",
             "files": 2,
             "bytes": 3412,
+            "expected_bytes": None,
             "title": "Heights of waves at two buoys",
             "registry": str(registry.root),
         }
@@ -81,15 +120,15 @@ def test_list_of_the_built_in_registry_has_the_benchmark() -> None:
 
 
 def test_describe_prints_size_licence_citation_variables_and_mirrors(registry: Registry) -> None:
-    text = run(registry, "describe", "waves").stdout
+    text = run(registry, "describe", "waves").stdout + "\n"
 
     assert text.startswith("waves 1.0  (versions: 1.0)\nHeights of waves at two buoys\n")
     for line in (
-        "native files  2 files, 3,412 bytes",
+        "native files  2 files, 3,412 bytes (3.4 kB)",
         "licence       CC0-1.0: Creative Commons Zero 1.0",
         "cite          The crew (2001): Heights of waves at two buoys.",
         "mirror        example: https://example.org/waves/",
-        "split         all: **",
+        "split         all: ** (2 files, 3.4 kB)",
         "  height  (time)  float32  m  significant wave height",
     ):
         assert f"\n{line}\n" in text
