@@ -22,8 +22,8 @@ from sciml_data.formats.drug_response import NO_DRUG, text_of
 if TYPE_CHECKING:
     import xarray as xr
 
-AUC, DOSE = "auc", "dose"
-TARGETS = {AUC: "auc", DOSE: "growth"}
+AUC, DOSE, CROSS_STUDY = "auc", "dose", "cross-study"
+TARGETS = {AUC: "auc", DOSE: "growth", CROSS_STUDY: "auc"}
 NO_SLOT = -1  # in `drugs`: the slot is empty
 PUBLISHED = pd.Index([TRAIN, VALIDATION, TEST])  # in the order of their numbers in the ready files
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -62,12 +62,12 @@ class Responses:
     """All measured responses, with the tables of cells and drugs.
 
     Attributes:
-        variant: `auc` or `dose`.
+        variant: `auc`, `dose` or `cross-study`, which is `auc` of two studies.
         target: (row,) float32, area under the dose response curve, or growth.
         cell: (row,) int32, index of the cell.
-        drugs: (row, slot) int32, indices of the drugs, `NO_SLOT` for an empty slot; one slot for
-            `auc`, two for `dose`.
-        doses: (row, slot) float32, -log10(mol/L), NaN for an empty slot; no slots for `auc`.
+        drugs: (row, slot) int32, indices of the drugs, `NO_SLOT` for an empty slot; two slots for
+            `dose`, else one.
+        doses: (row, slot) float32, -log10(mol/L), NaN for an empty slot; no slots but for `dose`.
         source: (row,) who measured.
         study: (row,) study of the source.
         published: (row,) part of the published split; None if the dataset has no such parts.
@@ -123,7 +123,7 @@ def read_responses(dataset: xr.Dataset, variant: str) -> Responses:
         raise SciMLDataError(
             f"{name} has no rows, or values that are not finite: {len(target)} rows"
         )
-    slots = (1,) if variant == AUC else (1, 2)
+    slots = (1, 2) if variant == DOSE else (1,)
     drugs = np.stack([dataset[f"drug{n}_index"].to_numpy() for n in slots], axis=1).astype("i4")
     doses = np.empty((len(target), 0), np.float32)
     if variant == DOSE:

@@ -34,7 +34,7 @@ POOLED, REFERENCE, NOISY = "pooled", "reference", "reference-noisy"  # values of
 MIN_SHARED_PERCENT = 50
 R2 = "r2_per_drug"
 TABLE_METRICS = ("mse", R2)  # columns of drugs-<part>.csv
-QUANTITIES = {"auc": "AUC", "dose": "growth"}
+QUANTITIES = {data.AUC: "AUC", data.DOSE: "growth", data.CROSS_STUDY: "AUC"}
 
 
 class Uno(Benchmark):

@@ -39,7 +39,16 @@ from sciml_data.synthetic.hill import (
 from sciml_data.synthetic.uno_almanac import data_frame, write_objects
 
 DEFAULTS: Mapping[str, int] = {"cells": 48, "drugs": 7}
-DRUGS = (1003, 1032, 1036, 1060, 1268, 1510, 1862)  # GDSC's numbers in the real plates
+# GDSC's numbers of the drugs in the real plates, and PubChem CIDs.
+DRUGS: Mapping[int, str] = {
+    1003: "24360",
+    1032: "10184653",
+    1036: "24180719",
+    1060: "9826528",
+    1268: "2726824",
+    1510: "11640390",
+    1862: "462382",
+}
 SHARED = {1036: "PLX4720", 1060: "PD-0325901"}  # names of the CCLE
 COSMIC = 900001  # made-up numbers begin here
 DOSES = 10.0 ** np.linspace(-2.5, 0.5, 7)  # umol/L, times a power of ten for each drug
@@ -74,7 +83,7 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     in_ccle = max(1, sizes["cells"] * 3 // 4)
     names = [f"Syn-{at + 1:04d}" for at in range(in_ccle)]
     names += [f"Other-{at + 1}" for at in range(max(1, in_ccle // 4))]
-    drugs = DRUGS[-sizes["drugs"] :]
+    drugs = tuple(DRUGS)[-sizes["drugs"] :]
     curves = _curves(random, sizes, len(names), drugs, seed)
     viability = curves.viability(
         np.arange(len(names))[:, None, None],
@@ -200,20 +209,16 @@ def _write_drugs(
     """Write names and CIDs of drugs, and SMILES: by CID, or by name for those of `drug_names`."""
     table = (root / block["ccle_smiles"]).read_text(encoding="utf-8").splitlines()
     of_ccle = dict(line.split(",", 1) for line in table[1:])
-    cid_of = {drug["compound"]: drug["canonical"] for drug in block["ccle_drugs"].values()}
-    corrected = {name: cid for cid, name in block["canonical"].items()}
     rows, smiles, listed = [",".join(DRUGS_HEADER)], [], [",".join(LIST_HEADER)]
     made_up = made_up_smiles(random, len(drugs))
-    for at, (drug, other) in enumerate(zip(drugs, made_up, strict=True)):
+    for drug, other in zip(drugs, made_up, strict=True):
         text = of_ccle.get(SHARED.get(drug, ""), other)
-        canonical = cid_of.get(SHARED.get(drug, ""), "")
-        cid = corrected.get(canonical, canonical.removeprefix("CID:") or str(at + 1))
         named = block["drug_names"].get(str(drug))
         if named:
-            listed.append(f"{named},CIDs{at + 1:08d},{named.lower()},0,{text}")
+            listed.append(f"{named},CIDs{DRUGS[drug]:0>8},{named.lower()},0,{text}")
         else:
-            rows.append(f"{drug},Made-up {drug},,MADEUP,made up,{cid},1,1")
-            smiles.append(f"{cid}\t{text}")
+            rows.append(f"{drug},Made-up {drug},,MADEUP,made up,{DRUGS[drug]},1,1")
+            smiles.append(f"{DRUGS[drug]}\t{text}")
     for part, lines in (("drugs", rows), ("smiles", smiles), ("drug_list", listed)):
         _write(root / block[part], "".join(f"{line}\n" for line in lines))
 

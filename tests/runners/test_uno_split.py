@@ -16,7 +16,11 @@ from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split, split_names
 from sciml_data.bench.task.splits import Division, Options, divide, leakage
 from sciml_data.errors import CallError, DescriptorError, SciMLDataError
+from sciml_data.formats import uno_gdsc
+from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic import load_generator
+from tests.support.native_files import native_of, read_only_shard
 from tests.support.uno_samples import ready
 
 RUNNER = find_registry().runner("uno")
@@ -51,9 +55,10 @@ def dose() -> Any:
     return responses("dose")
 
 
-def test_the_registry_has_seven_splits() -> None:
+def test_the_registry_has_nine_splits() -> None:
     assert split_names(RUNNER) == [
-        "cell", "cell+drug", "drug", "drug_pair", "published", "row", "study",
+        "cell", "cell+drug", "cross-study-ccle-gdsc", "cross-study-gdsc-ccle", "drug", "drug_pair",
+        "published", "row", "study",
     ]  # fmt: skip
 
 
@@ -185,3 +190,44 @@ def test_an_unknown_rule_is_named(auc: Any) -> None:
 
     with pytest.raises(DescriptorError, match="did you mean 'cell'"):
         divide(split, module("data").keys_of(auc))
+
+
+# Two studies
+
+
+@pytest.fixture(scope="module")
+def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
+    pytest.importorskip("rdata", reason="the extra `uno` is not installed")
+    root = tmp_path_factory.mktemp("uno_gdsc")
+    block = load_descriptor(find_registry(), "uno_gdsc", "1.0").native
+    load_generator("uno_gdsc").write_sample(root, block, 0)
+    native = native_of(root, block=block)
+    return responses("cross-study", read_only_shard(uno_gdsc, native, forms="cross-study"))
+
+
+@pytest.mark.parametrize(("trained", "tested"), [("CCLE", "GDSC"), ("GDSC", "CCLE")])
+def test_parts_across_studies_differ_in_what_was_seen(
+    two_studies: Any, trained: str, tested: str
+) -> None:
+    keys = module("data").keys_of(two_studies)
+    parts = make_split(f"cross-study-{trained}-{tested}".lower(), two_studies).parts
+    rows = {part: keys.iloc[numbers] for part, numbers in parts.items()}
+
+    sources = {part: set(of_part["source"]) for part, of_part in rows.items()}
+    same = ("train", "validation", "test_same_study")
+    assert sources == {part: {trained if part in same else tested} for part in rows}
+    lines = {part: set(of_part["cell"]) for part, of_part in rows.items()}
+    drugs = {part: set(of_part["drug_1"]) for part, of_part in rows.items()}
+    assert lines["test_seen_lines"] <= lines["train"]
+    for part in ("validation", "test", "test_new_drugs", "test_same_study"):
+        assert not lines[part] & lines["train"]
+    assert drugs["test"] == drugs["test_seen_lines"] == drugs["test_same_study"]
+    assert drugs["test"] < drugs["train"]
+    assert len(drugs["test"]) == 2
+    assert not drugs["test_new_drugs"] & drugs["train"]
+
+
+def test_a_split_across_studies_needs_both(auc: Any) -> None:
+    with pytest.raises(SciMLDataError, match="leaves train and validation"):
+        make_split("cross-study-ccle-gdsc", auc)

@@ -17,6 +17,7 @@ A stored split describes each part by one of these members, or by several that m
     {"folder": "train"}, {"pixels": [4, 9]}                      listed values of a column
     {"period": ["1950-01-04", "2005-01-01"]}                     the second day is outside
     {"by": ["cell"], "salt": "...", "from": 0.8, "to": 0.9}      a share of a hash of ids: shares.py
+    {"source": ["A"], "by": ["cell"], "salt": ...}               a share of listed samples
     {"by": "orbit"} to train on, {"share": 0.2} of it            drawn with the split's seed
     {"source_salt": "..."}                                       one source, the lowest by its hash
 
@@ -26,6 +27,7 @@ A stored split describes each part by one of these members, or by several that m
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -57,6 +59,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 NOT_KNOWN = "not known"
 ORIGINS = ("folder", "source", "published_part")  # columns that say where a sample comes from
 STRATUM = "stratum"
+SHARE_KEYS = ("by", "salt", "from", "to")  # of a part by shares; other keys list values
 MIN_COARSE = 5  # with fewer, no whole coarse groups (days) make up a share of a fifth
 UNTOUCHED = "nothing was trained"
 Indices: TypeAlias = npt.NDArray[np.intp]
@@ -292,8 +295,15 @@ class _Divider:
 
     def _apply_rules(self) -> None:
         hashed = {part: member for part, member in self.members.items() if "salt" in member}
-        if hashed:
-            self._share_out(hashed, self.is_in[next(iter(hashed))])
+        groups = _by_listed_values(hashed)
+        for group in groups:
+            self._share_out(group, self.is_in[next(iter(group))])
+        if len(groups) > 1 and np.sum(list(self.is_in.values()), axis=0).max(initial=0) > 1:
+            message = "the listed values and shares of two parts have samples in common"
+            raise DescriptorError(
+                f"split {self.split.name!r} is not valid",
+                problems=[Problem("overlap", self.split.name, message)],
+            )
         for part, member in self.members.items():
             if "share" in member:
                 self._draw(part)
@@ -474,6 +484,15 @@ def _conditions(member: Any) -> Mapping[str, Any]:
     if isinstance(member, str):
         return {"folder": member}
     return {"id": member} if isinstance(member, list) else member
+
+
+def _by_listed_values(hashed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return parts by shares in groups with the same listed values: each group is shared out."""
+    groups: dict[str, dict[str, Any]] = {}
+    for part, member in hashed.items():
+        listed = {key: value for key, value in member.items() if key not in SHARE_KEYS}
+        groups.setdefault(json.dumps(listed, sort_keys=True), {})[part] = member
+    return list(groups.values())
 
 
 def _problems(name: str, members: Mapping[str, Any]) -> list[Problem]:

@@ -311,6 +311,50 @@ def test_a_source_is_held_out_by_its_hash_or_by_name() -> None:
         divide(by_shares("cell"), keys, Options(held_out=("two",)))
 
 
+def test_shares_of_listed_samples_hold_ids_out_across_sources() -> None:
+    keys = table(source=pd.Categorical(["one", "two", "two"] * 100))
+    rule = {"by": ["cell"], "salt": "s"}
+    members = {
+        "train": {"source": ["one"], **rule, "from": 0.0, "to": 0.6},
+        "validation": {"source": ["one"], **rule, "from": 0.6, "to": 0.8},
+        "test": {"source": ["two"], **rule, "from": 0.8, "to": 1.0},
+        "test_seen": {"source": ["two"], **rule, "from": 0.0, "to": 0.6},
+    }
+
+    division = divide(split_of(members), keys)
+
+    alone = divide(by_shares("cell"), keys)
+    of_one = (keys["source"] == "one").to_numpy()
+    parts = {part: set(rows.tolist()) for part, rows in division.parts.items()}
+    one, two = set(np.flatnonzero(of_one).tolist()), set(np.flatnonzero(~of_one).tolist())
+    whole = {part: set(rows.tolist()) for part, rows in alone.parts.items()}
+    assert parts == {
+        "train": whole["train"] & one,
+        "validation": whole["validation"] & one,
+        "test": whole["test"] & two,
+        "test_seen": whole["train"] & two,
+    }
+    report = leakage(division, keys, meaning="")
+    assert report["test"]["cell"]["shared"] == 0
+    assert report["test_seen"]["cell"]["percent"] > 90
+
+
+def test_parts_of_different_lists_may_not_share_samples() -> None:
+    keys = table(source=pd.Categorical(["one", "two", "two"] * 100))
+    rule = {"by": ["cell"], "salt": "s"}
+    members = {
+        "train": {"source": ["one"], **rule, "from": 0.0, "to": 0.6},
+        "test": {"source": ["one", "two"], **rule, "from": 0.5, "to": 1.0},
+    }
+
+    with pytest.raises(DescriptorError) as error:
+        divide(split_of(members), keys)
+
+    assert [(problem.kind, problem.place) for problem in error.value.problems] == [
+        ("overlap", "mine")
+    ]
+
+
 @given(count=st.integers(1, 300), limit=st.integers(1, 50), truncate=st.booleans())
 def test_evenly_spaced_values_have_both_ends_and_equal_steps(
     count: int,
