@@ -63,10 +63,8 @@ class Reader:
             if row["part"] == part and metric == key_of(row)
         ]
 
-    def _is_scored(self, name: str, part: str) -> bool:
-        return any(
-            row["part"] == part for record in self.records(name) for row in record["metrics"]
-        )
+    def _is_scored(self, name: str, part: str, metric: str) -> bool:
+        return bool(self.rows(name, part, metric))
 
     def median(self, name: str, part: str, metric: str, who: str = "") -> float | None:
         rows = self.rows(name, part, metric)
@@ -270,7 +268,7 @@ class Reader:
             against, only = row.get("against", ""), wanted.get("baselines")
             place = (row.get("set", ""), row.get("part", ""), row.get("metric", ""))
             names = [row[key] for key in ("set", "against") if key in row]
-            if not names or not all(self._is_scored(name, place[1]) for name in names):
+            if not names or not all(self._is_scored(name, *place[1:]) for name in names):
                 assert found["score"] == "not measured", row
                 continue
             self._same(found["score"], self.median(*place))
@@ -306,7 +304,7 @@ class Reader:
         name, part, metric, *rest = [word for word in words if not word.startswith("digits=")]
         who = rest[0] if rest else "median"
         scores = [row["score"] for row in self.rows(name, part, metric)]
-        if not self._is_scored(name, part):
+        if not self._is_scored(name, part, metric):
             assert made == "not measured"
         elif who == "outcome":
             assert made == self.outcome((name, part, metric), None)[1]

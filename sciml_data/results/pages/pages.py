@@ -154,7 +154,7 @@ def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) ->
     *place, digits = words.split() if re.search(r" digits=\d+ *$", words) else [*words.split(), ""]
     if len(place) not in {3, 4}:
         raise CallError("`value` takes SET PART METRIC [NAME] [digits=N]")
-    if not lookup.has(place[0], place[1]):
+    if not lookup.has(*place[:3]):
         return NOT_MEASURED
     found = find_evidence(lookup(place[0]), place[1], place[2])
     size = int(digits.removeprefix("digits=") or DIGITS)

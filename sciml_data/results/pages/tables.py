@@ -51,9 +51,16 @@ class Lookup:
         """Return whether a result set or a table of a script is stored."""
         return (self.results / name).is_dir()
 
-    def has(self, name: str, part: str) -> bool:
-        """Return whether a part of a result set was scored."""
-        return bool(name) and name in self and part in self(name).parts
+    def has(self, name: str, part: str, key: str) -> bool:
+        """Return whether a result set has a metric of a part.
+
+        A variant can be missing because the part has no such sample, as a scene in twilight. For a
+        metric that the benchmark does not define, the answer is True, so that reading it fails.
+        """
+        if not name or name not in self or part not in self(name).parts:
+            return False
+        defined = {block["metric_id"] for block in self(name).records[0]["metric_definitions"]}
+        return (part, key) in self(name).metrics or key.partition(".")[0] not in defined
 
     def __call__(self, name: str) -> ResultSet:
         """Return a result set by its name; see `load_result_set` for the errors."""
@@ -366,7 +373,8 @@ def _comparison(
     for row in requests:
         words = [row.get(key, "") for key in texts]
         words += [_label(request, row["part"]), _label(request, row["metric"])] if heads else []
-        if not all(lookup.has(row.get(key, ""), row.get("part", "")) for key in _sets_of(row)):
+        place = (row.get("part", ""), row.get("metric", ""))
+        if not all(lookup.has(row.get(key, ""), *place) for key in _sets_of(row)):
             rows.append([*words, NOT_MEASURED, *[""] * 5])
             continue
         used |= {row[key]: lookup(row[key]) for key in _sets_of(row)}

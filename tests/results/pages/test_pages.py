@@ -133,7 +133,7 @@ def test_a_count_by_hand_is_no_problem(results: Path, page: Path, text: str) -> 
 @pytest.mark.parametrize(
     ("mark", "kind"),
     [
-        ("<!-- value toy/small test rmse.c --><!-- end -->", "value"),
+        ("<!-- value toy/small test mse.a --><!-- end -->", "value"),
         ("<!-- value toy/small test rmse.a ridge --><!-- end -->", "value"),
         ("<!-- value toy/small --><!-- end -->", "value"),
         ("<!-- fact toy/small model/size --><!-- end -->", "fact"),
@@ -173,6 +173,7 @@ def test_what_is_not_stored_is_said_to_be_not_measured(results: Path, page: Path
         '<!-- table\nsets = ["toy/later"]\n--><!-- end -->'
         '<!-- table\nscript = "toy/draws"\n--><!-- end -->'
         "<!-- value toy/small validation rmse.a --><!-- end -->"
+        "<!-- value toy/small test rmse.twilight --><!-- end -->"
         '<!-- table\nsets = ["toy/small"]\nparts = ["test", "fresh"]\n--><!-- end -->'
         '<!-- table\nsets = ["toy/small"]\nparts = ["later"]\n--><!-- end -->'
     )
@@ -180,7 +181,7 @@ def test_what_is_not_stored_is_said_to_be_not_measured(results: Path, page: Path
     build_pages([page], results)
 
     text = page.read_text()
-    assert text.count("-->not measured<!-- end -->") == 2
+    assert text.count("-->not measured<!-- end -->") == 3
     assert text.count("Not measured: part fresh of `toy/small`.") == 1
     assert text.count("Not measured: part later of `toy/small`.") == 1
     assert text.count("Not measured: `toy/later`.") == 2
