@@ -167,7 +167,10 @@ class Reader:
     def _sets(self, wanted: Mapping[str, Any]) -> list[str]:
         sets = wanted.get("sets", {})
         names = list(sets.values() if isinstance(sets, dict) else sets)
-        names += [row.get(key, "") for row in wanted.get("rows", []) for key in ("set", "against")]
+        for row in wanted.get("rows", []):
+            of_row = [row[key] for key in ("set", "against") if key in row]
+            if all(self._is_scored(name, row["part"], row["metric"]) for name in of_row):
+                names += of_row
         return [name for name in dict.fromkeys(names) if name and (self.results / name).is_dir()]
 
     def _origin(self, wanted: Mapping[str, Any], made: str) -> None:
