@@ -102,12 +102,20 @@ Examples:
 def check(pages: tuple[Path, ...], results: Path) -> None:
     """Print where PAGEs differ from the stored records; exit with 1 if any does.
 
-    Without PAGE, all pages in docs/results and all stored records are checked.
+    Without PAGE, all pages in docs/results and all stored records are checked, and stored records
+    that no page prints are named.
     """
-    from sciml_data.results.pages import page_problems, script_table_problems, stored_problems
+    from sciml_data.results.pages import (
+        page_problems,
+        script_table_problems,
+        stored_problems,
+        unprinted_sets,
+    )
 
-    problems = [] if pages else [*stored_problems(results), *script_table_problems(results)]
-    problems += page_problems(_pages(pages), results)
+    problems = list(page_problems(_pages(pages), results))
+    if not pages:
+        problems += [*stored_problems(results), *script_table_problems(results)]
+        problems += unprinted_sets(_pages(()), results)
     for problem in problems:
         click.echo(problem)
     if problems:

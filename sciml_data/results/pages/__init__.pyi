@@ -1,4 +1,4 @@
-from .pages import build_pages, page_problems
+from .pages import build_pages, page_problems, unprinted_sets
 from .script_tables import script_table_problems, write_script_table
 from .stored import ResultSet, add_runs, load_result_set, result_set_names, stored_problems
 
@@ -11,5 +11,6 @@ __all__ = [
     "result_set_names",
     "script_table_problems",
     "stored_problems",
+    "unprinted_sets",
     "write_script_table",
 ]

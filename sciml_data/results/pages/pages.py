@@ -31,6 +31,8 @@ from typing import Any
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
 from sciml_data.results.pages.evidence import find_evidence
+from sciml_data.results.pages.script_tables import TABLE_NAME
+from sciml_data.results.pages.stored import result_set_names
 from sciml_data.results.pages.tables import (
     NOT_MEASURED,
     Lookup,
@@ -38,6 +40,7 @@ from sciml_data.results.pages.tables import (
     number,
     table_text,
 )
+from sciml_data.results.submission.collection import is_submission
 
 MARK = re.compile(r"<!-- (table|value|fact|quote)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
 LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
@@ -103,6 +106,19 @@ def page_problems(pages: Iterable[Path], results: Path) -> Iterator[Problem]:
         for found in SCORE.finditer(prose(text)):
             message = f"{found[0]} is from no record: use `value`, or `quote` with its source"
             yield Problem("number", _place(page, text, found.start()), message)
+
+
+def unprinted_sets(pages: Iterable[Path], results: Path) -> Iterator[Problem]:
+    """Yield stored result sets and tables that no page prints, so that no loss can be left out.
+
+    A submission need not be on a page.
+    """
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    printed = set(re.findall(r"[\w./+-]+", "\n".join(match[2] for match in MARK.finditer(text))))
+    tables = [path.parent.relative_to(results).as_posix() for path in results.rglob(TABLE_NAME)]
+    for name in [*result_set_names(results), *sorted(tables)]:
+        if name not in printed and not is_submission(results / name):
+            yield Problem("page", name, "is on no page: print it, or remove it")
 
 
 def prose(text: str) -> str:

@@ -12,6 +12,7 @@ from sciml_data.results.pages import (
     page_problems,
     script_table_problems,
     stored_problems,
+    unprinted_sets,
 )
 from tests.results.pages.test_pages import PAGE, page, results  # noqa: F401 - fixtures
 from tests.support.paths import ROOT
@@ -31,6 +32,20 @@ def test_pages_and_stored_records_agree() -> None:
     assert [str(problem) for problem in page_problems(PAGES, RESULTS)] == []
     assert [str(problem) for problem in stored_problems(RESULTS)] == []
     assert [str(problem) for problem in script_table_problems(RESULTS)] == []
+    assert [str(problem) for problem in unprinted_sets(PAGES, RESULTS)] == []
+
+
+def test_stored_files_are_small() -> None:
+    sizes = {path: path.stat().st_size for path in RESULTS.rglob("*.json")}
+
+    assert [path.name for path, size in sizes.items() if size > 1 << 20] == []
+
+
+def test_a_set_that_no_page_prints_is_a_problem(results: Path, page: Path) -> None:  # noqa: F811
+    assert list(unprinted_sets([page], results)) == []
+    page.write_text("toy/small is named, and not printed\n")
+
+    assert [problem.place for problem in unprinted_sets([page], results)] == ["toy/small"]
 
 
 def test_the_second_reader_counts_what_it_checks(results: Path, page: Path) -> None:  # noqa: F811
