@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     home_option,
     registry_option,
@@ -32,7 +33,7 @@ Examples:
   sciml-data adopt cloud_slstr_ds1 DIR --ignore '*.txt' --ignore 'logs/**'
 """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @click.argument("folder", metavar="DIR", type=UserPath())
 @version_option
 @registry_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out, write_output
 from sciml_data.cli.program import UserPath
@@ -24,7 +25,7 @@ Examples:
   sciml-data aggregate RUN RUN RUN --best-of --json
 """
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option(
     "--count-failed", is_flag=True, help="Include failed and aborted runs; they count as misses."
 )

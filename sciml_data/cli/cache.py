@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option, wait_option
 from sciml_data.cli.output import log
 from sciml_data.errors import CallError, nearest
@@ -69,7 +70,7 @@ Examples:
   sciml-data cache rm tevolop_socal --sample --yes
 """,
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @click.option("--version", help="Remove from this version only. Default: all versions.")
 @click.option("--native", is_flag=True, help="Remove native files.")
 @click.option("--ready", is_flag=True, help="Remove ready files, of all options.")

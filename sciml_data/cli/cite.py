@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option, version_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ Examples:
   sciml-data cite uno_almanac --format cff
 """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @version_option
 @registry_option
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.list_ import expected_bytes
 from sciml_data.cli.options import registry_option, version_option
 from sciml_data.progress import format_bytes
@@ -22,7 +23,7 @@ Examples:
   sciml-data describe tevolop_socal --version live --json
 """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @version_option
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")

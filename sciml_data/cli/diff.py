@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.program import UserPath
 
@@ -29,7 +30,7 @@ Examples:
 Exit codes follow diff(1): 0 no difference, 1 differences, 2 wrong call.
 """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @click.argument("before")
 @click.argument("after")
 @registry_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option, version_option
 from sciml_data.cli.output import check_output, log_left_out, print_or_write
 from sciml_data.cli.program import UserPath
@@ -25,7 +26,7 @@ Examples:
   sciml-data fair uno_ccle --page index.html
 """
 )
-@click.argument("dataset", required=False)
+@click.argument("dataset", required=False, shell_complete=completion.datasets)
 @version_option
 @registry_option
 @click.option("--all", "is_all", is_flag=True, help="Report every version of every dataset.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     dataset_argument,
     home_option,
@@ -55,7 +56,9 @@ Examples:
 @click.option(
     "--include", multiple=True, metavar="GLOB", help="Fetch matching files only. Can be repeated."
 )
-@click.option("--split", help="Fetch the files of this split only.")
+@click.option(
+    "--split", help="Fetch the files of this split only.", shell_complete=completion.splits
+)
 @click.option(
     "--limit",
     type=click.IntRange(1),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
 from sciml_data.cli.program import UserPath
@@ -24,7 +25,7 @@ Examples:
   sciml-data log --rules tevolop > tevolop.yaml
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completion.runs)
 @click.option("--org", help="Organisation that submits the run.")
 @click.option("--system", help="Name of the system, as in the folders of the submission.")
 @click.option(

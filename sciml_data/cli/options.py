@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.program import UserPath, set_trust
 from sciml_data.errors import CallError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from sciml_data.home import Home
 
 
-dataset_argument = click.argument("dataset")
+dataset_argument = click.argument("dataset", shell_complete=completion.datasets)
 registry_option = click.option(
     "--registry",
     type=UserPath(),
@@ -42,7 +43,11 @@ wait_option = click.option(
     show_default=True,
     help="Wait while another process works on the same data, or fail at once.",
 )
-version_option = click.option("--version", help="Version of the dataset. Default: the newest.")
+version_option = click.option(
+    "--version",
+    help="Version of the dataset. Default: the newest.",
+    shell_complete=completion.versions,
+)
 mirror_option = click.option(
     "--mirror",
     "mirrors",
@@ -82,7 +87,11 @@ trust_option = click.option(
 def benchmark_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a task of a benchmark to a command."""
     options = [
-        click.option("--split", help="Split of the benchmark. Default: the headline split."),
+        click.option(
+            "--split",
+            help="Split of the benchmark. Default: the headline split.",
+            shell_complete=completion.splits,
+        ),
         click.option("--variant", help="Variant of the task, for benchmarks with several."),
         click.option("--dataset", help="Dataset to use, for benchmarks with several."),
         click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, mirror_option, registry_option, version_option
 from sciml_data.cli.output import byte_bar, log
 
@@ -25,7 +26,7 @@ Examples:
   sciml-data pin cloud_slstr_ds2 --registry CHECKOUT --listing
 """
 )
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=completion.datasets)
 @version_option
 @registry_option
 @home_option

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     home_of,
     home_option,
@@ -34,7 +35,7 @@ Examples:
   sciml-data rescore results/lab/earthquake/node-a/first
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @mirror_option
 @registry_option
 @trust_option

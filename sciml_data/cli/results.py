@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.cli.program import UserPath
@@ -47,7 +48,7 @@ Examples:
   sciml-data results add latest --name auc-row-reference --results ../sciml-data/results
 """
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option("--name", required=True, help="Name of the runs, such as auc-row.")
 @click.option("--allow-dirty", is_flag=True, help="Accept runs of code with uncommitted changes.")
 @results_option

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     home_of,
     home_option,
@@ -65,14 +66,19 @@ Examples:
   srun --nodes=2 sciml-data run tevolop --nodes 2 --name first
 """
 )
-@click.argument("benchmark")
+@click.argument("benchmark", shell_complete=completion.benchmarks)
 @click.option(
     "--model",
     metavar="NAME | FILE.py[:FUNCTION]",
     help="Model to train: a model of the benchmark, or a function of your Python file, `build` by "
     "default; docs/own-model.md explains it. Default: the first model of the benchmark.",
+    shell_complete=completion.models,
 )
-@click.option("--split", help="Split to train and score on. Default: the headline split.")
+@click.option(
+    "--split",
+    help="Split to train and score on. Default: the headline split.",
+    shell_complete=completion.splits,
+)
 @click.option("--variant", help="Variant of the task, for benchmarks with several.")
 @click.option("--dataset", help="Dataset to use, for benchmarks with several.")
 @click.option("--seed", type=int, help="Seed of weights, dropout and batch order.  [default: 0]")

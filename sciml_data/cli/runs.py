@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log, log_left_out, log_one_left_out, table
 from sciml_data.errors import CallError
@@ -79,7 +80,7 @@ Examples:
   sciml-data runs rm 20260807T120000Z-lstm-temporal-s0 --yes
 """
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @home_option
@@ -111,7 +112,7 @@ Examples:
   sciml-data runs note latest ""
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.argument("text")
 @home_option
 @runs_option

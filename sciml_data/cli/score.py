@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     benchmark_options,
     home_of,
@@ -34,7 +35,7 @@ Examples:
   sciml-data score em_denoise images.nc --sample --name bm3d --json
 """
 )
-@click.argument("benchmark")
+@click.argument("benchmark", shell_complete=completion.benchmarks)
 @click.argument("predictions", type=UserPath())
 @benchmark_options
 @click.option(

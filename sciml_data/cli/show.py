@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.cli.program import UserPath
@@ -28,7 +29,7 @@ Examples:
   sciml-data show 3f2a91c0 --compare 77d0c4e1
 """
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
 @click.option(
     "--figures",

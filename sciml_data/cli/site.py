@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log, log_left_out
 from sciml_data.cli.program import UserPath
@@ -33,7 +34,7 @@ Examples:
   sciml-data site build --to public --org "Example Laboratory" --system workstation
 """
 )
-@click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER]...")
+@click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER]...", shell_complete=completion.runs)
 @click.option(
     "--to",
     "target",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     benchmark_options,
     home_option,
@@ -40,7 +41,7 @@ Examples:
   sciml-data split export em_denoise --sample --to ids.nc
 """
 )
-@click.argument("benchmark")
+@click.argument("benchmark", shell_complete=completion.benchmarks)
 @benchmark_options
 @click.option(
     "--to",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out
 from sciml_data.cli.program import UserPath
@@ -48,7 +49,7 @@ Examples:
       --to results --contribution text.md --poc-name 'A. Person' --poc-email a@example.org
 """
 )
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=completion.runs)
 @click.option("--org", required=True, help="Organisation; the name of a folder.")
 @click.option("--system", required=True, help="Computer; the name of a folder.")
 @click.option("--descriptor", required=True, help="Name of this submission, such as experiment-1.")
@@ -212,7 +213,7 @@ Examples:
 """
 )
 @click.argument("folder", type=PATH)
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),

@@ -1,0 +1,51 @@
+"""What a shell completes after `sciml-data`, as click's own script asks for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def completed(*words: str, **environment: str) -> list[str]:
+    """Return what bash offers for the last word."""
+    command = [sys.executable, "-c", "from sciml_data.cli import main; main()"]
+    variables = os.environ | {
+        "_SCIML_DATA_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["sciml-data", *words]),
+        "COMP_CWORD": str(len(words)),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        **environment,
+    }
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["desc"], ["describe"]),
+        (["get", "te"], ["tevolop_japan", "tevolop_socal"]),
+        (["get", "tevolop_socal", "--version", ""], ["1.0", "live"]),
+        (["run", "te"], ["tevolop"]),
+        (["run", "uno", "--split", "ce"], ["cell", "cell+drug"]),
+        (["run", "uno", "--model", "ref"], ["reference"]),
+        (["show", "la"], ["latest"]),
+        (["get", "nope"], []),
+        (["run", "nope", "--split", ""], []),
+    ],
+    ids=" ".join,
+)
+def test_names_are_completed(words: list[str], offered: list[str]) -> None:
+    assert completed(*words) == offered
+
+
+def test_runs_of_the_home_are_completed(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "uno" / "20260807T120000Z-pooled-cell-s0"
+    run.mkdir(parents=True)
+    (run / "record.json").write_text("{}")
+
+    assert completed("show", "2026", SCIML_DATA_HOME=str(tmp_path)) == [run.name]
