@@ -15,6 +15,7 @@ from sciml_data.results.pages import add_runs, build_pages, page_problems
 from tests.results.pages.test_stored import run
 from tests.support.paths import ROOT
 from tests.support.published_numbers import Reader
+from tests.support.run_samples import write_as_run
 
 PAGE = """# Toy
 
@@ -295,3 +296,20 @@ def test_the_verb_builds_and_checks_the_pages_of_a_checkout(
     assert (before.exit_code, built.exit_code, after.exit_code) == (1, 0, 0)
     assert "toy.md:7" in before.output
     assert built.output == f"{Path('docs/results/toy.md')}\n"
+
+
+def test_the_verb_adds_finished_runs_of_a_home(tmp_path: Path) -> None:
+    records = [run(seed, 0.5) for seed in range(2)]
+    for record in records:
+        write_as_run(tmp_path / "home" / "runs" / "toy" / record["run_id"], record)
+    (tmp_path / "results").mkdir()
+    ids = [record["run_id"] for record in records]
+    words = ["results", "add", *ids, "--name", "small", "--home", str(tmp_path / "home")]
+
+    added = CliRunner().invoke(group, [*words, "--results", str(tmp_path / "results")])
+    nowhere = CliRunner().invoke(group, [*words, "--results", str(tmp_path / "none")])
+
+    assert added.output == f"{tmp_path / 'results' / 'toy' / 'small'}\n"
+    assert isinstance(nowhere.exception, CallError)
+    files = sorted(path.name for path in (tmp_path / "results" / "toy" / "small").iterdir())
+    assert files == ["record-1.json", "record-2.json", "summary.json"]
