@@ -65,6 +65,7 @@ GROUPS = {
         "diff": "Compare two versions of a dataset: files, descriptor, values.",
         "pin": "Record checksums of fetched files in the registry.",
         "fair": "Assess a dataset by the FAIRsFAIR metrics; write its landing page.",
+        "rate": "Rate a benchmark by the rubric of the MLCommons Science working group.",
         "cite": "Print how to cite a dataset and this software.",
         "mirror": "Make DataLad mirrors of the registry for `datalad clone`.",
         "publish": "Send a dataset to Zenodo or another InvenioRDM repository, as a draft.",

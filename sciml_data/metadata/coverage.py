@@ -160,8 +160,9 @@ class ResponsibleUse:
 
 
 def coverage_of(block: Mapping[str, Any]) -> Coverage:
-    """Return `sciml.coverage` of a descriptor; an empty coverage if there is none."""
-    spatial, temporal = block.get("spatial", {}), block.get("temporal", {})
+    """Return the coverage in the block `sciml` of a descriptor; empty if there is none."""
+    stated = block.get("coverage", {})
+    spatial, temporal = stated.get("spatial", {}), stated.get("temporal", {})
     sides = {side: spatial[side] for side in ("north", "south", "east", "west") if side in spatial}
     return Coverage(
         place=spatial.get("place"),
@@ -179,23 +180,24 @@ def coverage_of(block: Mapping[str, Any]) -> Coverage:
                 item.get("simulated", False),
                 item.get("bands", {}),
             )
-            for item in block.get("instruments", ())
+            for item in stated.get("instruments", ())
         ),
-        sampling=block.get("sampling"),
+        sampling=stated.get("sampling"),
     )
 
 
 def responsible_use_of(block: Mapping[str, Any], card: Path) -> ResponsibleUse:
-    """Return `sciml.responsible_ai` of a descriptor with the statements of its card.
+    """Return `responsible_ai` of a descriptor with the statements of its card.
 
     Args:
-        block: of the descriptor, empty if it has none.
+        block: `sciml` of the descriptor.
         card: README.md of the dataset, which may be missing.
     """
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     lists = ("collection_types", "biases", "use_cases", "preprocessing")
     stated: dict[str, Any] = {
-        key: tuple(value) if key in lists else value for key, value in block.items()
+        key: tuple(value) if key in lists else value
+        for key, value in block.get("responsible_ai", {}).items()
     }
     return ResponsibleUse(
         collection=" ".join(card_statements(text, COLLECTION)),

@@ -408,10 +408,8 @@ def facts_of(descriptor: Descriptor) -> Facts:
         native_format=descriptor.native.get("format"),
         service=None if descriptor.live is None else descriptor.live.base,
         mirrors=tuple(_web_mirrors(descriptor)),
-        coverage=coverage_of(block.get("coverage", {})),
-        responsible_use=responsible_use_of(
-            block.get("responsible_ai", {}), descriptor.folder.parent / CARD_NAME
-        ),
+        coverage=coverage_of(block),
+        responsible_use=responsible_use_of(block, descriptor.folder.parent / CARD_NAME),
     )
 
 

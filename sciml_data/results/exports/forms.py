@@ -59,7 +59,7 @@ RUN_FORMS: Mapping[str, RunForm] = {
     "croissant-task": RunForm("croissant_solution", False, "FILE.json", ("success",), ("org",)),
 }
 # Forms of a benchmark -> module with `export_benchmark(request)`, which returns a document.
-BENCHMARK_FORMS: Mapping[str, str] = {"croissant-task": "croissant_task"}
+BENCHMARK_FORMS: Mapping[str, str] = {"croissant-task": "croissant_task", "catalogue": "catalogue"}
 
 
 def installed_exports() -> dict[str, EntryPoint]:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sciml_data.cli import group
 from sciml_data.errors import CallError, RecordError
-from sciml_data.results.exports.catalogue import RATINGS, to_yaml
+from sciml_data.results.exports.catalogue import to_yaml
+from sciml_data.results.rating.questions import RUBRIC
 from tests.support.run_samples import written_run
 
 # Of eval.schema.json 0.3.0, https://github.com/evaleval/every_eval_ever at 9bce413.
@@ -165,31 +166,33 @@ def test_the_catalogue_entry_has_every_field_in_its_type(run: Path, sample: Path
         assert {name: type(value) for name, value in made.items()} == CATALOGUE_TYPES
 
 
-def test_what_nobody_has_said_is_unknown_and_nothing_is_rated(run: Path) -> None:
+def test_facts_of_the_benchmark_are_stated_and_ratings_have_reasons(run: Path) -> None:
     made = entry(run)
 
     assert made["doi"] == "unknown"
-    assert made["domain"] == ["unknown"]
-    assert made["contact"] == {"name": "unknown", "email": "unknown"}
-    assert made["ratings"] == {name: {"rating": 0, "reason": "not evaluated"} for name in RATINGS}
+    assert made["domain"] == ["Climate & Earth Science"]
+    assert made["contact"]["email"] == "science-chairs@mlcommons.org"
+    assert list(made["ratings"]) == list(RUBRIC)
+    for block in made["ratings"].values():
+        assert 0 <= block["rating"] <= 5
+        assert block["reason"].count("?") >= 2
 
 
 def test_a_real_run_is_a_result_with_its_digest(run: Path) -> None:
     made = entry(run)
 
-    (result,) = made["results"]["links"]
+    result = made["results"]["links"][-1]
     record = json.loads((run / "record.json").read_text())
     assert "rmse.a: test 0.5" in result["name"]
     assert record["record_digest"] in result["name"]
-    assert made["solutions"] == "1"
+    assert made["solutions"] == str(len(made["results"]["links"]))
     assert made["fair"] == {"reproducible": "unknown", "benchmark_ready": True}
 
 
 def test_a_synthetic_run_is_no_result(sample: Path) -> None:
     made = entry(sample)
 
-    assert made["results"]["links"] == [{"name": "unknown", "url": "unknown"}]
-    assert made["solutions"] == "0"
+    assert "record sha256" not in str(made["results"])
     assert "no result" in made["notes"]
 
 
