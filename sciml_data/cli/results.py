@@ -81,14 +81,14 @@ Examples:
 @pages_argument
 @results_option
 def build(pages: tuple[Path, ...], results: Path) -> None:
-    """Write the tables and numbers of PAGEs from the stored records.
+    """Write the tables and numbers of PAGEs, and summary.json, from the stored records.
 
-    Without PAGE, all pages in docs/results. Prints the pages that changed.
+    Without PAGE, all pages in docs/results. Prints the files that changed.
     """
-    from sciml_data.results.pages import build_pages
+    from sciml_data.results.pages import build_pages, write_summaries
 
-    for page in build_pages(_pages(pages), results):
-        click.echo(page)
+    for path in [*write_summaries(results), *build_pages(_pages(pages), results)]:
+        click.echo(path)
 
 
 @command.command(

@@ -1,6 +1,13 @@
 from .pages import build_pages, page_problems, unprinted_sets
 from .script_tables import script_table_problems, write_script_table
-from .stored import ResultSet, add_runs, load_result_set, result_set_names, stored_problems
+from .stored import (
+    ResultSet,
+    add_runs,
+    load_result_set,
+    result_set_names,
+    stored_problems,
+    write_summaries,
+)
 
 __all__ = [
     "ResultSet",
@@ -13,4 +20,5 @@ __all__ = [
     "stored_problems",
     "unprinted_sets",
     "write_script_table",
+    "write_summaries",
 ]

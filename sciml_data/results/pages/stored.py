@@ -164,6 +164,25 @@ def load_result_set(results: Path, name: str) -> ResultSet:
     return ResultSet(name, records)
 
 
+def write_summaries(results: Path) -> list[Path]:
+    """Write `summary.json` of each result set with several records; return the changed files."""
+    changed = []
+    for name in result_set_names(results):
+        path, stored = results / name / SUMMARY_NAME, load_result_set(results, name)
+        text = _summary_text(stored.summary)
+        if not _has_summary(results, stored) or (
+            path.is_file() and path.read_text(encoding="utf-8") == text
+        ):
+            continue
+        write_atomically(path, text)
+        changed.append(path)
+    return changed
+
+
+def _has_summary(results: Path, stored: ResultSet) -> bool:
+    return len(stored.records) > 1 and not is_submission(results / stored.name)
+
+
 def stored_problems(results: Path) -> Iterator[Problem]:
     """Yield what is wrong with the result sets in a folder."""
     logged = _logged(results)
@@ -183,10 +202,9 @@ def stored_problems(results: Path) -> Iterator[Problem]:
             yield Problem(
                 "log", name, f"{LOG_NAME} has no line; `sciml-data results add` writes it"
             )
-        if len(stored.records) == 1:
-            continue
         path = results / name / SUMMARY_NAME
-        if not path.is_file() or path.read_text(encoding="utf-8") != expected:
+        is_equal = path.is_file() and path.read_text(encoding="utf-8") == expected
+        if _has_summary(results, stored) and not is_equal:
             yield Problem("summary", f"{name}/{SUMMARY_NAME}", "is not that of the records")
 
 

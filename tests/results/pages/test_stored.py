@@ -15,6 +15,7 @@ from sciml_data.results.pages import (
     load_result_set,
     result_set_names,
     stored_problems,
+    write_summaries,
 )
 from tests.support.board_samples import a_run
 
@@ -114,3 +115,15 @@ def test_a_set_that_the_log_does_not_name_is_a_problem(tmp_path: Path) -> None:
     log.write_text(log.read_text().splitlines()[0] + "\n")
 
     assert [problem.kind for problem in stored_problems(tmp_path)] == ["log"]
+
+
+def test_a_summary_is_written_again_if_it_is_not_that_of_the_records(tmp_path: Path) -> None:
+    folder = add_runs([run(0), run(1)], name="small", results=tmp_path)
+    add_runs([run(0)], name="alone", results=tmp_path)
+    assert write_summaries(tmp_path) == []
+
+    (folder / "summary.json").write_text("{}")
+
+    assert [problem.kind for problem in stored_problems(tmp_path)] == ["summary"]
+    assert write_summaries(tmp_path) == [folder / "summary.json"]
+    assert list(stored_problems(tmp_path)) == []
