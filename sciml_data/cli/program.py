@@ -39,6 +39,7 @@ GROUPS = {
         "verify": "Check files against the manifest; --repair refetches wrong files.",
         "convert": "Convert verified files to analysis-ready NetCDF.",
         "cache": "Print what the home has stored; free space.",
+        "config": "Print the settings, versions and extras that are in force.",
     },
     "Benchmarks": {
         "run": "Train and score a benchmark, and write its record.",

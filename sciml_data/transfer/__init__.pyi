@@ -2,7 +2,7 @@ from .adoption import adopt
 from .download import existing_paths, fetch
 from .listing import deviations, list_files
 from .plan import amounts_left, make_plan
-from .protocols import RetryPolicy, Source, user_mirrors
+from .protocols import RetryPolicy, Source, configuration_path, user_mirrors
 from .protocols.fdsn import fetch_live
 from .verification import load_fetched, repair, verify
 
@@ -11,6 +11,7 @@ __all__ = [
     "Source",
     "adopt",
     "amounts_left",
+    "configuration_path",
     "deviations",
     "existing_paths",
     "fetch",

@@ -1,4 +1,4 @@
-from .mirrors import Sources, user_mirrors
+from .mirrors import Sources, configuration_path, user_mirrors
 from .retry import RetryPolicy
 from .source import (
     Body,
@@ -20,5 +20,6 @@ __all__ = [
     "Sources",
     "Timeouts",
     "TransientError",
+    "configuration_path",
     "user_mirrors",
 ]

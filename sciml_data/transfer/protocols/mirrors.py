@@ -128,11 +128,8 @@ def configured(key: str, default: object) -> Any:
     Raises:
         CallError: the configuration cannot be read.
     """
-    try:
-        path = _config_path()
-    except RuntimeError:  # a user id without a name, and HOME is not set: no configuration either
-        return default
-    if not path.is_file():
+    path = configuration_path()
+    if path is None or not path.is_file():
         return default
     try:
         return read_toml(path).get(key, default)
@@ -143,17 +140,21 @@ def configured(key: str, default: object) -> Any:
         ) from error
 
 
-def _config_path() -> Path:
+def configuration_path() -> Path | None:
+    """Return the file of the user's configuration, which need not exist; None without a home."""
     import platformdirs
 
-    return Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+    try:
+        return Path(platformdirs.user_config_path("sciml-data")) / CONFIG_NAME
+    except RuntimeError:  # a user id without a name, and HOME is not set: no configuration either
+        return None
 
 
 def _configured_mirrors() -> list[str]:
     mirrors = configured("mirrors", [])
     if not isinstance(mirrors, list) or not all(isinstance(mirror, str) for mirror in mirrors):
         raise CallError(
-            f"{_config_path()}: `mirrors` must be a list of addresses, {mirrors!r} found",
+            f"{configuration_path()}: `mirrors` must be a list of addresses, {mirrors!r} found",
             untouched="nothing was fetched",
             hint='mirrors = ["file:/data/mirror", "https://mirror.example.org/sciml"]',
         )
