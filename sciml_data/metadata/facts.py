@@ -396,11 +396,7 @@ def facts_of(descriptor: Descriptor) -> Facts:
         access=_access(block),
         files=tuple(_native_file(descriptor, entry) for entry in manifest or ()),
         groups=_groups(descriptor) if manifest is None else (),
-        resources=tuple(
-            _resource(page, resource)
-            for resource in document["resources"]
-            if "://" not in resource["path"]  # native files, which `files` has
-        ),
+        resources=_resources(page, document),
         total_bytes=None if manifest is None else manifest.total_bytes,
         manifest_digest=None if manifest is None else manifest.digest,
         variables=descriptor.variables,
@@ -410,6 +406,15 @@ def facts_of(descriptor: Descriptor) -> Facts:
         mirrors=tuple(_web_mirrors(descriptor)),
         coverage=coverage_of(block),
         responsible_use=responsible_use_of(block, descriptor.folder.parent / CARD_NAME),
+    )
+
+
+def _resources(page: str | None, document: Mapping[str, Any]) -> tuple[Resource, ...]:
+    """Return the files beside the descriptor; those with an address are native files."""
+    return tuple(
+        _resource(page, resource)
+        for resource in document["resources"]
+        if "://" not in resource["path"]
     )
 
 
