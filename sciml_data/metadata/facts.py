@@ -372,8 +372,7 @@ def facts_of(descriptor: Descriptor) -> Facts:
     """Return what the registry knows about a version, without network access."""
     document, block = descriptor.document, descriptor.document["sciml"]
     citations = tuple(Citation(text, find_identifier(text)) for text in block["citation"])
-    manifest = descriptor.manifest
-    registry = registry_identity(registry_of(descriptor.folder))
+    registry, manifest = registry_identity(registry_of(descriptor.folder)), descriptor.manifest
     names = (descriptor.dataset, descriptor.version)
     page = landing_page_address(registry, *names)
     return Facts(
