@@ -14,6 +14,7 @@ from .api.datasets import (
 from .api.exports import export_parquet
 from .api.loading import load
 from .api.results import Board, Run, board, cite, export, load_run, rescore, score
+from .api.sample_report import compare_sample
 from .ready.open import open_dataset
 from .registry.layout import trusting
 
@@ -27,6 +28,7 @@ __all__ = [
     "benchmarks",
     "board",
     "cite",
+    "compare_sample",
     "convert_dataset",
     "datasets",
     "describe",

@@ -38,6 +38,7 @@ GROUPS = {
         "adopt": "Import a local folder as a dataset's files.",
         "verify": "Check files against the manifest; --repair refetches wrong files.",
         "convert": "Convert verified files to analysis-ready NetCDF.",
+        "sample-report": "Print percentiles of a sample beside those of real data.",
         "cache": "Print what the home has stored; free space.",
         "config": "Print the settings, versions and extras that are in force.",
     },
@@ -175,7 +176,8 @@ class LazyGroup(click.Group):
         cmd_name = ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"sciml_data.cli.{cmd_name.replace('list', 'list_')}")
+        name = cmd_name.replace("list", "list_").replace("-", "_")
+        module = importlib.import_module(f"sciml_data.cli.{name}")
         command: click.Command = module.command
         return command
 

@@ -1,4 +1,12 @@
-from .format import NOMINAL_SHAPE, ROWS_SHORT, SHAPE_ATTRIBUTE, read, shards, temperature_problems
+from .format import (
+    NOMINAL_SHAPE,
+    ROWS_SHORT,
+    SHAPE_ATTRIBUTE,
+    SURFACE_KEY,
+    read,
+    shards,
+    temperature_problems,
+)
 from .granule import (
     BAYES_BITS,
     BRIGHTNESS_TEMPERATURE_OFFSET_K,
@@ -35,6 +43,7 @@ __all__ = [
     "SCENE",
     "SHAPE_ATTRIBUTE",
     "SOLAR_IRRADIANCE",
+    "SURFACE_KEY",
     "THERMAL",
     "Granule",
     "GranuleName",

@@ -10,6 +10,8 @@ checked:
     bayes    row, column, 1   uint8    bits of the Bayesian mask; 255 where it was not computed
     summary  row, column, 1   integer  0 or 1
 
+Synthetic files also say where land is: `surface` (row, column, 1) uint8, 0 sea, 1 land.
+
 Every deviation is a problem with its file and key; a descriptor may name kinds that it `tolerates`.
 
 Each native file becomes one ready file, so a scene can be converted, fetched or left out by itself.
@@ -63,6 +65,7 @@ NOMINAL_SHAPE = (1200, 1500)  # 180 s of 1 km rows, and the nadir swath
 # The granule of 15 March 2017, 11:34, has 1198 rows: its tie points step by 3 km after row 104, so
 # two rows are missing there. HDF5 files do not say where; the ready form adds rows at the end.
 ROWS_SHORT = 2
+SURFACE_KEY = "surface"  # of synthetic files: published files do not say where land is
 SHAPE_ATTRIBUTE = "nominal_shape"  # of synthetic files, which may be smaller; real ones have none
 
 MIN_FILLED = 0.5  # share of pixels: unfilled columns are 2.7 % of a real granule
@@ -147,6 +150,7 @@ def read_granule(
             reflectance = file["refs"][...].astype(np.float32)
             bayes = file["bayes"][..., 0]
             summary = file["summary"][..., 0]
+            extras = _surface(file)
             problems += _quantity_problems(file, place, quantity)
     except NativeFormatError as error:
         return None, [*problems, *error.problems]
@@ -162,13 +166,29 @@ def read_granule(
         reflectance *= np.array([np.pi / irradiance[band] for band in REFLECTIVE], np.float32)
     known = {"unfilled": unfilled, "summary_cloud": summary == 1}
     flags = flagged(reflectance, temperature, bayes, known)
-    return Granule(name, reflectance, temperature, bayes, flags), problems
+    return Granule(name, reflectance, temperature, bayes, flags, extras), problems
+
+
+def _surface(file: Any) -> dict[str, xr.Variable]:
+    """Return the surface of a synthetic file; published files have none."""
+    import xarray as xr
+
+    if not _is_synthetic(file) or SURFACE_KEY not in file:
+        return {}
+    attributes = {
+        "long_name": "true surface of the synthetic scene",
+        "flag_values": np.arange(2, dtype=np.uint8),
+        "flag_meanings": "sea land",
+    }
+    return {SURFACE_KEY: xr.Variable(("row", "column"), file[SURFACE_KEY][..., 0], attributes)}
 
 
 def _key_problems(file: Any, place: str) -> list[Problem]:
     problems = [
         Problem("unexpected", f"{place}:{key}", "the format has no such key")
-        for key in sorted(set(file) - set(BANDS))
+        for key in sorted(
+            set(file) - set(BANDS) - ({SURFACE_KEY} if _is_synthetic(file) else set())
+        )
     ]
     rows, columns = _nominal(file)
     for key, bands in BANDS.items():
@@ -195,10 +215,14 @@ def _is_array(value: Any) -> bool:
 
 
 def _nominal(file: Any) -> tuple[int, int]:
-    if not file.attrs.get("synthetic", False):
+    if not _is_synthetic(file):
         return NOMINAL_SHAPE
     rows, columns = (int(length) for length in file.attrs[SHAPE_ATTRIBUTE])
     return rows, columns
+
+
+def _is_synthetic(file: Any) -> bool:
+    return bool(file.attrs.get("synthetic", False))
 
 
 def _unfilled(temperature: NDArray[np.float32]) -> NDArray[np.bool_]:

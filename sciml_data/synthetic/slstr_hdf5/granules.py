@@ -30,6 +30,7 @@ from sciml_data.formats.slstr_hdf5 import (
     ORBITS_PER_CYCLE,
     ROWS_SHORT,
     SHAPE_ATTRIBUTE,
+    SURFACE_KEY,
     GranuleName,
 )
 from sciml_data.synthetic.slstr_hdf5 import orbit as orbits
@@ -196,7 +197,7 @@ def granule_name(orbit: int, start_s: float, duration: int) -> GranuleName:
 
 
 def _write(path: Path, scene: Scene, random: np.random.Generator, shape: tuple[int, int]) -> None:
-    """Write the five keys as in the published files: neither chunked nor compressed."""
+    """Write the five keys as in the published files, not compressed, and the true surface."""
     columns = shape[1]
     unfilled = np.zeros(columns, bool)
     unfilled[: round(UNFILLED_LEFT * columns)] = True
@@ -207,10 +208,12 @@ def _write(path: Path, scene: Scene, random: np.random.Generator, shape: tuple[i
         "rads": scene.radiance,
         "bayes": bayes_bits(random, scene)[..., None],
         "summary": summary_mask(random, scene).astype(np.int64)[..., None],
+        SURFACE_KEY: scene.surface.land.astype(np.uint8)[..., None],
     }
     with h5py.File(path, "w") as file:
         file.attrs["synthetic"] = True
         file.attrs[SHAPE_ATTRIBUTE] = np.array(shape, np.int64)
         for key, values in arrays.items():
-            values[:, unfilled] = NOT_COMPUTED if key == "bayes" else 0
+            if key != SURFACE_KEY:
+                values[:, unfilled] = NOT_COMPUTED if key == "bayes" else 0
             file.create_dataset(key, data=values)
