@@ -272,7 +272,6 @@ class Reconstruction(Benchmark):
         """Return targets and their scale, shapes and baselines, for the record."""
         scans, statistics = self.scans, self.statistics
         pixel = np.unique(np.round(scans[PIXEL][np.isfinite(scans[PIXEL])], 6))
-        drawn = "whole materials" if scans.is_known(MATERIAL) else "scans"
         rows = zip(self.channels, statistics.mean, statistics.deviation, strict=True)
         return {
             "target": self.settings["target"],
@@ -292,7 +291,6 @@ class Reconstruction(Benchmark):
                 "view": list(self.view),
             },
             "scaling_of_files": str(scans.attributes.get("scaling", "not stated")),
-            "interval": f"95 % of the mean, {drawn} drawn again",
             "baselines": self.baseline_notes,
         }
 

@@ -1,4 +1,4 @@
-"""Metrics of a classifier over a whole part: F1 over a declared set of classes, top-k, intervals.
+"""Metrics of a classifier over a whole part: F1 over a declared set of classes, top-k.
 
 Each metric is computed from the arrays of a whole part, with scikit-learn's definitions. The one
 exception is `batch_mean_f1`, an average over batches: a published number was computed in that way.
@@ -15,12 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.scoring.compute import INTERVAL, RESAMPLES
 from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError, SciMLDataError
 
-# Resamples in one matrix product: large enough for BLAS, small enough for memory.
-RESAMPLES_AT_ONCE = 100
 PUBLISHED_BATCH_SIZE = 32  # of the published mean over batches
 
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -100,62 +97,6 @@ def average_units(
     return kinds[1], sums / np.bincount(unit)[:, None]
 
 
-def intervals(
-    observed: Floats,
-    predicted: Floats,
-    units: npt.NDArray[Any],
-    *,
-    labels: Any = None,
-    declared: Any = None,  # noqa: ARG001 - an option of macro_f1 that its interval does not need
-    seed: int = 0,
-) -> dict[str, tuple[float, float]]:
-    """Return 95 % intervals of `macro_f1` and `accuracy` by a percentile bootstrap over units.
-
-    Samples of a unit stay together, so ten patterns of the same crystal count as one observation.
-    Each resample draws as many units as there are, with replacement; its macro-F1 is over the
-    classes that it contains.
-
-    Args:
-        observed: see `true_and_predicted`.
-        predicted: see there.
-        units: (sample) the unit of each sample, any type.
-        labels: see there.
-        declared: not used.
-        seed: of the resamples.
-
-    Returns:
-        Metric -> (low, high).
-    """
-    y_true, y_pred = true_and_predicted(observed, predicted, labels=labels)
-    classes, columns = np.unique(np.stack([y_true, y_pred]), return_inverse=True)
-    true_column, predicted_column = columns.reshape(2, -1)
-    names, unit = np.unique(units, return_inverse=True)
-    # Counts of each unit and class. F1 is a function of their sums, so a resample is a weighted
-    # sum of rows, and many resamples are one matrix product.
-    shape = (len(names), len(classes))
-    true_counts, predicted_counts, hits = (np.zeros(shape, np.float32) for _ in range(3))
-    is_hit = true_column == predicted_column
-    np.add.at(true_counts, (unit, true_column), 1)
-    np.add.at(predicted_counts, (unit, predicted_column), 1)
-    np.add.at(hits, (unit[is_hit], true_column[is_hit]), 1)
-    random, resampled = np.random.default_rng(seed), []
-    for _ in range(RESAMPLES // RESAMPLES_AT_ONCE):
-        drawn = random.multinomial(
-            len(names), np.full(len(names), 1 / len(names)), RESAMPLES_AT_ONCE
-        )
-        weights = drawn.astype(np.float32)
-        support, called, right = (
-            weights @ table for table in (true_counts, predicted_counts, hits)
-        )
-        has_any = support > 0
-        f1 = np.where(has_any, 2 * right / np.maximum(support + called, 1), 0)
-        macro = f1.sum(axis=1) / has_any.sum(axis=1)
-        resampled.append((macro, right.sum(axis=1) / support.sum(axis=1)))
-    both = [np.concatenate(values) for values in zip(*resampled, strict=True)]
-    ends = [tuple(np.percentile(values, INTERVAL).tolist()) for values in both]
-    return dict(zip(("macro_f1", "accuracy"), ends, strict=True))
-
-
 def true_and_predicted(
     observed: Floats,
     predicted: Floats,
@@ -188,7 +129,7 @@ def true_and_predicted(
 
 
 @metric(
-    "accuracy", name="accuracy", minimum=0.0, maximum=1.0, interval=intervals,
+    "accuracy", name="accuracy", minimum=0.0, maximum=1.0,
     formula="share of samples whose most probable class is theirs",
 )  # fmt: skip
 def accuracy(
@@ -201,12 +142,14 @@ def accuracy(
 
 @metric(
     "top_k", name="top-k accuracy", minimum=0.0, maximum=1.0,
-    formula="share of samples whose class is among the k most probable classes",
+    formula="share of samples whose class is among the k most probable classes; of equally "
+    "probable classes, the lowest comes first, as for accuracy",
 )  # fmt: skip
 def top_k(observed: Floats, predicted: Floats, *, k: int) -> npt.NDArray[np.bool_]:
     """Return whether the true class is among the k most probable classes of each sample."""
-    # The order in a tie is that of scikit-learn's `top_k_accuracy_score`.
-    ranked = np.argsort(predicted, axis=1, kind="stable")[:, ::-1][:, :k]
+    # The lowest class first in a tie, as `argmax` has it, so that top-1 is the accuracy.
+    # scikit-learn's `top_k_accuracy_score` has the highest first.
+    ranked = np.argsort(-predicted, axis=1, kind="stable")[:, :k]
     return np.asarray((ranked == observed.argmax(axis=1)[:, None]).any(axis=1))
 
 
@@ -234,10 +177,9 @@ def balanced_accuracy(observed: Floats, predicted: Floats) -> float:
 
 
 @metric(
-    "macro_f1", name="F1, mean over classes", minimum=0.0, maximum=1.0, interval=intervals,
+    "macro_f1", name="F1, mean over classes", minimum=0.0, maximum=1.0,
     formula="mean of the classes' F1 = 2 TP / (2 TP + FP + FN) over classes that have a sample in "
-    "the part; `declared`: over all classes of the training part, 0 for one without a sample; "
-    "`low`, `high`: 2.5 and 97.5 per cent of 1,000 resamples of the part's groups",
+    "the part; `declared`: over all classes of the training part, 0 for one without a sample",
 )  # fmt: skip
 def macro_f1(
     observed: Floats,

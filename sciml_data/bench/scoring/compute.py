@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from sciml_data.bench.scoring.metrics import ALL, COUNT, EACH, HIGH, LOW, Metric
+from sciml_data.bench.scoring.metrics import ALL, COUNT, EACH, Metric
 from sciml_data.errors import SciMLDataError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)  # percentiles of resampled scores: a 95 % interval
 DIGITS = ".6g"  # of the numbers in tables
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -65,27 +63,6 @@ def check_predictions(observed: Array, predicted: Array) -> None:
             untouched="nothing was scored",
             hint="a model that gives NaN has diverged: lower its learning rate",
         )
-
-
-def mean_interval(values: Array, groups: Array, *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of a mean, by a percentile bootstrap of groups.
-
-    Samples of a group (a material) resemble each other, so whole groups are drawn with replacement,
-    `RESAMPLES` times. Both values are NaN for fewer than two groups.
-
-    Args:
-        values: (sample) the values to average.
-        groups: (sample) the group of each sample, any type.
-        seed: of the resamples.
-    """
-    names, codes = np.unique(groups, return_inverse=True)
-    if len(names) < 2:
-        return float("nan"), float("nan")
-    total = np.bincount(codes, weights=np.asarray(values, np.float64))
-    count = np.bincount(codes).astype(np.float64)
-    draws = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
-    low, high = np.percentile(total[draws].sum(axis=1) / count[draws].sum(axis=1), INTERVAL)
-    return float(low), float(high)
 
 
 def write_group_table(
@@ -233,8 +210,6 @@ class Scoring:
             return {f"{metric.id}{variant}": value for variant, value in values.items()}
         if metric.by not in arrays.named:
             return {}
-        if word in {LOW, HIGH}:
-            return {key: self._interval(metric, arrays)[word == HIGH]}
         each = {
             name: self._values(metric, group)[""]
             for name, samples, group in self.grouped(metric, arrays)
@@ -284,23 +259,10 @@ class Scoring:
             }
         return {"": _mean(result, arrays) if np.ndim(result) else float(result)}
 
-    def _interval(self, metric: Metric, arrays: Arrays) -> tuple[float, float]:
-        units = arrays.named[str(metric.by)][1]
-        if metric.interval is None:
-            values = np.asarray(self.result(metric, arrays), np.float64)
-            return mean_interval(values.reshape(len(units), -1).mean(axis=1), units)
-        low, high = self._call(metric.interval, metric, arrays, units)[metric.registered]
-        return low, high
-
     def result(self, metric: Metric, arrays: Arrays) -> Any:
         """Return what the function of a metric returns for some arrays."""
-        return self._call(cast("Callable[..., Any]", metric.function), metric, arrays)
-
-    def _call(
-        self, function: Callable[..., Any], metric: Metric, arrays: Arrays, *units: Array
-    ) -> Any:
-        """Return what a function of a metric returns for some arrays."""
-        key = (function, id(arrays), metric.by if units else None, repr(metric.options))
+        function = cast("Callable[..., Any]", metric.function)
+        key = (function, id(arrays), repr(metric.options))
         if key not in self._results:
             pair = (
                 arrays.with_last(values, metric.last)
@@ -310,7 +272,7 @@ class Scoring:
                 name: arrays.named[value][1] if isinstance(value, str) else value
                 for name, value in metric.options.items()
             }
-            self._results[key] = function(*pair, *units, **options)
+            self._results[key] = function(*pair, **options)
         return self._results[key]
 
 

@@ -23,6 +23,7 @@ from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError
 
 KERAS_BATCH = 32  # rows, as in the shipped configurations of CANDLE-UNO
+ROUNDING = 8 * np.finfo(np.float64).eps  # relative error of a few sums and products
 KERAS_EPSILON = 1e-7  # keras.backend.epsilon(), which CANDLE-UNO's code adds to the variation
 
 Floats: TypeAlias = npt.NDArray[np.floating]
@@ -79,10 +80,29 @@ def pearson(observed: Floats, predicted: Floats) -> float:
     observed, predicted = _known(observed, predicted)
     if not observed.size:
         return float("nan")
-    x, y = observed - observed.mean(), predicted - predicted.mean()
+    x, y = deviations(observed), deviations(predicted)
     size = float(np.sqrt((x**2).sum() * (y**2).sum()))
-    tiny = 1e-12 * max(1.0, float(np.abs(predicted).max())) ** 2 * len(predicted)
-    return float((x * y).sum() / size) if size > tiny else float("nan")
+    return float(np.clip((x * y).sum() / size, -1.0, 1.0)) if size > 0 else float("nan")
+
+
+def deviations(values: Doubles) -> Doubles:
+    """Return deviations from the mean in units of the greatest one; 0 if nothing varies.
+
+    A large offset or a small unit changes nothing, because correlations need ratios only. Values
+    that differ by rounding alone do not vary.
+
+    Args:
+        values: (..., value) float64, finite.
+    """
+    # From the first value before the mean: the difference of close numbers is exact, and that of
+    # equal numbers is 0.
+    centred = values - values[..., :1]
+    centred = centred - centred.mean(axis=-1, keepdims=True)
+    greatest = np.abs(centred).max(axis=-1, keepdims=True)
+    rounding = ROUNDING * np.abs(values).max(axis=-1, keepdims=True)
+    return np.asarray(
+        np.divide(centred, greatest, out=np.zeros_like(centred), where=greatest > rounding)
+    )
 
 
 @metric(

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sciml_data.bench.scoring.forecast import deviations
 from sciml_data.bench.scoring.metrics import metric
 from sciml_data.errors import CallError, SciMLDataError
 
@@ -111,22 +112,16 @@ def pearson(observed: Floats, predicted: Floats) -> Doubles:
         predicted: the same shape.
     """
     pair = _checked(observed, predicted)
-    flat = [values.reshape(len(values), -1) for values in pair]
-    true, other = (values - values.mean(axis=1, keepdims=True) for values in flat)
+    true, other = (deviations(values.reshape(len(values), -1)) for values in pair)
     true_norm, other_norm = (np.sqrt((values**2).sum(axis=1)) for values in (true, other))
-    # A constant image has a norm of rounding errors, which would correlate with anything.
-    tiny = 1e-9 * np.sqrt(true.shape[1]) * (1 + np.abs(predicted).max(axis=(1, 2)))
-    # Compared by value: the mean of equal values can differ from them by rounding.
-    varies = flat[0].min(axis=1) < flat[0].max(axis=1)
-    is_defined = (other_norm > tiny) & varies
     correlation = np.divide(
         (true * other).sum(axis=1),
         true_norm * other_norm,
         out=np.zeros(len(true)),
-        where=is_defined,
+        where=(true_norm > 0) & (other_norm > 0),
     )
     # Rounding may lead outside of -1 to 1, the declared bounds of the metric.
-    return np.where(varies, np.clip(correlation, -1.0, 1.0), np.nan)
+    return np.where(true_norm > 0, np.clip(correlation, -1.0, 1.0), np.nan)
 
 
 @metric(

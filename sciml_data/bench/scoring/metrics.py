@@ -55,10 +55,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 KIND = "metrics"  # of extensions
 PACKAGE = "sciml_data."
 MODULES = ("forecast", "classification", "segmentation", "images")  # they register metrics
-# Values of `reduce`. "all" is the score of all samples together, "each" that of each group, and
-# "low" and "high" are the ends of a 95 % interval by a bootstrap of whole groups.
-ALL, EACH, COUNT, LOW, HIGH = "all", "each", "count", "low", "high"
-REDUCTIONS = (ALL, EACH, "mean", "median", "worst", "best", COUNT, LOW, HIGH)
+# Values of `reduce`. "all" is the score of all samples together, "each" that of each group.
+ALL, EACH, COUNT = "all", "each", "count"
+REDUCTIONS = (ALL, EACH, "mean", "median", "worst", "best", COUNT)
 OVERRIDES = {
     "name": "name", "version": "version", "unit": "unit", "lower_is_better": "lower_is_better",
     "formula": "formula", "min": "minimum", "max": "maximum",
@@ -84,8 +83,6 @@ class Metric:
         registered: name of the function in the registry.
         last: axes that the function gets last; all others become its first axis. Empty leaves the
             axes as they are.
-        interval: function of (observed, predicted, units) that returns registered name ->
-            (low, high); None bootstraps the mean of the values of the samples.
         by: coordinate that groups the samples; None does not group them.
         reduce: one of `REDUCTIONS`, or several of them.
         min_samples: groups with fewer samples are left out.
@@ -105,7 +102,6 @@ class Metric:
     function: Callable[..., Any] | None = None
     registered: str = ""
     last: tuple[str, ...] = ()
-    interval: Callable[..., Any] | None = None
     by: str | None = None
     reduce: str | tuple[str, ...] = ALL
     min_samples: int = 1
@@ -127,7 +123,6 @@ def metric(  # noqa: PLR0913 - the keywords are the fields of a definition
     unit: str = "1",
     version: str = "1",
     last: tuple[str, ...] = (),
-    interval: Callable[..., Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator that registers a function as a metric; see `Metric` for the keywords."""
 
@@ -137,7 +132,7 @@ def metric(  # noqa: PLR0913 - the keywords are the fields of a definition
             raise name_clash(KIND, metric_id, str(owner), function.__module__)
         _REGISTRY[metric_id] = Metric(
             metric_id, name, version, unit, lower_is_better, formula, minimum, maximum,
-            function=function, registered=metric_id, last=last, interval=interval,
+            function=function, registered=metric_id, last=last,
         )  # fmt: skip
         return function
 
@@ -292,18 +287,15 @@ def _problems(
         elif word != ALL and "by" not in table:
             message = f"`by` names the coordinate whose groups {word!r} is about"
             yield Problem("missing", f"{place}.by", message)
-    yield from _option_problems(f"{place}.options", table.get("options", {}), known[name], words)
+    yield from _option_problems(f"{place}.options", table.get("options", {}), known[name])
 
 
-def _option_problems(
-    place: str, options: Mapping[str, Any], base: Metric, words: Sequence[str]
-) -> Iterator[Problem]:
+def _option_problems(place: str, options: Mapping[str, Any], base: Metric) -> Iterator[Problem]:
     """Yield options that a metric does not have, and those that it needs."""
     if isinstance(base.function, RegistryFunction):
         return  # its options are known once its code runs
-    functions = (base.function, base.interval if {LOW, HIGH} & set(words) else None)
-    own, *others = [inspect.signature(each).parameters for each in functions if each]
-    known = [key for key in list(own)[2:] if all(key in other for other in others)]
+    own = inspect.signature(cast("Callable[..., Any]", base.function)).parameters
+    known = list(own)[2:]
     for key in options:
         if key not in known:
             message = f"metric {base.id!r} has no such option{nearest(key, known)}"

@@ -214,7 +214,8 @@ def _samples(log: _Log) -> Iterator[Event]:
     sizes = log.record["dataset"]["n_samples"]
     place = ("dataset", "n_samples")
     train = TRAIN if TRAIN in sizes else next(iter(sizes))
-    scored = next((part for part in (TEST, VALIDATION) if part in sizes), train)
+    # Of the part that the `eval_accuracy` of each epoch is of.
+    scored = next((part for part in (VALIDATION, TEST) if part in sizes), train)
     for key, part in (("train_samples", train), ("eval_samples", scored)):
         synthetic = log.record["synthetic"]
         yield log.event(key, sizes[part], *place, part, part=part, parts=sizes, synthetic=synthetic)

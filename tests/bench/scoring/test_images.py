@@ -81,13 +81,20 @@ def test_rounding_errors_of_constant_images_correlate_with_nothing(value: float)
     assert images.pearson(noise(0, 64, 9, 9), np.full((64, 9, 9), value)).tolist() == [0.0] * 64
 
 
-@pytest.mark.parametrize(("deviation", "score"), [(1.5e-9, 0.0), (2.5e-9, 1.0)])
-def test_an_image_is_constant_if_it_varies_by_less_than_1e_9(
-    deviation: float, score: float
+@pytest.mark.parametrize(("offset", "deviation"), [(1e6, 1e-3), (0.0, 1e-12), (1.0, 1e-9)])
+def test_a_large_offset_and_a_small_unit_do_not_change_a_correlation(
+    offset: float, deviation: float
 ) -> None:
     pattern = np.indices((1, 8, 8)).sum(axis=0) % 2 * 2.0 - 1.0
 
-    assert images.pearson(pattern, 1 + deviation * pattern) == pytest.approx([score])
+    assert images.pearson(pattern, offset + deviation * pattern) == pytest.approx([1.0])
+    assert images.pearson(offset + deviation * pattern, -pattern) == pytest.approx([-1.0])
+
+
+def test_an_image_that_varies_by_rounding_alone_correlates_with_nothing() -> None:
+    pattern = np.indices((1, 8, 8)).sum(axis=0) % 2 * 2.0 - 1.0
+
+    assert images.pearson(pattern, 1 + 4e-16 * pattern).tolist() == [0.0]
 
 
 def test_an_image_of_large_values_does_not_make_others_constant() -> None:

@@ -98,13 +98,6 @@ def test_a_typing_error_suggests_the_nearest_metric() -> None:
         task_metrics([{"id": "f", "metric": "macro_f"}], "toy")
 
 
-def test_an_interval_does_not_take_every_option_of_its_metric() -> None:
-    table = {"id": "accuracy", "by": "material", "options": {"average": "material"}}
-
-    assert problems_of({**table, "reduce": "low"}) == [("unknown", "metric[0].options.average")]
-    assert task_metrics([{**table, "reduce": "all"}], "toy")
-
-
 @pytest.mark.parametrize(("variant", "key"), [("w1", "nnse.w1"), (None, "nnse"), ("", "nnse")])
 def test_the_key_of_a_row_is_metric_and_variant(variant: str | None, key: str) -> None:
     assert row_key({"metric_id": "nnse", "variant": variant}) == key

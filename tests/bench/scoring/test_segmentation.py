@@ -81,6 +81,33 @@ def test_probabilities_of_many_pixels_are_scored_as_without_levels() -> None:
     assert ((exact - label) ** 2).mean() == pytest.approx(scores["binary_brier"], abs=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
+def test_a_hard_mask_is_scored_exactly(share: float) -> None:
+    label = np.arange(1000) % 2 == 0
+    wrong = np.arange(1000) < 1000 * share
+    predicted = np.where(wrong, ~label, label).astype(np.float32)
+
+    scores = scored(predicted, label, np.ones(1000, bool))
+
+    keras = -(share * np.log(1e-7) + (1 - share) * np.log1p(-1e-7))
+    assert scores["binary_cross_entropy"] == pytest.approx(keras, rel=1e-9)
+    assert scores["binary_brier"] == pytest.approx(share, abs=1e-6)
+    assert scores["binary_ece"] == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize("constant", [0.001, 0.1, 0.5, 0.8, 0.9999])
+def test_a_constant_is_scored_within_the_bounds_that_the_formulas_state(constant: float) -> None:
+    label = np.arange(1000) < 430
+
+    scores = scored(np.full(1000, constant), label, np.ones(1000, bool))
+
+    brier = 0.43 * (1 - constant) ** 2 + 0.57 * constant**2
+    entropy = -(0.43 * np.log(constant) + 0.57 * np.log1p(-constant))
+    assert scores["binary_brier"] == pytest.approx(brier, abs=0.0074)
+    assert scores["binary_ece"] == pytest.approx(abs(constant - 0.43), abs=0.0063)
+    assert scores["binary_cross_entropy"] == pytest.approx(entropy, abs=0.025)
+
+
 def test_honest_probabilities_are_calibrated_and_exaggerated_ones_are_not() -> None:
     rng = np.random.default_rng(4)
     predicted = rng.random(300_000)

@@ -76,6 +76,15 @@ def test_a_line_has_the_bytes_that_mlperf_logging_writes(caplog: pytest.LogCaptu
     ]
 
 
+def test_the_samples_that_are_evaluated_are_those_that_epochs_are_scored_on() -> None:
+    record = record_of("tevolop")
+    samples = event_with("eval_samples", record)
+
+    sizes = record["dataset"]["n_samples"]
+    assert samples["metadata"]["part"] == "validation"
+    assert samples["value"] == sizes["validation"]
+
+
 def test_events_stand_in_the_order_that_every_rule_set_takes() -> None:
     keys = [event.key for event in events_of(record_of("tevolop"), SUBMITTER)]
 
