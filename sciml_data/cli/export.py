@@ -56,6 +56,7 @@ Run (RUN is a path, an id or `latest`):
   sciml-data export every-eval-ever latest --to eval.json
   sciml-data export catalogue latest
   sciml-data export croissant-task uno/latest --org "My Laboratory"
+  sciml-data export spdx latest --to spdx.json
 
 \b
 Benchmark (BENCHMARK):
@@ -106,9 +107,10 @@ def command(form: str, name: str, **options: Any) -> None:
 
     FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
     for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
-    every-eval-ever, catalogue or croissant-task. FORM of a BENCHMARK: croissant-task or
-    catalogue. FORM parquet of an ID writes the ready files as Parquet into the folder --to; an
-    interrupted export is resumed. Installed packages may offer further forms.
+    every-eval-ever, catalogue, croissant-task or spdx (an AI bill of materials). FORM of a
+    BENCHMARK: croissant-task or catalogue. FORM parquet of an ID writes the ready files as Parquet
+    into the folder --to; an interrupted export is resumed. Installed packages may offer further
+    forms.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.

@@ -32,7 +32,7 @@ from sciml_data.site.pictures import run_pictures
 
 LOG_NAME = "mlperf-log.txt"
 # Form of the export -> name of its file beside the page of a run.
-RUN_FILES = {"croissant-task": "croissant-task.json"}
+RUN_FILES = {"croissant-task": "croissant-task.json", "spdx": "spdx.json"}
 CONTENTS = (
     ("scores", "Scores"), ("curve", "Curve"), ("figures", "Figures"),
     ("repeat", "How to repeat it"),

@@ -36,18 +36,31 @@ LIBRARIES = (
     "h5py",
     "pandas",
 )
-# Variables that influence results or speed, and that do not name a person or a machine.
+# Variables that change numbers or speed. The list has names and no patterns: variables such as
+# TF_CONFIG, NCCL_COMM_ID and SLURM_JOB_NODELIST name computers, and KERAS_HOME a folder.
 ENVIRONMENT = (
-    "CUDA_VISIBLE_DEVICES",
-    "KERAS_BACKEND",
-    "NPROC",
-    "OMP_NUM_THREADS",
-    "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_GPU_ALLOCATOR",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
-)
+    "BLIS_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING",
+    "CUDA_VISIBLE_DEVICES", "GOMP_CPU_AFFINITY", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_ENABLE_X64",
+    "JAX_PLATFORMS", "KERAS_BACKEND", "KERAS_NNX_ENABLED", "KMP_AFFINITY", "KMP_BLOCKTIME",
+    "MKL_CBWR", "MKL_DYNAMIC", "MKL_NUM_THREADS", "NCCL_ALGO", "NCCL_BUFFSIZE",
+    "NCCL_CROSS_NIC", "NCCL_IB_DISABLE", "NCCL_LAUNCH_MODE", "NCCL_MAX_NCHANNELS",
+    "NCCL_MIN_NCHANNELS", "NCCL_NET_GDR_LEVEL", "NCCL_NSOCKS_PERTHREAD", "NCCL_NTHREADS",
+    "NCCL_P2P_DISABLE", "NCCL_P2P_LEVEL", "NCCL_PROTO", "NCCL_SHM_DISABLE",
+    "NCCL_SOCKET_NTHREADS", "NPROC", "NUMEXPR_NUM_THREADS", "NVIDIA_TF32_OVERRIDE",
+    "OMP_DYNAMIC", "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED", "SLURM_CPUS_ON_NODE", "SLURM_CPUS_PER_GPU",
+    "SLURM_CPUS_PER_TASK", "SLURM_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE",
+    "SLURM_GPUS_PER_TASK", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU", "SLURM_MEM_PER_NODE",
+    "SLURM_NNODES", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "TF_CUDNN_DETERMINISTIC",
+    "TF_CUDNN_USE_AUTOTUNE", "TF_CUDNN_USE_FRONTEND", "TF_DETERMINISTIC_OPS", "TF_DISABLE_MKL",
+    "TF_ENABLE_AUTO_MIXED_PRECISION", "TF_ENABLE_CUBLAS_TENSOR_OP_MATH_FP32",
+    "TF_ENABLE_CUDNN_TENSOR_OP_MATH_FP32", "TF_ENABLE_ONEDNN_OPTS", "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_FP16_CONV_USE_FP32_COMPUTE", "TF_GPU_ALLOCATOR", "TF_GPU_THREAD_COUNT",
+    "TF_GPU_THREAD_MODE", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS",
+    "TF_USE_CUDNN_BATCHNORM_SPATIAL_PERSISTENT", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS",
+    "XLA_FLAGS", "XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE",
+)  # fmt: skip
+DEVICE_IDS = ("GPU-", "MIG-")  # begin the name of a single device in CUDA_VISIBLE_DEVICES
 SAME_LIBRARY = {"tensorflow": "tensorflow-cpu"}  # another distribution of the same package
 GIT_TIMEOUT_S = 10
 # These keep TensorFlow's messages off stderr, where sciml-data prints its own.
@@ -90,8 +103,21 @@ def software() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "sciml_data": __version__,
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        "environment": environment(os.environ),
     }
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that change numbers or speed, without names of devices.
+
+    Args:
+        variables: of the process.
+    """
+    known = {name: variables[name] for name in ENVIRONMENT if name in variables}
+    devices = known.get("CUDA_VISIBLE_DEVICES", "")
+    if any(mark in devices for mark in DEVICE_IDS):  # such a name is that of one chip
+        known["CUDA_VISIBLE_DEVICES"] = f"{len(devices.split(','))} by id"
+    return known
 
 
 def hardware() -> dict[str, Any]:

@@ -56,6 +56,7 @@ RUN_FORMS: Mapping[str, RunForm] = {
     ),
     "every-eval-ever": RunForm("every_eval_ever", False, "FILE.json", ("success",), ("org",)),
     "catalogue": RunForm("catalogue", False, "FILE.yaml", ("success",)),
+    "spdx": RunForm("spdx", False, "FILE.json", ("success",), ("org",)),
     "croissant-task": RunForm("croissant_solution", False, "FILE.json", ("success",), ("org",)),
 }
 # Forms of a benchmark -> module with `export_benchmark(request)`, which returns a document.
