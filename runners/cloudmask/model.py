@@ -86,7 +86,8 @@ def reference(widths: Sequence[int] = REFERENCE_WIDTHS) -> Any:
 
     Reimplements mlcommons/science, benchmarks/cloudmask/model.py: pairs of 3 x 3 convolutions
     with ReLU, maximum pooling, nearest-neighbour upsampling, concatenation, sigmoid; He-normal
-    weights; no normalisation, no dropout.
+    weights; no normalisation, no dropout. Weights of a published model fit as they are
+    (`set_weights`): layers, shapes and the order of concatenated channels are the same.
     """
     inputs = values = keras.Input((None, None, len(CHANNELS)))
     skips = []
@@ -97,7 +98,7 @@ def reference(widths: Sequence[int] = REFERENCE_WIDTHS) -> Any:
     values = _pair(values, widths[-1])
     for width, skip in zip(widths[-2::-1], skips[::-1], strict=True):
         values = layers.UpSampling2D()(values)
-        values = layers.Concatenate()([skip, values])
+        values = layers.Concatenate()([values, skip])  # the published order: weights fit
         values = _pair(values, width)
     outputs = layers.Conv2D(
         1, 1, activation="sigmoid", kernel_initializer="he_normal", dtype="float32"

@@ -54,6 +54,45 @@ def test_the_reference_is_the_published_network() -> None:
     assert sizes == PUBLISHED_CONVOLUTIONS
 
 
+def published_unet() -> Any:
+    """Return the published U-Net, written out as in mlcommons/science with plain Keras."""
+    layers = keras.layers
+
+    def pair(values: Any, width: int) -> Any:
+        for _ in range(2):
+            values = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal")(values)
+            values = layers.ReLU()(values)
+        return values
+
+    inputs = keras.Input((32, 48, 9))
+    first = pair(inputs, 32)
+    second = pair(layers.MaxPool2D(2)(first), 64)
+    third = pair(layers.MaxPool2D(2)(second), 128)
+    values = pair(layers.MaxPool2D(2)(third), 256)
+    values = pair(layers.Concatenate(axis=-1)([layers.UpSampling2D(2)(values), third]), 128)
+    values = pair(layers.Concatenate(axis=-1)([layers.UpSampling2D(2)(values), second]), 64)
+    values = pair(layers.Concatenate(axis=-1)([layers.UpSampling2D(2)(values), first]), 32)
+    return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid", padding="same")(values))
+
+
+def test_weights_of_the_published_network_give_its_output() -> None:
+    published, model = published_unet(), module("model").reference()
+    model.set_weights(published.get_weights())
+    channels = np.random.default_rng(0).normal(size=(2, 32, 48, 9)).astype(np.float32)
+
+    assert np.asarray(model(channels)) == pytest.approx(np.asarray(published(channels)), abs=1e-5)
+
+
+def test_published_weights_fit_behind_the_normalising_layer() -> None:
+    settings = {"model": "reference", "widths": (32, 64, 128, 256), "whiten": False}
+    model, published = module("model").build_model(settings, statistics()[0]), published_unet()
+    model.get_layer("reference").set_weights(published.get_weights())
+    channels = np.random.default_rng(0).normal(size=(1, 32, 48, 9)).astype(np.float32)
+    normalised = np.asarray(model.get_layer("normalise")(channels))
+
+    assert np.asarray(model(channels)) == pytest.approx(np.asarray(published(normalised)), abs=1e-5)
+
+
 def test_ours_costs_no_more_than_the_reference() -> None:
     models = module("model")
     settings = load_task(RUNNER).settings["model"]
