@@ -26,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
+from .symmetry import symmetry_features
+
 REFERENCE_CLASSES = 231  # mlcommons/science, benchmarks/stemdl/stfc: numbers 0 to 230 as classes
 REFERENCE_BLOCKS = (3, 4, 6, 3)  # He et al. 2016, table 1: 50 layers
 REFERENCE_WIDTHS = (64, 128, 256, 512)
@@ -146,14 +148,23 @@ def build_model(
         statistics: mean and standard deviation of the log intensities.
     """
     scaling = statistics if settings["standardise"] else (0.0, 1.0)
-    if settings["model"] == "reference":
+    if settings["model"] != "reference" and settings["head"] == "symmetry":
+        body = symmetry_network(shape, classes, dropout=settings["dropout"])
+        model: Any = AsChannels(body, scaling, name=f"stemdl_{settings['model']}")
+    elif settings["model"] == "reference":
         body = resnet50(shape, REFERENCE_CLASSES)
-        model: Any = AsChannels(body, scaling, name="stemdl_reference")
+        model = AsChannels(body, scaling, name="stemdl_reference")
     else:
         body = residual(shape, classes, settings)
         model = EachView(body, scaling, name=f"stemdl_{settings['model']}")
     model(np.zeros((1, *shape, 3), np.float32))
     return model
+
+
+def symmetry_network(shape: tuple[int, int], classes: int, *, dropout: float) -> Any:
+    """Return a linear classifier of the symmetry of all three polar patterns of a stack."""
+    inputs = keras.Input((*shape, 3))
+    return _with_head(inputs, symmetry_features(inputs), classes, dropout=dropout)
 
 
 def residual(shape: tuple[int, int], classes: int, settings: Mapping[str, Any]) -> Any:

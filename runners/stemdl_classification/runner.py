@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sciml_data.registry.stages import Converted
 
 READS = "files"  # `prepare` needs the ready files, not an opened dataset: bench/interface.py
-REFERENCE, POLAR, HARMONICS = "reference", "rings", "harmonics"  # values of settings
+REFERENCE, POLAR, MEAN, SYMMETRY = "reference", "rings", "mean", "symmetry"  # values of settings
 VIEWS = 3  # patterns of a stack
 # Each part gets a unit of every space group that has three.
 SPLITS = Options(
@@ -64,7 +64,9 @@ class Classification(Benchmark):
         is_polar = self.settings["coordinates"] == POLAR
         self.polar_grid = PolarGrid(self.patterns.size) if is_polar else None
         self.is_reference = self.settings["model"] == REFERENCE
-        self.needs_all_views = self.is_reference or self.settings["model"].startswith(OWN)
+        is_own = self.settings["model"].startswith(OWN)
+        is_joint = self.is_reference or self.settings["head"] == SYMMETRY
+        self.needs_all_views = is_joint or is_own
 
     def keys(self) -> pd.DataFrame:
         """Return the folder, space group, material and formula of each stack."""
@@ -244,14 +246,14 @@ def check_coordinates(settings: Mapping[str, Any]) -> None:
     """Check that coordinates, head and model fit each other.
 
     Raises:
-        CallError: the reference is to take polar patterns, or harmonics are to be taken of square
-            patterns.
+        CallError: the reference is to take polar patterns, or harmonics or symmetries are to be
+            taken of square patterns.
     """
     name, is_reference = settings["coordinates"], settings["model"] == REFERENCE
     if is_reference and name == POLAR:
         reason, hint = "the reference needs square patterns", "coordinates=square, or --model base"
-    elif not is_reference and name != POLAR and settings["head"] == HARMONICS:
-        reason = f"head={HARMONICS} needs polar patterns"
+    elif not is_reference and name != POLAR and settings["head"] != MEAN:
+        reason = f"head={settings['head']} needs polar patterns"
         hint = f"coordinates={POLAR}, or --set head=mean"
     else:
         return

@@ -208,3 +208,50 @@ def test_a_head_of_harmonics_is_saved_and_loaded(tmp_path: Path) -> None:
 
     again = keras.saving.load_model(tmp_path / "body.keras")
     np.testing.assert_array_equal(again(patterns), model.body(patterns))
+
+
+def scores_of(pattern: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the scores of all radii together: axes 2, 3, 4, 6, then five mirror lines, ..."""
+    layer = module("symmetry").SymmetryScores()
+    scores = np.asarray(layer(pattern[None, :, :, None].astype(np.float32)))
+    return scores.reshape(-1, 12)[0]
+
+
+def turned(pattern: np.ndarray[Any, Any], order: int) -> np.ndarray[Any, Any]:
+    """Return the sum of a pattern (radius, 96) and its images by an axis."""
+    return sum(np.roll(pattern, 96 // order * step, axis=1) for step in range(order))
+
+
+@pytest.mark.parametrize(("order", "axes"), [(2, [1, 0, 0, 0]), (3, [0, 1, 0, 0]),
+                                             (4, [1, 0, 1, 0]), (6, [1, 1, 0, 1])])  # fmt: skip
+def test_scores_find_the_axis_of_a_pattern(order: int, axes: list[int]) -> None:
+    noise = np.random.default_rng(order).normal(size=(16, 96))
+    smooth = np.fft.irfft(np.fft.rfft(noise)[:, :20], n=96)
+
+    assert (scores_of(turned(smooth, order))[:4] > 0.99).astype(int).tolist() == axes
+    assert (scores_of(smooth)[:4] < 0.5).all()
+
+
+def test_scores_find_mirror_lines_and_what_lies_between_them() -> None:
+    noise = np.fft.irfft(np.fft.rfft(np.random.default_rng(0).normal(size=(16, 96)))[:, :20], n=96)
+    four = turned(noise, 4)
+    mirrored = four + np.roll(four[:, ::-1], 7, axis=1)
+
+    assert scores_of(mirrored)[4:7] == pytest.approx(1, abs=1e-3)  # 0, 45 and 90 degrees
+    assert scores_of(mirrored)[7] < 0.9
+    assert scores_of(four)[4] < 0.9
+
+
+def test_a_head_of_symmetry_does_not_depend_on_the_detectors_orientation(tmp_path: Path) -> None:
+    import keras
+
+    model = build("rings", head="symmetry")
+    patterns = np.random.default_rng(1).uniform(0, 255, (2, 8, 16, 3)).astype(np.float32)
+    scores = module("symmetry").SymmetryScores()
+
+    np.testing.assert_allclose(scores(np.roll(patterns, 3, axis=2)), scores(patterns), atol=2e-2)
+    np.testing.assert_array_equal(model(patterns[..., ::-1]), model(patterns))  # no order of views
+    assert model(patterns).shape == (2, 1, 5)
+    model.body.save(tmp_path / "body.keras")
+    again = keras.saving.load_model(tmp_path / "body.keras")
+    np.testing.assert_array_equal(again(patterns), model.body(patterns))

@@ -171,9 +171,10 @@ def test_settings_that_are_not_valid_are_refused(
         problem_of(ready, override)
 
 
-def test_harmonics_of_square_patterns_are_refused(ready: Converted) -> None:
+@pytest.mark.parametrize("head", ["harmonics", "symmetry"])
+def test_heads_of_polar_patterns_refuse_square_ones(ready: Converted, head: str) -> None:
     with pytest.raises(CallError, match="needs polar patterns"):
-        problem_of(ready, "coordinates=square", "head=harmonics")
+        problem_of(ready, "coordinates=square", f"head={head}")
 
 
 def test_files_of_another_size_or_label_are_all_named(tmp_path: Path) -> None:
