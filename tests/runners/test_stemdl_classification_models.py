@@ -214,12 +214,13 @@ def scores_of(pattern: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return the scores of all radii together: axes 2, 3, 4, 6, then five mirror lines, ..."""
     layer = module("symmetry").SymmetryScores()
     scores = np.asarray(layer(pattern[None, :, :, None].astype(np.float32)))
-    return scores.reshape(-1, 12)[0]
+    return np.asarray(scores.reshape(-1, 12)[0])
 
 
 def turned(pattern: np.ndarray[Any, Any], order: int) -> np.ndarray[Any, Any]:
     """Return the sum of a pattern (radius, 96) and its images by an axis."""
-    return sum(np.roll(pattern, 96 // order * step, axis=1) for step in range(order))
+    images = [np.roll(pattern, 96 // order * step, axis=1) for step in range(order)]
+    return np.asarray(np.sum(images, axis=0))
 
 
 @pytest.mark.parametrize(("order", "axes"), [(2, [1, 0, 0, 0]), (3, [0, 1, 0, 0]),
