@@ -23,7 +23,9 @@ pytestmark = [
 ]
 
 # Bytes of all native files, as the mirror's list of files has them.
-NATIVE_BYTES = {"cbed_si110": 1_574_165, "tevolop_japan": 1_944_072}
+NATIVE_BYTES = {"cbed_si110": 1_574_165, "tevolop_japan": 1_944_072, "uno_gdsc": 28_699_620}
+SPLITS = {"uno_gdsc": "cross-study"}  # what is opened of datasets with several
+SLOW = {"uno_gdsc"}  # its R file takes a minute
 COMMANDS = {
     "cite": ["cite", "{}"],
     "bibtex": ["cite", "{}", "--format", "bibtex"],
@@ -33,7 +35,12 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module", params=NATIVE_BYTES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in NATIVE_BYTES
+    ],
+)
 def dataset(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -43,6 +50,9 @@ def home(dataset: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Return a home in which a dataset was fetched from the mirror and converted."""
     if dataset == "cbed_si110":
         pytest.importorskip("PIL", reason="the extra `formats` is not installed")
+    if dataset == "uno_gdsc":
+        pytest.importorskip("rdata", reason="the extra `uno` is not installed")
+        pytest.importorskip("rdkit", reason="the extra `uno` is not installed")
     mirror = require_real_files(dataset, shared)
     home = tmp_path_factory.mktemp("home")
     run("get", dataset, "--version", "1.0", "--mirror", f"file:{mirror}", "--home", str(home))
@@ -57,7 +67,8 @@ def run(*arguments: str) -> str:
 
 
 def opened(dataset: str, home: Path) -> xr.Dataset:
-    with sciml_data.open_dataset(dataset, version="1.0", home=home) as found:
+    split = SPLITS.get(dataset)
+    with sciml_data.open_dataset(dataset, version="1.0", split=split, home=home) as found:
         return found.load()
 
 
@@ -72,14 +83,17 @@ def test_native_and_ready_files_are_verified(dataset: str, home: Path) -> None:
 def test_the_ready_form_is_the_one_that_is_declared(dataset: str, home: Path) -> None:
     declared = sciml_data.describe(dataset, version="1.0").document["sciml"]["variables"]
 
-    assert set(opened(dataset, home).variables) >= set(declared)
+    split = SPLITS.get(dataset)
+    of_split = {name for name, v in declared.items() if split in v.get("splits", [split])}
+    assert set(opened(dataset, home).variables) >= of_split
 
 
 def test_intake_opens_the_same(dataset: str, home: Path) -> None:
     intake = pytest.importorskip("intake")
     catalogue = intake.open_catalog(str(ROOT / "catalog" / "sciml.yaml"))
 
-    entry = catalogue[dataset](version="1.0", home=str(home))
+    split = {"split": SPLITS[dataset]} if dataset in SPLITS else {}
+    entry = catalogue[dataset](version="1.0", home=str(home), **split)
 
     xr.testing.assert_identical(entry.read(), opened(dataset, home))
 
@@ -143,3 +157,26 @@ def test_the_grid_of_japan_has_most_of_its_earthquakes(japan: xr.Dataset) -> Non
         minlength=PIXELS,
     )
     assert len(active_pixels(counts)) == 548
+
+
+@pytest.mark.parametrize(
+    "dataset", [pytest.param("uno_gdsc", marks=pytest.mark.slow)], indirect=True
+)
+@pytest.mark.parametrize(
+    ("split", "rows", "of"),
+    [
+        ("auc", 2_152, {"cell": 308, "drug": 7}),
+        ("dose", 31_823, {"cell": 308, "drug": 7}),
+        ("ic50", 213_787, {"cell": 988, "drug": 265}),
+        ("cross-study", 9_251, {"cell": 308, "drug": 31, "source": 2}),
+    ],
+)
+def test_the_rows_of_gdsc_are_those_of_its_data_card(
+    dataset: str, home: Path, split: str, rows: int, of: dict[str, int]
+) -> None:
+    with sciml_data.open_dataset(dataset, split=split, home=home) as found:
+        assert found.sizes["response"] == rows
+        assert {name: found.sizes[name] for name in of} == of
+        if split != "ic50":
+            read = [found.attrs[name] for name in ("wells_read", "lines_read", "drugs_read")]
+            assert read == [873_525, 739, 7]

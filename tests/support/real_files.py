@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -23,6 +24,6 @@ def require_real_files(dataset: str, shared: Path) -> Path:
     for entry in descriptor.manifest:
         url = descriptor.mirrors[0].url(entry.path)
         assert url is not None
-        if not (mirror / url.removeprefix("https://")).is_file():
+        if not (mirror / unquote(url.removeprefix("https://"))).is_file():
             pytest.skip(f"{entry.path} of {dataset} is not in the mirror beside this checkout")
     return mirror
