@@ -34,8 +34,19 @@ MEASUREMENT_NOISE = 0.08  # standard deviation of a single measurement of growth
 MEAN_POTENCY = 6.2  # usual -log10(EC50): the medians of Uno's sources are 6.0 to 7.4
 PREFIXES = ("HCC", "SNU", "NCI-H", "OVCAR", "SK-MEL", "KM", "IGR-OV", "PC", "COLO", "MDA-MB")
 
-# Viability curves.
+# Viability curves. The noise was measured in the file of CCLE's curves (93,251 points, 11,670
+# curves), the spread of areas in `uno_ccle`; docs/results/uno.md has the numbers.
 FACTORS = 6
+HIDDEN = 3  # of the factors of a cell: they act on drugs, and no feature shows them
+OTHER_FACTORS = 30  # shown by features, without effect on any drug
+SENSITIVITY = 0.4  # of -log10(mol/L): how much factors that match change the potency
+GROWTH_EFFECT = 0.3  # of -log10(mol/L): a cell's common sensitivity to all drugs
+PAIR_SPREAD = 0.35  # standard deviation of -log10(mol/L) that belongs to one pair alone
+# A curve's replicates: median and logarithmic spread of their standard deviation, as viability.
+REPLICATES, REPLICATES_SPREAD = 0.099, 0.58
+MEDIAN_GAIN = 0.8  # noise of the median of replicates, relative to the replicates
+QUIET_BELOW = 0.5  # viability below which the noise falls in proportion
+LINE_BATCH, DRUG_BATCH = 0.019, 0.038  # offsets of plates: standard deviations by line, by drug
 SLOPES = (1.0, 2.5)  # Hill slopes of made-up drugs
 CORES = ("c1ccc({})cc1", "C1CCN({})CC1", "c1ccnc({})c1", "C1CC({})CC1")
 LINKS = ("C(=O)N", "O", "CC", "NC(=O)C", "S(=O)(=O)N", "COC", "N")
@@ -185,6 +196,11 @@ class ViabilityCurves:
     depth: NDArray[np.float64]
     slope: NDArray[np.float64]
 
+    @property
+    def shown_cells(self) -> NDArray[np.float64]:
+        """Return the factors of cells that features show: (cell, factor)."""
+        return self.cells[:, :-HIDDEN]
+
     def viability(
         self, cell: NDArray[np.int64], drug: NDArray[np.int64], dose: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -206,15 +222,43 @@ def make_viability_curves(random: np.random.Generator, cells: int, drugs: int) -
         random.standard_normal((cells, FACTORS)),
         random.standard_normal((drugs, FACTORS)),
     )
-    mean_potency = random.uniform(5.0, 7.5, drugs)
-    shared = 0.6 / np.sqrt(FACTORS) * of_cells @ of_drugs.T
+    mean_potency = 5.6 + 1.0 * of_drugs[:, 0] + 0.5 * random.standard_normal(drugs)
+    pairs = PAIR_SPREAD * random.standard_normal((cells, drugs))
     return ViabilityCurves(
         cells=of_cells,
         drugs=of_drugs,
-        potency=mean_potency + shared + 0.4 * of_cells[:, :1],
+        potency=mean_potency + shared_potency(of_cells, of_drugs) + pairs,
         depth=random.uniform(0.4, 1.0, drugs),
         slope=random.uniform(*SLOPES, drugs),
     )
+
+
+def shared_potency(cells: NDArray[np.float64], drugs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the part of the potency (cell, drug) that follows from factors.
+
+    It is not linear: a few cells are far more sensitive to a drug than the others, as in screens of
+    drugs with a target.
+
+    Args:
+        cells: (cell, factor).
+        drugs: (drug, factor).
+    """
+    match = cells @ drugs.T / np.sqrt(FACTORS)
+    return np.asarray(SENSITIVITY * (np.exp(match) - np.sqrt(np.e)) + GROWTH_EFFECT * cells[:, -1:])
+
+
+def measurement_noise(
+    random: np.random.Generator, viability: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the standard deviation of replicates, and the noise of their median.
+
+    Args:
+        random: source of all numbers.
+        viability: (curve, dose).
+    """
+    of_curve = REPLICATES * np.exp(REPLICATES_SPREAD * random.standard_normal((len(viability), 1)))
+    spread = of_curve * np.clip(viability / QUIET_BELOW, 0.05, 1.0)
+    return spread, MEDIAN_GAIN * spread * random.standard_normal(viability.shape)
 
 
 def factor_features(
@@ -222,13 +266,17 @@ def factor_features(
 ) -> NDArray[np.float64]:
     """Return (entity, count) float64 features, mean 0 and deviation near 1, that show factors.
 
+    They show as many other factors, so that the important ones have to be found.
+
     Args:
         random: source of loadings and noise.
         factors: (entity, factor).
         count: number of features.
     """
-    loadings = random.standard_normal((factors.shape[1], count)) / np.sqrt(factors.shape[1])
-    return np.asarray(factors @ loadings + 0.3 * random.standard_normal((len(factors), count)))
+    others = random.standard_normal((len(factors), OTHER_FACTORS))
+    shown = np.concatenate([factors, others], axis=1)
+    loadings = random.standard_normal((shown.shape[1], count)) / np.sqrt(shown.shape[1])
+    return np.asarray(shown @ loadings + 0.3 * random.standard_normal((len(factors), count)))
 
 
 def made_up_smiles(random: np.random.Generator, count: int) -> list[str]:

@@ -33,6 +33,7 @@ from sciml_data.synthetic.hill import (
     factor_features,
     made_up_smiles,
     make_viability_curves,
+    measurement_noise,
     sample_sizes,
 )
 
@@ -43,7 +44,6 @@ SCREENERS = ("FF", "FG", "1A")
 PAIRED = 1 / 7  # share of measurements of two drugs: 1,368 of 9,288 in the real file
 GENES = ("AARS", "ABCB6", "TP53", "MYC", "EGFR", "ZW10")  # from Uno's list
 OTHER_GENES = 44  # made-up genes
-NOISE = 5.0  # percent of growth, standard deviation
 S4_BIT = 1 << 4  # of the `gp` field of an R object (R Internals, section 1.1.2)
 
 
@@ -100,7 +100,8 @@ def _measurements(random: np.random.Generator, curves: ViabilityCurves, count: i
     depth = (1 - alone) * (1 - curves.viability(cell, other, -np.log10(dose2)))
     with_other = np.clip(with_other - synergy[drug1, other] * depth, 0, 1)
     viability = np.where(is_pair, with_other, alone)
-    growth = 100 * (2 * viability - 1) + NOISE * random.standard_normal(count)
+    _, noise = measurement_noise(random, viability[:, None])
+    growth = 100 * (2 * (viability + noise[:, 0]) - 1)
     return pd.DataFrame(
         {
             "cell": cell,
@@ -163,8 +164,8 @@ def _write_responses(
 def _write_expression(path: Path, random: np.random.Generator, curves: ViabilityCurves) -> None:
     """Write made-up expression of all of `CELLS`, two probes for each gene."""
     genes = [*GENES, *(f"MADEUP{number + 1}" for number in range(OTHER_GENES))]
-    factors = random.standard_normal((len(CELLS), curves.cells.shape[1]))
-    factors[: len(curves.cells)] = curves.cells
+    factors = random.standard_normal((len(CELLS), curves.shown_cells.shape[1]))
+    factors[: len(curves.cells)] = curves.shown_cells
     level = 7 + 2 * factor_features(random, factors, len(genes))
     probes: NDArray[np.float64] = np.repeat(level, 2, axis=1)
     probes = np.round(probes + 0.2 * random.standard_normal(probes.shape), 2)

@@ -10,6 +10,7 @@ Settings in `block["sample"]`: cells, drugs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,22 @@ from sciml_data.errors import CallError
 from sciml_data.formats.drug_response import AUC_DOSES
 from sciml_data.formats.uno_ccle import HEADER, PIXELS, SIDE
 from sciml_data.synthetic.hill import (
+    DRUG_BATCH,
+    LINE_BATCH,
     ViabilityCurves,
     factor_features,
     made_up_smiles,
     make_viability_curves,
+    measurement_noise,
     sample_sizes,
 )
 
 DEFAULTS: Mapping[str, int] = {"cells": 48, "drugs": 12}
 DOSES = (".0025", ".0080", ".025", ".080", ".25", ".80", "2.53", "8")  # uM, as in the real curves
+MOLAR = 6 - np.log10(np.array([float(dose) for dose in DOSES]))  # -log10(mol/L)
 TISSUES = ("LUNG", "BREAST", "SKIN", "LARGE_INTESTINE", "HAEMATOPOIETIC_AND_LYMPHOID_TISSUE")
 GENES = 1600  # of the table
 FIRST_ID = 61  # the smallest real id
-NOISE = 5.0  # percent of activity, standard deviation
 MISSING = 0.04  # share of (cell, drug) pairs without a curve
 WITHOUT_IMAGE = 2  # cells
 
@@ -65,9 +69,10 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     has_curve = random.random((count + len(without_image), len(drugs))) >= MISSING
     compounds = [block["drugs"][name]["compound"] for name in drugs]
     labels = [names + without_image, compounds]
-    _write_curves(root / block["curves"], random, curves, labels, has_curve)
-    _write_areas(root / block["response"], curves, [ids, drugs], has_curve)
-    expression = _scaled(factor_features(random, curves.cells[:count], PIXELS))
+    measured = _measure(random, curves, has_curve)
+    _write_curves(root / block["curves"], labels, measured)
+    _write_areas(root / block["response"], curves, [ids, drugs], measured)
+    expression = _scaled(factor_features(random, curves.shown_cells[:count], PIXELS))
     _write_images(root / block["expression_images"], ids, 1 - expression)
     molecules = _scaled(factor_features(random, curves.drugs, PIXELS))
     if block["descriptor_images"]:  # `uno_gdsc` has none
@@ -78,22 +83,47 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
     _write_lines(root / block["smiles"], [",smiles", *rows])
 
 
-def _write_curves(
-    path: Path,
-    random: np.random.Generator,
-    curves: ViabilityCurves,
-    names: Sequence[Sequence[str]],
-    has_curve: NDArray[np.bool_],
-) -> None:
+@dataclass(frozen=True)
+class _Measured:
+    """Curves as they were measured.
+
+    Attributes:
+        cells: (curve,) index.
+        drugs: (curve,) index.
+        viability: (curve, dose), the median of replicates on a plate with an offset.
+        spread: (curve, dose), standard deviation of the replicates.
+        error: (curve,) mean over doses of what was measured less the truth.
+    """
+
+    cells: NDArray[np.intp]
+    drugs: NDArray[np.intp]
+    viability: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+
+def _measure(
+    random: np.random.Generator, curves: ViabilityCurves, has_curve: NDArray[np.bool_]
+) -> _Measured:
+    """Return the curves of pairs that have one, with noise and offsets of plates."""
     cells, drugs = np.nonzero(has_curve)
-    doses = -np.log10(np.array([float(dose) for dose in DOSES]) * 1e-6)
-    viability = curves.viability(cells[:, None], drugs[:, None], doses[None, :])
-    activity = 100 * (viability - 1) + NOISE * random.standard_normal(viability.shape)
+    truth = curves.viability(cells[:, None], drugs[:, None], MOLAR[None, :])
+    spread, noise = measurement_noise(random, truth)
+    lines = random.standard_normal(has_curve.shape[:1])
+    offset = LINE_BATCH * lines[cells]
+    offset += DRUG_BATCH * random.standard_normal(has_curve.shape[1:])[drugs]
+    noise += offset[:, None]
+    return _Measured(cells, drugs, truth + noise, spread, noise.mean(axis=1))
+
+
+def _write_curves(path: Path, names: Sequence[Sequence[str]], measured: _Measured) -> None:
     lines = [",".join(HEADER)]
-    for cell, drug, values in zip(cells.tolist(), drugs.tolist(), activity, strict=True):
+    activity, spreads = 100 * (measured.viability - 1), 100 * measured.spread
+    pairs = zip(measured.cells.tolist(), measured.drugs.tolist(), strict=True)
+    for (cell, drug), values, deviations in zip(pairs, activity, spreads, strict=True):
         name = names[0][cell]
         points = ",".join(f"{value:.1f}" for value in values)
-        spread = ",".join([f"{NOISE:.1f}"] * len(DOSES))
+        spread = ",".join(f"{value:.2f}" for value in deviations)
         lines.append(
             f'{name},{name.partition("_")[0].title()},{names[1][drug]},MADEUP,"{",".join(DOSES)}",'
             f'"{points}","{spread}",{len(DOSES)},Sigmoid,,8,{values.min():.4f},0'
@@ -102,12 +132,17 @@ def _write_curves(
 
 
 def _write_areas(
-    path: Path, curves: ViabilityCurves, ids: Sequence[Sequence[str]], has_curve: NDArray[np.bool_]
+    path: Path, curves: ViabilityCurves, ids: Sequence[Sequence[str]], measured: _Measured
 ) -> None:
-    """Write the area under the curve of each pair: the mean viability over `AUC_DOSES`."""
-    cells, drugs = np.nonzero(has_curve[: len(ids[0])])
+    """Write the area under the curve of each pair: the mean viability over `AUC_DOSES`.
+
+    Errors of the measured doses change it as far as these doses reach.
+    """
+    has_id = measured.cells < len(ids[0])
+    cells, drugs = measured.cells[has_id], measured.drugs[has_id]
     areas = curves.viability(cells[:, None], drugs[:, None], AUC_DOSES[None, :]).mean(1)
-    rows = zip(cells.tolist(), drugs.tolist(), areas, strict=True)
+    areas += np.ptp(MOLAR) / np.ptp(AUC_DOSES) * measured.error[has_id]
+    rows = zip(cells.tolist(), drugs.tolist(), np.clip(areas, 0, 1), strict=True)
     lines = [f"{ids[0][cell]}\t{ids[1][drug]}\t{area:.4f}" for cell, drug, area in rows]
     _write_lines(path, ["CCL\tDrug\tAUC", *lines])
 

@@ -35,6 +35,7 @@ from sciml_data.synthetic.hill import (
     made_up_smiles,
     make_viability_curves,
     sample_sizes,
+    shared_potency,
 )
 from sciml_data.synthetic.uno_almanac import data_frame, write_objects
 
@@ -130,17 +131,16 @@ def _curves(
     ccle = make_viability_curves(np.random.default_rng([seed, 1]), count, sizes["drugs"])
     own = make_viability_curves(random, lines, len(drugs))
     both = min(lines, sizes["cells"] * 3 // 4)
-    change = np.zeros_like(own.cells)
-    change[:both] = ccle.cells[:both] - own.cells[:both]
-    potency = own.potency + 0.6 / np.sqrt(change.shape[1]) * change @ own.drugs.T
-    potency += 0.4 * change[:, :1]
+    cells = np.concatenate([ccle.cells[:both], own.cells[both:]])
+    potency = own.potency + shared_potency(cells, own.drugs)
+    potency -= shared_potency(own.cells, own.drugs)
     for at, drug in enumerate(SHARED):
         if drug in drugs and at < sizes["drugs"]:
             column = list(drugs).index(drug)
             noise = BETWEEN_STUDIES * random.standard_normal(both)
             potency[:both, column] = ccle.potency[:both, at] + noise
             own.depth[column], own.slope[column] = ccle.depth[at], ccle.slope[at]
-    return replace(own, cells=own.cells + change, potency=potency)
+    return replace(own, cells=cells, potency=potency)
 
 
 def _write_plates(
