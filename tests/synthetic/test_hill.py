@@ -15,7 +15,8 @@ CELLS, DRUGS = np.meshgrid(np.arange(400), np.arange(24), indexing="ij")
 @pytest.fixture(scope="module")
 def areas() -> np.ndarray:
     curves = make_viability_curves(np.random.default_rng(0), 400, 24)
-    return curves.viability(CELLS[..., None], DRUGS[..., None], AUC_DOSES).mean(axis=-1)
+    viability = curves.viability(CELLS[..., None], DRUGS[..., None], AUC_DOSES)
+    return np.asarray(viability.mean(axis=-1))
 
 
 def test_replicates_spread_as_those_of_inactive_curves() -> None:
