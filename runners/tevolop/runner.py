@@ -183,8 +183,8 @@ class Tevolop(Benchmark):
         """Return the model's forecasts of a whole part as magnitudes; see `predictions_of`."""
         forecast = self._forecast(model, part)
         if self.settings["blend"] and VALIDATION in self.parts:
-            known, learnt = self._forecast(model, VALIDATION), self._has_target(VALIDATION)
-            observed = np.where(learnt, self.observed, np.nan)
+            known = forecast if part == VALIDATION else self._forecast(model, VALIDATION)
+            observed = np.where(self._has_target(VALIDATION), self.observed, np.nan)
             blend = fit_blend(observed, known, self.forecasts)
             forecast = blend.apply(forecast, self.forecasts)
         return self.predictions_of(part, forecast)

@@ -21,57 +21,19 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
 from sciml_data.registry.layout import find_registry
+from tests.support.quake_catalogue import quake_catalogue
 
 tf = pytest.importorskip("tensorflow")
 
 RUNNER = find_registry().runner("tevolop")
 SPLITS = ("temporal", "spatial-400-100")
-PIXELS = 12
 SMALL = ("dense=3", "units=2", "head=3", "piece=60", "batch_size=32", "features=own,faults,dates")
 
 
 @pytest.fixture(scope="module")
 def catalogue() -> xr.Dataset:
     """Return a ready dataset of 1950 to mid-2026 with earthquakes in 12 pixels."""
-    rng = np.random.default_rng(5)
-    days = (np.datetime64("2026-07-01") - np.datetime64("1950-01-01")).astype(int)
-    day, pixel = np.divmod(np.flatnonzero(rng.random(days * PIXELS) < 0.03), PIXELS)
-    dates = np.datetime64("1950-01-01") + day
-    number = len(day)
-    magnitude = (1.0 + rng.exponential(0.9, number)).astype(np.float32)
-    events = {
-        "time": dates.astype("M8[ns]"),
-        "latitude": np.full(number, 33.95),
-        "longitude": -117.95 + 0.1 * pixel,
-        "magnitude": magnitude.astype(float),
-        "event_type": np.zeros(number, np.int8),
-    }
-    cells = {
-        "date": dates.astype("M8[ns]"),
-        "pixel": (1220 + pixel).astype(np.int32),
-        "magnitude": magnitude,
-        "depth": np.full(number, 7.0, np.float32),
-        "count": np.ones(number, np.int32),
-        "count_ge_3_29": (magnitude >= 3.29).astype(np.int32),
-    }
-    gap = np.array(["2019-10-15", "2019-12-12"], "M8[ns]")
-    return xr.Dataset(
-        {name: ("event", values) for name, values in events.items()}
-        | {f"cell_day_{name}": ("cell_day", values) for name, values in cells.items()}
-        | {
-            "pixel_latitude": ("pixel", np.zeros(2400)),
-            "pixel_longitude": ("pixel", np.zeros(2400)),
-        }
-        | {"fault_group": ("pixel", np.arange(2400) // 70)}
-        | {"gap_start": ("gap", gap[:1]), "gap_end": ("gap", gap[1:])},
-        attrs={
-            "time_coverage_start": "1932-01-02T00:00:00",
-            "time_coverage_end": "2026-07-01T00:00:00",
-            "geospatial_lat_min": 32.0,
-            "geospatial_lat_max": 36.0,
-            "geospatial_lon_min": -120.0,
-        },
-    )
+    return quake_catalogue()
 
 
 def settings_of(split: str, *overrides: str, model: str = "residual-lstm") -> Mapping[str, Any]:
