@@ -62,6 +62,7 @@ Run (RUN is a path, an id or `latest`):
 Benchmark (BENCHMARK):
   sciml-data export croissant-task uno --to croissant-task.json
   sciml-data export catalogue tevolop --to tevolop.yaml
+  sciml-data export formal cloudmask --to cloudmask.md
 """
 )
 @click.argument("form", metavar="FORM")
@@ -108,9 +109,9 @@ def command(form: str, name: str, **options: Any) -> None:
     FORM of a dataset ID: croissant, datacite, schema.org, rocrate, dcat or pooch (a registry file
     for pooch.Pooch.load_registry). FORM of a RUN: run-crate, mlflow (these two need --to),
     every-eval-ever, catalogue, croissant-task or spdx (an AI bill of materials). FORM of a
-    BENCHMARK: croissant-task or catalogue. FORM parquet of an ID writes the ready files as Parquet
-    into the folder --to; an interrupted export is resumed. Installed packages may offer further
-    forms.
+    BENCHMARK: croissant-task, catalogue or formal (Markdown in the working group's seven headings).
+    FORM parquet of an ID writes the ready files as Parquet into the folder --to; an interrupted
+    export is resumed. Installed packages may offer further forms.
 
     No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
     format carries and omits.

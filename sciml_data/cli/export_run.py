@@ -74,7 +74,7 @@ def export_run(form: str, name: str, options: dict[str, Any]) -> None:
 
     offered = installed_exports()
     if form not in {*RUN_FORMS, *offered}:
-        _refuse_unknown(form, [*RUN_FORMS, *offered])
+        _refuse_unknown(form, [*RUN_FORMS, *offered], name, options)
     run_form = RUN_FORMS.get(form)  # None for the export of an installed package
     accepted = run_form.options if run_form is not None else tuple(OPTIONS_OF_SOME)
     writes_target = run_form is not None and run_form.writes_target
@@ -116,10 +116,19 @@ def _find_run(form: str, name: str, options: dict[str, Any]) -> Path:
         raise
 
 
-def _refuse_unknown(form: str, run_forms: list[str]) -> None:
+def _refuse_unknown(form: str, run_forms: list[str], name: str, options: dict[str, Any]) -> None:
     from sciml_data.metadata import FORMS
+    from sciml_data.registry import find_registry
+    from sciml_data.results.exports import BENCHMARK_FORMS
 
-    known = [*FORMS, "pooch", "parquet", *run_forms]
+    if form in BENCHMARK_FORMS:
+        benchmarks = find_registry(options["registry"]).benchmarks()
+        raise CallError(
+            f"{form} is a format of benchmarks, and {name!r} is not one"
+            f"{nearest(name, benchmarks)}; there are {', '.join(benchmarks) or 'none'}",
+            untouched="nothing was written",
+        )
+    known = [*FORMS, "pooch", "parquet", *run_forms, *BENCHMARK_FORMS]
     raise CallError(
         f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
         untouched="nothing was written",

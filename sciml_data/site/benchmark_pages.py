@@ -32,7 +32,12 @@ from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, format_sc
 
 README = "README.md"
 # Form of the export -> name of its file beside a benchmark's page.
-BENCHMARK_FILES = {"croissant-task": "croissant-task.json"}
+BENCHMARK_FILES = {
+    "croissant-task": "croissant-task.json",
+    "catalogue": "catalogue.yaml",
+    "formal": "formal.md",
+}
+FORMAL_NAME = "formal.html"  # page of the formal model, beside that of the benchmark
 Record = Mapping[str, Any]
 
 
@@ -59,6 +64,7 @@ def benchmark_page(task: Task, content: Content) -> Page:
         values={
             "task": task,
             "exports": BENCHMARK_FILES,
+            "formal": FORMAL_NAME,
             "board": board,
             "refusal": refusal,
             "contents": _contents(has_runs=bool(runs)),
@@ -87,6 +93,25 @@ def files_beside(task: Task, content: Content) -> dict[str, bytes]:
         path = task.folder / "splits" / f"{name}.json"
         files[f"{folder}splits/{path.name}"] = path.read_bytes()
     return files
+
+
+def formal_page(task: Task, content: Content) -> Page:
+    """Return the page of a benchmark in the seven headings of the working group's model."""
+    text = export_benchmark("formal", BenchmarkRequest(task, content.registry))
+    text = text.replace("\n## ", "\n# ")  # a card's headings move one level down
+    path = benchmark_path(task.name)
+    identity = registry_identity(task.folder.parents[1])
+    return Page(
+        path=path.removesuffix(INDEX) + FORMAL_NAME,
+        title=f"{task.title}: formal model",
+        template="formal.html",
+        description=f"{task.title}: infrastructure, dataset, task, metrics, constraints, results "
+        "and version.",
+        trail=(
+            ("Benchmarks", f"{HOME_PATH}#benchmarks"), (task.name, path), ("formal model", ""),
+        ),
+        values={"body": card_html(text, source_address(identity, f"runners/{task.name}/"))},
+    )  # fmt: skip
 
 
 def board_html(task: Task, content: Content) -> tuple[Markup, CallError | None]:

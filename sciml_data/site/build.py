@@ -21,7 +21,7 @@ from sciml_data.metadata.html import template_environment
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.results.mlperf_log import Submitter, log_text
 from sciml_data.site import dataset_pages, run_pages
-from sciml_data.site.benchmark_pages import benchmark_page
+from sciml_data.site.benchmark_pages import benchmark_page, formal_page
 from sciml_data.site.benchmark_pages import files_beside as benchmark_files
 from sciml_data.site.content import Content, Run
 from sciml_data.site.dataset_pages import Version
@@ -81,7 +81,7 @@ def site_files(
         pages.append(page)
         files |= beside
     for task in content.tasks:
-        pages.append(benchmark_page(task, content))
+        pages += [benchmark_page(task, content), formal_page(task, content)]
         files |= benchmark_files(task, content)
     for run in content.runs:
         mlperf_log, no_log = _mlperf_log(run, options.submitter)

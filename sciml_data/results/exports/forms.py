@@ -60,7 +60,11 @@ RUN_FORMS: Mapping[str, RunForm] = {
     "croissant-task": RunForm("croissant_solution", False, "FILE.json", ("success",), ("org",)),
 }
 # Forms of a benchmark -> module with `export_benchmark(request)`, which returns a document.
-BENCHMARK_FORMS: Mapping[str, str] = {"croissant-task": "croissant_task", "catalogue": "catalogue"}
+BENCHMARK_FORMS: Mapping[str, str] = {
+    "croissant-task": "croissant_task",
+    "catalogue": "catalogue",
+    "formal": "formal",
+}
 
 
 def installed_exports() -> dict[str, EntryPoint]:
