@@ -269,3 +269,10 @@ def test_a_narrow_scene_of_glint_is_where_the_sea_mirrors_the_sun() -> None:
 
     assert glint.angles.tilt.max() > np.cos(np.radians(15))
     assert glint.angles.tilt.max() > day.angles.tilt.max()
+
+
+def test_the_sun_sets_in_the_middle_of_a_scene_of_twilight() -> None:
+    for number in (4, 7):
+        lit = scene_of(number).reflectance[..., 0] > 0.02
+
+        assert 0.2 < lit.mean() < 0.8

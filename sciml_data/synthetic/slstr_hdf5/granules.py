@@ -118,24 +118,28 @@ def draw_scene(
 ) -> Scene:
     """Return a scene of an orbit.
 
-    A scene that is narrower than the swath is anywhere in it; if it is of the kind "glint", as near
-    to the glint as the swath allows.
+    A scene that is smaller than the granule is anywhere in it. If it is of the kind "glint" or
+    "twilight", it is as near to the glint or to the setting sun as the granule allows.
 
     Args:
         random: of the scene.
         orbit: running number.
-        start_s: seconds from the ascending node to the first row.
+        start_s: seconds from the ascending node to the first row of the granule.
         shape: rows and columns.
         number: of the scene, which says the kinds of light and surface.
     """
-    middle_s = start_s + orbits.GRANULE_S / 2
+    kind, middle_s = LIGHTS[number % len(LIGHTS)], start_s + orbits.GRANULE_S / 2
     land_share = random.uniform(*LAND_SHARES[SURFACES[number % len(SURFACES)]])
-    spare = max(orbits.SWATH_COLUMNS - shape[1], 0)
-    first = int(random.integers(spare + 1))
-    if LIGHTS[number % len(LIGHTS)] == "glint":
-        swath = orbits.angles(orbit, middle_s, (1, orbits.SWATH_COLUMNS))
-        first = int(np.clip(np.argmax(swath.tilt) - shape[1] // 2, 0, spare))
-    angles = orbits.angles(orbit, start_s, shape, first)
+    spare = [max(orbits.SWATH_ROWS - shape[0], 0), max(orbits.SWATH_COLUMNS - shape[1], 0)]
+    row, column = (int(random.integers(room + 1)) for room in spare)
+    if kind == "glint":
+        across = orbits.angles(orbit, middle_s, (1, orbits.SWATH_COLUMNS)).tilt[0]
+        column = int(np.clip(np.argmax(across) - shape[1] // 2, 0, spare[1]))
+    if kind == "twilight":
+        middle = column + shape[1] // 2
+        along = orbits.angles(orbit, start_s, (orbits.SWATH_ROWS, 1), middle).sun[:, 0]
+        row = int(np.clip(np.argmin(np.abs(along)) - shape[0] // 2, 0, spare[0]))
+    angles = orbits.angles(orbit, start_s + row * orbits.ROW_S, shape, column)
     time = orbits.node_time(orbit) + timedelta(seconds=middle_s)
     return make_scene(random, angles, time, float(land_share))
 

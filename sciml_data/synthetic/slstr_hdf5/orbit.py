@@ -25,6 +25,8 @@ ALTITUDE_KM = 814.5
 NODE_LOCAL_HOUR = 22.0  # local solar time of the ascending node; the descending is at 10:00
 EARTH_KM = 6371.0
 GRANULE_S = 180
+ROW_S = float(PERIOD_S / (2 * np.pi * EARTH_KM))  # the ground track takes this for a row of 1 km
+SWATH_ROWS = 1200  # of 1 km in 180 s, as in the published files
 SWATH_COLUMNS = 1500  # of the 1 km nadir grid
 TRACK_COLUMN = 998  # track_offset of the same grid
 # The oblique swath is 740 km wide (Coppo et al. 2010, doi 10.1117/12.868451).
@@ -124,15 +126,14 @@ def angles(orbit: int, start_s: float, shape: tuple[int, int], first_column: int
         first_column: of the swath; a scene may be narrower than the swath.
     """
     rows, columns = shape
-    row_s = float(PERIOD_S / (2 * np.pi * EARTH_KM))  # the ground track takes this for 1 km
-    below, ahead = track(orbit, start_s + row_s * np.arange(rows, dtype=np.float64))
+    below, ahead = track(orbit, start_s + ROW_S * np.arange(rows, dtype=np.float64))
     aside = np.cross(below, ahead)  # left of flight: east when descending
     across_km = np.arange(columns, dtype=np.float64) + first_column - TRACK_COLUMN
     across = (across_km / EARTH_KM)[None, :, None]  # radians
     place = (below[:, None] * np.cos(across) + aside[:, None] * np.sin(across)).astype(np.float32)
     away = ((EARTH_KM + ALTITUDE_KM) / EARTH_KM * below)[:, None] - place
     to_satellite = _unit(away.astype(np.float32))
-    middle = node_time(orbit) + timedelta(seconds=start_s + row_s * rows / 2)
+    middle = node_time(orbit) + timedelta(seconds=start_s + ROW_S * rows / 2)
     sun = sun_direction(middle).astype(np.float32)
     facet = _unit(to_satellite + sun)
     return Angles(
