@@ -2,7 +2,7 @@
 
 Run, with the data of `uno_ccle` in the home, and store the tables for docs/results:
 
-    python benchmarks/uno_draws.py --splits cell drug cell+drug --to results/uno/draws-auc
+    python benchmarks/uno_draws.py --splits cell drug cell+drug --to results/uno/draws
     python benchmarks/uno_draws.py --splits row cell --no-network --to results/uno/ranking-real
     python benchmarks/uno_draws.py --splits row cell --no-network --to results/uno/ranking-sample
         --sample-set cells=474 --sample-set drugs=24

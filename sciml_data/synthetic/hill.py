@@ -34,8 +34,8 @@ MEASUREMENT_NOISE = 0.08  # standard deviation of a single measurement of growth
 MEAN_POTENCY = 6.2  # usual -log10(EC50): the medians of Uno's sources are 6.0 to 7.4
 PREFIXES = ("HCC", "SNU", "NCI-H", "OVCAR", "SK-MEL", "KM", "IGR-OV", "PC", "COLO", "MDA-MB")
 
-# Viability curves. The noise was measured in the file of CCLE's curves (93,251 points, 11,670
-# curves), the spread of areas in `uno_ccle`; docs/results/uno.md has the numbers.
+# Viability curves. Noise, offsets and the spread of areas were measured in CCLE's files:
+# datapackages/uno_ccle/README.md, "The sample".
 FACTORS = 6
 HIDDEN = 3  # of the factors of a cell: they act on drugs, and no feature shows them
 OTHER_FACTORS = 30  # shown by features, without effect on any drug
