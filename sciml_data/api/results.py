@@ -334,9 +334,9 @@ def export(  # noqa: PLR0913 - the first two are what and how, the rest are keyw
     Args:
         what: id of a dataset; name of a benchmark; or a run: `Run`, path, name, id or `latest`.
         form: of a dataset: "croissant", "datacite", "schema.org", "rocrate" or "dcat". Of a run:
-            "run-crate", "mlflow" (these two need `to`), "every-eval-ever", "catalogue" or
-            "croissant-task". Of a benchmark: "croissant-task". An installed package may offer other
-            forms; such an export of a run needs a `Run`.
+            "run-crate", "mlflow" (these two need `to`), "every-eval-ever", "catalogue",
+            "croissant-task" or "spdx". Of a benchmark: "croissant-task", "catalogue" or "formal".
+            An installed package may offer other forms; such an export of a run needs a `Run`.
         to: file, folder or URI to write to; None only returns the text.
         format: of a dataset's form, such as "xml".
         version: of the dataset; None is the newest.

@@ -69,6 +69,8 @@ def benchmark_page(task: Task, content: Content) -> Page:
             "refusal": refusal,
             "contents": _contents(has_runs=bool(runs)),
             "datasets": _dataset_links(task, content),
+            "about": task.about,
+            "needs": needs_table(task) if "system" in task.about else None,
             "splits": splits_table(task),
             "metrics": metrics_table(task.metrics),
             "targets": targets_table(task.targets) if task.targets else None,
@@ -144,6 +146,28 @@ def splits_table(task: Task) -> Table:
         )
     columns = ["split", "parts", "how members were assigned", "digest"]
     return make_table("Stored splits", columns, rows)
+
+
+def needs_table(task: Task) -> Table:
+    """Return what a run needs by size of the data; numbers that nobody measured are said so."""
+    fields = ("memory_gib", "disk_gib", "hours")
+    rows: Rows = [
+        [
+            f"{block['tier']}: {block['data']}",
+            *(
+                Cell(f"{block[name]:g}", block[name]) if name in block else "not measured"
+                for name in fields
+            ),
+            block.get("accelerator", "not stated"),
+            block["basis"],
+        ]
+        for block in task.about["system"]
+    ]
+    columns: Columns = [
+        "data", *(Column(name, is_number=True) for name in ("memory, GiB", "disk, GiB", "hours")),
+        "accelerator", "how that is known",
+    ]  # fmt: skip
+    return make_table("What a run needs", columns, rows)
 
 
 def metrics_table(metrics: Sequence[Metric]) -> Table:
@@ -253,6 +277,7 @@ def _dataset_links(task: Task, content: Content) -> list[tuple[str, str]]:
 def _contents(*, has_runs: bool) -> list[tuple[str, str]]:
     return [
         ("task", "Task"),
+        ("needs", "What a run needs"),
         ("board-1", "Board"),
         ("runs", "Runs"),
         *([("curves", "Curves and baselines")] if has_runs else []),

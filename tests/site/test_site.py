@@ -147,6 +147,20 @@ def test_nothing_is_loaded_that_is_not_a_file_of_the_site(site: dict[str, bytes]
     assert not re.search(rb"https?:|fetch\(|import\(", site["assets/site.js"])
 
 
+def test_the_page_of_a_benchmark_says_what_a_run_needs_and_why_it_matters(
+    real: dict[str, bytes], files: dict[str, bytes]
+) -> None:
+    html = real["benchmarks/tevolop/index.html"].decode()
+
+    assert "What a run needs" in html
+    assert "not measured" in html
+    assert "<strong>Motivation.</strong> Forecasts of seismic activity" in html
+    assert (
+        "Memory, disk and hours of a run are not stated"
+        in files["benchmarks/toy/index.html"].decode()
+    )
+
+
 def test_headings_skip_no_level_and_tables_have_captions_and_scopes(
     site: dict[str, bytes],
 ) -> None:
