@@ -20,6 +20,7 @@ import sciml_data
 from sciml_data.cli import group
 from sciml_data.errors import CallError, VerificationError
 from tests.support.paths import ROOT
+from tests.support.versions import rdflib_warns
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -232,3 +233,65 @@ def test_the_command_writes_a_folder(home: Path, tmp_path: Path) -> None:
         failed = runner.invoke(group, [*arguments, *wrong])
         assert isinstance(failed.exception, CallError)
         assert reason in str(failed.exception)
+
+
+@rdflib_warns
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # in mlcroissant, with a new pandas
+def test_mlcroissant_iterates_the_rows_of_every_file(graphene: Path, events: Path) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+
+    for folder in (graphene, events):
+        dataset = mlcroissant.Dataset(jsonld=folder / "croissant.json")
+        rows = {
+            item.uuid: pq.read_metadata(folder / item.fields[0].source.file_object).num_rows
+            for item in dataset.metadata.record_sets
+        }
+        assert len(rows) == len(list(folder.rglob("*.parquet")))
+        first = next(iter(rows))
+        read = list(dataset.records(first))
+        assert len(read) == rows[first]
+        columns = pq.read_schema(
+            folder / dataset.metadata.record_sets[0].fields[0].source.file_object
+        )
+        assert {key.rpartition("/")[2] for key in read[0]} == set(columns.names)
+
+
+@rdflib_warns
+@pytest.mark.filterwarnings("ignore:The inplace keyword")
+def test_mlcroissant_gives_the_values_and_refuses_another_format(
+    events: Path, tmp_path: Path
+) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    folder = tmp_path / "copy"
+    shutil.copytree(events, folder)
+    record = "event/full/0"
+    stored = pq.read_table(folder / "event" / "full-00000-of-00003.parquet")
+
+    rows = mlcroissant.Dataset(jsonld=folder / "croissant.json").records(record)
+    magnitudes = [row[f"{record}/magnitude"] for row in rows]
+
+    np.testing.assert_array_equal(magnitudes, stored["magnitude"].to_numpy())
+    document = json.loads((folder / "croissant.json").read_text())
+    document["distribution"][0]["encodingFormat"] = "application/x-hdf5"
+    (folder / "croissant.json").write_text(json.dumps(document))
+    with pytest.raises(Exception, match="during the operation Read"):
+        list(mlcroissant.Dataset(jsonld=folder / "croissant.json").records(record))
+
+
+def test_a_synthetic_export_has_no_place_time_or_statement_of_the_real_data(events: Path) -> None:
+    document = json.loads((events / "croissant.json").read_text())
+
+    claims = ("rai:", "geocr:", "spatialCoverage", "temporalCoverage", "measurementTechnique")
+    assert [key for key in document if key.startswith(claims)] == []
+    assert document["alternateName"].startswith("SYNTHETIC sample of: ")
+
+
+def test_an_edited_croissant_file_stays(home: Path, tmp_path: Path) -> None:
+    folder, lines = tmp_path / "export", list[str]()
+    export("tevolop_socal", folder, home)
+    (folder / "croissant.json").write_text("{}")
+
+    export("tevolop_socal", folder, home, log=lines.append)
+
+    assert (folder / "croissant.json").read_text() == "{}"
+    assert "croissant.json was edited" in " ".join(lines)

@@ -2,6 +2,7 @@
 
 tables   variables of a dataset -> Arrow tables, one for each dimension of rows
 plan     which tables of which splits become which files
+croissant  croissant.json with the files and their records
 card     README.md with the header that Hugging Face reads
 export   writes the files, and resumes
 """

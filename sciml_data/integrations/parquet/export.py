@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from sciml_data.errors import CallError, Problem, VerificationError
 from sciml_data.home import publish, read_json, write_atomically
 from sciml_data.integrations.parquet.card import write_card
+from sciml_data.integrations.parquet.croissant import write_croissant
 from sciml_data.integrations.parquet.plan import Config, Shard, about, plan_configs
 from sciml_data.metadata import facts_of
 from sciml_data.progress import Log, Meter, Progress
@@ -27,6 +28,7 @@ from sciml_data.registry.stages import Converted
 
 STATE = "sciml-data-parquet.json"
 CARD = "README.md"
+CROISSANT = "croissant.json"
 LAYOUT = 1  # of the files; another number is another export
 SHARD_BYTES = 512 * 1024**2
 
@@ -56,13 +58,15 @@ def write_parquet(
     log: Log = lambda _line: None,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write a converted dataset as Parquet files with a README.md, or finish an earlier export.
+    """Write a converted dataset as Parquet files with two descriptions, or finish an export.
+
+    README.md is for people and Hugging Face, croissant.json for mlcroissant.
 
     Args:
         converted: dataset.
         folder: new or empty folder, or that of the same export, which is resumed.
         shard_bytes: largest size of the rows of a file in memory; compressed they are smaller.
-        log: gets a line for a README.md that was edited.
+        log: gets a line for a description that was edited.
         progress: gets bytes of rows in memory (done, total).
 
     Raises:
@@ -87,8 +91,16 @@ def write_parquet(
             state["files"][shard.path] = _write_shard(folder, shard)
             _save(folder, state)
         meter.advance(shard.size_bytes)
-    text = write_card(facts_of(converted.descriptor), configs, is_synthetic=converted.is_synthetic)
-    _write_card(folder, text, state, files.get(CARD), log)
+    facts, is_synthetic = facts_of(converted.descriptor), converted.is_synthetic
+    written = {shard.path: state["files"][shard.path] for shard in shards}
+    document = write_croissant(facts, configs, written, is_synthetic=is_synthetic)
+    texts = {
+        CARD: write_card(facts, configs, is_synthetic=is_synthetic),
+        CROISSANT: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+    }
+    for name, text in texts.items():
+        _write_text(folder / name, text, state, files.get(name), log)
+    _save(folder, state)
     return Exported(folder, tuple(shard.path for shard in shards), _rows(configs), len(reused))
 
 
@@ -166,13 +178,11 @@ def _save(folder: Path, state: dict[str, Any]) -> None:
     write_atomically(folder / STATE, json.dumps(state, indent=1) + "\n")
 
 
-def _write_card(folder: Path, text: str, state: dict[str, Any], earlier: Any, log: Log) -> None:
-    """Write README.md, unless somebody has edited it."""
-    card = folder / CARD
-    if os.path.lexists(card) and not (card.is_file() and _described(card) == earlier):
-        log(f"{card} was edited and stays as it is")
-        state["files"][CARD] = earlier
+def _write_text(path: Path, text: str, state: dict[str, Any], earlier: Any, log: Log) -> None:
+    """Write README.md or croissant.json, unless somebody has edited it."""
+    if os.path.lexists(path) and not (path.is_file() and _described(path) == earlier):
+        log(f"{path} was edited and stays as it is")
+        state["files"][path.name] = earlier
     else:
-        write_atomically(card, text)
-        state["files"][CARD] = _described(card)
-    _save(folder, state)
+        write_atomically(path, text)
+        state["files"][path.name] = _described(path)
