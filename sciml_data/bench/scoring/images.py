@@ -153,11 +153,11 @@ def ssim(observed: Floats, predicted: Floats) -> Doubles:
     return similarity
 
 
-def peaks(image: Floats, *, min_distance: int) -> Doubles:
+def peaks(image: Floats, *, min_distance: int, height: float = PEAK_HEIGHT) -> Doubles:
     """Return the positions of the peaks of an image in pixels: (peak, 2) float64, highest first.
 
     A peak is the maximum within `min_distance` pixels (`skimage.feature.peak_local_max`) and rises
-    at least `PEAK_HEIGHT` of the image's range above its minimum. Pixels at the border are
+    at least `height` of the image's range above its minimum. Pixels at the border are
     excluded, because their neighbours outside of the image are not known. The position (row,
     column) is refined by at most half a pixel to the vertices of the parabolas through the peak
     and its neighbours.
@@ -165,6 +165,7 @@ def peaks(image: Floats, *, min_distance: int) -> Doubles:
     Args:
         image: (row, column) any float, finite.
         min_distance: between peaks in pixels, 1 or more.
+        height: share of the image's range; the metrics have the default.
     """
     from skimage.feature import peak_local_max
 
@@ -175,7 +176,7 @@ def peaks(image: Floats, *, min_distance: int) -> Doubles:
     places = peak_local_max(
         values,
         min_distance=min_distance,
-        threshold_abs=low + PEAK_HEIGHT * (high - low),
+        threshold_abs=low + height * (high - low),
         exclude_border=1,
     )
     return np.array([_refined(values, *place) for place in places]).reshape(-1, 2)
