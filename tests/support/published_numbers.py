@@ -30,6 +30,7 @@ class Reader:
         self.results, self.registry, self.count = results, registry, 0
         self.text = page.read_text(encoding="utf-8")
         self.labels: dict[str, str] = {}
+        self.outcomes: list[str] = []
         for block in LABELS.findall(self.text):
             self.labels |= tomllib.loads(block)
 
@@ -46,6 +47,14 @@ class Reader:
                 self._value(words.split(), made)
             else:
                 self._fact(words.strip(), made)
+        for said in re.findall(r"<!-- tally *-->(.*?)<!-- end -->", self.text, re.DOTALL):
+            kinds = ("better", "no difference shown", "worse", "no interval", "not measured")
+            counted = {
+                kind.replace("no interval", "without an interval"): number
+                for kind in kinds
+                if (number := sum(result.endswith(kind) for result in self.outcomes))
+            }
+            assert said == ", ".join(f"{count} {word}" for word, count in counted.items())
         return self.count
 
     # What the records say
@@ -273,6 +282,7 @@ class Reader:
             names = [row[key] for key in ("set", "against") if key in row]
             if not names or not all(self._is_scored(name, *place[1:]) for name in names):
                 assert found["score"] == "not measured", row
+                self.outcomes.append(found["score"])
                 continue
             self._same(found["score"], self.median(*place))
             score, who = self.best(*place, only)
@@ -287,6 +297,7 @@ class Reader:
                 if title in found:
                     self._ends(title, found[title], place, difference)
             assert found["result"] == verdict, row
+            self.outcomes.append(verdict)
 
     def _script(self, name: str, cells: list[list[str]], made: str) -> None:
         path = self.results / name / "table.json"

@@ -15,26 +15,29 @@ A page is Markdown with comments that describe what is generated after them, up 
 `value SET PART METRIC [NAME]` is the median score of the model, or of the baseline NAME; NAME can
 be `least` or `most` (of the seeds), `lower` or `upper` (of the 95 % interval) or `outcome`, too.
 `fact SET KEY/KEY` is a value of the first record. `quote SOURCE` marks numbers that somebody else
-published; these are not written. `labels` has names of metrics and baselines for all tables of the
-page, in TOML. `tables.py` explains the keys of a table. A result set that does not exist gives "not
-measured".
+published; these are not written. `tally` counts the results of all comparisons of the page.
+`labels` has names of metrics and baselines for all tables of a page, in TOML; `tables.py` has the
+keys of a table. A result set that does not exist gives "not measured".
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sciml_data.bench.scoring.intervals import BETTER, NO_DIFFERENCE, WORSE
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
-from sciml_data.results.pages.evidence import find_evidence
+from sciml_data.results.pages.evidence import NO_INTERVAL, find_evidence
 from sciml_data.results.pages.script_tables import TABLE_NAME
 from sciml_data.results.pages.stored import result_set_names
 from sciml_data.results.pages.tables import (
     NOT_MEASURED,
+    OUTCOME,
     Lookup,
     TableRequest,
     number,
@@ -42,11 +45,11 @@ from sciml_data.results.pages.tables import (
 )
 from sciml_data.results.submission.collection import is_submission
 
-MARK = re.compile(r"<!-- (table|value|fact|quote)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
+MARK = re.compile(r"<!-- (table|value|fact|quote|tally)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
 LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
 # In a generated text: the end of the comment before it is missing, or two branches were merged.
 BROKEN = re.compile(r"<!--|^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
-OPENED = re.compile(r"<!-- (?:table|value|fact|quote|end)\b")
+OPENED = re.compile(r"<!-- (?:table|value|fact|quote|tally|end)\b")
 # What no check of numbers reads: generated text, comments, code, addresses of links.
 NOT_PROSE = (
     MARK,
@@ -58,7 +61,9 @@ NOT_PROSE = (
 # A score has a decimal point or is a percentage; counts, years and sizes are neither. "95 %
 # interval" is a term.
 SCORE = re.compile(r"(?<![\w.])\d*\.\d+(?![\w.]*\w)|\b\d+ ?%(?! interval)")
+TALLY = re.compile(r"(<!-- tally *-->).*?(<!-- end -->)", re.DOTALL)
 DIGITS = 3
+RESULTS = (BETTER, NO_DIFFERENCE, WORSE, "without an interval", NOT_MEASURED)
 
 
 def build_pages(pages: Iterable[Path], results: Path) -> list[Path]:
@@ -146,12 +151,29 @@ def _built(page: Path, text: str, lookup: Lookup) -> tuple[str, list[Problem]]:
         return f"<!-- {kind}{words}-->{made}<!-- end -->"
 
     built = MARK.sub(written, text)
+    built = TALLY.sub(lambda match: f"{match[1]}{tally(built)}{match[2]}", built)
     rest = MARK.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     problems += [
         Problem("mark", _place(page, text, found.start()), "has no matching `<!-- end -->`")
         for found in OPENED.finditer(rest)
     ]
     return built, problems
+
+
+def tally(text: str) -> str:
+    """Return how many rows of the comparisons of a page have each result."""
+    counts: Counter[str] = Counter()
+    is_comparison = False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            is_comparison = False
+        elif line.endswith(f"| {OUTCOME} |"):
+            is_comparison = True
+        elif is_comparison and not line.startswith("| ---"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+            result = NOT_MEASURED if NOT_MEASURED in cells else cells[-1]
+            counts["without an interval" if result.endswith(NO_INTERVAL) else result] += 1
+    return ", ".join(f"{counts[result]} {result}" for result in RESULTS if counts[result])
 
 
 def _labels(text: str) -> Mapping[str, str]:
@@ -206,11 +228,16 @@ def _quote(words: str, old: str, _lookup: Lookup, _labels: Mapping[str, str]) ->
     return old
 
 
+def _tally(_words: str, old: str, _lookup: Lookup, _labels: Mapping[str, str]) -> str:
+    return old  # `_built` writes it, when all tables are there
+
+
 WRITERS: Mapping[str, Callable[[str, str, Lookup, Mapping[str, str]], str]] = {
     "table": _table,
     "value": _value,
     "fact": _fact,
     "quote": _quote,
+    "tally": _tally,
 }
 
 

@@ -31,6 +31,8 @@ Published: <!-- quote Ada 1843 -->0.125<!-- end -->, see [this](x.md#0.5), `0.5`
 
     run --set rate=0.5
 
+Of the rows below: <!-- tally --><!-- end -->.
+
 <!-- table
 sets = ["toy/small"]
 metrics = ["rmse.*"]
@@ -71,6 +73,7 @@ def test_tables_and_numbers_are_those_of_the_records(results: Path, page: Path) 
         "-->0.200<!-- end -->, of the constant",
         "-->0.25<!-- end -->, and at best",
         "-->66<!-- end --> parameters.",
+        "-->1 without an interval, 1 not measured<!-- end -->.",
         "commit cccccccc; 10 s to train on 1 core; 2026-08-07;",
         "data toy_points 1.0 sha256:aaaaaaaaaaaa;",
         "`sciml-data run toy --model small --split thirds --dataset toy_points --seeds 0,1,2",
