@@ -81,7 +81,7 @@ def store(folder: Path, rows: Sequence[Row], loaded: Any, runs: Sequence[str]) -
         f"{DATASET} 1.0": f"sha256:{real.digest}" if real else "",
     }
     names = f" Networks: {', '.join(Path(run).name for run in runs)}." if runs else ""
-    remark = f"Fitted to {len(opened.problem.scored('train'))} scenes of the sample.{names}"
+    remark = f"Fitted to {len(opened.problem.division.parts['train'])} scenes of the sample.{names}"
     write_script_table(
         folder, COLUMNS, rows, data=data, runner=registry.runner("cloudmask"), remark=remark
     )
