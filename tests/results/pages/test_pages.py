@@ -27,7 +27,7 @@ In 2019 the error is <!-- value toy/small test rmse.a --><!-- end -->, of the co
 <!-- value toy/small test rmse.a mean digits=2 --><!-- end -->, and at best
 <!-- value toy/small test rmse.a least --><!-- end -->: <!-- value toy/small test rmse.a outcome -->
 <!-- end -->. It has <!-- fact toy/small model/parameters --><!-- end --> parameters.
-Published: <!-- quote Ada 1843 -->0.125<!-- end -->, see [this](x.md#0.5), `0.5` and
+Published: <!-- quote Ada 1843 -->0.125<!-- end -->, see [this](x.md#0.5), `rate=0.5` and
 
     run --set rate=0.5
 
@@ -115,7 +115,7 @@ def test_a_changed_record_is_a_problem(results: Path, page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["it has 0.5", "by 3 %", "12%", "3.25.", "(.41)", "-0.1", "| 0.5 |"]
+    "text", ["it has 0.5", "by 3 %", "12%", "3.25.", "(.41)", "-0.1", "| 0.5 |", "`0.5`", "`5 %`"]
 )
 def test_a_score_by_hand_is_a_problem(results: Path, page: Path, text: str) -> None:
     page.write_text(f"# Toy\n\n{text}\n")
