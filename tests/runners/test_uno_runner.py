@@ -31,6 +31,7 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, load_task
 from sciml_data.bench.task.variants import choose_variant
+from sciml_data.bench.training.schedule import Progress, learning_rate
 from sciml_data.errors import CallError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
@@ -153,6 +154,17 @@ def test_the_reference_divides_single_doses_and_swaps_pairs_in_training_only() -
     is_swapped = drawn["dose1"][~single] != doses[~single, 0]
     assert 0.2 < is_swapped.mean() < 0.6
     assert still["dose1"][single] == pytest.approx(doses[single, 0] + np.log10(2), abs=1e-5)
+
+
+def test_the_reference_has_the_published_rates_of_learning() -> None:
+    """From 1e-3 to 1e-4 over five epochs, then halved on a plateau, down to 1e-5."""
+    task = choose_variant(load_task(RUNNER), "auc")
+    chosen = resolve_settings(task, model="reference", split="row")
+    rates = [learning_rate(chosen, Progress(epochs=epoch)) for epoch in (0, 5, 6)]
+
+    assert rates == pytest.approx([1e-3, 1e-4, 1e-4])
+    assert learning_rate(chosen, Progress(epochs=30, reductions=2)) == pytest.approx(2.5e-5)
+    assert learning_rate(chosen, Progress(epochs=40, reductions=9)) == pytest.approx(1e-5)
 
 
 def test_features_are_scaled_by_training_entities_alone() -> None:
