@@ -271,10 +271,11 @@ def _result(record: Record, benchmark: str, base: str, key: str, row: Mapping[st
 
 def _interval(record: Record, interval: Mapping[str, float]) -> Node:
     """Return the ends of a score's interval, with its level and its method."""
-    resampling = record["resampling"]
+    resampling = record.get("resampling", {"confidence_level": None, "method": "not stated"})
+    level = resampling["confidence_level"]
     return {
         "@type": "schema:QuantitativeValue",
-        "schema:name": f"{resampling['confidence_level']:.0%} interval",
+        "schema:name": "interval" if level is None else f"{level:.0%} interval",
         "schema:description": resampling["method"],
         "schema:minValue": interval["lower"],
         "schema:maxValue": interval["upper"],

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from sciml_data.bench.record.record import schema_problems
 from sciml_data.bench.task.split import load_split, split_names
 from sciml_data.bench.task.task import Task, datasets_of
 from sciml_data.errors import CallError, DescriptorError, JsonError
@@ -117,14 +118,14 @@ class Subject:
 
     @cached_property
     def records(self) -> dict[str, Mapping[str, Any]]:
-        """Return the records of published runs on real data, by path relative to the registry."""
+        """Return the valid records of published runs on real data, by path in the registry."""
         found: dict[str, Mapping[str, Any]] = {}
         for path in sorted((self.root / RESULTS / self.task.name).rglob("record*.json")):
             try:
                 record = read_json(path)
             except JsonError:
                 continue
-            if isinstance(record, dict) and record.get("synthetic") is False:
+            if not schema_problems(record) and not record["synthetic"]:
                 found[path.relative_to(self.root).as_posix()] = record
         return found
 
@@ -340,8 +341,7 @@ def reference_documented(subject: Subject) -> Answer:
 def reference_system(subject: Subject) -> Answer:
     """Check that a published record lists hardware and software."""
     for path, record in subject.records.items():
-        hardware, software = record.get("hardware", {}), record.get("software", {})
-        if hardware.get("host_memory_capacity_bytes") and software.get("libraries"):
+        if record["hardware"]["host_memory_capacity_bytes"] and record["software"]["libraries"]:
             return Answer(YES, "a published record lists hardware, libraries and versions", path)
     place = f"{RESULTS}/{subject.task.name}/"
     return Answer(NO, "no record of a run on real data is published", place)
@@ -355,7 +355,7 @@ def reference_scored(subject: Subject) -> Answer:
         return Answer(NO, "no record of a run on real data is published", place)
     lacking = ids
     for path, record in subject.records.items():
-        scored = {row["metric_id"] for row in record.get("metrics", ()) if row["score"] is not None}
+        scored = {row["metric_id"] for row in record["metrics"] if row["score"] is not None}
         if ids <= scored:
             return Answer(YES, f"all {len(ids)} metrics are in a published record", path)
         lacking = min(lacking, ids - scored, key=len)
