@@ -45,7 +45,7 @@ def typed(command: str) -> Result:
 
 
 def test_both_paths_as_told_end_in_a_verdict(tmp_path: Path) -> None:
-    run, pack, first_check, dry_run, branch = commands("submit.md")
+    run, pack, first_check, dry_run, branch, mlperf = commands("submit.md")
     repository(tmp_path / "science_results")
 
     typed(run)
@@ -53,11 +53,13 @@ def test_both_paths_as_told_end_in_a_verdict(tmp_path: Path) -> None:
     told = typed(first_check).stdout
     body = typed(dry_run).stdout
     made = typed(branch).stdout
+    programs = typed(mlperf).stdout
 
     assert folder == Path("results") / FOLDER
     assert told.splitlines()[0] == f"{FOLDER}: accepted, 3 runs, self_checked"
     assert "| Measurement name |" in body
     assert made.startswith(f"submission/{FOLDER} ")
+    assert programs.count(": passed") == 3
 
 
 def test_a_reviewer_types_three_commands(
