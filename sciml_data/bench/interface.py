@@ -449,18 +449,20 @@ class Benchmark:
         return predictions.to_dataset()
 
     def resample(
-        self, predictions: Predictions, headline: str | None
+        self, part: str, predictions: Predictions, headline: str | None
     ) -> tuple[Sampling, Mapping[str, Replicates]] | None:
         """Return scores without each unit that the split holds out; None with a `score` of its own.
 
         Args:
-            predictions: of a part.
+            part: of the split.
+            predictions: of the part.
             headline: metric key that ranks runs.
         """
         if type(self).score is not Benchmark.score:
             return None
-        declared, coords = self.task.units.get(self.split.name), predictions.coords
-        units = find_units(declared, self.split, self.division, self.table, coords)
+        of_split = self.task.units.get(self.split.name)
+        declared = self.task.units.get(f"{self.split.name}/{part}", of_split)
+        units = find_units(declared, self.split, self.division, self.table, predictions.coords)
         scored = self.scoring_data(predictions)
         return replicate(self.metrics, scored, units, headline=headline)
 

@@ -318,3 +318,17 @@ def test_a_run_has_three_figures(
 
     assert list(drawn) == ["map", "series", "nnse"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_intervals_resample_half_years_in_time_and_pixels_in_space(
+    problems: Mapping[str, Any],
+) -> None:
+    kinds = {}
+    for split in ("temporal", "spatial-400-100"):
+        problem = problems[split]
+        predictions = problem.baselines()["climatology"]["validation"]
+        sampling, found = problem.resample("validation", predictions, "nnse_averaged.mean")
+        (kinds[split],) = sampling.units
+        assert "nnse_averaged.w1" in found
+
+    assert kinds == {"temporal": "block of 182 days", "spatial-400-100": "pixel"}

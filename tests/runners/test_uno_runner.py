@@ -501,3 +501,23 @@ def test_both_networks_train_on_jax() -> None:
         assert last < first
         assert np.isfinite(mse)
         assert is_padded
+
+
+@pytest.mark.parametrize(
+    ("split", "units"),
+    [("cell", ["cell"]), ("drug", ["drug"]), ("cell+drug", ["cell", "drug"]), ("row", ["row"])],
+)
+def test_intervals_resample_what_a_split_holds_out(split: str, units: list[str]) -> None:
+    problem = problem_of("dose", split=split, cells=80, drugs=40, rows=1500)
+    numbers = problem.scored("test")
+    predictions = problem.predictions(numbers, np.zeros(len(numbers)))
+
+    sampling, found = problem.resample("test", predictions, "mse")
+
+    assert list(sampling.units) == units
+    table = problem.table.iloc[problem.division.parts["test"]]
+    if "cell" in units:
+        assert sampling.units["cell"] == table["cell"].nunique()
+    if sampling.reason is None:
+        assert {"mse", "r2"} <= set(found)
+        assert len(found["mse"].values) == sum(found["mse"].groups)

@@ -68,7 +68,7 @@ def score_parts(
     for part, values in predictions.items():
         scores[part] = _score(problem, task, values)
         if resampled and part != problem.parts[0]:
-            scores[part] = _with_replicates(problem, task, values, scores[part])
+            scores[part] = _with_replicates(problem, task, part, values, scores[part])
     return scores
 
 
@@ -187,16 +187,17 @@ def _baseline_keys(baselines: Mapping[str, PartScores], part: str) -> list[str]:
 
 
 def _with_replicates(
-    problem: Problem, task: Task, predictions: Predictions, scores: Mapping[str, Score]
+    problem: Problem, task: Task, part: str, predictions: Predictions, scores: Mapping[str, Score]
 ) -> dict[str, Score]:
     """Return scores with replicates, if the benchmark can say what its units are."""
     resample = getattr(problem, "resample", None)
     if resample is None:
         return dict(scores)
     try:
-        resampled = resample(predictions, task.headline_metric)
-    except (SciMLDataError, ArithmeticError, ValueError):
-        # A metric that fails without some units must not take the scores of a long run with it.
+        resampled = resample(part, predictions, task.headline_metric)
+    except (SciMLDataError, ArithmeticError, ValueError, ImportError):
+        # A metric that fails without some units, or a missing SciPy, must not take the scores of a
+        # long run with it.
         return dict(scores)
     if resampled is None:
         return dict(scores)

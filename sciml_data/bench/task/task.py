@@ -106,7 +106,8 @@ class Task:
         declared: what `[settings]` says about each setting: default, choices, min, help ...
         about: the tables `input`, `output`, `system` and `catalogue`, which no run depends on; a
             table that task.toml lacks is absent.
-        units: split -> the units that intervals resample, where the split's rule does not say it.
+        units: split, or split/part -> the units that intervals resample, where the split's rule
+            does not say it.
     """
 
     name: str

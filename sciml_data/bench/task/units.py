@@ -7,6 +7,7 @@ divides by periods. The table `[units]` of task.toml overrides this for a split:
     orbit = "orbit"                          # a kind of ids of the key table, or an axis
     "cell+drug" = ["cell", "drug"]           # each is left out in turn
     temporal = {block_days = 182}            # blocks of the axis `time`
+    "cross-study/test_new_drugs" = "drug"    # of one part of a split
 """
 
 from __future__ import annotations

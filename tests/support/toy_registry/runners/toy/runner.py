@@ -130,6 +130,7 @@ class ToyProblem:
 
     def resample(
         self,
+        part: str,  # noqa: ARG002 - the engine passes it
         predictions: Predictions,
         headline: str | None,  # noqa: ARG002 - the engine passes it
     ) -> tuple[Sampling, Mapping[str, Replicates]]:
