@@ -11,10 +11,12 @@ published figures have no rank. In every field, None means unknown or not measur
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sciml_data.bench.record.record import (
@@ -24,6 +26,7 @@ from sciml_data.bench.record.record import (
     is_external,
     own_model_remark,
 )
+from sciml_data.bench.scoring.intervals import NO_DIFFERENCE
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
 from sciml_data.results.board.summary import (
@@ -102,6 +105,7 @@ class RowScore:
         median: over all runs, misses included.
         olympic_mean: mean without the best and the worst run.
         std, minimum, maximum: of the runs that have a score.
+        lower, upper: ends of the 95 % interval of the mean of the runs, by the units of the part.
     """
 
     runs: int | None
@@ -112,6 +116,8 @@ class RowScore:
     std: float | None = None
     minimum: float | None = None
     maximum: float | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,16 @@ class RowTarget:
 
 @dataclass(frozen=True)
 class RowBaseline:
-    """The best baseline on the same part, and whether the median of the runs is better."""
+    """The best baseline on the same part, and whether the median of the runs is better.
+
+    `verdict` is "better", "worse" or "no difference shown", of the mean of the runs by a paired
+    interval; None if the records have none.
+    """
 
     name: str
     score: float
     is_beaten: bool | None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +215,8 @@ class Row:
         state: `unchecked`, `self_checked`, `rescored` or `reproduced`: the lowest of the runs.
         rank: among `ranked` comparable rows, 1 is the best; None if the row is not ranked.
         ranked: number of comparable rows.
+        tied: first and last rank of the rows from which this one is not shown to differ; None if it
+            is not tied, or records have no intervals.
         remarks: what else a reader has to know, such as runs that were left out.
         published: the publication; None for measured rows.
     """
@@ -221,6 +234,7 @@ class Row:
     state: str
     rank: int | None = None
     ranked: int | None = None
+    tied: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
     published: Publication | None = None
 
@@ -286,7 +300,10 @@ def board_rows(
         for (_, submitter), group in groups.items()
         for row in _group_rows(group, submitter or None, figures)
     ]
-    return sorted([*_with_ranks(rows), *figures], key=lambda row: row.order)
+    ranked = _with_ranks(rows)
+    if any("resampling" in record for record in runs):
+        ranked = _with_intervals(ranked, {record["run_id"]: record for record in runs})
+    return sorted([*ranked, *figures], key=lambda row: row.order)
 
 
 def _check_unique(records: Sequence[Record]) -> None:
@@ -473,6 +490,54 @@ def _with_ranks(rows: Sequence[Row]) -> list[Row]:
             better = sum(other < own for other in group)
             ranked_rows.append(replace(row, rank=better + 1, ranked=len(group)))
     return ranked_rows
+
+
+def _with_intervals(rows: Sequence[Row], records: Mapping[str, Record]) -> list[Row]:
+    """Return the rows with intervals, verdicts and ties, from the replicates in the records."""
+    from sciml_data.bench.record.uncertainty import Pooled, compare_pooled, pool
+
+    pooled: list[Pooled | None] = []
+    completed = []
+    for row in rows:
+        of_row = [records[run_id] for run_id in row.made_by.run_ids]
+        place = (str(row.data.part), str(row.metric.key))
+        own = pool(of_row, *place)
+        pooled.append(own)
+        if own is None or row.score is None:
+            completed.append(row)
+            continue
+        lower, upper = own.interval or (None, None)
+        baseline = row.baseline
+        if baseline is not None:
+            outcome = compare_pooled(own, pool(of_row, *place, baseline.name))
+            baseline = replace(baseline, verdict=outcome.verdict if outcome else None)
+        score = replace(row.score, lower=lower, upper=upper)
+        completed.append(replace(row, score=score, baseline=baseline))
+
+    def is_tied(first: int, second: int) -> bool:
+        outcome = compare_pooled(pooled[first], pooled[second])
+        return outcome is not None and outcome.verdict == NO_DIFFERENCE
+
+    return _with_ties(completed, is_tied)
+
+
+def _with_ties(rows: Sequence[Row], is_tied: Callable[[int, int], bool]) -> list[Row]:
+    """Return the rows with ties: the best row of a tie is not shown to differ from its others."""
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        if row.rank is not None:
+            groups[row.comparable].append(number)
+    tied: dict[int, tuple[int, int]] = {}
+    for group in groups.values():
+        waiting = sorted(group, key=lambda number: rows[number].rank or 0)
+        while waiting:
+            first = waiting[0]
+            together = [first, *itertools.takewhile(partial(is_tied, first), waiting[1:])]
+            if len(together) > 1:
+                ranks = (rows[first].rank or 0, rows[together[-1]].rank or 0)
+                tied |= dict.fromkeys(together, ranks)
+            waiting = waiting[len(together) :]
+    return [replace(row, tied=tied.get(number)) for number, row in enumerate(rows)]
 
 
 def _rank_key(row: Row) -> float | None:

@@ -113,7 +113,10 @@ def _model(row: Row) -> str:
 
 
 def _rank(row: Row) -> str:
-    return MISSING if row.rank is None else f"{row.rank} of {row.ranked}"
+    if row.rank is None:
+        return MISSING
+    tie = f", {row.tied[0]} to {row.tied[1]} are a tie" if row.tied else ""
+    return f"{row.rank} of {row.ranked}{tie}"
 
 
 def _rank_key(row: Row) -> float | None:
@@ -213,7 +216,13 @@ def _baseline_key(row: Row) -> float | None:
 def _beats_baseline(row: Row) -> str:
     if row.baseline is None or row.baseline.is_beaten is None:
         return MISSING
-    return "yes" if row.baseline.is_beaten else "no"
+    return row.baseline.verdict or ("yes" if row.baseline.is_beaten else "no")
+
+
+def _interval(row: Row) -> str:
+    if row.score is None or row.score.lower is None or row.score.upper is None:
+        return MISSING
+    return f"{number(row.score.lower)} to {number(row.score.upper)}"
 
 
 def _time(row: Row) -> str:
@@ -301,6 +310,7 @@ MEASURED_COLUMNS = (
     Column("Metric", _metric),
     Column("N", _runs, _runs_key),
     Column("Median ± std", _score, _score_key),
+    Column("95 % interval", _interval),
     Column("Best baseline", _baseline, _baseline_key),
     Column("Beats it", _beats_baseline),
     Column("Target", _targets),
