@@ -5,7 +5,7 @@ from each other as cell lines, materials, orbits and half-years do. For each par
 computes the product's interval (`scoring/intervals.py`), and for comparison a percentile bootstrap
 and SciPy's BCa bootstrap of the same units. The goal is 93 to 97 %.
 
-    python benchmarks/coverage.py             # 1,000 parts of each kind, about 5 minutes
+    python benchmarks/coverage.py             # 1,000 parts of each kind, about 10 minutes
     python benchmarks/coverage.py --parts 200
 
 `above` and `below` are the shares of intervals that are wholly above or below the true score.
@@ -289,7 +289,7 @@ def run() -> None:
     parser.add_argument("--bootstrap", type=int, default=300, help="of these, with bootstraps")
     chosen = parser.parse_args()
     rng = np.random.default_rng(0)
-    print("| score | covered | above | below | percentile bootstrap | BCa | mean width |")
+    print("| score | covered | above | below | percentile bootstrap | BCa | median width |")
     print("|---|---|---|---|---|---|---|")
     for case in cases(rng, chosen.parts):
         drawn = [case.draw() for _ in range(chosen.parts)]
@@ -304,7 +304,7 @@ def run() -> None:
         others = " | ".join(f"{100 * np.mean(hits):.0f} %" for hits in of_methods.values())
         sides = " | ".join(f"{share:.1f} %" for share in missed)
         print(
-            f"| {case.name} | {covered:.1f} % | {sides} | {others} | {np.mean(high - low):.3g} |",
+            f"| {case.name} | {covered:.1f} % | {sides} | {others} | {np.median(high - low):.3g} |",
             flush=True,
         )
 

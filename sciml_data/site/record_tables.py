@@ -125,6 +125,46 @@ def headline_table(record: Record) -> Table | None:
     return _score_table(record, rows, f"Headline metric {key}", "part", names)
 
 
+def interval_table(record: Record) -> Table | None:
+    """Return the intervals of the headline metric, and how the model compares with each baseline.
+
+    None if the record has none.
+    """
+    key = record["benchmark"]["headline_metric"]
+    rows = [row for row in record["metrics"] if row_key(row) == key and "interval" in row]
+    if not rows:
+        return None
+    baselines = list(dict.fromkeys(name for row in rows for name in row["comparisons"]))
+    cells: Rows = []
+    for row in rows:
+        sampling = record["resampling"]["parts"][row["part"]]
+        units = ", ".join(f"{count:,} ({kind})" for kind, count in sampling["units"].items())
+        ends = row["interval"]
+        text = sampling["reason"] or NONE
+        cells.append(
+            [
+                row["part"],
+                Cell(format_score(row["score"]), row["score"]),
+                f"{format_score(ends['lower'])} to {format_score(ends['upper'])}" if ends else text,
+                units,
+                *(_comparison(row["comparisons"].get(name)) for name in baselines),
+            ]
+        )
+    columns: Columns = [
+        "part", Column("score", is_number=True), "95 % interval", "units",
+        *(f"less {name}" for name in baselines),
+    ]  # fmt: skip
+    return make_table(f"Intervals of {key}, by the units that the split holds out", columns, cells)
+
+
+def _comparison(paired: Record | None) -> str:
+    """Return a difference, the ends of its interval, and the verdict on the model."""
+    if paired is None:
+        return NONE
+    ends = f"{paired['lower']:+.3g} to {paired['upper']:+.3g}"
+    return f"{paired['difference']:+.3g} ({ends}): {paired['verdict']}"
+
+
 def part_tables(record: Record) -> list[Table]:
     """Return a table for each part, with all metrics."""
     tables = []

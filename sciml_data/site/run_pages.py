@@ -115,6 +115,7 @@ def _exports(record: Record) -> Mapping[str, str]:
 def _score_values(record: Record) -> dict[str, Any]:
     return {
         "headline": record_tables.headline_table(record),
+        "intervals": record_tables.interval_table(record),
         "parts_tables": record_tables.part_tables(record),
         "failures": record_tables.failures(record),
         "targets": record_tables.target_table(record),

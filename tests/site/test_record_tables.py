@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sciml_data.site.record_tables import part_tables, target_table
+from sciml_data.site.record_tables import interval_table, part_tables, target_table
 from sciml_data.site.tables import format_field
-from tests.support.records import sample_record
+from tests.support.records import resampled, sample_record
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,17 @@ def test_a_target_on_synthetic_data_is_not_comparable() -> None:
 
     assert reached() == "yes; by baseline mean too"
     assert reached(synthetic=True) == "not comparable: synthetic data"
+
+
+def test_the_intervals_of_the_headline_metric_have_units_and_verdicts() -> None:
+    table = interval_table(resampled())
+    few = interval_table(resampled(units=4))
+
+    assert table is not None
+    assert few is not None
+    ((part, _, ends, units, against),) = [[cell.text for cell in row] for row in table.rows]
+    assert (part, units) == ("test", "12 (cell)")
+    assert ends == "0.4608 to 0.5444"
+    assert str(against).endswith("better")
+    assert "too few" in str(few.rows[0][2].text)
+    assert interval_table(sample_record()) is None

@@ -378,11 +378,13 @@ def margin(values: Any, sampling: Sequence[Any]) -> float:
 def jackknife_ends(
     score: float, values: Any, sampling: Sequence[Any], low: float | None, high: float | None
 ) -> list[float] | None:
-    """Return the ends of an interval on the logit or log scale of a bounded score."""
+    """Return the ends of an interval on the logit, log or 1 / sqrt scale of a bounded score."""
     if not np.ptp(values) > 0:
         return None
 
     def to(value: Any) -> Any:
+        if high is None and low is not None:
+            return -1 / np.sqrt(value - low)
         upper = 0.0 if high is None else -np.log(high - value)
         lower = 0.0 if low is None else np.log(value - low)
         return value if low is high is None else lower + upper
@@ -391,7 +393,7 @@ def jackknife_ends(
         if low is None:
             return value if high is None else high - float(np.exp(-value))
         if high is None:
-            return low + float(np.exp(value))
+            return low + 1 / value**2
         return low + (high - low) / (1 + float(np.exp(-value)))
 
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -18,6 +18,7 @@ from sciml_data.bench.interface import check_problem, load_runner
 from sciml_data.bench.record import runs
 from sciml_data.bench.record.record import is_external, load_record, write_record
 from sciml_data.bench.run.staging import Source, unchanged_data
+from sciml_data.bench.scoring.intervals import METHOD
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.scoring.scores import (
@@ -190,7 +191,9 @@ def score_again(path: Path, record: Mapping[str, Any], rescorer: Rescorer) -> Re
             untouched="nothing was scored",
         ) from error
     rows = metric_rows(rescorer.task, scores, rescorer.scores)
-    ends = _ends(record["metrics"])  # empty in a record that has no intervals yet
+    # A record without intervals, or with those of another method, gets new ones.
+    is_same = record.get("resampling", {}).get("method") == METHOD
+    ends = _ends(record["metrics"]) if is_same else {}
     recorded = _scores(record["metrics"]) | ends
     computed = _scores(rows) | (_ends(rows) if ends else {})
     differences = [

@@ -8,10 +8,11 @@ each unit (without each of `MAX_GROUPS` groups of units if there are more), and
     standard error^2 = (G - 1) / G * sum over groups of (score without the group - their mean)^2
 
 The interval is score ± t * standard error, with Student's t of G - 1 degrees of freedom, on a scale
-where the score has no bounds: the logit for a share, the logarithm for an error. A difference of
-two scores has no bounds, so its interval is on the scale of the scores. Both predictors are
-computed without the same units, so what makes a unit hard for both of them cancels out: the
-comparison is paired.
+where the score has no bounds, or is less skewed: the logit for a share, the logarithm of 1 - R2,
+and 1 / sqrt for an error, because a few units with large errors make the mean of others too small.
+A difference of two scores has no bounds, so its interval is on the scale of the scores. Both
+predictors are computed without the same units, so what makes a unit hard for both of them cancels
+out: the comparison is paired.
 
 The method has no random numbers, works for every metric, and covers the true value more often than
 a bootstrap does with 5 to 40 units; benchmarks/coverage.py measures this.
@@ -27,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 CONFIDENCE = 0.95
-METHOD = "delete-a-group jackknife, Student's t"
+METHOD = "delete-a-group jackknife, Student's t, logit or 1 / sqrt scale"
 # With fewer, the standard error itself is a guess: at 4 units, t is 3.2 and an interval reaches
 # over most scores that a model can have.
 MIN_UNITS = 5
@@ -119,6 +120,8 @@ def interval(
 ) -> tuple[float, float] | None:
     """Return the ends of a score's 95 % interval; None if the replicates do not determine it.
 
+    An error of which a few units make up the most has no upper end.
+
     Args:
         score: of all samples.
         replicates: of the same metric.
@@ -138,7 +141,7 @@ def interval(
         margin = _margin(values, replicates)
         ends = np.clip([score - margin, score + margin], low, high)
     lower, upper = sorted(ends.tolist())
-    return lower, upper
+    return (lower, upper) if np.isfinite(ends).all() else None
 
 
 def compare(
@@ -209,7 +212,7 @@ def _unbounded(values: Any, low: float, high: float) -> Any:
     if np.isfinite(low) and np.isfinite(high):
         return np.log((values - low) / (high - values))
     if np.isfinite(low):
-        return np.log(values - low)
+        return -1 / np.sqrt(values - low)
     return -np.log(high - values) if np.isfinite(high) else values
 
 
@@ -218,5 +221,5 @@ def _bounded(values: Doubles, low: float, high: float) -> Doubles:
     if np.isfinite(low) and np.isfinite(high):
         return np.asarray(low + (high - low) / (1 + np.exp(-values)))
     if np.isfinite(low):
-        return np.asarray(low + np.exp(values))
+        return np.asarray(low + np.where(values < 0, 1 / values**2, np.inf))
     return np.asarray(high - np.exp(-values)) if np.isfinite(high) else values

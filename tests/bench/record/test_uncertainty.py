@@ -25,7 +25,7 @@ def test_a_record_with_intervals_follows_its_schema() -> None:
 def test_the_report_has_the_interval_and_the_verdict_beside_each_baseline() -> None:
     table = run_table(resampled()).splitlines()
 
-    assert "  95 % interval 0.46 to 0.543, by 12 units (cell)" in table
+    assert "  95 % interval 0.461 to 0.544, by 12 units (cell)" in table
     assert any("less mean: -0.2" in line and line.endswith("better") for line in table)
 
 

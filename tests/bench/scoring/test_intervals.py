@@ -79,7 +79,7 @@ def test_the_verdict_follows_the_direction_of_the_metric(
 @pytest.mark.parametrize(
     ("bounds", "scale", "back"),
     [
-        ((0.0, None), np.log, np.exp),
+        ((0.0, None), lambda x: -1 / np.sqrt(x), lambda x: 1 / x**2),
         ((0.0, 1.0), lambda x: np.log(x / (1 - x)), lambda x: 1 / (1 + np.exp(-x))),
         ((None, 1.0), lambda x: -np.log(1 - x), lambda x: 1 - np.exp(-x)),
         ((-1.0, 1.0), lambda x: 2 * np.arctanh(x), lambda x: np.tanh(x / 2)),
@@ -97,6 +97,12 @@ def test_the_interval_of_a_bounded_score_stays_within_its_bounds(
     margin = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * (deviations**2).sum())
     centre = scale(values.mean())
     assert ends == pytest.approx([back(centre - margin), back(centre + margin)])
+
+
+def test_an_error_that_a_single_unit_makes_up_has_no_interval() -> None:
+    values = np.array([0.01] * 11 + [100.0])
+
+    assert interval(values.mean(), replicates(mean_without_each(values)), minimum=0.0) is None
 
 
 def test_a_score_at_its_bound_has_an_interval_that_ends_there() -> None:

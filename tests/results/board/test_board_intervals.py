@@ -15,8 +15,9 @@ NOISE = np.tile([0.03, -0.03], 6)
 
 
 def a_model(name: str, shift: float, seed: int = 0, **changed: Any) -> dict[str, Any]:
-    """Return a record of a model: `shift` worse than the first, on cells that vary by `NOISE`."""
-    record = resampled(seed, (CELLS + shift + shift * 10 * NOISE).tolist(), **changed)
+    """Return a record of a model that is worse by `shift`, by more or less in other cells."""
+    noise = NOISE if shift else 0.0
+    record = resampled(seed, (CELLS + shift + noise).tolist(), **changed)
     number = f"{abs(hash((name, seed))) % 16**12:012x}"
     return {
         **record,
