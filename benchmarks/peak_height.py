@@ -35,7 +35,7 @@ from sciml_data.registry import find_registry
 from sciml_data.results.pages import write_script_table
 
 BENCHMARK = "stemdl_reconstruction"
-HEIGHTS = np.round(np.arange(0.1, 0.75, 0.05), 2).tolist()
+HEIGHTS = np.round(np.arange(0.1, 1.0, 0.05), 2).tolist()
 BASELINE = "detectors"  # the best one
 Images = NDArray[np.floating[Any]]
 Scores = Mapping[float, tuple[float, float]]  # height -> shares missed and false
