@@ -132,6 +132,7 @@ def _head(features: Values, classes: Values, others: Values) -> Values:
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=1e-2, global_clipnorm=1.0),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        steps_per_execution=batches,  # an epoch in one call: steps are shorter than calls
     )
     model.fit(features, np.eye(count)[classes], batch_size=BATCH, epochs=EPOCHS, verbose=0)
     return np.asarray(model.predict(others, verbose=0))
