@@ -137,6 +137,22 @@ def test_a_published_record_answers_what_the_reference_was_run_with(registry: Re
     assert "explained" in found["reference_solution.4"].reason
 
 
+def test_a_published_record_says_what_memory_and_time_a_run_takes(registry: Registry) -> None:
+    path = registry.runner("toy") / "task.toml"
+    table = '[[system]]\ntier = "full"\ndata = "x"\nbasis = "x"\n'
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}\n{table}disk_gib = 1\n", encoding="utf-8")
+    assert answers(rated("toy", registry))["specification.1"].verdict == "no"
+
+    publish(registry)
+
+    found = answers(rated("toy", registry))["specification.1"]
+    assert found.verdict == "yes"
+    assert found.reason.endswith("0.2 GiB of memory and 0.00 hours")
+    path.write_text(f"{text}\n{table}", encoding="utf-8")
+    assert answers(rated("toy", registry))["specification.1"].verdict == "no"  # disk is missing
+
+
 def test_a_record_of_synthetic_data_proves_nothing(registry: Registry) -> None:
     publish(registry, synthetic=True)
 
