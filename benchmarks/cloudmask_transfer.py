@@ -109,9 +109,8 @@ def sample_masks(home: str | None, sample_set: Sequence[str]) -> tuple[dict[str,
     """
     loaded = sciml_data.load_benchmark("cloudmask", sample=True, sample_set=sample_set, home=home)
     problem: Any = loaded.opened.problem
-    print(
-        f"fitted to {len(problem.scored('train'))} scenes, {len(problem.training_pixels[0])} pixels"
-    )
+    count = len(problem.division.parts["train"])
+    print(f"fitted to {count} scenes, {len(problem.training_pixels[0])} pixels")
     scenes = runner("scenes").read_scenes(problem.scenes, problem.scored("train"))
     masks = dict(
         runner("baselines").fit_masks(scenes, *problem.training_pixels, problem.statistics)
