@@ -50,7 +50,13 @@ SAFE = [
     "site build --to {tmp}/site",
     "run toy --help-settings",
     "export catalogue one",
+    "export catalogue toy",
+    "export croissant-task one",
+    "export croissant-task toy",
     "export every-eval-ever one",
+    "export formal toy",
+    "export spdx one",
+    "rate toy",
 ]
 # They cannot do what is asked without the code.
 NEED_CODE = [
