@@ -382,24 +382,29 @@ def jackknife_ends(
     if not np.ptp(values) > 0:
         return None
 
-    def to(value: Any) -> Any:
-        if high is None and low is not None:
-            return -1 / np.sqrt(value - low)
-        upper = 0.0 if high is None else -np.log(high - value)
-        lower = 0.0 if low is None else np.log(value - low)
-        return value if low is high is None else lower + upper
-
-    def back(value: float) -> float:
-        if low is None:
-            return value if high is None else high - float(np.exp(-value))
-        if high is None:
-            return low + 1 / value**2
-        return low + (high - low) / (1 + float(np.exp(-value)))
-
     with np.errstate(divide="ignore", invalid="ignore"):
-        centre, others = to(np.float64(score)), to(np.asarray(values))
+        centre, others = (
+            to_scale(np.asarray(each, np.float64), low, high) for each in (score, values)
+        )
     if np.isfinite(centre) and np.isfinite(others).all():
         reach = margin(others, sampling)
-        return [back(float(centre) - reach), back(float(centre) + reach)]
+        ends = [from_scale(float(centre) + sign * reach, low, high) for sign in (-1, 1)]
+        return ends if np.isfinite(ends).all() else None
     reach = margin(values, sampling)
     return [float(end) for end in np.clip([score - reach, score + reach], low, high)]
+
+
+def to_scale(value: Any, low: float | None, high: float | None) -> Any:
+    if low is not None and high is not None:
+        return np.log((value - low) / (high - value))
+    if low is not None:
+        return -((value - low) ** -0.5)
+    return value if high is None else -np.log(high - value)
+
+
+def from_scale(value: float, low: float | None, high: float | None) -> float:
+    if low is not None and high is not None:
+        return low + (high - low) / (1 + float(np.exp(-value)))
+    if low is not None:
+        return low + value**-2 if value < 0 else float("inf")
+    return value if high is None else high - float(np.exp(-value))
