@@ -9,8 +9,9 @@ Run, with the data of `uno_ccle` in the home, and store the tables for docs/resu
 
 The test part of a stored split has few cell lines and fewer drugs, so a score depends on which they
 are. A draw changes the salt of the split's hash: other cell lines and drugs are held out, by the
-same rule. All models are fitted anew to each draw. The settings are those of task.toml, which were
-chosen on the validation parts of the stored splits.
+same rule; draws with too few drugs in a part are passed over. All models are fitted anew to each
+draw. The settings are those of task.toml, which were chosen on the validation parts of the stored
+splits.
 
 A row has the mean over draws of the squared error of the test part, the least and the most, and the
 paired difference from the default model: its mean with a 95 % interval (Student's t over draws).
@@ -21,8 +22,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,11 +37,13 @@ from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.split import Split, load_split, members_digest
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.loop import Training, train
+from sciml_data.errors import SciMLDataError
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.pages import write_script_table
 
 Row: TypeAlias = list[float | str | None]
 NETWORK = "pooled"
+MIN_DRUGS, MAX_DRUGS = 4, 6  # of 24, as in the stored split `drug`
 COLUMNS = ["split", "model", "squared error", "least", "most", "worse than ours by", "from", "to"]
 
 
@@ -62,10 +67,11 @@ def main() -> None:
         size = " (sample)" if arguments.sample_set else ""
         data[f"uno_ccle {source.version}{size}"] = source.manifest_digest
         scores: dict[str, list[float]] = {}
-        for draw in range(1, arguments.draws + 1):
-            drawn = redrawn(load_split(registry.runner("uno"), split), draw)
-            settings = loaded.opened.problem.settings
-            problem: Any = load_runner(registry, "uno").prepare(source.dataset, drawn, settings)
+        settings = loaded.opened.problem.settings
+        module: Any = load_runner(registry, "uno")
+        stored = load_split(registry.runner("uno"), split)
+        problems = fair_draws(partial(module.prepare, source.dataset), stored, settings)
+        for draw, problem in islice(problems, arguments.draws):
             for name, score in scored(problem, with_network=not arguments.no_network):
                 scores.setdefault(name, []).append(score)
                 print(split, draw, name, f"{score:.5f}", flush=True)
@@ -91,6 +97,24 @@ def redrawn(split: Split, draw: int) -> Split:
         for part, rule in split.members.items()
     }
     return replace(split, members=members, digest=members_digest(members))
+
+
+def fair_draws(
+    prepare: Callable[[Split, Any], Any], split: Split, settings: Any
+) -> Iterator[tuple[int, Any]]:
+    """Yield the number and the benchmark of each draw whose held out parts are large enough.
+
+    The rule for new drugs is that of the stored split: validation and test have 4 to 6 drugs each.
+    """
+    for draw in count(1):
+        try:
+            problem = prepare(redrawn(split, draw), settings)
+        except SciMLDataError:  # a part without a row
+            continue
+        held_out = [problem.division.parts[part] for part in ("validation", "test")]
+        drugs = [len(np.unique(problem.responses.drugs[rows][:, 0])) for rows in held_out]
+        if "drug" not in split.name or all(MIN_DRUGS <= number <= MAX_DRUGS for number in drugs):
+            yield draw, problem
 
 
 def scored(problem: Any, *, with_network: bool) -> Iterator[tuple[str, float]]:

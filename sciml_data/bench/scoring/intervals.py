@@ -15,7 +15,7 @@ predictors are computed without the same units, so what makes a unit hard for bo
 out: the comparison is paired.
 
 The method has no random numbers, works for every metric, and covers the true value more often than
-a bootstrap does with 5 to 40 units; benchmarks/coverage.py measures this.
+a bootstrap does with 5 to 40 units; benchmarks/interval_coverage.py measures this.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from each other as cell lines, materials, orbits and half-years do. For each par
 computes the product's interval (`scoring/intervals.py`), and for comparison a percentile bootstrap
 and SciPy's BCa bootstrap of the same units. The goal is 93 to 97 %.
 
-    python benchmarks/coverage.py             # 1,000 parts of each kind, about 10 minutes
-    python benchmarks/coverage.py --parts 200
+    python benchmarks/interval_coverage.py             # 1,000 parts of each kind, about 10 minutes
+    python benchmarks/interval_coverage.py --parts 200
 
 `above` and `below` are the shares of intervals that are wholly above or below the true score.
 """
