@@ -57,10 +57,11 @@ Examples:
 def add(
     runs: tuple[str, ...], name: str, results: Path, *, allow_dirty: bool, **places: Any
 ) -> None:
-    """Copy the records of RUNs (paths, ids or `latest`) to `results/BENCHMARK/NAME`.
+    """Copy the records of RUNs to `results/BENCHMARK/NAME`.
 
-    The runs must differ only in their seed. Existing records of that name are replaced. A record
-    that names a path, a computer or a user is refused. Prints the folder.
+    RUN is a path, an id or `latest`. The runs must differ only in their seed. Existing records of
+    that name are replaced. A record that names a path, a computer or a user is refused. Prints the
+    folder.
     """
     from sciml_data.bench import find_runs
     from sciml_data.results.pages import add_runs
@@ -81,9 +82,10 @@ Examples:
 @pages_argument
 @results_option
 def build(pages: tuple[Path, ...], results: Path) -> None:
-    """Write the tables and numbers of PAGEs, and summary.json, from the stored records.
+    """Write the tables and numbers of PAGEs from the stored records.
 
-    Without PAGE, all pages in docs/results. Prints the files that changed.
+    Also writes summary.json of each set. Without PAGE, all pages in docs/results are written.
+    Prints the files that changed.
     """
     from sciml_data.results.pages import build_pages, write_summaries
 
@@ -101,10 +103,10 @@ Examples:
 @pages_argument
 @results_option
 def check(pages: tuple[Path, ...], results: Path) -> None:
-    """Print where PAGEs differ from the stored records; exit with 1 if any does.
+    """Print where PAGEs differ from the stored records.
 
-    Without PAGE, all pages in docs/results and all stored records are checked, and stored records
-    that no page prints are named.
+    The exit code is 1 if a page differs. Without PAGE, all pages in docs/results and all stored
+    records are checked, and stored records that no page prints are named.
     """
     from sciml_data.results.pages import (
         page_problems,

@@ -86,7 +86,10 @@ Examples:
 @home_option
 @runs_option
 def rm(runs: tuple[str, ...], *, dry_run: bool, yes: bool, **places: Any) -> None:
-    """Remove each RUN (a name or the start of an id): record, predictions, weights and log."""
+    """Remove each RUN: record, predictions, weights and log.
+
+    RUN is a name or the start of an id.
+    """
     from sciml_data.bench import find_run
 
     home = home_of(places)
@@ -117,9 +120,9 @@ Examples:
 @home_option
 @runs_option
 def note(run: str, text: str, **places: Any) -> None:
-    """Store TEXT beside RUN, which `runs` prints; an empty TEXT removes it.
+    """Store TEXT beside RUN; `runs` prints it.
 
-    The record of the run is not changed.
+    An empty TEXT removes the note. The record of the run is not changed.
     """
     from sciml_data.bench import find_run
     from sciml_data.home import write_atomically
