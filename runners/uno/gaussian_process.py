@@ -45,7 +45,9 @@ DOSE_LENGTH = 1.0  # of -log10(mol/L)
 # For new drugs, shares of the variance: common to all cell lines, and common to all drugs.
 COMMON_TO_CELLS, COMMON_TO_DRUGS = 0.8, 0.1
 MAX_ENTITIES = 6000  # cells, or treatments: their covariances are dense matrices
-TOLERANCE, MAX_STEPS = 1e-3, 300  # of conjugate gradients: relative residual, and iterations
+# Of conjugate gradients: relative residual, and iterations. With a looser tolerance, the number of
+# threads decided by rounding when they ended, which moved the sixth digit of scores.
+TOLERANCE, MAX_STEPS = 1e-7, 1000
 MIN_SHARED = 0.5  # share of validation rows with a treatment of the training part, for `EMPIRICAL`
 SAME = 1e-9  # relative squared distance of entities with the same features
 EMPIRICAL, DESCRIPTORS = "training residuals", "descriptors"
