@@ -74,6 +74,15 @@ def runs(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
     return _that_begin(typed, names)
 
 
+def exported(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """Return what the typed format of `export` describes: datasets, or benchmarks and runs."""
+    from sciml_data.metadata import FORMS
+
+    if _argument(ctx, "form") in {*FORMS, "pooch", "parquet"}:
+        return datasets(ctx, param, typed)
+    return [*benchmarks(ctx, param, typed), *runs(ctx, param, typed)]
+
+
 def _that_begin(typed: str, names: Callable[[], Iterable[str]]) -> list[str]:
     with contextlib.suppress(SciMLDataError, OSError):
         return [name for name in names() if name.startswith(typed)]

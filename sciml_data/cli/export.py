@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
     home_option,
     refuse_options,
@@ -66,7 +67,7 @@ Benchmark (BENCHMARK):
 """
 )
 @click.argument("form", metavar="FORM")
-@click.argument("name", metavar="ID|RUN|BENCHMARK")
+@click.argument("name", metavar="ID|RUN|BENCHMARK", shell_complete=completion.exported)
 @version_option
 @registry_option
 @home_option

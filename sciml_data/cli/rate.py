@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Examples:
   sciml-data rate --all
 """
 )
-@click.argument("benchmark", required=False)
+@click.argument("benchmark", required=False, shell_complete=completion.benchmarks)
 @registry_option
 @click.option("--all", "is_all", is_flag=True, help="Rate every benchmark; print a table.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
