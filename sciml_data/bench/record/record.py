@@ -279,6 +279,16 @@ def identity(record: Record) -> str:
     return canonical({name: value(record) for name, value in REPEATS_SHARE.items()})
 
 
+def different_data(first: Record, other: Record) -> list[Problem]:
+    """Return what keeps the samples of two runs from being the same: benchmark, data, split."""
+    run = str(other["run_id"])[:SHORT_ID]
+    return [
+        Problem(name, run, _differs(name, REPEATS_SHARE[name](first), REPEATS_SHARE[name](other)))
+        for name in ("benchmark", "variant", "dataset", "synthetic", "data", "split")
+        if REPEATS_SHARE[name](first) != REPEATS_SHARE[name](other)
+    ]
+
+
 def check_repeats(records: Sequence[Record]) -> None:
     """Check that runs are repeats, so that their scores may be summarised.
 
@@ -311,7 +321,8 @@ def check_repeats(records: Sequence[Record]) -> None:
             "these runs are not repeats of each other",
             problems=problems,
             untouched="nothing was computed",
-            hint="show them one by one, or choose runs that differ only in their seed",
+            hint="show them one by one, or choose runs that differ only in their seed; "
+            "`sciml-data show RUN --compare RUN` compares two models",
         )
 
 

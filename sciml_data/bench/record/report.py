@@ -9,7 +9,13 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT_ID, check_repeats, is_external, own_model_remark
+from sciml_data.bench.record.record import (
+    SHORT_ID,
+    check_repeats,
+    different_data,
+    is_external,
+    own_model_remark,
+)
 from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
 from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.scoring.predictions import MODEL
@@ -95,7 +101,11 @@ def compare_table(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
     if len(lines) == 1:
         raise CallError(
             "the runs cannot be compared: they have no intervals for the same samples",
-            problems=[*_sampling_problems(ours[0]), *_sampling_problems(theirs[0])],
+            problems=[
+                *different_data(ours[0], theirs[0]),
+                *_sampling_problems(ours[0]),
+                *_sampling_problems(theirs[0]),
+            ],
             untouched="nothing was compared",
             hint="runs on the same data, split and targets can be compared; `sciml-data rescore` "
             "adds intervals to older records",
@@ -209,6 +219,8 @@ def _uncertainty(record: Record, row: Row) -> Iterator[str]:
     elif row.get("interval"):
         ends = _ends(row["interval"]["lower"], row["interval"]["upper"])
         yield f"  95 % interval {ends}, by {_kinds(sampling)}"
+    elif row.get("comparisons"):
+        yield f"  no interval: it has no finite ends, by {_kinds(sampling)}"
     for name, paired in row.get("comparisons", {}).items():
         ends = _ends(paired["lower"], paired["upper"])
         yield f"  less {name}: {paired['difference']:+.3g} ({ends}), {paired['verdict']}"

@@ -73,6 +73,35 @@ def test_runs_on_other_units_or_without_intervals_cannot_be_compared() -> None:
         assert {kind for kind, _ in kinds_and_places(error)} <= {"intervals"}
 
 
+def test_runs_on_other_data_are_refused_by_the_name_of_what_differs() -> None:
+    other = resampled(units=4)
+    other["synthetic"] = not other["synthetic"]
+
+    with pytest.raises(CallError) as error:
+        compare_table([resampled()], [other])
+
+    assert [kind for kind, _ in kinds_and_places(error)] == ["synthetic", "intervals"]
+
+
+def test_an_interval_without_finite_ends_is_named() -> None:
+    record = resampled()
+    for row in record["metrics"]:
+        if row.get("interval"):
+            row["interval"] = None
+
+    assert "no interval: it has no finite ends, by 12 units (cell)" in run_table(record)
+
+
+def test_runs_of_two_models_shown_together_point_to_their_comparison() -> None:
+    other = resampled(1)
+    other["model"] = {**other["model"], "name": "another"}
+
+    with pytest.raises(CallError) as error:
+        spread_table([resampled(0), other])
+
+    assert "--compare" in str(error.value.hint)
+
+
 def test_records_without_replicates_have_no_pooled_mean() -> None:
     assert pool([resampled(), seeded(1, 0.4)], "test", "rmse.a") is None
     assert pool([resampled()], "test", "rmse.b") is None
