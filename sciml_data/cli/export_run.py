@@ -108,12 +108,20 @@ def _find_run(form: str, name: str, options: dict[str, Any]) -> Path:
     try:
         return find_run(home_of(options), name, on_left_out=log_one_left_out)
     except CallError as error:
-        known = find_registry(options["registry"]).benchmarks()
-        if form in BENCHMARK_FORMS and (meant := nearest(name, known)):
-            raise CallError(
-                f"no such benchmark or run: {name!r}{meant}", untouched="nothing was written"
-            ) from error
-        raise
+        registry = find_registry(options["registry"])
+        known = registry.benchmarks()
+        if form in BENCHMARK_FORMS:
+            what, hint = "benchmark or run", f"benchmarks: {', '.join(known)}; or {error.hint}"
+        elif name in {*known, *registry.datasets()}:
+            kind = "benchmark" if name in known else "dataset"
+            what, hint = "run", f"{name} is a {kind}, and {form} is a format of runs: {error.hint}"
+        else:
+            raise
+        raise CallError(
+            f"no such {what}: {name!r}{nearest(name, known)}",
+            untouched="nothing was written",
+            hint=hint,
+        ) from error
 
 
 def _refuse_unknown(form: str, run_forms: list[str], name: str, options: dict[str, Any]) -> None:

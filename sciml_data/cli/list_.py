@@ -48,6 +48,10 @@ def print_entries(registry: RegistryPath, words: Sequence[str], *, as_json: bool
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         click.echo(_text(rows), nl=False)
+        if words and not rows:
+            log(
+                f"nothing has {' and '.join(map(repr, words))}; `sciml-data list` prints everything"
+            )
     log_left_out(left_out)
     for hidden in searched.hidden():
         log(f"{hidden.place} {hidden.message}")

@@ -124,3 +124,22 @@ def test_without_rdflib_turtle_says_what_to_install(monkeypatch: pytest.MonkeyPa
     assert isinstance(error, CallError)
     assert error.hint.startswith("pip install 'sciml-data[fair]'")
     assert export("dcat", "uno_ccle").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "said"),
+    [
+        ("catalogue", "nosuch", "cloudmask"),  # a benchmark would do, too
+        ("croissant-task", "uno_ccle", "uno"),
+        ("spdx", "uno", "uno is a benchmark"),
+        ("spdx", "uno_ccle", "uno_ccle is a dataset"),
+    ],
+)
+def test_a_name_of_another_kind_is_told_what_the_format_describes(
+    form: str, name: str, said: str, tmp_path: Path
+) -> None:
+    result = export(form, name, "--home", str(tmp_path))
+
+    assert isinstance(result.exception, CallError)
+    assert said in str(result.exception.hint)
+    assert "latest" in str(result.exception.hint)

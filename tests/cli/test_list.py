@@ -165,3 +165,11 @@ def test_describe_of_an_unknown_dataset_is_a_wrong_call(registry: Registry) -> N
 
     assert "did you mean 'waves'" in str(result.exception)
     assert getattr(result.exception, "exit_code", None) == 2
+
+
+def test_a_search_without_a_result_says_so_on_stderr() -> None:
+    result = CliRunner().invoke(group, ["search", "cancer", "zzzz"])
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "'cancer' and 'zzzz'" in result.stderr
+    assert CliRunner().invoke(group, ["search", "zzzz", "--json"]).stdout == "[]\n"
