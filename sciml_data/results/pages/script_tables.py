@@ -111,7 +111,8 @@ def script_origin(name: str, document: Mapping[str, Any], versions: Sequence[str
     """Return a line with commit, date, data, versions and command of a table."""
     data = ", ".join(f"{key} {digest[:SHORT_DIGEST]}" for key, digest in document["data"].items())
     remark = f"{document['remark']} " if document["remark"] else ""
-    facts = f"commit {str(document['code']['commit'])[:SHORT_ID]}; {document['date']}; data {data}"
+    commit = str(document["code"]["commit"])[:SHORT_ID]
+    facts = "; ".join([f"commit {commit}", document["date"], *([f"data {data}"] if data else [])])
     python = f"Python {document['software']['python_version']}"
     return (
         f"<sub>{remark}Script table `{name}`: {facts}; {', '.join([python, *versions])}.<br>"

@@ -37,6 +37,17 @@ def test_a_page_prints_the_table_with_where_it_comes_from(table: Path, tmp_path:
     assert "`python benchmarks/draws.py --home .../data`" in text
 
 
+def test_a_table_of_no_stored_data_names_none(tmp_path: Path) -> None:
+    write_script_table(tmp_path / "uno" / "draws", ["model"], [["ridge"]], data={}, runner=TOY)
+    page = tmp_path / "page.md"
+    page.write_text('<!-- table\nscript = "uno/draws"\n-->\n<!-- end -->\n')
+
+    build_pages([page], tmp_path)
+
+    assert "data ;" not in page.read_text()
+    assert "; Python 3" in page.read_text()
+
+
 def test_a_changed_table_is_a_problem(table: Path, tmp_path: Path) -> None:
     document = json.loads(table.read_text())
     assert {problem.kind for problem in script_table_problems(tmp_path)} <= {"code"}
