@@ -26,6 +26,7 @@ EXTERNAL_MARK = (
     "EXTERNAL PREDICTIONS: another program trained and predicted; no duration or device is known"
 )
 MISSING = "-"
+SMALL = 0.1  # scores below it are printed with two more decimals
 BEST = "*"  # marks the best score of a row
 MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
@@ -269,6 +270,8 @@ def _cells(
     known = [score for score in scores if score is not None]
     lower = definitions[row["metric_id"]]["lower_is_better"]
     best = (min(known) if lower else max(known)) if known else None
+    if len(known) > 1 and min(known) == max(known):
+        best = None  # such as a number of drugs, which all predictors share
     return [f"{_number(score)}{BEST if score == best is not None else ' '}" for score in scores]
 
 
@@ -330,7 +333,12 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.4g}"
+    """Return a score with four decimals, and six if it is small: an error of 0.0072 would be two."""
+    if value is None:
+        return MISSING
+    if abs(value) >= 1000:
+        return f"{value:.4g}"
+    return f"{value:.6f}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 
 
 def _seconds(value: float | None) -> str:

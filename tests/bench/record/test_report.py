@@ -30,3 +30,21 @@ def test_several_runs_are_shown_as_median_and_spread() -> None:
     rows = [line.split() for line in spread_table(records).splitlines()]
 
     assert ["test", "rmse.a", "0.2000", "0.2646", "0.1000", "0.6000", "0.2500"] in rows
+
+
+def test_small_errors_that_differ_are_printed_as_different_numbers() -> None:
+    record = sample_record()
+    row = record["metrics"][0]
+    row["score"], row["baselines"] = 0.007242, {"mean": 0.007170}
+
+    assert "small 0.007242  baselines: mean 0.007170" in run_table(record)
+
+
+def test_scores_that_are_all_the_same_have_no_best() -> None:
+    record = sample_record()
+    row = record["metrics"][0]
+    row["score"], row["baselines"] = 24.0, {"mean": 24.0}
+
+    rows = [line.split() for line in run_table(record).splitlines()]
+
+    assert ["a", "24.0000", "24.0000"] in rows
