@@ -76,7 +76,7 @@ def _text(report: dict[str, Any]) -> str:
 
 def _head(by: list[str], row: dict[str, Any]) -> str:
     words = [f"{name} {word}" for name, word in zip(by, row["group"], strict=True)]
-    counts = [f"{row[side]['values'] if row[side] else 0:,} {side}" for side in SIDES]
+    counts = [f"{side} {row[side]['values'] if row[side] else 0:,} values" for side in SIDES]
     titles = [[f"{side} p5", "p50", "p95", "missing"] for side in SIDES]
     columns = ["".join(f"{title:>{WIDTH}}" for title in four) for four in titles]
     return f"{', '.join(words) or 'all'} ({', '.join(counts)})\n  {'':<{NAME}}{'  '.join(columns)}"
@@ -87,5 +87,12 @@ def _cells(summary: dict[str, Any] | None) -> str:
     if summary is not None:
         cuts = summary["percentiles"]
         words = [NOTHING] * 3 if cuts is None else [f"{cut:.4g}" for cut in cuts]
-        words.append(f"{summary['missing']:.0%}")
+        words.append(_percent(summary["missing"]))
     return "".join(f"{word:>{WIDTH}}" for word in words)
+
+
+def _percent(share: float) -> str:
+    """Return a share without decimals, in which 0 % and 100 % are none and all."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"

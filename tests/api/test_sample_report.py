@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from sciml_data import compare_sample, describe
 from sciml_data.api.sample_report import _summaries
 from sciml_data.cli import group
+from sciml_data.cli.sample_report import _percent
 from sciml_data.errors import CallError, DescriptorError
 from sciml_data.testing.datasets import change_descriptor, write_dataset
 
@@ -79,7 +80,7 @@ def test_the_verb_prints_the_same_as_text_and_as_json(registry: Path, tmp_path: 
 
     assert text.exit_code == document.exit_code == 0
     assert "deep 0 (" in text.stdout
-    assert "4 real)" in text.stdout
+    assert "real 4 values)" in text.stdout
     assert json.loads(document.stdout)["rows"][1]["real"]["percentiles"] == [10, 10, 10]
 
 
@@ -128,3 +129,11 @@ def test_bands_have_rows_flags_have_words_and_invalid_pixels_do_not_count() -> N
     summary = found[("day",), "kelvin", "S9"]
     assert summary.values == 3
     assert summary.percentiles == pytest.approx((1.2, 3, 4.8))
+
+
+@pytest.mark.parametrize(
+    ("share", "printed"),
+    [(0.0, "0%"), (0.003, "<1%"), (0.25, "25%"), (0.997, ">99%"), (1.0, "100%")],
+)
+def test_a_share_is_none_or_all_only_where_it_is(share: float, printed: str) -> None:
+    assert _percent(share) == printed
