@@ -333,7 +333,7 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    """Return a score with four decimals, and six if it is small: an error of 0.0072 would be two."""
+    """Return a score with four decimals, or six if it is small: errors often differ in the sixth."""
     if value is None:
         return MISSING
     if abs(value) >= 1000:
