@@ -333,7 +333,7 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 
 def _number(value: float | None) -> str:
-    """Return a score with four decimals, or six if it is small: errors often differ in the sixth."""
+    """Return a score with four decimals, or six if it is small: such errors differ late."""
     if value is None:
         return MISSING
     if abs(value) >= 1000:
