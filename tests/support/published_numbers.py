@@ -155,8 +155,10 @@ class Reader:
         ahead = sum(sign * (row["score"] - score) > 0 for row in rows)
         seeds = "1 seed" if len(rows) == 1 else f"{len(rows)} seeds"
         every = "" if len(rows) == 1 else "all "
-        words = {len(rows): f"ahead with {every}{seeds}", 0: f"behind with {every}{seeds}"}
-        said = words.get(ahead, f"ahead with {ahead} of {seeds}")
+        behind = sum(sign * (row["score"] - score) < 0 for row in rows)
+        words = {(len(rows), 0): "ahead", (0, len(rows)): "behind", (0, 0): "equal"}
+        found = words.get((ahead, behind))
+        said = f"{found} with {every}{seeds}" if found else f"ahead with {ahead} of {seeds}"
         return ends_of_one, f"{said}, no interval"
 
     # What the page says

@@ -104,12 +104,14 @@ def _verdict(
         return words.pop() if len(words) == 1 else NO_DIFFERENCE
     values = [value for value in metric.spread.values if value is not None]
     sign = -1 if metric.lower_is_better else 1
-    ahead = sum(sign * (value - other[1]) > 0 for value in values)
+    leads = [sign * (value - other[1]) for value in values]
+    signs = [(lead > 0) - (lead < 0) for lead in leads]
     seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
-    if ahead in {0, len(values)}:
+    if len(set(signs)) == 1:
         every = "" if len(values) == 1 else "all "
-        return f"{'ahead' if ahead else 'behind'} with {every}{seeds}, {NO_INTERVAL}"
-    return f"ahead with {ahead} of {seeds}, {NO_INTERVAL}"
+        word = {1: "ahead", 0: "equal", -1: "behind"}[signs[0]]
+        return f"{word} with {every}{seeds}, {NO_INTERVAL}"
+    return f"ahead with {signs.count(1)} of {seeds}, {NO_INTERVAL}"
 
 
 def _best_baseline(metric: MetricSummary, names: Sequence[str] | None) -> tuple[str, float] | None:

@@ -316,3 +316,26 @@ def test_the_verb_adds_finished_runs_of_a_home(tmp_path: Path) -> None:
     assert isinstance(nowhere.exception, CallError)
     files = sorted(path.name for path in (tmp_path / "results" / "toy" / "small").iterdir())
     assert files == ["record-1.json", "record-2.json", "summary.json"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.25], "equal with 1 seed, no interval"),
+        ([0.25, 0.25], "equal with all 2 seeds, no interval"),
+        ([0.25, 0.3], "ahead with 0 of 2 seeds, no interval"),
+        ([0.3, 0.3], "behind with all 2 seeds, no interval"),
+    ],
+)
+def test_a_model_with_the_score_of_a_baseline_is_neither_ahead_nor_behind(
+    scores: list[float], said: str, page: Path, tmp_path: Path
+) -> None:
+    records = [run(seed, score) for seed, score in enumerate(scores)]
+    folder = tmp_path / "results"
+    folder.mkdir()
+    add_runs(records, name="small", results=folder)
+
+    build_pages([page], folder)
+
+    assert f"| constant 0.250 | {said} |" in page.read_text()
+    Reader(page, folder, ROOT).check()
