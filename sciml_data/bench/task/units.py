@@ -82,7 +82,8 @@ def find_units(
 def _default(split: Split, division: Division, keys: pd.DataFrame) -> Any:
     """Return what the split divides by: kinds of ids, blocks of time, or a listed column."""
     members = [member for member in split.members.values() if isinstance(member, Mapping)]
-    if any("period" in member for member in members):
+    periods = {tuple(member["period"]) if "period" in member else () for member in members}
+    if len(periods) > 1:  # parts of the same period are not divided by time
         return {"block_days": BLOCK_DAYS}
     if by := division.notes.get("by"):
         return list(by)
