@@ -8,6 +8,7 @@ command and date.
 from __future__ import annotations
 
 import datetime
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +61,7 @@ def write_script_table(
     command = shlex.join(["python", f"benchmarks/{words[0]}", *words[1:]])
     document = {
         "run_id": Path(folder).name,
-        "command": ABSOLUTE_PATH.sub(lambda match: f".../{Path(match[0]).name}", command),
+        "command": _without_folders(command),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "code": code(runner),
         "software": software(),
@@ -75,6 +76,14 @@ def write_script_table(
     path = folder / TABLE_NAME
     write_atomically(path, compact({**document, "record_digest": record_digest(document)}))
     return path
+
+
+def _without_folders(command: str) -> str:
+    """Return a command in which absolute paths, also of `file:` mirrors, have only their name."""
+    # The pattern takes a path after a colon for that of a URL.
+    command = re.sub(r"\bfile:(?=/)", "file: ", command)
+    shortened = ABSOLUTE_PATH.sub(lambda match: f".../{Path(match[0]).name}", command)
+    return shortened.replace("file: ", "file:")
 
 
 def load_script_table(results: Path, name: str) -> Mapping[str, Any]:

@@ -17,7 +17,8 @@ DATA = {"toy_points 1.0": f"sha256:{'a' * 64}"}
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("sys.argv", ["/home/ada/benchmarks/draws.py", "--home", "/home/ada/data"])
+    words = ["--home", "/home/ada/data", "--mirror", "file:/home/ada/mirror"]
+    monkeypatch.setattr("sys.argv", ["/home/ada/benchmarks/draws.py", *words])
     columns = ["model", "draws", "score"]
     rows: list[list[float | str | None]] = [["ridge", 1200, 0.12345], ["mean", 3, None]]
     folder = tmp_path / "uno" / "draws"
@@ -34,7 +35,7 @@ def test_a_page_prints_the_table_with_where_it_comes_from(table: Path, tmp_path:
     assert "| ridge | 1,200 | 0.123 |\n| mean | 3 | - |" in text
     assert "200 draws. Script table `uno/draws`: commit" in text
     assert "data toy_points 1.0 sha256:aaaaaaaaaaaa; Python 3" in text
-    assert "`python benchmarks/draws.py --home .../data`" in text
+    assert "`python benchmarks/draws.py --home .../data --mirror file:.../mirror`" in text
 
 
 def test_a_table_of_no_stored_data_names_none(tmp_path: Path) -> None:
