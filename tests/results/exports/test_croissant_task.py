@@ -76,7 +76,7 @@ def test_a_run_holds_the_shapes(run: Path) -> None:
 
 
 def without(of: Node, *names: str) -> Node:
-    """Return a document without properties, in whatever node they are."""
+    """Return a document without properties, in any node."""
     made = copy.deepcopy(of)
     for node in made["@graph"]:
         for name in names:
