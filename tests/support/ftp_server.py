@@ -50,7 +50,8 @@ class FtpServer:
         Handler.auth_failed_timeout = 0
         self._server: Any = ThreadedFTPServer(("127.0.0.1", 0), Handler)
         self.port: int = self._server.address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def url(self) -> str:
@@ -62,5 +63,12 @@ class FtpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        # The sockets are closed by the thread that waits for them: closed by another thread, the
+        # wait ends with "bad file descriptor".
+        while not self._stop.is_set():
+            self._server.serve_forever(timeout=0.1, blocking=False)
         self._server.close_all()
-        self._thread.join(5)
