@@ -71,6 +71,7 @@ class Transfer(RUNNER.Tevolop):  # type: ignore[misc]
     areas: dict[str, Any]
     observed: Any
     forecasts: dict[str, Any]
+    task = TASK  # otherwise it is looked for beside this file
 
     def __init__(
         self, home: xr.Dataset, away: Any, split: Split, settings: Mapping[str, Any]

@@ -70,3 +70,10 @@ def test_the_climatology_of_the_other_region_is_the_mean_of_california(
     climatology = transfer.predictions_of("japan", transfer.forecasts["climatology"]).predicted
 
     assert np.ptp(climatology, axis=(0, 1)).max() == 0
+
+
+def test_the_epoch_is_chosen_by_metrics_of_the_task(problems: tuple[Any, Any]) -> None:
+    _, transfer = problems
+    persistence = transfer.predictions_of("validation", transfer.forecasts["persistence"])
+
+    assert "nnse_averaged.mean" in transfer.score(persistence)
