@@ -210,7 +210,7 @@ def fuji(session: nox.Session) -> None:
     """
     source = os.environ.get("SCIML_DATA_FUJI")
     if not source:
-        session.skip("SCIML_DATA_FUJI names no source folder of F-UJI: docs/fair.md")
+        session.skip("SCIML_DATA_FUJI names no source folder of F-UJI: docs/explanation/fair.md")
     install(session, extras="fair")
     folder = pathlib.Path(session.create_tmp()).resolve()
     shutil.copytree(source, folder / "source", dirs_exist_ok=True)  # it writes beside its modules

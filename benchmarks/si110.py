@@ -2,7 +2,7 @@
 
     python benchmarks/si110.py [--mirror file:DIR] [--home DIR] [--thickness 240,250]
     python benchmarks/si110.py --diffuse --thickness 240
-    python benchmarks/si110.py --figure docs/si110.png --json
+    python benchmarks/si110.py --figure docs/explanation/si110.png --json
 
 The dataset `cbed_si110` is fetched and converted. The code that makes the samples of the STEMDL
 datasets simulates the pattern for each thickness. Centre, scale and rotation of the measured

@@ -2,7 +2,7 @@
 
     python -m benchmarks.situations              # from the top of the checkout; a few minutes
     python -m benchmarks.situations --only netrc
-    python -m benchmarks.situations --write      # into the table of docs/networks.md
+    python -m benchmarks.situations --write      # into the table of docs/how-to/networks.md
 
 Every client gets the same file from the same loopback server: nginx and tinyproxy where these can
 make the situation, else the faulty servers of the tests. The clients are as people type them:
@@ -53,7 +53,7 @@ from tests.support.paths import ROOT
 from tests.support.ports import unused_ports
 from tests.support.tls import Authority, TlsFileServer
 
-DOCUMENT = ROOT / "docs" / "networks.md"
+DOCUMENT = ROOT / "docs" / "how-to" / "networks.md"
 START, END = "<!-- situations: python -m benchmarks.situations --write -->", "<!-- end -->"
 CLIENTS = ("curl", "requests", "pooch", "sciml-data")
 NAME = "data.csv"
@@ -419,7 +419,9 @@ def main() -> None:
     """Measure, print, and write the table of the document if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default="", help="situations with this text in their title")
-    parser.add_argument("--write", action="store_true", help="write the table of docs/networks.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table of docs/how-to/networks.md"
+    )
     options = parser.parse_args()
     if missing := [name for name in ("curl", "nginx", "tinyproxy") if not shutil.which(name)]:
         sys.exit(f"not installed: {', '.join(missing)}")

@@ -106,8 +106,9 @@ def test_the_command_line_imports_public_names_only(path: Path) -> None:
     ] == []
 
 
-# Private vocabulary of version 1, which the field's terms have replaced (docs/glossary.md has the
-# words that stay). Words that are a verb or a noun of everyday English are meant in any sense.
+# Private vocabulary of version 1, which the field's terms have replaced (the words that stay are in
+# docs/reference/glossary.md). Words that are a verb or a noun of everyday English are meant in any
+# sense.
 PRIVATE_WORDS = (
     "anew", "asked", "crew", "crowd", "extent", "facts", "found", "gate", "judged", "judge", "kept",
     "lay out", "laid out", "levels", "lest", "lies", "mend", "mends", "moved", "none", "notice",
@@ -237,6 +238,6 @@ def test_every_dependency_is_argued() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [one for group in project["optional-dependencies"].values() for one in group]
     names = {re.split(r"[<>=\[ ]", one)[0] for one in [*project["dependencies"], *extras]}
-    argued = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    argued = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
 
     assert sorted(n for n in names - {"sciml-data"} if f"| {n} " not in argued) == []

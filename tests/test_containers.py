@@ -10,7 +10,7 @@ import pytest
 from tests.support.containers import definition_problems, dockerfile_problems
 from tests.support.paths import ROOT
 
-FOLDER = ROOT / "docs" / "containers"
+FOLDER = ROOT / "docs" / "how-to" / "containers"
 DOCKERFILE = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
 DEFINITION = (FOLDER / "sciml-data.def").read_text(encoding="utf-8")
 

@@ -50,13 +50,13 @@ DOMAIN_WORDS = (
 
 
 def test_the_glossary_explains_each_word_of_the_domain_once() -> None:
-    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([\w, -]+) \| \S.*\|$", text, re.MULTILINE)
     words = [word for row in rows for word in row.split(", ") if row != "word"]
 
     assert sorted(set(DOMAIN_WORDS) - set(words)) == []
     assert len(words) == len(set(words))
-    assert (ROOT / "README.md").read_text(encoding="utf-8").count("docs/glossary.md") == 1
+    assert (ROOT / "README.md").read_text(encoding="utf-8").count("docs/reference/glossary.md") == 1
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""docs/python.md and docs/external-predictions.md, typed: their marked blocks are run in order."""
+"""The marked blocks of reference/python.md and how-to/external-predictions.md run in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(words: list[str], folder: Path) -> str:
 
 
 def test_the_blocks_of_the_python_page_run_as_one_notebook(tmp_path: Path) -> None:
-    texts = [text for _, text in blocks("python.md")]
+    texts = [text for _, text in blocks("reference/python.md")]
 
     printed = run(["-c", "\n".join(texts)], tmp_path)
 
@@ -44,7 +44,7 @@ def test_the_blocks_of_the_python_page_run_as_one_notebook(tmp_path: Path) -> No
 
 def test_predictions_of_a_table_are_scored_as_the_page_says(tmp_path: Path) -> None:
     printed = ""
-    for language, text in blocks("external-predictions.md"):
+    for language, text in blocks("how-to/external-predictions.md"):
         lines = text.splitlines()
         commands = [["-m", "sciml_data", *line.split()[1:]] for line in lines]
         for words in [["-c", text]] if language == "python" else commands:

@@ -1,4 +1,4 @@
-"""The script of docs/reproduce gets the score that sciml-data gets, without sciml-data."""
+"""The script of docs/how-to/reproduce gets the score that sciml-data gets, without sciml-data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import sciml_data
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "docs" / "reproduce" / "uno_ridge.py"
+SCRIPT = ROOT / "docs" / "how-to" / "reproduce" / "uno_ridge.py"
 SPLIT = ROOT / "runners" / "uno" / "splits" / "cell.json"
 MAX_LINES = 150
 

@@ -1,4 +1,4 @@
-"""The table of docs/networks.md has the situations of the script that measures them."""
+"""The table of docs/how-to/networks.md has the situations of the script that measures them."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
     Args:
         name: of the benchmark.
         model: name of a model of the benchmark; None is its default. Or your own: a function, or
-            ``file.py:function``; see docs/own-model.md.
+            ``file.py:function``; see docs/how-to/own-model.md.
         split: name; None is the headline split.
         variant: name, for benchmarks with several.
         dataset: id, for benchmarks with several.

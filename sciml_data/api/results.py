@@ -43,7 +43,7 @@ class Run:
 
     Attributes:
         folder: of the run.
-        record: JSON values; see docs/run-records.md.
+        record: JSON values; see docs/reference/benchmarks.md.
     """
 
     folder: Path

@@ -91,7 +91,7 @@ class Array:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a benchmark gives to a model and expects from it; see docs/own-model.md.
+    """What a benchmark gives to a model and expects from it; see docs/how-to/own-model.md.
 
     Attributes:
         inputs: by name. A model of a single input gets an array, other models get a dict.
@@ -364,7 +364,7 @@ class Benchmark:
         raise DescriptorError(
             f"{type(self).__name__} of runner.py has no method targets, so {len(numbers)} samples "
             "cannot be listed, and predictions of other programs cannot be scored",
-            hint="docs/extend/benchmark.md",
+            hint="docs/how-to/extend/benchmark.md",
         )
 
     def named_features(self, numbers: Numbers) -> xr.Dataset:
@@ -491,8 +491,8 @@ class Benchmark:
         if missing:
             raise DescriptorError(
                 f"{cls.__name__} of runner.py lacks {', '.join(missing)}",
-                hint="docs/extend/benchmark.md shows a whole benchmark, and the docstring of "
-                "sciml_data.bench.Benchmark every method",
+                hint="docs/how-to/extend/benchmark.md shows a whole benchmark, and the docstring "
+                "of sciml_data.bench.Benchmark every method",
             )
 
     @property

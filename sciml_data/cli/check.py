@@ -169,7 +169,7 @@ def _check_live(registry: Registry, options: Mapping[str, Any]) -> None:
             summary=report.summary,
             untouched="nothing was changed",
             hint="correct the address, or add a mirror that has the files; a changed file is a new "
-            "version: docs/add-a-dataset.md",
+            "version: docs/how-to/add-a-dataset.md",
         )
 
 
@@ -194,8 +194,8 @@ def _hint(problems: Sequence[Problem]) -> str:
         )
     # Kind "resource": a size or hash of a descriptor differs from the file.
     if any(problem.kind == "resource" for problem in problems):
-        return "`sciml-data derive` corrects sizes and hashes; see docs/add-a-dataset.md"
-    return "docs/add-a-dataset.md explains each part"
+        return "`sciml-data derive` corrects sizes and hashes; see docs/how-to/add-a-dataset.md"
+    return "docs/how-to/add-a-dataset.md explains each part"
 
 
 def log_warnings(warnings: Sequence[Problem]) -> None:

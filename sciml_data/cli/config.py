@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Print home, registries, mirrors, variables, versions and extras that are in force.
 
-    Tokens and passwords are not printed. docs/configuration.md explains each setting.
+    Tokens and passwords are not printed. docs/reference/configuration.md explains each setting.
     """
     facts = configuration(registry, home, runs_folder)
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))

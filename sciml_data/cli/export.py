@@ -114,8 +114,8 @@ def command(form: str, name: str, **options: Any) -> None:
     FORM parquet of an ID writes the ready files as Parquet into the folder --to; an interrupted
     export is resumed. Installed packages may offer further forms.
 
-    No file is fetched. docs/exports.md and docs/run-exports.md list the information that each
-    format carries and omits.
+    No file is fetched. docs/reference/exports.md and docs/reference/run-exports.md list the
+    information that each format carries and omits.
     """
     from sciml_data.metadata import FORMS
     from sciml_data.registry import installed

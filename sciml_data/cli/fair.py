@@ -56,8 +56,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """Assess a version by the 17 FAIRsFAIR metrics (0.8): passed, failed or not checked, and why.
 
     The checks read the descriptor, its exports and its landing page; no file is fetched. Each
-    failed metric has a remedy and its owner: upstream or this registry. docs/fair.md describes
-    every check.
+    failed metric has a remedy and its owner: upstream or this registry. docs/explanation/fair.md
+    describes every check.
     """
     from sciml_data.registry import find_registry
 

@@ -245,6 +245,7 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     for problem in problems:
         click.echo(problem, err=True)
     click.echo(
-        f"{len(problems)} places to fill (docs/add-a-dataset.md); `sciml-data check` lists them",
+        f"{len(problems)} places to fill (docs/how-to/add-a-dataset.md); "
+        "`sciml-data check` lists them",
         err=True,
     )

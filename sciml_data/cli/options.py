@@ -55,7 +55,8 @@ mirror_option = click.option(
     metavar="URL",
     help="Mirror to try before those of the registry: file:DIR, http(s)://HOST/… or s3://BUCKET/…. "
     "Its folders follow HOST/PATH of the public URLs, the public bucket, or the dataset itself. "
-    "Can be repeated; also read from SCIML_DATA_MIRRORS. Passwords and proxies: docs/networks.md.",
+    "Can be repeated; also read from SCIML_DATA_MIRRORS. Passwords and proxies: "
+    "docs/how-to/networks.md.",
 )
 sample_option = click.option(
     "--sample",

@@ -76,7 +76,7 @@ Examples:
   sciml-data publish invenio my_waves --url https://data.example.org --publisher "Example Lab"
 
 A token is needed, except for --dry-run: SCIML_DATA_TOKENS=HOST=TOKEN, `tokens` of the
-configuration, or the keyring of the operating system (docs/publish.md).
+configuration, or the keyring of the operating system (docs/how-to/publish.md).
 """
 )
 def command() -> None:

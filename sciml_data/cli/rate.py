@@ -30,8 +30,8 @@ def command(benchmark: str | None, registry: RegistryPath, *, is_all: bool, as_j
     """Rate a benchmark by the 27 questions of the MLCommons Science working group.
 
     Each question is answered by yes, no or unknown, with the file, test or command that proves it.
-    Six categories have up to 5 points each. Nothing is fetched or run. docs/catalogue/README.md
-    describes the rubric.
+    Six categories have up to 5 points each. Nothing is fetched or run.
+    docs/reference/catalogue/README.md describes the rubric.
     """
     from sciml_data.bench import load_task
     from sciml_data.errors import CallError

@@ -71,7 +71,7 @@ Examples:
     "--model",
     metavar="NAME | FILE.py[:FUNCTION]",
     help="Model to train: a model of the benchmark, or a function of your Python file, `build` by "
-    "default; docs/own-model.md explains it. Default: the first model of the benchmark.",
+    "default; docs/how-to/own-model.md explains it. Default: the first model of the benchmark.",
     shell_complete=completion.models,
 )
 @click.option(

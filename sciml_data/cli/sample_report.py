@@ -53,8 +53,8 @@ def command(dataset: str, *, form: str, **options: Any) -> None:
     """Print percentiles of a sample's variables beside those of real data, by group.
 
     The descriptor names the real dataset, the variables and the groups, such as surface and class
-    (`sample.compare_with`, docs/add-a-dataset.md). Sample and real data are made or fetched first.
-    Each row has the 5th, 50th and 95th percentile, and the share of missing values.
+    (`sample.compare_with`, docs/how-to/add-a-dataset.md). Sample and real data are made or
+    fetched first. Each row has the 5th, 50th and 95th percentile, and the share of missing values.
     """
     from sciml_data import compare_sample
 

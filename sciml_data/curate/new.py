@@ -89,7 +89,7 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         raise CallError(
             "an address has a user before its host, and everybody can read a registry",
             untouched="nothing was written",
-            hint="leave USER:PASSWORD@ out; who fetches gives it (docs/networks.md)",
+            hint="leave USER:PASSWORD@ out; who fetches gives it (docs/how-to/networks.md)",
         )
     folder = root / "datapackages" / dataset / version
     if folder.exists():

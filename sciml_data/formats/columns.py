@@ -222,7 +222,7 @@ def not_sound(path: str, problems: Sequence[Problem]) -> NativeFormatError:
         problems=problems[:MAX_NAMED],
         untouched="nothing of it was converted",
         hint="correct the file as a new version, or what the descriptor says of it "
-        "(docs/add-a-dataset.md)",
+        "(docs/how-to/add-a-dataset.md)",
     )
 
 

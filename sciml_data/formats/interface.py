@@ -157,7 +157,7 @@ def load_format(name: str, package: Path | None = None) -> Format:
         raise DescriptorError(
             f"the format {name!r} has no function {' and no function '.join(missing)}",
             untouched="nothing was read",
-            hint="docs/extend/format.md shows a whole format",
+            hint="docs/how-to/extend/format.md shows a whole format",
         )
     return cast("Format", module)
 
@@ -229,7 +229,7 @@ def require_format(descriptor: Descriptor, native: Path) -> None:
         f"({block['format']})",
         untouched=f"native files that were fetched are in {native}, as published",
         hint=f"`sciml-data get {descriptor.dataset}` and `sciml-data verify` work; "
-        "docs/add-a-dataset.md explains what a reader is",
+        "docs/how-to/add-a-dataset.md explains what a reader is",
     )
 
 

@@ -67,7 +67,7 @@ def registry_identity(folder: Path) -> Identity:
             f"{IDENTITY_NAME} of the registry {folder} is not valid",
             problems=problems,
             untouched="nothing was written",
-            hint="docs/registries.md explains its keys",
+            hint="docs/how-to/registries.md explains its keys",
         )
     texts = {
         key: value.rstrip("/") if key == "base_url" else value for key, value in document.items()

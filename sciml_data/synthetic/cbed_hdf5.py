@@ -12,7 +12,7 @@ Settings in `block["sample"]` and their defaults:
     materials           10             crystals of each group
     energies            [100, 190]     keV
     size                64             pixels along each side; upstream has 512
-    diffuse             false          thermal diffuse background (docs/diffraction.md)
+    diffuse             false          thermal diffuse background (docs/explanation/diffraction.md)
     materials_per_file  20
     processes           0              0 is one for each core
 """

@@ -43,7 +43,7 @@ PIECE = 7  # bytes of a read; small and odd, so that a file takes several
 
 
 class FormatContract:
-    """A native format; see `sciml_data.formats.Format` and docs/extend/format.md.
+    """A native format; see `sciml_data.formats.Format` and docs/how-to/extend/format.md.
 
     Attributes:
         extension: module or object with the functions `shards` and `read`.
@@ -177,7 +177,7 @@ class FormatContract:
 
 
 class ProtocolContract:
-    """A protocol; see `sciml_data.transfer.protocols.Source` and docs/extend/protocol.md.
+    """A protocol; see `sciml_data.transfer.protocols.Source` and docs/how-to/extend/protocol.md.
 
     Attributes:
         extension: module or object with the function `make_source(connections, timeouts)`.
@@ -300,7 +300,7 @@ class ProtocolContract:
 
 
 class ExportContract:
-    """An export of a dataset; see docs/extend/export.md.
+    """An export of a dataset; see docs/how-to/extend/export.md.
 
     Attributes:
         extension: module or object with the function `export_dataset(facts)`.

@@ -25,7 +25,7 @@ from sciml_data.bench import Predictions, Problem, check_problem
 
 
 class ProblemContract:
-    """A prepared benchmark; see `sciml_data.bench.Problem` and docs/extend/benchmark.md.
+    """A prepared benchmark; see `sciml_data.bench.Problem` and docs/how-to/extend/benchmark.md.
 
     Attributes:
         batch_size: of the batches that are read.

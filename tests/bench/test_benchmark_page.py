@@ -1,4 +1,4 @@
-"""docs/extend/benchmark.md, typed: its marked blocks are run in an empty folder, in their order."""
+"""docs/how-to/extend/benchmark.md, typed: its marked blocks run in order in an empty folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.clones import fresh_user
 from tests.support.paths import ROOT
 
-PAGE = ROOT / "docs" / "extend" / "benchmark.md"
+PAGE = ROOT / "docs" / "how-to" / "extend" / "benchmark.md"
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MOST_LINES = 99
 

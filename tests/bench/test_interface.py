@@ -30,7 +30,7 @@ def test_every_missing_method_is_named_at_once() -> None:
         Bare(None, SPLIT, {})
 
     assert "keys, build, batch, sample_loss, targets" in str(error.value)
-    assert "docs/extend/benchmark.md" in str(error.value)
+    assert "docs/how-to/extend/benchmark.md" in str(error.value)
 
 
 def test_methods_that_no_default_calls_may_be_absent() -> None:

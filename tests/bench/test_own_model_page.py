@@ -1,4 +1,4 @@
-"""docs/own-model.md, typed: its models are trained on the sample of uno, packed and rescored."""
+"""docs/how-to/own-model.md, typed: its models train on the sample of uno and are rescored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytest.importorskip("tensorflow")
 # Keras 3.15 converts its own variables in a way NumPy 2.4 warns of, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-PAGE = ROOT / "docs" / "own-model.md"
+PAGE = ROOT / "docs" / "how-to" / "own-model.md"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 NEEDS_TORCH = pytest.mark.skipif(not HAS_TORCH, reason="pip install torch")
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -176,7 +176,7 @@ def test_a_page_is_printed_whole(chromium: Any, site: Path, tmp_path: Path, name
 def test_the_nu_checker_finds_no_error(site: Path) -> None:
     checker = os.environ.get("SCIML_DATA_VNU")
     if not checker:
-        pytest.skip("SCIML_DATA_VNU names no vnu.jar: docs/site.md")
+        pytest.skip("SCIML_DATA_VNU names no vnu.jar: docs/how-to/site.md")
     words = ["java", "-jar", checker, "--skip-non-html", "--format", "json", str(site)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
     messages = json.loads(done.stderr)["messages"]

@@ -154,7 +154,7 @@ def test_run_and_show_run_it_with_trust_and_the_documentation_says_so(
     marker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sciml_data.bench.stage", toy_source)
-    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
 
     for line in (
         "run toy --set epochs=1 --name mine --trust-code",

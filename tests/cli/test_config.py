@@ -57,7 +57,7 @@ def test_an_extra_names_the_packages_that_it_lacks(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_page_of_settings_has_every_variable() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
 
     assert set(re.findall(r"`([A-Z][A-Z_]{5,})`", text)) - {"PATH", "TOKEN"} == set(VARIABLES)
     used = re.findall(r'"(SCIML_DATA_[A-Z_]+)"', "".join(_sources()))

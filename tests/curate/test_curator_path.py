@@ -1,4 +1,4 @@
-"""docs/add-a-dataset.md, typed: its marked blocks are run in a fresh folder, in their order.
+"""docs/how-to/add-a-dataset.md, typed: its marked blocks are run in a fresh folder, in their order.
 
 A block is marked by the words after its language:
 
@@ -36,7 +36,7 @@ from sciml_data.testing.server import FileServer
 from tests.support.clones import fresh_user
 from tests.support.paths import ROOT
 
-PAGE = ROOT / "docs" / "add-a-dataset.md"
+PAGE = ROOT / "docs" / "how-to" / "add-a-dataset.md"
 FENCE = re.compile(r"^```(\w+)((?: [\w=./-]+)*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = "8000"  # as the page has it
 pytestmark = pytest.mark.filterwarnings("ignore:Shell command not executed:UserWarning")

@@ -1,4 +1,4 @@
-"""docs/extend/format.md, typed: its blocks are run in an empty folder, and show what is shipped."""
+"""docs/how-to/extend/format.md: its blocks run in an empty folder and show a shipped format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.clones import fresh_user
 from tests.support.paths import ROOT
 
-PAGE = ROOT / "docs" / "extend" / "format.md"
+PAGE = ROOT / "docs" / "how-to" / "extend" / "format.md"
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = ("sciml_data/formats/csv_table.py", "sciml_data/formats/image_folder.py")
 

@@ -1,6 +1,6 @@
 """Publishing to a repository that answers as InvenioRDM documents it.
 
-Never tried on a real instance: no machine here reaches one (docs/publish.md says so).
+Never tried on a real instance: no machine here reaches one (docs/how-to/publish.md says so).
 """
 
 from __future__ import annotations

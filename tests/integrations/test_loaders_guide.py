@@ -1,4 +1,4 @@
-"""The examples of docs/loaders.md run, in their order."""
+"""The examples of docs/how-to/loaders.md run, in their order."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def test_the_examples_run() -> None:
     pytest.importorskip("rdata")  # of the extra uno
     get_dataset("uno_ccle", sample=True)
     convert_dataset("uno_ccle", sample=True)
-    text = (ROOT / "docs" / "loaders.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "loaders.md").read_text(encoding="utf-8")
     names: dict[str, Any] = {}
     done = []
     for module, code in BLOCK.findall(text):
         if not module or importlib.util.find_spec(module):
-            exec(compile(code, "docs/loaders.md", "exec"), names)  # noqa: S102 - our own document
+            exec(compile(code, "docs/how-to/loaders.md", "exec"), names)  # noqa: S102 - our own document
             done.append(module)
 
     assert done.count("") == 2

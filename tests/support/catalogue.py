@@ -1,4 +1,4 @@
-"""Write docs/catalogue/ again: its entries, and the ratings in its table.
+"""Write docs/reference/catalogue/ again: its entries, and the ratings in its table.
 
     python -m tests.support.catalogue
 
@@ -15,7 +15,7 @@ from sciml_data.results.exports import BenchmarkRequest, export_benchmark
 from sciml_data.results.rating import rate
 from tests.support.paths import ROOT
 
-FOLDER = ROOT / "docs" / "catalogue"
+FOLDER = ROOT / "docs" / "reference" / "catalogue"
 ROW = re.compile(r"^(\| `(\w+)` \| .*\| )[0-9.]+ \|$", re.MULTILINE)
 
 

@@ -45,7 +45,8 @@ class Uses:
     then: tuple[str, ...] = ()
 
 
-# A registry of one dataset with two splits, as docs/add-a-dataset.md makes it, and its ready files.
+# A registry of one dataset with two splits, as docs/how-to/add-a-dataset.md makes it, and its
+# ready files.
 TIDES = (
     """python - <<'END'
 from pathlib import Path

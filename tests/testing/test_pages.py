@@ -10,7 +10,7 @@ import pytest
 from tests.support.pages import run_page
 from tests.support.paths import ROOT
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "how-to"
 
 
 def test_the_page_on_protocols_leads_to_fetched_files(tmp_path: Path) -> None:

@@ -71,6 +71,6 @@ def open_benchmark(
         raise DescriptorError(
             f"the runner of {task.name!r} is not a subclass of sciml_data.bench.Benchmark, so its "
             "samples have no ids",
-            hint="docs/extend/benchmark.md",
+            hint="docs/how-to/extend/benchmark.md",
         )
     return Opened(request, task, split, settings, source, problem)

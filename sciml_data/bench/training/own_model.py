@@ -5,7 +5,7 @@
 
 The function gets the shapes that the benchmark expects (`interface.ModelSpec`) and the settings of
 the run. It returns a Keras model, or an object with `fit(x, y)` and `predict(x)`. Its other
-arguments are settings of the run: `--set width=128`. docs/own-model.md has examples.
+arguments are settings of the run: `--set width=128`. docs/how-to/own-model.md has examples.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def make(own: OwnModel, spec: ModelSpec, settings: Mapping[str, Any], seed: int)
         f"{own.file}: {own.function.__name__} returned {type(made).__name__}; a Keras model, or an "
         "object with fit(x, y) and predict(x), is expected",
         untouched=UNTOUCHED,
-        hint="docs/own-model.md has an example of each, and of a PyTorch model",
+        hint="docs/how-to/own-model.md has an example of each, and of a PyTorch model",
     )
 
 

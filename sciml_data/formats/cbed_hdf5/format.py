@@ -36,7 +36,7 @@ DIMS: Mapping[str, tuple[str, ...]] = {  # behind `sample`
     "beam_direction": ("orientation", "axis"),
 }
 COMPRESSIONS = ("none", "gzip")
-COMPRESSION_LEVEL = 1  # level 4 makes hardly fewer bytes: docs/performance.md
+COMPRESSION_LEVEL = 1  # level 4 makes hardly fewer bytes: docs/explanation/performance.md
 
 
 @dataclass(frozen=True)

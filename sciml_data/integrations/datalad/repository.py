@@ -12,8 +12,8 @@ They are in a folder `sciml-data/` if a native file has one of these names.
 
 A commit is a stream to `git fast-import`. Symbolic links to missing content then need no file
 system: 20,000 of them, with keys and work tree, take 11 s of CPU time, where `git annex fromkey`
-and `git commit` take 100 s (docs/performance.md). A version gives the same commit everywhere,
-because author, date and tree come from the version.
+and `git commit` take 100 s (docs/explanation/performance.md). A version gives the same commit
+everywhere, because author, date and tree come from the version.
 """
 
 from __future__ import annotations

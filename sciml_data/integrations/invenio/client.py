@@ -5,8 +5,8 @@ Source: InvenioRDM, "REST API, Drafts and records"
 Addresses come from the `links` of each answer, because instances differ in them; only
 `<url>/api/records` is put together here.
 
-The token is that of the host (docs/networks.md), or the one that the keyring of the operating
-system has for it. It is sent to this host only, and is in no address, message or file.
+The token is that of the host (docs/how-to/networks.md), or the one that the keyring of the
+operating system has for it. It is sent to this host only, and is in no address, message or file.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 These are the 17 metrics of FAIRsFAIR Data Object Assessment Metrics (doi:10.5281/zenodo.15045911)
 that F-UJI 3.5.1 scores under `metrics_v0.8`; A2-01M (metadata outlive the data) is not among them.
-Each check is our own, and often demands more than F-UJI's check of the same name: docs/fair.md says
-where. A check gets the evidence and returns a finding; `METRICS` at the end lists all of them.
+Each check is our own, and often demands more than F-UJI's check of the same name:
+docs/explanation/fair.md says where. A check gets the evidence and returns a finding; `METRICS`
+at the end lists all of them.
 """
 
 from __future__ import annotations
@@ -263,7 +264,8 @@ def retrievable(evidence: Evidence) -> Finding:
     return Finding(
         "not checked",
         f"{evidence.facts.identifier} and {count} are not requested offline",
-        "`sciml-data get` requests the files; docs/fair.md has what F-UJI found on loopback",
+        "`sciml-data get` requests the files; docs/explanation/fair.md has what F-UJI found on "
+        "loopback",
     )
 
 

@@ -1,7 +1,7 @@
 """The FAIR assessment of a version: 17 metrics, each with its finding, as text, JSON and table.
 
 The score is a plain count: the metrics that passed, of those that could be checked. F-UJI weighs
-its metrics by points, and gives parts of them; docs/fair.md has both.
+its metrics by points, and gives parts of them; docs/explanation/fair.md has both.
 """
 
 from __future__ import annotations

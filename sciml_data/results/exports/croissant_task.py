@@ -50,7 +50,7 @@ CONSTRAINTS = (
     "chooses models and settings; the part test is predicted once, at the end. Each sample of a "
     "part has one finite prediction, under the ids of the benchmark."
 )
-HOW_TO_SCORE = "docs/external-predictions.md"
+HOW_TO_SCORE = "docs/how-to/external-predictions.md"
 
 Node = dict[str, Any]
 

@@ -65,7 +65,7 @@ def _infrastructure(subject: Subject) -> Iterator[str]:
     yield (
         "One process on a processor or a GPU, several devices, or several nodes under Slurm, with "
         "TensorFlow; JAX on one device is experimental. Software is a wheel with extras, or a "
-        "container (docs/install.md)."
+        "container (docs/how-to/install.md)."
     )
     yield ""
     blocks = subject.about.get("system", ())

@@ -4,7 +4,7 @@ Each form names its module, which is imported only when the form is written. Thi
 benchmark code, so that listing the forms is fast.
 
 An installed package offers an export as an entry point of the group `sciml_data.exports`: a module
-with a function `export_dataset(facts)` or `export_run(request)`, see docs/extend/export.md.
+with a function `export_dataset(facts)` or `export_run(request)`, see docs/how-to/extend/export.md.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def load_export(form: str) -> Any:
         raise DescriptorError(
             f"the export {form} ({offered[form].value}) has no function {DATASET} or {RUN}",
             untouched="nothing was written",
-            hint="docs/extend/export.md shows a whole export",
+            hint="docs/how-to/extend/export.md shows a whole export",
         )
     return module
 

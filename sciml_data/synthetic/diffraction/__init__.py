@@ -6,7 +6,7 @@
     result = scan(crystal, 100)                        # 8 x 8 patterns and target images
 
 The package does not know datasets; the samples of the STEMDL datasets use it. Method, constants,
-checks and limits are in docs/diffraction.md. It needs the extra `stemdl`.
+checks and limits are in docs/explanation/diffraction.md. It needs the extra `stemdl`.
 
     scattering    constants of electrons, scattering factors of atoms
     crystals      random crystals of a space group

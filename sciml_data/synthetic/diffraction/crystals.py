@@ -109,7 +109,8 @@ def make_crystal(space_group: int, number: int, *, seed: int) -> Crystal:
             return crystal
     raise NoCrystalError(
         f"no crystal of space group {space_group} in {MAX_ATTEMPTS} attempts",
-        hint="choose another number, seed or group (docs/diffraction.md names groups without any)",
+        hint="choose another number, seed or group (docs/explanation/diffraction.md names groups "
+        "without any)",
     )
 
 

@@ -44,7 +44,7 @@ MAX_TWO_THETA = 90.0  # degrees: spacings above 1.09 Å
 
 MAX_LAYER_INDEX = 4  # of the planes that become layers
 MAX_LAYER_AREA = 160.0  # Å^2 of the oblique cell, if there is a choice
-SLICE_THICKNESS = 1.0  # Å; docs/diffraction.md has the effect of thinner slices
+SLICE_THICKNESS = 1.0  # Å; docs/explanation/diffraction.md has the effect of thinner slices
 SAME_HEIGHT = 1e-6  # fraction of a cell: below it, coordinates count as 0 and not as almost 1
 
 

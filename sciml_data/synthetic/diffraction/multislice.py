@@ -100,7 +100,7 @@ def exit_waves(slab: Slab, energy: float, tilts: Floats, observe: Observer | Non
     Returns:
         (k, n, m) complex64 amplitudes psi_G of G + K, zero where |G + K| exceeds the limit. Single
         precision is enough: intensities differ from double precision by less than 2e-6 of the beam
-        (docs/diffraction.md).
+        (docs/explanation/diffraction.md).
     """
     transmissions = _transmissions(slab, energy)
     points = transmissions.shape[1] * transmissions.shape[2]

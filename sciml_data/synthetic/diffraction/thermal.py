@@ -12,8 +12,8 @@ computed here:
    and on how the waves concentrate at the atoms.
 
 The emitted electrons are not diffracted again. So the background is a smooth haze without Kikuchi
-lines. docs/diffraction.md compares it with a mean over random displacements (frozen phonons) and
-with a measured pattern.
+lines. docs/explanation/diffraction.md compares it with a mean over random displacements (frozen
+phonons) and with a measured pattern.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the user says about reaching a server: proxies, credentials, certificates.
 
 The variables and files are those of curl and requests, so that what works for them works here
-(docs/networks.md). An empty variable counts as not set.
+(docs/how-to/networks.md). An empty variable counts as not set.
 """
 
 from __future__ import annotations

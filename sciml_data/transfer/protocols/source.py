@@ -3,8 +3,8 @@
 A source opens a URL at an offset and says where the bytes really start and stop. What to do about
 a cut connection, a wrong range or a busy server is decided by `transfer.download`. A protocol is a
 module with a function `make_source(connections, timeouts)`: in this package with a line in
-`SCHEMES` of `mirrors`, or in an installed package (docs/extend/protocol.md). The modules `s3` and
-`file` can also list the files below an address; plain HTTP has no listing.
+`SCHEMES` of `mirrors`, or in an installed package (docs/how-to/extend/protocol.md). The modules
+`s3` and `file` can also list the files below an address; plain HTTP has no listing.
 """
 
 from __future__ import annotations

@@ -546,7 +546,7 @@ def test_the_command_line_makes_publishes_and_updates(tmp_path: Path, tiny: Desc
 
 
 def test_the_commands_of_the_document_can_be_typed() -> None:
-    text = (ROOT / "docs" / "mirrors.md").read_text()
+    text = (ROOT / "docs" / "how-to" / "mirrors.md").read_text()
     lines = [line.split("#")[0] for line in text.splitlines() if "    sciml-data mirror" in line]
 
     assert len(lines) >= 5

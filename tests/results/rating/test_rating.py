@@ -24,7 +24,7 @@ from tests.support.records import sample_record
 from tests.support.small_registry import small_registry
 
 BENCHMARKS = sorted(path.name for path in (ROOT / "runners").iterdir())
-CATALOGUE = ROOT / "docs" / "catalogue"
+CATALOGUE = ROOT / "docs" / "reference" / "catalogue"
 ENTRIES = sorted(path.stem for path in CATALOGUE.glob("*.yaml"))
 
 

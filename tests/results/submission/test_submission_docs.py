@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from tests.support.submissions import FOLDER, Bench, repository
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "how-to"
 TOY = {"tevolop": "toy", "earthquake": "toy"}  # what stands for the benchmark of the documents
 
 
