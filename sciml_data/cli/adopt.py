@@ -17,13 +17,14 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import Fetched, RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data adopt stemdl_cbed DIR
@@ -31,7 +32,7 @@ Examples:
   sciml-data adopt tevolop_socal DATALAD_CLONE --version 1.0
   sciml-data adopt cloud_slstr_ds1 DIR --copy --jobs 4
   sciml-data adopt cloud_slstr_ds1 DIR --ignore '*.txt' --ignore 'logs/**'
-"""
+""",
 )
 @click.argument("dataset", shell_complete=completion.datasets)
 @click.argument("folder", metavar="DIR", type=UserPath())
@@ -54,6 +55,7 @@ Examples:
 )
 @click.option(
     "--jobs",
+    metavar="N",
     type=click.IntRange(1),
     default=2,
     show_default=True,

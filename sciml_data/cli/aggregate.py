@@ -10,20 +10,21 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log_left_out, write_output
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data aggregate 3f2a91c0 77b0c1aa 9d00e1f2
   sciml-data aggregate RUN RUN RUN --output summary.json
   sciml-data aggregate RUN RUN RUN --count-failed
   sciml-data aggregate RUN RUN RUN --best-of --json
-"""
+""",
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option(
@@ -33,6 +34,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--output",
+    metavar="FILE",
     type=UserPath(dir_okay=False),
     help="File for the summary as JSON, besides the printed summary.",
 )

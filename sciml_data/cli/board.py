@@ -10,7 +10,7 @@ import click
 
 from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out, print_or_write
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.results.board import Row
@@ -20,13 +20,14 @@ FORMATS = ("markdown", "csv", "json", "html")
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data board
   sciml-data board --benchmark tevolop
   sciml-data board results/ --format html --output board.html
   sciml-data board latest 3f2a91c0 --format csv
-"""
+""",
 )
 @click.argument("names", nargs=-1, metavar="[RUN_OR_FOLDER]...")
 @click.option("--benchmark", metavar="NAME", help="Show this benchmark only.")
@@ -40,6 +41,7 @@ Examples:
 )
 @click.option(
     "--output",
+    metavar="FILE",
     type=UserPath(dir_okay=False),
     help="File for the board. Default: stdout.",
 )

@@ -15,6 +15,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option, wait_option
 from sciml_data.cli.output import log
+from sciml_data.cli.program import VerbGroup
 from sciml_data.errors import CallError, nearest
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the pa
 
 @click.group(
     "cache",
+    cls=VerbGroup,
     invoke_without_command=True,
     epilog="""\b
 Examples:
@@ -71,7 +73,9 @@ Examples:
 """,
 )
 @click.argument("dataset", shell_complete=completion.datasets)
-@click.option("--version", help="Remove from this version only. Default: all versions.")
+@click.option(
+    "--version", metavar="VERSION", help="Remove from this version only. Default: all versions."
+)
 @click.option("--native", is_flag=True, help="Remove native files.")
 @click.option("--ready", is_flag=True, help="Remove ready files, of all options.")
 @click.option("--sample", is_flag=True, help="Remove synthetic samples, native and ready files.")

@@ -9,17 +9,19 @@ import click
 
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log, log_left_out
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data catalog
   sciml-data catalog --home /srv/www/data
-"""
+""",
 )
 @registry_option
 @home_option

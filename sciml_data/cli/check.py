@@ -13,7 +13,7 @@ import click
 
 from sciml_data.cli.options import registry_option, trust_option
 from sciml_data.cli.output import log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
     CallError,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data check
@@ -36,7 +37,7 @@ Examples:
   sciml-data check --since origin/main
   sciml-data check --live --to reports
   sciml-data check --live uno_ccle
-"""
+""",
 )
 @click.argument("datasets", nargs=-1, metavar="[ID]...")
 @registry_option
@@ -56,12 +57,14 @@ Examples:
 @click.option(
     "--to",
     "folder",
+    metavar="DIR",
     type=UserPath(),
     help="Folder of the reports of --live: links-DATE.json and links-DATE.md. Its newest report "
     "says since when a link is dead. Default: print the table.",
 )
 @click.option(
     "--per-mirror",
+    metavar="N",
     type=click.IntRange(min=1),
     default=50,
     show_default=True,
@@ -69,6 +72,7 @@ Examples:
 )
 @click.option(
     "--seed",
+    metavar="N",
     type=int,
     default=0,
     show_default=True,

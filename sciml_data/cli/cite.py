@@ -8,18 +8,20 @@ import click
 
 from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option, version_option
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data cite tevolop_socal
   sciml-data cite uno_ccle --version 1.0 --format bibtex
   sciml-data cite uno_almanac --format cff
-"""
+""",
 )
 @click.argument("dataset", shell_complete=completion.datasets)
 @version_option

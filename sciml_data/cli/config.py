@@ -14,6 +14,7 @@ import click
 
 from sciml_data import __version__
 from sciml_data.cli.options import home_option, registry_option, runs_option
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +45,12 @@ HIDDEN = "…"
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data config
   sciml-data config --json
-"""
+""",
 )
 @registry_option
 @home_option

@@ -20,6 +20,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
+from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data convert tevolop_socal --version 1.0
@@ -36,7 +38,7 @@ Examples:
   sciml-data convert cloud_slstr_ds1 --jobs 8 --set compression=gzip
   sciml-data convert cloud_slstr_ds2 --cluster tcp://scheduler:8786
   sciml-data convert cloud_slstr_ds2 --cluster scheduler.json
-"""
+""",
 )
 @dataset_argument
 @version_option
@@ -59,7 +61,10 @@ Examples:
     help="Stop at the first malformed value; the same as --set strict=true.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), help="Number of processes on this computer. Default: 1."
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Number of processes on this computer. Default: 1.",
 )
 @click.option(
     "--cluster",

@@ -8,6 +8,7 @@ import click
 
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log_left_out
+from sciml_data.cli.program import Verb
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data derive
   sciml-data derive --check
-"""
+""",
 )
 @registry_option
 @click.option(

@@ -10,6 +10,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.list_ import expected_bytes
 from sciml_data.cli.options import registry_option, version_option
+from sciml_data.cli.program import Verb
 from sciml_data.progress import format_bytes
 
 if TYPE_CHECKING:
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data describe tevolop_socal
   sciml-data describe tevolop_socal --version live --json
-"""
+""",
 )
 @click.argument("dataset", shell_complete=completion.datasets)
 @version_option

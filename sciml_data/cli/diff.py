@@ -11,7 +11,7 @@ import click
 
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.curate import Difference, ValueChange
@@ -21,6 +21,7 @@ MAX_FILES = 20  # printed of each kind of change
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data diff my_dataset 1.0 1.1
@@ -28,7 +29,7 @@ Examples:
   sciml-data diff my_dataset 1.0 1.0 --other-registry CHECKOUT
 
 Exit codes follow diff(1): 0 no difference, 1 differences, 2 wrong call.
-"""
+""",
 )
 @click.argument("dataset", shell_complete=completion.datasets)
 @click.argument("before")
@@ -36,6 +37,7 @@ Exit codes follow diff(1): 0 no difference, 1 differences, 2 wrong call.
 @registry_option
 @click.option(
     "--other-registry",
+    metavar="DIR",
     type=UserPath(),
     help="Registry of the second version. Default: the first registry.",
 )

@@ -23,6 +23,7 @@ from sciml_data.cli.options import (
     version_option,
 )
 from sciml_data.cli.output import check_output, print_or_write
+from sciml_data.cli.program import Verb
 
 # Options for runs only: parameter -> how it is typed.
 RUN_OPTIONS = {
@@ -36,6 +37,7 @@ DATA_OPTIONS = {"sample": "--sample", "sample_seed": "--sample-seed", "shard_mb"
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Dataset (ID):
   sciml-data export croissant tevolop_socal
@@ -64,7 +66,7 @@ Benchmark (BENCHMARK):
   sciml-data export croissant-task uno --to croissant-task.json
   sciml-data export catalogue tevolop --to tevolop.yaml
   sciml-data export formal cloudmask --to cloudmask.md
-"""
+""",
 )
 @click.argument("form", metavar="FORM")
 @click.argument("name", metavar="ID|RUN|BENCHMARK", shell_complete=completion.exported)

@@ -11,20 +11,21 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option, version_option
 from sciml_data.cli.output import check_output, log_left_out, print_or_write
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import Descriptor, Registry, RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data fair tevolop_socal
   sciml-data fair --all --json
   sciml-data fair uno_ccle --version 1.0 --fail-below 80
   sciml-data fair uno_ccle --page index.html
-"""
+""",
 )
 @click.argument("dataset", required=False, shell_complete=completion.datasets)
 @version_option

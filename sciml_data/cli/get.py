@@ -20,6 +20,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, file_rows, log, part_bar
+from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data get tevolop_socal --sample
@@ -37,7 +39,7 @@ Examples:
   sciml-data get tevolop_socal --include 'scedc/20*' --jobs 4
   sciml-data get cloud_slstr_ds1 --split inference --limit 20
   sciml-data get tevolop_socal --version live --start 2020-01-01 --end 2021-01-01
-"""
+""",
 )
 @dataset_argument
 @version_option
@@ -57,7 +59,10 @@ Examples:
     "--include", multiple=True, metavar="GLOB", help="Fetch matching files only. Can be repeated."
 )
 @click.option(
-    "--split", help="Fetch the files of this split only.", shell_complete=completion.splits
+    "--split",
+    metavar="NAME",
+    help="Fetch the files of this split only.",
+    shell_complete=completion.splits,
 )
 @click.option(
     "--limit",
@@ -65,11 +70,20 @@ Examples:
     metavar="N",
     help="Fetch the first N of the selected files only, sorted by path.",
 )
-@click.option("--start", help="Start of the period, inclusive (ISO 8601, UTC; live versions only).")
-@click.option("--end", help="End of the period, exclusive (ISO 8601, UTC; live versions only).")
+@click.option(
+    "--start",
+    metavar="TIME",
+    help="Start of the period, inclusive (ISO 8601, UTC; live versions only).",
+)
+@click.option(
+    "--end",
+    metavar="TIME",
+    help="End of the period, exclusive (ISO 8601, UTC; live versions only).",
+)
 @click.option("--dry-run", is_flag=True, help="Print files, sizes and URLs, and fetch nothing.")
 @click.option(
     "--jobs",
+    metavar="N",
     type=click.IntRange(1),
     default=8,
     show_default=True,

@@ -11,6 +11,7 @@ import click
 
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log, log_left_out, table
+from sciml_data.cli.program import Verb
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.progress import format_bytes
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data list
   sciml-data list --json
-"""
+""",
 )
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print the entries as a JSON list.")

@@ -11,11 +11,12 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out, print_or_write
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data log latest --org "Uni of Example" --system node-a > result-1.txt
@@ -23,31 +24,44 @@ Examples:
   sciml-data log --check result-1.txt
   sciml-data log latest --check result-1.txt
   sciml-data log --rules tevolop > tevolop.yaml
-"""
+""",
 )
 @click.argument("run", required=False, shell_complete=completion.runs)
-@click.option("--org", help="Organisation that submits the run.")
-@click.option("--system", help="Name of the system, as in the folders of the submission.")
+@click.option("--org", metavar="NAME", help="Organisation that submits the run.")
+@click.option(
+    "--system", metavar="NAME", help="Name of the system, as in the folders of the submission."
+)
 @click.option(
     "--status",
+    metavar="STATUS",
     help="Status of the system: cloud, onprem, preview or research.  [default: research]",
 )
-@click.option("--platform", help="MLPerf's name of the platform. Default: the system.")
-@click.option("--poc-name", help="Name of the point of contact.")
-@click.option("--poc-email", help="E-mail address of the point of contact.")
+@click.option(
+    "--platform", metavar="NAME", help="MLPerf's name of the platform. Default: the system."
+)
+@click.option("--poc-name", metavar="NAME", help="Name of the point of contact.")
+@click.option("--poc-email", metavar="ADDRESS", help="E-mail address of the point of contact.")
 @click.option(
     "--output",
+    metavar="FILE",
     type=UserPath(dir_okay=False),
     help="File for the log. Default: stdout.",
 )
 @click.option(
     "--check",
     "file",
+    metavar="FILE",
     type=UserPath(),
     help="Log to check; exit with 1 if it has problems.",
 )
-@click.option("--benchmark", help="Benchmark of the checked log. Default: as the log says.")
-@click.option("--rules", help="Print the rules of this benchmark for the official checker.")
+@click.option(
+    "--benchmark", metavar="NAME", help="Benchmark of the checked log. Default: as the log says."
+)
+@click.option(
+    "--rules",
+    metavar="BENCHMARK",
+    help="Print the rules of this benchmark for the official checker.",
+)
 @registry_option
 @home_option
 @runs_option

@@ -10,7 +10,7 @@ import click
 
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ from_home_option = click.option(
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   sciml-data mirror create DIR tevolop_socal uno_ccle
   sciml-data mirror publish DIR --to /srv/www/data
   sciml-data mirror update DIR
-"""
+""",
 )
 def command() -> None:
     """Make a DataLad dataset of each dataset, for a web server and `datalad clone`.
@@ -52,7 +53,9 @@ Examples:
 )
 @folder_argument
 @click.argument("datasets", nargs=-1, metavar="[ID]...")
-@click.option("--version", help="Version of each dataset. Default: all pinned versions.")
+@click.option(
+    "--version", metavar="VERSION", help="Version of each dataset. Default: all pinned versions."
+)
 @from_home_option
 @registry_option
 @home_option
@@ -80,11 +83,12 @@ def create(
 
 
 @command.command(
+    short_help="Update a mirror to the state of the registry.",
     epilog="""\b
 Examples:
   sciml-data mirror update DIR
   sciml-data mirror update DIR uno_almanac
-"""
+""",
 )
 @folder_argument
 @click.argument("datasets", nargs=-1, metavar="[ID]...")
@@ -116,11 +120,12 @@ def update(
 
 
 @command.command(
+    short_help="Publish a mirror as static files.",
     epilog="""\b
 Examples:
   sciml-data mirror publish DIR --to /srv/www/data
   sciml-data mirror publish DIR --to /srv/store --ria
-"""
+""",
 )
 @folder_argument
 @click.option(

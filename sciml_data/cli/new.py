@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli.options import registry_option
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -35,35 +35,52 @@ LISTS = ("creators", "keywords", "citations", "sources", "mirrors")
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data new my_dataset 1.0 --files RAW_DIR --registry DIR
   sciml-data new my_dataset 1.0 --files RAW_DIR --reader earthquake
   sciml-data new my_dataset 1.1 --files RAW_DIR --like 1.0
-"""
+""",
 )
 @click.argument("dataset", required=False)
 @click.argument("version", required=False)
 @click.option(
     "--files",
+    metavar="DIR",
     type=UserPath(file_okay=False),
     help="Folder of the native files, with their published paths; the manifest is made of it.",
 )
 @click.option(
     "--reader",
+    metavar="NAME",
     help="Module of sciml_data/formats/ that reads the files. Default: csv_table, parquet_table, "
     "netcdf, image_folder or hdf5_arrays by their content; other files have no ready form.",
 )
 @click.option("--like", metavar="VERSION", help="Version to copy the descriptor from.")
-@click.option("--title", help="Title of the dataset, a single line.")
-@click.option("--description", help="Description, 100 characters or more.")
+@click.option("--title", metavar="TEXT", help="Title of the dataset, a single line.")
+@click.option("--description", metavar="TEXT", help="Description, 100 characters or more.")
 @click.option("--license", "license_", metavar="SPDX", help=f"SPDX licence, or {NOT_STATED}.")
-@click.option("--creator", "creators", multiple=True, help="Creator of the data. Can be repeated.")
 @click.option(
-    "--keyword", "keywords", multiple=True, help="Keyword. Repeat it: three or more are needed."
+    "--creator",
+    "creators",
+    metavar="NAME",
+    multiple=True,
+    help="Creator of the data. Can be repeated.",
 )
 @click.option(
-    "--citation", "citations", multiple=True, help="Citation of the data. Can be repeated."
+    "--keyword",
+    "keywords",
+    metavar="WORD",
+    multiple=True,
+    help="Keyword. Repeat it: three or more are needed.",
+)
+@click.option(
+    "--citation",
+    "citations",
+    metavar="TEXT",
+    multiple=True,
+    help="Citation of the data. Can be repeated.",
 )
 @click.option(
     "--source", "sources", multiple=True, metavar="URL", help="Source of the data. Can be repeated."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 dataset_argument = click.argument("dataset", shell_complete=completion.datasets)
 registry_option = click.option(
     "--registry",
+    metavar="DIR",
     type=UserPath(),
     multiple=True,
     help="Registry folder. Repeated: the folders are searched in order; the built-in registry is "
@@ -26,6 +27,7 @@ registry_option = click.option(
 )
 home_option = click.option(
     "--home",
+    metavar="DIR",
     type=UserPath(),
     multiple=True,
     help="Folder of all data and runs. Repeated: further folders are shared homes, which are only "
@@ -34,6 +36,7 @@ home_option = click.option(
 runs_option = click.option(
     "--runs",
     "runs_folder",
+    metavar="DIR",
     type=UserPath(),
     help="Folder of the runs. Default: SCIML_DATA_RUNS, then `runs` in the home.",
 )
@@ -45,6 +48,7 @@ wait_option = click.option(
 )
 version_option = click.option(
     "--version",
+    metavar="VERSION",
     help="Version of the dataset. Default: the newest.",
     shell_complete=completion.versions,
 )
@@ -64,7 +68,12 @@ sample_option = click.option(
     help="Use the synthetic sample, which is generated offline from a seed.",
 )
 seed_option = click.option(
-    "--sample-seed", type=int, default=0, show_default=True, help="Seed of the synthetic sample."
+    "--sample-seed",
+    metavar="N",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the synthetic sample.",
 )
 sample_set_option = click.option(
     "--sample-set",
@@ -90,11 +99,16 @@ def benchmark_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--split",
+            metavar="NAME",
             help="Split of the benchmark. Default: the headline split.",
             shell_complete=completion.splits,
         ),
-        click.option("--variant", help="Variant of the task, for benchmarks with several."),
-        click.option("--dataset", help="Dataset to use, for benchmarks with several."),
+        click.option(
+            "--variant", metavar="NAME", help="Variant of the task, for benchmarks with several."
+        ),
+        click.option(
+            "--dataset", metavar="ID", help="Dataset to use, for benchmarks with several."
+        ),
         click.option(
             "--set",
             "overrides",

@@ -6,10 +6,12 @@ Progress is a bar on a terminal, and a line per minute in a log file.
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +20,69 @@ from sciml_data.errors import MAX_PRINTED_PROBLEMS, CallError, Problem
 if TYPE_CHECKING:
     from sciml_data.registry import Manifest
 
+logger = logging.getLogger(__name__)
 MIN_CUT = 12  # characters of a cell that is cut
 LINE_EVERY_S = 60.0  # a batch job of a day then logs at most 1,440 lines
 
 
-def log(line: str) -> None:
-    """Print a line to stderr."""
-    import click
+class StderrHandler(logging.Handler):
+    """Prints lines of the log to standard error as it is at that moment, above a progress bar."""
 
-    click.echo(line, err=True)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line."""
+        import click
+
+        with _above_bars():
+            click.echo(self.format(record), err=True)
+
+
+@contextlib.contextmanager
+def logging_to_stderr(level: int) -> Iterator[None]:
+    """Print the log of the package to standard error during the block.
+
+    A block inside of another one, of a command below another command, changes the level only.
+
+    Args:
+        level: least level that is printed, as in `logging`. Below DEBUG, each line has its time
+            and module.
+    """
+    package = logging.getLogger("sciml_data")
+    outer = next((each for each in package.handlers if isinstance(each, StderrHandler)), None)
+    handler = outer or StderrHandler()
+    if level < logging.DEBUG:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    before = package.level, package.propagate
+    # A handler of the root logger, which some libraries add, would print each line again.
+    package.propagate = False
+    package.setLevel(level)
+    package.addHandler(handler)  # once: a second time has no effect
+    try:
+        yield
+    finally:
+        if outer is None:
+            package.removeHandler(handler)
+        package.setLevel(before[0])
+        package.propagate = before[1]
+
+
+def shows_progress() -> bool:
+    """Return whether progress is printed: not with -q."""
+    return logger.isEnabledFor(logging.INFO)
+
+
+def _above_bars() -> AbstractContextManager[Any]:
+    """Return a block in which progress bars are not on the terminal."""
+    if "tqdm" not in sys.modules:
+        return contextlib.nullcontext()
+    import tqdm
+
+    block: AbstractContextManager[Any] = tqdm.tqdm.external_write_mode(file=_obeying_stderr())
+    return block
+
+
+def log(line: str) -> None:
+    """Log a line that a user should read: it is printed to standard error, except with -q."""
+    logger.info(line)
 
 
 def log_left_out(problems: Sequence[Problem]) -> None:

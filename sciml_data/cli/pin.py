@@ -11,6 +11,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, mirror_option, registry_option, version_option
 from sciml_data.cli.output import byte_bar, log
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.curate import Pin
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data pin cloud_slstr_ds1 --registry CHECKOUT --dry-run
   sciml-data pin cloud_slstr_ds1 --registry CHECKOUT
   sciml-data pin cloud_slstr_ds2 --registry CHECKOUT --listing
-"""
+""",
 )
 @click.argument("dataset", shell_complete=completion.datasets)
 @version_option

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -33,20 +33,20 @@ GROUPS = {
     "Data": {
         "list": "List the datasets, versions and benchmarks of the registry.",
         "search": "Find datasets and benchmarks by words.",
-        "describe": "Print a dataset's licence, size, variables, splits and mirrors.",
+        "describe": "Print licence, size, variables, splits and mirrors (info).",
         "get": "Fetch a dataset, or make its synthetic sample.",
         "adopt": "Import a local folder as a dataset's files.",
-        "verify": "Check files against the manifest; --repair refetches wrong files.",
+        "verify": "Check files against the manifest; repair wrong files.",
         "convert": "Convert verified files to analysis-ready NetCDF.",
         "sample-report": "Print percentiles of a sample beside those of real data.",
         "cache": "Print what the home has stored; free space.",
-        "config": "Print the settings, versions and extras that are in force.",
+        "config": "Print the settings, versions and extras in force.",
     },
     "Benchmarks": {
         "run": "Train and score a benchmark, and write its record.",
-        "sbatch": "Write the job script of a run under Slurm.",
-        "runs": "List the runs in the home; note and remove runs.",
-        "show": "Print a run's scores beside the baselines, and draw its figures.",
+        "sbatch": "Write or submit a Slurm job that runs a benchmark.",
+        "runs": "List, filter, note and remove the runs in the home.",
+        "show": "Print a run's scores and baselines; draw its figures.",
         "score": "Score predictions that another program made.",
         "split": "Write the ids of the samples in each part of a split.",
         "rescore": "Recompute a run's scores from its stored predictions.",
@@ -55,22 +55,22 @@ GROUPS = {
     "Results": {
         "aggregate": "Summarise repeats of a run: median, spread, time to target.",
         "board": "Print a board of runs: Markdown, CSV, JSON or HTML.",
-        "submit": "Pack runs as a submission, check it, and make a branch of it.",
+        "submit": "Pack and check a submission, and make a branch of it.",
         "site": "Build a static site of datasets, benchmarks and runs.",
-        "export": "Write a dataset's description, or a run, in a standard format.",
+        "export": "Write a dataset or a run in a standard format.",
         "results": "Store records of runs; write pages of results from them.",
     },
     "Registry": {
         "new": "Start the folder of a new dataset.",
-        "check": "Check every descriptor, manifest and task; --live: dead links.",
+        "check": "Check descriptors, manifests, tasks and links.",
         "derive": "Update derived files: catalogue, checksums, README tables.",
         "diff": "Compare two versions of a dataset: files, descriptor, values.",
         "pin": "Record checksums of fetched files in the registry.",
-        "fair": "Assess a dataset by the FAIRsFAIR metrics; write its landing page.",
-        "rate": "Rate a benchmark by the rubric of the MLCommons Science working group.",
+        "fair": "Assess a dataset by the FAIRsFAIR metrics.",
+        "rate": "Rate a benchmark by the rubric of MLCommons Science.",
         "cite": "Print how to cite a dataset and this software.",
-        "mirror": "Make DataLad mirrors of the registry for `datalad clone`.",
-        "publish": "Send a dataset to Zenodo or another InvenioRDM repository, as a draft.",
+        "mirror": "Make DataLad mirrors of the registry.",
+        "publish": "Send a dataset to Zenodo or another InvenioRDM server.",
         "catalog": "Write an Intake catalogue of the ready files in the home.",
     },
 }
@@ -98,6 +98,8 @@ DISK_ERRORS = {
 }
 
 
+# Levels of the log, those of `logging`, which is imported only where a command runs.
+DEBUG, VERBOSE, NORMAL, QUIET = 1, 10, 20, 30
 IGNORED_S = 2.0  # after the first Ctrl-C: a second one that soon is the same wish
 # Verb -> what is kept when it is stopped, and how to resume.
 KEPT = {
@@ -164,7 +166,69 @@ def set_trust(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     ctx.with_resource(trusting(trust_code=value, ask=ask if can_ask else None))
 
 
-class LazyGroup(click.Group):
+VERBOSITY = "sciml_data.verbosity"  # in the context of click: the level of the log
+
+
+def _set_level(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """Return a callback that sets the level of the log if its option was given."""
+
+    def callback(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001
+        if value:
+            ctx.meta[VERBOSITY] = level
+
+    return callback
+
+
+def _switch(*names: str, level: int, text: str) -> click.Option:
+    callback = _set_level(level)
+    return click.Option([*names], is_flag=True, expose_value=False, callback=callback, help=text)
+
+
+# Options of every verb; `sciml-data -q get …` and `sciml-data get -q …` mean the same.
+COMMON = (
+    _switch("-q", "--quiet", level=QUIET, text="Print no messages and no progress, only errors."),
+    _switch("-v", "--verbose", level=VERBOSE, text="Print more messages: each file, try and step."),
+    _switch(
+        "--debug", level=DEBUG, text="Print all messages with time and module, and tracebacks."
+    ),
+)
+
+
+class _CommonOptions:
+    """Add the options that every verb has, and send the log to standard error."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters of the command, the common ones last."""
+        *own, help_option = super().get_params(ctx)  # type: ignore[misc]
+        return [*own, *COMMON, help_option]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the options, in sections where there are many."""
+        from sciml_data.cli.help import write_options
+
+        write_options(self.get_params(ctx), ctx, formatter)
+        if isinstance(self, click.Group):
+            self.format_commands(ctx, formatter)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; lines of the log go to standard error."""
+        from sciml_data.cli.output import logging_to_stderr
+
+        with logging_to_stderr(ctx.meta.get(VERBOSITY, NORMAL)):
+            return super().invoke(ctx)  # type: ignore[misc]
+
+
+class Verb(_CommonOptions, click.Command):
+    """A command of `sciml-data`."""
+
+
+class VerbGroup(_CommonOptions, click.Group):
+    """A command of `sciml-data` that has commands below it."""
+
+    command_class = Verb
+
+
+class LazyGroup(VerbGroup):
     """A group that imports a command only when it is used, which keeps --help fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -202,10 +266,23 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start here: sciml-data run tevolop --sample. Exit codes: 0 done, 1 the data are wrong, "
-    "2 the call is wrong. With --json, failures are JSON on standard output, too.",
+    epilog="""\b
+Examples:
+  sciml-data list                         what there is
+  sciml-data info tevolop_socal           size, licence, variables, splits
+  sciml-data get tevolop_socal            fetch it
+  sciml-data convert tevolop_socal        make NetCDF files of it
+  sciml-data run tevolop --sample         train and score on synthetic data
+  sciml-data VERB --help                  options and examples of a verb
+
+\b
+Exit codes: 0 done, 1 the data are wrong, 2 the call is wrong, 130 Ctrl-C.
+Completion: eval "$(_SCIML_DATA_COMPLETE=bash_source sciml-data)"
+""",
 )
-@click.version_option(__version__, prog_name="sciml-data")
+@click.version_option(
+    __version__, "-V", "--version", prog_name="sciml-data", help="Print the version and exit."
+)
 def group() -> None:
     """Scientific machine-learning datasets: find, fetch, verify, convert, open, train, score."""
 
@@ -329,6 +406,10 @@ def _run_group(stop: Stop) -> None:
 
 
 def _end_failed(error: SciMLDataError) -> NoReturn:
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
     click.echo(f"error: {error}", err=True)
     _print_json(error, error.exit_code)
     sys.exit(error.exit_code)

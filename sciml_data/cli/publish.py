@@ -18,7 +18,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def _shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   sciml-data publish zenodo my_waves --sandbox --dry-run
@@ -77,7 +78,7 @@ Examples:
 
 A token is needed, except for --dry-run: SCIML_DATA_TOKENS=HOST=TOKEN, `tokens` of the
 configuration, or the keyring of the operating system (docs/how-to/publish.md).
-"""
+""",
 )
 def command() -> None:
     """Send a dataset to a repository, which gives it a DOI.

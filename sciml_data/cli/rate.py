@@ -9,18 +9,20 @@ import click
 
 from sciml_data.cli import completion
 from sciml_data.cli.options import registry_option
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data rate tevolop
   sciml-data rate uno --json
   sciml-data rate --all
-"""
+""",
 )
 @click.argument("benchmark", required=False, shell_complete=completion.benchmarks)
 @registry_option

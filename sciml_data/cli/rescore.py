@@ -22,18 +22,20 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.bench import Difference, Source, Task
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data rescore latest
   sciml-data rescore runs/20260807T120000Z-residual-lstm-temporal-s0 --json
   sciml-data rescore results/lab/earthquake/node-a/first
-"""
+""",
 )
 @click.argument("run", shell_complete=completion.runs)
 @mirror_option

@@ -11,11 +11,12 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log_left_out
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
 
 results_option = click.option(
     "--results",
+    metavar="DIR",
     type=UserPath(file_okay=False),
     default="results",
     show_default=True,
@@ -26,18 +27,19 @@ DEFAULT_PAGES = Path("docs") / "results"
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   sciml-data results add RUN RUN RUN --name auc-row
   sciml-data results build
   sciml-data results check
-"""
+""",
 )
 def command() -> None:
     """Store records of runs in results/, and write docs/results/*.md from them.
 
-    Prose of a page is written by hand; tables and numbers stand between comments, which say what to
-    print, and are written by `build`. results/README.md explains the comments.
+    The text of a page is written by hand. `build` writes its tables and numbers between comments,
+    which say what to print; results/README.md explains them.
     """
 
 
@@ -49,7 +51,7 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
-@click.option("--name", required=True, help="Name of the runs, such as auc-row.")
+@click.option("--name", metavar="NAME", required=True, help="Name of the runs, such as auc-row.")
 @click.option("--allow-dirty", is_flag=True, help="Accept runs of code with uncommitted changes.")
 @results_option
 @home_option

@@ -24,6 +24,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
+from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ FIXED = {
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data run tevolop --sample
@@ -64,7 +66,7 @@ Examples:
   sciml-data run tevolop --strategy mirrored:2 --threads 2
   sciml-data run tevolop --stage-only
   srun --nodes=2 sciml-data run tevolop --nodes 2 --name first
-"""
+""",
 )
 @click.argument("benchmark", shell_complete=completion.benchmarks)
 @click.option(
@@ -76,12 +78,15 @@ Examples:
 )
 @click.option(
     "--split",
+    metavar="NAME",
     help="Split to train and score on. Default: the headline split.",
     shell_complete=completion.splits,
 )
-@click.option("--variant", help="Variant of the task, for benchmarks with several.")
-@click.option("--dataset", help="Dataset to use, for benchmarks with several.")
-@click.option("--seed", type=int, help="Seed of weights, dropout and batch order.  [default: 0]")
+@click.option("--variant", metavar="NAME", help="Variant of the task, for benchmarks with several.")
+@click.option("--dataset", metavar="ID", help="Dataset to use, for benchmarks with several.")
+@click.option(
+    "--seed", metavar="N", type=int, help="Seed of weights, dropout and batch order.  [default: 0]"
+)
 @click.option(
     "--seeds",
     metavar="A-B",
@@ -106,18 +111,28 @@ Examples:
 @click.option("--resume", metavar="RUN", help="Run to resume: a path, an id or `latest`.")
 @click.option(
     "--strategy",
+    metavar="NAME",
     default="auto",
     show_default=True,
     help="Distribution strategy: auto, default, mirrored, mirrored:N or multiworker.",
 )
-@click.option("--backend", help="Backend of Keras: tensorflow, or jax (experimental).")
-@click.option("--threads", type=click.IntRange(1), help="Number of threads of the backend.")
+@click.option(
+    "--backend", metavar="NAME", help="Backend of Keras: tensorflow, or jax (experimental)."
+)
+@click.option(
+    "--threads", metavar="N", type=click.IntRange(1), help="Number of threads of the backend."
+)
 @click.option(
     "--nodes",
+    metavar="N",
     type=click.IntRange(1),
     help="Number of nodes of the Slurm step around this command; see `sbatch`.",
 )
-@click.option("--name", help="Name of the run's folder. An existing run with this name is resumed.")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the run's folder. An existing run with this name is resumed.",
+)
 @click.option(
     "--clear-cache",
     is_flag=True,

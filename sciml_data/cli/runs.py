@@ -13,6 +13,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log, log_left_out, log_one_left_out, table
+from sciml_data.cli.program import VerbGroup
 from sciml_data.errors import CallError
 
 NOTE_NAME = "note.txt"  # of the user, beside the record, which is never changed
@@ -21,6 +22,7 @@ DIGITS = 6  # enough to see which of two runs is better
 
 @click.group(
     "runs",
+    cls=VerbGroup,
     invoke_without_command=True,
     epilog="""\b
 Examples:
@@ -30,9 +32,9 @@ Examples:
   sciml-data runs rm 3f2a91c0
 """,
 )
-@click.option("--benchmark", help="Runs of this benchmark only.")
-@click.option("--split", help="Runs of this split only.")
-@click.option("--model", help="Runs of this model only.")
+@click.option("--benchmark", metavar="NAME", help="Runs of this benchmark only.")
+@click.option("--split", metavar="NAME", help="Runs of this split only.")
+@click.option("--model", metavar="NAME", help="Runs of this model only.")
 @click.option("--best", is_flag=True, help="Order by the headline score, the best run first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as a JSON list.")
 @home_option

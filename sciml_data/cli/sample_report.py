@@ -18,6 +18,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import log
+from sciml_data.cli.program import Verb
 
 NOTHING = "-"
 SIDES = ("sample", "real")
@@ -25,12 +26,13 @@ NAME, WIDTH = 20, 10  # of columns
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data sample-report cloud_slstr_ds1
   sciml-data sample-report cloud_slstr_ds1 --split aatsr --mirror file:../shared/mirror
   sciml-data sample-report cloud_slstr_ds1 --sample-set count.training=20 --format json
-"""
+""",
 )
 @dataset_argument
 @version_option
@@ -40,7 +42,9 @@ Examples:
 @registry_option
 @home_option
 @wait_option
-@click.option("--split", help="Split of the real data. Default: that of the descriptor.")
+@click.option(
+    "--split", metavar="NAME", help="Split of the real data. Default: that of the descriptor."
+)
 @click.option(
     "--format",
     "form",

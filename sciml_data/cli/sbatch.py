@@ -10,7 +10,7 @@ import click
 
 from sciml_data.cli.options import home_of
 from sciml_data.cli.output import log, print_or_write
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
 
 # Options of `run` that the job script sets itself.
@@ -18,6 +18,7 @@ DECIDED = {"nodes": "--nodes", "stage_only": "--stage-only", "as_json": "--json"
 
 
 @click.command(
+    cls=Verb,
     context_settings={"ignore_unknown_options": True},
     epilog="""\b
 Examples:
@@ -28,24 +29,36 @@ Examples:
 )
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="BENCHMARK …")
 @click.option(
-    "--nodes", type=click.IntRange(1), default=1, show_default=True, help="Number of nodes."
+    "--nodes",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of nodes.",
 )
 @click.option(
     "--ntasks-per-node",
+    metavar="N",
     type=click.IntRange(1),
     default=1,
     show_default=True,
     help="Number of processes on each node; they share its GPUs equally.",
 )
 @click.option(
-    "--cpus-per-task", type=click.IntRange(1), help="Number of cores and threads of a process."
+    "--cpus-per-task",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Number of cores and threads of a process.",
 )
-@click.option("--gpus-per-node", type=click.IntRange(1), help="Number of GPUs of each node.")
-@click.option("--time", help="Time limit, as HH:MM:SS.")
-@click.option("--partition", help="Partition (queue).")
-@click.option("--account", help="Account to charge.")
+@click.option(
+    "--gpus-per-node", metavar="N", type=click.IntRange(1), help="Number of GPUs of each node."
+)
+@click.option("--time", metavar="TIME", help="Time limit, as HH:MM:SS.")
+@click.option("--partition", metavar="NAME", help="Partition (queue).")
+@click.option("--account", metavar="NAME", help="Account to charge.")
 @click.option(
     "--output",
+    metavar="FILE",
     type=UserPath(dir_okay=False),
     help="File for the script. Default: stdout.",
 )

@@ -24,31 +24,39 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data score uno predicted.csv --dataset uno_ccle --split cell --name forest
   sciml-data score uno predicted.parquet --dataset uno_ccle --split cell --name forest --seed 1
   sciml-data score em_denoise images.nc --sample --name bm3d --json
-"""
+""",
 )
 @click.argument("benchmark", shell_complete=completion.benchmarks)
 @click.argument("predictions", type=UserPath())
 @benchmark_options
 @click.option(
-    "--name", default="external", show_default=True, help="Name of the model, as boards show it."
+    "--name",
+    metavar="NAME",
+    default="external",
+    show_default=True,
+    help="Name of the model, as boards show it.",
 )
 @click.option(
     "--seed",
+    metavar="N",
     type=int,
     default=0,
     show_default=True,
     help="Seed of the model's training. Repeats of a model differ in their seeds.",
 )
-@click.option("--units", help="Unit of the predictions, if the file does not state it.")
+@click.option(
+    "--units", metavar="UNIT", help="Unit of the predictions, if the file does not state it."
+)
 @sample_option
 @seed_option
 @sample_set_option

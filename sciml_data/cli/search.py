@@ -8,17 +8,19 @@ import click
 
 from sciml_data.cli.list_ import print_entries
 from sciml_data.cli.options import registry_option
+from sciml_data.cli.program import Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data search cloud
   sciml-data search electron diffraction
-"""
+""",
 )
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
 @registry_option

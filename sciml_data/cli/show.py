@@ -13,13 +13,14 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log_left_out
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data show latest
@@ -27,12 +28,13 @@ Examples:
   sciml-data show 3f2a91c0 --json
   sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
   sciml-data show 3f2a91c0 --compare 77d0c4e1
-"""
+""",
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the record (or records) as JSON.")
 @click.option(
     "--figures",
+    metavar="DIR",
     type=UserPath(file_okay=False),
     help="Folder for copies of the figures, which are stored in the run's folder.",
 )

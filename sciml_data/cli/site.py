@@ -11,19 +11,27 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log, log_left_out
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
     from sciml_data.results.mlperf_log import Submitter
 
 
-@click.group()
+@click.group(
+    cls=VerbGroup,
+    epilog="""\b
+Examples:
+  sciml-data site build --to public
+  sciml-data site build --to public latest --benchmark tevolop
+""",
+)
 def command() -> None:
     """Build a static site of datasets, benchmarks and runs."""
 
 
 @command.command(
+    short_help="Write the site, and print the path of its first page.",
     epilog="""\b
 Examples:
   sciml-data site build --to public
@@ -32,7 +40,7 @@ Examples:
   sciml-data site build --to public --base-url https://example.org/science/
   sciml-data site build --to public --samples --draw
   sciml-data site build --to public --org "Example Laboratory" --system workstation
-"""
+""",
 )
 @click.argument("runs", nargs=-1, metavar="[RUN_OR_FOLDER]...", shell_complete=completion.runs)
 @click.option(
@@ -46,6 +54,7 @@ Examples:
 @click.option(
     "--benchmark",
     "benchmarks",
+    metavar="NAME",
     multiple=True,
     help="Benchmark to include, with its datasets and runs. Can be repeated. Default: all.",
 )
@@ -55,9 +64,13 @@ Examples:
     help="Public address of the site, for canonical links and the site map.",
 )
 @click.option(
-    "--org", help="Organisation that made the runs: adds their MLPerf logs; needs --system."
+    "--org",
+    metavar="NAME",
+    help="Organisation that made the runs: adds their MLPerf logs; needs --system.",
 )
-@click.option("--system", help="Name of the system of the runs in their logs; needs --org.")
+@click.option(
+    "--system", metavar="NAME", help="Name of the system of the runs in their logs; needs --org."
+)
 @click.option("--samples", is_flag=True, help="Make the synthetic samples that the pictures need.")
 @click.option("--draw", is_flag=True, help="Draw the figures of the runs first.")
 @registry_option

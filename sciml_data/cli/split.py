@@ -21,30 +21,33 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import check_output
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Example:
   sciml-data split export uno --dataset uno_ccle --split cell --to ids.csv
-"""
+""",
 )
 def command() -> None:
     """Write the ids of the samples in each part of a split."""
 
 
 @command.command(
+    short_help="Write part, id and keys of every predicted value.",
     epilog="""\b
 Examples:
   sciml-data split export uno --dataset uno_ccle --split cell --to ids.csv
   sciml-data split export em_denoise --sample --to ids.nc
-"""
+""",
 )
 @click.argument("benchmark", shell_complete=completion.benchmarks)
 @benchmark_options
 @click.option(
     "--to",
+    metavar="FILE",
     type=UserPath(dir_okay=False),
     required=True,
     help="File for the ids: .csv, or .nc with a group for each part.",

@@ -13,7 +13,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, registry_option, runs_option
 from sciml_data.cli.output import log_one_left_out
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError, one_line
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATH = UserPath()
 repository_option = click.option(
     "--repository",
+    metavar="DIR",
     type=PATH,
     help="Checkout of the code; its history must contain the commit of the runs. Default: the "
     "checkout this command runs from.",
@@ -30,42 +31,55 @@ repository_option = click.option(
 
 
 @click.group(
+    cls=VerbGroup,
     epilog="""\b
 Examples:
   sciml-data submit pack latest --org lab --system node-a --descriptor first --to results
   sciml-data submit check results/lab/earthquake/node-a/first
   sciml-data submit pr results/lab/earthquake/node-a/first --dry-run
-"""
+""",
 )
 def command() -> None:
     """Pack runs as a submission, check it, make a branch of it, or compare a run with it."""
 
 
 @command.command(
+    short_help="Write the folder of a submission.",
     epilog="""\b
 Examples:
   sciml-data submit pack latest --org lab --system node-a --descriptor first --to results
   sciml-data submit pack RUN RUN RUN --org lab --system node-a --descriptor five-seeds \\
       --to results --contribution text.md --poc-name 'A. Person' --poc-email a@example.org
-"""
+""",
 )
 @click.argument("runs", nargs=-1, required=True, shell_complete=completion.runs)
-@click.option("--org", required=True, help="Organisation; the name of a folder.")
-@click.option("--system", required=True, help="Computer; the name of a folder.")
-@click.option("--descriptor", required=True, help="Name of this submission, such as experiment-1.")
-@click.option("--to", type=PATH, required=True, help="Root of the tree of submissions.")
+@click.option("--org", metavar="NAME", required=True, help="Organisation; the name of a folder.")
+@click.option("--system", metavar="NAME", required=True, help="Computer; the name of a folder.")
+@click.option(
+    "--descriptor",
+    metavar="NAME",
+    required=True,
+    help="Name of this submission, such as experiment-1.",
+)
+@click.option(
+    "--to", metavar="DIR", type=PATH, required=True, help="Root of the tree of submissions."
+)
 @click.option(
     "--status",
+    metavar="STATUS",
     default="research",
     show_default=True,
     help="Status of the system: research, onprem, cloud or preview.",
 )
-@click.option("--platform", help="Platform in the MLPerf log. Default: the system.")
-@click.option("--poc-name", help="Name of the point of contact.")
-@click.option("--poc-email", help="E-mail address of the point of contact.")
-@click.option("--contribution", type=PATH, help="Markdown file to include in the document.")
+@click.option("--platform", metavar="NAME", help="Platform in the MLPerf log. Default: the system.")
+@click.option("--poc-name", metavar="NAME", help="Name of the point of contact.")
+@click.option("--poc-email", metavar="ADDRESS", help="E-mail address of the point of contact.")
+@click.option(
+    "--contribution", metavar="FILE", type=PATH, help="Markdown file to include in the document."
+)
 @click.option(
     "--system-file",
+    metavar="FILE",
     type=PATH,
     help="JSON file that describes the system, for fields that records lack.",
 )
@@ -104,12 +118,13 @@ def pack(
 
 
 @command.command(
+    short_help="Print the verdict on every submission in a folder.",
     epilog="""\b
 Examples:
   sciml-data submit check results/lab/earthquake/node-a/first
   sciml-data submit check results --json
   sciml-data submit check . --since origin/main
-"""
+""",
 )
 @click.argument("folder", type=PATH)
 @click.option(
@@ -165,8 +180,10 @@ Examples:
 )
 @click.argument("folder", type=PATH)
 @click.option("--dry-run", is_flag=True, help="Print branch, message and body; make no branch.")
-@click.option("--to", type=PATH, help="Folder for the files of --dry-run. Default: stdout.")
-@click.option("--checkout", type=PATH, help="Git checkout to make the branch in.")
+@click.option(
+    "--to", metavar="DIR", type=PATH, help="Folder for the files of --dry-run. Default: stdout."
+)
+@click.option("--checkout", metavar="DIR", type=PATH, help="Git checkout to make the branch in.")
 @click.option(
     "--under", default="", metavar="DIR", help="Folder in the checkout for the tree of submissions."
 )
@@ -207,15 +224,17 @@ def pull_request(folder: Path, *, dry_run: bool, checkout: Path | None, **option
 
 
 @command.command(
+    short_help="Check whether a run of your own reproduces a submission.",
     epilog="""\b
 Examples:
   sciml-data submit compare results/lab/earthquake/node-a/first latest
-"""
+""",
 )
 @click.argument("folder", type=PATH)
 @click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--tolerance",
+    metavar="X",
     type=click.FloatRange(0, 1),
     help="Allowed deviation as a fraction of the median.",
 )
@@ -244,14 +263,15 @@ def compare(
 
 
 @command.command(
+    short_help="Write submissions as MLPerf Training packages.",
     epilog="""\b
 Examples:
   sciml-data submit mlperf results/lab --to mlperf
   sciml-data submit mlperf results/lab/earthquake/node-a/first --to mlperf --json
-"""
+""",
 )
 @click.argument("folder", type=PATH)
-@click.option("--to", type=PATH, required=True, help="Folder for the packages.")
+@click.option("--to", metavar="DIR", type=PATH, required=True, help="Folder for the packages.")
 @registry_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def mlperf(folder: Path, *, to: Path, registry: RegistryPath, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from sciml_data.cli.options import (
     wait_option,
 )
 from sciml_data.cli.output import byte_bar, log
-from sciml_data.cli.program import UserPath
+from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Examples:
   sciml-data verify tevolop_socal --version 1.0
@@ -36,7 +37,7 @@ Examples:
   sciml-data verify tevolop_socal --version 1.0 --ready
   sciml-data verify tevolop_socal --version 1.0 --repair --mirror file:../mirror
   sciml-data verify tevolop_socal --version 1.0 --clone DIR
-"""
+""",
 )
 @dataset_argument
 @version_option
@@ -77,6 +78,7 @@ Examples:
 )
 @click.option(
     "--jobs",
+    metavar="N",
     type=click.IntRange(1),
     default=2,
     show_default=True,
