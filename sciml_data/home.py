@@ -17,8 +17,7 @@ receipt.json  hashes of verified files, with their size, mtime and inode
 listing.csv   first listing of an unpinned version by a mirror
 manifest.csv  manifest of a sample, a live or an unpinned version
 
-Homes can be stacked: a home of one's own, in which everything new is written, and behind it shared
-homes of a site or a group, which are only read.
+Homes can be stacked: everything new is written into the first home; shared homes are only read.
 
 A reader never sees half a file: content is written under a temporary name, flushed to the disk,
 and then renamed.
@@ -30,6 +29,7 @@ import contextlib
 import errno
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -78,7 +78,7 @@ class Waiting:
     """
 
     is_on: bool = True
-    log: Log = lambda _line: None
+    log: Log = logging.getLogger(__name__).info
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ The keywords `version`, `sample`, `registry`, `home`, `log` and `progress` are t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.api.datasets import Log, _discard
+from sciml_data.api.datasets import Log
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import HomePath, find_home
 from sciml_data.progress import Progress
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sciml_data.api.results import PathLike, Run
     from sciml_data.bench.run import Opened
     from sciml_data.bench.scoring import Metric
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["LoadedBenchmark", "benchmarks", "load_benchmark", "run"]
 
@@ -88,7 +91,7 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
     from sciml_data.bench import Request, Sample
     from sciml_data.bench.run import open_benchmark, stage
 
-    log = log or _discard
+    log = log or logger.info
     found = find_registry(registry)
     request = Request(
         name,
@@ -177,7 +180,7 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
     from sciml_data.bench.run import check_outline, prepare, run_once, stage
     from sciml_data.bench.training import own_model_of
 
-    log = log or _discard
+    log = log or logger.info
     found, place = find_registry(registry), find_place(home, runs, wait=wait, log=log)
     is_own = is_own_model(model)
     request = Request(

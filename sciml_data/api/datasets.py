@@ -13,14 +13,17 @@ The functions share these keywords:
     home: folder of all data, as text or Path; or several, of which all but the first are shared
         homes that are only read; or the result of `sciml_data.home.find_home`. None is
         SCIML_DATA_HOME, then the user's data folder.
-    log: callback that gets a line of text for each step.
-    progress: callback (done, total).
+    log: callback that gets a line of text for each step. None is the logger of the module that does
+        the step, below `sciml_data`: `logging.basicConfig(level=logging.INFO)` prints the lines.
+    progress: callback (done, total); or True for a bar, on a terminal or in a notebook. None logs a
+        line a minute, and False nothing.
 
 The stages are imported inside the functions: `sciml-data describe` needs none of them.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, Home, HomePath, find_home
-from sciml_data.progress import Progress, format_bytes
+from sciml_data.progress import Progress, ProgressOption, byte_lines, format_bytes, reporting
 from sciml_data.registry import Descriptor, RegistryPath, find_registry, load_descriptor
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
     from sciml_data.integrations.pooch import DatasetPooch
     from sciml_data.registry import Converted, Fetched, Plan, Verified
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "adopt_dataset",
@@ -143,7 +148,7 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Fetched:
     """Return the native files of a dataset, after missing files are fetched.
 
@@ -183,29 +188,41 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     _check_keywords(descriptor, selection, period, sample_set, sample=sample)
     mirrors = _addresses(mirrors, via)
     if sample:
-        from sciml_data.synthetic import make_sample
-
-        return make_sample(
-            descriptor, root, seed=sample_seed, overrides=sample_set, progress=progress
-        )
-    log = log or _discard
+        return _make_sample(descriptor, root, sample_seed, sample_set, log, progress)
     from sciml_data.transfer import fetch, fetch_live, make_plan, user_mirrors
 
-    if descriptor.live is not None:
-        folder = root.dataset(descriptor.dataset, descriptor.version)
-        bases = user_mirrors(mirrors)
-        return fetch_live(
-            descriptor, folder, start=start, end=end, mirrors=bases, log=log, progress=progress
+    activity = f"get {dataset}"
+    with reporting(progress, activity, byte_lines(activity, log or logger.info)) as report:
+        if descriptor.live is not None:
+            folder = root.dataset(descriptor.dataset, descriptor.version)
+            bases, lines = user_mirrors(mirrors), log or logger.info
+            return fetch_live(
+                descriptor, folder, start=start, end=end, mirrors=bases, log=lines, progress=report
+            )
+        plan = make_plan(
+            descriptor, root, mirrors=mirrors, include=include, split=split, limit=limit, log=log
         )
-
-    plan = make_plan(
-        descriptor, root, mirrors=mirrors, include=include, split=split, limit=limit, log=log
-    )
-    _log_plan(plan, log)
-    fetched = fetch(plan, jobs=jobs, log=log, progress=progress)
+        _log_plan(plan, log or logger.info)
+        fetched = fetch(plan, jobs=jobs, log=log, progress=report)
     if not descriptor.is_pinned:
-        _log_unpinned(plan, log)
+        _log_unpinned(plan, log or logger.info)
     return fetched
+
+
+def _make_sample(
+    descriptor: Descriptor,
+    home: Home,
+    seed: int,
+    overrides: Sequence[str],
+    log: Log | None,
+    progress: ProgressOption,
+) -> Fetched:
+    from sciml_data.synthetic import make_sample, progress_lines
+
+    activity = f"sample of {descriptor.dataset}"
+    lines = progress_lines(activity, log or logger.info)
+    with reporting(progress, activity, lines, unit="part") as report:
+        return make_sample(descriptor, home, seed=seed, overrides=overrides, progress=report)
 
 
 def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the rest are keywords
@@ -220,7 +237,7 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Fetched:
     """Import the files of a local folder as a dataset's native files; every byte is checked.
 
@@ -245,16 +262,18 @@ def adopt_dataset(  # noqa: PLR0913 - the first two name dataset and folder, the
     """
     from sciml_data.transfer import adopt
 
-    return adopt(
-        describe(dataset, version=version, registry=registry),
-        find_home(home, wait=wait, log=log),
-        Path(folder),
-        copy=copy,
-        ignore=ignore,
-        jobs=jobs,
-        log=log,
-        progress=progress,
-    )
+    activity = f"adopt {dataset}"
+    with reporting(progress, activity, byte_lines(activity, log or logger.info)) as report:
+        return adopt(
+            describe(dataset, version=version, registry=registry),
+            find_home(home, wait=wait, log=log),
+            Path(folder),
+            copy=copy,
+            ignore=ignore,
+            jobs=jobs,
+            log=log,
+            progress=report,
+        )
 
 
 def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -273,7 +292,7 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Verified:
     """Return the native files of a dataset after a check against the manifest.
 
@@ -306,24 +325,26 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
     descriptor = describe(dataset, version=version, registry=registry)
     root = find_home(home, wait=wait, log=log)
     folder = root.dataset(dataset, descriptor.version, sample_seed=sample_seed if sample else None)
-    reading: _Reading = {"full": full, "jobs": jobs, "progress": progress}
+    activity = f"{'repair' if repair else 'verify'} {dataset}"
+    with reporting(progress, activity, byte_lines(activity, log or logger.info)) as report:
+        reading: _Reading = {"full": full, "jobs": jobs, "progress": report}
 
-    def native() -> Verified:
+        def native() -> Verified:
+            if repair:
+                return _repair_native(descriptor, root, folder, mirrors, log, reading)
+            from sciml_data.transfer import load_fetched, verify
+
+            return verify(load_fetched(descriptor, folder), **reading, log=log)
+
+        if not ready:
+            return native()
+        from sciml_data.ready import repair_ready, verify_with_ready
+
         if repair:
-            return _repair_native(descriptor, root, folder, mirrors, log, reading)
-        from sciml_data.transfer import load_fetched, verify
-
-        return verify(load_fetched(descriptor, folder), **reading, log=log)
-
-    if not ready:
-        return native()
-    from sciml_data.ready import repair_ready, verify_with_ready
-
-    if repair:
-        verified = native()
-        sets = repair_ready(verified, options=options, log=log, **reading)
-        return replace(verified, ready=sets)
-    return verify_with_ready(descriptor, folder, native, options=options, **reading)
+            verified = native()
+            sets = repair_ready(verified, options=options, log=log, **reading)
+            return replace(verified, ready=sets)
+        return verify_with_ready(descriptor, folder, native, options=options, **reading)
 
 
 class _Reading(TypedDict):
@@ -376,7 +397,7 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     home: HomePath = None,
     wait: bool = True,
     log: Log | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Converted:
     """Return the ready files of a dataset; native files are verified, missing ones converted.
 
@@ -408,24 +429,27 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     descriptor = describe(dataset, version=version, registry=registry)
     require_format(descriptor, find_home(home).dataset(dataset, descriptor.version).native)
     load_format(descriptor.native["reader"], descriptor.folder)  # before minutes of verification
-    verified = verify_dataset(
-        dataset,
-        version=version,
-        sample=sample,
-        sample_seed=sample_seed,
-        registry=registry,
-        home=home,
-        wait=wait,
-        log=log,
-    )
-    return convert(
-        verified,
-        options=options,
-        workers=workers,
-        again=again,
-        log=log,
-        progress=progress,
-    )
+    activity = f"convert {dataset}"
+    with reporting(progress, activity, byte_lines(activity, log or logger.info)) as report:
+        verified = verify_dataset(
+            dataset,
+            version=version,
+            sample=sample,
+            sample_seed=sample_seed,
+            registry=registry,
+            home=home,
+            wait=wait,
+            log=log,
+            progress=report or False,
+        )
+        return convert(
+            verified,
+            options=options,
+            workers=workers,
+            again=again,
+            log=log,
+            progress=report,
+        )
 
 
 def pooch(
@@ -536,7 +560,3 @@ def _log_unpinned(plan: Plan, log: Log) -> None:
             "all files are present; to pin them in a registry: sciml-data pin "
             f"{plan.descriptor.dataset} --version {plan.descriptor.version} --registry CHECKOUT"
         )
-
-
-def _discard(_line: str) -> None:
-    """Log nothing."""

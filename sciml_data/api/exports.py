@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from sciml_data.progress import Log, Progress
 if TYPE_CHECKING:
     from sciml_data.integrations.parquet import Exported
     from sciml_data.registry import RegistryPath
+
+logger = logging.getLogger(__name__)
 
 
 def export_parquet(  # noqa: PLR0913 - the first two name dataset and folder, the rest are keywords
@@ -26,7 +29,7 @@ def export_parquet(  # noqa: PLR0913 - the first two name dataset and folder, th
     shard_bytes: int | None = None,
     registry: RegistryPath = None,
     home: HomePath = None,
-    log: Log = lambda _line: None,
+    log: Log = logger.info,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a converted dataset as Parquet files, or finish an export that was interrupted.

@@ -11,6 +11,7 @@ the folder of the runs, None as the command line finds it.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.api.datasets import Log, _discard, describe
+from sciml_data.api.datasets import Log, describe
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import Home, HomePath, find_home
 from sciml_data.registry import Descriptor, Registry, RegistryPath, find_registry, html_table
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from sciml_data.bench import Difference
     from sciml_data.results.board import Row
     from sciml_data.results.submission import Board as BoardContent
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Board", "Run", "board", "cite", "export", "load_run", "rescore", "score"]
 
@@ -167,7 +170,7 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
     place = find_place(home, runs)
     aligned = align(benchmark.opened, predictions, units=units)
     folder = score_external(
-        benchmark.opened, aligned, home=place, name=name, seed=seed, log=log or _discard
+        benchmark.opened, aligned, home=place, name=name, seed=seed, log=log or logger.info
     )
     return Run(folder, load_record(folder))
 
@@ -212,7 +215,7 @@ def rescore(  # noqa: PLR0913 - the first names the run, the rest are keywords
         folder,
         found,
         stage=lambda task: stage(
-            task, found, home=place, mirrors=mirrors, sample=sample, log=log or _discard
+            task, found, home=place, mirrors=mirrors, sample=sample, log=log or logger.info
         ),
     )
 

@@ -101,7 +101,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
             registry=registry,
             home=home,
             wait=wait,
-            log=log,
             progress=progress,
         )
     _print(fetched, as_json=as_json)

@@ -19,7 +19,7 @@ from sciml_data.cli.options import (
     version_option,
     wait_option,
 )
-from sciml_data.cli.output import byte_bar, file_rows, log
+from sciml_data.cli.output import byte_bar, file_rows
 from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
@@ -115,7 +115,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
             wait=wait,
             workers=cluster or jobs or 1,
             again=again,
-            log=log,
             progress=progress,
         )
     if as_json:

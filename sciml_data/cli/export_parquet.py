@@ -49,7 +49,6 @@ def export_parquet(name: str, options: dict[str, Any]) -> None:
             shard_bytes=None if shard_mb is None else shard_mb * 10**6,
             registry=options["registry"],
             home=options["home"],
-            log=log,
             progress=progress,
         )
     if exported.reused:

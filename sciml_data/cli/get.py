@@ -113,7 +113,6 @@ def command(
             **options,
             sample=sample,
             sample_seed=sample_seed,
-            log=log,
             progress=progress,
         )
     _print_fetched(fetched, as_json=as_json)
@@ -130,7 +129,7 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
             f"--dry-run cannot be used with {', '.join(names)}", untouched="nothing was fetched"
         )
     del options["jobs"], options["wait"]
-    _print_plan(plan_dataset(dataset, **options, log=log), as_json=as_json)
+    _print_plan(plan_dataset(dataset, **options), as_json=as_json)
 
 
 def _print_plan(plan: Plan, *, as_json: bool) -> None:

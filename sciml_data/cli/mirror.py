@@ -79,7 +79,7 @@ def create(
     known = find_registry(registry)
     versions = datalad.select_versions(known if datasets else known.named, datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
-    _print(datalad.create_mirror(folder, versions, hashes=hashes, log=log))
+    _print(datalad.create_mirror(folder, versions, hashes=hashes))
 
 
 @command.command(
@@ -116,7 +116,7 @@ def update(
         find_registry(registry), datasets or datalad.mirror_datasets(folder), None, log
     )
     hashes = _hashes(home, from_home=from_home)
-    _print(datalad.update_mirror(folder, versions, hashes=hashes, log=log))
+    _print(datalad.update_mirror(folder, versions, hashes=hashes))
 
 
 @command.command(
@@ -143,7 +143,7 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     """
     from sciml_data.integrations import datalad
 
-    published = datalad.publish_mirror(folder, to, ria=ria, log=log)
+    published = datalad.publish_mirror(folder, to, ria=ria)
     for repository in published:
         click.echo(repository.place)
     changed = sum(repository.is_new for repository in published)

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 MIN_CUT = 12  # characters of a cell that is cut
-LINE_EVERY_S = 60.0  # a batch job of a day then logs at most 1,440 lines
 
 
 class StderrHandler(logging.Handler):
@@ -65,9 +63,9 @@ def logging_to_stderr(level: int) -> Iterator[None]:
         package.propagate = before[1]
 
 
-def shows_progress() -> bool:
-    """Return whether progress is printed: not with -q."""
-    return logger.isEnabledFor(logging.INFO)
+def shows_bars() -> bool:
+    """Return whether progress is a bar: on a terminal, and not with -q."""
+    return sys.stderr.isatty() and logger.isEnabledFor(logging.INFO)
 
 
 def _above_bars() -> AbstractContextManager[Any]:
@@ -185,43 +183,29 @@ def write_output(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def byte_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+def byte_bar(activity: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a `progress` callback (bytes done, bytes to do) for `fetch` and `verify`."""
-    if not sys.stderr.isatty():
-        yield byte_lines(doing, log)
+    from sciml_data import progress
+
+    if not shows_bars():
+        with progress.repeated(progress.byte_lines(activity, log)) as lines:
+            yield lines
         return
-    import tqdm
-
-    with tqdm.tqdm(
-        desc=doing, unit="B", unit_scale=True, file=_obeying_stderr(), disable=None
-    ) as bar:
-
-        def show(done_bytes: int, total_bytes: int) -> None:
-            if bar.total != total_bytes:  # another stage begins
-                bar.reset(total_bytes)
-            bar.update(done_bytes - bar.n)
-
+    with progress.draw_bar(activity, file=_obeying_stderr()) as show:
         yield show
 
 
 @contextlib.contextmanager
-def part_bar(doing: str) -> Iterator[Callable[[int, int], None]]:
+def part_bar(activity: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a `progress` callback (parts done, all parts) for `make_sample`."""
-    if not sys.stderr.isatty():
+    if not shows_bars():
         from sciml_data.synthetic import progress_lines
 
-        yield progress_lines(doing, log)
+        yield progress_lines(activity, log)
         return
-    import tqdm
+    from sciml_data.progress import draw_bar
 
-    with tqdm.tqdm(
-        desc=doing, unit="part", file=_obeying_stderr(), disable=None, leave=False
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with draw_bar(activity, unit="part", file=_obeying_stderr()) as show:
         yield show
 
 
@@ -231,50 +215,3 @@ def _obeying_stderr() -> Any:
     A bar returns to the start of its line by one; `program.CleanText` would show it.
     """
     return getattr(sys.stderr, "original", sys.stderr)
-
-
-def byte_lines(
-    doing: str,
-    log: Callable[[str], None],
-    *,
-    every_s: float = LINE_EVERY_S,
-    clock: Callable[[], float] = time.monotonic,
-) -> Callable[[int, int], None]:
-    """Return a `progress` callback that logs done, total, rate and time left.
-
-    The rate is measured since the previous line. A stage that ends before its first line is due
-    logs nothing.
-
-    Args:
-        doing: start of each line.
-        log: gets a line.
-        every_s: least time between lines, in seconds.
-        clock: monotonic clock, in seconds.
-    """
-    from sciml_data.progress import format_bytes
-
-    logged_at, logged_bytes, total = clock(), 0, None
-
-    def show(done_bytes: int, total_bytes: int) -> None:
-        nonlocal logged_at, logged_bytes, total
-        now = clock()
-        if total_bytes != total:  # another stage begins
-            logged_at, logged_bytes, total = now, 0, total_bytes
-        if now - logged_at < every_s:
-            return
-        rate = max(done_bytes - logged_bytes, 0) / (now - logged_at)
-        left = f"{_clock_time((total_bytes - done_bytes) / rate)} left" if rate else "stalled"
-        log(
-            f"{doing}: {format_bytes(done_bytes)} of {format_bytes(total_bytes)}, "
-            f"{format_bytes(round(rate))}/s, {left}"
-        )
-        logged_at, logged_bytes = now, done_bytes
-
-    return show
-
-
-def _clock_time(seconds: float) -> str:
-    """Return `1:02:03`, or `2:03` below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

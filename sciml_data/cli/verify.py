@@ -110,7 +110,7 @@ def command(
         _verify_clone(dataset, clone, options, as_json=as_json)
         return
     with byte_bar(f"{'repair' if options['repair'] else 'verify'} {dataset}") as progress:
-        verified = verify_dataset(dataset, **options, log=log, progress=progress)
+        verified = verify_dataset(dataset, **options, progress=progress)
     _print_verified(verified, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ files.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.registry.stages import Converted, Verified
 
+logger = logging.getLogger(__name__)
+
 MAX_INPUTS_NAMED = 16  # in the attributes of a ready file; larger numbers are only counted
 
 
@@ -94,7 +97,7 @@ def convert(
         ConversionError: shards failed for another reason; `.problems` has each reason.
     """
     require_format(verified.descriptor, verified.root)
-    options, log = dict(options or {}), log or (lambda _: None)
+    options, log = dict(options or {}), log or logger.info
     native = _native(verified)
     shards = load_format(native.block["reader"], native.folder).shards(native, options)
     folder, tasks = _plan(verified, native, shards, options)
@@ -170,12 +173,13 @@ def _make_missing(
     throughput = _Throughput(sum(task.inputs_bytes for task in missing), progress)
     try:
         with _open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
-            throughput.started = time.monotonic()
+            throughput.begin()
 
             def finished(task: ShardTask, made: MadeShard) -> None:
                 add(made.entry)
                 for line in made.notices:
                     log(f"{task.shard.name}: {line}")
+                logger.debug("%s: %s", task.shard.name, format_bytes(made.entry.size_bytes))
                 throughput.count(task, made.entry)
 
             failed = make_shards(missing, pool, finished)
@@ -207,6 +211,12 @@ class _Throughput:
     started: float = field(default_factory=time.monotonic)
     read_bytes: int = 0
     written_bytes: int = 0
+
+    def begin(self) -> None:
+        """Start the clock, and report that nothing is done yet."""
+        self.started = time.monotonic()
+        if self.progress is not None:
+            self.progress(0, self.total_bytes)
 
     def count(self, task: ShardTask, entry: Entry) -> None:
         """Add a finished file."""

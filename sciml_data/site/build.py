@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -28,6 +29,8 @@ from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import INDEX, Frame, Page, asset_files
 from sciml_data.site.index_pages import index_page, runs_page
 from sciml_data.site.pictures import sample_picture
+
+logger = logging.getLogger(__name__)
 
 LIST_NAME = "site-files.json"  # the files of a build, which the next build replaces
 SITEMAP_NAME = "sitemap.xml"
@@ -55,7 +58,7 @@ def site_files(
     home: Home,
     *,
     options: SiteOptions | None = None,
-    log: Log = lambda _text: None,
+    log: Log = logger.info,
 ) -> dict[str, bytes]:
     """Return every file of the site by its path.
 

@@ -7,6 +7,7 @@ registry does not pin are listed by its mirrors (see `sciml_data.transfer.listin
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Collection, Sequence
 
 from sciml_data.errors import CallError, ListingError, nearest
@@ -18,6 +19,8 @@ from sciml_data.registry.stages import Plan, PlannedFile, StoredCopy
 from sciml_data.transfer.listing.choose import AcceptedListing, list_files
 from sciml_data.transfer.protocols.mirrors import places, user_mirrors
 from sciml_data.transfer.protocols.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 MAX_SUGGESTIONS = 3
 MAX_COMPARED = 10_000  # paths; comparing a million with a mistyped glob would take minutes
@@ -65,7 +68,7 @@ def make_plan(  # noqa: PLR0913 - the version, which part of it, and how mirrors
             descriptor,
             folder,
             bases=bases,
-            log=log or (lambda _: None),
+            log=log or logger.info,
             retry=retry,
             keep=keep_listing,
         )

@@ -11,6 +11,7 @@ folder (`.DS_Store`, `Thumbs.db`, `.nfs…`) are no data: they are mentioned, an
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterable
@@ -36,6 +37,8 @@ from sciml_data.transfer.download.engine import fetch
 from sciml_data.transfer.download.local_files import StatCache, drop_contradicted, requested_paths
 from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
 from sciml_data.transfer.protocols.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 MARKER_NAME = "SYNTHETIC.json"  # in the folder of a synthetic sample, and in no other folder
 MISSING, CHANGED, UNEXPECTED = "missing", "changed", "unexpected"  # kinds of problems
@@ -94,6 +97,7 @@ def verify(
     Raises:
         VerificationError: files are missing, changed or unexpected; `.problems` has each of them.
     """
+    log = log or logger.info
     problems = differences(fetched, full=full, jobs=jobs, progress=progress, log=log)
     if problems:
         raise _failure(fetched, problems)
@@ -125,6 +129,7 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
         FetchError: a file could not be fetched.
         VerificationError: there are unexpected files; these are left alone.
     """
+    log = log or logger.info
     problems = differences(fetched, full=full, jobs=jobs, progress=progress)
     changed = [problem.place for problem in problems if problem.kind == CHANGED]
     wanted = {problem.place for problem in problems if problem.kind in {MISSING, CHANGED}}
@@ -133,12 +138,12 @@ def repair(  # noqa: PLR0913 - the files, how to read and to fetch them, and two
     # `fetch` takes the lock itself, so it is released in between. Another process can at most
     # fetch the missing files first; they are then found correct.
     with fetched.folder.lock("repair the files"):
-        plan = drop_contradicted(plan, log or (lambda _: None))
+        plan = drop_contradicted(plan, log)
         for path in changed:
             if lstat_inside(fetched.root, path) is not None:
                 wrong = fetched.root / path
                 moved = move_to_quarantine(fetched.folder, wrong, path, label=CHANGED)
-                (log or (lambda _: None))(f"{path} was moved to {moved}")
+                log(f"{path} was moved to {moved}")
     if wanted:
         part = replace(
             plan,
@@ -162,7 +167,7 @@ def differences(
 ) -> list[Problem]:
     """Return one problem for each file that is missing, changed or unexpected, by path.
 
-    The arguments are those of `verify`.
+    The arguments are those of `verify`; without `log`, left-out files are not reported.
     """
     cache = StatCache.of(fetched.folder)
     problems = changed_files(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import pytest
 
-from sciml_data.cli.output import byte_bar, byte_lines
+from sciml_data.cli.output import byte_bar
+from sciml_data.progress import byte_lines, repeated
 
 
 def test_no_bar_is_drawn_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,7 +31,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
     assert lines == [
         "get tiny: 60.0 kB of 1.0 MB, 1.0 kB/s, 15:40 left",
         "get tiny: 600.0 kB of 1.0 MB, 4.5 kB/s, 1:29 left",
-        "get tiny: 600.0 kB of 1.0 MB, 0 bytes/s, stalled",
+        "get tiny: 600.0 kB of 1.0 MB, no new bytes for 1:00",
         "get tiny: 50 bytes of 100 bytes, 1 bytes/s, 1:00 left",
     ]
 
@@ -55,3 +57,27 @@ def test_a_terminal_gets_a_bar(
             progress(done, 3500)
 
     assert "get tiny: 100%" in capsys.readouterr().err
+
+
+def test_a_line_is_repeated_while_nothing_is_reported() -> None:
+    lines: list[str] = []
+    is_logged = threading.Event()
+
+    def log(line: str) -> None:
+        lines.append(line)
+        is_logged.set()
+
+    with repeated(byte_lines("convert tiny", log, every_s=0.01)) as progress:
+        progress(0, 1_000_000)
+        assert is_logged.wait(10)
+
+    assert lines[0] == "convert tiny: 0 bytes of 1.0 MB, no new bytes for 0:00"
+
+
+def test_nothing_is_repeated_before_the_amount_is_known() -> None:
+    lines: list[str] = []
+    progress = byte_lines("get tiny", lines.append, every_s=0)
+
+    progress.repeat()
+
+    assert lines == []

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -68,11 +69,13 @@ from sciml_data.home import DatasetFolder, Home, write_atomically
 if TYPE_CHECKING:
     from sciml_data.bench.training.adapted import OwnTraining  # it imports Keras
 
+logger = logging.getLogger(__name__)
+
 Log = Callable[[str], None]
 
 
 def prepare(
-    request: Request, stage: Callable[[Task], Source], *, log: Log = lambda _text: None
+    request: Request, stage: Callable[[Task], Source], *, log: Log = logger.info
 ) -> Prepared:
     """Check a request, bring its data here, and make its problem and baselines.
 
@@ -154,7 +157,7 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
     resume: Path | None = None,
     is_shared: bool = False,
     monitor_s: float = 1.0,
-    log: Log = lambda _text: None,
+    log: Log = logger.info,
 ) -> Path | None:
     """Train with one seed, score, and write the record.
 

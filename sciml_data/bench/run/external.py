@@ -7,6 +7,7 @@ hardware, is null in it. Boards, submissions and `rescore` accept the record and
 from __future__ import annotations
 
 import datetime
+import logging
 import shlex
 import shutil
 import uuid
@@ -35,6 +36,8 @@ from sciml_data.home import Home
 
 if TYPE_CHECKING:
     from sciml_data.bench.interface import Problem
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[[str], None]
 NOT_TRAINED = "external predictions: another program trained and predicted"
@@ -117,7 +120,7 @@ def score_external(  # noqa: PLR0913 - keyword-only options of the command line
     name: str = EXTERNAL,
     seed: int = 0,
     folder: Path | None = None,
-    log: Log = lambda _text: None,
+    log: Log = logger.info,
 ) -> Path:
     """Store predictions of another program, score them, and write the record.
 

@@ -6,6 +6,7 @@ Keras is chosen or imported.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from sciml_data.bench.scoring.scores import Score
 from sciml_data.bench.task.split import Split, load_split
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import DescriptorError
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[[str], None]
 
@@ -47,7 +50,7 @@ class Opened:
 
 
 def open_benchmark(
-    request: Request, stage: Callable[[Task], Source], *, log: Log = lambda _text: None
+    request: Request, stage: Callable[[Task], Source], *, log: Log = logger.info
 ) -> Opened:
     """Check a request, bring its data here, and make its problem.
 

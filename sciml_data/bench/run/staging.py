@@ -8,6 +8,7 @@ when it was last hashed. A changed file is made again from the native files.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ from sciml_data.registry.stages import Converted, Fetched
 
 if TYPE_CHECKING:
     import xarray as xr
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[[str], None]
 
@@ -92,7 +95,7 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
     mirrors: Sequence[str] = (),
     sample: Sample | None = None,
     clear_cache: bool = False,
-    log: Log = lambda _text: None,
+    log: Log = logger.info,
     progress: Progress | None = None,
 ) -> Source:
     """Fetch, verify, convert and open a task's dataset; skip what is already done.

@@ -7,6 +7,7 @@ answer or asks for a long wait.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from sciml_data.transfer.protocols.source import (
     TransientError,
     unreadable,
 )
+
+logger = logging.getLogger(__name__)
 
 HOSTS_AT_ONCE = 8
 PAUSE_S = 0.5  # between two requests to a host: crawlers that are called polite wait 0.2 to 10 s
@@ -91,7 +94,7 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
     known: Mapping[str, LinkState] | None = None,
     retry: RetryPolicy | None = None,
     pause_s: float = PAUSE_S,
-    log: Log = lambda _: None,
+    log: Log = logger.info,
 ) -> list[LinkState]:
     """Return the state of each link, and of a sample of the files that listings name.
 

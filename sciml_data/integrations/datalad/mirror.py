@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import tempfile
 import uuid
@@ -55,6 +56,8 @@ from sciml_data.registry.layout import Registry, version_key
 from sciml_data.registry.manifest import Manifest, lstat_inside, parse_manifest, read_manifest
 from sciml_data.transfer.download.partial_file import hashes_like
 from sciml_data.transfer.protocols.annex import ProgramError, git, git_succeeds, require_programs
+
+logger = logging.getLogger(__name__)
 
 # In STATE_FOLDER. The first has DataLad's id of the superdataset, and marks a mirror.
 ID_NAME = "superdataset"
@@ -140,7 +143,7 @@ def no_hashes(_: Descriptor) -> dict[str, str]:
 
 
 def create_mirror(
-    root: Path, versions: Versions, *, hashes: HashLookup = no_hashes, log: Log = lambda _: None
+    root: Path, versions: Versions, *, hashes: HashLookup = no_hashes, log: Log = logger.info
 ) -> list[str]:
     """Make a mirror in an empty or new folder, or resume an interrupted call.
 
@@ -179,7 +182,7 @@ def create_mirror(
 
 
 def update_mirror(
-    root: Path, versions: Versions, *, hashes: HashLookup = no_hashes, log: Log = lambda _: None
+    root: Path, versions: Versions, *, hashes: HashLookup = no_hashes, log: Log = logger.info
 ) -> list[str]:
     """Update a mirror to these versions, and add datasets that are not in it.
 

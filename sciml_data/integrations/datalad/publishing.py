@@ -11,6 +11,7 @@ two renames.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from sciml_data.home import write_atomically
 from sciml_data.integrations.datalad.mirror import check_is_mirror, mirror_datasets, repository_id
 from sciml_data.progress import Log
 from sciml_data.transfer.protocols.annex import git, git_succeeds, require_programs
+
+logger = logging.getLogger(__name__)
 
 SUPERDATASET = "datasets"  # published name of the superdataset
 REFERENCES = ("refs/heads/main", "refs/heads/git-annex", "refs/tags")
@@ -46,7 +49,7 @@ class PublishedRepository:
 
 
 def publish_mirror(
-    root: Path, to: Path, *, ria: bool = False, log: Log = lambda _: None
+    root: Path, to: Path, *, ria: bool = False, log: Log = logger.info
 ) -> list[PublishedRepository]:
     """Publish a mirror's repositories in a folder; the superdataset, which names them, is last.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from sciml_data.progress import Log, Progress, format_bytes
 from sciml_data.registry import Verified
 from sciml_data.transfer import RetryPolicy
 from sciml_data.transfer.protocols.source import SourceError
+
+logger = logging.getLogger(__name__)
 
 DEPOSITS_NAME = "deposits.json"
 # help.zenodo.org, "What are the size limitations?", read in 2026. Other instances have their own.
@@ -155,7 +158,7 @@ def publish_files(
     new_version_of: str | None = None,
     publish: bool = False,
     retry: RetryPolicy | None = None,
-    log: Log = lambda _: None,
+    log: Log = logger.info,
     progress: Progress | None = None,
 ) -> Deposit:
     """Send files and metadata, and return the draft or, with `publish`, the record.

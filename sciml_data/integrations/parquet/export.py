@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from sciml_data.integrations.parquet.plan import Config, Shard, about, plan_conf
 from sciml_data.metadata import facts_of
 from sciml_data.progress import Log, Meter, Progress
 from sciml_data.registry.stages import Converted
+
+logger = logging.getLogger(__name__)
 
 STATE = "sciml-data-parquet.json"
 CARD = "README.md"
@@ -55,7 +58,7 @@ def write_parquet(
     folder: Path,
     *,
     shard_bytes: int = SHARD_BYTES,
-    log: Log = lambda _line: None,
+    log: Log = logger.info,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a converted dataset as Parquet files with two descriptions, or finish an export.

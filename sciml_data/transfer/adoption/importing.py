@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -36,6 +37,8 @@ from sciml_data.transfer.download.partial_file import UNPINNED, hash_like, hash_
 from sciml_data.transfer.download.stored_copies import place_copy, stored_copies
 from sciml_data.transfer.listing.listing import save_listing
 from sciml_data.transfer.verification import CHANGED, UNEXPECTED, load_fetched
+
+logger = logging.getLogger(__name__)
 
 STAGING = "adopt"  # folder below `partial/`
 MAX_LOGGED = 5  # problems that are logged before hours of reading; the final error has all
@@ -82,7 +85,7 @@ def adopt(  # noqa: PLR0913 - the dataset, the folder, how to import it, and two
         NoSpaceError: the disk has no room for a copy.
         LockedError: another process works in the dataset's folder.
     """
-    log = log or (lambda _: None)
+    log = log or logger.info
     root = _check_source(descriptor, home, source)
     folder = home.dataset(descriptor.dataset, descriptor.version).own
     with folder.lock(f"adopt {root}"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import re
 import threading
@@ -120,7 +121,9 @@ def fetch(
         if fetched := _existing(plan, jobs):
             return fetched
         plan = replace(plan, folder=plan.folder.own)
-    call = _FetchCall(plan, jobs, progress, log or (lambda _: None), retry or RetryPolicy())
+    call = _FetchCall(
+        plan, jobs, progress, log or logging.getLogger(__name__).info, retry or RetryPolicy()
+    )
     name = f"{plan.descriptor.dataset} {plan.descriptor.version}"
     try:
         with plan.folder.lock(f"fetch {name}"):

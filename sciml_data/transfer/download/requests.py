@@ -8,6 +8,7 @@ one file to one URL).
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import re
 import threading
@@ -37,6 +38,8 @@ from sciml_data.transfer.protocols.source import (
     TransientError,
     unreadable,
 )
+
+logger = logging.getLogger(__name__)
 
 # Share of requests that may be queued anywhere, also before those that wait already.
 ANYWHERE_SHARE = 0.25
@@ -249,6 +252,8 @@ class Mirrors:
         if (mirror, reason) not in self._logged:
             self._logged.add((mirror, reason))
             self._log(line)
+        else:
+            logger.debug(line)
 
 
 @dataclass(frozen=True)
@@ -288,6 +293,7 @@ class FetchContext:
 
     def wait(self, seconds: float) -> None:
         """Wait, and raise StoppedError as soon as the run is stopped."""
+        logger.debug("waiting %.1f s before the next try", seconds)
         (self.retry.pause or self.stop.wait)(seconds)
         self.check_stop()
 
@@ -402,6 +408,8 @@ class Requests:
         start = byte_range.start
         end = byte_range.stop if byte_range.stop < self._file.size_bytes else None
         source = self._context.sources.of(self._address.url)
+        # Without the URL, which may contain a password or a signature.
+        logger.debug("%s from %s, byte %d on", self._file.path, self._address.mirror, start)
         try:
             body = source.open(self._address.url, start=start, end=end, tag=self._tag)
         except UNREADABLE as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from sciml_data.transfer.listing.listing import (
 from sciml_data.transfer.listing.query import ListingClient, MirrorAnswer
 from sciml_data.transfer.protocols.mirrors import Sources, places
 from sciml_data.transfer.protocols.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def list_files(
     folder: DatasetFolder,
     *,
     bases: Sequence[str] = (),
-    log: Log = lambda _: None,
+    log: Log = logger.info,
     retry: RetryPolicy | None = None,
     keep: bool = True,
 ) -> AcceptedListing:

@@ -8,6 +8,7 @@ several ways. The user need not say which: all of them are tried.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import re
 import threading
@@ -29,6 +30,8 @@ from sciml_data.transfer.protocols.source import Source, SourceError, Timeouts
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+logger = logging.getLogger(__name__)
 
 # Scheme of a URL -> module of this package. `fdsn` is not among them: it answers queries and has
 # no files.
@@ -260,7 +263,7 @@ def _protocol(name: str, point: EntryPoint | None) -> Any:
 class Sources:
     """The sources of one run, each created when it is needed first; a context manager."""
 
-    def __init__(self, *, connections: int, timeouts: Timeouts, log: Log = lambda _: None) -> None:
+    def __init__(self, *, connections: int, timeouts: Timeouts, log: Log = logger.info) -> None:
         """Take the connections to keep open to each host, the timeouts, and what gets notices."""
         self._log = log
         self._connections = connections
