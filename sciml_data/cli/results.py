@@ -108,9 +108,11 @@ def check(pages: tuple[Path, ...], results: Path) -> None:
     """Print where PAGEs differ from the stored records.
 
     The exit code is 1 if a page differs. Without PAGE, all pages in docs/results and all stored
-    records are checked, and stored records that no page prints are named.
+    records are checked, and stored records that no page prints are named. In a full clone, records
+    of a commit that is not in its history are named, too.
     """
     from sciml_data.results.pages import (
+        history_problems,
         page_problems,
         script_table_problems,
         stored_problems,
@@ -120,6 +122,7 @@ def check(pages: tuple[Path, ...], results: Path) -> None:
     problems = list(page_problems(_pages(pages), results))
     if not pages:
         problems += [*stored_problems(results), *script_table_problems(results)]
+        problems += history_problems(results)
         problems += unprinted_sets(_pages(()), results)
     for problem in problems:
         click.echo(problem)

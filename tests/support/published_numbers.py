@@ -17,6 +17,7 @@ import numpy as np
 
 BLOCK = re.compile(r"<!-- (table|value|fact) *(.*?)-->(.*?)<!-- end -->", re.DOTALL)
 LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
+TRIVIAL = re.compile(r"<!-- trivial\b(.*?)-->", re.DOTALL)
 RANGE = re.compile(r"(\S+) to (\S+)")
 DIFFERENCE = re.compile(r"(\S+) \((\S+) to (\S+)\)")
 PLACE = {"set", "part", "metric", "against"}
@@ -33,6 +34,9 @@ class Reader:
         self.outcomes: list[str] = []
         for block in LABELS.findall(self.text):
             self.labels |= tomllib.loads(block)
+        self.trivial: dict[str, list[str]] = {}
+        for block in TRIVIAL.findall(self.text):
+            self.trivial |= tomllib.loads(block)
 
     def check(self) -> int:
         """Check every number of the page, and return how many there are.
@@ -89,12 +93,16 @@ class Reader:
         )
         return bool(block["lower_is_better"])
 
+    def trivial_in(self, metric: str) -> list[str]:
+        return self.trivial.get(metric) or self.trivial.get(metric.partition(".")[0]) or []
+
     def best(self, name: str, part: str, metric: str, only: Sequence[str] | None) -> Any:
         names = {who for row in self.rows(name, part, metric) for who in row["baselines"]}
         known = [
             (value, who)
             for who in names
             if (only is None or who in only)
+            and who not in self.trivial_in(metric)
             and (value := self.median(name, part, metric, who)) is not None
         ]
         sign = 1 if self.is_lower_better(name, metric) else -1
@@ -168,7 +176,7 @@ class Reader:
         cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
         labels = {**self.labels, **wanted.get("labels", {})}
         if "script" in wanted:
-            self._script(wanted["script"], cells, made)
+            self._script(wanted["script"], cells, labels, made)
         elif wanted.get("kind") == "comparison":
             self._comparison(wanted, cells, labels)
         else:
@@ -210,8 +218,44 @@ class Reader:
             assert row[0].endswith(label(labels, metric))
             for name, cell in zip(sets, row[1:], strict=False):
                 self._same(cell, self.median(name, part, metric))
+            is_fact = self._bold(row[1:], (sets, part, metric), wanted)
             for title, cell in zip(head, row[1 + len(sets) :], strict=True):
-                self._cell(title, cell, (sets, part, metric), wanted, labels)
+                if title == "than the best baseline" and is_fact:
+                    assert cell == "-", "nothing is better than an equal value"
+                else:
+                    self._cell(title, cell, (sets, part, metric), wanted, labels)
+
+    def _bold(self, cells: list[str], place: tuple[list[str], str, str], wanted: Any) -> bool:
+        """Check which cells are bold, and return whether all scores of the row are equal."""
+        sets, part, metric = place
+        own = [self.median(name, part, metric) for name in sets]
+        names = {
+            who
+            for name in sets
+            for row in self.rows(name, part, metric)
+            for who in row["baselines"]
+        }
+        named = [
+            (
+                who,
+                next(
+                    (v for s in sets if (v := self.median(s, part, metric, who)) is not None), None
+                ),
+            )
+            for who in names & set(wanted.get("baselines") or names)
+        ]
+        known = [v for v in [*own, *(v for _, v in named)] if v is not None]
+        is_fact = len(known) > 2 and len(set(known)) == 1
+        rivals = [v for who, v in named if who not in self.trivial_in(metric)]
+        counted = [v for v in [*own, *rivals] if v is not None]
+        lowest = self.is_lower_better(sets[0], metric)
+        best = (min if lowest else max)(counted, default=None)
+        bold = [cell.strip("*") for cell in cells if cell.startswith("**")]
+        assert len(bold) == (0 if is_fact or best is None else counted.count(best)), place
+        for cell in bold:
+            assert best is not None
+            assert is_rounded(cell, best), place
+        return is_fact
 
     def _places(self, name: str, wanted: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         known = [(row["part"], key_of(row)) for r in self.records(name) for row in r["metrics"]]
@@ -301,17 +345,17 @@ class Reader:
             assert found["result"] == verdict, row
             self.outcomes.append(verdict)
 
-    def _script(self, name: str, cells: list[list[str]], made: str) -> None:
+    def _script(self, name: str, cells: list[list[str]], labels: Any, made: str) -> None:
         path = self.results / name / "table.json"
         if not path.is_file():
             assert cells == []
             return
         document = json.loads(path.read_text())
-        assert cells[0] == document["columns"]
+        assert cells[0] == [labels.get(name, name) for name in document["columns"]]
         for line, row in zip(cells[2:], document["rows"], strict=True):
             for cell, value in zip(line, row, strict=True):
                 if isinstance(value, str):
-                    assert cell == value
+                    assert cell == labels.get(value, value)
                 else:
                     self._same(cell, value)
         assert document["code"]["commit"][:8] in made
@@ -352,8 +396,14 @@ class Reader:
         if value is None:
             assert plain in {"-", ""}, text
             return
-        decimals = len(plain.partition(".")[2])
-        assert abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9), (text, value)
+        assert is_rounded(plain, value), (text, value)
+
+
+def is_rounded(text: str, value: float) -> bool:
+    """Return whether a printed number is a value, to half of its last decimal."""
+    plain = text.replace(",", "")
+    decimals = len(plain.partition(".")[2])
+    return abs(float(plain) - value) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
 
 
 def key_of(row: Mapping[str, Any]) -> str:
@@ -361,7 +411,10 @@ def key_of(row: Mapping[str, Any]) -> str:
 
 
 def label(labels: Mapping[str, str], name: str) -> str:
-    return labels.get(name) or labels.get(name.rpartition(".")[2]) or name
+    metric, _, variant = name.rpartition(".")
+    if name not in labels and metric in labels and variant in labels:
+        return f"{labels[metric]}, {labels[variant]}"
+    return labels.get(name) or labels.get(variant) or name
 
 
 def margin(values: Any, sampling: Sequence[Any]) -> float:

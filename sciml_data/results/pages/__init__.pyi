@@ -1,3 +1,4 @@
+from .history import history_problems
 from .pages import build_pages, page_problems, unprinted_sets
 from .script_tables import script_table_problems, write_script_table
 from .stored import (
@@ -13,6 +14,7 @@ __all__ = [
     "ResultSet",
     "add_runs",
     "build_pages",
+    "history_problems",
     "load_result_set",
     "page_problems",
     "result_set_names",

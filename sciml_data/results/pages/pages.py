@@ -16,8 +16,9 @@ A page is Markdown with comments that describe what is generated after them, up 
 be `least` or `most` (of the seeds), `lower` or `upper` (of the 95 % interval) or `outcome`, too.
 `fact SET KEY/KEY` is a value of the first record. `quote SOURCE` marks numbers that somebody else
 published; these are not written. `tally` counts the results of all comparisons of the page.
-`labels` has names of metrics and baselines for all tables of a page, in TOML; `tables.py` has the
-keys of a table. A result set that does not exist gives "not measured".
+`labels` has names of metrics and baselines for all tables of a page, in TOML, and `trivial` the
+baselines that reach a metric without skill; `tables.py` has the keys of a table. A result set that
+does not exist gives "not measured".
 """
 
 from __future__ import annotations
@@ -32,21 +33,23 @@ from typing import Any
 from sciml_data.bench.scoring.intervals import BETTER, NO_DIFFERENCE, WORSE
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
-from sciml_data.results.pages.evidence import NO_INTERVAL, find_evidence
+from sciml_data.results.pages.evidence import NO_INTERVAL
 from sciml_data.results.pages.script_tables import TABLE_NAME
 from sciml_data.results.pages.stored import result_set_names
 from sciml_data.results.pages.tables import (
     NOT_MEASURED,
     OUTCOME,
     Lookup,
+    PageWords,
     TableRequest,
+    evidence_of,
     number,
     table_text,
 )
 from sciml_data.results.submission.collection import is_submission
 
 MARK = re.compile(r"<!-- (table|value|fact|quote|tally)\b(.*?)-->(.*?)<!-- end -->", re.DOTALL)
-LABELS = re.compile(r"<!-- labels\b(.*?)-->", re.DOTALL)
+WORDS = re.compile(r"<!-- (labels|trivial)\b(.*?)-->", re.DOTALL)
 # In a generated text: the end of the comment before it is missing, or two branches were merged.
 BROKEN = re.compile(r"<!--|^(<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 OPENED = re.compile(r"<!-- (?:table|value|fact|quote|tally|end)\b")
@@ -136,14 +139,14 @@ def prose(text: str) -> str:
 def _built(page: Path, text: str, lookup: Lookup) -> tuple[str, list[Problem]]:
     """Return a page with its generated texts, and what is wrong with it."""
     problems = []
-    labels = _labels(text)
+    page_words = _page_words(text)
 
     def written(match: re.Match[str]) -> str:
         kind, words = match[1], match[2]
         try:
             if kind != "quote" and BROKEN.search(match[3]):
                 raise CallError("has no matching `<!-- end -->`, or marks of a merge conflict")
-            made = WRITERS[kind](words, match[3], lookup, labels)
+            made = WRITERS[kind](words, match[3], lookup, page_words)
         except (SciMLDataError, tomllib.TOMLDecodeError) as error:
             message = error.message if isinstance(error, SciMLDataError) else str(error)
             problems.append(Problem(kind, _place(page, text, match.start()), message))
@@ -176,25 +179,25 @@ def tally(text: str) -> str:
     return ", ".join(f"{counts[result]} {result}" for result in RESULTS if counts[result])
 
 
-def _labels(text: str) -> Mapping[str, str]:
-    labels: dict[str, str] = {}
-    for match in LABELS.finditer(text):
-        labels |= tomllib.loads(match[1])
-    return labels
+def _page_words(text: str) -> PageWords:
+    found: dict[str, dict[str, Any]] = {"labels": {}, "trivial": {}}
+    for match in WORDS.finditer(text):
+        found[match[1]] |= tomllib.loads(match[2])
+    return PageWords(**found)
 
 
-def _table(words: str, _old: str, lookup: Lookup, labels: Mapping[str, str]) -> str:
-    made = table_text(TableRequest.of(tomllib.loads(words), labels), lookup)
+def _table(words: str, _old: str, lookup: Lookup, of_page: PageWords) -> str:
+    made = table_text(TableRequest.of(tomllib.loads(words), of_page), lookup)
     return f"\n{made}\n"
 
 
-def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> str:
+def _value(words: str, _old: str, lookup: Lookup, of_page: PageWords) -> str:
     *place, digits = words.split() if re.search(r" digits=\d+ *$", words) else [*words.split(), ""]
     if len(place) not in {3, 4}:
         raise CallError("`value` takes SET PART METRIC [NAME] [digits=N]")
     if not lookup.has(*place[:3]):
         return NOT_MEASURED
-    found = find_evidence(lookup(place[0]), place[1], place[2])
+    found = evidence_of(TableRequest.of({}, of_page), lookup(place[0]), place[1], place[2])
     size = int(digits.removeprefix("digits=") or DIGITS)
     name = place[3] if len(place) == 4 else "median"
     if name == "outcome":
@@ -207,7 +210,7 @@ def _value(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) ->
     return number(named[name], size)
 
 
-def _fact(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> str:
+def _fact(words: str, _old: str, lookup: Lookup, _of_page: PageWords) -> str:
     name, _, path = words.strip().partition(" ")
     if name not in lookup:
         return NOT_MEASURED
@@ -222,17 +225,17 @@ def _fact(words: str, _old: str, lookup: Lookup, _labels: Mapping[str, str]) -> 
     return f"{value:,}" if isinstance(value, int) else number(value, DIGITS)
 
 
-def _quote(words: str, old: str, _lookup: Lookup, _labels: Mapping[str, str]) -> str:
+def _quote(words: str, old: str, _lookup: Lookup, _of_page: PageWords) -> str:
     if not words.strip():
         raise CallError("`quote` names its source: <!-- quote SOURCE -->0.9<!-- end -->")
     return old
 
 
-def _tally(_words: str, old: str, _lookup: Lookup, _labels: Mapping[str, str]) -> str:
+def _tally(_words: str, old: str, _lookup: Lookup, _of_page: PageWords) -> str:
     return old  # `_built` writes it, when all tables are there
 
 
-WRITERS: Mapping[str, Callable[[str, str, Lookup, Mapping[str, str]], str]] = {
+WRITERS: Mapping[str, Callable[[str, str, Lookup, PageWords], str]] = {
     "table": _table,
     "value": _value,
     "fact": _fact,

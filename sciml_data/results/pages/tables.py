@@ -12,9 +12,13 @@ A table is described in TOML:
     baselines = ["ridge"]               # default: all
     published = true                    # beside scores: figures of the runner's published.toml
     labels = {mse = "squared error"}    # of metrics, parts and baselines
+    trivial = {false_negative = ["all_cloud"]}   # baselines that reach a metric without skill
     digits = 3                          # digits of each number
 
     script = "cloudmask/transfer"       # instead of all others: the table that a script measured
+
+The label of `brier.night` is that of the whole name, or of `brier` and of `night`, or of `night`.
+A trivial baseline is printed, but neither marked as best nor compared with.
 
 Below each table are commit, date, data, versions and command of its runs.
 """
@@ -81,6 +85,14 @@ LIBRARIES = ("tensorflow", "jax", "torch", "keras", "numpy", "scikit-learn", "li
 
 
 @dataclass(frozen=True)
+class PageWords:
+    """What holds for all tables of a page: names, and trivial baselines by metric."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    trivial: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TableRequest:
     """The description of a table; the fields are explained at the top of this module."""
 
@@ -93,11 +105,16 @@ class TableRequest:
     baselines: tuple[str, ...] | None = None
     published: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    trivial: Mapping[str, Sequence[str]] = field(default_factory=dict)
     digits: int = 3
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], labels: Mapping[str, str]) -> TableRequest:
-        """Return the request that a page describes; `labels` are those of the whole page.
+    def of(cls, document: Mapping[str, Any], words: PageWords) -> TableRequest:
+        """Return the request that a page describes.
+
+        Args:
+            document: keys of the table.
+            words: of the whole page; those of the table come first.
 
         Raises:
             CallError: a key or kind does not exist.
@@ -114,7 +131,19 @@ class TableRequest:
         }
         sets = document.get("sets", {})
         values["sets"] = sets if isinstance(sets, Mapping) else {name: name for name in sets}
-        return cls(**{**values, "labels": {**labels, **document.get("labels", {})}})
+        for key in ("labels", "trivial"):
+            values[key] = {**getattr(words, key), **document.get(key, {})}
+        return cls(**values)
+
+    def rivals(self, key: str, known: Iterable[str]) -> list[str]:
+        """Return the baselines that a model is compared with in a metric, of those with a score."""
+        trivial = trivial_baselines(self.trivial, key)
+        return [name for name in known if name in (self.baselines or known) and name not in trivial]
+
+
+def trivial_baselines(trivial: Mapping[str, Sequence[str]], key: str) -> Sequence[str]:
+    """Return the trivial baselines of a metric key: of the key itself, or of its metric."""
+    return trivial.get(key) or trivial.get(key.partition(".")[0]) or ()
 
 
 def table_text(request: TableRequest, lookup: Lookup) -> str:
@@ -205,12 +234,14 @@ def _script_table(request: TableRequest, name: str, lookup: Lookup) -> str:
     if name not in lookup:
         return f"Not measured: `{name}`."
     document = load_script_table(lookup.results, name)
+    labels, digits = request.labels, request.digits
     rows = [
-        [cell if isinstance(cell, str) else _plain(cell, request.digits) for cell in row]
+        [labels.get(cell, cell) if isinstance(cell, str) else _plain(cell, digits) for cell in row]
         for row in document["rows"]
     ]
+    head = [labels.get(name, name) for name in document["columns"]]
     origin_line = script_origin(name, document, _versions(document["software"]))
-    return f"{markdown_table(document['columns'], rows)}\n\n{origin_line}"
+    return f"{markdown_table(head, rows)}\n\n{origin_line}"
 
 
 def _plain(value: object, digits: int) -> str:
@@ -251,13 +282,15 @@ def _scores(request: TableRequest, sets: Mapping[str, ResultSet]) -> list[list[s
     rows = [[*head, *([] if others else [VERDICT])]]
     for part, key in keys:
         found = [stored.metrics.get((part, key)) for stored in sets.values()]
-        cells = _marked(found, baselines, request.digits)
-        evidence = None if others else find_evidence(first, part, key, baselines=request.baselines)
+        cells = _marked(found, baselines, request, key)
+        evidence = None if others else evidence_of(request, first, part, key)
         if evidence:
             ends = [_interval(evidence, request.digits), _range(evidence.metric, request.digits)]
             cells[1:1] = ends
         cells += [str(scores.get((part, key), MISSING)) for scores in figures.values()]
-        rows.append([_label(request, key), *cells, *([evidence.verdict] if evidence else [])])
+        if evidence:  # a row that has the same value throughout is a fact of the part, no score
+            cells.append(MISSING if _is_constant(found, baselines) else evidence.verdict)
+        rows.append([_label(request, key), *cells])
         if len(request.parts) > 1:
             rows[-1][0] = f"{_label(request, part)}: {rows[-1][0]}"
     return _without_empty(rows)
@@ -322,23 +355,54 @@ def _baselines(
     return list(known if request.baselines is None else request.baselines)
 
 
-def _marked(
-    metrics: Sequence[MetricSummary | None], baselines: Sequence[str], digits: int
-) -> list[str]:
-    """Return the scores of models and baselines, the best of them in bold."""
-    known = [metric for metric in metrics if metric is not None]
+def evidence_of(request: TableRequest, stored: ResultSet, part: str, key: str) -> Evidence:
+    """Return what a result set shows beside the baselines that are not trivial."""
+    metric = stored.metrics.get((part, key))
+    names = request.rivals(key, metric.baselines) if metric else None
+    return find_evidence(stored, part, key, baselines=names)
+
+
+def _values(
+    metrics: Sequence[MetricSummary | None], baselines: Sequence[str]
+) -> list[float | None]:
+    """Return the scores of models and baselines."""
     values = [metric.spread.median if metric else None for metric in metrics]
     for name in baselines:
-        scores = (metric.baselines.get(name) for metric in known)
+        scores = (metric.baselines.get(name) for metric in metrics if metric is not None)
         values.append(next((score for score in scores if score is not None), None))
-    best = (min if known[0].lower_is_better else max)(
-        (value for value in values if value is not None), default=None
-    )
+    return values
+
+
+def _is_constant(metrics: Sequence[MetricSummary | None], baselines: Sequence[str]) -> bool:
+    """Return whether all of at least three scores are equal: the metric tells no models apart."""
+    known = [value for value in _values(metrics, baselines) if value is not None]
+    return len(known) > 2 and len(set(known)) == 1
+
+
+def _marked(
+    metrics: Sequence[MetricSummary | None],
+    baselines: Sequence[str],
+    request: TableRequest,
+    key: str,
+) -> list[str]:
+    """Return the scores of models and baselines, the best of those that are not trivial in bold."""
+    values, digits = _values(metrics, baselines), request.digits
+    trivial = trivial_baselines(request.trivial, key)
+    names = [*[""] * len(metrics), *baselines]
+    counted = [
+        value
+        for name, value in zip(names, values, strict=True)
+        if value is not None and name not in trivial
+    ]
+    is_lower_better = next(metric.lower_is_better for metric in metrics if metric is not None)
+    best = (min if is_lower_better else max)(counted, default=None)
+    if _is_constant(metrics, baselines):
+        best = None
     return [
         f"**{number(value, digits)}**"
-        if value is not None and value == best
+        if value is not None and value == best and name not in trivial
         else number(value, digits)
-        for value in values
+        for name, value in zip(names, values, strict=True)
     ]
 
 
@@ -378,12 +442,11 @@ def _comparison(
             rows.append([*words, NOT_MEASURED, *[""] * 5])
             continue
         used |= {row[key]: lookup(row[key]) for key in _sets_of(row)}
-        found = find_evidence(
-            used[row["set"]],
-            row["part"],
-            row["metric"],
-            baselines=request.baselines,
-            against=used[row["against"]] if "against" in row else None,
+        stored, against = used[row["set"]], used[row["against"]] if "against" in row else None
+        found = (
+            find_evidence(stored, *place, against=against)
+            if against
+            else evidence_of(request, stored, *place)
         )
         rows.append([*words, *_compared(found, request)])
     return _without_empty(rows), used
@@ -426,8 +489,12 @@ def _range(metric: MetricSummary, digits: int) -> str:
 
 
 def _label(request: TableRequest, name: str) -> str:
-    """Return the label of a metric, part or baseline: of the name, of its variant, or itself."""
-    return request.labels.get(name) or request.labels.get(name.rpartition(".")[2]) or name
+    """Return the label of a metric, part or baseline, as the top of this module describes it."""
+    labels, (metric, _, variant) = request.labels, name.rpartition(".")
+    both = metric in labels and variant in labels
+    return labels.get(name) or (
+        f"{labels[metric]}, {labels[variant]}" if both else labels.get(variant, name)
+    )
 
 
 def _model(label: str, stored: ResultSet, *, is_single: bool) -> str:

@@ -339,3 +339,57 @@ def test_a_model_with_the_score_of_a_baseline_is_neither_ahead_nor_behind(
 
     assert f"| constant 0.250 | {said} |" in page.read_text()
     Reader(page, folder, ROOT).check()
+
+
+NAMES = """<!-- labels
+rmse = "error"
+a = "first output"
+mean = "constant"
+-->
+"""
+TABLE = '<!-- table\nsets = ["toy/small"]\n-->\n<!-- end -->\n'
+COMPARED = """<!-- table
+kind = "comparison"
+rows = [{what = "a", set = "toy/small", part = "test", metric = "rmse.a"}]
+-->
+<!-- end -->
+"""
+
+
+def built_with(results: Path, page: Path, baselines: dict[str, float], text: str) -> str:
+    """Return a page of two runs with score 0.3 beside baselines, as `build` writes it."""
+    places: dict[str, Any] = {"metrics/0/baselines": baselines}
+    add_runs([run(seed, 0.3, **places) for seed in range(2)], name="small", results=results)
+    page.write_text(text)
+    build_pages([page], results)
+    assert Reader(page, results, ROOT).check() > 0
+    return page.read_text()
+
+
+def test_a_trivial_baseline_is_printed_and_neither_best_nor_compared_with(
+    results: Path, page: Path
+) -> None:
+    trivial = '<!-- trivial\nrmse = ["mean"]\n-->\n'
+    outcome = "<!-- value toy/small test rmse.a outcome --><!-- end -->\n"
+    text = trivial + TABLE + COMPARED + outcome
+
+    made = built_with(results, page, {"mean": 0.0, "ridge": 0.4}, text)
+
+    assert "| rmse.a | **0.300** | 0.300 to 0.300 | 0.000 | 0.400 | ahead with all 2 seeds" in made
+    assert "| a | 0.300 | 0.300 to 0.300 | ridge 0.400 | ahead with all 2 seeds" in made
+    assert "-->ahead with all 2 seeds, no interval<!--" in made
+
+
+def test_nothing_is_best_in_a_metric_with_equal_scores_throughout(
+    results: Path, page: Path
+) -> None:
+    made = built_with(results, page, {"mean": 0.3, "ridge": 0.3}, TABLE)
+
+    assert "| rmse.a | 0.300 | 0.300 to 0.300 | 0.300 | 0.300 | - |" in made
+
+
+def test_a_variant_has_the_names_of_its_metric_and_of_itself(results: Path, page: Path) -> None:
+    made = built_with(results, page, {"mean": 0.4, "ridge": 0.5}, NAMES + TABLE)
+
+    assert "| error, first output | **0.300** |" in made
+    assert "| constant | ridge |" in made

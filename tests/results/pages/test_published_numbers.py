@@ -9,6 +9,7 @@ import pytest
 
 from sciml_data.results.pages import (
     build_pages,
+    history_problems,
     page_problems,
     script_table_problems,
     stored_problems,
@@ -32,6 +33,7 @@ def test_pages_and_stored_records_agree() -> None:
     assert [str(problem) for problem in page_problems(PAGES, RESULTS)] == []
     assert [str(problem) for problem in stored_problems(RESULTS)] == []
     assert [str(problem) for problem in script_table_problems(RESULTS)] == []
+    assert [str(problem) for problem in history_problems(RESULTS)] == []
     assert [str(problem) for problem in unprinted_sets(PAGES, RESULTS)] == []
 
 

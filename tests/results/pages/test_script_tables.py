@@ -10,6 +10,7 @@ import pytest
 from sciml_data.errors import CallError
 from sciml_data.results.pages import build_pages, script_table_problems, write_script_table
 from tests.support.paths import ROOT
+from tests.support.published_numbers import Reader
 
 TOY = ROOT / "runners" / "uno"
 DATA = {"toy_points 1.0": f"sha256:{'a' * 64}"}
@@ -36,6 +37,19 @@ def test_a_page_prints_the_table_with_where_it_comes_from(table: Path, tmp_path:
     assert "200 draws. Script table `uno/draws`: commit" in text
     assert "data toy_points 1.0 sha256:aaaaaaaaaaaa; Python 3" in text
     assert "`python benchmarks/draws.py --home .../data --mirror file:.../mirror`" in text
+
+
+def test_texts_of_a_table_have_the_names_of_the_page(table: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    names = '<!-- labels\nmean = "mean of all"\ndraws = "number of draws"\n-->\n'
+    page.write_text(f'{names}<!-- table\nscript = "uno/draws"\n-->\n<!-- end -->\n')
+
+    build_pages([page], tmp_path)
+
+    assert "| model | number of draws | score |" in page.read_text()
+    assert "| mean of all | 3 | - |" in page.read_text()
+    assert table.is_file()
+    assert Reader(page, tmp_path, ROOT).check() > 0
 
 
 def test_a_table_of_no_stored_data_names_none(tmp_path: Path) -> None:
