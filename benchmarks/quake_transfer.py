@@ -143,7 +143,11 @@ def main() -> None:
         for name in DATASETS
         if (manifest := load_descriptor(REGISTRY, name, "1.0").manifest)
     }
-    remark = f"NNSE of the test part of Japan; models are the median of seeds {arguments.seeds}."
+    seeds = arguments.seeds.split(",")
+    said = (
+        f"are the median of seeds {', '.join(seeds)}" if len(seeds) > 1 else f"have seed {seeds[0]}"
+    )
+    remark = f"NNSE of the test part of Japan; models {said}."
     write_script_table(arguments.to, columns, rows, data=digests, runner=FOLDER, remark=remark)
 
 
