@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sciml_data.progress import Meter, format_bytes
+from sciml_data.progress import Meter, format_bytes, format_duration
 
 
 def test_bytes_are_added_and_taken_back() -> None:
@@ -27,3 +27,14 @@ def test_without_a_callback_nothing_is_counted() -> None:
 )
 def test_sizes_are_readable(size: int, words: str) -> None:
     assert format_bytes(size) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.01, "0.01 s"), (9, "9 s"), (90, "90 s"), (119.6, "2 min"), (600, "10 min"),
+        (3599, "1 h"), (6000, "1 h 40 min"), (7200, "2 h"), (200_000, "2.3 days"),
+    ],
+)  # fmt: skip
+def test_durations_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
