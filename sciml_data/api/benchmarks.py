@@ -136,6 +136,7 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
     backend: str | None = None,
     threads: int | None = None,
     monitor_s: float = 1.0,
+    budget_s: float | None = None,
     registry: RegistryPath = None,
     home: HomePath = None,
     runs: PathLike | None = None,
@@ -164,6 +165,7 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
         backend: of Keras: ``tensorflow``, or ``jax`` (experimental).
         threads: of the backend.
         monitor_s: sampling interval of the resource monitor in seconds; 0 disables it.
+        budget_s: longest time of training and validation in seconds.
         registry: registry folder.
         home: folder of all data.
         runs: folder of the runs.
@@ -195,6 +197,7 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
         threads=threads,
         backend=backend,
         is_sample=sample,
+        budget_s=budget_s,
     )
     if isinstance(model, str) and is_own:
         check_outline(request, model)

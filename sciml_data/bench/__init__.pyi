@@ -27,6 +27,7 @@ from .task.split import Split, load_split, split_names, write_split
 from .task.task import Task, datasets_of, load_task
 from .task.variants import choose_variant
 from .training.backend import is_first_worker
+from .training.budget import read_duration
 from .training.outline import outline_of
 from .training.own_model import (
     OwnModel,
@@ -80,6 +81,7 @@ __all__ = [
     "named_run_folder",
     "outline_of",
     "prepare",
+    "read_duration",
     "read_own_model",
     "require_functions",
     "require_runs_folder",

@@ -60,6 +60,7 @@ Examples:
   sciml-data run tevolop --split spatial-400-100 --seeds 0-4
   sciml-data run tevolop --help-settings
   sciml-data run tevolop --set epochs=20 --set learning_rate=0.001
+  sciml-data run cloudmask --model reference --budget 10min
   sciml-data run uno --variant dose --dataset uno_ccle --split drug
   sciml-data run uno --model my_model.py:build --set width=128
   sciml-data run tevolop --resume latest
@@ -98,6 +99,13 @@ Examples:
     multiple=True,
     metavar="KEY=VALUE",
     help="Override a setting of the task. Can be repeated.",
+)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Longest time of training and validation, as 90s, 10min or 2h, for each seed. The run "
+    "stops at the end of a step and is scored as usual; its record says how far it came. --resume "
+    "with a longer time continues it.",
 )
 @click.option(
     "--help-settings",
@@ -305,10 +313,12 @@ def read_request(
     """Return (run to resume, request, seeds, synthetic sample)."""
     from dataclasses import replace
 
-    from sciml_data.bench import Request, Sample, check_outline, is_own_model
+    from sciml_data.bench import Request, Sample, check_outline, is_own_model, read_duration
     from sciml_data.registry import find_registry
 
     common = {name: options[name] for name in ("strategy", "threads", "backend")}
+    if options["budget"]:
+        common["budget_s"] = read_duration(options["budget"])
     registry = find_registry(options["registry"])
     if options["resume"]:
         return _resumed(benchmark, options, home, Request(benchmark, registry, **common))
@@ -358,19 +368,7 @@ def _resumed(
 
     from sciml_data.bench import LATEST, Sample, find_run, is_own_model, load_record
 
-    is_own = is_own_model(options["model"])
-    # Seed 0 was typed, although it counts as false and equals False.
-    given = [
-        typed
-        for name, typed in FIXED.items()
-        if not (options[name] is None or options[name] is False or options[name] == ())
-        and not (name == "model" and is_own)
-    ]
-    if given:
-        raise CallError(
-            f"{', '.join(given)} cannot be used with --resume: a resumed run keeps its options",
-            untouched="the run was not changed",
-        )
+    _refuse_fixed(options, is_own=is_own_model(options["model"]))
     name = f"{benchmark}/{LATEST}" if options["resume"] == LATEST else options["resume"]
     folder = find_run(home, name, on_left_out=log_one_left_out)
     record = load_record(folder)
@@ -392,8 +390,25 @@ def _resumed(
         settings=record["settings"],
         overridden=tuple(record["settings_overridden"]),
         is_sample=record["synthetic"],
+        budget_s=request.budget_s or record.get("budget", {}).get("budget_seconds"),
     )
     return folder, request, [record["seeds"]["seed"]], Sample.of(record["dataset"])
+
+
+def _refuse_fixed(options: dict[str, Any], *, is_own: bool) -> None:
+    """Raise CallError if an option is given that a resumed run keeps."""
+    # Seed 0 was typed, although it counts as false and equals False.
+    given = [
+        typed
+        for name, typed in FIXED.items()
+        if not (options[name] is None or options[name] is False or options[name] == ())
+        and not (name == "model" and is_own)
+    ]
+    if given:
+        raise CallError(
+            f"{', '.join(given)} cannot be used with --resume: a resumed run keeps its options",
+            untouched="the run was not changed",
+        )
 
 
 def _resumed_model(

@@ -10,6 +10,8 @@ from typing import Any
 from sciml_data.bench.record.record import (
     RECORD_NAME,
     SUCCESS,
+    budget_remark,
+    budget_words,
     has_epochs,
     is_external,
     own_model_remark,
@@ -66,6 +68,7 @@ def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Pag
             "record": record,
             "synthetic": SYNTHETIC,
             "own_model": own_model_remark(record),
+            "budget": budget_remark(record),
             "has_epochs": has_epochs(record),
             "dataset_path": dataset_path(data["id"], data["version"]) if has_dataset else "",
             "benchmark_path": benchmark,
@@ -169,6 +172,7 @@ def run_command(record: Record) -> list[str]:
         command += ["--variant", variant]
     command += _sample_options(record)
     command += [] if is_external(record) else _device_options(record)
+    command += budget_words(record)
     for name in record["settings_overridden"]:
         command += ["--set", f"{name}={_setting_text(record['settings'][name])}"]
     return command
@@ -193,6 +197,11 @@ def remarks(record: Record) -> Iterator[str]:
         yield (
             f"The run used {workers} processes: `sciml-data sbatch` writes a job that starts the "
             "same number."
+        )
+    if budget_remark(record):
+        yield (
+            "The run stopped at a time, so another computer makes another number of steps. The "
+            "record has the number of this run."
         )
     yield (
         "Scores are equal to the last bit only with the same versions, device, thread count and "

@@ -197,3 +197,18 @@ def resampled(
     record["metrics"] = metric_rows(task, scores, {"mean": {"test": {"rmse.a": score(mean)}}})
     record["resampling"] = sampling_block(scores)
     return record
+
+
+def stopped_at(seconds: float, **changed: Any) -> dict[str, Any]:
+    """Return the group `budget` of a run that stopped at its budget."""
+    return {
+        "budget_seconds": seconds,
+        "is_reached": True,
+        "epochs": 3,
+        "planned_epochs": 50,
+        "steps": 1_234,
+        "planned_steps": 20_000,
+        "training_seconds": seconds + 0.5,
+        "whole_training_seconds": 6_000.0,
+        **changed,
+    }

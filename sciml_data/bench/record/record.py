@@ -22,6 +22,7 @@ from typing import Any
 
 from sciml_data.errors import CallError, JsonError, Problem, RecordError
 from sciml_data.home import read_json, why_not_plain, write_atomically
+from sciml_data.progress import format_duration
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_PATH = Path(__file__).with_name("record.schema.json")
@@ -36,6 +37,14 @@ SHORT_ID = 8  # characters of a run id (or a commit) in tables
 SHORT_DIGEST = 19  # characters of a digest in tables: `sha256:` and twelve digits
 
 Record = Mapping[str, Any]
+
+
+def _stopping_budget(record: Record) -> float | None:
+    """Return the seconds of the budget that a run stopped at; None if nothing stopped it."""
+    budget = record.get("budget")
+    return budget["budget_seconds"] if budget and budget["is_reached"] else None
+
+
 # Values that are equal in repeats; only the seed and its consequences may differ.
 REPEATS_SHARE: Mapping[str, Callable[[Record], object]] = {
     "benchmark": lambda record: record["benchmark"]["name"],
@@ -50,6 +59,8 @@ REPEATS_SHARE: Mapping[str, Callable[[Record], object]] = {
     "metrics": lambda record: record["metric_definitions"],
     "code": lambda record: record["code"]["runner_digest"],
     "training": lambda record: record.get("training"),
+    # A run that did all its epochs within its budget equals one without a budget.
+    "budget": _stopping_budget,
 }
 # Fields that are known of every run of the engine, and of no external predictions.
 OF_TRAINING: Mapping[str, tuple[str, ...]] = {
@@ -192,6 +203,28 @@ def own_model_remark(record: Record) -> str:
         return ""
     place = f"{source['file']}:{source['function']}"
     return f"the user's own model, not of the registry: {place}, sha256 {source['sha256'][:12]}"
+
+
+def budget_remark(record: Record) -> str:
+    """Return how far a run came that stopped at its budget; an empty text for other runs."""
+    budget = record.get("budget")
+    if budget is None or not budget["is_reached"]:
+        return ""
+    epochs, planned = budget["epochs"], budget["planned_epochs"]
+    whole_s = budget["whole_training_seconds"]
+    limit = format_duration(budget["budget_seconds"])
+    steps = f"{budget['steps']:,} of {budget['planned_steps']:,} steps" if budget["steps"] else ""
+    text = f"stopped at its budget of {limit}: {epochs} of {planned} epochs"
+    text += f" ({steps})" if steps else ""
+    if whole_s is not None:
+        text += f"; the whole would take about {format_duration(whole_s)}"
+    return text
+
+
+def budget_words(record: Record) -> list[str]:
+    """Return the option of `sciml-data run` that sets the budget of a run, if it had one."""
+    budget = record.get("budget")
+    return ["--budget", f"{budget['budget_seconds']:g}s"] if budget else []
 
 
 def _training_problems(record: Record) -> Iterator[Problem]:

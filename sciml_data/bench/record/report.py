@@ -11,6 +11,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import (
     SHORT_ID,
+    budget_remark,
     check_repeats,
     different_data,
     is_external,
@@ -67,6 +68,12 @@ def spread_table(records: Sequence[Record]) -> str:
             _median([other["baselines"].get(name) for other in repeats]) for name in baselines
         ]
         lines.append([row["part"], row_key(row), *_spread(scores), *map(_number, medians)])
+    stopped = [
+        f"seed {record['seeds']['seed']}: {remark}"
+        for record in records
+        if (remark := budget_remark(record))
+    ]
+    head = "\n".join([head, *stopped])
     blocks = [head, _grid(lines, text_columns=2), *_pooled_block(records, baselines)]
     return "\n\n".join([*marks, *blocks, *marks])
 
@@ -189,6 +196,8 @@ def _head(record: Record) -> str:
     ]
     if remark := own_model_remark(record):
         lines.append(f"model: {remark}")
+    if remark := budget_remark(record):
+        lines.append(remark)
     if record["reason"]:
         lines.append(f"reason: {record['reason']}")
     lines += _headline(record)

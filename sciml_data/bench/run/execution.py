@@ -34,6 +34,7 @@ from sciml_data.bench.run.journal import (
     Outcome,
     Prepared,
     assemble_record,
+    budget_of,
     settings_digest,
 )
 from sciml_data.bench.run.model_folder import (
@@ -64,6 +65,7 @@ from sciml_data.bench.training.checkpoint import (
 from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.own_model import FIT_PREDICT
 from sciml_data.bench.training.schedule import Progress
+from sciml_data.errors import CallError, counted
 from sciml_data.home import DatasetFolder, Home, write_atomically
 
 if TYPE_CHECKING:
@@ -118,17 +120,23 @@ def prepare(
         overridden=overridden_names(request),
         source=source,
         problem=problem,
-        baselines=Baselines(
-            lambda: {
-                name: score_parts(problem, task, parts, resampled=True)
-                for name, parts in problem.baselines().items()
-            }
-        ),
+        baselines=_baselines(problem, task),
         strategy=strategy,
         durations={"staging_s": staging_s, "prepare_s": prepare_s},
         marks=tuple(marks),
         own=own,
         kind=kind,
+        budget_s=request.budget_s,
+    )
+
+
+def _baselines(problem: Problem, task: Task) -> Baselines:
+    """Return the baselines of a problem, which are computed when they are needed."""
+    return Baselines(
+        lambda: {
+            name: score_parts(problem, task, parts, resampled=True)
+            for name, parts in problem.baselines().items()
+        }
     )
 
 
@@ -145,6 +153,13 @@ def _own_training(
     if kind == FIT_PREDICT:
         from sciml_data.bench.training.fit_predict import check_rows
 
+        if request.budget_s is not None:
+            raise CallError(
+                f"{request.own.file}: a model with fit and predict cannot have a budget: its `fit` "
+                "has no steps at which the run could stop",
+                untouched="nothing was trained",
+                hint="run without --budget, and limit the time in your model",
+            )
         check_rows(own, backend.current().describe(strategy)["replicas"])
     return own, kind
 
@@ -235,6 +250,8 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> tuple[Outcom
                     on_epoch=lambda progress: _log_epoch(journal, progress, log),
                 )
         journal.progress = trained.progress
+        if remark := records.budget_remark(budget_of(journal)):
+            _log(journal, remark, log)
         return _finish(journal, trained, log), trained.model
 
 
@@ -284,6 +301,7 @@ def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
         folder=None if folder is None else folder / runs.STATE_FOLDER,
         settings_digest=settings_digest(prepared, seed),
         build=None if prepared.own is None else partial(prepared.own.build, seed),
+        budget_s=prepared.budget_s,
     )
 
 
@@ -314,6 +332,8 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
     if prepared.kind == KERAS:
         digest = weights_digest(trained.model)
         parameters = sum(int(weight.numpy().size) for weight in trained.model.trainable_weights)
+        # A run that stopped within its first epoch has no checkpoint.
+        (folder / runs.STATE_FOLDER).mkdir(exist_ok=True)
         trained.model.save_weights(folder / runs.STATE_FOLDER / runs.WEIGHTS_NAME)
     drop_previous(folder / runs.STATE_FOLDER)
     _write_curve(journal)
@@ -356,8 +376,9 @@ def _log_epoch(journal: Journal, progress: Progress, log: Log) -> None:
     row = progress.curve[-1]
     rate = row["samples"] / row["train_s"]
     validation = "" if row["monitored"] is None else f"  validation {row['monitored']:.6g}"
+    cut = f" (stopped after {counted(row['steps'], 'step')})" if row.get("is_partial") else ""
     line = (
-        f"epoch {row['epoch']}/{journal.prepared.settings['epochs']}  "
+        f"epoch {row['epoch']}/{journal.prepared.settings['epochs']}{cut}  "
         f"loss {row['train_loss']:.6g}{validation}  best {progress.best_epoch}  "
         f"lr {row['learning_rate']:.3g}  {rate:,.0f} samples/s"
     )

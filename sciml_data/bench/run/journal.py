@@ -40,6 +40,7 @@ from sciml_data.bench.scoring.scores import (
 from sciml_data.bench.task.split import Split
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training import backend, timeline
+from sciml_data.bench.training.budget import budget_block
 from sciml_data.bench.training.checkpoint import FILE, load_state
 from sciml_data.bench.training.own_model import require_same_model
 from sciml_data.bench.training.schedule import Progress
@@ -93,6 +94,7 @@ class Prepared:
         marks: the timeline so far.
         own: training of the user's own model; None trains a model of the registry.
         kind: of the model, `KERAS` or `FIT_PREDICT`.
+        budget_s: limit on the seconds of training; None sets no limit.
     """
 
     task: Task
@@ -107,6 +109,7 @@ class Prepared:
     marks: tuple[Mark, ...] = ()
     own: OwnTraining | None = None
     kind: str = KERAS
+    budget_s: float | None = None
 
     @property
     def source_of_model(self) -> dict[str, str] | None:
@@ -241,6 +244,7 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "metric_definitions": [metric_definition(metric) for metric in prepared.task.metrics],
         "metrics": rows,
         **({"resampling": sampling} if sampling else {}),
+        **budget_of(journal),
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
         **(journal.monitor.summary() if journal.monitor else machine.not_monitored()),
@@ -249,6 +253,16 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "verification": {"state": "unchecked", "checks": []},
         "extensions": {},
     }
+
+
+def budget_of(journal: Journal) -> dict[str, Any]:
+    """Return the group `budget` of a run with a limit on its time, else nothing."""
+    prepared = journal.prepared
+    if prepared.budget_s is None:
+        return {}
+    sizes = prepared.problem.sizes
+    samples = int(sizes[prepared.problem.parts[0]])
+    return {"budget": budget_block(prepared.budget_s, journal.progress, prepared.settings, samples)}
 
 
 def describe_benchmark(task: Task) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Request:
         settings: of the run to resume, as its record has them; None resolves new ones.
         overridden: names of the settings that the caller of the resumed run had overridden.
         own: the user's own model; None trains a model of the registry.
+        budget_s: limit on the seconds of training; None sets no limit.
     """
 
     benchmark: str
@@ -55,6 +56,7 @@ class Request:
     settings: Mapping[str, Any] | None = None
     overridden: tuple[str, ...] = ()
     own: OwnModel | None = None
+    budget_s: float | None = None
 
 
 def check_request(request: Request) -> Task:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.task.splits import VALIDATION
 from sciml_data.bench.training import backend
 from sciml_data.bench.training.backend import Backend, Pass, Steps, check_keras_distribution
+from sciml_data.bench.training.budget import TimeLimit, is_partial
 from sciml_data.bench.training.checkpoint import State, load_state, restore, save_state, values_of
 from sciml_data.bench.training.schedule import Progress, advance, is_finished, learning_rate
 from sciml_data.bench.training.timeline import epoch_ms
@@ -44,6 +46,7 @@ class Training:
         folder: of the checkpoint, which is resumed if it exists; None writes no checkpoint.
         settings_digest: identifies the checkpoint as this run's.
         build: returns the model; None means the problem's `build`.
+        budget_s: limit on the seconds of training and validation; None sets no limit.
     """
 
     settings: Mapping[str, Any]
@@ -53,6 +56,7 @@ class Training:
     folder: Path | None = None
     settings_digest: str = ""
     build: Callable[[], Any] | None = None
+    budget_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class _Session:
     backend: Backend
     steps: Steps
     best: list[Any]
+    limit: TimeLimit | None = None
 
 
 def train(
@@ -103,12 +108,18 @@ def train(
     session = _build(problem, training)
     progress = _resume(session)
     resumed = progress.epochs
+    session.limit = limit = _time_limit(session, progress)
     while not is_finished(progress, training.settings):
+        # At least one step is made, so that a run has something to score.
+        if limit and progress.epochs and limit.is_over():
+            break
         row = _epoch(session, progress, is_first=progress.epochs == resumed)
         progress = advance(
             progress, row, training.settings, lower_is_better=training.lower_is_better
         )
-        _save_checkpoint(session, progress)
+        _keep_best(session, progress)
+        if not is_partial(row):
+            _save_checkpoint(session, progress)
         on_epoch(progress)
     if session.best:
         restore(session.model.weights, session.best)
@@ -169,13 +180,25 @@ def _resume(session: _Session) -> Progress:
     return progress
 
 
+def _time_limit(session: _Session, progress: Progress) -> TimeLimit | None:
+    training, used = session.training, session.backend
+    if training.budget_s is None:
+        return None
+    # Processes that stopped at different steps would wait for each other forever.
+    has_others = used.describe(training.strategy)["workers"] > 1
+    agree = partial(used.broadcast_from_chief, training.strategy) if has_others else None
+    return TimeLimit(training.budget_s, progress, agree)
+
+
 def _epoch(session: _Session, progress: Progress, *, is_first: bool) -> Row:
     """Train and validate for an epoch, and return its row of the curve; durations in seconds."""
     training = session.training
     rate = learning_rate(training.settings, progress)
     session.optimizer.learning_rate.assign(rate)
     started, started_ms = time.perf_counter(), epoch_ms()
-    loss, samples = _pass(session, session.steps.train, session.problem.parts[0], progress.epochs)
+    loss, samples = _pass(
+        session, session.steps.train, session.problem.parts[0], progress.epochs, session.limit
+    )
     trained, trained_ms = time.perf_counter(), epoch_ms()
     _check_finite(loss, "training loss", progress.epochs + 1)
     validation, monitored = _validate(session, progress.epochs + 1)
@@ -192,18 +215,21 @@ def _epoch(session: _Session, progress: Progress, *, is_first: bool) -> Row:
         "start_time_ms": started_ms,
         "train_stop_time_ms": trained_ms,
         "stop_time_ms": epoch_ms(),
+        **(session.limit.row() if session.limit else {}),
     }
 
 
-def _pass(session: _Session, run: Pass, part: str, epoch: int) -> tuple[float, int]:
-    """Return (mean loss, number of samples) of a pass over a part."""
+def _pass(
+    session: _Session, run: Pass, part: str, epoch: int, limit: TimeLimit | None = None
+) -> tuple[float, int]:
+    """Return (mean loss, number of samples) of a pass over a part, until the limit is reached."""
     training = session.training
     size = training.settings["batch_size"]
     seed = training.seed * SEED_STRIDE + epoch
     batches = session.backend.distribute_batches(
         training.strategy, lambda: session.problem.batches(part, batch_size=size, seed=seed)
     )
-    loss, weight, samples = run(batches)
+    loss, weight, samples = run(batches if limit is None else limit.cut(batches))
     if not weight:
         raise RecordError(f"part {part!r} of the split has no sample with a weight above 0")
     return loss / weight, samples
@@ -233,11 +259,14 @@ def _validate(session: _Session, epoch: int) -> tuple[float | None, float | None
     return loss, value
 
 
-def _save_checkpoint(session: _Session, progress: Progress) -> None:
-    """Remember the best weights, and let the chief write the checkpoint."""
-    training = session.training
+def _keep_best(session: _Session, progress: Progress) -> None:
     if progress.best_epoch == progress.epochs:
         session.best = values_of(session.model.weights)
+
+
+def _save_checkpoint(session: _Session, progress: Progress) -> None:
+    """Let the chief write the checkpoint."""
+    training = session.training
     if training.folder is None or not session.backend.is_chief(training.strategy):
         return
     save_state(

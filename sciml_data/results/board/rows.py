@@ -22,6 +22,7 @@ from typing import Any
 from sciml_data.bench.record.record import (
     SHORT_ID,
     SUCCESS,
+    budget_remark,
     identity,
     is_external,
     own_model_remark,
@@ -337,6 +338,7 @@ def _group_rows(
     remarks = [
         EXTERNAL_REMARK if is_external(group[0]) else "",
         own_model_remark(group[0]),
+        _budget_remark(list(first_runs.values())),
         _count(successes - len(first_runs), "later runs of a seed that ran before, left out"),
         _count(failures, "runs that failed or were aborted, not counted"),
     ]
@@ -349,6 +351,12 @@ def _group_rows(
         _row(summary, metric, submitter, tuple(filter(None, remarks)))
         for metric in _metrics_shown(summary, published)
     ]
+
+
+def _budget_remark(runs: Sequence[Record]) -> str:
+    """Return how far the runs came that stopped at their budget: the first run speaks for all."""
+    remark = budget_remark(runs[0])
+    return f"{remark} (run {runs[0]['run_id'][:SHORT_ID]})" if remark and len(runs) > 1 else remark
 
 
 def _count(number: int, words: str) -> str:

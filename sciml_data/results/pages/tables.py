@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import SHORT_DIGEST, SHORT_ID
+from sciml_data.bench.record.record import SHORT_DIGEST, SHORT_ID, budget_remark
 from sciml_data.bench.record.report import MISSING, SYNTHETIC
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, nearest
@@ -196,6 +196,7 @@ def origin(stored: ResultSet) -> str:
     facts = [
         f"{len(stored.records)} run{'s' if len(stored.records) > 1 else ''}",
         f"commit {', '.join(sorted(commits))}{changed}",
+        *[remark for record in stored.records[:1] if (remark := budget_remark(record))],
         *([f"{duration:,.0f} s to train on {device}"] if duration is not None else []),
         ", ".join(sorted(days)),
         f"data {data['id']} {data['version']} {data['manifest_digest'][:SHORT_DIGEST]}{ready}",

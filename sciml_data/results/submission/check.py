@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import sciml_data
-from sciml_data.bench.record.record import is_external, own_model_remark
+from sciml_data.bench.record.record import budget_remark, is_external, own_model_remark
 from sciml_data.bench.scoring.predictions import load_predictions, value_problems
 from sciml_data.bench.scoring.stored_file import MAX_FILE_BYTES
 from sciml_data.errors import JsonError, Problem, RecordError, SciMLDataError
@@ -336,6 +336,7 @@ def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
         remarks = [
             layout.EXTERNAL_PREDICTIONS if is_external(record) else "",
             own_model_remark(record),
+            budget_remark(record),
             unknown_code(record),
         ]
         yield from (f"{name}: {remark}" for remark in remarks if remark)

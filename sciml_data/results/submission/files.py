@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sciml_data.bench.record.record import is_external
+from sciml_data.bench.record.record import budget_words, is_external
 from sciml_data.errors import CallError, JsonError, Problem, RecordError, nearest
 from sciml_data.home import read_json
 from sciml_data.metadata.addresses import REPOSITORY
@@ -184,7 +184,7 @@ def run_command(records: Sequence[Record]) -> str:
         model = f"{MODEL}:{source['function']}"
     words = ["sciml-data", "run", name, "--model", model, *_task_options(record)]
     words += ["--seed", seeds[0]] if len(seeds) == 1 else ["--seeds", ",".join(seeds)]
-    return shlex.join([*words, *_overridden(record), *_devices(record)])
+    return shlex.join([*words, *budget_words(record), *_overridden(record), *_devices(record)])
 
 
 def _task_options(record: Record) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import (
     RECORD_NAME,
+    budget_remark,
     has_epochs,
     is_external,
     load_record,
@@ -200,7 +201,8 @@ def _warnings(records: Sequence[Record]) -> list[str]:
     return warnings + [
         f"seed {record['seeds']['seed']}: {reason}"
         for record in records
-        if (reason := unknown_code(record))
+        for reason in (budget_remark(record), unknown_code(record))
+        if reason
     ]
 
 

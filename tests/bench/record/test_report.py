@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sciml_data.bench.record.report import SYNTHETIC, run_table, spread_table
-from tests.support.records import sample_record, seeded
+from tests.support.records import sample_record, seeded, stopped_at
 
 
 def test_the_table_has_the_model_beside_the_baseline_and_marks_the_better() -> None:
@@ -48,3 +48,21 @@ def test_scores_that_are_all_the_same_have_no_best() -> None:
     rows = [line.split() for line in run_table(record).splitlines()]
 
     assert ["a", "24.0000", "24.0000"] in rows
+
+
+def test_a_run_that_stopped_at_its_budget_says_how_far_it_came() -> None:
+    stopped = {"budget": stopped_at(600.0)}
+    sentence = (
+        "stopped at its budget of 10 min: 3 of 50 epochs (1,234 of 20,000 steps); the whole would "
+        "take about 1 h 40 min"
+    )
+
+    assert sentence in run_table(sample_record(**stopped))
+    spread = spread_table([seeded(0, 0.1, **stopped), seeded(1, 0.2, **stopped)])
+    assert f"seed 1: {sentence}" in spread
+
+
+def test_a_run_that_ended_within_its_budget_does_not_mention_it() -> None:
+    within = stopped_at(600.0, is_reached=False)
+
+    assert "budget" not in run_table(sample_record(budget=within))

@@ -36,13 +36,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 class Worker:
     """One process of a run on the toy benchmark."""
 
-    def __init__(self, home: Path, addresses: list[str], index: int, *, epochs: int) -> None:
+    def __init__(
+        self, home: Path, addresses: list[str], index: int, *, epochs: int, budget_s: float | None
+    ) -> None:
         task = {"type": "worker", "index": index}
         cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
         self.log = home / f"worker-{index}.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(home), str(epochs)],
+                [sys.executable, __file__, str(home), str(epochs), str(budget_s or "")],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={
@@ -64,10 +66,13 @@ def start(tmp_path: Path) -> Iterator[Any]:
     """Return a function that starts two workers of one run; none outlives the test."""
     workers: list[Worker] = []
 
-    def two(epochs: int) -> list[Worker]:
+    def two(epochs: int, budget_s: float | None = None) -> list[Worker]:
         tmp_path.joinpath("home").mkdir(exist_ok=True)
         addresses = [f"127.0.0.1:{port}" for port in unused_ports(2)]
-        pair = [Worker(tmp_path / "home", addresses, index, epochs=epochs) for index in range(2)]
+        pair = [
+            Worker(tmp_path / "home", addresses, index, epochs=epochs, budget_s=budget_s)
+            for index in range(2)
+        ]
         workers.extend(pair)
         return pair
 
@@ -133,6 +138,18 @@ def test_a_lost_worker_ends_every_process_and_the_run_goes_on(
     np.testing.assert_allclose(losses(record), uninterrupted(), rtol=LOSS_TOLERANCE)
 
 
+@pytest.mark.slow
+def test_a_budget_stops_all_workers_at_the_same_step(start: Any, home: Home) -> None:
+    codes = [worker.ends()[0] for worker in start(100_000, budget_s=5.0)]
+
+    record = load_record(folder_of(home))
+    budget = record["budget"]
+    assert codes == [0, 0]
+    assert (record["status"], budget["is_reached"]) == ("success", True)
+    assert budget["steps"] < budget["planned_steps"]
+    assert budget["training_seconds"] < 5.0 + SECONDS_TO_NOTICE
+
+
 def losses(record: Any) -> list[tuple[float, float]]:
     return [(row["train_loss"], row["validation_loss"]) for row in record["curve"]]
 
@@ -152,7 +169,8 @@ def request(epochs: int, **changed: Any) -> Request:
 if __name__ == "__main__":  # one process of the tests above
     own_home = Home(Path(sys.argv[1]))
     try:
-        ready = prepare(request(int(sys.argv[2]), threads=1), toy_source)
+        limit = float(sys.argv[3]) if sys.argv[3] else None
+        ready = prepare(request(int(sys.argv[2]), threads=1, budget_s=limit), toy_source)
         run_once(ready, 0, home=own_home, resume=folder_of(own_home))
     except SciMLDataError as error:
         sys.exit(f"error: {error}")

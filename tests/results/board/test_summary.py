@@ -29,6 +29,7 @@ from sciml_data.results.board.summary import (
     spread_of,
 )
 from tests.support.board_samples import a_run, a_run_of_two_metrics, repeats
+from tests.support.records import stopped_at
 
 OTHER = "sha256:" + "c" * 64
 # field of REPEATS_SHARE -> (place in a record, what stands there instead, kind of the problem)
@@ -45,6 +46,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "code": ("code.runner_digest", OTHER),
     "model file": ("model.source", {"file": "m.py", "function": "build", "sha256": "c" * 64}),
     "training": ("training", "external"),
+    "budget": ("budget", stopped_at(60.0)),
 }
 
 
