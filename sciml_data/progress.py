@@ -61,6 +61,21 @@ def format_bytes(size_bytes: int) -> str:
     return f"{size:.1f} TB"
 
 
+def format_duration(seconds: float) -> str:
+    """Return a duration as people say it, with two units at most: `9 s`, `1 h 40 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    if round(seconds) < 120:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours / 24:.1f} days".replace(".0 days", " days")
+
+
 @contextlib.contextmanager
 def reporting(
     progress: ProgressOption, activity: str, lines: Progress, *, unit: str = "B"
@@ -195,18 +210,3 @@ def _clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as people say it, with two units at most: `9 s`, `1 h 40 min`."""
-    if seconds < 9.95:
-        return f"{seconds:.2g} s"
-    if round(seconds) < 120:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours / 24:.1f} days".replace(".0 days", " days")
