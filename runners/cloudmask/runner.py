@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from sciml_data.bench.interface import Array, Baseline, Benchmark, ModelSpec, Numbers
-from sciml_data.bench.plots import PREVIEWS_NAME, save_previews
+from sciml_data.bench.previews import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring import classification, segmentation
 from sciml_data.bench.scoring.compute import write_group_table
 from sciml_data.bench.scoring.predictions import Predictions

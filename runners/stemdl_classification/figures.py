@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sciml_data.bench import plots
+from sciml_data.bench.previews import save_previews as write_previews
 from sciml_data.bench.scoring import classification
 from sciml_data.bench.scoring.compute import write_table
 from sciml_data.bench.scoring.predictions import Predictions
@@ -62,7 +63,7 @@ def save_previews(
         )
         image = np.rint(patterns.take(numbers[[place]])[0]).astype(np.uint8)
         previews[label] = {f"view{view + 1}": image[..., view] for view in range(3)}
-    plots.save_previews(path, previews)
+    write_previews(path, previews)
 
 
 def draw(results: plots.Results) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from sciml_data.bench.interface import OWN, Array, Baseline, Batch, Benchmark, ModelSpec, Numbers
-from sciml_data.bench.plots import PREVIEWS_NAME
+from sciml_data.bench.previews import PREVIEWS_NAME
 from sciml_data.bench.scoring.classification import require_sklearn
 from sciml_data.bench.scoring.predictions import Predictions
 from sciml_data.bench.task.splits import TEST, TRAIN, Options, evenly_spaced

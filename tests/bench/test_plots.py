@@ -10,6 +10,7 @@ import pytest
 
 from sciml_data.bench import plots
 from sciml_data.bench.drawing import save_figure
+from sciml_data.bench.previews import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring.predictions import Predictions, save_predictions
 
 RANDOM = np.random.default_rng(0)
@@ -117,7 +118,7 @@ def test_previews_come_back_as_they_were_stored(results: plots.Results) -> None:
         "probability": RANDOM.integers(0, 250, (4, 5)).astype(np.uint8),
     }
     stored = {"day\n1": images, "night\n2": images}
-    plots.save_previews(results.folder / "outputs" / plots.PREVIEWS_NAME, stored)
+    save_previews(results.folder / "outputs" / PREVIEWS_NAME, stored)
     loaded = results.previews()
     figure = plots.masks(results, positive="cloud", negative="clear")
 
