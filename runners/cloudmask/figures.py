@@ -34,7 +34,9 @@ def draw(results: plots.Results) -> Mapping[str, Any]:
     }
     drawn = {}
     if results.previews():
-        drawn["scenes"] = plots.masks(results, positive="cloud", negative="clear")
+        heading = "input by day: S5, S3, S2; at night: S9 - S8, S8 - S7, cold S8 (red, green, blue)"
+        look = {"positive": "cloud", "negative": "clear", "heading": heading}
+        drawn["scenes"] = plots.masks(results, **look)
     return {**drawn, "reliability": plots.reliability(results, counts, label="cloud")}
 
 

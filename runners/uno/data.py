@@ -28,6 +28,8 @@ NO_SLOT = -1  # in `drugs`: the slot is empty
 PUBLISHED = pd.Index([TRAIN, VALIDATION, TEST])  # in the order of their numbers in the ready files
 Floats: TypeAlias = npt.NDArray[np.float32]
 Codes: TypeAlias = npt.NDArray[np.int64]
+# Variables with a name for people: those of the dataset at hand are tried in this order.
+LABELS = {"cell": ("cell_name",), "drug": ("compound", "drug_name")}
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class Entities:
         ids: qualified by source.
         names: (entity,) canonical; ids of the same cell line or compound share a name.
         tables: features by name: float32 (entity, feature), NaN where missing, or bits as uint8.
+        labels: (entity,) names for people, such as "Panobinostat"; the canonical name where the
+            dataset has no other.
     """
 
     ids: tuple[str, ...]
     names: pd.Categorical[Any]
     tables: Mapping[str, npt.NDArray[Any]]
+    labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of entities."""
@@ -163,8 +168,11 @@ def _entities(dataset: xr.Dataset, kind: str, features: tuple[str, ...]) -> Enti
     if "fingerprints" in tables:
         count = int(dataset["fingerprints"].attrs["bits"])
         tables["fingerprints"] = np.unpackbits(tables["fingerprints"], axis=1, count=count)
-    names = pd.Categorical(text_of(dataset[f"{kind}_canonical"]))
-    return Entities(tuple(text_of(dataset[f"{kind}_id"])), names, tables)
+    canonical = text_of(dataset[f"{kind}_canonical"])
+    known = [text_of(dataset[name]) for name in LABELS[kind] if name in dataset]
+    labels = tuple(next(filter(None, names)) for names in zip(*known, canonical, strict=True))
+    ids = tuple(text_of(dataset[f"{kind}_id"]))
+    return Entities(ids, pd.Categorical(canonical), tables, labels)
 
 
 def keys_of(responses: Responses) -> pd.DataFrame:

@@ -33,6 +33,7 @@ POOLED, REFERENCE, NOISY = "pooled", "reference", "reference-noisy"  # values of
 # their entity with the training part.
 MIN_SHARED_PERCENT = 50
 R2 = "r2_per_drug"
+LABEL_COLUMN = "compounds"  # of drugs-<part>.csv
 TABLE_METRICS = ("mse", R2)  # columns of drugs-<part>.csv
 QUANTITIES = {data.AUC: "AUC", data.DOSE: "growth", data.CROSS_STUDY: "AUC"}
 
@@ -260,7 +261,11 @@ class Uno(Benchmark):
         _, first, group = np.unique(scored["drug"], return_index=True, return_inverse=True)
         drugs = [np.sort(slots[slots >= 0]) for slots in self.responses.drugs[rows[first]]]
         table = self.responses.drug_table
-        columns: dict[str, Sequence[str]] = {"drugs": [*table.names], "ids": table.ids}
+        columns: dict[str, Sequence[str]] = {
+            "drugs": [*table.names],
+            "ids": table.ids,
+            LABEL_COLUMN: table.labels,
+        }
         for column, names in columns.items():
             texts = [" + ".join(names[drug] for drug in pair) for pair in drugs]
             scored = scored.assign_coords({column: ("response", np.array(texts, object)[group])})
@@ -308,7 +313,11 @@ def figures(results: Results) -> Mapping[str, Any]:
     scores: dict[str, dict[str, float]] = {}
     for part in (VALIDATION, TEST):
         rows = results.table(f"drugs-{part}.csv")
-        r2 = {row["drugs"]: float(row[R2]) for row in rows if row[R2]}
+        r2: dict[str, float] = {}
+        for row in rows:
+            name = row.get(LABEL_COLUMN) or row["drugs"]
+            name = f"{name} ({row['drugs']})" if name in r2 else name
+            r2 |= {name: float(row[R2])} if row.get(R2) else {}
         scores |= {part: r2} if r2 else {}
     if scores:
         label = "R2 within the drug (0 = predicting the drug's mean)"

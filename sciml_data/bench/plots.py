@@ -31,12 +31,14 @@ GREY, MODEL_COLOUR = "#777777", "#cc3311"
 PART_COLOURS = {"train": "#4477aa", "validation": "#ee6677", "test": "#228833", "fresh": "#aa3377"}
 BASELINE_COLOURS = ("#0077bb", "#777777", "#009988", "#ee7733", "#aa4499")
 MARKERS = "s^vD<"
+SERIES_COLOURS = {"observed": "black", "predicted": MODEL_COLOUR}
 GROUP_COLOURS = ("#332288", "#88ccee", "#44aa99", "#117733", "#ddcc77", "#cc6677", "#aa4499")
-# Of masks: both negative, both positive, false alarm, missed, not valid.
-OUTCOMES = ("#dddddd", "#ffffff", "#cc3311", "#0077bb", "#000000")
+# Of masks: both negative, both positive, false alarm, missed, not valid. Labels have the first two.
+OUTCOMES = ("#6699cc", "#ffffff", "#cc3311", "#222255", "#999999")
 LEVELS = 250  # of a probability in one byte
 BINS = 100  # along each side of a 2-D histogram
 MAX_GROUPS = 40  # in one chart; of more groups, the best and the worst are drawn
+TICK_MARGIN = 0.07  # share of an axis at its ends where no date is written
 MIN_SERIES = 330  # steps; a shorter part is drawn as wide, so that its dates are readable
 
 
@@ -152,10 +154,14 @@ def _final_scores(chart: Any, results: Results, key: str) -> None:
         chart.plot(values, places, "o", ms=6, color=colour, alpha=0.8, label=part)
     for target in results.record["targets"]:
         if target["metric"] == key:
-            chart.axvline(target["value"], color="black", lw=0.8, ls="--", label="target")
+            look = {"color": "black", "lw": 0.8, "ls": "--"}
+            chart.axvline(target["value"], label=f"target {target['value']:g}", **look)
     model = results.record["model"]["name"]
     chart.set_yticks(range(len(names) + 1), [*(n.replace("_", " ") for n in names), model])
-    chart.set(xlabel=f"{key}, final scores", ylim=(-0.5, len(names) + 0.5))
+    metrics = {row["metric_id"]: row for row in results.record.get("metric_definitions", ())}
+    metric = metrics.get(key.partition(".")[0])
+    better = f" ({'lower' if metric['lower_is_better'] else 'higher'} is better)" if metric else ""
+    chart.set(xlabel=f"{key}, final scores{better}", ylim=(-0.5, len(names) + 0.5))
     chart.locator_params(axis="x", nbins=5)
     chart.grid(alpha=0.3)
     chart.legend(fontsize=8)
@@ -251,14 +257,14 @@ class Picture:
         label: at its left.
         cmap: colours of numbers.
         ends: lowest and highest number of the colours; None takes those of the image.
-        has_bar: whether a colour bar is beside it.
+        bar: quantity and unit at the colour bar beside the image; without it there is no bar.
     """
 
     values: Any
     label: str = ""
     cmap: Any = "viridis"
     ends: tuple[float, float] | None = None
-    has_bar: bool = False
+    bar: str = ""
 
 
 def image_rows(
@@ -277,14 +283,14 @@ def image_rows(
             drawn = chart.imshow(picture.values, cmap=picture.cmap, vmin=low, vmax=high)
             chart.set(xticks=[], yticks=[])
             chart.set_ylabel(picture.label, fontsize=9)
-            if picture.has_bar:
-                figure.colorbar(drawn, ax=chart, shrink=0.75)
+            if picture.bar:
+                figure.colorbar(drawn, ax=chart, shrink=0.85, pad=0.02).set_label(picture.bar)
     for chart, text in zip(axes[0], columns, strict=False):
         chart.set_title(text, fontsize=9)
     return figure
 
 
-def masks(results: Results, *, positive: str, negative: str) -> Any:
+def masks(results: Results, *, positive: str, negative: str, heading: str = "") -> Any:
     """Return a row for each preview: input, label, probability, and what is right and wrong.
 
     Args:
@@ -292,12 +298,14 @@ def masks(results: Results, *, positive: str, negative: str) -> Any:
             or 1, and `probability` in units of 1/250.
         positive: name of the pixels that the label marks.
         negative: name of the other pixels.
+        heading: second line of the title.
     """
     import numpy as np
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    rows, colours = [], ListedColormap(list(OUTCOMES))
+    rows: list[list[Picture]] = []
+    look: dict[str, Any] = {"cmap": ListedColormap(list(OUTCOMES)), "ends": (-0.5, 4.5)}
     for label, images in results.previews().items():
         valid, marked = images["valid"] > 0, images["label"] > 0
         probability = np.where(valid, images["probability"] / LEVELS, np.nan)
@@ -305,21 +313,21 @@ def masks(results: Results, *, positive: str, negative: str) -> Any:
         outcome = np.where(marked, np.where(is_predicted, 1, 3), np.where(is_predicted, 2, 0))
         rows.append([
             Picture(images["input"], label),
-            Picture(np.where(valid, marked, np.nan), cmap="Blues_r", ends=(0, 1)),
-            Picture(probability, ends=(0, 1), has_bar=True),
-            Picture(np.where(valid, outcome, 4), cmap=colours, ends=(-0.5, 4.5)),
+            Picture(np.where(valid, marked, 4), **look),
+            Picture(np.where(valid, outcome, 4), **look),
+            Picture(probability, ends=(0, 1), bar=f"probability of {positive}"),
         ])  # fmt: skip
-    columns = ("input", f"label: {positive}", f"probability of {positive}", "right and wrong")
-    figure = image_rows(results, rows, columns)
+    columns = ("input", f"label: {negative} or {positive}", "right and wrong", "predicted")
+    figure = image_rows(results, rows, columns, heading=heading)
     words = (
-        f"{negative}, right", f"{positive}, right", f"{negative} called {positive}",
-        f"{positive} missed", "not valid",
+        f"{negative}", f"{positive}", f"{negative} called {positive}", f"{positive} missed",
+        "not valid",
     )  # fmt: skip
     keys = [
         Patch(facecolor=colour, edgecolor="black", label=word)
         for colour, word in zip(OUTCOMES, words, strict=True)
     ]
-    figure.legend(handles=keys, loc="outside lower right", ncols=5, fontsize=8)
+    figure.legend(handles=keys, loc="outside lower center", ncols=5, fontsize=9)
     return figure
 
 
@@ -332,10 +340,12 @@ def reliability(results: Results, counts: Mapping[str, tuple[Any, Any]], *, labe
             `scoring/segmentation.py`.
         label: name of the positive pixels.
     """
+    import numpy as np
+
     from sciml_data.bench.scoring import segmentation
 
     figure, axes = subplots(
-        results, 2, 1, size=(7.2, 7.4), heading="reliability", height_ratios=(3, 1), sharex=True
+        results, 2, 1, size=(6.4, 8.4), heading="reliability", height_ratios=(3, 1), sharex=True
     )
     (top,), (bottom,) = axes
     top.plot((0, 1), (0, 1), color=GREY, lw=1, ls="--", label="perfect")
@@ -345,11 +355,12 @@ def reliability(results: Results, counts: Mapping[str, tuple[Any, Any]], *, labe
             look = {"color": PART_COLOURS.get(part, "black"), "lw": 1}
             top.plot(predicted, share, "o-", ms=4, label=part, **look)
             middle = lower + 0.5 / segmentation.BINS
-            bottom.plot(middle, pixels / pixels.sum(), "o-", ms=3, **look)
-    top.set(ylabel=f"share that is {label} by the label")
+            found = np.where(pixels > 0, pixels / pixels.sum(), np.nan)
+            bottom.plot(middle, found, "o-", ms=3, **look)
+    top.set(ylabel=f"share that is {label} by the label", ylim=(-0.02, 1.02), box_aspect=1)
     top.legend(fontsize=9)
     bottom.set(xlabel=f"probability of {label}", ylabel="share of pixels", yscale="log")
-    bottom.set(xlim=(0, 1))
+    bottom.set(xlim=(-0.02, 1.02), ylim=(1e-3, 1.0), box_aspect=1 / 3)
     bottom.yaxis.set_minor_formatter("")  # only the powers of ten have room
     return figure
 
@@ -383,18 +394,17 @@ def best_and_worst(
         sample = order[place]
         label = f"{rank}, r {r[sample]:.2f}\n{labels[sample]}"
         rows.append([])
-        for number in numbers:
+        for number, bar in zip(numbers, channels.values(), strict=True):
             true, image = (array[sample, number] for array in (values.observed, values.predicted))
             ends = float(true.min()), float(true.max())
             reach = max(float(np.abs(image - true).max()), 1e-9)
             rows[-1] += [
-                Picture(true, label, "magma", ends, has_bar=True),
-                Picture(image, "", "magma", ends, has_bar=True),
-                Picture(image - true, "", "RdBu_r", (-reach, reach), has_bar=True),
+                Picture(true, label, "magma", ends),
+                Picture(image, "", "magma", ends, bar),  # the bar is of both
+                Picture(image - true, "", "RdBu_r", (-reach, reach), bar),
             ]
             label = ""
-    words = ("true", "predicted", "difference")
-    columns = [f"{word}\n{channel}" for channel in channels.values() for word in words]
+    columns = ["true", "predicted", "predicted less true"] * len(channels)
     return image_rows(results, rows, columns, heading=f"{part}, by correlation of the first image")
 
 
@@ -404,7 +414,9 @@ def best_and_worst(
 def observed_and_predicted(
     results: Results, panels: Iterable[tuple[str, Any, Any, str]], *, heading: str = ""
 ) -> Any:
-    """Return 2-D histograms of observed and predicted values.
+    """Return 2-D histograms of observed and predicted values, with equal axes.
+
+    Panels of one quantity have the same range. Values outside of it are drawn at its ends.
 
     Args:
         results: of the run.
@@ -415,16 +427,28 @@ def observed_and_predicted(
     from matplotlib.colors import LogNorm
 
     charts = list(panels)
-    size = (max(4.2 * len(charts), 7.5), 4.7)
+    size = (max(3.9 * len(charts), 5.5), 5.0)
     figure, axes = subplots(results, 1, len(charts), size=size, heading=heading)
+    ranges: dict[str, list[float]] = {}
+    for _, observed, _, label in charts:
+        low, high = (float(end) for end in np.nanquantile(observed, [0.001, 0.999]))
+        known = ranges.get(label, [low, high])
+        ends = [min(low, known[0]), max(high, known[1])]
+        ranges[label] = [ends[0], max(ends[1], ends[0] + 1e-6)]  # not empty if all are equal
     for chart, (name, observed, predicted, label) in zip(axes[0], charts, strict=True):
-        low, high = np.nanquantile(observed, [0.001, 0.999])
-        ends = [float(low), float(high) + 1e-6]  # not empty if all values are equal
+        ends = ranges[label]
         pair = [np.clip(values.ravel(), ends[0], ends[1]) for values in (observed, predicted)]
-        chart.hist2d(*pair, bins=BINS, range=[ends, ends], norm=LogNorm(), cmap="viridis")
+        drawn = chart.hist2d(*pair, bins=BINS, range=[ends, ends], norm=LogNorm(), cmap="viridis")
         chart.plot(ends, ends, color="black", lw=0.7)
         chart.set_title(name, fontsize=9)
-        chart.set(xlabel=f"observed {label}", ylabel=f"predicted {label}")
+        chart.set(xlabel=f"observed {label}", ylabel=f"predicted {label}", aspect="equal")
+        chart.locator_params(nbins=5)
+        most = max(int(np.nanmax(drawn[0])), 1)
+        ticks = sorted({1, round(most**0.5), most})
+        bar = figure.colorbar(drawn[3], ax=chart, location="bottom", shrink=0.8, ticks=ticks)
+        bar.ax.set_xticklabels(map(str, ticks))
+        bar.ax.minorticks_off()
+        bar.set_label(f"values in a bin; {BINS} bins a side", fontsize=8)
     return figure
 
 
@@ -432,65 +456,91 @@ def group_scores(
     results: Results, scores: Mapping[str, Mapping[str, float]], *, label: str,
     low: float = -1.0, high: float = 1.0,
 ) -> Any:  # fmt: skip
-    """Return the score of each group, a chart for each part; bars end at `low`.
+    """Return the score of each group: a row for each group, a chart for each part.
+
+    Rows are in the order of the last part's scores, and are the same in all charts.
 
     Args:
         results: of the run.
         scores: part -> name of a group -> score.
         label: of the score.
-        low: lowest score that is drawn.
+        low: lowest score that is drawn; a bar of a lower score ends there.
         high: highest score that is drawn.
     """
-    figure, axes = subplots(results, 1, len(scores), size=(5.5 * len(scores), 7.0))
+    last = [*scores.values()][-1]
+    names = sorted({name for of in scores.values() for name in of}, key=lambda n: last.get(n, low))
+    if (left_out := len(names) - MAX_GROUPS) > 0:
+        names = [*names[: MAX_GROUPS // 2], *names[-MAX_GROUPS // 2 :]]
+    size = (4.2 * len(scores) + 2.5, 0.21 * len(names) + 1.9)
+    heading = f"the best and the worst; {left_out} groups are left out" if left_out > 0 else ""
+    figure, axes = subplots(
+        results, 1, len(scores), size=size, heading=heading, sharey=True, sharex=True
+    )
     for chart, (part, by_name) in zip(axes[0], scores.items(), strict=True):
-        ordered = sorted(by_name.items(), key=lambda item: item[1])
-        if len(ordered) > MAX_GROUPS:
-            ordered = [*ordered[: MAX_GROUPS // 2], *ordered[-MAX_GROUPS // 2 :]]
-        chart.barh(range(len(ordered)), [max(s, low) for _, s in ordered], color=MODEL_COLOUR)
-        chart.set_yticks(range(len(ordered)), [name[:32] for name, _ in ordered], fontsize=6)
+        bars = [min(max(by_name.get(name, 0.0), low), high) for name in names]
+        chart.barh(range(len(names)), bars, color=PART_COLOURS.get(part, GREY))
+        chart.set_yticks(range(len(names)), [name[:32] for name in names], fontsize=8)
         chart.axvline(0.0, color="black", lw=0.6)
-        chart.set(xlim=(low, high), xlabel=label)
+        chart.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
         chart.set_title(f"{part}, {len(by_name)} groups", fontsize=9)
+        chart.locator_params(axis="x", nbins=6)
+        chart.grid(axis="x", alpha=0.3)
     return figure
 
 
 def series(
-    results: Results, rows: Mapping[str, Mapping[str, tuple[Any, Any, Any]]], *, heading: str = ""
-) -> Any:
+    results: Results, rows: Mapping[str, Mapping[str, tuple[Any, Mapping[str, Any]]]], *,
+    heading: str = "",
+) -> Any:  # fmt: skip
     """Return series of observed and predicted values, a column for each part.
 
     Args:
         results: of the run.
-        rows: label -> part -> (times, observed, predicted), each (time,); NaN leaves a gap.
+        rows: label -> part -> times and lines; lines are name -> values, each (time,), NaN leaves a
+            gap. The lines "observed" and "predicted" are thick, baselines thin.
         heading: second line of the title.
     """
     import numpy as np
-    from matplotlib import dates
 
     parts = list(next(iter(rows.values())))
     widths = [max(len(next(iter(rows.values()))[part][0]), MIN_SERIES) for part in parts]
     figure, axes = subplots(
-        results, len(rows), len(parts), size=(13.0, 2.2 * len(rows) + 0.6), heading=heading,
+        results, len(rows), len(parts), size=(13.0, 2.2 * len(rows) + 1.0), heading=heading,
         width_ratios=widths, sharey="row", sharex="col",
     )  # fmt: skip
-    untyped: Any = dates
     for charts, (label, by_part) in zip(axes, rows.items(), strict=True):
         charts[0].set_ylabel(label)
-        for chart, (times, observed, predicted) in zip(charts, by_part.values(), strict=True):
-            chart.plot(times, observed, color="black", lw=0.9, label="observed")
-            chart.plot(times, predicted, color=MODEL_COLOUR, lw=0.9, alpha=0.8, label="predicted")
+        for chart, (times, lines) in zip(charts, by_part.values(), strict=True):
+            baselines = iter(BASELINE_COLOURS)
+            for name, values in lines.items():
+                look = {"color": SERIES_COLOURS.get(name) or next(baselines), "lw": 0.9}
+                if name not in SERIES_COLOURS:
+                    look |= {"lw": 0.8, "alpha": 0.7, "zorder": 1.5}
+                chart.plot(times, values, label=name.replace("_", " "), **look)
             chart.grid(alpha=0.3)
             chart.margins(x=0.01)
-            ticks = untyped.AutoDateLocator(minticks=2, maxticks=5)
-            chart.xaxis.set_major_locator(ticks)
-            chart.xaxis.set_major_formatter(untyped.ConciseDateFormatter(ticks, show_offset=False))
-            if not np.isfinite(observed).any():
+            _date_ticks(chart)
+            if not np.isfinite(lines["observed"]).any():
                 place = {"transform": chart.transAxes, "ha": "center", "fontsize": 8}
                 chart.text(0.5, 0.5, "nothing observed", **place)
     for chart, part in zip(axes[0], parts, strict=True):
         chart.set_title(part, fontsize=9)
-    axes[0, 0].legend(loc="upper left", fontsize=8, ncols=2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
+
+
+def _date_ticks(chart: Any) -> None:
+    """Label the dates that are not at the ends, where labels of neighbouring charts would meet."""
+    from matplotlib import dates
+
+    untyped: Any = dates
+    low, high = chart.get_xlim()
+    locator = untyped.AutoDateLocator(minticks=2, maxticks=5)
+    ticks = locator.tick_values(*untyped.num2date([low, high]))
+    room = (high - low) * TICK_MARGIN
+    chart.set_xticks([tick for tick in ticks if low + room <= tick <= high - room])
+    formatter = untyped.ConciseDateFormatter(locator, show_offset=False)
+    chart.xaxis.set_major_formatter(formatter)
 
 
 def scores_by_variant(

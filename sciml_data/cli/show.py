@@ -98,7 +98,7 @@ def _draw(
     from sciml_data.bench import draw_figures, draw_monitor
     from sciml_data.registry import find_registry
 
-    paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder)]
+    paths = [*draw_figures(find_registry(registry), folder, record), *draw_monitor(folder, record)]
     if target is None:
         return paths
     target.mkdir(parents=True, exist_ok=True)

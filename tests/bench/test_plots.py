@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sciml_data.bench import plots
-from sciml_data.bench.drawing import save_figure
+from sciml_data.bench.drawing import mark_synthetic, save_figure
 from sciml_data.bench.previews import PREVIEWS_NAME, save_previews
 from sciml_data.bench.scoring.predictions import Predictions, save_predictions
 
@@ -78,6 +78,38 @@ def test_every_figure_is_titled_and_synthetic_data_are_marked(results: plots.Res
     assert (plain != marked).mean() > 0.005
 
 
+@pytest.mark.parametrize("size", [(3.0, 3.0), (18.0, 3.0), (4.0, 14.0)])
+def test_the_mark_of_synthetic_data_is_large_and_inside_the_figure(
+    size: tuple[float, float],
+) -> None:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
+
+    figure = Figure(figsize=size)
+    mark_synthetic(figure)
+    (mark,) = (patch for patch in figure.findobj(PathPatch))
+    box = mark.get_window_extent()
+
+    assert figure.bbox.x0 < box.x0
+    assert box.x1 < figure.bbox.x1
+    assert figure.bbox.y0 < box.y0
+    assert box.y1 < figure.bbox.y1
+    assert max(box.width / figure.bbox.width, box.height / figure.bbox.height) > 0.7
+
+
+def test_the_mark_of_synthetic_data_is_seen_on_black_and_on_white(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+
+    for ground in ("black", "white"):
+        figure = Figure(figsize=(4, 3), facecolor=ground)
+        mark_synthetic(figure)
+        figure.savefig(tmp_path / "marked.png")
+        pixels = imread(tmp_path / "marked.png")[..., :3]
+        contrast = np.abs(pixels - pixels[0, 0]).max(axis=-1)
+        assert (contrast > 0.12).mean() > 0.03, ground
+
+
 def test_the_learning_curve_has_loss_monitor_and_final_scores(results: plots.Results) -> None:
     loss, monitored, scores = plots.learning_curve(results).axes
 
@@ -124,7 +156,8 @@ def test_previews_come_back_as_they_were_stored(results: plots.Results) -> None:
 
     assert list(loaded) == list(stored)
     assert all(np.array_equal(loaded["day\n1"][name], images[name]) for name in images)
-    assert {"label: cloud", "cloud missed", "clear, right", "night\n2"} <= set(texts(figure))
+    words = {"label: clear or cloud", "cloud missed", "not valid", "night\n2"}
+    assert words <= set(texts(figure))
     assert drawn(figure, results).size
 
 
@@ -145,6 +178,17 @@ def test_values_that_are_all_equal_can_be_drawn(results: plots.Results) -> None:
     assert drawn(figure, results).size
 
 
+def test_panels_of_one_quantity_have_equal_axes_and_colour_bars(results: plots.Results) -> None:
+    wide, narrow = RANDOM.random(500), 0.4 + RANDOM.random(500) / 10
+    panels = [("train", wide, wide, "AUC"), ("test", narrow, narrow, "AUC"), ("b", wide, wide, "V")]
+    figure = plots.observed_and_predicted(results, panels)
+    train, test, other = figure.axes[:3]
+
+    assert train.get_xlim() == train.get_ylim() == test.get_xlim()
+    assert other.get_aspect() == 1.0
+    assert sum("values in a bin" in text for text in texts(figure)) == 3
+
+
 def test_of_many_groups_the_best_and_the_worst_are_drawn(results: plots.Results) -> None:
     scores = {f"g{number}": number / 100 for number in range(100)}
     figure = plots.group_scores(results, {"test": scores}, label="R2")
@@ -154,13 +198,25 @@ def test_of_many_groups_the_best_and_the_worst_are_drawn(results: plots.Results)
     assert (names[0], names[-1]) == ("g0", "g99")
 
 
+def test_groups_are_in_one_order_in_all_parts(results: plots.Results) -> None:
+    scores = {"validation": {"a": 0.9, "b": 0.1, "c": 0.2}, "test": {"a": 0.3, "b": 0.6}}
+    figure = plots.group_scores(results, scores, label="R2")
+    charts = [[bar.get_width() for bar in chart.patches] for chart in figure.axes]
+
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["c", "a", "b"]
+    assert charts == [[0.2, 0.9, 0.1], [0.0, 0.3, 0.6]]
+    assert figure.axes[0].get_xlim()[1] < 1.0  # no room for scores that nobody has
+
+
 def test_series_have_a_column_for_each_part(results: plots.Results) -> None:
     times = np.arange("2000-01", "2002-01", dtype="datetime64[M]").astype("datetime64[ns]")
     values, nothing = RANDOM.random(24), np.full(24, np.nan)
-    parts = {"train": (times, values, values), "test": (times, nothing, nothing)}
+    lines = {"observed": values, "predicted": values, "same_week": values}
+    parts = {"train": (times, lines), "test": (times, {"observed": nothing, "predicted": values})}
     figure = plots.series(results, {"a year": parts})
 
-    assert {"train", "test", "a year", "nothing observed"} <= set(texts(figure))
+    words = {"train", "test", "a year", "nothing observed", "observed", "same week"}
+    assert words <= set(texts(figure))
     assert drawn(figure, results).size
 
 

@@ -13,7 +13,9 @@ from sciml_data.bench.monitoring.sampler import column, read_samples
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH_IN, PANEL_HEIGHT_IN = 7.0, 1.8
+WIDTH_IN, PANEL_HEIGHT_IN, TITLE_HEIGHT_IN = 7.0, 1.7, 0.5
+MIN_MINUTES = 0.01  # along the axis; a run may have one sample
+GREY_MEANS = " (grey: data are prepared, nothing is sampled)"
 GIB, MIB = 2.0**30, 2.0**20
 COLOURS = ("#0072b2", "#d55e00")  # Okabe and Ito's scheme, for colour-blind readers too
 STYLES = ("-", "--")
@@ -37,13 +39,8 @@ class _Panel:
 
 
 PANELS = (
-    _Panel(
-        "CPU\n%",
-        {
-            "this run (100: one core)": "process_cpu_percent",
-            "computer (100: every core)": "system_cpu_percent",
-        },
-    ),
+    _Panel("CPU of this run\n% of a core", {"this run": "process_cpu_percent"}),
+    _Panel("CPU\n% of all cores", {"computer": "system_cpu_percent"}),
     _Panel(
         "memory\nGiB",
         {"this run": "process_rss_bytes", "computer": "system_memory_used_bytes"},
@@ -62,13 +59,19 @@ PANELS = (
 )
 
 
-def monitor_figure(table: Path) -> Figure:
+def monitor_figure(
+    table: Path, *, title: str = "", timeline: Sequence[Mapping[str, Any]] = ()
+) -> Figure:
     """Return a matplotlib figure of the panels that have data, over minutes since the start.
 
-    A line has gaps where the run was resumed, and where a value was not measured.
+    A line has gaps where the run was resumed, and where a value was not measured. The monitor
+    begins with the training, so that the time before it, in which data are prepared, is grey.
 
     Args:
         table: path of a run's `monitor.csv`.
+        title: above the panels.
+        timeline: events of the run's record, the first of which is its start. Without them the
+            axis begins with the first sample.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -80,13 +83,21 @@ def monitor_figure(table: Path) -> Figure:
     samples = read_samples(table)
     if not samples:
         raise ValueError(f"{table.name} has no samples")
-    minutes = _minutes(samples)
+    times_ms = [sample["time_ms"] or 0.0 for sample in samples]
+    start_ms = min([times_ms[0], *(event["time_ms"] for event in timeline)])
+    minutes = [(time - start_ms) / 60_000 for time in times_ms]
     panels = [panel for panel in PANELS if _lines(panel, samples)]
-    figure = Figure(figsize=(WIDTH_IN, PANEL_HEIGHT_IN * len(panels)), layout="constrained")
+    height = PANEL_HEIGHT_IN * len(panels) + TITLE_HEIGHT_IN
+    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure.suptitle(title, fontsize=10)
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
     for axes, panel in zip(rows[:, 0], panels, strict=True):
         _draw(axes, panel, samples, minutes)
-    rows[-1, 0].set_xlabel("minutes since the run began")
+        axes.set_xlim(0, max(minutes[-1], MIN_MINUTES))
+        if minutes[0] > 0:
+            axes.axvspan(0, minutes[0], color="#cccccc", alpha=0.6, lw=0)
+    since = "the run began" if timeline else "the first sample"
+    rows[-1, 0].set_xlabel(f"minutes since {since}{GREY_MEANS if minutes[0] > 0 else ''}")
     return figure
 
 
@@ -101,12 +112,9 @@ def _draw(
     axes.set_ylabel(panel.label)
     axes.set_ylim(bottom=0)
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="best", fontsize="small")
-
-
-def _minutes(samples: Sequence[Mapping[str, float | None]]) -> list[float]:
-    times = [sample["time_ms"] or 0.0 for sample in samples]
-    return [(time - times[0]) / 60_000 for time in times]
+    if len(panel.lines) > 1:
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+        axes.legend(fontsize="small", ncols=2, frameon=False, **place)  # above the lines
 
 
 def _lines(panel: _Panel, samples: Sequence[Mapping[str, float | None]]) -> dict[str, list[float]]:

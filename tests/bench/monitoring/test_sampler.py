@@ -233,7 +233,22 @@ def test_the_figure_has_a_panel_for_each_kind_of_measurement(table: Path) -> Non
     figure = monitor_figure(table)
 
     labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels == ["CPU\n%", "memory\nGiB", "disk\nMiB/s"]
+    assert labels == [
+        "CPU of this run\n% of a core", "CPU\n% of all cores", "memory\nGiB", "disk\nMiB/s",
+    ]  # fmt: skip
+
+
+def test_the_axis_of_the_figure_begins_with_the_run(table: Path) -> None:
+    sampled(table)
+    first_ms = int(read_samples(table)[0]["time_ms"] or 0)
+
+    timeline = [{"key": "init_start", "time_ms": first_ms - 90_000}]
+    figure = monitor_figure(table, title="toy", timeline=timeline)
+
+    minutes = np.asarray(figure.axes[0].lines[0].get_xdata(), dtype=float)
+    assert minutes[0] == pytest.approx(1.5)
+    assert figure.axes[0].get_xlim()[0] == 0
+    assert figure.axes[-1].get_xlabel().startswith("minutes since the run began (grey: ")
 
 
 def test_the_figure_shows_power_as_the_growth_of_energy(table: Path) -> None:
