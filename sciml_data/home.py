@@ -52,6 +52,8 @@ HOME_VARIABLE = "SCIML_DATA_HOME"
 NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # where folders cannot be flushed
 MAX_JSON_BYTES = 64 << 20  # the largest record so far has 2 MB
 MAX_JSON_DEPTH = 64  # ours have less than 10; recursive code fails at some hundreds
+# A dotted key of TOML costs the square of its parts: 20,000 take tomllib four seconds.
+DEEP_KEY = rb"(\.[ \t]*([\w-]{1,200}|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')[ \t]*){64}"
 MAX_TOML_BYTES = 4 << 20  # people write these files; the largest so far has 13 kB
 MAX_PRINTED_KEY = 60  # characters of a key in a message
 MAX_JSON_DIGITS = 40  # of a whole number: 128 bits; Python refuses to print more than 4,300
@@ -271,9 +273,8 @@ def find_home(
     """
     home = path if isinstance(path, Home) else _home_at(path)
     runs = runs or (None if home.runs_root else os.environ.get(RUNS_VARIABLE))
-    waiting = Waiting(
-        home.waiting.is_on if wait is None else wait, home.waiting.log if log is None else log
-    )
+    is_on = home.waiting.is_on if wait is None else wait
+    waiting = Waiting(is_on, home.waiting.log if log is None else log)
     return replace(home, runs_root=_absolute(runs) if runs else home.runs_root, waiting=waiting)
 
 
@@ -310,11 +311,8 @@ def _acquire(root: Path, purpose: str, waiting: Waiting) -> BaseFileLock:
     # The operating system releases the first kind when a process is killed. Some file systems
     # (NFS without a lock daemon, some FUSE) have no such locks. There a file is the lock. It names
     # its process, so the lock of a process that was killed on this computer is taken over.
-    kinds: list[tuple[type[BaseFileLock], str]] = [
-        (filelock.FileLock, LOCK_NAME),
-        (filelock.SoftFileLock, SOFT_LOCK_NAME),
-    ]
-    for kind, name in kinds:
+    kinds: tuple[type[BaseFileLock], ...] = (filelock.FileLock, filelock.SoftFileLock)
+    for kind, name in zip(kinds, (LOCK_NAME, SOFT_LOCK_NAME), strict=True):
         lock = kind(root / name)
         try:
             try:
@@ -471,21 +469,12 @@ def parse_json(content: bytes | str, *, name: str) -> Any:
     Raises:
         JsonError: the content is refused; `.kind` says why.
     """
-    try:
+    with _refusing(name, "JSON"):
         text = content.decode("utf-8") if isinstance(content, bytes) else content
         document = json.loads(
             text, parse_int=_whole_number, parse_constant=_not_finite, object_pairs_hook=_once
         )
         _check_values(document)
-    except UnicodeDecodeError as error:
-        message = f"{name} is not UTF-8: {error.reason} at byte {error.start}"
-        raise JsonError(message, kind="utf-8") from error
-    except _RefusedError as error:
-        raise JsonError(f"{name}: {error}", kind=error.kind) from error
-    except RecursionError as error:
-        raise JsonError(f"{name} is nested more than {MAX_JSON_DEPTH} levels deep") from error
-    except ValueError as error:
-        raise JsonError(f"{name} is not JSON: {error}") from error
     return document
 
 
@@ -504,19 +493,28 @@ def read_toml(path: Path, *, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
     import tomllib
 
     content = read_small_file(path, max_bytes=max_bytes)
-    try:
+    with _refusing(path.name, "TOML"):
+        if re.search(DEEP_KEY, content):
+            raise _RefusedError(f"a key has more than {MAX_JSON_DEPTH} parts")
         document = tomllib.loads(content.decode("utf-8"))
         _check_values(document)
+    return document
+
+
+@contextlib.contextmanager
+def _refusing(name: str, form: str) -> Iterator[None]:
+    """Raise a `JsonError` that names the file for what a parser of JSON or TOML raises."""
+    try:
+        yield
     except UnicodeDecodeError as error:
-        message = f"{path.name} is not UTF-8: {error.reason} at byte {error.start}"
+        message = f"{name} is not UTF-8: {error.reason} at byte {error.start}"
         raise JsonError(message, kind="utf-8") from error
     except _RefusedError as error:
-        raise JsonError(f"{path.name}: {error}", kind=error.kind) from error
+        raise JsonError(f"{name}: {error}", kind=error.kind) from error
     except RecursionError as error:
-        raise JsonError(f"{path.name} is nested more than {MAX_JSON_DEPTH} levels deep") from error
+        raise JsonError(f"{name} is nested more than {MAX_JSON_DEPTH} levels deep") from error
     except ValueError as error:  # also of Python, for a number of more than 4,300 digits
-        raise JsonError(f"{path.name} is not TOML: {error}") from error
-    return document
+        raise JsonError(f"{name} is not {form}: {error}") from error
 
 
 class _RefusedError(ValueError):

@@ -131,6 +131,7 @@ def test_a_hostile_descriptor_is_a_sentence_in_every_verb(
 TASKS = {
     "nested 20,000 times": b"a = " + b"[" * 20_000 + b"]" * 20_000,
     "dotted 20,000 times": b"a." * 20_000 + b"a = 1",
+    "dotted 1,000,000 times": b'"a" . ' * 500_000 + b"a." * 500_000 + b"a = 1",
     "5,000 digits": b"a = " + b"9" * 5000,
     "1,000 digits": b"a = " + b"9" * 1000,
     "nan": b"a = nan",
