@@ -32,6 +32,7 @@ class Reader:
         self.text = page.read_text(encoding="utf-8")
         self.labels: dict[str, str] = {}
         self.outcomes: list[str] = []
+        self._records: dict[str, list[Any]] = {}  # a set is read once for all its numbers
         for block in LABELS.findall(self.text):
             self.labels |= tomllib.loads(block)
         self.trivial: dict[str, list[str]] = {}
@@ -64,9 +65,11 @@ class Reader:
     # What the records say
 
     def records(self, name: str) -> list[Any]:
-        paths = (self.results / name).glob("record-*.json")
-        ordered = sorted(paths, key=lambda path: int(path.stem.partition("-")[2]))
-        return [json.loads(path.read_text()) for path in ordered]
+        if name not in self._records:
+            paths = (self.results / name).glob("record-*.json")
+            ordered = sorted(paths, key=lambda path: int(path.stem.partition("-")[2]))
+            self._records[name] = [json.loads(path.read_text()) for path in ordered]
+        return self._records[name]
 
     def rows(self, name: str, part: str, metric: str) -> list[Any]:
         return [
