@@ -50,6 +50,8 @@ class Pin:
         manifest = self.manifest.dump()
         document: dict[str, Any] = copy.deepcopy(dict(self.descriptor.document))
         document["sciml"]["trust"] = "pinned"
+        # Of an unpinned version it is an estimate; of a pinned one, readers take it as measured.
+        document["sciml"].pop("ready_bytes", None)
         document["resources"].insert(0, manifest_resource(manifest))
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         return {MANIFEST_NAME: manifest, DESCRIPTOR_NAME: text}

@@ -12,7 +12,7 @@ from .loaders import (
 from .open import files_by_dimension, find_ready, open_dataset, open_ready
 from .samples import SampleCache, SampleIndex, index_samples
 from .shards import write_netcdf
-from .storage import StoredPart, remove_parts, stored_parts
+from .storage import StoredPart, remove_parts, stored_parts, stored_version
 from .verification import (
     ready_problems,
     repair_ready,
@@ -45,6 +45,7 @@ __all__ = [
     "select_samples",
     "shards_of_split",
     "stored_parts",
+    "stored_version",
     "torch_dataset",
     "verify_with_ready",
     "write_netcdf",

@@ -63,13 +63,27 @@ class StoredPart:
         return f"{self.dataset} {self.version}{sample}".strip()
 
 
+def stored_version(home: Home, dataset: str, version: str) -> list[StoredPart]:
+    """Return the native and ready files of a version, in the own home or the first that has any."""
+    folder = home.dataset(dataset, version)
+    for place in (folder.root, *folder.shared):
+        parts = _parts(DatasetFolder(place), dataset, version)
+        if wanted := [part for part in parts if part.kind in {NATIVE, READY}]:
+            return wanted
+    return []
+
+
 def stored_parts(home: Home) -> list[StoredPart]:
     """Return the parts of the user's own home, sorted by dataset, version and kind.
 
     Shared homes are left out: they are only read. Leftovers of removals that were killed are
     removed.
     """
-    parts = [part for owner, names in _owners(home) for part in _parts(owner, *names)]
+    parts: list[StoredPart] = []
+    for owner, names in _owners(home):
+        for leftover in owner.root.glob(f"{REMOVED_PREFIX}*"):
+            _delete(leftover)
+        parts += _parts(owner, *names)
     for folder in _folders(home.runs_folder):
         count = sum(1 for _ in _folders(folder))
         if count:
@@ -151,8 +165,6 @@ def _owners(home: Home) -> Iterator[tuple[DatasetFolder, tuple[str, str]]]:
 
 def _parts(owner: DatasetFolder, dataset: str, version: str) -> Iterator[StoredPart]:
     """Yield the parts of a version or sample that have files."""
-    for leftover in owner.root.glob(f"{REMOVED_PREFIX}*"):
-        _delete(leftover)
     of_owner: dict[str, Any] = {"sample_seed": owner.sample_seed, "owner": owner}
     for folder in _folders(owner.root):
         part = _measured(folder.name, dataset, version, folder, **of_owner)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
+from sciml_data.home import Home
 from sciml_data.registry.layout import Registry
 from sciml_data.testing.datasets import change_descriptor
 from tests.support.small_registry import FILES, small_registry
@@ -124,7 +125,7 @@ def test_describe_prints_size_licence_citation_variables_and_mirrors(registry: R
 
     assert text.startswith("waves 1.0  (versions: 1.0)\nHeights of waves at two buoys\n")
     for line in (
-        "native files  2 files, 3,412 bytes (3.4 kB)",
+        "native files  2 files, 3.4 kB",
         "licence       CC0-1.0: Creative Commons Zero 1.0",
         "cite          The crew (2001): Heights of waves at two buoys.",
         "mirror        example: https://example.org/waves/",
@@ -140,6 +141,53 @@ def test_describe_as_json_has_the_identity_of_the_data(registry: Registry) -> No
     assert facts["manifest_digest"] == FILES.digest
     assert (facts["files"], facts["bytes"], facts["trust"]) == (2, 3412, "pinned")
     assert facts["variables"]["height"]["units"] == "m"
+
+
+def test_info_has_the_expected_sizes_of_what_nobody_has_pinned() -> None:
+    lines = CliRunner().invoke(group, ["info", "cloud_slstr_ds1"]).stdout.splitlines()
+
+    assert "native files  ~179.1 GB (not pinned)" in lines
+    assert "split         inference: inference/** (100 files, ~16.7 GB)" in lines
+    [ready] = [line for line in lines if line.startswith("ready files ")]
+    assert ready.split()[2].startswith("~")
+
+
+def test_sizes_come_first_and_mirrors_last() -> None:
+    lines = CliRunner().invoke(group, ["info", "uno_ccle"]).stdout.splitlines()
+    labels = [
+        line[:14].strip() for line in lines if line[:1] not in {"", " "} and line[13:14] == " "
+    ]
+
+    order = ["native files", "split", "ready files", "licence", "cite", "mirror"]
+    assert [label for label in dict.fromkeys(labels) if label in order] == order
+    assert labels[-1] == "mirror"
+
+
+def test_info_has_the_sizes_of_what_is_in_the_home(registry: Registry, tmp_path: Path) -> None:
+    folder = Home(tmp_path / "home").dataset("waves", "1.0")
+    for path, content in {"native/a.csv": b"12", "ready/44136fa355b3/all-00000.nc": b"123"}.items():
+        (folder.root / path).parent.mkdir(parents=True)
+        (folder.root / path).write_bytes(content)
+
+    result = run(registry, "info", "waves", "--home", str(tmp_path / "home"))
+    facts = json.loads(
+        run(registry, "info", "waves", "--home", str(tmp_path / "home"), "--json").stdout
+    )
+
+    assert "in the home   native, 1 file, 2 bytes\n" in result.stdout
+    assert "in the home   ready, 3 bytes (not complete)\n" in result.stdout
+    assert [part["bytes"] for part in facts["stored"]] == [2, 3]
+
+
+def test_a_line_of_info_fits_a_terminal_of_80_columns_unless_it_is_a_url() -> None:
+    environment = os.environ | {"COLUMNS": "80", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = shlex.join([sys.executable, "-m", "sciml_data", "info", "tevolop_socal"])
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], env=environment, capture_output=True, check=True
+    )
+    lines = done.stdout.decode().splitlines()
+
+    assert [line for line in lines if len(line) > 80 and "https://" not in line] == []
 
 
 def test_describe_says_how_missing_is_told(registry: Registry) -> None:
