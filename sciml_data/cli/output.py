@@ -101,11 +101,22 @@ def log_one_left_out(problem: Problem) -> None:
     log_left_out([problem])
 
 
-def table(cells: Sequence[Sequence[str]]) -> str:
+def table(cells: Sequence[Sequence[str]], *, optional: Sequence[str] = ()) -> str:
     """Return rows of cells as lines of aligned columns; the first row has the headings.
 
-    The last column is cut where a line would be longer than the terminal, and is whole in a pipe.
+    In a pipe all cells are whole. On a terminal where the lines would be too long, optional columns
+    are left out, the first one first; then the last column is cut.
+
+    Args:
+        cells: rows of cells.
+        optional: headings of columns that may be left out.
     """
+    if optional and sys.stdout.isatty():
+        lengths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+        if sum(lengths) - 2 > shutil.get_terminal_size().columns:
+            place = cells[0].index(optional[0])
+            fewer = [[*row[:place], *row[place + 1 :]] for row in cells]
+            return table(fewer, optional=optional[1:])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
     lines = []
     for row in cells:

@@ -14,10 +14,15 @@ from sciml_data.cli import completion
 from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log, log_left_out, log_one_left_out, table
 from sciml_data.cli.program import VerbGroup
-from sciml_data.errors import CallError
+from sciml_data.errors import CallError, nearest
 
 NOTE_NAME = "note.txt"  # of the user, beside the record, which is never changed
 DIGITS = 6  # enough to see which of two runs is better
+ID_CHARACTERS = 8  # of a run's id: enough to name a run among thousands
+HEADINGS = (
+    "run", "benchmark", "split", "model", "seed", "score", "metric", "status", "note", "name",
+)  # fmt: skip
+OPTIONAL = ("name", "metric", "seed")  # columns that a narrow terminal can do without, in order
 
 
 @click.group(
@@ -28,6 +33,7 @@ DIGITS = 6  # enough to see which of two runs is better
 Examples:
   sciml-data runs
   sciml-data runs --benchmark uno --split cell --best
+  sciml-data runs --benchmark tevolop --sort nnse_averaged.mean
   sciml-data runs note latest "twice the width"
   sciml-data runs rm 3f2a91c0
 """,
@@ -35,7 +41,12 @@ Examples:
 @click.option("--benchmark", metavar="NAME", help="Runs of this benchmark only.")
 @click.option("--split", metavar="NAME", help="Runs of this split only.")
 @click.option("--model", metavar="NAME", help="Runs of this model only.")
-@click.option("--best", is_flag=True, help="Order by the headline score, the best run first.")
+@click.option("--best", is_flag=True, help="Sort by the headline score, the best run first.")
+@click.option(
+    "--sort",
+    metavar="METRIC",
+    help="Print and sort by this metric of the test part, the best run first.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as a JSON list.")
 @home_option
 @runs_option
@@ -44,35 +55,60 @@ def command(
     context: click.Context,
     /,
     *,
-    benchmark: str | None,
-    split: str | None,
-    model: str | None,
     best: bool,
+    sort: str | None,
     as_json: bool,
-    **places: Any,
+    **options: Any,
 ) -> None:
     """Print a line for each run in the home, the oldest first.
 
-    The score is that of the headline metric in the test part. Synthetic runs are marked, because
-    their scores are not comparable with others.
+    The score is that of the headline metric, or of --sort, in the test part. Synthetic runs are
+    marked, because their scores are not comparable with others. RUN of other commands is the id in
+    the first column, or the name. A narrow terminal has no room for all columns; a pipe has.
     """
     if context.invoked_subcommand is not None:
         return
     from sciml_data.bench import stored_runs
 
-    runs, left_out = stored_runs(home_of(places))
-    wanted = {"benchmark": benchmark, "split": split, "model": model}
-    rows = [_row(folder, record) for folder, record in runs]
-    rows = [row for row in rows if all(v in {None, row[k]} for k, v in wanted.items())]
-    if best:
+    home = home_of(options)
+    runs, left_out = stored_runs(home)
+    wanted = {key: options[key] for key in ("benchmark", "split", "model")}
+    every = [_row(folder, record, sort) for folder, record in runs]
+    rows = [row for row in every if all(v in {None, row[k]} for k, v in wanted.items())]
+    if sort and rows and all(row["score"] is None for row in rows):
+        raise _no_such_metric(sort, [record for _, record in runs])
+    if best or sort:
         rows.sort(key=_rank)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     elif rows:
         click.echo(_text(rows), nl=False)
+    elif every:
+        _log_no_match(every, wanted)
     else:
-        log(f"no run is in {home_of(places).runs_folder}; `sciml-data run BENCHMARK` makes a run")
+        log(f"no run is in {home.runs_folder}; `sciml-data run BENCHMARK` makes a run")
     log_left_out(left_out)
+
+
+def _log_no_match(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str | None]) -> None:
+    """Log which values the runs have instead of those that were given."""
+    for key, value in wanted.items():
+        known = sorted({row[key] for row in rows})
+        if value is not None and value not in known:
+            log(f"no run has {key} {value!r}{nearest(value, known)}; runs have {', '.join(known)}")
+            return
+    log(f"none of the {len(rows)} runs has all of these values")
+
+
+def _no_such_metric(key: str, records: Sequence[Mapping[str, Any]]) -> CallError:
+    from sciml_data.bench.scoring import row_key
+
+    known = sorted({row_key(row) for record in records for row in record["metrics"]})
+    return CallError(
+        f"no run has a score of metric {key!r} in the test part{nearest(key, known)}",
+        untouched="nothing was changed",
+        hint=f"--sort with one of: {', '.join(known)}",
+    )
 
 
 @command.command(
@@ -136,9 +172,9 @@ def note(run: str, text: str, **places: Any) -> None:
         path.unlink(missing_ok=True)
 
 
-def _row(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+def _row(folder: Path, record: Mapping[str, Any], metric: str | None) -> dict[str, Any]:
     benchmark = record["benchmark"]
-    metric = benchmark["headline_metric"]
+    metric = metric or benchmark["headline_metric"]
     found = _headline(record, metric)
     path = folder / NOTE_NAME
     return {
@@ -182,21 +218,30 @@ def _rank(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (*task, False, score if row["lower_is_better"] else -score)
 
 
+def _state(row: Mapping[str, Any]) -> str:
+    words = [str(row["status"])] if row["status"] != "success" or not row["synthetic"] else []
+    return ", ".join([*words, *(["synthetic"] * row["synthetic"])])
+
+
 def _text(rows: Sequence[Mapping[str, Any]]) -> str:
-    cells = [["run", "benchmark", "split", "model", "seed", "status", "score", "note"]]
+    cells = [[*HEADINGS]]
     for row in rows:
         variant = f" {row['variant']}" if row["variant"] else ""
-        score = "-" if row["score"] is None else f"{row['score']:.{DIGITS}g} {row['metric']}"
         cells.append(
             [
-                row["run"],
+                row["run_id"][:ID_CHARACTERS],
                 f"{row['benchmark']}{variant}",
                 row["split"],
                 row["model"],
                 str(row["seed"]),
-                row["status"] + (", synthetic" if row["synthetic"] else ""),
-                score,
+                "-" if row["score"] is None else f"{row['score']:.{DIGITS}g}",
+                row["metric"] or "-",
+                _state(row),
                 row["note"],
+                row["run"],
             ]
         )
-    return table(cells)
+    if not any(row["note"] for row in rows):
+        cells = [[*line[:-2], line[-1]] for line in cells]
+    are_usual = all(row["status"] == "success" and not row["synthetic"] for row in rows)
+    return table(cells, optional=[*OPTIONAL, *(["status"] * are_usual)])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from sciml_data.bench.scoring import row_key
 from sciml_data.cli import group
-from sciml_data.errors import SciMLDataError
+from sciml_data.errors import CallError, SciMLDataError
 from tests.support.paths import TOY_REGISTRY
 from tests.support.toy import toy_source
 
@@ -50,7 +55,8 @@ def test_a_line_for_each_run_has_its_score(home: Path) -> None:
     assert all(row["synthetic"] and row["status"] == "success" for row in rows)
     head, first, _ = call("runs", "--home", str(home)).stdout.splitlines()
     assert head.split()[:3] == ["run", "benchmark", "split"]
-    assert str(rows[0]["run"]) in first
+    assert first.split()[0] == str(rows[0]["run_id"])[:8]
+    assert first.endswith(str(rows[0]["run"]))
     assert f"{rows[0]['score']:.6g}" in first
 
 
@@ -59,6 +65,54 @@ def test_the_best_run_comes_first(home: Path) -> None:
     scores = [float(str(row["score"])) for row in rows]
 
     assert scores == sorted(scores, reverse=not rows[0]["lower_is_better"])
+
+
+def test_runs_are_sorted_by_any_metric(home: Path) -> None:
+    record = json.loads(next(home.rglob("record.json")).read_text())
+    [metric, *_] = [
+        row_key(row)
+        for row in record["metrics"]
+        if row["part"] == "test" and row_key(row) != record["benchmark"]["headline_metric"]
+    ]
+
+    rows = listed(home, "--sort", metric)
+    scores = [float(str(row["score"])) for row in rows]
+
+    assert {row["metric"] for row in rows} == {metric}
+    assert scores == sorted(scores, reverse=not rows[0]["lower_is_better"])
+
+
+def test_an_unknown_metric_is_a_wrong_call(home: Path) -> None:
+    with pytest.raises(CallError, match="nothing") as error:
+        call("runs", "--home", str(home), "--sort", "nothing")
+
+    assert "--sort with one of" in error.value.hint
+
+
+def test_a_filter_without_a_match_says_what_there_is(home: Path) -> None:
+    model = str(listed(home)[0]["model"])
+
+    result = call("runs", "--home", str(home), "--model", f"{model}x")
+
+    assert result.stdout == ""
+    assert f"did you mean '{model}'" in result.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_line_of_runs_fits_the_terminal(home: Path, columns: int) -> None:
+    environment = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-m", "sciml_data", "runs", "--home", str(home)]
+    done = subprocess.run(
+        ["script", "-qec", shlex.join(words), "/dev/null"],
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    head, *lines = done.stdout.decode().splitlines()
+
+    assert max(len(line) for line in (head, *lines)) <= columns
+    assert {"run", "score", "status"} <= set(head.split())
+    assert all("synthetic" in line for line in lines)
 
 
 @pytest.mark.parametrize("option", ["--benchmark", "--split", "--model"])
