@@ -176,7 +176,7 @@ def _make_missing(
             throughput.begin()
 
             def finished(task: ShardTask, made: MadeShard) -> None:
-                add(made.entry)
+                add(made.entry, made.index)
                 for line in made.notices:
                     log(f"{task.shard.name}: {line}")
                 logger.debug("%s: %s", task.shard.name, format_bytes(made.entry.size_bytes))

@@ -5,6 +5,7 @@ events.nc ...     ready files, named by the format
 manifest.csv      written last: the folder is complete
 conversion.json   record: from which files, with which software, and the files of each split
 shards.jsonl      journal: each ready file, and the digest of its inputs
+chunks.jsonl      chunk index of each large ready file, in the order in which they were made
 verified.jsonl    stat cache: hashes of ready files with their size, mtime and inode; that of files
                   in a shared home is <digest of the options>.verified.jsonl in the user's own
 problems.txt      why missing files could not be made
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +25,7 @@ from sciml_data.errors import Problem, SciMLDataError, VerificationError
 from sciml_data.home import DatasetFolder, read_json, write_atomically
 from sciml_data.registry.manifest import HASH_PATTERN, Entry, Manifest, read_manifest
 from sciml_data.registry.stages import Converted
-from sciml_data.transfer.download.local_files import StatCache
+from sciml_data.transfer.download.local_files import StatCache, append
 
 if TYPE_CHECKING:
     from sciml_data.progress import Progress
@@ -32,8 +34,13 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "manifest.csv"
 RECORD_NAME = "conversion.json"
 JOURNAL_NAME = "shards.jsonl"
+CHUNKS_NAME = "chunks.jsonl"
 PROBLEMS_NAME = "problems.txt"
 STAT_CACHE_NAME = "verified.jsonl"
+# How the line of a chunk index begins; the rest, some 40 kB, is not parsed for its name.
+INDEX_HEAD = re.compile(
+    r'\{"path":(?P<path>"(?:[^"\\]|\\.)*"),"bytes":\d+,"hash":"(?P<hash>[^"]*)",'
+)
 DIGEST_LETTERS = 12  # of sha256, for the name of the folder; the record has the options in full
 
 
@@ -42,10 +49,11 @@ DIGEST_LETTERS = 12  # of sha256, for the name of the folder; the record has the
 
 def ready_folder(folder: DatasetFolder, options: Mapping[str, Any]) -> Path:
     """Return the folder in the user's own home of the ready files for a set of options."""
-    return folder.ready / _folder_name(options)
+    return folder.ready / folder_name(options)
 
 
-def _folder_name(options: Mapping[str, Any]) -> str:
+def folder_name(options: Mapping[str, Any]) -> str:
+    """Return the name of the folder of ready files for a set of options."""
     text = json.dumps(dict(options), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS]
 
@@ -66,7 +74,7 @@ def find_converted(
         VerificationError: the record or the manifest of the ready files is damaged.
     """
     for place in folder.ready_places:
-        if converted := _load(descriptor, folder, place / _folder_name(options or {})):
+        if converted := _load(descriptor, folder, place / folder_name(options or {})):
             return converted
     return None
 
@@ -259,8 +267,8 @@ class ReadyFolder:
             return None
 
     @contextmanager
-    def update(self) -> Iterator[Callable[[Entry], None]]:
-        """Yield a function that records a finished file.
+    def update(self) -> Iterator[Callable[[Entry, str], None]]:
+        """Yield a function that records a finished file and its chunk index.
 
         At the start the folder is marked as incomplete, and files that do not belong to it are
         removed. At the end the manifest is written if no file is missing.
@@ -272,9 +280,12 @@ class ReadyFolder:
         write_record(self.root, self.record)
         lines = "".join(map(self._journal_line, self.entries.values()))
         write_atomically(self.root / JOURNAL_NAME, lines)
+        _keep_indexes(self.root, self.entries)
         with (self.root / JOURNAL_NAME).open("a", encoding="utf-8") as journal:
 
-            def add(entry: Entry) -> None:
+            def add(entry: Entry, index: str) -> None:
+                if index:  # before the journal: a large file that it names has an index
+                    append(self.root / CHUNKS_NAME, index + "\n")
                 journal.write(self._journal_line(entry))
                 journal.flush()
                 self.entries[entry.path] = entry
@@ -320,7 +331,7 @@ def _manifest(entries: Iterable[Entry]) -> Manifest:
 
 def _clear(root: Path, keep: Collection[str]) -> None:
     """Remove all files but those to keep; the manifest goes first, so the folder is incomplete."""
-    kept = {*keep, RECORD_NAME, JOURNAL_NAME, STAT_CACHE_NAME}
+    kept = {*keep, RECORD_NAME, JOURNAL_NAME, CHUNKS_NAME, STAT_CACHE_NAME}
     (root / MANIFEST_NAME).unlink(missing_ok=True)
     for path in sorted(root.rglob("*"), reverse=True):  # files before their folders
         if path.is_dir():
@@ -328,6 +339,32 @@ def _clear(root: Path, keep: Collection[str]) -> None:
                 path.rmdir()
         elif path.relative_to(root).as_posix() not in kept:
             path.unlink(missing_ok=True)
+
+
+def chunk_indexes(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield path and hash of the file of each chunk index in a folder, and its line.
+
+    A line that a kill cut off is left out.
+    """
+    path = root / CHUNKS_NAME
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.endswith("}\n") and (head := INDEX_HEAD.match(line)):
+                yield json.loads(head["path"]), head["hash"], line
+
+
+def _keep_indexes(root: Path, entries: Mapping[str, Entry]) -> None:
+    """Remove the chunk indexes of files that are made again; they are copied line by line."""
+    if not (root / CHUNKS_NAME).is_file():
+        return
+    temporary = root / f".{CHUNKS_NAME}.unfinished"
+    with temporary.open("w", encoding="utf-8") as kept:
+        for path, content, line in chunk_indexes(root):
+            if path in entries and entries[path].hash == content:
+                kept.write(line)
+    temporary.replace(root / CHUNKS_NAME)
 
 
 def _read_journal(root: Path) -> Iterator[tuple[Entry, str]]:

@@ -53,6 +53,7 @@ INDEX_PART = 16  # of the arrays, which their indices of chunks never take
 ACDD = "ACDD-1.3"  # Attribute Convention for Data Discovery
 # Attributes of a native file that say more of it than the registry says of the dataset.
 OF_FILES = ("geospatial_", "time_coverage_", "creator_", "publisher_", "instrument", "platform")
+MIN_INDEXED_BYTES = 1 << 20  # of a file with a chunk index
 MEMORY_NAME_LETTERS = 60  # of at most 249 bytes; the name is only shown in /proc
 
 
@@ -103,10 +104,17 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class MadeShard:
-    """A finished ready file: its entry of the manifest, and what its format has to say about it."""
+    """A finished ready file.
+
+    Attributes:
+        entry: of the manifest.
+        notices: lines of its format about it.
+        index: its chunk index, a line of JSON; empty for a small file, which is fetched whole.
+    """
 
     entry: Entry
     notices: tuple[str, ...]
+    index: str = ""
 
 
 def make_shard(task: ShardTask) -> MadeShard:
@@ -130,10 +138,20 @@ def make_shard(task: ShardTask) -> MadeShard:
     try:
         _write(temporary, dataset, {})
         entry = Entry(task.shard.name, temporary.stat().st_size, hash_file(temporary))
+        index = _chunk_index(temporary, entry)
         publish(temporary, task.target)
     finally:
         temporary.unlink(missing_ok=True)
-    return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()))
+    return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()), index)
+
+
+def _chunk_index(path: Path, entry: Entry) -> str:
+    """Return the chunk index of a finished file while its bytes are still in the page cache."""
+    if entry.size_bytes < MIN_INDEXED_BYTES:
+        return ""
+    from sciml_data.ready.chunk_index import index_line
+
+    return index_line(path, entry)
 
 
 def _with_origin(own: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
