@@ -11,8 +11,8 @@ from .api.datasets import (
     verify_dataset,
     versions,
 )
-from .api.exports import export_parquet
-from .api.loading import load
+from .api.exports import export_parquet, kerchunk_references
+from .api.loading import get_ready, load
 from .api.results import Board, Run, board, cite, export, load_run, rescore, score
 from .api.sample_report import compare_sample
 from .ready.open import open_dataset
@@ -36,6 +36,8 @@ __all__ = [
     "export",
     "export_parquet",
     "get_dataset",
+    "get_ready",
+    "kerchunk_references",
     "load",
     "load_benchmark",
     "load_run",

@@ -17,8 +17,6 @@ import numpy.typing as npt
 import xarray as xr
 
 from sciml_data.bench.scoring import segmentation
-from sciml_data.errors import ConversionError
-from sciml_data.formats import open_hdf5
 from sciml_data.formats.slstr_hdf5 import FLAGS
 from sciml_data.ready import write_netcdf
 from sciml_data.ready.patches import (
@@ -86,7 +84,7 @@ def read_scenes(scenes: Scenes, numbers: npt.NDArray[np.intp]) -> Iterator[Scene
     content = BatchContent(missing=float("nan"))
     batches = stream_scenes(scenes.select(numbers), content=content, threads=1, prefetch=1)
     for number, batch in zip(numbers, batches, strict=True):
-        with open_hdf5(scenes.paths[number], error=ConversionError, is_verified=True) as file:
+        with scenes.open(number) as file:
             flags, bayes = file["flags"][0], file["bayes"][0]
             row, column = file["row"][:], file["column"][:]
         yield Scene(

@@ -131,6 +131,8 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
     sample: bool = False,
     sample_seed: int = 0,
     sample_set: Sequence[str] = (),
+    stream: bool = False,
+    cache_bytes: int | None = None,
     mirrors: Sequence[str] = (),
     strategy: str = "auto",
     backend: str | None = None,
@@ -160,6 +162,8 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
         sample: use the synthetic sample.
         sample_seed: seed of the sample.
         sample_set: ``KEY=VALUE`` texts for the size of the sample.
+        stream: read the published ready form from a mirror, chunk by chunk, instead of fetching it.
+        cache_bytes: bound of the cache of streamed chunks; None is 20 GB.
         mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
         strategy: ``auto``, ``default``, ``mirrored``, ``mirrored:N`` or ``multiworker``.
         backend: of Keras: ``tensorflow``, or ``jax`` (experimental).
@@ -202,11 +206,14 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
     if isinstance(model, str) and is_own:
         check_outline(request, model)
     request = replace(request, own=own_model_of(model, backend))
-    made_from = Sample(sample_seed, tuple(sample_set)) if sample else None
+    data: dict[str, Any] = {
+        "sample": Sample(sample_seed, tuple(sample_set)) if sample else None,
+        "mirrors": mirrors,
+        "stream": stream,
+        "cache_bytes": cache_bytes,
+    }
     prepared = prepare(
-        request,
-        lambda task: stage(task, found, home=place, mirrors=mirrors, sample=made_from, log=log),
-        log=log,
+        request, lambda task: stage(task, found, home=place, log=log, **data), log=log
     )
     resume = named_run_folder(place, name, folder) if folder else None
     done = run_once(prepared, seed, home=place, resume=resume, monitor_s=monitor_s, log=log)

@@ -1,19 +1,20 @@
-"""Write a dataset's data in a form that other programs read."""
+"""Write a dataset's data, or references to them, in a form that other programs read."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sciml_data.errors import CallError
-from sciml_data.home import HomePath
+from sciml_data.home import HomePath, find_home
 from sciml_data.progress import Log, Progress
+from sciml_data.registry import RegistryPath, find_registry, load_descriptor
 
 if TYPE_CHECKING:
     from sciml_data.integrations.parquet import Exported
-    from sciml_data.registry import RegistryPath
 
 logger = logging.getLogger(__name__)
 
@@ -82,4 +83,63 @@ def export_parquet(  # noqa: PLR0913 - the first two name dataset and folder, th
         shard_bytes=SHARD_BYTES if shard_bytes is None else shard_bytes,
         log=log,
         progress=progress,
+    )
+
+
+def kerchunk_references(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    sample: bool = False,
+    sample_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    mirrors: Sequence[str] = (),
+    registry: RegistryPath = None,
+    home: HomePath = None,
+) -> dict[str, Any]:
+    """Return references of kerchunk with which xarray opens ready files by fsspec and zarr.
+
+    They have the address of the published ready form. Where the registry lists none, and for a
+    sample, they have the paths of the ready files on this computer.
+
+    Args:
+        dataset: id in the registry.
+        version: None is the newest.
+        sample: of the synthetic sample.
+        sample_seed: seed of the sample.
+        options: options of the conversion; None are the defaults.
+        mirrors: addresses to read the chunk index from before those of the registry.
+        registry: registry folder.
+        home: folder of all data.
+
+    Raises:
+        CallError: no ready form is published and the dataset was not converted, or zarr cannot
+            express how the files are compressed.
+        FetchError: no mirror has the chunk index.
+    """
+    from sciml_data.integrations.kerchunk import to_kerchunk
+    from sciml_data.ready import find_ready, require_unchanged, shards_of_split
+    from sciml_data.ready.chunk_index import index_line
+    from sciml_data.ready.folder import chunk_indexes
+    from sciml_data.ready.streaming import fetch_index
+    from sciml_data.registry.ready_form import published_ready_form
+
+    descriptor = load_descriptor(find_registry(registry), dataset, version)
+    if descriptor.document["sciml"].get("ready") and not sample:
+        urls = published_ready_form(descriptor, options).urls
+        index, _ = fetch_index(descriptor, find_home(home), options=options, mirrors=mirrors)
+        lines = (line for _, _, line in chunk_indexes(index.root))
+        return to_kerchunk(lines, shards_of_split(index), lambda name: urls[0] + quote(name))
+    converted = find_ready(
+        dataset,
+        version=version,
+        sample_seed=sample_seed if sample else None,
+        options=options,
+        registry=registry,
+        home=home,
+    )
+    require_unchanged(converted)
+    lines = (index_line(converted.root / entry.path, entry) for entry in converted.manifest)
+    return to_kerchunk(
+        lines, shards_of_split(converted), lambda name: (converted.root / name).as_uri()
     )

@@ -1,4 +1,4 @@
-"""Open a dataset in one call: fetch, verify, convert, open.
+"""Open a dataset in one call: fetch, verify, convert, open; or fetch its published ready form.
 
 The keywords are those of `datasets.py`.
 """
@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sciml_data.api.datasets import Log, convert_dataset, describe, get_dataset
-from sciml_data.home import HomePath
+from sciml_data.home import HomePath, find_home
 from sciml_data.progress import Progress
 from sciml_data.registry import RegistryPath
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["load"]
+    from sciml_data.registry import Converted
+
+__all__ = ["get_ready", "load"]
 
 
 def load(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
@@ -87,6 +89,52 @@ def load(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
     )
     converted = convert_dataset(dataset, **which, options=options, progress=progress, **places)
     return open_ready(converted, split=split, view=view, **view_options)
+
+
+def get_ready(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
+    dataset: str,
+    *,
+    version: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    mirrors: Sequence[str] = (),
+    jobs: int = 8,
+    registry: RegistryPath = None,
+    home: HomePath = None,
+    wait: bool = True,
+    log: Log | None = None,
+    progress: Progress | None = None,
+) -> Converted:
+    """Return the published ready form of a dataset, after missing files are fetched and checked.
+
+    `open_dataset` and `run` then use it as if it had been converted here.
+
+    Args:
+        dataset: id in the registry.
+        version: see the module, as for `registry`, `home` and `log`.
+        options: options of the conversion; None are the defaults.
+        mirrors: addresses to try before those of the registry, e.g. ``file:DIR``.
+        jobs: number of parallel requests.
+        registry: registry folder.
+        home: folder of all data.
+        wait: wait while another process works on the same data; otherwise fail at once.
+        log: gets mirrors that fail.
+        progress: gets bytes (done, total).
+
+    Raises:
+        CallError: no such dataset or version, or the registry lists no ready form of it.
+        FetchError: a file could not be fetched; `.problems` has the reason of every mirror.
+    """
+    from sciml_data.ready.streaming import fetch_ready
+
+    return fetch_ready(
+        describe(dataset, version=version, registry=registry),
+        find_home(home, wait=wait, log=log),
+        options=options,
+        mirrors=mirrors,
+        jobs=jobs,
+        log=log,
+        progress=progress,
+    )
 
 
 class _Which(TypedDict):

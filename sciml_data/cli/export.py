@@ -6,6 +6,7 @@ benchmark code.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ Dataset (ID):
 Data of a converted dataset (ID), for Hugging Face datasets, polars and DuckDB:
   sciml-data export parquet uno_ccle --to uno_ccle-parquet
   sciml-data export parquet em_graphene_sim --sample --to graphene --shard-mb 100
+
+\b
+References to chunks of a ready form (ID), for kerchunk, fsspec and zarr:
+  sciml-data export kerchunk cloud_slstr_ds1 --to references.json
 
 \b
 Run (RUN is a path, an id or `latest`):
@@ -114,9 +119,10 @@ def command(form: str, name: str, **options: Any) -> None:
     every-eval-ever, catalogue, croissant-task or spdx (an AI bill of materials). FORM of a
     BENCHMARK: croissant-task, catalogue or formal (Markdown in the working group's seven headings).
     FORM parquet of an ID writes the ready files as Parquet into the folder --to; an interrupted
-    export is resumed. Installed packages may offer further forms.
+    export is resumed. FORM kerchunk of an ID writes references to the chunks of its published ready
+    form, else of the ready files here. Installed packages may offer further forms.
 
-    No file is fetched. docs/reference/exports.md and docs/reference/run-exports.md list the
+    No file of data is fetched. docs/reference/exports.md and docs/reference/run-exports.md list the
     information that each format carries and omits.
     """
     from sciml_data.metadata import FORMS
@@ -126,6 +132,7 @@ def command(form: str, name: str, **options: Any) -> None:
         **dict.fromkeys(FORMS, _export_dataset),
         "pooch": _export_pooch,
         "parquet": _export_parquet,
+        "kerchunk": _export_kerchunk,
     }
     if form in own:
         installed("exports", own)  # names an installed export with the name of one of these
@@ -178,6 +185,19 @@ def _export_pooch(_form: str, name: str, options: dict[str, Any]) -> None:
         check_output(to, file_name="registry.txt")
     descriptor = describe(name, version=options["version"], registry=options["registry"])
     print_or_write(to_pooch_registry(descriptor), to)
+
+
+def _export_kerchunk(_form: str, name: str, options: dict[str, Any]) -> None:
+    from sciml_data import kerchunk_references
+
+    runs = {key: typed for key, typed in RUN_OPTIONS.items() if key != "home"}
+    refuse_options("kerchunk", options, runs | {"format_": "--format", "shard_mb": "--shard-mb"})
+    to = None if options["to"] is None else Path(options["to"])
+    if to is not None:
+        check_output(to, file_name="references.json")
+    names = ("version", "sample", "sample_seed", "registry", "home")
+    references = kerchunk_references(name, **{key: options[key] for key in names})
+    print_or_write(json.dumps(references, separators=(",", ":")) + "\n", to)
 
 
 def _export_parquet(_form: str, name: str, options: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ Examples:
   sciml-data get tevolop_socal --version 1.0 --via datalad --mirror ../clone
   sciml-data get tevolop_socal --include 'scedc/20*' --jobs 4
   sciml-data get cloud_slstr_ds1 --split inference --limit 20
+  sciml-data get cloud_slstr_ds1 --ready
   sciml-data get tevolop_socal --version live --start 2020-01-01 --end 2021-01-01
 """,
 )
@@ -69,6 +70,11 @@ Examples:
     type=click.IntRange(1),
     metavar="N",
     help="Fetch the first N of the selected files only, sorted by path.",
+)
+@click.option(
+    "--ready",
+    is_flag=True,
+    help="Fetch the published ready form, which is converted already, instead of native files.",
 )
 @click.option(
     "--start",
@@ -103,6 +109,11 @@ def command(
     """
     from sciml_data import get_dataset
 
+    if options.pop("ready"):
+        _get_ready(
+            dataset, options, refused={"sample": sample, "dry_run": dry_run}, as_json=as_json
+        )
+        return
     if dry_run:
         _dry_run(dataset, options, sample=sample, as_json=as_json)
         return
@@ -116,6 +127,29 @@ def command(
             progress=progress,
         )
     _print_fetched(fetched, as_json=as_json)
+
+
+def _get_ready(
+    dataset: str, options: dict[str, Any], *, refused: dict[str, bool], as_json: bool
+) -> None:
+    """Fetch a published ready form, and print its folder."""
+    from sciml_data import get_ready
+
+    names = ("version", "registry", "home", "wait", "mirrors", "jobs")
+    given = {name: options.pop(name) for name in names}
+    if wrong := [name for name, value in (options | refused).items() if value]:
+        raise CallError(
+            "--ready fetches a whole ready form, and cannot be used with "
+            + ", ".join(f"--{name.replace('_', '-')}" for name in wrong),
+            untouched="nothing was fetched",
+        )
+    with byte_bar(f"get {dataset}") as progress:
+        converted = get_ready(dataset, **given, log=log, progress=progress)
+    if as_json:
+        files = file_rows(converted.manifest)
+        click.echo(json.dumps({"root": str(converted.root), "files": files}, indent=2))
+    else:
+        click.echo(converted.root)
 
 
 def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from sciml_data import LoadedBenchmark
     from sciml_data.home import Home
 
+
+SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?([MGT]B)", re.IGNORECASE)
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 dataset_argument = click.argument("dataset", shell_complete=completion.datasets)
 registry_option = click.option(
@@ -91,6 +95,34 @@ trust_option = click.option(
     callback=set_trust,
     help="Run the code of registries besides the built-in registry without a question: it has all "
     "your rights. Also SCIML_DATA_TRUST_CODE=1.",
+)
+
+
+class _Size(click.ParamType[int]):
+    """A number of bytes with a unit: 20GB, 500MB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        match = SIZE.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 20GB, 500MB or 1.5TB", param, ctx)
+        return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+stream_option = click.option(
+    "--stream",
+    is_flag=True,
+    help="Read the published ready form from a mirror while training, and fetch no files. Every "
+    "chunk is checked.",
+)
+cache_option = click.option(
+    "--cache",
+    "cache_bytes",
+    type=_Size(),
+    metavar="SIZE",
+    help="Largest size of the cache of streamed chunks in the home, such as 20GB.  [default: 20GB]",
 )
 
 

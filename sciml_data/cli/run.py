@@ -12,6 +12,7 @@ import click
 
 from sciml_data.cli import completion
 from sciml_data.cli.options import (
+    cache_option,
     home_of,
     home_option,
     mirror_option,
@@ -20,6 +21,7 @@ from sciml_data.cli.options import (
     sample_option,
     sample_set_option,
     seed_option,
+    stream_option,
     trust_option,
     wait_option,
 )
@@ -66,6 +68,7 @@ Examples:
   sciml-data run tevolop --resume latest
   sciml-data run tevolop --strategy mirrored:2 --threads 2
   sciml-data run tevolop --stage-only
+  sciml-data run cloudmask --stream --cache 50GB
   srun --nodes=2 sciml-data run tevolop --nodes 2 --name first
 """,
 )
@@ -116,6 +119,8 @@ Examples:
 @seed_option
 @sample_set_option
 @mirror_option
+@stream_option
+@cache_option
 @click.option("--resume", metavar="RUN", help="Run to resume: a path, an id or `latest`.")
 @click.option(
     "--strategy",
@@ -244,6 +249,8 @@ def _run(benchmark: str, options: dict[str, Any], home: Home) -> list[Path]:
     """Run once for each seed; return the folders, an empty list in workers after the first."""
     from sciml_data.bench import named_run_folder, prepare, require_runs_folder, run_once
 
+    if options["cache_bytes"] is not None and not options["stream"]:
+        raise CallError("--cache needs --stream", untouched="nothing was run")
     folder, request, seeds, sample = read_request(benchmark, options, home)
     if options["stage_only"]:
         _stage(request, options, home, sample, log)
@@ -302,6 +309,8 @@ def _stage(
         home=home,
         mirrors=options["mirrors"],
         clear_cache=options["clear_cache"],
+        stream=options["stream"],
+        cache_bytes=options["cache_bytes"],
         sample=sample,
         log=log,
     )

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from sciml_data.curate.derive import write_derived
 from sciml_data.curate.new import manifest_resource
+from sciml_data.curate.pin_ready import ReadyPin
 from sciml_data.errors import CallError, DescriptorError, ListingError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, write_atomically
 from sciml_data.progress import Progress, format_bytes
@@ -131,8 +132,12 @@ def check_pinnable(descriptor: Descriptor) -> None:
         )
 
 
-def write_pin(pin: Pin, registry: Registry) -> list[Path]:
+def write_pin(pin: Pin | ReadyPin, registry: Registry) -> list[Path]:
     """Write a pin and its derived files into a registry; return the files that changed.
+
+    Args:
+        pin: of native files, or of a ready form.
+        registry: to write into.
 
     Raises:
         CallError: the registry is read-only.
@@ -236,7 +241,7 @@ def _listing_problems(listing: Listing, fetched: Manifest) -> Iterator[Problem]:
             yield Problem("size", path, message)
 
 
-def _check_valid(pin: Pin) -> None:
+def _check_valid(pin: Pin | ReadyPin) -> None:
     """Check the version as it will be, in a copy of its folder."""
     folder = pin.descriptor.folder
     with tempfile.TemporaryDirectory() as place:

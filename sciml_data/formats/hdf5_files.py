@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 from h5py import h5a, h5d, h5g, h5l, h5o, h5t, h5z
 
-from sciml_data.errors import CallError, NativeFormatError, Problem, SciMLDataError
+from sciml_data.errors import CallError, ConversionError, NativeFormatError, Problem, SciMLDataError
 from sciml_data.formats.interface import max_content_bytes
 from sciml_data.progress import format_bytes
 
@@ -143,6 +143,48 @@ def open_netcdf(
     # Held open: xarray opens it again.
     with open_hdf5(path, error=error, is_verified=is_verified):
         return xr.open_dataset(path, engine=engine, group=group, chunks=chunks)
+
+
+@contextmanager
+def open_remote(
+    file: Any, place: str, *, error: type[SciMLDataError] = ConversionError
+) -> Iterator[h5py.File]:
+    """Open a ready file on a mirror, of which every byte is checked when it is read.
+
+    Args:
+        file: binary stream with positions; its attribute `error` is why a read failed.
+        place: name of the file in messages.
+        error: class of the error.
+
+    Raises:
+        SciMLDataError: a read failed, or of the given class: the file cannot be read as HDF5.
+    """
+    try:
+        with report_damage(place, error), h5py.File(file, "r") as opened:
+            yield opened
+    except SciMLDataError as damage:
+        raise getattr(file, "error", None) or damage from None
+
+
+def open_remote_netcdf(file: Any, place: str, *, chunks: Any = None) -> xr.Dataset:
+    """Open a ready file on a mirror lazily.
+
+    Args:
+        file: as in `open_remote`.
+        place: name of the file in messages.
+        chunks: as in `xarray.open_dataset`.
+
+    Raises:
+        SciMLDataError: as in `open_remote`.
+    """
+    import xarray as xr
+
+    try:
+        with report_damage(place, ConversionError):
+            return xr.open_dataset(file, engine="h5netcdf", chunks=chunks)
+    except SciMLDataError as damage:
+        raise getattr(file, "error", None) or damage from None
+    raise AssertionError  # `report_damage` ends nothing silently
 
 
 def open_stored(path: Path, *, is_netcdf3: bool = False) -> xr.Dataset:

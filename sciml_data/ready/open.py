@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ from sciml_data.errors import CallError, ConversionError, Problem, VerificationE
 from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, HomePath, find_home
 from sciml_data.ready.folder import find_converted, shards_of_split
+from sciml_data.ready.streaming.streamed import Streamed
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
 from sciml_data.registry.layout import RegistryPath, find_registry
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sciml_data.ready.streaming.reader import ChunkReader
     from sciml_data.registry.stages import Converted
 
 SHARD_DIMENSION = "shard_dimension"  # attribute: files are concatenated along this dimension
@@ -38,6 +40,9 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
     sample: bool = False,
     sample_seed: int = 0,
     options: Mapping[str, Any] | None = None,
+    stream: bool = False,
+    cache_bytes: int | None = None,
+    mirrors: Sequence[str] = (),
     registry: RegistryPath = None,
     home: HomePath = None,
     **view_options: Any,
@@ -46,6 +51,7 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
 
         events = open_dataset("tevolop_socal")
         series = open_dataset("tevolop_socal", view="fortnights")
+        scenes = open_dataset("cloud_slstr_ds1", split="training", stream=True)
 
     Args:
         dataset: id in the registry, e.g. "tevolop_socal".
@@ -55,6 +61,9 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         sample: open the synthetic sample.
         sample_seed: seed of the sample.
         options: options of the conversion; None are the defaults.
+        stream: read the published ready form from a mirror, chunk by chunk, instead of files here.
+        cache_bytes: bound of the cache of streamed chunks; None is 20 GB.
+        mirrors: addresses to try before those of the registry, for a stream.
         registry: registry folder, as text or Path; None as the command line finds it.
         home: folder of all data, as text or Path; None as the command line finds it.
         **view_options: arguments of the view.
@@ -68,7 +77,15 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         VerificationError: a ready file is missing or changed; `.problems` names it. A file is read
             for this once, and again when its size, mtime or inode has changed.
         ConversionError: the ready files differ from the declarations of the descriptor.
+        FetchError: no mirror has the index of a stream. Values are read later: then a chunk that
+            no mirror sends with the right bytes is this error, too.
     """
+    if stream:
+        converted = _find_stream(
+            dataset, version, options, cache_bytes, mirrors=mirrors, sample=sample,
+            registry=registry, home=home,
+        )  # fmt: skip
+        return open_ready(converted, split=split, view=view, **view_options)
     converted = find_ready(
         dataset,
         version=version,
@@ -78,6 +95,35 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         home=home,
     )
     return open_ready(converted, split=split, view=view, **view_options)
+
+
+def _find_stream(  # noqa: PLR0913 - the keywords of `open_dataset`
+    dataset: str,
+    version: str | None,
+    options: Mapping[str, Any] | None,
+    cache_bytes: int | None,
+    *,
+    mirrors: Sequence[str],
+    sample: bool,
+    registry: RegistryPath,
+    home: HomePath,
+) -> Converted:
+    """Return the published ready form of a dataset, to be streamed."""
+    from sciml_data.ready.streaming.published import open_stream
+
+    if sample:
+        raise CallError(
+            "a synthetic sample is made here, and cannot be streamed",
+            untouched="nothing was read",
+            hint="leave out `sample` or `stream`",
+        )
+    return open_stream(
+        load_descriptor(find_registry(registry), dataset, version),
+        find_home(home),
+        options=options,
+        mirrors=mirrors,
+        cache_bytes=cache_bytes,
+    )
 
 
 def find_ready(
@@ -144,20 +190,15 @@ def open_ready(
         CallError: split, view or option do not exist.
         VerificationError: a ready file of the split is missing or changed; `.problems` names it.
         ConversionError: variables differ from the descriptor; `.problems` has all differences.
+        FetchError: the head of a file on a mirror could not be read.
     """
-    from sciml_data.ready.verification import require_unchanged
-
     make_view = _view(converted, view, options)
     split, names = _files_of_split(converted, split)
-    require_unchanged(converted, names)
-    dataset = _open_files([converted.root / name for name in names])
-    try:
-        # From here on, `lazy_values` compares each read with the status of the opened files. So
-        # the files that were opened must be those that were checked.
-        require_unchanged(converted, names)
-    except VerificationError:
-        dataset.close()
-        raise
+    paths = [converted.root / name for name in names]
+    if isinstance(converted, Streamed):
+        dataset = _open_files(paths, converted.reader)
+    else:
+        dataset = _open_unchanged(converted, names, paths)
     declared = converted.descriptor.variables
     problems = declaration_problems(
         dataset,
@@ -257,22 +298,38 @@ def _files_of_split(converted: Converted, split: str | None) -> tuple[str, list[
     return split, splits[split]
 
 
-def _open_files(paths: list[Path]) -> xr.Dataset:
+def _open_unchanged(converted: Converted, names: list[str], paths: list[Path]) -> xr.Dataset:
+    """Open files that are here, after a check against their manifest."""
+    from sciml_data.ready.verification import require_unchanged
+
+    require_unchanged(converted, names)
+    dataset = _open_files(paths)
+    try:
+        # From here on, `lazy_values` compares each read with the status of the opened files. So
+        # the files that were opened must be those that were checked.
+        require_unchanged(converted, names)
+    except VerificationError:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _open_files(paths: list[Path], remote: ChunkReader | None = None) -> xr.Dataset:
     """Open files as one dataset.
 
     Files with the same shard dimension are concatenated along it. A file without a shard dimension
     is a table. Tables and concatenated files are merged; their variables have different names.
+
+    Args:
+        paths: of the files.
+        remote: reads them from a mirror, where each byte is checked; None if they are here.
     """
     import xarray as xr
 
-    from sciml_data.formats import open_netcdf
-    from sciml_data.ready.lazy_values import ReadyEngine
-
     if len(paths) == 1:
-        return open_netcdf(
-            paths[0], chunks={}, engine=ReadyEngine, error=ConversionError, is_verified=True
-        )
-    parts = [_concatenated(name, group) for name, group in files_by_dimension(paths).items()]
+        return _opened(paths[0], remote)
+    groups = files_by_dimension(paths, remote)
+    parts = [_concatenated(name, group, remote) for name, group in groups.items()]
     if len(parts) == 1:
         return parts[0]
     whole = xr.merge(parts, compat="override", join="override", combine_attrs=combined_attributes)
@@ -283,44 +340,77 @@ def _open_files(paths: list[Path]) -> xr.Dataset:
     return whole
 
 
-def files_by_dimension(paths: list[Path]) -> dict[str, list[Path]]:
+def _opened(path: Path, remote: ChunkReader | None) -> xr.Dataset:
+    """Open a file lazily."""
+    if remote is not None:
+        from sciml_data.formats.hdf5_files import open_remote_netcdf
+
+        return open_remote_netcdf(remote.open(remote.name_of(path)), path.name, chunks={})
+    from sciml_data.formats import open_netcdf
+    from sciml_data.ready.lazy_values import ReadyEngine
+
+    return open_netcdf(path, chunks={}, engine=ReadyEngine, error=ConversionError, is_verified=True)
+
+
+def files_by_dimension(
+    paths: list[Path], remote: ChunkReader | None = None
+) -> dict[str, list[Path]]:
     """Return files grouped by their shard dimension, in order.
 
     The key of a file without a shard dimension is its name, so it is in a group of its own.
+
+    Args:
+        paths: of the files.
+        remote: reads them from a mirror; None if they are here.
     """
-    from sciml_data.formats import open_hdf5
+    from sciml_data.formats.hdf5_files import open_hdf5, open_remote
 
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        with open_hdf5(path, error=ConversionError, is_verified=True) as file:
+        with (
+            open_hdf5(path, error=ConversionError, is_verified=True)
+            if remote is None
+            else open_remote(remote.open(remote.name_of(path)), path.name)
+        ) as file:
             key = file.attrs.get(SHARD_DIMENSION, path.name)
         groups.setdefault(key if isinstance(key, str) else key.decode(), []).append(path)
     return groups
 
 
-def _concatenated(dimension: str, paths: list[Path]) -> xr.Dataset:
+def _concatenated(dimension: str, paths: list[Path], remote: ChunkReader | None) -> xr.Dataset:
     """Open files of the same group, concatenated along a dimension."""
-    from sciml_data.formats import open_netcdf, open_netcdf_files
-    from sciml_data.ready.lazy_values import ReadyEngine
+    import xarray as xr
 
     if len(paths) == 1:
-        return open_netcdf(
-            paths[0], chunks={}, engine=ReadyEngine, error=ConversionError, is_verified=True
-        )
+        return _opened(paths[0], remote)
     # Variables without the dimension come from the first file; comparing them would read them.
+    how: dict[str, Any] = {
+        "concat_dim": dimension,
+        "data_vars": "minimal",
+        "coords": "minimal",
+        "compat": "override",
+        "join": "override",
+        "combine_attrs": combined_attributes,
+    }
+    if remote is not None:
+        parts = [_opened(path, remote) for path in paths]
+        whole: xr.Dataset = xr.combine_nested(parts, **how)
+        files = ExitStack()
+        for part in parts:
+            files.callback(part.close)
+        whole.set_close(files.close)
+        return whole
+    from sciml_data.formats import open_netcdf_files
+    from sciml_data.ready.lazy_values import ReadyEngine
+
     return open_netcdf_files(
         paths,
         engine=ReadyEngine,
         error=ConversionError,
         is_verified=True,
         combine="nested",
-        concat_dim=dimension,
         chunks={},
-        data_vars="minimal",
-        coords="minimal",
-        compat="override",
-        join="override",
-        combine_attrs=combined_attributes,
+        **how,
     )
 
 

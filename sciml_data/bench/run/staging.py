@@ -17,6 +17,7 @@ from sciml_data.bench.monitoring.page_cache import NOT_REQUESTED, CacheClear, cl
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
+    CallError,
     FetchError,
     ListingError,
     Problem,
@@ -95,6 +96,8 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
     mirrors: Sequence[str] = (),
     sample: Sample | None = None,
     clear_cache: bool = False,
+    stream: bool = False,
+    cache_bytes: int | None = None,
     log: Log = logger.info,
     progress: Progress | None = None,
 ) -> Source:
@@ -107,6 +110,8 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         mirrors: URLs to use before the descriptor's mirrors.
         sample: to make instead of fetching real data.
         clear_cache: drop the ready files from the page cache, so that they are read from disk.
+        stream: read the published ready form from a mirror, chunk by chunk, instead of files here.
+        cache_bytes: bound of the cache of streamed chunks; None is 20 GB.
         log: gets a line for each step.
         progress: gets (done, total): bytes of the fetch or parts of the sample, then the bytes that
             are converted.
@@ -126,6 +131,15 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
     runner = load_runner(registry, task.name)
     require_format(descriptor, folder.native)
     load_format(descriptor.native["reader"], descriptor.folder)
+    if stream:
+        streamed = _stream(descriptor, home, cache_bytes, mirrors, sample, log)
+        return Source(
+            dataset=streamed if reads_files(runner) else open_ready(streamed, split=task.variant),
+            dataset_id=descriptor.dataset,
+            version=descriptor.version,
+            manifest_digest=f"sha256:{streamed.native_digest}",
+            ready_digest=f"sha256:{streamed.manifest.digest}",
+        )
     converted = _find_unchanged(descriptor, folder, log)
     if converted is None or not _is_current(converted, descriptor, home, sample):
         fetched = _fetch(
@@ -145,6 +159,32 @@ def stage(  # noqa: PLR0913 - keyword-only options of the command line
         cache_clear=cache_clear,
         files=converted,
     )
+
+
+def _stream(
+    descriptor: Descriptor,
+    home: Home,
+    cache_bytes: int | None,
+    mirrors: Sequence[str],
+    sample: Sample | None,
+    log: Log,
+) -> Converted:
+    """Return the published ready form, of which chunks are read when they are needed."""
+    from sciml_data.ready.streaming import open_stream
+
+    if sample is not None:
+        raise CallError(
+            "a synthetic sample is made on this computer, and cannot be streamed",
+            untouched="nothing was run",
+            hint="leave out --sample or --stream",
+        )
+    streamed = open_stream(descriptor, home, mirrors=mirrors, cache_bytes=cache_bytes, log=log)
+    cache = streamed.reader.cache
+    log(
+        f"streaming {descriptor.dataset} {descriptor.version} "
+        f"through {format_bytes(cache.max_bytes)} of cache in {cache.folder}"
+    )
+    return streamed
 
 
 @contextlib.contextmanager

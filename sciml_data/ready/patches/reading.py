@@ -20,13 +20,16 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import ConversionError, Problem
 from sciml_data.ready.patches.scenes import Layout, Scenes
+
+if TYPE_CHECKING:
+    from sciml_data.ready.streaming.reader import ChunkReader
 
 # TensorFlow uses an array with this alignment without a copy, and copies any other
 # (EIGEN_MAX_ALIGN_BYTES, tensorflow/python/lib/core/py_func.cc).
@@ -85,19 +88,17 @@ def read_window(
         ConversionError: the file does not exist, is truncated, damaged or was changed; `.problems`
             names it.
     """
+    if scenes.remote is not None:
+        _read_remote(scenes.remote, scenes, scene, window, into=into)
+        return
     path = scenes.paths[scene]
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _require_unchanged(scenes, scene, os.fstat(file))
-            jobs = []
-            for name, target in into.items():
-                layout = scenes.layouts[name]
-                if _is_beyond(window, layout):
-                    target[...] = 0 if layout.fill is None else layout.fill
-                for piece in _pieces(layout, scenes.chunks[name][scene], window):
-                    os.posix_fadvise(file, piece.offset, piece.size, os.POSIX_FADV_WILLNEED)
-                    jobs.append((layout, piece, target))
+            jobs = list(_jobs(scenes, scene, window, into))
+            for _, piece, _ in jobs:
+                os.posix_fadvise(file, piece.offset, piece.size, os.POSIX_FADV_WILLNEED)
             for layout, piece, target in jobs:
                 _read_piece(file, layout, piece, target=target)
         finally:
@@ -108,6 +109,51 @@ def read_window(
             problems=[Problem("unreadable", str(path), f"{type(error).__name__}: {error}")],
             untouched="nothing was changed",
             hint="sciml-data verify ID --ready --full --repair; then find the scenes again",
+        ) from error
+
+
+def _jobs(
+    scenes: Scenes, scene: int, window: Window, into: Mapping[str, NDArray[Any]]
+) -> Iterator[tuple[Layout, _Piece, NDArray[Any]]]:
+    """Yield the parts of a window to read; pixels beyond the scene are filled."""
+    for name, target in into.items():
+        layout = scenes.layouts[name]
+        if _is_beyond(window, layout):
+            target[...] = 0 if layout.fill is None else layout.fill
+        for piece in _pieces(layout, scenes.chunks[name][scene], window):
+            yield layout, piece, target
+
+
+def _read_remote(
+    remote: ChunkReader,
+    scenes: Scenes,
+    scene: int,
+    window: Window,
+    *,
+    into: Mapping[str, NDArray[Any]],
+) -> None:
+    """Fill arrays with a window of a scene on a mirror; whole chunks are read and checked.
+
+    Raises:
+        FetchError: a chunk with the right bytes could not be read.
+        ConversionError: a chunk cannot be decompressed.
+    """
+    path = scenes.paths[scene]
+    jobs = list(_jobs(scenes, scene, window, into))
+    spans = [(piece.offset, piece.size) for _, piece, _ in jobs]
+    try:
+        for (layout, piece, target), stored in zip(
+            jobs, remote.read_many(remote.name_of(path), spans), strict=True
+        ):
+            (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
+            part = _unpacked(stored, layout, piece)[top:bottom, left:right]
+            target[row : row + bottom - top, column : column + right - left] = part
+    except (zlib.error, ValueError) as error:
+        raise ConversionError(
+            f"cannot read the ready scene {path.name}",
+            problems=[Problem("unreadable", path.name, f"{type(error).__name__}: {error}")],
+            untouched="nothing was changed",
+            hint="the published file is damaged, although its hash is right: tell its curator",
         ) from error
 
 

@@ -10,24 +10,31 @@ one thing at a time in a process, for any number of threads.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
-from sciml_data.formats.hdf5_files import open_hdf5
+from sciml_data.formats.hdf5_files import open_hdf5, open_remote
 from sciml_data.formats.slstr_hdf5 import EPOCH
-from sciml_data.ready.folder import shards_of_split
+from sciml_data.ready.folder import chunk_indexes, shards_of_split
 from sciml_data.ready.patches.cache import Columns, FileStats, load_rows, save_rows, stat_files
+from sciml_data.ready.streaming.streamed import Streamed
 from sciml_data.registry.stages import Converted
+
+if TYPE_CHECKING:
+    from sciml_data.ready.streaming.reader import ChunkReader
 
 CACHE_NAME = ".scenes-{digest}.npz"
 CACHE_GLOB = CACHE_NAME.format(digest="*")
@@ -47,6 +54,7 @@ SCENE_VALUES = (
 )
 PIXEL_RANK = 3  # dimensions scene, row, column; channels also have a band
 FILTERS = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "gzip"}
+CODECS = {"shuffle": "shuffle", "zlib": "gzip"}  # of zarr
 READABLE_FILTERS = ((), ("gzip",), ("shuffle", "gzip"))
 
 
@@ -102,7 +110,8 @@ class Scenes:
         chunks: by variable, (scene, chunk, 3) int64: byte offset, bytes, mask of skipped filters.
         sizes: (scene,) int64, bytes of each file.
         mtimes: (scene,) int64, modification times in ns. A file that was written again since is not
-            read, because its chunks may have moved.
+            read, because its chunks may have moved. 0 for files on a mirror.
+        remote: reads files that are on a mirror; None for files that are here.
     """
 
     paths: tuple[Path, ...]
@@ -113,6 +122,7 @@ class Scenes:
     chunks: Mapping[str, NDArray[np.int64]]
     sizes: NDArray[np.int64]
     mtimes: NDArray[np.int64]
+    remote: ChunkReader | None = None
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -170,7 +180,19 @@ class Scenes:
             chunks={name: chunks[numbers] for name, chunks in self.chunks.items()},
             sizes=self.sizes[numbers],
             mtimes=self.mtimes[numbers],
+            remote=self.remote,
         )
+
+    def open(self, number: int) -> AbstractContextManager[h5py.File]:
+        """Return the file of a scene as a context manager, for variables without patches.
+
+        Args:
+            number: of the scene.
+        """
+        path = self.paths[number]
+        if self.remote is None:
+            return open_hdf5(path, error=ConversionError, is_verified=True)
+        return open_remote(self.remote.open(self.remote.name_of(path)), path.name)
 
 
 def find_scenes(
@@ -190,6 +212,8 @@ def find_scenes(
     """
     names = [splits] if isinstance(splits, str) else list(splits)
     paths, split = _paths(source, names)
+    if isinstance(source, Streamed):
+        return _streamed(source, paths, split)
     if not paths:
         raise CallError(
             "there are no ready scenes to read",
@@ -198,6 +222,16 @@ def find_scenes(
         )
     files = stat_files(paths)
     layouts, columns = _headers(paths, files)
+    return _scenes(paths, split, files, layouts, columns)
+
+
+def _scenes(
+    paths: Sequence[Path],
+    split: Sequence[str],
+    files: FileStats,
+    layouts: Mapping[str, Layout],
+    columns: Columns,
+) -> Scenes:
     return Scenes(
         paths=tuple(paths),
         split=np.array(split, np.str_),
@@ -346,6 +380,78 @@ def _load_layouts(text: str) -> dict[str, Layout]:
     return layouts
 
 
+# --- headers of files on a mirror, from the chunk index -------------------------------------------
+
+
+def _streamed(source: Streamed, paths: Sequence[Path], split: Sequence[str]) -> Scenes:
+    """Return the scenes of files on a mirror; nothing is requested for it."""
+    headers: dict[str, Header] = {}
+    wanted = {source.reader.name_of(path) for path in paths}
+    for name, _, line in chunk_indexes(source.root):
+        if name in wanted:
+            index = json.loads(line)
+            headers[name] = _remote_header(index["refs"], index["skipped"])
+    if missing := sorted(wanted - headers.keys()):
+        raise ConversionError(
+            f"{len(missing)} ready files are not in the chunk index",
+            problems=[Problem("index", name, "has no line in the index") for name in missing],
+            untouched="nothing was read",
+            hint="the curator makes the index again: sciml-data pin ID --ready",
+        )
+    in_order = [headers[source.reader.name_of(path)] for path in paths]
+    texts = [_dump_layouts(header.layouts) for header in in_order]
+    _require_equal_layouts(paths, [(t, np.array([n], np.intp)) for n, t in enumerate(texts)])
+    sizes = [source.manifest.by_path[source.reader.name_of(path)].size_bytes for path in paths]
+    files = FileStats(
+        tuple(path.name for path in paths), np.array(sizes), np.zeros(len(paths), np.int64)
+    )
+    scenes = _scenes(paths, split, files, in_order[0].layouts, _columns(in_order))
+    return replace(scenes, remote=source.reader)
+
+
+def _remote_header(refs: Mapping[str, Any], skipped: Mapping[str, int]) -> Header:
+    """Return the header of a file from references of kerchunk."""
+    layouts, chunks = {}, {}
+    for variable in [key.partition("/")[0] for key in refs if key.endswith("/.zarray")]:
+        array = _parsed(refs[f"{variable}/.zarray"])
+        if len(array["shape"]) < PIXEL_RANK or array["shape"][0] != 1:
+            continue
+        attributes = _parsed(refs[f"{variable}/.zattrs"])
+        fill = array["fill_value"]
+        layout = Layout(
+            dtype=array["dtype"],
+            shape=tuple(array["shape"][1:]),
+            chunk=tuple(array["chunks"][1:3]),
+            filters=tuple(CODECS.get(codec["id"], codec["id"]) for codec in array["filters"] or ()),
+            scale=float(attributes.get("scale_factor", 1.0)),
+            offset=float(attributes.get("add_offset", 0.0)),
+            fill=int(fill) if fill is not None and np.dtype(array["dtype"]).kind in "iu" else None,
+        )
+        layouts[variable] = layout
+        bands = ".0" * (len(layout.shape) - 2)
+        keys = [f"{variable}/0.{r}.{c}{bands}" for r, c in np.ndindex(layout.chunks)]
+        chunks[variable] = np.array(
+            [(*refs[key][1:], skipped.get(key, 0)) for key in keys], np.int64
+        )
+    values = {name: _inline(refs, name)[0] for name in SCENE_VALUES}
+    values["time"] = _utc(values["time"])
+    granule = _inline(refs, "granule").tobytes().decode()
+    return Header(granule.rstrip("\0"), values, layouts, chunks)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
+    """Return zarr's metadata of a variable, which are the same text for nearly all scenes."""
+    return json.loads(text)
+
+
+def _inline(refs: Mapping[str, Any], name: str) -> NDArray[Any]:
+    """Return the values of a small variable, which are in the references."""
+    array = _parsed(refs[f"{name}/.zarray"])
+    content = refs[f"{name}/" + ".".join("0" * len(array["shape"]))]
+    return np.frombuffer(base64.b64decode(content.removeprefix("base64:")), array["dtype"])
+
+
 # --- the header of a file ------------------------------------------------------------------------
 
 
@@ -392,11 +498,13 @@ def _header(file: Any, name: str) -> tuple[Header | None, list[Problem]]:
     if problems:
         return None, problems
     values = {key: _scalar(file.id, key) for key in SCENE_VALUES}
-    values["time"] = np.datetime64(EPOCH.replace(" ", "T"), "s") + np.timedelta64(
-        int(values["time"]), "s"
-    )
+    values["time"] = _utc(values["time"])
     granule = _array(h5py.h5d.open(file.id, b"granule")).tobytes().decode()
     return Header(granule.rstrip("\0"), values, layouts, chunks), []
+
+
+def _utc(seconds: Any) -> np.datetime64:
+    return np.datetime64(EPOCH.replace(" ", "T"), "s") + np.timedelta64(int(seconds), "s")
 
 
 def _pixel_variables(file: Any) -> Iterator[tuple[str, Any]]:
