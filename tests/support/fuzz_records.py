@@ -342,9 +342,7 @@ def fuzz_files(seed: int, count: int, root: Path) -> Fuzz:
 
 def main() -> None:
     """Mutate files of all targets, print the seed and what failed, and exit with 1 if any did."""
-    import pytest
-
-    from tests.support.submissions import make_bench
+    from tests.support.submissions import make_bench, without_staging
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
@@ -355,8 +353,8 @@ def main() -> None:
         root = Path(scratch)
         fuzz = fuzz_files(options.seed, options.mutations, root)
         if not options.without_submissions:
-            with pytest.MonkeyPatch.context() as patch:
-                bench = make_bench(root / "bench", patch)
+            bench = make_bench(root / "bench")
+            with without_staging(bench.code.parent):
                 sound = bench.pack(root / "packed", runs=bench.real[:1])
                 registry = Registry(bench.registry)
                 fuzz_submission(fuzz, sound, registry, root / "copies", options.mutations)

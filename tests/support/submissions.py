@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,26 +94,41 @@ def repository(folder: Path) -> str:
     return git(folder, "rev-parse", "HEAD").strip()
 
 
-def make_bench(root: Path, patch: pytest.MonkeyPatch) -> Bench:
-    """Run the toy benchmark four times; `patch` has to stay while it is used."""
+def make_bench(root: Path) -> Bench:
+    """Run the toy benchmark four times on data that come `without_staging`."""
     registry = root / "registry"
-    shutil.copytree(TOY, registry / "runners")
+    shutil.copytree(TOY, registry / "runners", ignore=shutil.ignore_patterns("__pycache__"))
     write_dataset(registry, {"points.bin": b"any"}, dataset="toy_points")
-    manifest = load_descriptor(Registry(registry), "toy_points", "1.0").manifest
-    assert manifest is not None
-    commit = repository(root / "code")
-    patch.setattr("sciml_data.bench.stage", partial(toy_source, digest=f"sha256:{manifest.digest}"))
-    patch.setattr(machine, "_checkout", lambda _root: (commit, False, None))
+    repository(root / "code")
     run = ["run", "toy", "--home", str(root / "home"), "--registry", str(registry)]
     run += ["--strategy", "default", "--set", "epochs=2"]
-    for more in (["--seeds", "0-2"], ["--sample"]):
-        result = CliRunner().invoke(group, [*run, *more])
-        assert result.exception is None, result.exception
+    with without_staging(root):
+        for more in (["--seeds", "0-2"], ["--sample"]):
+            result = CliRunner().invoke(group, [*run, *more])
+            assert result.exception is None, result.exception
+    return bench_in(root)
+
+
+def bench_in(root: Path) -> Bench:
+    """Return the runs that `make_bench` made in a folder, or in the original of this copy."""
     folders = sorted((root / "home" / "runs" / "toy").iterdir())
     found = {record_of(folder)["synthetic"]: folder for folder in folders}
     real = [folder for folder in folders if not record_of(folder)["synthetic"]]
     real.sort(key=lambda folder: int(record_of(folder)["seeds"]["seed"]))
-    return Bench(root / "home", registry, root / "code", tuple(real), found[True])
+    return Bench(root / "home", root / "registry", root / "code", tuple(real), found[True])
+
+
+@contextlib.contextmanager
+def without_staging(root: Path) -> Iterator[None]:
+    """Let runs use toy data with the registry's digest, and know the commit of `code`."""
+    manifest = load_descriptor(Registry(root / "registry"), "toy_points", "1.0").manifest
+    assert manifest is not None
+    commit = git(root / "code", "rev-parse", "HEAD").strip()
+    staged = partial(toy_source, digest=f"sha256:{manifest.digest}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sciml_data.bench.stage", staged)
+        patch.setattr(machine, "_checkout", lambda _root: (commit, False, None))
+        yield
 
 
 def record_of(folder: Path, name: str = "record.json") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Toy runs and a submission of one, for every file here; each file has its own."""
+"""Toy runs and a submission of one, for every file here; each file has its own copy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.submissions import FOLDER, Bench, make_bench
+from tests.support.submissions import FOLDER, Bench, bench_in, make_bench, without_staging
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the runs of which each file gets a copy; training takes seconds."""
+    root = tmp_path_factory.mktemp("trained")
+    make_bench(root)
+    return root
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Return runs whose data and code are known; while a file runs, data come without staging."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield make_bench(tmp_path_factory.mktemp("bench"), patch)
+    root = tmp_path_factory.mktemp("bench")
+    shutil.copytree(trained, root, dirs_exist_ok=True)
+    with without_staging(root):
+        yield bench_in(root)
 
 
 @pytest.fixture(scope="module")
