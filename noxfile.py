@@ -30,8 +30,8 @@ EVERYTHING = "all,mlflow,socks"
 CONSTRAINTS = "--constraint=constraints.txt"
 TORCH_TESTS = ("tests/ready/test_loaders.py", "tests/ready/test_torch_data.py")
 WITH_UV = [BASE, *(extra for extra in EXTRAS if extra != "torch")]  # see the session `torch`
-# Each process loads TensorFlow: about 1.5 GB. `worksteal` gives each of them whole modules, so that a
-# fixture of a module is mostly made once.
+# Each process loads TensorFlow: about 1.5 GB. With `worksteal` most modules run in one process, so
+# that their fixtures are made once.
 CORES = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 
 
