@@ -14,7 +14,7 @@ from .record.runs import (
     stored_runs,
 )
 from .run.execution import prepare, run_once
-from .run.jobscript import Job, write_job_script
+from .run.jobscript import Job, describe_time, write_job_script
 from .run.request import Request, check_names, check_outline, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
@@ -64,6 +64,7 @@ __all__ = [
     "choose_variant",
     "compare_table",
     "datasets_of",
+    "describe_time",
     "draw_figures",
     "draw_monitor",
     "find_run",

@@ -20,7 +20,10 @@ SECTIONS = {
         "overrides", "help_settings", "seed", "seeds", "resume", "name", "monitor", "clear_cache",
         "budget", "stage_only",
     ),
-    "Processes": ("strategy", "backend", "threads", "nodes", "jobs", "cluster"),
+    "Processes": (
+        "strategy", "backend", "threads", "nodes", "ntasks_per_node", "cpus_per_task",
+        "gpus_per_node", "mem", "jobs", "cluster",
+    ),
     "Description": (
         "title", "description", "license_", "creators", "keywords", "citations", "sources",
     ),
@@ -29,7 +32,8 @@ SECTIONS = {
         "mirrors", "via", "registry", "trust_code", "home", "runs_folder", "wait",
     ),
     "Output": (
-        "to", "output", "format_", "as_json", "dry_run", "yes", "quiet", "verbose", "debug",
+        "to", "output", "format_", "as_json", "submit", "dry_run",
+        "yes", "quiet", "verbose", "debug",
         "_click_default_help",
     ),
 }  # fmt: skip

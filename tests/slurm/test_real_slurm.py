@@ -45,13 +45,17 @@ def _cancelled(slurm: Slurm) -> Iterator[None]:
 
 def script(home: Home, path: Path, *words: str) -> Path:
     """Write the job script with the program itself."""
+    subprocess.run(script_words(home, path, *words), check=True)
+    return path
+
+
+def script_words(home: Home, path: Path, *words: str) -> list[str]:
     call = [sys.executable, "-m", "sciml_data", "sbatch", "cloudmask", "--sample"]
     call += [word for setting in SCENES for word in ("--sample-set", setting)]
     call += [word for setting in SMALL for word in ("--set", setting)]
     call += ["--home", str(home.root), "--output", str(path)]
     job = ["--nodes", "1", "--ntasks-per-node", "2", "--cpus-per-task", "1", "--time", "00:10:00"]
-    subprocess.run([*call, *job, *words], check=True)
-    return path
+    return [*call, *job, *words]
 
 
 def submit(slurm: Slurm, path: Path) -> str:
@@ -113,6 +117,35 @@ def test_two_tasks_are_two_workers_of_one_run(slurm: Slurm, home: Home, tmp_path
     assert (record["distribution"]["workers"], record["distribution"]["replicas"]) == (2, 2)
     assert said.count(f"epoch {EPOCHS}/{EPOCHS}") == 1  # one task talks
     assert said.count("best epoch") == 1
+
+
+def test_slurm_accepts_every_option_of_a_script(slurm: Slurm, home: Home, tmp_path: Path) -> None:
+    """`sbatch --test-only` reads the whole script, and starts nothing."""
+    path = script(
+        home, tmp_path / "job.sh", "--mem", "1", "--array", "0-3%2", "--mail-type", "END,FAIL",
+        "--mail-user", "a@example.org", "--sbatch-option", "nice=100", "--sbatch-option",
+        "exclusive", "--time", "1-02:03",
+    )  # fmt: skip
+
+    done = slurm.call("sbatch", "--test-only", str(path))
+
+    assert done.returncode == 0, done.stderr
+    assert "to start at" in done.stderr
+
+
+def test_a_submitted_array_has_a_job_for_each_seed(
+    slurm: Slurm, home: Home, tmp_path: Path
+) -> None:
+    words = ["--array", "3,5", "--submit", "--sbatch-option", "begin=now+1hour"]
+    call = script_words(home, tmp_path / "job.sh", *words)
+
+    job = subprocess.run(
+        call, check=True, capture_output=True, text=True, env=slurm.environment
+    ).stdout.strip()
+
+    shown = slurm.call("scontrol", "show", "job", job).stdout
+    assert "ArrayTaskId=3,5" in shown
+    assert (tmp_path / "job.sh").is_file()
 
 
 @pytest.mark.parametrize("rank", [0, 1])

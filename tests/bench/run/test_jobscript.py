@@ -65,6 +65,84 @@ def test_a_name_of_ones_own_is_kept(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].endswith("--nodes 1 --name first")
 
 
+def directives(result: Result) -> set[str]:
+    return {
+        line.removeprefix("#SBATCH --")
+        for line in result.stdout.splitlines()
+        if line.startswith("#SBATCH ")
+    }
+
+
+def test_options_of_a_cluster_are_passed_on() -> None:
+    result = sbatch(
+        "toy", "--qos", "short", "--mem", "16G", "--constraint", "a100&nvme", "--mail-type",
+        "END,FAIL", "--mail-user", "a@example.org", "--sbatch-option", "exclusive",
+        "--sbatch-option", "gres=gpu:a100:2", "--sbatch-option", "no-requeue",
+    )  # fmt: skip
+
+    assert {
+        "qos=short", "mem=16G", "constraint=a100&nvme", "mail-type=END,FAIL",
+        "mail-user=a@example.org", "exclusive", "gres=gpu:a100:2",
+    } < directives(result)  # fmt: skip
+    text = result.stdout
+    assert text.index("--requeue") < text.index("--no-requeue")  # the last one counts
+
+
+@pytest.mark.parametrize("words", [("--seeds", "0-4"), ("--array", "0-4"), ("--seeds=0-4",)])
+def test_seeds_are_an_array_of_jobs(words: tuple[str, ...]) -> None:
+    result = sbatch("toy", *words, "--name", "first")
+
+    assert "array=0-4" in directives(result)
+    [run] = [line for line in result.stdout.splitlines() if line.startswith("run=(")]
+    assert "--seed" not in run
+    assert result.stdout.splitlines()[-1].endswith(
+        '--seed "${SLURM_ARRAY_TASK_ID}" --name first"-s${SLURM_ARRAY_TASK_ID}"'
+    )
+
+
+def test_jobs_of_an_array_have_names_of_their_own() -> None:
+    script = sbatch("toy", "--array", "0-4%2").stdout
+    stand_in = 'srun() { printf "%s\\n" "$@"; }\nSLURM_ARRAY_JOB_ID=7\nSLURM_ARRAY_TASK_ID=3\n'
+
+    done = subprocess.run(
+        ["bash"], input=stand_in + script, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-4:] == ["--seed", "3", "--name", "slurm-7-s3"]
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        ("90", "1 hour 30 minutes"),
+        ("2:00", "2 minutes"),
+        ("02:00:00", "2 hours"),
+        ("1-12", "1 day 12 hours"),
+        ("1-02:03:04", "1 day 2 hours 3 minutes 4 seconds"),
+    ],
+)
+def test_a_time_limit_is_said_in_words(time: str, words: str) -> None:
+    result = sbatch("toy", "--time", time)
+
+    assert f"time={time}" in directives(result)
+    assert f"time limit: {words}\n" in result.stderr
+
+
+def test_a_submission_without_slurm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    result = sbatch("toy", "--submit")
+
+    assert isinstance(result.exception, CallError)
+    assert "sbatch cannot be started" in str(result.exception)
+
+
+def test_a_dry_run_prints_the_script_and_submits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    assert sbatch("toy", "--submit", "--dry-run").stdout == sbatch("toy").stdout
+
+
 @pytest.mark.parametrize("home", ["plain", "with space", 'it\'s; $(touch x) `y` "z"'])
 def test_a_script_is_quoted(tmp_path: Path, home: str) -> None:
     """Run the script's own line in bash, with a stand-in for srun that prints its words."""
@@ -100,6 +178,15 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         (["toy", "--stage-only"], "sets --stage-only itself"),
         (["toy", "--time", "1:0\nrm -r x"], "special meaning in a script"),
         (["toy", "--partition", "a b"], "special meaning in a script"),
+        (["toy", "--time", "2h"], "not a time limit of Slurm"),
+        (["toy", "--time", "0"], "less than a minute"),
+        (["toy", "--time", "900-0"], "more than a year"),
+        (["toy", "--array", "a"], "not a list of seeds"),
+        (["toy", "--array", "0-4", "--seeds", "0-4"], "--array cannot be used with --seeds"),
+        (["toy", "--array", "0-4", "--seed", "1"], "--array cannot be used with --seed"),
+        (["toy", "--sbatch-option", "nodes=2"], "has an option: --nodes"),
+        (["toy", "--sbatch-option", "--exclusive"], "is not NAME=VALUE or NAME"),
+        (["toy", "--sbatch-option", "comment=a b"], "special meaning in a script"),
         (["toy", "--strategy", "data_parallel"], "keras.distribution is not supported"),
         (["toy", "--name", "../x"], "cannot be named"),
         (["toy", "--resume", "latest"], "no such run"),
@@ -118,7 +205,13 @@ def test_an_option_that_run_does_not_know_is_refused() -> None:
     result = sbatch("toy", "--modl", "small")
 
     assert result.exit_code == 2
-    assert "--modl" in result.stderr
+    assert "No such option '--modl'" in result.stderr
+    assert "sbatch [OPTIONS] BENCHMARK" in result.stderr
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("--qoss", "--qos"), ("--sede", "--seed")])
+def test_an_option_of_either_command_is_suggested(typed: str, meant: str) -> None:
+    assert f"'{meant}'" in sbatch("toy", typed, "1").stderr
 
 
 def test_help_has_examples() -> None:
