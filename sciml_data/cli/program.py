@@ -38,6 +38,7 @@ GROUPS = {
         "adopt": "Import a local folder as a dataset's files.",
         "verify": "Check files against the manifest; repair wrong files.",
         "convert": "Convert verified files to analysis-ready NetCDF.",
+        "overview": "Draw what a sample of a dataset looks like.",
         "sample-report": "Print percentiles of a sample beside those of real data.",
         "cache": "Print what the home has stored; free space.",
         "config": "Print the settings, versions and extras in force.",

@@ -1,6 +1,7 @@
 """Overview pictures: what a sample of a dataset looks like, in one page-wide figure.
 
-    picture = draw_overview(load_descriptor(find_registry(), "uno_ccle"), find_home())
+    descriptor = load_descriptor(find_registry(), "uno_ccle")
+    picture = draw_overview(find_ready_parts(descriptor, find_home(), is_made=True))
     Path("overview.webp").write_bytes(picture.content)
 
 A figure has a few panels with titles and units. It is drawn from the ready files in the home, or

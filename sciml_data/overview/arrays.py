@@ -26,6 +26,8 @@ def draw(figure: Any, parts: Parts) -> None:
         CallError: no variable can be drawn.
     """
     panels: list[tuple[Any, str, str]] = []
+    shown: dict[str, Any] = {}
+    units: dict[str, str] = {}
     for split in parts.splits:
         with parts.open(split) as dataset:
             declared = [name for name in parts.descriptor.variables if name in dataset.variables]

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError
-from sciml_data.home import Home
+from sciml_data.home import Home, why_not_plain
 from sciml_data.ready import convert, find_converted, open_ready, shards_of_split
 from sciml_data.registry.descriptor import Descriptor
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from sciml_data.registry.stages import Converted
 
-OVERVIEW_NAME = "overview.webp"
+OVERVIEW_NAME = "overview.webp"  # beside a card
+DESCRIPTION = 0x010E  # tag of Exif
 WIDTH_IN, HEIGHT_IN, DOTS_PER_INCH = 11.0, 3.7, 110
-QUALITIES = (82, 74, 66, 58, 50)  # of WebP; text stays sharp
+QUALITIES = (82, 74, 66, 58, 50, 40, 30)  # of WebP; text stays legible
 MAX_BYTES = 60_000  # so that pictures can be kept in a repository; the lowest quality may exceed it
 Draw = Callable[[Any, "Parts"], None]
 # Variables that a dataset has -> module that draws it. The first that fits counts.
@@ -84,7 +86,7 @@ class Parts:
 
 def find_ready_parts(
     descriptor: Descriptor, home: Home, *, is_sample: bool = False, is_made: bool = False
-) -> Converted | None:
+) -> Converted:
     """Return ready files to draw: those of published data, else of the sample of the lowest seed.
 
     Args:
@@ -94,7 +96,7 @@ def find_ready_parts(
         is_made: make and convert the sample of seed 0 if there are none.
 
     Raises:
-        CallError: a sample has to be made, and the format has none.
+        CallError: there are no ready files and no sample is made, or the format has no sample.
     """
     from sciml_data.synthetic.make import make_sample
     from sciml_data.transfer.verification import verify
@@ -104,7 +106,19 @@ def find_ready_parts(
         place = home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
         if (converted := find_converted(descriptor, place)) is not None:
             return converted
-    return convert(verify(make_sample(descriptor, home))) if is_made else None
+    name = f"{descriptor.dataset} {descriptor.version}"
+    if not is_made:
+        raise CallError(
+            f"{name} has no overview: no ready files and no sample are in the home",
+            untouched="nothing was drawn",
+            hint=f"sciml-data overview {descriptor.dataset}",
+        )
+    if not descriptor.native.get("reader"):
+        raise CallError(
+            f"{name} has no overview: no format reads its files yet",
+            untouched="nothing was drawn",
+        )
+    return convert(verify(make_sample(descriptor, home)))
 
 
 def draw_overview(converted: Converted) -> Overview:
@@ -138,7 +152,6 @@ def draw_overview(converted: Converted) -> Overview:
     _module(descriptor.variables).draw(figure, Parts(converted))
     if converted.is_synthetic:
         mark_synthetic(figure)
-    content = _encoded(figure)
     words = "a synthetic sample" if converted.is_synthetic else "published data"
     width, height = (round(side * DOTS_PER_INCH) for side in (WIDTH_IN, HEIGHT_IN))
     caption = (
@@ -147,20 +160,49 @@ def draw_overview(converted: Converted) -> Overview:
         else "Drawn from the published data."
     )
     alt = f"What {name} looks like, drawn from {words}: {', '.join(_titles(figure))}"
-    return Overview(content, width, height, alt, caption)
+    return Overview(_encoded(figure, f"{alt}\n{caption}"), width, height, alt, caption)
 
 
-def _encoded(figure: Any) -> bytes:
-    """Return a figure as WebP, of the highest quality at which it is small enough."""
+def read_overview(path: Path) -> Overview | None:
+    """Return a picture that `draw_overview` made; None if there is no such file.
+
+    Raises:
+        CallError: the file is not such a picture, or Pillow is not installed.
+    """
+    if why_not_plain(path):
+        return None
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise CallError(
+            f"{path} cannot be read: pillow is not installed", hint="pip install 'sciml-data[site]'"
+        ) from error
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=("WEBP",)) as picture:
+            text = str(picture.getexif().get(DESCRIPTION, ""))
+            width, height = picture.size
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise CallError(
+            f"{path} is not a WebP picture: {error}",
+            hint="sciml-data overview DATASET --card makes it again",
+        ) from error
+    alt, _, caption = text.partition("\n")
+    return Overview(content, width, height, alt or path.parent.name, caption)
+
+
+def _encoded(figure: Any, description: str) -> bytes:
+    """Return a figure as WebP with a description, of the best quality that is small enough."""
     from PIL import Image
 
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
-    content = b""
+    content, exif = b"", Image.Exif()
+    exif[DESCRIPTION] = description
     with Image.open(drawn) as picture:
         for quality in QUALITIES:
             stream = io.BytesIO()
-            picture.convert("RGB").save(stream, format="webp", quality=quality, method=6)
+            picture.convert("RGB").save(stream, format="webp", quality=quality, method=6, exif=exif)
             content = stream.getvalue()
             if len(content) <= MAX_BYTES:
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.overview.panels import image, texts
+from sciml_data.overview.panels import LABEL_SIZE, image, texts
 
 if TYPE_CHECKING:
     from sciml_data.overview.drawing import Parts
@@ -27,14 +27,15 @@ def draw(figure: Any, parts: Parts) -> None:
         formula = texts(sample["formula"])[0] if "formula" in sample else ""
     charts = figure.subplots(1, 2 + len(targets))
     for chart, pattern, place in zip(charts, patterns, places, strict=False):
-        text = f"pattern {place + 1} of {probes:,}"
-        image(chart, pattern, text, unit="intensity, z-scored by pattern", cmap="inferno")
+        unit = "z-scored by pattern" if place else ""
+        image(chart, pattern, f"pattern {place + 1} of {probes:,}", unit=unit, cmap="inferno")
+    figure.text(0.99, 0.975, f"crystal: {formula}", fontsize=LABEL_SIZE, ha="right", va="top")
     words = {
-        "potential": ("projected potential", "potential, V"),
+        "potential": ("potential", "V, mean along the beam"),
         "electron_density": ("electron density", "electrons per Å$^3$"),
         "legacy_target": ("published target", "z-scored"),
     }
     for chart, (name, values) in zip(charts[2:], targets.items(), strict=True):
         text, unit = words[name]
         shown = values if np.isfinite(values).any() else np.zeros_like(values)
-        image(chart, shown, f"{text} {formula}".strip(), unit=unit, cmap="magma")
+        image(chart, shown, text, unit=unit, cmap="magma")

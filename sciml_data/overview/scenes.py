@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 STRIDE = 8  # pixels, for choosing a scene
 MAX_SCENES = 40  # among which a scene is chosen
 MIN_SIDE = 400  # pixels; a smaller scene is chosen only if it shows more
-MAX_SIDE = 500  # pixels that are drawn along a side
+MAX_SIDE = 250  # squares of pixels along a side; a panel has about 320 pixels
+MEASURED, LABELS = ("reflectance", "brightness_temperature"), ("cloud", "valid")
 CLOUDS = {0: ("clear", "#3f78b5"), 1: ("cloud", "#ffffff"), 9: ("not valid", "#b5b5b5")}
 SHADOWS = {0: ("clear", "#3f78b5"), 1: ("cloud", "#ffffff"), 2: ("shadow", "#20262e")}
 NATURAL = ("red", "green", "blue")
@@ -35,12 +36,36 @@ def draw(figure: Any, parts: Parts) -> None:
         scene = dataset.isel({axis: best[2]})
         rows, columns = (dataset.sizes[name] for name in ("row", "column"))
         side = max(1, -(-max(rows, columns) // MAX_SIDE))
-        scene = scene.isel(row=slice(None, None, side), column=slice(None, None, side)).load()
+        scene = _reduced(scene, side)
     charts = figure.subplots(1, 3)
     if "brightness_temperature" in scene:
         _slstr(charts, scene)
     else:
         _chip(charts, scene)
+
+
+def _reduced(scene: xr.Dataset, side: int) -> xr.Dataset:
+    """Return a scene of squares of pixels: means of measurements, the commonest class of labels."""
+    import xarray as xr
+
+    names = [name for name in (*MEASURED, *LABELS) if name in scene]
+    rest = scene.drop_dims(["row", "column"]).load()
+    squares = scene[names].load().coarsen(row=side, column=side, boundary="trim")
+    means = squares.mean()
+    labels = {name: _commonest(scene[name].to_numpy(), side) for name in LABELS if name in scene}
+    labelled = {name: (("row", "column"), values) for name, values in labels.items()}
+    return xr.merge([rest, means.drop_vars(list(labels)).assign(labelled)])
+
+
+def _commonest(values: Any, side: int) -> Any:
+    """Return the commonest number of each square of pixels; of several, the lowest."""
+    import numpy as np
+
+    rows, columns = (length // side for length in values.shape)
+    squares = values[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    numbers = np.unique(squares)
+    counts = [(squares == number).sum(axis=(1, 3)) for number in numbers]
+    return numbers[np.argmax(counts, axis=0)]
 
 
 def _score(scene: xr.Dataset) -> float:
@@ -55,7 +80,8 @@ def _score(scene: xr.Dataset) -> float:
     lit = float(scene["lit_fraction"]) if "lit_fraction" in scene else 1.0
     share = float((few["cloud"].to_numpy()[valid] == 1).mean())
     size = min(1.0, min(few["cloud"].shape) * STRIDE / MIN_SIDE)
-    return size * lit * float(valid.mean()) * (1 - 2 * abs(share - 0.5)) ** 0.5
+    mixed = max(0.0, 1 - 2 * abs(share - 0.5))
+    return float(size * lit * valid.mean() * np.sqrt(mixed))
 
 
 def _slstr(charts: Any, scene: xr.Dataset) -> None:
@@ -68,10 +94,10 @@ def _slstr(charts: Any, scene: xr.Dataset) -> None:
     thermal = texts(scene["thermal_band"])
     warmth = scene["brightness_temperature"].to_numpy()[..., thermal.index("S8")]
     unit = "brightness temperature, K"
-    image(charts[1], warmth, "thermal band S8 (10.9 µm)", unit=unit, cmap="inferno")
+    image(charts[1], warmth, "thermal band S8", unit=unit, cmap="inferno")
     valid = scene["valid"].to_numpy() > 0
     mask = np.where(valid, scene["cloud"].to_numpy(), 9)
-    categories(charts[2], mask, "cloud label, 1 km pixels", CLOUDS)
+    categories(charts[2], mask, "cloud label", CLOUDS)
 
 
 def _chip(charts: Any, scene: xr.Dataset) -> None:

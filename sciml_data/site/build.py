@@ -28,7 +28,7 @@ from sciml_data.site.content import Content, Run
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import INDEX, Frame, Page, asset_files
 from sciml_data.site.index_pages import index_page, runs_page
-from sciml_data.site.pictures import sample_picture
+from sciml_data.site.pictures import dataset_picture
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _dataset(
     """Return a version, its page, and the files beside the page."""
     version = dataset_pages.assess_version(descriptor)
     files = dataset_pages.files_beside(version)
-    picture, reason = sample_picture(descriptor, home, is_made=options.are_samples_made)
+    picture, reason = dataset_picture(descriptor, home, is_made=options.are_samples_made)
     if picture is not None:
         files[version.path.removesuffix(INDEX) + picture.name] = picture.content
     page = dataset_pages.dataset_page(version, content, picture=picture, no_picture=reason)
