@@ -2,12 +2,13 @@
 
 xarray opens such a file by fsspec and zarr, without this package:
 
-    xr.open_dataset(
-        "references.json", engine="kerchunk", group="training",         # with kerchunk installed
-    )
+    options = {
+        "fo": "references.json", "remote_protocol": "https",
+        "remote_options": {"asynchronous": True},                  # zarr 3 reads asynchronously
+    }
     xr.open_dataset(
         "reference://", engine="zarr", group="training",
-        backend_kwargs={"storage_options": {"fo": "references.json"}},  # with fsspec and zarr
+        backend_kwargs={"storage_options": options},
     )
 
 Each split is a group. Its files are one array along their shard dimension where zarr can express

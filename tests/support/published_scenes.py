@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from sciml_data.curate.pin import write_pin
@@ -37,7 +37,11 @@ class Published:
 
 
 def publish_scenes(
-    root: Path, *, shape: tuple[int, int] = SHAPE, counts: dict[str, int] = COUNTS
+    root: Path,
+    *,
+    shape: tuple[int, int] = SHAPE,
+    counts: dict[str, int] = COUNTS,
+    url: str = URL,
 ) -> Published:
     """Make scenes, convert them as published data, pin them, and copy them for a mirror."""
     from sciml_data.synthetic.slstr_hdf5 import write_sample
@@ -48,8 +52,8 @@ def publish_scenes(
     registry = Registry(root / "registry")
     descriptor = load_descriptor(registry, DATASET)
     converted = convert(Verified(descriptor, folder, manifest_of(folder.native)))
-    write_pin(pin_ready(descriptor, folder, [URL]), registry)
+    write_pin(pin_ready(descriptor, folder, [url]), registry)
     served = root / "served"
     shutil.copytree(converted.root, served)
     (served / "manifest.csv").unlink()  # the manifest of the registry counts
-    return Published(registry, served, replace(converted))
+    return Published(registry, served, converted)
