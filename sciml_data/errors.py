@@ -53,17 +53,6 @@ def show_controls(text: str) -> str:
     return UNPRINTABLE.sub(lambda match: _shown(match[0]), text)
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number of things in words: `1 file`, `2,000 files`, `3 entries`.
-
-    Args:
-        number: of things.
-        noun: its singular.
-        plural: of the noun; default: with an `s`.
-    """
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def one_line(text: str) -> str:
     """Return a printable text without line breaks and tabs, which could imitate other lines."""
     return re.sub(r"[\t\r\n]", lambda match: _shown(match[0]), show_controls(text))

@@ -1,4 +1,4 @@
-"""Progress and messages of long work: callbacks, log lines, bars, sizes and durations for people.
+"""Progress and messages of long work: callbacks, log lines, bars, and quantities for people.
 
 Functions that take long have two callbacks, `log` and `progress`. Without `log`, a line goes to the
 logger of the module, at level INFO; details go there at level DEBUG. All loggers are below
@@ -59,6 +59,17 @@ def format_bytes(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number of things in words: `1 file`, `2,000 files`, `3 entries`.
+
+    Args:
+        number: of things.
+        noun: its singular.
+        plural: of the noun; default: with an `s`.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def format_duration(seconds: float) -> str:

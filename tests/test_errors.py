@@ -13,7 +13,7 @@ import pytest
 
 from sciml_data import errors
 from sciml_data.cli import program
-from sciml_data.errors import CallError, Problem, SciMLDataError, counted, nearest
+from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 
 KINDS = [
     kind
@@ -97,10 +97,3 @@ def test_any_other_error_of_the_system_is_not_hidden(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(program.group, "main", fail)
     with pytest.raises(OSError, match="input/output error"):
         program.main()
-
-
-def test_things_are_counted_in_the_right_number() -> None:
-    assert [counted(number, "file") for number in (0, 1, 2_000)] == [
-        "0 files", "1 file", "2,000 files"
-    ]  # fmt: skip
-    assert counted(3, "entry", "entries") == "3 entries"

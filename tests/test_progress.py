@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sciml_data.progress import Meter, format_bytes, format_duration
+from sciml_data.progress import Meter, counted, format_bytes, format_duration
 
 
 def test_bytes_are_added_and_taken_back() -> None:
@@ -38,3 +38,10 @@ def test_sizes_are_readable(size: int, words: str) -> None:
 )  # fmt: skip
 def test_durations_are_written_as_people_say_them(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_things_are_counted_in_the_right_number() -> None:
+    assert [counted(number, "file") for number in (0, 1, 2_000)] == [
+        "0 files", "1 file", "2,000 files"
+    ]  # fmt: skip
+    assert counted(3, "entry", "entries") == "3 entries"

@@ -235,11 +235,11 @@ class Board:
         """Return the rows in their order."""
         return self.content.rows
 
-    def to_text(self, format: str = "markdown") -> str:  # noqa: A002 - as on the command line
-        """Return the board as "markdown", "csv", "json" or "html" (a complete page)."""
-        from sciml_data.results.board import to_csv, to_html, to_json, to_markdown
+    def to_text(self, format: str = "text") -> str:  # noqa: A002 - as on the command line
+        """Return the board as "text", "markdown", "csv", "json" or "html" (a complete page)."""
+        from sciml_data.results.board import to_csv, to_html, to_json, to_markdown, to_text
 
-        writers = {"markdown": to_markdown, "csv": to_csv, "json": to_json}
+        writers = {"text": to_text, "markdown": to_markdown, "csv": to_csv, "json": to_json}
         if format == "html":
             return to_html(self.rows, is_page=True)
         if format not in writers:
@@ -259,7 +259,7 @@ class Board:
         return pd.read_csv(io.StringIO(self.to_text("csv")))
 
     def __repr__(self) -> str:
-        """Return the board as Markdown."""
+        """Return the board as text for a terminal."""
         return self.to_text()
 
     def _repr_html_(self) -> str:

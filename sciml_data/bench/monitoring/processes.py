@@ -84,6 +84,11 @@ class Computer:
         self._psutil = psutil
         self._before = psutil.cpu_times()
 
+    @property
+    def processors(self) -> int:
+        """Return the number of processors, those that this process may not use included."""
+        return self._psutil.cpu_count() or 1
+
     def cpu_percent(self) -> float | None:
         """Return the load of all processors since the last call in percent, None without time."""
         now, before = self._psutil.cpu_times(), self._before

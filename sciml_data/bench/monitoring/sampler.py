@@ -65,6 +65,8 @@ class _Totals:
     gpu_energy_j: float | None = None
     thread_s: float = 0.0
     elapsed_s: float = 0.0
+    loads: int = 0
+    load_sum: float = 0.0
 
 
 class Monitor:
@@ -175,13 +177,15 @@ class Monitor:
         joules, gpu = self._rapl.read(clock_s), self._gpus.read(clock_s)
         memory = None if gpu.memory_bytes is None else int(gpu.memory_bytes)
         before, used = self._totals, self._usage()
+        own_percent = _busy_percent(before, used, now_s)
+        all_percent = self._computer.cpu_percent()
         row = {
             "process": self._earlier.processes + 1,
             "time_ms": time_ms,
             "elapsed_s": now_s,
             "process_cpu_s": used.cpu_s,
-            "process_cpu_percent": _busy_percent(before, used, now_s),
-            "system_cpu_percent": self._computer.cpu_percent(),
+            "process_cpu_percent": own_percent,
+            "system_cpu_percent": all_percent,
             "process_rss_bytes": used.rss_bytes,
             "system_memory_used_bytes": self._computer.memory_used_bytes(),
             "disk_read_bytes": used.read_bytes,
@@ -202,6 +206,9 @@ class Monitor:
             if memory is not None:
                 totals.peak_gpu_memory_bytes = max(memory, totals.peak_gpu_memory_bytes or 0)
             totals.thread_s = time.thread_time()
+            if own_percent is not None and all_percent is not None:
+                others = all_percent - own_percent / self._computer.processors
+                totals.loads, totals.load_sum = totals.loads + 1, totals.load_sum + others
 
     def _usage(self) -> Usage:
         """Return the usage since the start; it never decreases.
@@ -250,6 +257,10 @@ class Monitor:
             "interval_s": self.interval_s,
             "samples": totals.samples + self._earlier.rows,
             "cost_fraction": totals.thread_s / totals.elapsed_s if totals.elapsed_s else None,
+            # The clocks of system and process differ by some milliseconds, so a sum can be below 0.
+            "other_cpu_fraction": (
+                min(max(totals.load_sum / totals.loads / 100, 0.0), 1.0) if totals.loads else None
+            ),
         }
 
     def _energy(self) -> dict[str, Any]:

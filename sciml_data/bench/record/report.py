@@ -18,7 +18,7 @@ from sciml_data.bench.record.record import (
     own_model_remark,
 )
 from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
-from sciml_data.bench.scoring.metrics import row_key
+from sciml_data.bench.scoring.metrics import LARGE, MISSING, SMALL, row_key
 from sciml_data.bench.scoring.predictions import MODEL
 from sciml_data.errors import CallError, Problem
 
@@ -26,8 +26,6 @@ SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing abo
 EXTERNAL_MARK = (
     "EXTERNAL PREDICTIONS: another program trained and predicted; no duration or device is known"
 )
-MISSING = "-"
-SMALL = 0.1  # scores below it are printed with two more decimals
 BEST = "*"  # marks the best score of a row
 MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
@@ -345,7 +343,7 @@ def _number(value: float | None) -> str:
     """Return a score with four decimals, or six if it is small: such errors differ late."""
     if value is None:
         return MISSING
-    if abs(value) >= 1000:
+    if abs(value) >= LARGE:
         return f"{value:.4g}"
     return f"{value:.6f}" if 0 < abs(value) < SMALL else f"{value:.4f}"
 

@@ -65,8 +65,9 @@ from sciml_data.bench.training.checkpoint import (
 from sciml_data.bench.training.loop import Trained, Training, train
 from sciml_data.bench.training.own_model import FIT_PREDICT
 from sciml_data.bench.training.schedule import Progress
-from sciml_data.errors import CallError, counted
+from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, Home, write_atomically
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.bench.training.adapted import OwnTraining  # it imports Keras

@@ -52,6 +52,9 @@ from sciml_data.registry.layout import installed, name_clash
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+MISSING = "-"  # in place of a score that is not known
+LARGE = 1000  # scores from it on are printed with four digits
+SMALL = 0.1  # scores below it are printed with two more decimals
 KIND = "metrics"  # of extensions
 PACKAGE = "sciml_data."
 MODULES = ("forecast", "classification", "segmentation", "images")  # they register metrics
@@ -322,3 +325,25 @@ def _definition_problems(
     for key in REQUIRED:
         if key not in table:
             yield Problem("missing", f"{place}.{key}", message)
+
+
+def distinct_numbers(values: Sequence[float | None]) -> list[str]:
+    """Return scores with equal decimals, enough that scores that differ are printed differently.
+
+    Differences beyond three further decimals are rounding, and stay invisible.
+    """
+    known = [value for value in values if value is not None]
+    largest = max(map(abs, known), default=0.0)
+    if largest >= LARGE:
+        return [MISSING if value is None else f"{value:.4g}" for value in values]
+    least = 6 if 0 < largest < SMALL else 4
+    for decimals in range(least, least + 4):
+        texts = {f"{value:.{decimals}f}" for value in known}
+        if len(texts) == len(set(known)):
+            break
+    return [
+        MISSING
+        if value is None
+        else f"{value:.{decimals}f}".replace("-0." + "0" * decimals, "0." + "0" * decimals)
+        for value in values
+    ]

@@ -10,13 +10,17 @@ from .render import (
 )
 from .rows import Row, board_rows
 from .summary import Summary, aggregate
+from .table import SORTS, arrange
+from .text import to_text
 
 __all__ = [
     "PUBLISHED_NAME",
+    "SORTS",
     "Row",
     "Summary",
     "advised_runs",
     "aggregate",
+    "arrange",
     "board_rows",
     "from_json",
     "load_published",
@@ -27,4 +31,5 @@ __all__ = [
     "to_html",
     "to_json",
     "to_markdown",
+    "to_text",
 ]

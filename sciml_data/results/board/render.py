@@ -31,6 +31,7 @@ from sciml_data.results.board.rows import (
 )
 from sciml_data.results.board.summary import Energy, MetricSummary, Summary, TargetSummary
 from sciml_data.results.board.table import (
+    EMPTY,
     deviation,
     energy_text,
     number,
@@ -42,7 +43,6 @@ from sciml_data.results.board.table import (
 BOARD_SCHEMA = Path(__file__).with_name("board.schema.json")
 SUMMARY_SCHEMA = Path(__file__).with_name("summary.schema.json")
 SCHEMA_VERSION = "1.0"  # of both
-EMPTY = "No run and no published figure to show."
 # A spreadsheet takes a text that begins so as a formula, and would run it.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Markup of Markdown and of the HTML inside it.
@@ -67,6 +67,7 @@ def to_markdown(rows: Iterable[Row]) -> str:
             blocks += [f"**{table.note}**"] if table.note else []
             cells = [[column.text(row) for column in table.columns] for row in table.rows]
             blocks.append(markdown_table([column.title for column in table.columns], cells))
+            blocks += table.footnotes
     if len(blocks) == 1:
         blocks.append(EMPTY)
     return "\n\n".join(blocks) + "\n"

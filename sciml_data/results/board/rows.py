@@ -12,11 +12,13 @@ published figures have no rank. In every field, None means unknown or not measur
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from string import ascii_lowercase
 from typing import Any
 
 from sciml_data.bench.record.record import (
@@ -44,6 +46,7 @@ from sciml_data.results.board.summary import (
 MEASURED = "measured"
 PUBLISHED = "published"
 NOT_RESCORED = "published, not rescored"
+QUOTE = '"'  # of a text in JSON
 EXTERNAL_REMARK = "external predictions: another program trained and predicted"
 
 Record = Mapping[str, Any]
@@ -153,13 +156,18 @@ class RowBaseline:
 
 @dataclass(frozen=True)
 class RowCosts:
-    """Medians over the runs. A remark says why a value is missing, or which runs it leaves out."""
+    """Medians over the runs. A remark says why a value is missing, or which runs it leaves out.
+
+    `other_load` is the share of the computer's processor time that other programs used during the
+    runs: with much of it, a time says little.
+    """
 
     time_to_train_s: float | None
     time_remark: str | None
     train_samples_per_s: float | None
     speed_remark: str | None
     energy: Energy
+    other_load: float | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,9 @@ class Provenance:
         commit: of the code; None if there is none or the runs differ.
         is_dirty: whether the code had uncommitted changes.
         registry: name of the registry of the runner; None for the built-in one.
+        settings: `key=value` of each setting that the caller has overridden.
+        runner_digest: of the files of the benchmark.
+        mark: letter of the digest, if comparable rows have several.
         submitter: organisation that a submission names.
         seeds, run_ids: of the runs, in the same order.
     """
@@ -184,6 +195,9 @@ class Provenance:
     is_dirty: bool | None
     submitter: str | None
     registry: str | None = None
+    settings: tuple[str, ...] = ()
+    runner_digest: str | None = None
+    mark: str | None = None
     seeds: tuple[int, ...] = ()
     run_ids: tuple[str, ...] = ()
 
@@ -301,7 +315,7 @@ def board_rows(
         for (_, submitter), group in groups.items()
         for row in _group_rows(group, submitter or None, figures)
     ]
-    ranked = _with_ranks(rows)
+    ranked = _with_ranks(_with_marks(rows))
     if any("resampling" in record for record in runs):
         ranked = _with_intervals(ranked, {record["run_id"]: record for record in runs})
     return sorted([*ranked, *figures], key=lambda row: row.order)
@@ -408,6 +422,7 @@ def _row(
             train_samples_per_s=summary.throughput.median,
             speed_remark=summary.throughput.reason,
             energy=summary.energy,
+            other_load=summary.other_load,
         ),
         made_by=_provenance(summary, submitter),
         state=summary.state,
@@ -478,9 +493,37 @@ def _provenance(summary: Summary, submitter: str | None) -> Provenance:
         is_dirty=is_dirty,
         submitter=submitter,
         registry=first["code"].get("registry"),
+        settings=tuple(
+            f"{name}={json.dumps(first['settings'][name]).strip(QUOTE)}"
+            for name in first["settings_overridden"]
+        ),
+        runner_digest=first["code"]["runner_digest"],
         seeds=tuple(run.seed for run in summary.runs),
         run_ids=tuple(run.run_id for run in summary.runs),
     )
+
+
+def _with_marks(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with a letter for each runner digest, where comparable rows have several."""
+    digests: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
+    for row in rows:
+        digests[row.comparable].add(row.made_by.runner_digest)
+    letters: dict[str, dict[str | None, str]] = defaultdict(dict)  # of each benchmark
+    marked = []
+    for row in rows:
+        if len(digests[row.comparable]) > 1:
+            own = letters[row.benchmark]
+            letter = own.setdefault(row.made_by.runner_digest, _letter(len(own)))
+            marked.append(replace(row, made_by=replace(row.made_by, mark=letter)))
+        else:
+            marked.append(row)
+    return marked
+
+
+def _letter(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    before, last = divmod(number, len(ascii_lowercase))
+    return (_letter(before - 1) if before else "") + ascii_lowercase[last]
 
 
 def _with_ranks(rows: Sequence[Row]) -> list[Row]:

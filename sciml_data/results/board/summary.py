@@ -167,7 +167,11 @@ class BestRun:
 
 @dataclass(frozen=True)
 class Summary:
-    """Combined runs. `first` is a record that states everything the runs share."""
+    """Combined runs. `first` is a record that states everything the runs share.
+
+    `other_load` is the median share of the computer's processor time that other programs used; None
+    if no record has it.
+    """
 
     first: Record
     runs: tuple[SummaryRun, ...]
@@ -180,6 +184,7 @@ class Summary:
     time_to_train: Quantity
     throughput: Quantity
     energy: Energy
+    other_load: float | None = None
 
     @property
     def state(self) -> str:
@@ -225,6 +230,7 @@ def aggregate(
         time_to_train=_quantity(successes, _time_to_train),
         throughput=_quantity(successes, _train_speed),
         energy=_energy(successes),
+        other_load=_other_load(successes),
     )
 
 
@@ -461,6 +467,12 @@ def _energy(records: Sequence[Record]) -> Energy:
         gpu_j=_median_of_all([block["gpu_energy_j"] for block in blocks]),
         reason=None,
     )
+
+
+def _other_load(records: Sequence[Record]) -> float | None:
+    shares = [(record["monitor"] or {}).get("other_cpu_fraction") for record in records]
+    known = [share for share in shares if share is not None]
+    return statistics.median(known) if known else None
 
 
 def _no_energy(reason: str) -> Energy:

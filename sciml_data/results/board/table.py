@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sciml_data.bench.record.record import SHORT_ID
-from sciml_data.bench.record.report import MISSING, SYNTHETIC
+from sciml_data.bench.record.report import SYNTHETIC
+from sciml_data.bench.scoring.metrics import MISSING
 from sciml_data.results.board.rows import PUBLISHED, Row, RowTarget
 from sciml_data.results.board.summary import Energy
 
 DIGEST_SHOWN = 12  # digits of a manifest's hash: enough to tell versions apart by eye
 NOT_COMPARABLE = "Published, not rescored: read beside the measured rows, never ranked with them"
 NOT_MEASURED = "not measured"
+EMPTY = "No run and no published figure to show."
+LOAD_SHOWN = 0.05  # a computer's own services take less
+SORTS = ("rank", "time", "energy")
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,15 @@ class Column:
 class Table:
     """Rows of one benchmark and kind, with the columns that fit them.
 
-    `note` is a sentence that must be shown with the table; None if there is none.
+    `note` is a sentence that must be shown with the table; None if there is none. `footnotes`
+    explain marks in its cells.
     """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
     note: str | None
+    footnotes: Sequence[str] = ()
 
     @property
     def heading(self) -> str:
@@ -58,21 +64,81 @@ class Table:
 
 
 def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[Table]]]:
-    """Yield each benchmark's name and its tables: measured, published, synthetic."""
+    """Yield each benchmark's name and its tables: measured on real data, synthetic, published.
+
+    Benchmarks without a run of ours come last, so that they do not bury the others.
+    """
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[f"{row.benchmark} {row.variant}" if row.variant else row.benchmark].append(row)
-    for name, group in groups.items():
+        groups[benchmark_name(row)].append(row)
+    has_no_run = {name: all(row.kind == PUBLISHED for row in rows) for name, rows in groups.items()}
+    for name in sorted(groups, key=has_no_run.__getitem__):
+        group = groups[name]
         published = [row for row in group if row.kind == PUBLISHED]
         measured = [row for row in group if row.kind != PUBLISHED]
         real = [row for row in measured if not row.data.is_synthetic]
         synthetic = [row for row in measured if row.data.is_synthetic]
         candidates = [
-            Table(f"{name}: measured on real data", MEASURED_COLUMNS, real, None),
+            _measured_table(f"{name}: measured on real data", real, None),
+            _measured_table(f"{name}: synthetic samples", synthetic, SYNTHETIC),
             Table(f"{name}: published by others", PUBLISHED_COLUMNS, published, NOT_COMPARABLE),
-            Table(f"{name}: synthetic samples", MEASURED_COLUMNS, synthetic, SYNTHETIC),
         ]
         yield name, [table for table in candidates if table.rows]
+
+
+def benchmark_name(row: Row) -> str:
+    """Return the name of a row's benchmark, and of its variant."""
+    return f"{row.benchmark} {row.variant}" if row.variant else row.benchmark
+
+
+def arrange(rows: Sequence[Row], by: str) -> list[Row]:
+    """Return the rows sorted within their metric and split.
+
+    Args:
+        rows: in the order of a board.
+        by: `rank`, `time` or `energy`; the least is first, and rows without a value are last.
+    """
+    if by == "rank":
+        return list(rows)
+    cost = {"time": _time_key, "energy": _energy_key}[by]
+    places = {key: at for at, key in reversed(list(enumerate(row.comparable for row in rows)))}
+
+    def order(row: Row) -> tuple[object, ...]:
+        value = cost(row)
+        is_published = row.kind == PUBLISHED  # these keep the order of their file
+        place = () if is_published else (places[row.comparable],)
+        return (
+            *(row.benchmark, row.variant or "", is_published, *place),
+            *(() if is_published else (value is None, value or 0.0)),
+        )
+
+    return sorted(rows, key=order)
+
+
+def _measured_table(title: str, rows: Sequence[Row], note: str | None) -> Table:
+    return Table(title, MEASURED_COLUMNS, rows, note, tuple(footnotes(rows)))
+
+
+def footnotes(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield what the marks of rows mean."""
+    digests = {row.made_by.mark: row.made_by.runner_digest for row in rows if row.made_by.mark}
+    if digests:
+        shown = ", ".join(
+            f"[{mark}] {short_digest(digests[mark])}" for mark in sorted(digests, key=_by_length)
+        )
+        yield (
+            f"The files of the benchmark differ between these runs (digests {shown}): a difference "
+            "of scores can come from them."
+        )
+
+
+def _by_length(mark: str) -> tuple[int, str]:
+    return len(mark), mark
+
+
+def short_digest(digest: str | None) -> str:
+    """Return the first digits of a digest."""
+    return (digest or MISSING).removeprefix("sha256:")[:DIGEST_SHOWN]
 
 
 def number(value: float | None) -> str:
@@ -109,7 +175,13 @@ def energy_text(energy: Energy) -> str:
 
 def _model(row: Row) -> str:
     size = row.made_by.parameters
-    return row.made_by.model + (f" ({size:,} parameters)" if size else "")
+    return model_name(row) + (f" ({size:,} parameters)" if size else "")
+
+
+def model_name(row: Row) -> str:
+    """Return the name of the model, its changed settings, and the mark of its code."""
+    mark = f" [{row.made_by.mark}]" if row.made_by.mark else ""
+    return ", ".join([row.made_by.model, *row.made_by.settings]) + mark
 
 
 def _rank(row: Row) -> str:
@@ -128,7 +200,7 @@ def _dataset(row: Row) -> str:
 
 
 def _manifest(row: Row) -> str:
-    return (row.data.manifest_digest or MISSING).removeprefix("sha256:")[:DIGEST_SHOWN]
+    return short_digest(row.data.manifest_digest)
 
 
 def _origin(row: Row) -> str:
@@ -226,7 +298,15 @@ def _interval(row: Row) -> str:
 
 
 def _time(row: Row) -> str:
-    return _with_remark(seconds(row.costs.time_to_train_s), row.costs.time_remark)
+    load = row.costs.other_load
+    remarks = [
+        row.costs.time_remark,
+        f"other programs used {100 * load:.0f} % of the computer"
+        if load is not None and load >= LOAD_SHOWN
+        else None,
+    ]
+    text = "; ".join(remark for remark in remarks if remark)
+    return _with_remark(seconds(row.costs.time_to_train_s), text)
 
 
 def _time_key(row: Row) -> float | None:
@@ -250,6 +330,13 @@ def _energy(row: Row) -> str:
     if row.costs.energy.is_measured:
         return energy_text(row.costs.energy)
     return MISSING if row.kind == PUBLISHED else NOT_MEASURED
+
+
+def _energy_key(row: Row) -> float | None:
+    known = [
+        joules for joules in (row.costs.energy.cpu_j, row.costs.energy.gpu_j) if joules is not None
+    ]
+    return sum(known) if known else None
 
 
 def _state(row: Row) -> str:
@@ -316,7 +403,7 @@ MEASURED_COLUMNS = (
     Column("Target", _targets),
     Column("Time to train", _time, _time_key),
     Column("Training speed", _speed, _speed_key),
-    Column("Energy", _energy),
+    Column("Energy", _energy, _energy_key),
     Column("State", _state),
     Column("System", _system),
     Column("Code", _code),
@@ -334,7 +421,7 @@ PUBLISHED_COLUMNS = (
     Column("Why it has no rank", _why_not_ranked),
     Column("Time", _time, _time_key),
     Column("Training speed", _speed, _speed_key),
-    Column("Energy", _energy),
+    Column("Energy", _energy, _energy_key),
     Column("System", _system),
     Column("State", _state),
     Column("Source", _source, links="source"),

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sciml_data.bench.record.report import MISSING
 from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
 from sciml_data.bench.scoring.intervals import NO_DIFFERENCE
+from sciml_data.bench.scoring.metrics import MISSING
 from sciml_data.errors import CallError, nearest
 from sciml_data.results.board.summary import MetricSummary
 from sciml_data.results.pages.stored import ResultSet

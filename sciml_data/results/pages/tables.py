@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.record.record import SHORT_DIGEST, SHORT_ID, budget_remark
-from sciml_data.bench.record.report import MISSING, SYNTHETIC
+from sciml_data.bench.record.report import SYNTHETIC
+from sciml_data.bench.scoring.metrics import MISSING
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, nearest
 from sciml_data.registry.layout import find_registry

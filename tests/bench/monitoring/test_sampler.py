@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from sciml_data.bench.monitoring import Monitor, monitor_figure
@@ -67,6 +68,18 @@ def test_the_summary_counts_the_rows_and_what_the_thread_cost(table: Path) -> No
     assert 0 < summary["monitor"]["cost_fraction"] < 1
     assert summary["resources"]["cpu_s"] > 0
     assert summary["resources"]["peak_device_memory_bytes"] is None
+
+
+def test_the_load_of_other_programs_is_that_of_the_computer_less_our_own(table: Path) -> None:
+    share = sampled(table).summary()["monitor"]["other_cpu_fraction"]
+
+    rows = [row for row in read_samples(table) if row["process_cpu_percent"] is not None]
+    loads = [
+        (row["system_cpu_percent"] or 0) - (row["process_cpu_percent"] or 0) / psutil.cpu_count()
+        for row in rows
+        if row["system_cpu_percent"] is not None
+    ]
+    assert share == pytest.approx(min(max(sum(loads) / len(loads) / 100, 0), 1), abs=1e-4)
 
 
 def test_bytes_written_to_disk_are_counted(table: Path, tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from sciml_data.results.board import Row, board_rows, to_html
-from sciml_data.results.board.render import EMPTY
 from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
-from sciml_data.results.board.table import MEASURED_COLUMNS
+from sciml_data.results.board.table import EMPTY, MEASURED_COLUMNS
 from tests.support.board_samples import a_run, repeats
 
 html5lib = pytest.importorskip("html5lib")
@@ -62,8 +61,8 @@ def test_every_table_has_a_caption_and_scopes() -> None:
 
     assert [words(one) for table in tables for one in table.iter("caption")] == [
         "toy: measured on real data",
-        "toy: published by others",
         "toy: synthetic samples",
+        "toy: published by others",
     ]
     for table in tables:
         assert {"col", "row"} == {one.get("scope") for one in table.iter("th")}
