@@ -75,6 +75,24 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report", "--format=total")  # fails below the floor of pyproject
 
 
+@nox.session(default=False)
+def tutorials(session: nox.Session) -> None:
+    """Execute the notebooks of docs/tutorials: a failing cell fails, as does a slow tutorial."""
+    install(session, "docs", extras="train-cpu,uno,formats")
+    shutil.rmtree("build/tutorials", ignore_errors=True)
+    session.run("python", "docs/hooks/tutorials.py")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into build/docs, executed tutorials included, and check every link of it."""
+    install(session, "docs", extras="train-cpu,uno,formats")
+    if "--keep" not in session.posargs:  # else notebooks of unchanged text are used again
+        shutil.rmtree("build/tutorials", ignore_errors=True)
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "docs/hooks/check_html.py", "build/docs")
+
+
 @nox.session(default=False, venv_backend="venv")
 def torch(session: nox.Session) -> None:
     """Run the tests that need PyTorch, in an environment that pip fills.

@@ -59,8 +59,13 @@ def test_the_glossary_explains_each_word_of_the_domain_once() -> None:
     assert (ROOT / "README.md").read_text(encoding="utf-8").count("docs/reference/glossary.md") == 1
 
 
+# Pages that are made when the site is built; `nox -s docs` checks the links to them.
+GENERATED = re.compile(r"(\.\./)*(reference/)?(cli/\w+|api|extension-api|schemas)\.md")
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text(encoding="utf-8"))
 
-    assert [target for target in targets if not (path.parent / target).exists()] == []
+    dead = [target for target in targets if not (path.parent / target).exists()]
+    assert [target for target in dead if not GENERATED.fullmatch(target)] == []

@@ -28,7 +28,7 @@ Examples:
     "--check", is_flag=True, help="Write nothing. Print files that are out of date and exit with 1."
 )
 def command(registry: RegistryPath, *, check: bool) -> None:
-    """Update catalogue, checksums, README tables, and the sizes and hashes in descriptors.
+    """Update catalogue, checksums, tables of pages, and the sizes and hashes in descriptors.
 
     Of several registries, the files of the first registry are updated.
 

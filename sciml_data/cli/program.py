@@ -64,7 +64,7 @@ GROUPS = {
     "Registry": {
         "new": "Start the folder of a new dataset.",
         "check": "Check descriptors, manifests, tasks and links.",
-        "derive": "Update derived files: catalogue, checksums, README tables.",
+        "derive": "Update derived files: catalogue, checksums, tables of pages.",
         "diff": "Compare two versions of a dataset: files, descriptor, values.",
         "pin": "Record checksums of fetched files in the registry.",
         "fair": "Assess a dataset by the FAIRsFAIR metrics.",

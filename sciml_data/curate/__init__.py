@@ -2,7 +2,7 @@
 
 new         the folder of a new version, with the places to fill in
 inventory   the hashes of native files, and a proposal of how to read their arrays
-derive      the files that follow from the registry: checksums, catalogues, README tables
+derive      the files that follow from the registry: checksums, catalogues, tables of pages
 diff        what differs between two versions
 pin         the manifest of an unpinned version, for everybody
 history     changes of pinned versions since a commit

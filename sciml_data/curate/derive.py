@@ -5,8 +5,8 @@ datapackages/<id>/<version>/datapackage.json  `bytes` and `hash` of the files be
 checksums/<id>-<version>.sha256               for `sha256sum -c` in the folder of the native files
 catalog/sciml.yaml                            Intake catalogue, V1 form, with our own driver
 catalog/sciml.v2.yaml                         the same in Intake's V2 form
-README.md                                     the tables of datasets and of FAIR metrics, each
-                                              between its two markers
+docs/datasets/index.md, README.md             the tables of datasets and of FAIR metrics, each
+                                              between its two markers; in pages that have them
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ HEADER = "# Derived from the registry by `sciml-data derive`: edits are lost.\n"
 DRIVER = "sciml_data.integrations.intake.driver.SciMLSource"
 READER = "sciml_data.integrations.intake.driver:SciMLReader"
 DERIVED_FOLDERS = ("checksums", "catalog")
+PAGES = ("README.md", "docs/datasets/index.md")  # pages that may have the tables
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def derived_files(registry: Registry, left_out: list[Problem] | None = None) -> 
             from the others. None raises the error of the first such version.
 
     Raises:
-        CallError: the README has a table of FAIR metrics, and the extra `fair` is not installed.
+        CallError: a page has a table of FAIR metrics, and the extra `fair` is not installed.
         DescriptorError: a descriptor is not valid, apart from the sizes and hashes derived here,
             and `left_out` is None.
     """
@@ -84,9 +85,10 @@ def derived_files(registry: Registry, left_out: list[Problem] | None = None) -> 
         if checksums := _checksums(version):
             name = f"{version.name}-{version.version}.sha256"
             files[registry.root / "checksums" / name] = checksums
-    readme = registry.root / "README.md"
-    if readme.is_file() and BEGIN in (text := _utf8(readme)):
-        files[readme] = _readme(text, all_versions)
+    for name in PAGES:
+        page = registry.root / name
+        if page.is_file() and BEGIN in (text := _utf8(page)):
+            files[page] = _with_tables(text, all_versions, up="../" * name.count("/"))
     return files
 
 
@@ -312,12 +314,13 @@ def _splits(versions: Sequence[Version]) -> list[str]:
     return sorted(names)
 
 
-def _readme(text: str, versions: Sequence[Version]) -> str:
+def _with_tables(text: str, versions: Sequence[Version], up: str) -> str:
+    """Return the text of a page with its tables; `up` leads from its folder to the registry."""
     rows = []
     for version in versions:
         licences = ", ".join(licence["name"] for licence in version.document["licenses"])
         rows.append(
-            f"| [{version.name}](datapackages/{version.name}/README.md) | {version.version} "
+            f"| [{version.name}]({up}datapackages/{version.name}/README.md) | {version.version} "
             f"| {_size(version)} | {licences} | {version.document['title']} |"
         )
     head = ["| dataset | version | native files | licence | what |", "|---|---|---|---|---|"]

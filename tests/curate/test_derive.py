@@ -107,6 +107,17 @@ def test_the_readme_table_stands_between_its_markers(registry: Registry) -> None
     assert "old" not in text
 
 
+def test_tables_of_a_page_in_docs_lead_to_the_cards(registry: Registry) -> None:
+    page = registry.root / "docs" / "datasets" / "index.md"
+    page.parent.mkdir(parents=True)
+    page.write_text(f"# Datasets\n\n{BEGIN}\n{END}\n")
+
+    write_derived(registry)
+
+    assert "| [waves](../../datapackages/waves/README.md) | 1.0 |" in page.read_text()
+    assert (page.parent / "../../datapackages/waves/README.md").exists()
+
+
 def test_a_readme_without_markers_is_left_alone(registry: Registry) -> None:
     readme = registry.root / "README.md"
     readme.write_text("# Ours\n")
