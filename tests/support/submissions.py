@@ -89,8 +89,13 @@ def repository(folder: Path) -> str:
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "README.md").write_text("results\n", encoding="utf-8")
+    return commit_all(folder)
+
+
+def commit_all(folder: Path) -> str:
+    """Commit everything in a repository, and return the commit."""
     git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "--message", "first")
+    git(folder, "commit", "--quiet", "--message", "a commit")
     return git(folder, "rev-parse", "HEAD").strip()
 
 

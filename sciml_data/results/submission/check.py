@@ -149,7 +149,7 @@ def _record_problems(tree: Tree, registry: Registry, history: Path) -> Iterator[
     """Yield the problems of each record by itself."""
     others = {layout.REFERENCE: tree.reference} if tree.reference is not None else {}
     for name, record in {**tree.named_records, **others}.items():
-        yield from _guarded(registry_problems(record, registry, name), name)
+        yield from _guarded(registry_problems(record, registry, name, history), name)
         yield from _guarded(score_problems(record, name), name)
         problem = commit_problem(record, history, name)
         if problem is not None:

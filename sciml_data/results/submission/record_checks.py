@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 import os
 import subprocess
+import tarfile
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from sciml_data.bench.task.variants import task_of
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 from sciml_data.home import read_json, why_not_plain
 from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.extensions import METRICS_NAME
 from sciml_data.registry.layout import Registry
 from sciml_data.results.submission.collection import find_submissions
 
@@ -51,13 +54,18 @@ SAME: Mapping[str, Callable[[Record], object]] = {
 # Each record by itself
 
 
-def registry_problems(record: Record, registry: Registry, place: str) -> Iterator[Problem]:
+def registry_problems(
+    record: Record, registry: Registry, place: str, repository: Path | None = None
+) -> Iterator[Problem]:
     """Yield where a record contradicts the registry.
+
+    An earlier version of the benchmark's code is accepted if it is that of the record's commit.
 
     Args:
         record: valid by its schema.
         registry: registry of whoever checks.
         place: name of the record's file.
+        repository: checkout of the code, to look the commit up.
     """
     name = record["benchmark"]["name"]
     try:
@@ -66,9 +74,10 @@ def registry_problems(record: Record, registry: Registry, place: str) -> Iterato
     except SciMLDataError as error:
         yield Problem("benchmark", f"{place}/benchmark", error.message)
         return
-    if (actual := runner_digest(runner)) != record["code"]["runner_digest"]:
+    actual, stated = runner_digest(runner), record["code"]["runner_digest"]
+    if stated not in {actual, _earlier_digest(record, repository)}:
         message = (
-            f"{record['code']['runner_digest']} in the record, {actual} here: another version of "
+            f"{stated} in the record, {actual} here: another version of "
             f"the benchmark than that of sciml-data {record['code']['version']}"
         )
         yield Problem("runner", f"{place}/code/runner_digest", message)
@@ -112,6 +121,28 @@ def commit_problem(record: Record, repository: Path | None, place: str) -> Probl
         message = f"{commit} is not known in the code's history"
         return Problem("commit", f"{place}/code/commit", message)
     return None
+
+
+def _earlier_digest(record: Record, repository: Path | None) -> str | None:
+    """Return the digest of a record's benchmark at its commit, if HEAD has this commit behind it.
+
+    A commit that only a branch of the submitter has does not count: it may have any code.
+    """
+    commit, name = record["code"]["commit"], str(record["benchmark"]["name"])
+    if commit is None or repository is None or not (repository / ".git").exists():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "code.tar")
+        try:
+            run_git(repository, "merge-base", "--is-ancestor", commit, "HEAD")
+            listed = run_git(repository, "ls-tree", "--name-only", commit).split()
+            paths = [f"runners/{name}", *(path for path in listed if path == METRICS_NAME)]
+            run_git(repository, "archive", f"--output={archive}", commit, "--", *paths)
+            with tarfile.open(archive) as files:
+                files.extractall(folder, filter="data")
+        except (CallError, tarfile.TarError):
+            return None
+        return runner_digest(Path(folder, "runners", name))
 
 
 def has_whole_history(repository: Path | None) -> bool:

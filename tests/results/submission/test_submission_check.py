@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.support.submissions import (
     better,
     change_record,
     change_text,
+    commit_all,
+    git,
     hide,
     kinds,
     list_anew,
@@ -43,6 +46,30 @@ def test_an_untouched_submission_is_accepted_and_says_so(bench: Bench, one: Path
     assert verdict["problems"] == []
     assert verdict["state"] == "self_checked"
     assert verification.states(one) == {"record-1.json": "self_checked"}
+
+
+def test_runs_of_an_earlier_version_in_the_history_are_accepted_and_others_are_not(
+    bench: Bench, two: Path, tmp_path: Path
+) -> None:
+    """The records' digest is that of the toy runner here, which a later commit changes."""
+    code, registry = tmp_path / "code", tmp_path / "registry"
+    shutil.copytree(bench.code, code)
+    shutil.copytree(bench.registry, registry)
+    shutil.copytree(bench.registry / "runners" / "toy", code / "runners" / "toy")
+    if (bench.registry / "metrics.py").is_file():
+        shutil.copy(bench.registry / "metrics.py", code)
+    with_runner = commit_all(code)
+    for number in (1, 2):
+        name = f"record-{number}.json"
+        change_record(two, lambda record: record["code"].update(commit=with_runner), name)
+    runner = registry / "runners" / "toy" / "runner.py"
+    runner.write_text(f"{runner.read_text()}\n# changed\n")
+    later = replace(bench, registry=registry)
+
+    assert "runner" not in kinds(replace(later, code=code).check(two))
+    assert "runner" in kinds(later.check(two))
+    git(code, "checkout", "--quiet", "HEAD~1")
+    assert "runner" in kinds(replace(later, code=code).check(two))
 
 
 # The ten kinds that each have to be refused by name.
