@@ -195,10 +195,11 @@ class Registry:
 
     def _with(self, kind: str, name: str) -> Iterator[Path]:
         """Yield the folders that have a dataset or a benchmark, the first one searched first."""
+        if not name or name[0] in "._" or "/" in name:
+            return  # `_folders` does not list it; listing would cost the square of the datasets
         for folder in self.folders:
             inside = folder / kind / name
-            is_there = inside.is_dir() if kind == DATASETS else (inside / "task.toml").is_file()
-            if is_there and name in _folders(folder / kind):
+            if inside.is_dir() if kind == DATASETS else (inside / "task.toml").is_file():
                 yield folder
 
 

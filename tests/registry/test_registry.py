@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from sciml_data.cli import group
 from sciml_data.cli.check import check_registry
 from sciml_data.errors import CallError
+from sciml_data.registry import layout
 from sciml_data.registry.layout import REGISTRY_VARIABLE, Registry, find_registry, version_key
 from tests.support.small_registry import small_registry
 
@@ -53,6 +54,28 @@ def test_a_pre_release_is_the_latest_only_where_there_is_no_release(tmp_path: Pa
 
 def test_the_variant_of_stemdl_is_the_later_version() -> None:
     assert find_registry().latest("stemdl_ds1") == "1.0a"
+
+
+def test_a_dataset_is_found_without_a_look_at_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[Path] = []
+    folders = layout._folders
+
+    def counted(root: Path) -> list[str]:
+        listed.append(root)
+        return folders(root)
+
+    monkeypatch.setattr(layout, "_folders", counted)
+    registry = with_versions(tmp_path, "1.0")
+
+    registry.latest("waves")
+    registry.package("waves", "1.0")
+
+    assert set(listed) == {tmp_path / "datapackages" / "waves"}
+    for name in ("", ".", "..", "_waves", "../datapackages/waves", "waves/1.0", "w\0"):
+        with pytest.raises(CallError):
+            registry.folder_of(name)
 
 
 @pytest.mark.parametrize("digits", ["²", "٣", "1²", "①"])
