@@ -29,7 +29,6 @@ from sciml_data.bench.record.record import (
     is_external,
     own_model_remark,
 )
-from sciml_data.bench.scoring.intervals import NO_DIFFERENCE
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
 from sciml_data.results.board.summary import (
@@ -566,6 +565,8 @@ def _with_intervals(rows: Sequence[Row], records: Mapping[str, Record]) -> list[
         completed.append(replace(row, score=score, baseline=baseline))
 
     def is_tied(first: int, second: int) -> bool:
+        from sciml_data.bench.scoring.intervals import NO_DIFFERENCE  # loads NumPy
+
         outcome = compare_pooled(pooled[first], pooled[second])
         return outcome is not None and outcome.verdict == NO_DIFFERENCE
 
