@@ -78,7 +78,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def tutorials(session: nox.Session) -> None:
     """Execute the notebooks of docs/tutorials: a failing cell fails, as does a slow tutorial."""
-    install(session, "docs", extras="train-cpu,uno,formats")
+    install(session, "docs", extras="uno,formats,site")
     shutil.rmtree("build/tutorials", ignore_errors=True)
     session.run("python", "docs/hooks/tutorials.py")
 
@@ -86,7 +86,7 @@ def tutorials(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Build the site into build/docs, executed tutorials included, and check every link of it."""
-    install(session, "docs", extras="train-cpu,uno,formats")
+    install(session, "docs", extras="uno,formats,site")
     if "--keep" not in session.posargs:  # else notebooks of unchanged text are used again
         shutil.rmtree("build/tutorials", ignore_errors=True)
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})

@@ -69,3 +69,12 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 
     dead = [target for target in targets if not (path.parent / target).exists()]
     assert [target for target in dead if not GENERATED.fullmatch(target)] == []
+
+
+def test_the_readme_is_short_and_names_the_four_benchmarks() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert len(text.splitlines()) <= 100
+    assert "pip install" in text.split("## ")[1]
+    for name in ("tevolop", "uno", "cloudmask", "stemdl_classification"):
+        assert f"](runners/{name}/README.md)" in text

@@ -61,6 +61,7 @@ def execute(source: Path) -> Path:
             timeout=10 * MAX_CPU_S,
             resources=resources,
             coalesce_streams=True,
+            extra_arguments=["--log-level=40"],  # a port on loopback is no news
         )
         client.execute(env=environment)
         text = nbformat.writes(notebook).replace(folder, "/home/me/tutorial")

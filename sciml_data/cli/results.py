@@ -86,7 +86,8 @@ Examples:
 def build(pages: tuple[Path, ...], results: Path) -> None:
     """Write the tables and numbers of PAGEs from the stored records.
 
-    Also writes summary.json of each set. Without PAGE, all pages in docs/results are written.
+    Also writes summary.json of each set. Without PAGE, all pages in docs/results and the README
+    are written.
     Prints the files that changed.
     """
     from sciml_data.results.pages import build_pages, write_summaries
@@ -133,7 +134,10 @@ def check(pages: tuple[Path, ...], results: Path) -> None:
 
 def _pages(named: tuple[Path, ...]) -> list[Path]:
     """Return the named pages, or all pages of the checkout."""
+    readme = Path("README.md")  # its table of benchmarks has numbers of records, too
     pages = list(named) or sorted(DEFAULT_PAGES.glob("*.md"))
+    if not named and readme.is_file() and "<!-- value " in readme.read_text(encoding="utf-8"):
+        pages.append(readme)
     if not pages:
         raise CallError(
             f"{DEFAULT_PAGES}: no pages here", hint="run this in the checkout, or name a page"

@@ -19,7 +19,7 @@ from tests.results.pages.test_pages import PAGE, page, results  # noqa: F401 - f
 from tests.support.paths import ROOT
 from tests.support.published_numbers import Reader
 
-PAGES = sorted((ROOT / "docs" / "results").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs" / "results").glob("*.md")), ROOT / "README.md"]
 RESULTS = ROOT / "results"
 
 
