@@ -132,7 +132,7 @@ class Problem(Protocol):
       data alone. `rescore` compares this array with the data. The default is `observed`.
     * `messages`, lines that are logged before training, such as what the parts of the split share.
       The report shows them again if `diagnostics` returns them as `leakage.told`.
-    * `portable(model, inputs)`, for a model with inputs that are no arrays of samples. It returns
+    * `portable(model, inputs)`, for a model with inputs that are not arrays of samples. It returns
       another Keras model with the same weights, and the inputs of a batch for it. The run saves
       this model for stock Keras.
     * `specification()`, `plain(inputs)` and `finish(outputs)`, for models that users bring; see

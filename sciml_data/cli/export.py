@@ -88,7 +88,7 @@ Benchmark (BENCHMARK):
 @click.option(
     "--to",
     metavar="PLACE",
-    # A URI is no path: UserPath would turn `file:///x` into `file:/x`.
+    # A URI is not a path: UserPath would turn `file:///x` into `file:/x`.
     callback=lambda _context, _param, value: value and os.path.expanduser(value),  # noqa: PTH111
     help="Target file. Default: stdout. parquet: a folder; run-crate: a folder or .zip; "
     "mlflow: a URI.",

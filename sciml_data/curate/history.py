@@ -69,7 +69,7 @@ def published_hashes(folder: Path) -> dict[str, str]:
 
 
 def _commit(root: Path, reference: str) -> str:
-    """Return the id of a commit; git never sees the reference where an option may stand."""
+    """Return the id of a commit; git never takes the reference for an option."""
     require_programs("git")
     if not git_succeeds(root, "rev-parse", "--git-dir"):
         raise CallError(

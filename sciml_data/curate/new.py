@@ -223,7 +223,7 @@ def _descriptor_like(dataset: Path, like: str, stated: Mapping[str, Any]) -> dic
             hint=f"--like VERSION: {', '.join(known)}" if known else hint,
         )
     examined = examine_descriptor(path.parent)
-    # Texts that are still to be written are no obstacle. Its files are copied by their paths.
+    # Texts that are still to be written do not matter. Its files are copied by their paths.
     problems = [item for item in examined.problems if item.kind in COPIED_KINDS]
     if problems:
         raise DescriptorError(

@@ -150,7 +150,7 @@ def write_pin(pin: Pin | ReadyPin, registry: Registry) -> list[Path]:
         # The manifest first: if the process is killed in between, the version is still unpinned.
         for name, text in pin.texts.items():
             write_atomically(folder / name, text)
-        # Other versions may be invalid; that is no reason to leave this pin half written.
+        # Other versions may be invalid; which does not justify leaving this pin half written.
         derived = write_derived(registry, left_out=[])
     except OSError as error:
         if error.errno not in READ_ONLY_ERRORS:

@@ -206,7 +206,7 @@ def header(path: Path, block: Mapping[str, Any]) -> list[str]:
     with open_text(path, block["encoding"], block.get("compression")) as text:
         labels = next(csv.reader(text, delimiter=block["dialect"]["delimiter"]), [])
     if len(labels) < 2 or len({*labels, ""}) <= len(labels):
-        raise ValueError("its first line is no header of two columns or more with different labels")
+        raise ValueError("its first line is not a header of two columns or more")
     return labels
 
 

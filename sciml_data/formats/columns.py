@@ -252,7 +252,7 @@ def _converted(values: pd.Series, declared: str) -> tuple[NDArray[Any], NDArray[
     dtype = np.dtype(declared)
     if dtype.kind == "f":
         return _floats(values, dtype)
-    # A missing value is an error here, and any number may stand in its place until it is raised.
+    # A missing value is an error, which is raised later: until then its number does not matter.
     numbers = values.to_numpy(dtype=object if _is_large(values) else None, na_value=0)
     with np.errstate(invalid="ignore", over="ignore"):
         if dtype.kind == "b":

@@ -72,7 +72,7 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
 
     Raises:
         CallError: an option is unknown or has a wrong value, or Pillow is not installed.
-        NativeFormatError: a file is no image by its name, or is in no split or class.
+        NativeFormatError: a file is not an image by its name, or is in no split or class.
     """
     chosen = parse_options(Options, options)
     require_pillow()

@@ -175,7 +175,7 @@ def open_native(path: Path, place: str) -> Iterator[xr.Dataset]:
     with path.open("rb") as stream:
         start = stream.read(4)
     if start not in (HDF5, *CLASSIC):
-        wrong = "is no NetCDF file by its first bytes (NetCDF-4, classic or 64-bit offset)"
+        wrong = "is not a NetCDF file by its first bytes (NetCDF-4, classic or 64-bit offset)"
         raise not_sound(place, [Problem("format", place, wrong)])
     if start in CLASSIC:
         require_scipy()

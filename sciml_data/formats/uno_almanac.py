@@ -190,7 +190,7 @@ def _read_drugs(
             problems.append(Problem("smiles", f"NSC.{nsc}", f"{name} has no SMILES"))
     made = molecular_features(known)
     problems += [
-        Problem("smiles", f"NSC.{number}", f"{known[number]!r} is no molecule")
+        Problem("smiles", f"NSC.{number}", f"{known[number]!r} is not a molecule")
         for number in made.unreadable
     ]
     ids = tuple(f"NSC.{number}" for number in made.ids)

@@ -6,7 +6,7 @@ only after `require_trust`: the call says so, an environment variable says so, o
 a question on the terminal. The answer is stored with a digest of all Python files of the registry,
 so changed code asks again.
 
-The code is compiled from its source each time: Python's own cache (`__pycache__`) lies beside the
+The code is compiled from its source each time: Python's own cache (`__pycache__`) is beside the
 source and could hold other code than the files whose digest was trusted.
 """
 

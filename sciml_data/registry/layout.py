@@ -368,7 +368,7 @@ def version_key(version: str) -> tuple[Any, ...]:
 
 def _parts(version: str) -> tuple[tuple[int, int, str], ...]:
     parts = re.split(r"[.\-_]", version)
-    # `isdecimal` alone takes digits of any script, `isdigit` also `²`, which is no number to `int`.
+    # `isdecimal` alone takes digits of any script, `isdigit` also `²`, which `int` does not accept.
     return tuple(
         (0, int(part), "") if part.isascii() and part.isdecimal() else (1, 0, part)
         for part in parts

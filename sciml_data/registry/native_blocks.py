@@ -62,7 +62,7 @@ def _image_problems(native: Mapping[str, Any], declared: Mapping[str, Any]) -> I
     if "size" in native:
         ranks |= {"height": (1,), "width": (1,)}
     for name in sorted(set(ranks) ^ set(declared)):
-        wrong = "is not declared" if name in ranks else "is no variable of image_folder here"
+        wrong = "is not declared" if name in ranks else "is not a variable of image_folder here"
         yield Problem("native", f"$.sciml.variables.{name}", wrong)
     for name in sorted(set(ranks) & set(declared)):
         if len(declared[name]["dims"]) not in ranks[name]:

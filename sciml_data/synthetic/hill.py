@@ -204,7 +204,7 @@ class ViabilityCurves:
     def viability(
         self, cell: NDArray[np.int64], drug: NDArray[np.int64], dose: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return living cells as a share of the untreated ones: 1 is no effect.
+        """Return living cells as a share of the untreated ones: 1 means no effect.
 
         Args:
             cell: indices of cells; the three arrays are broadcast against each other.

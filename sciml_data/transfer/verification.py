@@ -6,7 +6,7 @@ mtime and inode are unchanged, unless `full` is set.
 
 A file that the manifest does not list is a difference, too: a reader could take it for data. It is
 left alone, because only its owner knows what it is. Files that an operating system puts into any
-folder (`.DS_Store`, `Thumbs.db`, `.nfs…`) are no data: they are mentioned, and no difference.
+folder (`.DS_Store`, `Thumbs.db`, `.nfs…`) are not data: they are named, and are not differences.
 """
 
 from __future__ import annotations

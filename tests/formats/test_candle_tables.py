@@ -247,7 +247,7 @@ def test_malformed_rows_of_all_parts_are_told_with_their_lines(bench: Bench) -> 
     assert dataset.attrs["rows_malformed"] == 3
     for said in (dataset.attrs["notices"], " ".join(bench.said)):
         assert f"{SINGLE}:2000: 7 fields expected, 1 found" in said
-        assert f"{SINGLE}:2003: GROWTH is 'much', which is no number" in said
+        assert f"{SINGLE}:2003: GROWTH is 'much', which is not a number" in said
         assert f"{PAIRED}:7: 9 fields expected, 8 found" in said
 
 

@@ -361,7 +361,7 @@ def test_damaged_pages_end_in_a_named_error_or_in_values(root: Path, seed: int) 
     ("content", "what"),
     [
         (b"", "is too short for an LMDB database"),
-        (b"PK" + bytes(8190), "is no LMDB database"),
+        (b"PK" + bytes(8190), "is not an LMDB database"),
         (bytes(16) + struct.pack("<II", 0xBEEFC0DE, 999) + bytes(8200), "of format 999"),
         (bytes(16) + struct.pack("<II", 0xBEEFC0DE, 1) + bytes(8200), "pages of 0 bytes"),
     ],

@@ -386,7 +386,7 @@ def test_a_smiles_that_is_no_molecule_drops_its_drug(damaged: Path, block: dict[
     dataset = read(native_of(damaged, block), "dose")
 
     assert dataset.sizes["drug"] == DRUGS - 1
-    assert "is no molecule: 'C1CC('" in dataset.attrs["notices"]
+    assert "is not a molecule: 'C1CC('" in dataset.attrs["notices"]
     assert json.loads(dataset.attrs["rows_dropped_reasons"])["drug1"] > 0
 
 

@@ -247,7 +247,7 @@ def _impossible_times(record: Record) -> Iterator[Problem]:
         for number, row in enumerate(record[group]):
             for name, value in row.items():
                 if name.endswith("_ms") and value is not None and not 0 <= value < END_OF_TIME_MS:
-                    yield Problem("time", f"{group}/{number}/{name}", "is no time of this era")
+                    yield Problem("time", f"{group}/{number}/{name}", "is not a time of this era")
     for name in ("start_time", "end_time"):
         try:
             datetime.datetime.fromisoformat(record["timing"][name])

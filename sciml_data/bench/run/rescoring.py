@@ -373,7 +373,7 @@ def _check_parts(name: str, stored: Mapping[str, Predictions], rescorer: Rescore
             parts[part].observed.shape for parts in rescorer.predictions.values() if part in parts
         }
         if part not in rescorer.problem.sizes:
-            problems.append(Problem("part", f"{name}/{part}", "is no part of the split"))
+            problems.append(Problem("part", f"{name}/{part}", "is not a part of the split"))
         elif shapes and values.observed.ndim not in {len(shape) for shape in shapes}:
             message = f"has shape {values.observed.shape}; {sorted(shapes)[0]} is that of the data"
             problems.append(Problem("shape", f"{name}/{part}", message))

@@ -299,7 +299,7 @@ def _fetch(
             log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
             return fetch(plan, log=log, progress=progress)
         except FetchError as error:
-            if type(error) in {FetchError, ListingError}:  # others are no matter of the network
+            if type(error) in {FetchError, ListingError}:  # others are not about the network
                 words = "the synthetic sample needs no network: --sample, in Python sample=True"
                 error.hint = "\n".join(filter(None, [error.hint, words]))
             raise

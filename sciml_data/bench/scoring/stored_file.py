@@ -151,7 +151,7 @@ def _shape_problems(group: Any, place: str) -> Iterator[Problem]:
     axes = [name for name in shapes if name not in VARIABLES]
     for name in axes:
         if len(shapes[name] or ()) != 1 or shapes[name][0] not in observed:
-            message = f"has shape {shapes[name]}, which is no axis of {observed}"
+            message = f"has shape {shapes[name]}, which is not an axis of {observed}"
             yield Problem("predictions", f"{place}/{name:.80}", message)
     if len(axes) != len(observed):
         message = f"{len(observed)} axes, {len(axes)} coordinates"

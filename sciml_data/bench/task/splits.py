@@ -516,7 +516,7 @@ def _in_period(keys: pd.DataFrame, period: tuple[str, str]) -> Flags:
 
 
 def _present(slots: Iterable[Indices], ids: Any, rows: Indices) -> Flags:
-    """Return which ids some samples have: (id + 1,), of which the last is no id."""
+    """Return which ids some samples have: (id + 1,), of which the last is not an id."""
     flags = np.zeros(len(ids) + 1, bool)
     for codes in slots:
         flags[codes[rows]] = True

@@ -4,7 +4,7 @@ Runners write models with layer classes of their own, which another program does
 a model becomes a functional model with the same weights: each call of a runner's layer is replaced
 by the Keras layers and operations that it consists of. Layers of Keras itself are shared.
 
-A model is not portable if its inputs are no arrays with a sample in each row, or if a layer of the
+A model is not portable if its inputs are not arrays with a sample in each row, or if a layer of the
 runner has trainable weights of its own. `NotPortableError` says why.
 """
 
@@ -33,7 +33,7 @@ def portable_model(model: Any, inputs: Any, rewrite: Rewrite | None = None) -> A
         model: a Keras model.
         inputs: inputs of a batch: an array (sample, ...), or a structure of such arrays.
         rewrite: of the runner: returns another model with the same weights, and its inputs for the
-            batch; for a model with inputs that are no arrays of samples.
+            batch; for a model with inputs that are not arrays of samples.
 
     Raises:
         NotPortableError: the model cannot be written with stock layers.

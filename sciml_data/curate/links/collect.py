@@ -19,7 +19,7 @@ from sciml_data.registry.manifest import Entry
 from sciml_data.transfer.listing.listing import expected_names
 
 FILE, LISTING, SERVICE, PAGE = "file", "listing", "service", "page"
-# Parts of a descriptor whose addresses are no pages: mirrors and services are asked as such, and
+# Parts of a descriptor whose addresses are not pages: mirrors and services are asked as such, and
 # the address of the profile is its name.
 NOT_PAGES = ("mirrors", "live", "$schema")
 PAGE_PATTERN = re.compile(r"https?://\S+")

@@ -123,7 +123,7 @@ def _frame(
     good, positions, bad = well_formed(block, header, kind.numbers)
     try:
         frame = _parsed(good, header, kind)
-    except (ValueError, UnicodeDecodeError):  # a ParserError is a ValueError: a field is no number
+    except (ValueError, UnicodeDecodeError):  # a ParserError is a ValueError
         good, positions, bad = well_formed(block, header, kind.numbers, check_numbers=True)
         try:
             frame = _parsed(good, header, kind)

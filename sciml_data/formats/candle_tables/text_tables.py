@@ -148,7 +148,7 @@ def _what_is_wrong(line: bytes, header: Header, numbers: Collection[str]) -> str
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        return "it is no UTF-8"
+        return "it is not UTF-8"
     if "\r" in text:
         return "it has a carriage return"
     fields = text.split(header.separator)
@@ -156,12 +156,12 @@ def _what_is_wrong(line: bytes, header: Header, numbers: Collection[str]) -> str
         try:
             fields = next(csv.reader([text]), [])
         except csv.Error as error:  # a carriage return in the middle, a field that never ends
-            return f"it is no line of CSV: {error}"
+            return f"it is not a line of CSV: {error}"
     if len(fields) != len(header.names):
         return f"{len(header.names)} fields expected, {len(fields)} found"
     for name, field in zip(header.names, fields, strict=True):
         if name in numbers and not _is_number(field):
-            return f"{name} is {field[:40]!r}, which is no number"
+            return f"{name} is {field[:40]!r}, which is not a number"
     return ""
 
 

@@ -179,7 +179,7 @@ def _heads(
 def _head_problem(file: Any, name: str, place: str, shape: tuple[int, ...]) -> Problem | None:
     """Return why a sample cannot be used, as far as its header shows."""
     if NAME.fullmatch(name) is None:
-        return Problem("name", place, "is no name of a sample")
+        return Problem("name", place, "is not the name of a sample")
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return Problem("link", place, "is a link, which is not followed")
     group = file[name]
@@ -192,9 +192,9 @@ def _head_problem(file: Any, name: str, place: str, shape: tuple[int, ...]) -> P
 
 def _array_problem(stack: Any, place: str, shape: tuple[int, ...]) -> Problem | None:
     if not isinstance(stack, h5py.Dataset):
-        return Problem("missing", place, f"{STACK} is no array")
+        return Problem("missing", place, f"{STACK} is not an array")
     if stack.external is not None or stack.is_virtual:
-        return Problem("link", place, f"{STACK} lies in another file, which is not opened")
+        return Problem("link", place, f"{STACK} is in another file, which is not opened")
     if stack.shape != shape:
         return Problem("shape", place, f"{shape} expected, {stack.shape} found")
     if stack.dtype.kind != "f" or stack.dtype.itemsize != 4:
@@ -291,7 +291,7 @@ def _numbers(group: Any, expected: Numbers) -> NDArray[np.float64] | str:
         return "is missing"
     attribute = group.attrs.get_id(expected.attribute)
     if attribute.get_type().get_class() not in (h5py.h5t.FLOAT, h5py.h5t.INTEGER):
-        return "is no number"
+        return "is not a number"
     count = int(np.prod(expected.shape))
     if int(np.prod(attribute.shape)) != count:
         return f"has the shape {attribute.shape}, and {count} numbers are expected"

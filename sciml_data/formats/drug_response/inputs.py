@@ -213,7 +213,7 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:  # a field that never ends
-        raise _refused(path, f"line {reader.line_num} is no CSV: {error}") from error
+        raise _refused(path, f"line {reader.line_num} is not CSV: {error}") from error
 
 
 def _refused(path: Path, wrong: str) -> NativeFormatError:

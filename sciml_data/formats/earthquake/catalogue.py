@@ -287,7 +287,7 @@ def _layout_problems(data: bytes, place: str) -> list[Problem]:
     try:
         header = next(rows, [])
     except csv.Error as error:
-        return [Problem("header", f"{place}:1", f"it is no line of CSV: {error}")]
+        return [Problem("header", f"{place}:1", f"it is not a line of CSV: {error}")]
     missing = [name for name in (*COMCAT_NUMBERS, *COMCAT_WORDS) if name not in header]
     if missing:
         return [Problem("header", f"{place}:1", f"there is no column {', '.join(missing)}")]
@@ -299,7 +299,8 @@ def _layout_problems(data: bytes, place: str) -> list[Problem]:
             if len(row) != len(header)
         ]
     except csv.Error as error:
-        return [Problem("malformed", f"{place}:{rows.line_num}", f"it is no line of CSV: {error}")]
+        where = f"{place}:{rows.line_num}"
+        return [Problem("malformed", where, f"it is not a line of CSV: {error}")]
     if not data.endswith(b"\n"):
         problems.append(
             Problem("truncated", f"{place}:{rows.line_num}", "the last line is cut short")

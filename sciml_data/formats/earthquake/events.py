@@ -43,7 +43,7 @@ EVENT_TYPES = (
     "not_known",
     "other",
 )
-# Location quality: SCEDC's letters, A best; Z is no quality listed. Since 2023 some rows have 0.75.
+# Location quality: SCEDC's letters, A best; Z is not among them. Since 2023 some rows have 0.75.
 QUALITIES = ("not_given", "A", "B", "C", "D", "Z", "0.75", "other")
 
 

@@ -214,7 +214,7 @@ def _meta(data: bytes) -> Meta | str:
         return "is too short for an LMDB database"
     magic, form, _, _, page_bytes, _, _, _, _, _, entries, _, last, transaction = META.unpack(data)
     if magic != MAGIC:
-        return "is no LMDB database"
+        return "is not an LMDB database"
     if form != FORMAT:
         return f"is an LMDB database of format {form}, and {FORMAT} is known"
     if page_bytes not in PAGE_SIZES:

@@ -2,7 +2,7 @@
 
 All variables are on one grid, which has every n-th pixel of the granule: solar channels of 0.5 km,
 thermal ones of 1 km, and angles that SNAP interpolated from tie points. So neighbours in the subset
-are no neighbours on the ground. The nadir view is read, and of S4 to S6 stripe A.
+are not neighbours on the ground. The nadir view is read, and of S4 to S6 stripe A.
 
 SNAP keeps radiance and the distance of the sun, but not the irradiance. That comes from the granule
 of 15 March 2017 (`SOLAR_IRRADIANCE`), corrected for the distance:

@@ -122,7 +122,7 @@ def _points(row: Mapping[str, str], before: str | None) -> list[tuple[float, flo
     if not len(doses) == len(activities) == count:
         raise ValueError(f"{count} points said, {len(doses)} doses, {len(activities)} activities")
     if not all(0 < dose < np.inf for dose in doses) or not np.isfinite(activities).all():
-        raise ValueError("a dose or an activity is no number that it can be")
+        raise ValueError("a dose or an activity is not a possible number")
     return [
         (-float(np.log10(dose * 1e-6)), activity)
         for dose, activity in zip(doses, activities, strict=True)

@@ -245,7 +245,7 @@ def _compounds(
     }
     made = molecular_features(known)
     unreadable = [
-        Problem("smiles", f"{path.name}: {name}", f"is no molecule: {known[name]!r}")
+        Problem("smiles", f"{path.name}: {name}", f"is not a molecule: {known[name]!r}")
         for name in made.unreadable
     ]
     igtd = [ids[name] for name in made.ids]

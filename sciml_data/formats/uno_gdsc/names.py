@@ -302,7 +302,7 @@ def _table(
         header = next(reader, [])
         rows = [(f"{path.name}:{reader.line_num}", row) for row in reader if row]
     except csv.Error as error:
-        raise _damaged(path, f"line {reader.line_num} is no CSV: {error}") from error
+        raise _damaged(path, f"line {reader.line_num} is not CSV: {error}") from error
     if header[: len(first_columns)] != list(first_columns):
         raise _damaged(path, f"first columns {list(first_columns)} expected, {header[:5]} found")
     for place, row in rows:

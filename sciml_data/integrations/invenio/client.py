@@ -86,7 +86,7 @@ class Client:
         return self._json("PUT", url, body)
 
     def delete(self, url: str) -> None:
-        """Delete what an address names; that it does not exist is no error."""
+        """Delete what an address names; if it does not exist, nothing happens."""
         try:
             self._json("DELETE", url)
         except SourceError as error:

@@ -1,7 +1,7 @@
 """Cache facts about files beside them, keyed by name, size and modification time.
 
 Everything in a cache can be computed again from the files, so a cache may be deleted at any time. A
-damaged cache is replaced. If the folder is not writable, nothing is cached, and that is no error.
+damaged cache is replaced. If the folder is not writable, nothing is cached, without an error.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ NOT_PROSE = (
     MARK,
     re.compile(r"<!--.*?-->", re.DOTALL),
     re.compile(r"^(```.*?^```| {4}[^\n]*)$", re.DOTALL | re.MULTILINE),
-    re.compile(r"`(?!-?[\d.,]+ ?%?`)[^`\n]*`"),  # a number alone is no code
+    re.compile(r"`(?!-?[\d.,]+ ?%?`)[^`\n]*`"),  # a number alone is not code
     re.compile(r"\]\([^)]*\)"),
 )
 # A score has a decimal point or is a percentage; counts, years and sizes are neither. "95 %

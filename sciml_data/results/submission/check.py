@@ -238,7 +238,7 @@ def _content_problems(
         return
     parts = set(record["dataset"]["n_samples"])
     for part in sorted(parts ^ set(stored)):
-        message = "is missing" if part in parts else "is no part of the record's split"
+        message = "is missing" if part in parts else "is not a part of the record's split"
         yield Problem("predictions", f"{path.name}/{part}", message)
     yield from value_problems(path.name, stored)
 

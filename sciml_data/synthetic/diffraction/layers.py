@@ -3,7 +3,7 @@
 The direction of a beam follows from the planes that reflect X-rays most strongly. As in the
 published patterns, the beam for a reflection hkl runs along the direct-lattice direction
 [uvw] = [hkl]. In a cubic crystal that is the normal of the planes. In other crystals it is a zone
-axis near the normal. Along a zone axis atoms stand in columns, which a mean along the beam shows;
+axis near the normal. Along a zone axis atoms form columns, which a mean along the beam shows;
 along the normal of a plane of lower symmetry they do not.
 
 For a beam the crystal becomes an oblique two-dimensional cell and layers stacked along z. Layers

@@ -3,7 +3,7 @@
 Low, frontal and cirrus clouds follow correlated random fields that a common flow stirs. Their water
 is log-normal with the -5/3 law of stratocumulus (Cahalan et al. 1994, J. Atmos. Sci. 51, 2434).
 
-A field goes on below the size of a pixel. So the edge of a cloud is no line between pixels: the
+A field goes on below the size of a pixel. So the edge of a cloud is not a line between pixels: the
 share of a pixel that is cloud follows from the variance that the field's own spectrum leaves
 inside a pixel. Fields of small cells give broken cloud.
 """

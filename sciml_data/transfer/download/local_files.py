@@ -1,6 +1,6 @@
 """The files of a dataset on this computer: which were requested, which exist, how new ones arrive.
 
-Four small records lie beside the files:
+Four small records are beside the files:
 
 asked.json    paths that were requested, if only a part of the dataset was
 manifest.csv  hashes of the fetched files of a version that the registry does not pin
@@ -126,7 +126,7 @@ def save_manifest(plan: Plan, hashes: Mapping[str, str]) -> None:
 def drop_contradicted(plan: Plan, log: Log) -> Plan:
     """Forget stored hashes of files that cannot have the listed size.
 
-    The stored manifest of an unpinned version says what an earlier call received. It is no evidence
+    The stored manifest of an unpinned version says what an earlier call received. It proves nothing
     against a mirror that sends what is listed.
 
     Args:

@@ -172,7 +172,7 @@ class HttpClient:
     def get(
         self, url: str, headers: dict[str, str], moves: list[str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """Return the first answer that is no redirect; its body is still to be read.
+        """Return the first answer that is not a redirect; its body is still to be read.
 
         Args:
             url: to request. The user's credentials for it are sent, and after a redirect those for
