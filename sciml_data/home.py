@@ -368,8 +368,8 @@ def not_writable(purpose: str, root: Path, reason: str | None = None) -> NotWrit
     return NotWritableError(
         f"cannot {purpose}: {root} is not writable" + (f": {reason}" if reason else ""),
         untouched="nothing was changed",
-        hint="put a home of your own before a shared one: --home MINE --home SHARED; "
-        "runs can have a folder of their own: --runs DIR",
+        hint="choose a folder that you can write: --home MINE, or --home MINE --home SHARED with "
+        "a shared home; runs can have a folder of their own: --runs DIR",
     )
 
 

@@ -85,8 +85,8 @@ def test_a_disk_that_refuses_is_a_sentence_and_not_a_traceback(tmp_path: Path) -
     )
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith("error: file size limit exceeded: ")
-    assert "\nhint: raise the limit (ulimit -f), or choose another home" in refused.stderr
+    assert refused.stderr.startswith("error: file size limit exceeded\n")
+    assert "\nhint: raise the limit (ulimit -f), or choose another folder" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -136,7 +136,7 @@ def _refuse_unknown(form: str, run_forms: list[str], name: str, options: dict[st
             f"{nearest(name, benchmarks)}; there are {', '.join(benchmarks) or 'none'}",
             untouched="nothing was written",
         )
-    known = [*FORMS, "pooch", "parquet", *run_forms, *BENCHMARK_FORMS]
+    known = list(dict.fromkeys([*FORMS, "pooch", "parquet", *run_forms, *BENCHMARK_FORMS]))
     raise CallError(
         f"no such format: {form!r}{nearest(form, known)}; known formats: {', '.join(known)}",
         untouched="nothing was written",

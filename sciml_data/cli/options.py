@@ -24,7 +24,7 @@ dataset_argument = click.argument("dataset", shell_complete=completion.datasets)
 registry_option = click.option(
     "--registry",
     metavar="DIR",
-    type=UserPath(),
+    type=UserPath(file_okay=False),
     multiple=True,
     help="Registry folder. Repeated: the folders are searched in order; the built-in registry is "
     "always searched last. Default: SCIML_DATA_REGISTRY.",
@@ -32,7 +32,7 @@ registry_option = click.option(
 home_option = click.option(
     "--home",
     metavar="DIR",
-    type=UserPath(),
+    type=UserPath(file_okay=False),
     multiple=True,
     help="Folder of all data and runs. Repeated: further folders are shared homes, which are only "
     "read. Default: SCIML_DATA_HOME, then the user's data folder.",
@@ -41,7 +41,7 @@ runs_option = click.option(
     "--runs",
     "runs_folder",
     metavar="DIR",
-    type=UserPath(),
+    type=UserPath(file_okay=False),
     help="Folder of the runs. Default: SCIML_DATA_RUNS, then `runs` in the home.",
 )
 wait_option = click.option(

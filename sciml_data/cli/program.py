@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -393,8 +394,7 @@ def _run_group(stop: Stop) -> None:
     except (KeyboardInterrupt, click.Abort) as error:
         _end_interrupted(stop, error)
     except click.ClickException as error:
-        error.show()
-        _print_json(CallError(error.format_message()), error.exit_code)
+        _print_json(_show_usage_error(error), error.exit_code)
         sys.exit(error.exit_code)
     except SciMLDataError as error:
         _end_failed(error)
@@ -404,6 +404,22 @@ def _run_group(stop: Stop) -> None:
         if (expected := _disk_error(error) or _no_home_error(error)) is None:
             raise
         _end_failed(expected)
+
+
+def _show_usage_error(error: click.ClickException) -> CallError:
+    """Print a wrong call as other errors are printed: how to call, what is wrong, an example."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message().replace("a valid integer range", "a whole number").rstrip(".")
+    hint = ""
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        examples = re.findall(
+            r"^ +(sciml-data .*?)(?: {3}.*)?$", context.command.epilog or "", re.MULTILINE
+        )
+        hint = "; ".join([*examples[:1], f"{context.command_path} --help"])
+    wrong = CallError(message[0].lower() + message[1:], untouched="nothing was done", hint=hint)
+    click.echo(f"error: {wrong}", err=True)
+    return wrong
 
 
 def _end_failed(error: SciMLDataError) -> NoReturn:
@@ -469,9 +485,8 @@ def _disk_error(error: BaseException | None) -> SciMLDataError | None:
     if not isinstance(error, OSError):
         return None
     name, remedy = DISK_ERRORS[error.errno or 0]
-    reason = str(error.strerror or error).partition(" (")[0]
     return SciMLDataError(
-        f"{name}: {error.filename or reason}",
+        f"{name}: {error.filename}" if error.filename else name,
         untouched="files that were already complete were not touched",
-        hint=f"{remedy}, or choose another home with --home; then repeat the command to resume",
+        hint=f"{remedy}, or choose another folder (--home, --to); then repeat the command",
     )

@@ -77,7 +77,9 @@ def command(benchmark: str, predictions: Path, *, as_json: bool, **options: Any)
     """
     from sciml_data import score
     from sciml_data.bench import run_table
+    from sciml_data.bench.scoring import require_predictions_file
 
+    require_predictions_file(predictions)
     loaded = load_named_benchmark(benchmark, options)
     run = score(
         loaded,

@@ -328,10 +328,13 @@ def _folders(folder: Path, since: str | None) -> tuple[list[Path], tuple[Any, ..
             (submission / VERIFICATION).unlink(missing_ok=True)
             click.echo(f"{submission.name}: the verdict in the submission is ignored", err=True)
         return list(changed.folders), changed.problems
+    if not folder.exists():
+        raise CallError(f"no such folder: {folder}", untouched="nothing was checked")
     if submissions := find_submissions(folder):
         return submissions, ()
     raise CallError(
         f"{folder} has no submission: no {TERMS} in it or below it",
+        untouched="nothing was checked",
         hint="`sciml-data submit pack` writes a submission",
     )
 

@@ -96,7 +96,8 @@ def start_dataset(  # noqa: PLR0913 - the first three name the version, the rest
         raise CallError(
             f"{dataset} {version} already exists: {folder}",
             untouched="nothing was overwritten",
-            hint="a fix of a published dataset is a new version",
+            hint="edit its files while it is not published; a fix of a published dataset is a new "
+            f"version: sciml-data new {dataset} VERSION --like {version}",
         )
     inventory = take_inventory(files, progress, log) if files is not None else Manifest(())
     manifest = inventory.dump()

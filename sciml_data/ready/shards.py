@@ -448,7 +448,8 @@ def _error(future: Future[MadeShard]) -> Exception | None:
 def _reason_to_stop(error: Exception) -> ConversionError | None:
     """Return an error if no other shard can succeed, None if others may."""
     if isinstance(error, OSError) and error.errno in (*FULL_DISK, errno.EFBIG):
-        return _stopped(f"the disk of the ready files is full: {error}", "free some space, then ")
+        reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return _stopped(f"the disk of the ready files is full: {reason}", "free some space, then ")
     if isinstance(error, CancelledError):
         return _stopped("the cluster gave up: its scheduler ended, or someone cancelled the work")
     if isinstance(error, BrokenExecutor):

@@ -291,9 +291,10 @@ def _failure(fetched: Fetched, problems: list[Problem]) -> VerificationError:
         hint = f"sciml-data get {name} --sample makes the sample again"
     elif descriptor.live is not None:
         hint = f"sciml-data get {name} --start … --end … asks the service again"
+    differ = "1 file differs" if len(problems) == 1 else f"{len(problems)} files differ"
+    total = f"{len(fetched.manifest)} file{'s' * (len(fetched.manifest) != 1)}"
     return VerificationError(
-        f"{descriptor.dataset} {descriptor.version}: {len(problems)} files differ from the "
-        f"manifest of {len(fetched.manifest)}",
+        f"{descriptor.dataset} {descriptor.version}: {differ} from the manifest of {total}",
         problems=problems,
         untouched="nothing was changed",
         hint=hint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,64 @@ def test_the_word_of_another_tool_points_to_the_verb(call: Any, word: str) -> No
     assert code == 2
     assert OTHER_WORDS[word] in " ".join(err.split())
     assert word not in VERBS
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("get",), "missing argument 'DATASET'"),
+        (("get", "tiny", "--jobs", "x"), "'x' is not a whole number"),
+        (("get", "tiny", "--jsn"), "no such option '--jsn'"),
+        (("split", "export", "uno"), "missing option '--to'"),
+        (("nothing",), "no such verb: 'nothing'"),
+    ],
+)
+def test_a_wrong_call_says_how_to_call(call: Any, words: tuple[str, ...], message: str) -> None:
+    code, _, err = call(*words)
+
+    assert code == 2
+    assert err.startswith("Usage: sciml-data")
+    assert message in err
+    assert "nothing was done" in err
+    assert re.search(r"^hint: sciml-data .+; sciml-data .*--help$", err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words", [("cache",), ("runs",), ("get", "tiny"), ("convert", "tiny"), ("catalog",)]
+)
+def test_a_home_that_is_a_file_is_a_wrong_call(
+    call: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    code, out, err = call(*words, "--home", str(tmp_path / "file"))
+
+    assert (code, out) == (2, "")
+    assert "is a file" in err
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "table.txt"])
+def test_a_file_of_predictions_is_looked_at_before_data_are_fetched(
+    call: Any, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "table.txt").write_text("")
+
+    code, _, err = call("score", "uno", str(tmp_path / name))
+
+    assert code == 2
+    assert name in err
+    assert "fetching" not in err
+
+
+def test_no_submission_is_in_a_folder_that_does_not_exist(call: Any, tmp_path: Path) -> None:
+    code, _, err = call("submit", "check", str(tmp_path / "missing"))
+
+    assert code == 2
+    assert "no such folder" in err
+
+
+def test_a_format_of_export_is_named_once(call: Any) -> None:
+    _, _, err = call("export", "croisant", "uno_ccle")
+
+    formats = err.splitlines()[0].rpartition(": ")[2].split(", ")
+    assert len(formats) == len(set(formats))

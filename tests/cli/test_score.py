@@ -98,7 +98,10 @@ def test_wrong_predictions_exit_with_1_and_a_wrong_call_with_2(
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    code, error = exit_code(tmp_path / "file" / "x", "score", "hydronet", "predicted.csv")
+    predicted = tmp_path / "predicted.csv"
+    predicted.touch()
+
+    code, error = exit_code(tmp_path / "file" / "x", "score", "hydronet", str(predicted))
 
     assert code == 1
     assert "is not writable" in error

@@ -125,7 +125,7 @@ def test_every_difference_is_named_at_once(fetched: Fetched) -> None:
 def test_unexpected_files_alone_fail_and_stay(fetched: Fetched, plan: Plan) -> None:
     (fetched.root / "notes.txt").write_text("mine")
 
-    with pytest.raises(VerificationError, match=r"1 files differ") as error:
+    with pytest.raises(VerificationError, match=r"1 file differs") as error:
         repair(fetched, plan, retry=RETRY)
 
     assert (fetched.root / "notes.txt").read_text() == "mine"

@@ -196,13 +196,16 @@ def find_run(
     if matches:
         raise CallError(
             f"{len(matches)} runs have an id that begins with {name!r}",
+            untouched="nothing was changed",
             hint="give more characters of the id, or the folder's name",
         )
     names = [run.name for run in folders]
     raise CallError(
         f"no such run: {name!r}{nearest(name, names)}; "
         f"this home has {len(folders)} run{'s' if len(folders) != 1 else ''}",
-        hint="give a folder, a folder's name, the first characters of a run id, or `latest`",
+        untouched="nothing was changed",
+        hint="give a folder, a folder's name, the first characters of a run id, or `latest`; "
+        "`sciml-data runs` lists the runs",
     )
 
 

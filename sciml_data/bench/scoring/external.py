@@ -128,18 +128,27 @@ def _by_part(given: Any, expected: Mapping[str, Expected]) -> dict[str, Any]:
     )
 
 
-def _from_file(path: Path, expected: Mapping[str, Expected]) -> dict[str, Any]:
-    suffix = path.suffix.lower()
+def require_predictions_file(path: Path) -> None:
+    """Raise an error unless a path is a file of a known format, before the data are fetched.
+
+    Raises:
+        CallError: no such file, or its name has no known ending.
+    """
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "no such file"
         raise CallError(f"{path}: {reason}", untouched=UNTOUCHED)
-    if suffix in NETCDF:
-        return _from_netcdf(path, expected)
-    if suffix not in TABLES:
+    if path.suffix.lower() not in {*TABLES, *NETCDF}:
         raise CallError(
-            f"{path.name} is of no known format; known endings: {', '.join(TABLES + NETCDF)}",
+            f"{path.name} has no known format; known endings: {', '.join(TABLES + NETCDF)}",
             untouched=UNTOUCHED,
         )
+
+
+def _from_file(path: Path, expected: Mapping[str, Expected]) -> dict[str, Any]:
+    require_predictions_file(path)
+    suffix = path.suffix.lower()
+    if suffix in NETCDF:
+        return _from_netcdf(path, expected)
     return _from_table(_read_table(path, expected), expected)
 
 

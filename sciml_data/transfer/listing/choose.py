@@ -132,7 +132,8 @@ def _is_accepted(
     if problems and is_same_place:
         raise UpstreamChangedError(
             f"mirror {answer.place.name} lists other files of {descriptor.dataset} "
-            f"{descriptor.version} than at first: {len(problems)} files differ",
+            f"{descriptor.version} than at first: "
+            + ("1 file differs" if len(problems) == 1 else f"{len(problems)} files differ"),
             problems=problems,
             untouched="nothing was fetched, and existing files were not changed",
             hint="changed files are a new version of the dataset. To start over with the present "
