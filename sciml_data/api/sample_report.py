@@ -90,8 +90,8 @@ def compare_sample(  # noqa: PLR0913 - the first names the dataset, the rest are
 
     Returns:
         `sample` and `real` name the data; `by` the grouping variables; `rows` has an entry for each
-        group, variable and band, with `sample` and `real` as in `Summary`, or None where one lacks
-        the group.
+        group, variable and band, with the unit, and with `sample` and `real` as in `Summary`, or
+        None where one lacks the group.
 
     Raises:
         CallError: the descriptor names no real counterpart, or a variable is not in both.
@@ -113,15 +113,25 @@ def compare_sample(  # noqa: PLR0913 - the first names the dataset, the rest are
     convert_dataset(real, **places)
     where: dict[str, Any] = {"registry": registry, "home": home}
     chosen = split or plan.get("split")
-    ours = _summaries(_opened(dataset, None, made | where), plan, dataset)
+    opened = _opened(dataset, None, made | where)
+    units = {name: _unit(opened, name) for name in plan["variables"]}
+    ours = _summaries(opened, plan, dataset)
     theirs = _summaries(_opened(real, chosen, where), plan, real)
     return {
         "sample": f"{dataset} {descriptor.version}, seed {sample_seed}",
         "real": real + (f", split {chosen}" if chosen else ""),
         "by": list(plan.get("by", ())),
         "percentiles": list(PERCENTILES),
-        "rows": [_row(key, ours.get(key), theirs.get(key)) for key in _ordered(plan, ours, theirs)],
+        "rows": [
+            _row(key, units[key[1]], ours.get(key), theirs.get(key))
+            for key in _ordered(plan, ours, theirs)
+        ],
     }
+
+
+def _unit(parts: Sequence[xr.Dataset], name: str) -> str | None:
+    units = (part[name].attrs.get("units") for part in parts if name in part.variables)
+    return next((str(unit) for unit in units if unit is not None), None)
 
 
 def _ordered(plan: Mapping[str, Any], *found: Summaries) -> list[Key]:
@@ -241,12 +251,15 @@ def _summary(values: NDArray[np.float64]) -> Summary:
     return Summary(len(values), missing, None if cuts is None else tuple(cuts))
 
 
-def _row(key: Key, sample: Summary | None, real: Summary | None) -> dict[str, Any]:
+def _row(
+    key: Key, unit: str | None, sample: Summary | None, real: Summary | None
+) -> dict[str, Any]:
     words, variable, band = key
     return {
         "group": list(words),
         "variable": variable,
         "band": band or None,
+        "unit": unit,
         "sample": None if sample is None else asdict(sample),
         "real": None if real is None else asdict(real),
     }

@@ -74,8 +74,14 @@ def _text(report: dict[str, Any]) -> str:
             group = row["group"]
             lines += ["", _head(report["by"], row)]
         cells = "  ".join(_cells(row[side]) for side in SIDES)
-        lines.append(f"  {row['band'] or row['variable']:<{NAME}}{cells}")
+        lines.append(f"  {_name(row):<{NAME}}{cells}")
     return "\n".join(lines)
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Return the name of a row, and the unit of its values; that of a number alone is left out."""
+    unit = "" if row["unit"] in {None, "1"} else f" [{row['unit']}]"
+    return f"{row['band'] or row['variable']}{unit}"
 
 
 def _head(by: list[str], row: dict[str, Any]) -> str:

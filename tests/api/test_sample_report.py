@@ -42,6 +42,7 @@ def registry(tmp_path: Path) -> Path:
         name: {"dims": ["row"], "dtype": dtype, "long_name": name}
         for name, dtype in COLUMNS.items()
     }
+    variables["height"]["units"] = "m"
     block = {"native": native, "variables": variables}
     change_descriptor(folder, lambda document: document["sciml"].update(block))
     declare(root, PLAN)
@@ -65,6 +66,7 @@ def test_a_report_has_percentiles_and_missing_values_by_group(
 
     assert (report["sample"], report["real"]) == ("tides 1.0, seed 0", "tides")
     assert (shallow["group"], shallow["variable"], shallow["band"]) == (["0"], "height", None)
+    assert shallow["unit"] == "m"
     assert shallow["real"]["values"] == 4
     assert shallow["real"]["missing"] == 0.25
     assert shallow["real"]["percentiles"] == pytest.approx((1.1, 2, 2.9))
@@ -81,6 +83,7 @@ def test_the_verb_prints_the_same_as_text_and_as_json(registry: Path, tmp_path: 
     assert text.exit_code == document.exit_code == 0
     assert "deep 0 (" in text.stdout
     assert "real 4 values)" in text.stdout
+    assert "  height [m] " in text.stdout
     assert json.loads(document.stdout)["rows"][1]["real"]["percentiles"] == [10, 10, 10]
 
 
