@@ -201,6 +201,19 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Build the site from results/submissions in build/site; `-- FOLDER` for another folder.
+
+    The folder is all of the site: a job of CI stores it as an artifact, or publishes it.
+    """
+    install(session, extras="all")
+    folder = pathlib.Path(session.posargs[0] if session.posargs else "build/site").resolve()
+    home = pathlib.Path(session.create_tmp()).resolve() / "home"  # runs of a home are left out
+    where = (f"--to={folder}", f"--home={home}")
+    session.run("sciml-data", "site", "build", "results/submissions", *where)
+
+
+@nox.session(default=False)
 def citations(session: nox.Session) -> None:
     """Validate CITATION.cff, and the one that `sciml-data cite` prints of every dataset version.
 
