@@ -55,6 +55,11 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
     session.run("validate-pyproject", "pyproject.toml")
     session.run("sp-repo-review", ".")
+    workflows = sorted(str(path) for path in pathlib.Path(".github/workflows").glob("*.yml"))
+    check = ("check-jsonschema", "--builtin-schema")
+    session.run(*check, "vendor.github-workflows", *workflows)
+    session.run(*check, "vendor.dependabot", ".github/dependabot.yml")
+    session.run("zizmor", "--offline", "--no-progress", "--quiet", ".github")
     session.run("sciml-data", "check", "--since", os.environ.get("SCIML_DATA_SINCE", "HEAD"))
     session.run("sciml-data", "derive", "--check")
 

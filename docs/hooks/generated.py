@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from links import CARDS, ROOT, rewrite
+from links import CARDS, ROOT, page_of, rewrite
 from mkdocs.structure.files import File, Files
 
 from sciml_data.cli.program import GROUPS
@@ -31,6 +31,7 @@ FOR_EXTENSIONS = {
     "testing": "Contract suites, and servers on loopback, for the tests of an extension.",
 }
 ESCAPED = re.compile(r"[*_<\[]")  # what Markdown would take for markup
+PICTURES = (".png", ".svg", ".webp")
 MODULES = {"list": "list_"}  # verb -> module, where they differ
 
 
@@ -46,6 +47,10 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     }
     for uri, text in pages.items():
         files.append(File.generated(config, uri, content=text))
+    for folder in CARDS:
+        for path in sorted((ROOT / folder).glob("*/*")):
+            if path.suffix in PICTURES and (uri := page_of(path.relative_to(ROOT).as_posix())):
+                files.append(File.generated(config, uri, abs_src_path=str(path)))
     for path in schemas():
         uri = f"reference/schemas/{path.name}"
         files.append(File.generated(config, uri, content=path.read_text(encoding="utf-8")))

@@ -32,6 +32,8 @@ def page_of(path: str) -> str | None:
         return "contributing.md"
     if match := re.fullmatch(r"(datapackages|runners)/(\w+)(/README\.md)?", path):
         return f"{CARDS[match[1]]}/{match[2]}.md"
+    if match := re.fullmatch(r"(datapackages|runners)/(\w+/[\w.-]+\.(?:png|svg|webp))", path):
+        return f"{CARDS[match[1]]}/{match[2]}"
     return None
 
 

@@ -1,0 +1,105 @@
+"""What is said about this software in several files agrees; workflows and forms are sound."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.paths import ROOT
+from tests.support.software import CITATION, as_text, code_version, documents
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+FORMS = sorted(path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+
+
+def test_codemeta_and_zenodo_follow_from_pyproject_and_the_citation() -> None:
+    for path, document in documents().items():
+        assert path.read_text(encoding="utf-8") == as_text(document), (
+            f"{path.name}: python -m tests.support.software"
+        )
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    assert str(yaml.safe_load(CITATION.read_text(encoding="utf-8"))["version"]) == code_version()
+
+
+def test_a_release_writes_its_version_everywhere(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "CITATION.cff", "codemeta.json", ".zenodo.json"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for folder, names in (
+        ("sciml_data", ["__init__.py"]),
+        ("tests/support", ["software.py", "paths.py"]),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            source = ROOT / folder / name
+            (tmp_path / folder / name).write_bytes(source.read_bytes())
+
+    subprocess.run(
+        [sys.executable, "-m", "tests.support.software", "9.8.7"],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, check=True,
+    )  # fmt: skip
+
+    for name in ("sciml_data/__init__.py", "CITATION.cff", "codemeta.json", ".zenodo.json"):
+        assert "9.8.7" in (tmp_path / name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_sessions_that_exist_with_few_rights(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    sessions = set(re.findall(r"^def (\w+)\(session", noxfile, re.MULTILINE))
+    jobs = workflow["jobs"].values()
+    named = {
+        name
+        for job in jobs
+        for name in job.get("strategy", {}).get("matrix", {}).get("session", ())
+    }
+    named |= {
+        word
+        for line in re.findall(r"nox -s ([a-z ]+)$", text, re.MULTILINE)
+        for word in line.split()
+    }
+
+    assert named - sessions == set()
+    assert workflow["permissions"] == {"contents": "read"}  # jobs that need more say so
+    assert all("timeout-minutes" in job for job in jobs if len(job["steps"]) > 3)
+
+
+def test_only_the_upload_may_speak_for_the_project_on_pypi() -> None:
+    release = yaml.safe_load((GITHUB / "workflows" / "release.yml").read_text(encoding="utf-8"))
+    publish = release["jobs"]["publish"]
+
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["environment"]["name"] == "pypi"
+    assert "attestations" in release["jobs"]["build"]["permissions"]
+    assert "password" not in str(release)
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
+def test_an_issue_form_has_what_the_forge_demands(path: Path) -> None:
+    form = yaml.safe_load(path.read_text(encoding="utf-8"))
+    ids = [part["id"] for part in form["body"]]
+
+    assert {"name", "description", "body"} <= set(form)
+    assert len(ids) == len(set(ids))
+    for part in form["body"]:
+        assert part["type"] in ("textarea", "input", "dropdown", "checkboxes", "markdown")
+        assert part["attributes"]["label"]
+        assert part["type"] != "dropdown" or part["attributes"]["options"]
+
+
+def test_hooks_are_local() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+
+    repositories = yaml.safe_load(text)["repos"]
+
+    assert {entry["repo"] for entry in repositories} == {"local"}
+    assert {hook["language"] for entry in repositories for hook in entry["hooks"]} == {"system"}
