@@ -177,7 +177,7 @@ def registry(root: Path, datasets: int) -> Work:
 def site(root: Path, datasets: int) -> Work:
     """Make the site of a registry."""
     where = ("--registry", write_registry(root, datasets), "--home", root / "home")
-    return partial(call, "site", root / "site", *where)
+    return partial(call, "site", "build", "--to", root / "site", *where)
 
 
 # Stage -> what makes its work, sizes, and what is counted.
