@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sciml_data.errors import CallError, ConversionError, Problem
 from sciml_data.formats import open_hdf5
 from sciml_data.ready.folder import shards_of_split
+from sciml_data.ready.own_rows import EVERYTHING, own_rows, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,12 +122,28 @@ class SampleCache:
         return len(self._cached)
 
     def take(self, numbers: Sequence[int] | Numbers) -> Arrays:
-        """Return the prepared arrays (sample, ...) of samples, in the given order."""
-        wanted = np.asarray(numbers, np.intp).tolist()
+        """Return the prepared arrays (sample, ...) of samples, in the given order.
+
+        Samples of other processes are not prepared; see `own_rows`.
+        """
+        own = own_rows(len(numbers))
+        arrays = self._take(np.asarray(numbers, np.intp)[own].tolist())
+        if len(arrays[0]) == len(numbers):
+            return arrays
+        wholes = []
+        for values in arrays:
+            whole = np.empty((len(numbers), *values.shape[1:]), values.dtype)
+            whole[:] = values[0]
+            whole[own] = values
+            wholes.append(whole)
+        return tuple(wholes)
+
+    def _take(self, wanted: Sequence[int]) -> Arrays:
         missing = [number for number in dict.fromkeys(wanted) if number not in self._cached]
         fresh: dict[int, Arrays] = {}
         if missing:
-            arrays = self._prepare(np.array(missing, np.intp))
+            with reading(EVERYTHING):
+                arrays = self._prepare(np.array(missing, np.intp))
             fresh = dict(zip(missing, zip(*arrays, strict=True), strict=True))
             self._add(fresh)
         samples = [self._cached.get(number) or fresh[number] for number in wanted]

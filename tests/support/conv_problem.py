@@ -7,17 +7,22 @@ from typing import Any
 import numpy as np
 
 from sciml_data.bench.training import backend
+from sciml_data.ready import SampleCache
 
 # ROWS % BATCH is not 0: the last batch of an epoch is smaller.
 ROWS, BATCH = 50, 16
 
 
 class ConvProblem:
-    """A U-Net of one level on 8 x 8 pixels: dropout-free, weights made with NumPy, masked."""
+    """A U-Net of one level on 8 x 8 pixels: dropout-free, weights made with NumPy, masked.
+
+    `rows_read` counts the samples that this process read, of both parts.
+    """
 
     parts = ("train", "validation")
 
     def __init__(self) -> None:
+        self.rows_read = 0
         random = np.random.default_rng(5)
         images = random.normal(size=(2 * ROWS, 8, 8, 3)).astype("float32")
         masks = (images.sum(axis=-1, keepdims=True) > 0).astype("float32")
@@ -44,10 +49,13 @@ class ConvProblem:
         return model
 
     def batches(self, part: str, *, batch_size: int, seed: int) -> Any:
+        def read(numbers: Any) -> Any:
+            self.rows_read += len(numbers)
+            return tuple(array[numbers] for array in self.arrays[part])
+
         order = np.random.default_rng(seed).permutation(self.sizes[part])
         for first in range(0, len(order), batch_size):
-            chosen = order[first : first + batch_size]
-            yield tuple(array[chosen] for array in self.arrays[part])
+            yield SampleCache(read, budget_bytes=0).take(order[first : first + batch_size])
 
     def sample_loss(self, targets: Any, predictions: Any, weights: Any) -> tuple[Any, Any]:
         from keras import ops
@@ -61,7 +69,9 @@ class ConvProblem:
         return ops.shape(weights)[0]
 
 
-def conv_losses(changed: dict[str, Any], *, strategy: Any = None) -> list[tuple[float, float, int]]:
+def conv_losses(
+    changed: dict[str, Any], *, strategy: Any = None, problem: ConvProblem | None = None
+) -> list[tuple[float, float, int]]:
     """Return (training loss, validation loss, samples) of 3 epochs."""
     from sciml_data.bench.task.settings import LOOP_DEFAULTS
     from sciml_data.bench.training.loop import Training, train
@@ -69,5 +79,5 @@ def conv_losses(changed: dict[str, Any], *, strategy: Any = None) -> list[tuple[
     strategy = strategy or backend.current().make_strategy("default", {})
     settings = {**LOOP_DEFAULTS, "epochs": 3, "batch_size": BATCH, "learning_rate": 0.01, **changed}
     training = Training(settings=settings, seed=1, strategy=strategy)
-    curve = train(ConvProblem(), training).progress.curve  # type: ignore[arg-type]
+    curve = train(problem or ConvProblem(), training).progress.curve  # type: ignore[arg-type]
     return [(row["train_loss"], row["validation_loss"], row["samples"]) for row in curve]

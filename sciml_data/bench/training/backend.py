@@ -44,6 +44,13 @@ class Steps:
     evaluate: Pass
 
 
+@dataclass
+class RowCheck:
+    """Whether a process can read its own rows of a part's batches alone; None is not known yet."""
+
+    holds: bool | None = None
+
+
 class Backend(Protocol):
     """The functions of a backend's module; a strategy is what `make_strategy` returned."""
 
@@ -64,8 +71,13 @@ class Backend(Protocol):
     def broadcast_from_chief(self, strategy: Any, value: float) -> float:
         """Return the chief's value in every process. Each process waits for all others."""
 
-    def distribute_batches(self, strategy: Any, make_batches: Callable[[], Any]) -> Iterable[Any]:
-        """Return an epoch as the iterable that the passes of `make_steps` take."""
+    def distribute_batches(
+        self, strategy: Any, make_batches: Callable[[], Any], check: RowCheck | None = None
+    ) -> Iterable[Any]:
+        """Return an epoch as the iterable that the passes of `make_steps` take.
+
+        `check` remembers, from epoch to epoch, whether processes can share the reading.
+        """
 
     def make_steps(
         self,

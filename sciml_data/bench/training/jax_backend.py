@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sciml_data.bench.training.backend import (
+    RowCheck,
     Steps,
     check_keras_distribution,
     check_strategy,
@@ -140,6 +141,7 @@ def worker_lost_errors() -> tuple[type[BaseException], ...]:
 def distribute_batches(
     strategy: OneDevice,  # noqa: ARG001 - part of the interface `Backend`
     make_batches: Callable[[], Any],
+    check: RowCheck | None = None,  # noqa: ARG001 - one process reads every row
 ) -> Iterator[tuple[Any, ...]]:
     """Return an epoch of batches (inputs, targets, weights) as NumPy arrays."""
     import jax

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,13 @@ from sciml_data.bench.interface import Problem
 from sciml_data.bench.task.settings import LOSS
 from sciml_data.bench.task.splits import VALIDATION
 from sciml_data.bench.training import backend
-from sciml_data.bench.training.backend import Backend, Pass, Steps, check_keras_distribution
+from sciml_data.bench.training.backend import (
+    Backend,
+    Pass,
+    RowCheck,
+    Steps,
+    check_keras_distribution,
+)
 from sciml_data.bench.training.budget import TimeLimit, is_partial
 from sciml_data.bench.training.checkpoint import State, load_state, restore, save_state, values_of
 from sciml_data.bench.training.schedule import Progress, advance, is_finished, learning_rate
@@ -86,6 +92,7 @@ class _Session:
     steps: Steps
     best: list[Any]
     limit: TimeLimit | None = None
+    checks: dict[str, RowCheck] = field(default_factory=dict)  # by part
 
 
 def train(
@@ -227,7 +234,9 @@ def _pass(
     size = training.settings["batch_size"]
     seed = training.seed * SEED_STRIDE + epoch
     batches = session.backend.distribute_batches(
-        training.strategy, lambda: session.problem.batches(part, batch_size=size, seed=seed)
+        training.strategy,
+        lambda: session.problem.batches(part, batch_size=size, seed=seed),
+        session.checks.setdefault(part, RowCheck()),
     )
     loss, weight, samples = run(batches if limit is None else limit.cut(batches))
     if not weight:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,12 +19,14 @@ from sciml_data.bench.interface import SHARED, Problem
 from sciml_data.bench.training.backend import (
     CLUSTER_VARIABLE,
     Pass,
+    RowCheck,
     Steps,
     check_keras_distribution,
     check_strategy,
     cluster_workers,
 )
 from sciml_data.errors import CallError, RecordError
+from sciml_data.ready.own_rows import EVERYTHING, OwnRows, batches_with
 
 Step = Callable[..., tuple[Any, Any, Any]]
 PREFETCH = 2  # batches that are made while the device computes
@@ -152,8 +155,13 @@ def describe(strategy: Any, environment: Mapping[str, str] | None = None) -> dic
     }
 
 
-def distribute_batches(strategy: Any, make_batches: Callable[[], Any]) -> Any:
+def distribute_batches(
+    strategy: Any, make_batches: Callable[[], Any], check: RowCheck | None = None
+) -> Any:
     """Return an iterable that gives each replica its piece of each global batch.
+
+    Of several processes, each reads the rows of its own replicas alone, where the benchmark's
+    readers allow it; see `ready/own_rows.py`.
 
     Its elements are (inputs, targets, weights, is_real). If a small batch has no row for a replica,
     the replica gets the first row of the batch with weight 0 and `is_real` 0. So every replica
@@ -161,7 +169,9 @@ def distribute_batches(strategy: Any, make_batches: Callable[[], Any]) -> Any:
 
     Args:
         strategy: returned by `make_strategy`.
-        make_batches: makes an epoch of global batches; called once in each process.
+        make_batches: makes an epoch of global batches; called once in each process, and once more
+            for a comparison.
+        check: remembers the result of that comparison; None compares in each call.
     """
     import tensorflow as tf
 
@@ -174,13 +184,53 @@ def distribute_batches(strategy: Any, make_batches: Callable[[], Any]) -> Any:
         own = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * own
         pieces = tf.data.Dataset.range(first, first + own)
+        rows = OwnRows(first, first + own, replicas)
         return (
-            as_dataset(make_batches())
+            as_dataset(_own_batches(make_batches, rows, check or RowCheck()))
             .flat_map(lambda *batch: pieces.map(lambda piece: _cut(batch, piece, replicas)))
             .prefetch(own)
         )
 
     return strategy.distribute_datasets_from_function(pipeline)
+
+
+def _own_batches(make_batches: Callable[[], Any], rows: OwnRows, check: RowCheck) -> Any:
+    """Return global batches, in which readers may have read the rows of this process alone."""
+    import tensorflow as tf
+
+    batches = make_batches()
+    if rows.stop - rows.first == rows.pieces or isinstance(batches, tf.data.Dataset):
+        return batches  # of one process, or read by the graph
+    if check.holds is None:
+        own, whole = (_first_batch(make_batches, each) for each in (rows, EVERYTHING))
+        check.holds = own is not None and _are_equal(own, whole, rows)
+    return batches_with(rows, batches) if check.holds else batches
+
+
+def _first_batch(make_batches: Callable[[], Any], rows: OwnRows) -> Any:
+    """Return the first batch, of which readers read some rows; None without a batch."""
+    batches = batches_with(replace(rows, is_first_batch=True), make_batches())
+    return next(batches, None)
+
+
+def _are_equal(first: tuple[Any, ...], second: tuple[Any, ...], rows: OwnRows) -> bool:
+    """Return whether two batches have the same rows of this process, and the same shared inputs."""
+    import numpy as np
+    import tensorflow as tf
+
+    own = rows.of(len(tf.nest.flatten(first[1])[0]))
+
+    def parts(batch: tuple[Any, ...]) -> list[Any]:
+        inputs, *rest = batch
+        named = dict(inputs) if isinstance(inputs, dict) else {"": inputs}
+        shared = named.pop(SHARED, ())
+        cut = tf.nest.map_structure(lambda array: array[own], (named, rest))
+        return [np.asarray(array) for array in tf.nest.flatten((shared, cut))]
+
+    return all(
+        np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        for one, other in zip(parts(first), parts(second), strict=True)
+    )
 
 
 def as_dataset(batches: Any) -> Any:

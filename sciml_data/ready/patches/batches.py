@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, nearest
+from sciml_data.ready.own_rows import own_rows
 from sciml_data.ready.patches.grid import Patches
 from sciml_data.ready.patches.reading import MemoryPool, Window, read_window
 from sciml_data.ready.patches.scenes import Layout, Scenes
@@ -110,6 +111,8 @@ def read_batch(
 ) -> Batch:
     """Return patches by their numbers, in this order.
 
+    Patches of other processes are not read; see `ready/own_rows.py`.
+
     Args:
         patches: patches.
         numbers: (patch,) indices.
@@ -128,7 +131,8 @@ def read_batch(
         for number in index
     ]
     content = content or BatchContent()
-    return read_windows(patches.scenes, windows, content, index=index, pool=patches.pool)
+    own = own_rows(len(windows))
+    return read_windows(patches.scenes, windows, content, index=index, pool=patches.pool, own=own)
 
 
 def read_windows(
@@ -138,6 +142,7 @@ def read_windows(
     *,
     index: NDArray[np.int64],
     pool: MemoryPool,
+    own: slice = slice(None),
 ) -> Batch:
     """Return windows of scenes as a batch.
 
@@ -147,6 +152,7 @@ def read_windows(
         content: content of the batch.
         index: (window,) numbers for `Batch.index`.
         pool: memory for the batch.
+        own: windows to read; the others are copies of the first of these.
     """
     empty = pool.empty
     layouts = {name: _layout(scenes, name) for name in content.variables}
@@ -162,7 +168,9 @@ def read_windows(
     }
     values = {name: empty(array.shape, np.dtype(np.float32)) for name, array in stored.items()}
     missing = _missing(content.missing, layouts)
-    for number, (scene, window) in enumerate(windows):
+    read = range(len(windows))[own]
+    for number in read:
+        scene, window = windows[number]
         masks = {content.label: labels[number], content.mask: weights[number]}
         read_window(scenes, scene, window, {**stored, **masks})
         if not content.raw:
@@ -170,6 +178,9 @@ def read_windows(
                 _decode(stored[name], layout, values[name], missing[name])
         _interleave((stored if content.raw else values).values(), inputs[number])
         _mask_labels(labels[number], weights[number])
+    for array in (inputs, labels, weights):
+        for others in (array[: read.start], array[read.stop :]):
+            others[...] = array[read.start]
     return Batch(inputs, labels, weights, index)
 
 

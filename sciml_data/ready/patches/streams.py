@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
+from sciml_data.ready.own_rows import reads_first_batch
 from sciml_data.ready.patches.batches import (
     CHANNELS,
     Batch,
@@ -203,13 +205,17 @@ def _read_ahead(
     left: Iterator[Input], function: Callable[[Input], Output], threads: int, ahead: int
 ) -> Iterator[Output]:
     pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
+
+    def submit(task: Input) -> Future[Output]:
+        # A thread has a context of its own, without the rows that this process needs.
+        return pool.submit(copy_context().run, function, task)
+
     try:
-        waiting: deque[Future[Output]] = deque(
-            pool.submit(function, task) for task in islice(left, ahead)
-        )
+        left = islice(left, 1) if reads_first_batch() else left
+        waiting = deque(map(submit, islice(left, ahead)))
         while waiting:
             result = waiting.popleft().result()
-            waiting.extend(pool.submit(function, task) for task in islice(left, 1))
+            waiting.extend(map(submit, islice(left, 1)))
             yield result
             del result  # its memory is free for the next batch while this waits
     finally:

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sciml_data.bench.training.backend import RowCheck
 from sciml_data.bench.training.loop import Training, train
 from sciml_data.bench.training.tensorflow_backend import (
+    _own_batches,
     as_dataset,
     distribute_batches,
     make_strategy,
 )
 from sciml_data.errors import CallError, RecordError
+from sciml_data.ready import SampleCache
+from sciml_data.ready.own_rows import OwnRows
+from tests.support.conv_problem import BATCH as CONV_BATCH
+from tests.support.conv_problem import ROWS, ConvProblem
 from tests.support.paths import ROOT
 from tests.support.ports import unused_ports
 from tests.support.toy import toy_problem
@@ -26,6 +32,7 @@ LOSS_TOLERANCE = 1e-5  # relative; float32 sums over replicas differ in their or
 # 203 training rows: 4 batches of 64, the last of 11; 65 validation rows: the last batch has 1 row,
 # so that one of two replicas gets none.
 BATCH = 64
+ONCE = 2 * 2 * CONV_BATCH  # rows: the first batch of each part is read twice for a comparison
 CLIP_NORM = 0.05  # below the norms met here, so that clipping in each replica would show
 
 
@@ -143,6 +150,62 @@ def test_multiworker_without_a_cluster_is_refused() -> None:
         make_strategy("multiworker", {})
 
 
+def own_batches(read_order: slice, pieces: int) -> tuple[list[Any], list[int]]:
+    """Return the batches of the second of two processes, and the samples that it reads."""
+    read: list[int] = []
+
+    def prepare(numbers: Any) -> Any:
+        read.extend(numbers.tolist())
+        return (numbers * 1.0,)
+
+    def make_batches() -> Any:
+        for first in (0, 8, 16):
+            numbers = np.arange(first, min(first + 8, 19))
+            (values,) = SampleCache(prepare, budget_bytes=0).take(numbers[read_order])
+            yield values[read_order], values[read_order] * 0.0, np.ones(len(values))
+
+    rows, check = OwnRows(pieces // 2, pieces, pieces), RowCheck()
+    list(_own_batches(make_batches, rows, check))
+    read.clear()
+    return list(_own_batches(make_batches, rows, check)), read
+
+
+@pytest.mark.parametrize("pieces", [2, 4])
+def test_a_process_reads_its_rows_of_each_batch_alone(pieces: int) -> None:
+    batches, read = own_batches(slice(None), pieces)
+
+    assert read == [4, 5, 6, 7, 12, 13, 14, 15, 17, 18]
+    assert [len(inputs) for inputs, *_ in batches] == [8, 8, 3]
+    assert batches[1][0].tolist() == [12.0] * 4 + [12.0, 13.0, 14.0, 15.0]
+
+
+def test_a_benchmark_that_reads_its_rows_in_another_order_reads_all() -> None:
+    batches, read = own_batches(slice(None, None, -1), 2)
+
+    assert sorted(read) == list(range(19))
+    assert np.concatenate([inputs for inputs, *_ in batches]).tolist() == list(range(19))
+
+
+def test_devices_of_one_process_share_batches_that_are_read_once(two_cpus: Any) -> None:
+    problem = ConvProblem()
+    for _ in distribute_batches(two_cpus, lambda: problem.batches("train", batch_size=16, seed=0)):
+        pass
+
+    assert problem.rows_read == problem.sizes["train"]
+
+
+@pytest.mark.slow
+def test_four_processes_read_a_quarter_each_and_give_the_losses_of_one() -> None:
+    addresses = [f"127.0.0.1:{port}" for port in unused_ports(4)]
+
+    (alone,) = answers([_worker("default", "")])
+    processes = answers([_worker("auto", cluster(addresses, index)) for index in range(4)])
+
+    for process in processes:
+        np.testing.assert_allclose(process["conv"], alone["conv"], rtol=LOSS_TOLERANCE)
+        assert process["rows_read"] <= alone["rows_read"] / 4 + ONCE
+
+
 @pytest.mark.slow
 def test_two_processes_and_two_cpus_give_the_losses_of_one() -> None:
     addresses = [f"127.0.0.1:{port}" for port in unused_ports(2)]
@@ -155,6 +218,8 @@ def test_two_processes_and_two_cpus_give_the_losses_of_one() -> None:
     assert [process["is_chief"] for process in processes] == [True, False]
     assert [samples for _, _, samples in cpus["dense"]] == [203] * 3
     assert alone["dense"][1] != list(unclipped[1])
+    assert alone["rows_read"] == cpus["rows_read"] == 3 * 2 * ROWS
+    assert max(process["rows_read"] for process in processes) <= alone["rows_read"] / 2 + ONCE
     for distributed in (*processes, cpus):
         for problem in ("dense", "conv"):
             np.testing.assert_allclose(distributed[problem], alone[problem], rtol=LOSS_TOLERANCE)
@@ -189,10 +254,12 @@ if __name__ == "__main__":  # one process of the tests above
     from tests.support.conv_problem import conv_losses
 
     set_threads(1)
+    problem = ConvProblem()  # 50 images in batches of 16
     own = make_strategy(sys.argv[1])
     answer = {
         "is_chief": is_chief(own),
         "dense": losses(own),
-        "conv": conv_losses({"clip_norm": CLIP_NORM}, strategy=own),  # 50 images in batches of 16
+        "conv": conv_losses({"clip_norm": CLIP_NORM}, strategy=own, problem=problem),
+        "rows_read": problem.rows_read,
     }
     print(json.dumps(answer))  # noqa: T201 - its answer

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import xarray as xr
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import find_home
 from sciml_data.ready import convert
+from sciml_data.ready.own_rows import OwnRows, batches_with
 from sciml_data.ready.patches import (
     BatchContent,
     Patches,
@@ -33,7 +35,9 @@ from sciml_data.ready.patches import (
     stream,
     stream_scenes,
 )
+from sciml_data.ready.patches import batches as batches_module
 from sciml_data.ready.patches import scenes as scenes_module
+from sciml_data.ready.patches.reading import read_window
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted, Verified
@@ -503,3 +507,50 @@ def test_unknown_splits_are_refused(converted: Converted) -> None:
         find_scenes([Path("nowhere.nc")])
     with pytest.raises(CallError):
         list_patches(find_scenes(converted), PatchGrid(size=512))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_that_share_batches_read_each_patch_once(
+    patches: Patches, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    bytes_read = [0] * processes
+
+    def counted(process: int, *arguments: Any) -> None:
+        bytes_read[process] += sum(array.nbytes for array in arguments[-1].values())
+        read_window(*arguments)
+
+    whole = list(stream(patches, batch_size=8, seed=1))
+    parts: list[list[Any]] = []
+    for process in range(processes):
+        monkeypatch.setattr(batches_module, "read_window", partial(counted, process))
+        rows = OwnRows(process, process + 1, processes)
+        parts.append(list(batches_with(rows, stream(patches, batch_size=8, seed=1))))
+
+    assert len(set(bytes_read)) == 1
+    assert sum(bytes_read) == len(patches) * SMALL.size**2 * (9 * 2 + 2)
+    for number, batch in enumerate(whole):
+        for process, made in enumerate(parts):
+            own = OwnRows(process, process + 1, processes).of(len(batch))
+            for name in ("inputs", "labels", "weights", "index"):
+                expected = getattr(batch, name)
+                assert getattr(made[number], name).shape == expected.shape
+                np.testing.assert_array_equal(
+                    getattr(made[number], name)[own], expected[own], strict=True
+                )
+
+
+def test_one_batch_is_read_where_only_the_first_is_compared(
+    patches: Patches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Any] = []
+    read_batch_ = batches_module.read_windows
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        read.append(named["index"])
+        return read_batch_(*arguments, **named)
+
+    monkeypatch.setattr(batches_module, "read_windows", counted)
+
+    rows = OwnRows(is_first_batch=True)
+    assert len(list(batches_with(rows, stream(patches, batch_size=8, seed=1)))) == 1
+    assert len(read) == 1
