@@ -309,6 +309,7 @@ def benchmarks(session: nox.Session) -> None:
     install(session, extras="all")
     cloudmask = "convert --dataset cloud_slstr_ds1"
     lines = ["convert", cloudmask, "pipeline", "ready_checks", "lstm", "train", "monitor"]
+    lines += ["starting", "growth"]
     for line in session.posargs or lines:
         script, *options = line.split()
         session.run("python", f"benchmarks/{script}.py", *options)

@@ -35,6 +35,7 @@ from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
 from sciml_data.synthetic.make import make_sample
 from sciml_data.transfer.verification import verify
+from tests.support.shared_reading import require_own_rows
 
 pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -89,6 +90,11 @@ def read_scene(scenes: Scenes, number: int) -> Any:
 
 def shuffled(problem: Any, seed: int) -> list[Any]:
     return list(problem.batches("train", batch_size=5, seed=seed))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_each_of_two_processes_reads_its_own_rows(problem: Any, part: str) -> None:
+    require_own_rows(problem, part, batch_size=5)
 
 
 def test_prepare_returns_a_problem(problem: Any) -> None:

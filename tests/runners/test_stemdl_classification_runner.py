@@ -28,6 +28,7 @@ from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
+from tests.support.shared_reading import require_own_rows
 from tests.support.stemdl_samples import GROUPS, Stack, converted, patterns, write
 
 pytest.importorskip("tensorflow")
@@ -71,6 +72,11 @@ def problem(ready: Converted) -> Any:
 
 def epoch(problem: Any, part: str = "train", seed: int = 0) -> list[Any]:
     return list(problem.batches(part, batch_size=8, seed=seed))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_each_of_two_processes_reads_its_own_rows(problem: Any, part: str) -> None:
+    require_own_rows(problem, part, batch_size=8)
 
 
 def test_prepare_returns_a_problem(problem: Any) -> None:

@@ -26,6 +26,7 @@ from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import Home
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted
+from tests.support.shared_reading import require_own_rows
 from tests.support.stemdl_scans import WINDOW, scanned, sheet, window_of, write_ready
 
 pytest.importorskip("tensorflow")
@@ -69,6 +70,11 @@ def problem(converted: Converted) -> Any:
 
 def epoch(problem: Any, part: str, seed: int) -> list[Any]:
     return list(problem.batches(part, batch_size=3, seed=seed))
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_each_of_two_processes_reads_its_own_rows(problem: Any, part: str) -> None:
+    require_own_rows(problem, part, batch_size=3)
 
 
 def test_prepare_returns_a_problem(problem: Any) -> None:
