@@ -216,6 +216,40 @@ def repeated(lines: ByteLines) -> Iterator[ByteLines]:
         ended.set()
 
 
+@contextlib.contextmanager
+def minute_lines(
+    log: Log, activity: Callable[[], str], *, every_s: float = LINE_EVERY_S
+) -> Iterator[Log]:
+    """Yield a `log`, and log that the work goes on where nothing else was logged for a while.
+
+    Args:
+        log: gets the lines.
+        activity: returns what is being done, such as `training, epoch 3 of 20`.
+        every_s: seconds without a line, after which one is logged.
+    """
+    started = last = time.monotonic()
+    ended = threading.Event()
+
+    def logged(line: str) -> None:
+        nonlocal last
+        last = time.monotonic()
+        log(line)
+
+    def tick() -> None:
+        while not ended.wait(max(last + every_s - time.monotonic(), 0.0)):
+            # A line may have been logged while this thread waited.
+            if time.monotonic() - last >= every_s:
+                logged(f"{activity()}, {format_duration(time.monotonic() - started)} so far")
+
+    # A daemon: Ctrl-C does not wait for it.
+    thread = threading.Thread(target=tick, name="minute lines", daemon=True)
+    thread.start()
+    try:
+        yield logged
+    finally:
+        ended.set()
+
+
 def _clock_time(seconds: float) -> str:
     """Return `1:02:03`, or `2:03` below an hour."""
     minutes, rest = divmod(round(seconds), 60)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from sciml_data.progress import Meter, counted, format_bytes, format_duration
+from sciml_data.progress import Meter, counted, format_bytes, format_duration, minute_lines
 
 
 def test_bytes_are_added_and_taken_back() -> None:
@@ -45,3 +47,22 @@ def test_things_are_counted_in_the_right_number() -> None:
         "0 files", "1 file", "2,000 files"
     ]  # fmt: skip
     assert counted(3, "entry", "entries") == "3 entries"
+
+
+def test_long_work_is_named_at_intervals_and_only_where_nothing_else_is_logged() -> None:
+    lines: list[str] = []
+    named = threading.Event()
+
+    def log(line: str) -> None:
+        lines.append(line)
+        named.set()
+
+    with minute_lines(log, lambda: "training, epoch 3 of 20", every_s=0.01):
+        assert named.wait(60)
+    with minute_lines(log, lambda: "never", every_s=3600) as logged:
+        logged("epoch 4")
+
+    assert lines[0].startswith("training, epoch 3 of 20, ")
+    assert lines[0].endswith(" so far")
+    assert lines[-1] == "epoch 4"
+    assert not any("never" in line for line in lines)

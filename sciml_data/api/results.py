@@ -77,9 +77,9 @@ class Run:
 
     def __repr__(self) -> str:
         """Return the report that `sciml-data show` prints."""
-        from sciml_data.bench import run_table
+        from sciml_data.bench import run_headline
 
-        return run_table(self.record)
+        return run_headline(self.record)
 
     def _repr_html_(self) -> str:
         """Return model, data, status and scores for a notebook."""

@@ -2,11 +2,13 @@ from .drawing import draw_figures, draw_monitor
 from .interface import Benchmark, Problem, RunnerModule, check_problem, load_runner
 from .monitoring.machine import import_tensorflow_quietly
 from .monitoring.sampler import Monitor
+from .record.headline import run_headline
 from .record.record import RECORD_NAME, check_repeats, load_record
 from .record.report import compare_table, run_table, spread_table
 from .record.runs import (
     LATEST,
     all_runs,
+    as_ended,
     find_run,
     find_runs,
     named_run_folder,
@@ -55,6 +57,7 @@ __all__ = [
     "Split",
     "Task",
     "all_runs",
+    "as_ended",
     "check_names",
     "check_nodes",
     "check_outline",
@@ -89,6 +92,7 @@ __all__ = [
     "require_same_model",
     "rescore",
     "resolve_settings",
+    "run_headline",
     "run_once",
     "run_table",
     "setting_problems",

@@ -176,7 +176,7 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
     is scored. --resume resumes an interrupted run. In a Slurm step with several tasks, the tasks
     are the workers of a single run; the first worker writes and prints.
     """
-    from sciml_data.bench import load_record, run_table, spread_table
+    from sciml_data.bench import load_record, run_headline, spread_table
 
     if options["help_settings"]:
         _print_settings(benchmark, options, as_json=as_json)
@@ -193,7 +193,7 @@ def command(benchmark: str, *, as_json: bool, **options: Any) -> None:
         click.echo(json.dumps(records if options["seeds"] else records[0], indent=2))
         return
     for record in records[:1] if len(records) == 1 else []:
-        click.echo(run_table(record))
+        click.echo(run_headline(record, leakage=False))  # printed when the data were prepared
     if len(records) > 1:
         click.echo(spread_table(records))
     for folder in folders:

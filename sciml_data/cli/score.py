@@ -76,7 +76,7 @@ def command(benchmark: str, predictions: Path, *, as_json: bool, **options: Any)
     `training: external`; boards, submissions and `rescore` accept it.
     """
     from sciml_data import score
-    from sciml_data.bench import run_table
+    from sciml_data.bench import run_headline
     from sciml_data.bench.scoring import require_predictions_file
 
     require_predictions_file(predictions)
@@ -88,6 +88,6 @@ def command(benchmark: str, predictions: Path, *, as_json: bool, **options: Any)
         log=log,
         **{name: options[name] for name in ("name", "seed", "units")},
     )
-    click.echo(json.dumps(run.record, indent=2) if as_json else run_table(run.record))
+    click.echo(json.dumps(run.record, indent=2) if as_json else run_headline(run.record))
     if not as_json:
         click.echo(run.folder)

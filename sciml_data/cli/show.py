@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   sciml-data show latest
+  sciml-data show latest --all
   sciml-data show latest --figures figures/
   sciml-data show 3f2a91c0 --json
   sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
@@ -45,18 +46,25 @@ Examples:
     metavar="RUN",
     help="Run of another model to compare with; give it several times for repeats of it.",
 )
+@click.option(
+    "--all",
+    "shows_all",
+    is_flag=True,
+    help="Print every metric of every part, the intervals of all differences, and durations.",
+)
 @click.option("--no-figures", is_flag=True, help="Print the scores only.")
 @registry_option
 @trust_option
 @home_option
 @runs_option
-def command(
+def command(  # noqa: PLR0913 - options of the command line
     runs: tuple[str, ...],
     figures: Path | None,
     registry: RegistryPath,
     *,
     others: tuple[str, ...],
     as_json: bool,
+    shows_all: bool,
     no_figures: bool,
     **places: Any,
 ) -> None:
@@ -65,15 +73,24 @@ def command(
     Several runs that differ only in their seed are printed as median and spread. Runs with
     different data, or synthetic and real runs together, are an error.
 
-    Below a score are its 95 % interval, and whether the model is better or worse than each
-    baseline. With --compare, the headline scores of two models are compared in the same way.
+    The headline metric is printed for every part, with the 95 % intervals of the model's scores,
+    and whether the model is better or worse than each baseline; --all prints every metric. With
+    --compare, the headline scores of two models are compared in the same way.
     """
-    from sciml_data.bench import check_repeats, compare_table, find_runs, run_table, spread_table
+    from sciml_data.bench import (
+        as_ended,
+        check_repeats,
+        compare_table,
+        find_runs,
+        run_headline,
+        run_table,
+        spread_table,
+    )
 
     place = home_of(places)
     found, left_out = find_runs(place, runs)
     log_left_out(left_out)
-    records = [record for _, record in found]
+    records = [record if as_json else as_ended(folder, record) for folder, record in found]
     if others:
         compared, left_out = find_runs(place, others)
         log_left_out(left_out)
@@ -85,7 +102,8 @@ def command(
     if as_json:
         click.echo(json.dumps(records if several else records[0], indent=2))
     else:
-        click.echo(spread_table(records) if several else run_table(records[0]))
+        report = run_table if shows_all else run_headline
+        click.echo(spread_table(records) if several else report(records[0]))
     if not no_figures and not as_json and not several:
         for path in _draw(found[0][0], records[0], registry, figures):
             click.echo(path)

@@ -152,7 +152,7 @@ def interval_table(record: Record) -> Table | None:
         )
     columns: Columns = [
         "part", Column("score", is_number=True), "95 % interval", "units",
-        *(f"less {name}" for name in baselines),
+        *(f"difference from {name}" for name in baselines),
     ]  # fmt: skip
     return make_table(f"Intervals of {key}, by the units that the split holds out", columns, cells)
 

@@ -60,8 +60,9 @@ def test_a_run_prints_its_table_and_its_folder(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert load_record(Path(lines[-1]))["settings"]["epochs"] == 1
-    assert any(line.startswith("part test") for line in lines)
+    assert any(line.startswith("explained, higher is better") for line in lines)
     assert "epoch 1/1" in result.stderr
+    assert "(lower is better)" in result.stderr
     assert "epoch 1/1" not in result.stdout
 
 

@@ -18,14 +18,16 @@ from sciml_data.bench.record.record import (
     own_model_remark,
 )
 from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
-from sciml_data.bench.scoring.metrics import LARGE, MISSING, SMALL, row_key
+from sciml_data.bench.scoring.metrics import LARGE, MISSING, SMALL, distinct_numbers, row_key
 from sciml_data.bench.scoring.predictions import MODEL
 from sciml_data.errors import CallError, Problem
+from sciml_data.progress import counted
 
 SYNTHETIC = "SYNTHETIC DATA: generated from a seed; these scores say nothing about nature"
 EXTERNAL_MARK = (
     "EXTERNAL PREDICTIONS: another program trained and predicted; no duration or device is known"
 )
+SCALES = {"full": "real data", "synthetic": "synthetic sample"}
 BEST = "*"  # marks the best score of a row
 MAX_WIDTH = 130  # characters of a line up to which tables are placed side by side
 Record = Mapping[str, Any]
@@ -36,12 +38,13 @@ def run_table(record: Record) -> str:
     """Return the report of a run: heading, scores by part, targets, timing."""
     marks = [SYNTHETIC] if record["synthetic"] else []
     parts = dict.fromkeys(row["part"] for row in record["metrics"])
-    blocks = [_head(record)]
-    if messages := record["facts"].get("leakage", {}).get("told"):
+    blocks = ["\n".join([*head_lines(record), *_headline(record)])]
+    if messages := leakage_lines(record):
         blocks.append("\n".join(messages))
     blocks += [_part_block(record, part) for part in parts]
     if record["targets"]:
-        blocks.append(_targets(record["targets"], is_synthetic=record["synthetic"]))
+        lines = target_lines(record["targets"], is_synthetic=record["synthetic"])
+        blocks.append("\n".join(["published targets", *lines]))
     blocks.append(EXTERNAL_MARK if is_external(record) else _timing(record))
     return "\n\n".join([*marks, *blocks, *marks])
 
@@ -89,10 +92,7 @@ def compare_table(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
     """
     for records in (ours, theirs):
         check_repeats(records)
-    names = [
-        f"{_name(records[0])}, {len(records)} run{'s' if len(records) > 1 else ''}"
-        for records in (ours, theirs)
-    ]
+    names = [f"{_name(records[0])}, {counted(len(records), 'run')}" for records in (ours, theirs)]
     lines = [
         ["part", "metric", "first", "second", "first - second", "95 % interval", "the first is"]
     ]
@@ -102,7 +102,7 @@ def compare_table(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
         if first and second and comparison:
             means = [_number(first.mean), _number(second.mean)]
             difference = f"{comparison.difference:+.3g}"
-            ends = _ends(comparison.lower, comparison.upper)
+            ends = interval_ends(comparison.lower, comparison.upper)
             lines.append([part, key, *means, difference, ends, comparison.verdict])
     if len(lines) == 1:
         raise CallError(
@@ -151,11 +151,11 @@ def _pooled_block(records: Sequence[Record], baselines: Sequence[str]) -> list[s
         for name in baselines:
             comparison = compare_pooled(own, pool(records, part, key, name))
             verdicts.append(
-                f"{comparison.verdict} ({_ends(comparison.lower, comparison.upper)})"
+                f"{comparison.verdict} ({interval_ends(comparison.lower, comparison.upper)})"
                 if comparison
                 else MISSING
             )
-        lines.append([part, key, _number(own.mean), _ends(*own.interval), *verdicts])
+        lines.append([part, key, _number(own.mean), interval_ends(*own.interval), *verdicts])
     if len(lines) == 1:
         return []
     head = "mean over the runs, and the difference from each baseline"
@@ -165,32 +165,38 @@ def _pooled_block(records: Sequence[Record], baselines: Sequence[str]) -> list[s
 def _units_of(record: Record) -> str:
     """Return what the intervals of a record resample, such as `39 units of the kind cell`."""
     parts = record["resampling"]["parts"].items()
-    texts = [f"{part} by {_kinds(each)}" for part, each in parts if not each["reason"]]
+    texts = [f"{part} by {kinds_of_units(each)}" for part, each in parts if not each["reason"]]
     return f"95 % intervals, {'; '.join(texts)}"
 
 
-def _kinds(sampling: Mapping[str, Any]) -> str:
-    return " and ".join(f"{count:,} units ({kind})" for kind, count in sampling["units"].items())
+def kinds_of_units(sampling: Mapping[str, Any]) -> str:
+    """Return the resampled units, such as `39 units (cell)`."""
+    return " and ".join(
+        f"{counted(count, 'unit')} ({kind})" for kind, count in sampling["units"].items()
+    )
 
 
-def _ends(lower: float, upper: float) -> str:
+def interval_ends(lower: float, upper: float) -> str:
+    """Return the ends of an interval with three digits."""
     return f"{lower:.3g} to {upper:.3g}"
 
 
 def _name(record: Record) -> str:
     data, benchmark = record["dataset"], record["benchmark"]
     variant = f" {benchmark['variant']}" if benchmark.get("variant") else ""
+    scale = SCALES.get(data["scale"], data["scale"])
     return (
         f"{benchmark['name']}{variant}: {record['model']['name']} on {data['id']} "
-        f"{data['version']} ({data['scale']}), split {record['split']['name']}"
+        f"{data['version']} ({scale}), split {record['split']['name']}"
     )
 
 
-def _head(record: Record) -> str:
+def head_lines(record: Record) -> list[str]:
+    """Return name, id, status and sizes of a run, and what a reader must know of it."""
     sizes = ", ".join(f"{part} {size:,}" for part, size in record["dataset"]["n_samples"].items())
     lines = [
         f"{_name(record)}, seed {record['seeds']['seed']}",
-        f"run {record['run_id'][:8]}  {record['status']}  samples: {sizes}",
+        f"run {record['run_id'][:SHORT_ID]}  {record['status']}  samples: {sizes}",
     ]
     if remark := own_model_remark(record):
         lines.append(f"model: {remark}")
@@ -198,8 +204,12 @@ def _head(record: Record) -> str:
         lines.append(remark)
     if record["reason"]:
         lines.append(f"reason: {record['reason']}")
-    lines += _headline(record)
-    return "\n".join(lines)
+    return lines
+
+
+def leakage_lines(record: Record) -> list[str]:
+    """Return what the parts share with the training part, in sentences."""
+    return list(record["facts"].get("leakage", {}).get("told", ()))
 
 
 def _headline(record: Record) -> list[str]:
@@ -225,13 +235,14 @@ def _uncertainty(record: Record, row: Row) -> Iterator[str]:
     if sampling["reason"]:
         yield f"  no interval: {sampling['reason']}"
     elif row.get("interval"):
-        ends = _ends(row["interval"]["lower"], row["interval"]["upper"])
-        yield f"  95 % interval {ends}, by {_kinds(sampling)}"
+        ends = interval_ends(row["interval"]["lower"], row["interval"]["upper"])
+        yield f"  95 % interval {ends}, by {kinds_of_units(sampling)}"
     elif row.get("comparisons"):
-        yield f"  no interval: it has no finite ends, by {_kinds(sampling)}"
+        yield f"  no interval: it has no finite ends, by {kinds_of_units(sampling)}"
     for name, paired in row.get("comparisons", {}).items():
-        ends = _ends(paired["lower"], paired["upper"])
-        yield f"  less {name}: {paired['difference']:+.3g} ({ends}), {paired['verdict']}"
+        ends = interval_ends(paired["lower"], paired["upper"])
+        difference = f"{paired['difference']:+.3g} (95 % interval {ends})"
+        yield f"  difference from {name}: {difference}, {paired['verdict']}"
 
 
 def _part_block(record: Record, part: str) -> str:
@@ -257,7 +268,12 @@ def _part_block(record: Record, part: str) -> str:
         blocks.append(_grid(lines))
     size = record["dataset"]["n_samples"].get(part)
     head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
-    return "\n".join([head, *_side_by_side(blocks)])
+    reasons = dict.fromkeys(
+        f"{row['metric_id']} of the model has no value: {row['reason']}"
+        for row in rows
+        if row["score"] is None and row["reason"]
+    )
+    return "\n".join([head, *_side_by_side(blocks), *reasons])
 
 
 def _variants_beside(metric: str, keys: Sequence[tuple[str, str]]) -> list[str]:
@@ -275,15 +291,19 @@ def _cells(
 ) -> list[str]:
     scores = [row["score"] if name == MODEL else row["baselines"].get(name) for name in predictors]
     known = [score for score in scores if score is not None]
+    texts = distinct_numbers(scores)
+    if known and max(known) > 1 and all(score == int(score) for score in known):
+        texts = [MISSING if score is None else f"{score:,.0f}" for score in scores]  # counts
     lower = definitions[row["metric_id"]]["lower_is_better"]
     best = (min(known) if lower else max(known)) if known else None
     if len(known) > 1 and min(known) == max(known):
         best = None  # such as a number of drugs, which all predictors share
-    return [f"{_number(score)}{BEST if score == best is not None else ' '}" for score in scores]
+    marks = [BEST if score == best is not None else " " for score in scores]
+    return [f"{text}{mark}" for text, mark in zip(texts, marks, strict=True)]
 
 
-def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str:
-    lines = ["published targets"]
+def target_lines(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> Iterator[str]:
+    """Yield a line for each published target: its value, the score, and whether it is reached."""
     for target in targets:
         outcome = {True: "reached", False: "not reached", None: "not known"}[target["is_reached"]]
         if is_synthetic:
@@ -295,8 +315,7 @@ def _targets(targets: Iterable[Mapping[str, Any]], *, is_synthetic: bool) -> str
         )
         if target["reached_by_baselines"] and not is_synthetic:
             line += f"; baselines that reach it: {', '.join(target['reached_by_baselines'])}"
-        lines.append(line)
-    return "\n".join(lines)
+        yield line
 
 
 def _timing(record: Record) -> str:
@@ -306,7 +325,7 @@ def _timing(record: Record) -> str:
     lines = [
         f"staging {_seconds(timing['staging_s'])}  preparation {_seconds(timing['prepare_s'])}  "
         f"baselines {_seconds(timing['baselines_s'])}  first epoch "
-        f"{_seconds(timing['first_epoch_s'])}  {timing['steady_epochs']} steady epochs "
+        f"{_seconds(timing['first_epoch_s'])}  {counted(timing['steady_epochs'], 'steady epoch')} "
         f"{_seconds(timing['steady_epochs_s'])}  validation {_seconds(timing['validation_s'])}  "
         f"prediction {_seconds(timing['predict_s'])}",
         (

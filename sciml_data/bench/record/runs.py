@@ -11,7 +11,9 @@ import hashlib
 import itertools
 import os
 import re
+import socket
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,11 @@ from sciml_data.errors import (
     nearest,
 )
 from sciml_data.home import (
+    HOLDER_NAME,
     NOT_WRITABLE,
     Home,
     not_writable,
+    read_json,
     read_small_file,
     why_not_plain,
     write_atomically,
@@ -58,6 +62,9 @@ CARD_NAME = "model/README.md"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MISSING = "is missing"
 NO_RUN_LEFT = "no valid run is left"
+RUNNING = "running"
+SILENT_S = 600  # a monitor that is late by minutes works on an overloaded computer
+CLOCK_SLACK_S = 60  # clocks of file systems and processes differ
 MIN_ID_CHARACTERS = 4  # of a run id that find a run; fewer could be the start of a name
 
 
@@ -138,7 +145,7 @@ def stored_runs(home: Home) -> tuple[list[tuple[Path, dict[str, Any]]], list[Pro
     runs, problems = [], []
     for folder in _folders(home):
         try:
-            runs.append((folder, load_run(folder)))
+            runs.append((folder, as_ended(folder, load_run(folder))))
         except RecordError as error:
             problems.append(Problem("run", folder.name, error.first_line))
     return runs, problems
@@ -147,6 +154,59 @@ def stored_runs(home: Home) -> tuple[list[tuple[Path, dict[str, Any]]], list[Pro
 def all_runs(home: Home) -> list[Path]:
     """Return the folders of all runs of a home, oldest first; see `stored_runs`."""
     return [folder for folder, _ in stored_runs(home)[0]]
+
+
+def as_ended(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with the status `aborted` if its run says `running`, and its process is gone.
+
+    A process that is killed cannot write into its record. The file of the record is not changed.
+    """
+    if record["status"] != RUNNING or not (reason := _why_dead(folder)):
+        return record
+    resume = f"sciml-data run {record['benchmark']['name']} --resume {folder.name}"
+    return {**record, "status": "aborted", "reason": f"{reason}; resume it with: {resume}"}
+
+
+def _why_dead(folder: Path) -> str:
+    """Return why the process of a run is gone; an empty text if it may still work.
+
+    The file beside the lock names process and host. A process of another host is judged by the
+    table of the monitor, which gets a line a second.
+    """
+    holder = folder / HOLDER_NAME
+    if not os.path.lexists(holder):
+        return "no process works on it any more"
+    try:
+        named = read_json(holder)
+        pid, host = int(named["pid"]), str(named["host"])
+        locked_s = holder.stat().st_mtime
+    except (OSError, JsonError, KeyError, TypeError, ValueError):
+        return ""
+    if host == socket.gethostname():
+        return "" if _is_process_since(pid, locked_s) else f"process {pid} was killed"
+    try:
+        silent_s = time.time() - (folder / MONITOR_NAME).stat().st_mtime
+    except OSError:  # without a monitor, an epoch may take hours without a sign
+        return ""
+    return f"no sign from {host} for {silent_s / 60:.0f} min" if silent_s > SILENT_S else ""
+
+
+def _is_process_since(pid: int, locked_s: float) -> bool:
+    """Return whether a process exists that is older than a lock: numbers are used again."""
+    try:
+        os.kill(pid, 0)  # signal 0 only asks whether the process exists
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # the process of another user
+        return True
+    try:
+        # Field 22 of proc(5): the start in clock ticks since boot. The name before may have spaces.
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        booted_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        started_s = booted_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError, IndexError):  # not Linux
+        return True
+    return started_s <= locked_s + CLOCK_SLACK_S
 
 
 def load_run(folder: Path) -> dict[str, Any]:

@@ -67,7 +67,7 @@ from sciml_data.bench.training.own_model import FIT_PREDICT
 from sciml_data.bench.training.schedule import Progress
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, Home, write_atomically
-from sciml_data.progress import counted
+from sciml_data.progress import counted, minute_lines
 
 if TYPE_CHECKING:
     from sciml_data.bench.training.adapted import OwnTraining  # it imports Keras
@@ -107,8 +107,9 @@ def prepare(
     source = stage(task)
     staging_s = clock.lap()
     marks.append(timeline.mark(timeline.STAGING_STOP))
-    log(f"preparing {task.name}, split {split.name}")
-    with unchanged_data(source):
+    activity = f"preparing {task.name}, split {split.name}"
+    log(activity)
+    with unchanged_data(source), minute_lines(log, lambda: activity):
         problem = check_problem(runner.prepare(source.dataset, split, settings), task.name)
         own, kind = _own_training(request, problem, settings, strategy)
     prepare_s = clock.lap()
@@ -211,14 +212,15 @@ def run_once(  # noqa: PLR0913 - keyword-only options of the command line
         # Two processes that resume the same run would overwrite each other's state.
         DatasetFolder(folder).lock("run", waits=False),
         recording_failures(journal, _write, log),
+        minute_lines(log, lambda: journal.activity) as lines,
     ):
-        _clean_up(journal, log)
+        _clean_up(journal, lines)
         with unchanged_data(prepared.source):
-            outcome, model = _timed_section(journal, monitor_s, log)
-            log("computing the baselines and intervals")
+            outcome, model = _timed_section(journal, monitor_s, lines)
+            _begin(journal, "computing the baselines and intervals", lines)
             baselines = prepared.baselines.scores()
-            outcome = replace(outcome, scores=_with_intervals(journal, log))
-            saved = _save_model(journal, model, log)
+            outcome = replace(outcome, scores=_with_intervals(journal, lines))
+            saved = _save_model(journal, model, lines)
         _write(journal, replace(outcome, baselines=baselines), saved)
         # The record is complete, so a worker that is lost now does no harm.
         with contextlib.suppress(*backend.current().worker_lost_errors()):
@@ -241,6 +243,7 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> tuple[Outcom
         if prepared.own is not None:
             (folder / runs.MODEL_NAME).write_bytes(prepared.own.own.source)
         _write(journal, Outcome("running", "the run has not ended"))
+        _begin(journal, f"training {prepared.settings['model']}, run {folder.name}", log)
         with lost_workers_raise(prepared.task.name, folder):
             if prepared.own is not None and prepared.kind == FIT_PREDICT:
                 trained = _fitted(prepared.own, journal, log)
@@ -293,17 +296,22 @@ def _wait_for_all(prepared: Prepared) -> None:
 
 
 def _training(prepared: Prepared, seed: int, folder: Path | None) -> Training:
-    monitor = prepared.settings["monitor"]
     return Training(
         settings=prepared.settings,
         seed=seed,
         strategy=prepared.strategy,
-        lower_is_better=monitor == LOSS or prepared.task.metric(monitor).lower_is_better,
+        lower_is_better=_is_lower_better(prepared),
         folder=None if folder is None else folder / runs.STATE_FOLDER,
         settings_digest=settings_digest(prepared, seed),
         build=None if prepared.own is None else partial(prepared.own.build, seed),
         budget_s=prepared.budget_s,
     )
+
+
+def _is_lower_better(prepared: Prepared) -> bool:
+    """Return whether lower values of the monitored metric are better."""
+    monitor = prepared.settings["monitor"]
+    return monitor == LOSS or prepared.task.metric(monitor).lower_is_better
 
 
 def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
@@ -313,7 +321,7 @@ def _finish(journal: Journal, trained: Trained, log: Log) -> Outcome:
     """
     prepared, folder = journal.prepared, journal.folder
     problem, clock = prepared.problem, _Clock()
-    log("predicting and scoring every part")
+    _begin(journal, "predicting and scoring every part", log)
     journal.marks.append(timeline.mark(timeline.EVAL_START, epoch_num=trained.progress.best_epoch))
     predictions = {part: _predict(problem, trained.model, part, folder) for part in problem.parts}
     runs.write_outputs_manifest(folder)
@@ -376,15 +384,27 @@ def _log_epoch(journal: Journal, progress: Progress, log: Log) -> None:
     journal.progress = progress
     row = progress.curve[-1]
     rate = row["samples"] / row["train_s"]
-    validation = "" if row["monitored"] is None else f"  validation {row['monitored']:.6g}"
+    settings = journal.prepared.settings
+    direction = "lower" if _is_lower_better(journal.prepared) else "higher"
+    validation = (
+        ""
+        if row["monitored"] is None
+        else f"  validation {settings['monitor']} {row['monitored']:.6g} ({direction} is better)"
+    )
     cut = f" (stopped after {counted(row['steps'], 'step')})" if row.get("is_partial") else ""
     line = (
-        f"epoch {row['epoch']}/{journal.prepared.settings['epochs']}{cut}  "
-        f"loss {row['train_loss']:.6g}{validation}  best {progress.best_epoch}  "
-        f"lr {row['learning_rate']:.3g}  {rate:,.0f} samples/s"
+        f"epoch {row['epoch']}/{settings['epochs']}{cut}  loss {row['train_loss']:.6g}"
+        f"{validation}  best epoch {progress.best_epoch}  {rate:,.0f} samples/s"
     )
+    journal.activity = f"training, epoch {progress.epochs + 1} of {settings['epochs']}"
     _write_curve(journal)
     _log(journal, line, log)
+
+
+def _begin(journal: Journal, activity: str, log: Log) -> None:
+    """Log what is done next; it is repeated while it takes long."""
+    journal.activity = activity
+    log(activity)
 
 
 def _log(journal: Journal, line: str, log: Log) -> None:

@@ -149,6 +149,7 @@ class Journal:
         monitor: of the machine; None if there is no monitor.
         progress: epochs done.
         damage: why the last state of a resumed run could not be read; empty if it could.
+        activity: what is being done, for a reader who waits.
     """
 
     prepared: Prepared
@@ -161,6 +162,7 @@ class Journal:
     monitor: Monitor | None = None
     progress: Progress = field(default_factory=Progress)
     damage: str = ""
+    activity: str = ""
 
     @classmethod
     def begin(cls, prepared: Prepared, *, seed: int, folder: Path, is_shared: bool) -> Journal:

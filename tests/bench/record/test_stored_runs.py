@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import pytest
 from sciml_data.bench.record.record import record_digest
 from sciml_data.bench.record.runs import all_runs, find_run, find_runs, stored_runs
 from sciml_data.errors import CallError, Problem, RecordError
-from sciml_data.home import Home
+from sciml_data.home import HOLDER_NAME, Home
 from tests.support.run_samples import written_run
 
 OTHER_ID = "99345678-1234-4234-8234-123456789abc"
@@ -134,3 +138,63 @@ def test_of_named_runs_the_broken_ones_are_left_out_and_one_has_to_be_left(
     assert [(problem.kind, problem.place) for problem in problems] == [("run", "broken")]
     with pytest.raises(RecordError):
         find_runs(home, ["broken"])
+
+
+def running(folder: Path, holder: dict[str, Any] | None) -> None:
+    """Make a run one that has not ended, with or without a process that works on it."""
+    edit(folder, lambda record: record.update(status="running", reason="the run has not ended"))
+    if holder is not None:
+        (folder / HOLDER_NAME).write_text(json.dumps(holder), encoding="utf-8")
+
+
+def status_of(home: Home) -> tuple[str, str]:
+    ((_, record),) = stored_runs(home)[0]
+    return record["status"], record["reason"]
+
+
+def test_a_run_whose_process_works_is_running(home: Home, run: Path) -> None:
+    running(run, {"pid": os.getpid(), "host": socket.gethostname()})
+
+    assert status_of(home)[0] == "running"
+
+
+def test_a_run_whose_process_was_killed_is_aborted_and_says_how_to_resume(
+    home: Home, run: Path
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    running(run, {"pid": ended.pid, "host": socket.gethostname()})
+    before = (run / "record.json").read_bytes()
+
+    status, reason = status_of(home)
+
+    assert status == "aborted"
+    assert f"process {ended.pid} was killed" in reason
+    assert f"sciml-data run tevolop --resume {run.name}" in reason
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_a_process_that_is_younger_than_the_lock_is_another_one(home: Home, run: Path) -> None:
+    running(run, {"pid": os.getpid(), "host": socket.gethostname()})
+    long_ago = time.time() - 86_400 * 365
+    os.utime(run / HOLDER_NAME, (long_ago, long_ago))
+
+    assert status_of(home)[0] == "aborted"
+
+
+def test_without_a_process_a_run_that_has_not_ended_is_aborted(home: Home, run: Path) -> None:
+    running(run, None)
+
+    assert status_of(home)[0] == "aborted"
+
+
+@pytest.mark.parametrize(("silent_s", "status"), [(0, "running"), (3600, "aborted")])
+def test_a_run_of_another_computer_is_judged_by_its_monitor(
+    home: Home, run: Path, silent_s: float, status: str
+) -> None:
+    running(run, {"pid": 1, "host": "elsewhere"})
+    (run / "monitor.csv").touch()
+    last = time.time() - silent_s
+    os.utime(run / "monitor.csv", (last, last))
+
+    assert status_of(home)[0] == status

@@ -26,7 +26,7 @@ def test_the_report_has_the_interval_and_the_verdict_beside_each_baseline() -> N
     table = run_table(resampled()).splitlines()
 
     assert "  95 % interval 0.461 to 0.544, by 12 units (cell)" in table
-    assert any("less mean: -0.2" in line and line.endswith("better") for line in table)
+    assert any("difference from mean: -0.2" in line and line.endswith("better") for line in table)
 
 
 def test_the_report_says_why_there_is_no_interval() -> None:
