@@ -88,7 +88,7 @@ def tutorials(session: nox.Session) -> None:
     session.run("python", "docs/hooks/tutorials.py")
 
 
-@nox.session(default=False)
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the site into build/docs, executed tutorials included, and check every link of it."""
     install(session, "docs", extras="uno,formats,site")

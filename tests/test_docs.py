@@ -71,6 +71,35 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     assert [target for target in dead if not GENERATED.fullmatch(target)] == []
 
 
+CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of the headings of a Markdown file, as the site and forges make them."""
+    text = re.sub(
+        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    found = set()
+    for heading in re.findall(r"^#+ +(.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\]\([^)]*\)", "", heading).lower()
+        words = re.sub(r"[^\w\s-]", "", plain).strip()
+        found |= {re.sub(r"[-\s]+", "-", words), re.sub(r"\s", "-", words)}
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_headings_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#\s]*\.md)?#([^)\s]+)\)", text)
+    files = {(path.parent / name if name else path, anchor) for name, anchor in targets}
+
+    assert [
+        f"{file.name}#{anchor}"
+        for file, anchor in sorted(files)
+        if file.exists() and anchor not in anchors(file)
+    ] == []
+
+
 def test_the_readme_is_short_and_names_the_four_benchmarks() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
 

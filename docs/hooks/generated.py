@@ -165,7 +165,7 @@ def reference(shown: str, path: str, *, members: bool) -> list[str]:
         "    options:",
         f"      heading: {shown}",
         f"      toc_label: {shown.rpartition('.')[2]}",
-        f"      members: {'true' if members else 'false'}",
+        *([] if members else ["      members: false"]),
         "",
     ]
 
@@ -179,15 +179,16 @@ def api_page() -> str:
         "they work together.",
         "",
     ]
-    topics: dict[str, list[tuple[str, str]]] = {}
     titles = {
         "datasets": "Datasets", "loading": "Datasets", "open": "Datasets", "layout": "Datasets",
         "benchmarks": "Benchmarks", "results": "Scores, runs and boards",
         "exports": "Exports", "sample_report": "Exports",
     }  # fmt: skip
+    topics: dict[str, list[tuple[str, str]]] = {title: [] for title in titles.values()}
     for name, path in public_names(PACKAGE).items():
         if name != "errors":
-            topics.setdefault(titles[path.split(".")[-2]], []).append((name, path))
+            title = titles.get(path.split(".")[-2], "Further functions")
+            topics.setdefault(title, []).append((name, path))
     for title, names in topics.items():
         lines += [f"## {title}", ""]
         for name, path in names:
