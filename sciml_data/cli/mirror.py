@@ -12,6 +12,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
 from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
+from sciml_data.progress import StepLines, repeated
 
 if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
@@ -79,7 +80,9 @@ def create(
     known = find_registry(registry)
     versions = datalad.select_versions(known if datasets else known.named, datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
-    _print(datalad.create_mirror(folder, versions, hashes=hashes))
+    with repeated(StepLines(log)) as steps:
+        changes = datalad.create_mirror(folder, versions, hashes=hashes, log=steps)
+    _print(changes)
 
 
 @command.command(
@@ -116,7 +119,9 @@ def update(
         find_registry(registry), datasets or datalad.mirror_datasets(folder), None, log
     )
     hashes = _hashes(home, from_home=from_home)
-    _print(datalad.update_mirror(folder, versions, hashes=hashes))
+    with repeated(StepLines(log)) as steps:
+        changes = datalad.update_mirror(folder, versions, hashes=hashes, log=steps)
+    _print(changes)
 
 
 @command.command(
@@ -143,7 +148,8 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     """
     from sciml_data.integrations import datalad
 
-    published = datalad.publish_mirror(folder, to, ria=ria)
+    with repeated(StepLines(log)) as steps:
+        published = datalad.publish_mirror(folder, to, ria=ria, log=steps)
     for repository in published:
         click.echo(repository.place)
     changed = sum(repository.is_new for repository in published)
