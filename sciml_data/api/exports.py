@@ -128,8 +128,8 @@ def kerchunk_references(  # noqa: PLR0913 - the first names the dataset, the res
     if descriptor.document["sciml"].get("ready") and not sample:
         urls = published_ready_form(descriptor, options).urls
         index, _ = fetch_index(descriptor, find_home(home), options=options, mirrors=mirrors)
-        lines = (line for _, _, line in chunk_indexes(index.root))
-        return to_kerchunk(lines, shards_of_split(index), lambda name: urls[0] + quote(name))
+        published = (line.content for line in chunk_indexes(index.root))
+        return to_kerchunk(published, shards_of_split(index), lambda name: urls[0] + quote(name))
     converted = find_ready(
         dataset,
         version=version,

@@ -132,9 +132,9 @@ def _complete_index(converted: Converted) -> None:
     """Write the chunk index of all ready files, sorted by name, so that equal files give it."""
     entries = converted.manifest.by_path
     lines = {
-        path: line
-        for path, content, line in chunk_indexes(converted.root)
-        if path in entries and entries[path].hash == content
+        index.path: index.content.decode()
+        for index in chunk_indexes(converted.root)
+        if index.path in entries and entries[index.path].hash == index.hash
     }
     for path in entries.keys() - lines.keys():
         lines[path] = index_line(converted.root / path, entries[path]) + "\n"

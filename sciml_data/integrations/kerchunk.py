@@ -32,7 +32,7 @@ Refs = dict[str, Any]
 
 
 def to_kerchunk(
-    lines: Iterable[str], splits: Mapping[str, Sequence[str]], address: Callable[[str], str]
+    lines: Iterable[str | bytes], splits: Mapping[str, Sequence[str]], address: Callable[[str], str]
 ) -> dict[str, Any]:
     """Return references of kerchunk, version 1, for the ready files of a dataset.
 

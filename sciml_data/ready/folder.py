@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,9 @@ JOURNAL_NAME = "shards.jsonl"
 CHUNKS_NAME = "chunks.jsonl"
 PROBLEMS_NAME = "problems.txt"
 STAT_CACHE_NAME = "verified.jsonl"
-# How the line of a chunk index begins; the rest, some 40 kB, is not parsed for its name.
-INDEX_HEAD = re.compile(
-    r'\{"path":(?P<path>"(?:[^"\\]|\\.)*"),"bytes":\d+,"hash":"(?P<hash>[^"]*)",'
+INDEX_HEAD = re.compile(  # how the line of a chunk index begins
+    rb'\{"path":(?P<path>"(?:[^"\\]|\\.)*"),"bytes":\d+,"hash":"(?P<hash>[^"]*)",'
+    rb'"largest":(?P<largest>\d{1,18}),'
 )
 DIGEST_LETTERS = 12  # of sha256, for the name of the folder; the record has the options in full
 
@@ -341,18 +342,40 @@ def _clear(root: Path, keep: Collection[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def chunk_indexes(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield path and hash of the file of each chunk index in a folder, and its line.
+@dataclass(frozen=True)
+class IndexLine:
+    """The chunk index of a ready file.
 
-    A line that a kill cut off is left out.
+    Attributes:
+        path: of the file in its manifest.
+        hash: of the file.
+        largest: bytes of the largest block.
+        offset: of the line in the file of all indexes.
+        content: the line, JSON.
+    """
+
+    path: str
+    hash: str
+    largest: int
+    offset: int
+    content: bytes
+
+
+def chunk_indexes(root: Path) -> Iterator[IndexLine]:
+    """Yield the chunk index of each ready file in a folder; a line that a kill cut off is left out.
+
+    The line is not parsed: it has 60 kB for a scene, and few of them may be needed.
     """
     path = root / CHUNKS_NAME
     if not path.is_file():
         return
-    with path.open(encoding="utf-8", errors="replace") as stream:
+    offset = 0
+    with path.open("rb") as stream:
         for line in stream:
-            if line.endswith("}\n") and (head := INDEX_HEAD.match(line)):
-                yield json.loads(head["path"]), head["hash"], line
+            if line.endswith(b"}\n") and (head := INDEX_HEAD.match(line)):
+                names = json.loads(head["path"]), head["hash"].decode()
+                yield IndexLine(*names, int(head["largest"]), offset, line)
+            offset += len(line)
 
 
 def _keep_indexes(root: Path, entries: Mapping[str, Entry]) -> None:
@@ -360,10 +383,10 @@ def _keep_indexes(root: Path, entries: Mapping[str, Entry]) -> None:
     if not (root / CHUNKS_NAME).is_file():
         return
     temporary = root / f".{CHUNKS_NAME}.unfinished"
-    with temporary.open("w", encoding="utf-8") as kept:
-        for path, content, line in chunk_indexes(root):
-            if path in entries and entries[path].hash == content:
-                kept.write(line)
+    with temporary.open("wb") as kept:
+        for index in chunk_indexes(root):
+            if index.path in entries and entries[index.path].hash == index.hash:
+                kept.write(index.content)
     temporary.replace(root / CHUNKS_NAME)
 
 

@@ -31,22 +31,22 @@ def entry_of(path: Path) -> Entry:
 
 
 def test_convert_makes_the_index_of_each_file_with_its_hash(published: Published) -> None:
-    found = {path: content for path, content, _ in chunk_indexes(published.converted.root)}
+    found = {index.path: index.hash for index in chunk_indexes(published.converted.root)}
 
     assert found == {entry.path: entry.hash for entry in published.converted.manifest}
 
 
 def test_the_index_is_a_function_of_the_file(published: Published) -> None:
-    for path, _, line in chunk_indexes(published.converted.root):
-        place = published.converted.root / path
-        assert index_line(place, entry_of(place)) + "\n" == line
+    for index in chunk_indexes(published.converted.root):
+        place = published.converted.root / index.path
+        assert index_line(place, entry_of(place)) + "\n" == index.content.decode()
 
 
 def test_blocks_cover_the_file_and_have_the_hash_of_its_bytes(published: Published) -> None:
-    for path, _, line in chunk_indexes(published.converted.root):
-        content = (published.converted.root / path).read_bytes()
+    for index in chunk_indexes(published.converted.root):
+        content = (published.converted.root / index.path).read_bytes()
         at = 0
-        for offset, size, digest, *head in json.loads(line)["blocks"]:
+        for offset, size, digest, *head in json.loads(index.content)["blocks"]:
             assert offset == at
             part = content[offset : offset + size]
             assert hashlib.sha256(part).hexdigest() == digest

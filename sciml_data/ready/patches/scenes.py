@@ -386,27 +386,36 @@ def _load_layouts(text: str) -> dict[str, Layout]:
 def _streamed(source: Streamed, paths: Sequence[Path], split: Sequence[str]) -> Scenes:
     """Return the scenes of files on a mirror; nothing is requested for it."""
     headers: dict[str, Header] = {}
-    wanted = {source.reader.name_of(path) for path in paths}
-    for name, _, line in chunk_indexes(source.root):
-        if name in wanted:
-            index = json.loads(line)
-            headers[name] = _remote_header(index["refs"], index["skipped"])
-    if missing := sorted(wanted - headers.keys()):
+    wanted = {source.reader.name_of(path): path for path in paths}
+    by_layout: dict[str, list[int]] = {}
+    for line in chunk_indexes(source.root):
+        if line.path in wanted:
+            index = json.loads(line.content)
+            headers[line.path] = _remote_header(index["refs"], index["skipped"])
+    if missing := sorted(wanted.keys() - headers.keys()):
         raise ConversionError(
             f"{len(missing)} ready files are not in the chunk index",
             problems=[Problem("index", name, "has no line in the index") for name in missing],
             untouched="nothing was read",
             hint="the curator makes the index again: sciml-data pin ID --ready",
         )
-    in_order = [headers[source.reader.name_of(path)] for path in paths]
-    texts = [_dump_layouts(header.layouts) for header in in_order]
-    _require_equal_layouts(paths, [(t, np.array([n], np.intp)) for n, t in enumerate(texts)])
-    sizes = [source.manifest.by_path[source.reader.name_of(path)].size_bytes for path in paths]
-    files = FileStats(
-        tuple(path.name for path in paths), np.array(sizes), np.zeros(len(paths), np.int64)
+    in_order = [headers[name] for name in wanted]
+    for number, header in enumerate(in_order):
+        by_layout.setdefault(_text_of(tuple(header.layouts.items())), []).append(number)
+    _require_equal_layouts(
+        paths, [(text, np.array(numbers, np.intp)) for text, numbers in by_layout.items()]
     )
+    sizes = [source.manifest.by_path[name].size_bytes for name in wanted]
+    names = tuple(path.name for path in paths)
+    files = FileStats(names, np.array(sizes, np.int64), np.zeros(len(paths), np.int64))
     scenes = _scenes(paths, split, files, in_order[0].layouts, _columns(in_order))
     return replace(scenes, remote=source.reader)
+
+
+@lru_cache(maxsize=64)
+def _text_of(layouts: tuple[tuple[str, Layout], ...]) -> str:
+    """Return layouts as text; nearly all files have the same ones."""
+    return _dump_layouts(dict(layouts))
 
 
 def _remote_header(refs: Mapping[str, Any], skipped: Mapping[str, int]) -> Header:

@@ -18,7 +18,6 @@ from sciml_data.ready.folder import (
     MANIFEST_NAME,
     RECORD_NAME,
     STAT_CACHE_NAME,
-    chunk_indexes,
     find_converted,
     folder_name,
     read_record,
@@ -26,7 +25,7 @@ from sciml_data.ready.folder import (
     write_manifest,
 )
 from sciml_data.ready.streaming.cache import ChunkCache
-from sciml_data.ready.streaming.reader import REQUESTS, ChunkReader, parse_index
+from sciml_data.ready.streaming.reader import REQUESTS, ChunkReader
 from sciml_data.ready.streaming.streamed import Streamed
 from sciml_data.ready.verification import ready_problems
 from sciml_data.registry.descriptor import Descriptor
@@ -89,7 +88,6 @@ def open_stream(  # noqa: PLR0913 - the version, where it is, and how it is read
     max_bytes = CACHE_BYTES if cache_bytes is None else cache_bytes
     reader = ChunkReader(
         index.root,
-        (parse_index(line) for _, _, line in chunk_indexes(index.root)),
         RangeReader(bases, REQUESTS, retry or RetryPolicy(), hint, log),
         ChunkCache(home.root / CACHE_FOLDER, max_bytes, log),
     )

@@ -16,18 +16,21 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import FetchError, Problem, VerificationError
+from sciml_data.ready.folder import CHUNKS_NAME, chunk_indexes
 from sciml_data.ready.streaming.cache import ChunkCache
 from sciml_data.transfer.ranges import RangeReader
 
 # Requests at once, of all threads of a process together.
 REQUESTS = 8
+DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -36,25 +39,27 @@ class RemoteIndex:
 
     Attributes:
         path: of the file below the address of the ready form.
-        size: bytes of the file.
-        offsets: of the blocks, ascending from 0.
-        digests: (block) sha256 in hexadecimal digits.
+        ends: (block + 1) offsets of the blocks, ascending from 0, and at last the size of the file.
+        digests: sha256 of the blocks, one after the other.
         heads: content of blocks that the index has itself, compressed by zlib, by their number.
     """
 
     path: str
-    size: int
-    offsets: Sequence[int]
-    digests: Sequence[str]
+    ends: array[int]
+    digests: bytes
     heads: Mapping[int, bytes]
 
-    def span(self, number: int) -> tuple[int, int]:
-        """Return first and end offset of a block."""
-        is_last = number + 1 == len(self.offsets)
-        return self.offsets[number], self.size if is_last else self.offsets[number + 1]
+    @property
+    def size(self) -> int:
+        """Return the bytes of the file."""
+        return self.ends[-1]
+
+    def digest(self, number: int) -> str:
+        """Return the sha256 of a block in hexadecimal digits."""
+        return self.digests[DIGEST_BYTES * number : DIGEST_BYTES * (number + 1)].hex()
 
 
-def parse_index(line: str) -> RemoteIndex:
+def parse_index(line: bytes) -> RemoteIndex:
     """Return the blocks of a ready file from a line of the chunk index.
 
     Raises:
@@ -62,24 +67,21 @@ def parse_index(line: str) -> RemoteIndex:
     """
     try:
         index = json.loads(line)
-        blocks = index["blocks"]
-        remote = RemoteIndex(
-            str(index["path"]),
-            int(index["bytes"]),
-            [int(block[0]) for block in blocks],
-            [str(block[2]) for block in blocks],
-            {
-                number: base64.b64decode(block[3])
-                for number, block in enumerate(blocks)
-                if len(block) > 3
-            },
-        )
-        ends = [int(block[0]) + int(block[1]) for block in blocks]
+        path, blocks = str(index["path"]), index["blocks"]
+        starts = [int(block[0]) for block in blocks]
+        ends = [0, *(int(block[0]) + int(block[1]) for block in blocks)]
+        digests = b"".join(bytes.fromhex(block[2]) for block in blocks)
+        heads = {
+            number: base64.b64decode(block[3])
+            for number, block in enumerate(blocks)
+            if len(block) > 3
+        }
+        size = int(index["bytes"])
     except (ValueError, LookupError, TypeError) as error:
-        raise _damaged(line[:100], f"{type(error).__name__}: {error}") from error
-    if [0, *ends] != [*remote.offsets, remote.size]:
-        raise _damaged(remote.path, "its blocks do not cover the file")
-    return remote
+        raise _damaged(repr(line[:100]), f"{type(error).__name__}: {error}") from error
+    if [*starts, size] != ends or len(digests) != DIGEST_BYTES * len(blocks):
+        raise _damaged(path, "its blocks do not cover the file")
+    return RemoteIndex(path, array("q", ends), digests, heads)
 
 
 def _damaged(place: str, message: str) -> VerificationError:
@@ -98,23 +100,15 @@ class ChunkReader:
 
     Attributes:
         root: folder that has the chunk index; files of mirrors are named as if they were in it.
-        indexes: of the files, by path.
         ranges: reads from the mirrors.
         cache: of blocks.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        indexes: Iterable[RemoteIndex],
-        ranges: RangeReader,
-        cache: ChunkCache,
-    ) -> None:
-        """Take the files, where they are, and where blocks are kept.
+    def __init__(self, root: Path, ranges: RangeReader, cache: ChunkCache) -> None:
+        """Take the chunk index, where the files are, and where blocks are kept.
 
         Args:
             root: folder that has the chunk index.
-            indexes: of all files.
             ranges: reads from the mirrors.
             cache: of blocks.
 
@@ -122,14 +116,18 @@ class ChunkReader:
             CallError: a block is larger than the cache.
         """
         self.root = root
-        self.indexes = {index.path: index for index in indexes}
         self.ranges = ranges
         self.cache = cache
-        cache.require_room_for(max(map(_largest, self.indexes.values()), default=0))
+        self._places: dict[str, tuple[int, int]] = {}  # offset and bytes of each line
+        largest = 0
+        for line in chunk_indexes(root):
+            self._places[line.path] = (line.offset, len(line.content))
+            largest = max(largest, line.largest)
+        cache.require_room_for(largest)
         self._start()
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("root", "indexes", "ranges", "cache")
+        names = ("root", "ranges", "cache", "_places")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -138,6 +136,23 @@ class ChunkReader:
 
     def _start(self) -> None:
         self._pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="chunks")
+        self._indexes: dict[str, RemoteIndex] = {}  # of the files that were read
+
+    def index(self, path: str) -> RemoteIndex:
+        """Return the blocks of a file; its line is parsed when the file is read first.
+
+        Raises:
+            VerificationError: the index does not have the file, or is damaged.
+        """
+        index = self._indexes.get(path)
+        if index is None:
+            if path not in self._places:
+                raise _damaged(path, "has no line in the index")
+            offset, size = self._places[path]
+            with (self.root / CHUNKS_NAME).open("rb") as stream:
+                stream.seek(offset)
+                index = self._indexes[path] = parse_index(stream.read(size))
+        return index
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """Return a range of a file; beyond its end, what there is.
@@ -150,19 +165,19 @@ class ChunkReader:
         Raises:
             FetchError: no mirror sends a block with the right bytes.
         """
-        index = self.indexes[path]
+        index = self.index(path)
         stop = min(offset + size, index.size)
         if stop <= offset:
             return b""
-        number = bisect.bisect_right(index.offsets, offset) - 1
-        start, end = index.span(number)
+        number = bisect.bisect_right(index.ends, offset) - 1
+        start, end = index.ends[number : number + 2]
         content = self._block(index, number)
         if (start, end) == (offset, stop):
             return content
         parts = [content[offset - start : stop - start]]
         while end < stop:
             number += 1
-            start, end = index.span(number)
+            start, end = index.ends[number : number + 2]
             parts.append(self._block(index, number)[: stop - start])
         return b"".join(parts)
 
@@ -182,7 +197,7 @@ class ChunkReader:
 
     def _block(self, index: RemoteIndex, number: int) -> bytes:
         """Return a block whose sha256 is that of the index."""
-        digest = index.digests[number]
+        digest = index.digest(number)
         if number in index.heads:
             content = zlib.decompress(index.heads[number])
             if not _matches(digest)(content):
@@ -191,19 +206,14 @@ class ChunkReader:
         cached = self.cache.read(digest)
         if cached is not None:
             return cached
-        content = self.ranges.read(index.path, *index.span(number), _matches(digest))
+        start, end = index.ends[number : number + 2]
+        content = self.ranges.read(index.path, start, end, _matches(digest))
         self.cache.write(digest, content)
         return content
 
 
 def _matches(digest: str) -> Callable[[bytes], bool]:
     return lambda content: hashlib.sha256(content).hexdigest() == digest
-
-
-def _largest(index: RemoteIndex) -> int:
-    """Return the bytes of the largest block that has to be fetched."""
-    numbers = (number for number in range(len(index.offsets)) if number not in index.heads)
-    return max((end - start for start, end in map(index.span, numbers)), default=0)
 
 
 class RemoteFile(io.RawIOBase):
@@ -234,7 +244,7 @@ class RemoteFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Set the position, and return it."""
-        size = self._reader.indexes[self._path].size
+        size = self._reader.index(self._path).size
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
         self._at = start + offset
         return self._at

@@ -266,10 +266,10 @@ def test_a_damaged_index_is_not_used(copy: Published, tmp_path: Path) -> None:
 def test_an_index_whose_blocks_do_not_cover_the_file_is_named(published: Published) -> None:
     from sciml_data.ready.streaming.reader import parse_index
 
-    line = (published.folder / "chunks.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    line = (published.folder / "chunks.jsonl").read_bytes().splitlines()[0]
 
     with pytest.raises(VerificationError):
-        parse_index(line.replace('"blocks":[[0,', '"blocks":[[1,'))
+        parse_index(line.replace(b'"blocks":[[0,', b'"blocks":[[1,'))
 
 
 # --- the cache -----------------------------------------------------------------------------------

@@ -1,0 +1,294 @@
+"""Streaming CloudMask's patches from a mirror, against reading the same files from the disk.
+
+    python benchmarks/stream.py [--scenes 12] [--rounds 3] [--server nginx|ceph] [--train]
+
+Scenes of 1200 x 1500 pixels are made, converted and published: by nginx, or by a Ceph gateway that
+this script starts and stops (`tests.support.ceph`), on loopback. Each measurement of reading is a
+new process, contenders in turn: an epoch of patches of 256 x 256 in batches of 32 by `stream`, with
+the files in no page cache; streamed with an empty cache of chunks; and streamed again. All read the
+same patches in the same order.
+
+`first` is the time from the first call of this package until the first batch, imports excluded, and
+`first of 1070` the same of a form with 1,070 scenes (the files again under other names), for which
+the index is fetched first. Memory is the peak of the process above that before the first call.
+
+`--train` trains the published U-Net by the steps of the engine on some batches of 8, in one process
+and in turn: files, and streamed with an empty cache of chunks. The goal is 0.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from page_cache import drop_from_page_cache
+
+from sciml_data.bench.monitoring.machine import peak_memory_bytes
+from sciml_data.home import find_home
+from sciml_data.ready import find_converted
+from sciml_data.ready.patches import PatchGrid, find_scenes, list_patches, stream
+from sciml_data.ready.streaming import open_stream
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import Registry, find_registry
+from sciml_data.registry.manifest import Entry, Manifest, hash_file, read_manifest
+from tests.support.published_scenes import Published, publish_scenes
+from tests.support.small_scenes import DATASET, VERSION
+
+SHAPE = (1200, 1500)
+BATCH = 32
+GOAL = 0.9
+MAX_FIRST_S = 3.0
+WHOLE = 1070  # files of the dataset
+BUCKET = "ready"
+Row = dict[str, float]
+
+
+def main() -> None:
+    """Publish the scenes, measure, and print."""
+    arguments = _arguments()
+    if arguments.worker:
+        print(json.dumps(_epoch(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        counts = {"training": arguments.scenes, "inference": max(arguments.scenes // 3, 1)}
+        with _server(arguments.server, root) as (url, publish):
+            published = publish_scenes(root, shape=SHAPE, counts=counts, url=f"{url}/served/")
+            many = _whole(published, root / "many")
+            publish()
+            size = published.converted.manifest.total_bytes
+            print(f"{sum(counts.values())} scenes, {size / 1e6:.0f} MB, {os.cpu_count()} cores")
+            _read(published, many, root, arguments.rounds)
+            if arguments.train:
+                _train(published, root, arguments.rounds)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _read(published: Published, many: Registry, root: Path, rounds: int) -> None:
+    """Measure the contenders of reading in turn, and print medians."""
+    files = [published.converted.root / entry.path for entry in published.converted.manifest]
+    home, whole, curator = root / "home", root / "whole", root / "curator"
+    rows: dict[str, list[Row]] = {}
+    for _ in range(rounds):
+        drop_from_page_cache(files)
+        rows.setdefault("files, cold", []).append(_worker(published.registry, curator, "files"))
+        rows.setdefault("files, warm", []).append(_worker(published.registry, curator, "files"))
+        shutil.rmtree(home, ignore_errors=True)
+        rows.setdefault("streamed, empty cache", []).append(
+            _worker(published.registry, home, "stream")
+        )
+        rows.setdefault("streamed, full cache", []).append(
+            _worker(published.registry, home, "stream")
+        )
+        shutil.rmtree(whole, ignore_errors=True)
+        rows.setdefault(f"first of {WHOLE}", []).append(_worker(many, whole, "first"))
+    print("                          patches/s   CPU ms   first s   memory MB")
+    for name, of_name in rows.items():
+        rate, cpu, first, memory = (
+            statistics.median(row[key] for row in of_name)
+            for key in ("rate", "cpu_ms", "first_s", "memory_mb")
+        )
+        print(f"{name:24} {rate:10.0f} {cpu:8.2f} {first:9.2f} {memory:11.0f}")
+    for state, base in (("empty", "cold"), ("full", "warm")):
+        pairs = zip(rows[f"streamed, {state} cache"], rows[f"files, {base}"], strict=True)
+        ratio = statistics.median(one["rate"] / other["rate"] for one, other in pairs)
+        print(f"streamed with an {state} cache / files, {base}: {ratio:.2f}")
+    first_s = statistics.median(row["first_s"] for row in rows[f"first of {WHOLE}"])
+    print(f"first batch of {WHOLE} scenes in {first_s:.2f} s, goal {MAX_FIRST_S}: ", end="")
+    print("met" if first_s < MAX_FIRST_S else "MISSED")
+
+
+def _worker(registry: Registry, home: Path, way: str) -> Row:
+    """Run a measurement in a process of its own."""
+    options = ["--worker", way, "--registry", str(registry.root), "--home", str(home)]
+    result = subprocess.run(
+        [sys.executable, __file__, *options], check=True, stdout=subprocess.PIPE, text=True
+    )
+    row: Row = json.loads(result.stdout.splitlines()[-1])
+    return row
+
+
+def _source(registry: Registry, home: Path, way: str) -> Any:
+    descriptor = load_descriptor(registry, DATASET)
+    place = find_home(home)
+    if way == "files":
+        return find_converted(descriptor, place.dataset(DATASET, VERSION))
+    return open_stream(descriptor, place)
+
+
+def _epoch(arguments: argparse.Namespace) -> Row:
+    """Read an epoch, or the first batch only, and return how long it took."""
+    before = peak_memory_bytes() or 0
+    began, began_cpu = time.perf_counter(), time.process_time()
+    source = _source(Registry(arguments.registry), arguments.home, arguments.worker)
+    patches = list_patches(find_scenes(source, splits="training"), PatchGrid())
+    first_s, count = 0.0, 0
+    for batch in stream(patches, batch_size=BATCH, seed=0):
+        first_s = first_s or time.perf_counter() - began
+        count += len(batch)
+        if arguments.worker == "first":
+            break
+    wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
+    memory = (peak_memory_bytes() or 0) - before
+    return {
+        "rate": count / wall,
+        "cpu_ms": 1e3 * cpu / count,
+        "first_s": first_s,
+        "memory_mb": memory / 1e6,
+    }
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def _train(published: Published, root: Path, rounds: int) -> None:
+    """Train on the files and on the stream in turn, and print the ratio of the rates."""
+    import train
+
+    from sciml_data.bench.interface import load_runner
+    from sciml_data.bench.task.settings import resolve_settings
+    from sciml_data.bench.task.split import load_split
+    from sciml_data.bench.task.task import load_task
+    from sciml_data.bench.training import backend
+
+    backend.choose("tensorflow")
+    registry = find_registry(published.registry.root)
+    task = load_task(registry.runner("cloudmask"))
+    split, overrides = task.headline_split, ["batch_size=8"]
+    settings = resolve_settings(task, overrides, model="reference", split=split, is_sample=False)
+    runner = load_runner(registry, "cloudmask")
+    cache = root / "trained" / "chunks"
+    epochs: dict[str, Callable[[], object]] = {}
+    for way in ("files", "stream"):
+        home = root / ("curator" if way == "files" else "trained")
+        problem = runner.prepare(
+            _source(published.registry, home, way), load_split(task.folder, split), settings
+        )
+        epochs[way] = train._engine(train._FewBatches(problem, 2), settings)  # noqa: SLF001
+        epochs[way]()  # compiles
+    seconds: dict[str, list[tuple[float, float]]] = {way: [] for way in epochs}
+    for _ in range(rounds):
+        for way, epoch in epochs.items():
+            for folder in cache.glob("??"):
+                shutil.rmtree(folder)
+            began, cpu = time.perf_counter(), time.process_time()
+            epoch()
+            seconds[way].append((time.perf_counter() - began, time.process_time() - cpu))
+    for position, clock in enumerate(("wall", "CPU")):
+        here, there = (statistics.median(row[position] for row in seconds[way]) for way in epochs)
+        print(f"training, 16 patches: files {here:.2f} s, streamed {there:.2f} s {clock}")
+    pairs = zip(seconds["files"], seconds["stream"], strict=True)
+    ratio = statistics.median(here[0] / there[0] for here, there in pairs)
+    verdict = "met" if ratio >= GOAL else "MISSED"
+    print(f"training, streamed with an empty cache / files: {ratio:.2f}, goal {GOAL}: {verdict}")
+
+
+# --- what is published ---------------------------------------------------------------------------
+
+
+def _whole(published: Published, root: Path) -> Registry:
+    """Write a registry with a form of as many scenes as the dataset has, by links to a few."""
+    served = published.folder
+    shutil.copytree(published.registry.root, root)
+    folder = root / "datapackages" / DATASET / VERSION
+    record = json.loads((served / "conversion.json").read_text(encoding="utf-8"))
+    lines = (served / "chunks.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    by_name = {json.loads(line)["path"]: line for line in lines}
+    sizes = read_manifest(folder / "ready.csv").by_path
+    many = served.with_name("many-served")
+    many.mkdir()
+    names, index, entries = [], [], []
+    for number in range(WHOLE):
+        original = record["splits"]["training"][number % len(record["splits"]["training"])]
+        name = f"training-{number:04}-{original}"
+        os.link(served / original, many / name)
+        index.append(by_name[original].replace(original, name))
+        entries.append(Entry(name, sizes[original].size_bytes, sizes[original].hash))
+        names.append(name)
+    (many / "chunks.jsonl").write_text("".join(index), encoding="utf-8")
+    (many / "conversion.json").write_text(json.dumps(record | {"splits": {"training": names}}))
+    entries += [
+        Entry(name, (many / name).stat().st_size, hash_file(many / name))
+        for name in ("chunks.jsonl", "conversion.json")
+    ]
+    (folder / "ready.csv").write_text(Manifest(tuple(sorted(entries))).dump(), encoding="utf-8")
+    path = folder / "datapackage.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    block = document["sciml"]["ready"][0]
+    block["hash"] = hash_file(folder / "ready.csv")
+    block["urls"] = [url.replace("/served/", "/many-served/") for url in block["urls"]]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return Registry(root)
+
+
+@contextlib.contextmanager
+def _server(name: str, root: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the address of a server, and a function that publishes the folders `*served`."""
+    from tests.support import ceph
+    from tests.support.nginx import nginx
+
+    if name == "nginx":
+        with nginx(root / "nginx", root) as url:
+            yield url, lambda: None
+        return
+    folder = root / "ceph"
+    try:
+        cluster = ceph.up(folder, ("one",))
+        yield f"{cluster.urls['one']}/{BUCKET}", lambda: _upload(cluster, root)
+    finally:
+        ceph.down(folder)
+
+
+def _upload(cluster: Any, root: Path) -> None:
+    """Upload the folders to a public bucket; of the links, only those that are read first."""
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=cluster.urls["one"],
+        aws_access_key_id=cluster.access_key,
+        aws_secret_access_key=cluster.secret_key,
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket=BUCKET, ACL="public-read")
+    for folder in ("served", "many-served"):
+        first: dict[int, str] = {}
+        for path in sorted((root / folder).iterdir()):
+            key, inode = f"{folder}/{path.name}", path.stat().st_ino
+            if inode in first:
+                source = {"Bucket": BUCKET, "Key": first[inode]}
+                client.copy_object(Bucket=BUCKET, Key=key, CopySource=source, ACL="public-read")
+            else:
+                client.upload_file(str(path), BUCKET, key, ExtraArgs={"ACL": "public-read"})
+                first[inode] = key
+
+
+def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=12, help="scenes of the training split")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--server", choices=("nginx", "ceph"), default="nginx")
+    parser.add_argument("--train", action="store_true", help="train, too")
+    parser.add_argument("--worker", choices=("files", "stream", "first"), help=argparse.SUPPRESS)
+    parser.add_argument("--registry", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    main()
