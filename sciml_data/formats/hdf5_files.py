@@ -146,32 +146,37 @@ def open_netcdf(
 
 
 @contextmanager
-def open_remote(
-    file: Any, place: str, *, error: type[SciMLDataError] = ConversionError
-) -> Iterator[h5py.File]:
+def open_remote(file: Any, place: str) -> Iterator[h5py.File]:
     """Open a ready file on a mirror, of which every byte is checked when it is read.
 
+    Values may be used after the context: its end raises an error if some could not be read.
+
     Args:
-        file: binary stream with positions; its attribute `error` is why a read failed.
+        file: binary stream with positions; its `require_complete` raises the error of a read.
         place: name of the file in messages.
-        error: class of the error.
 
     Raises:
-        SciMLDataError: a read failed, or of the given class: the file cannot be read as HDF5.
+        SciMLDataError: a read failed.
+        ConversionError: the file cannot be read as HDF5.
     """
     try:
-        with report_damage(place, error), h5py.File(file, "r") as opened:
+        with report_damage(place, ConversionError), h5py.File(file, "r") as opened:
             yield opened
-    except SciMLDataError as damage:
-        raise getattr(file, "error", None) or damage from None
+    except ConversionError:
+        file.require_complete()
+        raise
+    file.require_complete()
 
 
-def open_remote_netcdf(file: Any, place: str, *, chunks: Any = None) -> xr.Dataset:
+def open_remote_netcdf(
+    file: Any, place: str, *, engine: type[BackendEntrypoint], chunks: Any = None
+) -> xr.Dataset:
     """Open a ready file on a mirror lazily.
 
     Args:
         file: as in `open_remote`.
         place: name of the file in messages.
+        engine: that reads the file and checks each value.
         chunks: as in `xarray.open_dataset`.
 
     Raises:
@@ -181,9 +186,12 @@ def open_remote_netcdf(file: Any, place: str, *, chunks: Any = None) -> xr.Datas
 
     try:
         with report_damage(place, ConversionError):
-            return xr.open_dataset(file, engine="h5netcdf", chunks=chunks)
-    except SciMLDataError as damage:
-        raise getattr(file, "error", None) or damage from None
+            dataset = xr.open_dataset(file, engine=engine, chunks=chunks)
+            file.require_complete()
+            return dataset
+    except ConversionError:
+        file.require_complete()
+        raise
     raise AssertionError  # `report_damage` ends nothing silently
 
 

@@ -8,6 +8,7 @@ does not name the file. So the status of the file is compared after each read.
 from __future__ import annotations
 
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,57 @@ class _CheckedArray(H5NetCDFArrayWrapper):
             raise _changed(store, reason) from error
         if _state(store.path) != store.state:  # afterwards: these values are those of the check
             raise _changed(store, "it was written to or removed after it was opened")
+        return values
+
+
+class RemoteEngine(StoreBackendEntrypoint):
+    """The engine `h5netcdf` of xarray, for ready files on a mirror."""
+
+    def open_dataset(self, filename_or_obj: Any, *, group: None = None, **decoding: Any) -> Dataset:
+        """Open a remote ready file.
+
+        Args:
+            filename_or_obj: a `RemoteFile`.
+            group: None; ready files have no groups.
+            **decoding: keywords of `xarray.open_dataset`.
+        """
+        store = _RemoteStore.open(filename_or_obj, group=group)
+        store.remote = filename_or_obj
+        # Also at the end of the process: HDF5 would read by a stream that does not exist any more,
+        # and end it by a segmentation fault. The traceback of an error may hold a file until then.
+        weakref.finalize(store, store._manager.close)  # noqa: SLF001
+        try:
+            return super().open_dataset(store, **decoding)
+        except BaseException:
+            store.close()
+            raise
+
+
+class _RemoteStore(H5NetCDFStore):
+    """A ready file on a mirror; its values are instances of `_RemoteArray`."""
+
+    remote: Any  # the stream that HDF5 reads; its `error` is why bytes are missing
+
+    def open_store_variable(self, name: str, var: Any) -> Variable:
+        """Return a variable whose values are read on access."""
+        variable = super().open_store_variable(name, var)  # type: ignore[no-untyped-call]
+        values = LazilyIndexedArray(_RemoteArray(name, self))  # type: ignore[no-untyped-call]
+        return Variable(variable.dims, values, variable.attrs, variable.encoding)
+
+
+class _RemoteArray(H5NetCDFArrayWrapper):
+    """Values of a variable in a ready file on a mirror."""
+
+    __slots__ = ()
+
+    def _getitem(self, key: Any) -> Any:
+        remote = self.datastore.remote
+        try:
+            values = super()._getitem(key)  # type: ignore[no-untyped-call]
+        except (OSError, RuntimeError):
+            remote.require_complete()
+            raise
+        remote.require_complete()
         return values
 
 

@@ -344,8 +344,10 @@ def _opened(path: Path, remote: ChunkReader | None) -> xr.Dataset:
     """Open a file lazily."""
     if remote is not None:
         from sciml_data.formats.hdf5_files import open_remote_netcdf
+        from sciml_data.ready.lazy_values import RemoteEngine
 
-        return open_remote_netcdf(remote.open(remote.name_of(path)), path.name, chunks={})
+        file = remote.open(remote.name_of(path))
+        return open_remote_netcdf(file, path.name, engine=RemoteEngine, chunks={})
     from sciml_data.formats import open_netcdf
     from sciml_data.ready.lazy_values import ReadyEngine
 

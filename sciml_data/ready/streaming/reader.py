@@ -217,15 +217,21 @@ def _matches(digest: str) -> Callable[[bytes], bool]:
 
 
 class RemoteFile(io.RawIOBase):
-    """A remote ready file as h5py reads it: a stream with positions."""
+    """A remote ready file as h5py reads it: a stream with positions.
+
+    HDF5 gets zeros in place of bytes that cannot be read, because it is not made for exceptions in
+    the middle of a read. So whoever reads values calls `require_complete` before they are used. The
+    error stays: HDF5 may keep the zeros.
+    """
+
+    mode = "rb"  # as xarray expects of a stream
 
     def __init__(self, reader: ChunkReader, path: str) -> None:
         """Take the reader and the path of the file."""
         self._reader = reader
         self._path = path
         self._at = 0
-        # HDF5 knows only that a read failed; the reason is raised afterwards.
-        self.error: Exception | None = None
+        self._error: FetchError | VerificationError | None = None
 
     def __reduce__(self) -> tuple[type[RemoteFile], tuple[ChunkReader, str]]:
         return RemoteFile, (self._reader, self._path)
@@ -253,9 +259,19 @@ class RemoteFile(io.RawIOBase):
         """Fill a buffer from the position on, and return the number of bytes."""
         try:
             content = self._reader.read(self._path, self._at, len(buffer))
-        except FetchError as error:
-            self.error = error
-            raise
+        except (FetchError, VerificationError) as error:
+            self._error = error
+            content = bytes(len(buffer))
         buffer[: len(content)] = content
         self._at += len(content)
         return len(content)
+
+    def require_complete(self) -> None:
+        """Raise the error of the first read that failed.
+
+        Raises:
+            FetchError: no mirror sent a block with the right bytes.
+            VerificationError: the index is damaged.
+        """
+        if self._error is not None:
+            raise self._error

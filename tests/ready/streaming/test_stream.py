@@ -227,6 +227,49 @@ def test_a_gateway_that_is_gone_is_a_sentence_with_the_next_command(
         lazy["reflectance"].load()
 
 
+LAZY = """
+import sys
+from pathlib import Path
+from sciml_data.errors import FetchError
+from sciml_data.home import find_home
+from sciml_data.ready import open_ready
+from sciml_data.ready.streaming import open_stream
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.layout import Registry
+from sciml_data.transfer import RetryPolicy
+registry, home, mirror = sys.argv[1:]
+streamed = open_stream(
+    load_descriptor(Registry(Path(registry)), "cloud_slstr_ds1"), find_home(home),
+    mirrors=[mirror], retry=RetryPolicy(tries=1, last_tries=1),
+)
+lazy = open_ready(streamed, split="training")
+print("opened", flush=True)
+sys.stdin.readline()
+try:
+    lazy["reflectance"].load()
+except FetchError:
+    print("refused")
+"""
+
+
+def test_a_process_whose_lazy_values_failed_ends_as_usual(
+    published: Published, tmp_path: Path
+) -> None:
+    arguments = [str(published.registry.root), str(tmp_path / "home")]
+    with nginx(tmp_path / "nginx", published.folder) as url:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAZY, *arguments, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "opened\n"
+
+    output, _ = process.communicate("\n", timeout=300)
+    assert (output, process.returncode) == ("refused\n", 0)
+
+
 def test_a_gateway_that_comes_back_is_asked_again(published: Published, tmp_path: Path) -> None:
     up, waits = tmp_path / "up", []
     up.touch()
