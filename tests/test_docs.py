@@ -21,8 +21,8 @@ COMMANDS = sorted(
     {
         line.split("#")[0].strip().removeprefix("$ ")
         for path in DOCUMENTS
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if re.match(r"( {4}|\$ )?sciml-data [a-z]", line.rstrip("\\"))
+        for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        if re.match(r"( {4}|\$ )?sciml-data [a-z]", line)
     }
 )
 
