@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sciml_data.cli import completion
-from sciml_data.cli.list_ import expected_bytes
 from sciml_data.cli.options import home_option, registry_option, version_option
 from sciml_data.cli.program import Verb
 from sciml_data.progress import format_bytes
@@ -79,6 +78,8 @@ def to_facts(descriptor: Descriptor, versions: list[str]) -> dict[str, Any]:
         descriptor: of the version.
         versions: all versions of the dataset.
     """
+    from sciml_data.registry import expected_bytes
+
     document, manifest = descriptor.document, descriptor.manifest
     live = descriptor.live
     return {

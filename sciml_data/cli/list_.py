@@ -90,7 +90,7 @@ def _dataset_rows(
     registry: Registry, name: str, version: str, words: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of a version, if it has all words."""
-    from sciml_data.registry import load_descriptor
+    from sciml_data.registry import expected_bytes, load_descriptor
 
     descriptor = load_descriptor(registry, name, version)
     document, manifest = descriptor.document, descriptor.manifest
@@ -124,15 +124,6 @@ def _benchmark_rows(
             "title": task.title,
             "registry": _other(task.folder.parents[1]),
         }
-
-
-def expected_bytes(expected: Mapping[str, Any]) -> int | None:
-    """Return the size that an unpinned version should have; None where it is not known."""
-    groups = expected.get("files", {}).values()
-    if groups and all({"count", "bytes_each"} <= group.keys() for group in groups):
-        return sum(int(group["count"]) * int(group["bytes_each"]) for group in groups)
-    total = expected.get("total_bytes")
-    return (int(total["least"]) + int(total["most"])) // 2 if total else None
 
 
 def size_text(row: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from .descriptor import (
     profile_problems,
     read_descriptor,
 )
+from .expected import expected_bytes
 from .layout import (
     LIVE,
     REGISTRY_VARIABLE,
@@ -75,6 +76,7 @@ __all__ = [
     "clashes",
     "descriptor_of",
     "examine_descriptor",
+    "expected_bytes",
     "find_registry",
     "hash_file",
     "html_table",

@@ -19,21 +19,21 @@ from sciml_data import __version__
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 from sciml_data.home import Home, read_json, why_not_plain
 from sciml_data.metadata.html import template_environment
-from sciml_data.registry.descriptor import Descriptor
 from sciml_data.results.mlperf_log import Submitter, log_text
 from sciml_data.site import dataset_pages, run_pages
 from sciml_data.site.benchmark_pages import benchmark_page, formal_page
 from sciml_data.site.benchmark_pages import files_beside as benchmark_files
 from sciml_data.site.content import Content, Run
 from sciml_data.site.dataset_pages import Version
-from sciml_data.site.frame import INDEX, Frame, Page, asset_files
+from sciml_data.site.frame import Frame, Page, asset_files
 from sciml_data.site.index_pages import index_page, runs_page
-from sciml_data.site.pictures import dataset_picture
+from sciml_data.site.pictures import Picture, dataset_picture
 
 logger = logging.getLogger(__name__)
 
 LIST_NAME = "site-files.json"  # the files of a build, which the next build replaces
 SITEMAP_NAME = "sitemap.xml"
+PICTURES = "pictures"  # folder of the overviews of datasets
 NO_JEKYLL = ".nojekyll"  # makes GitHub Pages serve the files as they are
 Log = Callable[[str], None]
 
@@ -77,12 +77,19 @@ def site_files(
     files = {**asset_files(), NO_JEKYLL: b""}
     pages: list[Page] = []
     versions: list[Version] = []
+    pictures: dict[str, tuple[Picture, str]] = {}
     for descriptor in content.datasets:
         log(f"dataset {descriptor.dataset} {descriptor.version}")
-        version, page, beside = _dataset(descriptor, content, home, options)
+        version = dataset_pages.assess_version(descriptor)
+        picture, reason = dataset_picture(descriptor, home, is_made=options.are_samples_made)
+        if picture is not None:
+            path = _picture_path(version, picture, files)
+            files[path] = picture.content
+            pictures[version.path] = picture, path
         versions.append(version)
-        pages.append(page)
-        files |= beside
+        files |= dataset_pages.files_beside(version)
+        drawn = pictures.get(version.path)
+        pages.append(dataset_pages.dataset_page(version, content, drawn, no_picture=reason))
     for task in content.tasks:
         pages += [benchmark_page(task, content), formal_page(task, content)]
         files |= benchmark_files(task, content)
@@ -90,7 +97,7 @@ def site_files(
         mlperf_log, no_log = _mlperf_log(run, options.submitter)
         files |= run_pages.files_beside(run, content, log=mlperf_log)
         pages.append(run_pages.run_page(run, content, log=mlperf_log, no_log=no_log))
-    pages += [runs_page(content), index_page(content, versions)]
+    pages += [runs_page(content), index_page(content, versions, pictures)]
     files |= {page.path: frame.render(page).encode("utf-8") for page in pages}
     if options.base_url is not None:
         files[SITEMAP_NAME] = _sitemap(frame, pages)
@@ -136,17 +143,13 @@ def write_site(files: Mapping[str, bytes], target: Path) -> None:
     _write(target / LIST_NAME, _list_text(files).encode("utf-8"))
 
 
-def _dataset(
-    descriptor: Descriptor, content: Content, home: Home, options: SiteOptions
-) -> tuple[Version, Page, dict[str, bytes]]:
-    """Return a version, its page, and the files beside the page."""
-    version = dataset_pages.assess_version(descriptor)
-    files = dataset_pages.files_beside(version)
-    picture, reason = dataset_picture(descriptor, home, is_made=options.are_samples_made)
-    if picture is not None:
-        files[version.path.removesuffix(INDEX) + picture.name] = picture.content
-    page = dataset_pages.dataset_page(version, content, picture=picture, no_picture=reason)
-    return version, page, files
+def _picture_path(version: Version, picture: Picture, files: Mapping[str, bytes]) -> str:
+    """Return where a picture is stored: once for all versions that have the same picture."""
+    dataset = version.facts.dataset
+    path = f"{PICTURES}/{dataset}.webp"
+    if files.get(path, picture.content) != picture.content:
+        path = f"{PICTURES}/{dataset}-{version.facts.version}.webp"
+    return path
 
 
 def _mlperf_log(run: Run, submitter: Submitter | None) -> tuple[str | None, str]:

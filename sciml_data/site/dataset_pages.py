@@ -50,14 +50,18 @@ def assess_version(descriptor: Descriptor) -> Version:
 
 
 def dataset_page(
-    version: Version, content: Content, *, picture: Picture | None, no_picture: str
+    version: Version,
+    content: Content,
+    drawn: tuple[Picture, str] | None,
+    *,
+    no_picture: str,
 ) -> Page:
     """Return the page of a version.
 
     Args:
         version: the version.
         content: everything else that has a page.
-        picture: picture of the version's sample, or None.
+        drawn: overview of the version and its path in the site, or None.
         no_picture: the reason why there is no picture.
     """
     facts = version.facts
@@ -73,7 +77,8 @@ def dataset_page(
             "landing": version.landing,
             "report": version.report,
             "fair_table": fair_table(version.report),
-            "picture": picture,
+            "picture": drawn[0] if drawn else None,
+            "picture_path": drawn[1] if drawn else "",
             "no_picture": no_picture,
             "benchmarks": [
                 (task.title, benchmark_path(task.name))

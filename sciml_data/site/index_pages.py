@@ -1,14 +1,16 @@
-"""The first page, with a search over the site and lists of everything; and the page of all runs."""
+"""The first page, with a search and a card for everything; and the page of all runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
 from sciml_data.bench.task.task import Task
 from sciml_data.metadata.addresses import Identity
+from sciml_data.registry.expected import expected_bytes
 from sciml_data.site.content import Content
 from sciml_data.site.dataset_pages import Version
 from sciml_data.site.frame import (
@@ -19,8 +21,9 @@ from sciml_data.site.frame import (
     relative_link,
     run_path,
 )
+from sciml_data.site.pictures import Picture
 from sciml_data.site.record_tables import run_table
-from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, format_size, make_table
+from sciml_data.site.tables import Cell, Column, Table, format_size, make_table
 
 LINK = Markup('<a href="{}">{}</a> <span class="about">{}</span>')
 NEWEST_RUNS = 10  # on the first page; all runs have a page of their own
@@ -30,7 +33,31 @@ DESCRIPTION = (
 )
 
 
-def index_page(content: Content, versions: Sequence[Version]) -> Page:
+@dataclass(frozen=True)
+class Card:
+    """A dataset or a benchmark on the first page.
+
+    Attributes:
+        name: its id.
+        title: what it is.
+        path: of its page.
+        facts: short texts: size, files, versions, runs.
+        picture: its overview, or None.
+        picture_path: path of the picture in the site.
+    """
+
+    name: str
+    title: str
+    path: str
+    facts: tuple[str, ...]
+    picture: Picture | None
+    picture_path: str
+
+
+Pictures = Mapping[str, tuple[Picture, str]]  # path of a version's page -> picture and its path
+
+
+def index_page(content: Content, versions: Sequence[Version], pictures: Pictures) -> Page:
     """Return the first page."""
     newest = content.runs[:NEWEST_RUNS]
     return Page(
@@ -41,7 +68,8 @@ def index_page(content: Content, versions: Sequence[Version]) -> Page:
         values={
             "lead": DESCRIPTION,
             "datasets": _dataset_table(versions) if versions else None,
-            "benchmarks": _benchmark_table(content) if content.tasks else None,
+            "dataset_cards": _dataset_cards(versions, pictures),
+            "benchmark_cards": _benchmark_cards(content, versions, pictures),
             "runs": run_table("Newest runs", newest, HOME_PATH) if newest else None,
             "run_count": len(content.runs),
             "all_runs": RUNS_PATH,
@@ -87,36 +115,84 @@ def _dataset_table(versions: Sequence[Version]) -> Table:
 
 def _dataset_row(version: Version) -> list[Cell | str]:
     facts, report = version.facts, version.report
-    size = "not known" if facts.total_bytes is None else format_size(facts.total_bytes)
     link = LINK.format(relative_link(HOME_PATH, version.path), facts.dataset, facts.title)
     return [
         Cell(link, facts.dataset),
         facts.version,
-        Cell(size, facts.total_bytes),
+        Cell(_size_text(version), _size_key(version)),
         "live" if facts.is_live else "no" if facts.manifest_digest is None else "yes",
         "; ".join(licence.label for licence in facts.licences),
         Cell(f"{report.passed} of {report.checked}", report.passed / report.checked),
     ]
 
 
-def _benchmark_table(content: Content) -> Table:
-    columns: Columns = [
-        "benchmark", "dataset", "headline split", "headline metric", Column("runs", is_number=True),
-    ]  # fmt: skip
-    rows: Rows = []
+def _dataset_cards(versions: Sequence[Version], pictures: Pictures) -> list[Card]:
+    """Return a card for each dataset, of its newest version; the others are facts of the card."""
+    newest = {version.facts.dataset: version for version in versions if not version.facts.is_live}
+    for version in versions:
+        newest.setdefault(version.facts.dataset, version)
+    cards = []
+    for name, version in sorted(newest.items()):
+        of_dataset = [other.facts.version for other in versions if other.facts.dataset == name]
+        facts = [_size_text(version), *_files_text(version)]
+        facts += [f"versions {', '.join(of_dataset)}"] if len(of_dataset) > 1 else []
+        cards.append(_card(name, version.facts.title, version.path, facts, pictures))
+    return cards
+
+
+def _benchmark_cards(
+    content: Content, versions: Sequence[Version], pictures: Pictures
+) -> list[Card]:
+    """Return a card for each benchmark, with the overview of its first dataset."""
+    of_data = {(version.facts.dataset, version.facts.version): version for version in versions}
+    cards = []
     for task in content.tasks:
-        address = relative_link(HOME_PATH, benchmark_path(task.name))
-        rows.append(
-            [
-                Cell(LINK.format(address, task.name, task.title), task.name),
-                f"{task.dataset} {task.version}",
-                task.headline_split,
-                task.headline_metric or "none named",
-                str(len(content.runs_of(task.name))),
-            ]
-        )
-    caption = "Benchmarks, with what ranks their runs"
-    return make_table(caption, columns, rows, is_sortable=True)
+        version = of_data.get((task.dataset, task.version))
+        size = f" ({_size_text(version)})" if version else ""
+        facts = [f"data {task.dataset}{size}", *_metric_text(task)]
+        count = len(content.runs_of(task.name))
+        facts += [f"{count} {'run' if count == 1 else 'runs'} on this site"] if count else []
+        path = version.path if version else ""
+        card = _card(task.name, task.title, path, facts, pictures)
+        cards.append(replace(card, path=benchmark_path(task.name)))
+    return cards
+
+
+def _card(name: str, title: str, page: str, facts: Sequence[str], pictures: Pictures) -> Card:
+    picture, path = pictures.get(page, (None, ""))
+    return Card(name, title, page, tuple(facts), picture, path)
+
+
+def _size_text(version: Version) -> str:
+    """Return the size of a version; "about" where it is only expected."""
+    facts = version.facts
+    if facts.total_bytes is not None:
+        return format_size(facts.total_bytes)
+    if facts.is_live:
+        return "size by period"
+    expected = expected_bytes(version.landing.descriptor.expected)
+    return "size not published" if expected is None else f"about {format_size(expected)}"
+
+
+def _size_key(version: Version) -> int | None:
+    total = version.facts.total_bytes
+    return expected_bytes(version.landing.descriptor.expected) if total is None else total
+
+
+def _files_text(version: Version) -> list[str]:
+    count = len(version.facts.files)
+    return [f"{count:,} file{'s' if count > 1 else ''}"] if count else []
+
+
+def _metric_text(task: Task) -> list[str]:
+    """Return the headline metric and which scores are better."""
+    name = task.headline_metric
+    metric = next((one for one in task.metrics if one.id == (name or "").partition(".")[0]), None)
+    if not name:
+        return []
+    if metric is None:
+        return [name]
+    return [f"{name}, {'lower' if metric.lower_is_better else 'higher'} is better"]
 
 
 def _search_entries(content: Content, versions: Sequence[Version]) -> Iterator[dict[str, str]]:

@@ -116,13 +116,54 @@ def _lower_is_better(record: Record) -> dict[str, bool]:
 
 
 def headline_table(record: Record) -> Table | None:
-    """Return the headline metric, a row for each part; None if the benchmark names none."""
+    """Return the headline metric, a row for each part; None if the benchmark names none.
+
+    Baselines are in the order of their last scores, so that the best is beside the model.
+    """
     key = record["benchmark"]["headline_metric"]
     rows = [row for row in record["metrics"] if row_key(row) == key]
     if not rows:
         return None
     names = [row["part"] for row in rows]
-    return _score_table(record, rows, f"Headline metric {key}", "part", names)
+    sign = 1 if _lower_is_better(record)[rows[-1]["metric_id"]] else -1
+    last = {name: score for name, score in rows[-1]["baselines"].items() if score is not None}
+    ordered = sorted(last, key=lambda name: sign * last[name])
+    caption = f"Headline metric {key}"
+    return _score_table(record, rows, caption, "part", names, first_baselines=ordered)
+
+
+def headline_legend(record: Record) -> str:
+    """Return what the headline metric is, and which scores are better; "" without one."""
+    key = record["benchmark"]["headline_metric"] or ""
+    metric = _definitions(record).get(key.partition(".")[0])
+    if metric is None:
+        return ""
+    unit = "" if metric["metric_unit"] in (None, "", "1") else f", in {metric['metric_unit']}"
+    return f"{key}: {metric['metric_name']}{unit}; {_direction(metric)}."
+
+
+def metric_table(record: Record) -> Table:
+    """Return what each metric is, its unit, its bounds and which scores are better."""
+    rows: Rows = [
+        [name, metric["metric_name"], metric["metric_unit"], _direction(metric), _bounds(metric)]
+        for name, metric in _definitions(record).items()
+    ]
+    return make_table("Metrics", ["metric", "what it is", "unit", "better", "bounds"], rows)
+
+
+def _definitions(record: Record) -> dict[str, Record]:
+    return {metric["metric_id"]: metric for metric in record["metric_definitions"]}
+
+
+def _direction(metric: Record) -> str:
+    return "lower is better" if metric["lower_is_better"] else "higher is better"
+
+
+def _bounds(metric: Record) -> str:
+    low, high = (
+        "none" if metric[end] is None else f"{metric[end]:g}" for end in ("min_score", "max_score")
+    )
+    return f"{low} to {high}"
 
 
 def interval_table(record: Record) -> Table | None:
@@ -228,10 +269,17 @@ def epoch_table(record: Record) -> Table:
 
 
 def _score_table(
-    record: Record, rows: Sequence[Record], caption: str, first_column: str, names: Sequence[str]
+    record: Record,
+    rows: Sequence[Record],
+    caption: str,
+    first_column: str,
+    names: Sequence[str],
+    *,
+    first_baselines: Sequence[str] = (),
 ) -> Table:
     """Return a table of the model's scores and those of each baseline; `names` are the rows'."""
-    baselines = list(dict.fromkeys(name for row in rows for name in row["baselines"]))
+    found = (name for row in rows for name in row["baselines"])
+    baselines = list(dict.fromkeys([*first_baselines, *found]))
     methods = (record["model"]["name"], *baselines)
     lower = _lower_is_better(record)
     cells: Rows = []

@@ -36,7 +36,8 @@ LOG_NAME = "mlperf-log.txt"
 # Form of the export -> name of its file beside the page of a run.
 RUN_FILES = {"croissant-task": "croissant-task.json", "spdx": "spdx.json"}
 CONTENTS = (
-    ("scores", "Scores"), ("curve", "Curve"), ("figures", "Figures"),
+    ("headline", "Headline"), ("curve", "Curve"), ("figures", "Figures"),
+    ("scores", "All scores"),
     ("repeat", "How to repeat it"),
     ("machine", "Machine"), ("record", "Record"), ("log", "MLPerf log"),
 )  # fmt: skip
@@ -118,6 +119,8 @@ def _exports(record: Record) -> Mapping[str, str]:
 def _score_values(record: Record) -> dict[str, Any]:
     return {
         "headline": record_tables.headline_table(record),
+        "legend": record_tables.headline_legend(record),
+        "metrics": record_tables.metric_table(record),
         "intervals": record_tables.interval_table(record),
         "parts_tables": record_tables.part_tables(record),
         "failures": record_tables.failures(record),
