@@ -126,7 +126,7 @@ def board_html(task: Task, content: Content) -> tuple[Markup, CallError | None]:
         rows = board_rows([run.record for run in runs], published, submitters=submitters)
     except CallError as error:
         return Markup(), error
-    html = to_html(rows, run_address=addresses.get)
+    html = to_html(rows, run_address=addresses.get, heading="Board")
     return Markup(html), None  # noqa: S704 - the board's own template escapes all texts
 
 

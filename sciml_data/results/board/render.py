@@ -74,7 +74,11 @@ def to_markdown(rows: Iterable[Row]) -> str:
 
 
 def to_html(
-    rows: Iterable[Row], *, is_page: bool = False, run_address: Address | None = None
+    rows: Iterable[Row],
+    *,
+    is_page: bool = False,
+    run_address: Address | None = None,
+    heading: str = "",
 ) -> str:
     """Return a board as HTML that loads nothing from elsewhere.
 
@@ -83,13 +87,17 @@ def to_html(
         is_page: return a whole page instead of sections to be included in one; sections have
             headings of levels 2 and 3.
         run_address: makes the ids of runs links.
+        heading: of each section; "" takes the name of the benchmark.
     """
     from sciml_data.metadata.html import template_environment
+    from sciml_data.results.board.html_tables import html_tables
 
     environment = template_environment("sciml_data.results.board")
     template = environment.get_template("page.html" if is_page else "board.html")
     return template.render(
         benchmarks=list(tables(rows)),
+        html_tables=html_tables,
+        heading=heading,
         run_address=run_address or (lambda _run_id: None),
         shown_digits=SHORT_ID,
         empty=EMPTY,

@@ -10,7 +10,7 @@ import pytest
 
 from sciml_data.results.board import Row, board_rows, to_html
 from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
-from sciml_data.results.board.table import EMPTY, MEASURED_COLUMNS
+from sciml_data.results.board.table import EMPTY
 from tests.support.board_samples import a_run, repeats
 
 html5lib = pytest.importorskip("html5lib")
@@ -73,22 +73,58 @@ def test_every_table_has_a_caption_and_scopes() -> None:
 
 def test_numbers_have_a_value_to_sort_by() -> None:
     first, *_ = parse(to_html(rows(), is_page=True)).iter("table")
-    titles = [column.title for column in MEASURED_COLUMNS]
-    median = titles.index("Median ± std")
+    median = heads(first).index("Median ± std")
 
     assert first.find("thead")[0][median].get("data-sort") == "number"
     assert [line[median].get("data-value") for line in first.find("tbody")] == ["0.2", "0.4"]
 
 
+def heads(table: Any) -> list[str]:
+    """Return the headings of a table, without the smaller text below them."""
+    return [(head.text or "").strip() for head in table.find("thead")[0]]
+
+
+def test_the_best_baseline_is_beside_the_score_and_what_rows_share_is_said_once() -> None:
+    page = parse_fragment(to_html(rows()))
+    first = next(iter(page.iter("table")))
+    facts = [words(one) for one in next(iter(page.iter("dl")))]
+
+    assert heads(first)[:3] == ["Model", "Median ± std", "Best baseline"]
+    assert "Dataset" not in heads(first)
+    assert facts[facts.index("Data") + 1] == "real"
+    assert {"Dataset", "Manifest", "State"} <= set(facts)
+
+
+def test_published_scores_are_one_table_of_models_and_measures() -> None:
+    measured, *_ = board_rows(repeats([0.2]))
+    source = Publication("a paper", SOURCE, "0.1 at best", "other data")
+    published = [
+        replace(
+            measured, kind=PUBLISHED, state=NOT_RESCORED, published=source, rank=None, ranked=None,
+            metric=replace(measured.metric, name=f"error of the sum, {window}", key=key),
+            made_by=replace(measured.made_by, model=model),
+        )
+        for model in ("LSTM", "Transformer")
+        for window, key in (("2 weeks", "rmse.a"), ("4 years", None))
+    ]  # fmt: skip
+    (table,) = parse_fragment(to_html(published)).iter("table")
+
+    assert heads(table) == ["Model", "2 weeks", "4 years"]
+    assert [words(line[0]).split()[0] for line in table.find("tbody")] == ["LSTM", "Transformer"]
+    assert to_html(published).count("other data") == 1
+
+
 def test_a_synthetic_row_stands_in_a_table_that_says_so() -> None:
     page = parse(to_html(rows(), is_page=True))
+    captions = [words(table.find("caption")) for table in page.iter("table")]
+    origins = []
+    for facts in page.iter("dl"):
+        texts = [words(one) for one in facts]
+        origins += [texts[texts.index("Data") + 1]]
 
-    for table in page.iter("table"):
-        column = [column.title for column in MEASURED_COLUMNS].index("Data")
-        is_synthetic = words(table.find("caption")).endswith("synthetic samples")
-        found = {words(line[column]) for line in table.find("tbody")}
-        assert ("synthetic" in found) == is_synthetic
-        assert not is_synthetic or {"synthetic"} == found
+    assert len(captions) == len(origins) == 3
+    for caption, origin in zip(captions, origins, strict=True):
+        assert caption.endswith("synthetic samples") == ("synthetic" in origin)
     assert any(words(one).startswith("SYNTHETIC DATA") for one in page.iter("strong"))
 
 
