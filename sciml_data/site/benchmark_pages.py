@@ -27,6 +27,7 @@ from sciml_data.site.frame import (
     relative_link,
     run_path,
 )
+from sciml_data.site.pictures import Picture
 from sciml_data.site.record_tables import headline_row, run_table
 from sciml_data.site.tables import Cell, Column, Columns, Rows, Table, format_score, make_table
 
@@ -51,8 +52,14 @@ class ComparableRuns:
     baselines: Table | None
 
 
-def benchmark_page(task: Task, content: Content) -> Page:
-    """Return the page of a benchmark."""
+def benchmark_page(task: Task, content: Content, drawn: tuple[Picture, str] | None = None) -> Page:
+    """Return the page of a benchmark.
+
+    Args:
+        task: the benchmark.
+        content: everything else that has a page.
+        drawn: overview of its first dataset and the picture's path in the site, or None.
+    """
     path, runs = benchmark_path(task.name), content.runs_of(task.name)
     board, refusal = board_html(task, content)
     return Page(
@@ -63,6 +70,8 @@ def benchmark_page(task: Task, content: Content) -> Page:
         trail=(("Benchmarks", f"{HOME_PATH}#benchmarks"), (task.name, "")),
         values={
             "task": task,
+            "picture": drawn[0] if drawn else None,
+            "picture_path": drawn[1] if drawn else "",
             "exports": BENCHMARK_FILES,
             "formal": FORMAL_NAME,
             "board": board,
@@ -277,10 +286,10 @@ def _dataset_links(task: Task, content: Content) -> list[tuple[str, str]]:
 def _contents(*, has_runs: bool) -> list[tuple[str, str]]:
     return [
         ("task", "Task"),
-        ("needs", "What a run needs"),
         ("board-1", "Board"),
         ("runs", "Runs"),
         *([("curves", "Curves and baselines")] if has_runs else []),
+        ("needs", "What a run needs"),
         ("splits", "Splits"),
         ("metrics", "Metrics"),
         ("targets", "Targets"),

@@ -25,7 +25,7 @@ from sciml_data.site.benchmark_pages import benchmark_page, formal_page
 from sciml_data.site.benchmark_pages import files_beside as benchmark_files
 from sciml_data.site.content import Content, Run
 from sciml_data.site.dataset_pages import Version
-from sciml_data.site.frame import Frame, Page, asset_files
+from sciml_data.site.frame import Frame, Page, asset_files, dataset_path
 from sciml_data.site.index_pages import index_page, runs_page
 from sciml_data.site.pictures import Picture, dataset_picture
 
@@ -91,7 +91,8 @@ def site_files(
         drawn = pictures.get(version.path)
         pages.append(dataset_pages.dataset_page(version, content, drawn, no_picture=reason))
     for task in content.tasks:
-        pages += [benchmark_page(task, content), formal_page(task, content)]
+        drawn = pictures.get(dataset_path(task.dataset, task.version))
+        pages += [benchmark_page(task, content, drawn), formal_page(task, content)]
         files |= benchmark_files(task, content)
     for run in content.runs:
         mlperf_log, no_log = _mlperf_log(run, options.submitter)

@@ -175,35 +175,31 @@ def interval_table(record: Record) -> Table | None:
     rows = [row for row in record["metrics"] if row_key(row) == key and "interval" in row]
     if not rows:
         return None
-    baselines = list(dict.fromkeys(name for row in rows for name in row["comparisons"]))
     cells: Rows = []
     for row in rows:
-        sampling = record["resampling"]["parts"][row["part"]]
+        sampling, part = record["resampling"]["parts"][row["part"]], row["part"]
         units = ", ".join(f"{count:,} ({kind})" for kind, count in sampling["units"].items())
         ends = row["interval"]
-        text = sampling["reason"] or NONE
-        cells.append(
-            [
-                row["part"],
-                Cell(format_score(row["score"]), row["score"]),
-                f"{format_score(ends['lower'])} to {format_score(ends['upper'])}" if ends else text,
-                units,
-                *(_comparison(row["comparisons"].get(name)) for name in baselines),
-            ]
-        )
+        text = f"{format_score(ends['lower'])} to {format_score(ends['upper'])}" if ends else ""
+        score = Cell(format_score(row["score"]), row["score"])
+        cells.append([part, "score", score, text or sampling["reason"] or NONE, units])
+        cells += [
+            [part, f"difference from {name}", *_comparison(paired)]
+            for name, paired in row["comparisons"].items()
+        ]
     columns: Columns = [
-        "part", Column("score", is_number=True), "95 % interval", "units",
-        *(f"difference from {name}" for name in baselines),
+        "part", "of", Column("value", is_number=True), "95 % interval", "verdict or units",
     ]  # fmt: skip
     return make_table(f"Intervals of {key}, by the units that the split holds out", columns, cells)
 
 
-def _comparison(paired: Record | None) -> str:
+def _comparison(paired: Record | None) -> list[Cell | Markup | str]:
     """Return a difference, the ends of its interval, and the verdict on the model."""
     if paired is None:
-        return NONE
+        return [NONE, NONE, NONE]
+    difference = Cell(f"{paired['difference']:+.3g}", paired["difference"])
     ends = f"{paired['lower']:+.3g} to {paired['upper']:+.3g}"
-    return f"{paired['difference']:+.3g} ({ends}): {paired['verdict']}"
+    return [difference, ends, paired["verdict"]]
 
 
 def part_tables(record: Record) -> list[Table]:

@@ -2,13 +2,13 @@
 
 A table of measured scores has the score, the best baseline and the verdict beside each model.
 Columns that have the same text in all rows become facts below the table. Scores of others become
-compact tables: a row for each model, a column for each measure, and facts on data and source once.
+compact tables: a row for each model, a column for each measure. Numbered notes name their data and
+source.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sciml_data.bench.scoring.metrics import MISSING
@@ -19,6 +19,8 @@ MODEL, RUNS = "Model", "Runs"
 UNDER_MODEL = ("Metric", "Split, part")  # below the name of the model
 LEAD = ("Median ± std", "Best baseline", "Beats it", "95 % interval", "Rank")  # beside it
 MEASURE, VALUE, REPORTED = "Measure", "Value", "Reported"  # of scores of others
+
+MIN_FILLED = 0.4  # share of cells with a value; a table of measures with fewer becomes a list
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,39 @@ class HtmlColumn:
     is_number: bool = False
 
 
+Facts = tuple[tuple[str, HtmlCell], ...]  # title and cell
+
+
 @dataclass(frozen=True)
 class HtmlTable:
-    """A table whose first cells name the rows, and facts (title, cell) of all its rows."""
+    """A table whose first cells name the rows.
+
+    Attributes:
+        caption: of the table.
+        columns: headings.
+        rows: cells.
+        facts: what all rows share.
+    """
 
     caption: str
     columns: tuple[HtmlColumn, ...]
     rows: tuple[tuple[HtmlCell, ...], ...]
-    facts: tuple[tuple[str, HtmlCell], ...]
+    facts: Facts = ()
 
 
-def html_tables(table: Table) -> list[HtmlTable]:
+@dataclass(frozen=True)
+class HtmlTables:
+    """The tables that show a table of a board, and numbered notes on data and source of rows."""
+
+    tables: tuple[HtmlTable, ...]
+    notes: tuple[Facts, ...] = ()
+
+
+def html_tables(table: Table) -> HtmlTables:
     """Return the tables of HTML that show a table of a board."""
     if all(row.kind == PUBLISHED for row in table.rows):
-        groups = list(_groups(table))
-        return [
-            _published(table, group, f", {number} of {len(groups)}" if len(groups) > 1 else "")
-            for number, group in enumerate(groups, start=1)
-        ]
-    return [_measured(table)]
+        return _published(table)
+    return HtmlTables((_measured(table),))
 
 
 def _measured(table: Table) -> HtmlTable:
@@ -90,49 +106,79 @@ def _measured(table: Table) -> HtmlTable:
     return HtmlTable(table.title, (first, *heads), rows, _facts(columns, shared, table.rows[0]))
 
 
-def _groups(table: Table) -> Iterator[list[Row]]:
-    """Yield the rows of others that share everything but model, measure and value."""
-    shared = [
-        column for column in table.columns if column.title not in (MODEL, MEASURE, VALUE, REPORTED)
-    ]
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in table.rows:
-        groups.setdefault(tuple(column.text(row) for column in shared), []).append(row)
-    yield from groups.values()
-
-
-def _published(table: Table, group: Sequence[Row], which: str) -> HtmlTable:
-    """Return a table of a row for each model and a column for each measure.
-
-    A second value of a model and a measure begins another row of the model.
-    """
+def _published(table: Table) -> HtmlTables:
+    """Return a table for each family of measures, and a note for each source and kind of data."""
     columns = {column.title: column for column in table.columns}
-    measures = list(dict.fromkeys((row.metric.name, *_place(row)) for row in group))
-    lines: list[tuple[str, dict[tuple[str, ...], HtmlCell]]] = []
-    for row in group:
-        model, measure = columns[MODEL].text(row), (row.metric.name, *_place(row))
-        free = (cells for name, cells in lines if name == model and measure not in cells)
+    shared = [title for title in columns if title not in (MODEL, MEASURE, VALUE, REPORTED)]
+    notes: dict[tuple[str, ...], Facts] = {}
+    numbers: list[int] = []  # the note of each row
+    for row in table.rows:
+        key = tuple(columns[title].text(row) for title in shared)
+        notes.setdefault(key, _facts(columns, shared, row))
+        numbers.append(list(notes).index(key) + 1)
+    families: dict[str, list[tuple[Row, int]]] = {}
+    for row, number in zip(table.rows, numbers, strict=True):
+        families.setdefault(row.metric.name.rpartition(", ")[0], []).append((row, number))
+    single = [name for name, rows in families.items() if name and len(rows) == 1]
+    for name in single:
+        families.setdefault("", []).extend(families.pop(name))
+    made = tuple(
+        _family(columns, f"{table.title}: {name}" if name else table.title, name, rows)
+        for name, rows in families.items()
+    )
+    return HtmlTables(made, tuple(notes.values()))
+
+
+def _family(
+    columns: Mapping[str, Column], caption: str, family: str, rows: Sequence[tuple[Row, int]]
+) -> HtmlTable:
+    """Return a table of a row for each model and note, and a column for each measure.
+
+    A second value of a model, a note and a measure begins another row.
+    """
+    measures = list(dict.fromkeys((row.metric.name, *_place(row)) for row, _ in rows))
+    lines: list[tuple[tuple[str, int], dict[tuple[str, ...], HtmlCell]]] = []
+    for row, number in rows:
+        name, measure = (columns[MODEL].text(row), number), (row.metric.name, *_place(row))
+        free = (cells for other, cells in lines if other == name and measure not in cells)
         cells = next(free, None)
         if cells is None:
             cells = {}
-            lines.append((model, cells))
+            lines.append((name, cells))
         text, reported = columns[VALUE].text(row), columns[REPORTED].text(row)
         about = "" if reported in (text, MISSING) else reported
         cells[measure] = HtmlCell(text, about, row.score.median if row.score else None)
-    prefix = _prefix([name for name, *_ in measures])
+    if len(rows) < MIN_FILLED * len(lines) * len(measures):
+        return _listed(columns, caption, rows)
     heads = [
-        HtmlColumn(name.removeprefix(prefix) or name, ", ".join(filter(None, place)), True)
+        HtmlColumn(name.removeprefix(f"{family}, "), ", ".join(filter(None, place)), True)
         for name, *place in measures
     ]
-    rows = tuple(
-        (HtmlCell(model), *(cells.get(measure, HtmlCell(MISSING)) for measure in measures))
-        for model, cells in lines
+    shown = tuple(
+        (
+            HtmlCell(model, f"note {number}"),
+            *(cells.get(measure, HtmlCell(MISSING)) for measure in measures),
+        )
+        for (model, number), cells in lines
     )
-    shared = [title for title in columns if title not in (MODEL, MEASURE, VALUE, REPORTED)]
-    facts = _facts(columns, shared, group[0])
-    if prefix:
-        facts = (("Measure", HtmlCell(prefix.rstrip(" ,:"))), *facts)
-    return HtmlTable(f"{table.title}{which}", (HtmlColumn(MODEL), *heads), rows, facts)
+    return HtmlTable(caption, (HtmlColumn(MODEL), *heads), shown)
+
+
+def _listed(
+    columns: Mapping[str, Column], caption: str, rows: Sequence[tuple[Row, int]]
+) -> HtmlTable:
+    """Return a table of a row for each value, for measures that few models share."""
+    heads = (HtmlColumn(MODEL), HtmlColumn(MEASURE), HtmlColumn(VALUE, is_number=True))
+    shown = tuple(
+        (
+            HtmlCell(columns[MODEL].text(row), f"note {number}"),
+            HtmlCell(row.metric.name, ", ".join(filter(None, _place(row)))),
+            HtmlCell(columns[VALUE].text(row), "", row.score.median if row.score else None),
+            HtmlCell(columns[REPORTED].text(row)),
+        )
+        for row, number in rows
+    )
+    return HtmlTable(caption, (*heads, HtmlColumn(REPORTED)), shown)
 
 
 def _place(row: Row) -> tuple[str, str]:
@@ -140,16 +186,7 @@ def _place(row: Row) -> tuple[str, str]:
     return (row.metric.key or "", row.data.part or "" if row.metric.key else "")
 
 
-def _prefix(names: Sequence[str]) -> str:
-    """Return what all names begin with, up to a comma or a colon; "" for one name."""
-    common = os.path.commonprefix(names) if len(names) > 1 else ""
-    end = max(common.rfind(", "), common.rfind(": "))
-    return common[: end + 2] if end > 0 else ""
-
-
-def _facts(
-    columns: Mapping[str, Column], titles: Sequence[str], row: Row
-) -> tuple[tuple[str, HtmlCell], ...]:
+def _facts(columns: Mapping[str, Column], titles: Sequence[str], row: Row) -> Facts:
     """Return the cells of a row that all rows share; missing ones are left out."""
     cells = ((title, _cell(columns[title], row)) for title in titles)
     return tuple((title, cell) for title, cell in cells if cell.text != MISSING)

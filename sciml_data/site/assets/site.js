@@ -42,9 +42,11 @@
       heading.removeAttribute("aria-sort");
       const button = document.createElement("button");
       button.type = "button";
-      button.append(...heading.childNodes);
+      // The arrow of the button is beside the title; smaller text below it is not in the button.
+      const isAbout = (node) => node.classList?.contains("about");
+      button.append(...[...heading.childNodes].filter((node) => !isAbout(node)));
       button.addEventListener("click", () => sort(table, heading, column));
-      heading.append(button);
+      heading.prepend(button);
     });
   }
 
