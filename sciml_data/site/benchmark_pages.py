@@ -176,7 +176,7 @@ def needs_table(task: Task) -> Table:
         "data", *(Column(name, is_number=True) for name in ("memory, GiB", "disk, GiB", "hours")),
         "accelerator", "how that is known",
     ]  # fmt: skip
-    return make_table("What a run needs", columns, rows)
+    return make_table("Memory, disk and time of a run", columns, rows)
 
 
 def metrics_table(metrics: Sequence[Metric]) -> Table:

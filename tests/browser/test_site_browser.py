@@ -75,7 +75,7 @@ def test_a_table_is_sorted_by_mouse_and_by_keyboard(chromium: Any, base: str) ->
     size = page.locator(f"{table} th button").nth(2)
     size.click()
 
-    assert column(page, table, 3)[:3] == ["1.57 MB", "1.86 MB", "2.02 MB"]
+    assert column(page, table, 3)[:3] == ["1.57 MB", "1.94 MB", "2.02 MB"]
     unknown = ("size not published", "size by period")
     assert column(page, table, 3)[-1] in unknown  # what is missing stays last
     assert page.locator(f"{table} th[aria-sort]").get_attribute("aria-sort") == "ascending"
@@ -95,9 +95,10 @@ def test_the_search_finds_by_all_words_and_leads_there(chromium: Any, base: str)
     assert [title.split()[0] for title in titles] == [
         "cloud_slstr_ds1",
         "cloud_slstr_ds2",
+        "slstr_real_mini",
         "cloudmask:",
     ]
-    assert page.locator("#search-status").inner_text() == "3 found"
+    assert page.locator("#search-status").inner_text() == "4 found"
     page.locator("#results a").first.click()
     assert page.locator("h1").inner_text().startswith("Sentinel-3 SLSTR scenes")
     assert log.messages == []
@@ -110,7 +111,7 @@ def test_without_a_script_everything_but_search_and_sorting_is_there(
 
     assert page.locator("#search").is_hidden()
     assert page.locator("th button").count() == 0
-    assert page.get_by_role("link", name="tevolop_socal").count() >= 2
+    assert page.get_by_role("link", name="tevolop_socal").count() >= 1
 
 
 def test_the_first_tab_stop_skips_to_the_content(chromium: Any, base: str) -> None:
