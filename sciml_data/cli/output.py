@@ -196,13 +196,13 @@ def write_output(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def byte_bar(activity: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a `progress` callback (bytes done, bytes to do) for `fetch` and `verify`."""
-    from sciml_data import progress
+    from sciml_data.progress import byte_lines, draw_bar, repeated
 
     if not shows_bars():
-        with progress.repeated(progress.byte_lines(activity, log)) as lines:
+        with repeated(byte_lines(activity, log)) as lines:
             yield lines
         return
-    with progress.draw_bar(activity, file=_obeying_stderr()) as show:
+    with draw_bar(activity, file=_obeying_stderr()) as show:
         yield show
 
 

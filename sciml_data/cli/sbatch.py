@@ -64,7 +64,7 @@ Examples:
 @click.option(
     "--array",
     metavar="SEEDS",
-    help="Seeds of a job array, one job for each: 0-4, or 0-4%2 for two at once. --seeds 0-4 "
+    help="Seeds of a job array, a job for each: 0-4, or 0-4%2 for two at once. --seeds 0-4 "
     "makes an array, too.",
 )
 @click.option("--partition", metavar="NAME", help="Partition (queue).")

@@ -139,7 +139,7 @@ def _value_problems(image: Any, mask: Any, place: str) -> list[Problem]:
         message = f"msk: 0 to {len(CLASSES) - 1} expected, {mask.max()} found"
         problems.append(Problem("values", place, message))
     if not np.isfinite(image).all():
-        problems.append(Problem("finite", place, "img has values that are no numbers"))
+        problems.append(Problem("finite", place, "img has values that are not numbers"))
     return problems
 
 

@@ -301,7 +301,7 @@ def test_a_malformed_number_of_a_feature_is_missing_and_named(bench: Bench) -> N
     assert np.isnan(drugs["descriptors"][place, 0])
     assert np.isfinite(drugs["descriptors"][place, 1:]).mean() > 0.9
     assert np.isnan(cells["expression"][0]).all()
-    why = f"{DESCRIPTORS}:3: 1 fields are no numbers, taken as missing: 'many'"
+    why = f"{DESCRIPTORS}:3: 1 fields are not numbers, taken as missing: 'many'"
     assert why in drugs.attrs["notices"]
     assert "source_scale:2: 942 numbers expected, 2 found" in cells.attrs["notices"]
     expected = "942 features of 1 of 29 cells are missing, all of them in CCLE.22RV1: they stay NaN"

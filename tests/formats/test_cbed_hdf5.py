@@ -202,9 +202,9 @@ def numbered(cases: Sequence[tuple[str, Any, str]]) -> list[str]:
 
 
 BAD_STACKS: list[tuple[str, Any, str]] = [
-    ("finite", _nan(stack()), "1 pixels are no number or infinite, pattern 1"),
-    ("finite", _infinite(stack()), "1 pixels are no number or infinite, pattern 2"),
-    ("finite", np.full(SHAPE, np.nan, np.float32), "192 pixels are no number or infinite"),
+    ("finite", _nan(stack()), "1 pixels are not finite numbers, pattern 1"),
+    ("finite", _infinite(stack()), "1 pixels are not finite numbers, pattern 2"),
+    ("finite", np.full(SHAPE, np.nan, np.float32), "192 pixels are not finite numbers"),
     ("negative", _negative(stack()), "an intensity is -0.001, below zero"),
     ("dark", _dark(stack()), "a pattern is zero everywhere"),
     ("shape", stack()[:2], "(3, 8, 8) expected, (2, 8, 8) found"),

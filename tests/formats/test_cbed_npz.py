@@ -236,7 +236,7 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("label", _npz(data=log_intensities(), label=[0]), "label is 0, and 1 to 230 is expected"),
     ("label", _npz(data=log_intensities(), label=[231]), "label is 231, and 1 to 230 is expected"),
     ("label", _npz(data=log_intensities(), label=[-1]), "label is -1, and 1 to 230 is expected"),
-    ("finite", _npz(data=_with((1, 5, 5), np.nan), label=[2]), "1 pixels are no number or inf"),
+    ("finite", _npz(data=_with((1, 5, 5), np.nan), label=[2]), "1 pixels are not finite"),
     ("negative", _npz(data=_with((1, 5, 5), -1), label=[2]), "an intensity is -1, below zero"),
     ("range", _npz(data=_with((1, 5, 5), 256), label=[2]), "a level is 256, and 0 to 255"),
 ]

@@ -282,5 +282,5 @@ def _numbers_of_line(line: bytes, width: int) -> tuple[NDArray[np.float32], str]
         except ValueError:
             wrong.append(text)
     if wrong:
-        return values, f"{len(wrong)} fields are no numbers, taken as missing: {wrong[0][:40]!r}"
+        return values, f"{len(wrong)} fields are not numbers, taken as missing: {wrong[0][:40]!r}"
     return values, ""

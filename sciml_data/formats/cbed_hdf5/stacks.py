@@ -118,7 +118,7 @@ def stack_problem(stack: NDArray[np.float32], place: str) -> Problem | None:
         bad = ~np.isfinite(stack)
         which = ", ".join(str(number) for number in np.flatnonzero(bad.any(axis=(1, 2))))
         count = int(np.count_nonzero(bad))
-        message = f"{count} pixels are no number or infinite, pattern {which}"
+        message = f"{count} pixels are not finite numbers, pattern {which}"
         return Problem("finite", place, message)
     if low.min() < 0:
         return Problem("negative", place, f"an intensity is {low.min():g}, below zero")
