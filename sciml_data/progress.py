@@ -17,7 +17,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 # Gets one line of text, without a line break, for the user to read.
 Log = Callable[[str], None]
@@ -195,38 +195,8 @@ def byte_lines(
     return ByteLines(activity, log, every_s=every_s, clock=clock)
 
 
-class StepLines:
-    """A `log` callback for steps of unknown length: a step that takes long is named again."""
-
-    def __init__(
-        self,
-        log: Log,
-        *,
-        every_s: float = LINE_EVERY_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Begin; the arguments are those of `byte_lines`."""
-        self.every_s = every_s
-        self._log, self._clock = log, clock
-        self._step, self._began_s = "", clock()
-
-    def __call__(self, line: str) -> None:
-        """Log the line with which a step begins."""
-        self._step, self._began_s = line, self._clock()
-        self._log(line)
-
-    def repeat(self) -> None:
-        """Log the step again, with the time since it began."""
-        seconds = self._clock() - self._began_s
-        if self._step and seconds >= self.every_s:
-            self._log(f"{self._step}: still working after {_clock_time(seconds)}")
-
-
-Repeating = TypeVar("Repeating", ByteLines, StepLines)
-
-
 @contextlib.contextmanager
-def repeated(lines: Repeating) -> Iterator[Repeating]:
+def repeated(lines: ByteLines) -> Iterator[ByteLines]:
     """Log a line at intervals during the block, also while the work reports nothing.
 
     A conversion reports whole files only, and a file can take many minutes.

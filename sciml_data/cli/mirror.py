@@ -12,7 +12,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
 from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
-from sciml_data.progress import StepLines, repeated
+from sciml_data.progress import minute_lines
 
 if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
@@ -80,7 +80,7 @@ def create(
     known = find_registry(registry)
     versions = datalad.select_versions(known if datasets else known.named, datasets, version, log)
     hashes = _hashes(home, from_home=from_home)
-    with repeated(StepLines(log)) as steps:
+    with minute_lines(log, lambda: f"creating {folder}") as steps:
         changes = datalad.create_mirror(folder, versions, hashes=hashes, log=steps)
     _print(changes)
 
@@ -119,7 +119,7 @@ def update(
         find_registry(registry), datasets or datalad.mirror_datasets(folder), None, log
     )
     hashes = _hashes(home, from_home=from_home)
-    with repeated(StepLines(log)) as steps:
+    with minute_lines(log, lambda: f"updating {folder}") as steps:
         changes = datalad.update_mirror(folder, versions, hashes=hashes, log=steps)
     _print(changes)
 
@@ -148,7 +148,7 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     """
     from sciml_data.integrations import datalad
 
-    with repeated(StepLines(log)) as steps:
+    with minute_lines(log, lambda: f"publishing {folder}") as steps:
         published = datalad.publish_mirror(folder, to, ria=ria, log=steps)
     for repository in published:
         click.echo(repository.place)

@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     sample: bool,
     card: bool,
 ) -> None:
-    """Draw an overview of DATASET in one wide figure, and print the path of the file.
+    """Draw an overview of DATASET in a wide figure, and print the path of the file.
 
     The figure is drawn from the ready files in the home. Without them, or with --sample, it is
     drawn from the synthetic sample, which is made if needed, and says SYNTHETIC.

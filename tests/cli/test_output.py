@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from sciml_data.cli.output import byte_bar
-from sciml_data.progress import StepLines, byte_lines, repeated
+from sciml_data.progress import byte_lines, repeated
 
 
 def test_no_bar_is_drawn_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,20 +81,3 @@ def test_nothing_is_repeated_before_the_amount_is_known() -> None:
     progress.repeat()
 
     assert lines == []
-
-
-def test_a_long_step_is_named_again() -> None:
-    lines: list[str] = []
-    times = iter([0, 0, 59, 60, 125, 130])
-    steps = StepLines(lines.append, every_s=60, clock=lambda: next(times))
-
-    steps.repeat()  # nothing has begun
-    steps("stemdl_ds1 1.0: 187,155 files")
-    for _ in range(3):
-        steps.repeat()
-
-    assert lines == [
-        "stemdl_ds1 1.0: 187,155 files",
-        "stemdl_ds1 1.0: 187,155 files: still working after 1:06",
-        "stemdl_ds1 1.0: 187,155 files: still working after 1:11",
-    ]
