@@ -262,7 +262,7 @@ def test_a_process_whose_lazy_values_failed_ends_as_usual(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-        )
+        )  # `communicate` closes its pipes
         assert process.stdout is not None
         assert process.stdout.readline() == "opened\n"
 
@@ -443,12 +443,11 @@ def test_after_a_kill_in_a_write_nothing_wrong_is_read(
     bound = 3 * LARGEST  # so that chunks are written all the time
     expected = epoch(published.converted)
     for _ in range(3):
-        process = reading(published, tmp_path / "home", mirror, bound, 1000)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.stdout.readline()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with reading(published, tmp_path / "home", mirror, bound, 1000) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
 
         streamed = opened(published, tmp_path / "home", mirror, cache_bytes=bound)
         assert_equal(epoch(streamed), expected)
