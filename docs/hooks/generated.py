@@ -130,7 +130,7 @@ def prose(text: str) -> list[str]:
         block = paragraph.removeprefix("\b").strip("\n").splitlines()
         if block and not block[0].startswith(" ") and block[0].endswith(":"):
             lines += ["", f"**{block.pop(0)}**"]
-        lines += ["", "```console", *textwrap.dedent("\n".join(block)).splitlines(), "```"]
+        lines += ["", "```bash", *textwrap.dedent("\n".join(block)).splitlines(), "```"]
     return lines
 
 
