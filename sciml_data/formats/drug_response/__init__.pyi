@@ -2,6 +2,7 @@ from .hill import AUC_DOSES, Curves, fit_hill
 from .inputs import (
     LIST_HEADER,
     Molecules,
+    form_shards,
     largest_fragment,
     molecular_features,
     name_r_damage,
@@ -48,6 +49,7 @@ __all__ = [
     "cells_dataset",
     "drugs_dataset",
     "fit_hill",
+    "form_shards",
     "join",
     "largest_fragment",
     "merged",

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from sciml_data.errors import CallError, NativeFormatError, Problem
 from sciml_data.formats.drug_response.responses import Features
-from sciml_data.formats.interface import max_content_bytes
+from sciml_data.formats.interface import Native, Shard, max_content_bytes
 
 RADIUS = 2  # bonds around an atom: ECFP4, as in Uno's successors
 BITS = 2048  # as many as Uno's two fingerprints of 1,024 together
@@ -214,6 +214,44 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, row
     except csv.Error as error:  # a field that never ends
         raise _refused(path, f"line {reader.line_num} is not CSV: {error}") from error
+
+
+def form_shards(
+    native: Native, forms: Mapping[str, Sequence[str]], chosen: str
+) -> tuple[Shard, ...]:
+    """Return a ready file for each chosen form whose native files are all here.
+
+    Args:
+        native: the files; its block names a file or a folder for each part.
+        forms: name of a form -> parts that it is made of.
+        chosen: name of a form, or `all`.
+
+    Raises:
+        NativeFormatError: files of every form are missing.
+    """
+    made, problems = [], []
+    for form in forms if chosen == "all" else [chosen]:
+        inputs = {part: _paths(native, part) for part in forms[form]}
+        missing = [part for part, paths in inputs.items() if not paths]
+        problems += [
+            Problem("missing", native.block[part], f"the form {form} needs it") for part in missing
+        ]
+        if not missing:
+            files = sorted(path for paths in inputs.values() for path in paths)
+            made.append(Shard(f"{form}.nc", form, tuple(files)))
+    if not made:
+        raise NativeFormatError(
+            "the native files are not enough for any form",
+            problems=problems,
+            untouched="nothing was converted",
+        )
+    return tuple(made)
+
+
+def _paths(native: Native, part: str) -> list[str]:
+    """Return the native files of a part: one file, or all of a folder."""
+    place = native.block[part]
+    return [path for path in native.paths if path == place or path.startswith(f"{place}/")]
 
 
 def _refused(path: Path, wrong: str) -> NativeFormatError:

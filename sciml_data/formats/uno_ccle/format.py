@@ -29,6 +29,7 @@ from sciml_data.formats.drug_response import (
     Rows,
     cells_dataset,
     drugs_dataset,
+    form_shards,
     join,
     merged,
     molecular_features,
@@ -91,25 +92,10 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         NativeFormatError: files of every form are missing.
     """
     chosen = parse_options(Options, options)
-    made, problems = [], []
-    for form in FORMS if chosen.forms == "all" else [chosen.forms]:
-        inputs = {part: _paths(native, part) for part in FORMS[form]}
-        missing = [part for part, paths in inputs.items() if not paths]
-        problems += [
-            Problem("missing", native.block[part], f"the form {form} needs it") for part in missing
-        ]
-        if not missing:
-            files = sorted(path for paths in inputs.values() for path in paths)
-            made.append(Shard(f"{form}.nc", form, tuple(files)))
-    if not made:
-        raise NativeFormatError(
-            "the native files are not enough for any form",
-            problems=problems,
-            untouched="nothing was converted",
-        )
+    made = form_shards(native, FORMS, chosen.forms)
     if any(shard.split == "dose" for shard in made):
         require_rdkit()
-    return tuple(made)
+    return made
 
 
 def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
@@ -121,12 +107,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     make = {"auc": _auc, "dose": _dose}[shard.split]
     return make(native, parse_options(Options, options), shard)
-
-
-def _paths(native: Native, part: str) -> list[str]:
-    """Return the native files of a part: one file, or all of a folder."""
-    place = native.block[part]
-    return [path for path in native.paths if path == place or path.startswith(f"{place}/")]
 
 
 def _auc(native: Native, options: Options, shard: Shard) -> xr.Dataset:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sciml_data.errors import NativeFormatError, Problem
+from sciml_data.errors import Problem
 from sciml_data.formats.drug_response import (
     Counts,
     Entities,
@@ -39,6 +39,7 @@ from sciml_data.formats.drug_response import (
     Rows,
     cells_dataset,
     drugs_dataset,
+    form_shards,
     join,
     merged,
     molecular_features,
@@ -109,26 +110,11 @@ def shards(native: Native, options: Mapping[str, Any]) -> tuple[Shard, ...]:
         NativeFormatError: files of every form are missing.
     """
     chosen = parse_options(Options, options)
-    made, problems = [], []
-    for form in FORMS if chosen.forms == "all" else [chosen.forms]:
-        inputs = {part: _paths(native, part) for part in FORMS[form]}
-        missing = [part for part, paths in inputs.items() if not paths]
-        problems += [
-            Problem("missing", native.block[part], f"the form {form} needs it") for part in missing
-        ]
-        if not missing:
-            files = sorted(path for paths in inputs.values() for path in paths)
-            made.append(Shard(f"{form}.nc", form, tuple(files)))
-    if not made:
-        raise NativeFormatError(
-            "the native files are not enough for any form",
-            problems=problems,
-            untouched="nothing was converted",
-        )
+    made = form_shards(native, FORMS, chosen.forms)
     require_rdkit()
     if any("plates" in FORMS[shard.split] for shard in made):
         require_rdata()
-    return tuple(made)
+    return made
 
 
 def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset:
@@ -140,12 +126,6 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     """
     make = {"auc": _auc, "dose": _dose, "ic50": _ic50, "cross-study": _cross_study}[shard.split]
     return make(native, parse_options(Options, options), shard)
-
-
-def _paths(native: Native, part: str) -> list[str]:
-    """Return the native files of a part: one file, or all of a folder."""
-    place = native.block[part]
-    return [path for path in native.paths if path == place or path.startswith(f"{place}/")]
 
 
 def _dose(native: Native, options: Options, shard: Shard) -> xr.Dataset:
