@@ -18,6 +18,7 @@ from sciml_data.cli.options import (
 )
 from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.cli.program import UserPath, Verb
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import Fetched, RegistryPath
@@ -117,7 +118,7 @@ def _print(fetched: Fetched, *, as_json: bool) -> None:
             f"{fetched.folder.manifest}; from now on a file with another hash is an error"
         )
     total = format_bytes(fetched.manifest.total_bytes)
-    log(f"{name}: {len(fetched.manifest)} files, {total}, {state}")
+    log(f"{name}: {counted(len(fetched.manifest), 'file')}, {total}, {state}")
     if as_json:
         facts = {
             "folder": str(fetched.root),

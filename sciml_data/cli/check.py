@@ -23,6 +23,7 @@ from sciml_data.errors import (
     Problem,
     SciMLDataError,
 )
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import Descriptor, Registry, RegistryPath
@@ -125,7 +126,7 @@ def _check_files(searched: Registry, options: Mapping[str, Any]) -> None:
             click.echo(problem)
     if problems:
         raise DescriptorError(
-            f"{len(problems)} problems in the registry "
+            f"{counted(len(problems), 'problem')} in the registry "
             f"{', '.join(map(str, searched.named.folders))}",
             untouched="nothing was changed",
             hint=_hint(problems),
@@ -133,8 +134,8 @@ def _check_files(searched: Registry, options: Mapping[str, Any]) -> None:
     named = searched.named
     versions = sum(len(named.versions(dataset)) for dataset in named.datasets())
     log(
-        f"{versions} versions of {len(named.datasets())} datasets, "
-        f"{len(named.benchmarks())} benchmarks: no problem"
+        f"{counted(versions, 'version')} of {counted(len(named.datasets()), 'dataset')}, "
+        f"{counted(len(named.benchmarks()), 'benchmark')}: no problem"
     )
 
 

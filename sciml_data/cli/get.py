@@ -22,6 +22,7 @@ from sciml_data.cli.options import (
 from sciml_data.cli.output import byte_bar, file_rows, log, part_bar
 from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import Fetched, Plan
@@ -196,7 +197,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
             state, url = "copy", plan.copies[file.path].place.as_uri()
         click.echo(f"{state:<7}  {format_bytes(file.size_bytes):>11}  {file.path:<{width}}  {url}")
     click.echo(
-        f"total  {len(plan.files)} files, {format_bytes(plan.total_bytes)} "
+        f"total  {counted(len(plan.files), 'file')}, {format_bytes(plan.total_bytes)} "
         f"({plan.total_bytes} bytes); {len(existing)} present, {amounts_left(plan, existing)}"
     )
 
@@ -207,7 +208,7 @@ def _print_fetched(fetched: Fetched, *, as_json: bool) -> None:
     mark = "SYNTHETIC sample of " if fetched.is_synthetic else ""
     name = f"{mark}{fetched.descriptor.dataset} {fetched.descriptor.version}"
     total = format_bytes(fetched.manifest.total_bytes)
-    log(f"{name}: {len(fetched.manifest)} files, {total}")
+    log(f"{name}: {counted(len(fetched.manifest), 'file')}, {total}")
     if as_json:
         facts = {
             "folder": str(fetched.root),

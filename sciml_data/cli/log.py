@@ -13,6 +13,7 @@ from sciml_data.cli.options import home_of, home_option, registry_option, runs_o
 from sciml_data.cli.output import log_one_left_out, print_or_write
 from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
+from sciml_data.progress import counted
 
 
 @click.command(
@@ -136,7 +137,7 @@ def _check(run: str | None, options: dict[str, Any]) -> None:
     for problem in problems:
         click.echo(problem)
     if problems:
-        click.echo(f"{path.name}: {len(problems)} problems", err=True)
+        click.echo(f"{path.name}: {counted(len(problems), 'problem')}", err=True)
         sys.exit(1)
     passed = ["MLCommons' checker", "the check of its lines"] + ["the run's record"] * bool(run)
     click.echo(f"{path.name} passes {', '.join(passed)}")

@@ -13,6 +13,7 @@ import click
 from sciml_data.cli.options import registry_option
 from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.errors import Problem
@@ -262,7 +263,7 @@ def _report(registry: Any, dataset: str, version: str, files: Path | None) -> No
     for problem in problems:
         click.echo(problem, err=True)
     click.echo(
-        f"{len(problems)} places to fill (docs/how-to/add-a-dataset.md); "
+        f"{counted(len(problems), 'place')} to fill (docs/how-to/add-a-dataset.md); "
         "`sciml-data check` lists them",
         err=True,
     )

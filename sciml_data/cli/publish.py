@@ -20,6 +20,7 @@ from sciml_data.cli.options import (
 from sciml_data.cli.output import byte_bar, log
 from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.integrations.invenio import Deposit, PublishingPlan, Repository
@@ -169,7 +170,7 @@ def _print_plan(plan: PublishingPlan, *, as_json: bool) -> None:
         click.echo(f"{size_bytes:>15,}  {name}")
     click.echo(json.dumps(plan.body, indent=2, ensure_ascii=False))
     total = format_bytes(sum(sizes.values()))
-    log(f"{len(sizes)} files, {total}, for {plan.repository.url}; nothing was sent")
+    log(f"{counted(len(sizes), 'file')}, {total}, for {plan.repository.url}; nothing was sent")
 
 
 def _print_deposit(deposit: Deposit, *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ from sciml_data.cli.options import (
 )
 from sciml_data.cli.output import log, log_one_left_out
 from sciml_data.cli.program import Verb
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.bench import Difference, Source, Task
@@ -80,7 +81,9 @@ def _one(run: str, options: Mapping[str, Any], *, as_json: bool) -> bool:
         click.echo(json.dumps({"scores": checked, "differences": rows}, indent=2))
     else:
         _print_differences(differences)
-        click.echo(f"{checked} scores recomputed, {len(differences)} differ from the record")
+        click.echo(
+            f"{counted(checked, 'score')} recomputed, {len(differences)} differ from the record"
+        )
     return not differences
 
 
@@ -105,7 +108,7 @@ def _packed(folder: Path, options: Mapping[str, Any], *, as_json: bool) -> bool:
         click.echo(problem)
     for name, state in outcome.states.items():
         click.echo(f"{name}: {state}")
-    click.echo(f"{outcome.scores} scores recomputed, {total} differ from the records")
+    click.echo(f"{counted(outcome.scores, 'score')} recomputed, {total} differ from the records")
     return outcome.is_equal
 
 

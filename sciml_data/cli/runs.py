@@ -15,6 +15,7 @@ from sciml_data.cli.options import home_of, home_option, runs_option
 from sciml_data.cli.output import log, log_left_out, log_one_left_out, table
 from sciml_data.cli.program import VerbGroup
 from sciml_data.errors import CallError, nearest
+from sciml_data.progress import counted
 
 NOTE_NAME = "note.txt"  # of the user, beside the record, which is never changed
 DIGITS = 6  # enough to see which of two runs is better
@@ -141,7 +142,7 @@ def rm(runs: tuple[str, ...], *, dry_run: bool, yes: bool, **places: Any) -> Non
     if dry_run:
         return
     if not yes:
-        click.confirm(f"remove {len(folders)} run{'s' * (len(folders) > 1)}?", abort=True, err=True)
+        click.confirm(f"remove {counted(len(folders), 'run')}?", abort=True, err=True)
     for folder in folders:
         shutil.rmtree(folder)
 

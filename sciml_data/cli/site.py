@@ -12,6 +12,7 @@ from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option, trust_option
 from sciml_data.cli.output import log, log_left_out
 from sciml_data.cli.program import UserPath, VerbGroup
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
@@ -116,7 +117,7 @@ def build(  # noqa: PLR0913 - one parameter an option
     files = site_files(content, place, options=options, log=log)
     write_site(files, target)
     total = sum(map(len, files.values()))
-    click.echo(f"{len(files)} files, {total / 1e6:.1f} MB", err=True)
+    click.echo(f"{counted(len(files), 'file')}, {total / 1e6:.1f} MB", err=True)
     click.echo(target / "index.html")
 
 

@@ -15,6 +15,7 @@ from sciml_data.cli.options import home_of, home_option, registry_option, runs_o
 from sciml_data.cli.output import log_one_left_out
 from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError, one_line
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
@@ -257,7 +258,7 @@ def compare(
     )
     for problem in problems:
         click.echo(problem)
-    click.echo(f"not reproduced: {len(problems)} problems" if problems else "reproduced")
+    click.echo(f"not reproduced: {counted(len(problems), 'problem')}" if problems else "reproduced")
     if problems:
         sys.exit(1)
 
@@ -354,7 +355,7 @@ def _text(verdict: Verdict) -> str:
     lines += [f"  {problem}" for problem in verdict.problems]
     if verdict.problems:
         kinds = sorted({problem.kind for problem in verdict.problems})
-        lines.append(f"  {len(verdict.problems)} problems: {', '.join(kinds)}")
+        lines.append(f"  {counted(len(verdict.problems), 'problem')}: {', '.join(kinds)}")
     return "\n".join(map(one_line, lines))
 
 

@@ -23,6 +23,7 @@ from sciml_data.cli.options import (
 from sciml_data.cli.output import byte_bar, log
 from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import Verified
@@ -166,7 +167,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     for converted in verified.ready:
         options = " ".join(f"{name}={value}" for name, value in converted.options.items())
         log(
-            f"{len(converted.manifest)} ready files, "
+            f"{counted(len(converted.manifest), 'ready file')}, "
             f"{format_bytes(converted.manifest.total_bytes)}, equal to their manifest "
             f"({options or 'default options'})"
         )

@@ -33,7 +33,7 @@ from sciml_data.errors import (
 )
 from sciml_data.formats import Native, Shard, load_format, require_format
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Log, Progress, format_bytes
+from sciml_data.progress import Log, Progress, counted, format_bytes
 from sciml_data.ready.folder import (
     MANIFEST_NAME,
     ReadyFolder,
@@ -108,7 +108,7 @@ def convert(
                 if not again:
                     _log_problems(folder.find_existing(progress), log)
                 if folder.is_complete:
-                    log(f"nothing to convert: {len(shards)} ready files are there")
+                    log(f"nothing to convert: {counted(len(shards), 'ready file')} found")
                 else:
                     if folder.entries:
                         log(_kept(folder))
@@ -116,7 +116,7 @@ def convert(
         except NotWritableError:
             if again or folder.find_existing() or not folder.is_complete:
                 raise
-            log(f"nothing to convert: {len(shards)} ready files are there")
+            log(f"nothing to convert: {counted(len(shards), 'ready file')} found")
     converted = find_converted(verified.descriptor, verified.folder, options)
     if converted is None:
         raise ConversionError(
@@ -138,7 +138,9 @@ def _is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bo
         )
         problems = shared.find_existing()
         if not problems and shared.is_complete:
-            log(f"nothing to convert: {len(shared.entries)} ready files are in {shared.root}")
+            log(
+                f"nothing to convert: {counted(len(shared.entries), 'ready file')} in {shared.root}"
+            )
             return True
         _log_problems(problems, log)
     return False

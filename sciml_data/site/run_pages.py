@@ -19,6 +19,7 @@ from sciml_data.bench.record.record import (
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.record.runs import PREDICTIONS_NAME
 from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.progress import counted
 from sciml_data.results.exports import ExportRequest, export_run
 from sciml_data.site import charts, record_tables
 from sciml_data.site.content import Content, Run
@@ -198,8 +199,8 @@ def remarks(record: Record) -> Iterator[str]:
         return
     if workers > 1:
         yield (
-            f"The run used {workers} processes: `sciml-data sbatch` writes a job that starts the "
-            "same number."
+            f"The run used {counted(workers, 'process', 'processes')}: `sciml-data sbatch` writes "
+            "a job that starts the same number."
         )
     if budget_remark(record):
         yield (

@@ -194,7 +194,7 @@ def test_the_command_prints_problems_and_exits_with_one(registry: Registry) -> N
     broken = CliRunner().invoke(group, arguments)
 
     assert (clean.exit_code, clean.stdout) == (0, "")
-    assert clean.stderr == "1 versions of 1 datasets, 1 benchmarks: no problem\n"
+    assert clean.stderr == "1 version of 1 dataset, 1 benchmark: no problem\n"
     assert broken.stdout == ("missing    datapackages/waves/README.md  the dataset has no card\n")
     assert getattr(broken.exception, "exit_code", None) == 1
 

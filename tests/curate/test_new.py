@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 from sciml_data.registry.manifest import manifest_of, read_manifest
 
 
@@ -60,7 +61,7 @@ def test_arrays_are_proposed_and_what_is_left_is_named(tmp_path: Path, raw: Path
     assert checked.exception
     places = [line for line in lines if line.startswith("to fill")]
     assert checked.stdout.splitlines() == places
-    assert lines[-1].startswith(f"{len(places)} places to fill")
+    assert lines[-1].startswith(f"{counted(len(places), 'place')} to fill")
 
 
 def test_mirrors_of_every_kind_have_different_names(tmp_path: Path) -> None:

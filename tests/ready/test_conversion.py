@@ -206,7 +206,7 @@ def test_existing_ready_files_are_not_made_again(toy: Toy, toy_files: Verified) 
 
     assert toy.made == ["a.nc", "b.nc", "c.nc"]
     assert first == second
-    assert lines == ["nothing to convert: 3 ready files are there"]
+    assert lines == ["nothing to convert: 3 ready files found"]
 
 
 def test_after_a_failure_only_the_missing_files_are_made(toy: Toy, toy_files: Verified) -> None:

@@ -120,7 +120,7 @@ def test_an_unchanged_file_is_hashed_once(
     _, lines = convert_again()
     open_and_close()
 
-    assert lines == ["nothing to convert: 1 ready files are there"]
+    assert lines == ["nothing to convert: 1 ready file found"]
     assert read == []
 
 
@@ -374,4 +374,4 @@ def test_an_own_stat_cache_does_not_hide_the_shared_files(site: Home) -> None:
     again, lines = convert_again()
 
     assert again.root.is_relative_to(site.root)
-    assert lines == [f"nothing to convert: 1 ready files are in {again.root}"]
+    assert lines == [f"nothing to convert: 1 ready file in {again.root}"]

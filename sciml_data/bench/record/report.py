@@ -59,7 +59,7 @@ def spread_table(records: Sequence[Record]) -> str:
     first = records[0]
     marks = [SYNTHETIC] if first["synthetic"] else []
     seeds = sorted(record["seeds"]["seed"] for record in records)
-    head = f"{_name(first)}, {len(records)} runs, seeds {', '.join(map(str, seeds))}"
+    head = f"{_name(first)}, {counted(len(records), 'run')}, seeds {', '.join(map(str, seeds))}"
     baselines = _baselines(first["metrics"])
     lines = [["part", "metric", "median", "std", "min", "max", *baselines]]
     for row in first["metrics"]:

@@ -38,6 +38,7 @@ from sciml_data.home import (
     why_not_plain,
     write_atomically,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.manifest import (
     Entry,
     hash_file,
@@ -262,7 +263,7 @@ def find_run(
     names = [run.name for run in folders]
     raise CallError(
         f"no such run: {name!r}{nearest(name, names)}; "
-        f"this home has {len(folders)} run{'s' if len(folders) != 1 else ''}",
+        f"this home has {counted(len(folders), 'run')}",
         untouched="nothing was changed",
         hint="give a folder, a folder's name, the first characters of a run id, or `latest`; "
         "`sciml-data runs` lists the runs",

@@ -18,6 +18,7 @@ from sciml_data.bench.record.record import SHORT_ID, SUCCESS, schema_problems
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import JsonError, RecordError
 from sciml_data.home import parse_json
+from sciml_data.progress import counted
 from sciml_data.results.board.rows import (
     Provenance,
     Publication,
@@ -316,7 +317,7 @@ def _head(summary: Summary) -> str:
     lines = [
         f"{first['benchmark']['name']}{variant}: {first['model']['name']} on {data['id']} "
         f"{data['version']} ({data['scale']}), split {first['split']['name']}",
-        f"{len(runs)} run{'s' if len(runs) > 1 else ''}, seeds "
+        f"{counted(len(runs), 'run')}, seeds "
         f"{', '.join(str(run.seed) for run in runs)}; state: {summary.state}",
     ]
     missed = [f"{run.run_id[:SHORT_ID]} ({run.status})" for run in runs if run.status != SUCCESS]

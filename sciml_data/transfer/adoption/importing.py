@@ -27,7 +27,7 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, NoSpaceError, Problem, VerificationError, full_disk
 from sciml_data.home import DatasetFolder, Home, fsync_path, publish, write_atomically
-from sciml_data.progress import Log, Meter, Progress, format_bytes
+from sciml_data.progress import Log, Meter, Progress, counted, format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, Entry, Manifest, make_parents_inside
 from sciml_data.registry.stages import Fetched, StoredCopy
@@ -138,7 +138,7 @@ def _check_target(descriptor: Descriptor, folder: DatasetFolder) -> None:
         return
     name = f"{descriptor.dataset} --version {descriptor.version}"
     raise CallError(
-        f"{descriptor.dataset} {descriptor.version} is here already: {count} files in "
+        f"{descriptor.dataset} {descriptor.version} is here already: {counted(count, 'file')} in "
         f"{folder.native}",
         untouched="nothing was adopted",
         hint=f"sciml-data verify {name} checks these files; sciml-data get {name} --mirror "
@@ -160,13 +160,13 @@ def _log_match(match: FolderMatch, log: Log, root: Path) -> None:
             hint="name the folder that has these files",
         )
     total = format_bytes(sum(file.size_bytes for file in match.files.values()))
-    log(f"{len(match.files)} files of the dataset are in {root}, {total}")
+    log(f"found in {root}: {counted(len(match.files), 'file')} of the dataset, {total}")
     if match.problems:
-        log(f"{len(match.problems)} problems were found already; the other files are checked, too:")
+        log(f"{counted(len(match.problems), 'problem')} so far; the other files are checked, too:")
         for problem in match.problems[:MAX_LOGGED]:
             log(f"  {problem}")
     if match.skipped:
-        log(f"{match.skipped} files that are hidden or ignored are skipped")
+        log(f"skipped: {counted(match.skipped, 'hidden or ignored file')}")
 
 
 @dataclass

@@ -160,7 +160,7 @@ def test_everything_that_differs_is_named_at_once_and_nothing_is_adopted(
     ]
     assert "sha256" in error.value.problems[1].message
     assert "--ignore GLOB" in error.value.hint
-    assert lines[1] == "3 problems were found already; the other files are checked, too:"
+    assert lines[1] == "3 problems so far; the other files are checked, too:"
     assert "  missing    train/1.bin  10 bytes expected" in lines
     folder = home.dataset("tiny", "1.0")
     assert not folder.native.exists()
@@ -462,7 +462,7 @@ def test_the_verb_prints_the_folder_or_json(pinned: Descriptor, home: Home, sour
     found = json.loads(result.stdout)
     assert found["folder"] == str(native)
     assert [one["path"] for one in found["files"]] == sorted(FILES)
-    assert "3 files of the dataset are in" in result.stderr
+    assert ": 3 files of the dataset" in result.stderr
     assert "tiny 1.0: 3 files, 21 bytes, equal to the manifest" in result.stderr
 
 
