@@ -2,7 +2,8 @@
 
 Every stage runs in this process on data that the script makes, after one run that loads the
 libraries. Cost is CPU seconds, of all threads. Printed are the exponents of the fit over all sizes
-and of the last step, where constant costs hide the least. 1 is proportional; the goal is 1.1.
+and of the last step, where constant costs hide the least. 1 is proportional; the goal is 1.1. It is
+1.3 for the last step, because a table that outgrows the processor's cache costs more per access.
 
     python benchmarks/growth.py                      # under five minutes on one core
     python benchmarks/growth.py --only board site
@@ -35,7 +36,7 @@ from sciml_data.testing import change_descriptor, write_dataset, write_files
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))  # for tests.support
 
-GOAL = 1.1
+GOAL, GOAL_OF_LAST = 1.1, 1.3
 NOISE_S = 0.02  # a step between costs below this says nothing
 DATASET = "tiny"
 COLUMNS: list[dict[str, str]] = [{"name": "id", "type": "integer"}, {"name": "x", "type": "number"}]
@@ -223,7 +224,7 @@ def main() -> None:
         cost(make, sizes[0])  # loads the libraries
         costs = [cost(make, size) for size in sizes]
         fitted, last = exponents(sizes, costs)
-        missed += [name] if max(fitted, last) > GOAL else []
+        missed += [name] if fitted > GOAL or last > GOAL_OF_LAST else []
         said = f"{', '.join(f'{size:,}' for size in sizes)} {unit}"
         seconds = ", ".join(f"{value:.2f}" for value in costs)
         word = "  MISSED" if name in missed else ""
