@@ -65,7 +65,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from sciml_data import describe
     from sciml_data.errors import CallError
     from sciml_data.home import find_home
-    from sciml_data.overview import OVERVIEW_NAME, draw_overview, find_ready_parts
+    from sciml_data.site.overview import OVERVIEW_NAME, draw_overview, find_ready_parts
 
     if card and target is not None:
         raise CallError(

@@ -9,8 +9,8 @@ from pathlib import Path
 from sciml_data.bench.drawing import FIGURES_FOLDER
 from sciml_data.errors import SciMLDataError
 from sciml_data.home import Home, why_not_plain
-from sciml_data.overview import OVERVIEW_NAME
 from sciml_data.registry.descriptor import Descriptor
+from sciml_data.site.overview import OVERVIEW_NAME
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD_BYTES = 24  # signature, length and name of the first chunk, width, height
@@ -78,7 +78,7 @@ def dataset_picture(
         home: where ready files are looked for.
         is_made: make and convert the sample of seed 0 if the home has no ready files.
     """
-    from sciml_data.overview import draw_overview, find_ready_parts, read_overview
+    from sciml_data.site.overview import draw_overview, find_ready_parts, read_overview
 
     try:
         overview = read_overview(descriptor.folder.parent / OVERVIEW_NAME)

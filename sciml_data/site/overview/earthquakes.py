@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.bench.maps import frame_map
-from sciml_data.overview.panels import LABEL_SIZE, plain, title
+from sciml_data.site.overview.panels import LABEL_SIZE, plain, title
 
 if TYPE_CHECKING:
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 MAX_ON_MAP = 6000  # the greatest ones; more make an even grey
 MAX_IN_TIME = 3000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.overview.panels import BLUE, plain, title
+from sciml_data.site.overview.panels import BLUE, plain, title
 
 if TYPE_CHECKING:
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 ELEMENTS = {  # atomic number: symbol, colour, covalent radius in Å (Cordero et al. 2008)
     1: ("H", "#f2f2f2", 0.31), 6: ("C", "#555555", 0.76), 7: ("N", "#3f62d6", 0.71),

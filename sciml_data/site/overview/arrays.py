@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError
-from sciml_data.overview.panels import histogram, image, quantity, texts
+from sciml_data.site.overview.panels import histogram, image, quantity, texts
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 PLANES = (("row", "column"), ("y", "x"), ("v", "u"))  # dimensions of images in the formats
 MAX_IMAGES = 4  # beside each other

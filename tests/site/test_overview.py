@@ -13,10 +13,10 @@ from PIL import Image
 from sciml_data.cli import group
 from sciml_data.errors import CallError
 from sciml_data.home import Home
-from sciml_data.overview import OVERVIEW_NAME, draw_overview, find_ready_parts, read_overview
-from sciml_data.overview.drawing import MAX_BYTES
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.site.overview import OVERVIEW_NAME, draw_overview, find_ready_parts, read_overview
+from sciml_data.site.overview.drawing import MAX_BYTES
 
 REGISTRY = find_registry()
 # One dataset of each kind of panels, with a sample that takes seconds; others have the same kind.

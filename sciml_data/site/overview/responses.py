@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.formats.drug_response import text_of
-from sciml_data.overview.panels import LABEL_SIZE, histogram, matrix, plain, title
+from sciml_data.site.overview.panels import LABEL_SIZE, histogram, matrix, plain, title
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 MAX_ROWS = 400_000  # responses that are read of a long table
 MAX_CURVES, MIN_DOSES, MAX_PAIRS = 6, 4, 200

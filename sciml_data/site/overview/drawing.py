@@ -211,7 +211,7 @@ def _encoded(figure: Any, description: str) -> bytes:
 
 def _module(variables: Mapping[str, Any]) -> Any:
     kind = next((module for needed, module in KINDS if needed <= set(variables)), OTHER)
-    return import_module(f"sciml_data.overview.{kind}")
+    return import_module(f"sciml_data.site.overview.{kind}")
 
 
 def _titles(figure: Any) -> list[str]:

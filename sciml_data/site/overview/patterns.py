@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.overview.panels import LABEL_SIZE, TITLE_SIZE, image, texts
+from sciml_data.site.overview.panels import LABEL_SIZE, TITLE_SIZE, image, texts
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 MAX_STACKS = 400  # among which crystals are chosen
 DECADES = 1e-4  # of the brightest pixel, the darkest that is drawn

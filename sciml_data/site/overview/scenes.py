@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.overview.panels import categories, image, texts
+from sciml_data.site.overview.panels import categories, image, texts
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 STRIDE = 8  # pixels, for choosing a scene
 MAX_SCENES = 40  # among which a scene is chosen

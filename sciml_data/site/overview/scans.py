@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sciml_data.overview.panels import LABEL_SIZE, image, texts
+from sciml_data.site.overview.panels import LABEL_SIZE, image, texts
 
 if TYPE_CHECKING:
-    from sciml_data.overview.drawing import Parts
+    from sciml_data.site.overview.drawing import Parts
 
 
 def draw(figure: Any, parts: Parts) -> None:
