@@ -23,6 +23,20 @@ def datasets(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
     return _that_begin(typed, lambda: _registry(ctx).datasets())
 
 
+def comparable_datasets(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
+    """Return the ids of datasets whose sample has a real counterpart to compare with."""
+
+    def names() -> Iterable[str]:
+        from sciml_data.registry import load_descriptor
+
+        registry = _registry(ctx)
+        for name in registry.datasets():
+            if load_descriptor(registry, name).sample.get("compare_with"):
+                yield name
+
+    return _that_begin(typed, names)
+
+
 def benchmarks(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
     """Return the benchmarks of the registry."""
     return _that_begin(typed, lambda: _registry(ctx).benchmarks())

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import (
-    dataset_argument,
     home_option,
     mirror_option,
     registry_option,
@@ -34,7 +34,7 @@ Examples:
   sciml-data sample-report cloud_slstr_ds1 --sample-set count.training=20 --format json
 """,
 )
-@dataset_argument
+@click.argument("dataset", shell_complete=completion.comparable_datasets)
 @version_option
 @seed_option
 @sample_set_option

@@ -35,6 +35,8 @@ def completed(*words: str, **environment: str) -> list[str]:
         (["run", "uno", "--model", "ref"], ["reference"]),
         (["show", "la"], ["latest"]),
         (["rate", "te"], ["tevolop"]),
+        (["sample-report", "cloud_slstr"], ["cloud_slstr_ds1"]),
+        (["sample-report", "tevolop_j"], []),
         (["export", "croissant", "uno_cc"], ["uno_ccle"]),
         (["export", "catalogue", "un"], ["uno"]),
         (["export", "spdx", "la"], ["latest"]),
