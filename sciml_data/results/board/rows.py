@@ -520,9 +520,8 @@ def _with_marks(rows: Sequence[Row]) -> list[Row]:
 
 
 def _letter(number: int) -> str:
-    """Return a, b, ..., z, aa, ab, ..."""
     before, last = divmod(number, len(ascii_lowercase))
-    return (_letter(before - 1) if before else "") + ascii_lowercase[last]
+    return (_letter(before - 1) if before else "") + ascii_lowercase[last]  # a, ..., z, aa, ab, ...
 
 
 def _with_ranks(rows: Sequence[Row]) -> list[Row]:
