@@ -53,5 +53,5 @@ def test_predictions_of_a_table_are_scored_as_the_page_says(tmp_path: Path) -> N
     header = (tmp_path / "ids.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header.startswith("part,cluster,source,geometry,molecules")
     assert "EXTERNAL PREDICTIONS" in printed
-    assert "| size-mean |" in printed
+    assert "size-mean: external predictions" in printed
     assert "0 differ from the record" in printed

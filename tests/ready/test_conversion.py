@@ -307,7 +307,7 @@ def test_throughput_is_logged(toy: Toy, toy_files: Verified) -> None:
     (line,) = lines
     assert line.startswith("converted 6 bytes of native files into ")
     assert line.endswith("MB/s written")
-    assert steps == [(2, 6), (4, 6), (6, 6)]  # one file that three shards share
+    assert steps == [(0, 6), (2, 6), (4, 6), (6, 6)]  # one file that three shards share
 
 
 def test_an_option_that_the_format_does_not_know_is_refused(sample: Verified) -> None:
