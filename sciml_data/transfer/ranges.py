@@ -67,7 +67,6 @@ class RangeReader:
         self._start()
 
     def _start(self) -> None:
-        self._process = os.getpid()
         self._sources = Sources(
             connections=self.connections, timeouts=self.retry.timeouts, log=self.log
         )
@@ -75,6 +74,7 @@ class RangeReader:
         self._answered: set[str] = set()
         self._logged: set[tuple[str, str]] = set()
         self._lock = threading.Lock()  # guards both sets
+        self._process = os.getpid()  # last: other threads then use the new connections
 
     def read(self, path: str, start: int, stop: int, is_right: Callable[[bytes], bool]) -> bytes:
         """Return a range of a file, from the first mirror that sends the right bytes.

@@ -8,7 +8,8 @@ has to be believed, and all of it may be removed at any time.
 The bound holds at every moment and for all processes together. A process adds the size of a chunk
 to a common counter before it writes the file; if the sum would be above the bound, it removes the
 chunks that were not used for the longest time. The counter may be too high, after a kill for
-example, and is never too low. It is set right whenever chunks are removed.
+example, and is never too low. It is set right whenever chunks are removed. So that this forgets no
+chunk which another process is about to write, the unfinished file has its size from the start.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class ChunkCache:
         Raises:
             NotWritableError: permission denied, or a read-only file system.
         """
-        self._lock = threading.Lock()  # `flock` does not hold between threads with one open file
+        self._lock = threading.Lock()  # `flock` of NFS does not hold between threads
+        self._process = os.getpid()
         self._is_full = False  # the disk, not the cache: told once
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,10 +124,11 @@ class ChunkCache:
         path = self._path(digest)
         temporary = self.folder / UNFINISHED.format(unique=uuid.uuid4().hex)
         try:
-            self._reserve(len(content))
             path.parent.mkdir(exist_ok=True)
             try:
-                temporary.write_bytes(content)
+                self._reserve(temporary, len(content))
+                with temporary.open("r+b") as file:
+                    file.write(content)
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -139,17 +142,23 @@ class ChunkCache:
     def _path(self, digest: str) -> Path:
         return self.folder / digest[:PREFIX_LETTERS] / digest
 
-    def _reserve(self, size: int) -> None:
-        """Count bytes that will be written, and remove chunks if they would not fit."""
+    def _reserve(self, temporary: Path, size: int) -> None:
+        """Make an empty file of a size, count it, and remove chunks if it would not fit."""
         with self._counter() as counter:
             used = _number(counter)
+            if used is None:  # somebody removed the counter
+                used = sum(file_size for _, file_size, _ in _files(self.folder))
             if used + size > self.max_bytes:
                 used = self._remove(int(self.max_bytes * KEPT_SHARE) - size)
             os.pwrite(counter, b"%-20d" % (used + size), 0)
+            with temporary.open("xb") as file:
+                file.truncate(size)
 
     @contextlib.contextmanager
     def _counter(self) -> Iterator[int]:
         """Yield the open counter, which no other thread or process has meanwhile."""
+        if self._process != os.getpid():  # at a fork another thread may have had the lock
+            self._lock, self._process = threading.Lock(), os.getpid()
         with self._lock:
             counter = os.open(
                 self.folder / COUNTER_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666
@@ -158,7 +167,10 @@ class ChunkCache:
                 fcntl.flock(counter, fcntl.LOCK_EX)
                 yield counter
             finally:
-                os.close(counter)  # and with it the lock
+                # A process that was forked meanwhile has the file open, too, and so the lock.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(counter, fcntl.LOCK_UN)
+                os.close(counter)
 
     def _remove(self, most: int) -> int:
         """Remove the chunks that were used the longest ago, and return the bytes that are left.
@@ -192,10 +204,10 @@ class ChunkCache:
         return not_writable("cache chunks", self.folder, error.strerror)
 
 
-def _number(counter: int) -> int:
-    """Return the number in the counter; 0 in a new one."""
+def _number(counter: int) -> int | None:
+    """Return the number in the counter; None in a new one."""
     text = os.pread(counter, 20, 0).strip()
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdigit() else None
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, str]]:

@@ -15,6 +15,7 @@ import bisect
 import hashlib
 import io
 import json
+import os
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,7 +97,8 @@ def _damaged(place: str, message: str) -> VerificationError:
 class ChunkReader:
     """Reads ranges of remote ready files; several threads may use it.
 
-    It can be sent to another process, which then opens connections of its own.
+    It can be sent to another process, or be used after a fork. That process then has threads and
+    connections of its own.
 
     Attributes:
         root: folder that has the chunk index; files of mirrors are named as if they were in it.
@@ -137,6 +139,7 @@ class ChunkReader:
     def _start(self) -> None:
         self._pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="chunks")
         self._indexes: dict[str, RemoteIndex] = {}  # of the files that were read
+        self._process = os.getpid()  # last: other threads then use the new pool
 
     def index(self, path: str) -> RemoteIndex:
         """Return the blocks of a file; its line is parsed when the file is read first.
@@ -185,6 +188,8 @@ class ChunkReader:
         """Yield ranges (offset, bytes) of a file in their order, several requests at once."""
         if len(ranges) < 2:
             return iter([self.read(path, *span) for span in ranges])
+        if self._process != os.getpid():  # the threads of a pool do not exist after a fork
+            self._start()
         return self._pool.map(lambda span: self.read(path, *span), ranges)
 
     def name_of(self, path: Path) -> str:
