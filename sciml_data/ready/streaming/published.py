@@ -41,9 +41,10 @@ from sciml_data.transfer.ranges import RangeReader
 logger = logging.getLogger(__name__)
 CACHE_FOLDER = "chunks"  # in the home; all datasets share it
 CACHE_BYTES = 20 * 10**9
-STREAM_FOLDER = (
-    "stream"  # of a dataset's version: indexes of streamed forms, and forms on their way
-)
+STREAM_FOLDER = "stream"  # of a dataset's version: indexes of streamed forms
+# Of a dataset's version: forms on their way. Not the folder of the indexes, from which other
+# processes may stream when a form is complete and is moved.
+ARRIVING_FOLDER = "arriving"
 SCHEMES = ("https:", "http:", "file:")  # whose addresses can be continued by a path
 
 
@@ -118,7 +119,7 @@ def fetch_index(
         FetchError: no mirror has the index.
     """
     form = published_ready_form(descriptor, options)
-    folder = _stream_folder(descriptor, home, form)
+    folder = _folder_in(STREAM_FOLDER, descriptor, home, form)
     bases = _bases(descriptor, form, user_mirrors(mirrors))
     fetch(_plan(descriptor, form, folder, bases, [RECORD_NAME, CHUNKS_NAME]), log=log, retry=retry)
     record = read_record(folder.native) or {}
@@ -166,7 +167,7 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
     wanted = ready_manifest(form)
     if existing and existing.manifest == wanted and not ready_problems(existing):
         return existing
-    folder = _stream_folder(descriptor, home, form)
+    folder = _folder_in(ARRIVING_FOLDER, descriptor, home, form)
     target = ready_folder(owner, form.options)
     bases = _bases(descriptor, form, user_mirrors(mirrors))
     plan = _plan(descriptor, form, folder, bases, [entry.path for entry in form.manifest])
@@ -174,7 +175,9 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
     copies = {path: StoredCopy(place, "ready files here") for path, place in here.items()}
     fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
     with owner.own.lock(f"fetch ready files of {descriptor.dataset}"):
-        _publish(folder, target, wanted)
+        # Else another process, which fetched the same files, has moved them there already.
+        if all((folder.native / entry.path).is_file() for entry in wanted):
+            _publish(folder, target, wanted)
     converted = find_converted(descriptor, owner, form.options)
     if converted is None:
         raise ConversionError(
@@ -206,12 +209,10 @@ def ready_manifest(form: ReadyForm) -> Manifest:
     return Manifest(tuple(entry for entry in form.manifest if entry.path not in about))
 
 
-def _stream_folder(descriptor: Descriptor, home: Home, form: ReadyForm) -> DatasetFolder:
-    """Return the folder into which a form is fetched."""
+def _folder_in(name: str, descriptor: Descriptor, home: Home, form: ReadyForm) -> DatasetFolder:
+    """Return the folder of a form in one of the folders above."""
     owner = home.dataset(descriptor.dataset, descriptor.version).own
-    return DatasetFolder(
-        owner.root / STREAM_FOLDER / folder_name(form.options), waiting=owner.waiting
-    )
+    return DatasetFolder(owner.root / name / folder_name(form.options), waiting=owner.waiting)
 
 
 def _plan(

@@ -23,7 +23,7 @@ from sciml_data.curate.pin_ready import pin_ready
 from sciml_data.errors import CallError, DescriptorError, FetchError, SciMLDataError
 from sciml_data.home import find_home
 from sciml_data.ready import find_converted, ready_problems
-from sciml_data.ready.streaming import Streamed
+from sciml_data.ready.streaming import Streamed, open_stream
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from tests.support.nginx import needs_nginx, nginx
@@ -84,6 +84,20 @@ def test_a_second_fetch_needs_no_mirror_and_a_damaged_file_is_fetched_again(
     )
     assert converted is not None
     assert ready_problems(converted, full=True) == []
+
+
+@needs_nginx
+def test_a_form_that_is_fetched_does_not_disturb_a_process_that_streams_it(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    descriptor = load_descriptor(published.registry, DATASET)
+    streamed = open_stream(descriptor, find_home(home), mirrors=[mirror])
+    path = next(iter(streamed.manifest)).path
+
+    get(published, home, "--mirror", mirror)
+
+    assert streamed.reader.read(path, 0, 8) == (published.folder / path).read_bytes()[:8]
 
 
 @needs_nginx
