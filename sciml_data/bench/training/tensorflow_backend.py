@@ -202,7 +202,8 @@ def _own_batches(make_batches: Callable[[], Any], rows: OwnRows, check: RowCheck
     if rows.stop - rows.first == rows.pieces or isinstance(batches, tf.data.Dataset):
         return batches  # of one process, or read by the graph
     if check.holds is None:
-        own, whole = (_first_batch(make_batches, each) for each in (rows, EVERYTHING))
+        # The whole batch first: what a benchmark computes once, such as statistics, is of all rows.
+        whole, own = (_first_batch(make_batches, each) for each in (EVERYTHING, rows))
         check.holds = own is not None and _are_equal(own, whole, rows)
     return batches_with(rows, batches) if check.holds else batches
 

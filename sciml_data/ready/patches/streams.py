@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.ready.own_rows import reads_first_batch
+from sciml_data.ready.own_rows import EVERYTHING, reading, reads_first_batch
 from sciml_data.ready.patches.batches import (
     CHANNELS,
     Batch,
@@ -279,8 +279,9 @@ def channel_statistics(
         return np.stack([known.sum(1), valid.sum(1), (valid * valid).sum(1)])
 
     total = np.zeros((3, len(unpack.scale)), np.int64)
-    for of_patch in read_ahead(numbers, sums, threads=threads, prefetch=2 * threads):
-        total += of_patch
+    with reading(EVERYTHING):  # a benchmark may need statistics when it makes its first batch
+        for of_patch in read_ahead(numbers, sums, threads=threads, prefetch=2 * threads):
+            total += of_patch
     count = total[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         stored = total[1] / count

@@ -186,6 +186,22 @@ def test_a_benchmark_that_reads_its_rows_in_another_order_reads_all() -> None:
     assert np.concatenate([inputs for inputs, *_ in batches]).tolist() == list(range(19))
 
 
+def test_statistics_that_are_computed_with_the_first_batch_are_of_all_rows() -> None:
+    samples = SampleCache(lambda numbers: (numbers * 1.0,), budget_bytes=0)
+    means: list[float] = []
+
+    def make_batches() -> Any:
+        if not means:
+            means.append(float(samples.take(np.arange(16))[0].mean()))
+        for first in (0, 8):
+            (values,) = samples.take(np.arange(first, first + 8))
+            yield values - means[0], values, np.ones(len(values))
+
+    list(_own_batches(lambda: iter(make_batches()), OwnRows(1, 2, 2), RowCheck()))
+
+    assert means == [7.5]
+
+
 def test_devices_of_one_process_share_batches_that_are_read_once(two_cpus: Any) -> None:
     problem = ConvProblem()
     for _ in distribute_batches(two_cpus, lambda: problem.batches("train", batch_size=16, seed=0)):

@@ -539,6 +539,17 @@ def test_processes_that_share_batches_read_each_patch_once(
                 )
 
 
+def test_statistics_are_of_all_patches_also_where_only_the_first_batch_is_compared(
+    patches: Patches,
+) -> None:
+    def batches() -> Any:
+        yield channel_statistics(patches)
+
+    (made,) = batches_with(OwnRows(0, 1, 2, is_first_batch=True), batches())
+
+    assert made.count.tolist() == channel_statistics(patches).count.tolist()
+
+
 def test_one_batch_is_read_where_only_the_first_is_compared(
     patches: Patches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
