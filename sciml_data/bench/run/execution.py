@@ -254,7 +254,7 @@ def _timed_section(journal: Journal, monitor_s: float, log: Log) -> tuple[Outcom
                     on_epoch=lambda progress: _log_epoch(journal, progress, log),
                 )
         journal.progress = trained.progress
-        if remark := records.budget_remark(budget_of(journal)):
+        if remark := records.budget_remark(budget_of(journal, has_ended=True)):
             _log(journal, remark, log)
         return _finish(journal, trained, log), trained.model
 

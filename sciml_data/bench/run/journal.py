@@ -25,6 +25,7 @@ from sciml_data.bench.record.record import (
     KERAS,
     RECORD_NAME,
     SCHEMA_VERSION,
+    SUCCESS,
     as_json,
     digest,
     load_record,
@@ -246,7 +247,7 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
         "metric_definitions": [metric_definition(metric) for metric in prepared.task.metrics],
         "metrics": rows,
         **({"resampling": sampling} if sampling else {}),
-        **budget_of(journal),
+        **budget_of(journal, has_ended=outcome.status == SUCCESS),
         "targets": target_rows(prepared.task, prepared.split.name, rows),
         "throughput": _throughput(journal, outcome),
         **(journal.monitor.summary() if journal.monitor else machine.not_monitored()),
@@ -257,14 +258,22 @@ def assemble_record(journal: Journal, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def budget_of(journal: Journal) -> dict[str, Any]:
-    """Return the group `budget` of a run with a limit on its time, else nothing."""
+def budget_of(journal: Journal, *, has_ended: bool) -> dict[str, Any]:
+    """Return the group `budget` of a run with a limit on its time, else nothing.
+
+    Args:
+        journal: of the run.
+        has_ended: whether the training has ended by itself.
+    """
     prepared = journal.prepared
     if prepared.budget_s is None:
         return {}
     sizes = prepared.problem.sizes
     samples = int(sizes[prepared.problem.parts[0]])
-    return {"budget": budget_block(prepared.budget_s, journal.progress, prepared.settings, samples)}
+    block = budget_block(
+        prepared.budget_s, journal.progress, prepared.settings, samples, has_ended=has_ended
+    )
+    return {"budget": block}
 
 
 def describe_benchmark(task: Task) -> dict[str, Any]:

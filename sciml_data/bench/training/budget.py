@@ -101,15 +101,25 @@ def is_partial(row: Row) -> bool:
 
 
 def budget_block(
-    seconds: float, progress: Progress, settings: Mapping[str, Any], samples: int
+    seconds: float,
+    progress: Progress,
+    settings: Mapping[str, Any],
+    samples: int,
+    *,
+    has_ended: bool = False,
 ) -> dict[str, Any]:
     """Return the group `budget` of a record.
+
+    A run can stop between two epochs, where the clock of the limit also counts the writing of a
+    checkpoint. So a training that has ended without all its epochs has reached its budget, even if
+    the seconds of its curve have not.
 
     Args:
         seconds: the limit.
         progress: of the run.
         settings: of the run.
         samples: number of samples in the training part.
+        has_ended: whether the training has ended by itself.
     """
     curve, planned = progress.curve, int(settings["epochs"])
     whole = [row for row in curve if not is_partial(row)]
@@ -122,7 +132,8 @@ def budget_block(
         steps = len(whole) * steps_of_epoch + cut
     return {
         "budget_seconds": seconds,
-        "is_reached": is_cut or (spent >= seconds and not is_finished(progress, settings)),
+        "is_reached": is_cut
+        or ((has_ended or spent >= seconds) and not is_finished(progress, settings)),
         "epochs": len(whole),
         "planned_epochs": planned,
         "steps": steps,

@@ -93,6 +93,19 @@ def test_the_time_of_earlier_processes_counts(tmp_path: Path) -> None:
     assert (again.progress.epochs, again.resumed_epochs) == (1, 1)
 
 
+@pytest.mark.usefixtures("ticking")
+def test_a_run_that_stops_between_two_epochs_has_reached_its_budget() -> None:
+    """The clock of the limit is beyond the budget, the sum of the curve is not."""
+    problem, settings = toy_problem(epochs=3)
+
+    progress = train(problem, training(settings, budget_s=STEPS + 1.5)).progress
+
+    assert [row["is_partial"] for row in progress.curve] == [False]
+    assert sum(row["train_s"] + row["evaluation_s"] for row in progress.curve) < STEPS + 1.5
+    block = budget_block(STEPS + 1.5, progress, settings, 203, has_ended=True)
+    assert (block["is_reached"], block["epochs"], block["planned_epochs"]) == (True, 1, 3)
+
+
 def test_a_budget_that_suffices_changes_nothing() -> None:
     problem, settings = toy_problem("noisy", epochs=2)
 
@@ -100,7 +113,7 @@ def test_a_budget_that_suffices_changes_nothing() -> None:
     within = train(problem, training(settings, budget_s=3600.0)).progress
 
     assert [row["train_loss"] for row in free.curve] == [row["train_loss"] for row in within.curve]
-    block = budget_block(3600.0, within, settings, 203)
+    block = budget_block(3600.0, within, settings, 203, has_ended=True)
     assert not block["is_reached"]
     assert block["steps"] == block["planned_steps"] == 2 * STEPS
 
