@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import fcntl
 import hashlib
 import itertools
 import os
@@ -30,6 +31,7 @@ from sciml_data.errors import (
 )
 from sciml_data.home import (
     HOLDER_NAME,
+    LOCK_NAME,
     NOT_WRITABLE,
     Home,
     not_writable,
@@ -164,12 +166,45 @@ def as_ended(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """
     if record["status"] != RUNNING or not (reason := _why_dead(folder)):
         return record
+    record = load_record(folder)  # the run may have ended after its record was read
+    if record["status"] != RUNNING:
+        return record
     resume = f"sciml-data run {record['benchmark']['name']} --resume {folder.name}"
     return {**record, "status": "aborted", "reason": f"{reason}; resume it with: {resume}"}
 
 
 def _why_dead(folder: Path) -> str:
     """Return why the process of a run is gone; an empty text if it may still work.
+
+    A locked lock says that it works, even if the rest does not: in a container, another process can
+    have the same host and number, and clocks of file servers differ.
+    """
+    reason = _why_silent(folder)
+    return "" if reason and _is_locked(folder) else reason
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process has the lock of a folder. Some network file systems do not say it.
+
+    The lock is taken for an instant, and shared, so that several readers do not disturb each other.
+    """
+    try:
+        lock = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks here
+        return False
+    finally:
+        os.close(lock)
+    return False
+
+
+def _why_silent(folder: Path) -> str:
+    """Return why the process of a run seems to be gone, by the files in its folder.
 
     The file beside the lock names process and host. A process of another host is judged by the
     table of the monitor, which gets a line a second.

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from sciml_data.bench.record.record import record_digest
-from sciml_data.bench.record.runs import all_runs, find_run, find_runs, stored_runs
+from sciml_data.bench.record.runs import all_runs, as_ended, find_run, find_runs, stored_runs
 from sciml_data.errors import CallError, Problem, RecordError
-from sciml_data.home import HOLDER_NAME, Home
+from sciml_data.home import HOLDER_NAME, DatasetFolder, Home
 from tests.support.run_samples import written_run
 
 OTHER_ID = "99345678-1234-4234-8234-123456789abc"
@@ -198,3 +198,35 @@ def test_a_run_of_another_computer_is_judged_by_its_monitor(
     os.utime(run / "monitor.csv", (last, last))
 
     assert status_of(home)[0] == status
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        pytest.param({"pid": 2**22 + 1, "host": socket.gethostname()}, id="number of a container"),
+        pytest.param({"pid": 1, "host": "elsewhere"}, id="monitor on a silent file server"),
+        pytest.param(None, id="disk was full when the lock was taken"),
+    ],
+)
+def test_a_run_with_a_locked_folder_is_running_though_its_process_is_not_found(
+    home: Home, run: Path, holder: dict[str, Any] | None
+) -> None:
+    (run / "monitor.csv").touch()
+    os.utime(run / "monitor.csv", (0, 0))
+    with DatasetFolder(run).lock("run"):
+        (run / HOLDER_NAME).unlink()
+        running(run, holder)
+        assert status_of(home)[0] == "running"
+
+    running(run, holder)
+    assert status_of(home)[0] == "aborted"
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_not_aborted(home: Home, run: Path) -> None:
+    ended = (run / "record.json").read_bytes()
+    running(run, None)
+    ((_, before),) = stored_runs(home)[0]
+    before = {**before, "status": "running"}
+    (run / "record.json").write_bytes(ended)
+
+    assert as_ended(run, before)["status"] == "success"
