@@ -13,7 +13,7 @@
 | commit | the code's commit with its history |
 | record | a record that follows its schema and still cannot be checked |
 | mixed, duplicate, status | runs with one another, and with all other submissions |
-| score, throughput | numbers of one record with one another |
+| score, throughput, curve | numbers of one record with one another |
 | path | all texts: no folder of somebody's computer |
 
 This check cannot see a score that was changed in record, log, README and every digest alike.

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from sciml_data.bench.monitoring.machine import runner_digest
-from sciml_data.bench.record.record import check_repeats
+from sciml_data.bench.record.record import SUCCESS, budget_remark, check_repeats, has_epochs
 from sciml_data.bench.scoring.scores import ROUNDING, metric_definition, target_rows
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import Task, datasets_of
 from sciml_data.bench.task.variants import task_of
+from sciml_data.bench.training.schedule import Progress, is_finished
 from sciml_data.errors import CallError, JsonError, Problem, SciMLDataError
 from sciml_data.home import read_json, why_not_plain
 from sciml_data.registry.descriptor import load_descriptor
@@ -108,6 +109,25 @@ def score_problems(record: Record, place: str) -> Iterator[Problem]:
     ):
         message = f"{stated} stated, {rate} by the curve"
         yield Problem("throughput", f"{place}/throughput/train_samples_per_s", message)
+    yield from _curve_problems(record, place)
+
+
+def _curve_problems(record: Record, place: str) -> Iterator[Problem]:
+    """Yield a problem if a run has too few epochs, and does not say that it stopped at a budget.
+
+    It would be compared with whole runs.
+    """
+    if record["status"] != SUCCESS or not has_epochs(record) or budget_remark(record):
+        return
+    curve, settings = record["curve"], record["settings"]
+    epochs = sum(not row.get("is_partial", False) for row in curve)
+    progress = Progress(epochs=epochs, best_epoch=record["model"]["best_epoch"])
+    if not is_finished(progress, settings):
+        message = (
+            f"{epochs} of {settings['epochs']} epochs, neither stopped early nor at a budget "
+            "that the record states"
+        )
+        yield Problem("curve", f"{place}/curve", message)
 
 
 def commit_problem(record: Record, repository: Path | None, place: str) -> Problem | None:

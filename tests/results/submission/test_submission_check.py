@@ -223,6 +223,26 @@ def test_mixed_versions_are_refused(
     assert "mixed" in kinds(bench.check(two))
 
 
+def test_a_run_that_hides_its_budget_is_refused(bench: Bench, one: Path) -> None:
+    """The record is that of a run of four epochs that stopped after two."""
+
+    def stopped(record: dict[str, Any]) -> None:
+        record["settings"]["epochs"] = 4
+        record["budget"] = {
+            "budget_seconds": 1.0, "is_reached": True, "epochs": 2, "planned_epochs": 4,
+            "steps": None, "planned_steps": None, "training_seconds": 1.0,
+            "whole_training_seconds": None,
+        }  # fmt: skip
+
+    def hidden(record: dict[str, Any]) -> None:
+        del record["budget"]
+
+    change_record(one, stopped)
+    assert "curve" not in kinds(bench.check(one))
+    change_record(one, hidden)
+    assert "curve" in kinds(bench.check(one))
+
+
 def test_a_duplicated_run_is_refused(bench: Bench, two: Path) -> None:
     for word, end in (("record", "json"), ("result", "txt"), ("predictions", "nc")):
         shutil.copyfile(two / f"{word}-1.{end}", two / f"{word}-2.{end}")
