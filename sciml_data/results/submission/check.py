@@ -50,6 +50,7 @@ from sciml_data.results.submission.record_checks import (
     KnownRuns,
     code_problems,
     commit_problem,
+    earlier_code_remark,
     elsewhere_problems,
     has_whole_history,
     is_pinned,
@@ -338,6 +339,7 @@ def _warnings(tree: Tree, registry: Registry, history: Path) -> Iterator[str]:
             own_model_remark(record),
             budget_remark(record),
             unknown_code(record),
+            earlier_code_remark(record, registry, history),
         ]
         yield from (f"{name}: {remark}" for remark in remarks if remark)
         if not record["synthetic"] and not is_pinned(record, registry):

@@ -143,10 +143,32 @@ def commit_problem(record: Record, repository: Path | None, place: str) -> Probl
     return None
 
 
+def earlier_code_remark(record: Record, registry: Registry, repository: Path | None) -> str:
+    """Return that a run has an earlier version of its benchmark; an empty text if it has not.
+
+    Args:
+        record: valid by its schema.
+        registry: registry of whoever checks.
+        repository: checkout of the code.
+    """
+    name, code = record["benchmark"]["name"], record["code"]
+    try:
+        is_here = runner_digest(registry.runner(name)) == code["runner_digest"]
+    except SciMLDataError:  # `registry_problems` reports it
+        return ""
+    if is_here or _earlier_digest(record, repository) != code["runner_digest"]:
+        return ""
+    return (
+        f"the code of the benchmark is not the one here. A branch under review may have any code "
+        f"in its history: compare `git diff {code['commit']} HEAD -- runners/{name} {METRICS_NAME}`"
+    )
+
+
 def _earlier_digest(record: Record, repository: Path | None) -> str | None:
     """Return the digest of a record's benchmark at its commit, if HEAD has this commit behind it.
 
-    A commit that only a branch of the submitter has does not count: it may have any code.
+    A commit outside the history of HEAD does not count: it may have any code. So may a commit of a
+    branch that is checked out for review, about which `earlier_code_remark` warns.
     """
     commit, name = record["code"]["commit"], str(record["benchmark"]["name"])
     if commit is None or repository is None or not (repository / ".git").exists():

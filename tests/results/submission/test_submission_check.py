@@ -66,7 +66,11 @@ def test_runs_of_an_earlier_version_in_the_history_are_accepted_and_others_are_n
     runner.write_text(f"{runner.read_text()}\n# changed\n")
     later = replace(bench, registry=registry)
 
-    assert "runner" not in kinds(replace(later, code=code).check(two))
+    verdict = replace(later, code=code).check(two)
+    assert "runner" not in kinds(verdict)
+    diff = f"git diff {with_runner} HEAD -- runners/toy"
+    assert sum(diff in warning for warning in verdict["warnings"]) == 2
+    assert "git diff" not in str(bench.check(two)["warnings"])
     assert "runner" in kinds(later.check(two))
     git(code, "checkout", "--quiet", "HEAD~1")
     assert "runner" in kinds(replace(later, code=code).check(two))
