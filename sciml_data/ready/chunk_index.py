@@ -11,8 +11,8 @@ that fsspec and zarr understand it:
     version, templates  of kerchunk; `u` is the address of the file
     refs                zarr's metadata, and [address, offset, bytes] of each chunk
     blocks              [offset, bytes, sha256] of consecutive parts of the file, from its first to
-                        its last byte. A chunk of 4 KiB or more is a block. What is between two of
-                        them, such as HDF5's own metadata, is a block with a fourth field: its
+                        its last byte. A chunk of 512 bytes or more is a block. What is between two
+                        of them, such as HDF5's own metadata, is a block with a fourth field: its
                         bytes, compressed by zlib, in base64.
     skipped             by key of `refs`, the mask of filters that HDF5 did not apply to a chunk
 """

@@ -163,21 +163,24 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
     """
     form = published_ready_form(descriptor, options)
     owner = home.dataset(descriptor.dataset, descriptor.version)
-    existing = find_converted(descriptor, owner, form.options)
-    wanted = ready_manifest(form)
-    if existing and existing.manifest == wanted and not ready_problems(existing):
-        return existing
-    folder = _folder_in(ARRIVING_FOLDER, descriptor, home, form)
-    target = ready_folder(owner, form.options)
-    bases = _bases(descriptor, form, user_mirrors(mirrors))
-    plan = _plan(descriptor, form, folder, bases, [entry.path for entry in form.manifest])
-    here = {file.path: target / file.path for file in plan.files if (target / file.path).is_file()}
-    copies = {path: StoredCopy(place, "ready files here") for path, place in here.items()}
-    fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
-    with owner.own.lock(f"fetch ready files of {descriptor.dataset}"):
-        # Else another process, which fetched the same files, has moved them there already.
-        if all((folder.native / entry.path).is_file() for entry in wanted):
-            _publish(folder, target, wanted)
+    if complete := _complete(descriptor, owner, form):
+        return complete
+    # Not the lock of the dataset: a fetch takes hours, in which other forms can be converted.
+    arriving = DatasetFolder(owner.own.root / ARRIVING_FOLDER, waiting=owner.waiting)
+    with arriving.lock(f"fetch ready files of {descriptor.dataset}"):
+        if complete := _complete(descriptor, owner, form):
+            return complete  # another process has fetched them meanwhile
+        folder = _folder_in(ARRIVING_FOLDER, descriptor, home, form)
+        target = ready_folder(owner, form.options)
+        bases = _bases(descriptor, form, user_mirrors(mirrors))
+        plan = _plan(descriptor, form, folder, bases, [entry.path for entry in form.manifest])
+        here = {
+            file.path: target / file.path for file in plan.files if (target / file.path).is_file()
+        }
+        copies = {path: StoredCopy(place, "ready files here") for path, place in here.items()}
+        fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
+        with owner.own.lock(f"fetch ready files of {descriptor.dataset}"):
+            _publish(folder, target, ready_manifest(form))
     converted = find_converted(descriptor, owner, form.options)
     if converted is None:
         raise ConversionError(
@@ -186,6 +189,14 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
             hint="run the same command again",
         )
     return converted
+
+
+def _complete(descriptor: Descriptor, owner: DatasetFolder, form: ReadyForm) -> Converted | None:
+    """Return the ready files of a form if all of them are here."""
+    existing = find_converted(descriptor, owner, form.options)
+    if existing and existing.manifest == ready_manifest(form) and not ready_problems(existing):
+        return existing
+    return None
 
 
 def _publish(folder: DatasetFolder, target: Path, manifest: Manifest) -> None:

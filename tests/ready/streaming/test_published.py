@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +100,31 @@ def test_a_form_that_is_fetched_does_not_disturb_a_process_that_streams_it(
     get(published, home, "--mirror", mirror)
 
     assert streamed.reader.read(path, 0, 8) == (published.folder / path).read_bytes()[:8]
+
+
+@needs_nginx
+def test_processes_that_fetch_the_same_form_at_once_do_it_once(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    call = (
+        "import sys, sciml_data; sys.stdin.readline(); "
+        "sciml_data.get_ready(sys.argv[1], registry=sys.argv[2], home=sys.argv[3], "
+        "mirrors=[sys.argv[4]])"
+    )
+    words = [DATASET, str(published.registry.root), str(home), mirror]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", call, *words], stdin=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()  # all begin now
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
+
+    log = (tmp_path / "nginx" / "access").read_text(encoding="utf-8").splitlines()
+    sent = [line for line in log if ".nc HTTP" in line and '" 404 ' not in line]
+    assert len(sent) == len(published.converted.manifest)
 
 
 @needs_nginx
