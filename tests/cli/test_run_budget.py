@@ -38,7 +38,8 @@ def test_a_run_that_stops_is_scored_and_says_how_far_it_came(tmp_path: Path) -> 
     shown = run_cli("show", "latest", "--no-figures", home=tmp_path).stdout
     board = run_cli("board", home=tmp_path).stdout
     log = (path.parent / "log.txt").read_text()
-    for text in (result.stdout, shown, board, log):
+    card = (path.parent / "model" / "README.md").read_text()
+    for text in (result.stdout, shown, board, log, card):
         assert "stopped at its budget of 1e-06 s: 0 of 4 epochs (1 of 28 steps)" in text
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sciml_data.bench.interface import Problem
 from sciml_data.bench.record import runs
+from sciml_data.bench.record.record import budget_remark
 from sciml_data.bench.run.staging import Source
 from sciml_data.bench.task.task import Task
 from sciml_data.bench.training.portable import NotPortableError, portable_model
@@ -113,6 +114,8 @@ def _head(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {model['name']} of {benchmark['name']}{variant}\n"
     if record["synthetic"]:
         yield "**Trained on a synthetic sample. Nothing can be concluded about real data.**\n"
+    if remark := budget_remark(record):
+        yield f"**Training {remark}.**\n"
     yield f"{benchmark['title']}.\n"
     count = model["parameters"]
     size = "" if count is None else f" with {count:,} trainable parameters"
