@@ -33,6 +33,7 @@ WITH_UV = [BASE, *(extra for extra in EXTRAS if extra != "torch")]  # see the se
 # Each process loads TensorFlow: about 1.5 GB. With `worksteal` most modules run in one process, so
 # that their fixtures are made once.
 CORES = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+COVERAGE = ("--cov", "--cov-report=")
 
 
 def install(session: nox.Session, *groups: str, extras: str = "") -> None:
@@ -75,7 +76,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the quick tests on all cores, with coverage; arguments after `--` go to pytest."""
     install(session, "test", extras="all")
-    session.run("pytest", *(session.posargs or [*CORES, "--cov", "--cov-report="]))
+    session.run("pytest", *(session.posargs or [*CORES, "--durations=25", *COVERAGE]))
     if not session.posargs:
         session.run("coverage", "report", "--format=total")  # fails below the floor of pyproject
 

@@ -111,7 +111,7 @@ KEPT = {
     "verify": "hashes of files that were read are kept; the same command resumes",
     "mirror": "finished commits are kept; the same command resumes",
     "publish": "the draft and its complete files are kept; the same command resumes",
-    "run": "whole epochs of a run that has begun are kept, and --resume RUN resumes it",
+    "run": "whole epochs of a run that has begun are kept",  # the run prints how to resume it
 }
 NOTHING_HALF = "no file was left half written; repeat the command"
 

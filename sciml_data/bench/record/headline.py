@@ -143,7 +143,7 @@ def _intervals(record: Record, rows: Sequence[Row]) -> str:
             texts.append(f"{row['part']} {ends} by {kinds_of_units(sampling)}")
         elif row.get("comparisons"):
             kinds = kinds_of_units(sampling)
-            reasons.append(f"{row['part']}: no interval, it has no finite ends by {kinds}")
+            reasons.append(f"{row['part']}: no interval, its ends are not finite with {kinds}")
     shown = [f"95 % intervals of {record['model']['name']}: {'; '.join(texts)}"] if texts else []
     return ". ".join([*shown, *reasons])
 

@@ -238,7 +238,7 @@ def _uncertainty(record: Record, row: Row) -> Iterator[str]:
         ends = interval_ends(row["interval"]["lower"], row["interval"]["upper"])
         yield f"  95 % interval {ends}, by {kinds_of_units(sampling)}"
     elif row.get("comparisons"):
-        yield f"  no interval: it has no finite ends, by {kinds_of_units(sampling)}"
+        yield f"  no interval: its ends are not finite with {kinds_of_units(sampling)}"
     for name, paired in row.get("comparisons", {}).items():
         ends = interval_ends(paired["lower"], paired["upper"])
         difference = f"{paired['difference']:+.3g} (95 % interval {ends})"

@@ -51,6 +51,7 @@ from sciml_data.registry.manifest import (
 )
 
 LATEST = "latest"
+STAMP = re.compile(r"\d{8}T\d{6}Z")  # at the start of a folder's name
 STATE_FOLDER = "checkpoint"
 CURVE_NAME = "curve.jsonl"
 LOG_NAME = "log.txt"
@@ -338,8 +339,24 @@ def _folders(home: Home) -> list[Path]:
     """Return the folders of a home that have a record, valid or not, oldest first."""
     records = home.runs_folder.glob(f"*/*/{RECORD_NAME}")
     return sorted(
-        (path.parent for path in records), key=lambda folder: (folder.name, folder.parent)
+        (path.parent for path in records),
+        key=lambda folder: (_start_of(folder), folder.name, folder.parent),
     )
+
+
+def _start_of(folder: Path) -> str:
+    """Return when a run started, as YYYYmmddTHHMMSSZ; empty if nothing says it.
+
+    The name of a folder begins with the time unless the user named it. Only then is the record
+    read, because a home may have thousands of runs.
+    """
+    if stamp := STAMP.match(folder.name):
+        return stamp[0]
+    try:
+        start = str(read_json(folder / RECORD_NAME)["timing"]["start_time"])
+    except (OSError, JsonError, KeyError, TypeError):
+        return ""
+    return re.sub(r"\.\d+|[-:]", "", start)
 
 
 def _sound(folders: Iterable[Path], on_left_out: Callable[[Problem], None]) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import signal
 import threading
 import time
@@ -65,6 +66,8 @@ def recording_failures(journal: Journal, write: Write, log: Log) -> Iterator[Non
         log: gets the command that resumes an interrupted run.
     """
     resume = f"sciml-data run {journal.prepared.task.name} --resume {journal.folder.name}"
+    if own := journal.prepared.own:  # its file is needed again: a stranger may have sent the run
+        resume += f" --model {shlex.quote(own.own.path)}:{own.own.origin['function']}"
     try:
         yield
     except KeyboardInterrupt:

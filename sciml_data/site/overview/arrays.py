@@ -16,7 +16,7 @@ PLANES = (("row", "column"), ("y", "x"), ("v", "u"))  # dimensions of images in 
 MAX_IMAGES = 4  # beside each other
 MAX_SAMPLES = 2000  # labels that are read to find one of each class
 MAX_VALUES = 1_000_000  # of a histogram
-BRIGHT = 30.0  # a brightest pixel of so many times the median is drawn on a logarithmic scale
+BRIGHT = 30.0  # if the brightest pixel is this many times the median: logarithmic scale
 
 
 def draw(figure: Any, parts: Parts) -> None:

@@ -89,7 +89,7 @@ def test_an_interval_without_finite_ends_is_named() -> None:
         if row.get("interval"):
             row["interval"] = None
 
-    assert "no interval: it has no finite ends, by 12 units (cell)" in run_table(record)
+    assert "no interval: its ends are not finite with 12 units (cell)" in run_table(record)
 
 
 def test_runs_of_two_models_shown_together_point_to_their_comparison() -> None:
