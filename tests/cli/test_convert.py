@@ -67,7 +67,7 @@ def test_verify_says_which_files_it_covered() -> None:
 
     assert "ready" not in fresh.stderr
     assert native.stderr.endswith("ready files were not checked: --ready\n")
-    assert "1 ready files, 2.7 MB, equal to their manifest (default options)" in ready.stderr
+    assert "1 ready file, 2.7 MB, equal to their manifest (default options)" in ready.stderr
     unchecked = CliRunner().invoke(verify_command, [*words, "--json"], catch_exceptions=False)
     assert json.loads(unchecked.stdout)["ready"] is None
     (of_options,) = json.loads(ready.stdout)["ready"]

@@ -184,7 +184,7 @@ def test_get_sample_and_verify_sample(tmp_path: Path, monkeypatch: pytest.Monkey
     (Path(made.stdout.strip()) / "one.txt").write_text("edited")
     mended = run(verify_command, "tiny", "--sample", "--sample-seed", "3", "--repair")
 
-    assert made.stderr.startswith("SYNTHETIC sample of tiny 1.0: 1 files")
+    assert made.stderr.startswith("SYNTHETIC sample of tiny 1.0: 1 file, ")
     assert made.stdout == held.stdout == mended.stdout
     assert (Path(made.stdout.strip()) / "one.txt").read_text() == "3"
 

@@ -66,7 +66,7 @@ def test_a_conversion_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> No
     root = tmp_path / "data"
     with child(root, sample, options) as process:
         assert process.stdout is not None
-        said = [process.stdout.readline() for _ in range(5)]  # written, and four ready files
+        said = [process.stdout.readline() for _ in range(6)]  # written, start, four files
         process.send_signal(signal.SIGKILL)
     assert (said[0], process.returncode) == ("written\n", -signal.SIGKILL)
     verified = verified_in(root, sample)

@@ -41,6 +41,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(record), encoding="utf-8")
 
 
+def set_start(folder: Path, start: str) -> None:
+    edit(folder, lambda record: record["timing"].update(start_time=start))
+
+
 def replaced(name: str, make: Callable[[Path], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         (folder / name).unlink()
@@ -109,7 +113,7 @@ def test_runs_are_in_the_order_of_their_start_whatever_they_are_called(
 ) -> None:
     copies = [Path(shutil.copytree(run, run.with_name(name))) for name in ("zeta", "alpha")]
     for copy, start in zip(copies, ("2026-01-02T00:00:00.5Z", "2026-01-03T00:00:00Z"), strict=True):
-        edit(copy, lambda record, start=start: record["timing"].update(start_time=start))
+        set_start(copy, start)
 
     assert all_runs(home) == [run, *copies]
     assert find_run(home, "latest") == copies[1]

@@ -436,7 +436,7 @@ def test_the_command_prints_each_problem_of_a_log(run: Path, tmp_path: Path) -> 
 
     assert code == 1
     assert "value.run_id" in printed
-    assert "result-1.txt: 1 problems" in said
+    assert "result-1.txt: 1 problem\n" in said
 
 
 @pytest.mark.parametrize(
