@@ -37,7 +37,7 @@ from sciml_data.testing.server import FileServer
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.source import Timeouts
 from tests.support.downloads import quick_retry
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import access_lines, needs_nginx, nginx
 from tests.support.ports import unused_ports
 from tests.support.proxy import ForwardProxy
 
@@ -327,7 +327,7 @@ def test_nginx_gives_the_same_outcomes(tmp_path: Path) -> None:
     with nginx(tmp_path / "nginx", tmp_path / "www", rules) as url:
         tiny = write_dataset(tmp_path / "registry", files, mirrors=[{"": f"{url}/"}])
         states = ask(files_only(tiny))
-        requests = (tmp_path / "nginx" / "access").read_text().splitlines()
+        requests = access_lines(tmp_path / "nginx")
 
     assert outcomes(states) == {
         "a.csv": "ok", "old/a.csv": "moved", "secret": "refused", "lost": "gone",

@@ -64,3 +64,17 @@ def wait_for(url: str) -> None:
             except urllib.error.HTTPError:
                 return
         time.sleep(0.05)
+
+
+def access_lines(scratch: Path) -> list[str]:
+    """Return the lines of the access log, once it has not grown for a while.
+
+    nginx writes a line after it has sent the answer, so a client may be ahead of the log.
+    """
+    until, lines = time.monotonic() + 10, None
+    while (now := (scratch / "access").read_text(encoding="utf-8").splitlines()) != lines:
+        if time.monotonic() > until:
+            break
+        lines = now
+        time.sleep(0.2)
+    return now

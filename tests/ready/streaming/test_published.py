@@ -28,7 +28,7 @@ from sciml_data.ready import find_converted, ready_problems
 from sciml_data.ready.streaming import Streamed, open_stream
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import access_lines, needs_nginx, nginx
 from tests.support.published_scenes import Published, publish_scenes
 from tests.support.small_scenes import DATASET, SHAPE, VERSION
 
@@ -122,7 +122,7 @@ def test_processes_that_fetch_the_same_form_at_once_do_it_once(
         process.stdin.close()  # all begin now
     assert [process.wait(300) for process in processes] == [0, 0, 0]
 
-    log = (tmp_path / "nginx" / "access").read_text(encoding="utf-8").splitlines()
+    log = access_lines(tmp_path / "nginx")
     sent = [line for line in log if ".nc HTTP" in line and '" 404 ' not in line]
     assert len(sent) == len(published.converted.manifest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +34,7 @@ from sciml_data.ready.streaming import Streamed, open_stream
 from sciml_data.ready.streaming.cache import COUNTER_NAME
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.transfer import RetryPolicy
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import access_lines, needs_nginx, nginx
 from tests.support.published_scenes import Published, publish_scenes
 from tests.support.small_scenes import DATASET
 
@@ -84,7 +86,7 @@ def assert_equal(actual: list[Batch], expected: list[Batch]) -> None:
 
 
 def requests(scratch: Path) -> int:
-    return len((scratch / "nginx" / "access").read_text(encoding="utf-8").splitlines())
+    return len(access_lines(scratch / "nginx"))
 
 
 def damage(path: Path, offset: int) -> None:
@@ -323,6 +325,15 @@ def stored(home: Path) -> list[Path]:
     return [path for path in files if path.name != COUNTER_NAME]
 
 
+def stored_bytes(home: Path) -> int:
+    """Return the size of the cache at one moment: its lock keeps others from adding files."""
+    with (home / "chunks" / COUNTER_NAME).open("rb") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        while True:
+            with suppress(FileNotFoundError):  # a file got its name after it was listed
+                return sum(path.stat().st_size for path in stored(home))
+
+
 def test_a_damaged_chunk_of_the_cache_is_fetched_again(
     published: Published, mirror: str, tmp_path: Path
 ) -> None:
@@ -345,7 +356,7 @@ def test_a_full_cache_drops_chunks_and_stays_below_its_bound(
     batches = []
     for batch in stream(patches, batch_size=4, seed=1, threads=2, prefetch=2):
         batches.append(batch)
-        sizes.append(sum(path.stat().st_size for path in stored(tmp_path / "home")))
+        sizes.append(stored_bytes(tmp_path / "home"))
 
     assert_equal(batches, epoch(published.converted))
     assert 0 < max(sizes) <= bound
