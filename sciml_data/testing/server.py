@@ -206,6 +206,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
     def _put(self, request: Request, block: bytes) -> None:
+        if self.owner.stopping.is_set():  # before its connections end, it waits for its own loop
+            raise ConnectionAbortedError
         self.wfile.write(block)
         self.wfile.flush()
         self.owner.count(request, len(block))

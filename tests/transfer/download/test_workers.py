@@ -191,7 +191,7 @@ def test_the_second_mirror_finishes_what_the_first_began(
     plan: Plan, first: FileServer, second: FileServer
 ) -> None:
     let_helpers_come(first, 4)
-    first.when_sent(4 * RANGE, first.vanish)  # early: answers on their way may be the rest
+    first.when_sent(8 * RANGE, first.vanish)
 
     fetched, lines = get(plan)
 
