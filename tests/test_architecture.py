@@ -8,7 +8,6 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import grimp
 import pytest
 
 from sciml_data.cli import VERBS, group
+from tests.support.commands import commands
 from tests.support.paths import ROOT
 
 SOURCES = sorted(
@@ -120,19 +120,6 @@ PRIVATE_NAME = re.compile(rf"\b(least|most)_|\b({'|'.join(PRIVATE_WORDS)})\b")
 NOT_A_START = re.compile(
     "(As|At|By|From|In|Of|On|Only|To|Under|What|Where|Which|Who|Whom|With) ", re.IGNORECASE
 )
-
-
-def commands(
-    command: click.Command, path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, click.Command]]:
-    """Yield a command and those below it, by what is typed."""
-    yield " ".join(path), command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from commands(below, (*path, name))
 
 
 COMMANDS = dict(commands(group))

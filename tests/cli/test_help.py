@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 
 import click
 import pytest
@@ -12,21 +11,9 @@ from click.testing import CliRunner
 
 from sciml_data.cli import GROUPS, VERBS, group
 from sciml_data.cli.help import MAX_UNGROUPED, SECTIONS
+from tests.support.commands import commands
 
 WIDTH = 80
-
-
-def commands(
-    command: click.Command, path: tuple[str, ...] = ()
-) -> Iterator[tuple[str, click.Command]]:
-    """Yield each command with what is typed for it."""
-    yield " ".join(path), command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            yield from commands(below, (*path, name))
 
 
 COMMANDS = dict(commands(group))

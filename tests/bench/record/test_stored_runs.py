@@ -108,9 +108,7 @@ def test_a_folder_that_no_run_wrote_is_named_and_not_listed(
         find_run(home, OTHER_ID[:8])
 
 
-def test_runs_are_in_the_order_of_their_start_whatever_they_are_called(
-    home: Home, run: Path
-) -> None:
+def test_runs_with_any_name_are_in_the_order_of_their_start(home: Home, run: Path) -> None:
     copies = [Path(shutil.copytree(run, run.with_name(name))) for name in ("zeta", "alpha")]
     for copy, start in zip(copies, ("2026-01-02T00:00:00.5Z", "2026-01-03T00:00:00Z"), strict=True):
         set_start(copy, start)

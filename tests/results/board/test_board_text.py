@@ -60,7 +60,7 @@ def test_rows_are_sorted_within_their_metric_and_ranks_stay(by: str, order: list
     }  # fmt: skip
 
 
-def test_published_figures_follow_the_runs_whatever_sorts_them() -> None:
+def test_published_figures_follow_the_runs_in_every_order() -> None:
     rows = a_slow_and_a_fast_run()
     published = a_published_row(rows[0], rank=None, ranked=None)
 
