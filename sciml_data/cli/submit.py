@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,8 +147,8 @@ def check(
 ) -> None:
     """Print the verdict on every submission in FOLDER; exit with 1 if any is refused.
 
-    The verdict is stored in `verification.json`. The checks of a pull request give the same
-    verdict.
+    The verdict is stored in `verification.json`, beside the results of earlier checks. The checks
+    of a pull request give the same verdict. `sciml-data rescore FOLDER` recomputes the scores.
     """
     from dataclasses import replace
 
@@ -165,7 +166,9 @@ def check(
     if as_json:
         click.echo(json.dumps([verdict.document() for verdict in verdicts], indent=2))
     else:
-        click.echo("\n\n".join(map(_text, verdicts)) or "no submission was changed")
+        places = [*folders, *([folder] if refused else [])]
+        texts = [_text(v, place) for v, place in zip(verdicts, places, strict=True)]
+        click.echo("\n\n".join(texts) or "no submission was changed")
     if not all(verdict.is_accepted for verdict in verdicts):
         sys.exit(1)
 
@@ -346,16 +349,34 @@ def _nothing(folder: Path) -> Verdict:
     return Verdict(folder.resolve().name, (), (), 0, False, "unchecked")
 
 
-def _text(verdict: Verdict) -> str:
+# State -> what was found, by which command. The file of states comes with the folder, so it may be
+# the submitter's.
+STATE_TEXTS = {
+    "unchecked": "not compared with predictions",
+    "self_checked": "as the records state them; this check recomputes no score",
+    "rescored": "recomputed by an earlier `rescore`, as {file} in this folder says; this check "
+    "recomputed none",
+    "reproduced": "recomputed, and reproduced by another run, as {file} in this folder says; this "
+    "check did neither",
+}
+
+
+def _text(verdict: Verdict, place: Path) -> str:
     """Return a verdict as lines; text of the submitter is escaped, so it cannot forge a line."""
+    from sciml_data.results.submission import VERIFICATION
+
     word = "accepted" if verdict.is_accepted else "refused"
-    runs = f"{verdict.runs} run{'' if verdict.runs == 1 else 's'}"
-    lines = [f"{verdict.folder}: {word}, {runs}, {verdict.state}"]
+    lines = [f"{place}: {word}, {counted(verdict.runs, 'run')}, {verdict.state}"]
+    if verdict.runs:
+        lines.append(f"  scores     {STATE_TEXTS[verdict.state].format(file=VERIFICATION)}")
     lines += [f"  warning    {warning}" for warning in verdict.warnings]
     lines += [f"  {problem}" for problem in verdict.problems]
     if verdict.problems:
         kinds = sorted({problem.kind for problem in verdict.problems})
         lines.append(f"  {counted(len(verdict.problems), 'problem')}: {', '.join(kinds)}")
+    elif verdict.runs:
+        needs = "" if list(place.glob("predictions-*.nc")) else "  (needs the predictions files)"
+        lines.append(f"  next       sciml-data rescore {shlex.quote(str(place))}{needs}")
     return "\n".join(map(one_line, lines))
 
 

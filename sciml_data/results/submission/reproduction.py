@@ -13,6 +13,7 @@ and processor.
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def _checked_tree(root: Path) -> layout.Tree:
             f"{root.name} was not accepted by `submit check`, or has changed since",
             problems=tree.problems,
             untouched="nothing was scored",
-            hint=f"sciml-data submit check {root.name}",
+            hint=f"sciml-data submit check {shlex.quote(str(root))}",
         )
     missing = [
         Problem("predictions", layout.predictions_name(number), reason)
@@ -151,11 +152,12 @@ def compare_run(root: Path, run: Path, *, tolerance: float = TOLERANCE) -> list[
     tree = layout.read_tree(root)
     state = verification.state_of(tree.root)
     if tree.problems or STATES.index(state) < STATES.index("rescored"):
+        place = shlex.quote(str(root))
         raise RecordError(
             f"{root.name} is {state}: only rescored runs can be reproduced",
             problems=tree.problems,
             untouched="nothing was compared",
-            hint="sciml-data submit check DIR, then sciml-data rescore DIR",
+            hint=f"sciml-data submit check {place}, then sciml-data rescore {place}",
         )
     other = load_record(run)
     submitted = list(tree.named_records.values())

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sciml_data.cli import group
+from sciml_data.errors import RecordError
 from sciml_data.registry.layout import REGISTRY_VARIABLE
 from sciml_data.results.submission import check, verification
 from tests.support.paths import ROOT
@@ -56,7 +57,8 @@ def test_both_paths_as_told_end_in_a_verdict(tmp_path: Path) -> None:
     programs = typed(mlperf).stdout
 
     assert folder == Path("results") / FOLDER
-    assert told.splitlines()[0] == f"{FOLDER}: accepted, 3 runs, self_checked"
+    assert told.splitlines()[0] == f"{folder}: accepted, 3 runs, self_checked"
+    assert told.splitlines()[-1].split(maxsplit=1) == ["next", f"sciml-data rescore {folder}"]
     assert "| Measurement name |" in body
     assert made.startswith(f"submission/{FOLDER} ")
     assert programs.count(": passed") == 3
@@ -69,8 +71,23 @@ def test_a_reviewer_types_three_commands(
     bench.pack(tmp_path, runs=bench.real[:2])
 
     said = [typed(command).stdout for command in review]
+    scores = [re.findall(r"^  scores .*", text, re.MULTILINE)[0] for text in said[::2]]
 
     assert said[0].splitlines()[0] == f"{FOLDER}: accepted, 2 runs, self_checked"
     assert said[1].splitlines()[-1] == "36 scores recomputed, 0 differ from the records"
     assert said[2].splitlines()[0] == f"{FOLDER}: accepted, 2 runs, rescored"
+    assert "verification.json" in scores[1]  # which has the state, and comes with the folder
+    assert "verification.json" not in scores[0]
     assert verification.state_of(tmp_path / FOLDER) == "rescored"
+
+
+def test_a_submission_that_was_not_checked_is_named_by_its_path(
+    bench: Bench, tmp_path: Path
+) -> None:
+    folder = bench.pack(tmp_path / "with space", runs=bench.real[:1])
+
+    for words in (["rescore", str(folder)], ["submit", "compare", str(folder), str(bench.real[1])]):
+        error = CliRunner().invoke(group, words).exception
+
+        assert isinstance(error, RecordError)
+        assert f"sciml-data submit check {shlex.quote(str(folder))}" in error.hint
