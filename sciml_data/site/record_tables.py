@@ -39,6 +39,15 @@ RUN_COLUMNS = (
 RUN_LINK = Markup('<a href="{}">{}</a> <code class="about">{}</code>')
 BEST = "*"  # beside the best score of a row, which must not be marked by weight or colour alone
 STARRED = Markup('{}<span class="star">{}</span>')  # the empty mark keeps numbers in line
+# Last words of metric keys that are the same in all benchmarks; the others are names of groups.
+VARIANTS = {
+    "mean": "mean of the scores of each {}",
+    "median": "median of the scores of each {}",
+    "worst": "worst score of a {}",
+    "best": "best score of a {}",
+    "count": "number of {}s that were scored",
+    "all": "score of all samples together",
+}
 # Groups of the record that become one table each; groups with tables of their own are not listed.
 GROUPS = (
     "benchmark", "dataset", "split", "model", "code", "seeds", "software", "hardware",
@@ -151,6 +160,24 @@ def metric_table(record: Record) -> Table:
     return make_table("Metrics", ["metric", "what it is", "unit", "better", "bounds"], rows)
 
 
+def variant_table(record: Record, groupings: Mapping[str, str]) -> Table | None:
+    """Return what the last words of metric keys mean, such as `mean`; None without such words.
+
+    Args:
+        record: of the run.
+        groupings: metric -> the coordinate by which its samples are grouped, where that is known.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in record["metrics"]:
+        if variant := row["variant"]:
+            by = groupings.get(row["metric_id"], "group").removesuffix("_label").replace("_", " ")
+            meaning = VARIANTS.get(variant, "score of the samples of one {}").format(by)
+            names = found.setdefault((meaning, by), [])
+            names += [variant] if variant not in names else []
+    rows: Rows = [[", ".join(names), meaning] for (meaning, _), names in found.items()]
+    return make_table("Last word of a metric", ["word", "score"], rows) if rows else None
+
+
 def _definitions(record: Record) -> dict[str, Record]:
     return {metric["metric_id"]: metric for metric in record["metric_definitions"]}
 
@@ -209,10 +236,22 @@ def part_tables(record: Record) -> list[Table]:
         rows = [row for row in record["metrics"] if row["part"] == part]
         metrics = list(dict.fromkeys(row["metric_id"] for row in rows))
         rows.sort(key=lambda row: metrics.index(row["metric_id"]))  # variants of a metric together
-        count = record["dataset"]["n_samples"].get(part)
-        caption = f"Part {part}" + (f", {count:,} samples" if count is not None else "")
-        tables.append(_score_table(record, rows, caption, "metric", [row_key(row) for row in rows]))
+        names = [row_key(row) for row in rows]
+        tables.append(_score_table(record, rows, _part_caption(record, part), "metric", names))
     return tables
+
+
+def earlier_parts(record: Record) -> list[str]:
+    """Return the captions of the tables of the parts before that of the headline score."""
+    headline = headline_row(record)
+    parts = list(dict.fromkeys(row["part"] for row in record["metrics"]))
+    count = parts.index(headline["part"]) if headline else 0
+    return [_part_caption(record, part) for part in parts[:count]]
+
+
+def _part_caption(record: Record, part: str) -> str:
+    count = record["dataset"]["n_samples"].get(part)
+    return f"Part {part}" + (f", {count:,} samples" if count is not None else "")
 
 
 def failures(record: Record) -> list[str]:

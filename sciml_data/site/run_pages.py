@@ -81,6 +81,7 @@ def run_page(run: Run, content: Content, *, log: str | None, no_log: str) -> Pag
             "exports": _exports(record),
             "record_name": RECORD_NAME,
             **_score_values(record),
+            "variants": record_tables.variant_table(record, _groupings(run, content)),
             **_record_values(record),
             "losses": charts.loss_chart(record),
             "monitored": charts.monitored_chart(record),
@@ -117,6 +118,12 @@ def _exports(record: Record) -> Mapping[str, str]:
     return RUN_FILES if record["status"] == SUCCESS else {}
 
 
+def _groupings(run: Run, content: Content) -> dict[str, str]:
+    """Return the coordinate by which each metric groups samples; metrics without one are absent."""
+    tasks = [task for task in content.tasks if task.name == run.benchmark]
+    return {metric.id: metric.by for task in tasks for metric in task.metrics if metric.by}
+
+
 def _score_values(record: Record) -> dict[str, Any]:
     return {
         "headline": record_tables.headline_table(record),
@@ -124,6 +131,7 @@ def _score_values(record: Record) -> dict[str, Any]:
         "metrics": record_tables.metric_table(record),
         "intervals": record_tables.interval_table(record),
         "parts_tables": record_tables.part_tables(record),
+        "earlier_parts": record_tables.earlier_parts(record),
         "failures": record_tables.failures(record),
         "targets": record_tables.target_table(record),
         "epochs": record_tables.epoch_table(record),

@@ -126,6 +126,29 @@ def test_the_manifest_replaces_many_files_and_an_unstated_licence_is_not_linked(
     assert [href for rel, href in links if rel == "license"] == ["https://spdx.org/licenses/MIT"]
 
 
+def test_a_long_list_of_files_scrolls_in_its_frame_and_a_short_one_does_not() -> None:
+    def tall(name: str) -> list[str]:
+        sections = elements((name, "1.0")).iter("section")
+        return [item.get("aria-label") for item in sections if item.get("class") == "wide tall"]
+
+    assert tall("uno_ccle") == ["Native files: 502"]
+    assert tall("cloud_csmask") == []
+
+
+def test_fields_that_nobody_stated_are_left_out(tmp_path: Path) -> None:
+    folder = small_registry(tmp_path / "registry").package("waves", "1.0")
+    change_descriptor(folder, lambda document: document.pop("homepage", None))
+
+    root = tree(landing_page(read_descriptor(folder)))
+    titles = {item.text for item in root.iter("dt")}
+    columns = {item.text for item in root.iter("th") if item.get("scope") == "col"}
+
+    assert titles & {"Homepage", "Sampling", "Biases"} == set()
+    assert {"Dataset", "Version", "Keywords", "Size"} <= titles
+    assert {"name", "type (dimensions)"} <= columns
+    assert "CF standard name" not in columns  # no variable has one
+
+
 def test_no_text_of_a_descriptor_or_a_card_becomes_markup(tmp_path: Path) -> None:
     folder = small_registry(tmp_path / "registry").package("waves", "1.0")
     hostile = '</script><script>alert("1")</script><!-- <script '

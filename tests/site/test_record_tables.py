@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from sciml_data.site.record_tables import interval_table, part_tables, target_table
+from sciml_data.site.record_tables import (
+    earlier_parts,
+    interval_table,
+    part_tables,
+    target_table,
+    variant_table,
+)
 from sciml_data.site.tables import format_field
 from tests.support.records import resampled, sample_record
 
@@ -72,3 +78,26 @@ def test_the_intervals_of_the_headline_metric_have_units_and_verdicts() -> None:
     assert against[4] == "better"
     assert "too few" in str(few.rows[0][3].text)
     assert interval_table(sample_record()) is None
+
+
+def test_the_last_words_of_metrics_are_explained() -> None:
+    rows = [
+        sample_record()["metrics"][0] | {"metric_id": "nnse", "variant": variant}
+        for variant in ("w1", "w13", "mean")
+    ]
+    table = variant_table(sample_record(metrics=rows), {"nnse": "window_label"})
+
+    assert table is not None
+    assert [[str(cell.text) for cell in row] for row in table.rows] == [
+        ["w1, w13", "score of the samples of one window"],
+        ["mean", "mean of the scores of each window"],
+    ]
+    assert variant_table(sample_record(metrics=[rows[0] | {"variant": None}]), {}) is None
+
+
+def test_parts_before_that_of_the_headline_score_are_named() -> None:
+    test = sample_record()["metrics"][0]
+    rows = [test | {"part": part} for part in ("train", "test", "fresh")]
+
+    assert earlier_parts(sample_record(metrics=rows)) == ["Part train, 203 samples"]
+    assert earlier_parts(sample_record(metrics=[test])) == []
