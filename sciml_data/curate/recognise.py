@@ -201,7 +201,7 @@ def _parquet(folder: Path, paths: Sequence[str]) -> Proposal | None:
 def _table(reader: str, table: Table, alike: _Alike) -> Proposal:
     from sciml_data.curate.table_proposals import column_block
 
-    block, variables = column_block(table)
+    block, variables = column_block(table, len(alike.paths))
     left_out = (*alike.left_out, *table.left_out)
     splits = splits_of(alike.paths)
     return Proposal({"reader": reader, **block}, splits, variables, left_out, SAMPLE)

@@ -26,6 +26,7 @@ from sciml_data.formats.csv_table import BATCH_ROWS, open_rows, require_friction
 from sciml_data.formats.inflated import open_text
 from sciml_data.formats.parquet_table import declared_types, require_pyarrow
 from sciml_data.registry import TO_FILL
+from sciml_data.registry.native_blocks import FILE_VARIABLES
 
 HEAD_CHARACTERS = 2**20
 HEAD_ROWS = 1000
@@ -66,8 +67,11 @@ class Table:
     left_out: tuple[str, ...] = ()
 
 
-def column_block(table: Table) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the native block without its reader, and the declared variables."""
+def column_block(table: Table, files: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the native block without its reader, and the declared variables.
+
+    Rows of several files follow one another, so the file of each row is a variable, too.
+    """
     columns: dict[str, str] = {}
     for label in table.labels:
         name = variable_name(split_unit(label)[0])
@@ -77,6 +81,10 @@ def column_block(table: Table) -> tuple[dict[str, Any], dict[str, Any]]:
     dim = "row" if "row" not in columns else "native_row"
     number = {"dims": [dim], "dtype": "int64", "units": None}
     variables: dict[str, Any] = {dim: {**number, "long_name": "number of the row in its file"}}
+    if files > 1:
+        file = next((name for name in FILE_VARIABLES if name not in columns), None)
+        text = {"dims": [dim], "dtype": "S", "units": None, "long_name": "path of the native file"}
+        variables |= {file: text} if file else {}
     for name, label in columns.items():
         words, unit = split_unit(label)
         is_number = table.dtypes[label][0] in "iuf"

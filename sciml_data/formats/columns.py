@@ -14,7 +14,7 @@ has none, is a problem with its row and column. Nothing is rounded except a floa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -34,6 +34,7 @@ from sciml_data.formats.interface import (
     same_name_problems,
 )
 from sciml_data.registry.manifest import match_paths
+from sciml_data.registry.native_blocks import FILE_VARIABLES
 from sciml_data.registry.options import option
 
 ROWS_PER_SHARD = 1_000_000  # made in a minute, and a few hundred megabytes in memory
@@ -166,14 +167,22 @@ class Columns:
             attributes = attributes_of(self.declared[name])
             attributes["native_column"] = self.labels[name]
             variables[name] = xr.Variable((dim,), values, attributes, encoding_of(values, options))
-        coords = {}
-        if dim in self.declared and dim not in self.labels:
-            count = len(next(iter(variables.values())))
-            numbers = np.arange(start, start + count, dtype=np.int64)
-            meaning = attributes_of(self.declared[dim])
-            coords[dim] = xr.Variable((dim,), numbers, meaning, encoding_of(numbers, options))
+        count = len(next(iter(variables.values())))
+        coords = {
+            name: xr.Variable(
+                (dim,), values, attributes_of(self.declared[name]), encoding_of(values, options)
+            )
+            for name, values in self._origins(dim, start, count)
+            if name in self.declared and name not in self.labels
+        }
         attributes = {"Conventions": "CF-1.11", "shard_dimension": dim}
         return xr.Dataset(variables, coords, attributes)
+
+    def _origins(self, dim: str, start: int, count: int) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield number and native file of each row; they are stored only if they are declared."""
+        yield dim, np.arange(start, start + count, dtype=np.int64)
+        for name in FILE_VARIABLES:
+            yield name, np.full(count, self.path.encode("utf-8"))
 
     def _check_widths(self, allowed: int) -> None:
         for name, parts in self._parts.items():

@@ -8,6 +8,9 @@ from typing import Any
 
 from sciml_data.errors import Problem, nearest
 
+# Names for the path of the native file of each row of a table: the first that is no column.
+FILE_VARIABLES = ("file", "native_file")
+
 
 def declaration_problems(native: Mapping[str, Any], declared: Mapping[str, Any]) -> list[Problem]:
     """Return every contradiction between a native block and the declared variables.
@@ -33,7 +36,8 @@ def _column_problems(native: Mapping[str, Any], declared: Mapping[str, Any]) -> 
         message = "the variables of columns have one dimension, and the same"
         yield Problem("native", "$.sciml.variables", message)
     rows = {dim for each in dims for dim in each}  # their numbers may be a variable, too
-    for name in sorted(set(declared) - set(columns) - rows):
+    paths = {name for name in FILE_VARIABLES if declared.get(name, {}).get("dtype") == "S"}
+    for name in sorted(set(declared) - set(columns) - rows - paths):
         message = f"native.columns has no column of {name}"
         yield Problem("native", f"$.sciml.variables.{name}", message)
     zone = native.get("timezone", "UTC")

@@ -11,6 +11,7 @@ from typing import Any
 
 import frictionless
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner
@@ -122,7 +123,7 @@ def test_a_table_keeps_its_names_units_types_and_missing_values(tmp_path: Path) 
 
     variables = block["variables"]
     assert {name: variable["dtype"] for name, variable in variables.items()} == {
-        "row": "int64", "station": "S", "time": "datetime64[ns]", "speed": "float64",
+        "row": "int64", "file": "S", "station": "S", "time": "datetime64[ns]", "speed": "float64",
         "gusts": "float64", "calm": "bool", "note": "S",
     }  # fmt: skip
     assert (variables["speed"]["units"], variables["speed"]["long_name"]) == ("m/s", "speed")
@@ -200,6 +201,39 @@ def test_values_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.Monke
     assert loaded["time"].to_numpy()[0] == np.datetime64("2020-01-01T04:00:00")  # UTC
     assert loaded["station"].to_numpy()[1] == b"01"
     assert re.fullmatch(r"roof", loaded.attrs["dataset"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(("column", "variable"), [("level", "file"), ("file", "native_file")])
+def test_each_row_has_the_name_of_its_file(
+    kind: str, column: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCIML_DATA_HOME", str(tmp_path / "home"))
+    tables = {"harbour": [1.5, 2.5, 3.5], "the river, öst": [4.5, 5.5]}
+    (tmp_path / "raw").mkdir()
+    for name, values in tables.items():
+        table = pd.DataFrame({column: values, "other": values})
+        getattr(table, f"to_{kind}")(tmp_path / "raw" / f"{name}.{kind}", index=False)
+    root = tmp_path / "registry"
+    raw = str(tmp_path / "raw")
+    run("new", "roof", "1.0", "--files", raw, "--registry", str(root), *STATED)
+    fill(root)
+    run("get", "roof", "--registry", str(root), "--mirror", f"file:{raw}")
+    run("convert", "roof", "--registry", str(root), "--set", "rows_per_shard=2")
+
+    options = {"rows_per_shard": 2}
+    with sciml_data.open_dataset("roof", registry=root, options=options) as dataset:
+        rows = zip(dataset[column].values, dataset[variable].values, strict=True)
+
+        assert [(value, name.decode()) for value, name in rows] == [
+            (value, f"{name}.{kind}") for name, values in tables.items() for value in values
+        ]
+
+
+def test_a_single_table_has_no_name_of_its_file(tmp_path: Path) -> None:
+    proposal = proposed(tmp_path, {"only.csv": "level,other\n1,2\n"})
+
+    assert set(proposal.variables) == {"row", "level", "other"}
 
 
 def test_a_damaged_file_and_one_with_other_columns_stay_native(tmp_path: Path) -> None:
