@@ -130,9 +130,18 @@ def to_cff(facts: Facts) -> str:
 
 
 def _works(facts: Facts) -> Iterator[Work]:
+    """Yield the works to cite beside the version; upstream may ask to cite the dataset itself."""
     for citation in facts.citations:
-        if work := parse_citation(citation):
+        work = parse_citation(citation)
+        if work and not _is_itself(work, facts):
             yield work
+
+
+def _is_itself(work: Work, facts: Facts) -> bool:
+    """Return whether a work is the dataset, and has no identifier that its own entry lacks."""
+    known = {None, facts.page}
+    address = work.identifier.url if work.identifier else None
+    return work.title.casefold() == facts.title.rstrip(".").casefold() and address in known
 
 
 def _other_sentences(facts: Facts) -> list[str]:

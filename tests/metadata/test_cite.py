@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -44,6 +45,21 @@ def test_a_citation_of_the_usual_form_is_split_into_its_parts() -> None:
 )
 def test_a_sentence_of_another_form_is_not_interpreted(text: str) -> None:
     assert parse_citation(Citation(text, find_identifier(text))) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "is_repeated"), [("", False), (" doi:10.1234/own", True), (" Second edition.", False)]
+)
+def test_a_dataset_that_cites_itself_is_one_entry(end: str, *, is_repeated: bool) -> None:
+    known = facts("tevolop_socal")
+    text = f"The office (2026): {known.title}.{end}"
+    itself = replace(known, citations=(Citation(text, find_identifier(text)),))
+
+    titles = re.findall(r"title = \{\{(.*)\}\}", to_bibtex(itself))
+    assert titles.count(known.title) == 1 + is_repeated
+    references = yaml.safe_load(to_cff(itself))["references"]
+    assert [work["title"] for work in references[:-1]] == [known.title] * is_repeated
+    assert text in to_text(itself)
 
 
 @every_version
