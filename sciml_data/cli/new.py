@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ QUESTIONS = {
     "title": "title, a single line",
     "description": "description (100 characters or more)",
     "license_": f"licence (SPDX identifier, or {NOT_STATED})",
-    "creators": "creators of the data (a semicolon between names)",
+    "creators": "creators of the data: `Family, Given` is a person, a name without a comma an "
+    "organisation (a semicolon between them)",
     "keywords": "keywords (three or more, a semicolon between them)",
     "citations": "citation of the data",
     "sources": "source of the data (a URL)",
@@ -41,6 +43,7 @@ LISTS = ("creators", "keywords", "citations", "sources", "mirrors")
 Examples:
   sciml-data new my_dataset 1.0 --files RAW_DIR --registry DIR
   sciml-data new my_dataset 1.0 --files RAW_DIR --reader earthquake
+  sciml-data new my_dataset 1.0 --files RAW_DIR --creator 'Curie, Marie' --creator CERN
   sciml-data new my_dataset 1.1 --files RAW_DIR --like 1.0
 """,
 )
@@ -67,7 +70,15 @@ Examples:
     "creators",
     metavar="NAME",
     multiple=True,
-    help="Creator of the data. Can be repeated.",
+    help="Creator of the data: a person as 'Family, Given', or an organisation by a name without a "
+    "comma. Can be repeated.",
+)
+@click.option(
+    "--organisation",
+    "organisations",
+    metavar="NAME",
+    multiple=True,
+    help="Organisation that created the data. Its name may have commas. Can be repeated.",
 )
 @click.option(
     "--keyword",
@@ -157,7 +168,10 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
         "keywords": list(given["keywords"]),
         "licenses": [_licence(licence)] if licence else [],
         "sources": [{"title": _host(url), "path": url} for url in given["sources"]],
-        "contributors": [{"title": name, "roles": ["creator"]} for name in given["creators"]],
+        "contributors": [
+            *map(_creator, given["creators"]),
+            *({"title": name, "roles": ["creator"]} for name in given["organisations"]),
+        ],
     }
     block = {
         "citation": list(given["citations"]),
@@ -165,6 +179,28 @@ def stated(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     answered = {key: value for key, value in facts.items() if value}
     return {**answered, "sciml": {key: value for key, value in block.items() if value}}
+
+
+def _creator(name: str) -> dict[str, Any]:
+    """Return a creator as a contributor of a descriptor: only a person has a family name.
+
+    Raises:
+        CallError: the name has a comma, and is not of the form `Family, Given`.
+    """
+    from sciml_data.cli.output import log
+
+    family, *others = [part.strip() for part in name.split(",")]
+    if not others:
+        log(f"{name!r} is recorded as an organisation; a person is written as 'Family, Given'")
+        return {"title": name, "roles": ["creator"]}
+    if len(others) > 1 or not family or not others[0]:
+        raise CallError(
+            f"the creator {name!r} is neither 'Family, Given' nor a name without a comma",
+            untouched="nothing was written",
+            hint=f"of an organisation: --organisation {shlex.quote(name)}",
+        )
+    person = {"givenName": others[0], "familyName": family}
+    return {"title": f"{others[0]} {family}", **person, "roles": ["creator"]}
 
 
 def _licence(name: str) -> dict[str, str]:
@@ -227,7 +263,8 @@ def _ask_names(dataset: str | None, version: str | None) -> tuple[str, str]:
 def _ask(given: dict[str, Any]) -> None:
     """Ask for missing options; with --like only for the files, because the rest is copied."""
     for name, question in QUESTIONS.items():
-        if given[name] or (given["like"] and name != "files"):
+        is_given = given[name] or (name == "creators" and given["organisations"])
+        if is_given or (given["like"] and name != "files"):
             continue
         answer = click.prompt(question, default="", show_default=False, err=True).strip()
         if name in LISTS:

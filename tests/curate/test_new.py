@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,35 @@ def test_flags_fill_places(tmp_path: Path) -> None:
     assert document["sciml"]["mirrors"] == [
         {"name": "example.org", "prefixes": {"": "https://example.org/waves/"}}
     ]
+
+
+def test_a_creator_with_a_comma_is_a_person_and_any_other_an_organisation(tmp_path: Path) -> None:
+    result = new(
+        "waves", "1.0", "--registry", str(tmp_path), "--creator", "Crew, Ada Bo",
+        "--creator", "A. Crew", "--organisation", "Wave Centre, Some Town, Some Country",
+    )  # fmt: skip
+
+    assert descriptor(tmp_path)["contributors"] == [
+        {
+            "title": "Ada Bo Crew",
+            "givenName": "Ada Bo",
+            "familyName": "Crew",
+            "roles": ["creator"],
+        },
+        {"title": "A. Crew", "roles": ["creator"]},
+        {"title": "Wave Centre, Some Town, Some Country", "roles": ["creator"]},
+    ]
+    recorded = [line for line in result.stderr.splitlines() if "as an organisation" in line]
+    assert [line.split(" is ")[0] for line in recorded] == ["'A. Crew'"]
+
+
+@pytest.mark.parametrize("name", ["Wave Centre, Some Town, Some Country", "Crew,", ", Ada"])
+def test_a_creator_that_may_be_anything_is_refused(tmp_path: Path, name: str) -> None:
+    result = new("waves", "1.0", "--registry", str(tmp_path / "r"), "--creator", name)
+
+    assert isinstance(result.exception, CallError)
+    assert shlex.quote(name) in result.exception.hint
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_licence_that_is_not_stated_asks_where_it_was_looked_for(tmp_path: Path) -> None:
