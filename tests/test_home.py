@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from sciml_data.home import (
     write_atomically,
 )
 from sciml_data.registry.manifest import lstat_inside
+from tests.support.shared_library import compiled
 
 
 def test_the_home_is_the_one_asked_for_then_the_environments_then_the_users(
@@ -194,16 +194,6 @@ def test_hdf5_files_are_opened_where_the_file_system_has_no_locks(
     )  # fmt: skip
 
     assert "export HDF5_USE_FILE_LOCKING=FALSE" in late.stderr
-
-
-def compiled(folder: Path, function: str) -> str:
-    """Return a shared library with one C function, to be loaded before all others."""
-    if (compiler := shutil.which("gcc")) is None:
-        pytest.skip("needs a C compiler")
-    source, library = folder / "preload.c", folder / "preload.so"
-    source.write_text(f"#include <errno.h>\n#include <sys/file.h>\n{function}\n")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return str(library)
 
 
 def test_the_first_home_is_written_and_the_others_are_only_read(tmp_path: Path) -> None:
