@@ -15,6 +15,7 @@ from .api.exports import export_parquet, kerchunk_references
 from .api.loading import get_ready, load
 from .api.results import Board, Run, board, cite, export, load_run, rescore, score
 from .api.sample_report import compare_sample
+from .api.shares import convert_share, finish_conversion
 from .ready.open import open_dataset
 from .registry.layout import trusting
 
@@ -30,11 +31,13 @@ __all__ = [
     "cite",
     "compare_sample",
     "convert_dataset",
+    "convert_share",
     "datasets",
     "describe",
     "errors",
     "export",
     "export_parquet",
+    "finish_conversion",
     "get_dataset",
     "get_ready",
     "kerchunk_references",

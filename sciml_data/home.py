@@ -328,7 +328,7 @@ def _acquire(root: Path, purpose: str, waiting: Waiting) -> BaseFileLock:
 
 
 def _wait(lock: BaseFileLock, root: Path, purpose: str, waiting: Waiting) -> None:
-    holder = _holder(root / HOLDER_NAME)
+    holder = describe_holder(root / HOLDER_NAME)
     if not waiting.is_on:
         raise LockedError(
             f"cannot {purpose}: {holder} works in {root}",
@@ -355,7 +355,7 @@ def _remove_leftovers(root: Path) -> None:
                 path.unlink()
 
 
-def _holder(path: Path) -> str:
+def describe_holder(path: Path) -> str:
     """Return the process that has the lock in words."""
     with contextlib.suppress(OSError, JsonError, KeyError, TypeError):
         holder = read_json(path)

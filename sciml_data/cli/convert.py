@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -24,7 +24,7 @@ from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.registry import RegistryPath
+    from sciml_data.registry import Converted, RegistryPath
 
 
 @click.command(
@@ -38,6 +38,8 @@ Examples:
   sciml-data convert cloud_slstr_ds1 --jobs 8 --set compression=gzip
   sciml-data convert cloud_slstr_ds2 --cluster tcp://scheduler:8786
   sciml-data convert cloud_slstr_ds2 --cluster scheduler.json
+  sciml-data convert cloud_slstr_ds2 --share 3/8
+  sciml-data convert cloud_slstr_ds2 --finish
 """,
 )
 @dataset_argument
@@ -72,6 +74,17 @@ Examples:
     help="Dask cluster that converts: tcp://HOST:PORT, or the scheduler file. Every worker must "
     "see the home and the registry under the same paths as this computer.",
 )
+@click.option(
+    "--share",
+    metavar="K/N",
+    help="Convert every N-th file, beginning with the K-th, for N processes that share the home, "
+    "such as the tasks of a job array. Afterwards: --finish.",
+)
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="Complete a conversion in shares. Make no file, and name shares with missing files.",
+)
 @click.option("--again", is_flag=True, help="Convert again, even if the ready files exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the folder, files and sizes as JSON.")
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -87,6 +100,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     wait: bool,
     jobs: int | None,
     cluster: str | None,
+    share: str | None,
+    finish: bool,
     again: bool,
     as_json: bool,
 ) -> None:
@@ -96,32 +111,78 @@ def command(  # noqa: PLR0913 - one parameter for each option
     again. Converting twice gives the same bytes, on this computer or on a cluster. Existing ready
     files are reused, also after more of the dataset was fetched.
     """
-    from sciml_data import convert_dataset
+    from sciml_data import convert_dataset, convert_share, finish_conversion
 
-    if cluster is not None and jobs is not None:
-        raise CallError(
-            "--jobs and --cluster cannot be used together: --jobs sets processes on this computer",
-            untouched="nothing was converted",
-        )
+    _refuse_pairs(
+        {"--share": share, "--finish": finish, "--jobs": jobs, "--cluster": cluster},
+        {"--again": again, "--json": as_json},
+    )
+    common: _Common = {
+        "version": version,
+        "sample": sample,
+        "sample_seed": sample_seed,
+        "options": read_options((*given, "strict=true") if strict else given),
+        "registry": registry,
+        "home": home,
+        "wait": wait,
+    }
+    done: Path | Converted
     with byte_bar(f"convert {dataset}") as progress:
-        converted = convert_dataset(
-            dataset,
-            version=version,
-            sample=sample,
-            sample_seed=sample_seed,
-            options=read_options((*given, "strict=true") if strict else given),
-            registry=registry,
-            home=home,
-            wait=wait,
-            workers=cluster or jobs or 1,
-            again=again,
-            progress=progress,
-        )
-    if as_json:
-        facts = {"root": str(converted.root), "files": file_rows(converted.manifest)}
+        if share is not None:
+            done = convert_share(dataset, share, workers=jobs or 1, progress=progress, **common)
+        elif finish:
+            done = finish_conversion(dataset, progress=progress, **common)
+        else:
+            done = convert_dataset(
+                dataset, workers=cluster or jobs or 1, again=again, progress=progress, **common
+            )
+    if isinstance(done, Path):
+        click.echo(done)
+    elif as_json:
+        facts = {"root": str(done.root), "files": file_rows(done.manifest)}
         click.echo(json.dumps(facts, indent=2))
     else:
-        click.echo(converted.root)
+        click.echo(done.root)
+
+
+class _Common(TypedDict):
+    """What all three functions take."""
+
+    version: str | None
+    sample: bool
+    sample_seed: int
+    options: dict[str, Any]
+    registry: RegistryPath
+    home: tuple[Path, ...]
+    wait: bool
+
+
+# Options that cannot be used together, and why.
+PAIRS = {
+    ("--jobs", "--cluster"): "--jobs sets processes on this computer",
+    ("--share", "--cluster"): "a share is converted by processes of this computer",
+    ("--share", "--finish"): "--finish comes after all shares",
+    ("--share", "--again"): "a share that is started again keeps what it made",
+    ("--share", "--json"): "the files are complete after --finish",
+    ("--finish", "--jobs"): "--finish makes no file",
+    ("--finish", "--cluster"): "--finish makes no file",
+    ("--finish", "--again"): "--finish makes no file",
+}
+
+
+def _refuse_pairs(*options: Mapping[str, object]) -> None:
+    """Raise an error for options that cannot be used together.
+
+    Args:
+        options: name -> value; None or False for those that are not given.
+    """
+    given = {name for each in options for name, value in each.items() if value not in (None, False)}
+    for (first, second), reason in PAIRS.items():
+        if {first, second} <= given:
+            raise CallError(
+                f"{first} and {second} cannot be used together: {reason}",
+                untouched="nothing was converted",
+            )
 
 
 def read_options(given: Sequence[str]) -> dict[str, Any]:

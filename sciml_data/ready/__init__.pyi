@@ -1,5 +1,6 @@
 from .conversion import convert
 from .folder import find_all_converted, find_converted, ready_folder, shards_of_split
+from .job_array import convert_share, finish_conversion
 from .loaders import (
     IndexSamples,
     PatchSamples,
@@ -29,10 +30,12 @@ __all__ = [
     "Samples",
     "StoredPart",
     "convert",
+    "convert_share",
     "files_by_dimension",
     "find_all_converted",
     "find_converted",
     "find_ready",
+    "finish_conversion",
     "index_samples",
     "numpy_batches",
     "open_dataset",

@@ -96,27 +96,35 @@ def convert(
         NativeFormatError: native files do not follow their format; all others were converted.
         ConversionError: shards failed for another reason; `.problems` has each reason.
     """
-    require_format(verified.descriptor, verified.root)
     options, log = dict(options or {}), log or logger.info
-    native = _native(verified)
-    shards = load_format(native.block["reader"], native.folder).shards(native, options)
-    folder, tasks = _plan(verified, native, shards, options)
-    if again or not _is_in_shared_home(verified.folder, folder, log):
+    folder, tasks = plan_conversion(verified, options)
+    if again or not is_in_shared_home(verified.folder, folder, log):
         try:
             # Two conversions of the same folder would remove each other's files.
             with verified.folder.lock("convert"):
                 if not again:
-                    _log_problems(folder.find_existing(progress), log)
+                    log_problems(folder.find_existing(progress), log)
                 if folder.is_complete:
-                    log(f"nothing to convert: {counted(len(shards), 'ready file')} found")
+                    log(f"nothing to convert: {counted(len(tasks), 'ready file')} found")
                 else:
                     if folder.entries:
                         log(_kept(folder))
-                    _make_missing(folder, tasks, workers, log=log, progress=progress)
+                    make_missing(folder, tasks, workers, log=log, progress=progress)
         except NotWritableError:
             if again or folder.find_existing() or not folder.is_complete:
                 raise
-            log(f"nothing to convert: {counted(len(shards), 'ready file')} found")
+            log(f"nothing to convert: {counted(len(tasks), 'ready file')} found")
+    return require_converted(verified, folder, options)
+
+
+def require_converted(
+    verified: Verified, folder: ReadyFolder, options: Mapping[str, Any]
+) -> Converted:
+    """Return the ready files that were just made or found.
+
+    Raises:
+        ConversionError: they are incomplete by now.
+    """
     converted = find_converted(verified.descriptor, verified.folder, options)
     if converted is None:
         raise ConversionError(
@@ -127,7 +135,7 @@ def convert(
     return converted
 
 
-def _is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bool:
+def is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bool:
     """Return whether a shared home has all files that a folder of the user's own should have."""
     for place in dataset.ready_places[1:] if not own.root.is_dir() else ():
         shared = ReadyFolder(
@@ -142,11 +150,11 @@ def _is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bo
                 f"nothing to convert: {counted(len(shared.entries), 'ready file')} in {shared.root}"
             )
             return True
-        _log_problems(problems, log)
+        log_problems(problems, log)
     return False
 
 
-def _log_problems(problems: Sequence[Problem], log: Log) -> None:
+def log_problems(problems: Sequence[Problem], log: Log) -> None:
     """Log which ready files are made again because they are missing or changed."""
     for problem in problems[:MAX_PRINTED_PROBLEMS]:
         log(f"{problem.place} is {problem.kind} ({problem.message}): it is made again")
@@ -154,7 +162,7 @@ def _log_problems(problems: Sequence[Problem], log: Log) -> None:
         log(f"{len(problems) - MAX_PRINTED_PROBLEMS} more ready files are made again")
 
 
-def _make_missing(
+def make_missing(
     folder: ReadyFolder,
     tasks: Mapping[str, ShardTask],
     workers: int | str | Executor,
@@ -173,6 +181,7 @@ def _make_missing(
             return
     folder.root.mkdir(parents=True, exist_ok=True)  # the pool checks that its workers see it
     throughput = _Throughput(sum(task.inputs_bytes for task in missing), progress)
+    is_over = True
     try:
         with _open_pool(workers, missing[0], len(missing)) as pool, folder.update() as add:
             throughput.begin()
@@ -187,10 +196,11 @@ def _make_missing(
             failed = make_shards(missing, pool, finished)
     except BaseException:
         log(_kept(folder))
+        is_over = isinstance(workers, int)  # workers of other executors may still be writing
         raise
     finally:
-        if isinstance(workers, int):  # workers of other executors may still be writing
-            remove_temporaries(folder.root)
+        if is_over:
+            remove_temporaries(folder.root, folder.identities)
     log(str(throughput))
     if failed:
         raise _failure(folder, failed, len(tasks))
@@ -282,10 +292,20 @@ def _native(verified: Verified) -> Native:
     )
 
 
-def _plan(
-    verified: Verified, native: Native, shards: Sequence[Shard], options: Mapping[str, Any]
+def plan_conversion(
+    verified: Verified, options: Mapping[str, Any]
 ) -> tuple[ReadyFolder, dict[str, ShardTask]]:
-    """Return the folder of the ready files, and the task of each file by name."""
+    """Return the folder of the ready files, and the task of each file by name.
+
+    The order of the tasks follows from the native files alone: it is the same on every computer.
+
+    Raises:
+        CallError: the dataset has no format, or the format does not know an option.
+        NativeFormatError: native files are missing, unexpected or in no split.
+    """
+    require_format(verified.descriptor, verified.root)
+    native = _native(verified)
+    shards = load_format(native.block["reader"], native.folder).shards(native, options)
     record = _record(verified, shards, options)
     root = ready_folder(verified.folder, options)
     ancillary = {

@@ -9,6 +9,8 @@ chunks.jsonl      chunk index of each large ready file, in the order in which th
 verified.jsonl    stat cache: hashes of ready files with their size, mtime and inode; that of files
                   in a shared home is <digest of the options>.verified.jsonl in the user's own
 problems.txt      why missing files could not be made
+shares/           while several processes convert a share each: for each of them, a folder with a
+                  journal, chunk indexes and a stat cache of its own (see `job_array`)
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +41,7 @@ JOURNAL_NAME = "shards.jsonl"
 CHUNKS_NAME = "chunks.jsonl"
 PROBLEMS_NAME = "problems.txt"
 STAT_CACHE_NAME = "verified.jsonl"
+SHARES_NAME = "shares"
 INDEX_HEAD = re.compile(  # how the line of a chunk index begins
     rb'\{"path":(?P<path>"(?:[^"\\]|\\.)*"),"bytes":\d+,"hash":"(?P<hash>[^"]*)",'
     rb'"largest":(?P<largest>\d{1,18}),'
@@ -142,8 +146,8 @@ def ready_stat_cache(root: Path, own: Path | None = None) -> StatCache:
         root: the folder.
         own: file in the user's own home to write to, if the folder is in a shared home.
     """
-    cache = root / STAT_CACHE_NAME
-    return StatCache(own or cache, root, inherited=cache if own else None)
+    caches = [folder / STAT_CACHE_NAME for folder in state_folders(root)]
+    return StatCache(own or caches[0], root, inherited=caches if own else caches[1:])
 
 
 def own_stat_cache(folder: DatasetFolder, root: Path) -> Path | None:
@@ -215,7 +219,16 @@ class ReadyFolder:
         self.record = record
         self.identities = identities
         self.entries: dict[str, Entry] = {}
-        self._stat_cache = ready_stat_cache(root, own)
+        self._own = own
+        self._stat_cache = self._read_stat_cache()
+
+    @property
+    def state(self) -> Path:
+        """Return the folder of the journal, the chunk indexes and the list of problems."""
+        return self.root
+
+    def _read_stat_cache(self) -> StatCache:
+        return ready_stat_cache(self.root, self._own)
 
     @property
     def missing(self) -> list[str]:
@@ -245,17 +258,20 @@ class ReadyFolder:
         """
         from sciml_data.transfer.verification import CHANGED, changed_files
 
-        journal = {entry.path: (entry, identity) for entry, identity in _read_journal(self.root)}
-        made = [
-            entry
-            for name, (entry, identity) in journal.items()
-            if self.identities.get(name) == identity
-        ]
+        self._stat_cache = self._read_stat_cache()  # others may have written while this one waited
+        lines = list(chain.from_iterable(map(_read_journal, state_folders(self.root))))
+        made = list(
+            {
+                entry.path: entry
+                for entry, identity in lines
+                if self.identities.get(entry.path) == identity
+            }.values()
+        )
         problems = changed_files(self.root, made, self._stat_cache, progress=progress)
         changed = {problem.place for problem in problems}
         self.entries = {entry.path: entry for entry in made if entry.path not in changed}
         is_listed = (self.root / MANIFEST_NAME).is_file()
-        if is_listed and self._read_manifest() != _manifest(entry for entry, _ in journal.values()):
+        if is_listed and self._read_manifest() != _manifest({e.path: e for e, _ in lines}.values()):
             message = "differs from the hashes that the files had when they were made"
             problems.append(Problem(CHANGED, MANIFEST_NAME, message))
         return problems
@@ -273,20 +289,47 @@ class ReadyFolder:
 
         At the start the folder is marked as incomplete, and files that do not belong to it are
         removed. At the end the manifest is written if no file is missing.
+        """
+        self._mark_incomplete()
+        write_record(self.root, self.record)
+        self._take_over_shares()
+        lines = "".join(map(self._journal_line, self.entries.values()))
+        write_atomically(self.root / JOURNAL_NAME, lines)
+        _clear(self.root, keep=self.entries)
+        with self._recording() as add:
+            yield add
+        if not self.missing:
+            write_manifest(self.root, self.entries.values())
+
+    def _mark_incomplete(self) -> None:
+        """Remove the manifest; the folder exists afterwards."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / MANIFEST_NAME).unlink(missing_ok=True)
+
+    def _take_over_shares(self) -> None:
+        """Copy chunk indexes and the stat cache of processes that converted a share each.
+
+        Their journals are in `entries`. Their folders are removed only after the new journal is on
+        the disk, so a kill in between costs no file.
+        """
+        _keep_indexes(self.root, self.entries)
+        if len(state_folders(self.root)) > 1:
+            for entry in self.entries.values():
+                self._stat_cache.add(entry.path, entry.hash)
+            self._stat_cache.save()
+
+    @contextmanager
+    def _recording(self) -> Iterator[Callable[[Entry, str], None]]:
+        """Yield the function of `update`.
 
         A line of the journal is written at once after its file. If the process is killed between
         the two, that file is made again.
         """
-        _clear(self.root, keep=self.entries)
-        write_record(self.root, self.record)
-        lines = "".join(map(self._journal_line, self.entries.values()))
-        write_atomically(self.root / JOURNAL_NAME, lines)
-        _keep_indexes(self.root, self.entries)
-        with (self.root / JOURNAL_NAME).open("a", encoding="utf-8") as journal:
+        with (self.state / JOURNAL_NAME).open("a", encoding="utf-8") as journal:
 
             def add(entry: Entry, index: str) -> None:
                 if index:  # before the journal: a large file that it names has an index
-                    append(self.root / CHUNKS_NAME, index + "\n")
+                    append(self.state / CHUNKS_NAME, index + "\n")
                 journal.write(self._journal_line(entry))
                 journal.flush()
                 self.entries[entry.path] = entry
@@ -297,12 +340,10 @@ class ReadyFolder:
                 yield add
             finally:
                 self._stat_cache.save()
-        if not self.missing:
-            write_manifest(self.root, self.entries.values())
 
     def write_problems(self, problems: Iterable[Problem]) -> Path:
         """Write a line for each problem, and return the path of the file."""
-        path = self.root / PROBLEMS_NAME
+        path = self.state / PROBLEMS_NAME
         write_atomically(path, "".join(f"{problem}\n" for problem in problems))
         return path
 
@@ -331,9 +372,8 @@ def _manifest(entries: Iterable[Entry]) -> Manifest:
 
 
 def _clear(root: Path, keep: Collection[str]) -> None:
-    """Remove all files but those to keep; the manifest goes first, so the folder is incomplete."""
+    """Remove all files but those to keep."""
     kept = {*keep, RECORD_NAME, JOURNAL_NAME, CHUNKS_NAME, STAT_CACHE_NAME}
-    (root / MANIFEST_NAME).unlink(missing_ok=True)
     for path in sorted(root.rglob("*"), reverse=True):  # files before their folders
         if path.is_dir():
             if not any(path.iterdir()):
@@ -379,15 +419,25 @@ def chunk_indexes(root: Path) -> Iterator[IndexLine]:
 
 
 def _keep_indexes(root: Path, entries: Mapping[str, Entry]) -> None:
-    """Remove the chunk indexes of files that are made again; they are copied line by line."""
-    if not (root / CHUNKS_NAME).is_file():
+    """Write the chunk indexes of existing files, also those of shares; they are copied by line."""
+    folders = [folder for folder in state_folders(root) if (folder / CHUNKS_NAME).is_file()]
+    if not folders:
         return
+    copied: set[str] = set()  # a file that two processes have made has two equal indexes
     temporary = root / f".{CHUNKS_NAME}.unfinished"
     with temporary.open("wb") as kept:
-        for index in chunk_indexes(root):
-            if index.path in entries and entries[index.path].hash == index.hash:
+        for index in chain.from_iterable(map(chunk_indexes, folders)):
+            path = index.path
+            if path in entries and entries[path].hash == index.hash and path not in copied:
                 kept.write(index.content)
+                copied.add(path)
     temporary.replace(root / CHUNKS_NAME)
+
+
+def state_folders(root: Path) -> list[Path]:
+    """Return the folders with a journal: that of the ready files, and those of running shares."""
+    shares = (path for path in (root / SHARES_NAME).glob("*") if path.is_dir())
+    return [root, *sorted(shares)]
 
 
 def _read_journal(root: Path) -> Iterator[tuple[Entry, str]]:

@@ -15,7 +15,7 @@ import os
 import resource
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 TEMPORARY = ".{name}.{unique}.unfinished"  # beside the ready file, so that a rename is atomic
-TEMPORARY_GLOB = ".*.unfinished"
+UNFINISHED = ".unfinished"
+TEMPORARY_GLOB = f".*{UNFINISHED}"
 QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
 QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
 DRIVER = "stdio"  # of HDF5: the default one refuses the symbolic links in /proc
@@ -335,10 +336,17 @@ def _require_file_size(path: Path, size_bytes: int) -> None:
         raise OSError(errno.EFBIG, message, str(path))
 
 
-def remove_temporaries(root: Path) -> None:
-    """Remove unfinished files of processes that were killed."""
+def remove_temporaries(root: Path, names: Container[str]) -> None:
+    """Remove unfinished files of processes that were killed.
+
+    Args:
+        root: folder of the ready files.
+        names: of the ready files of this conversion. Other shares write other files.
+    """
     for path in root.rglob(TEMPORARY_GLOB):
-        path.unlink(missing_ok=True)
+        own = path.name[1:].removesuffix(UNFINISHED).rpartition(".")[0]
+        if path.parent.joinpath(own).relative_to(root).as_posix() in names:
+            path.unlink(missing_ok=True)
 
 
 def _require_folders(task: ShardTask) -> None:

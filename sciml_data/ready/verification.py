@@ -233,7 +233,7 @@ def _sets(
         converted = find_converted(descriptor, folder, options)
         sets = [] if converted is None else [converted]
     if not sets:
-        command = _convert_command(descriptor, folder.sample_seed, options or {})
+        command = convert_command(descriptor, folder.sample_seed, options or {})
         raise CallError(
             f"there are no ready files of {descriptor.dataset} {descriptor.version} "
             f"in {folder.ready}",
@@ -246,7 +246,7 @@ def _sets(
 def changed_ready_files(converted: Converted, problems: list[Problem]) -> VerificationError:
     """Return an error about ready files that differ from their manifest."""
     descriptor = converted.descriptor
-    command = _convert_command(descriptor, converted.sample_seed, converted.options)
+    command = convert_command(descriptor, converted.sample_seed, converted.options)
     return VerificationError(
         f"{len(problems)} ready files of {descriptor.dataset} {descriptor.version} differ from "
         f"their manifest in {converted.root}",
@@ -256,9 +256,10 @@ def changed_ready_files(converted: Converted, problems: list[Problem]) -> Verifi
     )
 
 
-def _convert_command(
+def convert_command(
     descriptor: Descriptor, sample_seed: int | None, options: Mapping[str, Any]
 ) -> str:
+    """Return the command that converts a version or sample with some options."""
     command = f"sciml-data convert {descriptor.dataset} --version {descriptor.version}"
     if sample_seed is not None:
         command += f" --sample --sample-seed {sample_seed}"

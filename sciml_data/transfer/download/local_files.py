@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -178,13 +178,14 @@ class StatCache:
     ignored, and costs the hashing of one file.
     """
 
-    def __init__(self, file: Path, root: Path, *, inherited: Path | None = None) -> None:
+    def __init__(self, file: Path, root: Path, *, inherited: Sequence[Path] = ()) -> None:
         """Read the cache; an unreadable one counts as empty.
 
         Args:
             file: the cache.
             root: folder of the files.
-            inherited: cache of the same files in a shared home, which is only read.
+            inherited: caches of the same files, which are only read: that of a shared home, or
+                those of other processes.
         """
         self._file = file
         self._root = root
@@ -193,13 +194,13 @@ class StatCache:
         self._rows: dict[str, Row] = {}
         self._unsaved: list[str] = []
         self._lines = 0
-        for source in (inherited, file):
-            self._lines = 0 if source is None else self._load(source)
+        for source in (*inherited, file):
+            self._lines = self._load(source)
 
     @classmethod
     def of(cls, folder: DatasetFolder) -> Self:
         """Return the cache of a dataset's native files."""
-        shared = folder.files_root / STAT_CACHE_NAME if folder.is_shared else None
+        shared = [folder.files_root / STAT_CACHE_NAME] if folder.is_shared else []
         return cls(folder.stat_cache, folder.native, inherited=shared)
 
     def _load(self, file: Path) -> int:
