@@ -124,7 +124,7 @@ def _refuse_change(pin: ReadyPin) -> None:
             f"another ready form of {pin.descriptor.dataset} {pin.descriptor.version} is pinned "
             f"in {name}, and published files never change",
             untouched="nothing was pinned",
-            hint="publish files of a newer software as a new version of the dataset",
+            hint="publish files of another ready form as a new version of the dataset",
         )
 
 

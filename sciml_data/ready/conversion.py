@@ -22,7 +22,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import sciml_data
 from sciml_data.errors import (
     MAX_PRINTED_PROBLEMS,
     ConversionError,
@@ -58,6 +57,10 @@ from sciml_data.registry.stages import Converted, Verified
 
 logger = logging.getLogger(__name__)
 
+# The first version of sciml-data that writes ready files as they are written now. Ready files and
+# their record name it, and not the version that makes them, so that a release alone changes no hash
+# of them. It becomes the next version with a change of values, encoding or attributes by our code.
+READY_FORM = "0.1.0"
 MAX_INPUTS_NAMED = 16  # in the attributes of a ready file; larger numbers are only counted
 
 
@@ -72,11 +75,11 @@ def convert(
 ) -> Converted:
     """Return the ready files of a dataset, and make those that do not exist.
 
-    An existing file is kept if its own native files, the options, the descriptor and the version of
-    the software are unchanged, and if it still has the hash that it had when it was made. It is not
-    read for that while its size, mtime and inode are unchanged. A changed or truncated file is
-    named in the log and made again. So a part that was converted is not converted again when more
-    has been fetched.
+    An existing file is kept if its own native files, the options, the descriptor and `READY_FORM`
+    are unchanged, and if it still has the hash that it had when it was made. It is not read for
+    that while its size, mtime and inode are unchanged. A changed or truncated file is named in the
+    log and made again. So a part that was converted is not converted again when more has been
+    fetched.
 
     Args:
         verified: native files with the right bytes.
@@ -350,7 +353,7 @@ def _record(
         "native_manifest_sha256": verified.manifest.digest,
         "options": dict(options),
         "is_synthetic": verified.is_synthetic,
-        "sciml_data": sciml_data.__version__,
+        "sciml_data": READY_FORM,
         "splits": splits,
     }
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import sciml_data
 from sciml_data.errors import (
     CallError,
     ConversionError,
@@ -30,6 +29,7 @@ from sciml_data.ready import (
     ready_problems,
     shards_of_split,
 )
+from sciml_data.ready.conversion import READY_FORM
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import hash_file, manifest_of
@@ -131,7 +131,7 @@ def test_a_ready_file_names_its_origin(sample: Verified, converted: Converted) -
     assert attributes["dataset"] == "tevolop_socal"
     assert attributes["dataset_version"] == "1.0"
     assert sample.manifest.digest == attributes["native_files_sha256"] == converted.native_digest
-    assert sciml_data.__version__ == attributes["sciml_data_version"]
+    assert attributes["sciml_data_version"] == READY_FORM
     assert json.loads(attributes["conversion_options"]) == {}
     assert attributes["synthetic"] == "true"
     assert attributes["title"].startswith("SYNTHETIC")

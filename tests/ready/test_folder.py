@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import xarray as xr
 
-import sciml_data
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder
 from sciml_data.ready import convert, find_converted, open_ready, ready_folder, shards_of_split
@@ -36,9 +36,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def whole(descriptor: Descriptor, scenes: Path, tmp_path: Path) -> Verified:
     """Return seven scenes, verified, in a folder of their own."""
-    folder = DatasetFolder(tmp_path / "data")
-    folder.root.mkdir()
-    folder.native.symlink_to(scenes)
+    folder = folder_of(scenes, tmp_path / "data")
     return Verified(descriptor, folder, manifest_of(scenes), is_synthetic=True)
 
 
@@ -46,6 +44,20 @@ def part_of(whole: Verified, *numbers: int) -> Verified:
     native = native_of(whole.root)
     paths = [scene_path(native, number) for number in numbers]
     return replace(whole, manifest=whole.manifest.select(paths))
+
+
+def folder_of(scenes: Path, root: Path) -> DatasetFolder:
+    """Return a new folder of the dataset with these native files."""
+    folder = DatasetFolder(root)
+    folder.root.mkdir()
+    folder.native.symlink_to(scenes)
+    return folder
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Return the bytes of all files but the stat cache, which has times and inodes."""
+    paths = [path for path in root.iterdir() if path.name != "verified.jsonl"]
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def inodes(converted: Converted) -> dict[str, tuple[int, int]]:
@@ -63,9 +75,7 @@ def test_what_was_converted_is_kept_when_more_was_fetched(whole: Verified, tmp_p
     assert len(before) == 2
     assert inodes(after).items() >= before.items()
     assert lines[0] == "2 of 7 ready files are there and are kept"
-    elsewhere = DatasetFolder(tmp_path / "elsewhere")
-    elsewhere.root.mkdir()
-    elsewhere.native.symlink_to(whole.root)
+    elsewhere = folder_of(whole.root, tmp_path / "elsewhere")
     assert convert(replace(whole, folder=elsewhere)).manifest == after.manifest
 
 
@@ -102,14 +112,31 @@ def test_a_changed_native_file_makes_only_its_own_ready_file_again(
     assert len(after.items() - first.items()) == 1
 
 
-def test_another_version_of_the_software_makes_all_files_again(
+def test_another_ready_form_makes_all_files_again(
     whole: Verified, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = part_of(whole, 0, 1)
     before = inodes(convert(part))
-    monkeypatch.setattr(sciml_data, "__version__", "99.0")
+    monkeypatch.setattr("sciml_data.ready.conversion.READY_FORM", "99.0")
 
     assert not inodes(convert(part)).items() & before.items()
+
+
+def test_a_release_alone_changes_no_file_of_the_folder(
+    whole: Verified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, log = part_of(whole, 0, 1), list[str]()
+    before = convert(part)
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "sciml_data" and hasattr(module, "__version__"):
+            monkeypatch.setattr(module, "__version__", "99.0")
+
+    kept = convert(part, log=log.append)
+    elsewhere = convert(replace(part, folder=folder_of(whole.root, tmp_path / "elsewhere")))
+
+    assert log == ["nothing to convert: 2 ready files found"]
+    assert inodes(kept) == inodes(before)
+    assert contents(elsewhere.root) == contents(before.root)
 
 
 def test_truncated_and_removed_files_are_made_again(whole: Verified) -> None:
