@@ -20,6 +20,10 @@ from sciml_data.results.board.summary import Energy
 
 DIGEST_SHOWN = 12  # digits of a manifest's hash: enough to tell versions apart by eye
 NOT_COMPARABLE = "Published, not rescored: read beside the measured rows, never ranked with them"
+ONLY_SYNTHETIC = (
+    "Published, not rescored. No run here is on real data: scores of synthetic runs cannot be "
+    "compared with these figures"
+)
 NOT_MEASURED = "not measured"
 EMPTY = "No run and no published figure to show."
 LOAD_SHOWN = 0.05  # a computer's own services take less
@@ -81,9 +85,20 @@ def tables(rows: Iterable[Row]) -> Iterator[tuple[str, list[Table]]]:
         candidates = [
             _measured_table(f"{name}: measured on real data", real, None),
             _measured_table(f"{name}: synthetic samples", synthetic, SYNTHETIC),
-            Table(f"{name}: published by others", PUBLISHED_COLUMNS, published, NOT_COMPARABLE),
+            Table(
+                f"{name}: published by others",
+                PUBLISHED_COLUMNS,
+                published,
+                published_note(measured),
+            ),
         ]
         yield name, [table for table in candidates if table.rows]
+
+
+def published_note(measured: Sequence[Row]) -> str:
+    """Return how published figures are read beside the measured rows of their benchmark."""
+    are_synthetic = bool(measured) and all(row.data.is_synthetic for row in measured)
+    return ONLY_SYNTHETIC if are_synthetic else NOT_COMPARABLE
 
 
 def benchmark_name(row: Row) -> str:

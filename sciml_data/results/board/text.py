@@ -17,9 +17,9 @@ from sciml_data.results.board.rows import PUBLISHED, Row
 from sciml_data.results.board.table import (
     EMPTY,
     LOAD_SHOWN,
-    NOT_COMPARABLE,
     benchmark_name,
     footnotes,
+    published_note,
 )
 
 WIDTH = 80
@@ -54,7 +54,7 @@ def to_text(rows: Iterable[Row], *, width: int = WIDTH) -> str:
         blocks += [_block(group, width) for group in groups.values()]
     if any(_verdict(row) == NOT_SHOWN for row in measured):
         blocks.append(textwrap.fill(f"{NOT_SHOWN}: {MEANING}", width))
-    blocks += _published(shown, {benchmark_name(row) for row in measured}, width)
+    blocks += _published(shown, width)
     return "\n\n".join(blocks or [EMPTY]) + "\n"
 
 
@@ -206,19 +206,19 @@ def _notes(metrics: Mapping[str, Sequence[Row]], width: int) -> Iterator[str]:
         yield textwrap.fill(note, width, initial_indent="  ", subsequent_indent="    ")
 
 
-def _published(rows: Sequence[Row], own: set[str], width: int) -> Iterator[str]:
+def _published(rows: Sequence[Row], width: int) -> Iterator[str]:
     """Yield the published figures of the benchmarks that have rows, and counts of the others."""
     groups: dict[str, list[Row]] = {}
+    measured: dict[str, list[Row]] = {}
     for row in rows:
-        if row.kind == PUBLISHED:
-            groups.setdefault(benchmark_name(row), []).append(row)
-    if len(groups) == 1:
-        own = set(groups)
-    if any(name in own for name in groups):
-        yield textwrap.fill(f"{NOT_COMPARABLE}. `--format markdown` has source and data.", width)
-    for name, group in groups.items():
-        if name in own:
-            yield f"{name}: published by others\n{_figures(group, width)}"
+        of = groups if row.kind == PUBLISHED else measured
+        of.setdefault(benchmark_name(row), []).append(row)
+    own = set(groups) if len(groups) == 1 else set(measured)
+    notes = {name: published_note(measured.get(name, ())) for name in groups if name in own}
+    for note in dict.fromkeys(notes.values()):
+        yield textwrap.fill(f"{note}. `--format markdown` has source and data.", width)
+        for name in (name for name in notes if notes[name] == note):
+            yield f"{name}: published by others\n{_figures(groups[name], width)}"
     others = [f"{name} ({len(group)})" for name, group in groups.items() if name not in own]
     if others:
         text = (

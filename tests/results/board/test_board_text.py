@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.metrics import distinct_numbers
 from sciml_data.results.board import Row, arrange, board_rows, to_html, to_markdown, to_text
+from sciml_data.results.board.table import ONLY_SYNTHETIC
 from tests.results.board.test_board_intervals import a_model
 from tests.support.board_samples import a_published_row, a_run, of_model, repeats
 
@@ -91,6 +93,20 @@ def test_runs_of_ours_come_before_figures_of_others() -> None:
     assert "aardvark (1)" in text
     assert "aardvark: published" not in text
     assert markdown.index("## zebra") < markdown.index("## aardvark")
+
+
+@pytest.mark.parametrize("is_real_too", [True, False])
+@pytest.mark.parametrize("to", [to_text, to_markdown, to_html])
+def test_published_figures_beside_synthetic_runs_only_say_so(
+    to: Callable[[list[Row]], str], *, is_real_too: bool
+) -> None:
+    runs = [a_run(1, 0.2, synthetic=True), *([a_run(2, 0.3)] * is_real_too)]
+    rows = board_rows(runs)
+    real = replace(rows[0].data, is_synthetic=False)
+
+    shown = to([*rows, a_published_row(rows[0], rank=None, ranked=None, data=real)])
+
+    assert (" ".join(ONLY_SYNTHETIC.split()) in " ".join(shown.split())) != is_real_too
 
 
 def test_a_benchmark_alone_shows_its_published_figures() -> None:
