@@ -14,7 +14,7 @@ import yaml
 from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs"
-SUFFIXES = (".py", ".toml", ".md")
+SUFFIXES = (".py", ".toml", ".md", ".html", ".yml", ".yaml", ".cff", ".json")
 # Files in which `docs/...` is a page of another project, or made up for a test.
 OTHERS = {
     "sciml_data/results/exports/catalogue.py",
@@ -57,7 +57,7 @@ def test_every_page_is_in_the_navigation() -> None:
 
 def test_pages_that_code_names_exist() -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "sciml_data", "runners", "benchmarks", "tests", "*.toml", "*.md"],
+        ["git", "ls-files"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if listed.returncode:
@@ -102,3 +102,17 @@ def test_links_of_pages_lead_to_pages_of_the_site_or_to_the_forge() -> None:
         "[r](https://github.com/sciml-data/sciml-data/blob/main/results/README.md) "
         "[p](../index.md)\n\n```python\nx = y[0](1)\n```\n"
     )
+
+
+def test_printed_pages_fit_80_columns_and_name_no_folder_of_this_computer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("mkdocs")
+    monkeypatch.syspath_prepend(str(DOCS / "hooks"))
+    generated = hook("generated")
+
+    for command in generated.CAPTURED:
+        lines = generated.printed(command)
+        assert len(lines) > 10, command
+        assert [line for line in lines if len(line) > 80 and "https://" not in line] == [], command
+        assert "/tmp" not in "".join(lines), command  # noqa: S108 - a text, not a file

@@ -1,16 +1,24 @@
 """Pages that are made when the site is built: command line, Python API, schemas, cards.
 
-None of them is typed, so none of them can be out of date: the command line comes from click, the
-functions from their docstrings, schemas from the package, cards from the registry.
+None of them is typed, so none of them can be out of date: the command line comes from click and
+from commands that are run, the functions from their docstrings, schemas from the package, cards
+from the registry.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
 import json
+import os
+import pty
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +40,14 @@ FOR_EXTENSIONS = {
 }
 ESCAPED = re.compile(r"[*_<\[]")  # what Markdown would take for markup
 PICTURES = (".png", ".svg", ".webp")
+# Commands of which a page shows the output at 80 columns; RUN is a folder with STORED.
+CAPTURED = {
+    "sciml-data --help": "The verbs, by topic.",
+    "sciml-data list": "Datasets and benchmarks; `~` marks an expected size.",
+    "sciml-data info uno_ccle": "A dataset before a fetch: size, licence, variables, mirrors.",
+    "sciml-data show RUN --no-figures": "Scores of a stored run on real data, beside baselines.",
+}
+STORED = "results/submissions/sciml-data/uno/two-core-cpu/uno-auc-cell-pooled/record-1.json"
 MODULES = {"list": "list_"}  # verb -> module, where they differ
 
 
@@ -39,6 +55,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add the generated pages."""
     pages = {
         **dict(command_pages()),
+        "reference/cli/output.md": output_page(),
         "reference/api.md": api_page(),
         "reference/extension-api.md": extension_page(),
         "reference/schemas.md": schema_page(),
@@ -85,6 +102,48 @@ def command_pages() -> Iterator[tuple[str, str]]:
             )
             lines += command_lines(module.command, f"sciml-data {verb}", 2)
         yield f"reference/cli/{section.lower()}.md", "\n".join(lines)
+
+
+def output_page() -> str:
+    """Return a page with what some commands print, made by running them."""
+    lines = [
+        "# What commands print",
+        "",
+        "Printed by the commands when this site was built, in a terminal of 80 columns.",
+        "",
+    ]
+    for command, text in CAPTURED.items():
+        lines += [f"## {command}", "", text, "", "```text", *printed(command), "```", ""]
+    return "\n".join(lines)
+
+
+def printed(command: str) -> list[str]:
+    """Run a command in an empty home, and return the lines that it prints on a terminal.
+
+    Raises:
+        CalledProcessError: the command failed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        run.mkdir()
+        shutil.copy(ROOT / STORED, run / "record.json")
+        words = [str(run) if word == "RUN" else word for word in command.split()[1:]]
+        known = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        terminal, end = pty.openpty()  # tables are cut to the width of a terminal, not of a pipe
+        process = subprocess.Popen(  # noqa: S603 - our own program, words of CAPTURED
+            [sys.executable, "-m", "sciml_data", *words],
+            env={**known, "COLUMNS": "80", "NO_COLOR": "1", "SCIML_DATA_HOME": f"{folder}/home"},
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=end,
+        )  # fmt: skip
+        os.close(end)
+        text = b""
+        with contextlib.suppress(OSError):  # Linux: the other end was closed
+            while part := os.read(terminal, 1 << 16):
+                text += part
+        os.close(terminal)
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, command)
+    return text.decode("utf-8").strip().splitlines()
 
 
 def command_lines(command: click.Command, name: str, level: int) -> list[str]:

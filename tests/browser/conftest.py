@@ -34,8 +34,13 @@ class PageLog:
         """Record what happens on a page."""
         page.on("console", lambda message: self.messages.append(message.text))
         page.on("pageerror", lambda error: self.messages.append(str(error)))
-        page.on("requestfailed", lambda request: self.messages.append(f"failed: {request.url}"))
+        page.on("requestfailed", self._failed)
         page.on("request", lambda request: self.requests.append(request.url))
+
+    def _failed(self, request: Any) -> None:
+        # A browser aborts requests when it leaves a page; no file of the page is missing then.
+        if request.failure != "net::ERR_ABORTED":
+            self.messages.append(f"failed: {request.failure} {request.url}")
 
 
 @pytest.fixture(scope="session")
