@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +90,11 @@ def _dataset_rows(
     registry: Registry, name: str, version: str, words: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of a version, if it has all words."""
-    from sciml_data.registry import expected_bytes, load_descriptor
+    from sciml_data.registry import expected_bytes, has_words, load_descriptor, searched_texts
 
     descriptor = load_descriptor(registry, name, version)
     document, manifest = descriptor.document, descriptor.manifest
-    texts = (name, descriptor.title, document["description"], *document["keywords"])
-    if _has_words(texts, words):
+    if has_words(searched_texts(name, document), words):
         yield {
             "kind": "dataset",
             "name": name,
@@ -113,9 +112,10 @@ def _benchmark_rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield the row of a benchmark, if it has all words."""
     from sciml_data.bench import datasets_of, load_task
+    from sciml_data.registry import has_words
 
     task = load_task(registry.runner(name))
-    if _has_words((name, task.title, task.description, *datasets_of(task)), words):
+    if has_words((name, task.title, task.description, *datasets_of(task)), words):
         yield {
             "kind": "benchmark",
             "name": name,
@@ -131,11 +131,6 @@ def size_text(row: Mapping[str, Any]) -> str:
     if row["bytes"] is not None:
         return format_bytes(row["bytes"])
     return "-" if row["expected_bytes"] is None else f"~{format_bytes(row['expected_bytes'])}"
-
-
-def _has_words(texts: Iterable[str], words: Sequence[str]) -> bool:
-    text = "\n".join(texts).casefold()
-    return all(word.casefold() in text for word in words)
 
 
 def _other(folder: Path) -> str | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sciml_data.errors import CallError, DescriptorError, Problem, nearest
+from sciml_data.errors import CallError, DescriptorError, Problem, SciMLDataError, nearest
+from sciml_data.home import read_json, read_toml
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -36,6 +37,7 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 PRE_RELEASE = re.compile(r"[0-9][.\-_]?(a|b|c|rc|alpha|beta|pre|dev)", re.IGNORECASE)
 VARIANT = re.compile(r"[0-9.]*[0-9][A-Za-z]")
 MAX_ID_LENGTH = 64
+MAX_SUGGESTED = 5  # datasets that the error for an unknown one names
 # Folders of a home, and the word for the newest version.
 RESERVED = {"runs", "samples", "data", "latest"}
 # Windows opens a device instead of a file with such a name and any ending.
@@ -144,7 +146,7 @@ class Registry:
             f"the registry has no benchmark {benchmark!r}{nearest(benchmark, known)}; "
             f"it has {', '.join(known) or 'none'}",
             untouched="nothing was run",
-            hint="`sciml-data list` prints every benchmark",
+            hint=f"{self._search_hint(RUNNERS, benchmark)}`sciml-data list` prints every benchmark",
         )
 
     def folder_of(self, dataset: str) -> Path:
@@ -158,8 +160,31 @@ class Registry:
         raise CallError(
             f"the registry has no dataset {dataset!r}{nearest(dataset, self.datasets())}",
             untouched="nothing was fetched or changed",
-            hint="`sciml-data list` prints every dataset and version",
+            hint=f"{self._search_hint(DATASETS, dataset)}`sciml-data list` prints every dataset "
+            "and version",
         )
+
+    def _search_hint(self, kind: str, name: str) -> str:
+        """Return the search that finds datasets or benchmarks by the words of an unknown name."""
+        words = re.findall(r"[^\W_]+", name)
+        known = self._names(kind)
+        found = [each for each in known if words and has_words(self._texts(kind, each), words)]
+        if not found:
+            return ""
+        more = f" and {len(found) - MAX_SUGGESTED} more" if len(found) > MAX_SUGGESTED else ""
+        listed = ", ".join(found[:MAX_SUGGESTED])
+        return f"`sciml-data search {' '.join(words)}` finds {listed}{more}; "
+
+    def _texts(self, kind: str, name: str) -> tuple[str, ...]:
+        """Return the texts of a dataset or benchmark that are searched; none if it is not valid."""
+        folder = next(self._with(kind, name)) / kind / name
+        try:
+            if kind == RUNNERS:
+                return searched_texts(name, read_toml(folder / "task.toml").get("task", {}))
+            package = folder / self.latest(name) / "datapackage.json"
+            return searched_texts(name, read_json(package))
+        except (SciMLDataError, TypeError, AttributeError):
+            return ()  # `sciml-data check` names what is wrong
 
     def hidden(self) -> list[Problem]:
         """Return a problem for each dataset and benchmark that an earlier registry hides."""
@@ -201,6 +226,18 @@ class Registry:
             inside = folder / kind / name
             if inside.is_dir() if kind == DATASETS else (inside / "task.toml").is_file():
                 yield folder
+
+
+def searched_texts(name: str, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what is searched: a name, and title, description and keywords of its document."""
+    texts = (document.get(key, "") for key in ("title", "description"))
+    return (name, *map(str, texts), *map(str, document.get("keywords", ())))
+
+
+def has_words(texts: Iterable[str], words: Iterable[str]) -> bool:
+    """Return whether texts have all words, in upper or lower case, also within longer words."""
+    text = "\n".join(texts).casefold()
+    return all(word.casefold() in text for word in words)
 
 
 def find_registry(path: RegistryPath = None) -> Registry:

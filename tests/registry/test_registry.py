@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -114,6 +115,30 @@ def test_a_folder_without_descriptor_is_no_version(tmp_path: Path) -> None:
 def test_an_unknown_dataset_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(CallError, match=r"no dataset 'wave' .did you mean 'waves'"):
         with_versions(tmp_path, "1.0").versions("wave")
+
+
+def test_an_unknown_name_is_searched_in_titles_and_descriptions(tmp_path: Path) -> None:
+    registry = with_versions(tmp_path, "1.0")
+    folder = tmp_path / "datapackages" / "waves" / "1.0"
+    document = {"title": "Heights", "description": "Of the SEA", "keywords": ["buoy"]}
+    (folder / "datapackage.json").write_text(json.dumps(document))
+    damaged = tmp_path / "datapackages" / "sea_level" / "1.0"
+    damaged.mkdir(parents=True)
+    (damaged / "datapackage.json").write_text("[]")
+    runner = tmp_path / "runners" / "swell"
+    runner.mkdir(parents=True)
+    (runner / "task.toml").write_text('[task]\ntitle = "Waves at sea"\n')
+
+    for words in ("sea", "sea-height", "Buoy_sea"):
+        with pytest.raises(CallError) as error:
+            registry.versions(words)
+        assert "finds waves;" in error.value.hint
+    with pytest.raises(CallError) as error:
+        registry.runner("sea waves")
+    assert "`sciml-data search sea waves` finds swell;" in error.value.hint
+    with pytest.raises(CallError) as error:
+        registry.versions("...")
+    assert "search" not in error.value.hint
 
 
 def test_an_unknown_version_lists_those_there_are(tmp_path: Path) -> None:
