@@ -1,4 +1,4 @@
-"""Synthetic earthquake catalogue in the layout of the yearly SCEDC files, or of an ANSS list.
+"""Synthetic earthquake catalogue: yearly files of SCEDC, an ANSS list, or a ComCat event list.
 
 The model is ETAS, epidemic-type aftershock sequences (Ogata 1988, J. Am. Stat. Assoc. 83, 9-27; in
 space Ogata 1998, Ann. Inst. Stat. Math. 50, 379-402). There is a steady background on lines near
@@ -62,6 +62,7 @@ FAULTS: tuple[tuple[float, tuple[tuple[float, float], ...]], ...] = (
     (0.03, ((-119.8, 34.4), (-118.6, 34.3), (-118.0, 34.0))),
 )
 
+COMCAT_HEADER = "time,latitude,longitude,depth,mag,magType,net,id,updated,place,type,status\n"
 HEADER = """\
 ###############################################################################
 # SYNTHETIC: an ETAS simulation made by sciml-data (seed {seed}), year {year}.
@@ -106,8 +107,8 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
 
     Args:
         root: folder of the native files.
-        block: `sciml.native`. If its first part has the format `anss`, the list of that part is
-            written, else `scedc/YYYY.catalog` for 1950 to 2026-08-07.
+        block: `sciml.native`. If its first part has the format `anss` or `comcat`, the list of
+            that part is written, else `scedc/YYYY.catalog` for 1950 to 2026-08-07.
         seed: of the simulation.
     """
     quakes = simulate(seed)
@@ -117,6 +118,12 @@ def write_sample(root: Path, block: Mapping[str, Any], seed: int) -> None:
         path = root / part["files"]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = _anss_text(quakes, time, Grid(**block.get("grid", {})))
+        path.write_text(text, encoding="ascii", newline="\n")
+        return
+    if part.get("format") == "comcat":
+        path = root / part["files"].replace("*", f"{FIRST_DAY}_{END_DAY}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = _comcat_text(quakes, time)
         path.write_text(text, encoding="ascii", newline="\n")
         return
     folder = root / "scedc"
@@ -272,4 +279,16 @@ def _anss_text(quakes: Quakes, time: NDArray[np.datetime64], grid: Grid) -> str:
             rows, listed, strict=True
         )
         if is_listed
+    )
+
+
+def _comcat_text(quakes: Quakes, time: NDArray[np.datetime64]) -> str:
+    """Return a ComCat event list with the columns that the format reads, marked as synthetic."""
+    columns = (quakes.latitude, quakes.longitude, quakes.depth, quakes.magnitude)
+    rows = zip(time.astype(str).tolist(), *(column.tolist() for column in columns), strict=True)
+    return COMCAT_HEADER + "".join(
+        f"{stamp[:23]}Z,{north:.3f},{east:.3f},{depth:.1f},{magnitude:.2f},"
+        f"{'mw' if magnitude >= 5.5 else 'ml'},ci,"
+        f"ci{FIRST_NUMBER + row},{stamp[:23]}Z,SYNTHETIC,earthquake,reviewed\n"
+        for row, (stamp, north, east, depth, magnitude) in enumerate(rows)
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sciml_data import convert_dataset, get_dataset, open_dataset
 from sciml_data.formats.earthquake import Grid, pixel_of, read_anss, read_scedc
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -78,3 +79,19 @@ def test_the_sample_of_a_list_is_that_of_california_on_another_grid(tmp_path: Pa
     assert events.magnitude.min() == 4.0
     pixels = pixel_of(events.latitude, events.longitude, Grid(**native["grid"]))
     assert (pixels >= 0).mean() > 0.8
+
+
+def test_the_sample_of_the_live_version_is_converted_and_has_the_same_earthquakes(
+    sample: Path, tmp_path: Path
+) -> None:
+    get_dataset("tevolop_socal", version="live", sample=True, home=tmp_path)
+    convert_dataset("tevolop_socal", version="live", sample=True, home=tmp_path)
+
+    files = sorted(path.relative_to(sample).as_posix() for path in sample.rglob("*.catalog"))
+    yearly, _ = read_scedc(sample, files, {})
+    (listed,) = tmp_path.rglob("comcat/*.csv")
+    assert listed.read_text("ascii").count("SYNTHETIC") == len(yearly)
+    with open_dataset("tevolop_socal", version="live", sample=True, home=tmp_path) as dataset:
+        assert dataset["event_id"].to_numpy().tolist() == yearly.event_id.tolist()
+        np.testing.assert_array_equal(dataset["magnitude"], yearly.magnitude)
+        np.testing.assert_array_equal(dataset["time"], yearly.time)
