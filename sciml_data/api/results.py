@@ -1,6 +1,6 @@
 """The Python functions of results: runs, scores of any predictions, boards, citations, exports.
 
-    sciml_data.score(uno, {"test": predicted}, name="forest")
+    sciml_data.score(uno, {"test": predicted}, model="forest")
     sciml_data.board(benchmark="uno")
     sciml_data.rescore("latest")
 
@@ -132,7 +132,7 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
     benchmark: LoadedBenchmark,
     predictions: Any,
     *,
-    name: str = "external",
+    model: str = "external",
     seed: int = 0,
     units: str | None = None,
     home: HomePath = None,
@@ -141,15 +141,15 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
 ) -> Run:
     """Score predictions of any program as those of a run, and store them with a record.
 
-        sciml_data.score(uno, {"test": forest.predict(x)}, name="forest", seed=1)
-        sciml_data.score(uno, "predictions.csv", name="forest")
+        sciml_data.score(uno, {"test": forest.predict(x)}, model="forest", seed=1)
+        sciml_data.score(uno, "predictions.csv", model="forest")
 
     Args:
         benchmark: as `load_benchmark` returned it.
         predictions: path of a CSV, Parquet or NetCDF file; or a `pandas.DataFrame` with the ids as
             columns; or a mapping from part to values: an array in the order of the part's samples,
             or an `xarray.DataArray` or `pandas.Series` with ids. The part `test` is required.
-        name: of the model.
+        model: its name, as boards show it.
         seed: of its training; repeats of a model differ in their seeds.
         units: of the predictions, if they do not say it themselves.
         home: the run is stored in it.
@@ -170,7 +170,7 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
     place = find_place(home, runs)
     aligned = align(benchmark.opened, predictions, units=units)
     folder = score_external(
-        benchmark.opened, aligned, home=place, name=name, seed=seed, log=log or logger.info
+        benchmark.opened, aligned, home=place, name=model, seed=seed, log=log or logger.info
     )
     return Run(folder, load_record(folder))
 

@@ -31,8 +31,8 @@ from sciml_data.cli.program import UserPath, Verb
     cls=Verb,
     epilog="""\b
 Examples:
-  sciml-data score uno predicted.csv --dataset uno_ccle --split cell --name forest
-  sciml-data score uno predicted.parquet --dataset uno_ccle --split cell --name forest --seed 1
+  sciml-data score uno predicted.csv --dataset uno_ccle --split cell --model forest
+  sciml-data score uno predicted.parquet --dataset uno_ccle --split cell --model forest --seed 1
   sciml-data score em_denoise images.nc --sample --name bm3d --json
 """,
 )
@@ -40,7 +40,7 @@ Examples:
 @click.argument("predictions", type=UserPath())
 @benchmark_options
 @click.option(
-    "--name",
+    "--model",
     metavar="NAME",
     default="external",
     show_default=True,
@@ -86,7 +86,7 @@ def command(benchmark: str, predictions: Path, *, as_json: bool, **options: Any)
         predictions,
         home=home_of(options),
         log=log,
-        **{name: options[name] for name in ("name", "seed", "units")},
+        **{name: options[name] for name in ("model", "seed", "units")},
     )
     click.echo(json.dumps(run.record, indent=2) if as_json else run_headline(run.record))
     if not as_json:

@@ -177,7 +177,7 @@ def run_command(record: Record) -> list[str]:
     model = f"{source['file']}:{source['function']}" if source else record["model"]["name"]
     command = ["sciml-data", "run", record["benchmark"]["name"], "--model", model]
     if is_external(record):
-        command[1:4] = ["score", record["benchmark"]["name"], PREDICTIONS_NAME, "--name"]
+        command[1:4] = ["score", record["benchmark"]["name"], PREDICTIONS_NAME, "--model"]
     command += ["--split", record["split"]["name"], "--seed", str(record["seeds"]["seed"])]
     command += ["--dataset", record["dataset"]["id"]]
     if variant := record["benchmark"].get("variant"):

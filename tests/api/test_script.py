@@ -82,8 +82,8 @@ def test_models_of_other_libraries_stand_on_the_board_of_uno_ccle_beside_the_bui
     linear, network = _fitted_by_sklearn(x, y), _fitted_by_torch(x, y)
 
     runs = [
-        sciml_data.score(uno, _predictions(uno, linear), name="pca-ridge", home=tmp_path),
-        sciml_data.score(uno, _predictions(uno, network), name="torch-mlp", home=tmp_path),
+        sciml_data.score(uno, _predictions(uno, linear), model="pca-ridge", home=tmp_path),
+        sciml_data.score(uno, _predictions(uno, network), model="torch-mlp", home=tmp_path),
         sciml_data.run(
             "uno", dataset="uno_ccle", split="cell", settings={"epochs": 1}, home=tmp_path
         ),

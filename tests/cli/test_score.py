@@ -69,7 +69,7 @@ def test_ids_cannot_be_written_to_another_place(place: Path, name: str) -> None:
 def test_a_filled_table_is_scored(ids: pd.DataFrame, place: Path) -> None:
     ids.assign(predicted=-10.0).to_csv(place / "filled.csv", index=False)
 
-    words = ("score", "hydronet", str(place / "filled.csv"), "--name", "constant", "--json")
+    words = ("score", "hydronet", str(place / "filled.csv"), "--model", "constant", "--json")
     result = call(place, *words)
 
     assert result.exit_code == 0, result.output

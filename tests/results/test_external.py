@@ -31,7 +31,7 @@ def water(place: Path) -> LoadedBenchmark:
 
 @pytest.fixture(scope="module")
 def run(water: LoadedBenchmark, place: Path) -> Run:
-    return sciml_data.score(water, table_of(water), name="forest", home=place)
+    return sciml_data.score(water, table_of(water), model="forest", home=place)
 
 
 def call(place: Path, *words: str) -> Result:
@@ -71,7 +71,7 @@ def test_it_is_a_solution_of_croissant_tasks(run: Run, place: Path) -> None:
 def test_seeds_of_a_model_are_repeats(run: Run, water: LoadedBenchmark, place: Path) -> None:
     table = table_of(water)
     table["predicted"] += 0.01
-    other = sciml_data.score(water, table, name="forest", seed=1, home=place)
+    other = sciml_data.score(water, table, model="forest", seed=1, home=place)
 
     result = call(place, "aggregate", str(run.folder), str(other.folder))
 
@@ -105,7 +105,7 @@ def test_a_site_shows_it(run: Run, place: Path, tmp_path: Path) -> None:
     (page,) = (path for path in tmp_path.rglob("index.html") if run.id in str(path))
     text = page.read_text()
     assert "External predictions" in text
-    assert "sciml-data score hydronet predictions.nc --name forest" in text
+    assert "sciml-data score hydronet predictions.nc --model forest" in text
 
 
 def test_a_submission_is_packed_checked_and_scored_again(

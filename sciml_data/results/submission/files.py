@@ -174,7 +174,7 @@ def run_command(records: Sequence[Record]) -> str:
         files = enumerate(seeds, start=1)
         options = _task_options(record), _overridden(record)
         commands = [
-            ["score", name, predictions_name(number), "--name", model, "--seed", seed]
+            ["score", name, predictions_name(number), "--model", model, "--seed", seed]
             for number, seed in files
         ]
         return " && ".join(

@@ -35,7 +35,7 @@ def water(place: Path) -> LoadedBenchmark:
 
 @pytest.fixture(scope="module")
 def run(water: LoadedBenchmark, place: Path) -> Run:
-    return sciml_data.score(water, table_of(water), name="ridge", seed=3, home=place)
+    return sciml_data.score(water, table_of(water), model="ridge", seed=3, home=place)
 
 
 def problems_of(water: LoadedBenchmark, given: Any, **options: Any) -> dict[str, str]:
@@ -327,7 +327,7 @@ def test_nothing_is_written_for_wrong_predictions(water: LoadedBenchmark, tmp_pa
     with pytest.raises(RecordError):
         sciml_data.score(water, table_of(water, ("test",)).iloc[1:], home=tmp_path)
     with pytest.raises(CallError, match="cannot be the name of a model"):
-        sciml_data.score(water, table_of(water), name="../x", home=tmp_path)
+        sciml_data.score(water, table_of(water), model="../x", home=tmp_path)
 
     assert list(tmp_path.rglob("*.json")) == []
     assert not any(Home(tmp_path).runs_folder.glob("*/*"))
@@ -381,7 +381,7 @@ def test_predictions_of_the_test_part_alone_are_scored_again(
     water: LoadedBenchmark, place: Path, tmp_path: Path
 ) -> None:
     run = sciml_data.score(
-        water, {"test": predict(water)("test")}, name="alone", home=place, runs=tmp_path
+        water, {"test": predict(water)("test")}, model="alone", home=place, runs=tmp_path
     )
 
     assert set(run.record["dataset"]["n_samples"]) == {"test"}
