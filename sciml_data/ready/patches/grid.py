@@ -169,18 +169,21 @@ def _valid_fractions(patches: Patches, grid: PatchGrid) -> NDArray[np.float32]:
 def _fractions_of_scene(patches: Patches, scene: int) -> NDArray[np.float32]:
     """Return the fraction of valid pixels of the patches of a scene: (patch,).
 
-    Cumulative sums give the sum over any rectangle from its four corners.
+    Patches of a row of the grid share the sums over its pixel rows; their cumulative sums give the
+    sum over any columns.
     """
     scenes, size = patches.scenes, patches.size
     count = len(patches) // len(scenes)
     of_scene = slice(scene * count, (scene + 1) * count)
     mask = np.empty(scenes.shape, np.uint8)
     read_window(scenes, scene, Window(0, 0, *scenes.shape), {MASK: mask})
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
-    sums[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)
-    top, left = (np.clip(a[of_scene], 0, None) for a in (patches.row, patches.column))
-    bottom = np.clip(patches.row[of_scene] + size, 0, mask.shape[0])
-    right = np.clip(patches.column[of_scene] + size, 0, mask.shape[1])
-    valid = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    fractions: NDArray[np.float32] = (valid / size**2).astype(np.float32)
+    rows, columns = patches.row[of_scene], patches.column[of_scene]
+    left, right = (np.clip(edge, 0, mask.shape[1]) for edge in (columns, columns + size))
+    fractions = np.empty(count, np.float32)
+    for row in np.unique(rows):
+        top, bottom = max(int(row), 0), min(int(row) + size, mask.shape[0])
+        sums = np.zeros(mask.shape[1] + 1, np.int64)
+        sums[1:] = mask[top:bottom].sum(axis=0, dtype=np.uint32).cumsum()
+        here = rows == row
+        fractions[here] = (sums[right[here]] - sums[left[here]]) / size**2
     return fractions
