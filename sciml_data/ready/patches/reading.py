@@ -141,13 +141,15 @@ def _read_remote(
     path = scenes.paths[scene]
     jobs = list(_jobs(scenes, scene, window, into))
     spans = [(piece.offset, piece.size) for _, piece, _ in jobs]
+
+    def put(number: int, stored: bytes | memoryview) -> None:
+        layout, piece, target = jobs[number]
+        (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
+        part = _unpacked(stored, layout, piece)[top:bottom, left:right]
+        target[row : row + bottom - top, column : column + right - left] = part
+
     try:
-        for (layout, piece, target), stored in zip(
-            jobs, remote.read_many(remote.name_of(path), spans), strict=True
-        ):
-            (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
-            part = _unpacked(stored, layout, piece)[top:bottom, left:right]
-            target[row : row + bottom - top, column : column + right - left] = part
+        remote.read_each(remote.name_of(path), spans, put)
     except (zlib.error, ValueError) as error:
         raise ConversionError(
             f"cannot read the ready scene {path.name}",

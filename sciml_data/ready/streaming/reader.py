@@ -16,13 +16,15 @@ import hashlib
 import io
 import json
 import os
+import threading
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sciml_data.errors import FetchError, Problem, VerificationError
 from sciml_data.ready.folder import CHUNKS_NAME, chunk_indexes
@@ -31,7 +33,12 @@ from sciml_data.transfer.ranges import RangeReader
 
 # Requests at once, of all threads of a process together.
 REQUESTS = 8
+# Of consecutive blocks in one request. Each request takes a millisecond of the processor, and the
+# time to the mirror and back. Longer ones would leave connections without work.
+MAX_REQUEST_BYTES = 4 << 20
 DIGEST_BYTES = 32
+INFLATED = 256  # blocks of indexes that stay in memory; one has 64 kB
+Content: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,10 @@ class RemoteIndex:
     def size(self) -> int:
         """Return the bytes of the file."""
         return self.ends[-1]
+
+    def number_at(self, offset: int) -> int:
+        """Return the number of the block with a byte of the file."""
+        return bisect.bisect_right(self.ends, offset) - 1
 
     def digest(self, number: int) -> str:
         """Return the sha256 of a block in hexadecimal digits."""
@@ -139,6 +150,7 @@ class ChunkReader:
     def _start(self) -> None:
         self._pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="chunks")
         self._indexes: dict[str, RemoteIndex] = {}  # of the files that were read
+        self._buffers = threading.local()
         self._process = os.getpid()  # last: other threads then use the new pool
 
     def index(self, path: str) -> RemoteIndex:
@@ -168,29 +180,42 @@ class ChunkReader:
         Raises:
             FetchError: no mirror sends a block with the right bytes.
         """
-        index = self.index(path)
-        stop = min(offset + size, index.size)
-        if stop <= offset:
-            return b""
-        number = bisect.bisect_right(index.ends, offset) - 1
-        start, end = index.ends[number : number + 2]
-        content = self._block(index, number)
-        if (start, end) == (offset, stop):
-            return content
-        parts = [content[offset - start : stop - start]]
-        while end < stop:
-            number += 1
-            start, end = index.ends[number : number + 2]
-            parts.append(self._block(index, number)[: stop - start])
-        return b"".join(parts)
+        return bytes(self._range(self.index(path), offset, size))
 
-    def read_many(self, path: str, ranges: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield ranges (offset, bytes) of a file in their order, several requests at once."""
-        if len(ranges) < 2:
-            return iter([self.read(path, *span) for span in ranges])
+    def read_each(
+        self, path: str, ranges: Sequence[tuple[int, int]], use: Callable[[int, Content], None]
+    ) -> None:
+        """Call a function with the number and the content of each range of a file.
+
+        Blocks that the cache does not have are requested several at once. The function is called
+        for them in the threads that do it. This thread reads the others meanwhile.
+
+        Args:
+            path: of the file.
+            ranges: (offset, bytes) of each range; no two are equal.
+            use: called for each range in any order; the content is valid until it returns.
+
+        Raises:
+            FetchError: no mirror sends a block with the right bytes.
+        """
+        index = self.index(path)
         if self._process != os.getpid():  # the threads of a pool do not exist after a fork
             self._start()
-        return self._pool.map(lambda span: self.read(path, *span), ranges)
+        absent = self._absent(index, ranges)
+
+        def request(blocks: range) -> None:
+            for block, content in self._request(index, blocks):
+                use(absent[block], content)
+
+        requests = [self._pool.submit(request, blocks) for blocks in _runs(index, sorted(absent))]
+        try:
+            for number in sorted({*range(len(ranges))} - {*absent.values()}):
+                use(number, self._range(index, *ranges[number]))
+            for done in requests:
+                done.result()
+        finally:
+            for done in requests:
+                done.cancel()
 
     def name_of(self, path: Path) -> str:
         """Return the path of a file on the mirror from its path in the root."""
@@ -200,25 +225,107 @@ class ChunkReader:
         """Return a file that h5py can open."""
         return RemoteFile(self, path)
 
-    def _block(self, index: RemoteIndex, number: int) -> bytes:
+    def _absent(self, index: RemoteIndex, ranges: Sequence[tuple[int, int]]) -> dict[int, int]:
+        """Return the blocks that the cache does not have, with the numbers of their ranges.
+
+        The disk begins to read the others. Ranges that are not whole blocks are left out.
+        """
+        absent = {}
+        for number, (offset, size) in enumerate(ranges):
+            block = index.number_at(offset)
+            is_whole = index.ends[block : block + 2].tolist() == [offset, offset + size]
+            is_remote = is_whole and block not in index.heads
+            if is_remote and not self.cache.expect(index.digest(block)):
+                absent[block] = number
+        return absent
+
+    def _range(self, index: RemoteIndex, offset: int, size: int) -> Content:
+        """Return a range of a file. The next range of this thread may overwrite its memory."""
+        stop = min(offset + size, index.size)
+        parts: list[Content] = []
+        while offset < stop:
+            block = index.number_at(offset)
+            start, end = index.ends[block : block + 2]
+            content = memoryview(self._block(index, block))[offset - start : stop - start]
+            if len(content) == size:
+                return content
+            parts.append(bytes(content))
+            offset = end
+        return b"".join(parts)
+
+    def _block(self, index: RemoteIndex, number: int) -> Content:
         """Return a block whose sha256 is that of the index."""
         digest = index.digest(number)
         if number in index.heads:
-            content = zlib.decompress(index.heads[number])
-            if not _matches(digest)(content):
+            content = _inflated(digest, index.heads[number])
+            if content is None:
                 raise _damaged(index.path, f"block {number} has another hash than its bytes")
             return content
-        cached = self.cache.read(digest)
-        if cached is not None:
-            return cached
         start, end = index.ends[number : number + 2]
-        content = self.ranges.read(index.path, start, end, _matches(digest))
-        self.cache.write(digest, content)
-        return content
+        buffer = self._buffer(end - start)
+        if self.cache.read_into(digest, buffer):
+            return buffer
+        return next(self._request(index, range(number, number + 1)))[1]
+
+    def _request(self, index: RemoteIndex, blocks: range) -> Iterator[tuple[int, Content]]:
+        """Yield numbers and contents of consecutive blocks, which are requested together.
+
+        All of them are checked before the first is returned. They are stored in the cache.
+        """
+        start, end = index.ends[blocks.start], index.ends[blocks.stop]
+
+        def parts(content: bytes) -> Iterator[tuple[int, str, memoryview]]:
+            view = memoryview(content)
+            for block in blocks:
+                first, last = index.ends[block : block + 2]
+                yield block, index.digest(block), view[first - start : last - start]
+
+        def is_right(content: bytes) -> bool:
+            return all(_is_of(digest, part) for _, digest, part in parts(content))
+
+        for block, digest, part in parts(self.ranges.read(index.path, start, end, is_right)):
+            self.cache.write(digest, part)
+            yield block, part
+
+    def _buffer(self, size: int) -> memoryview:
+        """Return memory of this thread; to get it anew for each block costs as much as a copy."""
+        buffer: bytearray = getattr(self._buffers, "bytes", bytearray())
+        if len(buffer) < size:
+            buffer = self._buffers.bytes = bytearray(size)
+        return memoryview(buffer)[:size]
 
 
-def _matches(digest: str) -> Callable[[bytes], bool]:
-    return lambda content: hashlib.sha256(content).hexdigest() == digest
+@lru_cache(maxsize=INFLATED)
+def _inflated(digest: str, compressed: bytes) -> bytes | None:
+    """Return a block of the index; None if its sha256 is not that of the index.
+
+    Masks of many scenes have equal blocks, which are inflated and compared once.
+    """
+    content = zlib.decompress(compressed)
+    return content if _is_of(digest, content) else None
+
+
+def _is_of(digest: str, content: Content) -> bool:
+    return hashlib.sha256(content).hexdigest() == digest
+
+
+def _runs(index: RemoteIndex, blocks: Sequence[int]) -> Iterator[range]:
+    """Yield ranges of consecutive blocks, each not longer than a request should be.
+
+    Args:
+        index: of the file.
+        blocks: numbers, ascending.
+    """
+    start = 0
+    for stop in range(1, len(blocks) + 1):
+        first, last = blocks[start], blocks[stop - 1]
+        if (
+            stop == len(blocks)
+            or blocks[stop] != last + 1
+            or index.ends[blocks[stop] + 1] - index.ends[first] > MAX_REQUEST_BYTES
+        ):
+            yield range(first, last + 1)
+            start = stop
 
 
 class RemoteFile(io.RawIOBase):

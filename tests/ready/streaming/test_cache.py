@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -47,10 +48,11 @@ def test_a_chunk_that_another_process_is_about_to_write_counts(
     one, other = ChunkCache(tmp_path, BOUND), ChunkCache(tmp_path, BOUND)
     reserve = ChunkCache._reserve
 
-    def interrupted(cache: ChunkCache, *arguments: Any) -> None:
-        reserve(cache, *arguments)
+    def interrupted(cache: ChunkCache, *arguments: Any) -> int:
+        file = reserve(cache, *arguments)
         if cache is one:
             write(other, b"y" * 600)
+        return file
 
     monkeypatch.setattr(ChunkCache, "_reserve", interrupted)
     write(one, b"x" * 600)
@@ -67,9 +69,11 @@ class Remote:
     def __init__(self, content: bytes) -> None:
         self.content = content
 
-    def read(self, _path: str, start: int, stop: int, _is_right: Callable[[bytes], bool]) -> bytes:
+    def read(self, _path: str, start: int, stop: int, is_right: Callable[[bytes], bool]) -> bytes:
         time.sleep(0.02)
-        return self.content[start:stop]
+        content = self.content[start:stop]
+        assert is_right(content)
+        return content
 
 
 def reader_of(folder: Path, content: bytes, block: int) -> ChunkReader:
@@ -88,14 +92,27 @@ def reader_of(folder: Path, content: bytes, block: int) -> ChunkReader:
     return ChunkReader(folder, remote, ChunkCache(folder / "chunks", 10**7))
 
 
+def read_all(reader: ChunkReader, spans: list[tuple[int, int]]) -> list[bytes]:
+    contents: dict[int, bytes] = {}
+
+    def keep(number: int, content: bytes | memoryview) -> None:
+        contents[number] = bytes(content)
+
+    reader.read_each("a.nc", spans, keep)
+    return [contents[number] for number in range(len(spans))]
+
+
 def test_a_reader_that_was_used_reads_in_a_forked_process(tmp_path: Path) -> None:
     content = bytes(range(256)) * 64
     reader = reader_of(tmp_path, content, 1024)
-    spans = [(start, 1024) for start in range(0, len(content), 1024)]
-    assert b"".join(reader.read_many("a.nc", spans)) == content
+    # No two are neighbours, so that each is a request.
+    spans = [(start, 1024) for start in range(0, len(content), 2048)]
+    expected = [content[start : start + size] for start, size in spans]
+    assert read_all(reader, spans) == expected
     time.sleep(0.1)  # all threads of its pool are idle, so no other one would be started
+    shutil.rmtree(tmp_path / "chunks")
 
-    assert in_fork(lambda: b"".join(reader.read_many("a.nc", spans)) == content)
+    assert in_fork(lambda: read_all(reader, spans) == expected)
 
 
 def test_a_fork_while_a_thread_has_the_counter_blocks_neither_process(tmp_path: Path) -> None:
@@ -114,7 +131,9 @@ def test_a_fork_while_a_thread_has_the_counter_blocks_neither_process(tmp_path: 
     def other_process() -> bool:
         content = b"z" * SIZE
         write(cache, content)
-        return cache.read(hashlib.sha256(content).hexdigest()) == content
+        buffer = bytearray(SIZE)
+        is_there = cache.read_into(hashlib.sha256(content).hexdigest(), memoryview(buffer))
+        return is_there and buffer == content
 
     try:
         assert in_fork(other_process, meanwhile=may_end.set)
