@@ -13,7 +13,8 @@ that fsspec and zarr understand it:
     blocks              [offset, bytes, sha256] of consecutive parts of the file, from its first to
                         its last byte. A chunk of 512 bytes or more is a block. What is between two
                         of them, such as HDF5's own metadata, is a block with a fourth field: its
-                        bytes, compressed by zlib, in base64.
+                        bytes, compressed by zlib, in base64. So is a chunk of at most 64 KiB that
+                        zlib shrinks to 512 bytes, such as a mask in which all pixels are valid.
     skipped             by key of `refs`, the mask of filters that HDF5 did not apply to a chunk
 """
 
@@ -28,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from sciml_data.errors import ConversionError
 from sciml_data.registry.manifest import Entry
 
@@ -37,6 +40,9 @@ MIN_CHUNK_BYTES = 512  # of a block of its own: its hash and place take a hundre
 MAX_INLINE_BYTES = 256  # of a value in the references: a scene's time or orbit needs no request
 # Metadata of a file that is put into the index. Files of scenes have 60 kB, 13 kB compressed.
 MAX_HEAD_BYTES = 1 << 20
+# Of a chunk that is put into the index as well, and of it when compressed. Before its first batch
+# a run reads the mask of every scene, and a chunk of a mask has 64 KiB, or 85 to 400 compressed.
+MAX_PLAIN_BYTES, MAX_SMALL_BYTES = 1 << 16, 512
 ADDRESS = "{{u}}"
 BASE64 = "base64:"  # before content, in references of kerchunk
 WITHOUT_VALUES = "This is a netCDF dimension but not a netCDF variable"
@@ -121,9 +127,25 @@ def _blocks(stream: Any, chunks: list[_Chunk], size: int) -> Iterator[list[Any]]
         stream.seek(offset)
         content = stream.read(length)
         block = [offset, length, hashlib.sha256(content).hexdigest()]
-        if is_head and has_head:
-            block.append(base64.b64encode(zlib.compress(content)).decode())
+        small = zlib.compress(content) if is_head and has_head else _small(content)
+        if small:
+            block.append(base64.b64encode(small).decode())
         yield block
+
+
+def _small(content: bytes) -> bytes:
+    """Return a chunk compressed by zlib; empty if that would not be small.
+
+    Bytes that often differ from the byte before do not shrink that much. Counting these is far
+    cheaper than compression, so it comes first.
+    """
+    if len(content) > MAX_PLAIN_BYTES:
+        return b""
+    values = np.frombuffer(content, np.uint8)
+    if np.count_nonzero(values[1:] != values[:-1]) > 2 * MAX_SMALL_BYTES:
+        return b""
+    small = zlib.compress(content)
+    return small if len(small) <= MAX_SMALL_BYTES else b""
 
 
 # --- references ----------------------------------------------------------------------------------

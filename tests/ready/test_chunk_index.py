@@ -55,6 +55,23 @@ def test_blocks_cover_the_file_and_have_the_hash_of_its_bytes(published: Publish
         assert at == len(content)
 
 
+def test_chunks_that_shrink_to_a_few_bytes_are_in_the_index(tmp_path: Path) -> None:
+    values = np.zeros((4, 60_000), np.uint8)
+    values[1, 30_000:] = 1
+    values[2] = np.random.default_rng(0).integers(0, 2, 60_000)
+    values[3] = np.arange(60_000) // 20 % 2  # changes too often to be tried
+    content = xr.Dataset({"mask": (("row", "column"), values)})
+    content["mask"].encoding = {"chunksizes": (1, 60_000)}
+    write_netcdf(content, tmp_path / "a.nc")
+
+    index = json.loads(index_line(tmp_path / "a.nc", entry_of(tmp_path / "a.nc")))
+
+    chunks = {tuple(index["refs"][f"mask/{row}.0"][1:]): row for row in range(4)}
+    has_content = {chunks[start, size]: bool(head) for start, size, _, *head in index["blocks"]
+                   if (start, size) in chunks}  # fmt: skip
+    assert has_content == {0: True, 1: True, 2: False, 3: False}
+
+
 def test_a_file_that_is_made_again_has_one_index(published: Published, tmp_path: Path) -> None:
     place = published.converted.root
     before = (place / CHUNKS_NAME).read_text(encoding="utf-8")

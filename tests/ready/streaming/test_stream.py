@@ -89,6 +89,11 @@ def requests(scratch: Path) -> int:
     return len(access_lines(scratch / "nginx"))
 
 
+def ranges(scratch: Path) -> int:
+    """Return how many requests were answered by a part of a file."""
+    return len([line for line in access_lines(scratch / "nginx") if '" 206 ' in line])
+
+
 def damage(path: Path, offset: int) -> None:
     with path.open("r+b") as file:
         file.seek(offset)
@@ -173,6 +178,36 @@ def test_another_process_reads_by_connections_of_its_own(
     again = pickle.loads(pickle.dumps(streamed))  # noqa: S301 (our own)
 
     assert_equal(epoch(again), epoch(published.converted))
+
+
+def test_masks_of_scenes_are_in_the_index(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    """A run reads the mask of every scene before its first batch."""
+    streamed = opened(published, tmp_path / "home", mirror)
+    here, there = (
+        list_patches(find_scenes(source), GRID, min_valid=0.3)
+        for source in (published.converted, streamed)
+    )
+
+    assert there.valid_fraction is not None
+    assert here.valid_fraction is not None
+    assert there.valid_fraction.tolist() == here.valid_fraction.tolist()
+    # Of 20 chunks of masks, one has too many edges for the index.
+    assert ranges(tmp_path) <= 1
+
+
+def test_neighbouring_chunks_are_one_request(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    streamed = opened(published, tmp_path / "home", mirror)
+    scenes = find_scenes(streamed).select([0])
+    here = find_scenes(published.converted).select([0])
+
+    assert_equal(list(stream_scenes(scenes)), list(stream_scenes(here)))
+
+    # Reflectance, brightness temperature and cloud have four chunks each, of 3.1 MB at most.
+    assert ranges(tmp_path) <= 3
 
 
 # --- faults --------------------------------------------------------------------------------------
