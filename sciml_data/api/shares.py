@@ -63,7 +63,7 @@ def convert_share(
         which: version, sample, sample_seed, registry, home, wait.
 
     Raises:
-        CallError: no such dataset, version or option, it was never fetched, or `share` is not I/N.
+        CallError: no such dataset, version or option, it was never fetched, or `share` is not K/N.
         LockedError: other processes convert shares of another size; or this share is converted by
             another process, and `wait` is false.
         VerificationError: native files differ from the manifest; nothing was converted.
