@@ -57,9 +57,10 @@ def make_case(arguments: argparse.Namespace) -> Any:
     rows = modules["inputs"].Rows(
         responses,
         base=np.zeros(len(responses), "f4"),
+        process=None,
         dose_scale=None,
         duplicate_single_drugs=True,
-        is_compiled=backend.name() == "jax",
+        is_compiled=arguments.xla,
     )
 
     def join_inputs(inputs: Any) -> Any:
