@@ -225,6 +225,9 @@ class Benchmark:
     """
 
     LEAKAGE = ""  # a sentence on what shared ids do to the scores, for the report
+    # Whether row i of a batch depends on sample i alone, apart from random draws, so that each of
+    # several processes can read its own rows. False for a runner that mixes rows.
+    READS_OWN_ROWS = True
     # Name of each input -> names of its axes after the samples, for `named_features`.
     INPUTS: Mapping[str, tuple[str, ...]] = {}
 

@@ -6,18 +6,30 @@ batches are made within `reading`, the readers of this package (`read_batch` of 
 `SampleCache.take`) read these rows alone. All other rows are copies of the first row that was read:
 valid values that nobody uses.
 
-A benchmark may read other samples than the rows of its batch, or in another order. The engine
-compares the first batch with a batch that was read whole, and shares nothing if they differ; see
+A benchmark may read other samples than the rows of its batch, or mix the rows. So the engine makes
+some batches a second time, within a `Comparison`, which reads them whole; see
 `bench/training/tensorflow_backend.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+# Of a pass that is compared, an eighth of the batches is read whole.
+STRIDE = 8
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+class Rows(Protocol):
+    """Says which rows readers read."""
+
+    def of(self, count: int, batch: int = 0) -> slice:
+        """Return the rows to read of `count` rows; `batch` is the number of the batch."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +40,54 @@ class OwnRows:
         first: number of the first piece.
         stop: number after the last piece.
         pieces: of a batch, one for each device of all processes.
-        is_first_batch: whether only the first batch is read, for a comparison.
     """
 
     first: int = 0
     stop: int = 1
     pieces: int = 1
-    is_first_batch: bool = False
 
-    def of(self, count: int) -> slice:
+    def of(self, count: int, batch: int = 0) -> slice:  # noqa: ARG002 - all batches are alike
         """Return the rows of a batch of `count` rows; never empty, because shapes are needed."""
         start, stop = (count * piece // self.pieces for piece in (self.first, self.stop))
         return slice(start, stop) if stop > start else slice(0, 1)
 
 
+@dataclass
+class Comparison:
+    """Read some batches whole, and a single row of each other batch, which is then not compared.
+
+    Whole are the first batch, every `STRIDE`-th, and each batch that is smaller than an earlier
+    one, as the last batch of an epoch is: a benchmark may treat a small batch differently.
+
+    Attributes:
+        offset: number of a batch of those that are read whole.
+    """
+
+    offset: int
+    _largest: int = 0
+    _partly: set[int] = field(default_factory=set)  # numbers of batches that are not read whole
+
+    def of(self, count: int, batch: int = 0) -> slice:
+        """Return all rows of a batch, or one row."""
+        self._largest = max(self._largest, count)
+        if batch == 0 or (batch - self.offset) % STRIDE == 0 or count < self._largest:
+            return slice(0, count)
+        self._partly.add(batch)
+        return slice(0, 1)
+
+    def is_whole(self, batch: int) -> bool:
+        """Return whether no reader has left out rows of a batch that was made."""
+        return batch not in self._partly
+
+
 EVERYTHING = OwnRows()
-_reading: ContextVar[OwnRows] = ContextVar("own_rows", default=EVERYTHING)
+_reading: ContextVar[tuple[Rows, int]] = ContextVar("own_rows", default=(EVERYTHING, 0))
 
 
 @contextlib.contextmanager
-def reading(rows: OwnRows) -> Iterator[None]:
-    """Let readers in this context read these rows of each batch."""
-    token = _reading.set(rows)
+def reading(rows: Rows, batch: int = 0) -> Iterator[None]:
+    """Let readers in this context read these rows of a batch with this number."""
+    token = _reading.set((rows, batch))
     try:
         yield
     finally:
@@ -58,23 +96,27 @@ def reading(rows: OwnRows) -> Iterator[None]:
 
 def own_rows(count: int) -> slice:
     """Return the rows to read of a batch of `count` rows."""
-    return _reading.get().of(count)
+    rows, batch = _reading.get()
+    return rows.of(count, batch)
 
 
-def reads_first_batch() -> bool:
-    """Return whether only the first batch is wanted, so that nothing is read ahead."""
-    return _reading.get().is_first_batch
+def make_batch(number: int, function: Callable[[Input], Output], task: Input) -> Output:
+    """Return the result of a function that makes a batch: for threads that make batches ahead."""
+    rows, _ = _reading.get()
+    with reading(rows, number):
+        return function(task)
 
 
-def batches_with(rows: OwnRows, batches: Iterable[Any]) -> Iterator[Any]:
+def batches_with(rows: Rows, batches: Iterable[Any]) -> Iterator[Any]:
     """Yield batches, each made while readers read these rows.
 
     The context is entered for each batch anew: a generator would leave it set for its caller.
     """
-    rest, end = iter(batches), object()
+    rest, end, number = iter(batches), object(), 0
     while True:
-        with reading(rows):
+        with reading(rows, number):
             batch = next(rest, end)
         if batch is end:
             return
         yield batch
+        number += 1

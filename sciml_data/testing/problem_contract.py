@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from sciml_data.bench import Predictions, Problem, check_problem
+from sciml_data.ready.own_rows import OwnRows, batches_with
 
 
 class ProblemContract:
@@ -94,6 +95,18 @@ class ProblemContract:
         }
 
         assert len(lengths) == 1, lengths
+
+    def test_a_row_of_a_batch_depends_on_its_own_sample_alone(self, prepared: Problem) -> None:
+        """Each of several processes reads its own rows, or the class has READS_OWN_ROWS = False."""
+        if not getattr(prepared, "READS_OWN_ROWS", True):
+            return
+        for part in prepared.parts:
+            for process in range(2):
+                rows = OwnRows(process, process + 1, 2)
+                read = batches_with(rows, self._epoch(prepared, part, 5))
+                for whole, made in zip(self._epoch(prepared, part, 5), read, strict=True):
+                    own = rows.of(len(_leaves(whole[1])[0]))
+                    assert _equal(*(_rows(batch, own) for batch in (whole, made))), part
 
     def test_a_sample_of_weight_0_adds_nothing_to_the_loss(
         self, prepared: Problem, model: Any
@@ -181,6 +194,15 @@ def _leaves(value: Any) -> list[Any]:
     return [value]
 
 
+def _rows(batch: Any, own: slice) -> Any:
+    """Return rows of a batch, and its shared inputs whole."""
+    inputs, *others = batch
+    shared = inputs.get("shared") if isinstance(inputs, dict) else None
+    if shared is not None:
+        inputs = {name: value for name, value in inputs.items() if name != "shared"}
+    return shared, _mapped((inputs, *others), lambda array: array[own])
+
+
 def _mapped(value: Any, change: Any) -> Any:
     if isinstance(value, dict):
         return {key: _mapped(item, change) for key, item in value.items()}
@@ -191,4 +213,8 @@ def _mapped(value: Any, change: Any) -> Any:
 
 def _equal(first: Any, second: Any) -> bool:
     pairs = zip(_leaves(first), _leaves(second), strict=True)
-    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
+    return all(_equal_arrays(np.asarray(a), np.asarray(b)) for a, b in pairs)
+
+
+def _equal_arrays(first: Any, second: Any) -> bool:
+    return np.array_equal(first, second, equal_nan=first.dtype.kind in "fc")

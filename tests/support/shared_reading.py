@@ -21,7 +21,7 @@ def require_own_rows(problem: Any, part: str, *, batch_size: int) -> None:
 
     wholes = list(make())
     for process in range(PROCESSES):
-        check, rows = RowCheck(), OwnRows(process, process + 1, PROCESSES)
+        check, rows = RowCheck(part), OwnRows(process, process + 1, PROCESSES)
         batches = list(_own_batches(make, rows, check))
         assert check.holds
         assert len(batches) == len(wholes)

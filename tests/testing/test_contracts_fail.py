@@ -263,6 +263,17 @@ class TestOneOrder(ProblemContract):
         return broken(batches=lambda self, part, batch_size, seed:
                       toy.batches(self, part, batch_size=batch_size, seed=0))
 
+class TestMixesRows(ProblemContract):
+    def problem(self, folder):
+        toy = type(toy_problem()[0])
+        def batches(self, part, **options):
+            from sciml_data.ready import SampleCache
+            cache = SampleCache(lambda numbers: (numbers * 1.0,), budget_bytes=0)
+            for number, (inputs, targets, weights) in enumerate(toy.batches(self, part, **options)):
+                (rows,) = cache.take(np.arange(len(targets)))
+                yield inputs, targets + (rows.mean() if number == 3 else 0), weights
+        return broken(batches=batches)
+
 class TestMeanLoss(ProblemContract):
     def problem(self, folder):
         toy = type(toy_problem()[0])
@@ -372,6 +383,7 @@ def test_broken_problems_fail_in_the_test_of_what_they_break(tmp_path: Path) -> 
     assert {
         "TestLosesSamples": "test_an_epoch_has_every_sample_once",
         "TestOneOrder": "test_equal_seeds_give_equal_batches_and_others_another_order",
+        "TestMixesRows": "test_a_row_of_a_batch_depends_on_its_own_sample_alone",
         "TestMeanLoss": "test_a_sample_of_weight_0_adds_nothing_to_the_loss",
         "TestNoisyPredictions": "test_predictions_are_the_same_each_time",
         "TestNoBaseline": "test_baselines_are_predictions_of_the_same_samples",

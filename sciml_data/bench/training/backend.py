@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from sciml_data.errors import CallError, nearest
+from sciml_data.errors import CallError, SciMLDataError, nearest
 
 VARIABLE = "KERAS_BACKEND"
 DEFAULT = "tensorflow"
@@ -46,9 +46,28 @@ class Steps:
 
 @dataclass
 class RowCheck:
-    """Whether a process can read its own rows of a part's batches alone; None is not known yet."""
+    """Whether a process can read its own rows of a part's batches alone.
 
+    Attributes:
+        part: name of the part, for messages.
+        holds: None if it is not known yet.
+        passes: over the part, by this process.
+        failure: raised by the thread that makes batches. TensorFlow replaces it by an error of its
+            own, so that the loop has to find it here.
+    """
+
+    part: str = ""
     holds: bool | None = None
+    passes: int = 0
+    failure: SciMLDataError | None = None
+
+    def compares(self) -> bool:
+        """Return whether batches of this pass are compared: of passes 1, 2, 4, 8 and so on.
+
+        To compare, a process makes its batches twice. With fewer comparisons in later passes, this
+        costs nothing in the long run.
+        """
+        return self.passes.bit_count() == 1
 
 
 class Backend(Protocol):

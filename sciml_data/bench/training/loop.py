@@ -233,12 +233,20 @@ def _pass(
     training = session.training
     size = training.settings["batch_size"]
     seed = training.seed * SEED_STRIDE + epoch
+    # A problem that mixes rows of a batch says so; without a statement, batches are compared.
+    shares = None if getattr(session.problem, "READS_OWN_ROWS", True) else False
+    check = session.checks.setdefault(part, RowCheck(part, shares))
     batches = session.backend.distribute_batches(
         training.strategy,
         lambda: session.problem.batches(part, batch_size=size, seed=seed),
-        session.checks.setdefault(part, RowCheck()),
+        check,
     )
-    loss, weight, samples = run(batches if limit is None else limit.cut(batches))
+    try:
+        loss, weight, samples = run(batches if limit is None else limit.cut(batches))
+    except Exception as error:
+        if check.failure is not None:
+            raise check.failure from error
+        raise
     if not weight:
         raise RecordError(f"part {part!r} of the split has no sample with a weight above 0")
     return loss / weight, samples

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,8 +24,8 @@ from sciml_data.bench.training.backend import (
     check_strategy,
     cluster_workers,
 )
-from sciml_data.errors import CallError, RecordError
-from sciml_data.ready.own_rows import EVERYTHING, OwnRows, batches_with
+from sciml_data.errors import CallError, DescriptorError, RecordError
+from sciml_data.ready.own_rows import Comparison, OwnRows, batches_with
 
 Step = Callable[..., tuple[Any, Any, Any]]
 PREFETCH = 2  # batches that are made while the device computes
@@ -169,9 +168,9 @@ def distribute_batches(
 
     Args:
         strategy: returned by `make_strategy`.
-        make_batches: makes an epoch of global batches; called once in each process, and once more
-            for a comparison.
-        check: remembers the result of that comparison; None compares in each call.
+        make_batches: makes an epoch of global batches; called once in each process, and again for
+            a comparison.
+        check: remembers the result of comparisons; None compares in each call.
     """
     import tensorflow as tf
 
@@ -201,24 +200,72 @@ def _own_batches(make_batches: Callable[[], Any], rows: OwnRows, check: RowCheck
     batches = make_batches()
     if rows.stop - rows.first == rows.pieces or isinstance(batches, tf.data.Dataset):
         return batches  # of one process, or read by the graph
-    if check.holds is None:
-        # The whole batch first: what a benchmark computes once, such as statistics, is of all rows.
-        whole, own = (_first_batch(make_batches, each) for each in (EVERYTHING, rows))
-        check.holds = own is not None and _are_equal(own, whole, rows)
-    return batches_with(rows, batches) if check.holds else batches
+    check.passes += 1
+    if check.holds is False:
+        return batches
+    if check.compares():
+        return _compared_batches(make_batches, rows, check)
+    return batches_with(rows, batches)
 
 
-def _first_batch(make_batches: Callable[[], Any], rows: OwnRows) -> Any:
-    """Return the first batch, of which readers read some rows; None without a batch."""
-    batches = batches_with(replace(rows, is_first_batch=True), make_batches())
-    return next(batches, None)
+def _compared_batches(
+    make_batches: Callable[[], Any], rows: OwnRows, check: RowCheck
+) -> Iterator[Any]:
+    """Yield the rows of this process, or whole batches if the first batch shows that they differ.
+
+    Raises:
+        DescriptorError: a later batch shows it, when earlier batches may have been wrong already.
+    """
+    comparison = Comparison(offset=check.passes.bit_length())
+    wholes = batches_with(comparison, make_batches())
+    # The whole batch first: what a benchmark computes once, such as statistics, is of all rows.
+    first = next(wholes, None)
+    owns = batches_with(rows, make_batches())
+    for number, own in enumerate(owns):
+        whole = first if number == 0 else next(wholes, None)
+        differs = comparison.is_whole(number) and not _are_equal(own, whole, rows)
+        if number == 0:
+            # A benchmark that does not read while it trains has nothing to compare.
+            check.holds = not differs and not _are_equal(own, whole, OwnRows())
+            if not check.holds:
+                yield from make_batches()
+                return
+        elif differs and _differ(make_batches, rows, number):
+            check.failure = _mixed(check.part, number)
+            raise check.failure
+        yield own
 
 
-def _are_equal(first: tuple[Any, ...], second: tuple[Any, ...], rows: OwnRows) -> bool:
-    """Return whether two batches have the same rows of this process, and the same shared inputs."""
+def _differ(make_batches: Callable[[], Any], rows: OwnRows, number: int) -> bool:
+    """Return whether a batch differs in rows of this process if it is read whole, made anew.
+
+    A comparison knows the numbers of batches only if every task of `read_ahead` makes a batch.
+    """
+    both = (make_batches(), batches_with(rows, make_batches()))
+    whole, own = (next(itertools.islice(batches, number, None), None) for batches in both)
+    return not _are_equal(own, whole, rows)
+
+
+def _mixed(part: str, number: int) -> DescriptorError:
+    return DescriptorError(
+        f"batch {number + 1} of part {part!r} has other rows if a process reads its own rows "
+        "alone than if it reads the whole batch: a row depends on other samples than its own",
+        untouched="no result was recorded",
+        hint="set READS_OWN_ROWS = False in the class of runner.py, so that each process reads "
+        "whole batches, and start a new run: earlier batches may have been wrong too",
+    )
+
+
+def _are_equal(first: Any, second: Any, rows: OwnRows) -> bool:
+    """Return whether two batches have equal rows of `rows`, and equal shared inputs.
+
+    A batch is None where there is none, and differs from every other batch.
+    """
     import numpy as np
     import tensorflow as tf
 
+    if first is None or second is None:
+        return first is second
     own = rows.of(len(tf.nest.flatten(first[1])[0]))
 
     def parts(batch: tuple[Any, ...]) -> list[Any]:
@@ -229,7 +276,7 @@ def _are_equal(first: tuple[Any, ...], second: tuple[Any, ...], rows: OwnRows) -
         return [np.asarray(array) for array in tf.nest.flatten((shared, cut))]
 
     return all(
-        np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
         for one, other in zip(parts(first), parts(second), strict=True)
     )
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import CallError
-from sciml_data.ready.own_rows import EVERYTHING, reading, reads_first_batch
+from sciml_data.ready.own_rows import EVERYTHING, make_batch, reading
 from sciml_data.ready.patches.batches import (
     CHANNELS,
     Batch,
@@ -206,16 +206,17 @@ def _read_ahead(
 ) -> Iterator[Output]:
     pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
 
-    def submit(task: Input) -> Future[Output]:
+    def submit(numbered: tuple[int, Input]) -> Future[Output]:
         # A thread has a context of its own, without the rows that this process needs.
-        return pool.submit(copy_context().run, function, task)
+        number, task = numbered
+        return pool.submit(copy_context().run, make_batch, number, function, task)
 
     try:
-        left = islice(left, 1) if reads_first_batch() else left
-        waiting = deque(map(submit, islice(left, ahead)))
+        tasks = enumerate(left)
+        waiting = deque(map(submit, islice(tasks, ahead)))
         while waiting:
             result = waiting.popleft().result()
-            waiting.extend(map(submit, islice(left, 1)))
+            waiting.extend(map(submit, islice(tasks, 1)))
             yield result
             del result  # its memory is free for the next batch while this waits
     finally:

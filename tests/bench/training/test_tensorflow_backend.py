@@ -19,9 +19,10 @@ from sciml_data.bench.training.tensorflow_backend import (
     distribute_batches,
     make_strategy,
 )
-from sciml_data.errors import CallError, RecordError
+from sciml_data.errors import CallError, DescriptorError, RecordError
 from sciml_data.ready import SampleCache
-from sciml_data.ready.own_rows import OwnRows
+from sciml_data.ready.own_rows import STRIDE, OwnRows
+from sciml_data.ready.patches import read_ahead
 from tests.support.conv_problem import BATCH as CONV_BATCH
 from tests.support.conv_problem import ROWS, ConvProblem
 from tests.support.paths import ROOT
@@ -32,7 +33,9 @@ LOSS_TOLERANCE = 1e-5  # relative; float32 sums over replicas differ in their or
 # 203 training rows: 4 batches of 64, the last of 11; 65 validation rows: the last batch has 1 row,
 # so that one of two replicas gets none.
 BATCH = 64
-ONCE = 2 * 2 * CONV_BATCH  # rows: the first batch of each part is read twice for a comparison
+# Rows that are read for comparisons in passes 1 and 2 over each part of the convolutional problem:
+# the first batch and the last (2 rows) whole, and a row or, once, the whole of the two between.
+COMPARED = 2 * (2 * (CONV_BATCH + 2) + 3 + CONV_BATCH)
 CLIP_NORM = 0.05  # below the norms met here, so that clipping in each replica would show
 
 
@@ -165,7 +168,8 @@ def own_batches(read_order: slice, pieces: int) -> tuple[list[Any], list[int]]:
             yield values[read_order], values[read_order] * 0.0, np.ones(len(values))
 
     rows, check = OwnRows(pieces // 2, pieces, pieces), RowCheck()
-    list(_own_batches(make_batches, rows, check))
+    for _ in range(2):  # passes in which batches are compared
+        list(_own_batches(make_batches, rows, check))
     read.clear()
     return list(_own_batches(make_batches, rows, check)), read
 
@@ -186,6 +190,71 @@ def test_a_benchmark_that_reads_its_rows_in_another_order_reads_all() -> None:
     assert np.concatenate([inputs for inputs, *_ in batches]).tolist() == list(range(19))
 
 
+def mixing_batches(number: int, kind: str, *, size: int = 4, batches: int = 3 * STRIDE) -> Any:
+    """Yield batches, one of which has its rows in another order, or all minus their mean."""
+    samples = SampleCache(lambda numbers: (numbers * 1.0,), budget_bytes=0)
+    count = batches * size - 1  # the last batch is smaller
+    for batch, first in enumerate(range(0, count, size)):
+        (values,) = samples.take(np.arange(first, min(first + size, count)))
+        if batch == number:
+            values = values[::-1] if kind == "order" else values - values.mean()
+        yield values, values * 0.0, np.ones(len(values))
+
+
+@pytest.mark.parametrize("kind", ["order", "mean"])
+@pytest.mark.parametrize("number", [2, 9, 17, 3 * STRIDE - 1])
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_benchmark_that_mixes_rows_in_a_later_batch_is_refused(
+    process: int, number: int, kind: str
+) -> None:
+    check = RowCheck("validation")
+
+    def make_batches() -> Any:
+        return mixing_batches(number, kind)
+
+    def train_long() -> None:
+        for _ in range(2**STRIDE):  # passes
+            list(_own_batches(make_batches, OwnRows(process, process + 1, 2), check))
+
+    with pytest.raises(DescriptorError, match="validation") as error:
+        train_long()
+
+    assert f"batch {number + 1} " in error.value.message
+    assert "READS_OWN_ROWS = False" in error.value.hint
+    assert check.failure is error.value
+
+
+def test_the_small_last_batch_is_compared_in_the_first_pass() -> None:
+    last = 3 * STRIDE - 1
+    with pytest.raises(DescriptorError, match=f"batch {last + 1} "):
+        list(_own_batches(lambda: mixing_batches(last, "order"), OwnRows(1, 2, 2), RowCheck()))
+
+
+def test_a_benchmark_that_says_that_it_mixes_rows_reads_whole_batches() -> None:
+    check, expected = RowCheck(holds=False), list(mixing_batches(5, "mean"))
+    made = list(_own_batches(lambda: mixing_batches(5, "mean"), OwnRows(1, 2, 2), check))
+
+    for batch, whole in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(batch, whole)
+
+
+def test_rows_that_are_read_ahead_in_other_pieces_than_batches_are_not_called_mixed() -> None:
+    """The number of a task is then not that of a batch, and the comparison cannot tell."""
+    samples = SampleCache(lambda numbers: (numbers * 1.0,), budget_bytes=0)
+
+    def make_batches() -> Any:
+        def read(first: int) -> Any:
+            return samples.take(np.arange(first, first + 4))[0]
+
+        values = read_ahead(range(0, 64 * STRIDE, 4), read, threads=2, prefetch=2)
+        next(values)  # is left out
+        yield from ((each, each * 0.0, np.ones(4)) for each in values)
+
+    check = RowCheck()
+    assert len(list(_own_batches(make_batches, OwnRows(1, 2, 2), check))) == 16 * STRIDE - 1
+    assert check.holds
+
+
 def test_statistics_that_are_computed_with_the_first_batch_are_of_all_rows() -> None:
     samples = SampleCache(lambda numbers: (numbers * 1.0,), budget_bytes=0)
     means: list[float] = []
@@ -197,7 +266,7 @@ def test_statistics_that_are_computed_with_the_first_batch_are_of_all_rows() -> 
             (values,) = samples.take(np.arange(first, first + 8))
             yield values - means[0], values, np.ones(len(values))
 
-    list(_own_batches(lambda: iter(make_batches()), OwnRows(1, 2, 2), RowCheck()))
+    list(_own_batches(make_batches, OwnRows(1, 2, 2), RowCheck()))
 
     assert means == [7.5]
 
@@ -219,7 +288,7 @@ def test_four_processes_read_a_quarter_each_and_give_the_losses_of_one() -> None
 
     for process in processes:
         np.testing.assert_allclose(process["conv"], alone["conv"], rtol=LOSS_TOLERANCE)
-        assert process["rows_read"] <= alone["rows_read"] / 4 + ONCE
+        assert process["rows_read"] <= alone["rows_read"] / 4 + COMPARED
 
 
 @pytest.mark.slow
@@ -235,10 +304,21 @@ def test_two_processes_and_two_cpus_give_the_losses_of_one() -> None:
     assert [samples for _, _, samples in cpus["dense"]] == [203] * 3
     assert alone["dense"][1] != list(unclipped[1])
     assert alone["rows_read"] == cpus["rows_read"] == 3 * 2 * ROWS
-    assert max(process["rows_read"] for process in processes) <= alone["rows_read"] / 2 + ONCE
+    assert max(process["rows_read"] for process in processes) <= alone["rows_read"] / 2 + COMPARED
     for distributed in (*processes, cpus):
         for problem in ("dense", "conv"):
             np.testing.assert_allclose(distributed[problem], alone[problem], rtol=LOSS_TOLERANCE)
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_ends_with_the_error_of_mixed_rows() -> None:
+    addresses = [f"127.0.0.1:{port}" for port in unused_ports(2)]
+
+    workers = [_worker("auto", cluster(addresses, index), "mixing") for index in range(2)]
+    outputs = [worker.communicate(timeout=300)[0] for worker in workers]
+
+    assert all(worker.returncode for worker in workers)
+    assert any("DescriptorError: batch 4 of part 'train'" in output for output in outputs)
 
 
 def cluster(addresses: list[str], index: int) -> str:
@@ -252,12 +332,12 @@ def answers(workers: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
     return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
-def _worker(strategy: str, tf_config: str) -> subprocess.Popen[str]:
+def _worker(strategy: str, tf_config: str, *words: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
     if tf_config:
         environment["TF_CONFIG"] = tf_config
     return subprocess.Popen(
-        [sys.executable, __file__, strategy],
+        [sys.executable, __file__, strategy, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -269,9 +349,22 @@ if __name__ == "__main__":  # one process of the tests above
     from sciml_data.bench.training.tensorflow_backend import is_chief, set_threads
     from tests.support.conv_problem import conv_losses
 
+    class MixingProblem(ConvProblem):
+        """Adds the mean of the last batch, which is smaller, to its rows."""
+
+        def batches(self, part: str, **options: Any) -> Any:
+            for number, (images, *others) in enumerate(super().batches(part, **options)):
+                yield images + (images.mean() if number == ROWS // CONV_BATCH else 0), *others
+
     set_threads(1)
-    problem = ConvProblem()  # 50 images in batches of 16
     own = make_strategy(sys.argv[1])
+    if sys.argv[2:]:
+        try:
+            conv_losses({}, strategy=own, problem=MixingProblem())
+        except DescriptorError as error:
+            print(f"DescriptorError: {error.message}", flush=True)  # noqa: T201 - its answer
+        os._exit(1)  # at once: the other process may wait for this one
+    problem = ConvProblem()  # 50 images in batches of 16
     answer = {
         "is_chief": is_chief(own),
         "dense": losses(own),

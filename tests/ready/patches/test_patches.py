@@ -19,7 +19,7 @@ import xarray as xr
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import find_home
 from sciml_data.ready import convert
-from sciml_data.ready.own_rows import OwnRows, batches_with
+from sciml_data.ready.own_rows import STRIDE, Comparison, OwnRows, batches_with
 from sciml_data.ready.patches import (
     BatchContent,
     Patches,
@@ -539,29 +539,32 @@ def test_processes_that_share_batches_read_each_patch_once(
                 )
 
 
-def test_statistics_are_of_all_patches_also_where_only_the_first_batch_is_compared(
+def test_statistics_are_of_all_patches_also_in_batches_that_are_not_whole(
     patches: Patches,
 ) -> None:
     def batches() -> Any:
-        yield channel_statistics(patches)
+        yield from (None, channel_statistics(patches))
 
-    (made,) = batches_with(OwnRows(0, 1, 2, is_first_batch=True), batches())
+    _, made = batches_with(Comparison(offset=2), batches())
 
     assert made.count.tolist() == channel_statistics(patches).count.tolist()
 
 
-def test_one_batch_is_read_where_only_the_first_is_compared(
-    patches: Patches, monkeypatch: pytest.MonkeyPatch
+def test_a_comparison_reads_some_batches_whole_and_a_patch_of_the_others(
+    patches: Patches,
 ) -> None:
-    read: list[Any] = []
-    read_batch_ = batches_module.read_windows
+    comparison = Comparison(offset=2)
 
-    def counted(*arguments: Any, **named: Any) -> Any:
-        read.append(named["index"])
-        return read_batch_(*arguments, **named)
+    def batches() -> Any:
+        return stream(patches, batch_size=7, seed=1)  # by threads, ahead
 
-    monkeypatch.setattr(batches_module, "read_windows", counted)
+    wholes = list(batches())
+    made = list(batches_with(comparison, batches()))
 
-    rows = OwnRows(is_first_batch=True)
-    assert len(list(batches_with(rows, stream(patches, batch_size=8, seed=1)))) == 1
-    assert len(read) == 1
+    chosen = {0, *range(2, len(wholes), STRIDE), len(wholes) - 1}  # the last is smaller
+    assert len(made) == len(wholes) > STRIDE
+    assert len(wholes[-1]) < len(wholes[0])
+    for number, (batch, whole) in enumerate(zip(made, wholes, strict=True)):
+        assert comparison.is_whole(number) == (number in chosen)
+        assert np.array_equal(batch.inputs, whole.inputs) == (number in chosen)
+        np.testing.assert_array_equal(batch.inputs[0], whole.inputs[0])
