@@ -21,7 +21,6 @@ from sciml_data.bench.interface import load_runner
 from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.task import load_task
 from sciml_data.bench.task.variants import choose_variant
-from sciml_data.bench.training import backend
 from sciml_data.registry.layout import find_registry
 
 GENES, DESCRIPTORS, BITS = 942, 5270, 2048
