@@ -50,12 +50,29 @@ def test_a_release_writes_its_version_everywhere(tmp_path: Path) -> None:
         assert "9.8.7" in (tmp_path / name).read_text(encoding="utf-8"), name
 
 
+def nox_sessions() -> set[str]:
+    """Return the names of all sessions of noxfile.py."""
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    return set(
+        re.findall(r"^def (\w+)\(session: nox\.Session(?:, extra: str)?\)", noxfile, re.MULTILINE)
+    )
+
+
+def test_every_session_that_a_document_names_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "runners").rglob("*.md")]
+    texts = [path.read_text(encoding="utf-8") for path in pages]
+    lines = [line for text in texts for line in re.findall(r"nox -s ([a-z][a-z_ ]*)", text)]
+    # Two spaces are before the comment of a command.
+    named = {word for line in lines for word in line.split("  ")[0].split()}
+
+    assert {"docs", "slow", "same"} <= named
+    assert named - nox_sessions() == set()
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_runs_sessions_that_exist_with_few_rights(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     workflow = yaml.safe_load(text)
-    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    sessions = set(re.findall(r"^def (\w+)\(session", noxfile, re.MULTILINE))
     jobs = workflow["jobs"].values()
     named = {
         name
@@ -68,7 +85,7 @@ def test_a_workflow_runs_sessions_that_exist_with_few_rights(path: Path) -> None
         for word in line.split()
     }
 
-    assert named - sessions == set()
+    assert named - nox_sessions() == set()
     assert workflow["permissions"] == {"contents": "read"}  # jobs that need more say so
     assert all("timeout-minutes" in job for job in jobs if len(job["steps"]) > 3)
 
