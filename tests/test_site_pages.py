@@ -116,3 +116,16 @@ def test_printed_pages_fit_80_columns_and_name_no_folder_of_this_computer(
         assert len(lines) > 10, command
         assert [line for line in lines if len(line) > 80 and "https://" not in line] == [], command
         assert "/tmp" not in "".join(lines), command  # noqa: S108 - a text, not a file
+
+
+def test_the_page_of_a_benchmark_shows_its_data_below_the_title(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("mkdocs")
+    monkeypatch.syspath_prepend(str(DOCS / "hooks"))
+    pages = dict(hook("generated").card_pages())
+
+    lines = pages["benchmarks/uno.md"].splitlines()
+    assert lines[0].startswith("# ")
+    assert lines[2] == "![Overview of uno_ccle](../datasets/uno_ccle/overview.webp)"
+    assert pages["datasets/uno_ccle.md"].count("![Overview") == 1

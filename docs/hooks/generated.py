@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -309,7 +310,19 @@ def schema_page() -> str:
 
 def card(source: str, page: str) -> str:
     """Return the text of a Markdown file of the repository as a page."""
-    return rewrite((ROOT / source).read_text(encoding="utf-8"), source, page)
+    text = (ROOT / source).read_text(encoding="utf-8")
+    task = ROOT / Path(source).with_name("task.toml")
+    return rewrite(with_overview(text, task) if task.exists() else text, source, page)
+
+
+def with_overview(text: str, task: Path) -> str:
+    """Return the README of a benchmark with the overview of its dataset below the title."""
+    dataset = tomllib.loads(task.read_text(encoding="utf-8"))["task"]["dataset"]
+    path = f"datapackages/{dataset}/overview.webp"
+    if not (ROOT / path).exists():
+        return text
+    title, _, rest = text.partition("\n")
+    return f"{title}\n\n![Overview of {dataset}](../../{path})\n{rest}"
 
 
 def card_pages() -> Iterator[tuple[str, str]]:
