@@ -7,7 +7,8 @@
 Each checkout runs in processes of its own, in the same environment, with one thread, so that runs
 are deterministic. Compared are the bytes of native files, ready files and predictions; the digests
 of splits; all scores; records and MLPerf logs without what has to differ (`VOLATILE`); and every
-export and citation of every dataset. Each difference is printed, and the exit code is then 1.
+export and citation of every dataset, without the version of the software. Each difference is
+printed, and the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from typing import Any
 import h5py
 
 from tests.support.paths import ROOT
+from tests.support.software import code_version
 
-# What a record says of the time, the machine's load and the code: different in each run.
+# What a record says of the time, the machine's load and the code: different in each run or release.
+# A Keras file has the date at which it was saved, and its model card the hash of the file.
 VOLATILE = re.compile(
-    r"^(run_id|record_digest|code\.(commit|is_dirty|reason|runner_digest)|timing\.|throughput\."
+    r"^(run_id|record_digest|code\.(version|commit|is_dirty|reason|runner_digest)|timing\."
+    r"|software\.sciml_data$|throughput\.|outputs\.(keras|card)\.(sha256|size_bytes)$"
     r"|timeline\[\d+\]\.time_ms|resources\.|monitor\.|energy\.|curve\[\d+\]\.(\w+_s|\w+_ms)$"
     r"|outputs\.(state|monitor|curve)\.|outputs\.(predictions|files)\.(sha256|size_bytes)$"
     r"|facts\..*(\.s_per_\w+|_s)$)"
@@ -39,7 +43,7 @@ VOLATILE = re.compile(
 # The same in the lines of an MLPerf log: commits and digests, times, and figures per second.
 LOG_VOLATILE = re.compile(
     r"time_ms$|metadata\.(lineno|file|runner_digest)$|_s$|per_s(econd)?$|throughput|run_id$"
-    r"|(record|content)_digest$|predictions_sha256$|commit"
+    r"|(record|content)_digest$|predictions_sha256$|commit|submissio[nm]_version$"
 )
 FORMS = (
     ("croissant", "json"), ("datacite", "json"), ("datacite", "xml"), ("schema.org", "json"),
@@ -126,8 +130,9 @@ def export_facts(folder: Path) -> Facts:
         )
     ]
     texts = _sciml_data(folder, folder, calls)
+    version = code_version(folder)  # citations name the software
     return {
-        " ".join(words): hashlib.sha256(text.encode()).hexdigest()
+        " ".join(words): hashlib.sha256(text.replace(version, "VERSION").encode()).hexdigest()
         for words, text in zip(calls, texts, strict=True)
     }
 

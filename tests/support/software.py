@@ -23,13 +23,13 @@ from tests.support.paths import ROOT
 CODEMETA = ROOT / "codemeta.json"
 ZENODO = ROOT / ".zenodo.json"
 CITATION = ROOT / "CITATION.cff"
-PACKAGE = ROOT / "sciml_data" / "__init__.py"
+PACKAGE = Path("sciml_data", "__init__.py")  # in a checkout
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 
 
-def code_version() -> str:
-    """Return the version that the package says."""
-    found = VERSION.search(PACKAGE.read_text(encoding="utf-8"))
+def code_version(checkout: Path = ROOT) -> str:
+    """Return the version that the package of a checkout says."""
+    found = VERSION.search((checkout / PACKAGE).read_text(encoding="utf-8"))
     assert found is not None
     return found[1]
 
@@ -84,8 +84,9 @@ def as_text(document: dict[str, Any]) -> str:
 
 def set_version(version: str, day: datetime.date) -> None:
     """Write a version and its date into the package and CITATION.cff."""
-    text = PACKAGE.read_text(encoding="utf-8")
-    PACKAGE.write_text(VERSION.sub(f'__version__ = "{version}"', text), encoding="utf-8")
+    package = ROOT / PACKAGE
+    text = package.read_text(encoding="utf-8")
+    package.write_text(VERSION.sub(f'__version__ = "{version}"', text), encoding="utf-8")
     text = CITATION.read_text(encoding="utf-8")
     text = re.sub(r"^version: .*$", f"version: {version}", text, flags=re.MULTILINE)
     text = re.sub(r"^date-released: .*$", f"date-released: {day}", text, flags=re.MULTILINE)
