@@ -10,8 +10,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sciml_data.results.submission.pull_request import workflow_text
 from tests.support.paths import ROOT
-from tests.support.software import CITATION, as_text, code_version, documents
+from tests.support.software import (
+    CITATION,
+    CODEMETA,
+    PACKAGE,
+    WORKFLOW,
+    ZENODO,
+    as_text,
+    code_version,
+    documents,
+)
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -29,25 +39,25 @@ def test_the_citation_has_the_version_of_the_package() -> None:
     assert str(yaml.safe_load(CITATION.read_text(encoding="utf-8"))["version"]) == code_version()
 
 
+def test_the_workflow_of_the_published_submissions_installs_this_version() -> None:
+    assert WORKFLOW.read_text(encoding="utf-8") == workflow_text()
+
+
 def test_a_release_writes_its_version_everywhere(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "CITATION.cff", "codemeta.json", ".zenodo.json"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    for folder, names in (
-        ("sciml_data", ["__init__.py"]),
-        ("tests/support", ["software.py", "paths.py"]),
-    ):
-        (tmp_path / folder).mkdir(parents=True)
-        for name in names:
-            source = ROOT / folder / name
-            (tmp_path / folder / name).write_bytes(source.read_bytes())
+    written = [ROOT / PACKAGE, CITATION, CODEMETA, ZENODO, WORKFLOW]
+    tools = [ROOT / "tests" / "support" / name for name in ("software.py", "paths.py")]
+    for source in [ROOT / "pyproject.toml", *written, *tools]:
+        target = tmp_path / source.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
 
     subprocess.run(
         [sys.executable, "-m", "tests.support.software", "9.8.7"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, check=True,
     )  # fmt: skip
 
-    for name in ("sciml_data/__init__.py", "CITATION.cff", "codemeta.json", ".zenodo.json"):
-        assert "9.8.7" in (tmp_path / name).read_text(encoding="utf-8"), name
+    for place in [path.relative_to(ROOT) for path in written]:
+        assert "9.8.7" in (tmp_path / place).read_text(encoding="utf-8"), place
 
 
 def nox_sessions() -> set[str]:

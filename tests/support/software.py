@@ -1,7 +1,8 @@
 """Write codemeta.json and .zenodo.json, which follow from pyproject.toml and CITATION.cff.
 
 `python -m tests.support.software` writes both again. With a version, it first writes version and
-date into `sciml_data/__init__.py` and CITATION.cff, as a release needs it:
+date into `sciml_data/__init__.py` and CITATION.cff, and the version into the workflow that checks
+the published submissions, as a release needs it:
 
     python -m tests.support.software 0.2.0
 """
@@ -23,6 +24,7 @@ from tests.support.paths import ROOT
 CODEMETA = ROOT / "codemeta.json"
 ZENODO = ROOT / ".zenodo.json"
 CITATION = ROOT / "CITATION.cff"
+WORKFLOW = ROOT / "results" / "submissions" / ".github" / "workflows" / "sciml-data-submissions.yml"
 PACKAGE = Path("sciml_data", "__init__.py")  # in a checkout
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 
@@ -83,7 +85,7 @@ def as_text(document: dict[str, Any]) -> str:
 
 
 def set_version(version: str, day: datetime.date) -> None:
-    """Write a version and its date into the package and CITATION.cff."""
+    """Write a version into the package, CITATION.cff (with its date) and the workflow."""
     package = ROOT / PACKAGE
     text = package.read_text(encoding="utf-8")
     package.write_text(VERSION.sub(f'__version__ = "{version}"', text), encoding="utf-8")
@@ -91,6 +93,9 @@ def set_version(version: str, day: datetime.date) -> None:
     text = re.sub(r"^version: .*$", f"version: {version}", text, flags=re.MULTILINE)
     text = re.sub(r"^date-released: .*$", f"date-released: {day}", text, flags=re.MULTILINE)
     CITATION.write_text(text, encoding="utf-8")
+    text = WORKFLOW.read_text(encoding="utf-8")
+    text = re.sub(r"(sciml-data\[submit\]==)[^']+", rf"\g<1>{version}", text)
+    WORKFLOW.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
