@@ -219,12 +219,30 @@ def test_no_unfinished_work_is_marked_in_the_sources() -> None:
     assert marked == []
 
 
-def test_every_dependency_is_argued() -> None:
+def test_the_dependencies_that_are_argued_are_those_of_the_project() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [one for group in project["optional-dependencies"].values() for one in group]
-    names = {re.split(r"[<>=\[ ]", one)[0] for one in [*project["dependencies"], *extras]}
-    argued = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    declared = {
+        (group, re.split(r"[<>=\[ ;]", line)[0])
+        for group, lines in groups.items()
+        for line in lines
+    }
+    page = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
+    core, extras = page.partition("## Tests and")[0].split("## Extras")
+    rows = [["", row[0]] for row in _rows(core)] + [row[:2] for row in _rows(extras)]
+    argued = {
+        (group, package.partition("[")[0])
+        for group, packages in rows
+        for package in packages.split(", ")
+    }
 
-    assert sorted(n for n in names - {"sciml-data"} if f"| {n} " not in argued) == []
+    assert argued == {(group, name) for group, name in declared if name != "sciml-data"}
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Return the cells of the tables of a Markdown text, without heads."""
+    lines = [line.strip("| ") for line in text.splitlines() if line.startswith("| ")]
+    cells = [re.split(r" \| ", line) for line in lines]
+    return [row for row in cells if row[0] not in ("package", "extra")]
