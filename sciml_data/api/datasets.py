@@ -31,7 +31,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, Home, HomePath, find_home
-from sciml_data.progress import Progress, ProgressOption, byte_lines, format_bytes, reporting
+from sciml_data.progress import (
+    Progress,
+    ProgressOption,
+    byte_lines,
+    counted,
+    format_bytes,
+    reporting,
+)
 from sciml_data.registry import Descriptor, RegistryPath, find_registry, load_descriptor
 
 if TYPE_CHECKING:
@@ -539,7 +546,7 @@ def _log_plan(plan: Plan, log: Log) -> None:
     existing = existing_paths(plan)
     log(
         f"{plan.descriptor.dataset} {plan.descriptor.version}: {len(plan.files)} of "
-        f"{plan.version_files} files, {format_bytes(plan.total_bytes)} of "
+        f"{counted(plan.version_files, 'file')}, {format_bytes(plan.total_bytes)} of "
         f"{format_bytes(plan.version_bytes)}; {len(existing)} present, "
         f"{amounts_left(plan, existing)}, to {plan.folder.native}"
     )

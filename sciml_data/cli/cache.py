@@ -17,6 +17,7 @@ from sciml_data.cli.options import home_of, home_option, registry_option, runs_o
 from sciml_data.cli.output import log
 from sciml_data.cli.program import VerbGroup
 from sciml_data.errors import CallError, nearest
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.ready import StoredPart
@@ -200,7 +201,7 @@ def _remove(parts: Sequence[StoredPart], options: dict[str, Any]) -> None:
         log(f"nothing was removed; {format_bytes(freed)} would be freed" if parts else "no parts")
         return
     if not options["yes"] and sys.stdin.isatty():
-        click.confirm(f"remove these {len(parts)} parts? {AGAIN}", abort=True, err=True)
+        click.confirm(f"remove {counted(len(parts), 'part')}? {AGAIN}", abort=True, err=True)
     for part in remove_parts(parts):
         log(f"removed {part.kind} files of {part.name}: {format_bytes(part.size_bytes)}")
     log(f"{format_bytes(freed)} freed")

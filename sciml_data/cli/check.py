@@ -208,7 +208,7 @@ def log_warnings(warnings: Sequence[Problem]) -> None:
     for warning in warnings[:MAX_PRINTED_PROBLEMS]:
         log(f"warning: {warning.place}: {warning.message}")
     if len(warnings) > MAX_PRINTED_PROBLEMS:
-        log(f"and {len(warnings) - MAX_PRINTED_PROBLEMS} more warnings")
+        log(f"and {counted(len(warnings) - MAX_PRINTED_PROBLEMS, 'more warning')}")
 
 
 def check_registry(registry: Registry, warnings: list[Problem] | None = None) -> list[Problem]:

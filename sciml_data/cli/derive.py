@@ -10,6 +10,7 @@ from sciml_data.cli.options import registry_option
 from sciml_data.cli.output import log_left_out
 from sciml_data.cli.program import Verb
 from sciml_data.errors import DescriptorError, Problem, SciMLDataError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.registry import RegistryPath
@@ -48,13 +49,13 @@ def command(registry: RegistryPath, *, check: bool) -> None:
     log_left_out(left_out)
     if left_out:
         raise DescriptorError(
-            f"{len(left_out)} versions are not valid, and were left out of derived files",
+            f"left out of derived files: {counted(len(left_out), 'version')}, not valid",
             untouched="their checksums were not touched",
             hint="sciml-data check",
         )
     if problems:
         raise SciMLDataError(
-            f"{len(problems)} derived files are out of date",
+            f"out of date: {counted(len(problems), 'derived file')}",
             untouched="nothing was written",
             hint="sciml-data derive",
         )

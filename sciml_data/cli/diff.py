@@ -12,6 +12,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.program import UserPath, Verb
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.curate import Difference, ValueChange
@@ -89,14 +90,14 @@ def lines(difference: Difference) -> Iterator[str]:
         yield from _some("renamed", [f"{old} -> {new}" for old, new in files.renamed])
         if not difference.is_none:
             sizes = f"{files.bytes_before} -> {files.bytes_after}"
-            yield f"same       {files.same} files; bytes {sizes}"
+            yield f"same       {counted(files.same, 'file')}; bytes {sizes}"
     for field in difference.fields:
         yield f"field      {field.place}: {_short(field.before)} -> {_short(field.after)}"
     for values in difference.values:
         yield f"values     {values.split}/{values.variable}: {_facts(values)}"
     equal = len(difference.compared) - len(difference.values)
     if difference.compared and not difference.is_none:
-        yield f"values     {equal} of {len(difference.compared)} variables are equal"
+        yield f"values     equal: {equal} of {counted(len(difference.compared), 'variable')}"
 
 
 def _some(kind: str, names: tuple[str, ...] | list[str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import click
 from sciml_data.cli.options import refuse_options
 from sciml_data.cli.output import byte_bar, log
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 NOT_ACCEPTED = {
     "format_": "--format",
@@ -52,5 +53,5 @@ def export_parquet(name: str, options: dict[str, Any]) -> None:
             progress=progress,
         )
     if exported.reused:
-        log(f"{exported.reused} of {len(exported.files)} files had been written before")
+        log(f"written before: {exported.reused} of {counted(len(exported.files), 'file')}")
     click.echo(exported.folder)

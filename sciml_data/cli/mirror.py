@@ -12,7 +12,7 @@ from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
 from sciml_data.cli.program import UserPath, VerbGroup
 from sciml_data.errors import CallError
-from sciml_data.progress import minute_lines
+from sciml_data.progress import counted, minute_lines
 
 if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
@@ -153,7 +153,7 @@ def publish(folder: Path, to: Path, *, ria: bool) -> None:
     for repository in published:
         click.echo(repository.place)
     changed = sum(repository.is_new for repository in published)
-    log(f"{changed} of {len(published)} repositories changed")
+    log(f"{changed} of {counted(len(published), 'repository', 'repositories')} changed")
 
 
 def _hashes(home: tuple[Path, ...], *, from_home: bool) -> HashLookup:

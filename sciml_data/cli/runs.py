@@ -98,7 +98,7 @@ def _log_no_match(rows: Sequence[Mapping[str, Any]], wanted: Mapping[str, str | 
         if value is not None and value not in known:
             log(f"no run has {key} {value!r}{nearest(value, known)}; runs have {', '.join(known)}")
             return
-    log(f"none of the {len(rows)} runs has all of these values")
+    log(f"none of {counted(len(rows), 'run')} has all of these values")
 
 
 def _no_such_metric(key: str, records: Sequence[Mapping[str, Any]]) -> CallError:

@@ -138,8 +138,8 @@ def _verify_clone(dataset: str, root: Path, options: Mapping[str, Any], *, as_js
     fetched, absent = clone.fetched, len(clone.absent)
     log(
         f"clone of {descriptor.dataset} {descriptor.version}: {len(fetched)} of "
-        f"{len(fetched) + absent} files, {format_bytes(fetched.total_bytes)}, equal to the "
-        f"manifest; {absent} not fetched, with keys equal to the manifest"
+        f"{counted(len(fetched) + absent, 'file')}, {format_bytes(fetched.total_bytes)}, equal to "
+        f"the manifest; {absent} not fetched, with keys equal to the manifest"
     )
     facts = {
         "folder": str(root),

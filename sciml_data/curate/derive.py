@@ -24,6 +24,7 @@ from sciml_data.errors import DescriptorError, Problem
 from sciml_data.formats import find_format, load_format, views_of
 from sciml_data.home import write_atomically
 from sciml_data.metadata.yaml_text import to_yaml
+from sciml_data.progress import counted
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     Examined,
@@ -344,7 +345,7 @@ def _replace_between(text: str, markers: tuple[str, str], lines: Sequence[str]) 
 def _size(version: Version) -> str:
     if version.manifest is None:
         return "live service" if version.document["sciml"]["trust"] == LIVE else "not pinned"
-    return f"{len(version.manifest)} files, {version.manifest.total_bytes / 1e6:,.1f} MB"
+    return f"{counted(len(version.manifest), 'file')}, {version.manifest.total_bytes / 1e6:,.1f} MB"
 
 
 def _left_over(

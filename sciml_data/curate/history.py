@@ -15,6 +15,7 @@ from typing import Any
 
 from sciml_data.errors import CallError, DescriptorError, JsonError, Problem
 from sciml_data.home import parse_json
+from sciml_data.progress import counted
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, MANIFEST_NAME
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import parse_manifest, unsafe_because
@@ -140,7 +141,8 @@ def _manifest_change(old: bytes, new: bytes) -> str:
         return "was formatted differently, with the same entries"
     names = ", ".join(differing[:MAX_NAMED])
     more = f" and {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
-    return f"{len(differing)} entries were changed ({names}{more}); a fix is a new version;"
+    number = counted(len(differing), "entry", "entries")
+    return f"was changed in {number} ({names}{more}); a fix is a new version;"
 
 
 def _content(root: Path, commit: str, path: str) -> bytes:

@@ -22,7 +22,7 @@ from sciml_data.curate.new import manifest_resource
 from sciml_data.curate.pin_ready import ReadyPin
 from sciml_data.errors import CallError, DescriptorError, ListingError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, write_atomically
-from sciml_data.progress import Progress, format_bytes
+from sciml_data.progress import Progress, counted, format_bytes
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     MANIFEST_NAME,
@@ -81,7 +81,7 @@ def pin_fetched(
     if problems:
         raise VerificationError(
             f"the fetched files of {_name(descriptor)} are not the listed ones: {len(problems)} "
-            f"of {len(listing.by_path)} files differ",
+            f"of {counted(len(listing.by_path), 'file')} differ",
             problems=problems,
             untouched="nothing was pinned",
             hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}",
@@ -106,8 +106,9 @@ def pin_listing(descriptor: Descriptor, listing: Listing) -> Pin:
     ]
     if problems:
         raise ListingError(
-            f"{len(problems)} of {len(hashes)} files of {_name(descriptor)} have no ETag that "
-            "their bytes can be verified against: it is not an md5, or fits parts of several sizes",
+            f"{len(problems)} of {counted(len(hashes), 'file')} of {_name(descriptor)} lack an "
+            "ETag that their bytes can be verified against: it is not an md5, or fits parts of "
+            "several sizes",
             problems=problems,
             untouched="nothing was pinned",
             hint="fetch the files, which are hashed as they arrive, and pin without --listing",
@@ -171,7 +172,7 @@ def pull_request(pin: Pin) -> str:
     if kinds != ["sha256"]:
         origin = "ETags as listed; the files themselves were not read"
     lines = [
-        f"Pin {_name(pin.descriptor)}: {files} files, {format_bytes(size)}",
+        f"Pin {_name(pin.descriptor)}: {counted(files, 'file')}, {format_bytes(size)}",
         "",
         f"- files: {files}, {size} bytes",
         f"- manifest: sha256 {pin.manifest.digest}",

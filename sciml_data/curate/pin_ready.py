@@ -16,7 +16,7 @@ from typing import Any
 
 from sciml_data.errors import CallError
 from sciml_data.home import DatasetFolder, write_atomically
-from sciml_data.progress import Progress, format_bytes
+from sciml_data.progress import Progress, counted, format_bytes
 from sciml_data.ready.chunk_index import index_line
 from sciml_data.ready.folder import (
     CHUNKS_NAME,
@@ -149,7 +149,7 @@ def ready_pull_request(pin: ReadyPin) -> str:
     return "\n".join(
         [
             f"Pin the ready form of {pin.descriptor.dataset} {pin.descriptor.version}: "
-            f"{files} files, {format_bytes(size)}",
+            f"{counted(files, 'file')}, {format_bytes(size)}",
             "",
             f"- options: {options}",
             f"- manifest: sha256 {pin.manifest.digest}",

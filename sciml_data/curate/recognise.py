@@ -25,7 +25,7 @@ from sciml_data.curate.inventory import SPLIT, Proposal, propose_arrays
 from sciml_data.errors import CallError, SciMLDataError
 from sciml_data.formats.image_folder import MODES, SUFFIXES, require_pillow
 from sciml_data.formats.netcdf import open_native, opened_dtype
-from sciml_data.progress import Log
+from sciml_data.progress import Log, counted
 from sciml_data.registry import TO_FILL
 from sciml_data.registry.manifest import Manifest
 
@@ -71,7 +71,9 @@ def recognise(folder: Path, manifest: Manifest, log: Log | None = None) -> Propo
                 continue
         except CallError as error:  # a package is missing
             if log:
-                log(f"{len(paths)} files are not recognised: {error.message} ({error.hint})")
+                log(
+                    f"not recognised: {counted(len(paths), 'file')}: {error.message} ({error.hint})"
+                )
             continue
         if proposal is not None:
             return proposal if kind == "hdf5" else _with_rest(proposal, kinds)

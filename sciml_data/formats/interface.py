@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sciml_data.errors import CallError, DescriptorError, NativeFormatError, Problem, nearest
+from sciml_data.progress import counted
 from sciml_data.registry.layout import installed, is_built_in, name_clash, registry_of
 from sciml_data.registry.manifest import match_paths
 
@@ -302,8 +303,8 @@ def raise_if_any(problems: Sequence[Problem], native: Native) -> None:
     """
     if problems:
         raise NativeFormatError(
-            f"the {len(native.paths)} native files are not laid out as published: "
-            f"{len(problems)} problem{'s' if len(problems) > 1 else ''}",
+            f"native files ({len(native.paths):,}) are not laid out as published: "
+            f"{counted(len(problems), 'problem')}",
             problems=problems,
             untouched="nothing was converted",
             hint="`sciml-data verify` compares the files with the published ones",

@@ -12,6 +12,7 @@ import shlex
 from urllib.parse import unquote
 
 from sciml_data.errors import CallError, Problem
+from sciml_data.progress import counted
 from sciml_data.registry import Descriptor
 
 
@@ -50,7 +51,7 @@ def to_pooch_registry(descriptor: Descriptor) -> str:
     others = [entry for entry in descriptor.manifest if pooch_hash(entry.hash) is None]
     if others:
         raise CallError(
-            f"{len(others)} files of {name} have a hash that Pooch cannot compute",
+            f"Pooch cannot compute the hash of {counted(len(others), 'file')} of {name}",
             problems=[Problem("hash", entry.path, entry.hash) for entry in others],
             untouched="nothing was written",
             hint=f'sciml_data.pooch("{descriptor.dataset}", "{descriptor.version}") checks all',

@@ -270,11 +270,11 @@ def _failure(
         kind = NativeFormatError  # type: ignore[assignment] # siblings
     path = folder.write_problems(problems)
     error = kind(
-        f"{len(failed)} of {count} ready files could not be made",
+        f"{len(failed)} of {counted(count, 'ready file')} could not be made",
         problems=problems,
         done="all others are ready and are kept",
         untouched="native files were not changed",
-        hint=f"all {len(problems)} problems are listed in {path}",
+        hint=f"{path} lists {counted(len(problems), 'problem')}",
     )
     error.__cause__ = first
     return error

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.errors import CallError, nearest
+from sciml_data.progress import counted
 from sciml_data.ready.patches import BatchContent, Patches, batch_indices, read_ahead, read_batch
 from sciml_data.ready.samples import SampleIndex
 
@@ -277,8 +278,8 @@ class _Columns:
             outside = int(((numbers < 0) | (numbers >= len(table))).sum())
             if outside:
                 raise CallError(
-                    f"{outside} values of {index.name} refer to no row of {table.name}, which has "
-                    f"{len(table)} rows",
+                    f"{index.name} has {counted(outside, 'value')} beyond the "
+                    f"{counted(len(table), 'row')} of {table.name}",
                     untouched="nothing was read",
                     hint="leave these rows out of the dataset, or use another index",
                 )
@@ -344,7 +345,7 @@ def _chosen_rows(rows: Any, dimension: str, length: int) -> Numbers:
         return np.arange(length)[slice(None) if rows is None else np.asarray(rows)]
     except IndexError as error:
         raise CallError(
-            f"`rows` does not fit the {length} rows of {dimension}: {error}",
+            f"`rows` does not fit {counted(length, 'row')} of {dimension}: {error}",
             untouched="nothing was read",
         ) from error
 

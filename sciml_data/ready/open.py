@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.errors import CallError, ConversionError, Problem, VerificationError, nearest
 from sciml_data.formats import NOTICES, load_format, require_format, views_of
 from sciml_data.home import DatasetFolder, HomePath, find_home
+from sciml_data.progress import counted
 from sciml_data.ready.folder import find_converted, shards_of_split
 from sciml_data.ready.streaming.streamed import Streamed
 from sciml_data.registry.descriptor import Descriptor, Variable, load_descriptor
@@ -208,7 +209,8 @@ def open_ready(
         dataset.close()
         name = f"{converted.descriptor.dataset} {converted.descriptor.version}"
         raise ConversionError(
-            f"the ready files of {name} differ from its descriptor in {len(problems)} places",
+            f"the ready files of {name} differ from its descriptor in "
+            f"{counted(len(problems), 'place')}",
             problems=problems,
             untouched="nothing was changed",
             hint=f"sciml-data convert {converted.descriptor.dataset} --again",

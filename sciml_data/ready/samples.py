@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from sciml_data.errors import CallError, ConversionError, Problem
 from sciml_data.formats import open_hdf5
+from sciml_data.progress import counted
 from sciml_data.ready.folder import shards_of_split
 from sciml_data.ready.own_rows import EVERYTHING, own_rows, reading
 
@@ -219,7 +220,7 @@ def index_samples(
 def damaged(dataset: str, problems: Sequence[Problem]) -> ConversionError:
     """Return the error for ready files that are damaged or differ."""
     return ConversionError(
-        f"{len(problems)} problems in the ready files of {dataset}",
+        f"{counted(len(problems), 'problem')} in the ready files of {dataset}",
         problems=list(problems),
         untouched="nothing was changed",
         hint=f"convert the dataset again: sciml-data convert {dataset} --again",

@@ -15,7 +15,7 @@ from typing import Any
 
 from sciml_data.errors import CallError, Problem, VerificationError
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Log, Progress
+from sciml_data.progress import Log, Progress, counted
 from sciml_data.ready.folder import (
     MANIFEST_NAME,
     RECORD_NAME,
@@ -248,8 +248,8 @@ def changed_ready_files(converted: Converted, problems: list[Problem]) -> Verifi
     descriptor = converted.descriptor
     command = convert_command(descriptor, converted.sample_seed, converted.options)
     return VerificationError(
-        f"{len(problems)} ready files of {descriptor.dataset} {descriptor.version} differ from "
-        f"their manifest in {converted.root}",
+        f"{descriptor.dataset} {descriptor.version}: {counted(len(problems), 'ready file')} not as "
+        f"in the manifest, in {converted.root}",
         problems=problems,
         untouched="nothing was changed",
         hint=f"{command} makes them again",

@@ -28,6 +28,7 @@ from typing import Any
 
 from sciml_data.errors import CallError, DescriptorError, JsonError
 from sciml_data.home import read_json, write_atomically
+from sciml_data.progress import counted
 from sciml_data.registry.layout import CODE_TRUST, RUNNERS, is_built_in
 
 TRUST_VARIABLE = "SCIML_DATA_TRUST_CODE"  # 1 trusts the code of every registry
@@ -133,7 +134,9 @@ def _question(registry: Path) -> str:
 
 def _listed(registry: Path) -> str:
     names = [path.relative_to(registry).as_posix() for path in code_files(registry)]
-    more = f" and {len(names) - MAX_LISTED} more files" if len(names) > MAX_LISTED else ""
+    more = (
+        f" and {counted(len(names) - MAX_LISTED, 'more file')}" if len(names) > MAX_LISTED else ""
+    )
     return f"{', '.join(names[:MAX_LISTED])}{more}"
 
 

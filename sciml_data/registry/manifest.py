@@ -26,6 +26,7 @@ from typing import TextIO
 
 from sciml_data.errors import DescriptorError, FetchError, Problem, printable
 from sciml_data.home import DatasetFolder
+from sciml_data.progress import counted
 
 COLUMNS = ("path", "bytes", "hash")
 READ_BLOCK_BYTES = 1 << 20  # 1 MiB: larger blocks gain nothing (research: tooling, section 7)
@@ -170,7 +171,7 @@ def _parse(stream: TextIO, name: str) -> Manifest:
 
 def _invalid(name: str, problems: Sequence[Problem]) -> DescriptorError:
     return DescriptorError(
-        f"{name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}",
+        f"{name} has {counted(len(problems), 'problem')}",
         problems=problems,
         untouched="no file it names was touched",
     )

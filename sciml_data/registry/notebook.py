@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from sciml_data.progress import counted
+
 if TYPE_CHECKING:
     from sciml_data.registry.descriptor import Descriptor
 
@@ -35,7 +37,11 @@ def html_table(title: str, rows: Mapping[str, object], *, more: str = "") -> str
 def descriptor_html(descriptor: Descriptor) -> str:
     """Return title, size, licence, citation and variables of a dataset as HTML."""
     manifest, document = descriptor.manifest, descriptor.document
-    size = "" if manifest is None else f"{len(manifest):,} files, {manifest.total_bytes:,} bytes"
+    size = (
+        ""
+        if manifest is None
+        else f"{counted(len(manifest), 'file')}, {manifest.total_bytes:,} bytes"
+    )
     variables = ", ".join(
         f"{name} ({', '.join(variable.dims)})" for name, variable in descriptor.variables.items()
     )

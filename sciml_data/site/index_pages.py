@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from sciml_data.bench.task.task import Task
 from sciml_data.metadata.addresses import Identity
+from sciml_data.progress import counted
 from sciml_data.registry.expected import expected_bytes
 from sciml_data.site.content import Content
 from sciml_data.site.dataset_pages import Version
@@ -86,7 +87,7 @@ def runs_page(content: Content) -> Page:
         path=RUNS_PATH,
         title="Runs",
         template="runs.html",
-        description=f"All {len(content.runs)} runs, with headline score and best baseline.",
+        description=f"Runs ({len(content.runs):,}), with headline score and best baseline.",
         trail=(("Runs", ""),),
         values={"table": run_table("All runs", content.runs, RUNS_PATH), "runs": content.runs},
     )
@@ -94,13 +95,13 @@ def runs_page(content: Content) -> Page:
 
 def _counts(content: Content) -> str:
     synthetic = sum(run.record["synthetic"] for run in content.runs)
-    runs = f"{len(content.runs)} runs"
+    runs = counted(len(content.runs), "run")
     if synthetic:
         runs += f", {synthetic} of them on synthetic data"
     datasets = {descriptor.dataset for descriptor in content.datasets}
     return (
-        f"{len(datasets)} datasets in {len(content.datasets)} versions, {len(content.tasks)} "
-        f"benchmarks, {runs}."
+        f"{counted(len(datasets), 'dataset')} in {counted(len(content.datasets), 'version')}, "
+        f"{counted(len(content.tasks), 'benchmark')}, {runs}."
     )
 
 
@@ -181,7 +182,7 @@ def _size_key(version: Version) -> int | None:
 
 def _files_text(version: Version) -> list[str]:
     count = len(version.facts.files)
-    return [f"{count:,} file{'s' if count > 1 else ''}"] if count else []
+    return [counted(count, "file")] if count else []
 
 
 def _metric_text(task: Task) -> list[str]:

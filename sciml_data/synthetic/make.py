@@ -26,7 +26,7 @@ from sciml_data import __version__
 from sciml_data.errors import CallError, JsonError, NotWritableError, Problem, nearest
 from sciml_data.formats import require_format
 from sciml_data.home import DatasetFolder, Home, publish, read_json, write_atomically
-from sciml_data.progress import Log, Progress
+from sciml_data.progress import Log, Progress, counted
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import value_like
@@ -181,7 +181,7 @@ def progress_lines(
         if not done or now - logged < every_s:
             return
         left = (total - done) * (now - started) / done
-        log(f"{activity}: {done} of {total} parts, {left:.0f} s left")
+        log(f"{activity}: {done} of {counted(total, 'part')}, {left:.0f} s left")
         logged = now
 
     return show

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from sciml_data.errors import CallError, ListingError, nearest
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.progress import Log, format_bytes
+from sciml_data.progress import Log, counted, format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import Entry, match_paths, read_manifest
 from sciml_data.registry.stages import Plan, PlannedFile, StoredCopy
@@ -100,7 +100,7 @@ def amounts_left(plan: Plan, existing: Collection[str]) -> str:
     missing = [file for file in plan.files if file.path not in existing]
     to_fetch = [file for file in missing if file.path not in plan.copies]
     size = format_bytes(sum(file.size_bytes for file in to_fetch))
-    parts = [f"{len(to_fetch)} file{'s' * (len(to_fetch) != 1)} to fetch, {size}"]
+    parts = [f"{counted(len(to_fetch), 'file')} to fetch, {size}"]
     amounts: dict[str, int] = {}
     for file in missing:
         if (copy := plan.copies.get(file.path)) is not None:
@@ -206,8 +206,9 @@ def _refuse_missing(
     ]
     if missing:
         raise ListingError(
-            f"{len(missing)} of {len(wanted)} files of {descriptor.dataset} {descriptor.version} "
-            f"are not here, and no mirror lists the files of {accepted.listing.listed}",
+            f"{descriptor.dataset} {descriptor.version}: {len(missing)} of "
+            f"{counted(len(wanted), 'file')} not here, and no mirror lists the files of "
+            f"{accepted.listing.listed}",
             problems=accepted.objections,
             untouched="nothing was fetched",
             hint="without a network, name a copy of the files: --mirror file:DIR",
@@ -232,7 +233,7 @@ def _choose_paths(
             close = difflib.get_close_matches(glob, compared, MAX_SUGGESTIONS, MIN_SIMILARITY)
             where = f" of split {split!r}" if split is not None else ""
             raise CallError(
-                f"{glob!r} matches none of the {len(paths)} files{where}"
+                f"{glob!r} matches none of {counted(len(paths), 'file')}{where}"
                 + (f"; did you mean {', '.join(close)}?" if close else ""),
                 untouched="nothing was fetched",
                 hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version} "

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sciml_data.errors import CallError, FetchError, Problem, VerificationError
 from sciml_data.home import DatasetFolder, not_writable
-from sciml_data.progress import Log, Meter, Progress
+from sciml_data.progress import Log, Meter, Progress, counted
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import (
     Entry,
@@ -292,7 +292,7 @@ def _failure(fetched: Fetched, problems: list[Problem]) -> VerificationError:
     elif descriptor.live is not None:
         hint = f"sciml-data get {name} --start … --end … asks the service again"
     differ = "1 file differs" if len(problems) == 1 else f"{len(problems)} files differ"
-    total = f"{len(fetched.manifest)} file{'s' * (len(fetched.manifest) != 1)}"
+    total = counted(len(fetched.manifest), "file")
     return VerificationError(
         f"{descriptor.dataset} {descriptor.version}: {differ} from the manifest of {total}",
         problems=problems,

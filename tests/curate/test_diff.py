@@ -142,7 +142,7 @@ def test_a_version_that_is_not_converted_is_named_with_what_to_type(
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
         "changed    train.h5",
-        f"same       1 files; bytes {size} -> {size}",
+        f"same       1 file; bytes {size} -> {size}",
     ]
     assert result.stderr.splitlines() == [
         f"values were not compared: waves {version} was not converted in {home.root}; type: "
@@ -162,7 +162,7 @@ def test_values_are_compared_where_both_are_converted(registry: Registry, tmp_pa
     assert result.exit_code == 1
     assert result.stdout.splitlines()[2:] == [
         "values     train/height: mean 2 -> 3, max 3 -> 6",
-        "values     3 of 4 variables are equal",
+        "values     equal: 3 of 4 variables",
     ]
     document = json.loads(diff(registry, "1.0", "1.1", "--json").stdout)
     assert document["files"]["changed"] == ["train.h5"]

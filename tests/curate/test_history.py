@@ -85,7 +85,7 @@ def test_a_changed_hash_is_refused_even_after_commits(registry: Registry) -> Non
     result = check(registry, "--since", "published")
 
     assert result.stdout == (
-        f"published  {PLACE}/manifest.csv  1 entries were changed (shore/2001.csv); "
+        f"published  {PLACE}/manifest.csv  was changed in 1 entry (shore/2001.csv); "
         "a fix is a new version; since published\n"
     )
     assert getattr(result.exception, "exit_code", None) == 1
@@ -97,7 +97,7 @@ def test_a_change_that_is_not_committed_yet_is_found(registry: Registry) -> None
     manifest.write_text(FILES.dump() + f"zz.csv,1,sha256:{'d' * 64}\n")
 
     assert changes(registry, "HEAD") == [
-        f"published  {PLACE}/manifest.csv  1 entries were changed (zz.csv); "
+        f"published  {PLACE}/manifest.csv  was changed in 1 entry (zz.csv); "
         "a fix is a new version; since HEAD"
     ]
 

@@ -91,7 +91,7 @@ def test_what_no_mirror_gives_is_an_error(library: Any, servers: list[FileServer
     for server in servers:
         server.add(status(404), path="deep/3.bin")
 
-    with pytest.raises(FetchError, match=r"1 of 1 files"):
+    with pytest.raises(FetchError, match=r"1 of 1 file"):
         library.fetch("deep/3.bin")
 
 
@@ -265,7 +265,7 @@ def test_an_unpinned_version_and_hashes_that_pooch_lacks_are_refused(tmp_path: P
     descriptor = write_dataset(tmp_path / "registry", FILES)
     entries = (Entry("a.bin", 1, "gitblob:" + "0" * 40), Entry("b.bin", 1, "md5:" + "0" * 32))
 
-    with pytest.raises(CallError, match=r"1 files of tiny 1\.0") as error:
+    with pytest.raises(CallError, match=r"1 file of tiny 1\.0") as error:
         to_pooch_registry(replace(descriptor, manifest=Manifest(entries)))
     assert [problem.place for problem in error.value.problems] == ["a.bin"]
 

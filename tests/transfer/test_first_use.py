@@ -169,7 +169,7 @@ def test_without_a_mirror_what_was_fetched_goes_on_to_work(server: S3Server) -> 
     result = run(get_command, "tiny", "--split", "test")
 
     assert "no mirror can be used; the listing of" in result.stderr
-    with pytest.raises(ListingError, match=r"7 of 10 files of tiny 1\.0 are not here"):
+    with pytest.raises(ListingError, match=r"tiny 1\.0: 7 of 10 files not here"):
         run(get_command, "tiny")
 
 

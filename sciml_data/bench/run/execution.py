@@ -276,7 +276,11 @@ def _fitted(own: OwnTraining, journal: Journal, log: Log) -> Trained:
     from sciml_data.bench.training.fit_predict import FitPredict
 
     model = FitPredict(own, journal.seed)
-    _log(journal, f"fitted to {model.rows:,} rows of {model.features:,} features", log)
+    _log(
+        journal,
+        f"fitted to {counted(model.rows, 'row')} of {counted(model.features, 'feature')}",
+        log,
+    )
     return Trained(model, Progress(), resumed_epochs=0)
 
 

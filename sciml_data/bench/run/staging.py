@@ -25,7 +25,7 @@ from sciml_data.errors import (
     VerificationError,
 )
 from sciml_data.home import DatasetFolder, Home
-from sciml_data.progress import Progress, format_bytes
+from sciml_data.progress import Progress, counted, format_bytes
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.stages import Converted, Fetched
@@ -221,8 +221,8 @@ def _problems(source: Source) -> list[Problem]:
 
 def _changed_while_read(source: Source, problems: Sequence[Problem]) -> VerificationError:
     return VerificationError(
-        f"{len(problems)} ready files of {source.dataset_id} {source.version} were changed while "
-        "they were read",
+        f"{source.dataset_id} {source.version}: {counted(len(problems), 'ready file')} changed "
+        "while being read",
         problems=problems,
         untouched="the files were left as they are",
         hint="run the same command again: it makes the files again from the native files",
@@ -296,7 +296,7 @@ def _fetch(
     if sample is None:
         try:
             plan = make_plan(descriptor, home, mirrors=mirrors)
-            log(f"fetching {name}: {len(plan.files)} files, {plan.total_bytes:,} bytes")
+            log(f"fetching {name}: {counted(len(plan.files), 'file')}, {plan.total_bytes:,} bytes")
             return fetch(plan, log=log, progress=progress)
         except FetchError as error:
             if type(error) in {FetchError, ListingError}:  # others are not about the network

@@ -46,6 +46,7 @@ from sciml_data.formats.earthquake.events import (
     no_events,
 )
 from sciml_data.formats.earthquake.scedc import read_scedc, read_scsn
+from sciml_data.progress import counted
 
 COMCAT_NUMBERS = ("latitude", "longitude", "depth", "mag")
 COMCAT_WORDS = ("time", "magType", "net", "id", "updated", "type", "status")
@@ -114,7 +115,7 @@ def read_catalogue(
         problems.append(Problem("empty", root.name, "no event in any file"))
     if problems:
         raise NativeFormatError(
-            f"native files of an earthquake catalogue: {len(problems)} problems",
+            f"native files of an earthquake catalogue: {counted(len(problems), 'problem')}",
             problems=problems,
             untouched="nothing was converted",
             hint="`sciml-data verify` compares the files with the published ones",

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from sciml_data.errors import Problem, SciMLDataError
 from sciml_data.home import read_json, write_atomically
-from sciml_data.progress import Log
+from sciml_data.progress import Log, counted
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.registry.manifest import Entry
 from sciml_data.transfer.protocols.annex import git, git_succeeds, run_batch
@@ -144,7 +144,9 @@ def register_addresses(repository: Path, wanted: set[Address], *, name: str, log
                 (f"{key} {url}" for key, url in sorted(addresses)),
                 _progress_log(f"{name}: addresses {what}", len(addresses), log),
             )
-            changes.append(f"{len(addresses)} addresses {what}{_hosts(addresses)}")
+            changes.append(
+                f"{counted(len(addresses), 'address', 'addresses')} {what}{_hosts(addresses)}"
+            )
     if changes:
         write_atomically(path, "".join(f"{key}\t{url}\n" for key, url in sorted(wanted)))
     return changes

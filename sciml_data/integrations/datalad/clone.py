@@ -19,7 +19,7 @@ from pathlib import Path
 from sciml_data.errors import CallError, FetchError, Problem, SciMLDataError, VerificationError
 from sciml_data.integrations.datalad.annex import key_problem
 from sciml_data.integrations.datalad.repository import FOLDER, ordinary_names
-from sciml_data.progress import Meter, Progress
+from sciml_data.progress import Meter, Progress, counted
 from sciml_data.registry.descriptor import MANIFEST_NAME, Descriptor
 from sciml_data.registry.manifest import Entry, Manifest, lstat_inside
 from sciml_data.transfer.download.partial_file import hash_like, hash_mismatch
@@ -168,7 +168,7 @@ def _failure(descriptor: Descriptor, root: Path, problems: list[Problem]) -> Sci
     native = descriptor.manifest.by_path if descriptor.manifest else {}
     changed = [p.place for p in problems if p.kind == CHANGED and p.place in native]
     return VerificationError(
-        f"{name}: {len(problems)} files of the clone {root} differ from the manifest",
+        f"{name}: the clone {root} differs from the manifest in {counted(len(problems), 'file')}",
         problems=sorted(problems, key=lambda problem: (problem.place, problem.kind)),
         untouched="nothing was changed",
         hint=f"git -C {root} annex fsck {changed[0]}, then datalad get, fetches a file again"

@@ -45,7 +45,7 @@ from sciml_data.integrations.datalad.repository import (
     weak_note,
     write_commit,
 )
-from sciml_data.progress import Log
+from sciml_data.progress import Log, counted
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     MANIFEST_NAME,
@@ -131,7 +131,7 @@ def sha256_from_home(home: Home, log: Log) -> HashLookup:
             if same_kind == entry.hash:
                 hashes[entry.path] = sha256
         name = f"{descriptor.dataset} {descriptor.version}"
-        log(f"{name}: sha256 of {len(hashes)} of {len(others)} files were computed in the home")
+        log(f"{name}: the home has the sha256 of {len(hashes)} of {counted(len(others), 'file')}")
         return hashes
 
     return lookup
@@ -366,7 +366,9 @@ def _commit_version(
         git(repository, "update-ref", MAIN, commit)
     if not is_new:
         return []
-    return ["description updated" if is_tagged else f"version {version}: {len(files)} files"]
+    return [
+        "description updated" if is_tagged else f"version {version}: {counted(len(files), 'file')}"
+    ]
 
 
 def _check_same_manifest(repository: Path, descriptor: Descriptor) -> None:

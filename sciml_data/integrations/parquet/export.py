@@ -24,7 +24,7 @@ from sciml_data.integrations.parquet.card import write_card
 from sciml_data.integrations.parquet.croissant import write_croissant
 from sciml_data.integrations.parquet.plan import Config, Shard, about, plan_configs
 from sciml_data.metadata import facts_of
-from sciml_data.progress import Log, Meter, Progress
+from sciml_data.progress import Log, Meter, Progress, counted
 from sciml_data.registry.stages import Converted
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _complete_files(folder: Path, shards: Sequence[Shard], files: dict[str, Any]
         complete.add(shard.path)
     if problems:
         raise VerificationError(
-            f"{len(problems)} files of the export in {folder} were changed",
+            f"the export in {folder} was changed: {counted(len(problems), 'file')}",
             problems=problems,
             untouched="nothing was written",
             hint="remove these files, and export again",

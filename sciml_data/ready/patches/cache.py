@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciml_data.errors import ConversionError, Problem
+from sciml_data.progress import counted
 
 Columns = dict[str, NDArray[np.generic]]  # each has a row for each file
 STAT_THREADS = 16  # a network file system answers many requests at once
@@ -58,7 +59,7 @@ def stat_files(paths: Sequence[Path]) -> FileStats:
     problems = [result for result in results if isinstance(result, Problem)]
     if problems:
         raise ConversionError(
-            f"{len(problems)} ready files cannot be read",
+            f"cannot read {counted(len(problems), 'ready file')}",
             problems=problems,
             untouched="nothing was changed",
             hint="convert the dataset again: sciml-data convert ID",

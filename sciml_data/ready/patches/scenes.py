@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from sciml_data.errors import CallError, ConversionError, Problem, nearest
 from sciml_data.formats.hdf5_files import open_hdf5, open_remote
 from sciml_data.formats.slstr_hdf5 import EPOCH
+from sciml_data.progress import counted
 from sciml_data.ready.folder import chunk_indexes, shards_of_split
 from sciml_data.ready.patches.cache import Columns, FileStats, load_rows, save_rows, stat_files
 from sciml_data.ready.streaming.streamed import Streamed
@@ -310,7 +311,8 @@ def _read_headers(
             by_layout.setdefault(_dump_layouts(header.layouts), []).append((number, header))
     if problems:
         raise ConversionError(
-            f"ready files cannot be used: {len(problems)} problems in {len(numbers)} files",
+            f"ready files cannot be used: {counted(len(problems), 'problem')} in "
+            f"{counted(len(numbers), 'file')}",
             problems=problems,
             untouched="nothing was changed",
             hint="convert the dataset again: sciml-data convert ID --again",
@@ -394,7 +396,7 @@ def _streamed(source: Streamed, paths: Sequence[Path], split: Sequence[str]) -> 
             headers[line.path] = _remote_header(index["refs"], index["skipped"])
     if missing := sorted(wanted.keys() - headers.keys()):
         raise ConversionError(
-            f"{len(missing)} ready files are not in the chunk index",
+            f"the chunk index lacks {counted(len(missing), 'ready file')}",
             problems=[Problem("index", name, "has no line in the index") for name in missing],
             untouched="nothing was read",
             hint="the curator makes the index again: sciml-data pin ID --ready",

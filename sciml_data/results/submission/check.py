@@ -33,6 +33,7 @@ from sciml_data.bench.scoring.predictions import load_predictions, value_problem
 from sciml_data.bench.scoring.stored_file import MAX_FILE_BYTES
 from sciml_data.errors import JsonError, Problem, RecordError, SciMLDataError
 from sciml_data.home import parse_json, read_small_file, why_not_plain
+from sciml_data.progress import counted
 from sciml_data.registry.layout import Registry
 from sciml_data.registry.manifest import hash_file
 from sciml_data.results.board.summary import STATES
@@ -134,7 +135,7 @@ def check_submission(
     records = [layout.record_name(number) for number in tree.records]
     can_be_marked = why_not_plain(tree.root / layout.VERIFICATION) in {"", "no such file"}
     if not why_not_plain(tree.root / layout.MANIFEST) and records and can_be_marked:
-        outcome = (not problems, f"{len(problems)} problems")
+        outcome = (not problems, counted(len(problems), "problem"))
         verification.mark(tree.root, "submit check", dict.fromkeys(records, outcome))
     return Verdict(
         folder="/".join(tree.root.parts[-4:]),

@@ -33,6 +33,7 @@ from sciml_data.bench.scoring.metrics import row_key
 from sciml_data.bench.task.task import Task
 from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.home import why_not_plain
+from sciml_data.progress import counted
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board.summary import STATES
 from sciml_data.results.submission import layout, verification
@@ -169,7 +170,7 @@ def compare_run(root: Path, run: Path, *, tolerance: float = TOLERANCE) -> list[
     message = (
         f"run {other['run_id']}, seed {other['seeds']['seed']}, commit {other['code']['commit']}, "
         f"{other['hardware']['host_processor_model_name']}; tolerance {tolerance:g}; "
-        f"{len(problems)} problems"
+        f"{counted(len(problems), 'problem')}"
     )
     records = [layout.record_name(number) for number in tree.records]
     verification.mark(tree.root, "submit compare", dict.fromkeys(records, (not problems, message)))

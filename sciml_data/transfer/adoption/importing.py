@@ -363,8 +363,8 @@ def _check_space(missing: Sequence[LocalFile], staging: DatasetFolder) -> None:
     free = shutil.disk_usage(staging.root).free
     if need > free:
         raise NoSpaceError(
-            f"copies of {len(missing)} files need {format_bytes(need)} ({need} bytes), and the "
-            f"disk of {staging.root} has {format_bytes(free)} free ({free} bytes)",
+            f"copies of {counted(len(missing), 'file')} need {format_bytes(need)} ({need} bytes), "
+            f"and the disk of {staging.root} has {format_bytes(free)} free ({free} bytes)",
             untouched="nothing was adopted",
             hint="without --copy no room is needed if the files are on the file system of the "
             "home; else make room, or use another folder with --home",
@@ -396,7 +396,8 @@ def _failure(descriptor: Descriptor, root: Path, problems: Sequence[Problem]) ->
     has_unexpected = any(problem.kind == UNEXPECTED for problem in problems)
     skip = "; --ignore GLOB skips files that are not of the dataset"
     return VerificationError(
-        f"{root} differs from {descriptor.dataset} {descriptor.version} in {len(problems)} places",
+        f"{root} differs from {descriptor.dataset} {descriptor.version} in "
+        f"{counted(len(problems), 'place')}",
         problems=problems,
         done="unchanged files that were read are not read again by the next call",
         untouched="nothing was adopted",

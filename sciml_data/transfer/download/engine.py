@@ -26,7 +26,7 @@ from sciml_data.errors import (
     full_disk,
 )
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Log, Meter, Progress, format_bytes
+from sciml_data.progress import Log, Meter, Progress, counted, format_bytes
 from sciml_data.registry.manifest import READ_BLOCK_BYTES, unsafe_because
 from sciml_data.registry.stages import Fetched, Plan, PlannedFile
 from sciml_data.transfer.download.local_files import (
@@ -213,7 +213,7 @@ class _FetchCall:
         for source in sorted({self.plan.copies[file.path].source for file in taken}):
             files = [file for file in taken if self.plan.copies[file.path].source == source]
             size = format_bytes(sum(file.size_bytes for file in files))
-            self.log(f"taken from {source}: {len(files)} file{'s' * (len(files) != 1)}, {size}")
+            self.log(f"taken from {source}: {counted(len(files), 'file')}, {size}")
 
     def _download(self, missing: Sequence[PlannedFile], cache: StatCache, range_bytes: int) -> None:
         """Download the missing files, large ones first, so that none is left alone at the end."""
@@ -321,8 +321,8 @@ def _check_space(missing: Sequence[PlannedFile], folder: DatasetFolder) -> None:
     free = state.f_bavail * state.f_frsize
     if need > free:
         raise NoSpaceError(
-            f"{len(missing)} files need {format_bytes(need)} more ({need} bytes), and the disk of "
-            f"{folder.root} has {format_bytes(free)} free ({free} bytes)",
+            f"no room for {counted(len(missing), 'file')}: {format_bytes(need)} ({need} bytes) "
+            f"needed, {format_bytes(free)} ({free} bytes) free on the disk of {folder.root}",
             untouched="nothing was fetched",
             hint="make room, use another folder with --home, or fetch a part with --include GLOB",
         )
@@ -346,11 +346,11 @@ def _failure(plan: Plan, problems: Sequence[Problem]) -> FetchError:
     mirrors = dict.fromkeys(names.of(url) for file in plan.files for url in file.urls)
     problems = sorted(problems, key=lambda problem: problem.place)
     return FetchError(
-        f"{len(failed)} of {len(plan.files)} files of {descriptor.dataset} {descriptor.version} "
-        f"could not be fetched; mirrors tried: {', '.join(mirrors) or 'none'}",
+        f"{len(failed)} of {counted(len(plan.files), 'file')} of {descriptor.dataset} "
+        f"{descriptor.version} could not be fetched; mirrors tried: {', '.join(mirrors) or 'none'}",
         problems=problems,
         summary=_summary(problems),
-        done=f"{len(plan.files) - len(failed)} files are in {plan.folder.native}",
+        done=f"{plan.folder.native} has {counted(len(plan.files) - len(failed), 'file')}",
         untouched="partly downloaded files are kept, and the same command resumes them",
         hint="without a network, name a folder or server that has the files: "
         f"sciml-data get {descriptor.dataset} --version {descriptor.version} --mirror file:DIR",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sciml_data.errors import ListingError, Problem, UpstreamChangedError
 from sciml_data.home import DatasetFolder
-from sciml_data.progress import Log
+from sciml_data.progress import Log, counted
 from sciml_data.registry.descriptor import Descriptor, Mirror
 from sciml_data.transfer.listing.listing import (
     Listing,
@@ -148,7 +148,7 @@ def _acceptance(descriptor: Descriptor, answer: MirrorAnswer, stored: Listing | 
     if stored is not None:
         how = f"as first listed on {stored.listed}"
     return (
-        f"mirror {answer.place.name} lists {len(answer.files)} files, "
+        f"mirror {answer.place.name} lists {counted(len(answer.files), 'file')}, "
         f"{sum(answer.sizes.values())} bytes, {how}"
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from sciml_data.errors import ListingError, Problem
 from sciml_data.home import write_atomically
+from sciml_data.progress import counted
 from sciml_data.registry.manifest import match_paths
 from sciml_data.transfer.protocols.s3 import etag_hash
 
@@ -151,7 +152,7 @@ def deviations(
         if (count := wanted.get("count", len(paths))) != len(paths):
             missing = sorted(set(match_paths([glob], known)) - set(paths))
             sentences.append(
-                f"{glob}: {count} files expected, {len(paths)} listed"
+                f"{glob}: {counted(count, 'file')} expected, {len(paths)} listed"
                 + (f"; missing: {join_names(missing)}" if missing and len(paths) < count else "")
             )
         size = wanted.get("bytes_each")

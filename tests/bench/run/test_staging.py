@@ -129,7 +129,7 @@ def test_a_failure_with_unchanged_files_is_not_renamed(source: Source) -> None:
 
 
 def test_a_change_is_noticed_at_the_end_even_if_nothing_failed(source: Source) -> None:
-    with pytest.raises(VerificationError, match="while they were read"), unchanged_data(source):
+    with pytest.raises(VerificationError, match="while being read"), unchanged_data(source):
         flip(path_of(source, "b.nc"))
 
 
@@ -153,10 +153,10 @@ def test_a_run_of_which_data_changed_is_recorded_as_failed(
 
     monkeypatch.setattr("sciml_data.bench.run.execution.train", train_and_flip)
 
-    with pytest.raises(VerificationError, match="while they were read"):
+    with pytest.raises(VerificationError, match="while being read"):
         run_once(replace(prepared, source=source), 0, home=home)
 
     (folder,) = all_runs(home)
     record = load_record(folder)
     assert record["status"] == "failed"
-    assert "changed while they were read" in record["reason"]
+    assert "changed while being read" in record["reason"]

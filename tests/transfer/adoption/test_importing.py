@@ -180,7 +180,7 @@ def test_an_unpinned_folder_that_is_not_as_expected_is_refused(
 
     assert [(one.kind, one.place, one.message) for one in error.value.problems] == [
         ("expected", "tiny", "train/*.bin: 10 bytes each expected; other sizes: train/1.bin (5)"),
-        ("expected", "tiny", "test/*.bin: 1 files expected, 0 listed"),
+        ("expected", "tiny", "test/*.bin: 1 file expected, 0 listed"),
         ("expected", "tiny", "between 21 and 21 bytes in all expected, 15 listed"),
         ("unexpected", "train/2.txt", "1 bytes, not a file of the dataset"),
     ]

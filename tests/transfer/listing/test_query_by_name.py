@@ -73,7 +73,7 @@ def test_a_file_that_is_gone_is_missed(
 ) -> None:
     (server.root / "pub/drug info").unlink()
 
-    with pytest.raises(ListingError, match="drug info: 1 files expected, 0 listed"):
+    with pytest.raises(ListingError, match="drug info: 1 file expected, 0 listed"):
         make_plan(descriptor, home, retry=RETRY)
 
 

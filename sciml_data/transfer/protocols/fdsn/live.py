@@ -17,7 +17,7 @@ from typing import Any
 from sciml_data import __version__
 from sciml_data.errors import FetchError, JsonError, Problem, printable
 from sciml_data.home import DatasetFolder, read_json, write_atomically
-from sciml_data.progress import Log, Progress
+from sciml_data.progress import Log, Progress, counted
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.stages import Fetched
 from sciml_data.transfer.protocols.fdsn.service import Clock, Service, ServiceError, find_services
@@ -159,8 +159,8 @@ def _log_reused(windows: Sequence[StoredWindow], now: datetime, log: Log) -> Non
     oldest = min(stored.retrieved for stored in windows)
     age = (now - oldest) // timedelta(days=1)
     log(
-        f"{len(windows)} windows are used again, {events} events; the oldest was retrieved "
-        f"{oldest:%Y-%m-%dT%H:%M:%SZ}, {age} days ago"
+        f"used again: {counted(len(windows), 'window')}, {counted(events, 'event')}; the oldest "
+        f"was retrieved {oldest:%Y-%m-%dT%H:%M:%SZ}, {counted(age, 'day')} ago"
     )
 
 
@@ -281,8 +281,9 @@ class PeriodFetch:
                 break
             changed = [each for each in windows if each in stale or self._has_changed(each)]
             self.log(
-                f"{totals['events']} events merged, {totals['counted_by_service']} counted by the "
-                f"service: {len(changed)} windows changed there and are fetched again"
+                f"merged {counted(totals['events'], 'event')}, {totals['counted_by_service']} "
+                f"counted by the service: {counted(len(changed), 'window')} changed there, "
+                "fetched again"
             )
             self.service.clock.sleep(CACHE_S)
             windows = self._fetch_again(changed, windows, totals["counted_by_service"])
