@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from sciml_data.errors import CallError, SciMLDataError, redacted
+from sciml_data.errors import CallError, NoSpaceError, SciMLDataError, redacted
 
 NAME, EMAIL = "sciml-data", "sciml-data@localhost"
 # Variables that point to another repository, when we run in one of its hooks
@@ -28,6 +29,8 @@ FOREIGN_VARIABLES = {
 # Settings of each call, because the user's configuration may differ.
 SETTINGS = ("core.autocrlf=false", "commit.gpgsign=false", "tag.gpgsign=false", "gc.auto=0")
 SHUTDOWN_S = 20.0  # git-annex commits to its own branch before it ends
+FULL_DISK_TEXT = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+MIN_FREE_BYTES = 64 * 2**10  # a commit of git needs more
 MAX_ERROR_LINES = 6  # last lines of a program's output in an error message
 
 
@@ -79,12 +82,13 @@ def run(command: Sequence[str], folder: Path, *, stdin: bytes = b"") -> bytes:
 
     Raises:
         ProgramError: the program failed.
+        NoSpaceError: it failed because the disk is full.
     """
     done = subprocess.run(  # noqa: S603 (arguments are ours, no shell)
         command, cwd=folder, env=environment(), input=stdin, capture_output=True, check=False
     )
     if done.returncode != 0:
-        raise ProgramError(_failure(command, folder, done.returncode, done.stderr or done.stdout))
+        raise _failure(command, folder, done.returncode, done.stderr or done.stdout)
     return done.stdout
 
 
@@ -122,7 +126,7 @@ def run_batch(
                 progress(count)
         if process.returncode != 0:
             errors.seek(0)
-            raise ProgramError(_failure(command, folder, process.returncode, errors.read()))
+            raise _failure(command, folder, process.returncode, errors.read())
 
 
 class Batch:
@@ -158,7 +162,7 @@ class Batch:
         if not answer:
             code = self._process.wait()
             self._errors.seek(0)
-            raise ProgramError(_failure(self._command, self._folder, code, self._errors.read()))
+            raise _failure(self._command, self._folder, code, self._errors.read())
         return answer.decode().rstrip("\n")
 
     def close(self) -> None:
@@ -186,12 +190,26 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def _failure(command: Sequence[str], folder: Path, code: int, output: bytes) -> str:
-    """Return a sentence about a program that failed, with the last lines of its output."""
+def _failure(command: Sequence[str], folder: Path, code: int, output: bytes) -> SciMLDataError:
+    """Return the error for a program that failed, with the last lines of its output."""
     name = " ".join([Path(command[0]).name, *_verb(command)])
     text = redacted(output.decode(errors="replace"))
+    if FULL_DISK_TEXT.search(text) or _free_bytes(folder) < MIN_FREE_BYTES:
+        return NoSpaceError(
+            f"no space left on the disk of {folder}: `{name}` failed",
+            untouched="repositories that were already complete are kept",
+            hint="free some space, then repeat the same command",
+        )
     lines = [line for line in text.splitlines() if line.strip()]
-    return "\n  ".join([f"`{name}` ended with {code} in {folder}", *lines[-MAX_ERROR_LINES:]])
+    return ProgramError(
+        "\n  ".join([f"`{name}` ended with {code} in {folder}", *lines[-MAX_ERROR_LINES:]])
+    )
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the free bytes of the folder's disk: git-annex does not always say that it is full."""
+    state = os.statvfs(next(place for place in (folder, *folder.parents) if place.exists()))
+    return state.f_bavail * state.f_frsize
 
 
 def _verb(command: Sequence[str]) -> list[str]:

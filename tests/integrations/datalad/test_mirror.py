@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli.mirror import command
-from sciml_data.errors import CallError, DescriptorError
+from sciml_data.errors import CallError, DescriptorError, NoSpaceError
 from sciml_data.home import Home
 from sciml_data.integrations import datalad
 from sciml_data.integrations.datalad.annex import annex_files, web_remotes
@@ -484,6 +484,26 @@ def test_publishing_that_was_killed_goes_on(tmp_path: Path, tiny: Descriptor) ->
 
     assert [one.is_new for one in published] == [False, False]
     assert sorted(path.name for path in to.iterdir()) == ["datasets.git", "tiny.git"]
+
+
+@pytest.mark.parametrize("kilobytes", [200, 300])
+def test_a_full_disk_is_named_and_the_same_call_resumes(
+    tmp_path: Path, tiny: Descriptor, kilobytes: int
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        with pytest.raises(NoSpaceError, match=f"no space left on the disk of {disk}"):
+            datalad.create_mirror(disk / "mirror", {"tiny": [tiny]})
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        datalad.create_mirror(disk / "mirror", {"tiny": [tiny]})
+
+        assert len(urls(disk / "mirror" / "tiny")) == len(FILES)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.slow
