@@ -526,18 +526,23 @@ def _check_keywords(
     if files and (sample or descriptor.live is not None):
         what = "a sample" if sample else f"the live version {name}"
         raise CallError(
-            f"{', '.join(files)} cannot be used with {what}: it is always complete",
+            f"{_options(files)} cannot be used with {what}: it is always complete",
             untouched="nothing was fetched",
         )
     if moments and (sample or descriptor.live is None):
         what = "a sample" if sample else name
         raise CallError(
-            f"{', '.join(moments)} cannot be used with {what}: its files are fixed",
+            f"{_options(moments)} cannot be used with {what}: its files are fixed",
             untouched="nothing was fetched",
             hint="a live version has a period: --version live",
         )
     if sample_set and not sample:
-        raise CallError("sample_set cannot be used without sample", untouched="nothing was fetched")
+        raise CallError("--sample-set needs --sample", untouched="nothing was fetched")
+
+
+def _options(keywords: Sequence[str]) -> str:
+    """Return keywords as they are typed on a command line."""
+    return ", ".join(f"--{keyword.replace('_', '-')}" for keyword in keywords)
 
 
 def _log_plan(plan: Plan, log: Log) -> None:

@@ -160,9 +160,8 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
     refused = [name for name in ("start", "end", "sample_set") if options.pop(name)]
     if sample or refused:
         names = ["sample"] * sample + refused
-        raise CallError(
-            f"--dry-run cannot be used with {', '.join(names)}", untouched="nothing was fetched"
-        )
+        typed = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise CallError(f"--dry-run cannot be used with {typed}", untouched="nothing was fetched")
     del options["jobs"], options["wait"]
     _print_plan(plan_dataset(dataset, **options), as_json=as_json)
 
