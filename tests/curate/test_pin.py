@@ -296,7 +296,7 @@ def test_etags_that_bytes_cannot_be_verified_against_are_not_pinned(registry: Re
 def test_a_folder_has_no_etags_to_pin(registry: Registry, tmp_path: Path) -> None:
     write_files(tmp_path / "served", FILES)
 
-    with pytest.raises(ListingError, match=r"4 of 4 files .* have no ETag"):
+    with pytest.raises(ListingError, match=r"4 of 4 files .* lack an ETag"):
         pin(registry, "--listing", "--mirror", f"file:{tmp_path / 'served'}")
 
 

@@ -70,7 +70,7 @@ def test_a_damaged_file_is_not_opened(converted: Converted, damage: Callable[[Pa
     open_and_close()
     damage(converted.root / FILE)
 
-    with pytest.raises(VerificationError, match=r"ready files of tevolop_socal 1\.0") as error:
+    with pytest.raises(VerificationError, match=r"tevolop_socal 1\.0: 1 ready file ") as error:
         open_and_close()
 
     kind = "missing" if damage is DAMAGE["remove"] else "changed"
