@@ -76,6 +76,7 @@ def test_a_number_of_things_is_counted_in_words(path: Path) -> None:
         for values in strings
         for number, noun in pairwise(values)
         if isinstance(number, ast.FormattedValue) and "len(" in ast.unparse(number.value)
-        if isinstance(noun, ast.Constant) and PLURAL.match(noun.value)
+        if isinstance(noun, ast.Constant) and isinstance(noun.value, str)
+        if PLURAL.match(noun.value)
     ]
     assert [text for text in found if not text.startswith(ALWAYS_MANY)] == []
