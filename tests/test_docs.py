@@ -9,7 +9,11 @@ from pathlib import Path
 import click
 import pytest
 
+from sciml_data.bench.task.task import load_task
 from sciml_data.cli import VERBS, group
+from sciml_data.registry.descriptor import load_descriptor
+from sciml_data.registry.expected import expected_bytes
+from sciml_data.registry.layout import find_registry
 from tests.support.paths import ROOT
 
 DOCUMENTS = sorted(
@@ -107,3 +111,19 @@ def test_the_readme_is_short_and_names_the_four_benchmarks() -> None:
     assert "pip install" in text.split("## ")[1]
     for name in ("tevolop", "uno", "cloudmask", "stemdl_classification"):
         assert f"](runners/{name}/README.md)" in text
+
+
+def test_the_readme_has_the_sizes_that_the_registry_has() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = r"^\| \[[\w-]+\]\(runners/(\w+)/README\.md\) \| (\d+) (GB|MB),"
+    rows = re.findall(row, text, re.MULTILINE)
+    registry = find_registry()
+    for benchmark, size, unit in rows:
+        task = load_task(registry.runner(benchmark))
+        version = load_descriptor(registry, task.dataset, task.version)
+        manifest = version.manifest
+        total = manifest.total_bytes if manifest else expected_bytes(version.expected)
+
+        assert total is not None
+        assert round(total / {"GB": 1e9, "MB": 1e6}[unit]) == int(size), benchmark
+    assert len(rows) == 4

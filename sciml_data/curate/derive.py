@@ -24,13 +24,14 @@ from sciml_data.errors import DescriptorError, Problem
 from sciml_data.formats import find_format, load_format, views_of
 from sciml_data.home import write_atomically
 from sciml_data.metadata.yaml_text import to_yaml
-from sciml_data.progress import counted
+from sciml_data.progress import counted, format_bytes
 from sciml_data.registry.descriptor import (
     DESCRIPTOR_NAME,
     Examined,
     descriptor_of,
     examine_descriptor,
 )
+from sciml_data.registry.expected import expected_bytes
 from sciml_data.registry.layout import LIVE, Registry
 from sciml_data.registry.manifest import Manifest, hash_file
 
@@ -343,9 +344,14 @@ def _replace_between(text: str, markers: tuple[str, str], lines: Sequence[str]) 
 
 
 def _size(version: Version) -> str:
-    if version.manifest is None:
-        return "live service" if version.document["sciml"]["trust"] == LIVE else "not pinned"
-    return f"{counted(len(version.manifest), 'file')}, {version.manifest.total_bytes / 1e6:,.1f} MB"
+    block = version.document["sciml"]
+    if version.manifest is not None:
+        count = counted(len(version.manifest), "file")
+        return f"{count}, {format_bytes(version.manifest.total_bytes)}"
+    if block["trust"] == LIVE:
+        return "live service"
+    expected = expected_bytes(block.get("expected", {}))
+    return "not pinned" if expected is None else f"about {format_bytes(expected)}, not pinned"
 
 
 def _left_over(

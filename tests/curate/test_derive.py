@@ -102,7 +102,7 @@ def test_the_readme_table_stands_between_its_markers(registry: Registry) -> None
     text = readme.read_text()
     assert text.startswith(f"# Ours\n\n{BEGIN}\n| dataset |")
     assert text.endswith(f"{END}\n\nafter\n")
-    row = "| [waves](datapackages/waves/README.md) | 1.0 | 2 files, 0.0 MB | CC0-1.0 | Heights of"
+    row = "| [waves](datapackages/waves/README.md) | 1.0 | 2 files, 3.4 kB | CC0-1.0 | Heights of"
     assert row in text
     assert "old" not in text
 
