@@ -16,7 +16,13 @@ from .record.runs import (
     stored_runs,
 )
 from .run.execution import prepare, run_once
-from .run.jobscript import Job, describe_time, write_job_script
+from .run.jobscript import (
+    Job,
+    describe_time,
+    last_step_options,
+    write_conversion_script,
+    write_job_script,
+)
 from .run.request import Request, check_names, check_outline, check_request
 from .run.rescoring import Difference, rescore
 from .run.staging import Sample, Source, stage
@@ -77,6 +83,7 @@ __all__ = [
     "is_first_worker",
     "is_own_model",
     "join_cluster",
+    "last_step_options",
     "load_predictions",
     "load_record",
     "load_runner",
@@ -103,6 +110,7 @@ __all__ = [
     "stage",
     "stored_runs",
     "with_own_model",
+    "write_conversion_script",
     "write_ids",
     "write_job_script",
     "write_split",

@@ -1,4 +1,4 @@
-"""`sciml-data sbatch`: write or submit the job script of a run under Slurm."""
+"""`sciml-data sbatch`: write or submit the job script of a run or a conversion under Slurm."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from sciml_data.errors import CallError
 
 # Options of `run` that the job script sets itself.
 DECIDED = {"nodes": "--nodes", "stage_only": "--stage-only", "as_json": "--json"}
+CONVERT = "convert"  # as the first word, instead of a benchmark
+# Options of `convert` that the job script sets itself, and of those that shares do not have.
+DECIDED_OF_CONVERT = {"share": "--share", "finish": "--finish", "as_json": "--json"}
+NOT_IN_SHARES = {"cluster": "--cluster", "again": "--again"}
+ONLY_OF_RUNS = {"nodes": 1, "ntasks_per_node": 1, "gpus_per_node": None}  # with their defaults
 
 
 @click.command(
@@ -31,9 +36,17 @@ Examples:
   sciml-data sbatch tevolop --array 0-9%2 --constraint a100 --mail-type END,FAIL --submit --dry-run
   sciml-data sbatch uno --dataset uno_ccle --sbatch-option exclusive --sbatch-option nice=100
   sciml-data sbatch tevolop --resume latest --nodes 2 --output job.sh
+  sciml-data sbatch convert cloud_slstr_ds1 --array 8 --cpus-per-task 4 --time 04:00:00 --submit
+  sciml-data sbatch convert cloud_slstr_ds1 --array 100%20 --mem 4G --output convert.sh
 """,
 )
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="BENCHMARK …")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="BENCHMARK … | convert DATASET …",
+)
 @click.option(
     "--nodes",
     metavar="N",
@@ -63,9 +76,9 @@ Examples:
 @click.option("--time", metavar="TIME", help="Time limit: HH:MM:SS, DAYS-HOURS or MINUTES.")
 @click.option(
     "--array",
-    metavar="SEEDS",
+    metavar="SEEDS|N",
     help="Seeds of a job array, a job for each: 0-4, or 0-4%2 for two at once. --seeds 0-4 "
-    "makes an array, too.",
+    "makes an array, too. With `convert`: the number of shares, a job for each: 8, or 8%4.",
 )
 @click.option("--partition", metavar="NAME", help="Partition (queue).")
 @click.option("--account", metavar="NAME", help="Account to charge.")
@@ -93,35 +106,141 @@ Examples:
 def command(
     words: tuple[str, ...], *, output: Path | None, submit: bool, dry_run: bool, **options: Any
 ) -> None:
-    """Write the job script that runs BENCHMARK under Slurm, or submit it.
+    """Write the job script that runs BENCHMARK or converts DATASET under Slurm, or submit it.
 
     All options of `sciml-data run` are accepted too. The script fetches and converts the data in
     its first task, then trains in all tasks. Several seeds are a job array. A requeued job resumes
     its run. Every node must be able to read the home and this installation.
-    """
-    from sciml_data.bench import Job, describe_time, write_job_script
 
-    given = _parsed(words)
-    options["array"] = _array(given, options["array"])
-    benchmark, run, name = _run_words(words, given, threads=options["cpus_per_task"])
-    script = write_job_script(benchmark, Job(**options), run, name=name)
+    With `convert`, all options of `sciml-data convert` are accepted. With --array N, a job array
+    converts N shares of the fetched files, and a job that depends on it completes the ready form;
+    --submit prints the numbers of both. What was finished before is kept.
+    """
+    from sciml_data.bench import describe_time
+
+    is_conversion = words[0] == CONVERT
+    script = (_conversion_script if is_conversion else _run_script)(words, options)
     if options["time"]:
         log(f"time limit: {describe_time(options['time'])}")
     if submit and not dry_run:
         if output is not None:
             print_or_write(script, output)
-        click.echo(_submit(script))
+        _submit_all(script, has_last_step=is_conversion and options["array"] is not None)
         return
     print_or_write(script, output)
     if output is not None:
         log(f"written: {output}")
 
 
-def _submit(script: str) -> str:
-    """Submit a script, and return the number of the job."""
+def _run_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
+    """Return the job script of a run."""
+    from sciml_data.bench import Job, write_job_script
+    from sciml_data.cli.run import command as run_command
+
+    given = _parsed("run", run_command, words)
+    options["array"] = _array(given, options["array"])
+    benchmark, run, name = _run_words(words, given, threads=options["cpus_per_task"])
+    return write_job_script(benchmark, Job(**options), run, name=name)
+
+
+def _conversion_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
+    """Return the job script of a conversion.
+
+    Raises:
+        CallError: there is no such dataset, or no format for it; or an option does not fit.
+    """
+    from sciml_data import describe
+    from sciml_data.bench import Job, write_conversion_script
+    from sciml_data.cli.convert import command as convert_command
+    from sciml_data.cli.convert import read_options
+    from sciml_data.formats import require_format
+    from sciml_data.home import find_home
+
+    given = _parsed(CONVERT, convert_command, words[1:])
+    _check_conversion(given, options)
+    read_options(given["given"])
+    home = find_home(given["home"])
+    descriptor = describe(given["dataset"], version=given["version"], registry=given["registry"])
+    require_format(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
+    own = [("--home", each) for each in (home.root, *home.shared)]
+    passed = _without([*words[1:]], {"--jobs", "--home", "--registry"})
+    command = [*_program(CONVERT, passed), *_registries(given)]
+    command += [str(word) for pair in own for word in pair]
+    return write_conversion_script(
+        given["dataset"], Job(**options), command, processes=given["jobs"]
+    )
+
+
+def _check_conversion(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Raise an error for options that do not fit a job that converts.
+
+    Args:
+        given: parameters of `convert`.
+        options: resources of the job.
+    """
+    _refuse_decided(given, DECIDED_OF_CONVERT)
+    unfit = [typed for name, typed in NOT_IN_SHARES.items() if given[name]]
+    if unfit and options["array"] is not None:
+        raise CallError(
+            f"--array cannot be used with {', '.join(unfit)}: a share is converted by its own job, "
+            "and keeps finished files when it is started again",
+            untouched="nothing was written",
+        )
+    if unfit := [name for name, default in ONLY_OF_RUNS.items() if options[name] != default]:
+        typed = ", ".join(f"--{name.replace('_', '-')}" for name in unfit)
+        raise CallError(
+            f"{typed} cannot be used with convert: a job that converts has one task without GPUs",
+            untouched="nothing was written",
+            hint="--array N makes N jobs, --cpus-per-task and --jobs set the processes of a job",
+        )
+
+
+def _refuse_decided(given: Mapping[str, Any], decided: Mapping[str, str]) -> None:
+    """Raise an error for options that the job script sets itself."""
+    if typed := [option for name, option in decided.items() if given[name]]:
+        raise CallError(
+            f"the job script sets {', '.join(typed)} itself",
+            untouched="nothing was written",
+        )
+
+
+def _program(verb: str, words: list[str]) -> list[str]:
+    """Return the words that start this installation."""
+    return [sys.executable, "-m", "sciml_data", verb, *words]
+
+
+def _registries(given: Mapping[str, Any]) -> list[str]:
+    """Return the options that name the registries of a call by absolute paths."""
+    from sciml_data.registry import named_folders
+
+    folders = named_folders(given["registry"])
+    return [str(word) for folder in folders for word in ("--registry", folder.resolve())]
+
+
+def _submit_all(script: str, *, has_last_step: bool) -> None:
+    """Submit a script, and its last step if it has one; print the numbers of the jobs."""
+    from sciml_data.bench import last_step_options
+
+    job = _submit(script)
+    click.echo(job)
+    if has_last_step:
+        last = _submit(script, *last_step_options(job), submitted=f"job {job} was submitted")
+        click.echo(last)
+        log(f"job {job} converts the shares, job {last} completes the ready form afterwards")
+
+
+def _submit(script: str, *options: str, submitted: str = "nothing was submitted") -> str:
+    """Submit a script, and return the number of the job.
+
+    Args:
+        script: its text.
+        options: of sbatch, which override those in the script.
+        submitted: what was submitted before, for an error.
+    """
     try:
-        done = subprocess.run(
-            ["sbatch", "--parsable"],  # noqa: S607 - the cluster's own, on the user's path
+        done = subprocess.run(  # noqa: S603
+            # The cluster's own program, on the user's path; the options are ours.
+            ["sbatch", "--parsable", *options],  # noqa: S607
             input=script,
             capture_output=True,
             text=True,
@@ -130,27 +249,23 @@ def _submit(script: str) -> str:
     except OSError as error:
         raise CallError(
             f"sbatch cannot be started: {error.strerror}",
-            untouched="nothing was submitted",
+            untouched=submitted,
             hint="on a computer with Slurm: sbatch FILE, with the FILE of --output",
         ) from error
     if done.returncode:
-        raise CallError(
-            f"sbatch refuses the job: {done.stderr.strip()}", untouched="nothing was submitted"
-        )
+        raise CallError(f"sbatch refuses the job: {done.stderr.strip()}", untouched=submitted)
     return done.stdout.strip().partition(";")[0]  # of several clusters, the name follows
 
 
-def _parsed(words: tuple[str, ...]) -> dict[str, Any]:
-    """Return the parameters of `run`; a wrong option is reported with the usage of `sbatch`."""
-    from sciml_data.cli.run import command as run_command
-
+def _parsed(verb: str, command: click.Command, words: tuple[str, ...]) -> dict[str, Any]:
+    """Return the parameters of a verb; a wrong option is reported with the usage of `sbatch`."""
     context = click.get_current_context()
     try:
-        return run_command.make_context("sciml-data run", list(words)).params
+        return command.make_context(f"sciml-data {verb}", list(words)).params
     except click.NoSuchOption as error:
         known = {
             name
-            for each in (context.command, run_command)
+            for each in (context.command, command)
             for param in each.get_params(context)
             for name in param.opts
         }
@@ -189,13 +304,8 @@ def _run_words(
     """
     from sciml_data.bench import check_names
     from sciml_data.cli.run import read_request
-    from sciml_data.registry import named_folders
 
-    if decided := [word for name, word in DECIDED.items() if given[name]]:
-        raise CallError(
-            f"the job script sets {', '.join(decided)} itself",
-            untouched="nothing was written",
-        )
+    _refuse_decided(given, DECIDED)
     if given["help_settings"]:
         raise CallError(
             "--help-settings prints and does not run",
@@ -210,10 +320,9 @@ def _run_words(
         own.append(("--runs", home.runs_root))
     if resumed:  # `latest` would mean another run once the job has begun
         own.append(("--resume", resumed.name))
-    own += [("--registry", folder.resolve()) for folder in named_folders(given["registry"])]
-    passed = _without([*words], {"--name", "--seeds", *(option for option, _ in own)})
-    run = [sys.executable, "-m", "sciml_data", "run", *passed]
-    run += [str(word) for pair in own for word in pair]
+    own_options = {"--name", "--seeds", "--registry", *(option for option, _ in own)}
+    run = _program("run", _without([*words], own_options))
+    run += [*(str(word) for pair in own for word in pair), *_registries(given)]
     if threads and not given["threads"]:
         run += ["--threads", str(threads)]
     return benchmark, run, "" if given["resume"] else given["name"]

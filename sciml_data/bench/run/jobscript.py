@@ -1,6 +1,7 @@
-"""Write the job script for a benchmark's run under Slurm. Nothing is submitted.
+"""Write the job script for a benchmark's run or a conversion under Slurm. Nothing is submitted.
 
 Several seeds are a job array: Slurm starts a job for each seed, with the seed as its task number.
+So are the shares of a conversion; task 0 of the same script is its last step.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from sciml_data.errors import CallError, Problem
 
@@ -19,6 +20,7 @@ OPTION = re.compile(r"([a-z][a-z0-9-]*)(?:=(.+))?", re.DOTALL)
 # Time limits as sbatch(1) reads them: minutes, with seconds, with hours; or days and hours.
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 MIN_TIME_S, MAX_TIME_S = 60, 366 * 86400  # outside, the limit is a mistake of the user
+SHARES = re.compile(r"(?P<count>[1-9]\d{0,4})(?P<limit>%[1-9]\d*)?")
 ARRAY = re.compile(r"(?P<tasks>\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)(?:%\d+)?")
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -28,7 +30,8 @@ class Job:
     """The resources that a job requests, as sbatch(1) names them; None is the cluster's default.
 
     Attributes:
-        array: the seeds, as `0-4`, `0,2,5`, or `0-4%2` for at most two jobs at once.
+        array: the seeds, as `0-4`, `0,2,5`, or `0-4%2` for at most two jobs at once. Of a
+            conversion: the number of shares, as `8`, or `8%4` for at most four at once.
         more: further options of sbatch, as `name=value` or `name`.
     """
 
@@ -64,15 +67,13 @@ def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str 
         CallError: a value is not one that sbatch accepts, or GPUs cannot be divided among tasks.
     """
     _check(job)
-    cpus = f" --cpus-per-task={job.cpus_per_task}" if job.cpus_per_task else ""
+    cpus = _cpus(job)
     gpus = ""
     if job.gpus_per_node and job.ntasks_per_node > 1:
         gpus = f" --gpus-per-task={job.gpus_per_node // job.ntasks_per_node}"
     command = " ".join(map(shlex.quote, run))
     lines = [
-        "#!/usr/bin/env bash",
-        *(f"#SBATCH --{line}" for line in _directives(benchmark, job)),
-        f"# Written by `sciml-data sbatch {benchmark}`. All nodes must share the folder of --home.",
+        *_head(benchmark, benchmark, job),
         "set -euo pipefail",
         "",
         f"run=({command})",
@@ -86,6 +87,67 @@ def write_job_script(benchmark: str, job: Job, run: Sequence[str], *, name: str 
         f'"${{run[@]}}" --nodes {job.nodes}{_own_words(job, name)}',
     ]
     return "\n".join(lines) + "\n"
+
+
+def write_conversion_script(
+    dataset: str, job: Job, convert: Sequence[str], *, processes: int | None = None
+) -> str:
+    """Return the text of the job script of a conversion.
+
+    With `job.array`, the script is submitted twice: for the shares, and with the options of
+    `last_step_options` for the step that completes the ready form.
+
+    Args:
+        dataset: its id, for the name of the job.
+        job: resources of each job.
+        convert: words of the command that converts, including `--home`; without `--jobs`.
+        processes: that convert in a job; None are as many as `job.cpus_per_task`.
+
+    Raises:
+        CallError: a value is not one that sbatch accepts.
+    """
+    shares = SHARES.fullmatch(job.array or "1")
+    if shares is None:
+        raise CallError(
+            f"--array {job.array!r} is not a number of shares: 8, or 8%4 for four at once",
+            untouched="nothing was written",
+        )
+    if job.array:
+        job = replace(job, array=f"1-{shares['count']}{shares['limit'] or ''}")
+    _check(job)
+    processes = processes or job.cpus_per_task or 1
+    jobs = f" --jobs {processes}" if processes > 1 else ""
+    srun = f'srun --ntasks=1{_cpus(job)} "${{convert[@]}}"'
+    lines = _head(f"convert-{dataset}", f"convert {dataset}", job)
+    command = ["set -euo pipefail", "", f"convert=({' '.join(map(shlex.quote, convert))})", ""]
+    if not job.array:
+        command += ["# Requeued, it keeps the files that are finished.", srun + jobs]
+        return "\n".join([*lines, *command]) + "\n"
+    lines += [
+        "# It is submitted twice: for the shares, and for the last step, which needs all of them:",
+        "#     job=$(sbatch --parsable FILE)",
+        f"#     sbatch {' '.join(last_step_options('${job%%;*}'))} FILE",
+        *command,
+        "# A share that is started again keeps the files that it made. Task 0 is the last step.",
+        'if [ "${SLURM_ARRAY_TASK_ID}" -eq 0 ]; then',
+        "    step=(--finish)",
+        "else",
+        f'    step=(--share "${{SLURM_ARRAY_TASK_ID}}/{shares["count"]}"{jobs})',
+        "fi",
+        f'{srun} "${{step[@]}}"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def last_step_options(job: str) -> list[str]:
+    """Return the options of sbatch for the last step of a conversion in shares.
+
+    If a share fails, the last step is removed from the queue instead of waiting for ever.
+
+    Args:
+        job: number of the array's job.
+    """
+    return ["--array=0", f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes"]
 
 
 def describe_time(text: str) -> str:
@@ -102,6 +164,19 @@ def describe_time(text: str) -> str:
     return " ".join(words)
 
 
+def _head(name: str, words: str, job: Job) -> list[str]:
+    """Return the first lines of a script: the options of sbatch, and where it comes from."""
+    return [
+        "#!/usr/bin/env bash",
+        *(f"#SBATCH --{line}" for line in _directives(name, job)),
+        f"# Written by `sciml-data sbatch {words}`. All nodes must share the folder of --home.",
+    ]
+
+
+def _cpus(job: Job) -> str:
+    return f" --cpus-per-task={job.cpus_per_task}" if job.cpus_per_task else ""
+
+
 def _own_words(job: Job, name: str | None) -> str:
     """Return the seed and the name of the run, for the shell of the job."""
     seed = ' --seed "${SLURM_ARRAY_TASK_ID}"' if job.array else ""
@@ -113,11 +188,11 @@ def _own_words(job: Job, name: str | None) -> str:
     return " --name " + ('"slurm-${SLURM_JOB_ID}"' if name is None else shlex.quote(name))
 
 
-def _directives(benchmark: str, job: Job) -> Iterator[str]:
+def _directives(name: str, job: Job) -> Iterator[str]:
     """Yield the options of sbatch, as `name=value`."""
-    yield f"job-name=sciml-{benchmark}"
-    for name, value in _values(job).items():
-        yield f"{name}={value}"
+    yield f"job-name=sciml-{name}"
+    for option, value in _values(job).items():
+        yield f"{option}={value}"
     yield "requeue"
     yield "open-mode=append"
     yield from job.more  # last, so that `no-requeue` overrides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -219,3 +220,112 @@ def test_help_has_examples() -> None:
 
     assert command is not None
     assert "sciml-data sbatch" in (command.epilog or "")
+
+
+def convert(*words: str) -> Result:
+    return CliRunner().invoke(group, ["sbatch", "convert", *words])
+
+
+def steps_of(script: str, task: int, folder: Path) -> list[str]:
+    """Return the words of the command that a task of the array would run."""
+    stand_in = f'srun() {{ printf "%s\\n" "$@"; }}\nSLURM_ARRAY_TASK_ID={task}\n'
+    done = subprocess.run(
+        ["bash"], input=stand_in + script, capture_output=True, text=True, check=True, cwd=folder
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_conversion_in_shares_is_an_array_with_a_last_step(tmp_path: Path) -> None:
+    result = convert(
+        "cloud_slstr_ds1", "--array", "8%4", "--cpus-per-task", "4", "--set", "compression=gzip",
+        "--home", str(tmp_path), "--time", "04:00:00",
+    )  # fmt: skip
+
+    assert {"array=1-8%4", "cpus-per-task=4", "job-name=sciml-convert-cloud_slstr_ds1"} <= (
+        directives(result)
+    )
+    share, last = (steps_of(result.stdout, task, tmp_path) for task in (3, 0))
+    assert share[-4:] == ["--share", "3/8", "--jobs", "4"]
+    assert last[-1] == "--finish"
+    for words in (share, last):
+        assert words[:2] == ["--ntasks=1", "--cpus-per-task=4"]
+        assert words[3:8] == ["-m", "sciml_data", "convert", "cloud_slstr_ds1", "--set"]
+        assert words[words.index("--home") + 1] == str(tmp_path)
+    assert "#     sbatch --array=0 --dependency=afterok:" in result.stdout
+
+
+def test_a_conversion_without_array_is_one_job(tmp_path: Path) -> None:
+    result = convert("cloud_slstr_ds1", "--jobs", "2", "--cpus-per-task", "8", "--sample")
+
+    assert not any(line.startswith("array=") for line in directives(result))
+    words = steps_of(result.stdout, 1, tmp_path)
+    assert words[-2:] == ["--jobs", "2"]
+    assert words.count("--jobs") == 1
+    assert not {"--share", "--finish"} & {*words}
+
+
+SBATCH = """#!/usr/bin/env bash
+echo "$@" >> {log}
+cat >> {log}
+echo "$(( $(grep -c ^--parsable {log}) + 40 ));cluster"
+"""
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_submitting_shares_submits_the_printed_script_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    log, program = tmp_path / "log", tmp_path / "sbatch"
+    end = '[[ "$*" != *afterok* ]] || exit 1\n' if refused else ""
+    program.write_text(SBATCH.format(log=log) + end)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    words = ("cloud_slstr_ds1", "--array", "8", "--home", str(tmp_path), "--submit")
+
+    shown = convert(*words, "--dry-run").stdout
+    assert not log.exists()
+    result = convert(*words)
+
+    last = "--parsable --array=0 --dependency=afterok:41 --kill-on-invalid-dep=yes"
+    assert log.read_text() == f"--parsable\n{shown}{last}\n{shown}"
+    assert result.stdout.split() == (["41"] if refused else ["41", "42"])
+    if refused:
+        assert isinstance(result.exception, CallError)
+        assert "job 41 was submitted" in str(result.exception)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="apt-get install shellcheck")
+@pytest.mark.parametrize("array", [(), ("--array", "8")])
+def test_shellcheck_finds_nothing_in_a_conversion(tmp_path: Path, array: tuple[str, ...]) -> None:
+    path = tmp_path / "job.sh"
+
+    convert("cloud_slstr_ds1", "--home", "a b", "--output", str(path), *array)
+
+    subprocess.run(["shellcheck", str(path)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cloud_slst", "--array", "8"], "did you mean"),
+        (["cloud_slstr_ds1", "--array", "0-4"], "not a number of shares"),
+        (["cloud_slstr_ds1", "--array", "8", "--again"], "cannot be used with --again"),
+        (["cloud_slstr_ds1", "--array", "8", "--cluster", "a:1"], "cannot be used with --cluster"),
+        (["cloud_slstr_ds1", "--share", "1/8"], "sets --share itself"),
+        (["cloud_slstr_ds1", "--finish"], "sets --finish itself"),
+        (["cloud_slstr_ds1", "--nodes", "2"], "--nodes cannot be used with convert"),
+        (
+            ["cloud_slstr_ds1", "--gpus-per-node", "1"],
+            "--gpus-per-node cannot be used with convert",
+        ),
+        (["cloud_slstr_ds1", "--set", "compression"], "is not KEY=VALUE"),
+        (["cloud_slstr_ds1", "--array", "8", "--time", "2h"], "not a time limit"),
+        (["inelastic_ds1"], "no format reads"),
+    ],
+)
+def test_a_wrong_call_of_a_conversion_writes_nothing(words: list[str], message: str) -> None:
+    result = convert(*words)
+
+    assert isinstance(result.exception, SciMLDataError)
+    assert message in str(result.exception)
+    assert result.stdout == ""
