@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Sequence
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sciml_data.errors import CallError, ConversionError, Problem
-from sciml_data.ready.shards import QUEUED_PER_WORKER, ShardTask, WorkerPool
+from sciml_data.ready.shards import (
+    QUEUED_PER_WORKER,
+    SOFTWARE,
+    UNSEEN,
+    MadeShard,
+    ShardTask,
+    WorkerPool,
+    make_shard,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,7 +31,8 @@ if TYPE_CHECKING:
 SCHEDULER_TIMEOUT_S = 5
 WORKERS_TIMEOUT_S = 60  # a batch system may take a while to start the first worker
 UNTOUCHED = "nothing was converted"
-SOFTWARE = ("sciml_data", "numpy", "xarray", "h5py", "h5netcdf")  # bytes depend on their versions
+COUNT_EVERY_S = 5.0  # a question to the scheduler; a shard takes about a second
+PACKAGES = ("sciml_data", "numpy", "xarray", "h5py", "h5netcdf")  # bytes depend on their versions
 
 
 @contextmanager
@@ -39,9 +51,8 @@ def open_cluster(address: str, task: ShardTask) -> Iterator[WorkerPool]:
     try:
         _wait_for_workers(client, address)
         _check_workers(client, task)
-        threads = sum(client.nthreads().values())
         with client.get_executor(pure=False) as executor:
-            yield WorkerPool(executor, threads * QUEUED_PER_WORKER)
+            yield WorkerPool(executor, _Threads(client), partial(make_checked, ours=software()))
     finally:
         client.close()
 
@@ -52,8 +63,48 @@ def software() -> dict[str, str]:
 
     import h5py
 
-    versions = {name: str(importlib.import_module(name).__version__) for name in SOFTWARE}
+    versions = {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
     return versions | {"HDF5": h5py.version.hdf5_version}
+
+
+class _Threads:
+    """Counts the threads of a cluster from time to time; a batch system adds workers later."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._count = int(sum(client.nthreads().values()))
+        self._counted_s = time.monotonic()
+
+    def __call__(self) -> int:
+        """Return how many shards the scheduler gets at a time."""
+        if time.monotonic() - self._counted_s > COUNT_EVERY_S:
+            with suppress(OSError, TimeoutError):  # a dead scheduler shows in the results
+                self._count = sum(self._client.nthreads().values()) or self._count
+            self._counted_s = time.monotonic()
+        return self._count * QUEUED_PER_WORKER
+
+
+def make_checked(task: ShardTask, ours: Mapping[str, str]) -> MadeShard:
+    """Make a ready file if this process has the same software; runs on a worker.
+
+    The workers are checked before the conversion, but others may join the cluster later.
+
+    Args:
+        task: the ready file.
+        ours: `software` of the process that converts.
+
+    Raises:
+        ConversionError: this worker has other software, or does not see the folders.
+    """
+    if problems := _software_problems(f"worker on {socket.gethostname()}", software(), ours):
+        raise ConversionError(
+            "a worker that joined the cluster would not make the same files",
+            problems=problems,
+            done="finished ready files are kept",
+            untouched="native files were not changed",
+            hint="install the same software for every worker, and run the same command again",
+        )
+    return make_shard(task)
 
 
 def inspect_worker(folders: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -157,12 +208,17 @@ def _check_workers(client: Client, task: ShardTask) -> None:
 
 
 def _problems(worker: str, unseen: list[str], versions: dict[str, Any]) -> list[Problem]:
-    ours = software()
     return [
-        Problem("unseen", worker, f"does not see the folder {folder}, or permission denied")
+        Problem(UNSEEN, worker, f"does not see the folder {folder}, or permission denied")
         for folder in unseen
-    ] + [
-        Problem("software", worker, f"has {name} {versions.get(name)}, and not {ours[name]}")
+    ] + _software_problems(worker, versions, software())
+
+
+def _software_problems(
+    worker: str, theirs: Mapping[str, str], ours: Mapping[str, str]
+) -> list[Problem]:
+    return [
+        Problem(SOFTWARE, worker, f"has {name} {theirs.get(name)}, and not {ours[name]}")
         for name in ours
-        if versions.get(name) != ours[name]
+        if theirs.get(name) != ours[name]
     ]

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 TEMPORARY = ".{name}.{unique}.unfinished"  # beside the ready file, so that a rename is atomic
 UNFINISHED = ".unfinished"
 TEMPORARY_GLOB = f".*{UNFINISHED}"
+UNSEEN, SOFTWARE = "unseen", "software"  # kinds of problems of a worker, not of a shard
+WORKER_PROBLEMS = {UNSEEN, SOFTWARE}
 QUEUED_PER_WORKER = 2  # one shard that is made, and one so that a worker never waits
 QUEUED_AT_EXECUTOR = 64  # for an executor of unknown size
 DRIVER = "stdio"  # of HDF5: the default one refuses the symbolic links in /proc
@@ -355,7 +357,7 @@ def _require_folders(task: ShardTask) -> None:
     if unseen:
         raise ConversionError(
             "a worker does not see the folders of the data",
-            problems=[Problem("unseen", str(path), "is not a folder there") for path in unseen],
+            problems=[Problem(UNSEEN, str(path), "is not a folder there") for path in unseen],
             hint="mount the home under the same path on every computer of the cluster",
         )
 
@@ -388,10 +390,23 @@ def _create_without_times(place: str, groups: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """An executor, and the largest number of shards that it gets at a time."""
+    """An executor, and how shards are given to it.
+
+    Attributes:
+        executor: the workers.
+        max_queued: largest number of shards at a time, or a function that returns it. Workers of a
+            cluster come and go.
+        make: function that makes a shard on a worker; None is `make_shard`.
+    """
 
     executor: Executor
-    max_queued: int
+    max_queued: int | Callable[[], int]
+    make: Callable[[ShardTask], MadeShard] | None = None
+
+    def room(self, queued: int) -> int:
+        """Return how many more shards the executor gets."""
+        most = self.max_queued if isinstance(self.max_queued, int) else self.max_queued()
+        return max(most - queued, 0)
 
 
 def make_shards(
@@ -413,8 +428,8 @@ def make_shards(
     running: dict[Future[MadeShard], ShardTask] = {}
     try:
         while True:
-            for task in islice(left, 0 if stop else pool.max_queued - len(running)):
-                running[pool.executor.submit(make_shard, task)] = task
+            for task in islice(left, 0 if stop else pool.room(len(running))):
+                running[pool.executor.submit(pool.make or make_shard, task)] = task
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -458,6 +473,8 @@ def _reason_to_stop(error: Exception) -> ConversionError | None:
     if isinstance(error, OSError) and error.errno in (*FULL_DISK, errno.EFBIG):
         reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         return _stopped(f"the disk of the ready files is full: {reason}", "free some space, then ")
+    if isinstance(error, ConversionError) and {p.kind for p in error.problems} & WORKER_PROBLEMS:
+        return error  # this worker would fail with every other shard, and faster than good ones
     if isinstance(error, CancelledError):
         return _stopped("the cluster gave up: its scheduler ended, or someone cancelled the work")
     if isinstance(error, BrokenExecutor):

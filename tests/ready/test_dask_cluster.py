@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from distributed import Client, LocalCluster
 
 from sciml_data.errors import CallError, ConversionError
 from sciml_data.home import DatasetFolder
-from sciml_data.ready import convert, find_converted
+from sciml_data.ready import convert, find_converted, ready_folder, shards
 from sciml_data.ready import dask_cluster as stage
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
@@ -76,6 +78,48 @@ def test_a_cluster_a_pool_and_one_process_make_the_same_bytes(
     assert len(alone.manifest) == 7
     assert alone.manifest == pool.manifest == dask.manifest
     assert manifest_of(dask.root).by_path.items() >= dask.manifest.by_path.items()
+
+
+@pytest.fixture
+def four_workers() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=4, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_the_file_that_it_was_making(
+    four_workers: LocalCluster, tmp_path: Path
+) -> None:
+    many = write_many(tmp_path / "scenes", 40)
+    alone = convert(verified(many.root, tmp_path / "alone"))
+    files = verified(many.root, tmp_path / "dask")
+    root = ready_folder(files.folder, {})
+    before: dict[str, tuple[int, int]] = {}
+    done: list[int] = []
+
+    def progress(done_bytes: int, total_bytes: int) -> None:
+        done.append(done_bytes)
+        if len(done) == 10:
+            before.update(stamps(root))
+            os.kill(four_workers.workers[2].pid, signal.SIGKILL)
+        assert total_bytes == files.manifest.total_bytes
+
+    dask = convert(files, workers=four_workers.scheduler_address, progress=progress)
+
+    assert dask.manifest == alone.manifest
+    assert len(before) >= 9
+    # The killed worker may have finished a file that nobody had recorded.
+    assert len(before.items() - stamps(root).items()) <= 2
+    assert not list(root.glob(".*"))
+    assert done == sorted(done)
+    assert (done[0], len(done), done[-1]) == (0, 41, files.manifest.total_bytes)
+
+
+def stamps(root: Path) -> dict[str, tuple[int, int]]:
+    states = {path.name: path.stat() for path in root.glob("*.nc")}
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in states.items()}
 
 
 @pytest.mark.slow
@@ -208,6 +252,26 @@ def test_workers_that_see_other_folders_or_have_other_software_are_named(
     assert [problem.kind for problem in error.value.problems] == ["unseen", "software"]
     assert "mounted under the same paths" in error.value.hint
     assert "has HDF5 1.8.0, and not " in error.value.problems[1].message
+
+
+def test_workers_that_join_later_get_shards_and_are_checked(
+    scenes: Path, thread_cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "COUNT_EVERY_S", 0.0)
+    threads = stage._Threads(Client(thread_cluster.scheduler_address, set_as_default=False))
+    before = threads()
+    thread_cluster.scale(2)
+    thread_cluster.wait_for_workers(2)
+    after = threads()
+    thread_cluster.scale(1)
+
+    assert (before, after) == (2, 4)
+
+    ours = stage.software() | {"HDF5": "1.8.0"}
+    with pytest.raises(ConversionError) as error:
+        stage.make_checked(None, ours)  # type: ignore[arg-type] # it is not looked at
+    assert [problem.kind for problem in error.value.problems] == ["software"]
+    assert shards._reason_to_stop(error.value) is error.value
 
 
 def test_a_worker_reports_the_folders_that_it_does_not_see(tmp_path: Path) -> None:
