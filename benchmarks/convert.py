@@ -2,8 +2,9 @@ r"""Conversion speed: tevolop_socal against pandas, cloud_slstr_ds1 against a co
 
     python benchmarks/convert.py [NATIVE] [--repeat 5]
     python benchmarks/convert.py --dataset cloud_slstr_ds1 [--scenes 24] [--scratch DIR]
+    python benchmarks/convert.py --dataset cloud_slstr_ds1 --plan 29300
 
-The second needs no download; `convert_granules.py` explains it.
+The last two need no download; `convert_granules.py` explains them.
 
 For the first, NATIVE is the folder of the native files; the default is the folder that `sciml-data
 get tevolop_socal` writes. All contenders run in this process, in turn, so that load of the computer
@@ -85,11 +86,14 @@ def main() -> None:
         "--patches", type=int, default=100, help="number of patches to read from each form"
     )
     parser.add_argument("--scratch", type=Path, help="folder for the scenes (8 GB)")
+    parser.add_argument(
+        "--plan", metavar="N", type=int, help="plan N links to one scene, and convert nothing"
+    )
     options = parser.parse_args()
-    if options.dataset == "cloud_slstr_ds1":
+    if options.plan or options.dataset == "cloud_slstr_ds1":
         convert_granules.main(
             convert_granules.Options(
-                options.scratch, options.scenes, options.repeat, options.patches
+                options.scratch, options.scenes, options.repeat, options.patches, options.plan
             )
         )
         return

@@ -1,16 +1,19 @@
 """Conversion of CloudMask's granules, for `convert.py --dataset cloud_slstr_ds1`.
 
+With `--plan N`, N names of one small scene are planned: nothing is converted.
+
 Synthetic scenes of full size are made in a temporary folder, in the native HDF5 form. Six of them
 are different, and the others are hard links to these under other names. The contenders run in turn,
 round by round, and medians are printed with ratios: copying the native files to the same disk
-(`shutil.copyfile` and fsync), converting in this process, and converting in one and in two worker
-processes that are already running. Native files come from the page cache. All written data are on
-disk when the time is taken.
+(`shutil.copyfile` and fsync) in this process and in two, converting in this process, and converting
+in one and in two worker processes that are already running. Native files come from the page cache.
+All written data are on disk when the time is taken.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import statistics
 import tempfile
@@ -20,6 +23,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,13 +37,19 @@ from page_cache import drop_from_page_cache
 from sciml_data.formats.slstr_hdf5 import parse_granule_name
 from sciml_data.home import DatasetFolder
 from sciml_data.ready import convert
+from sciml_data.ready.conversion import plan_conversion
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
-from sciml_data.registry.manifest import Manifest, manifest_of
-from sciml_data.registry.stages import Converted, Verified
+from sciml_data.registry.manifest import Entry, Manifest, hash_file, manifest_of
+from sciml_data.registry.stages import Converted, Fetched, Verified
 from sciml_data.synthetic.slstr_hdf5 import write_sample
+from sciml_data.synthetic.slstr_hdf5.granules import write_scene
+from sciml_data.transfer import verify
 
 DIFFERENT = 6  # scenes that are not links
+GOAL_WORKERS = 1.8  # speed of two processes, relative to one
+GOAL_PLAN_S, GOAL_PLAN_MB = 30, 500
+SMALL = (96, 112)  # pixels of the scene that is only planned
 GOAL_SHARE = 0.40  # size of the ready form, relative to native
 PATCH = 256
 Table = dict[str, list[float]]
@@ -54,16 +64,21 @@ class Options:
         scenes: number of scenes.
         repeat: rounds.
         patches: patches to read from each form.
+        planned: links to one scene that are planned; None converts instead.
     """
 
     scratch: Path | None
     scenes: int
     repeat: int
     patches: int
+    planned: int | None = None
 
 
 def main(options: Options) -> None:
     """Make the scenes, measure, and print the results."""
+    if options.planned:
+        plan(options.planned, options.scratch)
+        return
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch, ExitStack() as stack:
         verified = make_scenes(Path(scratch), options.scenes)
         size_mb = verified.manifest.total_bytes / 1e6
@@ -96,6 +111,44 @@ def make_scenes(root: Path, count: int) -> Verified:
     return Verified(descriptor, folder, manifest_of(folder.native), is_synthetic=True)
 
 
+def plan(count: int, scratch_folder: Path | None) -> None:
+    """Print how long it takes until the first of many files could be converted, and the memory."""
+    with tempfile.TemporaryDirectory(dir=scratch_folder) as scratch:
+        folder = DatasetFolder(Path(scratch) / "data")
+        first = write_scene(folder.native, 0, 0, "training", SMALL)
+        name = parse_granule_name(first.name)
+        assert name is not None  # noqa: S101 - our own writer has named it
+        for number in range(1, count):
+            later = replace(name, start=name.start + timedelta(seconds=180 * number))
+            first.with_name(f"{later.stem}.hdf").hardlink_to(first)
+        size, digest = first.stat().st_size, hash_file(first)
+        paths = sorted(path.relative_to(folder.native) for path in first.parent.iterdir())
+        manifest = Manifest(tuple(Entry(path.as_posix(), size, digest) for path in paths))
+        descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
+        fetched = Fetched(descriptor, folder, manifest, is_synthetic=True)
+        with timed(f"hash {count:,} files"):
+            verify(fetched)
+        with timed("verify them by size, mtime and inode"):
+            verified = verify(fetched)
+        with timed("plan the conversion"):
+            ready, tasks = plan_conversion(verified, {})
+            ready.find_existing()
+        with timed("prepare the folder"), ready.update():
+            pass
+        assert len(tasks) == count  # noqa: S101 - else nothing was measured
+    print(f"goal: {GOAL_PLAN_S} s, {GOAL_PLAN_MB} MB")
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Print the seconds of a block, and the peak memory of this process so far."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(f"{name:<38} {wall:6.2f} s wall {cpu:6.2f} s CPU, peak so far {peak:4.0f} MB")
+
+
 @contextmanager
 def warm_pool(verified: Verified, processes: int) -> Iterator[Executor]:
     """Yield worker processes that have converted before, so that their libraries are loaded."""
@@ -116,17 +169,23 @@ def with_own_folder(verified: Verified, name: str) -> Verified:
     return replace(verified, folder=folder)
 
 
-def copy_all(verified: Verified) -> None:
+def copy_all(verified: Verified, pool: Executor | None = None) -> None:
     """Copy every native file and wait until it is on the disk."""
     target = verified.folder.root.with_name("copy")
     target.mkdir()
-    for entry in verified.manifest:
-        copied = target / Path(entry.path).name
-        shutil.copyfile(verified.root / entry.path, copied)
-        descriptor = os.open(copied, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+    sources = [verified.root / entry.path for entry in verified.manifest]
+    for _ in (pool.map if pool else map)(partial(copy_into, target), sources):
+        pass
     shutil.rmtree(target)
+
+
+def copy_into(folder: Path, source: Path) -> None:
+    """Copy a file into a folder and wait until it is on the disk."""
+    copied = folder / source.name
+    shutil.copyfile(source, copied)
+    descriptor = os.open(copied, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int) -> None:
@@ -137,6 +196,7 @@ def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int
 
     actions: dict[str, Callable[[], object]] = {
         "copy": lambda: copy_all(verified),
+        "copy, 2 warm processes": lambda: copy_all(verified, pools[2]),
         "this process": converting(1),
         "1 warm process": converting(pools[1]),
         "2 warm processes": converting(pools[2]),
@@ -162,7 +222,14 @@ def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int
     }
     for name, seconds in per_scene.items():
         print(f"CPU seconds per scene, {name}: {seconds:.3f}")
-    print(f"2 processes / 1: {median['1 warm process'] / median['2 warm processes']:.2f}")
+    for name, one, two in (
+        ("copying", "copy", "copy, 2 warm processes"),
+        ("converting", "1 warm process", "2 warm processes"),
+    ):
+        ratios = sorted(a / b for a, b in zip(taken[one], taken[two], strict=True))
+        each = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{name}, 2 processes / 1: {statistics.median(ratios):.2f} (rounds: {each})")
+    print(f"goal of converting: {GOAL_WORKERS}")
 
 
 def print_bytes(verified: Verified, alone: Converted, pool: Executor) -> None:
