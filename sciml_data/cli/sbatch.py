@@ -114,7 +114,7 @@ def command(
 
     With `convert`, all options of `sciml-data convert` are accepted. With --array N, a job array
     converts N shares of the fetched files, and a job that depends on it completes the ready form;
-    --submit prints the numbers of both. What was finished before is kept.
+    --submit prints the numbers of both. Finished files are not made again.
     """
     from sciml_data.bench import describe_time
 
