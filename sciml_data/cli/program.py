@@ -46,7 +46,7 @@ GROUPS = {
     },
     "Benchmarks": {
         "run": "Train and score a benchmark, and write its record.",
-        "sbatch": "Write or submit a Slurm job that runs a benchmark or converts a dataset.",
+        "sbatch": "Write or submit a Slurm job: a run or a conversion.",
         "runs": "List, filter, note and remove the runs in the home.",
         "show": "Print a run's scores and baselines; draw its figures.",
         "score": "Score predictions that another program made.",
