@@ -17,6 +17,7 @@ import pytest
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "scontrol")
 HOW = "apt-get install --no-install-recommends slurm-wlm munge (as root, on Debian)"
 START_S = 60
+LEAST_CPUS = 2  # a job has two tasks; Slurm would hold it as pending for ever on a single processor
 # Without cgroups, accounting and privileges of other users; both daemons on loopback only.
 CONFIGURATION = """\
 ClusterName=scratch
@@ -32,6 +33,7 @@ StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/spool
 SlurmctldPidFile={root}/slurmctld.pid
 SlurmdPidFile={root}/slurmd.pid
+SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -74,7 +76,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     for folder in ("munge", "state", "spool"):
         (root / folder).mkdir(mode=0o755)
     host = socket.gethostname().partition(".")[0]
-    cpus = len(os.sched_getaffinity(0))
+    cpus = max(LEAST_CPUS, len(os.sched_getaffinity(0)))
     controller, daemon = _ports()
     text = CONFIGURATION.format(
         host=host, root=root, controller=controller, daemon=daemon, cpus=cpus
