@@ -9,6 +9,7 @@ engine        one call of `fetch`: all files of a plan, each from its mirrors in
 requests      requests to a mirror: how many at once, and checks of each answer
 workers       which worker downloads what, and who helps with a large file
 partial_file  the bytes so far and their hash
+disk_flush    bytes that reach the disk: many files together
 local_files   what is on this computer already, and how new files are published
 """
 

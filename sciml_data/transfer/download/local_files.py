@@ -34,6 +34,7 @@ from sciml_data.registry.manifest import (
     read_manifest,
 )
 from sciml_data.registry.stages import Plan, PlannedFile
+from sciml_data.transfer.download.disk_flush import DiskFlush
 from sciml_data.transfer.download.partial_file import (
     LABEL_LENGTH,
     UNPINNED,
@@ -52,7 +53,8 @@ SAVE_INTERVAL = 200
 # rewritten without the outdated ones.
 MAX_LINES_PER_FILE = 2
 FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
-MAX_WAITING = 64  # complete files that wait for an fsync; then `Publisher.add` blocks
+MAX_WAITING = 512  # complete files that wait for the disk; then `Publisher.add` blocks
+MIN_TOGETHER = 8  # complete files that are flushed together; fewer are flushed one by one
 
 # A home that may only be read, or a full disk: a stat cache that is not written only costs time.
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, *FULL_DISK)
@@ -416,14 +418,15 @@ def _has_right_size(state: os.stat_result | None, file: PlannedFile) -> bool:
 class Publisher:
     """Moves complete files to `native/` in the background; a context manager.
 
-    The content of a file is on the disk (fsync) before it is renamed into `native/`: after a power
-    cut, no half file is there. The rename itself is flushed once for many files, before the stat
-    cache lists them. After a power cut the last files may be in `partial/` again, complete; the
-    next run publishes them from there and does not download them.
+    The content of a file is on the disk before it is renamed into `native/`: after a power cut, no
+    half file is there. The rename itself is flushed once for many files, before the stat cache
+    lists them. After a power cut the last files may be in `partial/` again, complete; the next run
+    publishes them from there and does not download them.
 
-    Threads of its own do the fsync, so that no connection waits for the disk. Several fsyncs at
-    once share the commits of the file system (64 files of 1 MB on ext4: 4 ms for each in turn,
-    0.5 ms for each at once).
+    A thread of its own takes all files that are complete, flushes them (together if they are many),
+    and renames them, so that no connection waits for the disk. Files that are flushed one by one
+    are flushed at once, because such fsyncs share the commits of the file system (64 files of 1 MB
+    on ext4: 4 ms for each in turn, 0.5 ms for each at once).
 
     Attributes:
         published: hashes of the files that this object has published, by path.
@@ -436,68 +439,114 @@ class Publisher:
         self._folder = folder
         self._cache = cache
         self._failed = failed
+        self._flush: DiskFlush | None = None  # made for the first batch of many files
         self._pool = ThreadPoolExecutor(FLUSHERS, "flush")
-        # Bounds the queue: a slow disk slows the download down instead of filling the queue.
-        self._slots = threading.Semaphore(MAX_WAITING)
-        # Guards the list below, and makes one thread at a time write the stat cache.
-        self._lock = threading.Lock()
+        self._waiting: list[CompleteFile] = []
+        self._is_closed = False
+        self._error: BaseException | None = None  # that ended the thread
+        # Guards the three fields above. A full list of waiting files blocks `add`: a slow disk
+        # slows the download down.
+        self._changed = threading.Condition()
         self._renamed: list[tuple[str, str]] = []  # path and hash; the rename may not be on disk
         self.published: dict[str, str] = {}
+        self._thread = threading.Thread(target=self._run, name="publish")
 
     def add(self, complete: CompleteFile) -> None:
         """Queue a complete file for publishing; nobody may write to it any more."""
-        self._slots.acquire()
-        self._pool.submit(self._publish, complete)
+        with self._changed:
+            while len(self._waiting) >= MAX_WAITING and self._error is None:
+                self._changed.wait()
+            self._waiting.append(complete)
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
 
     def start_flush(self, partial: Path) -> None:
         """Queue an fsync of a large file that is still being written."""
         self._pool.submit(_fsync_quietly, partial)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Publish everything that is queued."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
         self._pool.shutdown(wait=True)
-        with self._lock:
+        if self._flush is not None:
+            self._flush.close()
+        if self._error is not None:
+            raise self._error
+        self._record_renamed()
+
+    def _run(self) -> None:
+        try:
+            while batch := self._next_batch():
+                self._publish(batch)
+        except BaseException as error:  # noqa: BLE001 (raised again at the end)
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _next_batch(self) -> list[CompleteFile]:
+        """Return all complete files, and wait until there is one; nothing at the end."""
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            batch, self._waiting = self._waiting, []
+            self._changed.notify_all()
+            return batch
+
+    def _publish(self, batch: list[CompleteFile]) -> None:
+        is_flushed = len(batch) >= MIN_TOGETHER and self._flush_together()
+        errors = [None] * len(batch) if is_flushed else self._pool.map(_fsync_error, batch)
+        for complete, error in zip(batch, errors, strict=True):
+            try:
+                if error is not None:
+                    raise error
+                _check_size(complete)
+                complete.place.replace(make_parents_inside(self._folder.native, complete.path))
+            except (OSError, FetchError) as problem:
+                self._failed(complete.path, problem)
+            else:
+                self._renamed.append((complete.path, complete.hash))
+        if len(self._renamed) >= SAVE_INTERVAL:
             self._record_renamed()
 
-    def _publish(self, complete: CompleteFile) -> None:
-        try:
-            _flush(complete)
-            complete.place.replace(make_parents_inside(self._folder.native, complete.path))
-            with self._lock:
-                self._renamed.append((complete.path, complete.hash))
-                if len(self._renamed) >= SAVE_INTERVAL:
-                    self._record_renamed()
-        except (OSError, FetchError) as error:
-            self._failed(complete.path, error)
-        finally:
-            self._slots.release()
+    def _flush_together(self) -> bool:
+        if self._flush is None:
+            self._flush = DiskFlush(self._folder.partial)
+        return self._flush.together()
 
     def _record_renamed(self) -> None:
         """Flush the folders of renamed files, then add the files to the stat cache."""
         renamed, self._renamed = self._renamed, []
-        for folder in {(self._folder.native / path).parent for path, _ in renamed}:
-            fsync_path(folder, flags=os.O_NOFOLLOW)
+        for folder in {os.path.dirname(path) for path, _ in renamed}:  # noqa: PTH120 (fast)
+            fsync_path(self._folder.native / folder, flags=os.O_NOFOLLOW)
         for path, actual in renamed:
             self._cache.add(path, actual)
             self.published[path] = actual
         self._cache.save()
 
 
-def _flush(complete: CompleteFile) -> None:
-    """Return when the bytes of a complete file are on the disk.
-
-    Raises:
-        FetchError: something was written after the hash was checked.
-    """
-    fsync_path(complete.place, flags=os.O_NOFOLLOW)
-    if (size_bytes := complete.place.lstat().st_size) != complete.size_bytes:
+def _check_size(complete: CompleteFile) -> None:
+    """Raise FetchError if something was written after the hash was checked."""
+    if (size_bytes := os.lstat(complete.place).st_size) != complete.size_bytes:
         raise FetchError(
             f"{complete.place} had {complete.size_bytes} bytes when its hash was checked, "
             f"it has {size_bytes} now"
         )
+
+
+def _fsync_error(complete: CompleteFile) -> OSError | None:
+    """Return when the bytes of a complete file are on the disk, or the error that prevents it."""
+    try:
+        fsync_path(complete.place, flags=os.O_NOFOLLOW)
+    except OSError as error:
+        return error
+    return None
 
 
 def _fsync_quietly(partial: Path) -> None:

@@ -41,13 +41,14 @@ NEW_FILE_MODE = 0o666
 UNPINNED = "sha256:"  # kind of hash that is computed for a file without a pinned hash
 LABEL_LENGTH = 19  # "sha256:" and 12 digits: enough to tell files in quarantine apart
 
+Bytes = bytes | memoryview
 Span = tuple[int, int]  # offsets of the first byte, and of the byte after the last
 
 
 class Hash(Protocol):
     """A hash that knows its kind."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: Bytes, /) -> None:
         """Add bytes."""
 
     def text(self) -> str:
@@ -81,7 +82,7 @@ class _MultipartETag:
         self._count = 0
         self._room = part_bytes  # bytes until the current part is complete
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: Bytes, /) -> None:
         view = memoryview(data)
         while view:
             block, view = view[: self._room], view[self._room :]
@@ -426,7 +427,7 @@ class PartialFile:
         with self._lock:
             return missing_spans(self._written, self._file.size_bytes)
 
-    def write(self, offset: int, block: bytes) -> None:
+    def write(self, offset: int, block: Bytes) -> None:
         """Write bytes at an offset, and hash them if they continue the hashed part.
 
         Raises:
@@ -545,7 +546,7 @@ class PartialFile:
                 with self._lock:
                     self._is_hashing = False
 
-    def _update_hashes(self, block: bytes) -> None:
+    def _update_hashes(self, block: Bytes) -> None:
         for each in self._hashes:
             each.update(block)
         self._hashed_bytes += len(block)

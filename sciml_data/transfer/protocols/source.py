@@ -16,6 +16,7 @@ from typing import Protocol
 
 from sciml_data.errors import FetchError, printable
 
+WITHOUT_BUFFER_BYTES = 1 << 20  # most bytes to read at once into memory of their own
 MAX_DIGITS = 18  # of a number that a server sends: such a number fits into 64 bits
 
 
@@ -93,6 +94,8 @@ class Body:
             this form (`x.csv.gz`) is meant so by some servers.
         read_decoded: as `read`, for the decoded bytes; None if the encoding is unknown.
         moved_to: address to which a permanent redirect led; empty if there was none.
+        read_into: as `read`, into the start of a buffer that the caller uses again; returns the
+            number of bytes, 0 at the end. None if the source only has `read`.
     """
 
     start: int
@@ -104,6 +107,13 @@ class Body:
     encoding: str = ""
     read_decoded: Callable[[int], bytes] | None = None
     moved_to: str = ""
+    read_into: Callable[[memoryview], int] | None = None
+
+    def next_block(self, buffer: memoryview) -> memoryview | bytes:
+        """Return the next bytes, in the buffer if the source can; nothing at the end."""
+        if self.read_into is None:
+            return self.read(WITHOUT_BUFFER_BYTES)
+        return buffer[: self.read_into(buffer)]
 
     def decoded(self) -> Body:
         """Return the body without its encoding; the size is unknown then.
@@ -119,7 +129,9 @@ class Body:
             raise SourceError(f"{sent} and cannot be decoded")
         if self.start or self.stop != self.size_bytes:
             raise RangeRefusedError(f"{sent}; only the whole file can be decoded")
-        return replace(self, size_bytes=None, stop=None, encoding="", read=self.read_decoded)
+        return replace(
+            self, size_bytes=None, stop=None, encoding="", read=self.read_decoded, read_into=None
+        )
 
 
 @dataclass(frozen=True)
