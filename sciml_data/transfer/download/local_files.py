@@ -246,7 +246,7 @@ class StatCache:
             state: status of the file before it was hashed: a file that was written to meanwhile is
                 hashed again next time. None is the present status, of a file that nobody writes to.
         """
-        self._set(path, _row(state or (self._root / path).lstat(), actual))
+        self._set(path, _row(state or os.lstat(f"{self._root}/{path}"), actual))
 
     def forget(self, path: str) -> None:
         """Remove a file with another content, which may have kept its size, mtime and inode."""
@@ -309,10 +309,13 @@ def _row(state: os.stat_result, actual: str) -> Row:
 
 def existing_paths(plan: Plan) -> set[str]:
     """Return the planned paths that exist with the right size; nothing is hashed."""
-    paths = set()
+    paths: set[str] = set()
+    native = plan.folder.native  # once: it looks into all homes
+    if not native.is_dir():
+        return paths
     for file in plan.files:
         with contextlib.suppress(FetchError):
-            if _has_right_size(lstat_inside(plan.folder.native, file.path), file):
+            if _has_right_size(lstat_inside(native, file.path), file):
                 paths.add(file.path)
     return paths
 
@@ -336,9 +339,10 @@ def check_existing(
     missing: list[PlannedFile] = []
     problems: list[Problem] = []
     unknown: list[PlannedFile] = []
+    native = plan.folder.native  # once: it looks into all homes
     for file in plan.files:
         try:
-            state = lstat_inside(plan.folder.native, file.path)
+            state = lstat_inside(native, file.path)
         except FetchError as error:
             problems.append(Problem("failed", file.path, error.message))
             continue
@@ -373,9 +377,10 @@ def complete_hashes(plan: Plan, *, jobs: int) -> dict[str, str] | None:
     cache = StatCache.of(plan.folder)
     hashes: dict[str, str] = {}
     unknown: list[PlannedFile] = []
+    native = plan.folder.native
     for file in plan.files:
         with contextlib.suppress(FetchError):
-            state = lstat_inside(plan.folder.native, file.path)
+            state = lstat_inside(native, file.path)
             if state is not None and (known := _cached_hash(file, cache, state)):
                 hashes[file.path] = known
             elif _has_right_size(state, file):
@@ -436,7 +441,7 @@ class Publisher:
         self, folder: DatasetFolder, cache: StatCache, failed: Callable[[str, Exception], None]
     ) -> None:
         """Take the folder, the stat cache to fill, and a callback for (path, error)."""
-        self._folder = folder
+        self._partial, self._native = folder.partial, folder.native
         self._cache = cache
         self._failed = failed
         self._flush: DiskFlush | None = None  # made for the first batch of many files
@@ -507,7 +512,7 @@ class Publisher:
                 if error is not None:
                     raise error
                 _check_size(complete)
-                complete.place.replace(make_parents_inside(self._folder.native, complete.path))
+                complete.place.replace(make_parents_inside(self._native, complete.path))
             except (OSError, FetchError) as problem:
                 self._failed(complete.path, problem)
             else:
@@ -517,14 +522,14 @@ class Publisher:
 
     def _flush_together(self) -> bool:
         if self._flush is None:
-            self._flush = DiskFlush(self._folder.partial)
+            self._flush = DiskFlush(self._partial)
         return self._flush.together()
 
     def _record_renamed(self) -> None:
         """Flush the folders of renamed files, then add the files to the stat cache."""
         renamed, self._renamed = self._renamed, []
         for folder in {os.path.dirname(path) for path, _ in renamed}:  # noqa: PTH120 (fast)
-            fsync_path(self._folder.native / folder, flags=os.O_NOFOLLOW)
+            fsync_path(self._native / folder, flags=os.O_NOFOLLOW)
         for path, actual in renamed:
             self._cache.add(path, actual)
             self.published[path] = actual

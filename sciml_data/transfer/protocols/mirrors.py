@@ -269,6 +269,7 @@ class Sources:
         self._connections = connections
         self._timeouts = timeouts
         self._made: dict[str, Source] = {}
+        self._of_host: dict[str, Source] = {}
         # Two threads that need a source first must not create it twice: one would stay open.
         self._lock = threading.Lock()
 
@@ -278,6 +279,14 @@ class Sources:
         Raises:
             SourceError: the scheme is unknown.
         """
+        # Thousands of files of one host: only the first of them is looked at.
+        host = url[: url.find("/", url.find("//") + 2)]
+        if (known_source := self._of_host.get(host)) is not None:
+            return known_source
+        self._of_host[host] = source = self._find(url)
+        return source
+
+    def _find(self, url: str) -> Source:
         scheme = url.partition(":")[0].lower()
         offered = installed(KIND, BUILT_IN)  # cached
         if scheme not in {*SCHEMES, *offered}:

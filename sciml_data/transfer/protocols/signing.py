@@ -93,7 +93,7 @@ class Signer:
         Raises:
             SourceError: the credentials cannot be read.
         """
-        if not is_signed(url) or not has_credentials() or not importlib.util.find_spec("botocore"):
+        if not self._may_sign or not is_signed(url):
             return {}
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
@@ -132,6 +132,10 @@ class Signer:
         """Return the error for a signature that a bucket refuses."""
         origin = getattr(self._credentials, "method", "environment")
         return SourceError(f"{reason}; the AWS credentials ({origin}) are refused; {_remedy()}")
+
+    @cached_property
+    def _may_sign(self) -> bool:
+        return has_credentials() and importlib.util.find_spec("botocore") is not None
 
     @cached_property
     def _session(self) -> Session:
