@@ -12,7 +12,6 @@ import logging
 import random
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from sciml_data.transfer.download.workers import (
     WorkerPool,
 )
 from sciml_data.transfer.protocols.mirrors import MirrorNames, Sources
-from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
+from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy, SpeedCheck
 from sciml_data.transfer.protocols.source import (
     UNREADABLE,
     Body,
@@ -510,7 +509,7 @@ class Requests:
             )
 
     def _receive(self, body: Body, byte_range: ByteRange) -> None:
-        speed = _SpeedCheck(self._context.retry)
+        speed = SpeedCheck(self._context.retry)
         journaled = offset = sent = byte_range.start
         end = self._file.size_bytes if body.stop is None else body.stop
         buffer = _buffer()
@@ -585,25 +584,3 @@ def _buffer() -> memoryview:
         _of_thread.buffer = memoryview(bytearray(BUFFER_BYTES))
     buffer: memoryview = _of_thread.buffer
     return buffer
-
-
-class _SpeedCheck:
-    """Raises an error when an answer is so slow that a new request is better.
-
-    A read timeout alone does not notice a server that sends a byte now and then.
-    """
-
-    def __init__(self, retry: RetryPolicy) -> None:
-        self._retry = retry
-        self._since = time.monotonic()
-        self._count_bytes = 0
-
-    def add(self, size_bytes: int) -> None:
-        """Count bytes; raise TransientError if too few arrived during one read timeout."""
-        self._count_bytes += size_bytes
-        elapsed_s = time.monotonic() - self._since
-        if elapsed_s < self._retry.timeouts.read_s:
-            return
-        if self._count_bytes < self._retry.min_bytes_per_s * elapsed_s:
-            raise TransientError(f"only {self._count_bytes} bytes came in {elapsed_s:.3g} s")
-        self._since, self._count_bytes = time.monotonic(), 0

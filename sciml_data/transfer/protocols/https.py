@@ -7,7 +7,6 @@ less, and it is faster.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import importlib.util
 import io
@@ -15,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import IO, Any
@@ -25,12 +24,17 @@ import urllib3
 from urllib3 import connection, exceptions
 
 from sciml_data import __version__
+from sciml_data.transfer.protocols.http_errors import (
+    body_errors,
+    is_refused_by_proxy,
+    refused_by_proxy,
+    request_errors,
+)
 from sciml_data.transfer.protocols.network import (
     GIVEN_BY,
     Login,
     Logins,
     Proxy,
-    certificate_advice,
     certificates,
     proxy_of,
 )
@@ -39,7 +43,6 @@ from sciml_data.transfer.protocols.retry import retry_after_s
 from sciml_data.transfer.protocols.signing import REFUSALS, Signer
 from sciml_data.transfer.protocols.source import (
     MAX_DIGITS,
-    UNREADABLE,
     Body,
     NoMirrorError,
     OtherRegionError,
@@ -48,7 +51,6 @@ from sciml_data.transfer.protocols.source import (
     SourceError,
     Timeouts,
     TransientError,
-    unreadable,
     whole_number,
 )
 
@@ -293,7 +295,7 @@ class HttpClient:
         pool, request = self._direct_pool(url), request_bytes(url, headers)
         if pool is None or request is None:
             return self._get(url, headers)
-        with _errors_of_sources(None):
+        with request_errors(None):
             return ask(pool, url, request, self._read_s)
 
     def _send(
@@ -301,14 +303,14 @@ class HttpClient:
     ) -> urllib3.BaseHTTPResponse:
         manager, proxy = self._manager(url)
         # Redirects and retries are ours: redirects are checked, and retries need the rate limit.
-        with _errors_of_sources(proxy):
+        with request_errors(proxy):
             response = manager.request(
                 method, url, headers=headers, body=body, redirect=False, retries=False,
                 preload_content=False,
             )  # fmt: skip
-        if proxy is not None and _is_refused_by_proxy(response):
+        if proxy is not None and is_refused_by_proxy(response):
             response.close()
-            raise NoMirrorError(_refused_by_proxy(proxy))
+            raise NoMirrorError(refused_by_proxy(proxy))
         return response
 
     def _direct_pool(self, url: str) -> urllib3.HTTPConnectionPool | None:
@@ -319,7 +321,7 @@ class HttpClient:
             manager, proxy = self._manager(url)
             if proxy is not None:
                 return None
-            with _errors_of_sources(None):
+            with request_errors(None):
                 pool = self._direct[host] = manager.connection_from_url(url)
         return pool
 
@@ -349,23 +351,6 @@ class HttpClient:
         return _with_deadlines(
             urllib3.ProxyManager(proxy.url, MAX_HOSTS, proxy_headers=proxy.headers, **options)
         )
-
-
-@contextlib.contextmanager
-def _errors_of_sources(proxy: Proxy | None) -> Iterator[None]:
-    """Raise errors of urllib3 before an answer as those of a source."""
-    try:
-        yield
-    except exceptions.SSLError as error:
-        raise NoMirrorError(_tls_reason(error)) from error
-    except exceptions.ProxyError as error:
-        raise _proxy_error(error, proxy) from error
-    except exceptions.LocationValueError as error:
-        raise SourceError(str(error)) from error
-    except exceptions.ReadTimeoutError as error:
-        raise TransientError("no answer in time", is_unreachable=True) from error
-    except exceptions.HTTPError as error:
-        raise _of_socks(error, proxy) or _transient(error) from error
 
 
 def _socks_manager(proxy: Proxy, options: dict[str, Any]) -> urllib3.PoolManager:
@@ -496,50 +481,6 @@ def _refused_login(
     return SourceError(message, status=response.status)
 
 
-def _proxy_error(error: exceptions.ProxyError, proxy: Proxy | None) -> SourceError:
-    cause = error.original_error
-    if isinstance(cause, exceptions.SSLError):
-        return NoMirrorError(f"the proxy: {_tls_reason(cause)}")
-    if proxy is not None and re.search(" 40[17]", str(cause)):  # 401 is tinyproxy's
-        return NoMirrorError(_refused_by_proxy(proxy))
-    reason = str(cause.__cause__ or cause) if isinstance(cause, exceptions.HTTPError) else cause
-    message = f"the proxy {proxy.url if proxy else ''} cannot be used: {reason}"
-    if re.search(r"failed: 4\d\d", message):  # the proxy's answer to CONNECT: it does not want to
-        return SourceError(message)
-    return TransientError(message, is_unreachable=True)
-
-
-def _of_socks(error: exceptions.HTTPError, proxy: Proxy | None) -> SourceError | None:
-    if proxy is None or not proxy.url.startswith("socks"):
-        return None
-    from sciml_data.transfer.protocols.socks import socks_error
-
-    return socks_error(error, proxy.url, has_user=proxy.username is not None)
-
-
-def _is_refused_by_proxy(response: urllib3.BaseHTTPResponse) -> bool:
-    """Return whether a proxy, and not the server, wants a password or another one."""
-    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        return True
-    # tinyproxy answers a wrong password as if it were the server.
-    is_tinyproxy = response.headers.get("Server", "").startswith("tinyproxy")
-    return is_tinyproxy and response.status == HTTPStatus.UNAUTHORIZED
-
-
-def _refused_by_proxy(proxy: Proxy) -> str:
-    what = "wants a user and a password" if proxy.username is None else "refuses this password"
-    return (
-        f"407: the proxy {proxy.url} {what}; they are given as "
-        "http_proxy=http://USER:PASSWORD@HOST:PORT"
-    )
-
-
-def _tls_reason(error: Exception) -> str:
-    text = str(error)
-    is_untrusted = "CERTIFICATE_VERIFY_FAILED" in text and "ostname" not in text
-    return f"{text}; {certificate_advice()}" if is_untrusted else text
-
-
 def _s3_code(response: urllib3.BaseHTTPResponse) -> str:
     """Return the code of an S3 server's error (NoSuchBucket, SlowDown …), or an empty string."""
     code = _in_error(_error_body(response), b"Code")
@@ -602,7 +543,7 @@ def _encoding(
 
 
 def _read(response: Answer, max_bytes: int, *, is_decoded: bool = False) -> bytes:
-    with _errors_of_body():
+    with body_errors():
         if isinstance(response, PlainAnswer):
             return response.read(max_bytes)
         return response.read1(max_bytes, decode_content=is_decoded)
@@ -614,33 +555,7 @@ def _reading_into(response: Answer) -> Callable[[memoryview], int] | None:
         return None
 
     def read_into(buffer: memoryview) -> int:
-        with _errors_of_body():
+        with body_errors():
             return response.read_into(buffer)
 
     return read_into
-
-
-@contextlib.contextmanager
-def _errors_of_body() -> Iterator[None]:
-    """Raise errors of urllib3 within an answer as those of a source."""
-    try:
-        yield
-    except exceptions.DecodeError as error:
-        raise SourceError("its compressed answer cannot be decoded") from error
-    except exceptions.HTTPError as error:
-        raise _transient(error) from error
-    except UNREADABLE as error:
-        raise unreadable(error) from error
-
-
-def _transient(error: exceptions.HTTPError) -> TransientError:
-    if isinstance(error, exceptions.NameResolutionError):
-        return TransientError("unknown host", is_unreachable=True)
-    if isinstance(error, exceptions.ConnectTimeoutError | exceptions.NewConnectionError):
-        # PySocks gives no cause, but urllib3's own text ends with the reason.
-        said = str(error).rpartition("connection: ")[2] if "connection: " in str(error) else ""
-        reason = str(error.__cause__ or said or "no answer in time")
-        return TransientError(f"no connection: {reason}", is_unreachable=True)
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return TransientError("no bytes came in time")
-    return TransientError(f"the connection was cut: {type(error).__name__}")

@@ -26,7 +26,7 @@ HEAD_BYTES = 1 << 14  # of a plain answer; most have less than 1 kB
 # because urllib3 resolves "/../".
 ADDRESS = re.compile(
     r"https?://(?P<host>[a-z0-9.-]+(?::[0-9]{1,5})?)"
-    r"(?P<target>(?:/(?!\.)|[A-Za-z0-9._~!$&'()*+,;=:@?-]|%[0-9A-F]{2})+)"
+    r"(?P<target>/(?!\.)(?:/(?!\.)|[A-Za-z0-9._~!$&'()*+,;=:@?-]|%[0-9A-F]{2})*)"
 )
 HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 USUAL_PORTS = (":80", ":443")  # http.client leaves these out of the header Host
