@@ -54,6 +54,8 @@ SAVE_INTERVAL = 200
 MAX_LINES_PER_FILE = 2
 FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
 MAX_WAITING = 512  # complete files that wait for the disk; then `Publisher.add` blocks
+# Complete files are gathered for so many seconds, or until there are enough of them to flush.
+GATHER_S, ENOUGH = 0.25, 128
 MIN_TOGETHER = 8  # complete files that are flushed together; fewer are flushed one by one
 
 # A home that may only be read, or a full disk: a stat cache that is not written only costs time.
@@ -462,7 +464,7 @@ class Publisher:
             while len(self._waiting) >= MAX_WAITING and self._error is None:
                 self._changed.wait()
             self._waiting.append(complete)
-            if len(self._waiting) == 1:
+            if len(self._waiting) in {1, ENOUGH}:
                 self._changed.notify_all()
 
     def start_flush(self, partial: Path) -> None:
@@ -496,10 +498,13 @@ class Publisher:
                 self._changed.notify_all()
 
     def _next_batch(self) -> list[CompleteFile]:
-        """Return all complete files, and wait until there is one; nothing at the end."""
+        """Return all complete files, and wait until there are some; nothing at the end."""
         with self._changed:
-            while not self._waiting and not self._is_closed:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            # Further files are probably almost complete: together they cost less.
+            self._changed.wait_for(
+                lambda: len(self._waiting) >= ENOUGH or self._is_closed, timeout=GATHER_S
+            )
             batch, self._waiting = self._waiting, []
             self._changed.notify_all()
             return batch

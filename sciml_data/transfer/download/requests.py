@@ -124,7 +124,8 @@ class RateLimiter:
                 return self._round
             finally:
                 self._queue.remove(ticket)
-                self._changed.notify_all()  # the next in the queue may begin, too
+                if self._queue:
+                    self._changed.notify_all()  # the next in the queue may begin, too
 
     def release(self, acquired_round: int, *, is_refused: bool = False) -> None:
         """End a request; after the first refusal of a round, this thread has to wait for all."""
@@ -137,7 +138,8 @@ class RateLimiter:
                 self.refused_rounds += 1
                 self._limit = max(self._limit / 2, 1.0)
                 self._waiting_thread = threading.get_ident()
-            self._changed.notify_all()
+            if self._queue:
+                self._changed.notify_all()
 
     def record_answer(self) -> None:
         """Count refusals from zero again, and allow a little more at once."""
