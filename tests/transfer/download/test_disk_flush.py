@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sciml_data.errors import FetchError
-from sciml_data.home import Home
+from sciml_data.home import Home, fsync_path
 from sciml_data.registry.descriptor import read_descriptor
 from sciml_data.registry.stages import Plan
 from sciml_data.testing.datasets import write_dataset, write_files
@@ -87,7 +87,7 @@ def test_a_process_that_dies_between_flush_and_rename_leaves_only_whole_files(
     with FileServer(tmp_path / "served") as server:
         write_dataset(tmp_path / "registry", FILES, mirrors=[{"": f"{server.url}/"}])
         package = tmp_path / "registry" / "datapackages" / "tiny" / "1.0"
-        command = [sys.executable, "-c", DIES, package, home.root, f"{names_before}"]
+        command = [sys.executable, "-c", DIES, f"{package}", f"{home.root}", f"{names_before}"]
         assert subprocess.run(command, check=False).returncode == 9
         plan = make_plan(read_descriptor(package), home)
         published = contents(plan.folder.native) if plan.folder.native.exists() else {}
@@ -110,11 +110,10 @@ def test_many_files_are_flushed_by_one_call(
     if not DiskFlush(plan.folder.partial).together():
         pytest.skip("this file system or kernel cannot flush everything reliably")
     flushed: list[Path] = []
-    real = local_files.fsync_path
 
     def record(path: Path, *, flags: int = 0) -> None:
         flushed.append(path)
-        real(path, flags=flags)
+        fsync_path(path, flags=flags)
 
     monkeypatch.setattr(local_files, "fsync_path", record)
 
@@ -138,13 +137,12 @@ def test_where_the_call_is_not_reliable_every_file_is_flushed(
         monkeypatch.setattr(DiskFlush, "_open", lambda self: setattr(self, "_descriptor", 1 << 20))
         monkeypatch.setattr(DiskFlush, "close", lambda _: None)
     flushed: list[Path] = []
-    real = local_files.fsync_path
 
     def record(path: Path, *, flags: int = 0) -> None:
         flushed.append(path)
         if path.name == "file.bin.part" and path.parent.name == "007":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(path, flags=flags)
+        fsync_path(path, flags=flags)
 
     monkeypatch.setattr(local_files, "fsync_path", record)
 
