@@ -72,6 +72,9 @@ def datasets(*, registry: RegistryPath = None) -> list[str]:
 def versions(dataset: str, *, registry: RegistryPath = None) -> list[str]:
     """Return the versions of a dataset, oldest first, `live` last.
 
+    >>> sciml_data.versions("tevolop_socal")
+    ['1.0', 'live']
+
     Raises:
         CallError: the registry has no such dataset.
     """
@@ -82,6 +85,9 @@ def describe(
     dataset: str, *, version: str | None = None, registry: RegistryPath = None
 ) -> Descriptor:
     """Return the descriptor of a dataset version; `.document` is its JSON.
+
+    >>> sciml_data.describe("uno_ccle").splits["auc"]
+    ('igtd/**', 'ccle/**')
 
     Raises:
         CallError: no such dataset or version.
@@ -158,6 +164,10 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
     progress: ProgressOption = None,
 ) -> Fetched:
     """Return the native files of a dataset, after missing files are fetched.
+
+    >>> fetched = sciml_data.get_dataset("hydronet_ds1", sample=True)
+    >>> len(fetched.manifest), fetched.is_synthetic
+    (2, True)
 
     Args:
         dataset: id in the registry.
@@ -303,6 +313,8 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
 ) -> Verified:
     """Return the native files of a dataset after a check against the manifest.
 
+    >>> verified = sciml_data.verify_dataset("hydronet_ds1", sample=True)
+
     Args:
         dataset: id in the registry.
         version: see the module, as for `sample`, `sample_seed`, `registry`, `home` and `log`.
@@ -407,6 +419,10 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
     progress: ProgressOption = None,
 ) -> Converted:
     """Return the ready files of a dataset; native files are verified, missing ones converted.
+
+    >>> converted = sciml_data.convert_dataset("hydronet_ds1", sample=True)
+    >>> [file.path for file in converted.manifest]
+    ['min_data-00000.nc', 'nonmin_data-00000.nc']
 
     Args:
         dataset: id in the registry.

@@ -42,8 +42,9 @@ def load(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
 ) -> xr.Dataset:
     """Fetch, verify, convert and open a dataset; steps that are done are skipped.
 
-        responses = load("uno_ccle", split="auc")
-        events = load("tevolop_socal", sample=True, view="fortnights")
+    >>> water = sciml_data.load("hydronet_ds1", split="min_data", sample=True)
+    >>> water["position"].dims
+    ('sample', 'atom', 'axis')
 
     Args:
         dataset: id in the registry.

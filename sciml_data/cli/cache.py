@@ -215,6 +215,9 @@ def _print(parts: Iterable[StoredPart], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_document(part) for part in parts], indent=2))
         return
+    if not parts:
+        log("the home has no data; `sciml-data get ID` fetches a dataset")
+        return
     rows = [COLUMNS, *map(_row, parts)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS) - 1)]
     for row in rows:
@@ -225,7 +228,8 @@ def _print(parts: Iterable[StoredPart], *, as_json: bool) -> None:
         click.echo("  ".join([*cells, row[-1]]).rstrip())
     size = sum(part.size_bytes for part in parts)
     shared = sum(part.shared_bytes for part in parts)
-    click.echo(f"total: {format_bytes(size)}, of which {format_bytes(shared)} have another name")
+    hard_links = f", of which {format_bytes(shared)} have another name, too" if shared else ""
+    click.echo(f"total: {format_bytes(size)}{hard_links}")
 
 
 def _row(part: StoredPart) -> tuple[str, ...]:

@@ -87,6 +87,12 @@ OTHER_WORDS = {
     "rm": "`sciml-data cache rm ID` removes a dataset from the home",
     "remove": "`sciml-data cache rm ID` removes a dataset from the home",
     "train": "`sciml-data run BENCHMARK` trains and scores",
+    "open": "`sciml_data.open_dataset(ID)` opens a dataset in Python",
+    "load": "`sciml_data.load(ID)` fetches, converts and opens a dataset in Python",
+    "plot": "`sciml-data overview ID` draws a dataset, `sciml-data show RUN` a run",
+    "update": "`sciml-data get ID` fetches what is missing",
+    "clean": "`sciml-data cache prune` removes what was not used for long",
+    "evaluate": "`sciml-data score BENCHMARK FILE` scores predictions",
     "help": "`sciml-data --help`, `sciml-data VERB --help`",
 }
 # Error of a disk -> (its usual name, what the user can do). Any other error of the operating
@@ -393,6 +399,9 @@ def _run_group(stop: Stop) -> None:
         sys.exit(group.main(prog_name="sciml-data", standalone_mode=False) or 0)
     except (KeyboardInterrupt, click.Abort) as error:
         _end_interrupted(stop, error)
+    except click.exceptions.NoArgsIsHelpError as error:  # its text is the help
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _print_json(_show_usage_error(error), error.exit_code)
         sys.exit(error.exit_code)

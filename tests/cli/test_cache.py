@@ -51,6 +51,13 @@ def test_the_table_has_a_line_for_each_part_and_the_total(home: Home) -> None:
     assert total.startswith("total: 30 bytes")
 
 
+def test_a_home_without_data_says_so(tmp_path: Path) -> None:
+    result = cache(home=Home(tmp_path / "new"))
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "sciml-data get" in result.stderr
+
+
 def test_rm_removes_the_version_that_is_named(home: Home) -> None:
     result = cache("rm", "tiny", "--version", "1.0", home=home)
 

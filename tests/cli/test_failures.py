@@ -100,6 +100,18 @@ def test_a_wrong_call_says_how_to_call(call: Any, words: tuple[str, ...], messag
     assert re.search(r"^hint: sciml-data .+; sciml-data .*--help$", err, re.MULTILINE)
 
 
+@pytest.mark.parametrize("words", [(), ("submit",), ("cache", "rm", "--help"), ("mirror",)])
+def test_without_a_command_the_help_is_all_that_is_printed(
+    call: Any, words: tuple[str, ...]
+) -> None:
+    code, out, err = call(*words)
+
+    text = out + err
+    assert code == (0 if "--help" in words else 2)
+    assert (text.lower().count("usage: "), text.count("error:")) == (1, 0)
+    assert text.startswith("Usage: sciml-data")
+
+
 @pytest.mark.parametrize(
     "words", [("cache",), ("runs",), ("get", "tiny"), ("convert", "tiny"), ("catalog",)]
 )

@@ -296,7 +296,9 @@ def _fetch(
     if sample is None:
         try:
             plan = make_plan(descriptor, home, mirrors=mirrors)
-            log(f"fetching {name}: {counted(len(plan.files), 'file')}, {plan.total_bytes:,} bytes")
+            log(
+                f"fetching {name}: {counted(len(plan.files), 'file')}, {format_bytes(plan.total_bytes)}"
+            )
             return fetch(plan, log=log, progress=progress)
         except FetchError as error:
             if type(error) in {FetchError, ListingError}:  # others are not about the network
