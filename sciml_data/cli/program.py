@@ -366,12 +366,15 @@ class Stop:
     def end(self, message: str) -> NoReturn:
         """Print what is kept, and end without waiting for threads that read from a slow server."""
         verb = next((word for word in sys.argv[1:] if word in VERBS), "")
+        kept = KEPT.get(verb, NOTHING_HALF)
+        if verb == "get" and "--sample" in sys.argv:
+            kept = NOTHING_HALF  # a sample is made as a whole
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 stream.flush()
         # `os.write`, because a signal may have come in the middle of a write to the stream.
         with contextlib.suppress(OSError):
-            os.write(2, f"\n{message}: {KEPT.get(verb, NOTHING_HALF)}\n".encode())
+            os.write(2, f"\n{message}: {kept}\n".encode())
         os._exit(128 + (self.number or signal.SIGINT))
 
 

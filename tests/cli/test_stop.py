@@ -106,6 +106,28 @@ def test_get_from_a_slow_server_stops_and_resumes(
     assert {path.name: path.read_bytes() for path in native.iterdir()} == FILES
 
 
+@pytest.mark.parametrize(
+    ("verb", "kept"),
+    [("get", "no file was left half written"), ("convert", "finished files are kept; the same")],
+)
+def test_a_stopped_sample_or_conversion_says_what_is_kept_and_is_done_by_the_same_command(
+    tmp_path: Path, verb: str, kept: str
+) -> None:
+    words = ("tevolop_socal", "--sample", "--home", str(tmp_path / "home"))
+    if verb == "convert":
+        subprocess.run([*COMMAND, "get", *words], check=True, timeout=60)
+    begun = {"get": "samples/*/*/*/partial", "convert": "samples/*/*/*/ready/*"}[verb]
+    with running(verb, *words) as process:
+        wait_until(lambda: any((tmp_path / "home").glob(begun)))
+        os.killpg(process.pid, signal.SIGINT)
+        text = ended(process)
+
+    assert process.returncode == 130
+    assert kept in text
+    assert "Traceback" not in text
+    subprocess.run([*COMMAND, verb, *words], check=True, timeout=120)
+
+
 def test_a_check_of_links_does_not_wait_for_a_silent_server(tmp_path: Path) -> None:
     registry, reports = tmp_path / "registry", tmp_path / "reports"
 

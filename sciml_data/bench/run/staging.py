@@ -296,9 +296,8 @@ def _fetch(
     if sample is None:
         try:
             plan = make_plan(descriptor, home, mirrors=mirrors)
-            log(
-                f"fetching {name}: {counted(len(plan.files), 'file')}, {format_bytes(plan.total_bytes)}"
-            )
+            size = format_bytes(plan.total_bytes)
+            log(f"fetching {name}: {counted(len(plan.files), 'file')}, {size}")
             return fetch(plan, log=log, progress=progress)
         except FetchError as error:
             if type(error) in {FetchError, ListingError}:  # others are not about the network
