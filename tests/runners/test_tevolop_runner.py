@@ -21,12 +21,14 @@ from sciml_data.bench.task.settings import resolve_settings
 from sciml_data.bench.task.split import load_split
 from sciml_data.bench.task.task import load_task
 from sciml_data.registry.layout import find_registry
+from tests.support.processes_of_keras import WITHOUT_TENSORFLOW, needs_jax, output_of
 from tests.support.quake_catalogue import quake_catalogue
 
 tf = pytest.importorskip("tensorflow")
 
 RUNNER = find_registry().runner("tevolop")
 SPLITS = ("temporal", "spatial-400-100")
+LOSS_TOLERANCE = 1e-3  # relative, after an epoch: other kernels, other order of float32 sums
 SMALL = ("dense=3", "units=2", "head=3", "piece=60", "batch_size=32", "features=own,faults,dates")
 
 
@@ -332,3 +334,53 @@ def test_intervals_resample_half_years_in_time_and_pixels_in_space(
         assert "nnse_averaged.w1" in found
 
     assert kinds == {"temporal": "block of 182 days", "spatial-400-100": "pixel"}
+
+
+# With the same initial weights on each backend.
+TRAIN = """
+import hashlib, json, sys
+import keras, numpy as np
+from sciml_data.bench.interface import load_runner
+from sciml_data.bench.task.settings import resolve_settings
+from sciml_data.bench.task.split import load_split
+from sciml_data.bench.task.task import load_task
+from sciml_data.bench.training import backend
+from sciml_data.bench.training.loop import Training, train
+from sciml_data.registry.layout import find_registry
+from tests.support.quake_catalogue import quake_catalogue
+
+RUNNER, catalogue = find_registry().runner("tevolop"), quake_catalogue()
+SMALL = {"epochs": 1, "dropout": 0.0, "piece": 60, "batch_size": 64, "blend": False,
+         "dense": 3, "units": 2, "head": 3, "features": ["own", "dates"], "monitor": "loss"}
+
+resolved = resolve_settings(load_task(RUNNER), [], model="residual-lstm", split="temporal")
+settings = {**resolved, **SMALL}
+problem = load_runner(find_registry(), "tevolop").prepare(
+    catalogue, load_split(RUNNER, "temporal"), settings)
+digest = hashlib.sha256()
+for part in problem.parts:
+    for inputs, *others in problem.batches(part, batch_size=64, seed=3):
+        for array in (*(inputs[name] for name in sorted(inputs)), *others):
+            digest.update(np.ascontiguousarray(array).tobytes())
+def build():
+    built, random = problem.build(), np.random.default_rng(7)
+    weights = [random.normal(0, 0.3, each.shape) for each in built.get_weights()]
+    built.set_weights([each.astype("f4") for each in weights])
+    return built
+training = Training(settings, 0, backend.current().make_strategy("default", {}), build=build)
+trained = train(problem, training)
+predicted = problem.predict(trained.model, "test").predicted
+losses = [[row["train_loss"], row["validation_loss"]] for row in trained.progress.curve]
+print(json.dumps([digest.hexdigest(), losses, bool(np.isfinite(predicted).all())]))
+"""
+
+
+@needs_jax
+@pytest.mark.slow
+def test_it_trains_on_jax_with_the_batches_and_losses_of_tensorflow() -> None:
+    digest, losses, is_finite = output_of(WITHOUT_TENSORFLOW + TRAIN, KERAS_BACKEND="jax")
+    expected, reference, _ = output_of(TRAIN, KERAS_BACKEND="tensorflow")
+
+    assert digest == expected
+    np.testing.assert_allclose(losses, reference, rtol=LOSS_TOLERANCE)
+    assert is_finite

@@ -5,13 +5,7 @@ Keras takes its backend once a process, so each test has processes of its own.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,36 +13,9 @@ import pytest
 from sciml_data.bench.training import jax_backend
 from sciml_data.errors import CallError
 from tests.support.conv_problem import ROWS
-from tests.support.paths import ROOT
+from tests.support.processes_of_keras import WITHOUT_TENSORFLOW, needs_jax, output_of
 
 LOSS_TOLERANCE = 1e-4  # relative, after 3 epochs: other kernels, other order of float32 sums
-
-needs_jax = pytest.mark.skipif(
-    importlib.util.find_spec("jax") is None, reason="pip install 'sciml-data[jax]'"
-)
-
-# Run in a process of its own, before anything else: TensorFlow cannot be imported.
-WITHOUT_TENSORFLOW = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] == 'tensorflow':
-            raise ImportError('no TensorFlow on this machine')
-sys.meta_path.insert(0, Refuse())
-"""
-
-
-def output_of(code: str, **variables: str) -> Any:
-    """Return what a process prints last, as JSON."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
-    environment["PYTHONPATH"] = str(ROOT)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True, text=True, check=False, timeout=300, env=environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 TRAIN = """
 import json, sys
