@@ -7,7 +7,9 @@ optimiser and loss. They run in turn in one process:
 * entity-wise: each tower once for each distinct cell or drug of a batch, as the runner does;
 * joined, in memory: all features of each row as float32, gathered from tables in memory;
 * joined, from a file: rows that were joined before and written to disk, read with pandas, as the
-  published code does (`uno_joined.py`; training only).
+  published code does (`uno_joined.py`; training only);
+* bare arithmetic: the matrix products of the entity-wise network and the optimiser's pass with
+  nothing around them (`uno_floor.py`), the least time that it could take.
 
 Tables are random numbers with Uno's numbers of features (`uno_case.py`), in the real sizes (1,593
 cells and 1,779 drugs; 2,375 and 46,837) unless `--rows`, `--cells` or `--drugs` are smaller.
@@ -40,6 +42,7 @@ from typing import Any
 import numpy as np
 from uno_bytes import print_bytes
 from uno_case import REAL, make_case
+from uno_floor import make_products, make_update, products
 from uno_joined import JoinedFile, copy_weights
 from uno_work import Network, gain
 
@@ -47,6 +50,7 @@ from sciml_data.bench.training import backend
 
 OURS, BFLOAT16 = "entity-wise", "entity-wise, bfloat16"
 MEMORY, FILE = "joined, in memory", "joined, from a file"
+FLOOR = "bare arithmetic"  # of the entity-wise network; see `uno_floor.py`
 
 
 def main() -> None:
@@ -99,6 +103,8 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
         if arguments.bfloat16:
             rounded = case.build("mixed_bfloat16")
             loops[BFLOAT16] = _trainer(case, rounded, lambda: iter(batches))
+        if arguments.backend == "tensorflow" and not arguments.dropout:
+            loops[FLOOR] = _floor(case, batches, arguments)
         _in_turn(title, loops, len(order), rounds=arguments.rounds)
         began = time.perf_counter()
         read = sum(len(targets) for _, targets, _ in file.read())
@@ -107,6 +113,27 @@ def _compare_training(case: Any, size: int, arguments: argparse.Namespace) -> No
             f"{title}: reading the file only: {read / seconds:,.0f} samples/s "
             f"({file.size_bytes / seconds / 1e6:,.0f} MB/s)"
         )
+
+
+def _floor(case: Any, batches: list[Any], arguments: argparse.Namespace) -> Callable[[], None]:
+    """Return a function that computes the products of training steps, and their updates."""
+    import keras
+
+    model, optimizer = case.build(), keras.optimizers.get(case.settings["optimizer"])
+    optimizer.build(model.trainable_variables)
+    update = make_update(model, optimizer, is_compiled=arguments.xla)
+    steps = []
+    for inputs, targets, _ in batches:
+        distinct = {kind: len(entities) for kind, entities in inputs["shared"].items()}
+        wanted = products(_network(case), distinct, len(targets))
+        steps.append(make_products(wanted, training=True))
+
+    def run() -> None:
+        for step in steps:
+            step()
+            update()
+
+    return run
 
 
 def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> None:
@@ -133,12 +160,15 @@ def _compare_evaluation(case: Any, size: int, arguments: argparse.Namespace) -> 
         rounded = case.build("mixed_bfloat16")
         rounded.set_weights(model.get_weights())
         loops[BFLOAT16] = partial(by_entity, rounded)
+    if arguments.backend == "tensorflow":
+        counts = {kind: len(entities) for kind, entities in inputs["shared"].items()}
+        loops[FLOOR] = make_products(products(_network(case), counts, len(rows)), training=False)
     title = f"evaluation, batch {size:,}"
     distinct = {kind: len(entities) for kind, entities in inputs["shared"].items()}
     print(f"{title}: {distinct['cells']:,} cells, {distinct['drugs']:,} drugs, {len(rows):,} rows")
     print(f"{title}: {_gain(case, distinct, len(rows), training=False)}")
     outputs = _in_turn(title, loops, len(rows), rounds=arguments.rounds)
-    for side in (name for name in loops if name != MEMORY):
+    for side in (name for name in loops if name in (OURS, BFLOAT16)):
         difference = float(np.abs(outputs[side] - outputs[MEMORY]).max())
         deviation = outputs[MEMORY].std()
         print(
@@ -166,7 +196,7 @@ def _in_turn(
             f"{max(rates):,.0f}), CPU ms per sample {np.median(times[:, 1]) / count * 1e3:.3f}"
         )
     for ours in (side for side in loops if side in (OURS, BFLOAT16)):
-        for joined in (side for side in loops if side in (MEMORY, FILE)):
+        for joined in (side for side in loops if side in (MEMORY, FILE, FLOOR)):
             ratios = seconds[joined] / seconds[ours]
             (wall, cpu), low, high = np.median(ratios, 0), ratios.min(0), ratios.max(0)
             print(
@@ -178,6 +208,11 @@ def _in_turn(
 
 def _gain(case: Any, distinct: Mapping[str, int], count: int, *, training: bool) -> str:
     """Return the multiply-adds of both ways in a sentence."""
+    has_dropout = training and case.settings["dropout"] > 0
+    return gain(_network(case), distinct, count, training=training, has_dropout=has_dropout)
+
+
+def _network(case: Any) -> Network:
     responses, settings = case.rows.responses, case.settings
     cells, drugs = (
         tuple(table.shape[1] for table in entities.tables.values())
@@ -185,9 +220,7 @@ def _gain(case: Any, distinct: Mapping[str, int], count: int, *, training: bool)
     )
     tower, head = tuple(settings["tower_widths"]), tuple(settings["head_widths"])
     slots = responses.drugs.shape[1]
-    network = Network(cells, drugs, tower, head, slots, responses.doses.shape[1])
-    has_dropout = training and settings["dropout"] > 0
-    return gain(network, distinct, count, training=training, has_dropout=has_dropout)
+    return Network(cells, drugs, tower, head, slots, responses.doses.shape[1])
 
 
 def _trainer(case: Any, model: Any, batches: Callable[[], Any]) -> Callable[[], Any]:
