@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, runs_option
 from sciml_data.cli.output import log, log_left_out, print_or_write
 from sciml_data.cli.program import UserPath, Verb
@@ -32,8 +33,13 @@ Examples:
   sciml-data board latest 3f2a91c0 --format csv
 """,
 )
-@click.argument("names", nargs=-1, metavar="[RUN_OR_FOLDER]...")
-@click.option("--benchmark", metavar="NAME", help="Show this benchmark only.")
+@click.argument("names", nargs=-1, metavar="[RUN_OR_FOLDER]...", shell_complete=completion.runs)
+@click.option(
+    "--benchmark",
+    metavar="NAME",
+    help="Show this benchmark only.",
+    shell_complete=completion.benchmarks,
+)
 @click.option(
     "--format",
     "format_",

@@ -1,4 +1,4 @@
-"""What the shell can complete: names of datasets, versions, benchmarks, splits, models and runs.
+"""What the shell can complete: names of datasets, benchmarks and runs, and of what these have.
 
 Each public function is a `shell_complete` of click. A registry or home that cannot be read
 completes nothing: the command itself will say what is wrong.
@@ -70,6 +70,28 @@ def models(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
         from sciml_data.bench import load_task
 
         return load_task(_registry(ctx).runner(_argument(ctx, "benchmark"))).models
+
+    return _that_begin(typed, names)
+
+
+def variants(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
+    """Return the variants of the benchmark that was typed."""
+
+    def names() -> Iterable[str]:
+        from sciml_data.bench import load_task
+
+        return load_task(_registry(ctx).runner(_argument(ctx, "benchmark"))).variants
+
+    return _that_begin(typed, names)
+
+
+def task_datasets(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
+    """Return the datasets of the benchmark that was typed."""
+
+    def names() -> Iterable[str]:
+        from sciml_data.bench import datasets_of, load_task
+
+        return datasets_of(load_task(_registry(ctx).runner(_argument(ctx, "benchmark"))))
 
     return _that_begin(typed, names)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option
 from sciml_data.cli.output import log
 from sciml_data.cli.program import UserPath, VerbGroup
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from sciml_data.integrations.datalad import HashLookup
     from sciml_data.registry import RegistryPath
 
+datasets_argument = click.argument(
+    "datasets", nargs=-1, metavar="[ID]...", shell_complete=completion.datasets
+)
 folder_argument = click.argument("folder", metavar="DIR", type=UserPath())
 from_home_option = click.option(
     "--from-home",
@@ -53,7 +57,7 @@ Examples:
 """
 )
 @folder_argument
-@click.argument("datasets", nargs=-1, metavar="[ID]...")
+@datasets_argument
 @click.option(
     "--version", metavar="VERSION", help="Version of each dataset. Default: all pinned versions."
 )
@@ -94,7 +98,7 @@ Examples:
 """,
 )
 @folder_argument
-@click.argument("datasets", nargs=-1, metavar="[ID]...")
+@datasets_argument
 @from_home_option
 @registry_option
 @home_option

@@ -126,6 +126,20 @@ cache_option = click.option(
 )
 
 
+variant_option = click.option(
+    "--variant",
+    metavar="NAME",
+    help="Variant of the task, for benchmarks with several.",
+    shell_complete=completion.variants,
+)
+task_dataset_option = click.option(
+    "--dataset",
+    metavar="ID",
+    help="Dataset to use, for benchmarks with several.",
+    shell_complete=completion.task_datasets,
+)
+
+
 def benchmark_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a task of a benchmark to a command."""
     options = [
@@ -135,12 +149,8 @@ def benchmark_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Split of the benchmark. Default: the headline split.",
             shell_complete=completion.splits,
         ),
-        click.option(
-            "--variant", metavar="NAME", help="Variant of the task, for benchmarks with several."
-        ),
-        click.option(
-            "--dataset", metavar="ID", help="Dataset to use, for benchmarks with several."
-        ),
+        variant_option,
+        task_dataset_option,
         click.option(
             "--set",
             "overrides",

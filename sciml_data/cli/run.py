@@ -22,7 +22,9 @@ from sciml_data.cli.options import (
     sample_set_option,
     seed_option,
     stream_option,
+    task_dataset_option,
     trust_option,
+    variant_option,
     wait_option,
 )
 from sciml_data.cli.output import log, log_one_left_out
@@ -86,8 +88,8 @@ Examples:
     help="Split to train and score on. Default: the headline split.",
     shell_complete=completion.splits,
 )
-@click.option("--variant", metavar="NAME", help="Variant of the task, for benchmarks with several.")
-@click.option("--dataset", metavar="ID", help="Dataset to use, for benchmarks with several.")
+@variant_option
+@task_dataset_option
 @click.option(
     "--seed", metavar="N", type=int, help="Seed of weights, dropout and batch order.  [default: 0]"
 )
@@ -121,7 +123,12 @@ Examples:
 @mirror_option
 @stream_option
 @cache_option
-@click.option("--resume", metavar="RUN", help="Run to resume: a path, an id or `latest`.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Run to resume: a path, an id or `latest`.",
+    shell_complete=completion.runs,
+)
 @click.option(
     "--strategy",
     metavar="NAME",

@@ -39,7 +39,12 @@ Examples:
   sciml-data runs rm 3f2a91c0
 """,
 )
-@click.option("--benchmark", metavar="NAME", help="Runs of this benchmark only.")
+@click.option(
+    "--benchmark",
+    metavar="NAME",
+    help="Runs of this benchmark only.",
+    shell_complete=completion.benchmarks,
+)
 @click.option("--split", metavar="NAME", help="Runs of this split only.")
 @click.option("--model", metavar="NAME", help="Runs of this model only.")
 @click.option("--best", is_flag=True, help="Sort by the headline score, the best run first.")

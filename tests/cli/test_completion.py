@@ -33,6 +33,13 @@ def completed(*words: str, **environment: str) -> list[str]:
         (["run", "te"], ["tevolop"]),
         (["run", "uno", "--split", "ce"], ["cell", "cell+drug"]),
         (["run", "uno", "--model", "ref"], ["reference"]),
+        (["run", "uno", "--variant", ""], ["auc", "dose", "cross-study"]),
+        (["run", "uno", "--dataset", "uno_c"], ["uno_ccle"]),
+        (["run", "uno", "--resume", "la"], ["latest"]),
+        (["board", "--benchmark", "un"], ["uno"]),
+        (["runs", "--benchmark", "un"], ["uno"]),
+        (["board", "la"], ["latest"]),
+        (["mirror", "create", "folder", "uno_cc"], ["uno_ccle"]),
         (["show", "la"], ["latest"]),
         (["rate", "te"], ["tevolop"]),
         (["sample-report", "cloud_slstr"], ["cloud_slstr_ds1"]),
@@ -55,3 +62,22 @@ def test_runs_of_the_home_are_completed(tmp_path: Path) -> None:
     (run / "record.json").write_text("{}")
 
     assert completed("show", "2026", SCIML_DATA_HOME=str(tmp_path)) == [run.name]
+
+
+def test_bash_completes_after_the_line_that_help_prints(tmp_path: Path) -> None:
+    program = tmp_path / "sciml-data"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m sciml_data "$@"\n')
+    program.chmod(0o755)
+    script = """
+eval "$(_SCIML_DATA_COMPLETE=bash_source sciml-data)"
+COMP_WORDS=(sciml-data get tevolop_s) COMP_CWORD=2
+eval "$(complete -p sciml-data | sed 's/.*-F \\([^ ]*\\).*/\\1/') sciml-data tevolop_s get"
+echo "${COMPREPLY[@]}"
+"""
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    variables = os.environ | {"PATH": path, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        ["bash", "-c", script], env=variables, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == ["tevolop_socal"]
