@@ -21,6 +21,7 @@ from sciml_data.formats import open_hdf5
 from sciml_data.progress import counted
 from sciml_data.ready.folder import shards_of_split
 from sciml_data.ready.own_rows import EVERYTHING, own_rows, reading
+from sciml_data.ready.sample_places import SamplePlaces, find_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,14 +84,31 @@ class SampleIndex:
         chosen = np.asarray(numbers, np.intp)
         values = np.empty((len(chosen), *self.shapes[array]), np.float32)
         files, rows = self["file"][chosen], self["row"][chosen]
-        for file in np.unique(files):
-            try:
-                with open_hdf5(self.paths[file], error=ConversionError, is_verified=True) as opened:
-                    for place in np.flatnonzero(files == file):
-                        opened[array].read_direct(values, int(rows[place]), int(place))
-            except ConversionError as error:
-                raise damaged(self.dataset, error.problems) from error
+        try:
+            groups = [
+                (self._places_in(file, array), np.flatnonzero(files == file))
+                for file in np.unique(files).tolist()
+            ]
+            for places, items in groups:  # the disk begins with all of them
+                places.expect(rows[items])
+            for places, items in groups:
+                if not places.read(rows[items], values, items):
+                    _read_by_hdf5(places.path, array, rows[items], values, into=items)
+        except ConversionError as error:
+            raise damaged(self.dataset, error.problems) from error
         return values
+
+    def _places_in(self, file: int, array: str) -> SamplePlaces:
+        """Return where the samples of an array are in a file, which is looked up once."""
+        known = self._known_places.get((file, array))
+        if known is None or not known.is_current:
+            known = find_places(self.paths[file], array, np.float32)
+            self._known_places[file, array] = known
+        return known
+
+    @cached_property
+    def _known_places(self) -> dict[tuple[int, str], SamplePlaces]:
+        return {}
 
     def blocks(self, array: str, numbers: Numbers) -> Iterator[tuple[Numbers, Floats]]:
         """Yield (indices into `numbers`, samples) for a few samples at a time, file by file."""
@@ -98,6 +116,13 @@ class SampleIndex:
         for start in range(0, len(order), SAMPLES_PER_READ):
             places = order[start : start + SAMPLES_PER_READ]
             yield places, self.read(array, numbers[places])
+
+
+def _read_by_hdf5(path: Path, array: str, rows: Numbers, values: Floats, *, into: Numbers) -> None:
+    """Fill items of an array with samples of a file, which may be compressed."""
+    with open_hdf5(path, error=ConversionError, is_verified=True) as opened:
+        for row, item in zip(rows.tolist(), into.tolist(), strict=True):
+            opened[array].read_direct(values, row, item)
 
 
 class SampleCache:

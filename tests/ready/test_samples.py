@@ -21,6 +21,7 @@ from sciml_data.ready import (
     numpy_batches,
 )
 from sciml_data.ready.folder import write_record
+from sciml_data.ready.sample_places import find_places
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest
@@ -92,6 +93,39 @@ def test_samples_are_read_in_the_order_of_their_numbers(index: SampleIndex) -> N
 
     assert read[:, 0, 0].tolist() == [20, 0, 12, 0]
     assert (str(read.dtype), read.shape) == ("float32", (4, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "is_plain"),
+    [
+        ({}, True),
+        ({"chunksizes": (1, 4, 4)}, True),
+        ({"chunksizes": (2, 4, 4)}, False),
+        ({"chunksizes": (1, 4, 4), "zlib": True}, False),
+        ({"dtype": "f8"}, False),
+        ({"dtype": ">f4"}, False),
+    ],
+)
+def test_samples_are_read_however_they_are_stored(
+    tmp_path: Path, encoding: dict[str, Any], *, is_plain: bool
+) -> None:
+    dataset = content(5, 10)
+    dataset["image"].encoding = encoding
+    index = index_of(write(tmp_path, {"train": {"a.nc": dataset}}))
+
+    assert index.read("image", [4, 0, 4, 2])[:, 3, 3].tolist() == [14, 10, 14, 12]
+    offsets = find_places(index.paths[0], "image", np.float32).offsets
+    assert (offsets is not None) == is_plain
+
+
+def test_a_file_that_was_made_again_is_looked_at_again(tmp_path: Path) -> None:
+    index = index_of(write(tmp_path, {"train": {"a.nc": content(3, 10)}}))
+    assert index.read("image", [2])[0, 0, 0] == 12
+    again = content(3, 20).assign_attrs(more="x" * 5000)  # values are at another place
+    again.to_netcdf(tmp_path / "new.nc", engine="h5netcdf")
+    (tmp_path / "new.nc").replace(index.paths[0])
+
+    assert index.read("image", [0, 2])[:, 0, 0].tolist() == [20, 22]
 
 
 def test_blocks_go_from_file_to_file(index: SampleIndex) -> None:
