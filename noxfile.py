@@ -319,7 +319,9 @@ def benchmarks(session: nox.Session) -> None:
     install(session, extras="all")
     cloudmask = "convert --dataset cloud_slstr_ds1"
     lines = ["convert", cloudmask, "pipeline", "ready_checks", "lstm", "train", "monitor"]
-    lines += ["starting", "growth"]
+    lines += ["starting", "growth", "stemdl --noise --repeat 3"]
+    if shutil.which("nginx"):
+        lines += ["stream --scenes 6 --rounds 2 --train"]
     for line in session.posargs or lines:
         script, *options = line.split()
         session.run("python", f"benchmarks/{script}.py", *options)
