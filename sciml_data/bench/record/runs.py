@@ -297,12 +297,14 @@ def find_run(
             hint="give more characters of the id, or the folder's name",
         )
     names = [run.name for run in folders]
+    forms = "give a folder, a folder's name, the first characters of a run id, or `latest`; "
     raise CallError(
         f"no such run: {name!r}{nearest(name, names)}; "
         f"this home has {counted(len(folders), 'run')}",
         untouched="nothing was changed",
-        hint="give a folder, a folder's name, the first characters of a run id, or `latest`; "
-        "`sciml-data runs` lists the runs",
+        hint=f"{forms}`sciml-data runs` lists the runs"
+        if names
+        else "`sciml-data run BENCHMARK --sample` makes a run",
     )
 
 

@@ -27,3 +27,10 @@ def test_a_run_is_found_by_path_name_id_and_as_the_latest(done: Path) -> None:
 def test_an_unknown_run_is_refused(done: Path, name: str) -> None:
     with pytest.raises(CallError, match="no such run"):
         find_run(Home(done.parents[2]), name)
+
+
+def test_a_home_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="no such run") as error:
+        find_run(Home(tmp_path), "latest")
+
+    assert "sciml-data run BENCHMARK" in error.value.hint
