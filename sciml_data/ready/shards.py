@@ -7,7 +7,6 @@ interrupt has little to wait for.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import json
@@ -58,7 +57,6 @@ ACDD = "ACDD-1.3"  # Attribute Convention for Data Discovery
 # Attributes of a native file that say more of it than the registry says of the dataset.
 OF_FILES = ("geospatial_", "time_coverage_", "creator_", "publisher_", "instrument", "platform")
 MIN_INDEXED_BYTES = 1 << 20  # of a file with a chunk index
-SYNC_FILE_RANGE_WRITE = 2  # of Linux, <fcntl.h>: begin to write, without waiting
 MEMORY_NAME_LETTERS = 60  # of at most 249 bytes; the name is only shown in /proc
 
 
@@ -142,26 +140,12 @@ def make_shard(task: ShardTask) -> MadeShard:
     temporary = task.target.with_name(name)
     try:
         _write(temporary, dataset, {})
-        _start_writeback(temporary)
         entry = Entry(task.shard.name, temporary.stat().st_size, hash_file(temporary))
         index = _chunk_index(temporary, entry)
         publish(temporary, task.target)
     finally:
         temporary.unlink(missing_ok=True)
     return MadeShard(entry, tuple(str(dataset.attrs.get(NOTICES, "")).splitlines()), index)
-
-
-def _start_writeback(path: Path) -> None:
-    """Let the disk begin to write a file, and do not wait for it.
-
-    The file is hashed meanwhile, so that the fsync before its rename has less to wait for. With two
-    processes on two cores, nobody else would use that time. This changes no result: where the
-    system does not offer it, nothing happens.
-    """
-    sync = getattr(ctypes.CDLL(None), "sync_file_range", None)
-    if sync is not None:
-        with path.open("rb") as file:
-            sync(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), SYNC_FILE_RANGE_WRITE)
 
 
 def _chunk_index(path: Path, entry: Entry) -> str:
