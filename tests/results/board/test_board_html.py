@@ -77,6 +77,7 @@ def test_numbers_have_a_value_to_sort_by() -> None:
 
     assert first.find("thead")[0][median].get("data-sort") == "number"
     assert [line[median].get("data-value") for line in first.find("tbody")] == ["0.2", "0.4"]
+    assert {line[median].get("class") for line in first.find("tbody")} == {"whole"}  # in one line
 
 
 def heads(table: Any) -> list[str]:
