@@ -79,8 +79,8 @@ def _kind_of(descriptor: int) -> int:
     return 0 if _libc().fstatfs(descriptor, state) else int(state[0])
 
 
-def start_writing(descriptor: int, start: int, stop: int) -> bool:
-    """Let the kernel begin to write a span of a file to the disk; return whether it can.
+def start_writing(path: Path) -> bool:
+    """Let the kernel begin to write a file to the disk; return whether it can.
 
     Nothing is durable when this returns. The fsync at the end has less to wait for.
     """
@@ -89,5 +89,11 @@ def start_writing(descriptor: int, start: int, stop: int) -> bool:
     import ctypes
 
     begin = getattr(_libc(), "sync_file_range", None)  # not in every C library
-    span = (ctypes.c_int64(start), ctypes.c_int64(stop - start))
-    return begin is not None and begin(descriptor, *span, SYNC_FILE_RANGE_WRITE) == 0
+    if begin is None:
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        whole = (ctypes.c_int64(0), ctypes.c_int64(0))  # 0 bytes: up to the end
+        return bool(begin(descriptor, *whole, SYNC_FILE_RANGE_WRITE) == 0)
+    finally:
+        os.close(descriptor)

@@ -34,7 +34,7 @@ from sciml_data.registry.manifest import (
     read_manifest,
 )
 from sciml_data.registry.stages import Plan, PlannedFile
-from sciml_data.transfer.download.disk_flush import DiskFlush
+from sciml_data.transfer.download.disk_flush import DiskFlush, start_writing
 from sciml_data.transfer.download.partial_file import (
     LABEL_LENGTH,
     UNPINNED,
@@ -468,8 +468,8 @@ class Publisher:
                 self._changed.notify_all()
 
     def start_flush(self, partial: Path) -> None:
-        """Queue an fsync of a large file that is still being written."""
-        self._pool.submit(_fsync_quietly, partial)
+        """Let the disk begin with a large file that is still being written."""
+        self._pool.submit(_start_quietly, partial)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -559,6 +559,7 @@ def _fsync_error(complete: CompleteFile) -> OSError | None:
     return None
 
 
-def _fsync_quietly(partial: Path) -> None:
+def _start_quietly(partial: Path) -> None:
     with contextlib.suppress(OSError):  # the fsync before the rename reports the error
-        fsync_path(partial, flags=os.O_NOFOLLOW)
+        if not start_writing(partial):
+            fsync_path(partial, flags=os.O_NOFOLLOW)

@@ -198,3 +198,18 @@ def test_a_file_that_grew_after_its_hash_was_checked_is_not_published(
 
     assert [(path, type(error)) for path, error in failures] == [(files[3].path, FetchError)]
     assert not (plan.folder.native / files[3].path).exists()
+
+
+def test_writing_of_a_file_begins_and_nothing_of_it_changes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+
+    assert disk_flush.start_writing(tmp_path / "file") == sys.platform.startswith("linux")
+    assert (tmp_path / "file").read_bytes() == b"x" * 100_000
+
+
+def test_writing_through_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        disk_flush.start_writing(tmp_path / "link")
