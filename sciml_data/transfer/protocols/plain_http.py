@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 USUAL_PORTS = (":80", ":443")  # http.client leaves these out of the header Host
 STATUS = re.compile(rb"HTTP/1\.1 (200|206) [\x20-\x7e]*")
 NAME = re.compile(rb"[A-Za-z0-9-]{1,100}")
+QUICKACK: int = getattr(socket, "TCP_QUICKACK", 0)  # Linux only
 LENGTH = re.compile(f"[0-9]{{1,{MAX_DIGITS}}}")
 
 
@@ -197,6 +199,10 @@ def _plain(
         or not all(map(HEADER_TEXT.fullmatch, headers.values()))
     ):
         return None
+    if len(ahead) < int(headers["content-length"]) and conn.sock is not None and QUICKACK:
+        # A server that sends headers and a small body by two writes waits for this acknowledgment
+        # before the second (Nagle's algorithm); the kernel would delay it by 40 ms.
+        conn.sock.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
     return PlainAnswer(pool, conn, int(status[1]), Headers(headers), ahead)
 
 
