@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sciml_data.errors import CallError, nearest
 from sciml_data.ready.own_rows import own_rows
 from sciml_data.ready.patches.grid import Patches
-from sciml_data.ready.patches.reading import MemoryPool, Window, read_window
+from sciml_data.ready.patches.reading import MemoryPool, Window, expect_window, read_window
 from sciml_data.ready.patches.scenes import Layout, Scenes
 
 CHANNELS = ("reflectance", "brightness_temperature")
+AHEAD = 3  # windows that the disk may read while earlier ones are unpacked; one has 1.3 MB
 NO_LABEL = 255  # stored label of a pixel without a label
 Missing: TypeAlias = float | Sequence[float]
 
@@ -171,6 +172,8 @@ def read_windows(
     read = range(len(windows))[own]
     for number in read:
         scene, window = windows[number]
+        if number + AHEAD in read:
+            expect_window(scenes, *windows[number + AHEAD], (*stored, content.label, content.mask))
         masks = {content.label: labels[number], content.mask: weights[number]}
         read_window(scenes, scene, window, {**stored, **masks})
         if not content.raw:

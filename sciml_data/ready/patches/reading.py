@@ -18,7 +18,7 @@ import os
 import weakref
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,29 @@ def read_window(
             untouched="nothing was changed",
             hint="sciml-data verify ID --ready --full --repair; then find the scenes again",
         ) from error
+
+
+def expect_window(scenes: Scenes, scene: int, window: Window, names: Iterable[str]) -> None:
+    """Let the system begin to read a window that is needed soon; files on a mirror are left out.
+
+    Args:
+        scenes: see `read_window`, as for scene and window.
+        scene: number of the scene.
+        window: part of the scene.
+        names: variables.
+    """
+    if scenes.remote is not None:
+        return
+    try:
+        file = os.open(scenes.paths[scene], os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # `read_window` names the file
+        return
+    try:
+        for name in names:
+            for piece in _pieces(scenes.layouts[name], scenes.chunks[name][scene], window):
+                os.posix_fadvise(file, piece.offset, piece.size, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(file)
 
 
 def _jobs(
