@@ -503,7 +503,7 @@ def test_unknown_splits_are_refused(converted: Converted) -> None:
         find_scenes(converted, splits=["trainin"])
     with pytest.raises(CallError):
         find_scenes([])
-    with pytest.raises(ConversionError, match="cannot be read"):
+    with pytest.raises(ConversionError, match="cannot read"):
         find_scenes([Path("nowhere.nc")])
     with pytest.raises(CallError):
         list_patches(find_scenes(converted), PatchGrid(size=512))
