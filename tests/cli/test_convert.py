@@ -80,7 +80,7 @@ def test_verify_ready_fails_for_a_changed_file_and_repairs_it() -> None:
     folder = CliRunner().invoke(command, words, catch_exceptions=False).stdout.strip()
     flip(Path(folder) / "events.nc")
 
-    with pytest.raises(VerificationError, match=r"ready files"):
+    with pytest.raises(VerificationError, match=r"ready file"):
         CliRunner().invoke(verify_command, [*words, "--ready"], catch_exceptions=False)
     repaired = CliRunner().invoke(
         verify_command, [*words, "--ready", "--repair"], catch_exceptions=False
