@@ -26,10 +26,11 @@ from sciml_data.transfer.download.workers import (
     MAX_FAILURES,
     ByteRange,
     SharedDownload,
+    SpeedCheck,
     WorkerPool,
 )
 from sciml_data.transfer.protocols.mirrors import MirrorNames, Sources
-from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy, SpeedCheck
+from sciml_data.transfer.protocols.retry import SILENT_TRIES, RetryPolicy
 from sciml_data.transfer.protocols.source import (
     UNREADABLE,
     Body,
@@ -516,7 +517,7 @@ class Requests:
         end = self._file.size_bytes if body.stop is None else body.stop
         buffer = _buffer()
         try:
-            while offset < min(byte_range.stop, end) and (block := body.next_block(buffer)):
+            while offset < min(byte_range.stop, end) and (block := _next_block(body, buffer)):
                 self._check_stop()
                 sent = offset + len(block)
                 # The range may have been shortened meanwhile, for a helper.
@@ -586,3 +587,10 @@ def _buffer() -> memoryview:
         _of_thread.buffer = memoryview(bytearray(BUFFER_BYTES))
     buffer: memoryview = _of_thread.buffer
     return buffer
+
+
+def _next_block(body: Body, buffer: memoryview) -> memoryview | bytes:
+    """Return the next bytes of an answer, in the buffer if its source can; nothing at the end."""
+    if body.read_into is None:
+        return body.read(MIB)
+    return buffer[: body.read_into(buffer)]

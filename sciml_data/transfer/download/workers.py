@@ -9,12 +9,15 @@ wait for helpers, but helpers never wait for anybody: there is no deadlock.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sciml_data.registry.stages import PlannedFile
 from sciml_data.transfer.download.partial_file import Span, split_span
+from sciml_data.transfer.protocols.retry import RetryPolicy
+from sciml_data.transfer.protocols.source import TransientError
 
 # Failures of helpers before the owner of a file continues alone: slower, but it works with servers
 # that cannot serve several ranges at once.
@@ -273,3 +276,26 @@ class RangeTask:
     def run(self) -> None:
         """Download the range."""
         self.shared.help_with(self.byte_range)
+
+
+class SpeedCheck:
+    """Raises an error when an answer is so slow that a new request is better.
+
+    A read timeout alone does not notice a server that sends a byte now and then.
+    """
+
+    def __init__(self, retry: RetryPolicy) -> None:
+        """Begin to count."""
+        self._retry = retry
+        self._since = time.monotonic()
+        self._count_bytes = 0
+
+    def add(self, size_bytes: int) -> None:
+        """Count bytes; raise TransientError if too few arrived during one read timeout."""
+        self._count_bytes += size_bytes
+        elapsed_s = time.monotonic() - self._since
+        if elapsed_s < self._retry.timeouts.read_s:
+            return
+        if self._count_bytes < self._retry.min_bytes_per_s * elapsed_s:
+            raise TransientError(f"only {self._count_bytes} bytes came in {elapsed_s:.3g} s")
+        self._since, self._count_bytes = time.monotonic(), 0

@@ -1,10 +1,9 @@
-"""When to ask a mirror again: how often, how long to wait before, and what counts as stalled."""
+"""How often to ask a mirror again, and how long to wait before."""
 
 from __future__ import annotations
 
 import random
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,29 +53,6 @@ class RetryPolicy:
         # Jitter: clients that failed together must not come back together.
         wait_s = longest * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
         return max(min(error.retry_after_s or 0.0, self.max_retry_after_s), wait_s)
-
-
-class SpeedCheck:
-    """Raises an error when an answer is so slow that a new request is better.
-
-    A read timeout alone does not notice a server that sends a byte now and then.
-    """
-
-    def __init__(self, retry: RetryPolicy) -> None:
-        """Begin to count."""
-        self._retry = retry
-        self._since = time.monotonic()
-        self._count_bytes = 0
-
-    def add(self, size_bytes: int) -> None:
-        """Count bytes; raise TransientError if too few arrived during one read timeout."""
-        self._count_bytes += size_bytes
-        elapsed_s = time.monotonic() - self._since
-        if elapsed_s < self._retry.timeouts.read_s:
-            return
-        if self._count_bytes < self._retry.min_bytes_per_s * elapsed_s:
-            raise TransientError(f"only {self._count_bytes} bytes came in {elapsed_s:.3g} s")
-        self._since, self._count_bytes = time.monotonic(), 0
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from sciml_data.errors import FetchError, printable
 
-WITHOUT_BUFFER_BYTES = 1 << 20  # most bytes to read at once into memory of their own
 MAX_DIGITS = 18  # of a number that a server sends: such a number fits into 64 bits
 
 
@@ -108,12 +107,6 @@ class Body:
     read_decoded: Callable[[int], bytes] | None = None
     moved_to: str = ""
     read_into: Callable[[memoryview], int] | None = None
-
-    def next_block(self, buffer: memoryview) -> memoryview | bytes:
-        """Return the next bytes, in the buffer if the source can; nothing at the end."""
-        if self.read_into is None:
-            return self.read(WITHOUT_BUFFER_BYTES)
-        return buffer[: self.read_into(buffer)]
 
     def decoded(self) -> Body:
         """Return the body without its encoding; the size is unknown then.
