@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -369,15 +369,25 @@ def _text(verdict: Verdict, place: Path) -> str:
     lines = [f"{place}: {word}, {counted(verdict.runs, 'run')}, {verdict.state}"]
     if verdict.runs:
         lines.append(f"  scores     {STATE_TEXTS[verdict.state].format(file=VERIFICATION)}")
-    lines += [f"  warning    {warning}" for warning in verdict.warnings]
+    lines += [f"  warning    {warning}" for warning in _joined(verdict.warnings)]
     lines += [f"  {problem}" for problem in verdict.problems]
     if verdict.problems:
         kinds = sorted({problem.kind for problem in verdict.problems})
         lines.append(f"  {counted(len(verdict.problems), 'problem')}: {', '.join(kinds)}")
     elif verdict.runs:
         needs = "" if list(place.glob("predictions-*.nc")) else "  (needs the predictions files)"
-        lines.append(f"  next       sciml-data rescore {shlex.quote(str(place))}{needs}")
+        done = "" if verdict.state in ("unchecked", "self_checked") else "  (unless you ran it)"
+        lines.append(f"  next       sciml-data rescore {shlex.quote(str(place))}{needs}{done}")
     return "\n".join(map(one_line, lines))
+
+
+def _joined(warnings: Iterable[str]) -> list[str]:
+    """Return warnings with the files that they are about; files with the same warning share it."""
+    files: dict[str, list[str]] = {}
+    for warning in warnings:
+        file, separator, text = warning.partition(": ")
+        files.setdefault(text if separator else warning, []).extend([file] if separator else [])
+    return [f"{', '.join(names)}: {text}" if names else text for text, names in files.items()]
 
 
 def _parts(request: Any, repo: str | None) -> dict[str, str]:

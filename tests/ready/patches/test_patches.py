@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import threading
@@ -37,7 +38,7 @@ from sciml_data.ready.patches import (
 )
 from sciml_data.ready.patches import batches as batches_module
 from sciml_data.ready.patches import scenes as scenes_module
-from sciml_data.ready.patches.reading import read_window
+from sciml_data.ready.patches.reading import Window, expect_window, read_window
 from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.stages import Converted, Verified
@@ -432,6 +433,30 @@ def test_patches_with_too_few_valid_pixels_are_left_out(copied: list[Path]) -> N
         np.testing.assert_allclose(share[share >= np.float32(min_valid)], selected.valid_fraction)
         assert 0 < len(selected) < len(whole)
     assert list(copied[0].parent.glob(".valid-*.npz"))
+
+
+def test_a_window_is_announced_to_the_disk_unless_it_is_in_memory(
+    patches: Patches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: list[int] = []
+    monkeypatch.setattr(
+        "os.posix_fadvise", lambda _file, offset, _size, _advice: announced.append(offset)
+    )
+    window = Window(0, 0, 64, 64)
+    patches.scenes.paths[0].read_bytes()
+    expect_window(patches.scenes, 0, window, PIXELS)
+    while_cached = list(announced)
+    monkeypatch.setattr("os.preadv", refuse_to_wait)
+    expect_window(patches.scenes, 0, window, PIXELS)
+
+    assert while_cached == []
+    assert len(announced) >= len(PIXELS)
+
+
+def refuse_to_wait(_file: int, _buffers: Any, _offset: int, flags: int) -> int:
+    """Answer as Linux does for a byte that is not in the page cache."""
+    assert flags == os.RWF_NOWAIT
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 def read_mask_share(patches: Patches, number: int) -> Any:

@@ -70,6 +70,9 @@ def test_runs_of_an_earlier_version_in_the_history_are_accepted_and_others_are_n
     assert "runner" not in kinds(verdict)
     diff = f"git diff {with_runner} HEAD -- runners/toy"
     assert sum(diff in warning for warning in verdict["warnings"]) == 2
+    text = later.call("submit", "check", str(two), "--repository", str(code)).stdout
+    assert text.count(diff) == 1
+    assert "record-1.json, record-2.json: " in text
     assert "git diff" not in str(bench.check(two)["warnings"])
     assert "runner" in kinds(later.check(two))
     git(code, "checkout", "--quiet", "HEAD~1")
