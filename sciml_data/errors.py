@@ -219,7 +219,7 @@ def redacted(text: str) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the most similar known word, or an empty string."""
-    words = list(known)
+    words = [each for each in known if each != word]  # a run and a benchmark may have one name
     matches = difflib.get_close_matches(word, words, n=1, cutoff=MIN_SIMILARITY)
     if not matches and len(word) >= MIN_PREFIX:  # a long name that was not typed to its end
         matches = [each for each in words if each.startswith(word)]

@@ -33,7 +33,7 @@ from sciml_data.cli.program import UserPath, Verb
 Examples:
   sciml-data score uno predicted.csv --dataset uno_ccle --split cell --model forest
   sciml-data score uno predicted.parquet --dataset uno_ccle --split cell --model forest --seed 1
-  sciml-data score em_denoise images.nc --sample --name bm3d --json
+  sciml-data score em_denoise images.nc --sample --model bm3d --json
 """,
 )
 @click.argument("benchmark", shell_complete=completion.benchmarks)

@@ -142,4 +142,4 @@ def test_a_name_of_another_kind_is_told_what_the_format_describes(
 
     assert isinstance(result.exception, CallError)
     assert said in str(result.exception.hint)
-    assert "latest" in str(result.exception.hint)
+    assert "sciml-data run BENCHMARK --sample" in str(result.exception.hint)

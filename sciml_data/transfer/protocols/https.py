@@ -1,8 +1,8 @@
 """Files over HTTP and HTTPS: kept-alive connections, ranges, bounded redirects.
 
-urllib3 opens the connections and sends the requests; those for files without a proxy go through
-`plain_http`, which needs less time for each. Reading never waits for a full block: a kill loses
-less, and it is faster.
+urllib3 opens the connections and sends the requests: it gives access to every header of a range
+request. `read1` returns the bytes that have arrived instead of waiting for a full block: a kill
+loses less, and it is faster than `read`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from sciml_data.transfer.protocols.network import (
     certificates,
     proxy_of,
 )
-from sciml_data.transfer.protocols.plain_http import PlainAnswer, ask, request_bytes
 from sciml_data.transfer.protocols.retry import retry_after_s
 from sciml_data.transfer.protocols.signing import REFUSALS, Signer
 from sciml_data.transfer.protocols.source import (
@@ -62,14 +61,13 @@ BUSY = {429, 503}  # fewer requests, please; S3 sends its SlowDown as 503 (API, 
 MAY_REFUSE_SIGNATURE = {400, 401, 403}
 MAX_ERROR_BYTES = 1 << 14  # to read of an error page; it is searched for S3's error code
 MAX_QUOTED = 80  # characters of a header in an error message
+QUICKACK: int = getattr(socket, "TCP_QUICKACK", 0)  # Linux only
 REGION = re.compile(r"[a-z]{2}(-[a-z]{1,12}){1,3}-[0-9]{1,2}")  # such as eu-west-2
 AWS_HOST = re.compile(r"s3(\.[a-z0-9-]{1,40})?\.amazonaws\.com")
 DECODED = {"gzip", "x-gzip", "deflate"}  # what urllib3 decodes without further packages
 MAX_HOSTS = 16  # hosts whose connections are kept open at once
 # An entity tag or date that is sent back in If-Range: of one line and a sensible length.
 TAG_PATTERN = re.compile(r"[\x20-\x7e\x80-\xff]{1,1024}")
-
-Answer = urllib3.BaseHTTPResponse | PlainAnswer
 
 
 def make_source(connections: int, timeouts: Timeouts) -> Source:
@@ -89,7 +87,6 @@ class _TimedStream(io.RawIOBase):
         self._stream = stream
         self._socket = sock
         self._step_s = sock.gettimeout()
-        self.ahead = memoryview(b"")  # bytes that were read from the socket before
         self.restart()
 
     def restart(self) -> None:
@@ -100,16 +97,16 @@ class _TimedStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self.ahead:
-            count = min(len(self.ahead), len(buffer))
-            buffer[:count], self.ahead = self.ahead[:count], self.ahead[count:]
-            return count
         if self._deadline is not None:
             left_s = self._deadline - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError("timed out")
             self._socket.settimeout(left_s)
         return self._stream.readinto(buffer)
+
+    def acknowledge(self) -> None:
+        """Let the kernel acknowledge at once what has arrived."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def close(self) -> None:
         self._stream.close()
@@ -127,9 +124,12 @@ class _TimedResponse(http.client.HTTPResponse):
         self._timed = _TimedStream(self.fp.detach(), sock)
         self.fp = io.BufferedReader(self._timed)
 
-    def read_first(self, ahead: bytes) -> None:
-        """Begin with bytes that were read from the socket before."""
-        self._timed.ahead = memoryview(ahead)
+    def begin(self) -> None:
+        super().begin()
+        # A server that sends headers and a small body by two writes waits for an acknowledgment
+        # before the second (Nagle's algorithm); the kernel would delay it by 40 ms.
+        if QUICKACK and self.length:
+            self._timed.acknowledge()
 
     def read(self, amt: int | None = None) -> bytes:
         self._timed.restart()
@@ -174,12 +174,10 @@ class HttpClient:
     def __init__(self, connections: int, timeouts: Timeouts) -> None:
         """Take the connections to keep for each host, and the timeouts."""
         self._connections = connections
-        self._read_s = timeouts.read_s
         self._timeout = urllib3.Timeout(connect=timeouts.connect_s, read=timeouts.read_s)
         # By proxy and whether TLS is used; and of each scheme and host.
         self._managers: dict[tuple[Proxy | None, bool], urllib3.PoolManager] = {}
         self._of_host: dict[tuple[str, str], tuple[urllib3.PoolManager, Proxy | None]] = {}
-        self._direct: dict[str, urllib3.HTTPConnectionPool] = {}  # by scheme and host
         self._logins = Logins()
         self._signer = Signer()
         self._lock = threading.Lock()  # two threads must not create the same pool
@@ -200,28 +198,11 @@ class HttpClient:
             SourceError: the address, a redirect, a proxy or a certificate is refused, or the
                 credentials are.
         """
-        response = self._follow(url, headers, moves, self._get)
-        assert isinstance(response, urllib3.BaseHTTPResponse)  # noqa: S101 (as `_get` returns)
-        return response
-
-    def get_file(self, url: str, headers: dict[str, str], moves: list[str]) -> Answer:
-        """Return the answer to a request for a file, which may be plain; see `get`."""
-        return self._follow(url, headers, moves, self._get_plain)
-
-    def _follow(
-        self,
-        url: str,
-        headers: dict[str, str],
-        moves: list[str] | None,
-        send: Callable[[str, dict[str, str]], Answer],
-    ) -> Answer:
         headers = {"User-Agent": f"sciml-data/{__version__}", **headers}
         for _ in range(MAX_REDIRECTS + 1):
             login = self._logins.of(url)
             more = {"Authorization": login.header} if login else self._signer.headers(url)
-            response = send(url, headers | more if more else headers)
-            if isinstance(response, PlainAnswer):
-                return response
+            response = self._get(url, headers | more)
             if more and not login and response.status in MAY_REFUSE_SIGNATURE:
                 self._check_signature(url, response)
                 continue
@@ -291,13 +272,6 @@ class HttpClient:
     def _get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         return self._send("GET", url, headers, None)
 
-    def _get_plain(self, url: str, headers: dict[str, str]) -> Answer:
-        pool, request = self._direct_pool(url), request_bytes(url, headers)
-        if pool is None or request is None:
-            return self._get(url, headers)
-        with request_errors(None):
-            return ask(pool, url, request, self._read_s)
-
     def _send(
         self, method: str, url: str, headers: dict[str, str], body: bytes | IO[bytes] | None
     ) -> urllib3.BaseHTTPResponse:
@@ -312,18 +286,6 @@ class HttpClient:
             response.close()
             raise NoMirrorError(refused_by_proxy(proxy))
         return response
-
-    def _direct_pool(self, url: str) -> urllib3.HTTPConnectionPool | None:
-        """Return the connections to a host that is reached without a proxy."""
-        host = url[: url.find("/", url.find("//") + 2)]
-        pool = self._direct.get(host)
-        if pool is None or pool.pool is None:  # closed, because of many other hosts
-            manager, proxy = self._manager(url)
-            if proxy is not None:
-                return None
-            with request_errors(None):
-                pool = self._direct[host] = manager.connection_from_url(url)
-        return pool
 
     def _manager(self, url: str) -> tuple[urllib3.PoolManager, Proxy | None]:
         """Return the pool for a URL, and its proxy; the environment is read once for each host."""
@@ -384,7 +346,7 @@ class HttpSource:
             if tag is not None:
                 headers["If-Range"] = tag
         moves: list[str] = []
-        response = self._client.get_file(url, headers, moves)
+        response = self._client.get(url, headers, moves)
         try:
             _check_status(response)
             first, stop, size_bytes = _content_range(response, start)
@@ -400,7 +362,6 @@ class HttpSource:
             stop,
             *_encoding(response),
             moves[-1] if moves else "",
-            _reading_into(response),
         )
 
     def close(self) -> None:
@@ -453,11 +414,10 @@ def _check_redirect(url: str, target: str) -> None:
         raise SourceError("redirected from https to http, which is refused")
 
 
-def _check_status(response: Answer) -> None:
+def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     status = response.status
     if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
         return
-    assert isinstance(response, urllib3.BaseHTTPResponse)  # noqa: S101 (plain ones are above)
     reason = f"{status} {response.reason or ''}".rstrip() + _s3_code(response)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise RangeRefusedError(reason, status=status)
@@ -506,7 +466,9 @@ def _in_error(body: bytes, name: bytes) -> str:
     return match[1].decode() if match else ""
 
 
-def _content_range(response: Answer, start: int) -> tuple[int, int | None, int | None]:
+def _content_range(
+    response: urllib3.BaseHTTPResponse, start: int
+) -> tuple[int, int | None, int | None]:
     """Return the offsets of the body's first byte and after its last one, and the file's size."""
     if response.status == HTTPStatus.OK:
         length = response.headers.get("Content-Length", "").strip()
@@ -523,7 +485,7 @@ def _content_range(response: Answer, start: int) -> tuple[int, int | None, int |
     return start, int(match[2]) + 1, None if match[3] == "*" else int(match[3])
 
 
-def _tag(response: Answer) -> str | None:
+def _tag(response: urllib3.BaseHTTPResponse) -> str | None:
     """Return a value for If-Range: a strong ETag, else the date of the last change."""
     etag = response.headers.get("ETag", "")
     tag = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
@@ -531,7 +493,7 @@ def _tag(response: Answer) -> str | None:
 
 
 def _encoding(
-    response: Answer,
+    response: urllib3.BaseHTTPResponse,
 ) -> tuple[str, Callable[[int], bytes] | None]:
     """Return the Content-Encoding of an answer, and what reads the decoded bytes if it is known."""
     encoding = response.headers.get("Content-Encoding", "").strip().lower()[:MAX_QUOTED]
@@ -542,20 +504,6 @@ def _encoding(
     return encoding, lambda max_bytes: _read(response, max_bytes, is_decoded=True)
 
 
-def _read(response: Answer, max_bytes: int, *, is_decoded: bool = False) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, max_bytes: int, *, is_decoded: bool = False) -> bytes:
     with body_errors():
-        if isinstance(response, PlainAnswer):
-            return response.read(max_bytes)
         return response.read1(max_bytes, decode_content=is_decoded)
-
-
-def _reading_into(response: Answer) -> Callable[[memoryview], int] | None:
-    """Return what reads the body of a plain answer into a buffer."""
-    if not isinstance(response, PlainAnswer):
-        return None
-
-    def read_into(buffer: memoryview) -> int:
-        with body_errors():
-            return response.read_into(buffer)
-
-    return read_into

@@ -62,7 +62,8 @@ def has_credentials() -> bool:
     if any(os.environ.get(name, "").strip() for name in KEY_VARIABLES):
         return True
     files = (os.environ.get(name, "").strip() or usual for name, usual in KEY_FILES.items())
-    return any(Path(file).expanduser().is_file() for file in files)
+    # Not Path.is_file, which raises an error if the home of the user is closed to this process.
+    return any(os.path.isfile(Path(file).expanduser()) for file in files)  # noqa: PTH113
 
 
 def unsigned_notice(url: str) -> str:
@@ -93,7 +94,7 @@ class Signer:
         Raises:
             SourceError: the credentials cannot be read.
         """
-        if not self._may_sign or not is_signed(url):
+        if not is_signed(url) or not self._may_sign:
             return {}
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest

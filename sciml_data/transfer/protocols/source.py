@@ -93,8 +93,6 @@ class Body:
             this form (`x.csv.gz`) is meant so by some servers.
         read_decoded: as `read`, for the decoded bytes; None if the encoding is unknown.
         moved_to: address to which a permanent redirect led; empty if there was none.
-        read_into: as `read`, into the start of a buffer that the caller uses again; returns the
-            number of bytes, 0 at the end. None if the source only has `read`.
     """
 
     start: int
@@ -106,7 +104,6 @@ class Body:
     encoding: str = ""
     read_decoded: Callable[[int], bytes] | None = None
     moved_to: str = ""
-    read_into: Callable[[memoryview], int] | None = None
 
     def decoded(self) -> Body:
         """Return the body without its encoding; the size is unknown then.
@@ -122,9 +119,7 @@ class Body:
             raise SourceError(f"{sent} and cannot be decoded")
         if self.start or self.stop != self.size_bytes:
             raise RangeRefusedError(f"{sent}; only the whole file can be decoded")
-        return replace(
-            self, size_bytes=None, stop=None, encoding="", read=self.read_decoded, read_into=None
-        )
+        return replace(self, size_bytes=None, stop=None, encoding="", read=self.read_decoded)
 
 
 @dataclass(frozen=True)

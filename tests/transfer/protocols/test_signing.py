@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from sciml_data.transfer.protocols import SourceError, signing
 from sciml_data.transfer.protocols.signing import Signer, is_signed
 from tests.support.downloads import contents, quick_retry
 from tests.support.raw_server import RawRequest, RawServer
+from tests.support.users import SECOND, run_as
 
 FILES = {"a.bin": b"a" * 3000, "deep/b c+d.bin": b"b" * 2_000_000}
 OWNER = {"aws_access_key_id": "owner", "aws_secret_access_key": "of the bucket"}
@@ -266,3 +268,19 @@ def test_half_a_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SourceError, match="the AWS credentials cannot be used"):
         Signer().headers("https://s3.amazonaws.com/bucket/a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_home_that_is_closed_to_the_process_has_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A job may run as another user, with the environment of the one who submitted it."""
+    write_files(tmp_path, {".aws/credentials": b"[default]\naws_access_key_id = owner\n"})
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def find_none() -> None:
+        assert not signing.has_credentials()
+
+    assert signing.has_credentials()
+    run_as(SECOND, find_none)
