@@ -42,8 +42,9 @@ __all__ = ["LoadedBenchmark", "benchmarks", "load_benchmark", "run"]
 def benchmarks(*, registry: RegistryPath = None) -> list[str]:
     """Return the names of all benchmarks of the registry.
 
-    >>> "uno" in sciml_data.benchmarks()
-    True
+    Examples:
+        >>> "uno" in sciml_data.benchmarks()
+        True
     """
     return find_registry(registry).benchmarks()
 
@@ -70,10 +71,11 @@ def load_benchmark(  # noqa: PLR0913 - the first names the benchmark, the rest a
 
     The dataset is fetched, verified and converted if necessary.
 
-    >>> water = sciml_data.load_benchmark("hydronet", sample=True)
-    >>> ids, x, y = water.to_numpy("train")
-    >>> len(ids), x.shape[0], y.shape[0]
-    (134, 134, 134)
+    Examples:
+        >>> water = sciml_data.load_benchmark("hydronet", sample=True)
+        >>> ids, x, y = water.to_numpy("train")
+        >>> len(ids), x.shape[0], y.shape[0]
+        (134, 134, 134)
 
     Args:
         name: of the benchmark.
@@ -158,9 +160,10 @@ def run(  # noqa: PLR0913 - the first names the benchmark, the rest are keywords
 
         sciml_data.run("uno", model=build, split="cell", settings={"epochs": 5})
 
-    >>> run = sciml_data.run("hydronet", sample=True, settings={"epochs": 1})
-    >>> run.record["status"]
-    'success'
+    Examples:
+        >>> run = sciml_data.run("hydronet", sample=True, settings={"epochs": 1})
+        >>> run.record["status"]
+        'success'
 
     Args:
         name: of the benchmark.

@@ -72,8 +72,9 @@ def datasets(*, registry: RegistryPath = None) -> list[str]:
 def versions(dataset: str, *, registry: RegistryPath = None) -> list[str]:
     """Return the versions of a dataset, oldest first, `live` last.
 
-    >>> sciml_data.versions("tevolop_socal")
-    ['1.0', 'live']
+    Examples:
+        >>> sciml_data.versions("tevolop_socal")
+        ['1.0', 'live']
 
     Raises:
         CallError: the registry has no such dataset.
@@ -86,8 +87,9 @@ def describe(
 ) -> Descriptor:
     """Return the descriptor of a dataset version; `.document` is its JSON.
 
-    >>> sciml_data.describe("uno_ccle").splits["auc"]
-    ('igtd/**', 'ccle/**')
+    Examples:
+        >>> sciml_data.describe("uno_ccle").splits["auc"]
+        ('igtd/**', 'ccle/**')
 
     Raises:
         CallError: no such dataset or version.
@@ -165,9 +167,10 @@ def get_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are ke
 ) -> Fetched:
     """Return the native files of a dataset, after missing files are fetched.
 
-    >>> fetched = sciml_data.get_dataset("hydronet_ds1", sample=True)
-    >>> len(fetched.manifest), fetched.is_synthetic
-    (2, True)
+    Examples:
+        >>> fetched = sciml_data.get_dataset("hydronet_ds1", sample=True)
+        >>> len(fetched.manifest), fetched.is_synthetic
+        (2, True)
 
     Args:
         dataset: id in the registry.
@@ -313,7 +316,8 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
 ) -> Verified:
     """Return the native files of a dataset after a check against the manifest.
 
-    >>> verified = sciml_data.verify_dataset("hydronet_ds1", sample=True)
+    Examples:
+        >>> verified = sciml_data.verify_dataset("hydronet_ds1", sample=True)
 
     Args:
         dataset: id in the registry.
@@ -420,9 +424,10 @@ def convert_dataset(  # noqa: PLR0913 - the first names the dataset, the rest ar
 ) -> Converted:
     """Return the ready files of a dataset; native files are verified, missing ones converted.
 
-    >>> converted = sciml_data.convert_dataset("hydronet_ds1", sample=True)
-    >>> [file.path for file in converted.manifest]
-    ['min_data-00000.nc', 'nonmin_data-00000.nc']
+    Examples:
+        >>> converted = sciml_data.convert_dataset("hydronet_ds1", sample=True)
+        >>> [file.path for file in converted.manifest]
+        ['min_data-00000.nc', 'nonmin_data-00000.nc']
 
     Args:
         dataset: id in the registry.

@@ -42,9 +42,10 @@ def load(  # noqa: PLR0913 - the first names the dataset, the rest are keywords
 ) -> xr.Dataset:
     """Fetch, verify, convert and open a dataset; steps that are done are skipped.
 
-    >>> water = sciml_data.load("hydronet_ds1", split="min_data", sample=True)
-    >>> water["position"].dims
-    ('sample', 'atom', 'axis')
+    Examples:
+        >>> water = sciml_data.load("hydronet_ds1", split="min_data", sample=True)
+        >>> water["position"].dims
+        ('sample', 'atom', 'axis')
 
     Args:
         dataset: id in the registry.

@@ -144,10 +144,11 @@ def score(  # noqa: PLR0913 - the first two are the benchmark and its prediction
         sciml_data.score(uno, {"test": forest.predict(x)}, model="forest", seed=1)
         sciml_data.score(uno, "predictions.csv", model="forest")
 
-    >>> water = sciml_data.load_benchmark("hydronet", sample=True)
-    >>> run = sciml_data.score(water, {"test": [0.0] * 29}, model="zero")
-    >>> run.record["training"]
-    'external'
+    Examples:
+        >>> water = sciml_data.load_benchmark("hydronet", sample=True)
+        >>> run = sciml_data.score(water, {"test": [0.0] * 29}, model="zero")
+        >>> run.record["training"]
+        'external'
 
     Args:
         benchmark: as `load_benchmark` returned it.
@@ -311,8 +312,9 @@ def cite(
 ) -> str:
     """Return how to cite a version of a dataset and this software: "text", "bibtex" or "cff".
 
-    >>> sciml_data.cite("hydronet_ds1", "bibtex").splitlines()[0]
-    '@misc{hydronet_ds1_1_0,'
+    Examples:
+        >>> sciml_data.cite("hydronet_ds1", "bibtex").splitlines()[0]
+        '@misc{hydronet_ds1_1_0,'
 
     Raises:
         CallError: no such dataset, version or style.

@@ -54,9 +54,10 @@ def open_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are k
         series = open_dataset("tevolop_socal", view="fortnights")
         scenes = open_dataset("cloud_slstr_ds1", split="training", stream=True)
 
-    >>> with sciml_data.open_dataset("hydronet_ds1", split="min_data", sample=True) as water:
-    ...     water.sizes["sample"]
-    96
+    Examples:
+        >>> with sciml_data.open_dataset("hydronet_ds1", split="min_data", sample=True) as water:
+        ...     water.sizes["sample"]
+        96
 
     Args:
         dataset: id in the registry, e.g. "tevolop_socal".
