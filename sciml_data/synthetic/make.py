@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,14 +26,17 @@ from typing import Any, Protocol, cast
 from sciml_data import __version__
 from sciml_data.errors import CallError, JsonError, NotWritableError, Problem, nearest
 from sciml_data.formats import require_format
-from sciml_data.home import DatasetFolder, Home, publish, read_json, write_atomically
-from sciml_data.progress import Log, Progress, counted
+from sciml_data.home import DatasetFolder, Home, publish, read_json, read_toml, write_atomically
+from sciml_data.progress import Log, Progress, counted, format_bytes
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.registry.manifest import manifest_of
 from sciml_data.registry.options import value_like
 from sciml_data.registry.stages import Fetched
 from sciml_data.transfer.verification import MARKER_NAME, differences, load_fetched
 
+logger = logging.getLogger(__name__)
+
+COSTS = Path(__file__).with_name("sample_costs.toml")
 PROGRESS_INTERVAL_S = 10.0  # a sample takes minutes at most: six lines a minute are enough
 
 
@@ -112,6 +116,8 @@ def make_sample(
         with folder.own.lock(f"make the sample of {descriptor.dataset}"):
             if fetched := _unchanged(descriptor, folder.own, marker):
                 return fetched
+            if not overrides and (cost := sample_cost(descriptor)):
+                logger.info("making the sample of %s: %s", descriptor.dataset, cost)
             extras = {"progress": progress, "described": descriptor.document["sciml"]}
             _write(block, folder.own, marker, extras)
     except NotWritableError:
@@ -129,6 +135,18 @@ def _unchanged(
         return None
     fetched = load_fetched(descriptor, folder)
     return None if differences(fetched) else fetched
+
+
+def sample_cost(descriptor: Descriptor) -> str:
+    """Return files, bytes and seconds of a sample with its usual settings, in words.
+
+    The text is empty for datasets that were not measured, such as those of other registries.
+    """
+    cost = read_toml(COSTS).get(f"{descriptor.dataset}/{descriptor.version}")
+    if cost is None:
+        return ""
+    size = f"{counted(cost['files'], 'file')}, {format_bytes(cost['bytes'])}"
+    return f"{size}, about {max(1, round(cost['cpu_s']))} s of one core"
 
 
 def existing_sample(

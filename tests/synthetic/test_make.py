@@ -12,16 +12,20 @@ from click.testing import CliRunner
 from sciml_data.bench.run import staging
 from sciml_data.cli.get import command as get_command
 from sciml_data.errors import CallError
-from sciml_data.home import Home
+from sciml_data.home import Home, read_toml
+from sciml_data.progress import format_bytes
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.synthetic.make import (
+    COSTS,
     existing_sample,
     make_sample,
     progress_lines,
     sample_overrides,
 )
 from sciml_data.testing.datasets import write_dataset
+
+WITHOUT_SAMPLE = {"cloud_csmask/1.0", "inelastic_ds1/1.0", "slstr_real_mini/1.0"}
 
 
 class Generator:
@@ -69,6 +73,34 @@ def test_settings_are_set_by_dotted_names(
     ]  # fmt: skip
     assert (fetched.root / "train-0.txt").read_text() == "0 [7, 8] 0.25"
     assert generator.written == 1
+
+
+def test_what_a_sample_takes_is_announced_before_it_is_made(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The announced numbers were measured once; they are still those of the sample."""
+    tevolop = load_descriptor(find_registry(), "tevolop_socal", "1.0")
+    with caplog.at_level("INFO", "sciml_data.synthetic"):
+        fetched = make_sample(tevolop, home)
+        make_sample(tevolop, home)
+
+    size = format_bytes(fetched.manifest.total_bytes)
+    files = len(fetched.manifest.entries)
+    (announced,) = caplog.messages
+    assert announced.startswith(f"making the sample of tevolop_socal: {files} files, {size}, about")
+
+
+def test_each_sample_of_this_registry_has_measured_costs() -> None:
+    registry = find_registry()
+    costs = read_toml(COSTS)
+    known = {
+        f"{dataset}/{version}"
+        for dataset in registry.datasets()
+        for version in registry.versions(dataset)
+    }
+
+    assert not costs.keys() - known
+    assert known - costs.keys() == WITHOUT_SAMPLE
 
 
 def test_an_existing_sample_is_used_until_other_settings_are_given(
