@@ -16,6 +16,7 @@ from sciml_data.home import Home, read_toml
 from sciml_data.progress import format_bytes
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import find_registry
+from sciml_data.synthetic import make
 from sciml_data.synthetic.make import (
     COSTS,
     existing_sample,
@@ -86,7 +87,7 @@ def test_what_a_sample_takes_is_announced_before_it_is_made(
 
     size = format_bytes(fetched.manifest.total_bytes)
     files = len(fetched.manifest.entries)
-    (announced,) = caplog.messages
+    (announced,) = (each.getMessage() for each in caplog.records if each.name == make.__name__)
     assert announced.startswith(f"making the sample of tevolop_socal: {files} files, {size}, about")
 
 
