@@ -54,7 +54,7 @@ SAVE_INTERVAL = 200
 MAX_LINES_PER_FILE = 2
 FLUSHERS = 4  # threads that fsync; more were not faster on the disk that this was measured on
 MAX_WAITING = 512  # complete files that wait for the disk; then `Publisher.add` blocks
-# Complete files are gathered for so many seconds, or until there are enough of them to flush.
+# Complete files are gathered for this time in seconds, or until there are enough of them to flush.
 GATHER_S, ENOUGH = 0.25, 128
 MIN_TOGETHER = 8  # complete files that are flushed together; fewer are flushed one by one
 
