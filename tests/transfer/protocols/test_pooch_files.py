@@ -40,11 +40,6 @@ from tests.support.proxy import ForwardProxy
 from tests.support.raw_server import RawRequest, RawServer
 from tests.support.tls import Authority
 
-# After an error, Pooch leaves the connection of FTP to the garbage collector.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 FILES = {**FOUR_FILES, "deep/a b+c ü.bin": b"odd name"}
 FLAT = {path.rpartition("/")[2]: content for path, content in FILES.items()}
 SECRET = "se/cret:77"  # noqa: S105 (of a test)
@@ -61,7 +56,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     monkeypatch.setattr(credentials, "_taken", {})
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     yield
-    gc.collect()  # the warnings of Pooch belong to the test that caused them
+    gc.collect()  # a socket that was left open is an error of the test that opened it
 
 
 @pytest.fixture
