@@ -28,6 +28,7 @@ from pathlib import Path
 
 import convert_granules
 import pandas as pd
+from goals import report
 
 from sciml_data.home import DatasetFolder, find_home
 from sciml_data.ready import convert
@@ -127,9 +128,7 @@ def main() -> None:
         print(f"{name:<9} {cpu:6.2f} s CPU {wall:6.2f} s wall")
     for reference in ("pandas", "tokenise"):
         ratio = median["convert"][0] / median[reference][0]
-        print(
-            f"convert / {reference}: {ratio:.2f} of its CPU time (goal: at most {GOAL} of pandas)"
-        )
+        report(f"convert tevolop_socal / {reference}, CPU seconds", ratio, at_most=GOAL)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from goals import report
 from numpy.typing import NDArray
 from page_cache import drop_from_page_cache
 
@@ -91,7 +92,7 @@ def main(options: Options) -> None:
         print_bytes(verified, ready["none"], pools[2])
         for name, converted in ready.items():
             share = converted.manifest.total_bytes / verified.manifest.total_bytes
-            print(f"size of the ready form, {name}: {share:.3f} of native (goal: {GOAL_SHARE})")
+            report(f"size of CloudMask's ready form / native, {name}", share, at_most=GOAL_SHARE)
         print_patches(verified, ready, options.patches)
 
 
@@ -126,6 +127,7 @@ def plan(count: int, scratch_folder: Path | None) -> None:
         manifest = Manifest(tuple(Entry(path.as_posix(), size, digest) for path in paths))
         descriptor = load_descriptor(find_registry(), "cloud_slstr_ds1", "1.0")
         fetched = Fetched(descriptor, folder, manifest, is_synthetic=True)
+        began = time.perf_counter()
         with timed(f"hash {count:,} files"):
             verify(fetched)
         with timed("verify them by size, mtime and inode"):
@@ -136,7 +138,9 @@ def plan(count: int, scratch_folder: Path | None) -> None:
         with timed("prepare the folder"), ready.update():
             pass
         assert len(tasks) == count  # noqa: S101 - else nothing was measured
-    print(f"goal: {GOAL_PLAN_S} s, {GOAL_PLAN_MB} MB")
+        seconds = time.perf_counter() - began
+    report(f"planning {count:,} files, with hashing", seconds, "s", at_most=GOAL_PLAN_S)
+    report(f"planning {count:,} files, peak memory", peak_mb(), "MB", at_most=GOAL_PLAN_MB)
 
 
 @contextmanager
@@ -145,8 +149,12 @@ def timed(name: str) -> Iterator[None]:
     wall, cpu = time.perf_counter(), time.process_time()
     yield
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(f"{name:<38} {wall:6.2f} s wall {cpu:6.2f} s CPU, peak so far {peak:4.0f} MB")
+    print(f"{name:<38} {wall:6.2f} s wall {cpu:6.2f} s CPU, peak so far {peak_mb():4.0f} MB")
+
+
+def peak_mb() -> float:
+    """Return the peak memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 @contextmanager
@@ -228,8 +236,9 @@ def print_throughput(verified: Verified, pools: dict[int, Executor], repeat: int
     ):
         ratios = sorted(a / b for a, b in zip(taken[one], taken[two], strict=True))
         each = " ".join(f"{ratio:.2f}" for ratio in ratios)
-        print(f"{name}, 2 processes / 1: {statistics.median(ratios):.2f} (rounds: {each})")
-    print(f"goal of converting: {GOAL_WORKERS}")
+        print(f"{name}, speed of 2 processes / 1 in each round: {each}")
+        goal = GOAL_WORKERS if name == "converting" else None
+        report(f"{name}, speed of 2 processes / 1", statistics.median(ratios), at_least=goal)
 
 
 def print_bytes(verified: Verified, alone: Converted, pool: Executor) -> None:

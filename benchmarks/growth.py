@@ -8,8 +8,6 @@ and of the last step, where constant costs hide the least. 1 is proportional; th
     python benchmarks/growth.py                      # under five minutes on one core
     python benchmarks/growth.py --only board site
     python benchmarks/growth.py --times 10           # ten times the sizes
-
-Exit code 1: a goal is missed.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from goals import report
 
 from sciml_data.cli import group
 from sciml_data.testing import change_descriptor, write_dataset, write_files
@@ -210,27 +209,23 @@ def exponents(sizes: tuple[int, ...], costs: list[float]) -> tuple[float, float]
 
 
 def main() -> None:
-    """Print a line for each stage, and exit with 1 if one grows faster than the goal."""
+    """Print sizes and costs of each stage, and its exponents with their goals."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--times", type=int, default=1, help="factor of all sizes")
     arguments = parser.parse_args()
     os.environ["SCIML_DATA_REGISTRY"] = ""
-    missed = []
-    print(f"{'stage':<10}{'sizes':<32}{'CPU s':>20}{'exponent':>10}{'last':>6}{'goal':>6}")
     for name in arguments.only:
         make, sizes, unit = STAGES[name]
         sizes = tuple(size * arguments.times for size in sizes)
         cost(make, sizes[0])  # loads the libraries
         costs = [cost(make, size) for size in sizes]
         fitted, last = exponents(sizes, costs)
-        missed += [name] if fitted > GOAL or last > GOAL_OF_LAST else []
-        said = f"{', '.join(f'{size:,}' for size in sizes)} {unit}"
+        said = ", ".join(f"{size:,}" for size in sizes)
         seconds = ", ".join(f"{value:.2f}" for value in costs)
-        word = "  MISSED" if name in missed else ""
-        numbers = f"{fitted:>10.2f}{last:>6.2f}{GOAL:>6}"
-        print(f"{name:<10}{said:<32}{seconds:>20}{numbers}{word}", flush=True)
-    sys.exit(bool(missed))
+        print(f"{name}: {said} {unit} in {seconds} CPU s")
+        report(f"growth of {name} to {sizes[-1]:,} {unit}: exponent", fitted, at_most=GOAL)
+        report(f"growth of {name}, last step: exponent", last, at_most=GOAL_OF_LAST)
 
 
 if __name__ == "__main__":

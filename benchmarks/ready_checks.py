@@ -29,6 +29,7 @@ import h5py
 import numpy as np
 import pipeline
 import train
+from goals import report
 from page_cache import drop_from_page_cache
 
 from sciml_data.bench.training import backend
@@ -41,6 +42,7 @@ from sciml_data.registry.stages import Converted, Verified
 from sciml_data.synthetic.make import make_sample
 
 BATCH = 32
+MAX_SHARES = {"cold": 2.0, "warm": 0.5}  # % of an epoch of training; epochs differ by 0.5
 Measured = dict[str, list[tuple[float, float]]]  # seconds by the clock and of the processors
 
 
@@ -95,6 +97,9 @@ def _checks(converted: Converted, home: Path, arguments: argparse.Namespace) -> 
             f"{wall / epoch_s:9.4%} ({cpu / epoch_cpu_s:.4%}) of training, "
             f"{wall / reading[state][0]:7.2%} ({cpu / reading[state][1]:.2%}) of reading"
         )
+        if name.startswith("check"):
+            goal = MAX_SHARES[state]
+            report(f"{name} / epoch of training", 100 * wall / epoch_s, "%", at_most=goal)
 
 
 def _training(home: Path, arguments: argparse.Namespace, patches: int) -> tuple[float, float]:

@@ -32,6 +32,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from goals import report
 from numpy.typing import NDArray
 from page_cache import drop_from_page_cache
 
@@ -336,7 +337,7 @@ def rates(runs: Sequence[Mapping[str, Any]], unit: str) -> tuple[list[float], li
     return cold, warm
 
 
-def report(results: dict[str, list[dict[str, Any]]]) -> None:
+def print_rates(results: dict[str, list[dict[str, Any]]]) -> None:
     """Print median rates, and the medians of their ratios to the reference of the dataset."""
     median = statistics.median
     print("stacks per second (CPU ms per stack); ratio to the reference by wall and by CPU time")
@@ -361,8 +362,7 @@ def report(results: dict[str, list[dict[str, Any]]]) -> None:
             strict=True,
         )
         ratio = median(a / b for a, b in pairs)
-        verdict = "met" if ratio >= GOAL else "MISSED"
-        print(f"{epoch}, ready of npz in batches / npz: {ratio:.2f}, goal {GOAL:g}: {verdict}")
+        report(f"STEMDL in batches / npz files, {epoch}", ratio, at_least=GOAL)
 
 
 def codecs(home: Path, *, small: bool) -> None:
@@ -416,7 +416,7 @@ def main() -> None:
         if options.codecs:
             codecs(home, small=options.small)
         else:
-            report(run_all(home, datasets, options.repeat, small=options.small))
+            print_rates(run_all(home, datasets, options.repeat, small=options.small))
 
 
 if __name__ == "__main__":

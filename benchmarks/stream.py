@@ -39,6 +39,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from goals import report
 from page_cache import drop_from_page_cache
 
 from sciml_data.bench.monitoring.machine import peak_memory_bytes
@@ -133,8 +134,7 @@ def _read(published: Published, many: Registry | None, root: Path, rounds: int) 
         statistics.median(row[key] for row in rows[f"first of {WHOLE}"])
         for key in ("first_s", "masks_s")
     )
-    print(f"first batch of {WHOLE} scenes in {first_s:.2f} s, goal {MAX_FIRST_S}: ", end="")
-    print("met" if first_s < MAX_FIRST_S else "MISSED")
+    report(f"first batch of a stream of {WHOLE:,} scenes", first_s, "s", at_most=MAX_FIRST_S)
     print(f"patches with enough valid pixels of {WHOLE} scenes in {masks_s:.2f} s, no goal")
 
 
@@ -229,8 +229,7 @@ def _train(published: Published, root: Path, rounds: int) -> None:
         )
     pairs = zip(seconds["files"], seconds["stream"], strict=True)
     ratio = statistics.median(here[0] / there[0] for here, there in pairs)
-    verdict = "met" if ratio >= GOAL else "MISSED"
-    print(f"training, streamed with an empty cache / files: {ratio:.2f}, goal {GOAL}: {verdict}")
+    report("training from a stream with an empty cache / from files", ratio, at_least=GOAL)
 
 
 # --- what is published ---------------------------------------------------------------------------

@@ -1,0 +1,57 @@
+"""Run the benchmarks in turn, then print one table of their goals and results.
+
+    python benchmarks/run_all.py                        # all; `nox -s benchmarks` runs this
+    python benchmarks/run_all.py growth "stream --train-only"
+
+If a script fails, the others still run. The exit code is 1 then, and the last line names the
+scripts that failed. A missed goal is no failure. `nox -s transfer` is separate: it needs Ceph.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import goals
+
+FOLDER = Path(__file__).resolve().parent
+SCRIPTS = (
+    "convert",
+    "convert --dataset cloud_slstr_ds1",
+    "pipeline",
+    "ready_checks",
+    "lstm",
+    "train",
+    "monitor",
+    "starting",
+    "growth",
+    "stemdl --noise --repeat 3",
+)
+WITH_NGINX = ("stream --scenes 6 --rounds 2 --train",)
+
+
+def main() -> None:
+    """Run the scripts of the command line, or all; print the table; name scripts that failed."""
+    scripts = sys.argv[1:] or [*SCRIPTS, *(WITH_NGINX if shutil.which("nginx") else ())]
+    failed = []
+    with tempfile.TemporaryDirectory() as scratch:
+        results = Path(scratch) / "goals.jsonl"
+        results.touch()
+        environment = {**os.environ, goals.VARIABLE: str(results)}
+        for script in scripts:
+            print(f"\n=== {script}", flush=True)
+            name, *options = script.split()
+            command = [sys.executable, str(FOLDER / f"{name}.py"), *options]
+            if subprocess.run(command, env=environment, check=False).returncode:
+                failed.append(script)
+        goals.print_table(results)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
