@@ -239,9 +239,16 @@ class _Table:
         for name in map(str, keys):
             if name not in (*ORIGINS, *self.hashes) and keys[name].dtype.kind != "M":
                 self.kinds.setdefault(re.sub(r"_\d+$", "", name), []).append(name)
+        # By kind, because a dictionary of all ids takes most of the time of a large division.
+        self._found: dict[str, tuple[list[Indices], Any]] = {}
 
     def ids(self, kind: str) -> tuple[list[Indices], Any]:
         """Return codes (sample,) of each slot, -1 for no id, and the ids in order of the codes."""
+        if kind not in self._found:
+            self._found[kind] = self._find_ids(kind)
+        return self._found[kind]
+
+    def _find_ids(self, kind: str) -> tuple[list[Indices], Any]:
         import pandas as pd
 
         series = [self.keys[name] for name in self.kinds.get(kind, ())]
