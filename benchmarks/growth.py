@@ -1,9 +1,11 @@
 """Fit what each stage costs against its size, over two decades: does twice the data cost twice?
 
 Every stage runs in this process on data that the script makes, after one run that loads the
-libraries. Cost is CPU seconds, of all threads. Printed are the exponents of the fit over all sizes
-and of the last step, where constant costs hide the least. 1 is proportional; the goal is 1.1. It is
-1.3 for the last step, because a table that outgrows the processor's cache costs more per access.
+libraries. Cost is CPU seconds, of all threads. The script prints the exponents of the fit over all
+sizes and of the last step, where constant costs hide the least. 1 is proportional; the goal is 1.1.
+It is 1.3 for the last step, because a table that outgrows the processor's cache costs more per
+access. It also prints how much higher the peak memory is than before the stage; memory that an
+earlier stage has freed is used again and does not count.
 
     python benchmarks/growth.py                      # under five minutes on one core
     python benchmarks/growth.py --only board site
@@ -17,11 +19,12 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -189,20 +192,27 @@ STAGES: Mapping[str, tuple[Callable[[Path, int], Work], tuple[int, ...], str]] =
     "split": (split, (20_000, 200_000, 2_000_000), "samples"),
     "board": (board, (10, 100, 1_000, 10_000), "runs"),
     "registry": (registry, (10, 100, 1_000), "datasets"),
-    "site": (site, (3, 30, 300), "datasets"),
+    "site": (site, (10, 100, 1_000), "datasets"),
 }
 
 
-def cost(make: Callable[[Path, int], Work], size: int) -> float:
-    """Return the CPU seconds of a stage on data of a size, made in a scratch folder."""
+def cost(make: Callable[[Path, int], Work], size: int) -> tuple[float, float]:
+    """Return CPU seconds of a stage on data of a size, and the MB that its peak memory adds."""
     with tempfile.TemporaryDirectory() as scratch:
         work = make(Path(scratch), size)
-        started = time.process_time()
+        Path("/proc/self/clear_refs").write_text("5")  # the kernel counts the peak from now on
+        before, started = peak_mb(), time.process_time()
         work()
-        return time.process_time() - started
+        return time.process_time() - started, peak_mb() - before
 
 
-def exponents(sizes: tuple[int, ...], costs: list[float]) -> tuple[float, float]:
+def peak_mb() -> float:
+    """Return the peak memory of this process since the kernel was told to count it anew."""
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return float(line) / 1000
+
+
+def exponents(sizes: tuple[int, ...], costs: Sequence[float]) -> tuple[float, float]:
     """Return the slopes of log cost over log size: of all sizes, and of the last step."""
     logs, base = np.log(np.maximum(costs, NOISE_S)), np.log(sizes)
     return float(np.polyfit(base, logs, 1)[0]), float(np.diff(logs)[-1] / np.diff(base)[-1])
@@ -219,11 +229,12 @@ def main() -> None:
         make, sizes, unit = STAGES[name]
         sizes = tuple(size * arguments.times for size in sizes)
         cost(make, sizes[0])  # loads the libraries
-        costs = [cost(make, size) for size in sizes]
+        costs, grown = zip(*(cost(make, size) for size in sizes), strict=True)
         fitted, last = exponents(sizes, costs)
         said = ", ".join(f"{size:,}" for size in sizes)
         seconds = ", ".join(f"{value:.2f}" for value in costs)
-        print(f"{name}: {said} {unit} in {seconds} CPU s")
+        memory = ", ".join(f"{value:.0f}" for value in grown)
+        print(f"{name}: {said} {unit} in {seconds} CPU s, peak memory {memory} MB higher")
         report(f"growth of {name} to {sizes[-1]:,} {unit}: exponent", fitted, at_most=GOAL)
         report(f"growth of {name}, last step: exponent", last, at_most=GOAL_OF_LAST)
 
