@@ -18,9 +18,10 @@ from pathlib import Path
 
 import goals
 
+from sciml_data.home import find_home
+
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = (
-    "convert",
     "convert --dataset cloud_slstr_ds1",
     "pipeline",
     "ready_checks",
@@ -31,12 +32,26 @@ SCRIPTS = (
     "growth",
     "stemdl --noise --repeat 3",
 )
-WITH_NGINX = ("stream --scenes 6 --rounds 2 --train",)
+WITH_DATA, WITH_NGINX = "convert", "stream --scenes 6 --rounds 2 --train"
+
+
+def default_scripts() -> list[str]:
+    """Return all scripts that can run on this computer, and print why others are left out."""
+    scripts = list(SCRIPTS)
+    if find_home().dataset("tevolop_socal", "1.0").native.is_dir():
+        scripts.append(WITH_DATA)
+    else:
+        print(f"left out: {WITH_DATA}; run: sciml-data get tevolop_socal --version 1.0")
+    if shutil.which("nginx"):
+        scripts.append(WITH_NGINX)
+    else:
+        print(f"left out: {WITH_NGINX}; nginx is not installed")
+    return scripts
 
 
 def main() -> None:
     """Run the scripts of the command line, or all; print the table; name scripts that failed."""
-    scripts = sys.argv[1:] or [*SCRIPTS, *(WITH_NGINX if shutil.which("nginx") else ())]
+    scripts = sys.argv[1:] or default_scripts()
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "goals.jsonl"

@@ -67,5 +67,7 @@ def test_a_result_equal_to_its_goal_is_met(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_every_script_that_is_run_by_default_exists() -> None:
-    scripts = {script.split()[0] for script in (*run_all.SCRIPTS, *run_all.WITH_NGINX)}
+    scripts = {
+        script.split()[0] for script in (*run_all.SCRIPTS, run_all.WITH_DATA, run_all.WITH_NGINX)
+    }
     assert not [name for name in scripts if not (run_all.FOLDER / f"{name}.py").is_file()]
