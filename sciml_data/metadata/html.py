@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
 
+from sciml_data.progress import counted
+
 SAFE_SCHEMES = ("http", "https", "")  # "" is a relative address
 
 
@@ -28,6 +30,7 @@ def template_environment(package: str) -> Environment:
 
     `{{ document|tojson }}` writes JSON that is safe inside a script element: nothing in it can end
     the element. `address is web_address` tells whether an address may become a link.
+    `{{ number|counted("file") }}` writes `1 file` or `2 files`.
 
     Args:
         package: dotted name of the package, such as `sciml_data.site`.
@@ -43,6 +46,7 @@ def template_environment(package: str) -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"indent": 1, "ensure_ascii": False}
     environment.tests["web_address"] = is_web_address
+    environment.filters["counted"] = counted
     return environment
 
 

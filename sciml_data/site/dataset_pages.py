@@ -108,13 +108,16 @@ def fair_table(report: Report) -> Table:
                 metric.identifier,
                 metric.title,
                 Cell(STATUS_WORDS[finding.status], mark=mark),
-                f"{finding.reason} {_remedy(finding)}".strip(),
+                _explanation(finding),
             ]
         )
     columns = ["metric", "asks", "outcome", "why"]
     return make_table("FAIRsFAIR metrics, version 0.8", columns, rows)
 
 
-def _remedy(finding: Finding) -> str:
+def _explanation(finding: Finding) -> str:
+    """Return the reason of an outcome; for a metric that is not passed, also what to do."""
+    if not finding.remedy:
+        return finding.reason
     owner = f" ({finding.owner})" if finding.owner else ""
-    return f"To do{owner}: {finding.remedy}" if finding.remedy else ""
+    return f"{finding.reason.rstrip('.')}. To do{owner}: {finding.remedy}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sciml_data import site
 from sciml_data.metadata.facts import facts_of
 from sciml_data.metadata.fair.evidence import read_page
 from sciml_data.metadata.landing.card import card_html
@@ -133,6 +134,26 @@ def test_a_long_list_of_files_scrolls_in_its_frame_and_a_short_one_does_not() ->
 
     assert tall("uno_ccle") == ["Native files: 502"]
     assert tall("cloud_csmask") == []
+
+
+def test_paper_has_the_first_files_and_says_where_the_others_are_listed() -> None:
+    of = ("uno_ccle", "1.0")
+    (frame,) = (item for item in elements(of).iter("section") if item.get("class") == "wide tall")
+    shown = [body.findall("tr") for body in frame.iter("tbody") if body.get("class") is None]
+    hidden = [body.findall("tr") for body in frame.iter("tbody") if body.get("class") is not None]
+    (note,) = (item.text for item in elements(of).iter("p") if item.get("class") == "printed-only")
+
+    assert [len(rows) for rows in (*shown, *hidden)] == [20, 482]
+    (manifest,) = facts_of(descriptor(of)).resources
+    assert note == f"Not printed: 482 more files. All are in manifest.csv: {manifest.url}"
+    assert "printed-only" not in page(("cloud_csmask", "1.0")).partition("<body>")[2]
+    site_style = Path(site.__file__).parent / "assets/site.css"
+    for style in (page(of), site_style.read_text(encoding="utf-8")):
+        on_screen, _, on_paper = "".join(style.split()).partition("@mediaprint{")
+        assert re.search(r"\.printed-only\{display:none", on_screen)
+        assert not re.search(r"\.not-printed\{", on_screen)
+        assert re.search(r"\.not-printed\{display:none", on_paper)
+        assert re.search(r"\.printed-only\{display:block", on_paper)
 
 
 def test_fields_that_nobody_stated_are_left_out(tmp_path: Path) -> None:

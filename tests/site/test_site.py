@@ -218,6 +218,19 @@ def test_a_dataset_page_says_to_programs_what_its_landing_page_says(
     }
 
 
+def test_what_to_do_is_a_sentence_after_the_reason(site: dict[str, bytes]) -> None:
+    texts = [
+        str(cell.text)
+        for name, page in pages(site).items()
+        if name.startswith("datasets/")
+        for cell in page.iter("td")
+        if "To do" in str(cell.text)
+    ]
+
+    assert texts
+    assert [text for text in texts if not re.search(r"[^.]\. To do( \(\w+\))?: ", text)] == []
+
+
 def test_the_address_of_a_dataset_page_is_the_identifier_of_its_version() -> None:
     identity = registry_identity(find_registry().root)
     page = landing_page_address(identity, "waves", "1.0")
