@@ -27,6 +27,7 @@ Examples:
   sciml-data show latest --all
   sciml-data show latest --figures figures/
   sciml-data show 3f2a91c0 --json
+  sciml-data show results/uno/auc-row/record-1.json
   sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
   sciml-data show 3f2a91c0 --compare 77d0c4e1
 """,
@@ -70,6 +71,9 @@ def command(  # noqa: PLR0913 - options of the command line
 ) -> None:
     """Print the scores of RUN (a path, an id or `latest`) and draw its figures.
 
+    The path is that of the run's folder or of a record file. Published record files come without
+    predictions, so no figures are drawn of them.
+
     Several runs that differ only in their seed are printed as median and spread. Runs with
     different data, or synthetic and real runs together, are an error.
 
@@ -102,10 +106,17 @@ def command(  # noqa: PLR0913 - options of the command line
     if as_json:
         click.echo(json.dumps(records if several else records[0], indent=2))
     else:
-        report = run_table if shows_all else run_headline
-        click.echo(spread_table(records) if several else report(records[0]))
-    if not no_figures and not as_json and not several:
-        for path in _draw(found[0][0], records[0], registry, figures):
+        name = runs[0] if Path(runs[0]).expanduser().exists() else ""
+        click.echo(
+            spread_table(records)
+            if several
+            else run_table(records[0])
+            if shows_all
+            else run_headline(records[0], name=name)
+        )
+    folder = found[0][0]  # or the file of a record, without the predictions that figures show
+    if not no_figures and not as_json and not several and folder.is_dir():
+        for path in _draw(folder, records[0], registry, figures):
             click.echo(path)
 
 

@@ -165,3 +165,30 @@ def home_copy(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(home, tmp_path / "copy"))
 
     return copy
+
+
+def test_show_prints_a_record_file_without_its_run(home: Path, tmp_path: Path) -> None:
+    (first, second) = (path.parent for path in sorted((home / "runs").glob("*/*/record.json")))
+    stored = [tmp_path / f"record-{number}.json" for number in (1, 2)]
+    for folder, file in zip((first, second), stored, strict=True):
+        file.write_bytes((folder / "record.json").read_bytes())
+    words = ("show", "--home", str(tmp_path / "empty"), "--registry", str(TOY_REGISTRY))
+
+    alone = call(*words, str(stored[0])).stdout
+    beside = call(*words, str(first / "record.json"), "--no-figures").stdout
+    assert alone == beside.replace(f"{first}/record.json", str(stored[0]))
+    assert f"sciml-data show {stored[0]} --all" in alone
+    assert "median" in call(*words, *map(str, stored)).stdout
+    assert sorted(tmp_path.iterdir()) == stored
+
+
+def test_a_file_that_is_no_record_is_named(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "notes.json"
+    file.write_text("{}", encoding="utf-8")
+
+    with pytest.raises(SciMLDataError) as error:
+        call("show", str(file), "--home", str(home))
+    assert [problem.place for problem in error.value.problems] == [file.name]
+    with pytest.raises(CallError, match=r"notes\.json.*is a file") as error:
+        call("rescore", str(file), "--home", str(home))
+    assert "sciml-data show" in error.value.hint

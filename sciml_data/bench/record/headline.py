@@ -6,6 +6,7 @@ report (`report.run_table`) has all metrics, and the intervals of all difference
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -31,13 +32,16 @@ Record = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 
-def run_headline(record: Record, *, leakage: bool = True, width: int = WIDTH) -> str:
+def run_headline(
+    record: Record, *, leakage: bool = True, width: int = WIDTH, name: str = ""
+) -> str:
     """Return the short report of a run.
 
     Args:
         record: of the run.
         leakage: print what the parts share; False if this was printed before.
         width: of a line, in characters.
+        name: of the run in the command for more; default: the first characters of its id.
     """
     marks = [SYNTHETIC] if record["synthetic"] else []
     blocks = ["\n".join(_wrapped(head_lines(record), width))]
@@ -46,8 +50,10 @@ def run_headline(record: Record, *, leakage: bool = True, width: int = WIDTH) ->
     lines = [*(leakage_lines(record) if leakage else []), *_targets(record), *_costs(record)]
     blocks += ["\n".join(_wrapped(lines, width))] if lines else []
     if record["metrics"]:
-        run = str(record["run_id"])[:SHORT_ID]
-        blocks.append(f"`sciml-data show {run} --all` prints every metric and difference.")
+        run = name or str(record["run_id"])[:SHORT_ID]
+        blocks.append(
+            f"`sciml-data show {shlex.quote(run)} --all` prints every metric and difference."
+        )
     return "\n\n".join([*marks, *blocks, *marks])
 
 

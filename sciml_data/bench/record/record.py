@@ -131,14 +131,14 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_record(folder: Path) -> dict[str, Any]:
-    """Return the record of a run's folder.
+    """Return the record of a run's folder, or of a record file such as `record-1.json`.
 
     Raises:
         RecordError: there is no record, it is a link, it is not JSON within the limits of
             `home.read_json`, it does not follow its schema, it contradicts itself, or it was
             changed since it was written; `.problems` names every place.
     """
-    path = folder / RECORD_NAME
+    path = folder if folder.is_file() else folder / RECORD_NAME
     if reason := why_not_plain(path):
         raise RecordError(f"{folder.name} is not the folder of a run: {RECORD_NAME}: {reason}")
     try:

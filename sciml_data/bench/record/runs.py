@@ -15,7 +15,7 @@ import re
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ def as_ended(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
     A process that is killed cannot write into its record. The file of the record is not changed.
     """
-    if record["status"] != RUNNING or not (reason := _why_dead(folder)):
+    if record["status"] != RUNNING or folder.is_file() or not (reason := _why_dead(folder)):
         return record
     record = load_record(folder)  # the run may have ended after its record was read
     if record["status"] != RUNNING:
@@ -270,16 +270,17 @@ def find_run(
 
     Args:
         home: of the runs.
-        name: path of the run's folder, the folder's name, the first characters of the run's id,
-            `latest`, or `<benchmark>/latest`.
+        name: path of the run's folder or of its `record.json`, the folder's name, the first
+            characters of the run's id, `latest`, or `<benchmark>/latest`.
         on_left_out: called for each folder that is passed over because its record does not hold.
 
     Raises:
         CallError: no such run, or several runs have an id that begins with `name`.
     """
     path = Path(name).expanduser()
-    if os.path.lexists(path / RECORD_NAME):
-        return path.resolve()
+    folder = path.parent if path.name == RECORD_NAME else path
+    if os.path.lexists(folder / RECORD_NAME):
+        return folder.resolve()
     folders = _folders(home)
     benchmark, _, last = name.rpartition("/")
     if last == LATEST:
@@ -296,15 +297,29 @@ def find_run(
             untouched="nothing was changed",
             hint="give more characters of the id, or the folder's name",
         )
-    names = [run.name for run in folders]
-    forms = "give a folder, a folder's name, the first characters of a run id, or `latest`; "
-    raise CallError(
-        f"no such run: {name!r}{nearest(name, names)}; "
-        f"this home has {counted(len(folders), 'run')}",
-        untouched="nothing was changed",
-        hint=f"{forms}`sciml-data runs` lists the runs"
+    raise _no_such_run(name, [run.name for run in folders])
+
+
+def _no_such_run(name: str, names: Sequence[str]) -> CallError:
+    """Return the error for a name of no run, with the names of the runs in the home."""
+    path = Path(name).expanduser()
+    forms = "give a folder, a folder's name, the first characters of a run id, or `latest`"
+    hint = (
+        f"{forms}; `sciml-data runs` lists the runs"
         if names
-        else "`sciml-data run BENCHMARK --sample` makes a run",
+        else "`sciml-data run BENCHMARK --sample` makes a run"
+    )
+    if path.is_dir():
+        reason = f"the folder has no {RECORD_NAME}"
+    elif path.is_file():
+        reason = f"it is a file, and the folder of a run with its {RECORD_NAME} is needed"
+        hint = "`sciml-data show FILE` prints the scores of a record without its run"
+    else:
+        reason = f"this home has {counted(len(names), 'run')}"
+    return CallError(
+        f"no such run: {name!r}{nearest(name, names)}; {reason}",
+        untouched="nothing was changed",
+        hint=hint,
     )
 
 
@@ -315,10 +330,12 @@ def find_runs(
 
     Args:
         home: of the runs.
-        names: of runs, see `find_run`.
+        names: of runs, see `find_run`, or paths of record files, such as the published
+            `results/uno/auc-row/record-1.json`.
 
     Returns:
-        ((folder, record) of each run, a problem for each run that is left out).
+        ((folder, record) of each run, a problem for each run that is left out). A record file
+        whose run is not beside it stands in place of the folder.
 
     Raises:
         CallError: no such run.
@@ -327,7 +344,11 @@ def find_runs(
     runs = []
     problems: list[Problem] = []
     for name in names:
-        folder = find_run(home, name, on_left_out=problems.append)
+        file = Path(name).expanduser()
+        if file.is_file() and file.name != RECORD_NAME:
+            folder = file
+        else:
+            folder = find_run(home, name, on_left_out=problems.append)
         try:
             runs.append((folder, load_record(folder)))
         except RecordError as error:

@@ -19,7 +19,15 @@ def test_a_run_is_found_by_path_name_id_and_as_the_latest(done: Path) -> None:
     home = Home(done.parents[2])
     run_id = load_record(done)["run_id"]
 
-    for name in (str(done), done.name, run_id, run_id[:8], "latest", "toy/latest"):
+    for name in (
+        str(done),
+        f"{done}/record.json",
+        done.name,
+        run_id,
+        run_id[:8],
+        "latest",
+        "toy/latest",
+    ):
         assert done == find_run(home, name)
 
 
