@@ -25,7 +25,13 @@ def test_without_a_callback_nothing_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (14_468_028, "14.5 MB"), (10**13, "10.0 TB")],
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (14_468_028, "14.5 MB"),
+        (10**13, "10.0 TB"),
+    ],
 )
 def test_sizes_are_readable(size: int, words: str) -> None:
     assert format_bytes(size) == words

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sciml_data.api.datasets import Log
 from sciml_data.errors import CallError, nearest
 from sciml_data.home import HomePath, find_home
-from sciml_data.progress import Progress
+from sciml_data.progress import Progress, counted
 from sciml_data.registry import RegistryPath, find_registry, html_table
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ class LoadedBenchmark:
             else "",
             "variant": task.variant or "",
             "split": f"{self.split}: {self.opened.split.strategy}",
-            **{f"part {part}": f"{size:,} samples" for part, size in self._sizes.items()},
+            **{f"part {part}": counted(size, "sample") for part, size in self._sizes.items()},
             "metrics": metrics,
             "leakage": " ".join(self.leakage.get("told", ())),
         }

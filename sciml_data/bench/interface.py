@@ -35,6 +35,7 @@ from sciml_data.bench.task.splits import (
 from sciml_data.bench.task.task import load_task
 from sciml_data.bench.task.units import find_units
 from sciml_data.errors import DescriptorError
+from sciml_data.progress import counted
 from sciml_data.registry.extensions import load_from_registry
 from sciml_data.registry.layout import Registry
 
@@ -365,8 +366,9 @@ class Benchmark:
             numbers: of the samples.
         """
         raise DescriptorError(
-            f"{type(self).__name__} of runner.py has no method targets, so {len(numbers)} samples "
-            "cannot be listed, and predictions of other programs cannot be scored",
+            f"{type(self).__name__} of runner.py has no method targets, so "
+            f"{counted(len(numbers), 'sample')} cannot be listed, and predictions of "
+            "other programs cannot be scored",
             hint="docs/how-to/extend/benchmark.md",
         )
 

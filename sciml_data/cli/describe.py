@@ -14,7 +14,7 @@ import click
 from sciml_data.cli import completion
 from sciml_data.cli.options import home_option, registry_option, version_option
 from sciml_data.cli.program import Verb
-from sciml_data.progress import format_bytes
+from sciml_data.progress import counted, format_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,7 +218,7 @@ def _stored(part: dict[str, Any]) -> str:
 
 
 def _count(files: int) -> str:
-    return f"{files:,} file{'' if files == 1 else 's'}"
+    return counted(files, "file")
 
 
 def _size(facts: dict[str, Any]) -> str:

@@ -56,6 +56,7 @@ from sciml_data.formats.interface import (
     raise_if_any,
     stop_if_strict,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     stop_if_strict(
         problems,
         strict=chosen.strict,
-        wrong=f"{len(problems)} rows or features are malformed, missing or unknown",
+        wrong="malformed, missing or unknown: "
+        + counted(len(problems), "row or feature", "rows or features"),
         untouched=f"{shard.name} was not made",
     )
     whole = merged(responses_dataset(joined, counts), cells_dataset(cells), drugs_dataset(drugs))

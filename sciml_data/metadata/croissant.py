@@ -28,6 +28,7 @@ from sciml_data.metadata.schema_org import (
     licence_node,
     variable_node,
 )
+from sciml_data.progress import counted
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 RAI = "http://mlcommons.org/croissant/RAI/1.0"
@@ -223,8 +224,9 @@ def _file_sets(files: Sequence[NativeFile]) -> Iterator[dict[str, Any]]:
             "@type": "cr:FileSet",
             "@id": _identifier(f"{folder}*{suffix}#{media_type}"),
             "name": f"{folder}*{suffix}",
-            "description": f"{len(inside)} files, {sum(file.size_bytes for file in inside)} bytes; "
-            f"path, size and hash ({', '.join(kinds)}) of each stand in the manifest",
+            "description": f"{counted(len(inside), 'file')}, "
+            f"{sum(file.size_bytes for file in inside)} bytes; path, size and hash "
+            f"({', '.join(kinds)}) of each stand in the manifest",
             "encodingFormat": media_type,
             "includes": f"{folder}*{suffix}",
         }

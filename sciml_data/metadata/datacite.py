@@ -13,6 +13,7 @@ from typing import Any
 
 from sciml_data.metadata.addresses import SPDX_LICENCES
 from sciml_data.metadata.facts import Agent, Facts, Licence, Related
+from sciml_data.progress import counted
 
 KERNEL = "http://datacite.org/schema/kernel-4"
 SCHEMA_LOCATION = f"{KERNEL} http://schema.datacite.org/meta/kernel-4.5/metadata.xsd"
@@ -163,7 +164,7 @@ def _access(facts: Facts) -> list[dict[str, str]]:
 
 def _sizes(facts: Facts) -> list[str]:
     if facts.total_bytes is not None:
-        return [f"{facts.total_bytes} bytes", f"{len(facts.files)} files"]
+        return [f"{facts.total_bytes} bytes", counted(len(facts.files), "file")]
     return [] if facts.is_live else list(dict.fromkeys(group.sentence for group in facts.groups))
 
 

@@ -31,6 +31,7 @@ from sciml_data.metadata.coverage import (
     coverage_of,
     responsible_use_of,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.descriptor import DESCRIPTOR_NAME, Descriptor, Mirror, Variable
 from sciml_data.registry.layout import registry_of
 from sciml_data.registry.manifest import Entry, match_paths
@@ -319,7 +320,7 @@ class Facts:
     def size_sentence(self) -> str:
         """Return the number and the size of the native files, or why they are not known."""
         if self.total_bytes is not None:
-            return f"{len(self.files)} files, {self.total_bytes:,} bytes"
+            return f"{counted(len(self.files), 'file')}, {self.total_bytes:,} bytes"
         if self.is_live:
             return "not fixed: a service answers each request"
         return "not pinned: no size and no hash is published"

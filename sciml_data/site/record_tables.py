@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from sciml_data.bench.record.record import SCHEMA_PATH
 from sciml_data.bench.scoring.metrics import row_key
+from sciml_data.progress import counted
 from sciml_data.site.content import Run
 from sciml_data.site.frame import relative_link, run_path
 from sciml_data.site.tables import (
@@ -251,7 +252,7 @@ def earlier_parts(record: Record) -> list[str]:
 
 def _part_caption(record: Record, part: str) -> str:
     count = record["dataset"]["n_samples"].get(part)
-    return f"Part {part}" + (f", {count:,} samples" if count is not None else "")
+    return f"Part {part}" + (f", {counted(count, 'sample')}" if count is not None else "")
 
 
 def failures(record: Record) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -16,6 +17,8 @@ from sciml_data.metadata.croissant import to_croissant
 from sciml_data.metadata.datacite import KERNEL, to_datacite, to_xml
 from sciml_data.metadata.dcat import to_dcat, to_turtle
 from sciml_data.metadata.facts import Facts, facts_of
+from sciml_data.metadata.fair import assess
+from sciml_data.metadata.landing import landing_page
 from sciml_data.metadata.rocrate import METADATA_NAME, to_rocrate
 from sciml_data.metadata.schema_org import to_schema_org
 from sciml_data.registry.descriptor import load_descriptor
@@ -38,6 +41,19 @@ def shapes() -> Any:
 
 def test_there_are_versions_to_export() -> None:
     assert len(VERSIONS) >= 13
+
+
+@pytest.mark.parametrize("dataset", ["cbed_si110", "tevolop_japan"])
+def test_a_dataset_of_one_file_says_so_in_every_form_and_on_its_page(dataset: str) -> None:
+    descriptor = load_descriptor(REGISTRY, dataset, "1.0")
+    known = facts_of(descriptor)
+    documents = (to_croissant(known), to_datacite(known), to_schema_org(known), to_rocrate(known))
+    texts = [*map(json.dumps, documents), to_xml(known), landing_page(descriptor)]
+    texts += [item.finding.reason for item in assess(descriptor).assessments]
+
+    assert len(known.files) == 1
+    assert [found for text in texts for found in re.findall(r"\b1 [a-z]+s\b[^&]", text)] == []
+    assert "1 file" in to_datacite(known)["sizes"]
 
 
 @rdflib_warns

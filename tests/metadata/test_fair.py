@@ -238,7 +238,7 @@ def test_software_that_made_the_data_is_provenance_where_they_come_from_nothing_
     finding = check(tmp_path, "FsF-R1.2-01M", in_block(related=by_software))
 
     assert finding.status == "passed"
-    assert finding.reason.startswith("prov:wasGeneratedBy 1 programs; creator")
+    assert finding.reason.startswith("prov:wasGeneratedBy 1 program; creator")
 
 
 def test_content_that_nobody_has_pinned_is_described_where_its_sizes_are(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def _part_block(record: Record, part: str) -> str:
             lines.append([variant, *cells])
         blocks.append(_grid(lines))
     size = record["dataset"]["n_samples"].get(part)
-    head = f"part {part}" + (f" ({size:,} samples)" if size is not None else "")
+    head = f"part {part}" + (f" ({counted(size, 'sample')})" if size is not None else "")
     reasons = dict.fromkeys(
         f"{row['metric_id']} of the model has no value: {row['reason']}"
         for row in rows

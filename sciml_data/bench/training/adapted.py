@@ -25,6 +25,7 @@ from sciml_data.bench.training.own_model import (
     make,
 )
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 
 class Adapted(keras.Model):  # type: ignore[misc] # Keras ships no types
@@ -151,7 +152,7 @@ def check_shape(training: OwnTraining, given: Any, expected: Any, untouched: str
     """
     if tuple(given) != expected:
         raise CallError(
-            f"{training.own.file}: the output for {expected[0]} samples has the shape "
+            f"{training.own.file}: the output for {counted(expected[0], 'sample')} has the shape "
             f"{tuple(given)}; {expected} is expected: {training.spec.output.meaning}",
             untouched=untouched,
         )

@@ -20,6 +20,7 @@ from sciml_data.bench.training import backend
 from sciml_data.bench.training.adapted import check_shape
 from sciml_data.bench.training.own_model import MEMORY, UNTOUCHED, failures_named, make
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 if TYPE_CHECKING:
     from sciml_data.bench.training.adapted import OwnTraining
@@ -103,8 +104,9 @@ def check_rows(training: OwnTraining, replicas: int) -> None:
     limit = training.settings[MEMORY]
     if size > limit:
         raise CallError(
-            f"the training part has {rows:,} rows of {_width(spec):,} features, {size:,.0f} MiB, "
-            f"and the setting {MEMORY} is {limit}",
+            f"the training part has {counted(rows, 'row')} of "
+            f"{counted(_width(spec), 'feature')}, {size:,.0f} MiB, and the setting "
+            f"{MEMORY} is {limit}",
             untouched=UNTOUCHED,
             hint=f"--set {MEMORY}={int(size) + 1} if this computer has as much free memory, or "
             "return a Keras model, which is trained batch by batch",

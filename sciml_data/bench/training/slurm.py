@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from sciml_data.bench.training.backend import CLUSTER_VARIABLE
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
 
 # Ports of a job's workers are below 32768, from where Linux assigns ports automatically
 # (ip_local_port_range). 256 jobs with consecutive numbers have no port in common.
@@ -96,8 +97,8 @@ def read_step(environment: Mapping[str, str]) -> Step | None:
     }
     if len(tasks) != len(hosts) or sum(tasks) != numbers["count"]:
         raise CallError(
-            f"Slurm's variables contradict each other: {numbers['count']} tasks on "
-            f"{len(hosts)} nodes, but {per_node!r} tasks on each node"
+            f"Slurm's variables contradict each other: {counted(numbers['count'], 'task')} on "
+            f"{counted(len(hosts), 'node')}, but {per_node!r} tasks on each node"
         )
     if numbers["rank"] >= numbers["count"]:
         raise CallError(

@@ -18,7 +18,7 @@ from itertools import islice
 from urllib.parse import urlsplit
 
 from sciml_data.curate.links.collect import FILE, LISTING, PAGE, Link, sampled
-from sciml_data.progress import Log
+from sciml_data.progress import Log, counted
 from sciml_data.registry.descriptor import Mirror
 from sciml_data.transfer.listing.keys import find_others
 from sciml_data.transfer.protocols.mirrors import SCHEMES, Sources
@@ -120,7 +120,7 @@ def ask_links(  # noqa: PLR0913 - each is a bound on what is asked of other peop
             visit = HostVisit(sources, retry, known or {}, pause_s, stop)
             states = [state for link in groups[host] for state in visit.ask(link, seed, per_mirror)]
             bad = sum(state.is_dead for state in states)
-            log(f"{host}: {len(states)} links, {bad} dead or changed")
+            log(f"{host}: {counted(len(states), 'link')}, {bad} dead or changed")
             return states
 
         pool = ThreadPoolExecutor(HOSTS_AT_ONCE)

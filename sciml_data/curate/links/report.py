@@ -21,6 +21,7 @@ from sciml_data.curate.links.ask import NOT_AGAIN, LinkState, Outcome
 from sciml_data.curate.links.collect import Link
 from sciml_data.errors import CallError, JsonError, Problem
 from sciml_data.home import read_json, write_atomically
+from sciml_data.progress import counted
 
 NAME = re.compile(r"links-(\d{4}-\d{2}-\d{2})\.json", re.ASCII)
 MAX_REPORT_BYTES = 64 << 20  # a row has about 500 bytes
@@ -97,7 +98,7 @@ class LinkReport:
     def to_markdown(self) -> str:
         """Return the report as a Markdown table of all links that are not ok, the worst first."""
         numbers = ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items())
-        lines = [f"# Links on {self.date}", "", f"{len(self.states)} links: {numbers}."]
+        lines = [f"# Links on {self.date}", "", f"{counted(len(self.states), 'link')}: {numbers}."]
         if samples := _samples(self.states):
             chosen = f"chosen with seed {self.seed}, {self.per_mirror} of a mirror at most"
             lines += ["", f"Files of these mirrors are a sample, {chosen}: {'; '.join(samples)}."]
@@ -106,7 +107,7 @@ class LinkReport:
         if bad:
             lines += ["", "| link | outcome | since | of | reason |", "|---|---|---|---|---|"]
         for state in sorted(rows, key=lambda state: (not state.is_dead, state.link.url)):
-            since = f"{self.since[state.link.url]} ({self.days(state)} days)"
+            since = f"{self.since[state.link.url]} ({counted(self.days(state), 'day')})"
             cells = (state.link.url, state.outcome, since, _place(state), state.reason)
             lines.append(f"| {' | '.join(_cell(str(cell)) for cell in cells)} |")
         for host, count in Counter(_host(state) for state in bad if _is_repeated(state)).items():

@@ -41,6 +41,7 @@ from sciml_data.formats.interface import (
     raise_if_any,
     stop_if_strict,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     stop_if_strict(
         problems,
         strict=chosen.strict,
-        wrong=f"{len(problems)} responses come with other features than their ids had before",
+        wrong=f"other features than their ids had before: {counted(len(problems), 'response')}",
         untouched=f"{shard.name} was not made",
     )
     return dataset

@@ -50,6 +50,7 @@ from sciml_data.formats.interface import (
     notice,
     stop_if_strict,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def read(native: Native, shard: Shard, options: Mapping[str, Any]) -> xr.Dataset
     stop_if_strict(
         problems,
         strict=chosen.strict,
-        wrong=f"{len(problems)} rows are malformed",
+        wrong=f"malformed: {counted(len(problems), 'row')}",
         untouched=f"{shard.name} was not made",
     )
     return dataset

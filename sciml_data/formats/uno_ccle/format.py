@@ -55,6 +55,7 @@ from sciml_data.formats.uno_ccle.images import (
     image_ids,
     short_name,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
@@ -281,7 +282,8 @@ def _stop_if_strict(problems: Sequence[Problem], options: Options, shard: Shard)
     stop_if_strict(
         problems,
         strict=options.strict,
-        wrong=f"{len(problems)} rows or features are malformed, missing or unknown",
+        wrong="malformed, missing or unknown: "
+        + counted(len(problems), "row or feature", "rows or features"),
         untouched=f"{shard.name} was not made",
     )
 

@@ -66,6 +66,7 @@ from sciml_data.formats.uno_gdsc.names import (
     read_lines,
 )
 from sciml_data.formats.uno_gdsc.plates import fit_pairs, read_points
+from sciml_data.progress import counted
 from sciml_data.registry.options import option, parse_options
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def _finished(
     stop_if_strict(
         found,
         strict=options.strict,
-        wrong=f"{len(found)} rows or features are malformed, missing or unknown",
+        wrong="malformed, missing or unknown: "
+        + counted(len(found), "row or feature", "rows or features"),
         untouched=f"{shard.name} was not made",
     )
     whole.attrs |= malformed_rows(malformed)

@@ -29,7 +29,7 @@ from sciml_data.home import read_json, write_atomically
 from sciml_data.integrations.invenio.client import Answer, Client, validation_problems
 from sciml_data.integrations.invenio.metadata import to_invenio
 from sciml_data.metadata import Facts, facts_of
-from sciml_data.progress import Log, Progress, format_bytes
+from sciml_data.progress import Log, Progress, counted, format_bytes
 from sciml_data.registry import Verified
 from sciml_data.transfer import RetryPolicy
 from sciml_data.transfer.protocols.source import SourceError
@@ -223,7 +223,7 @@ def _check_sizes(name: str, plan: PublishingPlan) -> None:
     repository, size_bytes = plan.repository, sum(plan.sizes.values())
     if repository.max_files is not None and len(plan.files) > repository.max_files:
         raise CallError(
-            f"{repository.publisher} takes {repository.max_files} files, and {name} has "
+            f"{repository.publisher} takes {counted(repository.max_files, 'file')}, and {name} has "
             f"{len(plan.files)}",
             untouched="nothing was sent",
             hint="--zip FILE sends the native files as one archive",

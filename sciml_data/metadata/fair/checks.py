@@ -27,6 +27,7 @@ from sciml_data.metadata.vocabularies import (
     is_unit,
     units_agree,
 )
+from sciml_data.progress import counted
 from sciml_data.registry.descriptor import Variable
 
 # Google's guide for datasets asks for 50 to 5,000 characters; our minimum is stricter.
@@ -140,7 +141,8 @@ def unique_identifier(evidence: Evidence) -> Finding:
     data += [group[0] for group in evidence.addresses.values()]
     if not data:
         return failed("the data have no identifier", "name a mirror, or upstream's DOI", "ours")
-    return passed(f"{identifier}; the data by {len(data)} addresses, such as {data[0]}")
+    addresses = counted(len(data), "address", "addresses")
+    return passed(f"{identifier}; the data by {addresses}, such as {data[0]}")
 
 
 def persistent_identifier(evidence: Evidence) -> Finding:
@@ -173,7 +175,8 @@ def core_elements(evidence: Evidence) -> Finding:
     if lacking:
         remedy = "fill it in the descriptor, where upstream states it"
         return failed(f"no {', no '.join(lacking)}", remedy, "ours")
-    return passed(f"{', '.join(CORE)}; {len(summary)} characters, {len(keywords)} keywords")
+    words = counted(len(keywords), "keyword")
+    return passed(f"{', '.join(CORE)}; {len(summary)} characters, {words}")
 
 
 def data_in_metadata(evidence: Evidence) -> Finding:
@@ -194,8 +197,10 @@ def data_in_metadata(evidence: Evidence) -> Finding:
             "upstream",
         )
     if facts.groups:
-        return passed(f"folders of {len(names)} groups of files; single files are not pinned")
-    return passed(f"{len(facts.files)} files with address, size and hash")
+        return passed(
+            f"folders of {counted(len(names), 'group')} of files; single files are not pinned"
+        )
+    return passed(f"{counted(len(facts.files), 'file')} with address, size and hash")
 
 
 def searchable(evidence: Evidence) -> Finding:
@@ -218,7 +223,10 @@ def _data_in_manifest(evidence: Evidence) -> Finding:
     facts = evidence.facts
     urls = {str(download["contentUrl"]) for download in evidence.dataset.get("distribution", ())}
     if facts.mirrors and facts.manifest and facts.manifest.url in urls:
-        return passed(f"the manifest of {len(facts.files)} files, and {len(facts.mirrors)} mirrors")
+        return passed(
+            f"the manifest of {counted(len(facts.files), 'file')}, and "
+            f"{counted(len(facts.mirrors), 'mirror')}"
+        )
     return failed("the metadata name no manifest or no mirror", "sciml-data pin", "ours")
 
 
@@ -258,7 +266,7 @@ def access_level(evidence: Evidence) -> Finding:
 
 def retrievable(evidence: Evidence) -> Finding:
     """Return that FsF-A1-02MD is not checked, because a check needs network access."""
-    count = f"{len(evidence.addresses)} addresses of the data"
+    count = f"{counted(len(evidence.addresses), 'address', 'addresses')} of the data"
     if evidence.facts.page is None:
         return failed(NO_PAGE, PUBLISH, "ours")
     return Finding(
@@ -345,8 +353,8 @@ def registered_vocabularies(evidence: Evidence) -> Finding:
             "ours",
         )
     return passed(
-        f"of {len(variables)} variables {units} have units of UDUNITS-2, {names} a standard name "
-        f"of CF {CF_VERSION}"
+        f"of {counted(len(variables), 'variable')} {units} have units of UDUNITS-2, {names} a "
+        f"standard name of CF {CF_VERSION}"
     )
 
 
@@ -407,13 +415,15 @@ def content_described(evidence: Evidence) -> Finding:
     if incomplete or measured != set(facts.variables):
         lacking = incomplete or sorted(set(facts.variables) - measured)
         return failed(f"not fully described: {', '.join(lacking)}", "fix `variables`", "ours")
-    described = f"{len(measured)} variables with type, dimensions and units"
+    described = f"{counted(len(measured), 'variable')} with type, dimensions and units"
     if facts.is_live:
         return passed(f"{described}; a service")
     if facts.total_bytes is not None:
-        return passed(f"{described}; {len(facts.files)} files with size and type")
+        return passed(f"{described}; {counted(len(facts.files), 'file')} with size and type")
     if facts.groups and all(group.count and group.bytes_each for group in facts.groups):
-        return passed(f"{described}; {len(facts.groups)} groups with number, size and type")
+        return passed(
+            f"{described}; {counted(len(facts.groups), 'group')} with number, size and type"
+        )
     return failed(
         f"{described}; but sizes of files are not known: nobody has pinned them",
         "fetch all files, then `sciml-data pin`",
@@ -451,8 +461,8 @@ def provenance(evidence: Evidence) -> Finding:
     if lacking:
         remedy = "name in `sources` what the data are made from or by, where upstream states it"
         return failed(f"no {', no '.join(lacking)}", remedy, "ours")
-    counts = [f"prov:wasDerivedFrom {len(sources)} sources"] if sources else []
-    counts += [f"prov:wasGeneratedBy {len(software)} programs"] if software else []
+    counts = [f"prov:wasDerivedFrom {counted(len(sources), 'source')}"] if sources else []
+    counts += [f"prov:wasGeneratedBy {counted(len(software), 'program')}"] if software else []
     digest = evidence.facts.manifest_digest
     pinned = f"; manifest sha256 {digest[:12]}…" if digest else "; files are not pinned"
     return passed(

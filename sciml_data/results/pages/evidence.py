@@ -16,6 +16,7 @@ from sciml_data.bench.record.uncertainty import compare_pooled, find_row, pool
 from sciml_data.bench.scoring.intervals import NO_DIFFERENCE
 from sciml_data.bench.scoring.metrics import MISSING
 from sciml_data.errors import CallError, nearest
+from sciml_data.progress import counted
 from sciml_data.results.board.summary import MetricSummary
 from sciml_data.results.pages.stored import ResultSet
 
@@ -106,7 +107,7 @@ def _verdict(
     sign = -1 if metric.lower_is_better else 1
     leads = [sign * (value - other[1]) for value in values]
     signs = [(lead > 0) - (lead < 0) for lead in leads]
-    seeds = "1 seed" if len(values) == 1 else f"{len(values)} seeds"
+    seeds = counted(len(values), "seed")
     if len(set(signs)) == 1:
         every = "" if len(values) == 1 else "all "
         word = {1: "ahead", 0: "equal", -1: "behind"}[signs[0]]

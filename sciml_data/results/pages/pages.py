@@ -33,6 +33,7 @@ from typing import Any
 from sciml_data.bench.scoring.intervals import BETTER, NO_DIFFERENCE, WORSE
 from sciml_data.errors import CallError, Problem, SciMLDataError, nearest
 from sciml_data.home import write_atomically
+from sciml_data.progress import counted
 from sciml_data.results.pages.evidence import NO_INTERVAL
 from sciml_data.results.pages.script_tables import TABLE_NAME
 from sciml_data.results.pages.stored import result_set_names
@@ -254,4 +255,4 @@ def _first_difference(actual: str, expected: str) -> tuple[int, str]:
     for equal, (before, after) in enumerate(zip(old, new, strict=False)):
         if before != after:
             return equal, f"is {before!r:.200}; the records give {after!r:.200}"
-    return min(len(old), len(new)), f"has {len(old)} lines; the records give {len(new)}"
+    return min(len(old), len(new)), f"has {counted(len(old), 'line')}; the records give {len(new)}"

@@ -35,6 +35,7 @@ from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.metrics import MISSING
 from sciml_data.bench.task.task import load_task
 from sciml_data.errors import CallError, nearest
+from sciml_data.progress import counted
 from sciml_data.registry.layout import find_registry
 from sciml_data.results.board.published import load_published
 from sciml_data.results.board.render import markdown_table
@@ -195,7 +196,7 @@ def origin(stored: ResultSet) -> str:
         commands.insert(0, data_commands(first)[0])
     changed = " with uncommitted changes" if first["code"]["is_dirty"] else ""
     facts = [
-        f"{len(stored.records)} run{'s' if len(stored.records) > 1 else ''}",
+        counted(len(stored.records), "run"),
         f"commit {', '.join(sorted(commits))}{changed}",
         *[remark for record in stored.records[:1] if (remark := budget_remark(record))],
         *([f"{duration:,.0f} s to train on {device}"] if duration is not None else []),

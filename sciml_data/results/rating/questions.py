@@ -23,6 +23,7 @@ from sciml_data.bench.task.task import Task, datasets_of
 from sciml_data.errors import CallError, DescriptorError, JsonError
 from sciml_data.home import read_json
 from sciml_data.metadata.fair import Report, assess
+from sciml_data.progress import counted
 from sciml_data.registry.descriptor import Descriptor, load_descriptor
 from sciml_data.registry.layout import Registry
 
@@ -257,7 +258,9 @@ def format_defined(subject: Subject) -> Answer:
     variables = subject.descriptors[0].variables if subject.descriptors else {}
     if variables:
         return Answer(
-            YES, f"{len(variables)} variables with dimensions, type, unit and meaning", command
+            YES,
+            f"{counted(len(variables), 'variable')} with dimensions, type, unit and meaning",
+            command,
         )
     return Answer(NO, "the ready form is not described", command)
 
@@ -323,7 +326,9 @@ def metrics_defined(subject: Subject) -> Answer:
     vague = [metric.id for metric in metrics if not (metric.formula and metric.unit)]
     if vague or not metrics:
         return Answer(NO, f"without formula or unit: {', '.join(vague) or 'none'}", place, 1)
-    return Answer(YES, f"{len(metrics)} metrics with formula, direction, unit and version", place)
+    return Answer(
+        YES, f"{counted(len(metrics), 'metric')} with formula, direction, unit and version", place
+    )
 
 
 def metrics_capture_goal(subject: Subject) -> Answer:

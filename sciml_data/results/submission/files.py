@@ -21,6 +21,7 @@ from sciml_data.bench.record.record import budget_words, is_external
 from sciml_data.errors import CallError, JsonError, Problem, RecordError, nearest
 from sciml_data.home import read_json
 from sciml_data.metadata.addresses import REPOSITORY
+from sciml_data.progress import counted
 from sciml_data.registry.layout import Registry
 from sciml_data.results import mlperf_log
 from sciml_data.results.submission.layout import (
@@ -264,7 +265,8 @@ def known_fields(record: Mapping[str, Any], terms: Terms) -> dict[str, str]:
             [f"Python {software['python_version']}", *(f"{k} {v}" for k, v in versions.items())]
         ),
         "operating_system": software["platform"],
-        "hw_notes": f"{devices['workers']} processes, {devices['replicas']} replicas, "
+        "hw_notes": f"{counted(devices['workers'], 'process', 'processes')}, "
+        f"{counted(devices['replicas'], 'replica')}, "
         f"{hardware['host_processor_available_cores']} logical processors allowed",
     }
     if devices["workers"] == 1:

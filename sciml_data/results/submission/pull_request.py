@@ -17,6 +17,7 @@ from typing import Any
 from sciml_data import __version__
 from sciml_data.errors import CallError, Problem, RecordError
 from sciml_data.home import write_atomically
+from sciml_data.progress import counted
 from sciml_data.results.submission.check import Verdict
 from sciml_data.results.submission.files import to_yaml
 from sciml_data.results.submission.layout import TERMS, VERIFICATION, Tree, read_tree
@@ -68,7 +69,7 @@ def make_pull_request(root: Path, verdict: Verdict) -> PullRequest:
     terms = tree.terms or {}
     folder = "/".join(terms[key] for key in ("org", "application", "system", "descriptor"))
     mark = " (SYNTHETIC)" if verdict.is_synthetic else ""
-    runs = f"{verdict.runs} run{'s' if verdict.runs > 1 else ''}"
+    runs = counted(verdict.runs, "run")
     title = f"submission: {folder}{mark}"
     return PullRequest(
         branch=f"submission/{folder}",
@@ -124,8 +125,8 @@ def _body(tree: Tree, verdict: Verdict, title: str) -> str:
     records = [tree.records[number] for number in sorted(tree.records)]
     marks = [f"**{warning}**" for warning in verdict.warnings]
     checked = (
-        f"`sciml-data submit check` accepts {verdict.runs} run"
-        f"{'s' if verdict.runs > 1 else ''}: state `{verdict.state}`. The README of this folder "
+        f"`sciml-data submit check` accepts {counted(verdict.runs, 'run')}: state "
+        f"`{verdict.state}`. The README of this folder "
         "explains how to check it yourself."
     )
     return (

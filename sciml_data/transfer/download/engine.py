@@ -300,7 +300,7 @@ def _check_paths(plan: Plan) -> None:
     ]
     if problems:
         raise FetchError(
-            f"{len(problems)} paths of {plan.descriptor.dataset} are refused",
+            f"{counted(len(problems), 'path')} of {plan.descriptor.dataset} cannot be used",
             problems=problems,
             untouched="nothing was fetched or changed",
         )
