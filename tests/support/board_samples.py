@@ -10,7 +10,7 @@ from typing import Any
 
 from sciml_data.bench.record.record import record_digest
 from sciml_data.results.board import Row
-from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
+from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED, Publication
 from tests.support.records import sample_record
 
 REACHED_AT = 0.3

@@ -8,7 +8,8 @@ from .render import (
     to_json,
     to_markdown,
 )
-from .rows import Row, board_rows
+from .row import Row
+from .rows import board_rows
 from .summary import Summary, aggregate
 from .table import SORTS, arrange
 from .text import to_text

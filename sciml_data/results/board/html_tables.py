@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sciml_data.bench.scoring.metrics import MISSING
-from sciml_data.results.board.rows import PUBLISHED, Row
+from sciml_data.results.board.row import PUBLISHED, Row
 from sciml_data.results.board.table import Column, Table
 
 MODEL, RUNS = "Model", "Runs"

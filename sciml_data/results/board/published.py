@@ -17,7 +17,7 @@ from sciml_data.bench.task.task import Task, datasets_of, load_task
 from sciml_data.errors import DescriptorError, JsonError, Problem, SciMLDataError
 from sciml_data.home import read_toml
 from sciml_data.registry.layout import Registry
-from sciml_data.results.board.rows import (
+from sciml_data.results.board.row import (
     NOT_RESCORED,
     PUBLISHED,
     Provenance,

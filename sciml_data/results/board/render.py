@@ -19,7 +19,7 @@ from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import JsonError, RecordError
 from sciml_data.home import parse_json
 from sciml_data.progress import counted
-from sciml_data.results.board.rows import (
+from sciml_data.results.board.row import (
     Provenance,
     Publication,
     Row,

@@ -1,12 +1,11 @@
-"""The rows of a board, and how they are made from records.
+"""The rows of a board, made from records and ranked.
 
-A row is one metric of one model on one part of one split, with everything the number depends on:
-data, baseline, targets, time, energy, code and machine. Repeats of a run (other seeds, all else
-equal) become one row. If a seed was run more than once, only its first run counts, so that running
-again until the score is good has no effect.
+`row.py` has the fields of a row. Repeats of a run (other seeds, all else equal) become one row. If
+a seed was run more than once, only its first run counts, so that running again until the score is
+good has no effect.
 
 Rows are ranked among rows that share benchmark, data, split, part and metric. Synthetic rows and
-published figures have no rank. In every field, None means unknown or not measured.
+published figures have no rank.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from string import ascii_lowercase
 from typing import Any
@@ -31,10 +30,21 @@ from sciml_data.bench.record.record import (
 )
 from sciml_data.errors import CallError, Problem
 from sciml_data.registry.layout import version_key
+from sciml_data.results.board.row import (
+    MEASURED,
+    PUBLISHED,
+    Provenance,
+    Row,
+    RowBaseline,
+    RowCosts,
+    RowMetric,
+    RowScore,
+    RowTarget,
+    ScoredData,
+)
 from sciml_data.results.board.summary import (
     MISSED,
     SEVERAL_MACHINES,
-    Energy,
     MetricSummary,
     Spread,
     Summary,
@@ -42,245 +52,11 @@ from sciml_data.results.board.summary import (
     aggregate,
 )
 
-MEASURED = "measured"
-PUBLISHED = "published"
-NOT_RESCORED = "published, not rescored"
 QUOTE = '"'  # of a text in JSON
 EXTERNAL_REMARK = "external predictions: another program trained and predicted"
 
 Record = Mapping[str, Any]
 MetricPart = tuple[str, str]  # metric key, part of the split
-
-
-@dataclass(frozen=True)
-class ScoredData:
-    """The data that were scored: one part of one split of a dataset version.
-
-    Attributes:
-        dataset, version: as in the registry.
-        manifest_digest: of the native files' manifest.
-        is_synthetic: whether the data are a generated sample.
-        split: name of the split.
-        members_digest: of the split's members.
-        is_headline: whether the benchmark ranks by this split.
-        part: name of the part, such as `test`.
-        words: how a publication describes its data; None for measured rows.
-    """
-
-    dataset: str | None
-    version: str | None
-    manifest_digest: str | None
-    is_synthetic: bool
-    split: str | None
-    members_digest: str | None
-    is_headline: bool
-    part: str | None
-    words: str | None = None
-
-
-@dataclass(frozen=True)
-class RowMetric:
-    """The metric of a row.
-
-    Attributes:
-        key: as in task.toml; None if no task defines what a publication measured.
-        name, version, unit: of the metric's definition.
-        lower_is_better: direction.
-        is_headline: whether the benchmark ranks by this metric.
-    """
-
-    key: str | None
-    name: str
-    version: str | None
-    unit: str | None
-    lower_is_better: bool | None
-    is_headline: bool
-
-
-@dataclass(frozen=True)
-class RowScore:
-    """The score over several runs.
-
-    Attributes:
-        runs: number of runs.
-        misses: runs without a score; each counts as the worst.
-        best_of: 1 for a single run; for a published figure, the number of runs it is the best of.
-        median: over all runs, misses included.
-        olympic_mean: mean without the best and the worst run.
-        std, minimum, maximum: of the runs that have a score.
-        lower, upper: ends of the 95 % interval of the mean of the runs, by the units of the part.
-    """
-
-    runs: int | None
-    misses: int | None
-    best_of: int | None
-    median: float | None
-    olympic_mean: float | None = None
-    std: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-
-
-@dataclass(frozen=True)
-class RowTarget:
-    """A published target, with the number of runs and the names of the baselines that reach it.
-
-    `seconds` is the median time to train; a run that missed the target counts as endless.
-    """
-
-    value: float
-    comparison: str
-    source: str
-    reached: int
-    missed: int
-    seconds: float | None
-    reached_by_baselines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RowBaseline:
-    """The best baseline on the same part, and whether the median of the runs is better.
-
-    `verdict` is "better", "worse" or "no difference shown", of the mean of the runs by a paired
-    interval; None if the records have none.
-    """
-
-    name: str
-    score: float
-    is_beaten: bool | None
-    verdict: str | None = None
-
-
-@dataclass(frozen=True)
-class RowCosts:
-    """Medians over the runs. A remark says why a value is missing, or which runs it leaves out.
-
-    `other_load` is the share of the computer's processor time that other programs used during the
-    runs: with much of it, a time says little.
-    """
-
-    time_to_train_s: float | None
-    time_remark: str | None
-    train_samples_per_s: float | None
-    speed_remark: str | None
-    energy: Energy
-    other_load: float | None = None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Model, machine, code and runs behind a row.
-
-    Attributes:
-        model: its name.
-        parameters: number of trainable parameters.
-        system: processor and accelerator; None if the runs used several machines.
-        commit: of the code; None if there is none or the runs differ.
-        is_dirty: whether the code had uncommitted changes.
-        registry: name of the registry of the runner; None for the built-in one.
-        settings: `key=value` of each setting that the caller has overridden.
-        runner_digest: of the files of the benchmark.
-        mark: letter of the digest, if comparable rows have several.
-        submitter: organisation that a submission names.
-        seeds, run_ids: of the runs, in the same order.
-    """
-
-    model: str
-    parameters: int | None
-    system: str | None
-    commit: str | None
-    is_dirty: bool | None
-    submitter: str | None
-    registry: str | None = None
-    settings: tuple[str, ...] = ()
-    runner_digest: str | None = None
-    mark: str | None = None
-    seeds: tuple[int, ...] = ()
-    run_ids: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Publication:
-    """Source of a published figure, the value exactly as reported, and why it has no rank."""
-
-    source: str
-    url: str | None
-    reported: str
-    not_comparable: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a board. The names of the fields are the keys in JSON and CSV.
-
-    Attributes:
-        kind: `measured` (made from records) or `published` (reported by others, not rescored).
-        benchmark: its name.
-        variant: task of the benchmark; None for a benchmark with a single task.
-        data: the data that were scored.
-        metric: the metric.
-        score: over the runs; None if a publication reports a cost without a score.
-        targets: published targets for this metric, part and split.
-        baseline: the best baseline; None if the run has no baselines.
-        costs: time, speed and energy.
-        made_by: model, machine, code, runs and submitter.
-        state: `unchecked`, `self_checked`, `rescored` or `reproduced`: the lowest of the runs.
-        rank: among `ranked` comparable rows, 1 is the best; None if the row is not ranked.
-        ranked: number of comparable rows.
-        tied: first and last rank of the rows from which this one is not shown to differ; None if it
-            is not tied, or records have no intervals.
-        remarks: what else a reader has to know, such as runs that were left out.
-        published: the publication; None for measured rows.
-    """
-
-    kind: str
-    benchmark: str
-    variant: str | None
-    data: ScoredData
-    metric: RowMetric
-    score: RowScore | None
-    targets: tuple[RowTarget, ...]
-    baseline: RowBaseline | None
-    costs: RowCosts
-    made_by: Provenance
-    state: str
-    rank: int | None = None
-    ranked: int | None = None
-    tied: tuple[int, int] | None = None
-    remarks: tuple[str, ...] = ()
-    published: Publication | None = None
-
-    @property
-    def comparable(self) -> tuple[object, ...]:
-        """Return the key that rows must share to be ranked together."""
-        data, metric = self.data, self.metric
-        return (
-            *(self.benchmark, self.variant, data.dataset, data.version, data.manifest_digest),
-            *(data.split, data.members_digest, data.part, metric.key, metric.version),
-        )
-
-    @property
-    def order(self) -> tuple[object, ...]:
-        """Return the sort key of a board; published rows keep the order of their file."""
-        place = (self.benchmark, self.variant or "", self.kind == PUBLISHED)
-        if self.kind == PUBLISHED:
-            return place
-        data, metric, last = self.data, self.metric, float("inf")
-        return (
-            *(*place, data.is_synthetic, data.dataset or "", version_key(data.version or "")),
-            *(not data.is_headline, data.split or "", not metric.is_headline),
-            *(_natural_key(metric.key or ""), data.part or "", data.members_digest or ""),
-            *(data.manifest_digest or "", last if self.rank is None else self.rank),
-            *(self.made_by.model, self.made_by.submitter or "", self.made_by.run_ids),
-        )
-
-
-def _natural_key(text: str) -> tuple[str | int, ...]:
-    """Return a sort key that puts w2 before w13: letters and numbers alternate in it."""
-    pieces = re.split(r"(\d+)", text)
-    return tuple(int(piece) if piece.isdecimal() else piece for piece in pieces)
 
 
 def board_rows(
@@ -317,7 +93,7 @@ def board_rows(
     ranked = _with_ranks(_with_marks(rows))
     if any("resampling" in record for record in runs):
         ranked = _with_intervals(ranked, {record["run_id"]: record for record in runs})
-    return sorted([*ranked, *figures], key=lambda row: row.order)
+    return sorted([*ranked, *figures], key=_sort_key)
 
 
 def _check_unique(records: Sequence[Record]) -> None:
@@ -502,15 +278,45 @@ def _provenance(summary: Summary, submitter: str | None) -> Provenance:
     )
 
 
+def comparable_key(row: Row) -> tuple[object, ...]:
+    """Return the key that rows must share to be ranked together."""
+    data, metric = row.data, row.metric
+    return (
+        *(row.benchmark, row.variant, data.dataset, data.version, data.manifest_digest),
+        *(data.split, data.members_digest, data.part, metric.key, metric.version),
+    )
+
+
+def _sort_key(row: Row) -> tuple[object, ...]:
+    """Return the sort key of a board; published rows keep the order of their file."""
+    place = (row.benchmark, row.variant or "", row.kind == PUBLISHED)
+    if row.kind == PUBLISHED:
+        return place
+    data, metric, last = row.data, row.metric, float("inf")
+    return (
+        *(*place, data.is_synthetic, data.dataset or "", version_key(data.version or "")),
+        *(not data.is_headline, data.split or "", not metric.is_headline),
+        *(_natural_key(metric.key or ""), data.part or "", data.members_digest or ""),
+        *(data.manifest_digest or "", last if row.rank is None else row.rank),
+        *(row.made_by.model, row.made_by.submitter or "", row.made_by.run_ids),
+    )
+
+
+def _natural_key(text: str) -> tuple[str | int, ...]:
+    """Return a sort key that puts w2 before w13: letters and numbers alternate in it."""
+    pieces = re.split(r"(\d+)", text)
+    return tuple(int(piece) if piece.isdecimal() else piece for piece in pieces)
+
+
 def _with_marks(rows: Sequence[Row]) -> list[Row]:
     """Return the rows with a letter for each runner digest, where comparable rows have several."""
     digests: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
     for row in rows:
-        digests[row.comparable].add(row.made_by.runner_digest)
+        digests[comparable_key(row)].add(row.made_by.runner_digest)
     letters: dict[str, dict[str | None, str]] = defaultdict(dict)  # of each benchmark
     marked = []
     for row in rows:
-        if len(digests[row.comparable]) > 1:
+        if len(digests[comparable_key(row)]) > 1:
             own = letters[row.benchmark]
             letter = own.setdefault(row.made_by.runner_digest, _letter(len(own)))
             marked.append(replace(row, made_by=replace(row.made_by, mark=letter)))
@@ -529,10 +335,10 @@ def _with_ranks(rows: Sequence[Row]) -> list[Row]:
     groups: dict[tuple[object, ...], list[float]] = defaultdict(list)
     for row in rows:
         if (key := _rank_key(row)) is not None:
-            groups[row.comparable].append(key)
+            groups[comparable_key(row)].append(key)
     ranked_rows = []
     for row in rows:
-        own, group = _rank_key(row), groups[row.comparable]
+        own, group = _rank_key(row), groups[comparable_key(row)]
         if own is None:
             ranked_rows.append(row)
         else:
@@ -577,7 +383,7 @@ def _with_ties(rows: Sequence[Row], is_tied: Callable[[int, int], bool]) -> list
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         if row.rank is not None:
-            groups[row.comparable].append(number)
+            groups[comparable_key(row)].append(number)
     tied: dict[int, tuple[int, int]] = {}
     for group in groups.values():
         waiting = sorted(group, key=lambda number: rows[number].rank or 0)

@@ -15,7 +15,8 @@ from typing import Literal
 from sciml_data.bench.record.record import SHORT_ID
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.metrics import MISSING
-from sciml_data.results.board.rows import PUBLISHED, Row, RowTarget
+from sciml_data.results.board.row import PUBLISHED, Row, RowTarget
+from sciml_data.results.board.rows import comparable_key
 from sciml_data.results.board.summary import Energy
 
 DIGEST_SHOWN = 12  # digits of a manifest's hash: enough to tell versions apart by eye
@@ -116,12 +117,12 @@ def arrange(rows: Sequence[Row], by: str) -> list[Row]:
     if by == "rank":
         return list(rows)
     cost = {"time": _time_key, "energy": _energy_key}[by]
-    places = {key: at for at, key in reversed(list(enumerate(row.comparable for row in rows)))}
+    places = {key: at for at, key in reversed(list(enumerate(comparable_key(row) for row in rows)))}
 
     def order(row: Row) -> tuple[object, ...]:
         value = cost(row)
         is_published = row.kind == PUBLISHED  # these keep the order of their file
-        place = () if is_published else (places[row.comparable],)
+        place = () if is_published else (places[comparable_key(row)],)
         return (
             *(row.benchmark, row.variant or "", is_published, *place),
             *(() if is_published else (value is None, value or 0.0)),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.bench.scoring.intervals import NO_DIFFERENCE
 from sciml_data.bench.scoring.metrics import MISSING, distinct_numbers
-from sciml_data.results.board.rows import PUBLISHED, Row
+from sciml_data.results.board.row import PUBLISHED, Row
 from sciml_data.results.board.table import (
     EMPTY,
     LOAD_SHOWN,

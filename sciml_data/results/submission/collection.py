@@ -17,7 +17,8 @@ from sciml_data.errors import Problem, RecordError
 from sciml_data.home import Home
 from sciml_data.registry.layout import Registry
 from sciml_data.results.board.published import published_rows
-from sciml_data.results.board.rows import Row, board_rows
+from sciml_data.results.board.row import Row
+from sciml_data.results.board.rows import board_rows
 from sciml_data.results.submission.layout import TERMS
 from sciml_data.results.submission.verification import StoredRun, packed_runs
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sciml_data.results.board import Row, board_rows, to_html
-from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED, Publication
+from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED, Publication
 from sciml_data.results.board.table import EMPTY
 from tests.support.board_samples import a_run, repeats
 

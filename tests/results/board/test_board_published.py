@@ -16,7 +16,7 @@ from sciml_data.results.board.published import (
     load_published,
     published_rows,
 )
-from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED
+from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED
 from tests.support.paths import TOY_REGISTRY
 
 REGISTRY = find_registry()

@@ -13,7 +13,7 @@ import pytest
 from sciml_data.errors import RecordError
 from sciml_data.results.board import Row, board_rows, from_json, to_csv, to_json, to_markdown
 from sciml_data.results.board.render import BOARD_SCHEMA
-from sciml_data.results.board.rows import PUBLISHED
+from sciml_data.results.board.row import PUBLISHED
 from sciml_data.results.board.table import EMPTY, MEASURED_COLUMNS
 from tests.support.board_samples import a_published_row, of_model
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sciml_data.bench.record.report import SYNTHETIC
 from sciml_data.errors import CallError
 from sciml_data.results.board import Row, board_rows, render
-from sciml_data.results.board.rows import NOT_RESCORED, PUBLISHED
+from sciml_data.results.board.row import NOT_RESCORED, PUBLISHED
 from sciml_data.results.board.table import MEASURED_COLUMNS, tables
 from tests.support.board_samples import (
     a_published_row,
