@@ -21,6 +21,15 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "datapackages/*/README.md", "runners/*/README.md")
     for path in ROOT.glob(pattern)
 )
+WIDTH = 100  # of a line of prose, in characters
+# Cards and pages of results have links and generated numbers in their prose.
+WRAPPED = [
+    path
+    for path in DOCUMENTS
+    if path.relative_to(ROOT).parts[0] not in {"datapackages", "runners"}
+    and path.parent.name != "results"
+    and path.name != "performance.md"
+]
 COMMANDS = sorted(
     {
         line.split("#")[0].strip().removeprefix("$ ")
@@ -102,6 +111,18 @@ def test_links_lead_to_headings_that_exist(path: Path) -> None:
         for file, anchor in sorted(files)
         if file.exists() and anchor not in anchors(file)
     ] == []
+
+
+@pytest.mark.parametrize("path", WRAPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_is_wrapped(path: Path) -> None:
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    # Tables, indented code and comments may be long.
+    prose = (line for line in text.splitlines() if not re.match(r"\||    |<", line))
+
+    # An address cannot be broken.
+    assert [line for line in prose if len(line) > WIDTH and " " in line.strip()] == []
 
 
 def test_the_readme_is_short_and_names_the_four_benchmarks() -> None:
