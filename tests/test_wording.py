@@ -23,13 +23,14 @@ STUMBLE = re.compile(
 # Plurals after a number, for which `counted` is meant: `1 file`, `2 files`.
 PLURAL = re.compile(
     r" (?:more |ready |derived )?(?:files|problems|runs|versions|datasets|places|warnings|addresses"
-    r"|rows|windows|events|parts|repositories|entries|submissions|samples|mirrors|benchmarks)\b"
+    r"|rows|windows|events|parts|repositories|entries|submissions|samples|mirrors|benchmarks"
+    r"|addresses|variables|groups|keywords|metrics|lines|nodes|tasks|features|sources|programs"
+    r"|responses|seeds|links)\b"
 )
-# Packages of which texts are stored in ready files and exports, whose bytes stay.
-STORED = {"formats", "metadata"}
+# Packages of which texts are stored in ready files, whose bytes stay.
+STORED = {"formats"}
 # Never 1, because another text is for one, or the number is that of all, of which some are counted.
 ALWAYS_MANY = (
-    "len(numbers) samples cannot be listed",  # bench/interface
     "len(matches) runs have an id",
     "len(folders) submissions",
     "len(files) files are pinned by a hash",  # of which some
@@ -43,6 +44,11 @@ ALWAYS_MANY = (
     "len(energies) samples",  # of a picture
     "len(same) files",
     "len(problems) files differ",
+    "len(report.states) links are dead",  # of which some
+    "len(names) entries. ",  # of which some
+    "len(files) entries have no open format",  # of which some
+    "len(variables) variables has units",  # of which none
+    "len(ids) metrics are in a published record",  # all of several
 )
 # Texts of published documents, whose bytes stay.
 PUBLISHED = {"is no official", "is no result"}

@@ -25,6 +25,7 @@ from sciml_data.bench.previews import PREVIEWS_NAME, load_previews
 from sciml_data.bench.record import runs
 from sciml_data.bench.scoring.predictions import Predictions, load_predictions
 from sciml_data.bench.task.settings import LOSS
+from sciml_data.progress import counted
 
 GREY, MODEL_COLOUR = "#777777", "#cc3311"
 # Paul Tol's bright scheme, which colour-blind readers can distinguish too.
@@ -482,7 +483,7 @@ def group_scores(
         chart.set_yticks(range(len(names)), [name[:32] for name in names], fontsize=8)
         chart.axvline(0.0, color="black", lw=0.6)
         chart.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
-        chart.set_title(f"{part}, {len(by_name)} groups", fontsize=9)
+        chart.set_title(f"{part}, {counted(len(by_name), 'group')}", fontsize=9)
         chart.locator_params(axis="x", nbins=6)
         chart.grid(axis="x", alpha=0.3)
     return figure

@@ -29,7 +29,6 @@ from pathlib import Path
 
 from sciml_data.errors import DescriptorError, Problem
 from sciml_data.integrations.datalad.annex import AnnexFile
-from sciml_data.progress import counted
 from sciml_data.registry.descriptor import Descriptor
 from sciml_data.transfer.protocols.annex import EMAIL, NAME, git, git_succeeds
 
@@ -229,8 +228,8 @@ def _readme(descriptor: Descriptor, files: Sequence[AnnexFile]) -> str:
     usage = [
         "## This DataLad dataset",
         "",
-        f"Version {version}: {counted(len(files), 'file')}. The clone has their names, sizes, "
-        "hashes and addresses. `datalad get` fetches a file and checks it against its hash.",
+        f"Version {version}: {len(files)} files. The clone has their names, sizes, hashes and "
+        "addresses. `datalad get` fetches a file and checks it against its hash.",
         "",
         f"    git checkout {version}      # a version is a tag",
         "    datalad get PATH",
