@@ -148,3 +148,12 @@ def test_the_readme_has_the_sizes_that_the_registry_has() -> None:
         assert total is not None
         assert round(total / {"GB": 1e9, "MB": 1e6}[unit]) == int(size), benchmark
     assert len(rows) == 4
+
+
+def test_the_notes_of_the_first_release_describe_no_change_of_an_unpublished_state() -> None:
+    released = (ROOT / "docs/changes.md").read_text(encoding="utf-8").partition("begin -->")[2]
+    fragments = sorted(path.name for path in (ROOT / "changes.d").glob("*.*.md"))
+
+    assert fragments
+    if not released.strip():
+        assert [name for name in fragments if name.endswith((".changed.md", ".fixed.md"))] == []
