@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -207,9 +208,11 @@ def test_a_sample_is_made_and_converted_with_its_settings(
 
 CONVERT = """
 import os, signal
-from sciml_data import convert_dataset
+from sciml_data import convert_dataset, verify_dataset
 def progress(done, total):
-    os.kill(os.getpid(), signal.SIGKILL)
+    if done:  # 0 is the beginning; later calls follow a finished file
+        os.kill(os.getpid(), signal.SIGKILL)
+verify_dataset("stemdl_reconst_ds1")  # so that progress is that of the conversion alone
 convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, progress=progress)
 """
 
@@ -217,7 +220,8 @@ convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, progress
 @pytest.mark.slow  # a process of its own
 def test_a_killed_conversion_is_resumed(sample: Path) -> None:
     adopt_dataset("stemdl_reconst_ds1", sample)
-    subprocess.run([sys.executable, "-c", CONVERT], check=False)
+    killed = subprocess.run([sys.executable, "-c", CONVERT], check=False)
+    assert killed.returncode == -signal.SIGKILL
     lines: list[str] = []
 
     convert_dataset("stemdl_reconst_ds1", options={"samples_per_shard": 2}, log=lines.append)
