@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sciml_data.cli.convert import command, read_options
+from sciml_data.cli.convert import PAIRS, command, read_options
 from sciml_data.cli.verify import command as verify_command
 from sciml_data.errors import CallError, VerificationError
 from sciml_data.home import Home
@@ -117,13 +117,31 @@ def test_an_option_without_a_value_or_given_twice_is_refused(given: list[str]) -
         read_options(given)
 
 
-def test_processes_and_a_cluster_are_not_asked_for_together() -> None:
-    with pytest.raises(CallError, match="--jobs"):
-        CliRunner().invoke(
-            command,
-            ["tevolop_socal", "--sample", "--jobs", "2", "--cluster", "tcp://127.0.0.1:1"],
-            catch_exceptions=False,
-        )
+@pytest.mark.parametrize("pair", PAIRS)
+def test_options_that_exclude_each_other_are_refused(pair: tuple[str, str]) -> None:
+    values = {"--share": ["1/2"], "--jobs": ["2"], "--cluster": ["tcp://127.0.0.1:1"]}
+    words = [word for option in pair for word in (option, *values.get(option, ()))]
+
+    with pytest.raises(CallError) as error:
+        CliRunner().invoke(command, ["tevolop_socal", "--sample", *words], catch_exceptions=False)
+
+    assert all(option in str(error.value) for option in pair)
+
+
+@pytest.mark.usefixtures("_sample")
+def test_a_share_and_the_last_step_print_the_folder_of_the_ready_files() -> None:
+    common = ["tevolop_socal", "--sample"]
+    share = CliRunner().invoke(
+        command, [*common, "--share", "1/1", "--jobs", "2"], catch_exceptions=False
+    )
+    is_complete = (Path(share.stdout.strip()) / "manifest.csv").exists()
+
+    last = CliRunner().invoke(command, [*common, "--finish", "--json"], catch_exceptions=False)
+
+    assert not is_complete
+    facts = json.loads(last.stdout)
+    assert facts["root"] == share.stdout.strip()
+    assert [file["path"] for file in facts["files"]] == ["events.nc"]
 
 
 @pytest.mark.usefixtures("_sample")
