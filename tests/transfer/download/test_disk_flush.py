@@ -23,6 +23,7 @@ from sciml_data.transfer.download.local_files import Publisher, StatCache
 from sciml_data.transfer.download.partial_file import CompleteFile
 from sciml_data.transfer.plan import make_plan
 from tests.support.downloads import contents, quick_retry
+from tests.support.shared_library import compiled
 
 FILES = {f"{number:03}/file.bin": f"content {number}".encode() * 50 for number in range(60)}
 # Dies at a call of the publishing thread: after the bytes are flushed and before a name is
@@ -205,6 +206,39 @@ def test_writing_of_a_file_begins_and_nothing_of_it_changes(tmp_path: Path) -> N
 
     assert disk_flush.start_writing(tmp_path / "file") == sys.platform.startswith("linux")
     assert (tmp_path / "file").read_bytes() == b"x" * 100_000
+
+
+# Prints the arguments that the system gets.
+RECORDS = """
+#include <stdio.h>
+int sync_file_range(int file, long start, long size, unsigned int flags) {
+    return printf("%ld %ld %u\\n", start, size, flags) < 0;
+}
+"""
+
+
+def test_the_whole_file_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    code = f"from {disk_flush.__name__} import *; start_writing(Path(r'{tmp_path / 'file'}'))"
+
+    environment = {**os.environ, "LD_PRELOAD": compiled(tmp_path, RECORDS)}
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+    assert shown.stdout == f"0 0 {disk_flush.SYNC_FILE_RANGE_WRITE}\n"
+
+
+@pytest.mark.parametrize("reason", ["other system", "other library"])
+def test_the_answer_is_false_where_writing_cannot_begin_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    if reason == "other system":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    else:
+        monkeypatch.setattr(disk_flush, "_libc", object)
+
+    assert not disk_flush.start_writing(tmp_path / "file")
 
 
 def test_writing_through_a_link_is_refused(tmp_path: Path) -> None:
