@@ -115,8 +115,9 @@ def test_two_tasks_are_two_workers_of_one_run(slurm: Slurm, home: Home, tmp_path
     record = record_of(home, job)
     assert record["status"] == "success"
     assert (record["distribution"]["workers"], record["distribution"]["replicas"]) == (2, 2)
-    assert said.count(f"epoch {EPOCHS}/{EPOCHS}") == 1  # one task talks
-    assert said.count("best epoch") == 1
+    epochs = re.findall(r"^epoch (\d+)/", said, re.MULTILINE)
+    assert epochs == [str(number) for number in range(1, EPOCHS + 1)]  # one task talks
+    assert len(re.findall(rf"best epoch\s+\d+\s+of\s+{EPOCHS}\b", said)) == 1
 
 
 def test_slurm_accepts_every_option_of_a_script(slurm: Slurm, home: Home, tmp_path: Path) -> None:
