@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sciml_data.ready.own_rows import EVERYTHING, STRIDE, Comparison, OwnRows, own_rows, reading
+from sciml_data.ready.own_rows import (
+    EVERYTHING,
+    STRIDE,
+    Comparison,
+    OwnRows,
+    batches_with,
+    make_batch,
+    own_rows,
+    reading,
+)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 64])
@@ -47,3 +56,22 @@ def test_rows_are_reset_at_the_end_also_after_an_error() -> None:
         raise ZeroDivisionError
 
     assert own_rows(10) == slice(0, 10)
+
+
+def test_batches_are_numbered_and_the_caller_reads_everything() -> None:
+    comparison = Comparison(offset=2)
+    batches = (own_rows(16) for _ in range(2 * STRIDE + 3))
+
+    for number, rows in enumerate(batches_with(comparison, batches)):
+        assert own_rows(16) == slice(0, 16)
+        assert rows == slice(0, 16 if number in {0, 2, 2 + STRIDE, 2 + 2 * STRIDE} else 1)
+
+
+def test_a_batch_that_a_thread_makes_has_the_rows_of_its_number() -> None:
+    def make(size: int) -> slice:
+        return own_rows(size)
+
+    with reading(Comparison(offset=2)):
+        made = [make_batch(number, make, 16).stop for number in range(4)]
+
+    assert made == [16, 1, 16, 1]
