@@ -208,9 +208,15 @@ class Handler(BaseHTTPRequestHandler):
     def _put(self, request: Request, block: bytes) -> None:
         if self.owner.stopping.is_set():  # before its connections end, it waits for its own loop
             raise ConnectionAbortedError
-        self.wfile.write(block)
-        self.wfile.flush()
+        # Counted before: who reads the count after the last byte arrived finds that byte in it.
         self.owner.count(request, len(block))
+        try:
+            self.wfile.write(block)
+            self.wfile.flush()
+        except OSError:
+            self.owner.count(request, -len(block))
+            raise
+        self.owner.notify_sent(len(block))
 
 
 class FileServer:
@@ -240,6 +246,7 @@ class FileServer:
         self.before: Callable[[Request], object] = lambda _: None
         self._faults: list[Fault] = []
         self._watches: list[tuple[int, Callable[[], object]]] = []
+        self._written_bytes = 0  # without blocks that are still being written
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.send_buffer_bytes = send_buffer_bytes
@@ -292,10 +299,15 @@ class FileServer:
         return None
 
     def count(self, request: Request, size_bytes: int) -> None:
-        """Add sent bytes and call the functions that wait for them (for the handler)."""
+        """Add bytes to those of a request (for the handler)."""
         with self._lock:
             request.sent_bytes += size_bytes
-            due = [watch for watch in self._watches if watch[0] <= self.bytes_sent]
+
+    def notify_sent(self, size_bytes: int) -> None:
+        """Call the functions that wait for a number of sent bytes (for the handler)."""
+        with self._lock:
+            self._written_bytes += size_bytes
+            due = [watch for watch in self._watches if watch[0] <= self._written_bytes]
             self._watches = [watch for watch in self._watches if watch not in due]
         for _, call in due:
             call()

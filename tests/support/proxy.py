@@ -155,8 +155,8 @@ def _pass(
 ) -> None:
     with suppress(OSError):
         while block := source.recv(BLOCK_BYTES):
-            target.sendall(block)
-            if count is not None:
+            if count is not None:  # before it is sent: a client that has all of it finds the number
                 count(len(block))
+            target.sendall(block)
     with suppress(OSError):
         target.shutdown(socket.SHUT_WR)
