@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sciml_data.home import HOME_VARIABLE, Home
 from sciml_data.registry.extensions import TRUST_VARIABLE
@@ -24,7 +24,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ[TRUST_VARIABLE] = "1"
 CSV_FIELD_LIMIT = csv.field_size_limit()  # Python's own, before other libraries change it
 
-settings.register_profile("default", max_examples=50, deadline=None)
+# On a busy computer, values are drawn slowly: that says nothing about the code that is tested.
+settings.register_profile(
+    "default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("default")
 
 

@@ -69,7 +69,7 @@ def test_a_line_is_repeated_while_nothing_is_reported() -> None:
 
     with repeated(byte_lines("convert tiny", log, every_s=0.01)) as progress:
         progress(0, 1_000_000)
-        assert is_logged.wait(10)
+        assert is_logged.wait(60)
 
     assert lines[0] == "convert tiny: 0 bytes of 1.0 MB, no new bytes for 0:00"
 

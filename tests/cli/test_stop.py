@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,9 @@ from tests.support.raw_server import RawRequest, RawServer
 SEED = 20261130
 FILES = {f"part_{number}.bin": os.urandom(200_000) for number in range(3)}
 COMMAND = [sys.executable, "-m", "sciml_data"]
-END_S = 20.0  # far more than a stop takes; a command that hangs fails the test
+BEGIN_S = 60.0  # far more than a command takes to begin
+# Far more than a stop takes, and less than the command would wait for a silent server (30 s).
+END_S = 20.0
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-def slow(request: RawRequest) -> Iterable[bytes]:
+def slow(request: RawRequest, stopping: threading.Event) -> Iterable[bytes]:
     """Answer with the right bytes of a file, of which the last ones never come."""
     content = FILES[request.target.lstrip("/")]
     start = request.start or 0
@@ -65,10 +68,10 @@ def slow(request: RawRequest) -> Iterable[bytes]:
         head += f"Content-Range: bytes {start}-{len(content) - 1}/{len(content)}\r\n"
     yield f"{head}\r\n".encode()
     yield content[start : start + 100_000]
-    time.sleep(8)
+    stopping.wait()
 
 
-def wait_until(condition: object, seconds: float = END_S) -> None:
+def wait_until(condition: object, seconds: float = BEGIN_S) -> None:
     assert callable(condition)
     until = time.monotonic() + seconds
     while not condition():
@@ -83,19 +86,16 @@ def test_get_from_a_slow_server_stops_and_resumes(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     registry, home = tmp_path / "registry", tmp_path / "home"
-    with RawServer(slow) as server:
+    with RawServer(lambda request: slow(request, server.stopping)) as server:
         write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
         with running("get", "tiny", "--registry", registry, "--home", home) as process:
             wait_until(lambda: len(server.requests) >= len(FILES))
-            at = time.monotonic()
             os.killpg(process.pid, number)
             text = ended(process)
-        took_s = time.monotonic() - at
 
     assert process.returncode == code
     assert "complete files and the parts of others are kept; the same command resumes" in text
     assert "Traceback" not in text
-    assert took_s < 6
     folder = tmp_path / "folder"
     folder.mkdir()
     for name, content in FILES.items():
@@ -132,28 +132,25 @@ def test_a_check_of_links_does_not_wait_for_a_silent_server(tmp_path: Path) -> N
     registry, reports = tmp_path / "registry", tmp_path / "reports"
 
     def silent(_: RawRequest) -> Iterable[bytes]:
-        time.sleep(8)
+        server.stopping.wait()
         yield b""
 
     with RawServer(silent) as server:
         write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
         with running("check", "--live", "--registry", registry, "--to", reports) as process:
             wait_until(lambda: server.requests)
-            at = time.monotonic()
             press_ctrl_c(process)
             text = ended(process)
-        took_s = time.monotonic() - at
 
     assert process.returncode == 130
     assert "no file was left half written" in text
     assert "Traceback" not in text
-    assert took_s < 6
     assert not reports.exists()
 
 
 def test_a_second_ctrl_c_at_once_is_the_same_wish(tmp_path: Path) -> None:
     registry, home = tmp_path / "registry", tmp_path / "home"
-    with RawServer(slow) as server:
+    with RawServer(lambda request: slow(request, server.stopping)) as server:
         write_dataset(registry, FILES, mirrors=[{"": f"{server.url}/"}])
         with running("get", "tiny", "--registry", registry, "--home", home) as process:
             wait_until(lambda: server.requests)
@@ -191,7 +188,7 @@ def test_verify_of_a_large_file_stops_at_once_and_keeps_hashes(tmp_path: Path) -
     registry, home = tmp_path / "registry", tmp_path / "home"
     write_dataset(registry, {"a.bin": b"1", "b.bin": b"2"})
     folder = registry / "datapackages" / "tiny" / "1.0"
-    size = 64 << 30  # of a sparse file, which takes a minute to read and no room on the disk
+    size = 256 << 30  # of a sparse file, which takes minutes to read and no room on the disk
     manifest = (folder / "manifest.csv").read_text().replace("b.bin,1,", f"b.bin,{size},")
     (folder / "manifest.csv").write_text(manifest)
     write_derived(Registry(registry))
@@ -202,13 +199,11 @@ def test_verify_of_a_large_file_stops_at_once_and_keeps_hashes(tmp_path: Path) -
         stream.truncate(size)
     with running("verify", "tiny", "--registry", registry, "--home", home) as process:
         wait_until(lambda: is_reading(process.pid, "b.bin"))
-        at = time.monotonic()
         press_ctrl_c(process)
         text = ended(process)
 
     assert process.returncode == 130, text
     assert "Traceback" not in text
-    assert time.monotonic() - at < 6
     assert "a.bin" in data.stat_cache.read_text()
 
 
@@ -219,11 +214,16 @@ def is_reading(pid: int, name: str) -> bool:
     return False
 
 
+# Run before the first statement of ours that answers Ctrl-C, in `cli/__init__.py`. Later errors are
+# in other modules, too.
+FIRST_MODULES = ("sciml_data/__init__.py", "sciml_data/__main__.py", "sciml_data/cli/__init__.py")
+
+
 def is_early(text: str) -> bool:
-    """Return whether Python itself was still starting, before any code of ours."""
+    """Return whether Python itself was still starting, before any code of ours could answer."""
     frames = [line for line in text.splitlines() if line.lstrip().startswith("File ")]
     ours = [line for line in frames if "/sciml_data/" in line]
-    return all("sciml_data/__init__.py" in line for line in ours)
+    return all(any(name in line for name in FIRST_MODULES) for line in ours)
 
 
 @pytest.mark.parametrize(

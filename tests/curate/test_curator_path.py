@@ -35,6 +35,7 @@ from sciml_data.cli import group
 from sciml_data.testing.server import FileServer
 from tests.support.clones import fresh_user
 from tests.support.paths import ROOT
+from tests.support.ports import unused_ports
 
 PAGE = ROOT / "docs" / "how-to" / "add-a-dataset.md"
 FENCE = re.compile(r"^```(\w+)((?: [\w=./-]+)*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -141,9 +142,7 @@ def test_all_of_it_works_in_a_shell(tmp_path: Path) -> None:
         name for name in ("git-annex", "datalad") if not shutil.which(name, path=search())
     ]:
         pytest.skip(f"{' and '.join(missing)} not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = unused_ports(1)
     user = {
         key: value for key, value in fresh_user(tmp_path / "user").items() if "SCIML" not in key
     }

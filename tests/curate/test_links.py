@@ -38,7 +38,7 @@ from sciml_data.transfer.protocols.retry import RetryPolicy
 from sciml_data.transfer.protocols.source import Timeouts
 from tests.support.downloads import quick_retry
 from tests.support.nginx import access_lines, needs_nginx, nginx
-from tests.support.ports import unused_ports
+from tests.support.ports import closed_port
 from tests.support.proxy import ForwardProxy
 
 FILES = {"a.csv": b"1,2\n", "deep/b.bin": bytes(5000), "empty.txt": b""}
@@ -147,11 +147,11 @@ def test_links_are_asked_through_the_proxy_of_the_environment(
 
 
 def test_a_host_that_does_not_answer_is_asked_for_one_link_only(tmp_path: Path) -> None:
-    (port,) = unused_ports(1)
-    mirrors = [{"": f"http://127.0.0.1:{port}/"}]
-    tiny = write_dataset(tmp_path / "registry", FILES, mirrors=mirrors)
+    with closed_port() as port:
+        mirrors = [{"": f"http://127.0.0.1:{port}/"}]
+        tiny = write_dataset(tmp_path / "registry", FILES, mirrors=mirrors)
 
-    states = ask(files_only(tiny))
+        states = ask(files_only(tiny))
 
     report = new_report(list(states.values()), None, seed=0, per_mirror=9)
     assert set(outcomes(states).values()) == {"unreachable"}
@@ -400,7 +400,7 @@ def test_timeouts_of_a_check_are_those_of_its_policy(tmp_path: Path) -> None:
     policy = RetryPolicy(tries=1, timeouts=Timeouts(connect_s=1, read_s=0.2), pause=lambda _: None)
     write_files(tmp_path, {"a": b"x"})
     with FileServer(tmp_path) as server:
-        server.before = lambda _: server.stopping.wait(2)
+        server.before = lambda _: server.stopping.wait(60)
         link = Link("file", f"{server.url}/a", ("t 1",), "m", "a")
         (state,) = ask_links([link], retry=policy, pause_s=0)
 

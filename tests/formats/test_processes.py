@@ -22,7 +22,7 @@ if __name__ == "__main__":
     print("begun", flush=True)
     try:
         with process_pool(3) as pool:
-            for future in [pool.submit(time.sleep, 30) for _ in range(6)]:
+            for future in [pool.submit(time.sleep, 600) for _ in range(6)]:
                 future.result()
     except KeyboardInterrupt:
         print("interrupted")
@@ -52,9 +52,7 @@ def test_ctrl_c_in_every_process_is_seen_by_the_parent_only(seed: int, tmp_path:
     process.stdout.readline()
     time.sleep(0.05 + delay)
 
-    at = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=60)  # and not for the 10 minutes of its tasks
 
     assert (process.returncode, out, errors) == (130, "interrupted\n", "")
-    assert time.monotonic() - at < 10

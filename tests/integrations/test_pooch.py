@@ -22,7 +22,7 @@ from sciml_data.registry.manifest import Entry, Manifest
 from sciml_data.testing.datasets import write_dataset, write_files, write_unpinned
 from sciml_data.testing.faults import cut, status
 from sciml_data.testing.server import FileServer
-from tests.support.ports import unused_ports
+from tests.support.ports import closed_port
 
 pooch = pytest.importorskip("pooch")
 
@@ -208,12 +208,12 @@ def test_a_file_is_available_at_every_kind_of_mirror(
 
 
 def test_a_mirror_that_does_not_answer_is_an_error_of_is_available(tmp_path: Path) -> None:
-    (port,) = unused_ports(1)
-    write_dataset(tmp_path / "registry", FILES, mirrors=[{"": f"http://127.0.0.1:{port}/"}])
-    library = sciml_data.pooch("tiny", "1.0", registry=tmp_path / "registry")
+    with closed_port() as port:
+        write_dataset(tmp_path / "registry", FILES, mirrors=[{"": f"http://127.0.0.1:{port}/"}])
+        library = sciml_data.pooch("tiny", "1.0", registry=tmp_path / "registry")
 
-    with pytest.raises(FetchError, match="no mirror of"):
-        library.is_available("deep/0.bin")
+        with pytest.raises(FetchError, match="no mirror of"):
+            library.is_available("deep/0.bin")
 
 
 # --- the registry file for stock Pooch -----------------------------------------------------------

@@ -31,6 +31,7 @@ from sciml_data.registry.descriptor import load_descriptor
 from sciml_data.registry.layout import find_registry
 from sciml_data.registry.manifest import Manifest, manifest_of
 from sciml_data.registry.stages import Verified
+from tests.support.ports import closed_port
 from tests.support.slstr_scenes import write_many, write_scenes
 
 
@@ -170,12 +171,10 @@ def test_an_address_without_scheduler_is_refused_within_seconds(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SCHEDULER_TIMEOUT_S", 0.5)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
-
-    with pytest.raises(CallError, match=f"no Dask scheduler answers at tcp://127.0.0.1:{port}"):
-        convert(verified(scenes, tmp_path / "dask"), workers=f"tcp://127.0.0.1:{port}")
+    with closed_port() as port:
+        address = f"tcp://127.0.0.1:{port}"
+        with pytest.raises(CallError, match=f"no Dask scheduler answers at {address}"):
+            convert(verified(scenes, tmp_path / "dask"), workers=address)
 
 
 def test_a_scheduler_that_does_not_answer_is_refused_within_seconds(

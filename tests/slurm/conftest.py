@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import unused_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "scontrol")
 HOW = "apt-get install --no-install-recommends slurm-wlm munge (as root, on Debian)"
 START_S = 60
@@ -77,7 +79,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
         (root / folder).mkdir(mode=0o755)
     host = socket.gethostname().partition(".")[0]
     cpus = max(LEAST_CPUS, len(os.sched_getaffinity(0)))
-    controller, daemon = _ports()
+    controller, daemon = unused_ports(2)
     text = CONFIGURATION.format(
         host=host, root=root, controller=controller, daemon=daemon, cpus=cpus
     )
@@ -134,10 +136,3 @@ def _wait_idle(cluster: Slurm) -> None:
         for path in sorted(cluster.root.glob("*.out"))
     )
     pytest.fail(f"Slurm did not come up in {START_S} s\n{logs}")
-
-
-def _ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]

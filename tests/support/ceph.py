@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from pathlib import Path
+
+from tests.support.ports import unused_ports
 
 PACKAGES = "ceph-mon ceph-osd radosgw ceph-common"
 INSTALL = f"apt-get install --no-install-recommends {PACKAGES}"
@@ -114,7 +115,7 @@ def up(folder: Path, gateways: tuple[str, ...] = ("one", "two")) -> Ceph:
     folder = folder.absolute()
     for name in ("mon", "osd", "rgw"):
         (folder / name).mkdir(parents=True)
-    mon_v2, mon_v1, *ports = _free_ports(2 + len(gateways))
+    mon_v2, mon_v1, *ports = unused_ports(2 + len(gateways))
     sections = [
         GATEWAY_SECTION.format(name=name, port=port)
         for name, port in zip(gateways, ports, strict=True)
@@ -218,14 +219,6 @@ def _run(folder: Path, program: str, *arguments: str) -> str:
     if done.returncode:
         sys.exit(f"{program} failed with {done.returncode}; see {folder}/commands.log")
     return done.stdout
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [free.getsockname()[1] for free in sockets]
 
 
 def _answers(url: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +18,9 @@ import pytest
 
 from tests.support.ports import unused_ports
 from tests.support.programs import find_program
+
+START_S = 20.0
+MARK = "/mark-of-a-test-"
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
@@ -55,7 +61,7 @@ def nginx(
 
 def wait_for(url: str) -> None:
     """Wait until a server answers, with any status."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + START_S
     while time.monotonic() < until:
         with suppress(OSError):
             try:
@@ -67,14 +73,20 @@ def wait_for(url: str) -> None:
 
 
 def access_lines(scratch: Path) -> list[str]:
-    """Return the lines of the access log, once it has not grown for a while.
+    """Return the lines of the access log so far.
 
-    nginx writes a line after it has sent the answer, so a client may be ahead of the log.
+    nginx writes a line after it has sent the answer, so a client may be ahead of the log. Its one
+    worker does one thing after another: the line of a last request comes after all others.
     """
-    until, lines = time.monotonic() + 10, None
-    while (now := (scratch / "access").read_text(encoding="utf-8").splitlines()) != lines:
-        if time.monotonic() > until:
-            break
-        lines = now
-        time.sleep(0.2)
-    return now
+    mark = uuid.uuid4().hex
+    listen = re.search(r"listen (\S+):(\d+)", (scratch / "nginx.conf").read_text("utf-8"))
+    assert listen
+    with socket.create_connection((listen[1], int(listen[2])), START_S) as connection:
+        connection.sendall(f"GET {MARK}{mark} HTTP/1.0\r\n\r\n".encode())
+        while connection.recv(4096):
+            pass
+    until = time.monotonic() + START_S
+    while mark not in (text := (scratch / "access").read_text(encoding="utf-8")):
+        assert time.monotonic() < until, text
+        time.sleep(0.02)
+    return [line for line in text.splitlines() if MARK not in line]

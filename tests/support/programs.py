@@ -13,6 +13,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,6 +71,18 @@ def _listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
+def _public_folder() -> Iterator[Path]:
+    """Yield a folder in which programs of other users may read and write.
+
+    Folders of tests are in one of pytest, which makes it private whenever a session of it starts.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
+@contextlib.contextmanager
 def sshd(folder: Path) -> Iterator[int]:
     """Run OpenSSH's server, and yield its port.
 
@@ -106,18 +119,19 @@ def vsftpd(root: Path, folder: Path) -> Iterator[int]:
     if os.getuid() != 0:
         pytest.skip("only root can start vsftpd")
     (port,) = unused_ports(1)
-    for parent in (root, *root.parents):  # the user `ftp` reads the files
-        parent.chmod(parent.stat().st_mode | 0o055)
     empty = folder / "empty"
     empty.mkdir()
     config = folder / "vsftpd.conf"
-    config.write_text(
-        f"listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nanonymous_enable=YES\n"
-        f"anon_root={root}\nsecure_chroot_dir={empty}\nbackground=NO\nseccomp_sandbox=NO\n"
-        f"ftp_username={_nobody()}\nnopriv_user={_nobody()}\n"
-    )
-    with running([program, str(config)], port, folder / "vsftpd.log"):
-        yield port
+    with _public_folder() as public:
+        shutil.copytree(root, public / "files")
+        (public / "files").chmod(0o755)  # the user `ftp` may read, and must not write
+        config.write_text(
+            f"listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nanonymous_enable=YES\n"
+            f"anon_root={public / 'files'}\nsecure_chroot_dir={empty}\nbackground=NO\n"
+            f"seccomp_sandbox=NO\nftp_username={_nobody()}\nnopriv_user={_nobody()}\n"
+        )
+        with running([program, str(config)], port, folder / "vsftpd.log"):
+            yield port
 
 
 def _nobody() -> str:
@@ -155,11 +169,19 @@ def tinyproxy(folder: Path, user: str = "", password: str = "") -> Iterator[tupl
 
 @contextlib.contextmanager
 def squid(folder: Path, user: str = "", password: str = "") -> Iterator[tuple[str, Path]]:
-    """Run squid without a cache, and yield HOST:PORT and its log of requests."""
+    """Run squid without a cache, and yield HOST:PORT and its log of requests, there at its end."""
     program = find_program("squid")
     (port,) = unused_ports(1)
     folder.mkdir(exist_ok=True)
-    config, log = folder / "squid.conf", folder / "access.log"
+    with _public_folder() as own:
+        config = _squid_config(own, port, user, password)
+        with running([program, "-N", "-f", str(config)], port, folder / "output"):
+            yield f"127.0.0.1:{port}", folder / "access.log"
+        shutil.copy(own / "access.log", folder)
+
+
+def _squid_config(folder: Path, port: int, user: str, password: str) -> Path:
+    config = folder / "squid.conf"
     rules = "http_access allow all\n"
     if user:
         helper = find_program("basic_ncsa_auth")
@@ -171,15 +193,11 @@ def squid(folder: Path, user: str = "", password: str = "") -> Iterator[tuple[st
         )
     config.write_text(
         f"http_port 127.0.0.1:{port}\npid_filename {folder}/pid\ncache deny all\n"
-        f"cache_log {folder}/cache.log\naccess_log stdio:{log}\nlogfile_rotate 0\n"
+        f"cache_log {folder}/cache.log\naccess_log stdio:{folder}/access.log\nlogfile_rotate 0\n"
         f"coredump_dir {folder}\nshutdown_lifetime 0 seconds\ncache_effective_user {_owner()}\n"
         f"visible_hostname squid.example\npinger_enable off\n{rules}"
     )
-    for path in (folder, *folder.parents):
-        path.chmod(path.stat().st_mode | 0o055)
-    folder.chmod(0o777)
-    with running([program, "-N", "-f", str(config)], port, folder / "output"):
-        yield f"127.0.0.1:{port}", log
+    return config
 
 
 def _owner() -> str:

@@ -32,12 +32,14 @@ class RawServer:
     Attributes:
         url: of the server, without a slash at the end.
         requests: those that were answered so far.
+        stopping: set when the server ends, for an answer that never comes.
     """
 
     def __init__(self, answer: Answer) -> None:
         """Take the callable; it yields the pieces to send, and may wait between two of them."""
         self.answer = answer
         self.requests: list[RawRequest] = []
+        self.stopping = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -48,6 +50,7 @@ class RawServer:
 
     def __exit__(self, *_: object) -> None:
         """Stop listening; a blocked `accept` returns after a last connection."""
+        self.stopping.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

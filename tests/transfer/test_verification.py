@@ -78,7 +78,10 @@ def test_what_was_fetched_is_verified(fetched: Fetched, descriptor: Descriptor) 
     assert not verified.is_synthetic
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=40,
+)
 @given(
     path=st.sampled_from([path for path, content in FILES.items() if content]),
     place=st.integers(0, 10_000),

@@ -51,7 +51,7 @@ def test_a_file_that_is_not_predictions_is_refused_by_its_name(
     assert {problem.place.partition("/")[0] for problem in problems} == {sound.name}
     assert error.value.problems == tuple(problems)
     assert OUTSIDE not in str(error.value)
-    assert time.monotonic() - began < 10  # nothing of 8 TiB was touched
+    assert time.monotonic() - began < 60  # nothing of 8 TiB was touched
 
 
 @pytest.mark.parametrize(

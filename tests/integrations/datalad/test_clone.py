@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from sciml_data.transfer.verification import load_fetched
 from sciml_data.transfer.verification import verify as verify_home
 from tests.support.clones import IDENTITY, fresh_user, typed
 from tests.support.paths import ROOT
+from tests.support.ports import closed_port
 
 FILES = {
     "training/a b.hdf": b"A" * 70_000,
@@ -429,9 +429,8 @@ def test_nothing_of_the_user_was_written(tmp_path: Path, clone: Path) -> None:
 
 
 def test_a_host_that_is_not_there_is_reported_once(tiny: Descriptor, home: Home) -> None:
-    with socket.socket() as closed:  # bound, and nobody listens
-        closed.bind(("127.0.0.1", 0))
-        place = f"http://127.0.0.1:{closed.getsockname()[1]}/x.git"
+    with closed_port() as port:
+        place = f"http://127.0.0.1:{port}/x.git"
         plan = make_plan(tiny, home, mirrors=[f"datalad:{place}"])
         urls = [file.urls[:1] for file in plan.files]
         files = [replace(file, urls=url) for file, url in zip(plan.files, urls, strict=True)]

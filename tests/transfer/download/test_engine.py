@@ -121,7 +121,7 @@ def test_files_are_fetched_at_once(tmp_path: Path, home: Home) -> None:
     """Each of four answers waits until four were asked for."""
     files = {f"{number}.bin": b"x" * (number + 1) for number in range(4)}
     write_files(tmp_path / "served", files)
-    barrier = threading.Barrier(4, timeout=10)
+    barrier = threading.Barrier(4, timeout=60)
     with FileServer(tmp_path / "served") as server:
         server.before = lambda _: barrier.wait()
         descriptor = write_dataset(tmp_path / "registry", files, mirrors=[{"": f"{server.url}/"}])
@@ -241,9 +241,9 @@ def test_an_interrupt_ends_the_waits_of_other_files(plan: Plan, server: FileServ
     began = time.monotonic()
 
     with pytest.raises(KeyboardInterrupt):
-        fetch(plan, progress=interrupt, retry=RetryPolicy(first_wait_s=60, max_wait_s=60))
+        fetch(plan, progress=interrupt, retry=RetryPolicy(first_wait_s=600, max_wait_s=600))
 
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_all_failures_are_told_at_once_and_the_rest_stays(plan: Plan, server: FileServer) -> None:

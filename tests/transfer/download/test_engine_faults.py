@@ -33,6 +33,7 @@ from sciml_data.transfer.plan import make_plan
 from sciml_data.transfer.protocols import TransientError
 from sciml_data.transfer.protocols.retry import RetryPolicy
 from tests.support.downloads import plan_from, quick_retry
+from tests.support.ports import closed_port
 from tests.support.raw_server import RawRequest, RawServer
 
 CONTENT = hashlib.shake_256(b"content").digest(3000)
@@ -72,7 +73,10 @@ def test_a_cut_goes_on_from_the_last_byte(lone_plan: Plan, first: FileServer) ->
     assert first.bytes_sent == len(CONTENT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=30,
+)
 @given(cuts=st.lists(st.integers(0, len(CONTENT)), min_size=1, max_size=3))
 def test_cut_at_any_byte_ends_like_no_cut(
     lone_plan: Plan, first: FileServer, cuts: list[int]
@@ -90,15 +94,19 @@ def test_cut_at_any_byte_ends_like_no_cut(
 def test_a_stall_is_ended_and_gone_on_from(lone_plan: Plan, first: FileServer) -> None:
     first.add(stall(1000))
 
-    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=0.5)))
-    assert first.bytes_sent == len(CONTENT)
+    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=1.0)))
+    # On a busy computer, the second request may be too slow, too: the third is like it.
+    assert {request.range for request in first.requests[1:]} == {"bytes=1000-"}
+    assert first.requests[0].sent_bytes == 1000
 
 
 def test_a_drip_counts_as_a_stall(lone_plan: Plan, first: FileServer) -> None:
     first.add(drip(1000, pause_s=0.02))
 
-    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=0.5)))
-    assert len(first.requests) == 2
+    assert is_right(fetch(lone_plan, retry=quick_retry(read_s=1.0)))
+    resumed = [request.range or "" for request in first.requests[1:]]
+    assert resumed
+    assert all(1000 <= int(text.removeprefix("bytes=").rstrip("-")) < 2900 for text in resumed)
 
 
 @pytest.mark.parametrize("code", [403, 404])
@@ -287,20 +295,19 @@ def test_a_redirect_loop_goes_to_the_next_mirror(plan: Plan, first: FileServer) 
 def test_a_mirror_that_is_away_is_left_after_two_tries(tmp_path: Path, home: Home) -> None:
     files = {f"{number}.bin": CONTENT for number in range(5)}
     write_files(tmp_path / "served", files)
-    with FileServer(tmp_path / "served") as away:
-        pass
     lines: list[str] = []
     waits: list[float] = []
-    with FileServer(tmp_path / "served") as good:
+    with closed_port() as port, FileServer(tmp_path / "served") as good:
+        away = f"http://127.0.0.1:{port}"
         descriptor = write_dataset(
-            tmp_path / "registry", files, mirrors=[{"": f"{s.url}/"} for s in (away, good)]
+            tmp_path / "registry", files, mirrors=[{"": f"{url}/"} for url in (away, good.url)]
         )
 
         fetch(make_plan(descriptor, home), jobs=1, retry=quick_retry(waits), log=lines.append)
 
     assert len(waits) == 1
     assert len(lines) == 1
-    assert f"mirror {away.url} failed" in lines[0]
+    assert f"mirror {away} failed" in lines[0]
 
 
 def test_no_network_names_every_mirror_and_what_to_do(tmp_path: Path, home: Home) -> None:

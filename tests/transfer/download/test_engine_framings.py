@@ -166,7 +166,10 @@ def check_all_or_nothing(
 
 
 @pytest.mark.parametrize("range_bytes", [1 << 20, LARGE], ids=["one", "ranges"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=EXAMPLES)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=EXAMPLES,
+)
 @given(data=st.data())
 def test_the_listed_bytes_are_published_or_no_byte(
     plan: Plan, script: Script, range_bytes: int, data: st.DataObject

@@ -178,7 +178,7 @@ def test_a_helper_that_stalls_loses_its_range_only(plan: Plan, first: FileServer
     let_helpers_come(first, 4)
     first.add(GOOD)
     first.add(stall(100))
-    retry = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(20, 0.5))
+    retry = RetryPolicy(tries=4, pause=lambda _: None, timeouts=Timeouts(20, 2.0))
 
     fetched, lines = get(plan, retry=retry)
 

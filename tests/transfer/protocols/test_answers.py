@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,7 +66,7 @@ def test_an_answer_that_ends_early_is_asked_for_again_and_not_taken_as_whole() -
 def test_a_server_that_sends_nothing_is_not_waited_for_longer_than_a_timeout() -> None:
     def silent() -> Iterator[bytes]:
         yield b"H"
-        time.sleep(2)
+        raw.stopping.wait(60)
 
     with RawServer(lambda _: silent()) as raw, pytest.raises(TransientError):
         read(f"{raw.url}/a", read_s=0.3)

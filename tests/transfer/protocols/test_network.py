@@ -29,7 +29,7 @@ from sciml_data.transfer.protocols.fdsn.service import Service
 from sciml_data.transfer.protocols.mirrors import mirror_base
 from sciml_data.transfer.protocols.network import Logins, is_exempt, proxy_of
 from tests.support.fdsn_fetch import made_up_events
-from tests.support.ports import unused_ports
+from tests.support.ports import closed_port
 from tests.support.proxy import ForwardProxy
 from tests.support.tls import Authority, TlsFileServer
 
@@ -139,11 +139,12 @@ def test_a_proxy_that_refuses_the_password_is_named_without_it(
 def test_a_proxy_that_does_not_answer_may_be_asked_again(
     monkeypatch: pytest.MonkeyPatch, read: Read, scheme: str
 ) -> None:
-    (port,) = unused_ports(1)
-    monkeypatch.setenv("all_proxy", f"me:secret@127.0.0.1:{port}")
+    with closed_port() as port:
+        monkeypatch.setenv("all_proxy", f"me:secret@127.0.0.1:{port}")
+        expected = f"the proxy http://127.0.0.1:{port} cannot"
 
-    with pytest.raises(TransientError, match=f"the proxy http://127.0.0.1:{port} cannot") as error:
-        read(f"{scheme}://data.example.org/a.bin")
+        with pytest.raises(TransientError, match=expected) as error:
+            read(f"{scheme}://data.example.org/a.bin")
     assert error.value.is_unreachable
 
 

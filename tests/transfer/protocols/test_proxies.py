@@ -17,7 +17,7 @@ from sciml_data.transfer.download import fetch
 from sciml_data.transfer.protocols import SourceError, Sources, Timeouts, TransientError
 from tests.support.downloads import contents, plan_from, quick_retry
 from tests.support.nginx import nginx
-from tests.support.ports import unused_ports
+from tests.support.ports import closed_port
 from tests.support.programs import find_program, microsocks, squid, tinyproxy
 from tests.support.tls import Authority
 
@@ -123,18 +123,19 @@ def test_a_socks_proxy_that_does_not_answer_is_named(
     tmp_path: Path, home: Home, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("socks")
-    (port,) = unused_ports(1)
-    monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{port}")
+    with closed_port() as port:
+        proxy = f"socks5h://127.0.0.1:{port}"
+        monkeypatch.setenv("ALL_PROXY", proxy)
 
-    assert f"the proxy socks5h://127.0.0.1:{port} cannot be used" in failure(tmp_path, home, url)
+        assert f"the proxy {proxy} cannot be used" in failure(tmp_path, home, url)
 
 
 def test_a_server_that_a_socks_proxy_cannot_reach_is_told_apart_from_the_proxy(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("socks")
-    (port,) = unused_ports(1)
     with (
+        closed_port() as port,
         microsocks(tmp_path / "proxy") as (address, _),
         Sources(connections=1, timeouts=Timeouts(5, 5)) as sources,
     ):

@@ -28,6 +28,7 @@ from sciml_data.transfer.protocols import (
 from sciml_data.transfer.protocols.file import file_url, list_folder, path_of
 from sciml_data.transfer.protocols.https import _check_redirect, redirected
 from sciml_data.transfer.protocols.mirrors import MirrorNames, mirror_base, user_mirrors
+from tests.support.ports import closed_port
 
 CONTENT = bytes(range(256)) * 8
 
@@ -217,12 +218,9 @@ def test_a_cut_and_a_stall_may_be_asked_again(server: FileServer, fault: Fault) 
             read_all(body)
 
 
-def test_a_closed_port_is_unreachable(sources: Sources, folder: Path) -> None:
-    with FileServer(folder) as gone:
-        url = gone.url
-
-    with pytest.raises(TransientError, match="no connection") as error:
-        sources.of(url).open(f"{url}/a.bin")
+def test_a_closed_port_is_unreachable(sources: Sources) -> None:
+    with closed_port() as port, pytest.raises(TransientError, match="no connection") as error:
+        sources.of("http:").open(f"http://127.0.0.1:{port}/a.bin")
     assert error.value.is_unreachable
 
 
