@@ -14,6 +14,7 @@ from sciml_data.testing.server import FileServer
 
 PROCESSES = 50
 FILES = {f"part-{number:02}.bin": bytes([number]) * 50_000 for number in range(20)}
+TIMEOUT_S = 1800.0  # of a process that hangs; all take 75 s of a processor that may be busy
 SAMPLE = ("uno_almanac", "--sample", "--sample-set", "rows=300")
 
 pytestmark = pytest.mark.slow  # 50 processes import everything
@@ -29,7 +30,12 @@ def at_once(*words: str, home: Home) -> list[str]:
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for _ in range(PROCESSES)
     ]
-    messages = [process.communicate(timeout=500)[1] for process in processes]
+    try:
+        messages = [process.communicate(timeout=TIMEOUT_S)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # nothing where it has ended, and no load for the next test where not
+            process.wait()
     failed = [
         message
         for process, message in zip(processes, messages, strict=True)
