@@ -11,6 +11,7 @@ from .loaders import (
     torch_dataset,
 )
 from .open import files_by_dimension, find_ready, open_dataset, open_ready
+from .own_rows import read_own
 from .samples import SampleCache, SampleIndex, index_samples
 from .shards import write_netcdf
 from .storage import StoredPart, remove_parts, stored_parts, stored_version
@@ -40,6 +41,7 @@ __all__ = [
     "numpy_batches",
     "open_dataset",
     "open_ready",
+    "read_own",
     "ready_folder",
     "ready_problems",
     "remove_parts",

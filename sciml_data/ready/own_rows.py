@@ -3,8 +3,8 @@
 A benchmark makes global batches, and draws what is random for a whole batch, so that a run does
 not depend on the number of processes. Each process then uses the rows of its own devices. While
 batches are made within `reading`, the readers of this package (`read_batch` of patches,
-`SampleCache.take`) read these rows alone. All other rows are copies of the first row that was read:
-valid values that nobody uses.
+`SampleCache.take`) read these rows alone, and so do benchmarks that use `read_own`. All other rows
+are copies of the first row that was read: valid values that nobody uses.
 
 A benchmark may read other samples than the rows of its batch, or mix the rows. So the engine makes
 some batches a second time, within a `Comparison`, which reads them whole; see
@@ -17,12 +17,16 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 # Of a pass that is compared, an eighth of the batches is read whole.
 STRIDE = 8
 Input = TypeVar("Input")
 Output = TypeVar("Output")
+Values: TypeAlias = npt.NDArray[Any]
 
 
 class Rows(Protocol):
@@ -98,6 +102,26 @@ def own_rows(count: int) -> slice:
     """Return the rows to read of a batch of `count` rows."""
     rows, batch = _reading.get()
     return rows.of(count, batch)
+
+
+def read_own(count: int, read: Callable[[slice], tuple[Values, ...]]) -> tuple[Values, ...]:
+    """Return arrays of `count` rows, of which the rows to read are made by a function.
+
+    Args:
+        count: number of rows of the batch.
+        read: returns arrays (row, ...) of a slice of the rows.
+    """
+    own = own_rows(count)
+    arrays = read(own)
+    if own == slice(0, count):
+        return arrays
+    wholes = []
+    for values in arrays:
+        whole = np.empty((count, *values.shape[1:]), values.dtype)
+        whole[:] = values[0]
+        whole[own] = values
+        wholes.append(whole)
+    return tuple(wholes)
 
 
 def make_batch(number: int, function: Callable[[Input], Output], task: Input) -> Output:

@@ -20,7 +20,7 @@ from sciml_data.errors import CallError, ConversionError, Problem
 from sciml_data.formats import open_hdf5
 from sciml_data.progress import counted
 from sciml_data.ready.folder import shards_of_split
-from sciml_data.ready.own_rows import EVERYTHING, own_rows, reading
+from sciml_data.ready.own_rows import EVERYTHING, read_own, reading
 from sciml_data.ready.sample_places import SamplePlaces, find_places
 
 if TYPE_CHECKING:
@@ -150,19 +150,10 @@ class SampleCache:
     def take(self, numbers: Sequence[int] | Numbers) -> Arrays:
         """Return the prepared arrays (sample, ...) of samples, in the given order.
 
-        Samples of other processes are not prepared; see `own_rows`.
+        Samples of other processes are not prepared; see `ready/own_rows.py`.
         """
-        own = own_rows(len(numbers))
-        arrays = self._take(np.asarray(numbers, np.intp)[own].tolist())
-        if len(arrays[0]) == len(numbers):
-            return arrays
-        wholes = []
-        for values in arrays:
-            whole = np.empty((len(numbers), *values.shape[1:]), values.dtype)
-            whole[:] = values[0]
-            whole[own] = values
-            wholes.append(whole)
-        return tuple(wholes)
+        chosen = np.asarray(numbers, np.intp)
+        return read_own(len(chosen), lambda own: self._take(chosen[own].tolist()))
 
     def _take(self, wanted: Sequence[int]) -> Arrays:
         missing = [number for number in dict.fromkeys(wanted) if number not in self._cached]
