@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sciml_data.formats.earthquake import COLUMNS, ROWS, hilbert_curve
+from sciml_data.ready import read_own
 
 from .data import Flags, Floats, Indices, Singles
 
@@ -154,13 +155,19 @@ class Pieces:
             yield self.read(starts[first : first + batch_size])
 
     def read(self, starts: PieceStarts) -> Batch:
-        """Return inputs, targets and weights of some pieces."""
-        pixel, time, is_scored = self._places(starts)
-        inputs = {"series": self.features[pixel, time]}
-        if self.base is not None:
-            inputs["base"] = self.base[pixel, time]
-        weights = self.weights[pixel, time] * is_scored[..., None]
-        return inputs, self.targets[pixel, time], weights
+        """Return inputs, targets and weights of some pieces; see `batches` for the shapes.
+
+        Of several processes that share a batch, each cuts its own pieces alone.
+        """
+        series = (self.targets, self.features, *(() if self.base is None else (self.base,)))
+
+        def cut(own: slice) -> tuple[Singles, ...]:
+            pixel, time, is_scored = self._places(starts[own])
+            weights = self.weights[pixel, time] * is_scored[..., None]
+            return weights, *(values[pixel, time] for values in series)
+
+        weights, targets, features, *base = read_own(len(starts), cut)
+        return {"series": features, **({"base": base[0]} if base else {})}, targets, weights
 
     def write(self, starts: PieceStarts, outputs: Floats, into: Floats) -> None:
         """Copy a model's forecasts (piece, location, time, output) to (pixel, time, window)."""

@@ -23,6 +23,7 @@ from sciml_data.bench.task.task import load_task
 from sciml_data.registry.layout import find_registry
 from tests.support.processes_of_keras import WITHOUT_TENSORFLOW, needs_jax, output_of
 from tests.support.quake_catalogue import quake_catalogue
+from tests.support.shared_reading import require_own_rows
 
 tf = pytest.importorskip("tensorflow")
 
@@ -73,6 +74,14 @@ def test_prepare_returns_a_problem(problems: Mapping[str, Any], split: str) -> N
 
     assert problem.parts[:2] == ("train", "validation")
     assert all(size > 0 for size in problem.sizes.values())
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_each_of_two_processes_cuts_its_own_pieces(
+    problems: Mapping[str, Any], split: str, part: str
+) -> None:
+    require_own_rows(problems[split], part, batch_size=7)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -348,6 +357,7 @@ from sciml_data.bench.training import backend
 from sciml_data.bench.training.loop import Training, train
 from sciml_data.registry.layout import find_registry
 from tests.support.quake_catalogue import quake_catalogue
+from tests.support.shared_reading import require_own_rows
 
 RUNNER, catalogue = find_registry().runner("tevolop"), quake_catalogue()
 SMALL = {"epochs": 1, "dropout": 0.0, "piece": 60, "batch_size": 64, "blend": False,
