@@ -263,17 +263,24 @@ def _validate(session: _Session, epoch: int) -> tuple[float | None, float | None
     key = training.settings["monitor"]
     if key == LOSS:
         return loss, loss
-    scores = problem.score(problem.predict(session.model, VALIDATION))
+    # The chief alone reads the whole part and predicts it. Others wait for its value, so that all
+    # processes choose the same epoch as the best and stop at the same epoch.
+    is_chief = session.backend.is_chief(training.strategy)
+    own = _monitored(session, key) if is_chief else math.nan
+    value = session.backend.broadcast_from_chief(training.strategy, own)
+    _check_finite(value, key, epoch)
+    return loss, value
+
+
+def _monitored(session: _Session, key: str) -> float:
+    """Return a score of the validation part."""
+    scores = session.problem.score(session.problem.predict(session.model, VALIDATION))
     if key not in scores:
         raise CallError(
             f"the setting monitor is {key!r}, which is not a score of the benchmark",
             hint=f"--set monitor=loss, or one of {', '.join(scores)}",
         )
-    # Rounding may differ between computers, and processes that choose different epochs as the best
-    # would stop at different epochs.
-    value = session.backend.broadcast_from_chief(training.strategy, float(scores[key]))
-    _check_finite(value, key, epoch)
-    return loss, value
+    return float(scores[key])
 
 
 def _keep_best(session: _Session, progress: Progress) -> None:

@@ -27,6 +27,7 @@ from tests.support.conv_problem import BATCH as CONV_BATCH
 from tests.support.conv_problem import ROWS, ConvProblem
 from tests.support.paths import ROOT
 from tests.support.ports import unused_ports
+from tests.support.shared_reading import CountedPredictions, tevolop_losses, uno_losses
 from tests.support.toy import toy_problem
 
 LOSS_TOLERANCE = 1e-5  # relative; float32 sums over replicas differ in their order
@@ -38,6 +39,17 @@ BATCH = 64
 COMPARED = 2 * 2 * (2 * CONV_BATCH + 2 + 1)
 SMALL_BATCHES = 2 * 3  # a row of each, for a process that has none of the 2 rows
 CLIP_NORM = 0.05  # below the norms met here, so that clipping in each replica would show
+
+
+def monitored(strategy: Any) -> dict[str, Any]:
+    """Return a score of the validation part by epoch, and how often this process predicted it."""
+    problem, settings = toy_problem(epochs=3, batch_size=BATCH, monitor="rmse.a")
+    counted = CountedPredictions(problem)
+    trained = train(counted, Training(settings=settings, seed=1, strategy=strategy))
+    return {
+        "values": [row["monitored"] for row in trained.progress.curve],
+        "predictions": counted.count,
+    }
 
 
 def losses(strategy: Any, **changed: Any) -> list[tuple[float, float, int]]:
@@ -288,7 +300,8 @@ def test_four_processes_read_a_quarter_each_and_give_the_losses_of_one() -> None
     processes = answers([_worker("auto", cluster(addresses, index)) for index in range(4)])
 
     for process in processes:
-        np.testing.assert_allclose(process["conv"], alone["conv"], rtol=LOSS_TOLERANCE)
+        for problem in ("conv", "tevolop", "uno"):
+            np.testing.assert_allclose(process[problem], alone[problem], rtol=LOSS_TOLERANCE)
         assert process["rows_read"] <= alone["rows_read"] / 4 + COMPARED + SMALL_BATCHES
 
 
@@ -307,8 +320,14 @@ def test_two_processes_and_two_cpus_give_the_losses_of_one() -> None:
     assert alone["rows_read"] == cpus["rows_read"] == 3 * 2 * ROWS
     assert max(process["rows_read"] for process in processes) <= alone["rows_read"] / 2 + COMPARED
     for distributed in (*processes, cpus):
-        for problem in ("dense", "conv"):
+        for problem in ("dense", "conv", "tevolop", "uno"):
             np.testing.assert_allclose(distributed[problem], alone[problem], rtol=LOSS_TOLERANCE)
+    # The chief alone reads and predicts the validation part, and all have its scores.
+    scored = [each["monitored"] for each in (alone, cpus, *processes)]
+    assert [each["predictions"] for each in scored] == [3, 3, 3, 0]
+    assert scored[2]["values"] == scored[3]["values"]
+    for each in scored:
+        np.testing.assert_allclose(each["values"], scored[0]["values"], rtol=LOSS_TOLERANCE)
 
 
 @pytest.mark.slow
@@ -371,5 +390,8 @@ if __name__ == "__main__":  # one process of the tests above
         "dense": losses(own),
         "conv": conv_losses({"clip_norm": CLIP_NORM}, strategy=own, problem=problem),
         "rows_read": problem.rows_read,
+        "monitored": monitored(own),
+        "tevolop": tevolop_losses(own),
+        "uno": uno_losses(own),
     }
     print(json.dumps(answer))  # noqa: T201 - its answer
