@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sciml_data.bench.training import budget
+from sciml_data.bench.training import budget, loop
 from sciml_data.bench.training.budget import budget_block, read_duration
 from sciml_data.bench.training.checkpoint import load_state
 from sciml_data.bench.training.loop import Training, train
@@ -94,8 +94,12 @@ def test_the_time_of_earlier_processes_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ticking")
-def test_a_run_that_stops_between_two_epochs_has_reached_its_budget() -> None:
+def test_a_run_that_stops_between_two_epochs_has_reached_its_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The clock of the limit is beyond the budget, the sum of the curve is not."""
+    tenths = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(tenths) / 10))
     problem, settings = toy_problem(epochs=3)
 
     progress = train(problem, training(settings, budget_s=STEPS + 1.5)).progress
