@@ -64,7 +64,7 @@ class FtpServer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)  # what it leaves open would be an error of another test
 
     def _serve(self) -> None:
         # The sockets are closed by the thread that waits for them: closed by another thread, the
