@@ -15,7 +15,6 @@ import json
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,14 +40,14 @@ FOR_EXTENSIONS = {
 }
 ESCAPED = re.compile(r"[*_<\[]")  # what Markdown would take for markup
 PICTURES = (".png", ".svg", ".webp")
-# Commands of which a page shows the output at 80 columns; RUN is a folder with STORED.
+# Commands of which a page shows the output at 80 columns.
+STORED = "results/uno/auc-cell/record-1.json"
 CAPTURED = {
     "sciml-data --help": "The verbs, by topic.",
     "sciml-data list": "Datasets and benchmarks; `~` marks an expected size.",
     "sciml-data info uno_ccle": "A dataset before a fetch: size, licence, variables, mirrors.",
-    "sciml-data show RUN --no-figures": "Scores of a stored run on real data, beside baselines.",
+    f"sciml-data show {STORED}": "Scores of a published run on real data, beside baselines.",
 }
-STORED = "results/submissions/sciml-data/uno/two-core-cpu/uno-auc-cell-pooled/record-1.json"
 MODULES = {"list": "list_"}  # verb -> module, where they differ
 
 
@@ -125,10 +124,7 @@ def printed(command: str) -> list[str]:
         CalledProcessError: the command failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder, "run")
-        run.mkdir()
-        shutil.copy(ROOT / STORED, run / "record.json")
-        words = [str(run) if word == "RUN" else word for word in command.split()[1:]]
+        words = command.split()[1:]
         known = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         terminal, end = pty.openpty()  # tables are cut to the width of a terminal, not of a pipe
         process = subprocess.Popen(  # noqa: S603 - our own program, words of CAPTURED

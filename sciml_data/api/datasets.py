@@ -363,7 +363,12 @@ def verify_dataset(  # noqa: PLR0913 - the first names the dataset, the rest are
             return native()
         from sciml_data.ready import repair_ready, verify_with_ready
 
-        if repair:
+        if repair and not folder.native.is_dir() and "ready" in descriptor.document["sciml"]:
+            from sciml_data.ready.streaming import fetch_ready
+
+            # Without native files, published ready files are fetched again and not converted.
+            fetch_ready(descriptor, root, options=options, mirrors=mirrors, log=log)
+        elif repair:
             verified = native()
             sets = repair_ready(verified, options=options, log=log, **reading)
             return replace(verified, ready=sets)

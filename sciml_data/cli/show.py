@@ -27,7 +27,7 @@ Examples:
   sciml-data show latest --all
   sciml-data show latest --figures figures/
   sciml-data show 3f2a91c0 --json
-  sciml-data show results/uno/auc-row/record-1.json
+  sciml-data show results/tevolop/spatial/record-1.json
   sciml-data show 20260807T120000Z-lstm-temporal-s0 20260807T121500Z-lstm-temporal-s1
   sciml-data show 3f2a91c0 --compare 77d0c4e1
 """,

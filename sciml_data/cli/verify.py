@@ -157,11 +157,18 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
     descriptor = verified.descriptor
     mark = "SYNTHETIC sample of " if verified.is_synthetic else ""
     whole = descriptor.manifest
-    part = "" if verified.is_synthetic or whole is None else f" of {len(whole)}"
+    number = len(verified.manifest)
+    native = counted(number, "native file")
+    if not verified.is_synthetic and whole is not None:
+        native = f"{number} of {counted(len(whole), 'native file')}"
+    root = verified.root
     has_ready = any(place.is_dir() for place in verified.folder.ready_places)
+    if not number and verified.ready:
+        native = "no native files"
+        root = verified.ready[0].root
     log(
-        f"{mark}{descriptor.dataset} {descriptor.version}: {len(verified.manifest)}{part} native "
-        f"files, {format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
+        f"{mark}{descriptor.dataset} {descriptor.version}: {native}, "
+        f"{format_bytes(verified.manifest.total_bytes)}, equal to the manifest"
         + ("; ready files were not checked: --ready" if has_ready and not verified.ready else "")
     )
     for converted in verified.ready:
@@ -171,7 +178,7 @@ def _print_verified(verified: Verified, *, as_json: bool) -> None:
             f"{format_bytes(converted.manifest.total_bytes)}, equal to their manifest "
             f"({options or 'default options'})"
         )
-    click.echo(json.dumps(_facts(verified), indent=2) if as_json else verified.root)
+    click.echo(json.dumps(_facts(verified), indent=2) if as_json else root)
 
 
 def _facts(verified: Verified) -> dict[str, Any]:

@@ -247,12 +247,19 @@ def changed_ready_files(converted: Converted, problems: list[Problem]) -> Verifi
     """Return an error about ready files that differ from their manifest."""
     descriptor = converted.descriptor
     command = convert_command(descriptor, converted.sample_seed, converted.options)
+    published = descriptor.document["sciml"].get("ready", ())
+    has_native = converted.root.parent.with_name("native").is_dir()
+    if not has_native and not converted.options and any(not form["options"] for form in published):
+        version = f"{descriptor.dataset} --version {descriptor.version}"
+        hint = f"sciml-data get {version} --ready fetches them again"
+    else:
+        hint = f"{command} makes them again"
     return VerificationError(
         f"{descriptor.dataset} {descriptor.version}: {counted(len(problems), 'ready file')} not as "
         f"in the manifest, in {converted.root}",
         problems=problems,
         untouched="nothing was changed",
-        hint=f"{command} makes them again",
+        hint=hint,
     )
 
 

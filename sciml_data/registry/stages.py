@@ -39,22 +39,22 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class StoredCopy:
-    """A verified file of another version of the dataset, which has the content of a planned one.
+    """A verified file that has the content of a planned one.
 
     Attributes:
         place: where it is.
-        version: to which it belongs.
+        owner: what it belongs to, as messages say it: `version 1.0`, `the ready files here`.
         is_own: whether it is in the user's own home, and not in a shared one.
     """
 
     place: Path
-    version: str
+    owner: str
     is_own: bool = True
 
     @property
     def source(self) -> str:
         """Return where the bytes come from, as messages say it."""
-        return f"version {self.version}" + ("" if self.is_own else " in a shared home")
+        return self.owner + ("" if self.is_own else " in a shared home")
 
 
 @dataclass(frozen=True)

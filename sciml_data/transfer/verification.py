@@ -60,10 +60,16 @@ def load_fetched(descriptor: Descriptor, folder: DatasetFolder) -> Fetched:
     requested = requested_paths(folder)
     if has_own or descriptor.manifest is None or not (folder.native.is_dir() or requested):
         flag = "" if folder.sample_seed is None else f" --sample --sample-seed {folder.sample_seed}"
+        version = f"{descriptor.dataset} --version {descriptor.version}{flag}"
+        has_ready = any(place.is_dir() for place in folder.ready_places)
         raise CallError(
-            f"{descriptor.dataset} {descriptor.version} is not in {folder.root}",
+            f"{'the native files of ' if has_ready else ''}{descriptor.dataset} "
+            f"{descriptor.version} {'are' if has_ready else 'is'} not in {folder.root}",
             untouched="nothing was read or changed",
-            hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}{flag}",
+            hint=f"sciml-data get {version} fetches them; sciml-data verify {version} --ready "
+            "checks the ready files"
+            if has_ready
+            else f"sciml-data get {version}",
         )
     manifest = descriptor.manifest
     if requested is not None:

@@ -51,9 +51,9 @@ def run_headline(
     blocks += ["\n".join(_wrapped(lines, width))] if lines else []
     if record["metrics"]:
         run = name or str(record["run_id"])[:SHORT_ID]
-        blocks.append(
-            f"`sciml-data show {shlex.quote(run)} --all` prints every metric and difference."
-        )
+        command = f"sciml-data show {shlex.quote(run)} --all"
+        more = f"`{command}` prints every metric and difference."
+        blocks.append(more if len(more) <= width else f"every metric and difference:\n  {command}")
     return "\n\n".join([*marks, *blocks, *marks])
 
 

@@ -331,7 +331,7 @@ def find_runs(
     Args:
         home: of the runs.
         names: of runs, see `find_run`, or paths of record files, such as the published
-            `results/uno/auc-row/record-1.json`.
+            `results/tevolop/spatial/record-1.json`.
 
     Returns:
         ((folder, record) of each run, a problem for each run that is left out). A record file

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from sciml_data.errors import ConversionError
+from sciml_data.errors import ConversionError, FetchError, NoSpaceError
 from sciml_data.home import DatasetFolder, Home
 from sciml_data.progress import Log, Progress
 from sciml_data.ready.folder import (
@@ -121,7 +121,7 @@ def fetch_index(
     form = published_ready_form(descriptor, options)
     folder = _folder_in(STREAM_FOLDER, descriptor, home, form)
     bases = _bases(descriptor, form, user_mirrors(mirrors))
-    fetch(_plan(descriptor, form, folder, bases, [RECORD_NAME, CHUNKS_NAME]), log=log, retry=retry)
+    _fetch(_plan(descriptor, form, folder, bases, [RECORD_NAME, CHUNKS_NAME]), log=log, retry=retry)
     record = read_record(folder.native) or {}
     converted = Converted(
         descriptor=descriptor,
@@ -177,8 +177,8 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
         here = {
             file.path: target / file.path for file in plan.files if (target / file.path).is_file()
         }
-        copies = {path: StoredCopy(place, "ready files here") for path, place in here.items()}
-        fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
+        copies = {path: StoredCopy(place, "the ready files here") for path, place in here.items()}
+        _fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
         with owner.own.lock(f"fetch ready files of {descriptor.dataset}"):
             _publish(folder, target, ready_manifest(form))
     converted = find_converted(descriptor, owner, form.options)
@@ -189,6 +189,21 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
             hint="run the same command again",
         )
     return converted
+
+
+def _fetch(plan: Plan, **how: Any) -> None:
+    """Fetch files of a form; hints of errors do not name options that only native files have."""
+    try:
+        fetch(plan, **how)
+    except NoSpaceError as error:
+        error.hint = "make room, or use another folder with --home; then run the same command again"
+        raise
+    except FetchError as error:
+        error.hint = (
+            "run the same command again, or name a folder or server that has the ready files: "
+            "--mirror file:DIR"
+        )
+        raise
 
 
 def _complete(descriptor: Descriptor, owner: DatasetFolder, form: ReadyForm) -> Converted | None:

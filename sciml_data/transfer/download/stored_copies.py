@@ -59,7 +59,7 @@ def stored_copies(
             with contextlib.suppress(FetchError, OSError):
                 state = lstat_inside(folder.native, path)
                 if state is not None and _is_verified(cache, path, known, state):
-                    copy = StoredCopy(folder.native / path, version, is_own=is_own)
+                    copy = StoredCopy(folder.native / path, f"version {version}", is_own=is_own)
                     copies.setdefault(known, copy)
     return copies
 

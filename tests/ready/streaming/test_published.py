@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,17 @@ from sciml_data.cli.check import check_registry
 from sciml_data.cli.get import command as get_command
 from sciml_data.cli.pin import command as pin_command
 from sciml_data.cli.run import command as run_command
+from sciml_data.cli.verify import command as verify_command
 from sciml_data.curate.derive import drift
 from sciml_data.curate.pin import write_pin
 from sciml_data.curate.pin_ready import pin_ready
-from sciml_data.errors import CallError, DescriptorError, FetchError, SciMLDataError
+from sciml_data.errors import (
+    CallError,
+    DescriptorError,
+    FetchError,
+    SciMLDataError,
+    VerificationError,
+)
 from sciml_data.home import find_home
 from sciml_data.ready import find_converted, ready_problems
 from sciml_data.ready.streaming import Streamed, open_stream
@@ -263,3 +271,37 @@ def test_options_that_do_not_fit_are_refused(
 
     assert result.exit_code != 0
     assert message in f"{result.output}{result.exception}"
+
+
+@needs_nginx
+def test_damaged_ready_files_without_native_ones_are_fetched_again(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    folder = Path(get(published, home, "--mirror", mirror).stdout.strip())
+    path = next(folder.glob("*.nc"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    verify = partial(
+        sciml_data.verify_dataset, DATASET, registry=published.registry.root, home=home
+    )
+
+    with pytest.raises(VerificationError) as error:
+        verify(ready=True)
+    assert error.value.hint.endswith(f"{VERSION} --ready fetches them again")
+    with pytest.raises(CallError, match="native files of") as native:
+        verify()
+    assert "--ready checks the ready files" in native.value.hint
+    words = (DATASET, "--ready", "--home", str(home), "--registry", str(published.registry.root))
+    result = CliRunner().invoke(verify_command, (*words, "--repair", "--mirror", mirror))
+    assert result.stdout.strip() == str(folder)
+    assert verify(ready=True, full=True).ready
+
+
+def test_hints_of_a_failed_fetch_name_options_that_ready_files_have(
+    published: Published, tmp_path: Path
+) -> None:
+    with pytest.raises(FetchError) as error:
+        get(published, tmp_path / "home", "--mirror", "http://127.0.0.1:9")
+
+    assert "sciml-data get" not in error.value.hint
+    assert "--mirror file:DIR" in error.value.hint
