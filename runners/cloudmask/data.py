@@ -98,7 +98,12 @@ def moving_patches(scenes: Scenes, settings: Settings, seed: int) -> Patches:
 
 
 def patch_batches(
-    patches: Patches, settings: Settings, *, batch_size: int, seed: int | None = None
+    patches: Patches,
+    settings: Settings,
+    *,
+    batch_size: int,
+    seed: int | None = None,
+    step: int = 1,
 ) -> Iterator[Batch]:
     """Yield channels (patch, row, column, 9), label and weight (..., 1), all float32.
 
@@ -109,17 +114,21 @@ def patch_batches(
         settings: see task.toml.
         batch_size: patches in a batch.
         seed: of the order; None keeps the order.
+        step: only every step-th pixel is returned, along each axis.
     """
-    border, threads = settings["border"], settings["reader_threads"]
+    place = np.arange(0, patches.size, step)
+    outside = (place < settings["border"]) | (place >= patches.size - settings["border"])
     for batch in stream(
-        patches, batch_size=batch_size, seed=seed, threads=threads, missing=float("nan")
+        patches,
+        batch_size=batch_size,
+        seed=seed,
+        threads=settings["reader_threads"],
+        missing=float("nan"),
+        step=step,
     ):
         weight = batch.weights.astype(np.float32)
-        if border:
-            inner = np.zeros_like(weight)
-            inside = slice(border, -border)
-            inner[:, inside, inside] = weight[:, inside, inside]
-            weight = inner
+        weight[:, outside] = 0.0
+        weight[:, :, outside] = 0.0
         yield batch.inputs, batch.labels.astype(np.float32)[..., None], weight[..., None]
 
 
@@ -172,10 +181,10 @@ class Statistics:
 def training_pixels(patches: Patches, settings: Settings) -> tuple[Floats, Flags]:
     """Return channels (pixel, 9) and label (pixel,) of valid pixels of at most 512 patches."""
     subset = patches.select(evenly_spaced(np.arange(len(patches)), MAX_PATCHES))
-    thinned = (slice(None), *[slice(None, None, PIXEL_STRIDE)] * 2)
     pixels, cloudy = [], []
-    for batch in patch_batches(subset, settings, batch_size=STATISTICS_BATCH):
-        channels, label, weight = (array[thinned] for array in batch)
+    for channels, label, weight in patch_batches(
+        subset, settings, batch_size=STATISTICS_BATCH, step=PIXEL_STRIDE
+    ):
         is_valid = weight[..., 0] > 0
         pixels.append(channels[is_valid])
         cloudy.append(label[..., 0][is_valid] > 0)
@@ -188,16 +197,19 @@ def statistics_of(pixels: Floats) -> Statistics:
     Raises:
         SciMLDataError: a channel has no value at all.
     """
-    is_known = np.isfinite(pixels)
-    count = is_known.sum(axis=0)
-    if not count.all():
-        names = [name for name, known in zip(CHANNELS, count, strict=True) if not known]
+    is_missing = ~np.isfinite(pixels)
+    missing = is_missing.sum(axis=0)
+    if (missing == len(pixels)).any():
+        names = [name for name, lost in zip(CHANNELS, missing, strict=True) if lost == len(pixels)]
         raise SciMLDataError(
             f"no valid training pixel has a value in channel {', '.join(names)}",
             untouched="nothing was trained",
         )
-    mean = np.where(is_known, pixels, 0.0).sum(axis=0, dtype=np.float64) / count
-    centred = np.where(is_known, pixels - mean, 0.0)
-    present = is_known.astype(np.float64)
-    covariance = centred.T @ centred / np.maximum(present.T @ present, 1)
-    return Statistics(mean, covariance, len(pixels))
+    values = pixels.astype(np.float64)  # the only copy: new memory takes longer than the sums
+    values[is_missing] = 0.0
+    mean = values.sum(axis=0) / (len(pixels) - missing)
+    values -= mean
+    values[is_missing] = 0.0
+    gaps = is_missing[is_missing.any(axis=1)].astype(np.float64)
+    present = len(pixels) - missing[:, None] - missing + gaps.T @ gaps
+    return Statistics(mean, values.T @ values / np.maximum(present, 1), len(pixels))

@@ -166,6 +166,21 @@ def test_statistics_leave_out_missing_channels() -> None:
     assert measured.covariance[0, 0] == pytest.approx(1.0)
 
 
+def test_a_covariance_is_over_the_pixels_that_have_both_channels() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(300.0, 9.0, (60, 9)).astype(np.float32)
+    values[rng.random(values.shape) < 0.4] = np.nan
+    known = np.isfinite(values)
+    mean = np.nanmean(values.astype(np.float64), axis=0)
+    centred = np.where(known, values - mean, 0.0)
+    pairs = known.T.astype(int) @ known.astype(int)
+
+    measured = module("data").statistics_of(values)
+
+    assert measured.mean == pytest.approx(mean)
+    assert measured.covariance == pytest.approx(centred.T @ centred / pairs)
+
+
 def test_a_channel_without_any_value_is_named() -> None:
     values = np.full((3, 9), 300.0, np.float32)
     values[:, 8] = np.nan

@@ -158,6 +158,17 @@ def test_statistics_are_of_valid_pixels_of_the_training_part(problem: Any) -> No
     assert problem.statistics.mean == pytest.approx(np.nanmean(expected, axis=0), rel=1e-5)
 
 
+def test_statistics_leave_out_the_border(converted: Converted) -> None:
+    problem = problem_of(converted, "border=6")
+    patches, pixels = problem.patches["train"], []
+    for number, row, column in zip(patches.scene, patches.row, patches.column, strict=True):
+        scene = read_scene(patches.scenes, int(number))
+        inner = slice(row + 8, row + 26, 4), slice(column + 8, column + 26, 4)
+        pixels.append(scene.channels[inner][scene.valid[inner]])
+
+    assert np.array_equal(problem.training_pixels[0], np.concatenate(pixels), equal_nan=True)
+
+
 def test_a_border_is_not_trained_on(converted: Converted) -> None:
     weights = shuffled(problem_of(converted, "border=15"), 0)[0][2]
 

@@ -31,6 +31,7 @@ class BatchContent:
         mask: variable with the mask of each pixel: 0 or 1.
         missing: value of missing channels: a number, or a number for each channel.
         raw: return channels as stored, as 16-bit integers, for a model that scales them.
+        step: return every step-th pixel of a patch along each axis, beginning with the first.
     """
 
     variables: tuple[str, ...] = CHANNELS
@@ -38,6 +39,7 @@ class BatchContent:
     mask: str = "valid"
     missing: Missing = 0.0
     raw: bool = False
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,15 @@ def read_batch(
         ConversionError: a file cannot be read; `.problems` names it.
     """
     index = np.asarray(numbers, np.int64)
+    content = content or BatchContent()
+    extent = (patches.size, patches.size, content.step)
     windows = [
         (
             int(patches.scene[number]),
-            Window(int(patches.row[number]), int(patches.column[number]), *[patches.size] * 2),
+            Window(int(patches.row[number]), int(patches.column[number]), *extent),
         )
         for number in index
     ]
-    content = content or BatchContent()
     own = own_rows(len(windows))
     return read_windows(patches.scenes, windows, content, index=index, pool=patches.pool, own=own)
 
@@ -158,7 +161,7 @@ def read_windows(
     empty = pool.empty
     layouts = {name: _layout(scenes, name) for name in content.variables}
     _require_masks(scenes, (content.label, content.mask))
-    shape = (windows[0][1].rows, windows[0][1].columns)
+    shape = windows[0][1].shape
     bands = sum(layout.bands for layout in layouts.values())
     dtype = np.dtype(np.int16 if content.raw else np.float32)
     inputs = empty((len(windows), *shape, bands), dtype)

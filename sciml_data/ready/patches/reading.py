@@ -40,17 +40,24 @@ ALIGNMENT = 64
 class Window:
     """First row and column, and numbers of rows and columns, of a part of a scene.
 
-    It may reach beyond the edges of the scene; pixels there are missing.
+    It may reach beyond the edges of the scene; pixels there are missing. Of each axis, every
+    `step`-th pixel is read, beginning with the first.
     """
 
     row: int
     column: int
     rows: int
     columns: int
+    step: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return how many rows and columns are read."""
+        return -(-self.rows // self.step), -(-self.columns // self.step)
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """The part of a window that is in a chunk.
 
     Attributes:
@@ -82,7 +89,7 @@ def read_window(
         scenes: scenes with the offsets of their chunks.
         scene: number of the scene.
         window: part of the scene; pixels beyond its edges get the fill value, or 0.
-        into: by variable, a C-contiguous array (rows, columns[, bands]) of the stored type.
+        into: by variable, a C-contiguous array (*window.shape[, bands]) of the stored type.
 
     Raises:
         ConversionError: the file does not exist, is truncated, damaged or was changed; `.problems`
@@ -100,7 +107,7 @@ def read_window(
             for _, piece, _ in jobs:
                 os.posix_fadvise(file, piece.offset, piece.size, os.POSIX_FADV_WILLNEED)
             for layout, piece, target in jobs:
-                _read_piece(file, layout, piece, target=target)
+                _read_piece(file, layout, piece, target=target, step=window.step)
         finally:
             os.close(file)
     except (OSError, zlib.error, ValueError) as error:
@@ -133,7 +140,7 @@ def expect_window(scenes: Scenes, scene: int, window: Window, names: Iterable[st
     try:
         for name in names:
             for number, piece in enumerate(
-                _pieces(scenes.layouts[name], scenes.chunks[name][scene], window)
+                pieces(scenes.layouts[name], scenes.chunks[name][scene], window)
             ):
                 if number == 0 and _is_cached(file, piece):
                     break
@@ -142,7 +149,7 @@ def expect_window(scenes: Scenes, scene: int, window: Window, names: Iterable[st
         os.close(file)
 
 
-def _is_cached(file: int, piece: _Piece) -> bool:
+def _is_cached(file: int, piece: Piece) -> bool:
     """Return whether the last byte of a chunk is in the page cache, without reading from the disk.
 
     File systems that do not know (NFS, for example) count as not cached.
@@ -155,13 +162,13 @@ def _is_cached(file: int, piece: _Piece) -> bool:
 
 def _jobs(
     scenes: Scenes, scene: int, window: Window, into: Mapping[str, NDArray[Any]]
-) -> Iterator[tuple[Layout, _Piece, NDArray[Any]]]:
+) -> Iterator[tuple[Layout, Piece, NDArray[Any]]]:
     """Yield the parts of a window to read; pixels beyond the scene are filled."""
     for name, target in into.items():
         layout = scenes.layouts[name]
         if _is_beyond(window, layout):
             target[...] = 0 if layout.fill is None else layout.fill
-        for piece in _pieces(layout, scenes.chunks[name][scene], window):
+        for piece in pieces(layout, scenes.chunks[name][scene], window):
             yield layout, piece, target
 
 
@@ -185,9 +192,8 @@ def _read_remote(
 
     def put(number: int, stored: bytes | memoryview) -> None:
         layout, piece, target = jobs[number]
-        (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
-        part = _unpacked(stored, layout, piece)[top:bottom, left:right]
-        target[row : row + bottom - top, column : column + right - left] = part
+        rows, columns = slice(*piece.rows), slice(*piece.columns)
+        _put(_unpacked(stored, layout, piece)[rows, columns], piece, target, window.step)
 
     try:
         remote.read_each(remote.name_of(path), spans, put)
@@ -215,7 +221,7 @@ def _is_beyond(window: Window, layout: Layout) -> bool:
     )
 
 
-def _pieces(layout: Layout, chunks: NDArray[np.int64], window: Window) -> Iterator[_Piece]:
+def pieces(layout: Layout, chunks: NDArray[np.int64], window: Window) -> Iterator[Piece]:
     """Yield the parts of a window by chunk, in rows of chunks.
 
     Args:
@@ -229,7 +235,7 @@ def _pieces(layout: Layout, chunks: NDArray[np.int64], window: Window) -> Iterat
             window.column, window.columns, layout.chunk[1], layout.shape[1]
         ):
             offset, size, skipped = chunks[row * across + column].tolist()
-            yield _Piece(offset, size, skipped, rows, columns, (row_at, column_at))
+            yield Piece(offset, size, skipped, rows, columns, (row_at, column_at))
 
 
 def _cuts(
@@ -252,11 +258,14 @@ def _cuts(
         yield number, (low - number * chunk, high - number * chunk), low - start
 
 
-def _read_piece(file: int, layout: Layout, piece: _Piece, *, target: NDArray[Any]) -> None:
+def _read_piece(
+    file: int, layout: Layout, piece: Piece, *, target: NDArray[Any], step: int
+) -> None:
     """Read a part of a window; full rows without filters go into the target without a copy."""
-    (top, bottom), (left, right), (row, column) = piece.rows, piece.columns, piece.at
+    (top, bottom), (left, right), (row, _) = piece.rows, piece.columns, piece.at
     width = layout.chunk[1]
-    if not layout.filters and (left, right) == (0, width) and width == target.shape[1]:
+    is_whole = step == 1 and (left, right) == (0, width) and width == target.shape[1]
+    if not layout.filters and is_whole:
         _fill(file, target[row : row + bottom - top], piece.offset + top * _row_bytes(layout))
         return
     if not layout.filters:
@@ -264,7 +273,15 @@ def _read_piece(file: int, layout: Layout, piece: _Piece, *, target: NDArray[Any
         _fill(file, values, piece.offset + top * _row_bytes(layout))
     else:
         values = _unpacked(os.pread(file, piece.size, piece.offset), layout, piece)[top:bottom]
-    target[row : row + bottom - top, column : column + right - left] = values[:, left:right]
+    _put(values[:, left:right], piece, target, step)
+
+
+def _put(values: NDArray[Any], piece: Piece, target: NDArray[Any], step: int) -> None:
+    """Copy the pixels of a part of a window to their places; of a window every step-th pixel."""
+    first = [-at % step for at in piece.at]
+    row, column = ((at + skipped) // step for at, skipped in zip(piece.at, first, strict=True))
+    values = values[first[0] :: step, first[1] :: step]
+    target[row : row + values.shape[0], column : column + values.shape[1]] = values
 
 
 def _row_bytes(layout: Layout) -> int:
@@ -281,7 +298,7 @@ def _fill(file: int, target: NDArray[Any], offset: int) -> None:
         left, offset = left[count:], offset + count
 
 
-def _unpacked(stored: bytes | memoryview, layout: Layout, piece: _Piece) -> NDArray[Any]:
+def _unpacked(stored: bytes | memoryview, layout: Layout, piece: Piece) -> NDArray[Any]:
     """Return a chunk as an array; HDF5 skips a filter that does not make a chunk smaller."""
     dtype = np.dtype(layout.dtype)
     count = int(np.prod(layout.chunk_shape))

@@ -394,6 +394,7 @@ def _streamed(source: Streamed, paths: Sequence[Path], split: Sequence[str]) -> 
         if line.path in wanted:
             index = json.loads(line.content)
             headers[line.path] = _remote_header(index["refs"], index["skipped"])
+            source.reader.keep_index(index)
     if missing := sorted(wanted.keys() - headers.keys()):
         raise ConversionError(
             f"the chunk index lacks {counted(len(missing), 'ready file')}",

@@ -108,6 +108,7 @@ def stream(  # noqa: PLR0913 - the first names the patches, the rest are keyword
     mask: str = "valid",
     missing: Missing = 0.0,
     raw: bool = False,
+    step: int = 1,
 ) -> Iterator[Batch]:
     """Return an iterator over the batches of an epoch; arguments are checked at once.
 
@@ -127,6 +128,7 @@ def stream(  # noqa: PLR0913 - the first names the patches, the rest are keyword
         mask: variable with the mask.
         missing: value of missing channels.
         raw: return channels as stored.
+        step: return every step-th pixel along each axis.
 
     Raises:
         CallError: a variable does not exist, or a number is not valid.
@@ -140,7 +142,7 @@ def stream(  # noqa: PLR0913 - the first names the patches, the rest are keyword
         ranks=(rank, ranks),
         drop_remainder=drop_remainder,
     )
-    content = BatchContent(variables, label, mask, missing, raw)
+    content = BatchContent(variables, label, mask, missing, raw, step)
     return read_ahead(
         batches[start_batch:],
         lambda numbers: read_batch(patches, numbers, content),

@@ -79,6 +79,18 @@ def parse_index(line: bytes) -> RemoteIndex:
     """
     try:
         index = json.loads(line)
+    except ValueError as error:
+        raise _damaged(repr(line[:100]), f"{type(error).__name__}: {error}") from error
+    return index_of(index)
+
+
+def index_of(index: Any) -> RemoteIndex:
+    """Return the blocks of a ready file from the document of its line.
+
+    Raises:
+        VerificationError: the index is damaged.
+    """
+    try:
         path, blocks = str(index["path"]), index["blocks"]
         starts = [int(block[0]) for block in blocks]
         ends = [0, *(int(block[0]) + int(block[1]) for block in blocks)]
@@ -90,7 +102,7 @@ def parse_index(line: bytes) -> RemoteIndex:
         }
         size = int(index["bytes"])
     except (ValueError, LookupError, TypeError) as error:
-        raise _damaged(repr(line[:100]), f"{type(error).__name__}: {error}") from error
+        raise _damaged(repr(index)[:100], f"{type(error).__name__}: {error}") from error
     if [*starts, size] != ends or len(digests) != DIGEST_BYTES * len(blocks):
         raise _damaged(path, "its blocks do not cover the file")
     return RemoteIndex(path, array("q", ends), digests, heads)
@@ -168,6 +180,37 @@ class ChunkReader:
                 stream.seek(offset)
                 index = self._indexes[path] = parse_index(stream.read(size))
         return index
+
+    def keep_index(self, document: Any) -> None:
+        """Take the line of a file that the caller has parsed, so that it is parsed once.
+
+        Args:
+            document: of the line.
+
+        Raises:
+            VerificationError: the index is damaged.
+        """
+        index = index_of(document)
+        self._indexes[index.path] = index
+
+    def identity(self, path: str, offset: int, size: int) -> tuple[bytes, int] | None:
+        """Return what two ranges of equal size and content have in common; nothing is requested.
+
+        Args:
+            path: of the file.
+            offset: of the first byte.
+            size: number of bytes.
+
+        Returns:
+            The sha256 of the range's block and the place of the range in it; None if the range is
+            in several blocks.
+        """
+        index = self.index(path)
+        number = index.number_at(offset)
+        start, end = index.ends[number : number + 2]
+        if offset + size > end:
+            return None
+        return index.digests[DIGEST_BYTES * number : DIGEST_BYTES * (number + 1)], offset - start
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """Return a range of a file; beyond its end, what there is.

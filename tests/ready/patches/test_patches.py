@@ -421,6 +421,23 @@ def test_a_chunk_with_a_skipped_filter_is_read(copied: list[Path]) -> None:
     assert patch.weights.any()
 
 
+@pytest.mark.parametrize("step", [3, 4])
+@pytest.mark.parametrize("raw", [False, True])
+def test_every_step_th_pixel_of_a_patch_is_that_of_the_whole_patch(
+    packed: Converted, step: int, *, raw: bool
+) -> None:
+    grid = PatchGrid(size=100, stride=90, origin=(-7, 13), edges="pad")  # across chunks and beyond
+    patches = list_patches(find_scenes(packed), grid)
+    numbers = np.arange(len(patches))
+
+    whole = read_batch(patches, numbers, BatchContent(raw=raw, missing=float("nan")))
+    thinned = read_batch(patches, numbers, BatchContent(raw=raw, missing=float("nan"), step=step))
+
+    for name in ("inputs", "labels", "weights"):
+        expected = getattr(whole, name)[:, ::step, ::step]
+        np.testing.assert_array_equal(getattr(thinned, name), expected)
+
+
 def test_patches_with_too_few_valid_pixels_are_left_out(copied: list[Path]) -> None:
     grid = PatchGrid(size=64, stride=50, origin=(0, 3), edges="pad")
     scenes = find_scenes(copied)

@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,11 +26,13 @@ from sciml_data.ready import open_ready
 from sciml_data.ready.patches import (
     Batch,
     PatchGrid,
+    Scenes,
     find_scenes,
     list_patches,
     stream,
     stream_scenes,
 )
+from sciml_data.ready.patches.reading import Window, read_window
 from sciml_data.ready.streaming import Streamed, open_stream
 from sciml_data.ready.streaming.cache import COUNTER_NAME
 from sciml_data.registry.descriptor import load_descriptor
@@ -195,6 +198,58 @@ def test_masks_of_scenes_are_in_the_index(
     assert there.valid_fraction.tolist() == here.valid_fraction.tolist()
     # Of 20 chunks of masks, one has too many edges for the index.
     assert ranges(tmp_path) <= 1
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        PatchGrid(size=100, stride=90, origin=(-7, 13), edges="pad"),  # across chunks and beyond
+        PatchGrid(size=128, stride=128, origin="centre"),
+    ],
+)
+def test_valid_pixels_of_streamed_patches_are_those_of_the_files(
+    published: Published, mirror: str, tmp_path: Path, grid: PatchGrid
+) -> None:
+    streamed = opened(published, tmp_path / "home", mirror)
+    here, there = (
+        list_patches(find_scenes(source), grid, min_valid=0.3)
+        for source in (published.converted, streamed)
+    )
+
+    assert there.valid_fraction is not None
+    assert here.valid_fraction is not None
+    assert there.valid_fraction.tolist() == here.valid_fraction.tolist()
+
+
+def test_equal_masks_of_several_scenes_are_counted_once(
+    published: Published, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = find_scenes(opened(published, tmp_path / "home", mirror))
+    windows: list[Window] = []
+
+    def counting(scenes: Scenes, scene: int, window: Window, into: Mapping[str, Any]) -> None:
+        windows.append(window)
+        read_window(scenes, scene, window, into)
+
+    monkeypatch.setattr("sciml_data.ready.patches.grid.read_window", counting)
+
+    twice = list_patches(scenes.select([0, 0]), GRID, min_valid=0.01)
+
+    assert twice.valid_fraction is not None
+    first, second = np.split(twice.valid_fraction, 2)
+    assert first.tolist() == second.tolist()
+    assert len(windows) == 4  # chunks of the mask of one scene
+
+
+def test_thinned_streamed_patches_are_those_of_the_files(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    here, there = (
+        list(stream(list_patches(find_scenes(source), GRID), batch_size=4, seed=1, step=4))
+        for source in (published.converted, opened(published, tmp_path / "home", mirror))
+    )
+
+    assert_equal(there, here)
 
 
 def test_neighbouring_chunks_are_one_request(
