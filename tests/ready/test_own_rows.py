@@ -43,6 +43,10 @@ def test_a_comparison_reads_the_first_every_eighth_and_each_smaller_batch_whole(
         assert rows == slice(0, size if number in whole else 1)
 
 
+def test_a_process_without_a_row_reads_the_first_for_its_shape() -> None:
+    assert OwnRows(0, 1, 4).of(2) == slice(0, 1)
+
+
 def test_a_batch_without_a_number_is_the_first() -> None:
     assert Comparison(offset=3).of(16) == slice(0, 16)
     with reading(Comparison(offset=3)):
@@ -61,10 +65,14 @@ def test_rows_are_reset_at_the_end_also_after_an_error() -> None:
 def test_batches_are_numbered_and_the_caller_reads_everything() -> None:
     comparison = Comparison(offset=2)
     batches = (own_rows(16) for _ in range(2 * STRIDE + 3))
+    made: list[int] = []
 
-    for number, rows in enumerate(batches_with(comparison, batches)):
+    for rows in batches_with(comparison, batches):
         assert own_rows(16) == slice(0, 16)
-        assert rows == slice(0, 16 if number in {0, 2, 2 + STRIDE, 2 + 2 * STRIDE} else 1)
+        made.append(rows.stop)
+
+    whole = {0, 2, 2 + STRIDE, 2 + 2 * STRIDE}
+    assert made == [16 if number in whole else 1 for number in range(2 * STRIDE + 3)]
 
 
 def test_a_batch_that_a_thread_makes_has_the_rows_of_its_number() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -68,6 +70,19 @@ def complete_files(package: Path, home: Home) -> tuple[Plan, list[CompleteFile]]
     ]
 
 
+def can_flush_together(folder: Path) -> bool:
+    """Return whether kernel and file system are ones on which `syncfs` is reliable."""
+    major, minor = (int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
+    is_local = kind_of(folder) in disk_flush.LOCAL_KINDS
+    return sys.platform == "linux" and (major, minor) >= disk_flush.SYNCFS_REPORTS and is_local
+
+
+def kind_of(folder: Path) -> int:
+    """Return the magic number of a file system by the program `stat`."""
+    command = ["stat", "--file-system", "--format=%t", str(folder)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout, 16)
+
+
 def publish(plan: Plan, files: list[CompleteFile]) -> tuple[Publisher, list[tuple[str, Exception]]]:
     """Publish files as one batch, and return the publisher and the problems."""
     failures: list[tuple[str, Exception]] = []
@@ -108,7 +123,7 @@ def test_many_files_are_flushed_by_one_call(
     complete_files: tuple[Plan, list[CompleteFile]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, files = complete_files
-    if not DiskFlush(plan.folder.partial).together():
+    if not can_flush_together(plan.folder.partial):
         pytest.skip("this file system or kernel cannot flush everything reliably")
     flushed: list[Path] = []
 
@@ -156,9 +171,10 @@ def test_where_the_call_is_not_reliable_every_file_is_flushed(
 
 
 def test_after_a_failed_write_nothing_is_flushed_together_again(tmp_path: Path) -> None:
-    flush = DiskFlush(tmp_path)
-    if not flush.together():
+    if not can_flush_together(tmp_path):
         pytest.skip("this file system or kernel cannot flush everything reliably")
+    flush = DiskFlush(tmp_path)
+    assert flush.together()
     assert flush._descriptor is not None
     os.close(flush._descriptor)
 
@@ -166,6 +182,36 @@ def test_after_a_failed_write_nothing_is_flushed_together_again(tmp_path: Path) 
     flush._descriptor = os.open(tmp_path, os.O_RDONLY)
     assert not flush.together()
     flush.close()
+
+
+def test_only_local_file_systems_are_flushed_together(tmp_path: Path) -> None:
+    with contextlib.closing(DiskFlush(tmp_path)) as flush:
+        assert flush.together() == can_flush_together(tmp_path)
+    with contextlib.closing(DiskFlush(Path("/proc"))) as flush:
+        assert not flush.together()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs fstatfs of Linux")
+@pytest.mark.parametrize("folder", ["/proc", "/sys", "."])
+def test_the_kind_of_a_file_system_is_the_one_that_stat_prints(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        assert disk_flush._kind_of(descriptor) == kind_of(Path(folder))
+    finally:
+        os.close(descriptor)
+    assert disk_flush._kind_of(descriptor) == 0  # closed, so unknown
+
+
+def test_no_folder_stays_open(tmp_path: Path) -> None:
+    flush = DiskFlush(tmp_path)
+    flush.together()
+    descriptor = flush._descriptor
+    assert descriptor is not None
+    flush.close()
+    flush.close()
+
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        os.fstat(descriptor)
 
 
 def test_an_error_of_the_publishing_thread_reaches_the_caller(
