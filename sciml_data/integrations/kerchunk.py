@@ -1,6 +1,6 @@
 """References of kerchunk: a ready form on a mirror, or here, as one virtual zarr store.
 
-xarray opens such a file by fsspec and zarr, without this package:
+xarray (2025.3 or later) opens such a file by fsspec and zarr, without this package:
 
     options = {
         "fo": "references.json", "remote_protocol": "https",
