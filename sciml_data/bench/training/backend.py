@@ -109,6 +109,9 @@ class Backend(Protocol):
     ) -> Steps:
         """Compile the training and evaluation passes of a model and an optimiser."""
 
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a forward pass of arrays without Python between its operations, if possible."""
+
     def describe(self, strategy: Any) -> dict[str, Any]:
         """Return strategy, replicas, workers and device type, for the record."""
 

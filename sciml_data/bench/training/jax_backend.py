@@ -151,6 +151,11 @@ def distribute_batches(
         yield tuple(jax.tree.map(np.asarray, tuple(batch)))
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function: JAX would compile the values of the model's variables into it."""
+    return function
+
+
 def make_steps(
     problem: Any, model: Any, *, optimizer: Any, strategy: OneDevice, settings: Mapping[str, Any]
 ) -> Steps:

@@ -29,6 +29,7 @@ from sciml_data.ready.own_rows import Comparison, OwnRows, batches_with
 
 Step = Callable[..., tuple[Any, Any, Any]]
 PREFETCH = 2  # batches that are made while the device computes
+FRACTION_BITS = 0x7FFFFF  # of a float32; they are 0 in powers of two
 
 
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
@@ -162,9 +163,10 @@ def distribute_batches(
     Of several processes, each reads the rows of its own replicas alone, where the benchmark's
     readers allow it; see `ready/own_rows.py`.
 
-    Its elements are (inputs, targets, weights, is_real). If a small batch has no row for a replica,
-    the replica gets the first row of the batch with weight 0 and `is_real` 0. So every replica
-    takes part in every step, as collective operations need, and the sums are not changed.
+    Its elements are (inputs, targets, weights) for one replica, and (inputs, targets, weights,
+    is_real) for several. If a small batch has no row for a replica, the replica gets the first row
+    of the batch with weight 0 and `is_real` 0. So every replica takes part in every step, as
+    collective operations need, and the sums are not changed.
 
     Args:
         strategy: returned by `make_strategy`.
@@ -176,7 +178,7 @@ def distribute_batches(
 
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
-        return as_dataset(make_batches()).map(lambda *batch: (*batch, tf.constant(1.0)))
+        return as_dataset(make_batches())
 
     def pipeline(context: Any) -> Any:
         # Each process makes all global batches, and cuts the pieces of its own replicas from them.
@@ -292,7 +294,6 @@ def as_dataset(batches: Any) -> Any:
     Raises:
         RecordError: there is no batch.
     """
-    import numpy as np
     import tensorflow as tf
 
     if isinstance(batches, tf.data.Dataset):
@@ -301,14 +302,39 @@ def as_dataset(batches: Any) -> Any:
     first = next(rest, None)
     if first is None:
         raise RecordError("a part of the split has no batch")
-
-    def spec(value: Any) -> Any:
-        return tf.TensorSpec((None, *np.shape(value)[1:]), tf.as_dtype(value.dtype))
-
     return tf.data.Dataset.from_generator(
         lambda: map(tuple, itertools.chain([first], rest)),
-        output_signature=tf.nest.map_structure(spec, tuple(first)),
+        output_signature=tf.nest.map_structure(_spec, tuple(first)),
     ).prefetch(PREFETCH)
+
+
+def _spec(array: Any) -> Any:
+    """Return the type and shape of an array, for any length of the first axis."""
+    import numpy as np
+    import tensorflow as tf
+
+    return tf.TensorSpec((None, *np.shape(array)[1:]), tf.as_dtype(array.dtype))
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of arrays as a graph, made at its first call for any number of rows.
+
+    A graph adds biases and applies ReLU inside of matrix products.
+
+    Args:
+        function: of arrays, or dicts of arrays; only the first axis may differ between calls.
+    """
+    import tensorflow as tf
+
+    graphs: list[Any] = []
+
+    def run(*arguments: Any) -> Any:
+        if not graphs:
+            signature = tf.nest.map_structure(_spec, arguments)
+            graphs.append(tf.function(function, input_signature=signature, autograph=False))
+        return graphs[0](*arguments)
+
+    return run
 
 
 def broadcast_from_chief(strategy: Any, value: float) -> float:
@@ -403,20 +429,33 @@ def make_steps(
     """
     import tensorflow as tf
 
-    differentiate = _gradients(problem, model)
-    apply = partial(_apply, optimizer=optimizer, model=model, clip=settings["clip_norm"])
+    has_one_replica = strategy.num_replicas_in_sync == 1
+    # The sum of weights of all replicas is known too late to scale the loss with it, and XLA
+    # divides in the optimiser's pass.
+    is_scaled = has_one_replica and not settings["xla"]
+    scale = _exact_inverse if is_scaled else _one
+    differentiate = _gradients(problem, model, scale)
+    apply = partial(
+        _apply,
+        optimizer=optimizer,
+        model=model,
+        clip=settings["clip_norm"],
+        is_scaled=is_scaled,
+    )
     if settings["xla"]:
         differentiate = tf.function(differentiate, jit_compile=True)
-        if strategy.num_replicas_in_sync == 1:  # XLA cannot compile a sum over replicas
+        if has_one_replica:  # XLA cannot compile a sum over replicas
             apply = tf.function(apply, jit_compile=True)
 
-    def train_step(inputs: Any, targets: Any, weights: Any, is_real: Any) -> tuple[Any, Any, Any]:
+    def train_step(
+        inputs: Any, targets: Any, weights: Any, is_real: Any = 1.0
+    ) -> tuple[Any, Any, Any]:
         gradients, loss, weight = differentiate(inputs, targets, weights)
-        apply(gradients, weight)
+        apply(gradients, weight * scale(weight))
         return loss, weight, _count(problem, weights, is_real)
 
     def evaluation_step(
-        inputs: Any, targets: Any, weights: Any, is_real: Any
+        inputs: Any, targets: Any, weights: Any, is_real: Any = 1.0
     ) -> tuple[Any, Any, Any]:
         outputs = _as_float32(model(inputs, training=False))
         loss, weight = problem.sample_loss(targets, outputs, weights)
@@ -425,7 +464,34 @@ def make_steps(
     return Steps(train=_compile(strategy, train_step), evaluate=_compile(strategy, evaluation_step))
 
 
-def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:
+def _one(weight: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.ones_like(weight)
+
+
+def _exact_inverse(weight: Any) -> Any:
+    """Return 1 / weight if the weight is a power of two, and 1 otherwise.
+
+    The gradient of the loss times this number is a mean without a pass over all gradients, and has
+    the same bits: multiplying a float by a power of two does not round it. Batches of 32, 512 and
+    4,096 samples of weight 1 are such batches.
+    """
+    import tensorflow as tf
+
+    weight = tf.cast(weight, tf.float32)
+    fraction = tf.bitwise.bitwise_and(tf.bitcast(weight, tf.int32), FRACTION_BITS)
+    is_power = tf.logical_and(tf.equal(fraction, 0), weight > 0)
+    return tf.where(is_power, 1 / weight, 1.0)
+
+
+def _gradients(
+    problem: Problem, model: Any, scale: Callable[[Any], Any]
+) -> Callable[[Any, Any, Any], tuple[Any, Any, Any]]:
+    """Return a function (inputs, targets, weights) -> (gradients, loss, weight).
+
+    The gradients are those of the loss times `scale(weight)`.
+    """
     import tensorflow as tf
 
     def differentiate(inputs: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
@@ -435,7 +501,7 @@ def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[
             # A penalty of the model's layers is added once for each unit of weight, so that
             # the division by the sum of weights leaves it once.
             penalty = tf.add_n(model.losses) * weight if model.losses else 0.0
-            total = loss + penalty
+            total = (loss + penalty) * tf.cast(scale(weight), loss.dtype)
         variables = [variable.value for variable in model.trainable_variables]
         gradients = tape.gradient(total, variables, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients], loss, weight
@@ -443,8 +509,13 @@ def _gradients(problem: Problem, model: Any) -> Callable[[Any, Any, Any], tuple[
     return differentiate
 
 
-def _apply(gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: float) -> None:
-    """Apply the mean gradient of all replicas, clipped to a global norm."""
+def _apply(
+    gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: float, is_scaled: bool
+) -> None:
+    """Apply the gradients divided by `weight`, summed over replicas, clipped to a global norm.
+
+    `is_scaled`: they may be means already, and the weight 1.
+    """
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
@@ -452,14 +523,19 @@ def _apply(gradients: Any, weight: Any, *, optimizer: Any, model: Any, clip: flo
     if replicas > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         weight = context.all_reduce(tf.distribute.ReduceOp.SUM, weight)
-    means = [
-        tf.math.divide_no_nan(gradient, tf.cast(weight, gradient.dtype)) for gradient in gradients
-    ]
+    divide = partial(_divided, gradients, weight)
+    means = tf.cond(tf.equal(weight, 1.0), lambda: gradients, divide) if is_scaled else divide()
     if clip > 0:
         means, _ = tf.clip_by_global_norm(means, clip)
     # The optimiser adds up the gradients of all replicas again, so each gives it an equal share.
     equal_shares = [mean / replicas for mean in means] if replicas > 1 else means
     optimizer.apply(equal_shares, model.trainable_variables)
+
+
+def _divided(gradients: list[Any], weight: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.math.divide_no_nan(each, tf.cast(weight, each.dtype)) for each in gradients]
 
 
 def _compile(strategy: Any, function: Step) -> Pass:

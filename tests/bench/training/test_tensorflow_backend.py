@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from sciml_data.bench.training.loop import Training, train
 from sciml_data.bench.training.tensorflow_backend import (
     _own_batches,
     as_dataset,
+    compiled,
     distribute_batches,
+    make_steps,
     make_strategy,
 )
 from sciml_data.errors import CallError, DescriptorError, RecordError
@@ -100,6 +103,54 @@ def test_shared_inputs_of_a_batch_reach_every_replica_whole(two_cpus: Any) -> No
     local = two_cpus.experimental_local_results
     assert [part.numpy().tolist() for part in local(inputs["row"])] == [[0, 1], [2, 3, 4]]
     assert [part.numpy().tolist() for part in local(inputs["shared"]["table"])] == [[*range(7)]] * 2
+
+
+@pytest.mark.parametrize("weights", [[1.0] * 32, [1.0] * 31, [0.25, 0.25], [0.0], [3.0, 0.5]])
+def test_the_mean_gradient_has_the_bits_of_a_division(weights: list[float]) -> None:
+    """A sum of weights that is a power of two scales the loss, any other divides the gradients."""
+    import keras
+    import tensorflow as tf
+
+    random = np.random.default_rng(0)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(7), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD(learning_rate=1.0)
+    optimizer.build(model.trainable_variables)
+    inputs = random.normal(size=(len(weights), 5)).astype("f4")
+    weight = np.array(weights, "f4")[:, None]
+    batch = (inputs, inputs[:, :1] + 1, weight)
+
+    def sample_loss(targets: Any, outputs: Any, weights: Any) -> tuple[Any, Any]:
+        return tf.reduce_sum(tf.square(targets - outputs) * weights), tf.reduce_sum(weights)
+
+    with tf.GradientTape() as tape:
+        loss, total = sample_loss(batch[1], model(inputs), weight)
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    expected = [
+        variable.numpy() - tf.math.divide_no_nan(gradient, total).numpy()
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+    ]
+
+    problem: Any = SimpleNamespace(sample_loss=sample_loss, samples_in=len)
+    strategy, settings = make_strategy("default", {}), {"clip_norm": 0.0, "xla": False}
+    steps = make_steps(problem, model, optimizer=optimizer, strategy=strategy, settings=settings)
+    steps.train(distribute_batches(strategy, lambda: [batch]))
+
+    for variable, value in zip(model.trainable_variables, expected, strict=True):
+        assert variable.numpy().tobytes() == value.tobytes()
+
+
+def test_a_compiled_function_is_made_once_for_any_number_of_rows() -> None:
+    calls = []
+
+    def double(batch: dict[str, Any]) -> Any:
+        calls.append(batch)
+        return batch["x"] * 2
+
+    run = compiled(double)
+
+    for rows in (3, 1, 3, 0):
+        assert run({"x": np.ones((rows, 2), "f4")}).numpy().tolist() == [[2.0, 2.0]] * rows
+    assert len(calls) == 1
 
 
 def test_auto_is_one_device_where_there_is_one(two_cpus: Any) -> None:
