@@ -13,12 +13,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
+
+from sciml_data.bench.training import backend
 
 REFERENCE, POOLED = "reference", "pooled"
 NOISY = "reference-noisy"  # value of the setting `evaluation`
@@ -61,11 +64,12 @@ def predict_by_entity(
         inputs: of all rows; see `Rows.inputs`.
         batch_size: rows of one pass through the head.
     """
+    combine, terms_of = model.forward
     terms: dict[str, Any] = {}
-    for kind in (CELL, DRUG):
+    for kind, function in terms_of.items():
         entities = inputs["shared"][f"{kind}s"]
         pieces = [
-            model.terms(kind, entities[first : first + ENTITIES_PER_PASS], use_dropout=False)
+            function(entities[first : first + ENTITIES_PER_PASS])
             for first in range(0, len(entities), ENTITIES_PER_PASS)
         ]
         terms |= {name: ops.concatenate([p[name] for p in pieces], axis=0) for name in pieces[0]}
@@ -73,7 +77,7 @@ def predict_by_entity(
     outputs = []
     for first in range(0, len(inputs["cell"]), batch_size):
         batch = {name: values[first : first + batch_size] for name, values in columns.items()}
-        outputs.append(np.asarray(model.combine(terms, batch, use_dropout=False, training=False)))
+        outputs.append(np.asarray(combine(terms, batch)))
     return np.concatenate(outputs)
 
 
@@ -200,6 +204,29 @@ class EntityModel(keras.Model, ABC):  # type: ignore[misc] # Keras ships no type
             terms |= self.terms(kind, inputs["shared"][f"{kind}s"], use_dropout=use_dropout)
         return self.combine(terms, inputs, use_dropout=use_dropout, training=bool(training))
 
+    def sum_of_terms(self, terms: Named, columns: Named) -> Any:
+        """Return (row, width), the sum of the terms at the indices of each column, in this order.
+
+        Three terms are one gather and one sum, because TensorFlow replaces a chain of additions by
+        AccumulateNV2, which adds in the order in which threads finish: equal runs would differ.
+        """
+        if len(columns) < 3:  # the order of two does not matter
+            return sum(take(terms[name], indices) for name, indices in columns.items())
+        first, places = 0, []
+        for name, indices in columns.items():
+            places.append(ops.add(indices, first))
+            first = first + ops.shape(terms[name])[0]
+        table = ops.concatenate([terms[name] for name in columns], axis=0)
+        return ops.sum(take(table, ops.stack(places)), axis=0)
+
+    @cached_property
+    def forward(self) -> tuple[Any, dict[str, Any]]:
+        """Return `combine`, and `terms` by kind, compiled for evaluation without dropout."""
+        compiled = backend.current().compiled
+        combine = partial(self.combine, use_dropout=False, training=False)
+        terms = {kind: partial(self.terms, kind, use_dropout=False) for kind in (CELL, DRUG)}
+        return compiled(combine), {kind: compiled(function) for kind, function in terms.items()}
+
     @abstractmethod
     def terms(self, kind: str, entities: Any, *, use_dropout: bool) -> dict[str, Any]:
         """Return terms by name, each (entity, width), from indices (entity,) of a kind."""
@@ -259,12 +286,12 @@ class Reference(EntityModel):
         if use_dropout:
             values = self._first_product_with_dropout(terms, inputs)
             return self._head(values, inputs, use_dropout=True)
-        values = sum(take(terms[name], inputs[name]) for name in (CELL, *self.slots))
-        output = self._head(values, inputs, use_dropout=False)
+        columns = {name: inputs[name] for name in (CELL, *self.slots)}
+        output = self._head(self.sum_of_terms(terms, columns), inputs, use_dropout=False)
         if training or not self.has_pairs:
             return output
-        swapped = take(terms["drug1"], inputs["drug2"]) + take(terms["drug2"], inputs["drug1"])
-        values = take(terms[CELL], inputs[CELL]) + swapped
+        columns = {"drug1": inputs["drug2"], "drug2": inputs["drug1"], CELL: inputs[CELL]}
+        values = self.sum_of_terms(terms, columns)
         return (output + self._head(values, inputs, use_dropout=False, order=-1)) / 2
 
     def _towers(self, kind: str) -> dict[str, Any]:

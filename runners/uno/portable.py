@@ -50,6 +50,7 @@ def _outputs(model: Any, kinds: Named, symbols: Named) -> Any:
     view = _View(
         model,
         tables=_Features(model.tables.names, symbols),
+        sum_of_terms=_sum_of_terms,
         join=_Join(model.join) if hasattr(model, "join") else None,
         vectors={
             kind: _by_id(vectors, symbols) for kind, vectors in _vectors(model).items()
@@ -61,6 +62,10 @@ def _outputs(model: Any, kinds: Named, symbols: Named) -> Any:
             terms.setdefault(name, {})[slot] = values
     rows = {**symbols, **{slot: slot for slot in kinds}}  # `take` finds the terms of a slot
     return view.combine(terms, rows, use_dropout=False, training=False)
+
+
+def _sum_of_terms(terms: Named, columns: Named) -> Any:
+    return sum(take(terms[name], slot) for name, slot in columns.items())
 
 
 def _vectors(model: Any) -> dict[str, Any]:

@@ -256,6 +256,33 @@ def test_the_second_slot_of_a_single_drug_does_not_matter() -> None:
     assert model(inputs).numpy() == pytest.approx(model(other).numpy())
 
 
+@pytest.mark.parametrize("has_pairs", [False, True])
+@pytest.mark.parametrize("variant", ["auc", "dose"])
+def test_terms_of_a_row_are_added_in_the_same_order_in_a_compiled_pass(
+    variant: str,
+    has_pairs: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Wide and long enough that TensorFlow would let threads choose the order of a chain."""
+    model = build("reference", variant, has_pairs=has_pairs, head_widths=[1000, 1])
+    random = np.random.default_rng(2)
+    rows = 10_000
+    terms = {name: random.normal(size=(20, 1000)).astype("f4") for name in ("cell", *model.slots)}
+    inputs = {name: random.integers(0, 20, rows).astype("i4") for name in terms}
+    if variant == "dose":
+        inputs |= {name: random.normal(size=rows).astype("f4") for name in ("dose1", "dose2")}
+    columns = {name: inputs[name] for name in terms}
+
+    expected = sum(terms[name][inputs[name]] for name in terms)
+    combine, _ = model.forward
+
+    assert np.array_equal(model.sum_of_terms(terms, columns), expected)
+    eager = model.combine(terms, inputs, use_dropout=False, training=False)
+    for _ in range(5):
+        assert np.asarray(combine(terms, inputs)) == pytest.approx(np.asarray(eager), abs=1e-4)
+    runs = {np.asarray(combine(terms, inputs)).tobytes() for _ in range(5)}
+    assert len(runs) == 1
+
+
 def test_features_are_not_weights() -> None:
     model = build("reference", "dose")
     shapes = {tuple(variable.shape) for variable in model.variables}
