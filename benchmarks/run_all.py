@@ -21,6 +21,7 @@ import goals
 from sciml_data.home import find_home
 
 FOLDER = Path(__file__).resolve().parent
+UNO = "--blocks --batches 512 --steps 8 --rounds 2 --evaluation-rows 10000"
 # bfloat16 is left out of `train`: it took ten times as long on processors without AMX.
 SCRIPTS = (
     "starting",
@@ -33,6 +34,8 @@ SCRIPTS = (
     "train --variants default,xla",
     "lstm",
     "monitor --rounds 3",
+    f"uno --variant auc {UNO}",
+    f"uno --variant dose --rows 2530304 --drugs 4684 {UNO}",
 )
 WITH_DATA, WITH_NGINX = "convert", "stream --scenes 6 --rounds 2 --train"
 
