@@ -22,7 +22,9 @@ import sciml_data
 from sciml_data.bench import Benchmark
 from sciml_data.ready.own_rows import OwnRows, batches_with
 
-BENCHMARKS = ("cloudmask", "stemdl_classification", "stemdl_reconstruction", "tevolop", "uno")
+BENCHMARKS = (
+    "cloudmask", "stemdl_classification", "stemdl_reconstruction", "em_denoise", "tevolop", "uno",
+)  # fmt: skip
 PROCESSES = (1, 2, 4)
 
 

@@ -16,6 +16,7 @@ from sciml_data.bench.interface import Array, Baseline, Batch, Benchmark, ModelS
 from sciml_data.bench.plots import best_and_worst
 from sciml_data.bench.scoring.images import require_libraries
 from sciml_data.bench.task.splits import TEST, TRAIN, Options, evenly_spaced
+from sciml_data.ready import read_own
 
 if TYPE_CHECKING:
     from sciml_data.bench.plots import Results
@@ -109,7 +110,7 @@ class Denoise(Benchmark):
         Images are (sample, row, column, 1) float32. In training they are random squares that are
         rotated by quarters and mirrored, the same of both images.
         """
-        pair = [self._read(name, numbers) / np.float32(self.scale) for name in ("noisy", "clean")]
+        pair = list(read_own(len(numbers), lambda own: self._scaled_pair(numbers[own])))
         if rng is not None:
             pair = self._augmented(pair, rng)
         noisy, clean = (images[..., None] for images in pair)
@@ -160,6 +161,10 @@ class Denoise(Benchmark):
     def facts(self) -> Mapping[str, Any]:
         """Return the scale and the widths of the filters, for the record."""
         return {"scale": self.scale, "filter_widths_px": dict(self.widths)}
+
+    def _scaled_pair(self, numbers: Numbers) -> tuple[Images, ...]:
+        images = (self._read(name, numbers) for name in ("noisy", "clean"))
+        return tuple(each / np.float32(self.scale) for each in images)
 
     def _read(self, name: str, numbers: Any) -> Images:
         return np.asarray(self.images[name][np.asarray(numbers)].to_numpy(), np.float32)

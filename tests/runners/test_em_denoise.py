@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.sample_runs import SampleRun, run_sample, sample_problem
+from tests.support.shared_reading import require_own_rows
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("sklearn")
@@ -56,6 +57,11 @@ def test_blocks_that_share_a_clean_image_are_one_scene(run: SampleRun) -> None:
     scenes = problem.keys()["scene"]
     assert scenes.nunique() == 5
     assert scenes.iloc[0] == scenes.iloc[7]
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_each_of_two_processes_reads_its_own_rows(run: SampleRun, part: str) -> None:
+    require_own_rows(sample_problem(run, split="scene"), part, batch_size=4)
 
 
 def test_training_squares_are_the_same_of_both_images(run: SampleRun) -> None:
