@@ -105,9 +105,17 @@ class _Size(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number of bytes."""
-        match = SIZE.fullmatch(str(value).strip())
+        text = str(value).strip()
+        match = SIZE.fullmatch(text)
         if match is None:
-            self.fail(f"{value!r} is not a size such as 20GB, 500MB or 1.5TB", param, ctx)
+            option = param.opts[0] if param else ""
+            # A shell gives `20 GB` as two words, of which this is the first one.
+            size = f"{text}GB" if SIZE.fullmatch(f"{text}GB") else "20GB"
+            raise CallError(
+                f"invalid value for {option}: {value!r} is not a size such as 20GB, 500MB or 1.5TB",
+                untouched="nothing was done",
+                hint=f"{option} {size}, without a space".strip(),
+            )
         return int(float(match[1]) * UNITS[match[2].upper()])
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from sciml_data.cli import group
 from sciml_data.cli.program import UserPath
+from sciml_data.errors import CallError
 
 
 def parameters(command: click.Command, name: str) -> Iterator[tuple[str, click.Parameter]]:
@@ -61,3 +62,14 @@ def test_a_uri_is_left_as_it_was_typed(tmp_path: Path) -> None:
     words = ["mlflow", "RUN", "--to", "file:///x//y"]
     with command.make_context("export", words) as context:
         assert context.params["to"] == "file:///x//y"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"), [(["50", "GB"], "--cache 50GB"), (["fifty"], "--cache 20GB")]
+)
+def test_a_wrong_size_is_answered_with_a_right_one(words: list[str], hint: str) -> None:
+    result = CliRunner().invoke(group, ["run", "cloudmask", "--stream", "--cache", *words])
+
+    assert isinstance(result.exception, CallError)
+    assert f"{words[0]!r} is not a size" in result.exception.message
+    assert result.exception.hint.startswith(hint)
