@@ -103,7 +103,12 @@ class _Size(click.ParamType[int]):
 
     name = "size"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+    ) -> int:
         """Return the number of bytes."""
         text = str(value).strip()
         match = SIZE.fullmatch(text)
