@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,11 @@ from sciml_data.cli.options import home_of
 from sciml_data.cli.output import log, print_or_write
 from sciml_data.cli.program import UserPath, Verb
 from sciml_data.errors import CallError
+from sciml_data.progress import counted
+
+if TYPE_CHECKING:
+    from sciml_data.home import DatasetFolder, Home
+    from sciml_data.registry import Descriptor
 
 # Options of `run` that the job script sets itself.
 DECIDED = {"nodes": "--nodes", "stage_only": "--stage-only", "as_json": "--json"}
@@ -119,10 +124,14 @@ def command(
     from sciml_data.bench import describe_time
 
     is_conversion = words[0] == CONVERT
-    script = (_conversion_script if is_conversion else _run_script)(words, options)
+    submits = submit and not dry_run
+    if is_conversion:
+        script = _conversion_script(words, options, submits=submits)
+    else:
+        script = _run_script(words, options)
     if options["time"]:
         log(f"time limit: {describe_time(options['time'])}")
-    if submit and not dry_run:
+    if submits:
         if output is not None:
             print_or_write(script, output)
         _submit_all(script, has_last_step=is_conversion and options["array"] is not None)
@@ -143,11 +152,12 @@ def _run_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
     return write_job_script(benchmark, Job(**options), run, name=name)
 
 
-def _conversion_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
+def _conversion_script(words: tuple[str, ...], options: dict[str, Any], *, submits: bool) -> str:
     """Return the job script of a conversion.
 
     Raises:
-        CallError: there is no such dataset, or no format for it; or an option does not fit.
+        CallError: there is no such dataset, or no format for it; an option does not fit; or the
+            script will be submitted, and nothing was fetched that the jobs could convert.
     """
     from sciml_data import describe
     from sciml_data.bench import Job, write_conversion_script
@@ -162,6 +172,7 @@ def _conversion_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
     home = find_home(given["home"])
     descriptor = describe(given["dataset"], version=given["version"], registry=given["registry"])
     require_format(descriptor, home.dataset(descriptor.dataset, descriptor.version).native)
+    _check_fetched(descriptor, home, given, submits=submits)
     own = [("--home", each) for each in (home.root, *home.shared)]
     passed = _without([*words[1:]], {"--jobs", "--home", "--registry"})
     command = [*_program(CONVERT, passed), *_registries(given)]
@@ -169,6 +180,38 @@ def _conversion_script(words: tuple[str, ...], options: dict[str, Any]) -> str:
     return write_conversion_script(
         given["dataset"], Job(**options), command, processes=given["jobs"]
     )
+
+
+def _check_fetched(
+    descriptor: Descriptor, home: Home, given: Mapping[str, Any], *, submits: bool
+) -> None:
+    """Refuse to submit jobs that would find no native files; warn if the script is only printed."""
+    seed = given["sample_seed"] if given["sample"] else None
+    try:
+        _require_native(
+            descriptor, home.dataset(descriptor.dataset, descriptor.version, sample_seed=seed)
+        )
+    except CallError as error:
+        error.untouched = "nothing was submitted"
+        if submits:
+            raise
+        log(f"warning: the jobs would fail: {error.message}; first: {error.hint}")
+
+
+def _require_native(descriptor: Descriptor, folder: DatasetFolder) -> None:
+    """Raise an error with the command that fetches if native files are missing."""
+    from sciml_data.transfer import load_fetched
+
+    fetched = load_fetched(descriptor, folder)
+    missing = [e.path for e in fetched.manifest if not (fetched.root / e.path).exists()]
+    if missing:
+        seed = folder.sample_seed
+        sample = "" if seed is None else f" --sample --sample-seed {seed}"
+        raise CallError(
+            f"{len(missing)} of {counted(len(fetched.manifest), 'native file')} are not in "
+            f"{fetched.root}, such as {missing[0]}",
+            hint=f"sciml-data get {descriptor.dataset} --version {descriptor.version}{sample}",
+        )
 
 
 def _check_conversion(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:

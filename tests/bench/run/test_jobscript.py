@@ -280,7 +280,11 @@ def test_submitting_shares_submits_the_printed_script_twice(
     program.write_text(SBATCH.format(log=log) + end)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    words = ("cloud_slstr_ds1", "--array", "8", "--home", str(tmp_path), "--submit")
+    small = ("shape=96,96", "count.training=2", "count.inference=1")
+    sizes = [word for size in small for word in ("--sample-set", size)]
+    sample = ("cloud_slstr_ds1", "--sample", "--home", str(tmp_path))
+    CliRunner().invoke(group, ["get", *sample, *sizes], catch_exceptions=False)
+    words = (*sample, "--array", "8", "--submit")
 
     shown = convert(*words, "--dry-run").stdout
     assert not log.exists()
@@ -292,6 +296,24 @@ def test_submitting_shares_submits_the_printed_script_twice(
     if refused:
         assert isinstance(result.exception, CallError)
         assert "job 41 was submitted" in str(result.exception)
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_conversion_of_files_that_are_not_here_is_printed_and_not_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_begun: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without any sbatch
+    if is_begun:  # a fetch that was stopped before its first file
+        (tmp_path / "data" / "tevolop_socal" / "1.0" / "native").mkdir(parents=True)
+    words = ("tevolop_socal", "--version", "1.0", "--array", "8", "--home", str(tmp_path))
+
+    refused, printed = convert(*words, "--submit"), convert(*words)
+
+    assert isinstance(refused.exception, CallError)
+    assert "nothing was submitted" in str(refused.exception)
+    assert refused.exception.hint == "sciml-data get tevolop_socal --version 1.0"
+    assert "--array" in printed.stdout
+    assert refused.exception.hint in printed.stderr
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="apt-get install shellcheck")
