@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -125,6 +126,14 @@ def _check_options(
             untouched="nothing was pinned",
             hint="sciml-data pin ID --ready --url https://HOST/FOLDER/",
         )
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise CallError(
+                f"--url {url!r} is not an address that begins with https://HOST/",
+                untouched="nothing was pinned",
+                hint="--url https://HOST/FOLDER/",
+            )
 
 
 def _ready_pin(

@@ -144,17 +144,19 @@ def _complete_index(converted: Converted) -> None:
 
 def ready_pull_request(pin: ReadyPin) -> str:
     """Return a summary of a pinned ready form for its reviewers, as Markdown."""
-    files, size = len(pin.converted.manifest), pin.manifest.total_bytes
+    files, size = len(pin.manifest), pin.manifest.total_bytes
     options = json.dumps(dict(pin.converted.options), sort_keys=True)
     return "\n".join(
         [
             f"Pin the ready form of {pin.descriptor.dataset} {pin.descriptor.version}: "
             f"{counted(files, 'file')}, {format_bytes(size)}",
             "",
+            f"- files: {counted(len(pin.converted.manifest), 'ready file')}, {CHUNKS_NAME} and "
+            f"{RECORD_NAME}",
             f"- options: {options}",
             f"- manifest: sha256 {pin.manifest.digest}",
             f"- made of native files with manifest sha256 {pin.converted.native_digest}",
-            f"- to be copied: every file of the manifest in {pin.converted.root.name}/",
+            f"- to be copied: every file of the manifest in {pin.converted.root}/",
             *(f"- to: {url}" for url in pin.urls),
         ]
     )

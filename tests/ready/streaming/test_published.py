@@ -207,8 +207,24 @@ def test_the_verb_prints_what_is_to_be_published(published: Published, tmp_path:
     assert isinstance(refused.exception, CallError)
     assert result.exit_code == 0, result.output
     assert "https://other.example/form/" in result.output
+    assert f"{VERSION}: 5 files, " in result.output  # three ready files, record and index
+    assert f" {published.converted.root}/" in result.output
     urls = load_descriptor(find_registry(root), DATASET).document["sciml"]["ready"][0]["urls"]
     assert urls == ["https://other.example/form/"]
+
+
+@pytest.mark.parametrize("url", ["not_a_url", "https:///form", "ftp://other.example/form"])
+def test_an_address_that_users_cannot_read_from_is_not_pinned(
+    published: Published, tmp_path: Path, url: str
+) -> None:
+    line = [DATASET, "--registry", str(published.registry.root), "--home", str(tmp_path)]
+
+    result = CliRunner().invoke(pin_command, [*line, "--ready", "--url", url])
+
+    assert isinstance(result.exception, CallError)
+    assert repr(url) in result.exception.message
+    assert not result.exception.problems
+    assert result.exception.hint.startswith("--url https://")
 
 
 def test_a_version_that_was_not_converted_is_not_pinned(
