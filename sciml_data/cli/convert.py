@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -19,12 +20,12 @@ from sciml_data.cli.options import (
     version_option,
     wait_option,
 )
-from sciml_data.cli.output import byte_bar, file_rows
+from sciml_data.cli.output import byte_bar, file_rows, log
 from sciml_data.cli.program import Verb
 from sciml_data.errors import CallError
 
 if TYPE_CHECKING:
-    from sciml_data.registry import Converted, RegistryPath
+    from sciml_data.registry import Converted
 
 
 @click.command(
@@ -90,7 +91,7 @@ Examples:
 def command(  # noqa: PLR0913 - one parameter for each option
     dataset: str,
     version: str | None,
-    registry: RegistryPath,
+    registry: tuple[Path, ...],
     home: tuple[Path, ...],
     sample_seed: int,
     given: Sequence[str],
@@ -112,16 +113,18 @@ def command(  # noqa: PLR0913 - one parameter for each option
     files are reused, also after more of the dataset was fetched.
     """
     from sciml_data import convert_dataset, convert_share, finish_conversion
+    from sciml_data.registry import MANIFEST_NAME
 
     _refuse_pairs(
         {"--share": share, "--finish": finish, "--jobs": jobs, "--cluster": cluster},
         {"--again": again, "--json": as_json},
     )
+    given = (*given, "strict=true") if strict else given
     common: _Common = {
         "version": version,
         "sample": sample,
         "sample_seed": sample_seed,
-        "options": read_options((*given, "strict=true") if strict else given),
+        "options": read_options(given),
         "registry": registry,
         "home": home,
         "wait": wait,
@@ -137,12 +140,27 @@ def command(  # noqa: PLR0913 - one parameter for each option
                 dataset, workers=cluster or jobs or 1, again=again, progress=progress, **common
             )
     if isinstance(done, Path):
+        if not (done / MANIFEST_NAME).is_file():
+            log(f"when all shares are made: {_finish_command(dataset, common, given)}")
         click.echo(done)
     elif as_json:
         facts = {"root": str(done.root), "files": file_rows(done.manifest)}
         click.echo(json.dumps(facts, indent=2))
     else:
         click.echo(done.root)
+
+
+def _finish_command(dataset: str, common: _Common, given: Sequence[str]) -> str:
+    """Return the command that completes the conversion in shares, with all of its options."""
+    words = ["sciml-data", "convert", dataset]
+    if common["version"]:
+        words += ["--version", common["version"]]
+    if common["sample"]:
+        words += ["--sample", "--sample-seed", str(common["sample_seed"])]
+    places = {"--registry": common["registry"], "--home": common["home"], "--set": given}
+    for option, values in places.items():
+        words += [word for value in values for word in (option, str(value))]
+    return shlex.join([*words, "--finish"])
 
 
 class _Common(TypedDict):
@@ -152,7 +170,7 @@ class _Common(TypedDict):
     sample: bool
     sample_seed: int
     options: dict[str, Any]
-    registry: RegistryPath
+    registry: tuple[Path, ...]
     home: tuple[Path, ...]
     wait: bool
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from sciml_data.errors import (
@@ -101,7 +102,7 @@ def convert(
     """
     options, log = dict(options or {}), log or logger.info
     folder, tasks = plan_conversion(verified, options)
-    if again or not is_in_shared_home(verified.folder, folder, log):
+    if again or not find_in_shared_home(verified.folder, folder, log):
         try:
             # Two conversions of the same folder would remove each other's files.
             with verified.folder.lock("convert"):
@@ -138,8 +139,8 @@ def require_converted(
     return converted
 
 
-def is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> bool:
-    """Return whether a shared home has all files that a folder of the user's own should have."""
+def find_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> Path | None:
+    """Return the folder of a shared home with all files that the user's own should have."""
     for place in dataset.ready_places[1:] if not own.root.is_dir() else ():
         shared = ReadyFolder(
             place / own.root.name,
@@ -152,9 +153,9 @@ def is_in_shared_home(dataset: DatasetFolder, own: ReadyFolder, log: Log) -> boo
             log(
                 f"nothing to convert: {counted(len(shared.entries), 'ready file')} in {shared.root}"
             )
-            return True
+            return shared.root
         log_problems(problems, log)
-    return False
+    return None
 
 
 def log_problems(problems: Sequence[Problem], log: Log) -> None:

@@ -51,7 +51,7 @@ from sciml_data.home import (
 )
 from sciml_data.progress import Log, Progress, counted
 from sciml_data.ready.conversion import (
-    is_in_shared_home,
+    find_in_shared_home,
     log_problems,
     make_missing,
     plan_conversion,
@@ -140,8 +140,8 @@ def convert_share(
     """
     part, log = parse_share(share), log or logger.info
     folder, tasks = plan_conversion(verified, dict(options or {}))
-    if is_in_shared_home(verified.folder, folder, log):
-        return folder.root
+    if shared := find_in_shared_home(verified.folder, folder, log):
+        return shared
     with _locks(verified.folder, folder.root, part):
         own = _ShareFolder(folder, part)
         log_problems(own.find_existing(progress), log)
@@ -179,7 +179,7 @@ def finish_conversion(
     """
     options, log = dict(options or {}), log or logger.info
     folder, _ = plan_conversion(verified, options)
-    if not is_in_shared_home(verified.folder, folder, log):
+    if not find_in_shared_home(verified.folder, folder, log):
         with verified.folder.lock("finish the conversion"):
             log_problems(folder.find_existing(progress), log)
             if folder.missing:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from sciml_data.cli.convert import PAIRS, command, read_options
+from sciml_data.cli.get import command as get_command
 from sciml_data.cli.verify import command as verify_command
 from sciml_data.errors import CallError, VerificationError
 from sciml_data.home import Home
@@ -142,6 +144,38 @@ def test_a_share_and_the_last_step_print_the_folder_of_the_ready_files() -> None
     facts = json.loads(last.stdout)
     assert facts["root"] == share.stdout.strip()
     assert [file["path"] for file in facts["files"]] == ["events.nc"]
+
+
+def test_a_share_names_the_whole_command_that_comes_after_all_of_them(home: Home) -> None:
+    common = ["cloud_slstr_ds1", "--version", "1.0", "--sample", "--home", str(home.root)]
+    small = ("shape=96,96", "count.training=2", "count.inference=1")
+    sizes = [word for size in small for word in ("--sample-set", size)]
+    CliRunner().invoke(get_command, [*common, *sizes], catch_exceptions=False)
+    share = [*common, "--set", "compression=gzip", "--share", "1/1"]
+    first = CliRunner().invoke(command, share, catch_exceptions=False)
+    (last,) = [line for line in first.stderr.splitlines() if line.endswith("--finish")]
+    words = shlex.split(last.partition("sciml-data convert ")[2])
+
+    finished = CliRunner().invoke(command, words, catch_exceptions=False)
+    again = CliRunner().invoke(command, share, catch_exceptions=False)
+
+    assert finished.stdout == first.stdout == again.stdout
+    assert (Path(finished.stdout.strip()) / "manifest.csv").is_file()
+    assert "--finish" not in again.stderr
+
+
+@pytest.mark.usefixtures("_sample")
+def test_a_share_of_a_form_in_a_shared_home_prints_the_folder_there(
+    home: Home, tmp_path: Path
+) -> None:
+    common = ["tevolop_socal", "--sample"]
+    whole = CliRunner().invoke(command, common, catch_exceptions=False)
+    homes = ["--home", str(tmp_path / "own"), "--home", str(home.root)]
+
+    share = CliRunner().invoke(command, [*common, *homes, "--share", "1/2"], catch_exceptions=False)
+
+    assert share.stdout == whole.stdout
+    assert "--finish" not in share.stderr
 
 
 @pytest.mark.usefixtures("_sample")
