@@ -25,6 +25,8 @@ from sciml_data.errors import CallError
 from sciml_data.progress import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sciml_data.registry import Fetched, Plan
 
 
@@ -111,9 +113,8 @@ def command(
     from sciml_data import get_dataset
 
     if options.pop("ready"):
-        _get_ready(
-            dataset, options, refused={"sample": sample, "dry_run": dry_run}, as_json=as_json
-        )
+        given = _ready_options(options, sample=sample)
+        (_dry_run_ready if dry_run else _get_ready)(dataset, given, as_json=as_json)
         return
     if dry_run:
         _dry_run(dataset, options, sample=sample, as_json=as_json)
@@ -130,22 +131,44 @@ def command(
     _print_fetched(fetched, as_json=as_json)
 
 
-def _get_ready(
-    dataset: str, options: dict[str, Any], *, refused: dict[str, bool], as_json: bool
-) -> None:
-    """Fetch a published ready form, and print its folder."""
-    from sciml_data import get_ready
-
+def _ready_options(options: dict[str, Any], *, sample: bool) -> dict[str, Any]:
+    """Return the options of `get` that a ready form has; raise an error for others."""
     names = ("version", "registry", "home", "wait", "mirrors", "jobs")
     given = {name: options.pop(name) for name in names}
-    if wrong := [name for name, value in (options | refused).items() if value]:
+    if wrong := [name for name, value in {**options, "sample": sample}.items() if value]:
         raise CallError(
             "--ready fetches a whole ready form, and cannot be used with "
             + ", ".join(f"--{name.replace('_', '-')}" for name in wrong),
             untouched="nothing was fetched",
         )
+    return given
+
+
+def _dry_run_ready(dataset: str, given: dict[str, Any], *, as_json: bool) -> None:
+    """Print the plan of a fetch of a published ready form."""
+    from sciml_data import describe
+    from sciml_data.home import find_home
+    from sciml_data.ready import ready_folder
+    from sciml_data.ready.streaming import plan_ready
+    from sciml_data.transfer import existing_paths
+
+    descriptor = describe(dataset, version=given["version"], registry=given["registry"])
+    home = find_home(given["home"])
+    plan = plan_ready(descriptor, home, mirrors=given["mirrors"])
+    folder = ready_folder(home.dataset(descriptor.dataset, descriptor.version), {})
+    _print_plan(plan, folder, existing_paths(plan) | plan.copies.keys(), as_json=as_json)
+
+
+def _get_ready(dataset: str, given: dict[str, Any], *, as_json: bool) -> None:
+    """Fetch a published ready form, and print its folder."""
+    from sciml_data import get_ready
+    from sciml_data.progress import format_bytes
+
     with byte_bar(f"get {dataset}") as progress:
         converted = get_ready(dataset, **given, log=log, progress=progress)
+    name = f"{converted.descriptor.dataset} {converted.descriptor.version}"
+    total = format_bytes(converted.manifest.total_bytes)
+    log(f"{name}: {counted(len(converted.manifest), 'ready file')}, {total}")
     if as_json:
         files = file_rows(converted.manifest)
         click.echo(json.dumps({"root": str(converted.root), "files": files}, indent=2))
@@ -156,6 +179,7 @@ def _get_ready(
 def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bool) -> None:
     """Print the plan of a fetch."""
     from sciml_data import plan_dataset
+    from sciml_data.transfer import existing_paths
 
     refused = [name for name in ("start", "end", "sample_set") if options.pop(name)]
     if sample or refused:
@@ -163,15 +187,15 @@ def _dry_run(dataset: str, options: dict[str, Any], *, sample: bool, as_json: bo
         typed = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         raise CallError(f"--dry-run cannot be used with {typed}", untouched="nothing was fetched")
     del options["jobs"], options["wait"]
-    _print_plan(plan_dataset(dataset, **options), as_json=as_json)
+    plan = plan_dataset(dataset, **options)
+    _print_plan(plan, plan.folder.native, existing_paths(plan), as_json=as_json)
 
 
-def _print_plan(plan: Plan, *, as_json: bool) -> None:
+def _print_plan(plan: Plan, folder: Path, existing: set[str], *, as_json: bool) -> None:
     """Print state, size, path and first URL of each file; then the total."""
     from sciml_data.progress import format_bytes
-    from sciml_data.transfer import amounts_left, existing_paths
+    from sciml_data.transfer import amounts_left
 
-    existing = existing_paths(plan)
     if as_json:
         rows = [
             {
@@ -185,7 +209,7 @@ def _print_plan(plan: Plan, *, as_json: bool) -> None:
             }
             for file in plan.files
         ]
-        click.echo(json.dumps({"folder": str(plan.folder.native), "files": rows}, indent=2))
+        click.echo(json.dumps({"folder": str(folder), "files": rows}, indent=2))
         return
     width = max(len(file.path) for file in plan.files)
     for file in plan.files:

@@ -1,5 +1,5 @@
 from .cache import ChunkCache
-from .published import fetch_index, fetch_ready, open_stream, ready_manifest
+from .published import fetch_index, fetch_ready, open_stream, plan_ready, ready_manifest
 from .reader import ChunkReader, RemoteFile
 from .streamed import Streamed
 
@@ -11,5 +11,6 @@ __all__ = [
     "fetch_index",
     "fetch_ready",
     "open_stream",
+    "plan_ready",
     "ready_manifest",
 ]

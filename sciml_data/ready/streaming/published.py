@@ -170,17 +170,11 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
     with arriving.lock(f"fetch ready files of {descriptor.dataset}"):
         if complete := _complete(descriptor, owner, form):
             return complete  # another process has fetched them meanwhile
-        folder = _folder_in(ARRIVING_FOLDER, descriptor, home, form)
+        plan = plan_ready(descriptor, home, options=options, mirrors=mirrors)
+        _fetch(plan, jobs=jobs, log=log, progress=progress)
         target = ready_folder(owner, form.options)
-        bases = _bases(descriptor, form, user_mirrors(mirrors))
-        plan = _plan(descriptor, form, folder, bases, [entry.path for entry in form.manifest])
-        here = {
-            file.path: target / file.path for file in plan.files if (target / file.path).is_file()
-        }
-        copies = {path: StoredCopy(place, "the ready files here") for path, place in here.items()}
-        _fetch(replace(plan, copies=copies), jobs=jobs, log=log, progress=progress)
         with owner.own.lock(f"fetch ready files of {descriptor.dataset}"):
-            _publish(folder, target, ready_manifest(form))
+            _publish(plan.folder, target, ready_manifest(form))
     converted = find_converted(descriptor, owner, form.options)
     if converted is None:
         raise ConversionError(
@@ -189,6 +183,38 @@ def fetch_ready(  # noqa: PLR0913 - the version, where it is, and how it is fetc
             hint="run the same command again",
         )
     return converted
+
+
+def plan_ready(
+    descriptor: Descriptor,
+    home: Home,
+    *,
+    options: Mapping[str, Any] | None = None,
+    mirrors: Sequence[str] = (),
+) -> Plan:
+    """Return the files of a published ready form, and where they come from; nothing is fetched.
+
+    Args:
+        descriptor: of the version.
+        home: to fetch into. Its ready files of this form are copies that the fetch may use.
+        options: of the conversion; None are the defaults.
+        mirrors: addresses to try before those of the registry and of the user's configuration.
+
+    Raises:
+        CallError: the registry lists no such ready form, or a mirror is not valid.
+    """
+    form = published_ready_form(descriptor, options)
+    target = ready_folder(home.dataset(descriptor.dataset, descriptor.version), form.options)
+    folder = _folder_in(ARRIVING_FOLDER, descriptor, home, form)
+    bases = _bases(descriptor, form, user_mirrors(mirrors))
+    plan = _plan(descriptor, form, folder, bases, [entry.path for entry in form.manifest])
+    places = {file: target / file.path for file in plan.files}
+    copies = {
+        file.path: StoredCopy(place, "the ready files here")
+        for file, place in places.items()
+        if place.is_file() and place.stat().st_size == file.size_bytes
+    }
+    return replace(plan, copies=copies)
 
 
 def _fetch(plan: Plan, **how: Any) -> None:

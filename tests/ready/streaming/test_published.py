@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -78,6 +79,29 @@ def test_a_ready_form_is_fetched_and_opened_without_native_files(
 
 
 @needs_nginx
+def test_a_dry_run_of_a_ready_form_prints_its_files_and_fetches_none(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    home, place = tmp_path / "home", ("--mirror", mirror)
+    total = "total  5 files, "  # three ready files, record and index
+
+    before = get(published, home, *place, "--dry-run").stdout.splitlines()
+    is_untouched = not list(home.rglob("*.nc"))
+    fetched = get(published, home, *place)
+    after = get(published, home, *place, "--dry-run").stdout.splitlines()
+    facts = json.loads(get(published, home, *place, "--dry-run", "--json").stdout)
+
+    assert is_untouched
+    assert [line.split()[0] for line in before] == ["fetch"] * 5 + ["total"]
+    assert before[-1].startswith(total)
+    assert "0 present, 5 files to fetch, " in before[-1]
+    assert [line.split()[0] for line in after] == ["present"] * 5 + ["total"]
+    assert "5 present, 0 files to fetch, 0 bytes" in after[-1]
+    assert facts["folder"] == fetched.stdout.strip()
+    assert f"{DATASET} {VERSION}: 3 ready files, " in fetched.stderr.splitlines()[-1]
+
+
+@needs_nginx
 def test_a_second_fetch_needs_no_mirror_and_a_damaged_file_is_fetched_again(
     published: Published, mirror: str, tmp_path: Path
 ) -> None:
@@ -147,7 +171,7 @@ def test_a_wrong_file_of_a_mirror_is_no_ready_file(published: Published, tmp_pat
     assert not (tmp_path / "home" / "data" / DATASET / VERSION / "ready").exists()
 
 
-@pytest.mark.parametrize("option", [("--sample",), ("--limit", "3"), ("--dry-run",)])
+@pytest.mark.parametrize("option", [("--sample",), ("--limit", "3"), ("--start", "2020-01-01")])
 def test_options_for_native_files_are_refused(
     published: Published, tmp_path: Path, option: tuple[str, ...]
 ) -> None:
