@@ -24,6 +24,7 @@ class Fault:
         pause_s: pause between single bytes, in seconds.
         left: number of requests that still get the fault; None for all.
         path: glob of the paths.
+        only_ranges: whether only requests of a range get the fault.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Fault:
     pause_s: float = 0.0
     left: int | None = 1
     path: str = "*"
+    only_ranges: bool = False
 
 
 def cut(at: int) -> Fault:

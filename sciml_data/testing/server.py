@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         )
         self.owner.requests.append(request)
         self.owner.before(request)
-        fault = self.owner.take_fault(path)
+        fault = self.owner.take_fault(path, has_range="Range" in self.headers)
         if fault is not None and fault.kind == "status":
             return self.refuse(request, fault.status, dict(fault.headers))
         return self.respond(request, fault or Fault("none"))
@@ -265,7 +265,9 @@ class FileServer:
         """Return the sum of the bytes of all bodies so far."""
         return sum(request.sent_bytes for request in self.requests)
 
-    def add(self, fault: Fault, *, path: str = "*", times: int | None = 1) -> None:
+    def add(
+        self, fault: Fault, *, path: str = "*", times: int | None = 1, only_ranges: bool = False
+    ) -> None:
         """Add a fault for the next requests with a matching path.
 
         A request gets the first matching fault, in the order in which they were added.
@@ -274,9 +276,11 @@ class FileServer:
             fault: from a function of `faults`.
             path: glob.
             times: number of requests; None for all.
+            only_ranges: whether requests of a whole file are answered well.
         """
         with self._lock:
-            self._faults.append(replace(fault, path=path, left=times))
+            added = replace(fault, path=path, left=times, only_ranges=only_ranges)
+            self._faults.append(added)
 
     def clear_faults(self) -> None:
         """Remove all faults."""
@@ -288,11 +292,13 @@ class FileServer:
         with self._lock:
             self._watches.append((size_bytes, call))
 
-    def take_fault(self, path: str) -> Fault | None:
+    def take_fault(self, path: str, *, has_range: bool = False) -> Fault | None:
         """Return the fault of a request and count it (for the handler)."""
         with self._lock:
             for number, fault in enumerate(self._faults):
-                if fault.left != 0 and fnmatch.fnmatchcase(path.rstrip("/"), fault.path):
+                if fault.left == 0 or (fault.only_ranges and not has_range):
+                    continue
+                if fnmatch.fnmatchcase(path.rstrip("/"), fault.path):
                     if fault.left is not None:
                         self._faults[number] = replace(fault, left=fault.left - 1)
                     return fault

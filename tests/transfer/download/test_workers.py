@@ -149,7 +149,7 @@ def test_a_server_that_refuses_ranges_gives_the_file_to_one_worker(
 ) -> None:
     let_helpers_come(first, 4)
     first.add(GOOD)
-    first.add(status(416), times=3)
+    first.add(status(416), times=3, only_ranges=True)
 
     fetched, lines = get(plan)
 
