@@ -32,7 +32,7 @@ def test_a_log_gets_a_line_now_and_then() -> None:
         "get tiny: 60.0 kB of 1.0 MB, 1.0 kB/s, 15:40 left",
         "get tiny: 600.0 kB of 1.0 MB, 4.5 kB/s, 1:29 left",
         "get tiny: 600.0 kB of 1.0 MB, no new bytes for 1:00",
-        "get tiny: 50 bytes of 100 bytes, 1 bytes/s, 1:00 left",
+        "get tiny: 50 bytes of 100 bytes, 1 byte/s, 1:00 left",
     ]
 
 

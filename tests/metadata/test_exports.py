@@ -52,7 +52,8 @@ def test_a_dataset_of_one_file_says_so_in_every_form_and_on_its_page(dataset: st
     texts += [item.finding.reason for item in assess(descriptor).assessments]
 
     assert len(known.files) == 1
-    assert [found for text in texts for found in re.findall(r"\b1 [a-z]+s\b[^&]", text)] == []
+    plural = re.compile(r"\b1 (?!is\b|address\b)[a-z]+s\b[^&]")
+    assert [found for text in texts for found in plural.findall(text)] == []
     assert "1 file" in to_datacite(known)["sizes"]
 
 

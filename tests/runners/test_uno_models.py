@@ -307,7 +307,8 @@ def test_in_bfloat16_outputs_are_those_of_float32_but_for_rounding(
     assert rounded.dtype == np.float32
     largest = float(np.abs(expected).max())
     assert rounded == pytest.approx(expected, abs=0.05 * largest)
-    assert by_entity == pytest.approx(rounded, abs=0.02 * largest)
+    # Evaluation is compiled: products, biases and ReLU are fused, and rounded at other places.
+    assert by_entity == pytest.approx(expected, abs=0.05 * largest)
     assert np.abs(rounded - expected).max() > 0  # the precision differs
 
 
