@@ -319,7 +319,7 @@ def benchmarks(session: nox.Session) -> None:
 
     `-- NAME` or `-- "NAME --option"` runs one script. Goals are never asserted.
     """
-    install(session, extras="all")
+    install(session, "test", extras="all")  # PyTables, and servers that need pytest
     session.run("python", "benchmarks/run_all.py", *session.posargs)
 
 

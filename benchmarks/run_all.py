@@ -61,7 +61,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "goals.jsonl"
         results.touch()
-        environment = {**os.environ, goals.VARIABLE: str(results)}
+        # TensorFlow's messages at import would be most of the output.
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = quiet | os.environ | {goals.VARIABLE: str(results)}
         for script in scripts:
             print(f"\n=== {script}", flush=True)
             name, *options = script.split()
