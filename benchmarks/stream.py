@@ -170,14 +170,7 @@ def _epoch(arguments: argparse.Namespace) -> Row:
     if arguments.worker != "first":  # the rate is that of the others, without the start
         began, began_cpu = time.perf_counter(), time.process_time()
         count = sum(map(len, _batches(patches.select(order[BATCH:]))))
-    wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    memory = (peak_memory_bytes() or 0) - before
-    return {
-        "rate": count / wall,
-        "cpu_ms": 1e3 * cpu / count,
-        "first_s": first_s,
-        "memory_mb": memory / 1e6,
-    }
+    return _costs(count, before, began, began_cpu) | {"first_s": first_s}
 
 
 def _start_of_run(arguments: argparse.Namespace) -> Row:
@@ -187,14 +180,15 @@ def _start_of_run(arguments: argparse.Namespace) -> Row:
     problem = prepare(_source(Registry(arguments.registry), arguments.home, "stream"))
     epoch = problem.batches(TRAIN, batch_size=settings["batch_size"], seed=0)
     count = len(next(iter(epoch))[0])
+    costs = _costs(count, before, began, began_cpu)
+    return costs | {"first_s": count / costs["rate"]}
+
+
+def _costs(count: int, memory_before: int, began: float, began_cpu: float) -> Row:
+    """Return rate, CPU time and memory of `count` patches since a start."""
     wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
-    memory = (peak_memory_bytes() or 0) - before
-    return {
-        "rate": count / wall,
-        "cpu_ms": 1e3 * cpu / count,
-        "first_s": wall,
-        "memory_mb": memory / 1e6,
-    }
+    memory = (peak_memory_bytes() or 0) - memory_before
+    return {"rate": count / wall, "cpu_ms": 1e3 * cpu / count, "memory_mb": memory / 1e6}
 
 
 def _runner(

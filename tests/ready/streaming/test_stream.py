@@ -183,19 +183,24 @@ def test_another_process_reads_by_connections_of_its_own(
     assert_equal(epoch(again), epoch(published.converted))
 
 
-def test_masks_of_scenes_are_in_the_index(
-    published: Published, mirror: str, tmp_path: Path
-) -> None:
-    """A run reads the mask of every scene before its first batch."""
-    streamed = opened(published, tmp_path / "home", mirror)
+def assert_equal_valid_fractions(published: Published, streamed: Any, grid: PatchGrid) -> None:
     here, there = (
-        list_patches(find_scenes(source), GRID, min_valid=0.3)
+        list_patches(find_scenes(source), grid, min_valid=0.3)
         for source in (published.converted, streamed)
     )
 
     assert there.valid_fraction is not None
     assert here.valid_fraction is not None
     assert there.valid_fraction.tolist() == here.valid_fraction.tolist()
+
+
+def test_masks_of_scenes_are_in_the_index(
+    published: Published, mirror: str, tmp_path: Path
+) -> None:
+    """A run reads the mask of every scene before its first batch."""
+    streamed = opened(published, tmp_path / "home", mirror)
+
+    assert_equal_valid_fractions(published, streamed, GRID)
     # Of 20 chunks of masks, one has too many edges for the index.
     assert ranges(tmp_path) <= 1
 
@@ -211,14 +216,8 @@ def test_valid_pixels_of_streamed_patches_are_those_of_the_files(
     published: Published, mirror: str, tmp_path: Path, grid: PatchGrid
 ) -> None:
     streamed = opened(published, tmp_path / "home", mirror)
-    here, there = (
-        list_patches(find_scenes(source), grid, min_valid=0.3)
-        for source in (published.converted, streamed)
-    )
 
-    assert there.valid_fraction is not None
-    assert here.valid_fraction is not None
-    assert there.valid_fraction.tolist() == here.valid_fraction.tolist()
+    assert_equal_valid_fractions(published, streamed, grid)
 
 
 def test_equal_masks_of_several_scenes_are_counted_once(
